@@ -1,0 +1,1 @@
+"""Words and rules every room shares. Nothing here talks to a store, a network or a framework."""

@@ -1,0 +1,199 @@
+"""Every error of the project.
+
+    WiredeskError
+    ├── ServiceError           a rule refused a request; carries the status that the service wants
+    │   ├── BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 ·
+    │   │   TransitionError 412 · PreconditionFailed 412 · ServerError 500
+    │   └── SchemaIssues 400   the document breaks the schema of its resource
+    ├── MessagesError          several refusals of one request, as a list of messages
+    ├── ValidationFailed       publish validators refused the item; messages and fields
+    ├── ReadOnlyStage          a write on a read-only stage
+    ├── FormatError            an item could not be written in a format
+    ├── DeliveryError          a delivery did not succeed
+    │   ├── TemporaryFailure   worth repeating
+    │   └── PermanentFailure   repeating cannot help
+    └── PluginError            a formatter or transmitter that cannot be registered or found
+    ConfigurationError         not a WiredeskError, so that no delivery loop can swallow it
+
+Errors are data: they carry status, codes and ids; the edge that answers the client turns them into
+the envelopes of the REST contract (`apps/rest/errors.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cerberus import DocumentError
+
+
+class WiredeskError(Exception):
+    """Base of all errors that a request or a delivery may end in."""
+
+
+class ServiceError(WiredeskError, DocumentError):
+    """A rule refused the request.
+
+    Derives from Cerberus' `DocumentError` because Eve folds exactly that class, raised inside a
+    PATCH or PUT, into the `validator exception` issue that clients know (envelope V).
+
+    Args:
+        message: text for the client.
+        payload: value of `_issues` where the answer has one.
+    """
+
+    status = 500
+
+    def __init__(self, message: str = "", payload: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.payload = payload
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.message}"
+
+
+class BadRequest(ServiceError):
+    status = 400
+
+
+class Unauthorized(ServiceError):
+    status = 401
+
+
+class Forbidden(ServiceError):
+    status = 403
+
+
+class NotFound(ServiceError):
+    status = 404
+
+
+class Conflict(ServiceError):
+    status = 409
+
+
+class PreconditionFailed(ServiceError):
+    status = 412
+
+
+class TransitionError(PreconditionFailed):
+    """The item's state does not allow the action."""
+
+
+class ServerError(ServiceError):
+    status = 500
+
+
+class SchemaIssues(ServiceError):
+    """A document breaks the schema of its resource.
+
+    Args:
+        issues: field to issue, as in `_issues`.
+    """
+
+    status = 400
+
+    def __init__(self, issues: Mapping[str, Any]) -> None:
+        super().__init__("schema", issues)
+
+
+class MessagesError(WiredeskError, DocumentError):
+    """Several refusals collected by one check (envelope L).
+
+    Args:
+        messages: texts for the client, in the order they were found.
+    """
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        self.messages = list(messages)
+        super().__init__(self.messages)
+
+    def __str__(self) -> str:
+        return repr(self.messages)
+
+
+class ValidationFailed(WiredeskError):
+    """The publish validators refused the item (envelope S).
+
+    Args:
+        messages: texts for the client, by field name ascending.
+        fields: field to the validator's text, nested for nested fields.
+    """
+
+    def __init__(self, messages: Sequence[str], fields: Mapping[str, Any]) -> None:
+        super().__init__(list(messages))
+        self.messages = list(messages)
+        self.fields = dict(fields)
+
+    def __str__(self) -> str:
+        return repr([self.messages])
+
+
+class ReadOnlyStage(WiredeskError):
+    """A user tried to write an item on a read-only stage (envelope R)."""
+
+
+class FormatError(WiredeskError):
+    """An item could not be written in a format.
+
+    Args:
+        code: numeric code of the format (delivery contract, 7001 to 7012).
+        text: what went wrong, without the cause.
+        item_id: the item.
+        field: the field that could not be written, where one is to blame.
+        cause: text of the underlying failure.
+    """
+
+    def __init__(
+        self, code: int, text: str, *, item_id: str, field: str | None = None, cause: str = ""
+    ) -> None:
+        self.code = code
+        self.text = text
+        self.item_id = item_id
+        self.field = field
+        self.cause = cause
+        super().__init__(f"FormatterError Error {code} - {text}:{cause}" if cause else text)
+
+
+class DeliveryError(WiredeskError):
+    """A delivery did not succeed.
+
+    Args:
+        code: numeric code of the delivery contract (10000 FTP, 13000 File, 14000 HTTP push ...).
+        name: class name of the reference that clients see in the message.
+        text: text of the code.
+        cause: what happened, for people; never holds a secret.
+        response_status: status the receiver answered with, where there was one.
+        retry_after: seconds the receiver asked to wait.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        name: str,
+        text: str,
+        cause: str,
+        *,
+        response_status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.code = code
+        self.cause = cause
+        self.response_status = response_status
+        self.retry_after = retry_after
+        super().__init__(f"{name} Error {code} - {text}:{cause}")
+
+
+class TemporaryFailure(DeliveryError):
+    """Worth repeating, not before `retry_after` seconds where that is set."""
+
+
+class PermanentFailure(DeliveryError):
+    """Repeating cannot help."""
+
+
+class PluginError(WiredeskError):
+    """A formatter or transmitter cannot be registered or found."""
+
+
+class ConfigurationError(Exception):
+    """Settings are wrong. Names every wrong setting, its value and the accepted form."""

@@ -1,0 +1,136 @@
+"""Every wire word that more than one room uses, declared once."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """`state` of an item."""
+
+    DRAFT = "draft"
+    INGESTED = "ingested"
+    ROUTED = "routed"
+    FETCHED = "fetched"
+    SUBMITTED = "submitted"
+    IN_PROGRESS = "in_progress"
+    SPIKED = "spiked"
+    PUBLISHED = "published"
+    KILLED = "killed"
+    CORRECTED = "corrected"
+    SCHEDULED = "scheduled"
+    RECALLED = "recalled"
+    UNPUBLISHED = "unpublished"
+    CORRECTION = "correction"
+    BEING_CORRECTED = "being_corrected"
+
+
+PUBLISH_STATES = frozenset(
+    {
+        State.PUBLISHED,
+        State.SCHEDULED,
+        State.CORRECTED,
+        State.KILLED,
+        State.RECALLED,
+        State.UNPUBLISHED,
+        State.BEING_CORRECTED,
+    }
+)
+"""States in which an item has left the newsroom (`correction` is not one of them)."""
+
+
+class PubStatus(StrEnum):
+    """`pubstatus` of an item."""
+
+    USABLE = "usable"
+    WITHHELD = "withheld"
+    CANCELED = "canceled"
+
+
+class Operation(StrEnum):
+    """`operation` of an item: the last thing done to it."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RESTORE = "restore"
+    DESCHEDULE = "deschedule"
+    PUBLISH = "publish"
+    CORRECT = "correct"
+    KILL = "kill"
+    TAKEDOWN = "takedown"
+    UNPUBLISH = "unpublish"
+    BEING_CORRECTED = "being_corrected"
+
+
+class ItemType(StrEnum):
+    """`type` of an item."""
+
+    TEXT = "text"
+    PREFORMATTED = "preformatted"
+    AUDIO = "audio"
+    VIDEO = "video"
+    PICTURE = "picture"
+    GRAPHIC = "graphic"
+    COMPOSITE = "composite"
+    EVENT = "event"
+    PLANNING = "planning"
+
+
+TEXT_TYPES = frozenset({ItemType.TEXT, ItemType.PREFORMATTED})
+MEDIA_TYPES = frozenset({ItemType.AUDIO, ItemType.VIDEO, ItemType.PICTURE, ItemType.GRAPHIC})
+
+
+class QueueState(StrEnum):
+    """`queue_state` of a published row: how far routing has come."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    QUEUED = "queued"
+    QUEUED_NOT_TRANSMITTED = "queued_not_transmitted"
+    ERROR = "error"
+
+
+class RowState(StrEnum):
+    """`state` of a `publish_queue` row: how far one delivery has come."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    RETRYING = "retrying"
+    SUCCESS = "success"
+    CANCELED = "canceled"
+    ERROR = "error"
+    FAILED = "failed"
+
+
+WAITING_ROW_STATES = (RowState.PENDING, RowState.RETRYING)
+FINAL_ROW_STATES = (RowState.SUCCESS, RowState.CANCELED, RowState.FAILED)
+
+
+class PublishingAction(StrEnum):
+    """`publishing_action` of a `publish_queue` row: what the recipient is told."""
+
+    PUBLISHED = "published"
+    CORRECTED = "corrected"
+    BEING_CORRECTED = "being_corrected"
+    KILLED = "killed"
+    RECALLED = "recalled"
+    UNPUBLISHED = "unpublished"
+
+
+WITHDRAWING_ACTIONS = frozenset(
+    {PublishingAction.KILLED, PublishingAction.RECALLED, PublishingAction.UNPUBLISHED}
+)
+
+
+class SubscriberType(StrEnum):
+    """`subscriber_type` of a subscriber."""
+
+    DIGITAL = "digital"
+    WIRE = "wire"
+    ALL = "all"
+
+
+class UserType(StrEnum):
+    """`user_type` of a user."""
+
+    USER = "user"
+    ADMINISTRATOR = "administrator"
+    EXTERNAL = "external"

@@ -1,0 +1,126 @@
+"""What a formatter is, what it is handed and what it returns."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FormatSettings:
+    """The settings that output formats depend on."""
+
+    default_language: str = "en"
+    default_timezone: str = "UTC"
+    urn_domain: str = "localhost"
+    provider_id: str = "wiredesk"
+    common_renditions: tuple[str, ...] = ("thumbnail", "viewImage", "baseImage")
+    place_extended: bool = False
+    japanese_characters_per_minute: int = 600
+
+
+@dataclass(frozen=True)
+class FormatContext:
+    """All that a formatter may know besides the item: formatters are pure.
+
+    Attributes:
+        settings: see `FormatSettings`.
+        now: time of formatting, UTC.
+        sequence_number: number of the queue row; 0 in previews and for formats that do not show it.
+        config: the destination's `config`, without secrets.
+        vocabularies: active items of the vocabularies that formats read, by vocabulary id
+            (`rightsinfo`, `locators`, `job_titles`, `crop_sizes`).
+        vocabulary_fields: custom-field vocabularies by id, as stored (`field_type` and so on).
+        profiles: content types by id.
+        users: users that the item's authors refer to, by id as text.
+        attachments: attachment documents by id as text.
+        related: archive items that related-content fields refer to, by id.
+        package_items: published members of a package by id, when the destination wants them inside.
+        products: products the item matches, `{code, name}`.
+    """
+
+    settings: FormatSettings
+    now: datetime
+    sequence_number: int = 0
+    config: Document = field(default_factory=dict)
+    vocabularies: Mapping[str, Sequence[Document]] = field(default_factory=dict)
+    vocabulary_fields: Mapping[str, Document] = field(default_factory=dict)
+    profiles: Mapping[str, Document] = field(default_factory=dict)
+    users: Mapping[str, Document] = field(default_factory=dict)
+    attachments: Mapping[str, Document] = field(default_factory=dict)
+    related: Mapping[str, Document] = field(default_factory=dict)
+    package_items: Mapping[str, Document] = field(default_factory=dict)
+    products: Sequence[Document] = ()
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """One formatted part of an item; each part becomes one delivery per destination.
+
+    Attributes:
+        body: the text, or bytes for binary formats.
+        encoding: character encoding in which text is sent.
+    """
+
+    body: str | bytes
+    encoding: str = "utf-8"
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that are signed and sent. Characters the encoding lacks are replaced."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return self.body.encode(self.encoding, errors="replace")
+
+
+class Formatter(ABC):
+    """Write an item in one format.
+
+    Subclasses declare the class attributes and implement `format`. They keep no state and touch
+    nothing but their arguments, which they do not change.
+
+    Attributes:
+        type: value of `destination.format`.
+        name: display name in `/output_formats`; None keeps the format out of that list.
+        media_type: MIME type of the output.
+        file_extension: extension of file names, without a dot.
+        error_code: code of `FormatError` (delivery contract, 7001 to 7012).
+        error_text: text of that code.
+        item_types: item types the format takes.
+        options: keys of `destination.config` that change the output. Destinations that agree on
+            them share one formatted body.
+        numbered: the output shows the sequence number, so every destination gets its own body.
+        can_preview, can_export: offered by `/formatters?criteria=`.
+    """
+
+    type: ClassVar[str]
+    name: ClassVar[str | None]
+    media_type: ClassVar[str]
+    file_extension: ClassVar[str]
+    error_code: ClassVar[int]
+    error_text: ClassVar[str]
+    item_types: ClassVar[frozenset[str]]
+    options: ClassVar[tuple[str, ...]] = ()
+    numbered: ClassVar[bool] = False
+    can_preview: ClassVar[bool] = False
+    can_export: ClassVar[bool] = False
+
+    @classmethod
+    def can_format(cls, item: Document) -> bool:
+        """Whether the format takes this item. Decided by the item's type alone."""
+        return item.get("type") in cls.item_types
+
+    @abstractmethod
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        """Return the parts of `item`, usually one.
+
+        Args:
+            item: the published document, trimmed to its content profile.
+            context: see `FormatContext`.
+
+        Raises:
+            FormatError: the item cannot be written in this format.
+        """

@@ -1,0 +1,41 @@
+"""Delivery types: one module each. To add one, write its module and list its class here."""
+
+from apps.core.registry import Registry
+from transmitters.base import (
+    Delivery,
+    Destination,
+    MediaFile,
+    Mode,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
+from transmitters.file import FileTransmitter
+from transmitters.http_push import HTTPPushTransmitter
+
+__all__ = [
+    "BUILT_IN",
+    "Delivery",
+    "Destination",
+    "MediaFile",
+    "Mode",
+    "Receipt",
+    "TransmitSettings",
+    "Transmitter",
+    "build_registry",
+]
+
+BUILT_IN: tuple[type[Transmitter], ...] = (HTTPPushTransmitter, FileTransmitter)
+
+
+def build_registry() -> Registry[Transmitter]:
+    """Return the built-in types and those that installed packages offer as `wiredesk.transmitters`.
+
+    Raises:
+        PluginError: a type cannot be loaded or its name is taken.
+    """
+    registry = Registry("transmitter", Transmitter)
+    for cls in BUILT_IN:
+        registry.add(cls)
+    registry.discover("wiredesk.transmitters")
+    return registry

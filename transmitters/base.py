@@ -1,0 +1,144 @@
+"""What a transmitter is, what it is handed and what it returns."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from apps.core.registry import Field
+
+
+class Mode(StrEnum):
+    """What a destination does with several versions of one item (delivery contract, O0)."""
+
+    REPLACE = "replace"
+    """It keeps the newest by `guid`; a newer version may pass an older one that waits for a retry."""
+    APPEND = "append"
+    """Each version is a document of its own; versions wait for each other."""
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """A stored binary that travels with an item."""
+
+    name: str
+    content_type: str | None
+    data: bytes
+
+
+@dataclass(frozen=True)
+class TransmitSettings:
+    """The settings that transmitters depend on; times in seconds."""
+
+    http_connect_timeout: float = 5.0
+    http_read_timeout: float = 30.0
+    http_total_timeout: float = 60.0
+    http_allow_private_addresses: bool = True
+    http_allowed_networks: tuple[str, ...] = ()
+    http_connections_per_host: int = 8
+    file_root: str | None = None
+    """Directory outside which `File` destinations are refused; None allows every directory."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One destination of a subscriber, with its secrets resolved.
+
+    `repr` leaves `config` out, so that a log line never holds a password.
+    """
+
+    id: str
+    name: str
+    type: str
+    format: str
+    config: Mapping[str, Any] = field(repr=False)
+
+
+def _no_media(media_id: str) -> MediaFile | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One formatted item for one destination.
+
+    Attributes:
+        key: the idempotency key, the same on every retry; receivers drop repeats by it.
+        body: the bytes to send, exactly as formatted and stored.
+        media_type: MIME type of `body`.
+        file_extension: extension of the format, without a dot.
+        sequence_number: `published_seq_num` of the row.
+        inside_package: id of the package the item was published in, if any.
+        attempt: 1 for the first try.
+        open_media: returns the stored binary of a media id, or None when there is none.
+    """
+
+    key: str
+    item_id: str
+    item_version: int
+    content_type: str
+    publishing_action: str
+    headline: str | None
+    body: bytes = field(repr=False)
+    media_type: str = "application/json"
+    file_extension: str = "txt"
+    sequence_number: int = 0
+    inside_package: str | None = None
+    attempt: int = 1
+    open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the other side said when it accepted a delivery.
+
+    Attributes:
+        status: status code of the receiver, where its protocol has one.
+        message: a short remark for the attempt log.
+        external_id, external_url: what the receiver calls the item, where it says so.
+    """
+
+    status: int | None = None
+    message: str = ""
+    external_id: str | None = None
+    external_url: str | None = None
+
+
+class Transmitter(ABC):
+    """Deliver formatted items to one destination.
+
+    An instance belongs to one destination and may keep its connection between deliveries; it is
+    used by one thread at a time unless its class says otherwise.
+
+    Attributes:
+        type: value of `destination.delivery_type`.
+        name: display name.
+        fields: keys of `destination.config`; they check a destination, mask its secrets and document it.
+        mode: what the receiver does with several versions of one item.
+        errors: every error code the class may raise, with its text (`/io_errors`).
+    """
+
+    type: ClassVar[str]
+    name: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    mode: ClassVar[Mode]
+    errors: ClassVar[Mapping[int, str]]
+
+    def __init__(self, destination: Destination, settings: TransmitSettings) -> None:
+        self.destination = destination
+        self.settings = settings
+
+    @abstractmethod
+    def send(self, delivery: Delivery) -> Receipt:
+        """Deliver once; return only when the other side has accepted.
+
+        Callers repeat a delivery whose outcome is unknown, always with the same `delivery.key`.
+
+        Raises:
+            TemporaryFailure: worth repeating; `retry_after` may be set.
+            PermanentFailure: repeating cannot help.
+        """
+
+    def close(self) -> None:
+        """Let go of connections. The instance is not used afterwards."""
