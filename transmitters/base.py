@@ -13,7 +13,7 @@ class Mode(StrEnum):
     """What a destination does with several versions of one item (delivery contract, O0)."""
 
     REPLACE = "replace"
-    """It keeps the newest by `guid`; a newer version may pass an older one that waits for a retry."""
+    """It keeps the newest by `guid`; a newer version may pass an older one waiting for a retry."""
     APPEND = "append"
     """Each version is a document of its own; versions wait for each other."""
 
@@ -114,7 +114,7 @@ class Transmitter(ABC):
     Attributes:
         type: value of `destination.delivery_type`.
         name: display name.
-        fields: keys of `destination.config`; they check a destination, mask its secrets and document it.
+        fields: keys of `destination.config`; they check it, mask its secrets and document it.
         mode: what the receiver does with several versions of one item.
         errors: every error code the class may raise, with its text (`/io_errors`).
     """
@@ -140,5 +140,5 @@ class Transmitter(ABC):
             PermanentFailure: repeating cannot help.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most types hold nothing to let go of
         """Let go of connections. The instance is not used afterwards."""
