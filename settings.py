@@ -1,0 +1,214 @@
+"""Every setting of Wiredesk: name, default, meaning.
+
+Each can be set by an environment variable of its name; a value that parses as JSON is JSON.
+`python manage.py settings` prints what is in force. Reference: `docs/settings.md`.
+"""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from apps.core.env import Environment
+
+SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL")
+"""Settings that are masked wherever settings are shown."""
+
+
+def load(
+    overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return all settings.
+
+    Args:
+        overrides: values that win over the environment, for tests and embedding programs.
+        environ: the environment; `os.environ` unless given.
+
+    Raises:
+        ConfigurationError: names every bad setting.
+    """
+    env = Environment(os.environ if environ is None else environ)
+    settings: dict[str, Any] = {}
+    for read in (_processes, _stores, _rest, _security, _newsroom, _lifecycle, _delivery, _output):
+        settings.update(read(env))
+    settings.update(overrides or {})
+    env.check()
+    return _derive(settings)
+
+
+def _processes(env: Environment) -> dict[str, Any]:
+    return {
+        # Where the web process listens.
+        "HOST": env.text("HOST", "127.0.0.1"),
+        "PORT": env.number("PORT", 5000),
+        # Where the websocket process listens.
+        "WSHOST": env.text("WSHOST", "127.0.0.1"),
+        "WSPORT": env.number("WSPORT", 5100),
+        # Gunicorn: processes, and threads in each.
+        "WEB_WORKERS": env.number("WEB_WORKERS", 2),
+        "WEB_THREADS": env.number("WEB_THREADS", 8),
+        # Celery worker processes.
+        "WORKER_CONCURRENCY": env.number("WORKER_CONCURRENCY", 2),
+        # Tasks run inside the request or command that starts them; no worker, no beat needed.
+        "CELERY_TASK_ALWAYS_EAGER": env.flag("CELERY_TASK_ALWAYS_EAGER", False),
+        # Prefix of the Celery queue names, for several installations on one broker.
+        "CELERY_PREFIX": env.text("CELERY_PREFIX", ""),
+        # DEBUG, INFO, WARNING or ERROR.
+        "LOG_LEVEL": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    }
+
+
+def _stores(env: Environment) -> dict[str, Any]:
+    return {
+        # Data of the embedded stores, their discovery file, logs.
+        "DATA_DIR": env.text("DATA_DIR", "var"),
+        # MongoDB; none starts the embedded store.
+        "MONGO_URI": env.secret("MONGO_URI", None),
+        # Database; the name in MONGO_URI counts when this is not set, then `wiredesk`.
+        "MONGO_DBNAME": env.text("MONGO_DBNAME", None),
+        # Redis; none starts the embedded store.
+        "REDIS_URL": env.secret("REDIS_URL", None),
+        # Celery's broker; REDIS_URL unless set.
+        "CELERY_BROKER_URL": env.secret("CELERY_BROKER_URL", None),
+        # Redis pub/sub channel of notifications.
+        "NOTIFICATION_CHANNEL": env.text("NOTIFICATION_CHANNEL", "wiredesk_notifications"),
+    }
+
+
+def _rest(env: Environment) -> dict[str, Any]:
+    return {
+        # First part of every path.
+        "URL_PREFIX": env.text("URL_PREFIX", "api"),
+        # The API's own address in absolute links, without a trailing slash.
+        "PUBLIC_URL": env.text("PUBLIC_URL", None),
+        # Rows of a list: default and maximum.
+        "PAGINATION_DEFAULT": env.number("PAGINATION_DEFAULT", 500),
+        "PAGINATION_LIMIT": env.number("PAGINATION_LIMIT", 500),
+    }
+
+
+def _security(env: Environment) -> dict[str, Any]:
+    return {
+        # Signs cookies; random per process unless set, which is enough for token clients.
+        "SECRET_KEY": env.secret("SECRET_KEY", None),
+        # Cost of password hashes; each step doubles it.
+        "BCRYPT_GENSALT_WORK_FACTOR": env.number("BCRYPT_GENSALT_WORK_FACTOR", 12),
+        # Age after which a password no longer logs in, days; 0 is never.
+        "PASSWORD_EXPIRY_DAYS": env.number("PASSWORD_EXPIRY_DAYS", 0),
+        # Minutes without a request after which a session ends.
+        "SESSION_EXPIRY_MINUTES": env.number("SESSION_EXPIRY_MINUTES", 240),
+        # Seconds after which a request refreshes its session.
+        "SESSION_UPDATE_SECONDS": env.number("SESSION_UPDATE_SECONDS", 30),
+        # Websocket clients must show a token; off equals Superdesk.
+        "WEBSOCKET_REQUIRE_TOKEN": env.flag("WEBSOCKET_REQUIRE_TOKEN", True),
+    }
+
+
+def _newsroom(env: Environment) -> dict[str, Any]:
+    article = [{"qcode": "Article", "name": "Article (news)"}]
+    return {
+        "DEFAULT_TIMEZONE": env.text("DEFAULT_TIMEZONE", "UTC"),
+        "DEFAULT_LANGUAGE": env.text("DEFAULT_LANGUAGE", "en"),
+        # Profile of text items that name none.
+        "DEFAULT_CONTENT_TYPE": env.text("DEFAULT_CONTENT_TYPE", None),
+        # Metadata of items written by hand that do not bring their own.
+        "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": env.text(
+            "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES", "Superdesk"
+        ),
+        "DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES": env.number(
+            "DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES", 6
+        ),
+        "DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES": env.number(
+            "DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES", 3
+        ),
+        "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES": env.items(
+            "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES", article
+        ),
+        # Host part of generated item ids.
+        "URN_DOMAIN": env.text("URN_DOMAIN", None),
+        # Item ids are bare UUIDs.
+        "GENERATE_SHORT_GUID": env.flag("GENERATE_SHORT_GUID", False),
+        # Keep every earlier mark of a user in `sign_off`.
+        "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
+    }
+
+
+def _lifecycle(env: Environment) -> dict[str, Any]:
+    return {
+        # Minutes until an item expires; 0 is never. Stage and desk may say otherwise.
+        "CONTENT_EXPIRY_MINUTES": env.number("CONTENT_EXPIRY_MINUTES", 0),
+        # The same for published items; 0 uses the rule for unpublished ones.
+        "PUBLISHED_CONTENT_EXPIRY_MINUTES": env.number("PUBLISHED_CONTENT_EXPIRY_MINUTES", 0),
+        # Validation schemas by item type, between content profiles and validators.
+        "SCHEMA": env.table("SCHEMA", {}),
+        # Content profiles also validate what routing rules publish.
+        "AUTO_PUBLISH_CONTENT_PROFILE": env.flag("AUTO_PUBLISH_CONTENT_PROFILE", True),
+        # Metadata of associated media is checked when the story is published.
+        "VALIDATE_MEDIA_METADATA_ON_PUBLISH": env.flag("VALIDATE_MEDIA_METADATA_ON_PUBLISH", True),
+        # Characters that fields with `validate_characters` refuse.
+        "DISALLOWED_CHARACTERS": env.items("DISALLOWED_CHARACTERS", []),
+    }
+
+
+def _delivery(env: Environment) -> dict[str, Any]:
+    return {
+        # Seconds that a claim on items or rows is good for; renewed at a third of it.
+        "LEASE_SECONDS": env.number("LEASE_SECONDS", 60),
+        # Published rows taken by one enqueue batch.
+        "ENQUEUE_BATCH_SIZE": env.number("ENQUEUE_BATCH_SIZE", 100),
+        # Attempts at routing an item whose failure may pass, before it ends in `error`.
+        "ENQUEUE_MAX_ATTEMPTS": env.number("ENQUEUE_MAX_ATTEMPTS", 5),
+        # Kill, takedown and unpublish go to matching subscribers when nobody is on record.
+        "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": env.flag("UNPUBLISH_TO_MATCHING_SUBSCRIBERS", True),
+        # Highest `published_seq_num` where a subscriber sets none.
+        "MAX_VALUE_OF_PUBLISH_SEQUENCE": env.number("MAX_VALUE_OF_PUBLISH_SEQUENCE", 9999),
+        # Tries after the first.
+        "MAX_TRANSMIT_RETRY_ATTEMPT": env.number("MAX_TRANSMIT_RETRY_ATTEMPT", 10),
+        # Rows of one lane taken by one claim.
+        "MAX_TRANSMIT_QUERY_LIMIT": env.number("MAX_TRANSMIT_QUERY_LIMIT", 100),
+        # Threads that deliver, in each worker process.
+        "TRANSMIT_THREADS": env.number("TRANSMIT_THREADS", 8),
+        # Share of a retry delay that is added at random.
+        "RETRY_JITTER": env.number("RETRY_JITTER", 0.1),
+        # Seconds: connect, read.
+        "HTTP_PUSH_TIMEOUT": env.items("HTTP_PUSH_TIMEOUT", [5, 30]),
+        # Seconds for one whole HTTP attempt.
+        "HTTP_PUSH_TOTAL_TIMEOUT": env.number("HTTP_PUSH_TOTAL_TIMEOUT", 60),
+        # Deliver to private, loopback and link-local addresses.
+        "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES": env.flag("HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES", True),
+        # Networks (CIDR) that stay allowed when private addresses are not.
+        "HTTP_PUSH_ALLOWED_NETWORKS": env.items("HTTP_PUSH_ALLOWED_NETWORKS", []),
+        # Directory outside which `File` destinations are refused; none allows every directory.
+        "FILE_ROOT": env.text("FILE_ROOT", None),
+    }
+
+
+def _output(env: Environment) -> dict[str, Any]:
+    return {
+        "NEWSML_PROVIDER_ID": env.text("NEWSML_PROVIDER_ID", "wiredesk"),
+        "NINJS_COMMON_RENDITIONS": env.items(
+            "NINJS_COMMON_RENDITIONS", ["thumbnail", "viewImage", "baseImage"]
+        ),
+        "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
+        # Reading speed for Japanese text.
+        "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
+    }
+
+
+def _derive(settings: dict[str, Any]) -> dict[str, Any]:
+    """Fill the settings whose default depends on others."""
+    prefix = settings["URL_PREFIX"].strip("/")
+    settings["URL_PREFIX"] = prefix
+    if not settings["PUBLIC_URL"]:
+        settings["PUBLIC_URL"] = f"http://{settings['HOST']}:{settings['PORT']}/{prefix}"
+    settings["PUBLIC_URL"] = settings["PUBLIC_URL"].rstrip("/")
+    if not settings["URN_DOMAIN"]:
+        settings["URN_DOMAIN"] = urlsplit(settings["PUBLIC_URL"]).hostname or socket.gethostname()
+    if not settings["MONGO_DBNAME"]:
+        named = urlsplit(settings["MONGO_URI"] or "").path.strip("/")
+        settings["MONGO_DBNAME"] = named or "wiredesk"
+    settings["CELERY_BROKER_URL"] = settings["CELERY_BROKER_URL"] or settings["REDIS_URL"]
+    settings["SECRET_KEY"] = settings["SECRET_KEY"] or secrets.token_urlsafe(32)
+    return settings
