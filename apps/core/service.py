@@ -1,0 +1,135 @@
+"""What the REST edge asks of the service behind a resource."""
+
+from collections.abc import Mapping
+from hashlib import sha1
+from typing import Any
+from uuid import uuid4
+
+from bson import ObjectId
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from apps.core.caller import SYSTEM, Caller
+from apps.core.clock import Clock
+from apps.core.errors import NotFound, PreconditionFailed
+
+Document = dict[str, Any]
+
+
+def new_etag() -> str:
+    """Return an etag for a write made by a service. Etags are opaque to clients."""
+    return sha1(uuid4().bytes, usedforsecurity=False).hexdigest()
+
+
+def unchanged(original: Mapping[str, Any]) -> Document:
+    """Return the filter that matches `original` only as long as nobody has written it since."""
+    if original.get("_etag"):
+        return {"_id": original["_id"], "_etag": original["_etag"]}
+    return {"_id": original["_id"], "_etag": {"$exists": False}}
+
+
+class ResourceService:
+    """Rules of one resource, above its collection.
+
+    The REST edge calls the hooks (`on_*`) and the writes; tasks, commands and other services call
+    `post`, `patch` and `remove`, which do the same without a request. Subclasses override hooks,
+    rarely a write.
+
+    Args:
+        db: the database.
+        clock: source of the current time.
+    """
+
+    resource: str
+    """Name of the resource and of its collection."""
+
+    def __init__(self, db: Database[Document], clock: Clock) -> None:
+        self.db = db
+        self.clock = clock
+
+    @property
+    def collection(self) -> Collection[Document]:
+        return self.db[self.resource]
+
+    # Hooks, in the order in which one write calls them.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        """Complete and check documents before they are stored."""
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        """Act on documents that are stored."""
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        """Complete and check `updates` before they are stored."""
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        """Act on updates that are stored."""
+
+    def on_delete(self, document: Document, caller: Caller) -> None:
+        """Refuse a deletion by raising."""
+
+    def on_deleted(self, document: Document, caller: Caller) -> None:
+        """Act on a document that is gone."""
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Shape documents for the client, in place. Nothing here is stored."""
+
+    # Writes.
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        """Store new documents and return their ids."""
+        return list(self.collection.insert_many(documents).inserted_ids)
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        """Store `updates` unless somebody has written the document since `original` was read.
+
+        Raises:
+            PreconditionFailed: somebody has.
+        """
+        if not self.collection.update_one(unchanged(original), {"$set": updates}).matched_count:
+            raise PreconditionFailed("Client and server etags don't match")
+
+    def delete(self, document: Document, caller: Caller) -> None:
+        """Remove the document."""
+        self.collection.delete_one({"_id": document["_id"]})
+
+    # The same from inside: for tasks, commands and other services.
+
+    def find(self, id: Any) -> Document:
+        """Return the document.
+
+        Raises:
+            NotFound: no such document.
+        """
+        document = self.collection.find_one({"_id": id})
+        if document is None:
+            raise NotFound(f"{self.resource} {id} not found")
+        return document
+
+    def post(self, documents: list[Document], caller: Caller = SYSTEM) -> list[Any]:
+        """Create documents with all rules but schema validation and versioning; return their ids."""
+        now = self.clock.now()
+        for document in documents:
+            document.setdefault("_created", now)
+            document.setdefault("_updated", now)
+        self.on_create(documents, caller)
+        for document in documents:
+            document.setdefault("_id", ObjectId())
+            document.setdefault("_etag", new_etag())
+        ids = self.create(documents, caller)
+        self.on_created(documents, caller)
+        return ids
+
+    def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
+        """Update one document with all rules but schema validation; return it as stored.
+
+        Raises:
+            NotFound: no such document.
+        """
+        original = self.find(id)
+        updates.setdefault("_updated", self.clock.now())
+        self.on_update(updates, original, caller)
+        updates["_etag"] = new_etag()
+        self.update(id, updates, original, caller)
+        self.on_updated(updates, original, caller)
+        return {**original, **updates}

@@ -1,0 +1,1 @@
+"""MongoDB: connections, indexes, counters."""

@@ -1,0 +1,93 @@
+"""Every index of every collection. A query on a hot path names the index it uses here."""
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+
+ASC, DESC = ASCENDING, DESCENDING
+
+
+def _index(*keys: Any, **options: Any) -> IndexModel:
+    return IndexModel([(k, ASC) if isinstance(k, str) else k for k in keys], **options)
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "archive": [
+        _index(("_updated", DESC)),
+        _index("uri"),
+        _index("ingest_id"),
+        _index("unique_id"),
+        _index("unique_name"),
+        _index("guid"),
+        _index("family_id"),
+        _index("processed_from"),
+        _index("assignment_id"),
+        _index("type"),
+        _index("expiry", "state"),
+        _index("task.desk", "state"),
+        _index("groups.refs.residRef", sparse=True),
+        _index("schedule_settings.utc_publish_schedule", "state"),
+        # Publications whose published row may not have been written yet (apps/publish/outbox.py).
+        _index("publication.at", sparse=True),
+    ],
+    "archive_versions": [
+        _index("guid"),
+        # Unique, so that completing an interrupted publication cannot write a version twice.
+        _index("_id_document", "_current_version", unique=True),
+    ],
+    "archive_history": [_index("item_id")],
+    "published": [
+        # Work of the enqueue task, in routing order.
+        _index("queue_state", "publish_sequence_no"),
+        _index("item_id", "publish_sequence_no"),
+        _index("item_id", "state"),
+        _index("publish_sequence_no"),
+        _index("guid"),
+        _index("expiry", "_created", "state"),
+        _index(("_updated", DESC)),
+    ],
+    "publish_queue": [
+        # One row per (item version, subscriber, destination, action, part, resend).
+        _index(
+            "idempotency_key",
+            unique=True,
+            partialFilterExpression={"idempotency_key": {"$type": "string"}},
+        ),
+        # Claims: pending rows of a lane in delivery order; due retries of a lane.
+        _index("lane", "state", ("priority", DESC), "order_no"),
+        _index("lane", "state", "next_retry_attempt_at"),
+        # One item line: older rows that a newer one replaces.
+        _index("item_id", "lane", "order_no"),
+        _index("item_id", "item_version"),
+        _index("subscriber_id", "state"),
+        _index("state", "next_retry_attempt_at"),
+        _index(("_created", DESC), "state"),
+        _index(("_updated", DESC)),
+    ],
+    "publish_lanes": [
+        # Lanes with something due.
+        _index("wake_at"),
+        _index("lease_owner", sparse=True),
+    ],
+    "publish_payloads": [_index("item_id", "item_version")],
+    "auth": [_index("token"), _index("user"), _index("_updated")],
+    "users": [_index("username", unique=True), _index("email")],
+    "roles": [_index("name", unique=True)],
+    "desks": [_index("name", unique=True)],
+    "stages": [_index("desk", "name", unique=True)],
+    "validators": [_index("act", "type")],
+    "vocabularies": [_index("field_type")],
+    "content_types": [_index("label", unique=True, sparse=True)],
+    "subscribers": [_index("name", unique=True), _index("is_active")],
+    "products": [_index("name", unique=True)],
+    "filter_conditions": [_index("name", unique=True)],
+    "content_filters": [_index("name", unique=True)],
+    "sequences": [_index("key", unique=True)],
+}
+
+
+def ensure_indexes(db: Database[dict[str, Any]]) -> None:
+    """Create the indexes that are missing. Safe to repeat and to run from several processes."""
+    for collection, models in INDEXES.items():
+        db[collection].create_indexes(models)

@@ -1,0 +1,130 @@
+"""Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract, 10)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from apps.core.errors import ServerError
+
+MAX_DRAWS = 100
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Range of a wrapping counter, both ends included."""
+
+    minimum: int
+    maximum: int
+
+    def advance(self, last: int, count: int) -> list[int]:
+        """Return the `count` numbers that follow `last`, wrapping to the minimum."""
+        size = self.maximum - self.minimum + 1
+        offset = last - self.minimum + 1 if self.minimum <= last <= self.maximum else 0
+        return [self.minimum + (offset + step) % size for step in range(count)]
+
+
+class Sequences:
+    """Draw numbers that no other process gets.
+
+    Args:
+        db: the database that holds `sequences`.
+    """
+
+    def __init__(self, db: Database[dict[str, Any]]) -> None:
+        self._counters = db["sequences"]
+
+    def draw(self, key: str, count: int = 1) -> int:
+        """Take `count` consecutive numbers of a counter that never wraps; one command.
+
+        Returns:
+            The first of them; the others follow without a gap.
+        """
+        try:
+            counter = self._increment(key, count)
+        except DuplicateKeyError:
+            # Two processes inserted the same new counter; it exists now.
+            counter = self._increment(key, count)
+        return int(counter["sequence_number"]) - count + 1
+
+    def _increment(self, key: str, count: int) -> dict[str, Any]:
+        counter = self._counters.find_one_and_update(
+            {"key": key},
+            {"$inc": {"sequence_number": count}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        assert counter is not None  # noqa: S101 - an upsert always answers a document
+        return counter
+
+    def draw_wrapping(
+        self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
+    ) -> dict[str, list[int]]:
+        """Take numbers of many wrapping counters at once.
+
+        Each counter is moved only from the value that was read, so no number is given twice, not
+        even at the wrap. A counter that moved meanwhile is tried again; gaps are allowed.
+        Two commands when no other process draws at the same time.
+
+        Args:
+            wanted: counter key to how many numbers.
+            bounds: counter key to its range.
+
+        Raises:
+            ServerError: other processes won every time.
+        """
+        drawn: dict[str, list[int]] = {}
+        left = {key: count for key, count in wanted.items() if count > 0}
+        for _ in range(MAX_DRAWS):
+            if not left:
+                return drawn
+            won = self._try_draw(left, bounds)
+            drawn.update(won)
+            left = {key: count for key, count in left.items() if key not in won}
+        raise ServerError("Sequence numbers could not be drawn")
+
+    def _try_draw(
+        self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
+    ) -> dict[str, list[int]]:
+        stored = {c["key"]: c for c in self._counters.find({"key": {"$in": list(wanted)}})}
+        missing = [key for key in wanted if key not in stored]
+        if missing:
+            self._create(missing)
+        token = uuid4().hex
+        numbers = {
+            key: bounds[key].advance(int(stored[key]["sequence_number"]), count)
+            for key, count in wanted.items()
+            if key in stored
+        }
+        moves = [
+            UpdateOne(
+                {"key": key, "sequence_number": stored[key]["sequence_number"]},
+                {"$set": {"sequence_number": drawn[-1], "drawn_by": token}},
+            )
+            for key, drawn in numbers.items()
+        ]
+        if not moves:
+            return {}
+        result = self._counters.bulk_write(moves, ordered=False)
+        if result.matched_count == len(moves):
+            return numbers
+        # Another process moved some counters first. A counter that it moved after us also looks
+        # lost; its numbers become a gap, which is allowed, while a repeat is not.
+        mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
+        return {c["key"]: numbers[c["key"]] for c in mine}
+
+    def _create(self, keys: list[str]) -> None:
+        try:
+            self._counters.bulk_write(
+                [
+                    UpdateOne({"key": k}, {"$setOnInsert": {"sequence_number": 0}}, upsert=True)
+                    for k in keys
+                ],
+                ordered=False,
+            )
+        except DuplicateKeyError:
+            return
