@@ -107,7 +107,7 @@ class ResourceService:
         return document
 
     def post(self, documents: list[Document], caller: Caller = SYSTEM) -> list[Any]:
-        """Create documents with all rules but schema validation and versioning; return their ids."""
+        """Create documents with all rules but schema validation; return their ids."""
         now = self.clock.now()
         for document in documents:
             document.setdefault("_created", now)

@@ -58,7 +58,7 @@ class Sequences:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        assert counter is not None  # noqa: S101 - an upsert always answers a document
+        assert counter is not None
         return counter
 
     def draw_wrapping(

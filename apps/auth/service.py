@@ -1,0 +1,122 @@
+"""Log in, find who a token stands for, end sessions (resources contract, 4.1)."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.auth.passwords import NOBODY, matches
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import Forbidden, Unauthorized
+from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import UserType
+
+
+class AuthService(ResourceService):
+    """Sessions of users.
+
+    Args:
+        settings: SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
+    """
+
+    resource = "auth"
+
+    def __init__(self, db: Database[Document], clock: Clock, settings: Mapping[str, Any]) -> None:
+        super().__init__(db, clock)
+        self._refresh_after = timedelta(seconds=settings["SESSION_UPDATE_SECONDS"])
+        self._password_days = int(settings["PASSWORD_EXPIRY_DAYS"])
+
+    def caller_of(self, token: str, arguments: Mapping[str, str]) -> Caller | None:
+        """Return the caller that `token` stands for, or None; one command.
+
+        A user who was switched off has no caller, whatever sessions are left.
+        """
+        found = self.collection.aggregate(
+            [
+                {"$match": {"token": token}},
+                {"$limit": 1},
+                {"$lookup": _joined("users", "user")},
+                {"$lookup": _joined("roles", "users.role")},
+            ]
+        )
+        session = next(iter(found), None)
+        if session is None or not session["users"]:
+            return None
+        user, roles = session.pop("users")[0], session.pop("roles")
+        if not (user.get("is_active", True) and user.get("is_enabled", True)):
+            return None
+        granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}
+        names = frozenset(name for name, value in granted.items() if value)
+        return Caller(user, session, names, arguments)
+
+    def touch(self, caller: Caller) -> None:
+        """Refresh the session of `caller`, at most once per SESSION_UPDATE_SECONDS."""
+        now = self.clock.now()
+        if caller.session is None or caller.session["_updated"] > now - self._refresh_after:
+            return
+        self.collection.update_one({"_id": caller.session_id}, {"$set": {"_updated": now}})
+        self.db["users"].update_one({"_id": caller.user_id}, {"$set": {"last_activity_at": now}})
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        """Check the credentials and open the session.
+
+        Raises:
+            Unauthorized: unknown user or wrong password; one answer for both.
+            Forbidden: the user may not log in.
+        """
+        for document in documents:
+            user = self.db["users"].find_one({"username": document["username"]})
+            stored = user.get("password") if user else None
+            if not matches(document.pop("password"), stored or NOBODY) or not user:
+                raise Unauthorized("", {"credentials": 1})
+            self._check_may_log_in(user)
+            document["user"] = user["_id"]
+            document["token"] = secrets.token_urlsafe(32)
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        now = self.clock.now()
+        for document in documents:
+            self.db["users"].update_one(
+                {"_id": document["user"]}, {"$set": {"last_activity_at": now}}
+            )
+
+    def on_delete(self, document: Document, caller: Caller) -> None:
+        if document.get("user") != caller.user_id and not caller.may("users"):
+            raise Forbidden("Not allowed to end the session of another user.")
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            if document.get("user") != caller.user_id:
+                raise Forbidden("Not allowed to see the session of another user.")
+
+    def _check_may_log_in(self, user: Mapping[str, Any]) -> None:
+        if user.get("user_type") == UserType.EXTERNAL:
+            raise Forbidden("", {"user_type": "external"})
+        if self._password_is_expired(user):
+            raise Forbidden("", {"password_is_expired": True})
+        for flag in ("is_enabled", "is_active"):
+            if not user.get(flag, True):
+                raise Forbidden("", {flag: False})
+
+    def _password_is_expired(self, user: Mapping[str, Any]) -> bool:
+        if self._password_days <= 0:
+            return False
+        changed = user.get("password_changed_on")
+        oldest = self.clock.now() - timedelta(days=self._password_days)
+        return changed is None or changed < oldest
+
+
+def _joined(collection: str, local_field: str) -> dict[str, str]:
+    return {
+        "from": collection,
+        "localField": local_field,
+        "foreignField": "_id",
+        "as": collection,
+    }
+
+
+def _privileges(user: Mapping[str, Any]) -> dict[str, Any]:
+    return user.get("privileges") or {}

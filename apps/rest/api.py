@@ -1,0 +1,118 @@
+"""Builds the Eve application: framework settings, resources, hooks, error handlers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eve import Eve
+from pymongo.database import Database
+
+from apps.core.errors import BadRequest
+from apps.core.json import WIRE_DATE
+from apps.core.service import Document, ResourceService
+from apps.rest.auth import PrivilegeAuth, Sessions, current_caller
+from apps.rest.cors import allow_cross_origin
+from apps.rest.data import ServiceData
+from apps.rest.errors import passing_through_eve, register_error_handlers
+from apps.rest.render import FlaskJSON
+from apps.rest.validator import ResourceValidator
+
+Services = Mapping[str, ResourceService]
+
+FRAMEWORK_SETTINGS: dict[str, Any] = {
+    # Behaviour that the REST contract depends on (lifecycle contract 0.3, resources contract 30).
+    "VERSION": "_current_version",
+    "IF_MATCH": True,
+    "ENFORCE_IF_MATCH": True,
+    "MERGE_NESTED_DOCUMENTS": False,
+    "UPSERT_ON_PUT": False,
+    "VALIDATION_ERROR_STATUS": 400,
+    "VALIDATION_ERROR_AS_LIST": True,
+    "BANDWIDTH_SAVER": False,
+    "DATE_FORMAT": WIRE_DATE,
+    "JSON_SORT_KEYS": False,
+    "RENDERERS": ["apps.rest.render.JSONRenderer"],
+    "RESOURCE_METHODS": ["GET", "POST"],
+    "ITEM_METHODS": ["GET", "PATCH", "PUT", "DELETE"],
+    "PUBLIC_METHODS": ["GET"],
+    "BULK_ENABLED": True,
+    "ALLOW_OVERRIDE_HTTP_METHOD": True,
+    "HEADER_TOTAL_COUNT": "X-Total-Count",
+    "CACHE_CONTROL": "max-age=0, no-cache",
+    "MONGO_QUERY_BLACKLIST": ["$where", "$expr"],
+    "RETURN_MEDIA_AS_URL": False,
+    "AUTO_COLLAPSE_MULTI_KEYS": True,
+}
+
+
+def create_api(
+    settings: Mapping[str, Any],
+    domain: Mapping[str, Mapping[str, Any]],
+    db: Database[Document],
+    services: Services,
+    sessions: Sessions,
+) -> Eve:
+    """Return the application with every resource of `domain`.
+
+    Args:
+        settings: as `settings.load` returns them.
+        domain: Eve definition by resource name; `privileges` maps methods to what they need.
+        db: the database.
+        services: the service behind a resource; resources without one are read only.
+        sessions: the authentication service.
+    """
+    privileges = {name: definition.get("privileges", {}) for name, definition in domain.items()}
+    app = Eve(
+        "wiredesk",
+        settings=eve_settings(settings, domain),
+        data=ServiceData,
+        media=None,
+        validator=ResourceValidator,
+        auth=PrivilegeAuth(sessions, privileges),
+    )
+    app.json = FlaskJSON(app)
+    app.data.bind(db, services)
+    for resource, service in services.items():
+        if resource in domain:
+            connect_hooks(app, resource, service)
+    register_error_handlers(app)
+    app.after_request(allow_cross_origin)
+    return app
+
+
+def eve_settings(
+    settings: Mapping[str, Any], domain: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return Eve's settings: the framework's, the installation's and the resources."""
+    closed: dict[str, list[str]] = {"public_methods": [], "public_item_methods": []}
+    resources = {
+        name: {
+            **closed,
+            **{key: value for key, value in definition.items() if key != "privileges"},
+        }
+        for name, definition in domain.items()
+    }
+    return {**settings, **FRAMEWORK_SETTINGS, "DOMAIN": resources}
+
+
+def connect_hooks(app: Eve, resource: str, service: ResourceService) -> None:
+    """Let Eve's events call the service's hooks with the caller of the request."""
+
+    def on(event: str, function: Callable[..., None]) -> None:
+        slot = getattr(app, f"on_{event}_{resource}")
+        slot += passing_through_eve(function)
+
+    def update(updates: Document, original: Document) -> None:
+        if updates.get("_id", original["_id"]) != original["_id"]:
+            raise BadRequest("_id cannot be changed")
+        service.on_update(updates, original, current_caller())
+
+    on("insert", lambda documents: service.on_create(documents, current_caller()))
+    on("inserted", lambda documents: service.on_created(documents, current_caller()))
+    on("update", update)
+    on("updated", lambda updates, original: service.on_updated(updates, original, current_caller()))
+    on("replace", lambda item, original: service.on_update(item, original, current_caller()))
+    on("replaced", lambda item, original: service.on_updated(item, original, current_caller()))
+    on("delete_item", lambda item: service.on_delete(item, current_caller()))
+    on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
+    on("fetched_item", lambda item: service.on_fetched([item], current_caller()))
+    on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))

@@ -1,0 +1,97 @@
+"""Authentication and permission of every request (resources contract, 4.1)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from eve.auth import TokenAuth
+from flask import g, request
+
+from apps.core.caller import SYSTEM, Caller
+from apps.core.errors import Forbidden, Unauthorized
+from apps.core.privileges import INTRINSIC, NO_PRIVILEGE
+
+
+class Sessions(Protocol):
+    """What the edge asks of the authentication service."""
+
+    def caller_of(self, token: str, arguments: Mapping[str, str]) -> Caller | None:
+        """Return the caller that `token` stands for, or None when it stands for nobody."""
+        ...
+
+    def touch(self, caller: Caller) -> None:
+        """Keep the session of `caller` from expiring."""
+        ...
+
+
+def current_caller() -> Caller:
+    """Return who made the current request; the system outside of one."""
+    return g.get("caller", SYSTEM) if g else SYSTEM
+
+
+def request_token() -> str:
+    """Return the token of the `Authorization` header, or an empty text.
+
+    Taken as `Basic base64(token:)`, `Bearer <token>`, `Token <token>` or bare.
+    """
+    headers = request.headers.getlist("Authorization")
+    if len(headers) != 1:
+        return ""
+    scheme, _, rest = headers[0].strip().partition(" ")
+    if not rest:
+        return scheme
+    if scheme.lower() != "basic":
+        return rest.strip()
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+class PrivilegeAuth(TokenAuth):
+    """Finds the caller by token, then looks the method up in the resource's `privileges`.
+
+    What has no entry is refused to everybody, administrators included.
+
+    Args:
+        sessions: the authentication service.
+        privileges: resource to method to the privilege that it needs.
+    """
+
+    def __init__(self, sessions: Sessions, privileges: Mapping[str, Mapping[str, str]]) -> None:
+        self._sessions = sessions
+        self._privileges = privileges
+
+    def authorized(self, allowed_roles: Any, resource: str | None, method: str) -> bool:
+        caller = self.identify()
+        if method in ("POST", "PUT", "PATCH") or "auto" not in request.args:
+            self._sessions.touch(caller)
+        if resource is not None:
+            self.check(caller, resource, method)
+        return True
+
+    def identify(self) -> Caller:
+        """Return the caller of this request.
+
+        Raises:
+            Unauthorized: no token, or one that stands for nobody.
+        """
+        token = request_token()
+        caller = self._sessions.caller_of(token, request.args.to_dict()) if token else None
+        if caller is None:
+            raise Unauthorized("", {"auth": 1})
+        g.caller = caller
+        return caller
+
+    def check(self, caller: Caller, resource: str, method: str) -> None:
+        """Check that `caller` may call `method` on `resource`.
+
+        Raises:
+            Forbidden: not granted, or granted to nobody.
+        """
+        wanted = self._privileges.get(resource, {}).get(method)
+        if wanted is None and method in ("GET", "HEAD"):
+            return
+        if wanted is None or (wanted != INTRINSIC and not caller.may(wanted)):
+            raise Forbidden(NO_PRIVILEGE)

@@ -1,0 +1,69 @@
+"""Eve's data layer: reads go to MongoDB, writes go to the service behind the resource."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from eve.io.mongo import Mongo
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from apps.core.errors import PreconditionFailed
+from apps.core.service import Document, ResourceService
+from apps.rest.auth import current_caller
+from apps.rest.errors import passing_through_eve
+from apps.rest.validator import parse_datetime
+
+
+class Connection:
+    """What Eve expects of its driver: something with a database."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self.db = db
+
+
+class ServiceData(Mongo):
+    """Hands writes to services, so that HTTP, tasks and commands obey the same rules.
+
+    `bind` is called once, after Eve has been built.
+    """
+
+    serializers = {**Mongo.serializers, "datetime": parse_datetime}
+
+    def init_app(self, app: Any) -> None:
+        self.app = app
+        self._services: Mapping[str, ResourceService] = {}
+
+    def bind(self, db: Database[Document], services: Mapping[str, ResourceService]) -> None:
+        """Set the database and the services by resource name."""
+        self._connection = Connection(db)
+        self._services = services
+
+    def pymongo(self, resource: str | None = None, prefix: str | None = None) -> Connection:
+        return self._connection
+
+    def collection(self, resource: str) -> Collection[Document]:
+        """Return the collection behind `resource`."""
+        source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
+        return self._connection.db[source]
+
+    def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
+        documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
+        service = self._services.get(resource)
+        if service is None:
+            return list(self.collection(resource).insert_many(documents).inserted_ids)
+        return passing_through_eve(service.create)(documents, current_caller())
+
+    def update(self, resource: str, id_: Any, updates: Document, original: Document) -> None:
+        write = passing_through_eve(self._services[resource].update)
+        try:
+            write(id_, updates, original, current_caller())
+        except PreconditionFailed as error:
+            raise self.OriginalChangedError from error
+
+    def replace(self, resource: str, id_: Any, document: Document, original: Document) -> None:
+        self.update(resource, id_, document, original)
+
+    def remove(self, resource: str, lookup: Mapping[str, Any]) -> None:
+        service, caller = self._services[resource], current_caller()
+        for document in service.collection.find(dict(lookup)):
+            service.delete(document, caller)

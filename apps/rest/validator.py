@@ -1,0 +1,129 @@
+"""Schema validation of request bodies: the rules and issue values of the REST contract."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from cerberus import TypeDefinition
+from cerberus.errors import MIN_LENGTH, REQUIRED_FIELD, BasicErrorHandler
+from eve.io.mongo import Validator
+from flask import current_app
+
+UNIQUE = "unique"
+PATTERN = "pattern"
+
+ISSUE_CODES = {REQUIRED_FIELD.code: "required", MIN_LENGTH.code: "minlength"}
+EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
+EMAIL_IN_LIST = re.compile(r".+@.+")
+TWITTER = re.compile(r"^@[A-Za-z0-9_]{1,15}$")
+
+
+def parse_datetime(value: Any) -> datetime | None:
+    """Return the aware UTC datetime that an ISO 8601 `value` stands for, without microseconds.
+
+    Raises:
+        ValueError: not an ISO 8601 date or time.
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no date")
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+class IssueHandler(BasicErrorHandler):
+    """Writes issues as clients know them: `{"required": 1}`, `{"unique": 1}`, or Cerberus' text."""
+
+    def _format_message(self, field: str, error: Any) -> Any:
+        if error.code in ISSUE_CODES:
+            return {ISSUE_CODES[error.code]: 1}
+        message = super()._format_message(field, error)
+        return {message: 1} if message in (UNIQUE, PATTERN) else message
+
+    @property
+    def pretty_tree(self) -> Any:
+        return _unpacked(super().pretty_tree)
+
+
+def _unpacked(tree: Any) -> Any:
+    """Replace lists of one issue by the issue, and merge issues that are all codes."""
+    if isinstance(tree, dict):
+        return {str(key): _unpacked(value) for key, value in tree.items()}
+    if not isinstance(tree, list):
+        return tree
+    issues = [_unpacked(issue) for issue in tree]
+    if all(isinstance(issue, dict) for issue in issues):
+        return {key: value for issue in issues for key, value in issue.items()}
+    return issues[0] if len(issues) == 1 else issues
+
+
+class ResourceValidator(Validator):
+    """Cerberus rules and types of the contract (resources contract, 2.6)."""
+
+    types_mapping = {
+        **Validator.types_mapping,
+        "phone_number": TypeDefinition("phone_number", (str,), ()),
+        "date": TypeDefinition("date", (date, str), ()),
+        "time": TypeDefinition("time", (time, str), ()),
+        "any": TypeDefinition("any", (object,), ()),
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["error_handler"] = IssueHandler
+        super().__init__(*args, **kwargs)
+
+    def _count(self, query: Mapping[str, Any]) -> int:
+        collection = current_app.data.collection(self.resource)  # type: ignore[attr-defined]
+        return int(collection.count_documents(query, limit=1))
+
+    def _others(self, query: dict[str, Any]) -> dict[str, Any]:
+        if getattr(self, "document_id", None) is not None:
+            query["_id"] = {"$ne": self.document_id}
+        return query
+
+    def _validate_unique(self, unique: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if not unique or value is None:
+            return
+        if field == "_id":
+            taken = getattr(self, "document_id", None) is None and self._count({"_id": value})
+        else:
+            taken = self._count(self._others({field: value}))
+        if taken:
+            self._error(field, UNIQUE)
+
+    def _validate_iunique(self, iunique: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if iunique and isinstance(value, str) and self._count(self._ignoring_case(field, value)):
+            self._error(field, UNIQUE)
+
+    def _validate_iunique_per_parent(self, parent: str, field: str, value: Any) -> None:
+        """{'type': 'string'}"""
+        document = {**(getattr(self, "persisted_document", None) or {}), **self.document}
+        if not isinstance(value, str) or parent not in document:
+            return
+        query = self._ignoring_case(field, value)
+        query[parent] = document[parent]
+        if self._count(query):
+            self._error(field, UNIQUE)
+
+    def _ignoring_case(self, field: str, value: str) -> dict[str, Any]:
+        pattern = f"^\\s*{re.escape(value.strip())}\\s*$"
+        return self._others({field: {"$regex": pattern, "$options": "i"}})
+
+    def _validate_multiple_emails(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if wanted and not all(EMAIL_IN_LIST.match(part.strip()) for part in str(value).split(",")):
+            self._error(field, PATTERN)
+
+    def _validate_twitter(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if wanted and value and not TWITTER.match(str(value)):
+            self._error(field, PATTERN)
+
+    def _validate_type_email(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(EMAIL.match(value))
