@@ -1,0 +1,85 @@
+"""Who is connected, and which of them gets which message when."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+
+from apps.core import json
+from apps.notifications.audience import is_addressed
+from apps.notifications.client import Client
+from apps.notifications.throttle import Message, Throttle
+
+log = logging.getLogger(__name__)
+
+
+class Fanout:
+    """Hand messages to the clients they are meant for, floods throttled. Lives in one event loop.
+
+    Args:
+        throttle: decides when a message goes out.
+    """
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._flush: asyncio.TimerHandle | None = None
+        self._clients: set[Client] = set()
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __iter__(self) -> Iterator[Client]:
+        """Iterate over the clients of this moment; they may come and go meanwhile."""
+        return iter(list(self._clients))
+
+    def add(self, client: Client) -> None:
+        self._clients.add(client)
+
+    def discard(self, client: Client) -> None:
+        self._clients.discard(client)
+
+    def receive(self, data: bytes) -> None:
+        """Take one message from the bus: send it, or hold it back until its time has come."""
+        message = _parse(data)
+        if message is None:
+            log.warning("message of %d bytes on the bus is no JSON object, dropped", len(data))
+            return
+        passed = self._throttle.offer(message)
+        if passed is not None:
+            self.send(passed)
+        elif self._flush is None:
+            self._schedule_flush()
+
+    def send(self, message: Message) -> None:
+        """Send `message` now, without its `filters`, to the clients that these let through."""
+        filters = message.get("filters")
+        text = json.dumps({key: message[key] for key in message if key != "filters"})
+        for client in self:
+            if is_addressed(filters, client.arguments):
+                client.send(text)
+
+    def drain(self) -> None:
+        """Send everything that is held back: the last states before a shutdown."""
+        if self._flush is not None:
+            self._flush.cancel()
+        self._send_all(self._throttle.drain())
+
+    def _schedule_flush(self) -> None:
+        delay = self._throttle.delay()
+        loop = asyncio.get_running_loop()
+        self._flush = None if delay is None else loop.call_later(delay, self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._send_all(self._throttle.due())
+        self._schedule_flush()
+
+    def _send_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.send(message)
+
+
+def _parse(data: bytes) -> Message | None:
+    try:
+        message = json.loads(data)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None

@@ -1,0 +1,259 @@
+"""The websocket process: pushes the bus to browsers (`python -m apps.notifications.websocket`)."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+import settings
+from apps.notifications import credentials
+from apps.notifications.audience import subscription
+from apps.notifications.client import Client
+from apps.notifications.fanout import Fanout
+from apps.notifications.feed import ChannelFeed
+from apps.notifications.sessions import MongoSessions, Sessions, SessionsUnavailable
+from apps.notifications.throttle import Throttle
+
+log = logging.getLogger(__name__)
+
+UNAUTHORIZED = 4401
+"""Close code of clients without a session in force."""
+
+MAX_INBOUND_BYTES = 4096
+"""Clients have nothing to say but their token."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Intervals of the process, in seconds.
+
+    Attributes:
+        ping: between two `{"ping": n, "clients": m}`.
+        token: in which a client that showed no token when connecting has to send it.
+        recheck: between two checks that the sessions of connected clients are still in force.
+        throttle: between two messages of a throttled event.
+        farewell: in which clients have to take their last messages when the process stops.
+    """
+
+    ping: float = 5.0
+    token: float = 5.0
+    recheck: float = 60.0
+    throttle: float = 5.0
+    farewell: float = 2.0
+
+
+class WebsocketServer:
+    """Send every message of the bus to every client it is meant for.
+
+    Args:
+        feed: the bus.
+        sessions: who may connect; None lets everybody in, as Superdesk does.
+        host: address to listen at.
+        port: port to listen at; 0 takes a free one.
+        timing: intervals.
+        buffer: messages that may wait for one slow client before it is cut off.
+        monotonic: seconds that never run backwards, for the throttle.
+    """
+
+    def __init__(
+        self,
+        feed: ChannelFeed,
+        sessions: Sessions | None,
+        host: str,
+        port: int,
+        *,
+        timing: Timing | None = None,
+        buffer: int = 256,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed = feed
+        self._sessions = sessions
+        self._host = host
+        self._port = port
+        self._timing = timing or Timing()
+        self._buffer = buffer
+        self._clients = Fanout(Throttle(interval=self._timing.throttle, monotonic=monotonic))
+
+    async def run(
+        self, stop: asyncio.Event, started: Callable[[int], None] = lambda port: None
+    ) -> None:
+        """Serve until `stop` is set, then take leave of the clients.
+
+        Args:
+            stop: ends the process.
+            started: told the port as soon as clients can connect.
+
+        Raises:
+            OSError: the address cannot be listened at.
+        """
+        async with self._listen() as server:
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(work)
+                    for work in (self._forward(), self._ping(), self._recheck())
+                ]
+                started(_port_of(server))
+                await stop.wait()
+                for task in background:
+                    task.cancel()
+            await self._take_leave()
+
+    def _listen(self) -> Server:
+        return serve(
+            self._welcome,
+            self._host,
+            self._port,
+            max_size=MAX_INBOUND_BYTES,
+            close_timeout=self._timing.farewell,
+            # Messages are small; compressing each one for each client costs more than it saves.
+            compression=None,
+        )
+
+    async def _welcome(self, connection: ServerConnection) -> None:
+        """Serve one connection from its opening to its end."""
+        try:
+            token = await self._authenticate(connection)
+        except _Refused as refusal:
+            await connection.close(refusal.code, str(refusal))
+            return
+        except ConnectionClosed:
+            return
+        assert connection.request is not None
+        arguments = subscription(connection.request.path)
+        client = Client(connection, arguments, token, self._buffer)
+        self._clients.add(client)
+        try:
+            await client.run()
+        finally:
+            self._clients.discard(client)
+
+    async def _authenticate(self, connection: ServerConnection) -> str | None:
+        """Return the client's token, None where none is asked for.
+
+        Raises:
+            _Refused: no token in time, no session in force, or sessions cannot be looked up.
+            ConnectionClosed: the client went away.
+        """
+        if self._sessions is None:
+            return None
+        token = await self._token_of(connection)
+        try:
+            active = await self._sessions.active([token])
+        except SessionsUnavailable as error:
+            log.warning("client refused, sessions cannot be looked up: %s", error)
+            raise _Refused("sessions cannot be looked up", CloseCode.TRY_AGAIN_LATER) from error
+        if token not in active:
+            raise _Refused("no session in force for this token")
+        return token
+
+    async def _token_of(self, connection: ServerConnection) -> str:
+        assert connection.request is not None
+        headers = connection.request.headers.get_all("Authorization")
+        token = credentials.from_request(connection.request.path, headers)
+        if token is None:
+            # Browsers cannot set headers, and a token in the address ends up in access logs.
+            try:
+                async with asyncio.timeout(self._timing.token):
+                    token = credentials.from_message(await connection.recv())
+            except TimeoutError:
+                raise _Refused("no token in time") from None
+        if not token:
+            raise _Refused("no token")
+        return token
+
+    async def _recheck(self) -> None:
+        """Cut off clients whose session has ended since they connected."""
+        while self._sessions is not None:
+            await asyncio.sleep(self._timing.recheck)
+            clients = list(self._clients)
+            try:
+                active = await self._sessions.active({c.token for c in clients if c.token})
+            except SessionsUnavailable as error:
+                # Nothing is known against the clients: they stay until sessions can be read.
+                log.warning("sessions of connected clients cannot be checked: %s", error)
+                continue
+            for client in clients:
+                if client.token not in active:
+                    client.close(UNAUTHORIZED, "session ended")
+
+    async def _take_leave(self) -> None:
+        """Send what the throttle still holds and close all connections."""
+        self._clients.drain()
+        leaving = list(self._clients)
+        for client in leaving:
+            client.close(CloseCode.GOING_AWAY, "server is stopping")
+        try:
+            async with asyncio.timeout(self._timing.farewell):
+                await asyncio.gather(*(client.wait_closed() for client in leaving))
+        except TimeoutError:
+            for client in self._clients:
+                client.cut()
+
+    async def _forward(self) -> None:
+        """Fan out the messages of the bus."""
+        async with aclosing(self._feed.messages()) as messages:
+            async for data in messages:
+                self._clients.receive(data)
+                # A burst comes without a pause: let the clients' writers keep up with it.
+                await asyncio.sleep(0)
+
+    async def _ping(self) -> None:
+        """Show clients, and proxies between, that the connection is alive."""
+        count = 0
+        while True:
+            await asyncio.sleep(self._timing.ping)
+            self._clients.send({"ping": count, "clients": len(self._clients)})
+            count += 1
+
+
+class _Refused(Exception):
+    """The connection is closed with `code` and this text as the reason."""
+
+    def __init__(self, reason: str, code: int = UNAUTHORIZED) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def _port_of(server: Server) -> int:
+    return int(next(iter(server.sockets)).getsockname()[1])
+
+
+async def serve_forever(config: dict[str, Any]) -> None:
+    """Run the server that `config` describes until SIGTERM or SIGINT.
+
+    Args:
+        config: all settings, with `MONGO_URI` and `REDIS_URL` filled in.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    feed = ChannelFeed.connect(config["REDIS_URL"], config["NOTIFICATION_CHANNEL"])
+    sessions = None
+    if config["WEBSOCKET_REQUIRE_TOKEN"]:
+        sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"])
+    server = WebsocketServer(feed, sessions, config["WSHOST"], config["WSPORT"])
+    try:
+        await server.run(stop, lambda port: log.info("websockets at port %d", port))
+    finally:
+        await feed.close()
+        if sessions is not None:
+            await sessions.close()
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    config = settings.load()
+    logging.basicConfig(level=config["LOG_LEVEL"])
+    asyncio.run(serve_forever(config))
+
+
+if __name__ == "__main__":
+    main()

