@@ -20,6 +20,7 @@ class FormatSettings:
     common_renditions: tuple[str, ...] = ("thumbnail", "viewImage", "baseImage")
     place_extended: bool = False
     japanese_characters_per_minute: int = 600
+    media_prefix: str = "http://localhost:5000/upload-raw"
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class FormatContext:
         vocabularies: active items of the vocabularies that formats read, by vocabulary id
             (`rightsinfo`, `locators`, `job_titles`, `crop_sizes`).
         vocabulary_fields: custom-field vocabularies by id, as stored (`field_type` and so on).
-        profiles: content types by id.
+        profiles: content types by id as text.
         users: users that the item's authors refer to, by id as text.
-        attachments: attachment documents by id as text.
+        attachments: attachment documents by id as text. Their address is `href`, else the media id
+            under `settings.media_prefix`.
         related: archive items that related-content fields refer to, by id.
         package_items: published members of a package by id, when the destination wants them inside.
         products: products the item matches, `{code, name}`.

@@ -1,0 +1,218 @@
+"""The format `ninjs`: one JSON object per item, as readers of the Superdesk family know it.
+
+It extends IPTC ninjs 1.1 and is frozen on the wire (formats contract, 3.1). Related formats derive
+from `NINJSFormatter` and override its hooks.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from math import isfinite
+from typing import Any, ClassVar
+
+from bson import ObjectId
+
+from apps.core import json
+from apps.core.errors import FormatError
+from apps.core.text import strip_forbidden
+from apps.core.vocabulary import ItemType
+from formatters import ninjs_fields as fields
+from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.conversions import RIGHTS_FIELDS, mapping_of, objects_of, rights, text_of
+from formatters.ninjs_associations import (
+    RELATED_CONTENT,
+    Associated,
+    associated_items,
+    by_field,
+    by_key,
+)
+
+SUSPICIOUS = (b"\\u", b"\\b", b"\\f", b"\xef\xbf")
+"""Bytes without which JSON cannot hold a character that `strip_forbidden` takes away."""
+
+
+class NINJSFormatter(Formatter):
+    """Write any item as ninjs.
+
+    Formats of the family override the hooks `guid`, `version`, `rendition_names`, `rendition` and
+    `additions`; all of them apply to associated items too.
+    """
+
+    type: ClassVar[str] = "ninjs"
+    name: ClassVar[str | None] = "NINJS"
+    media_type: ClassVar[str] = "application/json"
+    file_extension: ClassVar[str] = "json"
+    error_code: ClassVar[int] = 7004
+    error_text: ClassVar[str] = 'Article couldn"t be converted to NinJS'
+    item_types: ClassVar[frozenset[str]] = frozenset(ItemType)
+    options: ClassVar[tuple[str, ...]] = ("packaged",)
+    can_preview: ClassVar[bool] = True
+    can_export: ClassVar[bool] = True
+
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        for field, value in (("guid", self.guid(item)), ("type", text_of(item, "type"))):
+            if not value:
+                item_id = str(item.get("_id") or item.get("guid") or "")
+                raise FormatError(
+                    self.error_code,
+                    self.error_text,
+                    item_id=item_id,
+                    field=field,
+                    cause=f"{field} is missing",
+                )
+        return [Formatted(_encode(self.document(item, context)))]
+
+    def guid(self, item: Document) -> Any:
+        """Return the guid under which the recipient files the item."""
+        return item.get("guid") or item.get("uri")
+
+    def version(self, item: Document) -> Any:
+        """Return the version, which is sent as text."""
+        version = item.get("_current_version")
+        return 1 if version is None else version
+
+    def rendition_names(self, context: FormatContext) -> list[str]:
+        """Return the renditions that are sent of a picture, in order."""
+        crops = [str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())]
+        return [*context.settings.common_renditions, "original", *crops]
+
+    def rendition(self, stored: Document, context: FormatContext) -> dict[str, Any]:
+        """Return one rendition as it is sent."""
+        return fields.rendition(stored)
+
+    def additions(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        """Return what a format of the family adds to the document or replaces in it."""
+        return {}
+
+    def document(
+        self, item: Document, context: FormatContext, *, is_nested: bool = False
+    ) -> dict[str, Any]:
+        """Return `item` as a ninjs object that may still hold datetimes and ids.
+
+        Args:
+            is_nested: the item is associated with another one; its own associations stay out.
+        """
+        document = self._identity(item) | fields.byline_and_place(item) | fields.copied(item)
+        document |= fields.texts(item)
+        document |= fields.place_and_profile(item, context)
+        if not is_nested:
+            document |= self._associated(item, context)
+        document |= fields.dates_and_priority(item)
+        document |= fields.subjects(item)
+        document |= self._renditions(item, context)
+        if item.get("order") is not None:
+            document["order"] = item["order"]
+        document |= fields.descriptions(item)
+        document |= fields.relations(item)
+        if not any(document.get(field) for field in RIGHTS_FIELDS):
+            document |= rights(item, context)
+        document |= fields.genre_and_signal(item)
+        document |= fields.without_empty({"attachments": fields.attachments(item, context)})
+        document |= fields.figures(document, text_of(item, "language"), context)
+        document |= fields.without_empty({"authors": fields.authors(item, context)})
+        return document | self.additions(item, context)
+
+    def _identity(self, item: Document) -> dict[str, Any]:
+        kind = text_of(item, "type") or ItemType.TEXT
+        return {
+            "guid": self.guid(item) or item.get("_id"),
+            "version": str(self.version(item)),
+            "type": ItemType.TEXT if kind == ItemType.PREFORMATTED else kind,
+        }
+
+    def _renditions(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        stored = mapping_of(item, "renditions")
+        if not stored:
+            is_linked = item.get("url") is not None
+            return {"renditions": fields.linked_renditions(item)} if is_linked else {}
+        is_picture = item.get("type") == ItemType.PICTURE
+        names = self.rendition_names(context) if is_picture else stored
+        found = ((name, stored.get(name)) for name in names)
+        sent = {
+            name: self.rendition(rendition, context)
+            for name, rendition in found
+            if isinstance(rendition, Mapping)
+        }
+        return {"renditions": sent}
+
+    def _associated(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        """Return `associations` and `extra_items` of a story or a package."""
+        is_package = item.get("type") == ItemType.COMPOSITE
+        if not is_package and not item.get("associations"):
+            return {}
+        members = self._members(item, context) if is_package else {}
+        stored = associated_items(mapping_of(item, "associations"), context)
+        written = ((entry, self._association(entry, context)) for entry in stored)
+        entries = [(entry, sent) for entry, sent in written if sent is not None]
+        extra_items = by_field(entries)
+        return {
+            "associations": members | by_key(entries),
+            **({"extra_items": extra_items} if extra_items else {}),
+        }
+
+    def _members(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        """Return the members of a package: under the group's id, numbered where there are more."""
+        members: dict[str, Any] = {}
+        for group in objects_of(item, "groups"):
+            if group.get("id") == "root":
+                continue
+            found = [
+                self._member(reference, context)
+                for reference in objects_of(group, "refs")
+                if reference.get("residRef")
+            ]
+            for number, member in enumerate(found):
+                key = str(group.get("id"))
+                members[key if len(found) == 1 else f"{key}-{number}"] = member
+        return members
+
+    def _member(self, reference: Document, context: FormatContext) -> dict[str, Any]:
+        guid = str(reference["residRef"])
+        member = {"guid": guid, "type": reference.get("type") or ItemType.TEXT}
+        if reference.get("label"):
+            member["label"] = reference["label"]
+        embedded = context.package_items.get(guid)
+        if embedded and context.config.get("packaged"):
+            member |= self.document(embedded, context, is_nested=True)
+        return member
+
+    def _association(self, entry: Associated, context: FormatContext) -> dict[str, Any] | None:
+        """Return an associated item, None for one that nothing identifies."""
+        item = entry.stored
+        if entry.kind == RELATED_CONTENT and item.get("_type") is None:
+            # Such a field stores a reference only; what has left the archive stays a reference.
+            related = context.related.get(str(item.get("_id")), item)
+            item = {**related, "order": item.get("order")}
+        if not (self.guid(item) or item.get("_id")):
+            return None
+        sent = self.document(item, context, is_nested=True)
+        for name, rendition in sent.get("renditions", {}).items():
+            if name != "original":
+                rendition.pop("poi", None)
+        return sent
+
+
+def _encode(document: Document) -> str:
+    """Return `document` as JSON without the characters that XML forbids.
+
+    Most documents hold none, so they are only searched for once they are written.
+    """
+    try:
+        written = json.dumps(document)
+    except TypeError:
+        return json.dumps(_clean(document)).decode()
+    if any(mark in written for mark in SUSPICIOUS):
+        written = json.dumps(_clean(document))
+    return written.decode()
+
+
+def _clean(value: Any) -> Any:
+    """Return a copy of `value` that has a JSON form: what has none becomes null."""
+    if isinstance(value, str):
+        return strip_forbidden(value)
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _clean(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(entry) for entry in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, datetime, ObjectId)) else None
