@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -102,8 +102,7 @@ class WebsocketServer:
                 ]
                 started(_port_of(server))
                 await stop.wait()
-                for task in background:
-                    task.cancel()
+                await _cancel(background)
             await self._take_leave()
 
     def _listen(self) -> Server:
@@ -220,6 +219,19 @@ class _Refused(Exception):
     def __init__(self, reason: str, code: int = UNAUTHORIZED) -> None:
         super().__init__(reason)
         self.code = code
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel `tasks` and wait until they have ended.
+
+    Asks again where a task goes on: in Python 3.11 `asyncio.wait_for`, which the Redis client
+    writes with, swallows a cancellation that meets the end of what it waits for.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
 
 
 def _port_of(server: Server) -> int:

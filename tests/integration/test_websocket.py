@@ -467,6 +467,24 @@ def test_silent_redis(channel: str, caplog: pytest.LogCaptureFixture) -> None:
         bus.close()
 
 
+def test_stop_while_connecting(stores: Any, channel: str) -> None:
+    """The server stops at whatever point of connecting to Redis it is told to."""
+
+    async def run(steps: int) -> None:
+        feed = ChannelFeed.connect(stores.redis_url, channel)
+        stop = asyncio.Event()
+        server = WebsocketServer(feed, None, "127.0.0.1", 0, timing=FAST)
+        running = asyncio.create_task(server.run(stop))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        stop.set()
+        await asyncio.wait_for(running, PATIENCE)
+        await feed.close()
+
+    for steps in range(60):
+        asyncio.run(run(steps))
+
+
 def test_process(stores: Any, channel: str, bus: Notifications, database: Database) -> None:
     """The process takes its settings from the environment and ends cleanly on SIGTERM."""
     port = free_port()
