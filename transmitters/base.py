@@ -1,12 +1,15 @@
 """What a transmitter is, what it is handed and what it returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from apps.core.registry import Field
+
+MASK = "****"
+"""What stands in a text where a secret was."""
 
 
 class Mode(StrEnum):
@@ -142,3 +145,15 @@ class Transmitter(ABC):
 
     def close(self) -> None:  # noqa: B027 - most types hold nothing to let go of
         """Let go of connections. The instance is not used afterwards."""
+
+    def secrets(self) -> Iterator[str]:
+        """Yield every text that must not appear in an error: the values of secret fields."""
+        for declared in self.fields:
+            if declared.secret:
+                yield from str(self.destination.config.get(declared.name) or "").split()
+
+    def redact(self, text: str) -> str:
+        """Return `text`, say what a receiver answered, with the destination's secrets masked."""
+        for secret in sorted(set(self.secrets()), key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return text

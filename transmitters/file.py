@@ -1,0 +1,92 @@
+"""Delivery type `File`: items as files in a directory of this machine."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+from uuid import uuid4
+
+from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
+from apps.core.registry import Field
+from transmitters.base import Delivery, Mode, Receipt, Transmitter
+from transmitters.file_names import file_name
+
+
+class FileTransmitter(Transmitter):
+    """Write each item as a file that appears whole or not at all.
+
+    Keeps nothing between deliveries, so one instance may be used by several threads.
+    Delivery contract, section 5.4.
+    """
+
+    type = "File"
+    name = "File"
+    fields = (
+        Field("file_path", "Directory that the files are written to; it must exist.", True),
+        Field("file_extension", "Extension of the files; the format's own when empty."),
+    )
+    mode = Mode.APPEND
+    errors: ClassVar[dict[int, str]] = {13000: "File publish error"}
+
+    def send(self, delivery: Delivery) -> Receipt:
+        """Write the file, replacing one of the same name: a repeat changes nothing.
+
+        Raises:
+            TemporaryFailure: the system refused; a disk may be full or a share not mounted.
+            PermanentFailure: no directory is set, or it is outside the allowed one.
+        """
+        directory = self._directory()
+        name = file_name(delivery, self.destination.config.get("file_extension"))
+        try:
+            _write_whole(directory / name, delivery.body)
+        except OSError as error:
+            raise self._failure(TemporaryFailure, str(error)) from error
+        return Receipt(message=name)
+
+    def _directory(self) -> Path:
+        """Return the real directory, after symbolic links and `..`."""
+        path = str(self.destination.config.get("file_path") or "").strip()
+        if not path or "\0" in path:
+            raise self._failure(PermanentFailure, "file_path is missing or not a path")
+        directory = Path(os.path.realpath(f"/{path}"))
+        root = self.settings.file_root
+        if root is not None and not directory.is_relative_to(os.path.realpath(root)):
+            raise self._failure(PermanentFailure, f"{path} is outside the allowed directory")
+        return directory
+
+    def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
+        return kind(13000, "PublishFileError", self.errors[13000], cause)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write `path` so that it is never seen in part, not even after a power cut.
+
+    Raises:
+        OSError: nothing is left behind.
+    """
+    # A name of its own for each try: a worker that lost its lease may still be writing.
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        # Created with the process's umask, unlike `tempfile`: other programs pick the file up.
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name itself durable, where the file system can."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Network shares may refuse this; the file is complete all the same.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

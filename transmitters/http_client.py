@@ -1,0 +1,185 @@
+"""HTTP for delivery types: pooled connections, bounded time and size, no redirects, no retries."""
+
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import unquote
+
+from urllib3 import PoolManager, Timeout
+from urllib3.exceptions import (
+    EmptyPoolError,
+    HTTPError,
+    LocationValueError,
+    ProtocolError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Url, parse_url
+
+from transmitters.base import TransmitSettings
+from transmitters.http_connections import (
+    Deadline,
+    DialledPool,
+    DialledTLSPool,
+    Dialler,
+    NoAnswer,
+    Resolver,
+    reason_of,
+)
+from transmitters.networks import AddressGuard
+
+KEPT_BYTES = 20_000
+"""How much of a response body is kept."""
+DRAINED_BYTES = 1 << 20
+"""A response body longer than this costs the connection."""
+DRAIN_SECONDS = 5.0
+"""Time for a response body, whose status is known by then."""
+HOSTS = 200
+"""Hosts with connections kept open; the one not used for longest is let go."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response.
+
+    Attributes:
+        headers: names match in any case.
+        text: the start of the body.
+        broken: why the body broke off, if it did; one that is merely long or slow did not.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    broken: str = ""
+
+
+class HTTPClient:
+    """Send requests; any number of threads may share one client.
+
+    Connections stay open between requests, at most `http_connections_per_host` to each host.
+    Create it after a fork: processes must not share its sockets.
+
+    Args:
+        settings: time-outs, limits and allowed addresses.
+        tls: certificates to trust; the system's unless given.
+        resolve: looks up addresses.
+    """
+
+    def __init__(
+        self,
+        settings: TransmitSettings,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolver = socket.getaddrinfo,
+    ) -> None:
+        self._total = settings.http_total_timeout
+        self._timeout = Timeout(
+            connect=settings.http_connect_timeout, read=settings.http_read_timeout
+        )
+        self._deadline = Deadline()
+        dialler = Dialler(AddressGuard.of(settings), settings, self._deadline, resolve)
+        self._pools = PoolManager(
+            num_pools=HOSTS, maxsize=settings.http_connections_per_host, block=True
+        )
+        self._pools.pool_classes_by_scheme = {
+            "http": partial(DialledPool, dialler=dialler),  # type: ignore[dict-item]
+            "https": partial(DialledTLSPool, dialler=dialler, tls=tls),  # type: ignore[dict-item]
+        }
+
+    def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
+        """Send one request and return what was answered, whatever its status.
+
+        A user name and password in `url` are sent as basic authentication.
+
+        Raises:
+            NoAnswer: no response within the time, or none at all.
+        """
+        self._deadline.start(self._total)
+        try:
+            response = self._pools.urlopen(
+                method,
+                url,
+                body=body,
+                headers={**_authorization(parse_url(url)), **headers},
+                timeout=self._timeout,
+                pool_timeout=self._total,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+        except NoAnswer:
+            raise
+        except (HTTPError, ValueError) as error:
+            raise _no_answer(error, url) from error
+        text, broken = self._read(response)
+        return Answer(response.status, response.headers, text, broken)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._pools.clear()
+
+    def _read(self, response: BaseHTTPResponse) -> tuple[str, str]:
+        """Return the start of the body, and why it broke off.
+
+        The connection is kept only if the rest is small and quick.
+        """
+        self._deadline.shorten(DRAIN_SECONDS)
+        kept, size, broken = bytearray(), 0, ""
+        try:
+            while chunk := response.read1(1 << 16, decode_content=False):
+                kept += chunk[: KEPT_BYTES - len(kept)]
+                size += len(chunk)
+                if size > DRAINED_BYTES:
+                    response.close()
+                    break
+        except PoolTimeoutError:
+            response.close()
+        except HTTPError as error:
+            broken = reason_of(error.args[-1])
+            response.close()
+        response.release_conn()
+        return kept.decode(errors="replace"), broken
+
+
+def _authorization(url: Url) -> dict[str, str]:
+    if not url.auth:
+        return {}
+    return {"Authorization": "Basic " + b64encode(unquote(url.auth).encode()).decode()}
+
+
+def _no_answer(error: Exception, url: str) -> NoAnswer:
+    """Return what happened in plain words, without the path and query that a URL may hide keys in.
+
+    A certificate that is not valid will not become so by itself; nor will a broken address.
+    """
+    if isinstance(error, ValueError):
+        return NoAnswer("the address or a header of the request is not valid", permanent=True)
+    place = _place(url)
+    cause = error.args[-1] if error.args else error
+    match error:
+        case SSLError() if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = cause.verify_message or "not trusted"
+            return NoAnswer(f"certificate of {place} is not valid: {reason}", permanent=True)
+        case SSLError():
+            return NoAnswer(f"TLS with {place} failed: {reason_of(cause)}")
+        case EmptyPoolError():
+            return NoAnswer(f"all connections to {place} are busy")
+        case PoolTimeoutError():
+            return NoAnswer(f"{place} timed out")
+        case ProtocolError():
+            return NoAnswer(f"connection to {place} broke: {reason_of(cause)}")
+    return NoAnswer(f"request to {place} failed: {type(error).__name__}")
+
+
+def _place(url: str) -> str:
+    with suppress(LocationValueError):
+        return parse_url(url).netloc or "the receiver"
+    return "the receiver"

@@ -1,0 +1,48 @@
+"""Which stored binaries a formatted JSON item refers to."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from apps.core.json import loads
+
+LEVELS = 3
+"""The item, its associations and theirs (delivery contract, section 5.1)."""
+
+
+def media_references(body: bytes) -> list[str]:
+    """Return the media ids in the renditions and attachments of an item, each once, in order.
+
+    Args:
+        body: a ninjs document; anything else refers to nothing.
+    """
+    return list(dict.fromkeys(_references(_parsed(body), LEVELS)))
+
+
+def _parsed(body: bytes) -> Any:
+    with suppress(ValueError):
+        return loads(body)
+    # Lone surrogates are JSON to the standard library alone.
+    with suppress(ValueError, RecursionError):
+        return json.loads(body)
+    return None
+
+
+def _references(item: Any, levels: int) -> Iterator[str]:
+    if not isinstance(item, Mapping) or not levels:
+        return
+    for holder in ("renditions", "attachments"):
+        for entry in _entries(item.get(holder)):
+            media = entry.get("media") if isinstance(entry, Mapping) else None
+            if media and isinstance(media, str):
+                yield media.encode(errors="replace").decode()
+    for association in _entries(item.get("associations")):
+        yield from _references(association, levels - 1)
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    """Return the members of a list or of an object: ninjs 1 has objects where ninjs 2 has lists."""
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
