@@ -24,7 +24,7 @@ SOCKET_TIMEOUT_SECONDS = 0.2
 PAUSE_SECONDS = 5.0
 """How long pushes are dropped unsent after a failure, so that not every request pays the above."""
 
-Filters = Mapping[str, Mapping[str, Sequence[str]]]
+Filters = Mapping[str, Any]
 """`{"include": {argument: [values]}, "exclude": {argument: [values]}}`."""
 
 
@@ -44,10 +44,11 @@ class Event:
 
 
 class Notifications:
-    """Push events to whoever listens.
+    """Push events to whoever listens; the `Notifier` of the services.
 
     Best effort: a push never raises. While Redis is away events are dropped, with one warning for
-    each attempt to reach it and none for the events between.
+    each attempt to reach it and none for the events between. Threads may share it: what they count
+    together is for the log only.
 
     Args:
         redis: client with short timeouts; see `connect`.
@@ -87,7 +88,7 @@ class Notifications:
         )
         return cls(redis, channel, clock, pause=pause)
 
-    def push(self, event: str, /, *, filters: Filters | None = None, **extra: Any) -> None:
+    def push(self, event: str, *, filters: Filters | None = None, **extra: Any) -> None:
         """Send one event to all listeners.
 
         Args:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import signal
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 import settings
+from apps.core.errors import ConfigurationError
 from apps.notifications import credentials
 from apps.notifications.audience import subscription
 from apps.notifications.client import Client
@@ -238,7 +240,7 @@ def _port_of(server: Server) -> int:
     return int(next(iter(server.sockets)).getsockname()[1])
 
 
-async def serve_forever(config: dict[str, Any]) -> None:
+async def serve_forever(config: Mapping[str, Any]) -> None:
     """Run the server that `config` describes until SIGTERM or SIGINT.
 
     Args:
@@ -261,10 +263,24 @@ async def serve_forever(config: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the settings and serve."""
-    config = settings.load()
+    """Read the settings and serve. Exit status 2 tells of wrong settings."""
+    try:
+        config = settings.load()
+        _require(config, "REDIS_URL", "MONGO_URI")
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
     logging.basicConfig(level=config["LOG_LEVEL"])
+    # At DEBUG the library logs request lines and headers, and with them tokens.
+    logging.getLogger("websockets").setLevel(logging.INFO)
     asyncio.run(serve_forever(config))
+
+
+def _require(config: Mapping[str, Any], *names: str) -> None:
+    """Raise a `ConfigurationError` that names the settings among `names` that are missing."""
+    missing = [name for name in names if not config[name]]
+    if missing:
+        raise ConfigurationError(f"{', '.join(missing)}: the websocket process needs an address")
 
 
 if __name__ == "__main__":

@@ -99,13 +99,13 @@ def test_message(bus: Notifications, listener: PubSub) -> None:
 
 
 def test_filters(bus: Notifications, listener: PubSub) -> None:
-    """Filters stand beside the payload; an event may have a payload key named `event`."""
-    bus.push("activity", filters={"include": {"user": ["1"]}}, event="x")
+    """Filters stand beside the payload."""
+    bus.push("activity", filters={"include": {"user": ["1"]}}, activity="x")
     message = hear(listener)
 
     assert message is not None
     assert message["filters"] == {"include": {"user": ["1"]}}
-    assert message["extra"] == {"event": "x"}
+    assert message["extra"] == {"activity": "x"}
 
 
 def test_push_many_keeps_the_order(bus: Notifications, listener: PubSub) -> None:

@@ -509,3 +509,13 @@ def test_process(stores: Any, channel: str, bus: Notifications, database: Databa
             assert process.wait(PATIENCE) == 0, process.stderr.read()
         finally:
             process.kill()
+
+
+def test_process_without_stores() -> None:
+    """Missing addresses end the process at once, with status 2 and their names."""
+    environment = {k: v for k, v in os.environ.items() if k not in {"REDIS_URL", "MONGO_URI"}}
+    command = [sys.executable, "-m", "apps.notifications.websocket"]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+    assert process.returncode == 2
+    assert process.stderr.startswith("REDIS_URL, MONGO_URI: ")
