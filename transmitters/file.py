@@ -46,10 +46,10 @@ class FileTransmitter(Transmitter):
 
     def _directory(self) -> Path:
         """Return the real directory, after symbolic links and `..`."""
-        path = str(self.destination.config.get("file_path") or "").strip()
-        if not path or "\0" in path:
+        path = self.destination.config.get("file_path")
+        if not isinstance(path, str) or not path.strip() or "\0" in path:
             raise self._failure(PermanentFailure, "file_path is missing or not a path")
-        directory = Path(os.path.realpath(f"/{path}"))
+        directory = Path(os.path.realpath(f"/{path.strip()}"))
         root = self.settings.file_root
         if root is not None and not directory.is_relative_to(os.path.realpath(root)):
             raise self._failure(PermanentFailure, f"{path} is outside the allowed directory")
