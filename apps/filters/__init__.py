@@ -1,0 +1,1 @@
+"""Filter conditions and content filters: what an item has to be like."""

@@ -1,0 +1,393 @@
+"""Which subscribers an item goes to by its content and targets (routing contract, 8.4).
+
+`RoutingRules` is an immutable snapshot of subscribers, products and filters, built once per batch
+from plain documents. What was sent to whom before is not its business.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from apps.core.vocabulary import SubscriberType
+from apps.filters.content_filters import ContentFilter, FilterSet, compile_filters
+from apps.filters.fields import Document, ItemView
+from apps.products.index import ProductIndex
+from apps.products.matching import (
+    Product,
+    ProductOutcome,
+    compile_product,
+    describe_outcome,
+    product_outcome,
+    split_codes,
+)
+from apps.publish.enqueue.targeting import Eligibility, Targets
+
+
+@dataclass(frozen=True, eq=False)
+class Subscriber:
+    """A subscriber as routing sees it.
+
+    Attributes:
+        id: `_id` of the document.
+        key: the id as text.
+        type: see `SubscriberType`.
+        destinations: as stored. A copy of its own, which nobody may change.
+        codes: own selector codes.
+        products, api_products: ids of the listed products.
+        global_filters: id of a global filter as text to whether it applies.
+        sequence_num_settings: `{min, max}` or empty.
+        email: comma list of addresses.
+    """
+
+    id: Any
+    key: str
+    name: str
+    type: str
+    is_active: bool
+    destinations: tuple[Document, ...]
+    codes: tuple[str, ...]
+    products: tuple[Any, ...]
+    api_products: tuple[Any, ...]
+    global_filters: Document
+    is_async: bool
+    priority: bool
+    sequence_num_settings: Document
+    email: str
+
+    def overrides(self, global_filter: ContentFilter) -> bool:
+        """Return whether `global_filter` does not apply to the subscriber."""
+        return self.global_filters.get(str(global_filter.id)) is False
+
+
+def _members(value: Any) -> tuple[Any, ...]:
+    members = value if isinstance(value, (list, tuple)) else ()
+    return tuple(member for member in members if member is not None)
+
+
+def _mapping(value: Any) -> Document:
+    return MappingProxyType(dict(value) if isinstance(value, Mapping) else {})
+
+
+def compile_subscriber(document: Document) -> Subscriber:
+    """Return the subscriber of a `subscribers` document; what cannot be read counts as empty."""
+    destinations = _members(deepcopy(document.get("destinations")))
+    return Subscriber(
+        id=document["_id"],
+        key=str(document["_id"]),
+        name=str(document.get("name") or document["_id"]),
+        type=str(document.get("subscriber_type")),
+        is_active=document.get("is_active") is True,
+        destinations=tuple(entry for entry in destinations if isinstance(entry, Mapping)),
+        codes=split_codes(document.get("codes")),
+        products=_members(document.get("products")),
+        api_products=_members(document.get("api_products")),
+        global_filters=_mapping(document.get("global_filters")),
+        is_async=bool(document.get("async")),
+        priority=bool(document.get("priority")),
+        sequence_num_settings=_mapping(document.get("sequence_num_settings")),
+        email=document.get("email") or "",
+    )
+
+
+@dataclass(frozen=True)
+class Match:
+    """A subscriber that gets an item.
+
+    Attributes:
+        codes: own codes and those of the products that match, each once.
+        api_enabled: it gets the content API's copy.
+        direct: the item names it in `target_subscribers`.
+        products: ids of the products that match, direct ones first.
+    """
+
+    subscriber: Subscriber
+    codes: tuple[str, ...]
+    api_enabled: bool
+    direct: bool
+    products: tuple[Any, ...]
+
+
+class Outcome(StrEnum):
+    """Why a subscriber gets an item or not, in words for people."""
+
+    MATCHED = "matched product"
+    TARGETED = "targeted directly"
+    INACTIVE = "inactive"
+    MEDIA_TYPE = "media type"
+    TARGETING = "targeting"
+    GLOBAL_FILTER = "global filter"
+    NO_PRODUCT = "no product matches"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about one subscriber, and why.
+
+    Attributes:
+        outcomes: one for a refusal; for a match what it rests on.
+        detail: names that belong to the first outcome.
+        match: None for a refusal.
+    """
+
+    subscriber: Subscriber
+    outcomes: tuple[Outcome, ...]
+    detail: tuple[str, ...] = ()
+    match: Match | None = None
+
+    @property
+    def reason(self) -> str:
+        """The decision in words, such as "global filter Embargo"."""
+        first, *others = self.outcomes
+        detail = "; ".join(self.detail)
+        separator = ": " if first is Outcome.NO_PRODUCT else " "
+        texts = [f"{first}{separator}{detail}" if detail else str(first), *others]
+        return ", ".join(texts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A subscriber with the products it lists.
+
+    Attributes:
+        position: its place in the order of subscribers.
+        direct, api: the products that exist.
+        gone: ids, as text, of those that do not.
+        has_api: whether it lists anything for the content API.
+    """
+
+    position: int
+    subscriber: Subscriber
+    direct: tuple[Product, ...]
+    api: tuple[Product, ...]
+    gone: tuple[str, ...]
+    has_api: bool
+
+
+def _suits_media(subscriber: Subscriber, target_media: SubscriberType | None) -> bool:
+    if target_media is None or subscriber.type == SubscriberType.ALL:
+        return True
+    return subscriber.type == target_media
+
+
+class _Routing:
+    """Decides about one item; every product is asked at most once.
+
+    Raises:
+        KeyError: an entry of a target list lacks its key.
+    """
+
+    def __init__(
+        self, filters: FilterSet, view: ItemView, target_media: SubscriberType | None
+    ) -> None:
+        self.targets = Targets.of(view.item)
+        self._filters = filters
+        self._view = view
+        self._target_media = target_media
+        self._blocking: tuple[ContentFilter, ...] = filters.matching_globals(view)
+        self._outcomes: dict[Product, ProductOutcome] = {}
+
+    def outcome(self, product: Product) -> ProductOutcome:
+        outcome = self._outcomes.get(product)
+        if outcome is None:
+            outcome = product_outcome(product, self._view, self._filters)
+            self._outcomes[product] = outcome
+        return outcome
+
+    def matches(self, product: Product) -> bool:
+        return self.outcome(product) is ProductOutcome.MATCHED
+
+    def decide(self, entry: _Entry) -> Decision:
+        """Apply the steps of the contract in their order."""
+        subscriber = entry.subscriber
+        if not subscriber.is_active:
+            return Decision(subscriber, (Outcome.INACTIVE,))
+        if not _suits_media(subscriber, self._target_media):
+            return Decision(subscriber, (Outcome.MEDIA_TYPE,))
+        eligibility = self.targets.eligibility(subscriber.key, subscriber.type)
+        if eligibility is Eligibility.DROPPED:
+            return Decision(subscriber, (Outcome.TARGETING,))
+        for content_filter in self._blocking:
+            if not subscriber.overrides(content_filter):
+                return Decision(subscriber, (Outcome.GLOBAL_FILTER,), (content_filter.name,))
+        return self._decide_by_products(entry, eligibility is Eligibility.DIRECT)
+
+    def _decide_by_products(self, entry: _Entry, is_direct: bool) -> Decision:
+        subscriber = entry.subscriber
+        direct = [product for product in entry.direct if self.matches(product)]
+        api = [product for product in entry.api if self.matches(product)]
+        matched = tuple(dict.fromkeys((*direct, *api)))
+        if not matched and not is_direct:
+            return Decision(subscriber, (Outcome.NO_PRODUCT,), self._refusals(entry))
+        codes = dict.fromkeys(
+            (*subscriber.codes, *(code for product in matched for code in product.codes))
+        )
+        match = Match(
+            subscriber,
+            tuple(codes),
+            # Named subscribers get the API copy too where nothing else speaks for them.
+            bool(api) or (not matched and entry.has_api),
+            is_direct,
+            tuple(product.id for product in matched),
+        )
+        outcomes = (Outcome.MATCHED,) * bool(matched) + (Outcome.TARGETED,) * is_direct
+        return Decision(subscriber, outcomes, tuple(p.name for p in matched), match)
+
+    def _refusals(self, entry: _Entry) -> tuple[str, ...]:
+        listed = dict.fromkeys((*entry.direct, *entry.api))
+        refusals = [describe_outcome(p, self.outcome(p), self._filters) for p in listed]
+        return (*refusals, *(f"product {key} is gone" for key in entry.gone))
+
+
+@dataclass(frozen=True)
+class RoutingRules:
+    """Everything that decides who gets an item, compiled.
+
+    Attributes:
+        subscribers: the active subscribers by id.
+        products: by id as text.
+        filters: the content filters; `filters.broken` tells what somebody has to repair.
+    """
+
+    subscribers: Mapping[Any, Subscriber]
+    products: Mapping[str, Product]
+    filters: FilterSet
+    _entries: Mapping[str, _Entry]
+    _listing: Mapping[Product, tuple[_Entry, ...]]
+    _index: ProductIndex
+
+    @classmethod
+    def build(
+        cls,
+        subscribers: Iterable[Document],
+        products: Iterable[Document],
+        filters: Iterable[Document],
+        conditions: Iterable[Document],
+        vocabularies: Iterable[Document],
+        *,
+        content_api: bool = True,
+    ) -> "RoutingRules":
+        """Compile documents as they are stored. Bad ones match nothing and raise nothing.
+
+        Args:
+            content_api: whether there is a content API; without, `api_products` do not count.
+        """
+        filter_set = compile_filters(filters, conditions, vocabularies)
+        compiled = {str(document["_id"]): compile_product(document) for document in products}
+        entries: dict[str, _Entry] = {}
+        for position, document in enumerate(subscribers):
+            entry = _entry(position, compile_subscriber(document), compiled, content_api)
+            entries[entry.subscriber.key] = entry
+        active = [entry for entry in entries.values() if entry.subscriber.is_active]
+        listing = _listing(active)
+        return cls(
+            MappingProxyType({entry.subscriber.id: entry.subscriber for entry in active}),
+            MappingProxyType(compiled),
+            filter_set,
+            MappingProxyType(entries),
+            MappingProxyType(listing),
+            ProductIndex(listing, filter_set),
+        )
+
+    def candidates(
+        self,
+        item: Document,
+        now: datetime,
+        *,
+        among: Collection[Any] | None = None,
+        target_media: SubscriberType | None = None,
+    ) -> list[Match]:
+        """Return who gets `item`, in the order in which the subscribers were given.
+
+        Args:
+            item: the version to route.
+            now: the current time.
+            among: ids of the only subscribers to consider; None considers all.
+            target_media: the one type, besides `all`, that may get the item; None for any.
+
+        Raises:
+            KeyError: an entry of a target list lacks its key; the item must not be routed.
+        """
+        view = ItemView(item, now)
+        routing = _Routing(self.filters, view, target_media)
+        entries = _only(among, self._possible(routing, view))
+        decisions = (routing.decide(entry) for entry in entries)
+        return [decision.match for decision in decisions if decision.match]
+
+    def decisions(
+        self,
+        item: Document,
+        now: datetime,
+        *,
+        among: Collection[Any] | None = None,
+        target_media: SubscriberType | None = None,
+    ) -> Iterator[Decision]:
+        """Yield the decision about each subscriber, inactive ones included.
+
+        Decides as `candidates` does, but asks every subscriber; arguments and errors as there.
+        """
+        routing = _Routing(self.filters, ItemView(item, now), target_media)
+        for entry in _only(among, self._entries.values()):
+            yield routing.decide(entry)
+
+    def explain(
+        self,
+        item: Document,
+        now: datetime,
+        *,
+        among: Collection[Any] | None = None,
+        target_media: SubscriberType | None = None,
+    ) -> list[tuple[Any, str]]:
+        """Return for each subscriber its id and why it gets `item` or not.
+
+        Arguments and errors as of `candidates`.
+        """
+        decisions = self.decisions(item, now, among=among, target_media=target_media)
+        return [(decision.subscriber.id, decision.reason) for decision in decisions]
+
+    def _possible(self, routing: _Routing, view: ItemView) -> list[_Entry]:
+        """Return the subscribers that a product or the item itself speaks for."""
+        found = {
+            entry
+            for product in self._index.possible(view)
+            if routing.matches(product)
+            for entry in self._listing[product]
+        }
+        named = (self._entries.get(key) for key in routing.targets.subscribers)
+        found.update(entry for entry in named if entry is not None)
+        return sorted(found, key=lambda entry: entry.position)
+
+
+def _only(among: Collection[Any] | None, entries: Iterable[_Entry]) -> Iterable[_Entry]:
+    if among is None:
+        return entries
+    keys = {str(id_) for id_ in among}
+    return [entry for entry in entries if entry.subscriber.key in keys]
+
+
+def _entry(
+    position: int, subscriber: Subscriber, products: Mapping[str, Product], content_api: bool
+) -> _Entry:
+    direct = [str(id_) for id_ in subscriber.products]
+    api = [str(id_) for id_ in subscriber.api_products] if content_api else []
+    return _Entry(
+        position,
+        subscriber,
+        tuple(products[key] for key in direct if key in products),
+        tuple(products[key] for key in api if key in products),
+        tuple(key for key in dict.fromkeys((*direct, *api)) if key not in products),
+        bool(api),
+    )
+
+
+def _listing(entries: Iterable[_Entry]) -> dict[Product, tuple[_Entry, ...]]:
+    """Return the subscribers that list each product, directly or for the API."""
+    listing: dict[Product, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        for product in dict.fromkeys((*entry.direct, *entry.api)):
+            listing[product].append(entry)
+    return {product: tuple(listed) for product, listed in listing.items()}
