@@ -5,10 +5,19 @@ The folder is no part of the repository. Tests that need it skip where it is mis
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def _location(path: str) -> Path:
+    return REPOSITORY / os.environ.get("WIREDESK_SHARED", "../shared") / path
+
+
+def _missing(found: Path) -> str:
+    return f"{found} is missing; set WIREDESK_SHARED to the folder of the contract data"
 
 
 def shared(path: str) -> Path:
@@ -16,17 +25,17 @@ def shared(path: str) -> Path:
 
     The folder is `WIREDESK_SHARED`, relative to the repository; default is its sibling `shared`.
     """
-    root = REPOSITORY / os.environ.get("WIREDESK_SHARED", "../shared")
-    found = root / path
+    found = _location(path)
     if not found.exists():
-        pytest.skip(f"{found} is missing; set WIREDESK_SHARED to the folder of the contract data")
+        pytest.skip(_missing(found))
     return found
 
 
-def shared_names(path: str, pattern: str) -> list[str]:
+def shared_names(path: str, pattern: str) -> list[Any]:
     """Return the files below the shared folder `path` that match `pattern`, for `parametrize`.
 
-    Empty where the folder is missing, which makes pytest skip the parametrized test.
+    Where there are none, the one parameter left skips the test.
     """
-    root = REPOSITORY / os.environ.get("WIREDESK_SHARED", "../shared") / path
-    return sorted(str(found.relative_to(root)) for found in root.glob(pattern))
+    root = _location(path)
+    names: list[Any] = sorted(str(found.relative_to(root)) for found in root.glob(pattern))
+    return names or [pytest.param("", marks=pytest.mark.skip(reason=_missing(root)))]

@@ -54,7 +54,8 @@ def _text_of(root: etree._Element) -> str:
 
 def _break_lines(root: etree._Element) -> None:
     for element in root.iter("br", *BLOCK_TAGS):
-        element.tail = "\n" + (element.tail or "")
+        # Character references may have brought in what the tree refuses to take.
+        element.tail = "\n" + strip_forbidden(element.tail or "")
 
 
 def plain_text(html: str | None, line_feeds: bool = False) -> str:
@@ -70,7 +71,6 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
     root = _parse(source)
     if line_feeds:
         _break_lines(root)
-    # Character references may smuggle in what was stripped from the source.
     text = strip_forbidden(_text_of(root))
     return text.removesuffix("\n") if line_feeds else text
 

@@ -1,0 +1,337 @@
+"""Ninjs documents of other systems become items."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from apps.archive.ninjs_import import item_from_ninjs
+from formatters.base import FormatContext, FormatSettings
+from formatters.ninjs import NINJSFormatter
+from tests.shared_files import shared, shared_names
+
+SAMPLES = "samples/ninjs"
+OFFICIAL = "schemas/ninjs"
+CONTEXT = FormatContext(settings=FormatSettings(), now=datetime(2026, 3, 4, tzinfo=UTC))
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=5,
+)
+FIELD_NAMES = (
+    "type", "headline", "headlines", "title", "body_html", "bodies", "descriptions", "located",
+    "subjects", "places", "organisations", "infosources", "authors", "keywords", "versionCreated",
+    "urgency", "pubStatus", "renditions", "associations", "rightsInfo", "extra",
+)  # fmt: skip
+
+
+def sample(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(shared(f"{SAMPLES}/{name}").read_text("utf-8"))
+    return document
+
+
+def story(**fields: Any) -> dict[str, Any]:
+    return {"uri": "urn:x:1", **fields}
+
+
+class TestSamples:
+    @pytest.mark.parametrize("name", shared_names(SAMPLES, "*/*.json"))
+    def test_formats_as_valid_ninjs(self, name: str) -> None:
+        """Every sample imports, and what the formatter makes of it is valid."""
+        schema = json.loads(
+            shared("schemas/superdesk-ninjs/superdesk-ninjs.schema.json").read_text("utf-8")
+        )
+        item = item_from_ninjs(sample(name))
+
+        [formatted] = NINJSFormatter().format(item, CONTEXT)
+
+        document = json.loads(formatted.body)
+        Draft202012Validator(schema).validate(document)
+        assert document["guid"] == sample(name)["uri"]
+        assert document["headline"] == sample(name)["headlines"][0]["value"]
+
+    @pytest.mark.parametrize("name", shared_names(f"{OFFICIAL}/test_suite", "*/should_pass/*.json"))
+    def test_official_suite_imports(self, name: str) -> None:
+        """Every document that the standard's own suite calls valid imports, in all versions."""
+        document = json.loads(shared(f"{OFFICIAL}/test_suite/{name}").read_text("utf-8"))
+
+        assert item_from_ninjs(document)["guid"] == document["uri"]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (name, name.replace("Text_2", "Text_3"))
+            for name in (
+                "ap_audio.json",
+                "ap_image.json",
+                "ap_video.json",
+                "businesswire-newsml-20130731006140.json",
+                "ninjsExSimpleText_2.json",
+                "ntb_text.json",
+            )
+        ],
+    )
+    def test_versions_agree(self, old: str, new: str) -> None:
+        """The same story in 2.1 and 3.0 gives the same item."""
+        assert item_from_ninjs(sample(f"2.1/{old}")) == item_from_ninjs(sample(f"3.0/{new}"))
+
+    def test_text(self) -> None:
+        """A text story keeps its texts, dates, rights and classification."""
+        item = item_from_ninjs(sample("3.0/ntb_text.json"))
+
+        assert item["guid"] == "urn:8d19cf88-b3ab-4972-8fec-1207599f2872"
+        assert item["type"] == "text"
+        assert item["headline"] == "Google har kjøpt giganttomt i Skien"
+        assert item["abstract"].startswith("<p>IT-giganten Google har kjøpt")
+        assert item["byline"] == "NTB"
+        assert item["slugline"] == "skien-google"
+        assert item["urgency"] == 5
+        assert item["copyrightholder"] == "NTB"
+        assert item["ednote"] == "Noe utvidet."
+        assert item["versioncreated"] == datetime(2019, 8, 9, 9, 46, 53, tzinfo=UTC)
+        assert item["firstcreated"] == datetime(2019, 8, 9, 9, 30, 4, tzinfo=UTC)
+        assert item["place"] == [{"qcode": "Telemark", "name": "Telemark"}]
+        assert item["subject"][1] == {"qcode": "13010000", "name": "Teknologi"}
+
+    def test_markup_body_wins(self) -> None:
+        """Of a plain and a marked-up body the markup is taken, without its `body` element."""
+        item = item_from_ninjs(sample("2.1/ninjsExSimpleText_2.json"))
+
+        assert item["body_html"].startswith("<p>GROSSETO, Italy (AP) -- The trial of the captain")
+        assert item["body_html"].endswith("Schettino has denied wrongdoing.</p>")
+        assert item["byline"] == "Paulo Santalucia and Frances d'Emilio"
+
+    def test_picture(self) -> None:
+        """A picture keeps caption, credit, places with coordinates, and renditions by our names."""
+        item = item_from_ninjs(sample("3.0/ap_image.json"))
+
+        assert item["type"] == "picture"
+        assert item["description_text"].startswith("FILE - In this Monday, Nov. 11, 2019")
+        assert item["creditline"] == "ASSOCIATED PRESS"
+        assert item["source"] == "DHA"
+        assert item["place"][0] == {
+            "qcode": "661e09b87d5b10048287c076b8e3055c",
+            "name": "Turkey",
+            "scheme": "http://cv.ap.org/id/",
+            "location": {"lat": 39, "lon": 35},
+        }
+        assert [entry["name"] for entry in item["organisation"]] == [
+            "Islamic State group",
+            "Turkey government",
+        ]
+        assert list(item["renditions"]) == ["original", "viewImage", "thumbnail", "caption_nitf"]
+        assert item["renditions"]["original"]["width"] == 3000
+        assert item["renditions"]["original"]["mimetype"] == "image/jpeg"
+        assert "b2b6c3f4642f46deac7509d4db315ca0.0" in item["renditions"]["original"]["href"]
+
+    def test_composite(self) -> None:
+        """A composite keeps its body and its associations by name, each an item of its own."""
+        item = item_from_ninjs(sample("2.1/businesswire-newsml-20130731006140.json"))
+
+        assert item["type"] == "composite"
+        assert "Industrial Strength Lunch Decoy" in item["body_html"]
+        assert {key: entry["type"] for key, entry in item["associations"].items()} == {
+            "logo": "graphic",
+            "video": "video",
+        }
+        assert len(item["associations"]["video"]["renditions"]) == 7
+
+    def test_linked_rights(self) -> None:
+        """A link to the rights stands in for terms of use that are not given."""
+        item = item_from_ninjs(sample("2.1/imageLinkedRights.json"))
+
+        assert item["usageterms"] == "http://example.agency.com/rights/editorialUseOnly"
+        assert item["byline"] == "John Smith"
+
+    def test_audio(self) -> None:
+        """An audio item keeps place, people and a title that says something of its own."""
+        item = item_from_ninjs(sample("2.1/ap_audio.json"))
+
+        assert item["dateline"]["located"]["city"] == "CAPITOL HILL"
+        assert item["person"][0]["name"] == "Nancy Pelosi"
+        assert item["slugline"] == "Trump Impeachment What s Next-Pelosi 1"
+
+
+class TestFirstGeneration:
+    def test_plain_fields(self) -> None:
+        """1.x has plain fields, and objects for renditions and associations."""
+        item = item_from_ninjs(
+            story(
+                type="composite",
+                headline="H",
+                byline="B",
+                body_text="plain",
+                body_richtext="<p>rich</p>",
+                description_text="short",
+                place=[{"name": "Italy", "scheme": "http://x/", "code": "it"}],
+                associations={
+                    "mainpic": {
+                        "uri": "urn:x:2",
+                        "type": "picture",
+                        "headline_main": "P",
+                        "description_caption_xhtml": "<p>c</p>",
+                        "renditions": {"main": {"href": "http://x/1.jpg", "width": "10"}},
+                    }
+                },
+            )
+        )
+
+        assert item["headline"] == "H"
+        assert item["byline"] == "B"
+        assert item["body_html"] == "<p>rich</p>"
+        assert item["abstract"] == "<p>short</p>"
+        assert item["place"] == [{"qcode": "it", "name": "Italy", "scheme": "http://x/"}]
+        picture = item["associations"]["mainpic"]
+        assert picture["headline"] == "P"
+        assert picture["description_text"] == "c"
+        assert picture["renditions"] == {"original": {"href": "http://x/1.jpg", "width": 10}}
+
+    def test_superdesk_family(self) -> None:
+        """What our own formatter writes is read back, alternative text and companies included."""
+        item = {
+            "guid": "urn:x:1",
+            "type": "picture",
+            "headline": "H",
+            "alt_text": "Alternative",
+            "description_text": "Caption",
+            "anpa_category": [{"qcode": "a", "name": "National"}],
+            "keywords": ["flood"],
+            "priority": 2,
+            "company_codes": [{"name": "Y", "qcode": "YAL", "security_exchange": "ASX"}],
+        }
+        [formatted] = NINJSFormatter().format(item, CONTEXT)
+
+        read = item_from_ninjs(json.loads(formatted.body))
+
+        assert {field: read.get(field) for field in item} == item
+
+
+class TestTexts:
+    def test_plain_body_becomes_paragraphs(self) -> None:
+        """A plain body is escaped and split at empty lines."""
+        item = item_from_ninjs(story(bodies=[{"role": "main", "value": "a < b\n\nc"}]))
+
+        assert item["body_html"] == "<p>a &lt; b</p><p>c</p>"
+
+    def test_other_roles_are_kept(self) -> None:
+        """Texts of roles that items do not know stand under `extra`."""
+        item = item_from_ninjs(
+            story(
+                headlines=[{"role": "main", "value": "H"}, {"role": "for-mobile", "value": "M"}],
+                descriptions=[{"role": "altText", "value": "A"}],
+                altids={"itemid": "7"},
+            )
+        )
+
+        assert item["headline"] == "H"
+        assert item["alt_text"] == "A"
+        assert item["extra"] == {"headline_for_mobile": "M", "altids": {"itemid": "7"}}
+
+    def test_title_fills_gaps(self) -> None:
+        """A title stands in for a missing headline; it never overrides one."""
+        assert item_from_ninjs(story(title="T"))["headline"] == "T"
+        assert item_from_ninjs(story(title="T", headline="H"))["slugline"] == "T"
+        full = item_from_ninjs(story(title="T", headline="H", slugline="S"))
+        assert full["extra"] == {"title": "T"}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("document", "message"),
+        [
+            ([], "JSON object"),
+            ("text", "JSON object"),
+            (None, "JSON object"),
+            ({}, "uri"),
+            ({"uri": None}, "uri"),
+            ({"uri": 7}, "uri"),
+            ({"uri": "urn:x:1", "type": "opera"}, "unknown ninjs type 'opera'"),
+            ({"uri": "urn:x:1", "type": ["text"]}, "unknown ninjs type"),
+        ],
+    )
+    def test_no_ninjs(self, document: Any, message: str) -> None:
+        """What is no ninjs at all is refused with the reason."""
+        with pytest.raises(ValueError, match=message):
+            item_from_ninjs(document)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"urgency": 0},
+            {"urgency": "high"},
+            {"urgency": True},
+            {"versioncreated": "yesterday"},
+            {"versioncreated": "0001-01-01T00:00:00+14:00"},
+            {"pubstatus": "cancelled"},
+            {"subjects": "weather"},
+            {"subjects": [None, {}, {"name": 7}]},
+            {"renditions": [{"name": "main"}]},
+            {"associations": [{"name": "no uri"}, {"uri": "urn:x:2", "type": "opera"}, 7]},
+            {"keywords": "flood"},
+            {"located": {"city": "x"}},
+        ],
+    )
+    def test_bad_values_are_left_out(self, fields: dict[str, Any]) -> None:
+        """A bad value never stops an import."""
+        item = item_from_ninjs(story(type="text", **fields))
+
+        assert item == {"guid": "urn:x:1", "uri": "urn:x:1", "type": "text"}
+
+    @pytest.mark.parametrize(
+        ("written", "moment"),
+        [
+            ("2026-03-04T05:06:07Z", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)),
+            ("2026-03-04T05:06:07+0000", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)),
+            ("2026-03-04T05:06:07.5+02:00", datetime(2026, 3, 4, 3, 6, 7, tzinfo=UTC)),
+            ("2026-03-04T05:06:07", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)),
+            ("2026-03-04", datetime(2026, 3, 4, tzinfo=UTC)),
+        ],
+    )
+    def test_moments(self, written: str, moment: datetime) -> None:
+        """Moments of any ISO form become UTC to the second."""
+        item = item_from_ninjs(story(versionCreated=written, embargoedUntil=written))
+
+        assert item["versioncreated"] == moment
+        assert item["embargoed"] == moment
+
+    def test_equal_names_do_not_overwrite(self) -> None:
+        """Associations and renditions of the same name all stay."""
+        item = item_from_ninjs(
+            story(
+                associations=[{"name": "a", "uri": "urn:x:2"}, {"name": "a", "uri": "urn:x:3"}],
+                renditions=[{"name": "main", "href": "1"}, {"name": "main", "href": "2"}],
+            )
+        )
+
+        assert [entry["guid"] for entry in item["associations"].values()] == ["urn:x:2", "urn:x:3"]
+        assert [entry["href"] for entry in item["renditions"].values()] == ["1", "2"]
+
+    def test_equal_subjects_once(self) -> None:
+        """A subject stands once: the archive refuses equal codes."""
+        item = item_from_ninjs(story(subjects=[{"name": "Trade"}, {"name": "Trade"}]))
+
+        assert item["subject"] == [{"qcode": "Trade", "name": "Trade"}]
+
+    def test_bottomless_associations(self) -> None:
+        """Associations within associations end, however deep a document is."""
+        document = story()
+        for _ in range(400):
+            document = story(associations=[{"name": "a", **document}])
+
+        assert item_from_ninjs(document)["associations"]["a"]["guid"] == "urn:x:1"
+
+    @given(st.dictionaries(st.sampled_from(FIELD_NAMES), JSON))
+    def test_any_fields(self, fields: dict[str, Any]) -> None:
+        """Whatever the fields hold, the outcome is an item that formats, or a `ValueError`."""
+        try:
+            item = item_from_ninjs(story(**fields))
+        except ValueError:
+            return
+        [formatted] = NINJSFormatter().format(item, CONTEXT)
+
+        assert json.loads(formatted.body)["guid"] == "urn:x:1"
