@@ -460,6 +460,13 @@ class TestAssociations:
         assert field["type"] == "media"
         assert [entry["guid"] for entry in field["items"]] == ["urn:x:c", "urn:x:a", "urn:x:b"]
 
+    def test_order(self) -> None:
+        """Associations go out by order; one that has none counts as first."""
+        orders = {"a": 2, "b": None, "c": 0}
+        associations = {key: picture(order=order) for key, order in orders.items()}
+
+        assert list(written(story(associations=associations))["associations"]) == ["c", "b", "a"]
+
     def test_equal_order(self) -> None:
         """Entries of equal order all go out."""
         associations = {
@@ -521,6 +528,7 @@ class TestAssociations:
         assert document["associations"]["main"]["headline"] == "H"
         assert document["associations"]["main"]["body_html"] == "<p>b</p>"
         assert document["associations"]["main"]["label"] == "L"
+        assert written(self.package(), replace(context, config={})) == written(self.package())
 
     @staticmethod
     def package() -> dict[str, Any]:
