@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -82,9 +81,9 @@ class Notifications:
             url,
             socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
             socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            # One repeat, for pooled connections that a restart of Redis has cut. Timeouts are not
-            # repeated: they would double the wait and could send the event twice.
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            # The pool replaces connections that Redis has closed; repeats would only add waiting
+            # and could send an event twice.
+            retry=Retry(NoBackoff(), 0),
         )
         return cls(redis, channel, clock, pause=pause)
 

@@ -378,6 +378,19 @@ class TestThrottle:
 
             assert browser.event()["extra"]["items"] == rows
 
+    def test_flood_after_flood(self, port: int, bus: Notifications) -> None:
+        """Each flood ends with its last state, not only the first one."""
+        with Browser(port) as browser:
+            for flood in range(3):
+                for state in ("in-progress", "success"):
+                    bus.push("publish_queue:update", queue_id=f"row {flood}", state=state)
+                browser.next(
+                    lambda message, row=f"row {flood}": (
+                        {"queue_id": row, "state": "success"}
+                        in message.get("extra", {}).get("items", [])
+                    )
+                )
+
     def test_last_state_before_a_shutdown(
         self, stores: Any, channel: str, bus: Notifications
     ) -> None:

@@ -184,6 +184,13 @@ class TestQueueRows:
         assert message is not None
         assert message["extra"]["items_omitted"] == 2
 
+    def test_limit_counts_from_the_last_change(self, timer: Timer) -> None:
+        """A row that changes again is recent again, however early it came first."""
+        throttle = Throttle(max_items=2, monotonic=timer)
+        rows = [("old", "in-progress"), ("b", "success"), ("old", "success"), ("c", "success")]
+
+        assert states(throttle.offer(batch(*rows))) == {"old": "success", "c": "success"}
+
     def test_omitted_rows_of_the_sender_count(self, throttle: Throttle) -> None:
         """What the sender itself left out is counted too."""
         message = throttle.offer(batch(("a", "success"), items_omitted=7))
