@@ -19,7 +19,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import Url, parse_url
+from urllib3.util import parse_url
 
 from transmitters.base import TransmitSettings
 from transmitters.http_connections import (
@@ -108,7 +108,7 @@ class HTTPClient:
                 method,
                 url,
                 body=body,
-                headers={**_authorization(parse_url(url)), **headers},
+                headers={**_authorization(url), **headers},
                 timeout=self._timeout,
                 pool_timeout=self._total,
                 redirect=False,
@@ -149,10 +149,18 @@ class HTTPClient:
         return kept.decode(errors="replace"), broken
 
 
-def _authorization(url: Url) -> dict[str, str]:
-    if not url.auth:
+def _authorization(url: str) -> dict[str, str]:
+    """Return the headers that the user name and password in `url` ask for.
+
+    Raises:
+        ValueError: not an http or https address.
+    """
+    target = parse_url(url)
+    if target.scheme not in ("http", "https"):
+        raise ValueError("not an http or https address")
+    if not target.auth:
         return {}
-    return {"Authorization": "Basic " + b64encode(unquote(url.auth).encode()).decode()}
+    return {"Authorization": "Basic " + b64encode(unquote(target.auth).encode()).decode()}
 
 
 def _no_answer(error: Exception, url: str) -> NoAnswer:
