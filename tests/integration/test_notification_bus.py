@@ -56,7 +56,7 @@ def bus(stores: Any, channel: str) -> Iterator[Notifications]:
 @pytest.fixture
 def own_redis() -> Iterator[ValkeyServer]:
     """A Redis of this test alone, which it may stop."""
-    server = ValkeyServer()
+    server = ValkeyServer(port=free_port())
     server.start()
     yield server
     if server.is_running():

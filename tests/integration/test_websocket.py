@@ -426,7 +426,7 @@ def test_slow_client(stores: Any, channel: str, bus: Notifications) -> None:
 
 def test_redis_restart(channel: str) -> None:
     """Clients stay while Redis is away and hear what is pushed after it is back."""
-    first = ValkeyServer()
+    first = ValkeyServer(port=free_port())
     first.start()
     url, port_of_redis = first.connection_url, first.port
     bus = Notifications.connect(url, channel, SystemClock(), pause=0)
@@ -460,7 +460,7 @@ def test_start_without_redis(channel: str) -> None:
 def test_silent_redis(channel: str, caplog: pytest.LogCaptureFixture) -> None:
     """A Redis that hangs counts as lost after two heartbeats; clients stay."""
     with (
-        ValkeyServer() as redis,
+        ValkeyServer(port=free_port()) as redis,
         serving(redis.connection_url, channel, heartbeat=0.1) as port,
         Browser(port) as browser,
     ):
