@@ -1,0 +1,241 @@
+"""Choice of the rules that apply to an item, and their verdict (lifecycle contract 4)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.errors import BadRequest, ValidationFailed
+from apps.core.service import Document
+from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
+from apps.validate.documents import associations_of, is_marked_for_sms, prepare
+from apps.validate.media_metadata import checked_associations, metadata_errors
+from apps.validate.messages import build_messages, needs_vocabularies, without_skipped
+from apps.validate.rules import (
+    InvalidRules,
+    Rules,
+    RuleSet,
+    canonical,
+    clean_all,
+    default_rules,
+    may_have_custom_fields,
+)
+from apps.validate.vocabularies import VocabularyReader
+
+BAD_RULES = "Invalid validation schema in {origin}: {problem}"
+COMPILED_RULES_KEPT = 256
+"""Rule sets kept compiled: a newsroom has some dozens, each of about 25 kB."""
+
+Profiles = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """Verdict on an item; both parts are empty for a valid one.
+
+    Attributes:
+        messages: texts for the editor, by field name ascending.
+        fields: field to error text, to several texts, or to the errors of nested fields.
+    """
+
+    messages: list[str]
+    fields: ErrorTree
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.fields
+
+
+class ValidateService:
+    """Check items against content profiles, settings, validators or default rules.
+
+    Documents are read for every item, so a change counts at once. Only compiled rules are kept,
+    by their content. Threads may share one service.
+
+    Args:
+        db: database with `content_types`, `validators` and `vocabularies`.
+        settings: `SCHEMA`, `AUTO_PUBLISH_CONTENT_PROFILE`, `VALIDATE_MEDIA_METADATA_ON_PUBLISH`
+            and `DISALLOWED_CHARACTERS`.
+    """
+
+    def __init__(self, db: Database[Document], settings: Mapping[str, Any]) -> None:
+        self._db = db
+        self._settings = settings
+        self._compiled: Callable[[bytes], CompiledRules] = lru_cache(COMPILED_RULES_KEPT)(
+            compile_rules
+        )
+
+    def check(
+        self,
+        item: Mapping[str, Any],
+        *,
+        act: str,
+        type: str | None = None,
+        embedded: bool = False,
+    ) -> None:
+        """Refuse an item that breaks its rules; arguments as of `validate`.
+
+        Raises:
+            ValidationFailed: the item is not valid.
+            BadRequest: the rules are malformed.
+        """
+        result = self.validate(item, act=act, type=type, embedded=embedded)
+        if not result.is_valid:
+            raise ValidationFailed(result.messages, result.fields)
+
+    def errors_for(self, document: Mapping[str, Any]) -> list[str]:
+        """Return the messages for the body of a `POST /validate` (lifecycle contract 3.11).
+
+        Args:
+            document: `act`, `type`, `validate` and perhaps `embedded`.
+
+        Raises:
+            BadRequest: the rules are malformed.
+        """
+        return self.validate(
+            document["validate"],
+            act=document["act"],
+            type=document["type"],
+            embedded=bool(document.get("embedded")),
+        ).messages
+
+    def validate(
+        self,
+        item: Mapping[str, Any],
+        *,
+        act: str,
+        type: str | None = None,
+        embedded: bool = False,
+    ) -> ValidationResult:
+        """Return what is wrong with `item`, which is left as it is.
+
+        Args:
+            item: the item as it would be stored.
+            act: `publish`, `correct`, `kill` or `auto_publish`.
+            type: type that the rules are for; the item's own unless given.
+            embedded: the item is an association of another one.
+
+        Raises:
+            BadRequest: the rules are malformed; the message names their document.
+        """
+        item_type = _text(type or item.get("type"))
+        profiles = self._profiles(item, item_type, act)
+        rule_set = self._rule_set(item, item_type, act, embedded, profiles)
+        if rule_set is None:
+            return ValidationResult([], {})
+        reader = VocabularyReader(self._db)
+        errors = {
+            **self._item_errors(item, rule_set, reader),
+            **self._media_errors(item, profiles),
+        }
+        errors = without_skipped(errors, act, has_profile=bool(item.get("profile")))
+        vocabularies = reader() if needs_vocabularies(errors) else ()
+        fields = {field: errors[field] for field in sorted(errors)}
+        return ValidationResult(build_messages(fields, vocabularies), fields)
+
+    def _profiles(self, item: Mapping[str, Any], item_type: str | None, act: str) -> Profiles:
+        """Read the content profiles of the item and of the media whose metadata are checked."""
+        if act == "auto_publish" and not self._settings.get("AUTO_PUBLISH_CONTENT_PROFILE", True):
+            return {}
+        media = checked_associations(associations_of(item)) if self._checks_media else []
+        ids = list({_profile_id(item, item_type), *map(_profile_id, media)} - {None})
+        if not ids:
+            return {}
+        query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}}
+        found = self._db["content_types"].find(query, {"schema": 1})
+        return {profile["_id"]: profile for profile in found}
+
+    @property
+    def _checks_media(self) -> bool:
+        return bool(self._settings.get("VALIDATE_MEDIA_METADATA_ON_PUBLISH", True))
+
+    def _rule_set(
+        self,
+        item: Mapping[str, Any],
+        item_type: str | None,
+        act: str,
+        embedded: bool,
+        profiles: Profiles,
+    ) -> RuleSet | None:
+        """Return the first rules that apply (lifecycle contract 4.2)."""
+        return (
+            self._configured_rules(_profile_id(item, item_type), item_type, profiles)
+            or self._validator_rules(item_type, act, embedded)
+            or default_rules(item_type)
+        )
+
+    def _configured_rules(
+        self, profile_id: str | None, item_type: str | None, profiles: Profiles
+    ) -> RuleSet | None:
+        if profile_id and profile_id in profiles:
+            origin = f"content_types {profile_id}"
+            return _rule_set(origin, profiles[profile_id].get("schema"), is_profile=True)
+        schemas = self._settings.get("SCHEMA") or {}
+        if item_type and schemas.get(item_type):
+            return _rule_set(f"setting SCHEMA {item_type}", schemas[item_type], is_profile=True)
+        return None
+
+    def _validator_rules(self, item_type: str | None, act: str, embedded: bool) -> RuleSet | None:
+        wanted = True if embedded else {"$ne": True}
+        query = {"act": act, "type": item_type, "embedded": wanted}
+        validator = self._db["validators"].find_one(query, {"schema": 1})
+        if validator is None:
+            return None
+        origin = f"validators {validator['_id']}"
+        return _rule_set(origin, validator.get("schema"), is_profile=False)
+
+    def _item_errors(
+        self, item: Mapping[str, Any], rule_set: RuleSet, reader: VocabularyReader
+    ) -> ErrorTree:
+        vocabularies = reader() if may_have_custom_fields(rule_set) else ()
+        with _naming(rule_set):
+            compiled = self._compiled(
+                canonical(rule_set, vocabularies, marked_for_sms=is_marked_for_sms(item))
+            )
+            disallowed = self._settings.get("DISALLOWED_CHARACTERS") or ()
+            document = prepare(item, compiled)
+            return find_errors(compiled, document, reader.subject_schemes, disallowed)
+
+    def _media_errors(self, item: Mapping[str, Any], profiles: Profiles) -> ErrorTree:
+        associations = associations_of(item)
+        if not associations or not self._checks_media:
+            return {}
+
+        def rules_of(media: Mapping[str, Any]) -> Mapping[str, Rules]:
+            media_type = _text(media.get("type"))
+            rule_set = self._configured_rules(_profile_id(media), media_type, profiles)
+            if rule_set is None:
+                return {}
+            with _naming(rule_set):
+                return clean_all(rule_set.schema)
+
+        return metadata_errors(associations, rules_of)
+
+
+@contextmanager
+def _naming(rule_set: RuleSet) -> Iterator[None]:
+    """Tell in which document the rules are malformed."""
+    try:
+        yield
+    except InvalidRules as error:
+        raise BadRequest(BAD_RULES.format(origin=rule_set.origin, problem=error)) from error
+
+
+def _profile_id(item: Mapping[str, Any], item_type: str | None = None) -> str | None:
+    return _text(item.get("profile") or item.get("type") or item_type)
+
+
+def _text(value: Any) -> str | None:
+    """Return `value` if it is a text. Anything else cannot be an id, but might be a query."""
+    return value if isinstance(value, str) else None
+
+
+def _rule_set(origin: str, schema: Any, *, is_profile: bool) -> RuleSet:
+    if schema is None:
+        schema = {}
+    if not isinstance(schema, Mapping):
+        raise BadRequest(BAD_RULES.format(origin=origin, problem="it must be an object"))
+    return RuleSet(origin, schema, is_profile)
