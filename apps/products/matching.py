@@ -74,7 +74,8 @@ def read_restriction(entries: Any) -> Restriction | None:
         return None
     named: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in entries:
-        named[bool(target_value(entry, "allow"))].add(str(target_value(entry, "qcode")))
+        qcode = str(target_value(entry, "qcode"))
+        named[bool(target_value(entry, "allow"))].add(qcode)
     return Restriction(frozenset(named[True]), frozenset(named[False]))
 
 
