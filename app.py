@@ -9,6 +9,7 @@ import settings as settings_module
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
 from apps.rest.domain import DOMAIN
+from apps.tasks import create_celery
 
 
 def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = None) -> Eve:
@@ -21,7 +22,8 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    graph = graph or build_graph(settings_module.load(settings))
-    app = create_api(graph.settings, DOMAIN, graph.db, graph.services, graph.auth)
-    app.extensions["graph"] = graph
+    built = graph or build_graph(settings_module.load(settings))
+    app = create_api(built.settings, DOMAIN, built.db, built.services, built.auth)
+    app.extensions["graph"] = built
+    app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

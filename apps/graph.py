@@ -7,12 +7,41 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
+from apps.archive.journal import Journal
+from apps.archive.places import Places
+from apps.archive.service import ArchiveService
 from apps.auth.service import AuthService
 from apps.core.clock import Clock, SystemClock
+from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.notifications.bus import Notifications
+from apps.publish.content.attempt import Tools
+from apps.publish.content.common import BasePublishService
+from apps.publish.content.correct import CorrectPublishService
+from apps.publish.content.kill import KillPublishService
+from apps.publish.content.publish import ArchivePublishService
+from apps.publish.content.take_down import TakeDownPublishService
+from apps.publish.content.unpublish import UnpublishService
+from apps.publish.enqueue import EnqueueContent, enqueue_published
+from apps.publish.service import PublishedService, PublishQueueService
+from apps.publish.transmit import TransmitContent, transmit
 from apps.store.indexes import ensure_indexes
 from apps.store.mongo import connect
+from apps.store.sequences import Sequences
+from apps.tasks import wake_up
 from apps.users.service import UsersService
+from apps.validate.validate import ValidateService
+from formatters import build_registry as build_formatters
+from transmitters import build_registry as build_transmitters
+
+PUBLISH_SERVICES: tuple[type[BasePublishService], ...] = (
+    ArchivePublishService,
+    CorrectPublishService,
+    KillPublishService,
+    TakeDownPublishService,
+    UnpublishService,
+)
+"""The lifecycle actions; each is the service behind the endpoint that it names."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +51,32 @@ class Graph:
     settings: Mapping[str, Any]
     db: Database[Document]
     clock: Clock
+    notifier: Notifier
     auth: AuthService
     users: UsersService
+    archive: ArchiveService
+    published: PublishedService
+    publish_queue: PublishQueueService
+    publish: Mapping[str, BasePublishService]
+    """Publish services by endpoint."""
+    enqueue: EnqueueContent
+    transmit: TransmitContent
 
     @property
     def services(self) -> dict[str, ResourceService]:
         """The service behind each resource that can be written."""
-        return {"auth_db": self.auth, "users": self.users}
+        return {
+            "auth_db": self.auth,
+            "users": self.users,
+            "archive": self.archive,
+            "published": self.published,
+            "publish_queue": self.publish_queue,
+            **self.publish,
+        }
 
     def close(self) -> None:
         """Let go of connections."""
+        self.transmit.close()
         self.db.client.close()
 
 
@@ -51,10 +96,58 @@ def build_graph(
     clock = clock or SystemClock()
     db = connect(settings, listeners)
     ensure_indexes(db)
+    sequences = Sequences(db)
+    journal = Journal(db, clock)
+    places = Places(db)
+    notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
+    tools = Tools(
+        db=db,
+        clock=clock,
+        settings=settings,
+        validator=ValidateService(db, settings),
+        journal=journal,
+        sequences=sequences,
+        places=places,
+        notifier=notifier,
+        wake_up=wake_up(enqueue_published),
+    )
     return Graph(
         settings=settings,
         db=db,
         clock=clock,
+        notifier=notifier,
         auth=AuthService(db, clock, settings),
         users=UsersService(db, clock, settings),
+        archive=ArchiveService(
+            db,
+            clock,
+            journal=journal,
+            sequences=sequences,
+            places=places,
+            notifier=notifier,
+            settings=settings,
+        ),
+        published=PublishedService(db, clock),
+        publish_queue=PublishQueueService(
+            db, clock, sequences=sequences, notifier=notifier, settings=settings
+        ),
+        publish={service.endpoint: service(tools) for service in PUBLISH_SERVICES},
+        enqueue=EnqueueContent(
+            db,
+            clock,
+            journal=journal,
+            sequences=sequences,
+            formatters=build_formatters(),
+            notifier=notifier,
+            wake_up=wake_up(transmit),
+            settings=settings,
+        ),
+        transmit=TransmitContent(
+            db,
+            clock,
+            sequences=sequences,
+            transmitters=build_transmitters(),
+            notifier=notifier,
+            settings=settings,
+        ),
     )

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from apps.core.errors import PluginError
 
@@ -12,7 +12,7 @@ from apps.core.errors import PluginError
 class Plugin(Protocol):
     """What every formatter and transmitter class declares."""
 
-    type: str
+    type: ClassVar[str]
 
 
 T = TypeVar("T", bound=Plugin)

@@ -63,6 +63,10 @@ class PrivilegeAuth(TokenAuth):
         self._sessions = sessions
         self._privileges = privileges
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PrivilegeAuth":
+        # Eve copies the settings of versioned resources, and with them the authentication.
+        return self
+
     def authorized(self, allowed_roles: Any, resource: str | None, method: str) -> bool:
         caller = self.identify()
         if method in ("POST", "PUT", "PATCH") or "auto" not in request.args:

@@ -6,12 +6,14 @@ from typing import Any
 from eve.io.mongo import Mongo
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
 from apps.rest.errors import passing_through_eve
 from apps.rest.validator import parse_datetime
+from apps.store.mongo import raise_unless_duplicates
 
 
 class Connection:
@@ -50,8 +52,18 @@ class ServiceData(Mongo):
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)
         if service is None:
-            return list(self.collection(resource).insert_many(documents).inserted_ids)
+            return self._insert_versions(resource, documents)
         return passing_through_eve(service.create)(documents, current_caller())
+
+    def _insert_versions(self, resource: str, documents: list[Document]) -> list[Any]:
+        """Store version rows that Eve writes; the service may have stored them already."""
+        try:
+            return list(
+                self.collection(resource).insert_many(documents, ordered=False).inserted_ids
+            )
+        except BulkWriteError as error:
+            raise_unless_duplicates(error)
+            return [document["_id"] for document in documents]
 
     def update(self, resource: str, id_: Any, updates: Document, original: Document) -> None:
         write = passing_through_eve(self._services[resource].update)

@@ -28,8 +28,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("task.desk", "state"),
         _index("groups.refs.residRef", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
-        # Publications whose published row may not have been written yet (apps/publish/outbox.py).
-        _index("publication.at", sparse=True),
+        # Writes whose further documents may be missing (apps/archive/journal.py).
+        _index("journal.at", sparse=True),
     ],
     "archive_versions": [
         _index("guid"),

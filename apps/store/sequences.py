@@ -21,6 +21,17 @@ class Bounds:
     minimum: int
     maximum: int
 
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any], maximum: int) -> "Bounds":
+        """Return the range that a subscriber's `sequence_num_settings` ask for.
+
+        Args:
+            wanted: `{min, max}`, either may be missing.
+            maximum: upper end where none is set.
+        """
+        lowest = int(wanted.get("min") or 1)
+        return cls(lowest, max(lowest, int(wanted.get("max") or maximum)))
+
     def advance(self, last: int, count: int) -> list[int]:
         """Return the `count` numbers that follow `last`, wrapping to the minimum."""
         size = self.maximum - self.minimum + 1

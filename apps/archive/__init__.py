@@ -1,0 +1,1 @@
+"""Items as editors work on them: create, save, versions, history."""

@@ -1,0 +1,219 @@
+"""Writes of one item that span several collections, made safe against a crash at any instruction.
+
+A write of an item belongs to several documents: the item itself, its version row, and for the
+publish actions the history row and the published row. MongoDB promises no more than one document
+at a time, so the item is stored first, in one conditional update that also notes in its field
+`journal` what is still to follow. The note makes the rest repeatable: ids and numbers are in it,
+the content is the item's own. It is removed when the rest is there; until then no other write of
+the item goes through without completing it first.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateMany, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from apps.archive.schema import NOT_VERSIONED
+from apps.core.clock import Clock
+from apps.core.errors import PreconditionFailed
+from apps.core.service import Document, new_etag, unchanged
+from apps.core.vocabulary import QueueState, State
+
+OVERDUE = timedelta(seconds=5)
+"""Age at which a note is taken for left behind by a process that died."""
+
+NOT_IN_VERSIONS = NOT_VERSIONED | {"_id", "_created", "journal"}
+NOT_IN_PUBLISHED = frozenset(
+    {"_id", "_created", "_updated", "_etag", "journal"}
+    | {"lock_user", "lock_time", "lock_action", "lock_session"}
+)
+CHANGED = "Client and server etags don't match"
+
+
+class Journal:
+    """Store items together with the rows that belong to them.
+
+    Args:
+        db: the database.
+        clock: source of time.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def note(self, version: int) -> Document:
+        """Return the note of a save: a version row is to follow."""
+        return {"at": self._clock.precise(), "version": version}
+
+    def publication(
+        self, version: int, sequence_no: int, operation: str, user_id: ObjectId | None
+    ) -> Document:
+        """Return the note of a publish action: version, history and published row follow."""
+        return {
+            **self.note(version),
+            "row_id": ObjectId(),
+            "sequence_no": sequence_no,
+            "operation": operation,
+            "user_id": user_id,
+        }
+
+    def store(self, updates: Document, original: Document, note: Document) -> None:
+        """Store `updates` on the item with the `note` of what follows; one command.
+
+        Raises:
+            PreconditionFailed: the item was written since `original` was read.
+        """
+        condition = {**unchanged(original), "journal": None}
+        change = {"$set": {**updates, "journal": note}}
+        archive = self._db["archive"]
+        if archive.update_one(condition, change).matched_count:
+            return
+        # Either the item changed, or its last write still has rows to come.
+        self.settle(original["_id"])
+        if not archive.update_one(condition, change).matched_count:
+            raise PreconditionFailed(CHANGED)
+
+    def add_version(self, item: Mapping[str, Any]) -> None:
+        """Write the version row of `item` as it stands; writing it again changes nothing."""
+        try:
+            self._db["archive_versions"].insert_one(version_row(item))
+        except DuplicateKeyError:
+            return
+
+    def add_publication(
+        self, item: Mapping[str, Any], note: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> None:
+        """Write the rows of a publish action in the order that loses nothing; three commands.
+
+        The published row comes last, for once it is there the item is delivered.
+
+        Args:
+            item: the item as stored.
+            note: its `journal`.
+            changes: the changed fields, for the history.
+        """
+        self.add_version(item)
+        self._db["archive_history"].update_one(
+            {"_id": note["row_id"]},
+            {"$setOnInsert": history_row(item, note, changes, self._clock.now())},
+            upsert=True,
+        )
+        row_id = note["row_id"]
+        others = {"item_id": item["_id"], "_id": {"$ne": row_id}}
+        self._db["published"].bulk_write(
+            [
+                UpdateMany(
+                    {**others, "last_published_version": True},
+                    {"$set": {"last_published_version": False}},
+                ),
+                # What was only scheduled must not come out after a newer action.
+                UpdateMany(
+                    {**others, "queue_state": QueueState.PENDING, "state": State.SCHEDULED},
+                    {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}},
+                ),
+                UpdateOne(
+                    {"_id": row_id},
+                    {"$setOnInsert": published_row(item, note, self._clock.now())},
+                    upsert=True,
+                ),
+            ]
+        )
+
+    def clear(self, item_ids: Iterable[str], versions: Iterable[int] | None = None) -> None:
+        """Remove the notes of items whose rows are all there."""
+        condition: Document = {"_id": {"$in": list(item_ids)}}
+        if versions is not None:
+            condition["journal.version"] = {"$in": list(versions)}
+        self._db["archive"].update_many(condition, {"$unset": {"journal": 1}})
+
+    def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
+        """Remove the notes of publish actions; one command for any number of items.
+
+        Args:
+            row_ids: item id to the published row that was found.
+        """
+        if row_ids:
+            self._db["archive"].update_many(
+                {
+                    "_id": {"$in": list(row_ids)},
+                    "journal.row_id": {"$in": list(row_ids.values())},
+                },
+                {"$unset": {"journal": 1}},
+            )
+
+    def settle(self, item_id: str) -> None:
+        """Complete what an interrupted write of the item left undone. Safe to repeat."""
+        item = self._db["archive"].find_one({"_id": item_id})
+        if item is None or not item.get("journal"):
+            return
+        note = item["journal"]
+        if "row_id" in note:
+            self.add_publication(item, note, item)
+        else:
+            self.add_version(item)
+        self._db["archive"].update_one(
+            {"_id": item_id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
+        )
+
+    def settle_overdue(self) -> int:
+        """Complete all writes that a dead process left undone; return how many."""
+        limit = self._clock.precise() - OVERDUE
+        overdue = list(self._db["archive"].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
+        for item in overdue:
+            self.settle(item["_id"])
+        return len(overdue)
+
+
+def version_row(item: Mapping[str, Any]) -> Document:
+    """Return the row of `archive_versions` that keeps `item` as it stands."""
+    row = {name: value for name, value in item.items() if name not in NOT_IN_VERSIONS}
+    return {**row, "_id_document": item["_id"], "_current_version": item["_current_version"]}
+
+
+def published_row(item: Mapping[str, Any], note: Mapping[str, Any], now: datetime) -> Document:
+    """Return the row of `published` for `item` as stored (lifecycle contract 1.8)."""
+    row = {name: value for name, value in item.items() if name not in NOT_IN_PUBLISHED}
+    if note.get("only_scheduled"):
+        row["only_scheduled"] = True
+    return {
+        **row,
+        "item_id": item["_id"],
+        "last_published_version": True,
+        "queue_state": QueueState.PENDING,
+        "publish_sequence_no": note["sequence_no"],
+        "moved_to_legal": False,
+        "versioncreated": now,
+        "_created": now,
+        "_updated": now,
+        "_etag": new_etag(),
+    }
+
+
+NOT_IN_HISTORY = frozenset(
+    {"_id", "_etag", "_created", "_updated", "_current_version", "version", "versioncreated"}
+    | {"firstcreated", "original_creator", "guid", "family_id", "force_unlock", "journal"}
+    | {"lock_user", "lock_session", "lock_time", "lock_action"}
+)
+
+
+def history_row(
+    item: Mapping[str, Any],
+    note: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    now: datetime,
+) -> Document:
+    """Return the audit row of one operation (lifecycle contract 3.13)."""
+    return {
+        "item_id": item["_id"],
+        "user_id": note["user_id"],
+        "operation": note["operation"],
+        "update": {name: value for name, value in changes.items() if name not in NOT_IN_HISTORY},
+        "version": item.get("_current_version", 1),
+        "_created": now,
+        "_updated": now,
+    }

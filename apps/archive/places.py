@@ -1,0 +1,69 @@
+"""Where an item is: its desk and stage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.errors import NotFound
+from apps.core.service import Document
+
+
+@dataclass(frozen=True)
+class Place:
+    """Desk and stage of an item; both None for personal items."""
+
+    desk: Mapping[str, Any] | None = None
+    stage: Mapping[str, Any] | None = None
+
+    @property
+    def source(self) -> str | None:
+        """Source that items of the desk carry."""
+        return self.desk.get("source") if self.desk else None
+
+    @property
+    def language(self) -> str | None:
+        """Language that items of the desk start with."""
+        return self.desk.get("desk_language") if self.desk else None
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether users may not write items here."""
+        return bool(self.stage and self.stage.get("local_readonly"))
+
+
+class Places:
+    """Look up desks and stages.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+
+    def of(self, task: Mapping[str, Any]) -> Place:
+        """Return the place that an item's `task` names; one command, none for personal items.
+
+        Raises:
+            NotFound: the desk or the stage does not exist.
+        """
+        desk_id, stage_id = task.get("desk"), task.get("stage")
+        if not desk_id:
+            return Place(None, self._stage(stage_id) if stage_id else None)
+        stages = {"from": "stages", "localField": "_id", "foreignField": "desk", "as": "stages"}
+        found = self._db["desks"].aggregate([{"$match": {"_id": desk_id}}, {"$lookup": stages}])
+        desk = next(iter(found), None)
+        if desk is None:
+            raise NotFound(f"Invalid desk identifier {desk_id}")
+        if not stage_id:
+            return Place(desk)
+        stage = next((s for s in desk["stages"] if s["_id"] == stage_id), None)
+        return Place(desk, stage or self._stage(stage_id))
+
+    def _stage(self, stage_id: Any) -> Document:
+        stage = self._db["stages"].find_one({"_id": stage_id})
+        if stage is None:
+            raise NotFound(f"Invalid stage identifier {stage_id}")
+        return stage

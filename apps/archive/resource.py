@@ -1,0 +1,32 @@
+"""`archive`: items as editors work on them (resources contract, 9)."""
+
+from typing import Any
+
+from apps.archive.schema import ITEM_SCHEMA
+
+ITEM_URL = r'regex("[\w,.:_-]+")'
+"""Item ids as they stand in URLs: URNs and tags need no escaping."""
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "archive": {
+        "schema": ITEM_SCHEMA,
+        "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
+        "item_url": ITEM_URL,
+        "item_methods": ["GET", "PATCH", "PUT"],
+        "versioning": True,
+        "etag_ignore_fields": ["broadcast"],
+        "privileges": {"POST": "archive", "PATCH": "archive", "PUT": "archive"},
+    },
+    "archive_history": {
+        "schema": {
+            "item_id": {"type": "string"},
+            "user_id": {"type": "objectid", "nullable": True},
+            "operation": {"type": "string"},
+            "update": {"type": "dict", "nullable": True, "allow_unknown": True},
+            "version": {"type": "integer"},
+            "original_item_id": {"type": "string"},
+        },
+        "resource_methods": ["GET"],
+        "item_methods": ["GET"],
+    },
+}

@@ -1,0 +1,228 @@
+"""Schema of an item: of `archive`, its versions, and everything that stores items.
+
+Tables follow the item document of the lifecycle contract, section 1.
+"""
+
+from typing import Any
+
+from apps.core.vocabulary import ItemType, PubStatus, State
+
+Schema = dict[str, Any]
+
+
+def _text(**rules: Any) -> Schema:
+    return {"type": "string", "nullable": True, **rules}
+
+
+def _whole(**rules: Any) -> Schema:
+    return {"type": "integer", "nullable": True, **rules}
+
+
+def _moment(**rules: Any) -> Schema:
+    return {"type": "datetime", "nullable": True, **rules}
+
+
+def _things(**rules: Any) -> Schema:
+    """A list of documents, such as subjects."""
+    return {"type": "list", "nullable": True, **rules}
+
+
+def _open(**rules: Any) -> Schema:
+    """A document with any keys."""
+    return {"type": "dict", "nullable": True, "allow_unknown": True, "schema": {}, **rules}
+
+
+IDENTITY: Schema = {
+    "_id": {"type": "string", "unique": True},
+    "guid": {"type": "string", "unique": True},
+    "uri": _text(),
+    "unique_id": {"type": "integer", "unique": True},
+    "unique_name": {"type": "string", "unique": True},
+    "version": _whole(),
+    "ingest_id": _text(),
+    "ingest_version": _text(),
+    "ingest_provider": {"type": "objectid", "nullable": True},
+    "ingest_provider_sequence": _text(),
+    "family_id": _text(),
+    "event_id": _text(),
+    "original_id": _text(),
+    "related_to": _text(),
+    "processed_from": _text(),
+    "assignment_id": _text(),
+}
+
+KIND: Schema = {
+    "type": {"type": "string", "allowed": [t.value for t in ItemType], "default": "text"},
+    "profile": _text(),
+    "language": _text(),
+    "format": _text(default="HTML"),
+    "state": {"type": "string", "allowed": [s.value for s in State], "default": "draft"},
+    "revert_state": _text(allowed=[s.value for s in State]),
+    "operation": _text(),
+    "pubstatus": _text(allowed=[s.value for s in PubStatus], default="usable"),
+    "auto_publish": {"type": "boolean", "nullable": True},
+    "template": {"type": "objectid", "nullable": True},
+    "package_type": _text(),
+    "scope": _text(),
+}
+
+AUDIT: Schema = {
+    "original_creator": _text(),
+    "version_creator": _text(),
+    "firstcreated": _moment(),
+    "versioncreated": _moment(),
+    "firstpublished": _moment(),
+    "sign_off": _text(),
+    "correction_sequence": _whole(),
+    "sequence": _whole(),
+    "word_count": _whole(),
+    "used": {"type": "boolean"},
+    "used_count": _whole(),
+    "used_updated": _moment(),
+}
+
+CONTENT: Schema = {
+    name: _text()
+    for name in (
+        "headline",
+        "slugline",
+        "abstract",
+        "body_html",
+        "body_text",
+        "body_footer",
+        "byline",
+        "ednote",
+        "anpa_take_key",
+        "description_text",
+        "archive_description",
+        "alt_text",
+        "sms_message",
+        "usageterms",
+        "copyrightnotice",
+        "copyrightholder",
+        "creditline",
+        "source",
+        "original_source",
+        "embargoed_text",
+        "mimetype",
+        "media_file",
+        "filemeta_json",
+    )
+}
+
+METADATA: Schema = {
+    **{
+        name: _things()
+        for name in (
+            "anpa_category",
+            "genre",
+            "place",
+            "authors",
+            "event",
+            "person",
+            "object",
+            "organisation",
+            "subject",
+            "company_codes",
+            "keywords",
+            "signal",
+            "attachments",
+            "annotations",
+            "highlights",
+            "marked_desks",
+            "contents",
+            "translations",
+        )
+    },
+    "urgency": _whole(),
+    "priority": _whole(),
+    "dateline": _open(
+        schema={"located": _open(), "date": _moment(), "source": _text(), "text": _text()}
+    ),
+    "flags": {
+        "type": "dict",
+        "allow_unknown": True,
+        "schema": {
+            name: {"type": "boolean", "default": False, "nullable": True}
+            for name in (
+                "marked_for_not_publication",
+                "marked_for_legal",
+                "marked_archived_only",
+                "marked_for_sms",
+            )
+        },
+        "default": {
+            "marked_for_not_publication": False,
+            "marked_for_legal": False,
+            "marked_archived_only": False,
+            "marked_for_sms": False,
+        },
+    },
+    "target_regions": _things(),
+    "target_types": _things(),
+    "target_subscribers": _things(),
+    "extra": _open(),
+    "fields_meta": _open(),
+    "broadcast": _open(),
+    "translated_from": _text(),
+    "translation_id": _text(),
+}
+
+WORK: Schema = {
+    "task": _open(),
+    "expiry": _moment(),
+    "expiry_status": _text(),
+    "lock_user": {"type": "objectid", "nullable": True, "versioned": False},
+    "lock_session": {"type": "objectid", "nullable": True, "versioned": False},
+    "lock_time": _moment(versioned=False),
+    "lock_action": _text(),
+    "task_id": _text(versioned=False),
+    "force_unlock": {"type": "boolean", "nullable": True},
+    "marked_for_user": {"type": "objectid", "nullable": True},
+    "marked_for_sign_off": _text(),
+    "previous_marked_user": {"type": "objectid", "nullable": True},
+}
+
+TIMING: Schema = {
+    "publish_schedule": _moment(),
+    "embargo": _moment(),
+    "embargoed": _moment(),
+    "schedule_settings": _open(
+        schema={
+            "time_zone": _text(),
+            "utc_publish_schedule": _moment(),
+            "utc_embargo": _moment(),
+        }
+    ),
+}
+
+RELATIONS: Schema = {
+    "rewrite_of": _text(),
+    "rewritten_by": _text(),
+    "rewrite_sequence": _whole(),
+    "groups": _things(minlength=1),
+    "deleted_groups": _things(),
+    "linked_in_packages": _things(readonly=True),
+    "associations": _open(),
+    "refs": _things(readonly=True),
+    "renditions": _open(),
+    "filemeta": _open(),
+    "poi": _open(),
+}
+
+ITEM_SCHEMA: Schema = {
+    **IDENTITY,
+    **KIND,
+    **AUDIT,
+    **CONTENT,
+    **METADATA,
+    **WORK,
+    **TIMING,
+    **RELATIONS,
+}
+"""Every field of an item. Nothing is required: an empty POST is a text draft."""
+
+NOT_VERSIONED = frozenset(
+    name for name, rules in ITEM_SCHEMA.items() if rules.get("versioned") is False
+)
+"""Fields that version rows leave out."""

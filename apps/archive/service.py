@@ -1,0 +1,277 @@
+"""Rules of `archive`: create and save items (lifecycle contract 3.2, 3.3; resources contract 9)."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.journal import NOT_IN_HISTORY, Journal
+from apps.archive.places import Place, Places
+from apps.archive.schedule import complete_schedule
+from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
+from apps.core.caller import SYSTEM, Caller
+from apps.core.clock import Clock
+from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
+from apps.core.ids import newsml_guid, object_id, tag_guid
+from apps.core.notifier import Notifier
+from apps.core.service import Document, ResourceService
+from apps.core.text import word_count
+from apps.core.vocabulary import ItemType, Operation, State
+from apps.core.workflow import Action, check_allowed, state_after_save
+from apps.store.sequences import Sequences
+
+TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
+
+
+class ArchiveService(ResourceService):
+    """Working copies of items.
+
+    Args:
+        journal: stores items with their version rows.
+        sequences: source of `unique_id`.
+        places: desks and stages.
+        notifier: tells clients.
+        settings: defaults of new items.
+    """
+
+    resource = "archive"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        journal: Journal,
+        sequences: Sequences,
+        places: Places,
+        notifier: Notifier,
+        settings: Mapping[str, Any],
+    ) -> None:
+        super().__init__(db, clock)
+        self._journal = journal
+        self._sequences = sequences
+        self._places = places
+        self._notifier = notifier
+        self._settings = settings
+
+    # Create.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        first = self._sequences.draw("ARCHIVE_SEQ", len(documents))
+        for number, document in enumerate(documents, start=first):
+            place = self._place_of(document, caller)
+            self._identify(document, number)
+            self._fill_defaults(document, place, caller)
+            complete_schedule(document, {}, self.clock.now())
+            document["journal"] = self._journal.note(document["_current_version"])
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        ids = super().create(documents, caller)
+        for document in documents:
+            self._journal.add_version(document)
+        self._journal.clear(ids)
+        return ids
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document.pop("journal", None)
+            document["_latest_version"] = document["_current_version"]
+            self._record(Operation.CREATE, document, document, caller)
+        self._tell(documents, caller)
+
+    def _place_of(self, document: Document, caller: Caller) -> Place:
+        document["task"] = with_ids(document.get("task"))
+        place = self._places.of(document["task"])
+        if place.is_read_only and caller.user and not document.get("ingest_id"):
+            raise ReadOnlyStage
+        return place
+
+    def _identify(self, document: Document, number: int) -> None:
+        now, domain = self.clock.now(), self._settings["URN_DOMAIN"]
+        if not document.get("guid"):
+            document["guid"] = newsml_guid(domain, now)
+            if self._settings["GENERATE_SHORT_GUID"]:
+                document["guid"] = document["guid"].rpartition(":")[2]
+        document.setdefault("_id", document["guid"])
+        document.setdefault("family_id", document["guid"])
+        document.setdefault("event_id", tag_guid(domain, now))
+        document.setdefault("unique_id", number)
+        document.setdefault("unique_name", f"#{document['unique_id']}")
+
+    def _fill_defaults(self, document: Document, place: Place, caller: Caller) -> None:
+        now, settings = self.clock.now(), self._settings
+        document.setdefault("_current_version", 1)
+        if document.get("version") == 0:
+            document["_current_version"] = 0
+        for field in ("firstcreated", "versioncreated"):
+            document.setdefault(field, now)
+        document.setdefault("type", ItemType.TEXT)
+        document.setdefault("state", State.DRAFT)
+        document.setdefault("pubstatus", "usable")
+        document["operation"] = Operation.CREATE
+        if document["type"] == ItemType.TEXT and settings["DEFAULT_CONTENT_TYPE"]:
+            document.setdefault("profile", settings["DEFAULT_CONTENT_TYPE"])
+        document["profile"] = document.get("profile") or document["type"]
+        document["source"] = source_of(document, place, settings)
+        for field in ("priority", "urgency", "genre"):
+            default = settings[f"DEFAULT_{field.upper()}_VALUE_FOR_MANUAL_ARTICLES"]
+            document.setdefault(field, default)
+        document.setdefault("language", place.language or settings["DEFAULT_LANGUAGE"])
+        self._sign(document, caller)
+        if place.desk:
+            minutes = expiry_minutes(place.desk, place.stage, settings["CONTENT_EXPIRY_MINUTES"])
+            document["expiry"] = expires_at(now, minutes)
+        if document.get("body_html") is not None:
+            document.setdefault("word_count", word_count(document["body_html"]))
+
+    def _sign(self, document: Document, caller: Caller) -> None:
+        user = caller.user or {}
+        user_id = str(user.get("_id", ""))
+        document.setdefault("original_creator", user_id)
+        document.setdefault("version_creator", user_id)
+        document.setdefault("sign_off", user.get("sign_off") or "")
+        if user.get("byline"):
+            document.setdefault("byline", user["byline"])
+
+    # Save.
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        updates.pop("type", None)
+        if updates.get("task") is not None:
+            updates["task"] = with_ids(updates["task"])
+        place = self._places.of(updates.get("task") or original.get("task") or {})
+        force = bool(updates.pop("force_unlock", False))
+        self._check_save(updates, original, place, caller, force=force)
+        complete_schedule(updates, original, self.clock.now())
+        self._stamp_save(updates, original, place, caller)
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        note = self._journal.note(updates["_current_version"])
+        self._journal.store(updates, original, note)
+        self._journal.add_version({**original, **updates})
+        self._journal.clear([id], [note["version"]])
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        self.db["archive_autosave"].delete_one({"_id": original["_id"]})
+        self._record(Operation.UPDATE, {**original, **updates}, updates, caller)
+        self._tell([original, {**original, **updates}], caller)
+
+    def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
+        original = self.find(id)
+        updates.setdefault("_current_version", original.get("_current_version", 0) + 1)
+        return super().patch(id, updates, caller)
+
+    def _check_save(
+        self, updates: Document, original: Document, place: Place, caller: Caller, *, force: bool
+    ) -> None:
+        if place.is_read_only and caller.user and not original.get("ingest_id"):
+            raise ReadOnlyStage
+        holder = original.get("lock_user")
+        if holder and str(holder) != str(caller.user_id) and caller.user and not force:
+            raise Forbidden("The item was locked by another user")
+        if original.get("state") in (State.KILLED, State.RECALLED):
+            raise Forbidden("Item isn't in a valid state to be updated.")
+        if original.get("type") == ItemType.COMPOSITE and updates.get("body_footer"):
+            raise BadRequest("Package doesn't support Public Service Announcements")
+        renamed = updates.get("unique_name", original.get("unique_name"))
+        is_renamed = renamed != original.get("unique_name")
+        if is_renamed and not force and not caller.may("metadata_uniquename"):
+            raise Forbidden("Unauthorized to modify Unique Name")
+        check_no_duplicates(updates)
+        check_allowed(Action.SAVE, original.get("state"))
+
+    def _stamp_save(
+        self, updates: Document, original: Document, place: Place, caller: Caller
+    ) -> None:
+        now, user = self.clock.now(), caller.user or {}
+        on_desk = bool(place.desk) or bool(caller.arguments.get("publish_from_personal"))
+        updates["state"] = state_after_save(original.get("state"), on_desk=on_desk)
+        updates["operation"] = Operation.UPDATE
+        updates["versioncreated"] = now
+        updates["version_creator"] = str(user.get("_id", ""))
+        updates.setdefault(
+            "sign_off",
+            next_sign_off(
+                original.get("sign_off"),
+                user.get("sign_off"),
+                keep_all=self._settings["FULL_SIGN_OFF"],
+            ),
+        )
+        if "body_html" in updates and "word_count" not in updates:
+            updates["word_count"] = word_count(updates["body_html"] or "")
+        if place.desk:
+            default = self._settings["CONTENT_EXPIRY_MINUTES"]
+            minutes = expiry_minutes(place.desk, place.stage, default)
+            updates["expiry"] = expires_at(now, minutes)
+        dateline = updates.get("dateline") or {}
+        if dateline.get("located") and dateline.get("date"):
+            dateline["text"] = dateline_text(
+                dateline["located"], dateline["date"], dateline.get("source")
+            )
+
+    # Around the item.
+
+    def _record(
+        self,
+        operation: Operation,
+        item: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        caller: Caller,
+    ) -> None:
+        now = self.clock.now()
+        self.db["archive_history"].insert_one(
+            {
+                "item_id": item["_id"],
+                "user_id": caller.user_id,
+                "operation": operation,
+                "update": {k: v for k, v in changes.items() if k not in NOT_IN_HISTORY},
+                "version": item.get("_current_version", 1),
+                "_created": now,
+                "_updated": now,
+            }
+        )
+
+    def _tell(self, items: list[Document], caller: Caller) -> None:
+        tasks = [item.get("task") or {} for item in items]
+        self._notifier.push(
+            "content:update",
+            user=str(caller.user_id or ""),
+            items={str(item["_id"]): 1 for item in items},
+            desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
+            stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
+        )
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_type"] = "archive"
+            document.setdefault("profile", document.get("type"))
+
+
+def with_ids(task: Mapping[str, Any] | None) -> Document:
+    """Return `task` with its references as ObjectIds, as it is stored."""
+    return {
+        name: object_id(value) if name in TASK_IDS else value
+        for name, value in (task or {}).items()
+    }
+
+
+def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
+    """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
+    if document.get("ingest_provider"):
+        return document.get("source")
+    return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]
+
+
+def check_no_duplicates(updates: Mapping[str, Any]) -> None:
+    """Refuse two categories with one code, and two subjects with one scheme and code.
+
+    Raises:
+        BadRequest: there are.
+    """
+    categories = Counter(c.get("qcode") for c in updates.get("anpa_category") or ())
+    if any(count > 1 for count in categories.values()):
+        raise BadRequest("Duplicate category codes are not allowed")
+    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in updates.get("subject") or ())
+    if any(count > 1 for count in subjects.values()):
+        raise BadRequest("Duplicate subjects are not allowed")

@@ -1,0 +1,27 @@
+"""Ids of items."""
+
+from datetime import datetime
+from uuid import uuid4
+
+from bson import ObjectId
+from bson.errors import InvalidId
+
+
+def newsml_guid(domain: str, now: datetime) -> str:
+    """Return a new item id, `urn:newsml:<domain>:<ISO time>:<uuid>`."""
+    return f"urn:newsml:{domain}:{now.replace(tzinfo=None).isoformat()}:{uuid4()}"
+
+
+def tag_guid(domain: str, now: datetime) -> str:
+    """Return a new event id, `tag:<domain>:<year>:<uuid>`."""
+    return f"tag:{domain}:{now.year}:{uuid4()}"
+
+
+def object_id(value: object) -> object:
+    """Return `value` as an ObjectId where it is the text of one, otherwise unchanged."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ObjectId(value)
+    except InvalidId:
+        return value

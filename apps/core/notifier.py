@@ -1,0 +1,12 @@
+"""How services tell connected clients what happened."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Notifier(Protocol):
+    """Sends push notifications; best effort, never raises."""
+
+    def push(self, event: str, *, filters: Mapping[str, Any] | None = None, **extra: Any) -> None:
+        """Send `event` with `extra` to clients, to all or to those that `filters` name."""
+        ...

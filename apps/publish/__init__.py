@@ -1,0 +1,1 @@
+"""From the publish action to the receipt: content, enqueue, transmit."""

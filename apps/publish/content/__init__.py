@@ -1,0 +1,1 @@
+"""The publish actions: validate an item, move it to its state, hand it to the enqueue task."""

@@ -1,0 +1,63 @@
+"""One publish action on one item, from request to store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.journal import Journal
+from apps.archive.places import Place, Places
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.service import Document
+from apps.core.workflow import Action
+from apps.store.sequences import Sequences
+from apps.validate.validate import ValidateService
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every publish service works with.
+
+    Attributes:
+        wake_up: starts the enqueue task now; losing the call costs one tick.
+    """
+
+    db: Database[Document]
+    clock: Clock
+    settings: Mapping[str, Any]
+    validator: ValidateService
+    journal: Journal
+    sequences: Sequences
+    places: Places
+    notifier: Notifier
+    wake_up: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An action that is being checked and stamped; nothing is stored yet.
+
+    Attributes:
+        original: the item as stored.
+        updates: what will be stored; checks read it, stamps add to it.
+        action: the workflow action that the state must allow.
+        act: the `act` of the validators to use.
+        place: desk and stage of the item.
+    """
+
+    original: Mapping[str, Any]
+    updates: Document
+    caller: Caller
+    now: datetime
+    action: Action
+    act: str
+    place: Place
+
+    @property
+    def item(self) -> Document:
+        """The item as it would be stored."""
+        return {**self.original, **self.updates}

@@ -1,0 +1,190 @@
+"""What all publish actions share: the order of the steps."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from apps.archive.schedule import complete_schedule, utc_of
+from apps.archive.service import source_of, with_ids
+from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.core.caller import SYSTEM, Caller
+from apps.core.ids import object_id
+from apps.core.service import Document, ResourceService
+from apps.core.text import word_count
+from apps.core.vocabulary import Operation, PubStatus, State
+from apps.core.workflow import Action
+from apps.publish.content.attempt import Attempt, Tools
+from apps.publish.content.checks import Check
+
+PUBLISHED_SEQUENCE = "published_item_sequence_no"
+UNLOCKED = {"lock_user": None, "lock_session": None, "lock_time": None, "lock_action": None}
+
+
+class BasePublishService(ResourceService):
+    """Move one stored item to a published state.
+
+    Subclasses declare what differs; this class owns the order of the steps: check, stamp, store
+    the item with its version, history and published row, wake the enqueue task, tell the clients.
+    Formatting and delivery happen elsewhere, after the request has been answered.
+
+    Attributes:
+        endpoint: name of the REST resource.
+        operation: written to the item; picks the enqueue service.
+        action: workflow action that the item's state must allow.
+        act: `act` of the validators; takedown and unpublish use those of kill.
+        result_state: state the item gets.
+        pubstatus: publication status the item gets.
+        checks: run in this order; the first refusal answers.
+    """
+
+    resource = "archive"
+
+    endpoint: ClassVar[str]
+    operation: ClassVar[Operation]
+    action: ClassVar[Action]
+    act: ClassVar[str]
+    result_state: ClassVar[State]
+    pubstatus: ClassVar[PubStatus] = PubStatus.USABLE
+    checks: ClassVar[tuple[Check, ...]]
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools.db, tools.clock)
+        self.tools = tools
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        """Check the action and stamp the item; nothing is stored.
+
+        Raises:
+            ServiceError: a rule refuses the action.
+            ValidationFailed: the item breaks its content profile or the validators.
+        """
+        attempt = self.prepare(updates, original, caller)
+        for check in self.checks:
+            check(attempt, self.tools)
+        self.stamp(attempt)
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        """Store the item and the rows of the action; safe against a crash at any point.
+
+        Raises:
+            PreconditionFailed: the item was written since `original` was read.
+        """
+        journal = self.tools.journal
+        number = self.tools.sequences.draw(PUBLISHED_SEQUENCE)
+        version = updates["_current_version"]
+        note = journal.publication(version, number, self.operation, caller.user_id)
+        self.annotate(note, original)
+        journal.store(updates, original, note)
+        journal.add_publication({**original, **updates}, note, updates)
+        self.db["archive_autosave"].delete_one({"_id": id})
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        """Wake the enqueue task and tell the clients."""
+        updates["_latest_version"] = updates["_current_version"]
+        self.tools.wake_up()
+        self._tell({**original, **updates}, caller)
+
+    def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
+        """Publish from inside: the same steps without a request."""
+        return super().patch(id, updates, caller)
+
+    # Steps that actions refine.
+
+    def prepare(self, updates: Document, original: Mapping[str, Any], caller: Caller) -> Attempt:
+        """Return the attempt: request and item put together."""
+        task = with_ids(updates.get("task") or original.get("task"))
+        desk_id = caller.arguments.get("desk_id")
+        if desk_id and not task.get("desk"):
+            task["desk"] = object_id(desk_id)
+        if task:
+            updates["task"] = task
+        return Attempt(
+            original=original,
+            updates=updates,
+            caller=caller,
+            now=self.clock.now(),
+            action=self.action,
+            act=self.act,
+            place=self.tools.places.of(task),
+        )
+
+    def stamp(self, attempt: Attempt) -> None:
+        """Set what the action changes on the item (lifecycle contract 5.1, steps 3 to 8)."""
+        updates, original, now = attempt.updates, attempt.original, attempt.now
+        updates["operation"] = self.operation
+        self.set_state(attempt)
+        updates["pubstatus"] = self.pubstatus
+        updates["_current_version"] = self._next_version(original)
+        updates["version_creator"] = str(attempt.caller.user_id or "")
+        updates["source"] = source_of(attempt.item, attempt.place, self.tools.settings)
+        updates["expiry"] = self._expiry(attempt)
+        updates["_updated"] = now
+        updates.update(UNLOCKED)
+
+    def set_state(self, attempt: Attempt) -> None:
+        """Set the state; a schedule that has had its time goes (5.1, step 3)."""
+        attempt.updates["state"] = self.result_state
+        if not self.keeps_embargo(attempt):
+            attempt.updates.update({"publish_schedule": None, "schedule_settings": {}})
+
+    def keeps_embargo(self, attempt: Attempt) -> bool:
+        """Whether the item stays under an embargo."""
+        embargo = utc_of(attempt.item, "embargo")
+        return embargo is not None and embargo > attempt.now
+
+    def annotate(self, note: Document, original: Mapping[str, Any]) -> None:
+        """Add to the note what the published row has to say besides the item."""
+
+    # Shared stamps.
+
+    def sign(self, attempt: Attempt) -> None:
+        """Add the user's sign-off and count the words; withdrawals do neither."""
+        user = attempt.caller.user or {}
+        attempt.updates.setdefault(
+            "sign_off",
+            next_sign_off(
+                attempt.original.get("sign_off"),
+                user.get("sign_off"),
+                keep_all=self.tools.settings["FULL_SIGN_OFF"],
+            ),
+        )
+        if attempt.updates.get("word_count") is None and attempt.item.get("body_html") is not None:
+            attempt.updates["word_count"] = word_count(attempt.item["body_html"])
+
+    def complete_schedule(self, attempt: Attempt) -> None:
+        """Compute the UTC values of a schedule or embargo in the request."""
+        complete_schedule(attempt.updates, attempt.original, attempt.now)
+
+    def _next_version(self, original: Mapping[str, Any]) -> int:
+        stored = original.get("_current_version")
+        if stored is None:
+            # Written by others without a version: what is there becomes version 1.
+            self.tools.journal.add_version({**original, "_current_version": 1})
+            return 2
+        return int(stored) + 1
+
+    def _expiry(self, attempt: Attempt) -> Any:
+        item, settings = attempt.item, self.tools.settings
+        start = utc_of(item, "publish_schedule") or utc_of(item, "embargo") or attempt.now
+        minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
+            attempt.place.desk, attempt.place.stage, settings["CONTENT_EXPIRY_MINUTES"]
+        )
+        return expires_at(start, float(minutes))
+
+    def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
+        task = item.get("task") or {}
+        user, desk = str(caller.user_id or ""), str(task.get("desk") or "")
+        self.tools.notifier.push(
+            "item:publish",
+            item=str(item["_id"]),
+            unique_name=item.get("unique_name"),
+            desk=desk,
+            user=user,
+        )
+        stages = {str(task["stage"]): 1} if task.get("stage") else {}
+        self.tools.notifier.push(
+            "content:update",
+            user=user,
+            items={str(item["_id"]): 1},
+            desks={desk: 1} if desk else {},
+            stages=stages,
+        )

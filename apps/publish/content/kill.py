@@ -1,0 +1,64 @@
+"""Kill an item that is out: it must not be used any more."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from apps.core.service import Document
+from apps.core.vocabulary import Operation, PubStatus, State
+from apps.core.workflow import Action
+from apps.publish.content.attempt import Attempt
+from apps.publish.content.checks import (
+    Check,
+    check_for_publication,
+    check_no_dateline,
+    check_no_late_embargo,
+    check_not_in_live_package,
+    check_transition,
+    check_valid,
+)
+from apps.publish.content.common import BasePublishService
+from apps.publish.content.notice import notice
+
+
+class KillPublishService(BasePublishService):
+    """Recall an item as killed: everybody who has the story gets the kill.
+
+    Attributes:
+        notice_word: word of the header that is put before the body; None puts none.
+    """
+
+    endpoint = "archive_kill"
+    operation = Operation.KILL
+    action = Action.KILL
+    act = "kill"
+    result_state = State.KILLED
+    pubstatus = PubStatus.CANCELED
+    checks: ClassVar[tuple[Check, ...]] = (
+        check_not_in_live_package,
+        check_transition,
+        check_for_publication,
+        check_no_late_embargo,
+        check_no_dateline,
+        check_valid,
+    )
+    notice_word: str | None = "kill"
+
+    def stamp(self, attempt: Attempt) -> None:
+        attempt.updates.update({"embargo": None, "publish_schedule": None})
+        attempt.updates["schedule_settings"] = {}
+        super().stamp(attempt)
+        attempt.updates["versioncreated"] = attempt.now
+        if self.notice_word:
+            body = attempt.updates.get("body_html") or ""
+            header = notice(self.notice_word, attempt.original, self._published_at(attempt))
+            attempt.updates["body_html"] = header + body
+
+    def annotate(self, note: Document, original: Mapping[str, Any]) -> None:
+        # What was only scheduled has no recipients; a withdrawal of it must not find any.
+        if original.get("state") == State.SCHEDULED:
+            note["only_scheduled"] = True
+
+    def _published_at(self, attempt: Attempt) -> Any:
+        last = {"item_id": attempt.original["_id"], "last_published_version": True}
+        row = self.db["published"].find_one(last, {"versioncreated": 1})
+        return (row or attempt.original).get("versioncreated") or attempt.now

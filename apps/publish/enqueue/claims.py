@@ -1,0 +1,153 @@
+"""Which published rows an enqueue run works on: claims with leases, versions in order.
+
+Several runs may overlap. A row belongs to whoever turned it to `in_progress`; a run that dies
+loses its rows when their lease ends (routing contract 12, R1 to R4).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.core.vocabulary import ItemType, QueueState, State
+
+UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
+
+
+class PublishedClaims:
+    """Claims of one enqueue run.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        lease: how long a claim is good for.
+        batch_size: rows taken at once.
+    """
+
+    def __init__(
+        self, db: Database[Document], clock: Clock, lease: timedelta, batch_size: int
+    ) -> None:
+        self._rows = db["published"]
+        self._clock = clock
+        self._lease = lease
+        self._batch_size = batch_size
+        self.owner = uuid4().hex
+
+    def release_expired(self) -> int:
+        """Give rows back whose run died; return how many. Rows that never had a lease count too."""
+        now = self._clock.precise()
+        dead = {"queue_state": QueueState.IN_PROGRESS, "queue_lease_until": {"$lt": now}}
+        given_back = {"$set": {"queue_state": QueueState.PENDING, "queue_owner": None}}
+        released = self._rows.update_many(dead, given_back).modified_count
+        foreign = {
+            "queue_state": QueueState.IN_PROGRESS,
+            "queue_lease_until": None,
+            "last_queue_event": {"$lt": now - self._lease},
+        }
+        return int(released + self._rows.update_many(foreign, given_back).modified_count)
+
+    def take(self) -> list[Document]:
+        """Claim the next rows to route, in routing order; empty when there is nothing to do.
+
+        Of one item, versions are taken only when everything earlier is finished or taken along;
+        a rewrite waits for the story it rewrites, a package for its members.
+        """
+        found = self._due_scheduled() + self._pending()
+        if not found:
+            return []
+        mine = self._mark(found)
+        blocked = self._blocked(mine)
+        if blocked:
+            self._give_back(blocked)
+        return [row for row in mine if row["_id"] not in blocked]
+
+    def _due_scheduled(self) -> list[Document]:
+        due = {
+            "queue_state": QueueState.PENDING,
+            "state": State.SCHEDULED,
+            "schedule_settings.utc_publish_schedule": {"$lte": self._clock.now()},
+        }
+        return list(self._rows.find(due).sort("publish_sequence_no", 1).limit(self._batch_size))
+
+    def _pending(self) -> list[Document]:
+        ready = {
+            "queue_state": QueueState.PENDING,
+            "state": {"$ne": State.SCHEDULED},
+            "queue_retry_at": {"$not": {"$gt": self._clock.precise()}},
+        }
+        return list(self._rows.find(ready).sort("publish_sequence_no", 1).limit(self._batch_size))
+
+    def _mark(self, found: Sequence[Document]) -> list[Document]:
+        ids = [row["_id"] for row in found]
+        now = self._clock.precise()
+        mark = {
+            "queue_state": QueueState.IN_PROGRESS,
+            "queue_owner": self.owner,
+            "queue_lease_until": now + self._lease,
+            "last_queue_event": now,
+        }
+        still_free = {"_id": {"$in": ids}, "queue_state": QueueState.PENDING}
+        if self._rows.update_many(still_free, {"$set": mark}).modified_count == len(ids):
+            return list(found)
+        # Another run was faster on some of them.
+        own = {"_id": {"$in": ids}, "queue_owner": self.owner}
+        won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
+        return [row for row in found if row["_id"] in won]
+
+    def _blocked(self, mine: Sequence[Document]) -> set[Any]:
+        """Return the ids of claimed rows that have to wait for rows of other runs.
+
+        Looked at after claiming: of two runs that hold neighbouring versions, the one with the
+        later version sees the earlier one and steps back.
+        """
+        if not mine:
+            return set()
+        waits_for = {row["_id"]: {row["item_id"], *predecessors(row)} for row in mine}
+        items = sorted(set().union(*waits_for.values()))
+        earlier = list(
+            self._rows.find(
+                {"item_id": {"$in": items}, "queue_state": {"$in": UNFINISHED}},
+                {"item_id": 1, "publish_sequence_no": 1, "state": 1},
+            )
+        )
+        blocked: set[Any] = set()
+        taken = {row["_id"] for row in mine}
+        for row in mine:  # in routing order, so that a blocked version blocks the later ones
+            ahead = [o for o in earlier if o["item_id"] in waits_for[row["_id"]]]
+            waits = [o for o in ahead if o["_id"] not in taken or o["_id"] in blocked]
+            if any(precedes(other, row) for other in waits):
+                blocked.add(row["_id"])
+        return blocked
+
+    def _give_back(self, ids: Iterable[Any]) -> None:
+        own = {"_id": {"$in": list(ids)}, "queue_owner": self.owner}
+        self._rows.update_many(
+            own, {"$set": {"queue_state": QueueState.PENDING, "queue_owner": None}}
+        )
+
+    def renew(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Extend the lease of `rows`."""
+        own = {"_id": {"$in": [row["_id"] for row in rows]}, "queue_owner": self.owner}
+        until = self._clock.precise() + self._lease
+        self._rows.update_many(own, {"$set": {"queue_lease_until": until}})
+
+
+def predecessors(row: Mapping[str, Any]) -> set[str]:
+    """Return the ids of other items whose earlier versions are routed before `row`."""
+    ids = {row["rewrite_of"]} if row.get("rewrite_of") else set()
+    if row.get("type") == ItemType.COMPOSITE:
+        groups = row.get("groups") or ()
+        refs = [ref for group in groups for ref in group.get("refs") or ()]
+        ids |= {ref["residRef"] for ref in refs if ref.get("residRef")}
+    return ids
+
+
+def precedes(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether `other` has to be routed before `row`. What waits for its hour holds nothing up."""
+    if other["_id"] == row["_id"] or other.get("state") == State.SCHEDULED:
+        return False
+    return bool((other.get("publish_sequence_no") or 0) < (row.get("publish_sequence_no") or 0))

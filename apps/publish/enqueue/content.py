@@ -1,0 +1,221 @@
+"""One enqueue run: from published rows to rows of the delivery queue."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from apps.archive.journal import Journal
+from apps.core.clock import Clock
+from apps.core.errors import WiredeskError
+from apps.core.notifier import Notifier
+from apps.core.registry import Registry
+from apps.core.service import Document
+from apps.core.vocabulary import Operation, QueueState, State
+from apps.publish.enqueue.claims import PublishedClaims
+from apps.publish.enqueue.deliveries import Deliveries
+from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
+from apps.publish.enqueue.enqueue_killed import EnqueueKilledService
+from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
+from apps.publish.enqueue.enqueue_service import EnqueueService, Routing, entry_of
+from apps.publish.enqueue.formatting import ItemFormats, Lookups, format_settings
+from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.recipients import Ledger
+from apps.publish.enqueue.scheduled import ScheduledRelease
+from apps.store.sequences import Sequences
+from formatters.base import Formatter
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 10
+
+enqueue_services: Mapping[str, EnqueueService] = {
+    Operation.PUBLISH: EnqueuePublishedService(),
+    Operation.CORRECT: EnqueueCorrectedService(),
+    Operation.BEING_CORRECTED: EnqueueCorrectedService(),
+    Operation.KILL: EnqueueKilledService(),
+    Operation.TAKEDOWN: EnqueueKilledService(published_state=State.RECALLED),
+    Operation.UNPUBLISH: EnqueueKilledService(published_state=State.UNPUBLISHED),
+}
+"""Who receives an item depends on the operation that published it."""
+
+
+@dataclass
+class Outcome:
+    """What became of the published rows of one batch."""
+
+    queued: list[Document] = field(default_factory=list)
+    not_transmitted: list[Document] = field(default_factory=list)
+    failed: list[tuple[Document, str, bool]] = field(default_factory=list)
+    """Row, message, and whether trying again may help."""
+
+
+class EnqueueContent:
+    """Route what has been published.
+
+    Safe to run in several processes at once and to kill at any point: what was claimed comes back
+    when its lease ends, and rows that exist already are not written twice.
+
+    Args:
+        journal: completes publish actions that a dead process left undone.
+        formatters: output formats by name.
+        notifier: tells clients.
+        wake_up: starts the transmit task now; losing the call costs one tick.
+        settings: LEASE_SECONDS, ENQUEUE_BATCH_SIZE, ENQUEUE_MAX_ATTEMPTS and those of the formats.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        journal: Journal,
+        sequences: Sequences,
+        formatters: Registry[Formatter],
+        notifier: Notifier,
+        wake_up: Callable[[], None],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._journal = journal
+        self._sequences = sequences
+        self._formatters = formatters
+        self._wake_up = wake_up
+        self._settings = settings
+        self._format_settings = format_settings(settings)
+        self._release = ScheduledRelease(db, clock, journal, notifier)
+
+    def run(self) -> int:
+        """Route everything that is waiting; return how many published rows were taken."""
+        self._journal.settle_overdue()
+        claims = PublishedClaims(
+            self._db,
+            self._clock,
+            timedelta(seconds=self._settings["LEASE_SECONDS"]),
+            int(self._settings["ENQUEUE_BATCH_SIZE"]),
+        )
+        claims.release_expired()
+        total = 0
+        while batch := claims.take():
+            total += len(batch)
+            if self._route(batch, claims):
+                self._wake_up()
+        return total
+
+    def _route(self, batch: Sequence[Document], claims: PublishedClaims) -> int:
+        """Route a claimed batch; return how many deliveries it made."""
+        self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
+        rows = self._release.release(batch)
+        rules, lookups = self._snapshot()
+        routing = Routing(
+            rules=rules,
+            ledger=self._ledger(rows),
+            now=self._clock.now(),
+            withdraw_to_matching=self._settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
+        )
+        lookups.load(rows)
+        deliveries = Deliveries(self._db, self._clock, self._sequences, self._settings)
+        outcome = Outcome()
+        for row in rows:
+            self._route_one(row, routing, lookups, deliveries, outcome)
+        deliveries.store()
+        routing.ledger.save()
+        deliveries.announce()
+        self._finish(outcome, claims)
+        return deliveries.count
+
+    def _route_one(
+        self,
+        row: Document,
+        routing: Routing,
+        lookups: Lookups,
+        deliveries: Deliveries,
+        outcome: Outcome,
+    ) -> None:
+        service = enqueue_services.get(row.get("operation") or "")
+        if service is None:
+            message = f"400: Unknown operation {row.get('operation')!r}"
+            outcome.failed.append((row, message, False))
+            return
+        formats = ItemFormats(
+            row, lookups, self._formatters, self._format_settings, self._clock.precise()
+        )
+        try:
+            recipients = service.recipients(row, routing)
+            added = deliveries.add(row, service.publishing_action, recipients, formats)
+        except WiredeskError as error:
+            outcome.failed.append((row, str(error), False))
+            return
+        except PyMongoError:
+            raise
+        except Exception as error:
+            # One item must not stop the others; it is tried again, then ends in `error`.
+            logger.exception("item %s could not be routed", row["item_id"])
+            message = f"500: Failed to publish the item: {error}"
+            outcome.failed.append((row, message, True))
+            return
+        for recipient in recipients:
+            routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
+        (outcome.queued if added else outcome.not_transmitted).append(row)
+
+    def _snapshot(self) -> tuple[RoutingRules, Lookups]:
+        """Read the rules that hold for this batch: five commands."""
+        db = self._db
+        vocabularies = list(db["vocabularies"].find({}))
+        rules = RoutingRules.build(
+            list(db["subscribers"].find({"is_active": True})),
+            list(db["products"].find({})),
+            list(db["content_filters"].find({})),
+            list(db["filter_conditions"].find({})),
+            vocabularies,
+        )
+        for filter_id, reason in rules.filters.broken.items():
+            logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
+        return rules, Lookups(db, vocabularies)
+
+    def _ledger(self, rows: Sequence[Document]) -> Ledger:
+        ledger = Ledger(self._db)
+        followed = {row["item_id"] for row in rows if row["operation"] != Operation.PUBLISH}
+        rewritten = {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
+        items = {row["item_id"] for row in rows} | rewritten
+        ledger.load(items, look_back=followed | rewritten)
+        return ledger
+
+    def _finish(self, outcome: Outcome, claims: PublishedClaims) -> None:
+        """Write the queue states of the batch in one command."""
+        done = {"queue_owner": None, "queue_lease_until": None}
+        writes = [
+            UpdateOne(
+                {"_id": row["_id"], "queue_owner": claims.owner},
+                {"$set": {**done, "queue_state": state, "error_message": None}},
+            )
+            for state, rows in (
+                (QueueState.QUEUED, outcome.queued),
+                (QueueState.QUEUED_NOT_TRANSMITTED, outcome.not_transmitted),
+            )
+            for row in rows
+        ]
+        for row, message, may_pass in outcome.failed:
+            change = {**done, **self._failure(row, message, may_pass=may_pass)}
+            own = {"_id": row["_id"], "queue_owner": claims.owner}
+            writes.append(UpdateOne(own, {"$set": change}))
+        if writes:
+            self._db["published"].bulk_write(writes, ordered=False)
+
+    def _failure(self, row: Document, message: str, *, may_pass: bool) -> Document:
+        attempts = int(row.get("queue_attempts") or 0) + 1
+        if not may_pass or attempts >= int(self._settings["ENQUEUE_MAX_ATTEMPTS"]):
+            return {"queue_state": QueueState.ERROR, "error_message": message}
+        wait = timedelta(seconds=RETRY_SECONDS * attempts)
+        return {
+            "queue_state": QueueState.PENDING,
+            "queue_attempts": attempts,
+            "queue_retry_at": self._clock.precise() + wait,
+            "error_message": message,
+        }

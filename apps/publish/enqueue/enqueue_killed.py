@@ -1,0 +1,30 @@
+"""Recipients of a kill, a takedown or an unpublication."""
+
+from apps.core.vocabulary import PublishingAction, State
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
+
+ACTION_OF = {
+    State.KILLED: PublishingAction.KILLED,
+    State.RECALLED: PublishingAction.RECALLED,
+    State.UNPUBLISHED: PublishingAction.UNPUBLISHED,
+}
+
+
+class EnqueueKilledService(EnqueueService):
+    """Everybody who has the story.
+
+    Where nobody is on record it goes to those who match, unless a setting says otherwise or the
+    item was never out at all.
+
+    Args:
+        published_state: the state that the withdrawal gave the item.
+    """
+
+    def __init__(self, published_state: State = State.KILLED) -> None:
+        self.publishing_action = ACTION_OF[published_state]
+
+    def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
+        earlier = self.earlier(item["item_id"], routing)
+        if earlier or item.get("only_scheduled") or not routing.withdraw_to_matching:
+            return earlier
+        return self.matching(item, routing)

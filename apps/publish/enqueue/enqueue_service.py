@@ -1,0 +1,100 @@
+"""Who receives an item: one service per operation, behind one question."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
+from apps.publish.enqueue.matching import Match, RoutingRules, Subscriber
+from apps.publish.enqueue.recipients import Entry, Ledger
+
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What routing decisions of one batch are made from.
+
+    Attributes:
+        rules: snapshot of subscribers, products and filters.
+        ledger: earlier recipients.
+        now: time of the decision.
+        withdraw_to_matching: setting UNPUBLISH_TO_MATCHING_SUBSCRIBERS.
+    """
+
+    rules: RoutingRules
+    ledger: Ledger
+    now: datetime
+    withdraw_to_matching: bool
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A subscriber that receives an item."""
+
+    subscriber: Subscriber
+    codes: tuple[str, ...]
+    api_enabled: bool
+
+
+class EnqueueService(ABC):
+    """Decide who receives an item (routing contract 8.5: P = earlier recipients, M = matching).
+
+    Attributes:
+        publishing_action: what the recipients' rows say.
+    """
+
+    publishing_action: PublishingAction
+
+    @abstractmethod
+    def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
+        """Return who receives `item`."""
+
+    def matching(self, item: Item, routing: Routing) -> list[Recipient]:
+        """Return M: active subscribers whose products and targeting match."""
+        media = None if item.get("type") in TEXT_TYPES else SubscriberType.DIGITAL
+        matches = routing.rules.candidates(item, routing.now, target_media=media)
+        return [recipient_of(match) for match in matches]
+
+    def earlier(self, item_id: str, routing: Routing) -> list[Recipient]:
+        """Return P: active subscribers that were sent `item_id` before."""
+        entries = routing.ledger.of(item_id)
+        return [
+            Recipient(subscriber, entry.codes, entry.api_enabled)
+            for subscriber_id, entry in entries.items()
+            if (subscriber := active_subscriber(subscriber_id, routing)) is not None
+        ]
+
+
+def recipient_of(match: Match) -> Recipient:
+    """Return the recipient that a match of the rules stands for."""
+    return Recipient(match.subscriber, tuple(match.codes), match.api_enabled)
+
+
+def active_subscriber(subscriber_id: ObjectId, routing: Routing) -> Subscriber | None:
+    """Return the subscriber if it is active now."""
+    return routing.rules.subscribers.get(subscriber_id)
+
+
+def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
+    """Return both lists as one; a subscriber in both stands once, with the codes of both."""
+    merged: dict[Any, Recipient] = {r.subscriber.id: r for r in first}
+    for recipient in second:
+        known = merged.get(recipient.subscriber.id)
+        if known is None:
+            merged[recipient.subscriber.id] = recipient
+            continue
+        codes = tuple(dict.fromkeys((*known.codes, *recipient.codes)))
+        api = known.api_enabled or recipient.api_enabled
+        merged[recipient.subscriber.id] = Recipient(known.subscriber, codes, api)
+    return list(merged.values())
+
+
+def entry_of(recipient: Recipient, item: Item) -> Entry:
+    """Return what the ledger keeps of a delivery of `item` to `recipient`."""
+    version = int(item.get("_current_version") or 0)
+    return Entry(recipient.codes, recipient.api_enabled, version)

@@ -1,0 +1,109 @@
+"""Who has received which item: the ledger that corrections and kills go by.
+
+One document per item in `recipients`. It lives as long as the item, unlike the rows of the
+delivery queue (routing contract 12, R7).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.database import Database
+
+from apps.core.service import Document
+from apps.core.vocabulary import PublishingAction
+
+COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
+"""Actions that make somebody a recipient."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows of one subscriber's copy of an item."""
+
+    codes: tuple[str, ...] = ()
+    api_enabled: bool = False
+    version: int = 0
+
+
+class Ledger:
+    """Recipients of the items of one batch, and what the batch adds.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+        self._known: dict[str, dict[ObjectId, Entry]] = {}
+        self._added: dict[str, dict[ObjectId, Entry]] = {}
+
+    def load(self, item_ids: Iterable[str], *, look_back: Iterable[str]) -> None:
+        """Read the recipients of `item_ids`; one command.
+
+        Args:
+            look_back: items whose recipients are needed. Where the ledger has none of them, the
+                delivery queue is asked: its rows may have been written by others.
+        """
+        wanted = sorted(set(item_ids) - set(self._known))
+        for document in self._db["recipients"].find({"_id": {"$in": wanted}}):
+            entries = document.get("subscribers") or {}
+            self._known[document["_id"]] = {
+                ObjectId(subscriber): _entry(entry) for subscriber, entry in entries.items()
+            }
+        missing = sorted(set(look_back) & set(wanted) - set(self._known))
+        if missing:
+            self._load_from_queue(missing)
+
+    def _load_from_queue(self, item_ids: list[str]) -> None:
+        rows = self._db["publish_queue"].find(
+            {"item_id": {"$in": item_ids}, "publishing_action": {"$in": COUNTED}},
+            {"item_id": 1, "subscriber_id": 1, "codes": 1, "item_version": 1, "destination": 1},
+        )
+        for row in rows.sort("_id", 1):
+            if isinstance(row.get("subscriber_id"), ObjectId):
+                self._known.setdefault(row["item_id"], {})[row["subscriber_id"]] = _entry(row)
+
+    def of(self, item_id: str) -> Mapping[ObjectId, Entry]:
+        """Return the recipients of an item by subscriber id, those of this batch included."""
+        return self._known.get(item_id, {})
+
+    def add(self, item_id: str, subscriber_id: ObjectId, entry: Entry) -> None:
+        """Note that `subscriber_id` receives the item."""
+        self._known.setdefault(item_id, {})[subscriber_id] = entry
+        self._added.setdefault(item_id, {})[subscriber_id] = entry
+
+    def save(self) -> None:
+        """Store what was added; one command for the whole batch."""
+        if not self._added:
+            return
+        self._db["recipients"].bulk_write(
+            [
+                UpdateOne(
+                    {"_id": item_id},
+                    {"$set": {f"subscribers.{s}": _stored(e) for s, e in entries.items()}},
+                    upsert=True,
+                )
+                for item_id, entries in self._added.items()
+            ],
+            ordered=False,
+        )
+        self._added.clear()
+
+
+def _entry(stored: Mapping[str, Any]) -> Entry:
+    return Entry(
+        codes=tuple(stored.get("codes") or ()),
+        api_enabled=bool(stored.get("api_enabled")),
+        version=int(stored.get("version") or stored.get("item_version") or 0),
+    )
+
+
+def _stored(entry: Entry) -> Document:
+    return {
+        "codes": list(entry.codes),
+        "api_enabled": entry.api_enabled,
+        "version": entry.version,
+    }

@@ -1,0 +1,1 @@
+"""The delivery queue: its rows, its lanes, and the payloads they share."""

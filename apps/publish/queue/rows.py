@@ -1,0 +1,127 @@
+"""Rows of `publish_queue`: one delivery of one item version to one destination."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from bson import ObjectId
+
+from apps.core import json
+from apps.core.service import Document, new_etag
+from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
+
+ORDER_SEQUENCE = "publish_queue_order_no"
+"""Counter of `order_no`: one for all rows, so it rises in every lane and never wraps."""
+
+SECRET_KEYS = frozenset(
+    {
+        "secret_token",
+        "password",
+        "apiKey",
+        "access_key_id",
+        "secret_access_key",
+        "signature_v1",
+        "connection_string",
+    }
+)
+"""Keys of a destination's config that never leave the subscriber document."""
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """What makes a delivery one and the same (routing contract 12, R2).
+
+    Attributes:
+        part: number of the piece, where a formatter returns several.
+        resend_id: empty for normal routing, unique for each resend.
+    """
+
+    item_id: str
+    item_version: int
+    subscriber_id: ObjectId | None
+    destination_id: str
+    publishing_action: str
+    part: int = 0
+    resend_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The idempotency key: a hash that receivers see, without a dot."""
+        parts = (
+            self.item_id,
+            self.item_version,
+            self.subscriber_id,
+            self.destination_id,
+            self.publishing_action,
+            self.part,
+            self.resend_id,
+        )
+        return sha256("\x00".join(map(str, parts)).encode()).hexdigest()[:40]
+
+
+def destination_id(destination: Mapping[str, Any]) -> str:
+    """Return the id of a stored destination: its own, or a hash of what it shows."""
+    own = destination.get("_id")
+    if own:
+        return str(own)
+    said = [destination.get(key) for key in ("name", "format", "delivery_type")]
+    shown = {k: v for k, v in (destination.get("config") or {}).items() if k not in SECRET_KEYS}
+    return sha256(json.dumps([*said, sorted(shown.items())])).hexdigest()[:24]
+
+
+def lane_id(subscriber_id: Any, destination: str) -> str:
+    """Return the id of the lane: deliveries of one subscriber to one destination keep order."""
+    return f"{subscriber_id}:{destination}"
+
+
+def shown_destination(destination: Mapping[str, Any]) -> Document:
+    """Return a destination as rows show it: without secrets."""
+    config = destination.get("config") or {}
+    return {
+        "_id": destination_id(destination),
+        "name": destination.get("name"),
+        "format": destination.get("format"),
+        "delivery_type": destination.get("delivery_type"),
+        "config": {key: value for key, value in config.items() if key not in SECRET_KEYS},
+    }
+
+
+def new_row(now: datetime, **fields: Any) -> Document:
+    """Return a pending row with `fields`."""
+    return {
+        "_id": ObjectId(),
+        "_created": now,
+        "_updated": now,
+        "_etag": new_etag(),
+        "state": RowState.PENDING,
+        "retry_attempt": 0,
+        "moved_to_legal": False,
+        **fields,
+    }
+
+
+def complete_row(row: Document, order_no: int) -> None:
+    """Fill what routing gives a row, on a row that somebody else wrote.
+
+    Args:
+        order_no: its place in the order, the newest.
+    """
+    destination = row.get("destination") or {}
+    row["item_id"] = str(row.get("item_id") or "")
+    row["order_no"] = order_no
+    row["priority"] = bool(row.get("priority")) or row.get("publishing_action") in (
+        WITHDRAWING_ACTIONS
+    )
+    row["lane"] = lane_id(row.get("subscriber_id"), destination_id(destination))
+    key = RowKey(
+        item_id=row["item_id"],
+        item_version=int(row.get("item_version") or 1),
+        subscriber_id=row.get("subscriber_id"),
+        destination_id=destination_id(destination),
+        publishing_action=str(row.get("publishing_action") or ""),
+        # Rows from elsewhere are requests of their own: the same content may be asked for twice.
+        resend_id=str(row["_id"]),
+    )
+    row.setdefault("idempotency_key", key.text)

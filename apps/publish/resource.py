@@ -1,0 +1,107 @@
+"""The publish endpoints, the outbox `published` and the delivery queue `publish_queue`."""
+
+from typing import Any
+
+from apps.archive.resource import ITEM_URL
+from apps.archive.schema import ITEM_SCHEMA
+from apps.core.vocabulary import PublishingAction, QueueState, RowState
+
+PUBLISH_WORDS = ("publish", "correct", "kill", "takedown", "unpublish")
+
+
+def _action(word: str) -> dict[str, Any]:
+    """Return the endpoint PATCH `/archive/<word>/<item id>`; its privilege has the same name."""
+    return {
+        "url": f"archive/{word}",
+        "schema": ITEM_SCHEMA,
+        "datasource": {"source": "archive"},
+        "item_url": ITEM_URL,
+        "resource_methods": [],
+        "item_methods": ["PATCH"],
+        # The publish services version items themselves, in one journalled write.
+        "versioning": False,
+        "etag_ignore_fields": ["broadcast"],
+        "privileges": {"PATCH": word},
+    }
+
+
+PUBLISHED_SCHEMA: dict[str, Any] = {
+    **ITEM_SCHEMA,
+    "_id": {"type": "objectid"},
+    "item_id": {"type": "string"},
+    "guid": {"type": "string"},
+    "unique_id": {"type": "integer"},
+    "unique_name": {"type": "string"},
+    "_current_version": {"type": "integer"},
+    "last_published_version": {"type": "boolean", "default": True},
+    "queue_state": {
+        "type": "string",
+        "allowed": [s.value for s in QueueState],
+        "default": QueueState.PENDING.value,
+    },
+    "error_message": {"type": "string", "nullable": True},
+    "last_queue_event": {"type": "datetime", "nullable": True},
+    "publish_sequence_no": {"type": "integer"},
+    "published_in_package": {"type": "string", "nullable": True},
+    "moved_to_legal": {"type": "boolean", "default": False},
+}
+
+QUEUE_SCHEMA: dict[str, Any] = {
+    "item_id": {"type": "string", "required": True},
+    "item_version": {"type": "integer"},
+    "formatted_item": {"type": "string", "nullable": True},
+    "item_encoding": {"type": "string", "nullable": True},
+    "encoded_item_id": {"type": "objectid", "nullable": True},
+    "subscriber_id": {"type": "objectid"},
+    "codes": {"type": "list", "nullable": True},
+    "destination": {"type": "dict", "allow_unknown": True},
+    "published_in_package": {"type": "string", "nullable": True},
+    "published_seq_num": {"type": "integer", "nullable": True},
+    "publish_schedule": {"type": "datetime", "nullable": True},
+    "publishing_action": {"type": "string", "allowed": [a.value for a in PublishingAction]},
+    "unique_name": {"type": "string", "nullable": True},
+    "content_type": {"type": "string", "nullable": True},
+    "headline": {"type": "string", "nullable": True},
+    "transmit_started_at": {"type": "datetime", "nullable": True},
+    "completed_at": {"type": "datetime", "nullable": True},
+    "state": {"type": "string", "allowed": [s.value for s in RowState]},
+    "error_message": {"type": "string", "nullable": True},
+    "moved_to_legal": {"type": "boolean", "default": False},
+    "retry_attempt": {"type": "integer", "default": 0},
+    "next_retry_attempt_at": {"type": "datetime", "nullable": True},
+    "ingest_provider": {"type": "objectid", "nullable": True},
+    "associated_items": {"type": "list", "nullable": True},
+    "priority": {"type": "boolean", "nullable": True},
+    # Written by the server, shown to clients, ignored on POST.
+    "order_no": {"type": "integer", "nullable": True},
+    "idempotency_key": {"type": "string", "nullable": True},
+    "attempts": {"type": "list", "nullable": True},
+    "superseded_by": {"type": "objectid", "nullable": True},
+    "payload_id": {"type": "string", "nullable": True},
+}
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    **{f"archive_{word}": _action(word) for word in PUBLISH_WORDS},
+    "published": {
+        "schema": PUBLISHED_SCHEMA,
+        "datasource": {"default_sort": [("_updated", -1)]},
+        "item_methods": ["GET", "PATCH"],
+        "additional_lookup": {"url": ITEM_URL, "field": "item_id"},
+        "etag_ignore_fields": [
+            "_id",
+            "highlights",
+            "item_id",
+            "last_published_version",
+            "moved_to_legal",
+        ],
+        "privileges": {"POST": "publish_queue", "PATCH": "publish_queue"},
+    },
+    "publish_queue": {
+        "schema": QUEUE_SCHEMA,
+        "datasource": {"default_sort": [("_id", -1)]},
+        "item_methods": ["GET", "PATCH"],
+        "additional_lookup": {"url": ITEM_URL, "field": "item_id"},
+        "etag_ignore_fields": ["moved_to_legal"],
+        "privileges": {"POST": "publish_queue", "PATCH": "publish_queue"},
+    },
+}

@@ -1,0 +1,152 @@
+"""`published` and `publish_queue` at the REST edge."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import BadRequest, Conflict
+from apps.core.notifier import Notifier
+from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.publish.queue.lanes import lanes_of, wake
+from apps.publish.queue.payloads import Payloads
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row
+from apps.store.sequences import Bounds, Sequences
+
+ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
+LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
+INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes")
+SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
+
+
+class PublishedService(ResourceService):
+    """The outbox as clients see it: rows that look like items (lifecycle contract 3.9)."""
+
+    resource = "published"
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            self._check_state(document)
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._check_state(updates)
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Swap ids, unless `published_id` asks for those stored, and add the current item."""
+        ids = [document.get("item_id") for document in documents]
+        items = {item["_id"]: item for item in self.db["archive"].find({"_id": {"$in": ids}})}
+        for document in documents:
+            self._shape(document, items.get(document.get("item_id")), caller)
+
+    def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
+        document["_type"] = "published"
+        if item is not None:
+            shown = {k: v for k, v in item.items() if k != "journal"}
+            document["archive_item"] = shown
+            document.update({field: item.get(field) for field in LOCK_FIELDS})
+        if not caller.arguments.get("published_id"):
+            document["_id"], document["item_id"] = document.get("item_id"), document["_id"]
+
+    def _check_state(self, document: Mapping[str, Any]) -> None:
+        state = document.get("state")
+        if state is not None and state not in ALLOWED_STATES:
+            raise BadRequest(f"Invalid state ({state}) for the Published item.")
+
+
+class PublishQueueService(ResourceService):
+    """Deliveries as clients see them: list, cancel, send again (routing contract 8.9).
+
+    Args:
+        sequences: source of sequence numbers.
+        notifier: tells clients.
+        settings: MAX_VALUE_OF_PUBLISH_SEQUENCE.
+    """
+
+    resource = "publish_queue"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        sequences: Sequences,
+        notifier: Notifier,
+        settings: Mapping[str, Any],
+    ) -> None:
+        super().__init__(db, clock)
+        self._sequences = sequences
+        self._notifier = notifier
+        self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
+        self._payloads = Payloads(db)
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        """Complete rows that a client posts, usually copies of finished ones."""
+        first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
+        for order_no, document in enumerate(documents, start=first):
+            for field in SERVER_WRITTEN:
+                document.pop(field, None)
+            document.setdefault("state", RowState.PENDING)
+            document.setdefault("_id", ObjectId())
+            document["moved_to_legal"] = False
+            document["retry_attempt"] = 0
+            complete_row(document, order_no)
+            if document.get("published_seq_num") is None:
+                document["published_seq_num"] = self._number(document)
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        waiting = [d for d in documents if d["state"] == RowState.PENDING]
+        wake(self.db, lanes_of(waiting), self.clock.precise())
+        self.hide(documents)
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        if updates.get("state") != RowState.CANCELED:
+            return
+        if original.get("state") == RowState.IN_PROGRESS:
+            raise Conflict("Transmission has already started")
+        if original.get("state") in FINAL_ROW_STATES:
+            raise Conflict("Transmission has already finished")
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        """Store the change; a row that was taken meanwhile is not canceled any more."""
+        condition = {"_id": id, "state": original.get("state")}
+        if not self.collection.update_one(condition, {"$set": updates}).matched_count:
+            raise Conflict("Transmission has already started")
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        row = {**original, **updates}
+        self._notifier.push(
+            "publish_queue:update",
+            queue_id=str(row["_id"]),
+            state=row.get("state"),
+            completed_at=row.get("completed_at"),
+            error_message=row.get("error_message"),
+        )
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Show the formatted item of rows that share theirs; hide what is for the server only."""
+        bodies = self._payloads.load(documents)
+        for document in documents:
+            body = bodies.get(document["_id"])
+            if document.get("formatted_item") is None and body is not None:
+                document["formatted_item"] = body.text
+        self.hide(documents)
+
+    def hide(self, documents: list[Document]) -> None:
+        """Remove the fields that only the server reads."""
+        for document in documents:
+            for field in (*INTERNAL_ROW, "payload_id"):
+                document.pop(field, None)
+
+    def _number(self, document: Mapping[str, Any]) -> int:
+        subscriber_id = document.get("subscriber_id")
+        found = self.db["subscribers"].find_one(
+            {"_id": subscriber_id}, {"sequence_num_settings": 1}
+        )
+        wanted = (found or {}).get("sequence_num_settings") or {}
+        key = f"subscribers_{subscriber_id}"
+        bounds = Bounds.of(wanted, self._maximum)
+        return self._sequences.draw_wrapping({key: 1}, {key: bounds})[key][0]

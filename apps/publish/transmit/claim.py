@@ -1,0 +1,266 @@
+"""Claims on lanes: who delivers what, and which rows come next.
+
+Rules O1 to O6, C1 to C4 and P1 of the delivery contract, section 3. A lane is leased by one
+process at a time. Rows are marked in one update with the lane's token; every later write carries
+the token, so a process that lost its lease changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.publish.transmit.schedule import BEHIND_SECONDS
+from transmitters.base import Mode
+
+URGENT_IN_A_ROW = 4
+DUE_LANES = 100
+RETRYING_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane that this process has leased.
+
+    Attributes:
+        token: goes with every write of the lane's rows.
+        wakes: wake-ups seen; when there are more at release, rows have come meanwhile.
+        careful: take one row at a time: the last delivery was slow, or a process died here.
+        orphaned: the lease of a process that died was taken over.
+    """
+
+    id: str
+    token: int
+    wakes: int
+    careful: bool
+    orphaned: bool
+
+
+@dataclass
+class Selection:
+    """What to deliver next in a lane.
+
+    Attributes:
+        rows: in delivery order.
+        superseded: row id to the id of the withdrawal that makes it pointless.
+        more: whether more is due than was taken.
+        next_due: when something that waits now becomes due.
+        older: item ids with older rows that wait for a retry.
+    """
+
+    rows: list[Document] = field(default_factory=list)
+    superseded: dict[Any, Any] = field(default_factory=dict)
+    more: bool = False
+    next_due: datetime | None = None
+    older: set[str] = field(default_factory=set)
+
+
+class LaneClaims:
+    """Leases lanes and picks their rows.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        lease: how long a claim is good for without being renewed.
+        owner: name of this process's run, unique.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, lease: timedelta, owner: str) -> None:
+        self._lanes = db["publish_lanes"]
+        self._rows = db["publish_queue"]
+        self._clock = clock
+        self._lease = lease
+        self.owner = owner
+
+    def due(self) -> list[str]:
+        """Return ids of lanes with something due, in the order in which to try them."""
+        now = self._clock.precise()
+        found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
+        lanes = found.sort("wake_at", 1).limit(DUE_LANES)
+        free = [lane for lane in lanes if not lane.get("lease_until") or lane["lease_until"] < now]
+        return woven(
+            [lane["_id"] for lane in free if lane.get("urgent")],
+            [lane["_id"] for lane in free if not lane.get("urgent")],
+        )
+
+    def lease(self, lane_id: str) -> Lane | None:
+        """Lease a lane, or return None when another process has it; one command."""
+        now = self._clock.precise()
+        before = self._lanes.find_one_and_update(
+            {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
+            {
+                "$set": {"lease_owner": self.owner, "lease_until": now + self._lease},
+                "$inc": {"claim_token": 1},
+            },
+            return_document=ReturnDocument.BEFORE,
+        )
+        if before is None:
+            return None
+        return Lane(
+            id=lane_id,
+            token=int(before.get("claim_token") or 0) + 1,
+            wakes=int(before.get("wakes") or 0),
+            careful=bool(before.get("careful")),
+            orphaned=before.get("lease_owner") is not None,
+        )
+
+    def renew(self) -> None:
+        """Extend all leases of this run; one command."""
+        until = self._clock.precise() + self._lease
+        self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
+
+    def select(self, lane: Lane, mode: Mode, limit: int) -> Selection:
+        """Pick up to `limit` rows that may be delivered now; two commands.
+
+        Args:
+            mode: what the destination does with several versions of an item.
+        """
+        waiting = {"lane": lane.id, "state": RowState.PENDING}
+        order = [("priority", -1), ("order_no", 1)]
+        pending = list(self._rows.find(waiting).sort(order).limit(limit + 1))
+        retrying = list(
+            self._rows.find({"lane": lane.id, "state": RowState.RETRYING})
+            .sort("next_retry_attempt_at", 1)
+            .limit(RETRYING_LIMIT)
+        )
+        more = len(pending) > limit
+        if more and pending[0].get("priority"):
+            pending += self._overtaken(lane, pending)
+        picked = pick(pending, retrying, mode, self._clock.precise())
+        picked.more = more or len(picked.rows) > limit
+        picked.rows = picked.rows[:limit]
+        return picked
+
+    def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
+        """Return older rows of the picked lines that priority would leave behind."""
+        ids = [row["_id"] for row in picked]
+        items = sorted({row["item_id"] for row in picked})
+        line = {"lane": lane.id, "item_id": {"$in": items}, "state": RowState.PENDING}
+        return list(self._rows.find({**line, "_id": {"$nin": ids}}))
+
+    def mark(self, lane: Lane, rows: Sequence[Document]) -> list[Document]:
+        """Mark rows as being sent and return those that were still free; one command."""
+        now = self._clock.precise()
+        ids = [row["_id"] for row in rows]
+        change = {
+            "state": RowState.IN_PROGRESS,
+            "transmit_started_at": now,
+            "lease_owner": self.owner,
+            "lease_until": now + self._lease,
+            "claim_token": lane.token,
+            "_updated": now,
+        }
+        free = {"_id": {"$in": ids}, "state": {"$in": list(WAITING_ROW_STATES)}}
+        if self._rows.update_many(free, {"$set": change}).modified_count == len(ids):
+            return list(rows)
+        # A client canceled some of them meanwhile.
+        own = {"_id": {"$in": ids}, "lane": lane.id, "claim_token": lane.token}
+        won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
+        return [row for row in rows if row["_id"] in won]
+
+    def release(self, lane: Lane, *, more: bool, next_due: datetime | None, careful: bool) -> None:
+        """Give the lane back and say when it is due again; one command."""
+        now = self._clock.precise()
+        free = {"lease_owner": None, "lease_until": None, "careful": careful}
+        own = {"_id": lane.id, "claim_token": lane.token}
+        if not more:
+            quiet = _quiet({**free, "urgent": False}, next_due)
+            if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
+                return
+        self._lanes.update_one(own, {"$set": {**free, "wake_at": now}})
+
+
+def _quiet(fields: Document, next_due: datetime | None) -> Document:
+    """Return the update of a lane that waits: until `next_due`, or for the next wake-up."""
+    if next_due:
+        return {"$set": {**fields, "wake_at": next_due}}
+    # Taken away, not null: `$min` of a wake-up would leave a null as it is.
+    return {"$set": fields, "$unset": {"wake_at": 1}}
+
+
+def woven(urgent: list[str], normal: list[str]) -> list[str]:
+    """Return urgent lanes first, but a normal one after every four of them (rule P1)."""
+    order: list[str] = []
+    left = list(normal)
+    for number, lane in enumerate(urgent, start=1):
+        order.append(lane)
+        if number % URGENT_IN_A_ROW == 0 and left:
+            order.append(left.pop(0))
+    return order + left
+
+
+def pick(
+    pending: Iterable[Document], retrying: Iterable[Document], mode: Mode, now: datetime
+) -> Selection:
+    """Return what may be delivered now of the rows that wait in a lane (rules O1 to O6)."""
+    selection = Selection()
+    lines: dict[str, list[Document]] = {}
+    for row in [*pending, *retrying]:
+        lines.setdefault(row["item_id"], []).append(row)
+    for item_id, line in lines.items():
+        line.sort(key=_order)
+        line = _without_withdrawn(line, selection)
+        _pick_line(item_id, line, mode, now, selection)
+    selection.rows.sort(key=lambda row: (not row.get("priority"), _order(row)))
+    if mode is Mode.APPEND:
+        _restore_line_order(selection.rows)
+    return selection
+
+
+def _without_withdrawn(line: list[Document], selection: Selection) -> list[Document]:
+    """Drop what a newer kill, takedown or unpublication of the line makes pointless."""
+    last = None
+    for row in line:
+        if row.get("publishing_action") in WITHDRAWING_ACTIONS:
+            last = row
+    if last is None:
+        return line
+    position = line.index(last)
+    selection.superseded.update({row["_id"]: last["_id"] for row in line[:position]})
+    return line[position:]
+
+
+def _pick_line(
+    item_id: str, line: list[Document], mode: Mode, now: datetime, selection: Selection
+) -> None:
+    for position, row in enumerate(line):
+        due_at = _due_at(row, is_followed=mode is Mode.APPEND and position + 1 < len(line))
+        if due_at is None or due_at <= now:
+            selection.rows.append(row)
+            continue
+        selection.next_due = min(filter(None, (selection.next_due, due_at)))
+        selection.older.add(item_id)
+        if mode is Mode.APPEND:
+            return
+
+
+def _due_at(row: Mapping[str, Any], *, is_followed: bool) -> datetime | None:
+    """Return when a row is due; None means now."""
+    if row["state"] != RowState.RETRYING:
+        return None
+    due_at: datetime | None = row.get("next_retry_attempt_at")
+    attempts = row.get("attempts") or ()
+    if due_at and is_followed and attempts:
+        tried_at: datetime = attempts[-1]["at"]
+        return min(due_at, tried_at + timedelta(seconds=BEHIND_SECONDS))
+    return due_at
+
+
+def _restore_line_order(rows: list[Document]) -> None:
+    """Let versions of one item keep their order where priority would change it."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row["item_id"], []).append(place)
+    for own in places.values():
+        for place, row in zip(own, sorted((rows[p] for p in own), key=_order), strict=True):
+            rows[place] = row
+
+
+def _order(row: Mapping[str, Any]) -> int:
+    return int(row.get("order_no") or 0)

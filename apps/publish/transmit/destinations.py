@@ -1,0 +1,128 @@
+"""Destinations as the transmit run sees them: secrets resolved, connections kept."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core import json
+from apps.core.ids import object_id
+from apps.core.registry import Registry
+from apps.core.service import Document
+from apps.publish.queue.rows import destination_id
+from transmitters.base import Destination, TransmitSettings, Transmitter
+
+KEPT = 256
+"""Transmitters, and so connections, that a process keeps."""
+
+
+class TransmitterPool:
+    """Transmitters by destination; those not used for longest are closed first.
+
+    An instance serves one lane, and a lane one thread, so there is no sharing to guard but the
+    pool itself.
+
+    Args:
+        registry: delivery types by name.
+        settings: see `TransmitSettings`.
+    """
+
+    def __init__(self, registry: Registry[Transmitter], settings: TransmitSettings) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._kept: OrderedDict[str, Transmitter] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, lane: str, destination: Destination) -> Transmitter:
+        """Return the transmitter of a destination; a changed configuration gets a new one.
+
+        Raises:
+            PluginError: unknown delivery type.
+        """
+        cls = self._registry.get(destination.type)
+        said = [destination.type, destination.format, dict(destination.config)]
+        key = f"{lane}-{sha256(json.dumps(said)).hexdigest()}"
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            transmitter = self._kept[key] = cls(destination, self._settings)
+            dropped = [self._kept.popitem(last=False)[1]] if len(self._kept) > KEPT else []
+        for unused in dropped:
+            unused.close()
+        return transmitter
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            kept, self._kept = list(self._kept.values()), OrderedDict()
+        for transmitter in kept:
+            transmitter.close()
+
+
+class Subscribers:
+    """Subscribers of one transmit run, read once each.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+        self._known: dict[Any, Document | None] = {}
+        self._lock = Lock()
+
+    def load(self, lanes: Iterable[str]) -> None:
+        """Read the subscribers of `lanes` that are not known yet; one command."""
+        with self._lock:
+            wanted = {subscriber_of(lane) for lane in lanes} - set(self._known)
+        if not wanted:
+            return
+        found = {s["_id"]: s for s in self._db["subscribers"].find({"_id": {"$in": list(wanted)}})}
+        with self._lock:
+            self._known.update({key: found.get(key) for key in wanted})
+
+    def of(self, lane: str) -> Document | None:
+        """Return the subscriber of a lane, or None when there is none any more."""
+        return self._known.get(subscriber_of(lane))
+
+
+def subscriber_of(lane: str) -> Any:
+    """Return the subscriber id that a lane id names."""
+    return object_id(lane.partition(":")[0])
+
+
+def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any]) -> Destination:
+    """Return the row's destination with its secrets.
+
+    Rows hold none: the subscriber's current configuration counts. Rows that others wrote may hold
+    a whole destination that the subscriber does not have; then that counts.
+    """
+    shown = row.get("destination") or {}
+    wanted = destination_id(shown)
+    stored = next(
+        (d for d in subscriber.get("destinations") or () if destination_id(d) == wanted), shown
+    )
+    return Destination(
+        id=wanted,
+        name=str(stored.get("name") or ""),
+        type=str(stored.get("delivery_type") or ""),
+        format=str(stored.get("format") or ""),
+        config=stored.get("config") or {},
+    )
+
+
+def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
+    """Return the transmitters' share of the settings."""
+    connect, read = settings["HTTP_PUSH_TIMEOUT"]
+    return TransmitSettings(
+        http_connect_timeout=float(connect),
+        http_read_timeout=float(read),
+        http_total_timeout=float(settings["HTTP_PUSH_TOTAL_TIMEOUT"]),
+        http_allow_private_addresses=settings["HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES"],
+        http_allowed_networks=tuple(settings["HTTP_PUSH_ALLOWED_NETWORKS"]),
+        file_root=settings["FILE_ROOT"],
+    )

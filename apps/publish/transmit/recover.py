@@ -1,0 +1,112 @@
+"""Rows that nobody looks after: left by a process that died, or written by others."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.publish.queue.lanes import lanes_of, wake
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row
+from apps.publish.transmit.attempt import ATTEMPTS_KEPT
+from apps.publish.transmit.claim import Lane
+from apps.store.sequences import Sequences
+
+MAX_UNKNOWN = 3
+"""Unknown outcomes in a row after which a delivery is given up."""
+UNKNOWN = "unknown"
+GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
+BATCH = 500
+GIVE_BACK = {"$set": {"state": RowState.PENDING}}
+
+
+class Recovery:
+    """Brings rows back into their lanes.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        sequences: source of `order_no`.
+        lease: age at which a row in progress without a lane is taken for lost.
+    """
+
+    def __init__(
+        self, db: Database[Document], clock: Clock, sequences: Sequences, lease: timedelta
+    ) -> None:
+        self._db = db
+        self._rows = db["publish_queue"]
+        self._clock = clock
+        self._sequences = sequences
+        self._lease = lease
+
+    def take_over(self, lane: Lane) -> bool:
+        """Give back the rows of a lane whose process died; return whether there were any.
+
+        They keep their key and their number of retries, and are sent again (rule C4). Only where
+        one row was in progress is it known to be the one that was being sent; three such ends in
+        a row and it is given up, so that a delivery that kills its worker ends.
+        """
+        held = list(self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS}))
+        if not held:
+            return False
+        now = self._clock.precise()
+        writes = []
+        for row in held:
+            note = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
+            unknown = int(row.get("unknown_outcomes") or 0) + (1 if len(held) == 1 else 0)
+            change: Document = {
+                "state": RowState.PENDING,
+                "unknown_outcomes": unknown,
+                "claim_token": lane.token,
+                "attempts": [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:],
+                "_updated": now,
+            }
+            if unknown >= MAX_UNKNOWN:
+                change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
+            writes.append(UpdateOne({"_id": row["_id"], "state": row["state"]}, {"$set": change}))
+        self._rows.bulk_write(writes, ordered=False)
+        return True
+
+    def adopt(self) -> int:
+        """Bring rows that others wrote into the queue into their lanes; return how many."""
+        adopted = 0
+        while True:
+            strangers = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
+            rows = list(self._rows.find(strangers).sort("_id", 1).limit(BATCH))
+            if not rows:
+                return adopted
+            self._complete(rows)
+            adopted += len(rows)
+
+    def _complete(self, rows: Sequence[Document]) -> None:
+        first = self._sequences.draw(ORDER_SEQUENCE, len(rows))
+        for order_no, row in enumerate(rows, start=first):
+            complete_row(row, order_no)
+        fields = ("lane", "order_no", "idempotency_key", "priority", "item_id")
+        self._rows.bulk_write(
+            [
+                UpdateOne({"_id": row["_id"], "lane": None}, {"$set": {f: row[f] for f in fields}})
+                for row in rows
+            ],
+            ordered=False,
+        )
+        wake(self._db, lanes_of(rows), self._clock.precise())
+
+    def reconcile(self) -> int:
+        """Wake lanes that hold rows and are not due; a net under every other mechanism.
+
+        Reads the whole queue index, so it runs seldom. Returns how many lanes were woken.
+        """
+        now = self._clock.precise()
+        waiting = {"state": {"$in": list(WAITING_ROW_STATES)}}
+        lost = {"state": RowState.IN_PROGRESS, "_updated": {"$lt": now - 2 * self._lease}}
+        lanes = set(self._rows.distinct("lane", waiting)) | set(self._rows.distinct("lane", lost))
+        lanes.discard(None)
+        known = self._db["publish_lanes"].find({"_id": {"$in": sorted(lanes)}}, {"wake_at": 1})
+        asleep = lanes - {lane["_id"] for lane in known if lane.get("wake_at")}
+        self._rows.update_many({**lost, "lane": {"$in": sorted(asleep)}}, GIVE_BACK)
+        wake(self._db, dict.fromkeys(asleep, False), now)
+        return len(asleep)

@@ -1,0 +1,151 @@
+"""Results of attempts, written in bulk (rules O4, C2, C5 of the delivery contract)."""
+
+import time
+from threading import Lock
+from typing import Any
+
+import structlog
+from pymongo import UpdateMany, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.service import Document
+from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.publish.transmit.attempt import Result
+from apps.publish.transmit.claim import Lane
+from transmitters.base import Mode
+
+log = structlog.get_logger(__name__)
+
+FLUSH_ROWS = 25
+FLUSH_SECONDS = 1.0
+TRIES = 3
+TRY_AGAIN_SECONDS = 0.5
+RELEASED = {"lease_owner": None, "lease_until": None}
+
+
+class Results:
+    """Results of one claimed batch of a lane.
+
+    They are written together, but always before another row of the same item starts, and at
+    least once a second. Used by several threads when the lane delivers in parallel.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        notifier: tells clients about changed rows, one message per write.
+        lane: the claim; its token goes with every write.
+        mode: what the destination does with several versions of an item.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        notifier: Notifier,
+        lane: Lane,
+        mode: Mode,
+    ) -> None:
+        self._rows = db["publish_queue"]
+        self._clock = clock
+        self._notifier = notifier
+        self._lane = lane
+        self._mode = mode
+        self._waiting: list[Result] = []
+        self._since = time.monotonic()
+        self._lock = Lock()
+        self.older: set[str] = set()
+
+    def add(self, result: Result) -> None:
+        """Keep a result; write all that are kept when it is time."""
+        with self._lock:
+            self._waiting.append(result)
+            if result.state == RowState.RETRYING:
+                self.older.add(result.row["item_id"])
+            full = len(self._waiting) >= FLUSH_ROWS
+            if full or time.monotonic() - self._since >= FLUSH_SECONDS:
+                self._write()
+
+    def settle(self, item_id: str) -> None:
+        """Make sure that results of `item_id` are stored."""
+        with self._lock:
+            if any(result.row["item_id"] == item_id for result in self._waiting):
+                self._write()
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        results, self._waiting = self._waiting, []
+        self._since = time.monotonic()
+        if not results:
+            return
+        writes = [write for result in results for write in self._writes(result)]
+        if self._store(writes):
+            self._tell(results)
+
+    def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
+        row = result.row
+        own = {"_id": row["_id"], "claim_token": self._lane.token, "state": RowState.IN_PROGRESS}
+        writes: list[UpdateOne | UpdateMany] = [
+            UpdateOne(own, {"$set": {**result.changes, **RELEASED}})
+        ]
+        if (
+            result.state == RowState.SUCCESS
+            and self._mode is Mode.REPLACE
+            and row["item_id"] in self.older
+        ):
+            writes.append(self._supersede(row, result))
+        return writes
+
+    def _supersede(self, row: Document, result: Result) -> UpdateMany:
+        """Cancel older versions that wait for a retry: the receiver has newer content now."""
+        older = {
+            "lane": self._lane.id,
+            "item_id": row["item_id"],
+            "order_no": {"$lt": row.get("order_no") or 0},
+            "state": {"$in": list(WAITING_ROW_STATES)},
+        }
+        change = {
+            "state": RowState.CANCELED,
+            "superseded_by": row["_id"],
+            "_updated": result.changes["_updated"],
+        }
+        return UpdateMany(older, {"$set": change})
+
+    def _store(self, writes: list[Any]) -> bool:
+        """Write in one command, trying again for a moment when the store does not answer.
+
+        A result that cannot be recorded is no delivery error: the rows stay with their lease and
+        are sent again with the same key once it ends.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                done = self._rows.bulk_write(writes, ordered=True)
+            except PyMongoError:
+                log.warning("delivery.not_recorded", lane=self._lane.id, attempt=attempt)
+                if attempt == TRIES:
+                    return False
+                time.sleep(TRY_AGAIN_SECONDS)
+                continue
+            if done.matched_count < sum(isinstance(write, UpdateOne) for write in writes):
+                log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(writes))
+            return True
+        return False
+
+    def _tell(self, results: list[Result]) -> None:
+        items = [
+            {
+                "queue_id": str(result.row["_id"]),
+                "state": str(result.state),
+                "completed_at": result.changes.get("completed_at"),
+                "error_message": result.changes.get("error_message"),
+            }
+            for result in results
+        ]
+        extra: dict[str, Any] = items[-1]
+        self._notifier.push("publish_queue:update", **extra, items=items)

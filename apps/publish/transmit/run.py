@@ -1,0 +1,115 @@
+"""One transmit run: delivers everything that is due, several lanes at a time."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from random import Random
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.registry import Registry
+from apps.core.service import Document
+from apps.publish.queue.payloads import Payloads
+from apps.publish.transmit.attempt import Attempts
+from apps.publish.transmit.claim import LaneClaims
+from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
+from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
+from apps.publish.transmit.lane_delivery import LaneTools
+from apps.publish.transmit.recover import Recovery
+from apps.publish.transmit.schedule import RetryPolicy
+from apps.publish.transmit.worker import LaneWorker
+from apps.store.sequences import Sequences
+from transmitters.base import Transmitter
+
+RECONCILE_SECONDS = 300
+
+
+class TransmitContent:
+    """Deliver what is due.
+
+    Safe to run in several processes at once and to kill at any point: a lane is leased by one run
+    at a time, and what a dead run held is sent again with the same key when its lease ends.
+
+    Args:
+        transmitters: delivery types by name.
+        notifier: tells clients.
+        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
+            MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER and those of the transmitters.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        sequences: Sequences,
+        transmitters: Registry[Transmitter],
+        notifier: Notifier,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._notifier = notifier
+        self._registry = transmitters
+        self._pool = TransmitterPool(transmitters, transmit_settings(settings))
+        self._payloads = Payloads(db)
+        self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
+        self._threads = int(settings["TRANSMIT_THREADS"])
+        self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
+        self._recovery = Recovery(db, clock, sequences, self._lease)
+        self._reconciled_at = float("-inf")
+        retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
+        self._attempts = Attempts(clock, RetryPolicy(retries, settings["RETRY_JITTER"], Random()))
+
+    def run(self, stop: Event | None = None) -> int:
+        """Attempt every delivery that is due now; return how many were attempted.
+
+        Args:
+            stop: ends the run early; rows that were not started go back.
+        """
+        self._look_after_rows()
+        claims = LaneClaims(self._db, self._clock, self._lease, uuid4().hex)
+        dispatcher = Dispatcher(claims)
+        waiting = dispatcher.waiting()
+        if not waiting:
+            return 0
+        with Heartbeat(claims, self._lease, stop or Event()) as heartbeat:
+            worker = LaneWorker(
+                self._tools(claims, heartbeat),
+                dispatcher,
+                self._recovery,
+                Subscribers(self._db),
+                self._limit,
+            )
+            count = min(self._threads, waiting)
+            with ThreadPoolExecutor(count, "transmit") as threads:
+                return sum(threads.map(lambda _: worker.work(), range(count)))
+
+    def close(self) -> None:
+        """Close the connections to destinations."""
+        self._pool.close()
+
+    def _look_after_rows(self) -> None:
+        self._recovery.adopt()
+        if time.monotonic() - self._reconciled_at > RECONCILE_SECONDS:
+            self._recovery.reconcile()
+            self._reconciled_at = time.monotonic()
+
+    def _tools(self, claims: LaneClaims, heartbeat: Heartbeat) -> LaneTools:
+        return LaneTools(
+            db=self._db,
+            clock=self._clock,
+            claims=claims,
+            attempts=self._attempts,
+            payloads=self._payloads,
+            transmitters=self._pool,
+            registry=self._registry,
+            notifier=self._notifier,
+            may_continue=heartbeat.is_safe,
+        )

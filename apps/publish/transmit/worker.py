@@ -1,0 +1,81 @@
+"""The work of one thread of a transmit run: lane after lane."""
+
+from datetime import timedelta
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from apps.publish.transmit.claim import Lane
+from apps.publish.transmit.destinations import Subscribers
+from apps.publish.transmit.dispatcher import Dispatcher
+from apps.publish.transmit.lane_delivery import Batch, LaneDelivery, LaneTools
+from apps.publish.transmit.recover import Recovery
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN = timedelta(seconds=60)
+"""When a lane is looked at again whose subscriber is not active, or that could not be served."""
+
+
+class LaneWorker:
+    """Serves lanes until none is due.
+
+    Args:
+        tools: see `LaneTools`.
+        dispatcher: source of lanes, shared by the threads of the run.
+        recovery: clears up after processes that died.
+        subscribers: owners of the lanes.
+        limit: rows taken by one claim.
+    """
+
+    def __init__(
+        self,
+        tools: LaneTools,
+        dispatcher: Dispatcher,
+        recovery: Recovery,
+        subscribers: Subscribers,
+        limit: int,
+    ) -> None:
+        self._tools = tools
+        self._dispatcher = dispatcher
+        self._recovery = recovery
+        self._subscribers = subscribers
+        self._limit = limit
+
+    def work(self) -> int:
+        """Serve lanes; return how many deliveries were attempted."""
+        sent = 0
+        while self._tools.may_continue() and (lane_id := self._dispatcher.next()):
+            try:
+                sent += self._serve(lane_id)
+            except PyMongoError:
+                raise
+            except Exception:
+                log.exception("lane.crashed", lane=lane_id)
+            finally:
+                self._dispatcher.done(lane_id)
+        return sent
+
+    def _serve(self, lane_id: str) -> int:
+        lane = self._tools.claims.lease(lane_id)
+        if lane is None:
+            return 0
+        batch = Batch(next_due=self._tools.clock.precise() + LOOK_AGAIN, careful=lane.careful)
+        try:
+            batch = self._deliver(lane)
+            return batch.sent
+        finally:
+            self._tools.claims.release(
+                lane, more=batch.more, next_due=batch.next_due, careful=batch.careful
+            )
+
+    def _deliver(self, lane: Lane) -> Batch:
+        if lane.orphaned and self._recovery.take_over(lane):
+            # Whatever ended the other process: go on one row at a time.
+            return Batch(more=True, careful=True)
+        self._subscribers.load([lane.id, *self._dispatcher.upcoming()])
+        subscriber = self._subscribers.of(lane.id)
+        if subscriber is not None and not subscriber.get("is_active"):
+            # Its rows are kept; they go out in order when it is active again.
+            return Batch(next_due=self._tools.clock.precise() + LOOK_AGAIN)
+        return LaneDelivery(self._tools, lane, subscriber, self._limit).run()

@@ -1,0 +1,18 @@
+"""The worker process: `celery -A apps.worker worker --beat`."""
+
+from functools import cache
+
+import settings as settings_module
+from apps.graph import Graph, build_graph
+from apps.tasks import create_celery
+
+SETTINGS = settings_module.load()
+
+
+@cache
+def graph() -> Graph:
+    """Return the services of this process; connects at first use, which is after the fork."""
+    return build_graph(SETTINGS)
+
+
+celery = create_celery(SETTINGS, graph)
