@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import bson
 from bson.codec_options import CodecOptions
-from cerberus import SchemaError, TypeDefinition, Validator
+from cerberus import DocumentError, SchemaError, TypeDefinition, Validator
 from cerberus.errors import BasicErrorHandler
 
 from apps.core.json import WIRE_DATE
@@ -28,6 +28,10 @@ INVALID_CHARACTERS = "contains invalid characters"
 EDITOR_EMPTY = "<p></p>"
 SUBJECT_SCHEMES = (None, "", "subject_custom")
 """Schemes that always count as subject, besides the vocabularies that fill `subject`."""
+
+MISFITS = (DocumentError, TypeError, AttributeError, RuntimeError)
+"""How Cerberus fails on rules of a shape that it does not foresee: some when it checks them, others
+only with a value, as when nested rules of a list stand where those of a dict belong."""
 
 FREE_TYPES = ("media", "related_content", "embed", "custom", "picture", "any")
 
@@ -78,6 +82,13 @@ def _sorted(tree: Mapping[str, Any]) -> ErrorTree:
     return {name: tree[name] for name in sorted(tree)}
 
 
+class _NoMemory(set[Any]):
+    """Stands for Cerberus' memory of checked schemas, which would grow and takes 1 for True."""
+
+    def add(self, element: Any) -> None:
+        pass
+
+
 class RuleValidator(Validator):
     """Cerberus with the types and rules of content profiles and validators.
 
@@ -91,8 +102,7 @@ class RuleValidator(Validator):
         "text": TypeDefinition("text", (_Text,), ()),
         "date": TypeDefinition("date", (_Date,), ()),
     }
-    # Cerberus shares this memory of checked schemas between classes, though their rules differ.
-    _valid_schemas: set[Any] = set()
+    _valid_schemas = _NoMemory()
 
     # The docstrings of rules are the schemas of their arguments: Cerberus evaluates them.
 
@@ -219,8 +229,7 @@ def compile_rules(content: bytes) -> CompiledRules:
         for pattern in _patterns(rules):
             re.compile(pattern)
         schema = RuleValidator(rules, allow_unknown=True).schema
-    # Beside SchemaError, odd values make Cerberus' own check fail in these ways.
-    except (SchemaError, TypeError, AttributeError, RuntimeError, re.error) as error:
+    except (SchemaError, re.error, *MISFITS) as error:
         raise InvalidRules(str(error)) from error
     return CompiledRules(schema, tuple(stored["custom"]), stored["is_profile"])
 
@@ -264,8 +273,6 @@ def find_errors(
     try:
         # Normalization would put defaults in the place of what is missing.
         is_valid = validator.validate(document, normalize=False)
-    # Cerberus checks rules without knowing values: nested rules of a list put where those of a
-    # dict belong are noticed only here, in these ways.
-    except (TypeError, AttributeError, RuntimeError) as error:
+    except MISFITS as error:
         raise InvalidRules(str(error)) from error
     return {} if is_valid else dict(validator.errors)
