@@ -13,7 +13,8 @@ def _action(word: str) -> dict[str, Any]:
     """Return the endpoint PATCH `/archive/<word>/<item id>`; its privilege has the same name."""
     return {
         "url": f"archive/{word}",
-        "schema": ITEM_SCHEMA,
+        # Eve reads the fields of the schema only, and the service needs the stored version.
+        "schema": {**ITEM_SCHEMA, "_current_version": {"type": "integer", "readonly": True}},
         "datasource": {"source": "archive"},
         "item_url": ITEM_URL,
         "resource_methods": [],

@@ -1,65 +1,16 @@
 """Fixtures of tests at the HTTP edge: an API on a database of its own, and clients of it."""
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from bson import ObjectId
-from werkzeug.test import TestResponse
 
 import settings as settings_module
 from app import create_app
 from apps.graph import Graph, build_graph
+from tests.support.clients import Client, log_in, make_user
 
 FAST_HASH = 4
-
-
-class Client:
-    """A client of the REST API, logged in as one user.
-
-    Paths are relative to the API prefix. `patch` and `delete` fetch the document's etag first
-    unless `etag` is given, as Superdesk's clients do.
-    """
-
-    def __init__(self, app: Any, token: str | None = None) -> None:
-        self.http = app.test_client()
-        self.token = token
-        self.session: dict[str, Any] = {}
-
-    def request(self, method: str, path: str, **options: Any) -> TestResponse:
-        headers = dict(options.pop("headers", {}))
-        if self.token:
-            credentials = b64encode(f"{self.token}:".encode()).decode()
-            headers.setdefault("Authorization", f"Basic {credentials}")
-        return self.http.open(f"/api/{path.lstrip('/')}", method=method, headers=headers, **options)
-
-    def get(self, path: str, **arguments: Any) -> TestResponse:
-        return self.request("GET", path, query_string=arguments)
-
-    def post(self, path: str, body: Any) -> TestResponse:
-        return self.request("POST", path, json=body)
-
-    def patch(
-        self, path: str, body: Any, etag: str | None = None, **arguments: Any
-    ) -> TestResponse:
-        headers = {"If-Match": etag or self.etag_of(path)}
-        return self.request("PATCH", path, json=body, headers=headers, query_string=arguments)
-
-    def delete(self, path: str, etag: str | None = None) -> TestResponse:
-        return self.request("DELETE", path, headers={"If-Match": etag or self.etag_of(path)})
-
-    def etag_of(self, path: str) -> str:
-        """Return the etag of the document at `path`; publish endpoints share the item's."""
-        parts = path.split("/")
-        plain = f"{parts[0]}/{parts[-1]}"
-        return str(self.get(plain).get_json().get("_etag", ""))
-
-    def create(self, path: str, body: Any) -> dict[str, Any]:
-        """POST and return the stored document; fails the test unless the answer is 201."""
-        response = self.post(path, body)
-        assert response.status_code == 201, response.text
-        return dict(response.get_json())
 
 
 @pytest.fixture
@@ -91,33 +42,6 @@ def graph(settings: Mapping[str, Any]) -> Iterator[Graph]:
 @pytest.fixture
 def app(graph: Graph) -> Any:
     return create_app(graph=graph)
-
-
-def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
-    """Store a user whose password is `<username>_password`."""
-    user = {
-        "_id": ObjectId(),
-        "username": username,
-        "password": f"{username}_password",
-        "email": f"{username}@example.com",
-        "user_type": "user",
-        "is_active": True,
-        "is_enabled": True,
-        "needs_activation": False,
-        "sign_off": username[:3],
-        **fields,
-    }
-    graph.users.post([user])
-    return user
-
-
-def log_in(app: Any, username: str) -> Client:
-    """Return a client logged in as `username`."""
-    client = Client(app)
-    credentials = {"username": username, "password": f"{username}_password"}
-    client.session = client.create("auth_db", credentials)
-    client.token = client.session["token"]
-    return client
 
 
 @pytest.fixture

@@ -1,0 +1,258 @@
+"""Cost of the pipeline: MongoDB commands and CPU time per publish request, queue row and delivery.
+
+    python benchmarks/pipeline.py [--subscribers 1 10 50] [--items 100] [--mongo URI]
+
+For every number of subscribers D, N stories are published through the REST API, then routed, then
+delivered over HTTP to a receiver in a process of its own. CPU time is that of this process; what
+the database and the receiver need is not in it.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import structlog
+from apps.embedded.stores import resolve_stores
+from pymongo.monitoring import CommandListener
+
+import settings as settings_module
+from app import create_app
+from apps.graph import Graph, build_graph
+
+BODY = "<p>" + "The harbour stayed closed on Friday as the storm went on. " * 45 + "</p>"
+DATABASE = "wiredesk_benchmark"
+
+
+class Commands(CommandListener):
+    """Counts commands by name."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+
+    def started(self, event: Any) -> None:
+        self.count[event.command_name] += 1
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@dataclass
+class Cost:
+    """What a phase needed."""
+
+    units: int
+    commands: int
+    cpu: float
+    wall: float
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """Commands and CPU milliseconds per unit, and units per second."""
+        per_second = self.units / self.wall if self.wall else 0
+        return (
+            f"{self.commands / self.units:.3f}",
+            f"{self.cpu / self.units * 1000:.3f}",
+            f"{per_second:.0f}",
+        )
+
+
+@contextmanager
+def measured(commands: Commands, units: Callable[[], int]) -> Iterator[list[Cost]]:
+    """Measure the body of a `with` block; the cost is in the list when it ends."""
+    result: list[Cost] = []
+    before = commands.count.total()
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield result
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    result.append(Cost(units(), commands.count.total() - before, cpu, wall))
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Accepts everything."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = 4096
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *args: object) -> None: ...
+
+
+def serve(port: Any) -> None:
+    """Run the receiver; put its port into `port`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    port.value = server.server_port
+    server.serve_forever()
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Start the receiver in a process of its own; yield its address."""
+    port = multiprocessing.Value("i", 0)
+    process = multiprocessing.Process(target=serve, args=(port,), daemon=True)
+    process.start()
+    while not port.value:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port.value}/push"
+    process.terminate()
+    process.join()
+
+
+def seed(graph: Graph, url: str, subscribers: int) -> None:
+    """Fill an empty database with a newsroom and `subscribers` that match everything."""
+    for name in graph.db.list_collection_names():
+        graph.db[name].delete_many({})
+    user = {"username": "editor", "password": "password", "email": "e@example.com"}
+    graph.users.post([{**user, "user_type": "administrator", "sign_off": "ED"}])
+    rule = {"headline": {"type": "string", "required": True, "maxlength": 200}}
+    graph.db["validators"].insert_many(
+        {"_id": f"{act}_text", "act": act, "type": "text", "schema": rule}
+        for act in ("publish", "correct", "kill")
+    )
+    product = graph.db["products"].insert_one({"name": "everything"}).inserted_id
+    graph.db["subscribers"].insert_many(
+        {
+            "name": f"Subscriber {number}",
+            "is_active": True,
+            "subscriber_type": "all",
+            "products": [product],
+            "sequence_num_settings": {"min": 1, "max": 9999},
+            "destinations": [
+                {
+                    "_id": f"push-{number}",
+                    "name": "push",
+                    "format": "ninjs",
+                    "delivery_type": "http_push",
+                    "config": {"resource_url": url, "secret_token": "benchmark"},
+                }
+            ],
+        }
+        for number in range(subscribers)
+    )
+
+
+class Session:
+    """An editor's client."""
+
+    def __init__(self, app: Any) -> None:
+        self._http = app.test_client()
+        credentials = {"username": "editor", "password": "password"}
+        token = self._http.post("/api/auth_db", json=credentials).get_json()["token"]
+        encoded = b64encode(f"{token}:".encode()).decode()
+        self._headers = {"Authorization": f"Basic {encoded}"}
+
+    def create(self, number: int, desk: dict[str, Any]) -> dict[str, Any]:
+        """Write a story on a desk."""
+        story = {
+            "headline": f"Storm keeps harbour closed, day {number}",
+            "slugline": "storm",
+            "body_html": BODY,
+            "type": "text",
+            "state": "fetched",
+            "subject": [{"qcode": "17005000", "name": "storm"}],
+            "anpa_category": [{"qcode": "a", "name": "National"}],
+            "task": {"desk": desk["_id"], "stage": desk["working_stage"]},
+        }
+        answer = self._http.post("/api/archive", json=story, headers=self._headers)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+    def desk(self) -> dict[str, Any]:
+        """Create a desk."""
+        answer = self._http.post("/api/desks", json={"name": "News"}, headers=self._headers)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+    def publish(self, item: dict[str, Any]) -> None:
+        """Publish a story."""
+        headers = {**self._headers, "If-Match": item["_etag"]}
+        url = f"/api/archive/publish/{item['_id']}"
+        answer = self._http.patch(url, json={}, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+def run(settings: dict[str, Any], url: str, subscribers: int, items: int) -> list[Cost]:
+    """Measure one workload; return the costs of publishing, routing and delivering."""
+    commands = Commands()
+    graph = build_graph(settings, listeners=[commands])
+    seed(graph, url, subscribers)
+    session = Session(create_app(graph=graph))
+    desk = session.desk()
+    stories = [session.create(number, desk) for number in range(items)]
+    session.publish(session.create(items, desk))
+    graph.enqueue.run()
+    graph.transmit.run()
+    rows = graph.db["publish_queue"]
+    done = rows.count_documents({})
+    with measured(commands, lambda: items) as publish:
+        for story in stories:
+            session.publish(story)
+    with measured(commands, lambda: rows.count_documents({}) - done) as enqueue:
+        graph.enqueue.run()
+    with measured(commands, lambda: rows.count_documents({"state": "success"}) - done) as transmit:
+        graph.transmit.run()
+    graph.close()
+    return [*publish, *enqueue, *transmit]
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[1, 10, 50])
+    parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--mongo", help="MongoDB to use instead of the embedded one")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    os.environ["DATA_DIR"] = "var/benchmark"
+    stores, close = resolve_stores(arguments.mongo, None, Path("var/benchmark"))
+    try:
+        settings = settings_module.load(
+            {
+                "MONGO_URI": stores.mongo_uri,
+                "MONGO_DBNAME": DATABASE,
+                "REDIS_URL": stores.redis_url,
+                "BCRYPT_GENSALT_WORK_FACTOR": 4,
+            }
+        )
+        with receiver() as url:
+            figures = {d: run(settings, url, d, arguments.items) for d in arguments.subscribers}
+    finally:
+        close()
+    if arguments.json:
+        print(json.dumps({d: [vars(c) for c in costs] for d, costs in figures.items()}))
+    else:
+        print_table(figures, arguments.items)
+    return 0
+
+
+def print_table(figures: dict[int, list[Cost]], items: int) -> None:
+    """Print commands, CPU milliseconds and rate per phase."""
+    print(f"N = {items} items; per unit: MongoDB commands, CPU ms; units per second")
+    print(f"{'D':>4}  {'publish request':>26}  {'queue row':>26}  {'delivery':>26}")
+    for subscribers, costs in figures.items():
+        cells = "  ".join("{:>8} {:>8} {:>8}".format(*cost.row) for cost in costs)
+        print(f"{subscribers:>4}  {cells}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
