@@ -125,6 +125,14 @@ def test_only_subjects_fill_subject(
     assert errors_of(schema, {"subject": entries}, lambda: frozenset(schemes)) == expected
 
 
+def test_other_lists_named_subject() -> None:
+    """Only the item's own subject is counted by scheme, not a nested field of that name."""
+    nested = {"subject": {"type": "list", "required": True}}
+    schema = {"extra": {"type": "dict", "schema": nested}}
+
+    assert errors_of(schema, {"extra": {"subject": [{"scheme": "topics"}]}}) == {}
+
+
 def test_vocabularies_are_not_asked_for_plain_subjects() -> None:
     """A subject without a scheme is recognized without reading vocabularies."""
 

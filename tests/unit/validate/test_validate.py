@@ -120,6 +120,13 @@ def test_nested_fields(db: Database[dict[str, Any]], service: Service) -> None:
             id="auto publish without profile",
         ),
         pytest.param(
+            {"profile": "story"},
+            "publish",
+            {"AUTO_PUBLISH_CONTENT_PROFILE": False},
+            NO_SLUGLINE,
+            id="profile for other acts",
+        ),
+        pytest.param(
             {}, "publish", {"SCHEMA": {"text": SLUGLINE}}, NO_SLUGLINE, id="setting SCHEMA"
         ),
         pytest.param(
@@ -291,6 +298,11 @@ PICTURE = {"type": "picture", "alt_text": "x"}
         ({"type": "text"}, {}, []),
         (None, {}, []),
         (PICTURE, {"VALIDATE_MEDIA_METADATA_ON_PUBLISH": False}, []),
+        (
+            {"type": "video"},
+            {"VALIDATE_MEDIA_METADATA_ON_PUBLISH": False, "SCHEMA": {"video": HEADLINE}},
+            [],
+        ),
         (
             {"type": "video"},
             {"SCHEMA": {"video": {"alt_text": {"required": True}}}},

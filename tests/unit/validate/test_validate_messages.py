@@ -74,6 +74,7 @@ def test_message(field: str, error: Any, message: str) -> None:
         ("town", "is a required field", "Home town is a required field"),
         ("town", ["min length is 2", "max length is 1"], "Home town is a required field"),
         ("town", {"a": "required field"}, "Home town is a required field"),
+        ("town", "field 'river' is required", "Home town is a required field"),
         ("town", "max length is 3", "Home town max length is 3"),
         ("town", "empty values not allowed", "Home town empty values not allowed"),
         ("nameless", "required field", "nameless is a required field"),
