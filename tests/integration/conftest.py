@@ -14,13 +14,13 @@ FAST_HASH = 4
 
 
 @pytest.fixture
-def settings(stores: Any, database_name: str, redis_db: int) -> dict[str, Any]:
+def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
     """Settings of the API under test; a test module may override this fixture."""
     return settings_module.load(
         {
             "MONGO_URI": stores.mongo_uri,
             "MONGO_DBNAME": database_name,
-            "REDIS_URL": f"{stores.redis_url.rstrip('/')}/{redis_db}",
+            "REDIS_URL": redis_url,
             "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
             "CELERY_TASK_ALWAYS_EAGER": True,
             "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": "AAP",

@@ -1,0 +1,1 @@
+"""Stores for the demo, development and tests; production brings its own."""

@@ -1,0 +1,75 @@
+"""Child processes that never outlive the process that started them."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """Return a loopback port that is free right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a process group of its own, its output appended to `log`.
+
+    On Linux the kernel ends it when the starting thread's process dies, even by `kill -9`.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - commands are ours
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+            process_group=0,
+            preexec_fn=_die_with_parent(os.getpid()) if sys.platform == "linux" else None,
+        )
+
+
+def _die_with_parent(parent: int) -> "_Preparation":
+    # Loaded before the fork: a child of a threaded process may not load anything.
+    return _Preparation(ctypes.CDLL(None), parent)
+
+
+class _Preparation:
+    """What a child does before it becomes its command."""
+
+    def __init__(self, libc: ctypes.CDLL, parent: int) -> None:
+        self._libc = libc
+        self._parent = parent
+
+    def __call__(self) -> None:
+        self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != self._parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> None:
+    """End a child and its group: asked first, then forced."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
