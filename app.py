@@ -1,11 +1,16 @@
 """The web process: `create_app` for WSGI servers, `python app.py` for development."""
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from eve import Eve
+from werkzeug.serving import make_server
 
 import settings as settings_module
+from apps.core.errors import ConfigurationError
+from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
 from apps.rest.domain import DOMAIN
@@ -27,3 +32,32 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app
+
+
+def main() -> int:
+    """Serve the API on HOST:PORT until the process is told to stop.
+
+    Returns:
+        2 when a setting is wrong or the port is taken.
+    """
+    try:
+        wanted = settings_module.load()
+        stores, close = resolve_stores(
+            wanted["MONGO_URI"], wanted["REDIS_URL"], Path(wanted["DATA_DIR"])
+        )
+        addresses = {"MONGO_URI": stores.mongo_uri, "REDIS_URL": stores.redis_url}
+        server = make_server(
+            wanted["HOST"], int(wanted["PORT"]), create_app(addresses), threaded=True
+        )
+    except (ConfigurationError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        server.serve_forever()
+    finally:
+        close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

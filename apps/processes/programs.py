@@ -1,0 +1,82 @@
+"""What an installation runs: the web server, the worker with its beat, the websocket process."""
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from apps.processes.supervisor import Program
+
+QUEUES = ("default", "publish")
+
+
+def programs(settings: Mapping[str, Any]) -> list[Program]:
+    """Return the programs of an installation.
+
+    Args:
+        settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
+            CELERY_PREFIX, DATA_DIR and the addresses of both stores.
+    """
+    environment = {
+        name: str(settings[name])
+        for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY")
+    }
+    environment["PYTHONUNBUFFERED"] = "1"
+    host, port = settings["HOST"], int(settings["PORT"])
+    ws_host, ws_port = settings["WSHOST"], int(settings["WSPORT"])
+    listening = {**environment, "WSHOST": ws_host, "WSPORT": str(ws_port)}
+    return [
+        Program("web", _web(settings), environment, listens(host, port)),
+        Program("worker", _worker(settings), environment),
+        Program("websocket", _websocket(), listening, listens(ws_host, ws_port)),
+    ]
+
+
+def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        _script("gunicorn"),
+        "--worker-class=gthread",
+        f"--workers={int(settings['WEB_WORKERS'])}",
+        f"--threads={int(settings['WEB_THREADS'])}",
+        f"--bind={settings['HOST']}:{int(settings['PORT'])}",
+        "--no-control-socket",
+        "app:create_app()",
+    )
+
+
+def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    queues = ",".join(settings["CELERY_PREFIX"] + queue for queue in QUEUES)
+    schedule = Path(settings["DATA_DIR"]).resolve() / "beat-schedule"
+    return (
+        _script("celery"),
+        "--app=apps.worker",
+        "worker",
+        "--beat",
+        f"--schedule={schedule}",
+        f"--queues={queues}",
+        f"--concurrency={int(settings['WORKER_CONCURRENCY'])}",
+        f"--loglevel={settings['LOG_LEVEL']}",
+        "--without-gossip",
+        "--without-mingle",
+    )
+
+
+def _websocket() -> tuple[str, ...]:
+    return (sys.executable, "-m", "apps.notifications.websocket")
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def listens(host: str, port: int) -> Callable[[], bool]:
+    """Return a function that tells whether something listens on `host`:`port`."""
+
+    def check() -> bool:
+        with closing(socket.socket()) as probe:
+            probe.settimeout(0.3)
+            return probe.connect_ex((host, port)) == 0
+
+    return check
