@@ -5,18 +5,23 @@ Run outside a virtual environment it makes one in `.venv` first, with the pinned
 part uses the standard library only and runs nowhere else: importing this module does nothing.
 """
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = (ROOT / "requirements" / "run.txt", ROOT / "requirements" / "dev.txt")
 OLDEST_PYTHON = (3, 11)
-DONE, FAILED, WRONG_USE = 0, 1, 2
+WRONG_USE = 2
+
+NO_VENV = "The Python module venv is missing (on Debian: apt install python3-venv)."
+NO_PACKAGES = "The required packages cannot be installed; is the package index within reach?"
 
 
 class CannotStart(Exception):
@@ -58,10 +63,8 @@ def is_ready(wanted: str) -> bool:
     return stamp.exists() and stamp.read_text() == wanted
 
 
-def only_one():  # type: ignore[no-untyped-def]  # a file; its type needs an import that is not wanted here
+def only_one() -> TextIO:
     """Return a lock that is held until it is closed, so that two starts do not collide."""
-    import fcntl
-
     lock = (ROOT / ".venv.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
@@ -71,11 +74,10 @@ def install(wanted: str) -> None:
     """Make `.venv` and install the pinned requirements; a minute on a first run."""
     say(f"Setting up {VENV} (once; needs the network)")
     if not (VENV / "bin" / "pip").exists():
-        run([sys.executable, "-m", "venv", "--clear", str(VENV)], "The Python module venv is missing"
-            " (on Debian: apt install python3-venv).")  # fmt: skip
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)], NO_VENV)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
     files = [option for path in REQUIREMENTS for option in ("-r", str(path))]
-    run([*pip, "--quiet", *files], "The required packages cannot be installed (no network?).")
+    run([*pip, "--quiet", *files], NO_PACKAGES)
     partial = VENV / f"stamp.{os.getpid()}"
     partial.write_text(wanted)
     partial.replace(VENV / "stamp")
