@@ -1,0 +1,61 @@
+"""`items:import`: bring ninjs documents into the newsroom, or straight to the subscribers."""
+
+from pathlib import Path
+
+import click
+from bson import ObjectId
+
+from apps.archive.importing import Imported, Importer
+from apps.commands.context import services
+from apps.core.errors import NotFound, ServiceError, ValidationFailed
+from apps.graph import Graph
+
+
+@click.command("items:import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--desk", help="Name of the desk to put the items on; personal items without one.")
+@click.option("--publish", is_flag=True, help="Publish the items as well.")
+def import_items(files: tuple[Path, ...], desk: str | None, publish: bool) -> int:
+    """Import FILES, ninjs 1.x, 2.x or 3.x documents; folders are searched for .json files."""
+    failures = 0
+    with services() as graph:
+        importer = Importer(graph.archive, task_of(graph, desk))
+        for file in each_file(files):
+            try:
+                imported = importer.add(file)
+                state = publish_new(graph, imported) if publish else imported.item["state"]
+            except (ServiceError, ValidationFailed) as error:
+                failures += 1
+                click.echo(f"{file}: {error}", err=True)
+                continue
+            click.echo(f"{imported.item_id}  {imported.item['type']}  {state}")
+    return 1 if failures else 0
+
+
+def each_file(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the files among `paths`, and the .json files below its folders, sorted."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    return found
+
+
+def task_of(graph: Graph, desk_name: str | None) -> dict[str, ObjectId]:
+    """Return the `task` that puts an item on the working stage of a desk.
+
+    Raises:
+        NotFound: no desk of that name.
+    """
+    if not desk_name:
+        return {}
+    desk = graph.db["desks"].find_one({"name": desk_name})
+    if desk is None:
+        raise NotFound(f"There is no desk {desk_name!r}")
+    return {"desk": desk["_id"], "stage": desk["working_stage"]}
+
+
+def publish_new(graph: Graph, imported: Imported) -> str:
+    """Publish an item that has just been imported; return its state."""
+    if not imported.is_new:
+        return str(imported.item["state"])
+    return str(graph.publish["archive_publish"].patch(imported.item_id, {})["state"])

@@ -1,0 +1,1 @@
+"""The main job on a small newsroom: stories in, publish, correct, kill, deliveries out."""
