@@ -95,8 +95,7 @@ class EmbeddedStores:
         with suppress(FileNotFoundError):
             if self._children:
                 self._discovery.unlink()
-        for child in self._children:
-            stop(child)
+        stop(self._children)
         self._children.clear()
         if self._lock:
             self._lock.close()

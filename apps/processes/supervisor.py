@@ -71,10 +71,9 @@ class Supervisor:
                 child.restart_if_ended()
 
     def stop(self) -> None:
-        """Stop all programs, those started last first."""
+        """Stop all programs."""
         self._stop.set()
-        for child in reversed(self._children):
-            child.stop()
+        stop([child.process for child in self._children if child.process])
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":
         """Return the running process of a program."""
@@ -114,7 +113,3 @@ class _Child:
         elif now >= self._due_at:
             self._due_at = 0.0
             self.start()
-
-    def stop(self) -> None:
-        if self.process is not None:
-            stop(self.process)
