@@ -40,10 +40,10 @@ def load(
 
 def _processes(env: Environment) -> dict[str, Any]:
     return {
-        # Where the web process listens.
+        # Address and port on which the web process listens.
         "HOST": env.text("HOST", "127.0.0.1"),
         "PORT": env.number("PORT", 5000),
-        # Where the websocket process listens.
+        # Address and port on which the websocket process listens.
         "WSHOST": env.text("WSHOST", "127.0.0.1"),
         "WSPORT": env.number("WSPORT", 5100),
         # Gunicorn: processes, and threads in each.
@@ -109,7 +109,9 @@ def _security(env: Environment) -> dict[str, Any]:
 def _newsroom(env: Environment) -> dict[str, Any]:
     article = [{"qcode": "Article", "name": "Article (news)"}]
     return {
+        # Zone of times that are shown in texts.
         "DEFAULT_TIMEZONE": env.text("DEFAULT_TIMEZONE", "UTC"),
+        # Language of items, unless they or their desk say otherwise.
         "DEFAULT_LANGUAGE": env.text("DEFAULT_LANGUAGE", "en"),
         # Profile of text items that name none.
         "DEFAULT_CONTENT_TYPE": env.text("DEFAULT_CONTENT_TYPE", None),
@@ -130,6 +132,12 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "URN_DOMAIN": env.text("URN_DOMAIN", None),
         # Item ids are bare UUIDs.
         "GENERATE_SHORT_GUID": env.flag("GENERATE_SHORT_GUID", False),
+        # User field that `sign_off` of a new user is taken from; initials unless set.
+        "SIGN_OFF_MAPPING": env.text("SIGN_OFF_MAPPING", None),
+        # Regular expression of user names.
+        "USERNAME_PATTERN": env.text("USERNAME_PATTERN", r"^[\w.@+'-]+$"),
+        # Source in the datelines that users write.
+        "ORGANIZATION_NAME_ABBREVIATION": env.text("ORGANIZATION_NAME_ABBREVIATION", "WD"),
         # Keep every earlier mark of a user in `sign_off`.
         "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
     }
@@ -187,10 +195,13 @@ def _delivery(env: Environment) -> dict[str, Any]:
 
 def _output(env: Environment) -> dict[str, Any]:
     return {
+        # Who sends, in formats that name it.
         "NEWSML_PROVIDER_ID": env.text("NEWSML_PROVIDER_ID", "wiredesk"),
+        # Renditions of a picture that ninjs sends besides the original and the active crops.
         "NINJS_COMMON_RENDITIONS": env.items(
             "NINJS_COMMON_RENDITIONS", ["thumbnail", "viewImage", "baseImage"]
         ),
+        # ninjs sends all that is known of a place.
         "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
         # Reading speed for Japanese text.
         "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),

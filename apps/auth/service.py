@@ -7,8 +7,9 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.auth.item_locks import ItemLocks
 from apps.auth.passwords import NOBODY, matches
-from apps.core.caller import Caller
+from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden, Unauthorized
 from apps.core.service import Document, ResourceService
@@ -19,13 +20,14 @@ class AuthService(ResourceService):
     """Sessions of users.
 
     Args:
-        settings: SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
+        settings: SESSION_EXPIRY_MINUTES, SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
     """
 
     resource = "auth"
 
     def __init__(self, db: Database[Document], clock: Clock, settings: Mapping[str, Any]) -> None:
         super().__init__(db, clock)
+        self._expires_after = timedelta(minutes=settings["SESSION_EXPIRY_MINUTES"])
         self._refresh_after = timedelta(seconds=settings["SESSION_UPDATE_SECONDS"])
         self._password_days = int(settings["PASSWORD_EXPIRY_DAYS"])
 
@@ -43,7 +45,7 @@ class AuthService(ResourceService):
             ]
         )
         session = next(iter(found), None)
-        if session is None or not session["users"]:
+        if session is None or not session["users"] or self._has_expired(session):
             return None
         user, roles = session.pop("users")[0], session.pop("roles")
         if not (user.get("is_active", True) and user.get("is_enabled", True)):
@@ -51,6 +53,9 @@ class AuthService(ResourceService):
         granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}
         names = frozenset(name for name, value in granted.items() if value)
         return Caller(user, session, names, arguments)
+
+    def _has_expired(self, session: Mapping[str, Any]) -> bool:
+        return bool(session["_updated"] < self.clock.now() - self._expires_after)
 
     def touch(self, caller: Caller) -> None:
         """Refresh the session of `caller`, at most once per SESSION_UPDATE_SECONDS."""
@@ -78,6 +83,7 @@ class AuthService(ResourceService):
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         now = self.clock.now()
+        self.collection.delete_many({"_updated": {"$lt": now - self._expires_after}})
         for document in documents:
             self.db["users"].update_one(
                 {"_id": document["user"]}, {"$set": {"last_activity_at": now}}
@@ -86,6 +92,34 @@ class AuthService(ResourceService):
     def on_delete(self, document: Document, caller: Caller) -> None:
         if document.get("user") != caller.user_id and not caller.may("users"):
             raise Forbidden("Not allowed to end the session of another user.")
+
+    def on_deleted(self, document: Document, caller: Caller) -> None:
+        """Unlock the session's items; those of all sessions when it was the user's last."""
+        user_id = document.get("user")
+        if self.is_logged_in(user_id):
+            self._locks.release(user_id, document["_id"])
+            return
+        self._locks.release(user_id)
+        self.db["users"].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+
+    def is_logged_in(self, user_id: Any) -> bool:
+        """Whether the user has a session."""
+        return self.collection.find_one({"user": user_id}, {"_id": 1}) is not None
+
+    def end_all(self, user_id: Any) -> None:
+        """End every session of the user and unlock what the user has locked."""
+        self.collection.delete_many({"user": user_id})
+        self._locks.release(user_id)
+        self.db["users"].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+
+    def end_expired(self) -> int:
+        """End the sessions that nobody has used for SESSION_EXPIRY_MINUTES; return how many."""
+        oldest = self.clock.now() - self._expires_after
+        expired = list(self.collection.find({"_updated": {"$lt": oldest}}))
+        for session in expired:
+            self.delete(session, SYSTEM)
+            self.on_deleted(session, SYSTEM)
+        return len(expired)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
