@@ -116,22 +116,27 @@ class LaneClaims:
         self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
 
     def select(self, lane: Lane, mode: Mode, limit: int) -> Selection:
-        """Pick up to `limit` rows that may be delivered now; two commands.
+        """Pick up to `limit` rows that may be delivered now; two commands, seldom more.
 
         Args:
             mode: what the destination does with several versions of an item.
         """
-        waiting = {"lane": lane.id, "state": RowState.PENDING}
-        order = [("priority", -1), ("order_no", 1)]
-        pending = list(self._rows.find(waiting).sort(order).limit(limit + 1))
         retrying = list(
             self._rows.find({"lane": lane.id, "state": RowState.RETRYING})
             .sort("next_retry_attempt_at", 1)
             .limit(RETRYING_LIMIT)
         )
+        # Lines that may have to wait are read apart, so that however long, they hide no other (O2).
+        held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
+        waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
+        free = {**waiting, "item_id": {"$nin": sorted(held_up)}} if held_up else waiting
+        order = [("priority", -1), ("order_no", 1)]
+        pending = list(self._rows.find(free).sort(order).limit(limit + 1))
         more = len(pending) > limit
         if more and pending[0].get("priority"):
             pending += self._overtaken(lane, pending)
+        if held_up:
+            pending += self._rows.find({**waiting, "item_id": {"$in": sorted(held_up)}})
         picked = pick(pending, retrying, mode, self._clock.precise())
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
@@ -208,8 +213,7 @@ def pick(
         line = _without_withdrawn(line, selection)
         _pick_line(item_id, line, mode, now, selection)
     selection.rows.sort(key=lambda row: (not row.get("priority"), _order(row)))
-    if mode is Mode.APPEND:
-        _restore_line_order(selection.rows)
+    _restore_line_order(selection.rows)
     return selection
 
 
