@@ -1,0 +1,597 @@
+"""From the delivery queue to receivers: retries, order, lanes, claims (delivery contract 1-3)."""
+
+import hmac
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from hashlib import sha1
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from apps.publish.transmit.claim import LaneClaims
+from apps.publish.transmit.recover import Recovery
+from apps.store.sequences import Sequences
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import file_in, push
+from tests.support.queues import fill, leave_claimed, spread_over
+from tests.support.receivers import HTTPReceiver, Received, Reply
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run; sessions outlive every retry."""
+    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 10_000}
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+    """Services on an empty database, with a clock that the test moves."""
+    built = build_graph(settings, clock=clock)
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[HTTPReceiver]:
+    with HTTPReceiver() as server:
+        yield server
+
+
+def told(receiver: HTTPReceiver) -> list[tuple[str, str]]:
+    """Return what the receiver was sent, in order: headline and version."""
+    return [(body["headline"], body["version"]) for body in bodies(receiver)]
+
+
+def bodies(receiver: HTTPReceiver) -> list[Document]:
+    return [request.json() for request in receiver.requests]
+
+
+def deliver(graph: Graph) -> int:
+    """Route what is published and send what is due."""
+    graph.enqueue.run()
+    return graph.transmit.run()
+
+
+def by_age(directory: Path) -> list[Path]:
+    """Return the files in the order in which they were written."""
+    return sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+
+
+def refuse(*headlines: str, status: int = 500) -> Any:
+    """Answer items with one of the `headlines` with `status`, the others with 200."""
+
+    def answer(request: Received) -> Reply:
+        return status if request.json()["headline"] in headlines else 200
+
+    return answer
+
+
+class TestOneDelivery:
+    def test_sends_a_published_text_once(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 1: one POST with guid and version; the row says when it started and ended."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published()
+
+        assert deliver(graph) == 1
+
+        (body,) = bodies(receiver)
+        row = desk.row()
+        assert (body["guid"], body["version"]) == (item["_id"], "2")
+        assert (row["state"], row["error_message"]) == ("success", None)
+        assert row["transmit_started_at"] <= row["completed_at"]
+        assert graph.transmit.run() == 0
+
+    def test_signs_what_is_sent_with_the_secret_of_the_destination(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 2: the signature is that of the bytes; the row does not hold the secret."""
+        desk.newsroom.subscriber("one", push(receiver.url, secret_token="s3cret"))
+        desk.published()
+
+        deliver(graph)
+
+        (request,) = receiver.requests
+        expected = "sha1=" + hmac.new(b"s3cret", request.body, sha1).hexdigest()
+        assert request.headers["x-superdesk-signature"] == expected
+        assert "s3cret" not in str(desk.row())
+
+    def test_sends_no_signature_without_a_secret(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 2: without a secret the header is absent."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+
+        deliver(graph)
+
+        assert "x-superdesk-signature" not in receiver.requests[0].headers
+
+    def test_does_not_take_a_redirect_for_success(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 7: a 302 is no success and is not followed."""
+        receiver.answer([(302, {"Location": f"{receiver.url}/elsewhere"}, b"")])
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+
+        deliver(graph)
+
+        assert desk.row()["state"] in ("retrying", "failed")
+        assert [r.path for r in receiver.requests] == ["/"]
+
+    def test_refuses_an_unknown_delivery_type_at_once(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 25: failed at once, with a message that names the type."""
+        unknown = {**push(receiver.url), "delivery_type": "PublicArchive"}
+        desk.newsroom.subscriber("one", unknown)
+        desk.published()
+
+        deliver(graph)
+
+        row = desk.row()
+        assert (row["state"], row["retry_attempt"]) == ("failed", 0)
+        assert "PublicArchive" in row["error_message"]
+
+
+class TestRetry:
+    def test_tries_again_when_its_time_has_come(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 3: 500, then about a minute of rest, then 200; the message is cleared."""
+        receiver.answer([500])
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        deliver(graph)
+        refused = desk.row()
+
+        early = graph.transmit.run()
+        clock.advance(seconds=67)
+        in_time = graph.transmit.run()
+
+        wait = (refused["next_retry_attempt_at"] - clock.at).total_seconds() + 67
+        assert (refused["state"], refused["retry_attempt"]) == ("retrying", 1)
+        assert "500" in refused["error_message"]
+        assert 60 <= wait <= 66
+        row = desk.row()
+        assert (early, in_time, row["state"], row["error_message"]) == (0, 1, "success", None)
+        assert [note["outcome"] for note in row["attempts"]] == ["retrying", "success"]
+        assert len({r.headers["webhook-id"] for r in receiver.requests}) == 1
+
+    def test_gives_up_after_ten_retries(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 4: minutes 1, 2, 4 ... 64 with at most a tenth more; the eleventh failure."""
+        receiver.answer(lambda request: 500)
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        deliver(graph)
+        minutes = []
+        while (row := desk.row())["state"] == "retrying":
+            minutes.append((row["next_retry_attempt_at"] - clock.at).total_seconds() / 60)
+            clock.at = row["next_retry_attempt_at"]
+            assert graph.transmit.run() == 1
+
+        ladder = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+        assert len(ladder) == len(minutes)
+        assert all(w <= m <= w * 1.1 for w, m in zip(ladder, minutes, strict=True))
+        assert (row["state"], row["retry_attempt"], len(receiver.requests)) == ("failed", 10, 11)
+        clock.advance(days=1)
+        assert graph.transmit.run() == 0
+
+    @pytest.mark.parametrize("status", [400, 401, 404, 410, 422])
+    def test_gives_up_at_once_when_the_receiver_refuses_the_request(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, status: int
+    ) -> None:
+        """Scenario 5: after a 4xx there is no second request."""
+        receiver.answer(lambda request: status)
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+
+        deliver(graph)
+        clock.advance(days=1)
+        graph.transmit.run()
+
+        row = desk.row()
+        assert (row["state"], len(receiver.requests)) == ("failed", 1)
+        assert str(status) in row["error_message"]
+
+    @pytest.mark.parametrize("status", [408, 425, 429])
+    def test_waits_as_long_as_the_receiver_asks(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, status: int
+    ) -> None:
+        """Scenario 5: `Retry-After: 120` counts, not the ladder's minute."""
+        receiver.answer([(status, {"Retry-After": "120"}, b"")])
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        deliver(graph)
+
+        clock.advance(seconds=119)
+        early = graph.transmit.run()
+        clock.advance(seconds=14)
+
+        assert (early, graph.transmit.run(), desk.row()["state"]) == (0, 1, "success")
+
+    def test_records_why_nobody_answered(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 6: a closed port is retried, and the row says so."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        receiver.close()
+
+        deliver(graph)
+
+        row = desk.row()
+        assert (row["state"], row["retry_attempt"]) == ("retrying", 1)
+        assert row["error_message"].startswith("PublishHTTPPushError Error 14000")
+
+    def test_starts_no_row_of_a_subscriber_that_is_not_active(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 29: nothing is sent while inactive; then everything is, in order."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        for headline in ("a", "b", "c"):
+            desk.published(headline=headline)
+        graph.enqueue.run()
+        active = {"$set": {"is_active": True}}
+        desk.db["subscribers"].update_one({"_id": subscriber}, {"$set": {"is_active": False}})
+
+        assert graph.transmit.run() == 0
+        assert {row["state"] for row in desk.rows()} == {"pending"}
+        desk.db["subscribers"].update_one({"_id": subscriber}, active)
+        clock.advance(seconds=61)
+
+        assert graph.transmit.run() == 3
+        assert [headline for headline, _ in told(receiver)] == ["a", "b", "c"]
+
+
+class TestOrder:
+    def test_the_kill_comes_last_after_an_outage(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 11: what the kill overtakes is canceled and says by what."""
+        receiver.answer(lambda request: 503)
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published()
+        deliver(graph)
+        desk.act("correct", item, headline="corrected")
+        deliver(graph)
+        desk.act("kill", item, headline="killed")
+        graph.enqueue.run()
+        receiver.answer([])
+
+        graph.transmit.run()
+        clock.advance(days=1)
+        graph.transmit.run()
+
+        first, second, kill = desk.rows()
+        assert (first["state"], second["state"], kill["state"]) == (
+            "canceled",
+            "canceled",
+            "success",
+        )
+        assert {kill["_id"]} == {first["superseded_by"], second["superseded_by"]}
+        assert told(receiver)[-1] == ("killed", "4")
+        assert [h for h, _ in told(receiver)].count("killed") == 1
+
+    def test_push_lets_a_correction_pass_a_version_that_is_refused(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 12: version 2 goes at the next run; version 1 is canceled, never repeated."""
+        receiver.answer([500])
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="first")
+        deliver(graph)
+        desk.act("correct", item, headline="second")
+        deliver(graph)
+
+        clock.advance(days=1)
+        graph.transmit.run()
+
+        old, new = desk.rows()
+        assert (old["state"], old["superseded_by"]) == ("canceled", new["_id"])
+        assert [headline for headline, _ in told(receiver)] == ["first", "second"]
+
+    def test_files_keep_the_order_of_versions(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path
+    ) -> None:
+        """Scenario 12: where versions are documents of their own, the first is tried in 60 s."""
+        target = tmp_path / "inbox"
+        desk.newsroom.subscriber("one", file_in(target))
+        item = desk.published(headline="first")
+        deliver(graph)
+        for _ in range(4):  # the ladder alone would mean a wait of 16 minutes now
+            clock.at = desk.row()["next_retry_attempt_at"]
+            graph.transmit.run()
+        desk.act("correct", item, headline="second")
+        deliver(graph)
+        target.mkdir()
+
+        clock.advance(seconds=59)
+        early = graph.transmit.run()
+        clock.advance(seconds=2)
+        graph.transmit.run()
+
+        assert (early, [row["state"] for row in desk.rows()]) == (0, ["success", "success"])
+        versions = [int(re.findall(r"-(\d+)-\d+\.", f.name)[0]) for f in by_age(target)]
+        assert versions == [2, 3]
+
+    def test_early_tries_do_not_count_towards_giving_up(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path
+    ) -> None:
+        """O1: tries that are made early because a newer version waits are extra."""
+        desk.newsroom.subscriber("one", file_in(tmp_path / "missing"))
+        item = desk.published(headline="first")
+        deliver(graph)
+        for _ in range(3):
+            clock.at = desk.rows()[0]["next_retry_attempt_at"]
+            graph.transmit.run()
+        desk.act("correct", item, headline="second")
+        deliver(graph)
+        before = desk.rows()[0]
+
+        for _ in range(3):
+            clock.advance(seconds=61)
+            graph.transmit.run()
+
+        after, waiting = desk.rows()
+        assert before["retry_attempt"] == after["retry_attempt"] == 4
+        assert len(after["attempts"]) == len(before["attempts"]) + 3
+        assert (waiting["state"], waiting.get("attempts")) == ("pending", None)
+
+    def test_other_items_pass_one_that_waits(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 13: B is delivered while A waits for its retry."""
+        receiver.answer(refuse("A"))
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published(headline="A")
+        desk.published(headline="B")
+
+        deliver(graph)
+
+        assert [row["state"] for row in desk.rows()] == ["retrying", "success"]
+
+    def test_other_items_pass_one_with_many_waiting_versions(
+        self, desk: Newsdesk, graph: Graph, tmp_path: Path
+    ) -> None:
+        """O2: more waiting versions than one claim takes hold up nobody else, and end the run."""
+        few = build_graph({**graph.settings, "MAX_TRANSMIT_QUERY_LIMIT": 2}, clock=graph.clock)
+        desk.newsroom.subscriber("one", file_in(tmp_path / "missing"))
+        item = desk.published(headline="A")
+        deliver(few)
+        (tmp_path / "missing").mkdir()
+        for number in range(3):
+            desk.act("correct", item, headline=f"A{number}")
+        other = desk.published(headline="B")
+
+        deliver(few)
+        few.close()
+
+        states = [row["state"] for row in desk.rows()]
+        assert states == ["retrying", "pending", "pending", "pending", "success"]
+        assert desk.rows()[-1]["item_id"] == other["_id"]
+
+    def test_parallel_lines_keep_their_own_order(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 14: `async`, 50 items in 3 versions; every item's versions come in order."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url), **{"async": True})
+        lane = f"{subscriber}:push"
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=50, versions=3)
+
+        graph.transmit.run()
+
+        by_item: dict[str, list[int]] = {}
+        for request in receiver.requests:
+            body = request.json()
+            by_item.setdefault(body["guid"], []).append(body["version"])
+        assert len(by_item) == 50
+        assert all(versions == [1, 2, 3] for versions in by_item.values())
+        assert desk.db["publish_lanes"].find_one({"_id": lane})["lease_owner"] is None
+
+    def test_versions_keep_their_order_when_only_the_newer_is_urgent(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """O1: a subscriber that becomes a priority does not get old content after new."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="first")
+        graph.enqueue.run()
+        desk.db["subscribers"].update_one({"_id": subscriber}, {"$set": {"priority": True}})
+        desk.act("correct", item, headline="second")
+
+        deliver(graph)
+
+        assert [headline for headline, _ in told(receiver)] == ["first", "second"]
+
+    def test_a_kill_overtakes_a_thousand_rows(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 15: on a subscriber without priority the kill is still sent first."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="story")
+        deliver(graph)
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=1000)
+        desk.act("kill", item, headline="killed")
+
+        stop = Event()
+
+        def answer(request: Received) -> Reply:
+            stop.set()
+            return 200
+
+        receiver.answer(answer)
+        graph.enqueue.run()
+        graph.transmit.run(stop)
+
+        assert [headline for headline, _ in told(receiver)] == ["story", "killed"]
+        assert desk.db["publish_queue"].count_documents({"state": "pending"}) == 1000
+
+    def test_failed_rows_block_nobody(
+        self, desk: Newsdesk, graph: Graph, tmp_path: Path, receiver: HTTPReceiver
+    ) -> None:
+        """O7: after a version was given up the next one goes."""
+        receiver.answer(refuse("first", status=400))
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="first")
+        desk.act("correct", item, headline="second")
+
+        deliver(graph)
+
+        assert [row["state"] for row in desk.rows()] == ["failed", "success"]
+
+
+class TestClaims:
+    def test_two_workers_send_every_row_once(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, settings: dict[str, Any]
+    ) -> None:
+        """Scenario 19: two workers, one subscriber, 200 rows: exactly 200 requests, in order."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=100, versions=2)
+        second = build_graph(settings)
+        try:
+            with ThreadPoolExecutor() as threads:
+                runs = [threads.submit(g.transmit.run) for g in (graph, second)]
+                assert sum(run.result() for run in runs) == 200
+        finally:
+            second.close()
+
+        seen = [(body["guid"], body["version"]) for body in bodies(receiver)]
+        assert len(seen) == len(set(seen)) == 200
+        assert seen == sorted(seen, key=lambda one: (one[1], one[0]))
+
+    def test_rows_of_a_dead_worker_are_sent_after_its_lease(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenarios 17, 18: killed after claiming 100 rows; after its lease each goes once."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=100)
+        leave_claimed(graph.db, clock)
+
+        before = graph.transmit.run()
+        clock.advance(seconds=70)
+        after = graph.transmit.run()
+
+        assert (before, after, len(receiver.requests)) == (0, 100, 100)
+        rows = desk.rows()
+        assert {row["state"] for row in rows} == {"success"}
+        assert {row["retry_attempt"] for row in rows} == {0}
+        assert rows[0]["attempts"][0]["outcome"] == "unknown"
+
+    def test_repeats_with_the_same_key_what_a_dead_worker_may_have_sent(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 16: killed after the receiver had it, before success: same `webhook-id`."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        deliver(graph)
+        leave_claimed(graph.db, clock)
+
+        clock.advance(seconds=61)
+        graph.transmit.run()
+
+        assert desk.row()["state"] == "success"
+        first, again = receiver.requests
+        assert first.headers["webhook-id"] == again.headers["webhook-id"]
+
+    def test_gives_up_what_three_workers_died_of(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """C4: after three unknown outcomes in a row the delivery fails; the next one goes."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=2)
+        poison = desk.rows()[0]
+        lease = timedelta(seconds=60)
+        claims = LaneClaims(graph.db, clock, lease, "next")
+        recovery = Recovery(graph.db, clock, Sequences(graph.db), lease)
+        for _ in range(3):
+            leave_claimed(graph.db, clock, _id=poison["_id"])
+            clock.advance(seconds=61)
+            # As a worker that finds the lane, clears up, and dies again.
+            lane = claims.lease(poison["lane"])
+            assert lane is not None
+            assert recovery.take_over(lane)
+
+        clock.advance(seconds=61)
+        graph.transmit.run()
+
+        given_up, other = desk.rows()
+        assert (given_up["state"], other["state"]) == ("failed", "success")
+        assert "worker died" in given_up["error_message"]
+
+    def test_a_worker_without_its_lease_changes_nothing(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 20: while it waits for an answer another one takes over; its result is void."""
+        other = build_graph({**graph.settings}, clock=clock)
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        graph.enqueue.run()
+
+        def answer(request: Received) -> Reply:
+            if len(receiver.requests) > 1:
+                return 200
+            clock.advance(seconds=61)
+            assert other.transmit.run() == 1
+            return 400
+
+        receiver.answer(answer)
+        try:
+            graph.transmit.run()
+        finally:
+            other.close()
+
+        row = desk.row()
+        assert (row["state"], row["error_message"]) == ("success", None)
+        assert [note["outcome"] for note in row["attempts"]] == ["unknown", "success"]
+
+    def test_a_long_queue_does_not_delay_others(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """Scenario 21: another subscriber's row does not wait for 2 000 rows of the first one."""
+        many = desk.newsroom.subscriber("many", push(receiver.url))
+        fill(graph.db, many, push(receiver.url), graph.clock.precise(), items=2000)
+        stop = Event()
+
+        def answer(request: Received) -> Reply:
+            stop.set()
+            return 200
+
+        with HTTPReceiver(answer) as other:
+            few = desk.newsroom.subscriber("few", push(other.url))
+            fill(graph.db, few, push(other.url), graph.clock.precise(), items=1)
+            graph.transmit.run(stop)
+
+            assert len(other.requests) == 1
+        assert len(receiver.requests) <= 200
+
+    def test_brings_rows_of_all_states_to_an_end(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Scenario 45: 500 rows in all states; the open ones end, the ended are not sent again."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=500)
+        states = ("pending", "in-progress", "retrying", "success", "failed", "canceled")
+        by_state = spread_over(graph.db, states, clock.at)
+        leave_claimed(graph.db, clock, state="in-progress")
+
+        clock.advance(minutes=10)
+        graph.transmit.run()
+
+        open_rows = {key for s in states[:3] for key in by_state[s]}
+        assert open_rows == {r.headers["webhook-id"] for r in receiver.requests}
+        assert len(receiver.requests) == len(open_rows)
+        ended = {row["idempotency_key"]: row["state"] for row in desk.rows()}
+        assert {ended[key] for key in open_rows} == {"success"}
+        assert all(ended[key] == s for s in states[3:] for key in by_state[s])
