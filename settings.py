@@ -16,6 +16,20 @@ from apps.core.env import Environment
 SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL")
 """Settings that are masked wherever settings are shown."""
 
+EXCLUDED_VOCABULARY_FIELDS = [
+    "default_categories",
+    "signal",
+    "rightsinfo",
+    "subscriber_types",
+    "crop_sizes",
+    "desk_types",
+    "replace_words",
+    "locators",
+    "product_types",
+    "author_roles",
+    "job_titles",
+]
+
 
 def load(
     overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
@@ -140,6 +154,10 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "ORGANIZATION_NAME_ABBREVIATION": env.text("ORGANIZATION_NAME_ABBREVIATION", "WD"),
         # Keep every earlier mark of a user in `sign_off`.
         "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
+        # Vocabularies that filter conditions cannot name, whatever their type.
+        "EXCLUDED_VOCABULARY_FIELDS": env.items(
+            "EXCLUDED_VOCABULARY_FIELDS", EXCLUDED_VOCABULARY_FIELDS
+        ),
     }
 
 
@@ -170,6 +188,8 @@ def _delivery(env: Environment) -> dict[str, Any]:
         "ENQUEUE_MAX_ATTEMPTS": env.number("ENQUEUE_MAX_ATTEMPTS", 5),
         # Kill, takedown and unpublish go to matching subscribers when nobody is on record.
         "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": env.flag("UNPUBLISH_TO_MATCHING_SUBSCRIBERS", True),
+        # Active subscribers need known formats and delivery types, completely configured.
+        "STRICT_DESTINATIONS": env.flag("STRICT_DESTINATIONS", False),
         # Highest `published_seq_num` where a subscriber sets none.
         "MAX_VALUE_OF_PUBLISH_SEQUENCE": env.number("MAX_VALUE_OF_PUBLISH_SEQUENCE", 9999),
         # Tries after the first.
