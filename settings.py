@@ -16,7 +16,7 @@ from apps.core.env import Environment
 SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL")
 """Settings that are masked wherever settings are shown."""
 
-EXCLUDED_VOCABULARY_FIELDS = [
+EXCLUDED_VOCABULARY_FIELDS = (
     "default_categories",
     "signal",
     "rightsinfo",
@@ -28,7 +28,7 @@ EXCLUDED_VOCABULARY_FIELDS = [
     "product_types",
     "author_roles",
     "job_titles",
-]
+)
 
 
 def load(
@@ -156,7 +156,7 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
         # Vocabularies that filter conditions cannot name, whatever their type.
         "EXCLUDED_VOCABULARY_FIELDS": env.items(
-            "EXCLUDED_VOCABULARY_FIELDS", EXCLUDED_VOCABULARY_FIELDS
+            "EXCLUDED_VOCABULARY_FIELDS", list(EXCLUDED_VOCABULARY_FIELDS)
         ),
     }
 
