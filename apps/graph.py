@@ -14,6 +14,7 @@ from apps.auth.service import AuthService
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
 from apps.publish.content.attempt import Tools
 from apps.publish.content.common import BasePublishService
@@ -30,6 +31,7 @@ from apps.store.mongo import connect
 from apps.store.sequences import Sequences
 from apps.tasks import wake_up
 from apps.users.service import UsersService
+from apps.validate.service import ValidateResource
 from apps.validate.validate import ValidateService
 from formatters import build_registry as build_formatters
 from transmitters import build_registry as build_transmitters
@@ -52,6 +54,7 @@ class Graph:
     db: Database[Document]
     clock: Clock
     notifier: Notifier
+    newsroom: Newsroom
     auth: AuthService
     users: UsersService
     archive: ArchiveService
@@ -59,18 +62,19 @@ class Graph:
     publish_queue: PublishQueueService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
+    validate: ValidateResource
     enqueue: EnqueueContent
     transmit: TransmitContent
 
     @property
     def services(self) -> dict[str, ResourceService]:
-        """The service behind each resource that can be written."""
+        """The service behind each resource."""
         return {
-            "auth_db": self.auth,
-            "users": self.users,
+            **self.newsroom.services,
             "archive": self.archive,
             "published": self.published,
             "publish_queue": self.publish_queue,
+            "validate": self.validate,
             **self.publish,
         }
 
@@ -100,11 +104,13 @@ def build_graph(
     journal = Journal(db, clock)
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
+    newsroom = build_newsroom(db, clock, notifier, settings)
+    validator = ValidateService(db, settings)
     tools = Tools(
         db=db,
         clock=clock,
         settings=settings,
-        validator=ValidateService(db, settings),
+        validator=validator,
         journal=journal,
         sequences=sequences,
         places=places,
@@ -116,8 +122,9 @@ def build_graph(
         db=db,
         clock=clock,
         notifier=notifier,
-        auth=AuthService(db, clock, settings),
-        users=UsersService(db, clock, settings),
+        newsroom=newsroom,
+        auth=newsroom.auth,
+        users=newsroom.users,
         archive=ArchiveService(
             db,
             clock,
@@ -132,6 +139,7 @@ def build_graph(
             db, clock, sequences=sequences, notifier=notifier, settings=settings
         ),
         publish={service.endpoint: service(tools) for service in PUBLISH_SERVICES},
+        validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(
             db,
             clock,

@@ -22,4 +22,11 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "extra_response_fields": ["user", "token", "username"],
         "privileges": {"DELETE": INTRINSIC},
     },
+    "auth": {
+        "schema": SESSION_SCHEMA,
+        "datasource": {"source": "auth", "projection": {"password": 0}},
+        "resource_methods": [],
+        "item_methods": ["GET", "DELETE"],
+        "privileges": {"DELETE": INTRINSIC},
+    },
 }

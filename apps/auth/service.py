@@ -20,13 +20,22 @@ class AuthService(ResourceService):
     """Sessions of users.
 
     Args:
+        locks: unlocks items when sessions end.
         settings: SESSION_EXPIRY_MINUTES, SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
     """
 
     resource = "auth"
 
-    def __init__(self, db: Database[Document], clock: Clock, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        locks: ItemLocks,
+        settings: Mapping[str, Any],
+    ) -> None:
         super().__init__(db, clock)
+        self._locks = locks
         self._expires_after = timedelta(minutes=settings["SESSION_EXPIRY_MINUTES"])
         self._refresh_after = timedelta(seconds=settings["SESSION_UPDATE_SECONDS"])
         self._password_days = int(settings["PASSWORD_EXPIRY_DAYS"])
@@ -82,8 +91,8 @@ class AuthService(ResourceService):
             document["token"] = secrets.token_urlsafe(32)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
+        self.end_expired()
         now = self.clock.now()
-        self.collection.delete_many({"_updated": {"$lt": now - self._expires_after}})
         for document in documents:
             self.db["users"].update_one(
                 {"_id": document["user"]}, {"$set": {"last_activity_at": now}}
@@ -115,7 +124,7 @@ class AuthService(ResourceService):
     def end_expired(self) -> int:
         """End the sessions that nobody has used for SESSION_EXPIRY_MINUTES; return how many."""
         oldest = self.clock.now() - self._expires_after
-        expired = list(self.collection.find({"_updated": {"$lt": oldest}}))
+        expired = list(self.collection.find({"_updated": {"$lt": oldest}}, {"user": 1}))
         for session in expired:
             self.delete(session, SYSTEM)
             self.on_deleted(session, SYSTEM)

@@ -74,6 +74,21 @@ class ResourceService:
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Shape documents for the client, in place. Nothing here is stored."""
 
+    # Lists.
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Return the query that lists are limited to.
+
+        Args:
+            lookup: values that the URL of the list holds, by name; empty for most resources.
+            caller: who asks.
+        """
+        return lookup
+
+    def computed(self, caller: Caller) -> list[Document] | None:
+        """Return the rows of a resource that is not stored; None for all others."""
+        return None
+
     # Writes.
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
@@ -133,3 +148,14 @@ class ResourceService:
         self.update(id, updates, original, caller)
         self.on_updated(updates, original, caller)
         return {**original, **updates}
+
+    def remove(self, id: Any, caller: Caller = SYSTEM) -> None:
+        """Delete one document with all rules.
+
+        Raises:
+            NotFound: no such document.
+        """
+        document = self.find(id)
+        self.on_delete(document, caller)
+        self.delete(document, caller)
+        self.on_deleted(document, caller)

@@ -48,6 +48,19 @@ class ServiceData(Mongo):
         source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
         return self._connection.db[source]
 
+    def find(
+        self, resource: str, req: Any, sub_resource_lookup: Any, perform_count: bool = True
+    ) -> Any:
+        service = self._services.get(resource)
+        if service is None:
+            return super().find(resource, req, sub_resource_lookup, perform_count)
+        caller = current_caller()
+        rows = service.computed(caller)
+        if rows is not None:
+            return rows, len(rows)
+        query = service.list_filter(sub_resource_lookup or {}, caller)
+        return super().find(resource, req, query, perform_count)
+
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)

@@ -4,7 +4,28 @@ from typing import Any
 
 from apps.archive.resource import RESOURCES as ARCHIVE
 from apps.auth.resource import RESOURCES as AUTH
+from apps.content_types.resource import RESOURCES as CONTENT_TYPES
+from apps.desks.resource import RESOURCES as DESKS
+from apps.privileges.resource import RESOURCES as PRIVILEGES
 from apps.publish.resource import RESOURCES as PUBLISH
+from apps.roles.resource import RESOURCES as ROLES
+from apps.stages.resource import RESOURCES as STAGES
 from apps.users.resource import RESOURCES as USERS
+from apps.validate.resource import RESOURCES as VALIDATE
+from apps.validators.resource import RESOURCES as VALIDATORS
+from apps.vocabularies.resource import RESOURCES as VOCABULARIES
 
-DOMAIN: dict[str, dict[str, Any]] = {**AUTH, **USERS, **ARCHIVE, **PUBLISH}
+DOMAIN: dict[str, dict[str, Any]] = {
+    **AUTH,
+    **USERS,
+    **ROLES,
+    **PRIVILEGES,
+    **DESKS,
+    **STAGES,
+    **VOCABULARIES,
+    **CONTENT_TYPES,
+    **VALIDATORS,
+    **ARCHIVE,
+    **PUBLISH,
+    **VALIDATE,
+}

@@ -10,8 +10,11 @@ from cerberus.errors import MIN_LENGTH, REQUIRED_FIELD, BasicErrorHandler
 from eve.io.mongo import Validator
 from flask import current_app
 
+from apps.core.vocabulary import UserType
+
 UNIQUE = "unique"
 PATTERN = "pattern"
+ONE_INSTANCE = "Only 1 instance is allowed."
 
 ISSUE_CODES = {REQUIRED_FIELD.code: "required", MIN_LENGTH.code: "minlength"}
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
@@ -77,7 +80,10 @@ class ResourceValidator(Validator):
         super().__init__(*args, **kwargs)
 
     def _count(self, query: Mapping[str, Any]) -> int:
+        """Return 1 when a document matches `query`, otherwise 0; deleted ones do not count."""
         collection = current_app.data.collection(self.resource)  # type: ignore[attr-defined]
+        if current_app.config["DOMAIN"][self.resource]["soft_delete"]:
+            query = {**query, current_app.config["DELETED"]: {"$ne": True}}
         return int(collection.count_documents(query, limit=1))
 
     def _others(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +130,22 @@ class ResourceValidator(Validator):
         """{'type': 'boolean'}"""
         if wanted and value and not TWITTER.match(str(value)):
             self._error(field, PATTERN)
+
+    def _validate_username_pattern(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if wanted and not re.fullmatch(current_app.config["USERNAME_PATTERN"], str(value)):
+            self._error(field, PATTERN)
+
+    def _validate_email_is_required(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        user = {**(getattr(self, "persisted_document", None) or {}), **self.document}
+        if wanted and value != UserType.EXTERNAL and not user.get("email"):
+            self._error("email", REQUIRED_FIELD)
+
+    def _validate_content_type_single_item_type(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        if wanted and value not in (None, "text") and self._count(self._others({field: value})):
+            self._error(field, ONE_INSTANCE)
 
     def _validate_type_email(self, value: Any) -> bool:
         return isinstance(value, str) and bool(EMAIL.match(value))

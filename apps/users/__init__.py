@@ -1,1 +1,1 @@
-"""Users and their roles."""
+"""Users: the people of the newsroom."""

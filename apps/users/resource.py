@@ -3,31 +3,86 @@
 from typing import Any
 
 from apps.core.privileges import INTRINSIC
+from apps.core.schemas import relation
 from apps.core.vocabulary import UserType
 
+
+def _text() -> dict[str, Any]:
+    return {"type": "string", "nullable": True}
+
+
+def _open() -> dict[str, Any]:
+    return {"type": "dict", "allow_unknown": True}
+
+
 USER_SCHEMA: dict[str, Any] = {
-    "username": {"type": "string", "required": True, "unique": True, "minlength": 1},
+    "username": {
+        "type": "string",
+        "required": True,
+        "unique": True,
+        "minlength": 1,
+        "username_pattern": True,
+    },
     "password": {"type": "string", "minlength": 5},
+    "password_changed_on": {"type": "datetime", "nullable": True},
     "first_name": {"type": "string"},
     "last_name": {"type": "string"},
     "display_name": {"type": "string"},
-    "email": {"type": "email", "unique": True, "required": True},
-    "privileges": {"type": "dict", "allow_unknown": True},
-    "role": {"type": "objectid", "nullable": True},
-    "user_type": {"type": "string", "allowed": [t.value for t in UserType], "default": "user"},
+    "email": {"type": "email", "unique": True, "nullable": True},
+    **{
+        field: _text()
+        for field in (
+            "phone",
+            "biography",
+            "facebook",
+            "instagram",
+            "picture_url",
+            "language",
+            "slack_username",
+            "slack_user_id",
+            "byline",
+        )
+    },
+    "twitter": {"type": "string", "nullable": True, "twitter": True},
+    "job_title": {"type": "string"},
+    "jid": {"type": "string", "unique": True},
+    "user_info": _open(),
+    "workspace": _open(),
+    "avatar": {"type": "objectid", "nullable": True},
+    "avatar_renditions": _open(),
+    "role": relation("roles", nullable=True),
+    "privileges": _open(),
+    "user_type": {
+        "type": "string",
+        "allowed": [user_type.value for user_type in UserType],
+        "default": UserType.USER.value,
+        "email_is_required": True,
+    },
+    "is_support": {"type": "boolean", "default": False},
+    "is_author": {"type": "boolean", "default": True},
+    "private": {"type": "boolean", "nullable": True, "default": False},
     "is_active": {"type": "boolean", "default": True},
     "is_enabled": {"type": "boolean", "default": True},
+    "needs_activation": {"type": "boolean", "default": True},
+    "desk": relation("desks", nullable=True),
     "sign_off": {"type": "string", "nullable": True, "regex": "^[a-zA-Z0-9]+$"},
-    "byline": {"type": "string", "nullable": True},
+    "invisible_stages": {"type": "list", "nullable": True},
+    "session_preferences": _open(),
+    "user_preferences": _open(),
+    "last_activity_at": {"type": "datetime", "nullable": True, "readonly": True},
 }
+
+USERS_SOURCE: dict[str, Any] = {
+    "source": "users",
+    "default_sort": [("username", 1)],
+    "projection": {"password": 0, "session_preferences": 0},
+}
+"""What everybody may read of users."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "users": {
         "schema": USER_SCHEMA,
-        "datasource": {
-            "default_sort": [("username", 1)],
-            "projection": {"password": 0, "session_preferences": 0},
-        },
+        "datasource": USERS_SOURCE,
         "item_methods": ["GET", "PATCH", "DELETE"],
         "additional_lookup": {"url": r'regex("[\w]+")', "field": "username"},
         "etag_ignore_fields": ["session_preferences", "invisible_stages", "last_activity_at"],

@@ -1,0 +1,1 @@
+"""Content types: the profiles that items are written by."""

@@ -1,0 +1,1 @@
+"""Desks: where people work on items together."""

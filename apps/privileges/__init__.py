@@ -1,0 +1,1 @@
+"""Privileges: the list that roles and users are granted from."""

@@ -1,0 +1,1 @@
+"""Stages: the steps that items go through on a desk."""

@@ -1,0 +1,57 @@
+"""Who may see the items of a stage: `is_visible` and the members of its desk."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.service import Document
+
+
+class StageVisibility:
+    """Keeps `invisible_stages` of users, which spares reads of items a look at desks.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+
+    def recompute(self, user_ids: Collection[Any] | None = None) -> None:
+        """Set `invisible_stages` of the users, of all users when None.
+
+        Invisible are stages that are not visible, on desks that the user is not a member of
+        (resources contract 8, rule 7). Etags of users stay as they are.
+        """
+        hidden = list(self._db["stages"].find({"is_visible": False}, {"desk": 1}))
+        members = self._members({stage["desk"] for stage in hidden})
+        wanted = {} if user_ids is None else {"_id": {"$in": list(user_ids)}}
+        changes = []
+        for user in self._db["users"].find(wanted, {"invisible_stages": 1}):
+            stages = [s["_id"] for s in hidden if user["_id"] not in members[s["desk"]]]
+            if stages != user.get("invisible_stages"):
+                change = {"$set": {"invisible_stages": stages}}
+                changes.append(UpdateOne({"_id": user["_id"]}, change))
+        if changes:
+            self._db["users"].bulk_write(changes, ordered=False)
+
+    def _members(self, desk_ids: Collection[Any]) -> Mapping[Any, set[Any]]:
+        members: dict[Any, set[Any]] = defaultdict(set)
+        for desk in self._db["desks"].find({"_id": {"$in": list(desk_ids)}}, {"members": 1}):
+            members[desk["_id"]] = {member.get("user") for member in desk.get("members") or ()}
+        return members
+
+
+def invisible_stages(caller: Caller) -> list[Any]:
+    """Return the ids of the stages whose items `caller` must not see; none for the system."""
+    return list((caller.user or {}).get("invisible_stages") or ())
+
+
+def may_see(item: Mapping[str, Any], caller: Caller) -> bool:
+    """Whether `caller` may read `item`, judged by the stage it is on."""
+    stage = (item.get("task") or {}).get("stage")
+    return stage is None or str(stage) not in map(str, invisible_stages(caller))

@@ -1,0 +1,1 @@
+"""Validators: rules that items must meet to be published; loaded by commands."""

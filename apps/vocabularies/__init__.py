@@ -1,0 +1,1 @@
+"""Vocabularies: controlled terms, and the custom fields of items."""
