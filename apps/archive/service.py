@@ -21,6 +21,18 @@ from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed, state_after_save
 from apps.store.sequences import Sequences
 
+LISTED_STATES = [
+    State.DRAFT,
+    State.FETCHED,
+    State.ROUTED,
+    State.IN_PROGRESS,
+    State.SPIKED,
+    State.SUBMITTED,
+    State.UNPUBLISHED,
+    State.CORRECTION,
+]
+"""States that the list of items shows; the others are read by id (lifecycle contract 3.2)."""
+
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
 
@@ -242,8 +254,23 @@ class ArchiveService(ResourceService):
             stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
         )
 
+    # Read.
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Limit lists to what is being worked on: others' drafts and hidden stages are left out."""
+        query: Document = {"state": {"$in": LISTED_STATES}, "version": {"$ne": 0}}
+        if caller.user is None:
+            return {**lookup, **query}
+        query["task.stage"] = {"$nin": caller.user.get("invisible_stages") or []}
+        own = [{field: str(caller.user_id)} for field in ("version_creator", "original_creator")]
+        query["$or"] = [{"state": {"$ne": State.DRAFT}}, {"task.user": caller.user_id}, *own]
+        return {**lookup, **query}
+
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        hidden = (caller.user or {}).get("invisible_stages") or []
         for document in documents:
+            if (document.get("task") or {}).get("stage") in hidden:
+                raise Forbidden("User does not have permissions to read the item.")
             document["_type"] = "archive"
             document.setdefault("profile", document.get("type"))
 

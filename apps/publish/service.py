@@ -28,6 +28,11 @@ class PublishedService(ResourceService):
 
     resource = "published"
 
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Leave out rows on stages that the caller cannot see."""
+        hidden = (caller.user or {}).get("invisible_stages") or []
+        return {**lookup, "task.stage": {"$nin": hidden}} if hidden else lookup
+
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             self._check_state(document)
