@@ -1,5 +1,6 @@
 """Rules of `archive`: create and save items (lifecycle contract 3.2, 3.3; resources contract 9)."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed, state_after_save
 from apps.store.sequences import Sequences
 
-LISTED_STATES = [
+LISTED_STATES = (
     State.DRAFT,
     State.FETCHED,
     State.ROUTED,
@@ -30,7 +31,7 @@ LISTED_STATES = [
     State.SUBMITTED,
     State.UNPUBLISHED,
     State.CORRECTION,
-]
+)
 """States that the list of items shows; the others are read by id (lifecycle contract 3.2)."""
 
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
@@ -258,11 +259,13 @@ class ArchiveService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Limit lists to what is being worked on: others' drafts and hidden stages are left out."""
-        query: Document = {"state": {"$in": LISTED_STATES}, "version": {"$ne": 0}}
+        query: Document = {"state": {"$in": list(LISTED_STATES)}, "version": {"$ne": 0}}
         if caller.user is None:
             return {**lookup, **query}
         query["task.stage"] = {"$nin": caller.user.get("invisible_stages") or []}
-        own = [{field: str(caller.user_id)} for field in ("version_creator", "original_creator")]
+        # A pattern, because Eve takes the text of an id for an ObjectId, and these fields hold text.
+        user_id = re.compile(f"^{caller.user_id}$")
+        own = [{field: user_id} for field in ("version_creator", "original_creator")]
         query["$or"] = [{"state": {"$ne": State.DRAFT}}, {"task.user": caller.user_id}, *own]
         return {**lookup, **query}
 

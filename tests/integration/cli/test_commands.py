@@ -1,0 +1,160 @@
+"""The commands of `manage.py`, run as an operator runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.graph import Graph
+from tests.support.newsroom import Newsroom, file_in
+
+ROOT = Path(__file__).parent.parent.parent.parent
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+STORY = {
+    "uri": "urn:example:story:1",
+    "type": "text",
+    "headline": "Rivers rise",
+    "body_html": "<p>Rivers rose.</p>",
+    "versioncreated": "2026-03-02T06:10:00Z",
+}
+
+
+@pytest.fixture
+def manage(settings: dict[str, Any], tmp_path: Path) -> Command:
+    """Run `manage.py` on the stores of the test session."""
+    names = ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")
+    environment = {**os.environ, **{name: settings[name] for name in names}}
+    environment.update({"DATA_DIR": str(tmp_path), "NO_BOOTSTRAP": "1"})
+
+    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            cwd=ROOT,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_creates_the_first_administrator(manage: Command, graph: Graph) -> None:
+    """`users:create --admin` makes a user that can log in; the password is stored as a hash."""
+    done = manage("users:create", "-u", "root", "-p", "long enough", "-e", "r@x.org", "--admin")
+
+    user = graph.db["users"].find_one({"username": "root"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert user is not None
+    assert "administrator" == user["user_type"]
+    assert user["password"].startswith("$2")
+
+
+def test_loads_initial_data_once(manage: Command, graph: Graph) -> None:
+    """Loading again adds nothing and leaves what editors changed."""
+    first = manage("app:initialize_data")
+    graph.db["validators"].update_one({"_id": "publish_text"}, {"$set": {"schema": {}}})
+    second = manage("app:initialize_data")
+
+    assert (0, 0) == (first.returncode, second.returncode)
+    assert "validators: 0 added" in second.stdout
+    stored = graph.db["validators"].find_one({"_id": "publish_text"})
+    assert stored is not None
+    assert {} == stored["schema"]
+
+
+def test_imports_publishes_routes_and_delivers(
+    manage: Command, graph: Graph, tmp_path: Path
+) -> None:
+    """The main job by commands alone: import, publish, enqueue, transmit; then there is a file."""
+    room = Newsroom(graph.db)
+    room.validators()
+    out = tmp_path / "out"
+    out.mkdir()
+    room.subscriber("Files", file_in(out))
+    story = tmp_path / "story.json"
+    story.write_text(json.dumps(STORY))
+
+    steps = [
+        manage("items:import", "--publish", "--desk", "Sports", str(story)),
+        manage("publish:enqueue"),
+        manage("publish:transmit"),
+    ]
+
+    assert [0, 0, 0] == [step.returncode for step in steps], [step.stderr for step in steps]
+    files = list(out.iterdir())
+    assert ["urn-example-story-1-2-1.json"] == [file.name for file in files]
+    assert "Rivers rise" == json.loads(files[0].read_text())["headline"]
+
+
+def test_importing_again_changes_nothing(manage: Command, graph: Graph, tmp_path: Path) -> None:
+    """A file that was imported already is left alone."""
+    story = tmp_path / "story.json"
+    story.write_text(json.dumps(STORY))
+
+    codes = [manage("items:import", str(story)).returncode for _ in range(2)]
+
+    assert ([0, 0], 1) == (codes, graph.db["archive"].count_documents({}))
+
+
+def test_names_the_files_that_cannot_be_imported(
+    manage: Command, graph: Graph, tmp_path: Path
+) -> None:
+    """The good files of a batch are imported; the bad ones are named; the status is 1."""
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(STORY))
+    bad.write_text("{")
+
+    done = manage("items:import", str(bad), str(good))
+
+    assert (1, 1) == (done.returncode, graph.db["archive"].count_documents({}))
+    assert str(bad) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing:here"], ["items:import"], ["users:create", "-u", "x"], ["run", "--port", "high"]],
+)
+def test_wrong_use_is_status_2(manage: Command, arguments: list[str]) -> None:
+    """Unknown commands and missing options end with status 2 and say what is wrong."""
+    done = manage(*arguments)
+
+    assert (2, True) == (done.returncode, bool(done.stderr))
+
+
+def test_wrong_settings_are_status_2(manage: Command) -> None:
+    """All wrong settings are named at once."""
+    done = manage("publish:enqueue", PORT="high", LOG_LEVEL="LOUD")
+
+    assert 2 == done.returncode
+    assert {"PORT", "LOG_LEVEL"} == {line.split()[0] for line in done.stderr.splitlines()}
+
+
+def test_prints_settings_without_secrets(manage: Command) -> None:
+    """Secrets are masked; every other value is shown with its source."""
+    done = manage("settings", SECRET_KEY="planted-secret")
+
+    assert "planted-secret" not in done.stdout + done.stderr
+    assert "SECRET_KEY = ********  (environment)" in done.stdout
+
+
+def test_importing_the_command_line_starts_nothing() -> None:
+    """`import manage, app, apps.worker` connects to nothing and prints nothing."""
+    code = "import manage, app, apps.worker, apps.notifications.websocket"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "MONGO_URI": "mongodb://127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
