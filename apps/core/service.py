@@ -74,6 +74,10 @@ class ResourceService:
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Shape documents for the client, in place. Nothing here is stored."""
 
+    def on_fetched_item(self, document: Document, caller: Caller) -> None:
+        """Shape a document that was asked for by its id; as in a list unless overridden."""
+        self.on_fetched([document], caller)
+
     # Lists.
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:

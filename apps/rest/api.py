@@ -114,5 +114,5 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService) -> None:
     on("replaced", lambda item, original: service.on_updated(item, original, current_caller()))
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
-    on("fetched_item", lambda item: service.on_fetched([item], current_caller()))
+    on("fetched_item", lambda item: service.on_fetched_item(item, current_caller()))
     on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))
