@@ -50,13 +50,14 @@ class AuthService(ResourceService):
                 {"$match": {"token": token}},
                 {"$limit": 1},
                 {"$lookup": _joined("users", "user")},
+                {"$unwind": "$users"},
                 {"$lookup": _joined("roles", "users.role")},
             ]
         )
         session = next(iter(found), None)
-        if session is None or not session["users"] or self._has_expired(session):
+        if session is None or self._has_expired(session):
             return None
-        user, roles = session.pop("users")[0], session.pop("roles")
+        user, roles = session.pop("users"), session.pop("roles")
         if not (user.get("is_active", True) and user.get("is_enabled", True)):
             return None
         granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}

@@ -8,7 +8,9 @@ from pymongo.database import Database
 
 from apps.core.errors import BadRequest
 from apps.core.json import WIRE_DATE
+from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.rest.announce import Announcer
 from apps.rest.auth import PrivilegeAuth, Sessions, current_caller
 from apps.rest.cors import allow_cross_origin
 from apps.rest.data import ServiceData
@@ -50,6 +52,7 @@ def create_api(
     db: Database[Document],
     services: Services,
     sessions: Sessions,
+    notifier: Notifier,
 ) -> Eve:
     """Return the application with every resource of `domain`.
 
@@ -59,6 +62,7 @@ def create_api(
         db: the database.
         services: the service behind a resource; resources without one are read only.
         sessions: the authentication service.
+        notifier: tells clients of every write.
     """
     privileges = {name: definition.get("privileges", {}) for name, definition in domain.items()}
     app = Eve(
@@ -73,7 +77,8 @@ def create_api(
     app.data.bind(db, services)
     for resource, service in services.items():
         if resource in domain:
-            connect_hooks(app, resource, service)
+            source = domain[resource].get("datasource", {}).get("source", resource)
+            connect_hooks(app, resource, service, Announcer(source, notifier))
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
     return app
@@ -94,7 +99,7 @@ def eve_settings(
     return {**settings, **FRAMEWORK_SETTINGS, "DOMAIN": resources}
 
 
-def connect_hooks(app: Eve, resource: str, service: ResourceService) -> None:
+def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: Announcer) -> None:
     """Let Eve's events call the service's hooks with the caller of the request."""
 
     def on(event: str, function: Callable[..., None]) -> None:
@@ -108,11 +113,14 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService) -> None:
 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
+    on("inserted", announcer.created)
     on("update", update)
-    on("updated", lambda updates, original: service.on_updated(updates, original, current_caller()))
     on("replace", lambda item, original: service.on_update(item, original, current_caller()))
-    on("replaced", lambda item, original: service.on_updated(item, original, current_caller()))
+    for event in ("updated", "replaced"):
+        on(event, lambda item, original: service.on_updated(item, original, current_caller()))
+        on(event, announcer.updated)
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
+    on("deleted_item", announcer.deleted)
     on("fetched_item", lambda item: service.on_fetched_item(item, current_caller()))
     on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))

@@ -90,5 +90,6 @@ class ServiceData(Mongo):
 
     def remove(self, resource: str, lookup: Mapping[str, Any]) -> None:
         service, caller = self._services[resource], current_caller()
-        for document in service.collection.find(dict(lookup)):
+        # Ids of URLs are texts.
+        for document in service.collection.find(self._mongotize(dict(lookup), resource)):
             service.delete(document, caller)

@@ -6,10 +6,14 @@ from apps.archive.resource import RESOURCES as ARCHIVE
 from apps.auth.resource import RESOURCES as AUTH
 from apps.content_types.resource import RESOURCES as CONTENT_TYPES
 from apps.desks.resource import RESOURCES as DESKS
+from apps.filters.resource import RESOURCES as FILTERS
+from apps.formats.resource import RESOURCES as FORMATS
 from apps.privileges.resource import RESOURCES as PRIVILEGES
+from apps.products.resource import RESOURCES as PRODUCTS
 from apps.publish.resource import RESOURCES as PUBLISH
 from apps.roles.resource import RESOURCES as ROLES
 from apps.stages.resource import RESOURCES as STAGES
+from apps.subscribers.resource import RESOURCES as SUBSCRIBERS
 from apps.users.resource import RESOURCES as USERS
 from apps.validate.resource import RESOURCES as VALIDATE
 from apps.validators.resource import RESOURCES as VALIDATORS
@@ -27,5 +31,9 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **VALIDATORS,
     **ARCHIVE,
     **PUBLISH,
+    **FILTERS,
+    **PRODUCTS,
+    **SUBSCRIBERS,
+    **FORMATS,
     **VALIDATE,
 }

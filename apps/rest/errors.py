@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, Response
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError
 from werkzeug.exceptions import HTTPException
 
 from apps.core import json
@@ -16,6 +16,7 @@ from apps.core.errors import (
     ServiceError,
     ValidationFailed,
 )
+from apps.store.mongo import raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,6 +66,18 @@ def store_down_response(error: ConnectionFailure) -> Response:
     return response
 
 
+def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
+    """Another request has just stored a document with the same unique value.
+
+    Raises:
+        BulkWriteError: `error`, when anything else went wrong too.
+    """
+    if isinstance(error, BulkWriteError):
+        raise_unless_duplicates(error)
+    body = {"code": 409, "message": "Another document has the same unique value."}
+    return json_response({"_status": "ERR", "_error": body}, 409)
+
+
 def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
     """Wrap a hook so that errors with an envelope of their own survive Eve's PATCH.
 
@@ -85,6 +98,8 @@ def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
             raise HTTPException(response=read_only_response(error)) from error
         except ConnectionFailure as error:
             raise HTTPException(response=store_down_response(error)) from error
+        except (DuplicateKeyError, BulkWriteError) as error:
+            raise HTTPException(response=duplicate_response(error)) from error
 
     return wrapped
 
