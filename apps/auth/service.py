@@ -90,6 +90,8 @@ class AuthService(ResourceService):
             self._check_may_log_in(user)
             document["user"] = user["_id"]
             document["token"] = secrets.token_urlsafe(32)
+            # Sessions age by the clock of this service, whatever Eve has stamped.
+            document["_created"] = document["_updated"] = self.clock.now()
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         self.end_expired()
