@@ -26,6 +26,7 @@ from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
+from apps.routing import Routing, build_routing
 from apps.store.indexes import ensure_indexes
 from apps.store.mongo import connect
 from apps.store.sequences import Sequences
@@ -55,6 +56,7 @@ class Graph:
     clock: Clock
     notifier: Notifier
     newsroom: Newsroom
+    routing: Routing
     auth: AuthService
     users: UsersService
     archive: ArchiveService
@@ -71,6 +73,7 @@ class Graph:
         """The service behind each resource."""
         return {
             **self.newsroom.services,
+            **self.routing.services,
             "archive": self.archive,
             "published": self.published,
             "publish_queue": self.publish_queue,
@@ -105,6 +108,7 @@ def build_graph(
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     newsroom = build_newsroom(db, clock, notifier, settings)
+    formatters, transmitters = build_formatters(), build_transmitters()
     validator = ValidateService(db, settings)
     tools = Tools(
         db=db,
@@ -123,6 +127,7 @@ def build_graph(
         clock=clock,
         notifier=notifier,
         newsroom=newsroom,
+        routing=build_routing(db, clock, notifier, formatters, transmitters, settings),
         auth=newsroom.auth,
         users=newsroom.users,
         archive=ArchiveService(
@@ -145,7 +150,7 @@ def build_graph(
             clock,
             journal=journal,
             sequences=sequences,
-            formatters=build_formatters(),
+            formatters=formatters,
             notifier=notifier,
             wake_up=wake_up(transmit),
             settings=settings,
@@ -154,7 +159,7 @@ def build_graph(
             db,
             clock,
             sequences=sequences,
-            transmitters=build_transmitters(),
+            transmitters=transmitters,
             notifier=notifier,
             settings=settings,
         ),

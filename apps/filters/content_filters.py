@@ -163,13 +163,13 @@ class FilterSet:
         return tuple(filter_ for filter_ in self.global_filters if filter_.matches(view))
 
 
-def _ids(value: Any) -> list[str]:
+def ids_of(value: Any) -> list[str]:
     """Return the ids of an `fc` or `pf` list as text, null members dropped."""
     members = value if isinstance(value, (list, tuple)) else [value]
     return [str(member) for member in members if member is not None]
 
 
-def _expressions(document: Document) -> list[Any]:
+def expressions_of(document: Document) -> list[Any]:
     """Return the expression of each statement; what is no statement has an empty one."""
     statements = document.get("content_filter") or []
     if not isinstance(statements, (list, tuple)):
@@ -181,12 +181,17 @@ def _expressions(document: Document) -> list[Any]:
     return [expression if isinstance(expression, Mapping) else {} for expression in expressions]
 
 
-def _nested(document: Document) -> set[str]:
+def nested_ids(document: Document) -> set[str]:
     """Return the ids of the filters that `document` names."""
-    return {id_ for expression in _expressions(document) for id_ in _ids(expression.get("pf"))}
+    return {id_ for expression in expressions_of(document) for id_ in ids_of(expression.get("pf"))}
 
 
-def _reachable(start: str, edges: Mapping[str, set[str]]) -> set[str]:
+def reachable(start: str, edges: Mapping[str, set[str]]) -> set[str]:
+    """Return every id that `start` leads to; itself only if it is part of a circle.
+
+    Args:
+        edges: id of each filter to the ids that it names.
+    """
     reached: set[str] = set()
     waiting = [start]
     while waiting:
@@ -213,8 +218,8 @@ class _Compiler:
         self.broken: dict[Any, str] = {}
 
     def run(self) -> None:
-        edges = {id_: _nested(document) for id_, document in self.documents.items()}
-        circular = {id_ for id_ in edges if edges[id_] and id_ in _reachable(id_, edges)}
+        edges = {id_: nested_ids(document) for id_, document in self.documents.items()}
+        circular = {id_ for id_ in edges if edges[id_] and id_ in reachable(id_, edges)}
         straight = {id_: edges[id_] - circular for id_ in edges if id_ not in circular}
         for id_ in circular:
             self._break(id_, "is defined in a circle")
@@ -241,7 +246,7 @@ class _Compiler:
 
     def _compile(self, id_: str) -> None:
         document = self.documents[id_]
-        nested = [self.filters[part] for part in _nested(document) if part in self.filters]
+        nested = [self.filters[part] for part in nested_ids(document) if part in self.filters]
         depth = 1 + max((part.depth for part in nested), default=0)
         if depth > MAX_DEPTH:
             self._break(id_, f"is nested more than {MAX_DEPTH} deep")
@@ -249,7 +254,7 @@ class _Compiler:
         reasons: list[str] = []
         statements = [
             statement
-            for number, expression in enumerate(_expressions(document), start=1)
+            for number, expression in enumerate(expressions_of(document), start=1)
             if (statement := self._statement(expression, number, reasons))
         ]
         self._build(id_, statements, depth)
@@ -263,7 +268,7 @@ class _Compiler:
             number: position of the statement, from 1.
             reasons: takes what is wrong with it.
         """
-        fc, pf = _ids(expression.get("fc")), _ids(expression.get("pf"))
+        fc, pf = ids_of(expression.get("fc")), ids_of(expression.get("pf"))
         if not fc and not pf:
             reasons.append(EMPTY_STATEMENT.format(number))
             return Statement(is_broken=True)

@@ -1,0 +1,1 @@
+"""Output formats as clients see them."""

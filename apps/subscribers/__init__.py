@@ -1,0 +1,1 @@
+"""Subscribers: who receives items, by which destinations."""

@@ -1,0 +1,121 @@
+"""Destinations of a subscriber: their ids, their secrets, what is missing (contract, 1.2 and 2)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import ObjectId
+
+from apps.core.registry import Registry, missing_fields
+from apps.core.service import Document
+from apps.publish.queue.rows import SECRET_KEYS, destination_id
+from formatters.base import Formatter
+from transmitters.base import Transmitter
+
+REQUIRED = ("name", "format", "delivery_type")
+
+Destinations = Iterable[Mapping[str, Any]]
+
+
+def secret_keys(transmitters: Registry[Transmitter]) -> frozenset[str]:
+    """Return the keys of `config` that are secret.
+
+    These are the well-known ones and those that a delivery type declares. A key counts for every
+    type: the type of a destination may change, and what its old type kept secret stays secret.
+    """
+    declared = (field for transmitter in transmitters for field in transmitter.fields)
+    return SECRET_KEYS | {field.name for field in declared if field.secret}
+
+
+def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) -> list[Document]:
+    """Return copies of stored destinations that anybody may see, each with its `_id`."""
+    return [
+        {
+            **destination,
+            "_id": destination_id(destination),
+            "config": _without(destination.get("config"), secrets),
+        }
+        for destination in destinations or ()
+    ]
+
+
+def _without(config: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:
+    return {key: value for key, value in (config or {}).items() if key not in secrets}
+
+
+def complete(
+    destinations: Destinations, stored: Destinations | None, secrets: frozenset[str]
+) -> list[Document]:
+    """Return `destinations` as they are stored.
+
+    One with the `_id` of a stored destination keeps the secrets that it does not mention, so that
+    what a client has read can be sent back. A null removes a key of `config`. Every destination
+    gets an `_id` that no other has: a lane and the keys of deliveries hang on it.
+
+    Args:
+        destinations: as a client sends them.
+        stored: those of the subscriber until now.
+        secrets: secret keys of `config`.
+    """
+    known = {destination_id(destination): destination for destination in stored or ()}
+    completed: list[Document] = []
+    taken: set[str] = set()
+    for destination in destinations:
+        kept = _secrets_of(known.get(str(destination.get("_id"))), secrets)
+        config = {**kept, **(destination.get("config") or {})}
+        config = {key: value for key, value in config.items() if value is not None}
+        whole = {**destination, "config": config}
+        whole["_id"] = _free_id(destination_id(whole), taken)
+        taken.add(whole["_id"])
+        completed.append(whole)
+    return completed
+
+
+def _secrets_of(destination: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:
+    config = (destination or {}).get("config") or {}
+    return {key: value for key, value in config.items() if key in secrets}
+
+
+def _free_id(wanted: str, taken: set[str]) -> str:
+    return str(ObjectId()) if wanted in taken else wanted
+
+
+def incomplete(destinations: Destinations) -> Document:
+    """Return the issues of destinations without a required key, by position; empty when fine."""
+    issues = {
+        str(number): {key: {"required": 1} for key in REQUIRED if key not in destination}
+        for number, destination in enumerate(destinations)
+    }
+    return {number: issue for number, issue in issues.items() if issue}
+
+
+def undeliverable(
+    destinations: Destinations,
+    formatters: Registry[Formatter],
+    transmitters: Registry[Transmitter],
+) -> Document:
+    """Return the issues of destinations that nothing can be delivered to, by position.
+
+    These are an unknown format, an unknown delivery type, and a key of `config` that the type needs
+    and that is missing.
+    """
+    issues = {
+        str(number): _issues(destination, formatters, transmitters)
+        for number, destination in enumerate(destinations)
+    }
+    return {number: issue for number, issue in issues.items() if issue}
+
+
+def _issues(
+    destination: Mapping[str, Any],
+    formatters: Registry[Formatter],
+    transmitters: Registry[Transmitter],
+) -> Document:
+    issues: Document = {}
+    if destination.get("format") not in formatters:
+        issues["format"] = f"unallowed value {destination.get('format')}"
+    transmitter = transmitters.find(str(destination.get("delivery_type")))
+    if transmitter is None:
+        issues["delivery_type"] = f"unallowed value {destination.get('delivery_type')}"
+    elif missing := missing_fields(transmitter.fields, destination.get("config") or {}):
+        issues["config"] = missing
+    return issues

@@ -1,0 +1,190 @@
+"""Rules of `subscribers` (routing contract, 1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import BadRequest, SchemaIssues
+from apps.core.ids import object_id
+from apps.core.notifier import Notifier
+from apps.core.registry import Registry
+from apps.core.schemas import fill_defaults
+from apps.core.service import Document
+from apps.filters.rule_service import RuleService, names_of
+from apps.products.matching import ProductType
+from apps.publish.queue.lanes import wake
+from apps.publish.queue.rows import destination_id, lane_id
+from apps.subscribers.destinations import (
+    complete,
+    incomplete,
+    secret_keys,
+    undeliverable,
+    without_secrets,
+)
+from apps.subscribers.resource import SUBSCRIBER_SCHEMA
+from apps.subscribers.selection import Selection
+from formatters.base import Formatter
+from transmitters.base import Transmitter
+
+PRIVILEGE = "subscribers"
+REQUIRED: Mapping[str, Any] = {"required": 1}
+
+
+class SubscribersService(RuleService):
+    """Who receives items, and where to.
+
+    Secrets of destinations are stored as they are sent, not encrypted.
+
+    Args:
+        notifier: tells clients.
+        formatters, transmitters: what destinations may name where they are checked strictly.
+        settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, STRICT_DESTINATIONS, EXCLUDED_VOCABULARY_FIELDS.
+    """
+
+    resource = "subscribers"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        notifier: Notifier,
+        formatters: Registry[Formatter],
+        transmitters: Registry[Transmitter],
+        settings: Mapping[str, Any],
+    ) -> None:
+        super().__init__(db, clock)
+        self._notifier = notifier
+        self._formatters = formatters
+        self._transmitters = transmitters
+        self._secrets = secret_keys(transmitters)
+        self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
+        self._is_strict = bool(settings["STRICT_DESTINATIONS"])
+        self._selection = Selection(db, settings["EXCLUDED_VOCABULARY_FIELDS"])
+
+    # Writes.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        super().on_create(documents, caller)
+        fill_defaults(documents, SUBSCRIBER_SCHEMA)
+        for document in documents:
+            self._complete(document, {})
+            self._check(document, document)
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        self._notifier.push("subscriber:create", _id=[document["_id"] for document in documents])
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._complete(updates, original)
+        self._check(updates, {**original, **updates})
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._wake_lanes({**original, **updates}, original)
+        self._notifier.push("subscriber:update", _id=[original["_id"]])
+
+    def _complete(self, updates: Document, original: Document) -> None:
+        if updates.get("destinations") is not None:
+            # The schema cannot ask a PATCH for keys: to it every part of a PATCH is an update.
+            if issues := incomplete(updates["destinations"]):
+                raise SchemaIssues({"destinations": issues})
+            stored = original.get("destinations")
+            updates["destinations"] = complete(updates["destinations"], stored, self._secrets)
+
+    def _wake_lanes(self, subscriber: Document, original: Document) -> None:
+        """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
+        destinations = subscriber.get("destinations") or []
+        was_ready = original.get("is_active") and original.get("destinations") == destinations
+        if was_ready or not subscriber.get("is_active"):
+            return
+        lanes = [lane_id(subscriber["_id"], destination_id(entry)) for entry in destinations]
+        wake(self.db, dict.fromkeys(lanes, False), self.clock.precise())
+
+    # Checks, in the order of the contract (1.1).
+
+    def _check(self, written: Document, subscriber: Document) -> None:
+        """Check a write.
+
+        Args:
+            written: what the client sends.
+            subscriber: the whole subscriber as it will be.
+        """
+        check_sequence_numbers(written.get("sequence_num_settings") or {}, self._maximum)
+        # An inactive subscriber may be incomplete.
+        if subscriber.get("is_active"):
+            check_reachable(subscriber)
+            self._check_products(subscriber, "products", ProductType.API, "Products")
+            self._check_products(subscriber, "api_products", ProductType.DIRECT, "API Products")
+            self._check_deliverable(subscriber)
+
+    def _check_products(
+        self, subscriber: Document, field: str, closed: ProductType, label: str
+    ) -> None:
+        ids = [object_id(id_) for id_ in subscriber.get(field) or () if id_ is not None]
+        query = {"_id": {"$in": ids}, "product_type": closed}
+        if names := names_of(self.db["products"].find(query, {"name": 1}), ", "):
+            raise BadRequest(f"Invalid Product Type. {label} {names}.", {"products": 1})
+
+    def _check_deliverable(self, subscriber: Document) -> None:
+        if not self._is_strict:
+            return
+        destinations = subscriber.get("destinations") or ()
+        if issues := undeliverable(destinations, self._formatters, self._transmitters):
+            raise SchemaIssues({"destinations": issues})
+
+    # Reads.
+
+    def computed(self, caller: Caller) -> list[Document] | None:
+        """Return what a search by filter condition finds; None for an ordinary list."""
+        condition = caller.arguments.get("filter_condition")
+        if condition is None:
+            return None
+        selection = self._selection.find(condition)
+        self.on_fetched(selection["selected_subscribers"], caller)
+        return [selection]
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Hide the secrets of destinations."""
+        for document in documents:
+            if "destinations" in document:
+                document["destinations"] = without_secrets(document["destinations"], self._secrets)
+
+    def on_fetched_item(self, document: Document, caller: Caller) -> None:
+        """Hide the secrets of destinations from those who may not write them."""
+        if not caller.may(PRIVILEGE):
+            self.on_fetched([document], caller)
+
+
+def check_sequence_numbers(wanted: Mapping[str, Any], maximum: int) -> None:
+    """Check `sequence_num_settings`.
+
+    Args:
+        wanted: `{min, max}`; empty is not checked.
+        maximum: upper end where none is set.
+
+    Raises:
+        BadRequest: the range is empty or starts below 1.
+    """
+    if not wanted:
+        return
+    field, issues = "Value of Minimum in Sequence Number Settings", {"sequence_num_settings.min": 1}
+    lowest = wanted.get("min", 1)
+    if lowest <= 0:
+        raise BadRequest(f"{field} should be greater than 0", issues)
+    if lowest >= wanted.get("max", maximum):
+        raise BadRequest(f"{field} should be less than the value of Maximum", issues)
+
+
+def check_reachable(subscriber: Mapping[str, Any]) -> None:
+    """Check that an active subscriber can be sent something.
+
+    Raises:
+        BadRequest: it has neither destinations nor API products, or products to send nowhere.
+    """
+    if not subscriber.get("destinations") and not subscriber.get("api_products"):
+        issues = {"destinations": REQUIRED, "api_products": REQUIRED}
+        raise BadRequest("At least one destination or one API Product should be specified", issues)
+    if subscriber.get("products") and not subscriber.get("destinations"):
+        raise BadRequest("Destinations not specified.", {"destinations": REQUIRED})
