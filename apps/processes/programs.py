@@ -3,13 +3,15 @@
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from apps.processes.supervisor import Program
+from apps.tasks import TASK_QUEUES
 
-QUEUES = ("default", "publish")
+ROOT = Path(__file__).resolve().parent.parent.parent
+QUEUES = ("default", *sorted(set(TASK_QUEUES.values()) - {"default"}))
+CONNECT_SECONDS = 0.3
 
 
 def programs(settings: Mapping[str, Any]) -> list[Program]:
@@ -24,6 +26,8 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
         for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY")
     }
     environment["PYTHONUNBUFFERED"] = "1"
+    # The programs import the project from wherever `manage.py` was called.
+    environment["PYTHONPATH"] = str(ROOT)
     host, port = settings["HOST"], int(settings["PORT"])
     ws_host, ws_port = settings["WSHOST"], int(settings["WSPORT"])
     listening = {**environment, "WSHOST": ws_host, "WSPORT": str(ws_port)}
@@ -75,8 +79,10 @@ def listens(host: str, port: int) -> Callable[[], bool]:
     """Return a function that tells whether something listens on `host`:`port`."""
 
     def check() -> bool:
-        with closing(socket.socket()) as probe:
-            probe.settimeout(0.3)
-            return probe.connect_ex((host, port)) == 0
+        try:
+            with socket.create_connection((host, port), CONNECT_SECONDS):
+                return True
+        except OSError:
+            return False
 
     return check

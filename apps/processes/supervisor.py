@@ -9,8 +9,10 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
+import structlog
+
 from apps.core.errors import ConfigurationError
-from apps.embedded.children import start, stop
+from apps.embedded.children import has_ended, start, stop
 
 POLL_SECONDS = 0.1
 FIRST_DELAY_SECONDS = 1.0
@@ -18,12 +20,17 @@ LONGEST_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A child that ran this long before it ended is started again without a longer delay."""
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True)
 class Program:
     """One kind of process.
 
     Attributes:
+        name: names it in messages, and its log file.
+        command: program and arguments.
+        environment: variables on top of the supervisor's own.
         is_ready: whether a process of it that has been started does its work.
     """
 
@@ -34,23 +41,36 @@ class Program:
 
 
 class Supervisor:
-    """Keeps programs running until it is told to stop.
+    """Keeps programs running until it is told to stop. Used by the main thread.
 
     Args:
         programs: what to run.
         log_dir: one log file for each.
+        first_delay: seconds before a crashed program is started again; doubled at each crash.
     """
 
-    def __init__(self, programs: Iterable[Program], log_dir: Path) -> None:
-        self._children = [_Child(program, log_dir) for program in programs]
+    def __init__(
+        self,
+        programs: Iterable[Program],
+        log_dir: Path,
+        first_delay: float = FIRST_DELAY_SECONDS,
+    ) -> None:
+        self._children = [_Child(program, log_dir, first_delay) for program in programs]
         self._stop = Event()
 
     def start(self, timeout: float) -> None:
         """Start all programs and wait until they are ready.
 
+        From here on SIGTERM does what Ctrl-C does: it interrupts, so that the caller can `stop`.
+
+        Args:
+            timeout: seconds for all of them together.
+
         Raises:
             ConfigurationError: one of them ended or was not ready in time; names its log.
+            KeyboardInterrupt: SIGTERM or SIGINT arrived.
         """
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         for child in self._children:
             child.start()
         deadline = time.monotonic() + timeout
@@ -63,7 +83,7 @@ class Supervisor:
                 time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:
-        """Restart what crashes, until `stop` is called or SIGTERM or SIGINT arrives."""
+        """Restart what crashes, until SIGTERM or SIGINT arrives or `stop` is called."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         while not self._stop.wait(POLL_SECONDS):
@@ -86,12 +106,12 @@ class Supervisor:
 class _Child:
     """One program and its current process."""
 
-    def __init__(self, program: Program, log_dir: Path) -> None:
+    def __init__(self, program: Program, log_dir: Path, first_delay: float) -> None:
         self.program = program
         self.log = log_dir / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
-        self._delay = FIRST_DELAY_SECONDS
+        self._first_delay = self._delay = first_delay
         self._due_at = 0.0
 
     def start(self) -> None:
@@ -99,17 +119,24 @@ class _Child:
         self.process = start(self.program.command, self.log, self.program.environment)
 
     def has_ended(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
+        return self.process is not None and has_ended(self.process)
 
     def restart_if_ended(self) -> None:
-        now = time.monotonic()
         if not self.has_ended():
             return
         if not self._due_at:
-            if now - self._started_at > STEADY_SECONDS:
-                self._delay = FIRST_DELAY_SECONDS
-            self._due_at = now + self._delay
-            self._delay = min(self._delay * 2, LONGEST_DELAY_SECONDS)
-        elif now >= self._due_at:
+            self._plan_restart()
+        elif time.monotonic() >= self._due_at:
             self._due_at = 0.0
             self.start()
+
+    def _plan_restart(self) -> None:
+        now = time.monotonic()
+        if now - self._started_at > STEADY_SECONDS:
+            self._delay = self._first_delay
+        self._due_at = now + self._delay
+        status = self.process.returncode if self.process else None
+        log.warning(
+            "program.ended", program=self.program.name, status=status, restart_seconds=self._delay
+        )
+        self._delay = min(self._delay * 2, LONGEST_DELAY_SECONDS)

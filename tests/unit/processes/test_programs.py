@@ -1,0 +1,61 @@
+"""The programs of an installation get what the settings say."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings as settings_module
+from apps.embedded.children import free_port
+from apps.processes.programs import QUEUES, listens, programs
+from apps.tasks import TASK_QUEUES
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    given = {
+        "HOST": "0.0.0.0",
+        "PORT": 8123,
+        "WSPORT": 8124,
+        "MONGO_URI": "mongodb://db/",
+        "REDIS_URL": "redis://db/0",
+        "WORKER_CONCURRENCY": 3,
+        "WEB_WORKERS": 4,
+        "CELERY_PREFIX": "blue_",
+        "DATA_DIR": str(tmp_path),
+    }
+    return settings_module.load(given, environ={})
+
+
+def test_all_reach_the_same_stores(settings: dict[str, Any]) -> None:
+    """Every program is told where the stores are, and shares the secret and the public address."""
+    for program in programs(settings):
+        assert program.environment["MONGO_URI"] == "mongodb://db/"
+        assert program.environment["REDIS_URL"] == "redis://db/0"
+        assert program.environment["SECRET_KEY"] == settings["SECRET_KEY"]
+        assert program.environment["PUBLIC_URL"] == settings["PUBLIC_URL"]
+
+
+def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Addresses, counts, queue names and the place of the schedule come from the settings."""
+    web, worker, websocket = programs(settings)
+    queues = ",".join(f"blue_{queue}" for queue in QUEUES)
+    assert {"--bind=0.0.0.0:8123", "--workers=4", "app:create_app()"} < set(web.command)
+    wanted = {"--beat", "--concurrency=3", f"--queues={queues}"}
+    assert {*wanted, f"--schedule={tmp_path}/beat-schedule"} < set(worker.command)
+    assert websocket.environment["WSPORT"] == "8124"
+
+
+def test_the_worker_serves_every_queue_of_a_task() -> None:
+    """No task is routed to a queue that nobody reads."""
+    assert set(TASK_QUEUES.values()) < set(QUEUES)
+    assert len(set(QUEUES)) == len(QUEUES)
+
+
+def test_listens_tells_open_from_closed_ports() -> None:
+    """A port counts as open as soon as connections are accepted; an unknown host never does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert listens("127.0.0.1", server.getsockname()[1])()
+    assert not listens("127.0.0.1", free_port())()
+    assert not listens("no host", 80)()
