@@ -62,7 +62,7 @@ class PublishedClaims:
         mine = self._mark(found)
         blocked = self._blocked(mine)
         if blocked:
-            self._give_back(blocked)
+            self.give_back(blocked)
         return [row for row in mine if row["_id"] not in blocked]
 
     def _due_scheduled(self) -> list[Document]:
@@ -123,17 +123,23 @@ class PublishedClaims:
                 blocked.add(row["_id"])
         return blocked
 
-    def _give_back(self, ids: Iterable[Any]) -> None:
+    def give_back(self, ids: Iterable[Any]) -> None:
+        """Return rows that are still claimed by this run to those that wait."""
         own = {"_id": {"$in": list(ids)}, "queue_owner": self.owner}
         self._rows.update_many(
             own, {"$set": {"queue_state": QueueState.PENDING, "queue_owner": None}}
         )
 
-    def renew(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Extend the lease of `rows`."""
-        own = {"_id": {"$in": [row["_id"] for row in rows]}, "queue_owner": self.owner}
+    def renew(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Extend the lease of `rows`; False when another run has taken some of them."""
+        own = {
+            "_id": {"$in": [row["_id"] for row in rows]},
+            "queue_owner": self.owner,
+            "queue_state": QueueState.IN_PROGRESS,
+        }
         until = self._clock.precise() + self._lease
-        self._rows.update_many(own, {"$set": {"queue_lease_until": until}})
+        renewed = self._rows.update_many(own, {"$set": {"queue_lease_until": until}})
+        return bool(renewed.matched_count == len(rows))
 
 
 def predecessors(row: Mapping[str, Any]) -> set[str]:

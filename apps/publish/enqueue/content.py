@@ -124,8 +124,14 @@ class EnqueueContent:
         outcome = Outcome()
         for row in rows:
             self._route_one(row, routing, lookups, deliveries, outcome)
-        deliveries.store()
+        if not claims.renew(rows):
+            # Another run has routed the batch by now, perhaps by newer rules.
+            claims.give_back(row["_id"] for row in rows)
+            return 0
+        # Who may get a row is on record before the row is there: a kill must find everybody, even
+        # if this run dies here and the rules have changed when the next one goes on.
         routing.ledger.save()
+        deliveries.store()
         deliveries.announce()
         self._finish(outcome, claims)
         return deliveries.count
@@ -143,14 +149,18 @@ class EnqueueContent:
             message = f"400: Unknown operation {row.get('operation')!r}"
             outcome.failed.append((row, message, False))
             return
-        formats = ItemFormats(
-            row, lookups, self._formatters, self._format_settings, self._clock.precise()
-        )
         try:
             recipients = service.recipients(row, routing)
+            formats = ItemFormats(
+                row, lookups, self._formatters, self._format_settings, self._clock.precise()
+            )
             added = deliveries.add(row, service.publishing_action, recipients, formats)
         except WiredeskError as error:
             outcome.failed.append((row, str(error), False))
+            return
+        except KeyError as error:
+            message = f"400: Key is missing on article to be published: {error}"
+            outcome.failed.append((row, message, False))
             return
         except PyMongoError:
             raise

@@ -1,5 +1,6 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ from apps.publish.queue.rows import (
 )
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 2000
 """Rows written by one command, so that a large batch stays within what a command may hold."""
@@ -102,8 +105,13 @@ class Deliveries:
         try:
             payloads = formats.payloads(formatter, shown["config"], base["lane"], 0)
         except FormatError as error:
-            failed = {"state": RowState.FAILED, "error_message": str(error)}
-            self._append({**base, **failed, "idempotency_key": key(0).text})
+            self._append({**base, **_unformatted(str(error)), "idempotency_key": key(0).text})
+            return
+        except Exception as error:
+            # A format that breaks on an item must not keep it from other destinations.
+            logger.exception("item %s could not be formatted", item["item_id"])
+            text = f"The item could not be formatted: {error!r}"
+            self._append({**base, **_unformatted(text), "idempotency_key": key(0).text})
             return
         for part, payload in enumerate(payloads):
             self._append(
@@ -239,6 +247,10 @@ class Deliveries:
         ]
         if writes:
             self._db["publish_queue"].bulk_write(writes, ordered=False)
+
+
+def _unformatted(message: str) -> Document:
+    return {"state": RowState.FAILED, "error_message": message}
 
 
 def _sequence_key(subscriber_id: Any) -> str:

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from apps.archive.journal import Journal
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
-from apps.core.service import Document
+from apps.core.service import Document, new_etag
 from apps.core.vocabulary import Operation, QueueState, State
 
 
@@ -50,9 +50,11 @@ class ScheduledRelease:
         change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
         item = {"_id": row["item_id"]}
         archive = self._db["archive"]
+        # A new etag: who has read the item as scheduled must not act on it as if it still were.
+        written = {"_updated": now, "_etag": new_etag(), "journal": self._journal.note(version)}
         archive.update_one(
             {**item, "state": State.SCHEDULED, "_current_version": version - 1},
-            {"$set": {**change, "_updated": now, "journal": self._journal.note(version)}},
+            {"$set": {**change, **written}},
         )
         stored = archive.find_one({**item, "state": State.PUBLISHED, "_current_version": version})
         if stored is None:
