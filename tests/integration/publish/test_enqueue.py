@@ -1,0 +1,597 @@
+"""From published items to rows of the delivery queue: who gets what, once, whatever dies between.
+
+Scenario numbers are those of the routing contract, section 13, unless said otherwise.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from redis import Redis
+
+from apps.core import json
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from apps.tasks import create_celery
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import push
+from tests.support.queues import fill
+from tests.support.receivers import HTTPReceiver
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run; sessions outlive every wait."""
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        "SESSION_EXPIRY_MINUTES": 10_000,
+        # Channels are shared by all databases of a server.
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+    }
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+    """Services on an empty database, with a clock that the test moves."""
+    built = build_graph(settings, clock=clock)
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def names(desk: Newsdesk) -> Callable[..., list[tuple[str, str]]]:
+    """Return recipients and what they are told, sorted."""
+
+    def of(**wanted: Any) -> list[tuple[str, str]]:
+        known = {s["_id"]: s["name"] for s in desk.db["subscribers"].find({})}
+        rows = desk.rows(**wanted)
+        return sorted((known[row["subscriber_id"]], row["publishing_action"]) for row in rows)
+
+    return of
+
+
+Names = Callable[..., list[tuple[str, str]]]
+
+
+def filter_on(desk: Newsdesk, **condition: Any) -> Document:
+    """Store a filter with one condition; return a product's reference to it."""
+    desk.db["filter_conditions"].insert_one({"_id": "c1", "name": "c1", **condition})
+    content_filter = [{"expression": {"fc": ["c1"]}}]
+    desk.db["content_filters"].insert_one(
+        {"_id": "f1", "name": "f1", "content_filter": content_filter}
+    )
+    return {"filter_id": "f1", "filter_type": "permitting"}
+
+
+def only_slugline(desk: Newsdesk, slugline: str) -> Document:
+    return filter_on(desk, field="slugline", operator="eq", value=slugline)
+
+
+def outbox(db: Any, like: Document, *, count: int) -> list[str]:
+    """Add publications and corrections of `count` further items to `published`, as yet unrouted.
+
+    Args:
+        like: a published item to copy.
+
+    Returns:
+        The ids of the items.
+    """
+    row = db["published"].find_one({"item_id": like["_id"]})
+    items = [f"copy-{number:03}" for number in range(count)]
+    copies = [
+        {
+            **row,
+            "_id": ObjectId(),
+            "item_id": item,
+            "guid": item,
+            "_current_version": version,
+            "operation": operation,
+            "queue_state": "pending",
+            "publish_sequence_no": row["publish_sequence_no"] + place,
+        }
+        for place, (version, operation, item) in enumerate(
+            ((v, o, i) for v, o in ((2, "publish"), (3, "correct")) for i in items), start=1
+        )
+    ]
+    db["published"].insert_many(copies)
+    return items
+
+
+@contextmanager
+def events(settings: Mapping[str, Any]) -> Iterator[Callable[[], list[Document]]]:
+    """Listen on the bus; yields a function that returns the messages heard so far."""
+    with Redis.from_url(settings["REDIS_URL"]) as redis, redis.pubsub() as pubsub:
+        pubsub.subscribe(settings["NOTIFICATION_CHANNEL"])
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+
+        def heard() -> list[Document]:
+            found = []
+            while message := pubsub.get_message(timeout=0.2):
+                found.append(json.loads(message["data"]))
+            return found
+
+        yield heard
+
+
+class TestPublish:
+    def test_puts_codes_of_subscriber_and_products_on_the_row(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """Scenario 25: codes are those of the subscriber and its matching products, each once."""
+        products = [
+            desk.newsroom.product("a", codes="X,Y"),
+            desk.newsroom.product("b", codes="Y, Z"),
+            desk.newsroom.product(
+                "c", codes="NO", content_filter=only_slugline(desk, "something else")
+            ),
+        ]
+        desk.newsroom.subscriber("s", push(NOWHERE), products=products, codes="W,X")
+        desk.published()
+
+        graph.enqueue.run()
+
+        assert sorted(desk.row()["codes"]) == ["W", "X", "Y", "Z"]
+
+    def test_sends_text_to_wire_and_digital_and_pictures_to_digital(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """Scenario 26: two pending rows for a text; a picture does not go to wire."""
+        desk.newsroom.subscriber("wire", push(NOWHERE), subscriber_type="wire")
+        desk.newsroom.subscriber("digital", push(NOWHERE), subscriber_type="digital")
+        text, picture = desk.published(), desk.published(type="picture")
+
+        assert graph.enqueue.run() == 2
+
+        assert names(item_id=text["_id"]) == [("digital", "published"), ("wire", "published")]
+        assert names(item_id=picture["_id"]) == [("digital", "published")]
+        assert {row["state"] for row in desk.rows()} == {"pending"}
+
+    def test_an_item_for_nobody_is_done_without_rows(self, desk: Newsdesk, graph: Graph) -> None:
+        """Scenario 37: without a matching subscriber it ends `queued_not_transmitted`."""
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[])
+        item = desk.published()
+
+        graph.enqueue.run()
+
+        assert (desk.queue_states(item), desk.rows()) == (["queued_not_transmitted"], [])
+
+    def test_an_update_goes_to_those_who_have_the_story(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """Scenario 32: recipients of the original get the rewrite, and its rewrite, too."""
+        desk.newsroom.subscriber("all", push(NOWHERE))
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("w", push(NOWHERE), products=[product], subscriber_type="wire")
+        story = desk.published()
+        update = desk.published(slugline="floods", rewrite_of=story["_id"])
+        second = desk.published(slugline="storms", rewrite_of=update["_id"])
+
+        graph.enqueue.run()
+
+        for item in (story, update, second):
+            assert names(item_id=item["_id"]) == [("all", "published"), ("w", "published")]
+
+    def test_targets_that_cannot_be_read_stop_the_item_until_it_is_mended(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """Scenario 38: a target without its key ends in `error`; set to pending it goes again."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        broken = {"$set": {"target_regions": [{"a": "b"}]}}
+        desk.db["published"].update_one({"item_id": item["_id"]}, broken)
+
+        graph.enqueue.run()
+
+        stored = desk.db["published"].find_one({"item_id": item["_id"]})
+        assert (stored["queue_state"], desk.rows()) == ("error", [])
+        expected = "400: Key is missing on article to be published: 'qcode'"
+        assert expected == stored["error_message"]
+        mended = {"target_regions": [], "queue_state": "pending"}
+        desk.db["published"].update_one({"_id": stored["_id"]}, {"$set": mended})
+        graph.enqueue.run()
+        assert (desk.queue_states(item), len(desk.rows())) == (["queued"], 1)
+
+
+class TestFollowers:
+    def test_a_correction_goes_to_those_who_have_the_story_and_who_match_now(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """Scenario 28: earlier recipients whatever their product says, and new matches."""
+        once = desk.newsroom.product("once", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("before", push(NOWHERE), products=[once])
+        item = desk.published()
+        graph.enqueue.run()
+        desk.newsroom.subscriber("after", push(NOWHERE))
+
+        desk.act("correct", item, slugline="floods")
+        graph.enqueue.run()
+
+        assert names(item_version=3) == [("after", "corrected"), ("before", "corrected")]
+
+    def test_a_correction_keeps_those_who_were_targeted_before(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """Scenario 29: s1, s4, s5 were targeted, now s2 is: all four get the correction."""
+        ids = {n: desk.newsroom.subscriber(n, push(NOWHERE)) for n in ("s1", "s2", "s4", "s5")}
+
+        def aimed_at(*wanted: str) -> list[Document]:
+            return [{"_id": str(ids[name]), "name": name} for name in wanted]
+
+        item = desk.published(target_subscribers=aimed_at("s1", "s4", "s5"))
+        graph.enqueue.run()
+        desk.act("correct", item, target_subscribers=aimed_at("s2"))
+        graph.enqueue.run()
+
+        assert [n for n, _ in names(item_version=2)] == ["s1", "s4", "s5"]
+        assert [n for n, _ in names(item_version=3)] == ["s1", "s2", "s4", "s5"]
+
+    @pytest.mark.parametrize(
+        ("word", "action"),
+        [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
+    )
+    def test_a_withdrawal_goes_to_those_who_have_the_story(
+        self, desk: Newsdesk, graph: Graph, names: Names, word: str, action: str
+    ) -> None:
+        """Scenario 30: each under its own word; a subscriber deactivated meanwhile gets none."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("has it", push(NOWHERE), products=[product])
+        desk.newsroom.subscriber("left", push(NOWHERE))
+        item = desk.published()
+        graph.enqueue.run()
+        desk.newsroom.subscriber("never had it", push(NOWHERE))
+        desk.db["subscribers"].update_one({"name": "left"}, {"$set": {"is_active": False}})
+        desk.db["products"].delete_one({"_id": product})
+
+        desk.act(word, item)
+        graph.enqueue.run()
+
+        assert names(item_version=3) == [("has it", action)]
+        assert desk.row(item_version=3)["priority"] is True
+
+    @pytest.mark.parametrize(("fallback", "expected"), [(True, ["s"]), (False, [])])
+    def test_a_withdrawal_that_nobody_is_on_record_for(
+        self,
+        desk: Newsdesk,
+        settings: dict[str, Any],
+        names: Names,
+        fallback: bool,
+        expected: list[str],
+    ) -> None:
+        """Scenario 31: it goes to those who match, where the setting says so."""
+        item = desk.published()
+        own = build_graph(
+            {**settings, "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": fallback}, clock=HandClock()
+        )
+        own.enqueue.run()
+        desk.newsroom.subscriber("s", push(NOWHERE))
+
+        desk.act("unpublish", item)
+        own.enqueue.run()
+        own.close()
+
+        assert [name for name, _ in names()] == expected
+
+    def test_recipients_are_known_when_the_queue_is_purged(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """R7: the ledger outlives the rows; the kill finds those who have the story."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
+        item = desk.published()
+        graph.enqueue.run()
+        desk.db["publish_queue"].delete_many({})
+
+        desk.act("kill", item, slugline="changed")
+        graph.enqueue.run()
+
+        assert names() == [("s", "killed")]
+
+    def test_recipients_are_found_in_rows_that_others_wrote(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """R7: without a ledger the rows of the queue say who has the story."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
+        item = desk.published()
+        graph.enqueue.run()
+        desk.db["recipients"].delete_many({})
+
+        desk.act("kill", item, slugline="changed")
+        graph.enqueue.run()
+
+        assert names(item_version=3) == [("s", "killed")]
+
+    def test_everything_at_once_is_routed_in_order(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """R3: publish, correct and kill of one run: the kill finds the recipients of the first."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
+        item = desk.published()
+        desk.act("correct", item, slugline="other")
+        desk.act("kill", item)
+
+        assert graph.enqueue.run() == 3
+
+        assert [(row["publishing_action"], row["state"]) for row in desk.rows()] == [
+            ("published", "canceled"),
+            ("corrected", "canceled"),
+            ("killed", "pending"),
+        ]
+
+
+class TestScheduled:
+    def test_goes_out_when_its_hour_comes(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Scenario 34: no rows before; then published, one version more, rows, `queued`."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published(publish_schedule=None)
+        later = desk.story()
+        desk.act("publish", later, publish_schedule="2030-01-01T13:00:00+0000")
+
+        early = graph.enqueue.run()
+        clock.advance(minutes=59)
+        graph.enqueue.run()
+        before = desk.rows(item_id=later["_id"])
+        clock.advance(minutes=1)
+        graph.enqueue.run()
+
+        assert (early, before, desk.queue_states(later)) == (1, [], ["queued"])
+        stored = desk.client.get(f"archive/{later['_id']}").get_json()
+        assert (stored["state"], stored["_current_version"]) == ("published", 3)
+        row = desk.row(item_id=later["_id"])
+        assert (row["item_version"], row["publishing_action"]) == (3, "published")
+        versions = desk.client.get(f"archive/{later['_id']}", version="all").get_json()["_items"]
+        assert [v["_current_version"] for v in versions] == [1, 2, 3]
+        assert item["state"] == "published"
+
+    def test_a_kill_before_its_hour_leaves_nothing(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Scenario 45: nobody had it, so nobody is told, and nothing comes out in time."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.story()
+        desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
+        desk.act("kill", item)
+
+        graph.enqueue.run()
+        clock.advance(hours=2)
+        graph.enqueue.run()
+
+        assert (desk.rows(), desk.queue_states(item)) == ([], ["queued_not_transmitted"] * 2)
+        assert desk.client.get(f"archive/{item['_id']}").get_json()["state"] == "killed"
+
+    def test_its_etag_changes_with_its_state(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """R17: who has read it as scheduled cannot act on it as if it were not out yet."""
+        item = desk.story()
+        scheduled = desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
+        clock.advance(hours=1)
+        graph.enqueue.run()
+
+        stale = desk.client.patch(f"archive/kill/{item['_id']}", {}, etag=scheduled["_etag"])
+
+        assert stale.status_code == 412
+        killed = desk.act("kill", item)
+        assert killed["_current_version"] == 4
+
+
+class TestOnce:
+    def test_a_second_run_finds_nothing(self, desk: Newsdesk, graph: Graph) -> None:
+        """What has been routed is not routed again."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        desk.published()
+
+        assert (graph.enqueue.run(), graph.enqueue.run(), len(desk.rows())) == (1, 0, 1)
+
+    def test_routing_twice_writes_every_row_once(self, desk: Newsdesk, graph: Graph) -> None:
+        """Scenario 42: after a crash behind half of the rows each destination has one row."""
+        for name in ("s1", "s2", "s3"):
+            desk.newsroom.subscriber(
+                name, push(NOWHERE), {**push(NOWHERE), "_id": "second", "name": "second"}
+            )
+        item = desk.published()
+        graph.enqueue.run()
+        whole = desk.rows()
+        kept = [row["_id"] for row in whole[::2]]
+        desk.db["publish_queue"].delete_many({"_id": {"$nin": kept}})
+        again = {"$set": {"queue_state": "pending"}}
+        desk.db["published"].update_one({"item_id": item["_id"]}, again)
+
+        graph.enqueue.run()
+
+        rows = desk.rows()
+        assert sorted(r["idempotency_key"] for r in rows) == sorted(
+            r["idempotency_key"] for r in whole
+        )
+        assert set(kept) < {row["_id"] for row in rows}
+        assert len({row["order_no"] for row in rows}) == 6
+
+    def test_takes_over_what_a_dead_run_held(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Scenario 43: killed in `in_progress`: after the lease another run finishes it."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        claim = {
+            "queue_state": "in_progress",
+            "queue_owner": "dead",
+            "queue_lease_until": clock.at.replace(minute=1),
+            "last_queue_event": clock.at,
+        }
+        desk.db["published"].update_one({"item_id": item["_id"]}, {"$set": claim})
+
+        before = graph.enqueue.run()
+        clock.advance(seconds=61)
+
+        assert (before, graph.enqueue.run(), len(desk.rows())) == (0, 1, 1)
+        assert desk.queue_states(item) == ["queued"]
+
+    def test_takes_over_what_another_program_left(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """R1: a row in progress without any lease comes back after one lease, too."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        left = {"queue_state": "in_progress", "last_queue_event": clock.at}
+        desk.db["published"].update_one({"item_id": item["_id"]}, {"$set": left})
+
+        before = graph.enqueue.run()
+        clock.advance(seconds=61)
+
+        assert (before, graph.enqueue.run(), desk.queue_states(item)) == (0, 1, ["queued"])
+
+    def test_later_versions_wait_for_one_that_is_being_routed(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """R3: a kill is not routed while another run has the publication."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        held = {
+            "queue_state": "in_progress",
+            "queue_owner": "other",
+            "queue_lease_until": clock.at.replace(minute=1),
+        }
+        desk.db["published"].update_one({"item_id": item["_id"]}, {"$set": held})
+        desk.act("kill", item)
+
+        assert graph.enqueue.run() == 0
+        assert desk.queue_states(item) == ["in_progress", "pending"]
+        clock.advance(minutes=2)
+        assert graph.enqueue.run() == 2
+        assert [r["publishing_action"] for r in desk.rows()] == ["published", "killed"]
+
+    def test_a_run_that_lost_its_lease_adds_nothing(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
+    ) -> None:
+        """R1: a run that wakes up after others routed the item and its kill writes no row."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        desk.newsroom.subscriber("leaving", push(NOWHERE))
+        item = desk.published()
+        other = build_graph(settings, clock=clock)
+
+        class WakesUpLate(HandClock):
+            """Stops the run after it has read the rules until others have done its work."""
+
+            def now(self) -> Any:
+                if desk.queue_states(item) == ["in_progress"]:
+                    clock.advance(minutes=2)
+                    left = {"$set": {"is_active": False}}
+                    desk.db["subscribers"].update_one({"name": "leaving"}, left)
+                    assert other.enqueue.run() == 1
+                    desk.act("kill", item)
+                    assert other.enqueue.run() == 1
+                return super().now()
+
+        late = build_graph(settings, clock=WakesUpLate(clock.at))
+        late.enqueue.run()
+
+        for built in (late, other):
+            built.close()
+        actions = [(row["publishing_action"], row["state"]) for row in desk.rows()]
+        assert actions == [("published", "canceled"), ("killed", "pending")]
+
+    def test_a_mistake_in_one_item_leaves_the_others_alone(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """§8.1: what cannot be routed ends in `error` with its text; the rest is queued."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        bad, good = desk.published(), desk.published()
+        desk.db["published"].update_one(
+            {"item_id": bad["_id"]}, {"$set": {"operation": "transmogrify"}}
+        )
+
+        graph.enqueue.run()
+
+        assert (desk.queue_states(bad), desk.queue_states(good)) == (["error"], ["queued"])
+        assert desk.db["published"].find_one({"queue_state": "error"})["error_message"] == (
+            "400: Unknown operation 'transmogrify'"
+        )
+
+    def test_a_failure_that_may_pass_is_tried_again_later(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """R6: pending with a growing wait; the fifth failure ends in `error`."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        broken = {"$set": {"associations": "not a mapping"}}
+        desk.db["published"].update_one({"item_id": item["_id"]}, broken)
+        runs = []
+        for _ in range(5):
+            runs.append((graph.enqueue.run(), desk.queue_states(item)[0]))
+            assert graph.enqueue.run() == 0
+            clock.advance(minutes=5)
+
+        assert runs == [(1, "pending")] * 4 + [(1, "error")]
+        stored = desk.db["published"].find_one({"item_id": item["_id"]})
+        assert stored["error_message"].startswith("500: Failed to publish the item")
+
+
+class TestTogether:
+    def test_two_runs_of_each_kind_over_200_items(
+        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+    ) -> None:
+        """C7: overlapping runs lose nothing, double nothing and keep each item's order."""
+        with HTTPReceiver() as receiver:
+            desk.newsroom.subscriber("s", push(receiver.url))
+            items = outbox(desk.db, desk.published(), count=100)
+            second = build_graph(settings)
+            try:
+                runs = [
+                    run.run for built in (graph, second) for run in (built.enqueue, built.transmit)
+                ]
+                with ThreadPoolExecutor(4) as threads:
+                    for _ in range(3):
+                        assert all(done.result() >= 0 for done in map(threads.submit, runs))
+                graph.transmit.run()
+            finally:
+                second.close()
+            told = [(r.json()["guid"], int(r.json()["version"])) for r in receiver.requests]
+
+        rows = desk.rows(item_id={"$in": items})
+        assert len(rows) == len({row["idempotency_key"] for row in rows}) == 200
+        assert {row["state"] for row in rows} == {"success"}
+        assert len(told) == len(set(told))
+        for item in items:
+            assert [version for guid, version in told if guid == item] == [2, 3]
+
+    def test_a_batch_is_announced_by_one_message(
+        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+    ) -> None:
+        """Delivery scenario 43, at the bus: 20 changes of state are one `publish_queue:update`."""
+        with HTTPReceiver() as receiver, events(settings) as heard:
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url))
+            fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=20)
+            graph.transmit.run()
+            messages = [m for m in heard() if m["event"] == "publish_queue:update"]
+
+        assert len(messages) == 1
+        items = messages[0]["extra"]["items"]
+        assert len(items) == 20
+        assert {item["state"] for item in items} == {"success"}
+
+
+class TestOutage:
+    def test_publishing_works_while_the_broker_is_down(
+        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+    ) -> None:
+        """Delivery scenario 44: 200 all the same; the next tick routes and delivers."""
+        create_celery({**settings, "CELERY_BROKER_URL": "redis://127.0.0.1:9/0"}, lambda: graph)
+        with HTTPReceiver() as receiver:
+            desk.newsroom.subscriber("s", push(receiver.url))
+
+            desk.published()
+
+            assert (graph.enqueue.run(), graph.transmit.run()) == (1, 1)
+            assert len(receiver.requests) == 1
