@@ -14,6 +14,7 @@ from apps.commands.context import stored_settings
 from apps.commands.run import START_SECONDS
 from apps.core.vocabulary import RowState
 from apps.demo.api import API
+from apps.demo.ear import Ear
 from apps.demo.newsroom import create_editor, furnish, import_stories, load_initial_data
 from apps.demo.receiver import Receiver
 from apps.demo.show import perform, steps, table
@@ -50,12 +51,13 @@ def demo(keep: bool) -> int:
                 api.log_in(login.username, login.password)
                 desk = furnish(api, receiver.url, files)
                 stories = import_stories(graph, desk)
-                lines = perform(api, steps(stories), RECIPIENTS, progress) if stories else []
+                with Ear(websocket_url(settings, api.token)) as ear:
+                    lines = perform(api, steps(stories), RECIPIENTS, progress) if stories else []
                 click.echo(table(lines))
                 good = all(line.state == RowState.SUCCESS for line in lines)
                 click.echo(
                     f"{len(lines)} deliveries: {receiver.received} over HTTP, "
-                    f"{len(list(files.iterdir()))} files in {files}"
+                    f"{len(list(files.iterdir()))} files; clients were told {ear.heard} times"
                 )
                 if keep:
                     stay_up(supervisor, settings, login.username, login.password, api.token)
@@ -100,12 +102,17 @@ def stored_settings_of(
         yield settings
 
 
+def websocket_url(settings: dict[str, Any], token: str) -> str:
+    """Return where a client with `token` listens to notifications."""
+    return f"ws://{settings['WSHOST']}:{int(settings['WSPORT'])}/?token={token}"
+
+
 def stay_up(
     supervisor: Supervisor, settings: dict[str, Any], username: str, password: str, token: str
 ) -> None:
     """Say how to get in, and wait until stopped."""
     click.echo(f"\nAPI        {settings['PUBLIC_URL']}")
-    click.echo(f"Websocket  ws://{settings['WSHOST']}:{settings['WSPORT']}/?token={token}")
+    click.echo(f"Websocket  {websocket_url(settings, token)}")
     click.echo(f"User       {username}\nPassword   {password}\nToken      {token}")
     click.echo("Stop with Ctrl-C.")
     supervisor.watch()
