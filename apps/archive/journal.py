@@ -104,7 +104,13 @@ class Journal:
             upsert=True,
         )
         row_id = note["row_id"]
-        others = {"item_id": item["_id"], "_id": {"$ne": row_id}}
+        # Older ones only: this may be a process that wakes up after others have completed the
+        # action and made the next.
+        others = {
+            "item_id": item["_id"],
+            "_id": {"$ne": row_id},
+            "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
+        }
         self._db["published"].bulk_write(
             [
                 UpdateMany(
