@@ -1,0 +1,69 @@
+"""Processes that die between two writes: a database that stops taking them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Crash(BaseException):
+    """The process is gone; nothing in it may handle that."""
+
+
+class CrashingDatabase:
+    """A database whose process dies just before one of its writes.
+
+    Bulk writes die between their operations, too: a server carries them out one after another.
+
+    Args:
+        db: where reads and the writes before that go.
+        before: number of the write that is not made any more, from 1.
+    """
+
+    def __init__(self, db: Any, before: int) -> None:
+        self._db = db
+        self._left = before
+
+    def __getitem__(self, name: str) -> "CrashingCollection":
+        return CrashingCollection(self, self._db[name])
+
+    def count(self) -> None:
+        """Die, or let one more write pass."""
+        self._left -= 1
+        if self._left <= 0:
+            raise Crash
+
+
+class CrashingCollection:
+    """One collection of a `CrashingDatabase`; reads pass through."""
+
+    def __init__(self, database: CrashingDatabase, collection: Any) -> None:
+        self._database = database
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def insert_one(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.insert_one(*arguments, **options)
+
+    def update_one(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.update_one(*arguments, **options)
+
+    def update_many(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.update_many(*arguments, **options)
+
+    def delete_one(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.delete_one(*arguments, **options)
+
+    def insert_many(self, documents: Sequence[Any], **options: Any) -> Any:
+        for document in documents:
+            self._database.count()
+            self._collection.insert_many([document], **options)
+
+    def bulk_write(self, operations: Sequence[Any], **options: Any) -> Any:
+        for operation in operations:
+            self._database.count()
+            self._collection.bulk_write([operation], **options)
