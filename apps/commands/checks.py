@@ -7,22 +7,25 @@ from pathlib import Path
 
 import click
 
+from apps.core.errors import ConfigurationError
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHECKS = (
-    ("format", ["ruff", "format", "--check", "."]),
-    ("lint", ["ruff", "check", "."]),
-    ("types", ["mypy"]),
-    ("import layers", ["lint-imports"]),
+    ("format", ("ruff", "format", "--check", ".")),
+    ("lint", ("ruff", "check", ".")),
+    ("types", ("mypy",)),
+    ("import layers", ("lint-imports",)),
 )
+PYTEST_USAGE_ERROR = 4
 
 
 @click.command("check")
 def check() -> int:
     """Check format, lint, types and import layers; stop at the first that fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for name, (tool, *arguments) in CHECKS:
+    for name, (program, *arguments) in CHECKS:
         click.echo(f"== {name}")
-        command = [str(Path(sys.executable).with_name(tool)), *arguments]
+        command = [tool(program), *arguments]
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:  # noqa: S603
             click.echo(f"{name}: failed", err=True)
             return 1
@@ -33,7 +36,23 @@ def check() -> int:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> int:
     """Run the tests, as many at a time as there are processors; ARGUMENTS go to pytest."""
-    parallel = ["-n", str(os.cpu_count() or 1)] if "-n" not in arguments else []
-    command = [sys.executable, "-m", "pytest", *parallel, *arguments]
+    chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
+    parallel = () if chosen else ("-n", str(os.cpu_count() or 1))
+    command = [tool("pytest"), *parallel, *arguments]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
-    return 0 if status == 0 else 1
+    if status == PYTEST_USAGE_ERROR:
+        return 2
+    return 1 if status else 0
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of this environment.
+
+    Raises:
+        ConfigurationError: the requirements of development are not installed.
+    """
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        pip = f"{sys.executable} -m pip install -r {ROOT / 'requirements' / 'dev.txt'}"
+        raise ConfigurationError(f"{name} is missing in this environment; run: {pip}")
+    return str(path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from apps.commands.context import stored_settings
+from apps.commands.context import configure_logs, stored_settings
 from apps.core.errors import ConfigurationError
 from apps.graph import build_graph
 from apps.processes.programs import listens, programs
@@ -20,10 +20,14 @@ START_SECONDS = 60.0
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on.")
 def run(mongo: str | None, redis: str | None, host: str | None, port: int | None) -> int:
-    """Run web server, worker and websocket process until stopped."""
+    """Run web server, worker and websocket process until stopped.
+
+    Their output is in `log` in the data directory.
+    """
     options = {"MONGO_URI": mongo, "REDIS_URL": redis, "HOST": host, "PORT": port}
     overrides: dict[str, Any] = {name: value for name, value in options.items() if value}
     with stored_settings(overrides) as settings:
+        configure_logs(settings["LOG_LEVEL"])
         refuse_taken_ports(settings)
         # Before several processes start: the indexes are made once.
         build_graph(settings).close()
