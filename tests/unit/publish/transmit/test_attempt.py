@@ -1,0 +1,118 @@
+"""From what a transmitter does to the state of the row (delivery contract 1 and 2.1)."""
+
+from datetime import timedelta
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+
+from apps.core.errors import DeliveryError, PermanentFailure, PluginError, TemporaryFailure
+from apps.core.service import Document
+from apps.publish.transmit.attempt import ATTEMPTS_KEPT, MESSAGE_LENGTH, Attempts
+from apps.publish.transmit.schedule import RetryPolicy
+from tests.support.deliveries import build_delivery, build_destination, build_settings
+from tests.support.newsdesk import START, HandClock
+from transmitters.base import Delivery, Mode, Receipt, Transmitter
+
+
+class Scripted(Transmitter):
+    """Does what its destination's config says: raises the exception, or accepts."""
+
+    type = "scripted"
+    name = "Scripted"
+    fields = ()
+    mode = Mode.REPLACE
+    errors: ClassVar[dict[int, str]] = {}
+
+    def send(self, delivery: Delivery) -> Receipt:
+        error = self.destination.config.get("error")
+        if error is not None:
+            raise error
+        return Receipt(status=202, message="taken")
+
+
+def row(**fields: Any) -> Document:
+    return {"_id": 1, "item_id": "a", "state": "pending", "retry_attempt": 0, **fields}
+
+
+def attempt(error: Exception | None = None, clock: HandClock | None = None, **fields: Any) -> Any:
+    """Send a row with `fields` by a transmitter that raises `error`."""
+    attempts = Attempts(clock or HandClock(), RetryPolicy(10, 0.0, Random(1)))
+    transmitter = Scripted(build_destination("scripted", error=error), build_settings())
+    return attempts.send(row(**fields), transmitter, build_delivery())
+
+
+def failure(kind: type[DeliveryError], **more: Any) -> DeliveryError:
+    return kind(14000, "PublishHTTPPushError", "failed", "no answer", **more)
+
+
+def test_success_clears_what_went_wrong_before() -> None:
+    """A row that gets through has no error message and a time of completion."""
+    result = attempt(error_message="earlier", unknown_outcomes=2)
+
+    assert result.state == "success"
+    assert result.changes["completed_at"] == START
+    assert (result.changes["error_message"], result.changes["unknown_outcomes"]) == (None, 0)
+    (note,) = result.changes["attempts"]
+    assert (note["outcome"], note["status"], note["message"]) == ("success", 202, "taken")
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "state", "after"),
+    [
+        (failure(TemporaryFailure), 0, "retrying", 1),
+        (failure(TemporaryFailure), 9, "retrying", 10),
+        (failure(TemporaryFailure), 10, "failed", None),
+        (failure(PermanentFailure), 0, "failed", None),
+        (PluginError("unknown transmitter"), 0, "failed", None),
+        (RuntimeError("a bug"), 0, "retrying", 1),
+        (RuntimeError("a bug"), 10, "failed", None),
+    ],
+)
+def test_failures_are_retried_until_it_is_no_use(
+    error: Exception, tries: int, state: str, after: int | None
+) -> None:
+    """What may pass is retried, what cannot is given up at once; a broken plug-in may pass."""
+    result = attempt(error, retry_attempt=tries)
+
+    assert (result.state, result.changes.get("retry_attempt")) == (state, after)
+    assert str(error)[:MESSAGE_LENGTH] == result.changes["error_message"]
+
+
+def test_waits_as_long_as_the_receiver_asked() -> None:
+    """`retry_after` of the failure moves the next attempt."""
+    result = attempt(failure(TemporaryFailure, retry_after=600))
+
+    assert result.changes["next_retry_attempt_at"] == START + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("due_in", "waited", "counted"),
+    [(600, 60, False), (600, 30, True), (0, 60, True), (-5, 300, True)],
+)
+def test_an_early_try_does_not_count(due_in: int, waited: int, counted: bool) -> None:
+    """O1: a try before its time, because newer versions wait, is no retry."""
+    result = attempt(
+        failure(TemporaryFailure),
+        state="retrying",
+        retry_attempt=4,
+        next_retry_attempt_at=START + timedelta(seconds=due_in),
+        attempts=[{"at": START - timedelta(seconds=waited)}],
+    )
+
+    assert result.changes["retry_attempt"] == 4 + counted
+
+
+def test_keeps_the_last_attempts_only() -> None:
+    """A row does not grow without end."""
+    result = attempt(attempts=[{"number": n} for n in range(ATTEMPTS_KEPT)])
+
+    kept = result.changes["attempts"]
+    assert (len(kept), kept[0], kept[-1]["outcome"]) == (ATTEMPTS_KEPT, {"number": 1}, "success")
+
+
+def test_cuts_long_messages() -> None:
+    """What a receiver says is kept in part."""
+    result = attempt(RuntimeError("x" * 5000))
+
+    assert len(result.changes["error_message"]) == MESSAGE_LENGTH
