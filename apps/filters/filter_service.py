@@ -9,7 +9,7 @@ from pymongo import DESCENDING
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.ids import object_id
-from apps.core.schemas import as_stored
+from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
 from apps.filters.content_filters import (
@@ -22,6 +22,7 @@ from apps.filters.content_filters import (
     reachable,
 )
 from apps.filters.fields import ItemView
+from apps.filters.resource import FILTER_SCHEMA
 from apps.filters.rule_service import RuleService, load_filters, names_of
 
 TRUE_ARGUMENTS = frozenset({"1", "true", "True"})
@@ -42,6 +43,7 @@ class ContentFiltersService(RuleService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         super().on_create(documents, caller)
+        fill_defaults(documents, FILTER_SCHEMA)
         for document in documents:
             check_statements(document)
 
