@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
+from apps.core.errors import SchemaIssues
 from apps.graph import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.newsroom import Newsroom, file_in
@@ -69,6 +71,19 @@ def test_needs_a_name_of_its_own(rules: Rules) -> None:
     twice = rules.client.post("products", [{"name": "Arts"}, {"name": "ARTS"}])
     assert issues(twice) == {"name": {"unique": 1}}
     assert rules.client.get("products").get_json()["_meta"]["total"] == 1
+
+
+def test_a_name_is_taken_once_by_requests_at_once(rules: Rules, graph: Graph) -> None:
+    """The store has the last word where two requests have both found the name free."""
+    first, second = rules.product("Sport"), rules.product("Arts")
+
+    # The service is called as it is once the schema has been checked.
+    with pytest.raises(SchemaIssues) as created:
+        graph.routing.products.post([{"name": "Sport"}])
+    with pytest.raises(SchemaIssues) as updated:
+        graph.routing.products.patch(ObjectId(second["_id"]), {"name": first["name"]})
+
+    assert created.value.payload == updated.value.payload == {"name": {"unique": 1}}
 
 
 def test_scenario_10_a_product_in_use_stays(rules: Rules) -> None:
