@@ -37,8 +37,6 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "schema": CONTENT_TYPE_SCHEMA,
         "datasource": {"default_sort": [("priority", -1)]},
         "item_url": r'regex("[\w,.:-]+")',
-        # Ids are texts, those that look like object ids too.
-        "query_objectid_as_string": True,
         "item_methods": ["GET", "PATCH", "DELETE"],
         "privileges": {
             "POST": "content_type",

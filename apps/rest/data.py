@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bson import ObjectId
 from eve.io.mongo import Mongo
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -61,6 +62,14 @@ class ServiceData(Mongo):
         query = service.list_filter(sub_resource_lookup or {}, caller)
         return super().find(resource, req, query, perform_count)
 
+    def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
+        """Convert texts of a query; ids that are declared as text stay text, whatever they hold."""
+        query = super()._mongotize(source, resource, parse_objectid)
+        if self.app.config["DOMAIN"][resource]["schema"]["_id"]["type"] == "string":
+            # Eve's `find_one` keeps the query it gave, not the one it gets.
+            query.update(with_text_ids(query))
+        return query
+
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)
@@ -93,3 +102,17 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(dict(lookup), resource)):
             service.delete(document, caller)
+
+
+def with_text_ids(query: Any, is_id: bool = False) -> Any:
+    """Return `query` with the values that `_id` is compared with as texts.
+
+    Args:
+        query: a Mongo query or a part of one.
+        is_id: the part is what `_id` is compared with.
+    """
+    if isinstance(query, Mapping):
+        return {key: with_text_ids(value, is_id or key == "_id") for key, value in query.items()}
+    if isinstance(query, list):
+        return [with_text_ids(value, is_id) for value in query]
+    return str(query) if is_id and isinstance(query, ObjectId) else query
