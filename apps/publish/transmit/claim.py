@@ -22,6 +22,8 @@ from transmitters.base import Mode
 URGENT_IN_A_ROW = 4
 DUE_LANES = 100
 RETRYING_LIMIT = 1000
+UNSETTLED = "unsettled"
+"""Owner of a lane that was given back before all its rows were."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,24 @@ class LaneClaims:
         won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
         return [row for row in rows if row["_id"] in won]
 
-    def release(self, lane: Lane, *, more: bool, next_due: datetime | None, careful: bool) -> None:
-        """Give the lane back and say when it is due again; one command."""
+    def release(
+        self,
+        lane: Lane,
+        *,
+        more: bool,
+        next_due: datetime | None,
+        careful: bool,
+        unsettled: bool = False,
+    ) -> None:
+        """Give the lane back and say when it is due again; one command.
+
+        Args:
+            unsettled: rows may still be marked as being sent; whoever leases the lane next takes
+                them over as from a process that died.
+        """
         now = self._clock.precise()
-        free = {"lease_owner": None, "lease_until": None, "careful": careful}
+        owner = UNSETTLED if unsettled else None
+        free = {"lease_owner": owner, "lease_until": None, "careful": careful}
         own = {"_id": lane.id, "claim_token": lane.token}
         if not more:
             quiet = _quiet({**free, "urgent": False}, next_due)

@@ -75,6 +75,7 @@ class Heartbeat:
         self._stop = stop
         self._ended = Event()
         self._renewed_at = time.monotonic()
+        self._is_lost = False
         self._thread = Thread(target=self._beat, name="lease-heartbeat", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
@@ -87,12 +88,18 @@ class Heartbeat:
 
     def is_safe(self) -> bool:
         """Whether a delivery may be started: the leases are good for a while yet."""
-        age = time.monotonic() - self._renewed_at
-        return age < self._seconds * SAFE_SHARE and not self._stop.is_set()
+        if self._is_lost or self._stop.is_set():
+            return False
+        return time.monotonic() - self._renewed_at < self._seconds * SAFE_SHARE
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds / RENEWALS_PER_LEASE):
             asked_at = time.monotonic()
+            if asked_at - self._renewed_at >= self._seconds:
+                # This process stood still for so long that others may have taken its lanes.
+                log.warning("delivery.lease_lost")
+                self._is_lost = True
+                return
             try:
                 self._claims.renew()
             except PyMongoError as error:

@@ -59,12 +59,14 @@ class Batch:
         more: whether more is due in the lane.
         next_due: when something that waits becomes due.
         careful: whether the next claim should take one row only.
+        unsettled: whether rows are left that are marked as being sent.
     """
 
     sent: int = 0
     more: bool = False
     next_due: datetime | None = None
     careful: bool = False
+    unsettled: bool = False
 
 
 class LaneDelivery:
@@ -104,6 +106,7 @@ class LaneDelivery:
             left = self._deliver(rows, bodies, results)
         finally:
             results.close()
+        self._batch.unsettled = results.is_incomplete
         if left:
             self._give_back(left)
         return self._batch

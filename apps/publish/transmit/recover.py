@@ -96,17 +96,22 @@ class Recovery:
         wake(self._db, lanes_of(rows), self._clock.precise())
 
     def reconcile(self) -> int:
-        """Wake lanes that hold rows and are not due; a net under every other mechanism.
+        """Wake lanes that hold rows and are not due, and give back what nobody sends any more.
+
+        A net under every other mechanism.
 
         Reads the whole queue index, so it runs seldom. Returns how many lanes were woken.
         """
         now = self._clock.precise()
         waiting = {"state": {"$in": list(WAITING_ROW_STATES)}}
         lost = {"state": RowState.IN_PROGRESS, "_updated": {"$lt": now - 2 * self._lease}}
-        lanes = set(self._rows.distinct("lane", waiting)) | set(self._rows.distinct("lane", lost))
-        lanes.discard(None)
-        known = self._db["publish_lanes"].find({"_id": {"$in": sorted(lanes)}}, {"wake_at": 1})
-        asleep = lanes - {lane["_id"] for lane in known if lane.get("wake_at")}
-        self._rows.update_many({**lost, "lane": {"$in": sorted(asleep)}}, GIVE_BACK)
-        wake(self._db, dict.fromkeys(asleep, False), now)
-        return len(asleep)
+        with_lost = set(self._rows.distinct("lane", lost)) - {None}
+        lanes = set(self._rows.distinct("lane", waiting)) - {None} | with_lost
+        fields = {"wake_at": 1, "lease_until": 1}
+        known = list(self._db["publish_lanes"].find({"_id": {"$in": sorted(lanes)}}, fields))
+        awake = {lane["_id"] for lane in known if lane.get("wake_at")}
+        held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
+        idle = (lanes - awake | with_lost) - held
+        self._rows.update_many({**lost, "lane": {"$in": sorted(with_lost - held)}}, GIVE_BACK)
+        wake(self._db, dict.fromkeys(idle, False), now)
+        return len(idle)

@@ -57,6 +57,7 @@ class Results:
         self._since = time.monotonic()
         self._lock = Lock()
         self.older: set[str] = set()
+        self.is_incomplete = False
 
     def add(self, result: Result) -> None:
         """Keep a result; write all that are kept when it is time."""
@@ -87,6 +88,8 @@ class Results:
         writes = [write for result in results for write in self._writes(result)]
         if self._store(writes):
             self._tell(results)
+        else:
+            self.is_incomplete = True
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row
@@ -120,8 +123,8 @@ class Results:
     def _store(self, writes: list[Any]) -> bool:
         """Write in one command, trying again for a moment when the store does not answer.
 
-        A result that cannot be recorded is no delivery error: the rows stay with their lease and
-        are sent again with the same key once it ends.
+        A result that cannot be recorded is no delivery error: the rows stay as they are, and are
+        sent again with the same key when the lane is served next.
         """
         for attempt in range(1, TRIES + 1):
             try:

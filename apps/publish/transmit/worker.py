@@ -60,13 +60,21 @@ class LaneWorker:
         lane = self._tools.claims.lease(lane_id)
         if lane is None:
             return 0
-        batch = Batch(next_due=self._tools.clock.precise() + LOOK_AGAIN, careful=lane.careful)
+        # Holds if the delivery breaks off.
+        later = self._tools.clock.precise() + LOOK_AGAIN
+        batch = Batch(next_due=later, careful=True, unsettled=True)
         try:
             batch = self._deliver(lane)
+            if batch.unsettled:
+                batch.next_due = later
             return batch.sent
         finally:
             self._tools.claims.release(
-                lane, more=batch.more, next_due=batch.next_due, careful=batch.careful
+                lane,
+                more=batch.more,
+                next_due=batch.next_due,
+                careful=batch.careful,
+                unsettled=batch.unsettled,
             )
 
     def _deliver(self, lane: Lane) -> Batch:
