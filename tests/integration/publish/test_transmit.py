@@ -11,16 +11,20 @@ from threading import Event
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
 from apps.graph import Graph, build_graph
+from apps.publish.transmit import TransmitContent
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.recover import Recovery
+from apps.publish.transmit.results import TRIES
 from apps.store.sequences import Sequences
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
+from transmitters import build_registry
 
 
 @pytest.fixture
@@ -63,6 +67,18 @@ def deliver(graph: Graph) -> int:
 def by_age(directory: Path) -> list[Path]:
     """Return the files in the order in which they were written."""
     return sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+
+
+def transmitting(graph: Graph, db: Any) -> TransmitContent:
+    """Return the transmit run of a process that sees the database as `db`."""
+    return TransmitContent(
+        db,
+        graph.clock,
+        sequences=Sequences(graph.db),
+        transmitters=build_registry(),
+        notifier=graph.notifier,
+        settings=graph.settings,
+    )
 
 
 def refuse(*headlines: str, status: int = 500) -> Any:
@@ -595,3 +611,76 @@ class TestClaims:
         ended = {row["idempotency_key"]: row["state"] for row in desk.rows()}
         assert {ended[key] for key in open_rows} == {"success"}
         assert all(ended[key] == s for s in states[3:] for key in by_state[s])
+
+
+class ForgetfulQueue:
+    """A delivery queue whose server refuses results for a while; everything else works."""
+
+    def __init__(self, collection: Any, refusals: int) -> None:
+        self._collection = collection
+        self._refusals = refusals
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def bulk_write(self, writes: Any, **options: Any) -> Any:
+        if self._refusals:
+            self._refusals -= 1
+            raise AutoReconnect("not now")
+        return self._collection.bulk_write(writes, **options)
+
+
+class TestBrokenOff:
+    def test_sends_again_what_could_not_be_recorded(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """§2.1: a result that is not stored leaves no row behind; it repeats with its key."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        desk.published()
+        graph.enqueue.run()
+        queue = ForgetfulQueue(graph.db["publish_queue"], refusals=TRIES)
+
+        class Database:
+            def __getitem__(self, name: str) -> Any:
+                return queue if name == "publish_queue" else graph.db[name]
+
+        transmitting(graph, Database()).run()
+        unrecorded = desk.row()["state"]
+        clock.advance(seconds=61)
+        graph.transmit.run()
+
+        assert (unrecorded, desk.row()["state"]) == ("in-progress", "success")
+        first, again = receiver.requests
+        assert first.headers["webhook-id"] == again.headers["webhook-id"]
+
+    def test_gives_up_a_row_that_breaks_the_delivery(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """A payload that cannot be read fails after three tries; the others of its lane go."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        rows = fill(graph.db, subscriber, push(receiver.url), clock.at, items=5)
+        broken = {"_id": rows[2]["payload_id"]}
+        graph.db["publish_payloads"].update_one(broken, {"$unset": {"media_type": 1}})
+
+        for _ in range(6):
+            graph.transmit.run()
+            clock.advance(seconds=61)
+
+        states = [row["state"] for row in desk.rows()]
+        assert states == ["success", "success", "failed", "success", "success"]
+        assert len(receiver.requests) == 4
+
+    def test_finds_rows_that_nobody_looks_after(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """C6: rows in progress of a lane that nobody holds are sent, even if it is never idle."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        lost = fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)[1]
+        change = {"state": "in-progress", "claim_token": 0, "_updated": clock.at}
+        graph.db["publish_queue"].update_one({"_id": lost["_id"]}, {"$set": change})
+        clock.advance(minutes=3)
+
+        graph.transmit.run()
+
+        assert {row["state"] for row in desk.rows()} == {"success"}
+        assert len(receiver.requests) == 3
