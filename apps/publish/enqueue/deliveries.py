@@ -1,6 +1,5 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from apps.core.clock import Clock
-from apps.core.errors import FormatError
 from apps.core.service import Document
 from apps.core.vocabulary import (
     TEXT_TYPES,
@@ -19,27 +17,22 @@ from apps.core.vocabulary import (
     RowState,
     SubscriberType,
 )
+from apps.publish.enqueue.consignment import Consignment
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import (
-    ORDER_SEQUENCE,
-    RowKey,
-    lane_id,
-    new_row,
-    shown_destination,
-)
+from apps.publish.queue.rows import ORDER_SEQUENCE, shown_destination
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 2000
 """Rows written by one command, so that a large batch stays within what a command may hold."""
 
 
 class Deliveries:
-    """Collects the rows of one batch.
+    """Collects what one batch sends, then numbers, formats and stores it.
+
+    Numbers come before formats because some formats show theirs.
 
     Args:
         db: the database.
@@ -59,14 +52,13 @@ class Deliveries:
         self._clock = clock
         self._sequences = sequences
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
+        self._consignments: list[Consignment] = []
         self._rows: list[Document] = []
-        self._payloads: dict[str, Document] = {}
-        self._bounds: dict[str, Bounds] = {}
 
     @property
     def count(self) -> int:
-        """How many rows the batch has so far."""
-        return len(self._rows)
+        """How many deliveries the batch has."""
+        return len(self._consignments)
 
     def add(
         self,
@@ -75,112 +67,38 @@ class Deliveries:
         recipients: Sequence[Recipient],
         formats: ItemFormats,
     ) -> int:
-        """Add a row for each destination of each recipient; return how many.
+        """Note a delivery for each destination of each recipient; return how many.
 
-        A destination whose format fails gets a `failed` row that says why; the others get theirs.
+        Destinations whose format does not take the item are left out.
         """
-        before = len(self._rows)
+        before = len(self._consignments)
         for recipient in recipients:
-            if recipient.subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
+            subscriber = recipient.subscriber
+            if subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
                 continue
-            for destination in recipient.subscriber.destinations:
-                self._add_destination(item, action, recipient, destination, formats)
-        self._payloads.update({p["_id"]: p for p in formats.documents()})
-        return len(self._rows) - before
-
-    def _add_destination(
-        self,
-        item: Mapping[str, Any],
-        action: PublishingAction,
-        recipient: Recipient,
-        destination: Mapping[str, Any],
-        formats: ItemFormats,
-    ) -> None:
-        formatter = formats.formatter(destination)
-        if formatter is None:
-            return
-        shown = shown_destination(destination)
-        base = self._base(item, action, recipient, shown)
-        key = self._key(item, action, recipient, shown)
-        try:
-            payloads = formats.payloads(formatter, shown["config"], base["lane"], 0)
-        except FormatError as error:
-            self._append({**base, **_unformatted(str(error)), "idempotency_key": key(0).text})
-            return
-        except Exception as error:
-            # A format that breaks on an item must not keep it from other destinations.
-            logger.exception("item %s could not be formatted", item["item_id"])
-            text = f"The item could not be formatted: {error!r}"
-            self._append({**base, **_unformatted(text), "idempotency_key": key(0).text})
-            return
-        for part, payload in enumerate(payloads):
-            self._append(
-                {
-                    **base,
-                    "idempotency_key": key(part).text,
-                    "payload_id": payload.id,
-                    "item_encoding": payload.formatted.encoding,
-                }
-            )
-
-    def _key(
-        self,
-        item: Mapping[str, Any],
-        action: PublishingAction,
-        recipient: Recipient,
-        shown: Mapping[str, Any],
-    ) -> Any:
-        def key(part: int) -> RowKey:
-            return RowKey(
-                item_id=item["item_id"],
-                item_version=int(item.get("_current_version") or 1),
-                subscriber_id=recipient.subscriber.id,
-                destination_id=shown["_id"],
-                publishing_action=action,
-                part=part,
-            )
-
-        return key
-
-    def _base(
-        self,
-        item: Mapping[str, Any],
-        action: PublishingAction,
-        recipient: Recipient,
-        shown: Mapping[str, Any],
-    ) -> Document:
-        subscriber = recipient.subscriber
-        self._bounds[_sequence_key(subscriber.id)] = Bounds.of(
-            subscriber.sequence_num_settings, self._maximum
-        )
-        return {
-            "item_id": item["item_id"],
-            "item_version": item.get("_current_version"),
-            "subscriber_id": subscriber.id,
-            "codes": list(recipient.codes),
-            "destination": shown,
-            "lane": lane_id(subscriber.id, shown["_id"]),
-            "publishing_action": action,
-            "unique_name": item.get("unique_name"),
-            "headline": item.get("headline"),
-            "content_type": item.get("type"),
-            "publish_schedule": item.get("publish_schedule"),
-            "published_in_package": item.get("published_in_package"),
-            "ingest_provider": item.get("ingest_provider"),
-            # A withdrawal overtakes everything else that waits for its destination.
-            "priority": bool(subscriber.priority) or action in WITHDRAWING_ACTIONS,
-        }
-
-    def _append(self, fields: Document) -> None:
-        key = _sequence_key(fields["subscriber_id"])
-        self._rows.append(new_row(self._clock.now(), sequence=key, **fields))
+            for destination in subscriber.destinations:
+                formatter = formats.formatter(destination)
+                if formatter is None:
+                    continue
+                shown = shown_destination(destination)
+                self._consignments.append(
+                    Consignment(
+                        item, action, subscriber, recipient.codes, shown, formatter, formats
+                    )
+                )
+        return len(self._consignments) - before
 
     def store(self) -> None:
         """Store payloads and rows. What an earlier run stored already is left as it is."""
-        if not self._rows:
+        if not self._consignments:
             return
-        self._number()
-        self._insert("publish_payloads", list(self._payloads.values()))
+        self._build_rows()
+        payloads = {
+            document["_id"]: document
+            for formats in {id(c.formats): c.formats for c in self._consignments}.values()
+            for document in formats.documents()
+        }
+        self._insert("publish_payloads", list(payloads.values()))
         if not self._insert("publish_queue", self._rows):
             self._adopt_stored()
         self._supersede()
@@ -190,17 +108,23 @@ class Deliveries:
         waiting = (row for row in self._rows if row["state"] == RowState.PENDING)
         wake(self._db, lanes_of(waiting), self._clock.precise())
 
-    def _number(self) -> None:
-        """Give every row its sequence number and its place in the order, drawn in blocks."""
+    def _build_rows(self) -> None:
+        """Number and format every delivery; numbers and places in the order are drawn in blocks."""
         wanted: dict[str, int] = {}
-        for row in self._rows:
-            wanted[row["sequence"]] = wanted.get(row["sequence"], 0) + 1
-        numbers = self._sequences.draw_wrapping(wanted, self._bounds)
-        order = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
-        following = {key: iter(drawn) for key, drawn in numbers.items()}
-        for place, row in enumerate(self._rows):
-            row["published_seq_num"] = next(following[row.pop("sequence")])
-            row["order_no"] = order + place
+        bounds: dict[str, Bounds] = {}
+        for consignment in self._consignments:
+            key = consignment.sequence
+            wanted[key] = wanted.get(key, 0) + 1
+            bounds[key] = Bounds.of(consignment.subscriber.sequence_num_settings, self._maximum)
+        numbers = {
+            key: iter(drawn) for key, drawn in self._sequences.draw_wrapping(wanted, bounds).items()
+        }
+        now = self._clock.now()
+        for consignment in self._consignments:
+            self._rows += consignment.rows(next(numbers[consignment.sequence]), now)
+        first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
+        for place, row in enumerate(self._rows, start=first):
+            row["order_no"] = place
 
     def _insert(self, collection: str, documents: list[Document]) -> bool:
         """Insert what is not there yet; return False when some of it was."""
@@ -247,11 +171,3 @@ class Deliveries:
         ]
         if writes:
             self._db["publish_queue"].bulk_write(writes, ordered=False)
-
-
-def _unformatted(message: str) -> Document:
-    return {"state": RowState.FAILED, "error_message": message}
-
-
-def _sequence_key(subscriber_id: Any) -> str:
-    return f"subscribers_{subscriber_id}"

@@ -126,7 +126,7 @@ class ItemFormats:
             FormatError: the item cannot be written in this format.
         """
         options = {key: config[key] for key in formatter.options if key in config}
-        own = destination if formatter.numbered else ""
+        own = f"{destination} {sequence_number}" if formatter.numbered else ""
         key = _key(self._row_id, formatter.type, options, own)
         if key not in self._done:
             context = self._context(options, sequence_number if formatter.numbered else 0)

@@ -1,0 +1,103 @@
+"""One item for one destination of one subscriber, before it is formatted."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.core.errors import FormatError
+from apps.core.service import Document
+from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
+from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.matching import Subscriber
+from apps.publish.queue.rows import RowKey, lane_id, new_row
+from formatters.base import Formatter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Consignment:
+    """What becomes one row of the delivery queue, or several where a format makes several parts.
+
+    Attributes:
+        item: the published row.
+        action: what the recipient is told.
+        codes: selector codes.
+        destination: as rows show it, without secrets.
+    """
+
+    item: Mapping[str, Any]
+    action: PublishingAction
+    subscriber: Subscriber
+    codes: tuple[str, ...]
+    destination: Document
+    formatter: type[Formatter]
+    formats: ItemFormats
+
+    @property
+    def sequence(self) -> str:
+        """Key of the counter that numbers the subscriber's deliveries."""
+        return f"subscribers_{self.subscriber.id}"
+
+    @property
+    def lane(self) -> str:
+        return lane_id(self.subscriber.id, self.destination["_id"])
+
+    def rows(self, number: int, now: datetime) -> list[Document]:
+        """Return the rows, formatted; one `failed` row that says why where that is not possible.
+
+        Args:
+            number: the delivery's `published_seq_num`.
+        """
+        try:
+            payloads = self.formats.payloads(
+                self.formatter, self.destination["config"], self.lane, number
+            )
+        except FormatError as error:
+            return [self._row(0, number, now, **_unformatted(str(error)))]
+        except Exception as error:
+            # A format that breaks on an item must not keep it from other destinations.
+            logger.exception("item %s could not be formatted", self.item["item_id"])
+            text = f"The item could not be formatted: {error!r}"
+            return [self._row(0, number, now, **_unformatted(text))]
+        return [
+            self._row(part, number, now, payload_id=p.id, item_encoding=p.formatted.encoding)
+            for part, p in enumerate(payloads)
+        ]
+
+    def _row(self, part: int, number: int, now: datetime, **fields: Any) -> Document:
+        item, subscriber = self.item, self.subscriber
+        key = RowKey(
+            item_id=item["item_id"],
+            item_version=int(item.get("_current_version") or 1),
+            subscriber_id=subscriber.id,
+            destination_id=self.destination["_id"],
+            publishing_action=self.action,
+            part=part,
+        )
+        row: Document = {
+            "item_id": item["item_id"],
+            "item_version": item.get("_current_version"),
+            "subscriber_id": subscriber.id,
+            "codes": list(self.codes),
+            "destination": self.destination,
+            "lane": self.lane,
+            "idempotency_key": key.text,
+            "published_seq_num": number,
+            "publishing_action": self.action,
+            "unique_name": item.get("unique_name"),
+            "headline": item.get("headline"),
+            "content_type": item.get("type"),
+            "publish_schedule": item.get("publish_schedule"),
+            "published_in_package": item.get("published_in_package"),
+            "ingest_provider": item.get("ingest_provider"),
+            # A withdrawal overtakes everything else that waits for its destination.
+            "priority": bool(subscriber.priority) or self.action in WITHDRAWING_ACTIONS,
+        }
+        return new_row(now, **{**row, **fields})
+
+
+def _unformatted(message: str) -> Document:
+    return {"state": RowState.FAILED, "error_message": message}
