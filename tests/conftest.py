@@ -9,11 +9,19 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
+
+# A busy machine is no failure: tests are judged by what they find, not by how long they take.
+hypothesis_settings.register_profile(
+    "wiredesk", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("wiredesk")
 
 
 def pytest_configure(config: pytest.Config) -> None:
