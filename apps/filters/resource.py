@@ -8,7 +8,14 @@ from apps.filters.conditions import Operator
 NAME_URL = 'regex("[^/]+")'
 """Names as they stand in URLs: anything but a slash."""
 
-NAME_RULES: dict[str, Any] = {"type": "string", "required": True, "empty": False, "iunique": True}
+NAME_RULES: dict[str, Any] = {
+    "type": "string",
+    "required": True,
+    "empty": False,
+    # The comparison with other names is a pattern, whose length stores limit.
+    "maxlength": 255,
+    "iunique": True,
+}
 
 CONDITION_SCHEMA: dict[str, Any] = {
     "name": NAME_RULES,
@@ -36,9 +43,11 @@ STATEMENT: dict[str, Any] = {
     },
 }
 
+STATEMENTS: dict[str, Any] = {"type": "list", "schema": STATEMENT}
+
 FILTER_SCHEMA: dict[str, Any] = {
     "name": NAME_RULES,
-    "content_filter": {"type": "list", "schema": STATEMENT},
+    "content_filter": STATEMENTS,
     "is_global": {"type": "boolean", "default": False},
     "is_archived_filter": {"type": "boolean", "default": False},
     "api_block": {"type": "boolean", "default": False},
@@ -75,7 +84,12 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "url": "content_filters/test",
         "schema": {
             "filter_id": {"type": "objectid", "nullable": True},
-            "filter": {"type": "dict", "nullable": True, "allow_unknown": True},
+            "filter": {
+                "type": "dict",
+                "nullable": True,
+                "allow_unknown": True,
+                "schema": {"content_filter": STATEMENTS},
+            },
             "article_id": {"type": "string", "nullable": True},
             "return_matching": {"type": "boolean", "nullable": True},
             # The answer: whether the item matches, or the items that do.

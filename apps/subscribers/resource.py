@@ -20,6 +20,9 @@ DESTINATION: dict[str, Any] = {
 
 PRODUCTS: dict[str, Any] = {"type": "list", "schema": relation("products", nullable=True)}
 
+SEQUENCE_NUMBER: dict[str, Any] = {"type": "integer", "max": 2**31 - 1}
+"""Receivers take it for a plain integer."""
+
 LEGACY_LIST: dict[str, Any] = {"type": "list", "readonly": True}
 """Filled in answers to a search by filter condition only."""
 
@@ -34,7 +37,7 @@ SUBSCRIBER_SCHEMA: dict[str, Any] = {
     "sequence_num_settings": {
         "type": "dict",
         "required": True,
-        "schema": {"min": {"type": "integer"}, "max": {"type": "integer"}},
+        "schema": {"min": SEQUENCE_NUMBER, "max": SEQUENCE_NUMBER},
     },
     "email": {"type": "string", "required": True, "empty": False, "multiple_emails": True},
     "is_active": {"type": "boolean", "default": False},

@@ -494,15 +494,38 @@ class TestTryingFilters:
                 {"filter": {"content_filter": [{"expression": {}}]}},
                 "Filter statement 1 does not have a filter condition",
             ),
-            (
-                {"filter": {"content_filter": [{"expression": {"fc": [GONE]}}]}, "article_id": "x"},
-                "Article not found!",
-            ),
         ],
     )
     def test_refuses_what_cannot_be_tried(self, admin: Any, body: Any, text: str) -> None:
         """Missing filters and items, and filters that say nothing, are refused in words."""
         assert refusal(admin.post("content_filters/test", body)) == text
+
+    def test_needs_an_item_that_is_there(self, rules: Rules) -> None:
+        """An unknown item is refused."""
+        wanted = rules.simple_filter("f", "source", "eq", "a")
+        body = {"filter_id": wanted["_id"], "article_id": "x"}
+
+        answer = rules.client.post("content_filters/test", body)
+
+        assert refusal(answer) == "Article not found!"
+
+    @pytest.mark.parametrize(
+        ("expression", "issue"),
+        [
+            ({"fc": {"a": 1}}, {"fc": "must be of list type"}),
+            ({"fc": [GONE]}, {"fc": {"0": MUST_EXIST.format(GONE, "filter_conditions")}}),
+        ],
+    )
+    def test_checks_an_unsaved_filter_as_one_to_save(
+        self, admin: Any, expression: Any, issue: Any
+    ) -> None:
+        """Statements in the request are checked like those of a POST."""
+        body = {"filter": {"content_filter": [{"expression": expression}]}}
+
+        answer = admin.post("content_filters/test", body)
+
+        statements = {"0": {"expression": issue}}
+        assert issues(answer) == {"filter": {"content_filter": statements}}
 
     def test_reports_a_filter_that_cannot_be_evaluated(self, rules: Rules, graph: Graph) -> None:
         """A stored condition that went bad is reported for one item and for the archive."""

@@ -188,10 +188,12 @@ class TestRules:
         [
             ("name", None, "null value not allowed"),
             ("name", "", "empty values not allowed"),
+            ("name", "x" * 256, "max length is 255"),
             ("email", "", [{"pattern": 1}, "empty values not allowed"]),
             ("subscriber_type", "paper", "unallowed value paper"),
             ("sequence_num_settings", {"min": "x"}, {"min": "must be of integer type"}),
             ("sequence_num_settings", None, "null value not allowed"),
+            ("sequence_num_settings", {"max": 2**80}, {"max": "max value is 2147483647"}),
             ("is_active", "maybe", "must be of boolean type"),
             ("global_filters", {"a": "x"}, {"a": "must be of boolean type"}),
             ("codes", 5, "must be of string type"),
