@@ -14,7 +14,7 @@ from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of
 from apps.store.sequences import Bounds, Sequences
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
@@ -103,8 +103,13 @@ class PublishQueueService(ResourceService):
                 document["published_seq_num"] = self._number(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        waiting = [d for d in documents if d["state"] == RowState.PENDING]
-        wake(self.db, lanes_of(waiting), self.clock.precise())
+        # Fields that clients do not see may be gone from the documents by now.
+        lanes = lanes_of(
+            {"lane": lane_of(document), "priority": document.get("priority")}
+            for document in documents
+            if document["state"] == RowState.PENDING
+        )
+        wake(self.db, lanes, self.clock.precise())
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:

@@ -67,8 +67,14 @@ def destination_id(destination: Mapping[str, Any]) -> str:
     if own:
         return str(own)
     said = [destination.get(key) for key in ("name", "format", "delivery_type")]
-    shown = {k: v for k, v in (destination.get("config") or {}).items() if k not in SECRET_KEYS}
+    shown = {k: v for k, v in config_of(destination).items() if k not in SECRET_KEYS}
     return sha256(json.dumps([*said, sorted(shown.items())])).hexdigest()[:24]
+
+
+def config_of(destination: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the config of a destination; what is no object, in a row of others, is empty."""
+    config = destination.get("config")
+    return config if isinstance(config, Mapping) else {}
 
 
 def lane_id(subscriber_id: Any, destination: str) -> str:
@@ -76,9 +82,14 @@ def lane_id(subscriber_id: Any, destination: str) -> str:
     return f"{subscriber_id}:{destination}"
 
 
+def lane_of(row: Mapping[str, Any]) -> str:
+    """Return the id of the lane that a row belongs to."""
+    return lane_id(row.get("subscriber_id"), destination_id(row.get("destination") or {}))
+
+
 def shown_destination(destination: Mapping[str, Any]) -> Document:
     """Return a destination as rows show it: without secrets."""
-    config = destination.get("config") or {}
+    config = config_of(destination)
     return {
         "_id": destination_id(destination),
         "name": destination.get("name"),
@@ -114,7 +125,7 @@ def complete_row(row: Document, order_no: int) -> None:
     row["priority"] = bool(row.get("priority")) or row.get("publishing_action") in (
         WITHDRAWING_ACTIONS
     )
-    row["lane"] = lane_id(row.get("subscriber_id"), destination_id(destination))
+    row["lane"] = lane_of(row)
     key = RowKey(
         item_id=row["item_id"],
         item_version=int(row.get("item_version") or 1),

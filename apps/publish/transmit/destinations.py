@@ -12,7 +12,7 @@ from apps.core import json
 from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.publish.queue.rows import destination_id
+from apps.publish.queue.rows import config_of, destination_id
 from transmitters.base import Destination, TransmitSettings, Transmitter
 
 KEPT = 256
@@ -111,7 +111,7 @@ def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any]) -> Destinatio
         name=str(stored.get("name") or ""),
         type=str(stored.get("delivery_type") or ""),
         format=str(stored.get("format") or ""),
-        config=stored.get("config") or {},
+        config=config_of(stored),
     )
 
 
