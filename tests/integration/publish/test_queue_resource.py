@@ -1,0 +1,323 @@
+"""`publish_queue` as clients see it: list, cancel, send again (routing contract 8.9).
+
+Scenario numbers are those of the delivery contract, section 12.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from redis import Redis
+
+from apps.core import json
+from apps.graph import Graph
+from tests.support.clients import Client
+from tests.support.newsdesk import Newsdesk
+from tests.support.newsroom import push
+from tests.support.receivers import HTTPReceiver
+
+REFUSED = "validator exception"
+COPIED = (
+    *("item_id", "item_version", "publishing_action", "formatted_item", "headline"),
+    *("content_type", "subscriber_id", "unique_name", "destination", "ingest_provider"),
+    *("item_encoding", "encoded_item_id"),
+)
+"""What clients copy to send a row again."""
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run."""
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        # Channels are shared by all databases of a server.
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+    }
+
+
+@pytest.fixture
+def receiver() -> Iterator[HTTPReceiver]:
+    with HTTPReceiver() as server:
+        yield server
+
+
+@pytest.fixture
+def subscriber(desk: Newsdesk, receiver: HTTPReceiver) -> ObjectId:
+    return desk.newsroom.subscriber("s", push(receiver.url, secret_token="s3cret"))
+
+
+@pytest.fixture
+def queued(desk: Newsdesk, graph: Graph, subscriber: ObjectId) -> list[dict[str, Any]]:
+    """Three items, routed but not sent; their rows as the API lists them, oldest first."""
+    for headline in "abc":
+        desk.published(headline=headline)
+    graph.enqueue.run()
+    return listed(desk.client)
+
+
+def listed(client: Client) -> list[dict[str, Any]]:
+    rows = client.get("publish_queue", sort="order_no").get_json()["_items"]
+    return [dict(row) for row in rows]
+
+
+def told(receiver: HTTPReceiver) -> list[str]:
+    return [request.json()["headline"] for request in receiver.requests]
+
+
+def cancel(client: Client, row: dict[str, Any]) -> Any:
+    return client.patch(f"publish_queue/{row['_id']}", {"state": "canceled"}, etag=row["_etag"])
+
+
+class TestList:
+    def test_shows_what_is_sent_and_nothing_of_the_server(
+        self, desk: Newsdesk, queued: list[dict[str, Any]]
+    ) -> None:
+        """The formatted item is there; leases, lanes and secrets are not."""
+        row = queued[0]
+
+        assert json.loads(row["formatted_item"])["headline"] == "a"
+        assert row["destination"]["config"].keys() == {"resource_url"}
+        hidden = {"lane", "lease_owner", "lease_until", "claim_token", "payload_id"}
+        assert not hidden & row.keys()
+        assert (row["state"], row["retry_attempt"], row["moved_to_legal"]) == ("pending", 0, False)
+
+    def test_is_newest_first_and_found_by_item(
+        self, desk: Newsdesk, queued: list[dict[str, Any]]
+    ) -> None:
+        """The default order is by id, descending; an item id finds one of its rows."""
+        rows = desk.client.get("publish_queue").get_json()["_items"]
+
+        assert [row["headline"] for row in rows] == ["c", "b", "a"]
+        found = desk.client.get(f"publish_queue/{queued[1]['item_id']}").get_json()
+        assert found["_id"] == queued[1]["_id"]
+
+    def test_needs_the_privilege_to_write(
+        self, editor: Client, queued: list[dict[str, Any]]
+    ) -> None:
+        """Without `publish_queue` nothing can be posted or canceled."""
+        assert cancel(editor, queued[0]).status_code == 403
+        assert editor.post("publish_queue", {"item_id": "a"}).status_code == 403
+
+
+class TestCancel:
+    def test_is_never_sent_and_holds_up_nobody(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        queued: list[dict[str, Any]],
+        settings: dict[str, Any],
+    ) -> None:
+        """Scenario 22: canceled while pending; the next rows go; clients are told."""
+        with Redis.from_url(settings["REDIS_URL"]) as redis, redis.pubsub() as pubsub:
+            pubsub.subscribe(settings["NOTIFICATION_CHANNEL"])
+            assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+            answer = cancel(desk.client, queued[1])
+            message = json.loads(pubsub.get_message(timeout=5)["data"])
+
+        graph.transmit.run()
+
+        assert (answer.status_code, told(receiver)) == (200, ["a", "c"])
+        assert [row["state"] for row in listed(desk.client)] == ["success", "canceled", "success"]
+        assert message["event"] == "publish_queue:update"
+        assert message["extra"]["queue_id"] == queued[1]["_id"]
+        assert message["extra"]["state"] == "canceled"
+
+    def test_a_retry_can_be_canceled(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, queued: list[dict[str, Any]]
+    ) -> None:
+        """What waits for its next attempt is not attempted again."""
+        receiver.answer([503])
+        graph.transmit.run()
+        row = listed(desk.client)[0]
+
+        answer = cancel(desk.client, row)
+
+        assert (row["state"], answer.status_code) == ("retrying", 200)
+        assert answer.get_json()["state"] == "canceled"
+
+    @pytest.mark.parametrize(
+        ("state", "message"),
+        [
+            ("in-progress", "409: Transmission has already started"),
+            ("success", "409: Transmission has already finished"),
+            ("failed", "409: Transmission has already finished"),
+            ("canceled", "409: Transmission has already finished"),
+        ],
+    )
+    def test_comes_too_late(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        queued: list[dict[str, Any]],
+        state: str,
+        message: str,
+    ) -> None:
+        """C1a: what is being sent, or has ended, cannot be canceled."""
+        key = {"_id": ObjectId(queued[0]["_id"])}
+        graph.db["publish_queue"].update_one(key, {"$set": {"state": state}})
+
+        answer = cancel(desk.client, queued[0])
+
+        assert (answer.status_code, answer.get_json()["_issues"][REFUSED]) == (400, message)
+        assert desk.row(**key)["state"] == state
+
+    def test_knows_its_states(self, desk: Newsdesk, queued: list[dict[str, Any]]) -> None:
+        """A state that does not exist is refused."""
+        path = f"publish_queue/{queued[0]['_id']}"
+
+        answer = desk.client.patch(path, {"state": "gone"}, etag=queued[0]["_etag"])
+
+        assert answer.get_json()["_issues"] == {"state": "unallowed value gone"}
+
+
+class TestSendAgain:
+    def test_makes_new_rows_of_copies(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, queued: list[dict[str, Any]]
+    ) -> None:
+        """Scenario 23: three finished rows posted at once: new numbers, old ones untouched."""
+        graph.transmit.run()
+        before = desk.rows()
+        finished = listed(desk.client)
+        copies = [{name: row.get(name) for name in COPIED} for row in finished]
+
+        answer = desk.client.post("publish_queue", [strip(copy) for copy in copies])
+
+        assert answer.status_code == 201, answer.text
+        assert desk.rows()[:3] == before
+        again = desk.rows()[3:]
+        assert [(r["state"], r["moved_to_legal"]) for r in again] == [("pending", False)] * 3
+        numbers = [row["published_seq_num"] for row in desk.rows()]
+        assert numbers == [1, 2, 3, 4, 5, 6]
+        graph.transmit.run()
+        assert told(receiver) == list("abcabc")
+        assert len({request.headers["webhook-id"] for request in receiver.requests}) == 6
+        assert {row["state"] for row in desk.rows()} == {"success"}
+        # The secret is the subscriber's, though the copy of the row holds none.
+        assert "x-superdesk-signature" in receiver.requests[-1].headers
+
+    def test_server_fields_are_not_taken_from_clients(
+        self, desk: Newsdesk, queued: list[dict[str, Any]]
+    ) -> None:
+        """What the server writes is ignored on POST, an idempotency key above all."""
+        copy = {
+            **strip({name: queued[0].get(name) for name in COPIED}),
+            "idempotency_key": queued[0]["idempotency_key"],
+            "order_no": -1,
+            "attempts": [{"outcome": "success"}],
+            "retry_attempt": 7,
+        }
+
+        answer = desk.client.post("publish_queue", copy)
+
+        assert answer.status_code == 201, answer.text
+        row = desk.rows()[-1]
+        assert row["order_no"] > desk.rows()[-2]["order_no"] > 0
+        assert row["idempotency_key"] != queued[0]["idempotency_key"]
+        assert (row.get("attempts"), row["retry_attempt"]) == (None, 0)
+
+    @pytest.mark.parametrize(
+        "missing",
+        [
+            ("headline",),
+            ("headline", "unique_name", "content_type", "publishing_action", "item_version"),
+            ("destination",),
+            ("subscriber_id",),
+            ("formatted_item",),
+            ("subscriber_id", "destination", "formatted_item"),
+        ],
+    )
+    def test_an_odd_row_never_blocks_others(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        queued: list[dict[str, Any]],
+        missing: tuple[str, ...],
+    ) -> None:
+        """Scenario 24: a row that lacks something is delivered or failed, and the rest goes."""
+        copy = {name: queued[0].get(name) for name in COPIED if name not in missing}
+        assert desk.client.post("publish_queue", strip(copy)).status_code == 201
+        desk.published(headline="after")
+        graph.enqueue.run()
+
+        graph.transmit.run()
+
+        states = [row["state"] for row in desk.rows()]
+        assert states[3] in ("success", "failed")
+        assert states[:3] + states[4:] == ["success"] * 4
+        odd = desk.rows()[3]
+        assert odd["state"] == "success" or odd["error_message"]
+
+    @pytest.mark.parametrize(
+        "destination",
+        [
+            {"config": ["x"]},
+            {"config": "x", "delivery_type": "http_push"},
+            {"_id": 7, "delivery_type": 7, "config": {}},
+            {"_id": {"a": 1}},
+        ],
+    )
+    def test_an_odd_destination_never_blocks_others(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        queued: list[dict[str, Any]],
+        subscriber: ObjectId,
+        destination: dict[str, Any],
+    ) -> None:
+        """Scenario 24: a destination of another shape is refused or its row fails."""
+        row = {
+            "item_id": "odd",
+            "subscriber_id": str(subscriber),
+            "formatted_item": "{}",
+            "destination": destination,
+        }
+
+        answer = desk.client.post("publish_queue", row)
+        graph.transmit.run()
+
+        assert answer.status_code in (201, 400), answer.text
+        assert {row["state"] for row in desk.rows(item_id={"$ne": "odd"})} == {"success"}
+        assert all(r["state"] == "failed" for r in desk.rows(item_id="odd"))
+
+    def test_refuses_a_row_without_an_item(self, desk: Newsdesk) -> None:
+        """`item_id` is required."""
+        answer = desk.client.post("publish_queue", {"headline": "x"})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_issues"] == {"item_id": {"required": 1}}
+
+    def test_takes_rows_that_other_programs_write(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, subscriber: ObjectId
+    ) -> None:
+        """A row without any of our fields, as an older installation left it, is delivered."""
+        graph.db["publish_queue"].insert_one(
+            {
+                "item_id": "old",
+                "item_version": 2,
+                "formatted_item": '{"headline": "old"}',
+                "subscriber_id": subscriber,
+                "destination": {
+                    "name": "push",
+                    "format": "ninjs",
+                    "delivery_type": "http_push",
+                    "config": {"resource_url": receiver.url},
+                },
+                "publishing_action": "published",
+                "state": "pending",
+            }
+        )
+
+        graph.transmit.run()
+
+        assert (desk.row()["state"], told(receiver)) == ("success", ["old"])
+
+
+def strip(copy: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy as clients send it: without what is not set."""
+    return {name: value for name, value in copy.items() if value is not None}
