@@ -18,6 +18,7 @@ from apps.privileges.service import PrivilegesService
 from apps.roles.service import RolesService
 from apps.stages.service import StagesOrderService, StagesService
 from apps.stages.visibility import StageVisibility
+from apps.users.change_password import ChangePasswordService
 from apps.users.service import UsersService
 from apps.vocabularies.service import VocabulariesService
 
@@ -28,6 +29,7 @@ class Newsroom:
 
     auth: AuthService
     users: UsersService
+    change_user_password: ChangePasswordService
     roles: RolesService
     privileges: PrivilegesService
     desks: DesksService
@@ -59,17 +61,19 @@ def build_newsroom(
     auth = AuthService(db, clock, locks=ItemLocks(db, notifier), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)
+    users = UsersService(
+        db,
+        clock,
+        roles=roles,
+        sessions=auth,
+        visibility=visibility,
+        notifier=notifier,
+        settings=settings,
+    )
     return Newsroom(
         auth=auth,
-        users=UsersService(
-            db,
-            clock,
-            roles=roles,
-            sessions=auth,
-            visibility=visibility,
-            notifier=notifier,
-            settings=settings,
-        ),
+        users=users,
+        change_user_password=ChangePasswordService(db, clock, users=users),
         roles=roles,
         privileges=PrivilegesService(db, clock),
         desks=DesksService(

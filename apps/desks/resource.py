@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.core.schemas import relation
-from apps.users.resource import USER_SCHEMA, USERS_SOURCE
+from apps.users.resource import USER_SCHEMA, USERS_FILTERS, USERS_SOURCE
 
 OBJECT_ID_URL = 'regex("[a-f0-9]{24}")'
 
@@ -81,6 +81,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "url": f"desks/<{OBJECT_ID_URL}:desk_id>/users",
         "schema": USER_SCHEMA,
         "datasource": USERS_SOURCE,
+        "allowed_filters": USERS_FILTERS,
         "resource_methods": ["GET"],
         "item_methods": [],
     },

@@ -7,7 +7,6 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from apps.core.caller import Caller
 from apps.core.service import Document
 
 
@@ -44,14 +43,3 @@ class StageVisibility:
         for desk in self._db["desks"].find({"_id": {"$in": list(desk_ids)}}, {"members": 1}):
             members[desk["_id"]] = {member.get("user") for member in desk.get("members") or ()}
         return members
-
-
-def invisible_stages(caller: Caller) -> list[Any]:
-    """Return the ids of the stages whose items `caller` must not see; none for the system."""
-    return list((caller.user or {}).get("invisible_stages") or ())
-
-
-def may_see(item: Mapping[str, Any], caller: Caller) -> bool:
-    """Whether `caller` may read `item`, judged by the stage it is on."""
-    stage = (item.get("task") or {}).get("stage")
-    return stage is None or str(stage) not in map(str, invisible_stages(caller))

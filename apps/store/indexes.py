@@ -30,6 +30,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("schedule_settings.utc_publish_schedule", "state"),
         # Writes whose further documents may be missing (apps/archive/journal.py).
         _index("journal.at", sparse=True),
+        # Locks that a session leaves behind.
+        _index("lock_user", sparse=True),
     ],
     "archive_versions": [
         _index("guid"),
@@ -74,7 +76,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "auth": [_index("token"), _index("user"), _index("_updated")],
     "users": [_index("username", unique=True), _index("email")],
     "roles": [_index("name", unique=True)],
-    "desks": [_index("name", unique=True)],
+    "desks": [_index("name", unique=True), _index("members.user")],
     "stages": [_index("desk", "name", unique=True)],
     "validators": [_index("act", "type")],
     "vocabularies": [_index("field_type")],

@@ -1,10 +1,13 @@
-"""`users`: the people of the newsroom (resources contract, 5)."""
+"""`users` and the change of their passwords (resources contract, 5 and 4.3)."""
 
 from typing import Any
 
 from apps.core.privileges import INTRINSIC
 from apps.core.schemas import relation
 from apps.core.vocabulary import UserType
+
+PRIVATE = frozenset({"password", "session_preferences"})
+"""Fields that no answer holds."""
 
 
 def _text() -> dict[str, Any]:
@@ -75,17 +78,32 @@ USER_SCHEMA: dict[str, Any] = {
 USERS_SOURCE: dict[str, Any] = {
     "source": "users",
     "default_sort": [("username", 1)],
-    "projection": {"password": 0, "session_preferences": 0},
+    "projection": dict.fromkeys(PRIVATE, 0),
 }
 """What everybody may read of users."""
+
+USERS_FILTERS = ["_id", "_created", "_updated", *(USER_SCHEMA.keys() - PRIVATE)]
+"""What lists may be filtered by: conditions on a field tell its value as well as the field."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "users": {
         "schema": USER_SCHEMA,
         "datasource": USERS_SOURCE,
+        "allowed_filters": USERS_FILTERS,
         "item_methods": ["GET", "PATCH", "DELETE"],
         "additional_lookup": {"url": r'regex("[\w]+")', "field": "username"},
         "etag_ignore_fields": ["session_preferences", "invisible_stages", "last_activity_at"],
         "privileges": {"POST": "users", "DELETE": "users", "PATCH": INTRINSIC},
+    },
+    "change_user_password": {
+        "schema": {
+            field: {"type": "string", "required": True}
+            for field in ("username", "old_password", "new_password")
+        },
+        "datasource": {"projection": {"old_password": 0, "new_password": 0}},
+        "resource_methods": ["POST"],
+        "item_methods": [],
+        "public_methods": ["POST"],
+        "bulk_enabled": False,
     },
 }

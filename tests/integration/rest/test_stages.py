@@ -225,6 +225,18 @@ class TestVisibility:
         path = f"users/{created['_id']}"
         assert admin.get(path).get_json()["invisible_stages"] == [hidden["_id"]]
 
+    def test_hides_items(self, admin: Client, editor: Client, stage: Document) -> None:
+        """R20: who does not see the stage neither reads nor lists its items."""
+        item = admin.create("archive", {"type": "text", "state": "fetched", "task": task(stage)})
+        before = editor.get("archive").get_json()["_meta"]["total"]
+
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
+
+        answer = editor.get(f"archive/{item['_id']}")
+        assert answer.status_code == 403
+        assert answer.get_json()["_message"] == ("User does not have permissions to read the item.")
+        assert (before, editor.get("archive").get_json()["_meta"]["total"]) == (1, 0)
+
     def test_ends_with_the_stage(self, admin: Client, editor: Client, stage: Document) -> None:
         """A stage that is gone is nobody's concern."""
         admin.patch(f"stages/{stage['_id']}", {"is_visible": False})

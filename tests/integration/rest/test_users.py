@@ -248,6 +248,50 @@ class TestRead:
         assert admin.get("users/admin").get_json()["dateline_source"] == "WD"
 
 
+class TestPassword:
+    def test_is_changed_by_who_knows_it(self, app: Any, admin: Client, anonymous: Client) -> None:
+        """The old password is proof enough, without a session; neither is shown."""
+        created = admin.create("users", user())
+        change = {"username": "jdoe", "old_password": "secret", "new_password": "jdoe_password"}
+
+        answer = anonymous.post("change_user_password", change)
+
+        assert answer.status_code == 201
+        body = answer.get_json()
+        assert (body["username"], body["_id"]) == ("jdoe", created["_id"])
+        assert body["_etag"] == admin.get(f"users/{created['_id']}").get_json()["_etag"]
+        assert not {"old_password", "new_password", "password"} & body.keys()
+        assert log_in(app, "jdoe").session["user"] == created["_id"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"username": "jdoe", "old_password": "wrong", "new_password": "new password"},
+            {"username": "nobody", "old_password": "secret", "new_password": "new password"},
+            {"username": "jdoe", "old_password": "secret", "new_password": ""},
+        ],
+    )
+    def test_stays_otherwise(
+        self, admin: Client, anonymous: Client, change: dict[str, str]
+    ) -> None:
+        """Every failure is answered alike and changes nothing."""
+        admin.create("users", user())
+
+        answer = anonymous.post("change_user_password", change)
+
+        assert answer.status_code == 401
+        assert answer.get_json()["_issues"] == {"credentials": 1}
+        login = {"username": "jdoe", "password": "secret"}
+        assert anonymous.post("auth_db", login).status_code == 201
+
+    @pytest.mark.parametrize("field", ["password", "session_preferences"])
+    def test_is_no_condition_of_lists(self, editor: Client, field: str) -> None:
+        """Hashes cannot be guessed by asking who has one that begins with a letter."""
+        where = f'{{"$or": [{{"{field}": {{"$regex": "^a"}}}}]}}'
+
+        assert editor.get("users", where=where).status_code == 400
+
+
 def names(client: Client, **arguments: Any) -> list[str]:
     """Return the names of the listed users."""
     return [user["username"] for user in client.get("users", **arguments).get_json()["_items"]]
