@@ -25,11 +25,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import structlog
-from apps.embedded.stores import resolve_stores
 from pymongo.monitoring import CommandListener
 
 import settings as settings_module
 from app import create_app
+from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 
 BODY = "<p>" + "The harbour stayed closed on Friday as the storm went on. " * 45 + "</p>"
