@@ -124,6 +124,13 @@ class TestBodies:
         assert body["_error"]["message"] == "Insertion failure: 1 document(s) contain(s) error(s)"
         assert admin.get("roles").get_json()["_items"] == []
 
+    def test_conflict_when_validation_came_too_early(self, admin: Client) -> None:
+        """Names that were free when they were checked, but not when stored, are a conflict."""
+        answer = admin.post("roles", [{"name": "A"}, {"name": "A"}])
+
+        assert answer.status_code == 409
+        assert answer.get_json()["_error"]["code"] == 409
+
     @pytest.mark.parametrize(
         ("data", "content_type"),
         [(b"{", "application/json"), (b"[]", "application/json"), (b"{}", "text/plain")],
