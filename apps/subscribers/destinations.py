@@ -1,13 +1,13 @@
 """Destinations of a subscriber: their ids, their secrets, what is missing (contract, 1.2 and 2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bson import ObjectId
 
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
-from apps.publish.queue.rows import SECRET_KEYS, destination_id
+from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 
@@ -32,14 +32,16 @@ def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) 
         {
             **destination,
             "_id": destination_id(destination),
-            "config": _without(destination.get("config"), secrets),
+            "config": {k: v for k, v in config_of(destination).items() if k not in secrets},
         }
-        for destination in destinations or ()
+        for destination in readable(destinations)
     ]
 
 
-def _without(config: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:
-    return {key: value for key, value in (config or {}).items() if key not in secrets}
+def readable(destinations: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield stored destinations; what is none, in data from elsewhere, is left out."""
+    if isinstance(destinations, (list, tuple)):
+        yield from (entry for entry in destinations if isinstance(entry, Mapping))
 
 
 def complete(
@@ -56,12 +58,12 @@ def complete(
         stored: those of the subscriber until now.
         secrets: secret keys of `config`.
     """
-    known = {destination_id(destination): destination for destination in stored or ()}
+    known = {destination_id(destination): destination for destination in readable(stored)}
     completed: list[Document] = []
     taken: set[str] = set()
     for destination in destinations:
         kept = _secrets_of(known.get(str(destination.get("_id"))), secrets)
-        config = {**kept, **(destination.get("config") or {})}
+        config = {**kept, **config_of(destination)}
         config = {key: value for key, value in config.items() if value is not None}
         whole = {**destination, "config": config}
         whole["_id"] = _free_id(destination_id(whole), taken)
@@ -71,8 +73,7 @@ def complete(
 
 
 def _secrets_of(destination: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:
-    config = (destination or {}).get("config") or {}
-    return {key: value for key, value in config.items() if key in secrets}
+    return {key: value for key, value in config_of(destination or {}).items() if key in secrets}
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:
@@ -116,6 +117,6 @@ def _issues(
     transmitter = transmitters.find(str(destination.get("delivery_type")))
     if transmitter is None:
         issues["delivery_type"] = f"unallowed value {destination.get('delivery_type')}"
-    elif missing := missing_fields(transmitter.fields, destination.get("config") or {}):
+    elif missing := missing_fields(transmitter.fields, config_of(destination)):
         issues["config"] = missing
     return issues

@@ -20,6 +20,7 @@ from apps.publish.queue.rows import destination_id, lane_id
 from apps.subscribers.destinations import (
     complete,
     incomplete,
+    readable,
     secret_keys,
     undeliverable,
     without_secrets,
@@ -95,11 +96,12 @@ class SubscribersService(RuleService):
 
     def _wake_lanes(self, subscriber: Document, original: Document) -> None:
         """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
-        destinations = subscriber.get("destinations") or []
+        destinations = subscriber.get("destinations")
         was_ready = original.get("is_active") and original.get("destinations") == destinations
         if was_ready or not subscriber.get("is_active"):
             return
-        lanes = [lane_id(subscriber["_id"], destination_id(entry)) for entry in destinations]
+        ids = map(destination_id, readable(destinations))
+        lanes = [lane_id(subscriber["_id"], id_) for id_ in ids]
         wake(self.db, dict.fromkeys(lanes, False), self.clock.precise())
 
     # Checks, in the order of the contract (1.1).
@@ -130,7 +132,7 @@ class SubscribersService(RuleService):
     def _check_deliverable(self, subscriber: Document) -> None:
         if not self._is_strict:
             return
-        destinations = subscriber.get("destinations") or ()
+        destinations = readable(subscriber.get("destinations"))
         if issues := undeliverable(destinations, self._formatters, self._transmitters):
             raise SchemaIssues({"destinations": issues})
 

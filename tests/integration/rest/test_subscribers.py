@@ -413,6 +413,19 @@ class TestSecrets:
         assert [entry["_id"] for entry in stored] == [shown[1]["_id"], shown[0]["_id"]]
         assert stored[0]["config"]["secret_token"] == "x"
 
+    @pytest.mark.parametrize("odd", [None, "x", ["x"], [{"config": "x"}], [{"config": None}]])
+    def test_unreadable_destinations_do_no_harm(
+        self, graph: Graph, rules: Rules, editor: Any, odd: Any
+    ) -> None:
+        """Data from elsewhere that is no destination neither breaks lists nor later writes."""
+        id_ = Newsroom(graph.db).subscriber("Old")
+        graph.db["subscribers"].update_one({"_id": id_}, {"$set": {"destinations": odd}})
+
+        assert editor.get("subscribers").status_code == 200
+        assert editor.get(f"subscribers/{id_}").status_code == 200
+        change = {"destinations": [push_destination()]}
+        assert rules.client.patch(f"subscribers/{id_}", change).status_code == 200
+
 
 class TestHeldRows:
     """Rows wait in the lanes of a subscriber; its lanes have to be woken for them to go out."""
