@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from apps.core.env import Environment
 
-SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL")
+SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL", "MAIL_PASSWORD")
 """Settings that are masked wherever settings are shown."""
 
 EXCLUDED_VOCABULARY_FIELDS = (
@@ -45,7 +45,7 @@ def load(
     """
     env = Environment(os.environ if environ is None else environ)
     settings: dict[str, Any] = {}
-    for read in (_processes, _stores, _rest, _security, _newsroom, _lifecycle, _delivery, _output):
+    for read in (_processes, _stores, _rest, _security, _newsroom, _lifecycle, _delivery, _output, _mail):
         settings.update(read(env))
     settings.update(overrides or {})
     env.check()
@@ -167,6 +167,18 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "CONTENT_EXPIRY_MINUTES": env.number("CONTENT_EXPIRY_MINUTES", 0),
         # The same for published items; 0 uses the rule for unpublished ones.
         "PUBLISHED_CONTENT_EXPIRY_MINUTES": env.number("PUBLISHED_CONTENT_EXPIRY_MINUTES", 0),
+        # The same for spiked items; none uses the rule for unpublished ones.
+        "SPIKE_EXPIRY_MINUTES": env.number("SPIKE_EXPIRY_MINUTES", None),
+        # Minutes that archived items are kept; 0 is for ever.
+        "ARCHIVED_EXPIRY_MINUTES": env.number("ARCHIVED_EXPIRY_MINUTES", 0),
+        # Minutes that finished deliveries and mails stay on record; 0 is for ever.
+        "PUBLISH_QUEUE_EXPIRY_MINUTES": env.number("PUBLISH_QUEUE_EXPIRY_MINUTES", 20160),
+        # Expired items looked at in one batch.
+        "MAX_EXPIRY_QUERY_LIMIT": env.number("MAX_EXPIRY_QUERY_LIMIT", 100),
+        # Batches of one expiry run.
+        "MAX_EXPIRY_LOOPS": env.number("MAX_EXPIRY_LOOPS", 100),
+        # There is a long-term archive; nothing is removed before it is there.
+        "LEGAL_ARCHIVE": env.flag("LEGAL_ARCHIVE", False),
         # Validation schemas by item type, between content profiles and validators.
         "SCHEMA": env.table("SCHEMA", {}),
         # Content profiles also validate what routing rules publish.
@@ -225,6 +237,25 @@ def _output(env: Environment) -> dict[str, Any]:
         "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
         # Reading speed for Japanese text.
         "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
+    }
+
+
+def _mail(env: Environment) -> dict[str, Any]:
+    return {
+        # Server for outgoing mail; none sends no mail.
+        "MAIL_SERVER": env.text("MAIL_SERVER", None),
+        # Its port.
+        "MAIL_PORT": env.number("MAIL_PORT", 25),
+        # User to log in as; none does not log in.
+        "MAIL_USERNAME": env.text("MAIL_USERNAME", None),
+        # Password of that user.
+        "MAIL_PASSWORD": env.secret("MAIL_PASSWORD", None),
+        # Turn to TLS before anything is said.
+        "MAIL_USE_TLS": env.flag("MAIL_USE_TLS", False),
+        # Addresses of those who run the installation; the first one is the sender of mails.
+        "ADMINS": env.items("ADMINS", []),
+        # Seconds for each answer of the server.
+        "EMAIL_TIMEOUT": env.number("EMAIL_TIMEOUT", 10),
     }
 
 
