@@ -14,6 +14,9 @@ QUIET = frozenset(
         "archive_versions",
         "media_references",
         "publish_queue",
+        "product_test",
+        "content_filter_test",
+        "validate",
         "items",
     }
 )

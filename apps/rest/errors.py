@@ -1,10 +1,12 @@
 """Errors become answers: the envelopes of the REST contract (lifecycle contract, 0.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Flask, Response
+import structlog
+from bson.errors import InvalidDocument
+from flask import Flask, Response, request
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError
 from werkzeug.exceptions import HTTPException
 
@@ -13,6 +15,7 @@ from apps.core.errors import (
     MessagesError,
     ReadOnlyStage,
     SchemaIssues,
+    ServerError,
     ServiceError,
     ValidationFailed,
 )
@@ -20,6 +23,8 @@ from apps.store.mongo import raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 
@@ -39,7 +44,11 @@ def service_error_response(error: ServiceError) -> Response:
 
 def schema_issues_response(error: SchemaIssues) -> Response:
     """Envelope P, for documents that a hook found to break the schema."""
-    return json_response({"_status": "ERR", "_issues": error.payload}, error.status)
+    body: dict[str, Any] = {"_status": "ERR", "_issues": error.payload}
+    if request.method == "POST":
+        text = "Insertion failure: 1 document(s) contain(s) error(s)"
+        body["_error"] = {"code": error.status, "message": text}
+    return json_response(body, error.status)
 
 
 def messages_response(error: MessagesError) -> Response:
@@ -78,37 +87,58 @@ def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
     return json_response({"_status": "ERR", "_error": body}, 409)
 
 
-def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a hook so that errors with an envelope of their own survive Eve's PATCH.
+def unstorable_response(error: Exception) -> Response:
+    """The document holds something that the store has no form for."""
+    body = {"code": 400, "message": f"The document cannot be stored: {error}"}
+    return json_response({"_status": "ERR", "_error": body}, 400)
 
-    Eve folds `ServiceError` and `MessagesError` (Cerberus document errors) into the
-    `validator exception` issue, as the contract wants, and lets HTTP exceptions pass; all else
-    becomes a text of its own.
-    """
+
+def unexpected_response(error: Exception) -> Response:
+    """A fault of ours: logged, and answered without its details (envelope A)."""
+    log.error("request.failed", exc_info=error)
+    return service_error_response(ServerError("The request could not be handled."))
+
+
+Responses = Mapping[type[Exception], Callable[[Any], Response]]
+
+FOLDED_BY_EVE: Responses = {
+    SchemaIssues: schema_issues_response,
+    ServiceError: service_error_response,
+    MessagesError: messages_response,
+}
+"""Cerberus document errors: inside a PATCH or PUT, Eve makes them `validator exception` issues."""
+
+OWN_ENVELOPE: Responses = {
+    ValidationFailed: validation_failed_response,
+    SchemaIssues: schema_issues_response,
+    ReadOnlyStage: read_only_response,
+    ConnectionFailure: store_down_response,
+    DuplicateKeyError: duplicate_response,
+    BulkWriteError: duplicate_response,
+    InvalidDocument: unstorable_response,
+    OverflowError: unstorable_response,
+}
+"""Errors that keep their envelope inside a PATCH, where Eve would make them texts of its own."""
+
+
+def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a hook or a write so that errors with an envelope of their own survive Eve's PATCH."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except ValidationFailed as error:
-            raise HTTPException(response=validation_failed_response(error)) from error
-        except SchemaIssues as error:
-            raise HTTPException(response=schema_issues_response(error)) from error
-        except ReadOnlyStage as error:
-            raise HTTPException(response=read_only_response(error)) from error
-        except ConnectionFailure as error:
-            raise HTTPException(response=store_down_response(error)) from error
-        except (DuplicateKeyError, BulkWriteError) as error:
-            raise HTTPException(response=duplicate_response(error)) from error
+        except tuple(OWN_ENVELOPE) as error:
+            respond = next(OWN_ENVELOPE[cls] for cls in type(error).__mro__ if cls in OWN_ENVELOPE)
+            raise HTTPException(response=respond(error)) from error
 
     return wrapped
 
 
 def register_error_handlers(app: Flask) -> None:
     """Answer errors that escape from a POST, GET or DELETE, or from authorisation."""
-    app.register_error_handler(SchemaIssues, schema_issues_response)
-    app.register_error_handler(ServiceError, service_error_response)
-    app.register_error_handler(MessagesError, messages_response)
-    app.register_error_handler(ValidationFailed, validation_failed_response)
-    app.register_error_handler(ReadOnlyStage, read_only_response)
-    app.register_error_handler(ConnectionFailure, store_down_response)
+    for error, respond in {**FOLDED_BY_EVE, **OWN_ENVELOPE}.items():
+        app.register_error_handler(error, respond)
+    app.register_error_handler(Exception, unexpected_response)
+    # Eve answers these itself; without this, the handler above would.
+    app.register_error_handler(HTTPException, lambda error: error)

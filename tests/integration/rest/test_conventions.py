@@ -220,3 +220,17 @@ class TestNotifications:
         assert {"privileges", "privileges.kill"} <= updated["fields"].keys()
         assert "name" not in updated["fields"]
         assert events.named("resource:deleted") == [named]
+
+
+class TestUnexpected:
+    def test_a_document_the_store_has_no_form_for_is_400(self, admin: Client) -> None:
+        """Keys that BSON refuses are the client's mistake; nothing is stored."""
+        answer = admin.post("archive", {"extra": {"a\0b": 1}})
+
+        assert (400, 400) == (answer.status_code, answer.get_json()["_error"]["code"])
+
+    def test_integers_beyond_the_store_are_400(self, admin: Client) -> None:
+        """So are integers that take more than 63 bits and a sign."""
+        answer = admin.post("archive", {"extra": {"number": 2**64 - 1}})
+
+        assert (400, 400) == (answer.status_code, answer.get_json()["_error"]["code"])
