@@ -14,6 +14,11 @@ from apps.auth.service import AuthService
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.expiry import ContentExpiry
+from apps.expiry.purge import Purge
+from apps.mail.mailer import Mailer
+from apps.mail.outbox import Outbox
+from apps.mail.tasks import send_mails
 from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
 from apps.publish.content.attempt import Tools
@@ -67,6 +72,8 @@ class Graph:
     validate: ValidateResource
     enqueue: EnqueueContent
     transmit: TransmitContent
+    outbox: Outbox
+    expiry: ContentExpiry
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -110,6 +117,7 @@ def build_graph(
     newsroom = build_newsroom(db, clock, notifier, settings)
     formatters, transmitters = build_formatters(), build_transmitters()
     validator = ValidateService(db, settings)
+    outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     tools = Tools(
         db=db,
         clock=clock,
@@ -120,6 +128,8 @@ def build_graph(
         places=places,
         notifier=notifier,
         wake_up=wake_up(enqueue_published),
+        wake_mailer=wake_up(send_mails),
+        sends_mail=outbox.is_open,
     )
     return Graph(
         settings=settings,
@@ -160,6 +170,15 @@ def build_graph(
             clock,
             sequences=sequences,
             transmitters=transmitters,
+            notifier=notifier,
+            settings=settings,
+        ),
+        outbox=outbox,
+        expiry=ContentExpiry(
+            db,
+            clock,
+            journal=journal,
+            purge=Purge(db, clock, outbox=outbox, settings=settings),
             notifier=notifier,
             settings=settings,
         ),

@@ -1,6 +1,7 @@
 """Celery: the application, its schedule, and how tasks reach the services."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -10,12 +11,36 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 10
-TASK_QUEUES = {
-    "apps.publish.enqueue.enqueue_published": "publish",
-    "apps.publish.transmit.transmit": "publish",
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """When and where a task runs.
+
+    Attributes:
+        queue: Celery queue.
+        seconds: time between two runs that the beat starts.
+    """
+
+    queue: str
+    seconds: int = TICK_SECONDS
+
+
+TASKS = {
+    "apps.publish.enqueue.enqueue_published": Periodic("publish"),
+    "apps.publish.transmit.transmit": Periodic("publish"),
+    "apps.mail.send_mails": Periodic("default", 60),
+    "apps.archive.content_expiry": Periodic("expiry", 30 * 60),
 }
+"""Every task by name."""
+TASK_QUEUES = {name: task.queue for name, task in TASKS.items()}
 """Task name to the Celery queue it runs in."""
-TASK_MODULES = ["apps.publish.enqueue.tasks", "apps.publish.transmit.tasks"]
+TASK_MODULES = [
+    "apps.publish.enqueue.tasks",
+    "apps.publish.transmit.tasks",
+    "apps.mail.tasks",
+    "apps.expiry.tasks",
+]
 
 
 class Run(Protocol):
@@ -34,6 +59,12 @@ class Services(Protocol):
 
     @property
     def transmit(self) -> Run: ...
+
+    @property
+    def outbox(self) -> Run: ...
+
+    @property
+    def expiry(self) -> Run: ...
 
 
 class GraphTask(Task):
@@ -74,10 +105,10 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Services]) ->
         beat_schedule={
             f"{name}:tick": {
                 "task": name,
-                "schedule": TICK_SECONDS,
-                "options": {"expires": TICK_SECONDS},
+                "schedule": task.seconds,
+                "options": {"expires": task.seconds},
             }
-            for name in TASK_QUEUES
+            for name, task in TASKS.items()
         },
     )
     app.set_default()

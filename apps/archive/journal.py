@@ -15,13 +15,16 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from apps.archive.removal import remove_item
 from apps.archive.schema import NOT_VERSIONED
 from apps.core.clock import Clock
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import QueueState, State
+from apps.mail.outbox import mail_rows
+from apps.store.mongo import raise_unless_duplicates
 
 OVERDUE = timedelta(seconds=5)
 """Age at which a note is taken for left behind by a process that died."""
@@ -78,6 +81,33 @@ class Journal:
         if not archive.update_one(condition, change).matched_count:
             raise PreconditionFailed(CHANGED)
 
+    def store_new(self, item: Document, note: Document) -> bool:
+        """Store an item that comes back with the `note` of what follows; False if it is there."""
+        try:
+            self._db["archive"].insert_one({**item, "journal": note})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def remove(self, original: Document, *, archive: bool) -> bool:
+        """Remove an item with all that belongs to it; safe against a crash at any point.
+
+        Whoever writes the item meanwhile comes too late: the removal is completed first.
+
+        Args:
+            original: the item as it was read.
+            archive: keep its published rows in `archived`, and its recipients on record.
+
+        Returns:
+            Whether it is gone; not if somebody has written it since, or is about to.
+        """
+        note = {"at": self._clock.precise(), "removal": {"archive": archive}}
+        same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
+        if not self._db["archive"].update_one(same, {"$set": {"journal": note}}).matched_count:
+            return False
+        remove_item(self._db, original["_id"], note)
+        return True
+
     def add_version(self, item: Mapping[str, Any]) -> None:
         """Write the version row of `item` as it stands; writing it again changes nothing."""
         try:
@@ -89,6 +119,9 @@ class Journal:
         self, item: Mapping[str, Any], note: Mapping[str, Any], changes: Mapping[str, Any]
     ) -> None:
         """Write the rows of a publish action in the order that loses nothing; three commands.
+
+        A note with a `mail` (`subject`, `text`, `to`) adds its rows of the outbox, one with
+        `revived` removes what was archived of the item.
 
         The published row comes last, for once it is there the item is delivered.
 
@@ -103,6 +136,10 @@ class Journal:
             {"$setOnInsert": history_row(item, note, changes, self._clock.now())},
             upsert=True,
         )
+        if note.get("mail"):
+            self.add_mails(note)
+        if note.get("revived"):
+            self._db["archived"].delete_many({"item_id": item["_id"]})
         row_id = note["row_id"]
         # Older ones only: this may be a process that wakes up after others have completed the
         # action and made the next.
@@ -129,6 +166,17 @@ class Journal:
                 ),
             ]
         )
+
+    def add_mails(self, note: Mapping[str, Any]) -> None:
+        """Write the mails of a publish action into the outbox; those that are there stay."""
+        mail = note["mail"]
+        rows = mail_rows(note["row_id"], mail["subject"], mail["text"], mail["to"], note["at"])
+        if not rows:
+            return
+        try:
+            self._db["mails"].insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            raise_unless_duplicates(error)
 
     def clear(self, item_ids: Iterable[str], versions: Iterable[int] | None = None) -> None:
         """Remove the notes of items whose rows are all there."""
@@ -158,6 +206,9 @@ class Journal:
         if item is None or not item.get("journal"):
             return
         note = item["journal"]
+        if "removal" in note:
+            remove_item(self._db, item_id, note)
+            return
         if "row_id" in note:
             self.add_publication(item, note, item)
         else:
@@ -184,8 +235,7 @@ def version_row(item: Mapping[str, Any]) -> Document:
 def published_row(item: Mapping[str, Any], note: Mapping[str, Any], now: datetime) -> Document:
     """Return the row of `published` for `item` as stored (lifecycle contract 1.8)."""
     row = {name: value for name, value in item.items() if name not in NOT_IN_PUBLISHED}
-    if note.get("only_scheduled"):
-        row["only_scheduled"] = True
+    row.update({mark: True for mark in ("only_scheduled", "revived") if note.get(mark)})
     return {
         **row,
         "item_id": item["_id"],

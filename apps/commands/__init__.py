@@ -13,6 +13,7 @@ DONE, FAILED, WRONG_USE = 0, 1, 2
 COMMANDS = {
     "publish:enqueue": "publishing:enqueue",
     "publish:transmit": "publishing:transmit",
+    "archive:remove_expired": "expiry:remove_expired",
     "app:initialize_data": "initialize_data:initialize_data",
     "users:create": "users:create",
     "items:import": "items:import_items",

@@ -25,6 +25,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("assignment_id"),
         _index("type"),
         _index("expiry", "state"),
+        _index("expiry_status", sparse=True),
         _index("task.desk", "state"),
         _index("groups.refs.residRef", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
@@ -72,6 +73,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("wake_at"),
         _index("lease_owner", sparse=True),
     ],
+    "archived": [
+        _index("archived_id", unique=True),
+        _index("item_id"),
+        _index(("_updated", DESC)),
+    ],
+    # Mails that are due.
+    "mails": [_index("state", "due_at")],
     "publish_payloads": [_index("item_id", "item_version")],
     "auth": [_index("token"), _index("user"), _index("_updated")],
     "users": [_index("username", unique=True), _index("email")],

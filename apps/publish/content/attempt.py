@@ -24,6 +24,8 @@ class Tools:
 
     Attributes:
         wake_up: starts the enqueue task now; losing the call costs one tick.
+        wake_mailer: the same for the task that sends mails.
+        sends_mail: whether mails are sent at all.
     """
 
     db: Database[Document]
@@ -35,6 +37,8 @@ class Tools:
     places: Places
     notifier: Notifier
     wake_up: Callable[[], None]
+    wake_mailer: Callable[[], None]
+    sends_mail: bool
 
 
 @dataclass(frozen=True)

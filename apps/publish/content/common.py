@@ -72,7 +72,7 @@ class BasePublishService(ResourceService):
         number = self.tools.sequences.draw(PUBLISHED_SEQUENCE)
         version = updates["_current_version"]
         note = journal.publication(version, number, self.operation, caller.user_id)
-        self.annotate(note, original)
+        self.annotate(note, updates, original)
         journal.store(updates, original, note)
         journal.add_publication({**original, **updates}, note, updates)
         self.db["archive_autosave"].delete_one({"_id": id})
@@ -131,8 +131,10 @@ class BasePublishService(ResourceService):
         embargo = utc_of(attempt.item, "embargo")
         return embargo is not None and embargo > attempt.now
 
-    def annotate(self, note: Document, original: Mapping[str, Any]) -> None:
-        """Add to the note what the published row has to say besides the item."""
+    def annotate(
+        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> None:
+        """Add to the note what follows the item besides its version, history and published row."""
 
     # Shared stamps.
 

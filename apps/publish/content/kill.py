@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
@@ -17,6 +18,7 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 
 
@@ -53,10 +55,21 @@ class KillPublishService(BasePublishService):
             header = notice(self.notice_word, attempt.original, self._published_at(attempt))
             attempt.updates["body_html"] = header + body
 
-    def annotate(self, note: Document, original: Mapping[str, Any]) -> None:
+    def annotate(
+        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> None:
         # What was only scheduled has no recipients; a withdrawal of it must not find any.
         if original.get("state") == State.SCHEDULED:
             note["only_scheduled"] = True
+        if self.notice_word and self.tools.sends_mail:
+            subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
+            item = {**original, **updates}
+            note["mail"] = kill_mail(self.operation, item, updates.get("headline"), subscribers)
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        super().on_updated(updates, original, caller)
+        if self.notice_word:
+            self.tools.wake_mailer()
 
     def _published_at(self, attempt: Attempt) -> Any:
         last = {"item_id": attempt.original["_id"], "last_published_version": True}

@@ -1,7 +1,7 @@
 """Who has received which item: the ledger that corrections and kills go by.
 
-One document per item in `recipients`. It lives as long as the item, unlike the rows of the
-delivery queue (routing contract 12, R7).
+One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
+`archived`, unlike the rows of the delivery queue (routing contract 12, R7).
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,6 +39,7 @@ class Ledger:
         self._db = db
         self._known: dict[str, dict[ObjectId, Entry]] = {}
         self._added: dict[str, dict[ObjectId, Entry]] = {}
+        self._from_queue: set[str] = set()
 
     def load(self, item_ids: Iterable[str], *, look_back: Iterable[str]) -> None:
         """Read the recipients of `item_ids`; one command.
@@ -65,6 +66,14 @@ class Ledger:
         for row in rows.sort("_id", 1):
             if isinstance(row.get("subscriber_id"), ObjectId):
                 self._known.setdefault(row["item_id"], {})[row["subscriber_id"]] = _entry(row)
+                self._from_queue.add(row["item_id"])
+
+    def keep(self, item_ids: Iterable[str]) -> None:
+        """Put on record whom the delivery queue alone knows as recipients, before its rows go."""
+        ids = list(item_ids)
+        self.load(ids, look_back=ids)
+        self._added = {id_: self._known[id_] for id_ in ids if id_ in self._from_queue}
+        self.save()
 
     def of(self, item_id: str) -> Mapping[ObjectId, Entry]:
         """Return the recipients of an item by subscriber id, those of this batch included."""

@@ -1,0 +1,96 @@
+"""Forgetting: finished deliveries with their payloads, archived items, mails."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.core.vocabulary import FINAL_ROW_STATES
+from apps.mail.outbox import Outbox
+from apps.publish.enqueue.recipients import Ledger
+
+BATCH = 1000
+
+
+class Purge:
+    """Remove what has been kept for long enough, a batch at a time.
+
+    Args:
+        outbox: mails.
+        settings: PUBLISH_QUEUE_EXPIRY_MINUTES, ARCHIVED_EXPIRY_MINUTES, LEGAL_ARCHIVE.
+    """
+
+    def __init__(
+        self, db: Database[Document], clock: Clock, *, outbox: Outbox, settings: Mapping[str, Any]
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._outbox = outbox
+        self._delivery_minutes = settings["PUBLISH_QUEUE_EXPIRY_MINUTES"]
+        self._archived_minutes = settings["ARCHIVED_EXPIRY_MINUTES"]
+        self._has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
+
+    def run(self) -> None:
+        """Remove everything that is old enough."""
+        if limit := self._limit(self._delivery_minutes):
+            while self._forget_deliveries(limit):
+                pass
+            self._outbox.purge(limit)
+        if limit := self._limit(self._archived_minutes):
+            while self._forget_archived(limit):
+                pass
+
+    def _limit(self, minutes: float | None) -> datetime | None:
+        return self._clock.now() - timedelta(minutes=minutes) if minutes else None
+
+    def _forget_deliveries(self, before: datetime) -> int:
+        """Remove finished rows of the delivery queue (delivery contract 8); return how many."""
+        query: Document = {
+            "_id": {"$lt": ObjectId.from_datetime(before)},
+            "state": {"$in": list(FINAL_ROW_STATES)},
+        }
+        if self._has_legal_archive:
+            query["moved_to_legal"] = True
+        fields = {"item_id": 1, "payload_id": 1}
+        rows = list(self._db["publish_queue"].find(query, fields).sort("_id", 1).limit(BATCH))
+        if not rows:
+            return 0
+        Ledger(self._db).keep(row["item_id"] for row in rows)
+        # Payloads go first: a run that dies in between leaves rows, which the next one finds.
+        self._forget_payloads(rows)
+        gone = {"_id": {"$in": [row["_id"] for row in rows]}}
+        self._db["publish_queue"].delete_many({**query, **gone})
+        return len(rows)
+
+    def _forget_payloads(self, rows: list[Document]) -> None:
+        """Remove the payloads that none but `rows` refer to."""
+        payloads = {row["payload_id"] for row in rows if row.get("payload_id")}
+        others = {
+            "item_id": {"$in": sorted({row["item_id"] for row in rows})},
+            "payload_id": {"$in": sorted(payloads)},
+            "_id": {"$nin": [row["_id"] for row in rows]},
+        }
+        in_use = self._db["publish_queue"].distinct("payload_id", others)
+        self._db["publish_payloads"].delete_many({"_id": {"$in": sorted(payloads - set(in_use))}})
+
+    def _forget_archived(self, before: datetime) -> int:
+        """Remove archived items, and their recipients with the last row; return how many rows."""
+        old = self._db["archived"].find({"_updated": {"$lt": before}}, {"item_id": 1})
+        rows = list(old.sort("_updated", 1).limit(BATCH))
+        if not rows:
+            return 0
+        ids = [row["_id"] for row in rows]
+        items = {row["item_id"] for row in rows}
+        later = {"item_id": {"$in": sorted(items)}, "_id": {"$nin": ids}}
+        alive = {"_id": {"$in": sorted(items)}}
+        staying = {
+            *self._db["archived"].distinct("item_id", later),
+            *self._db["archive"].distinct("_id", alive),
+        }
+        self._db["recipients"].delete_many({"_id": {"$in": sorted(items - staying)}})
+        self._db["archived"].delete_many({"_id": {"$in": ids}})
+        return len(rows)

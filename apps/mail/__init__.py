@@ -1,0 +1,1 @@
+"""Mail that people get: what is to be sent, kept until it is, and how it is sent."""
