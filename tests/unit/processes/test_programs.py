@@ -49,7 +49,7 @@ def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) 
 
 def test_the_worker_serves_every_queue_of_a_task() -> None:
     """No task is routed to a queue that nobody reads."""
-    assert set(TASK_QUEUES.values()) < set(QUEUES)
+    assert set(TASK_QUEUES.values()) <= set(QUEUES)
     assert len(set(QUEUES)) == len(QUEUES)
 
 
