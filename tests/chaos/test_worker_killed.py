@@ -1,0 +1,276 @@
+"""Workers that are killed at any point: nothing is lost, nothing doubled, repeats are told apart.
+
+Scenarios 16 to 18 and 20 of the delivery contract, 42 and 43 of the routing contract.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+
+import settings as settings_module
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.newsroom import Newsroom, push
+from tests.support.queues import fill
+from tests.support.receivers import HTTPReceiver, Received, Reply
+from tests.support.worker_processes import RUN, WORKER, kill, process
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(100)]
+
+LEASE = 3
+DONE = ("success", "failed", "canceled")
+
+
+@pytest.fixture
+def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
+    """The settings of the processes under test."""
+    return {
+        "MONGO_URI": stores.mongo_uri,
+        "MONGO_DBNAME": f"{database_name}_chaos",
+        "REDIS_URL": redis_url,
+        "CELERY_PREFIX": "",
+        "LEASE_SECONDS": LEASE,
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+@pytest.fixture
+def graph(environment: dict[str, Any]) -> Iterator[Graph]:
+    """Services on the same, empty database, to look at it and to run steps in this process."""
+    eager = {**environment, "CELERY_TASK_ALWAYS_EAGER": True}
+    built = build_graph(settings_module.load(eager, environ={}))
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def newsroom(graph: Graph) -> Newsroom:
+    return Newsroom(graph.db)
+
+
+class SlowReceiver(HTTPReceiver):
+    """A receiver that takes its time for each answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(self._slowly)
+
+    def _slowly(self, request: Received) -> Reply:
+        time.sleep(self.seconds)
+        return 200
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, wanted: str) -> None:
+    """Wait for something that another process does.
+
+    Raises:
+        AssertionError: it has not happened after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{wanted}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+def states(graph: Graph) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in graph.db["publish_queue"].find({}, {"state": 1}):
+        counts[row["state"]] = counts.get(row["state"], 0) + 1
+    return counts
+
+
+def is_done(graph: Graph) -> bool:
+    return not graph.db["publish_queue"].count_documents({"state": {"$nin": list(DONE)}})
+
+
+def keys_by_item(receiver: HTTPReceiver) -> dict[str, set[str]]:
+    """Return the idempotency keys under which each item came."""
+    keys: dict[str, set[str]] = {}
+    for request in receiver.requests:
+        keys.setdefault(request.json()["guid"], set()).add(request.headers["webhook-id"])
+    return keys
+
+
+def owners(graph: Graph) -> set[str]:
+    """Return the runs that hold published rows now, dead or alive."""
+    return set(graph.db["published"].distinct("queue_owner")) - {None}
+
+
+def wait_for_claim(graph: Graph, run: subprocess.Popen[bytes], seen: set[str]) -> None:
+    """Wait until a run that is not among `seen` holds rows, or `run` has ended."""
+    wait_until(lambda: bool(owners(graph) - seen) or run.poll() is not None, 20, "a claim")
+
+
+def published(db: Any, count: int, versions: int = 1) -> None:
+    """Put `versions` of `count` items into `published`, unrouted."""
+    operations = ("publish", "correct", "correct")
+    rows = [
+        {
+            "_id": ObjectId(),
+            "item_id": f"item-{number:03}",
+            "guid": f"item-{number:03}",
+            "type": "text",
+            "state": "published",
+            "operation": operations[version - 1],
+            "headline": f"version {version}",
+            "_current_version": version,
+            "queue_state": "pending",
+            "publish_sequence_no": version * 1000 + number,
+        }
+        for version in range(1, versions + 1)
+        for number in range(count)
+    ]
+    db["published"].insert_many(rows)
+
+
+class TestTransmit:
+    def test_a_celery_worker_killed_while_sending(
+        self,
+        graph: Graph,
+        newsroom: Newsroom,
+        environment: dict[str, Any],
+        tmp_path: Path,
+    ) -> None:
+        """The group is killed amid a batch; a new worker goes on within lease and tick."""
+        with SlowReceiver(0.05) as receiver:
+            subscriber = newsroom.subscriber("s", push(receiver.url))
+            fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
+            with process(WORKER, environment, tmp_path) as worker:
+                receiver.wait_for(20, timeout=30)
+                kill(worker)
+            sent_before = len(receiver.requests)
+            receiver.seconds = 0
+
+            with process(WORKER, environment, tmp_path):
+                wait_until(lambda: is_done(graph), LEASE + 25, "every row ended")
+
+            assert states(graph) == {"success": 60}
+            keys = keys_by_item(receiver)
+            assert len(keys) == 60
+            assert all(len(own) == 1 for own in keys.values())
+            assert sent_before < 60 <= len(receiver.requests)
+
+    def test_runs_killed_at_random_points(
+        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Five runs die somewhere; versions still arrive in order, repeats under one key."""
+        random = Random(7)
+        environment["LEASE_SECONDS"] = 1
+        with SlowReceiver(0.01) as receiver:
+            subscriber = newsroom.subscriber("s", push(receiver.url))
+            now = graph.clock.precise()
+            fill(graph.db, subscriber, push(receiver.url), now, items=100, versions=2)
+            for _ in range(5):
+                seen = len(receiver.requests)
+                with process([*RUN, "transmit"], environment, tmp_path) as run:
+                    receiver.wait_for(seen + 1, timeout=20)
+                    time.sleep(random.uniform(0, 0.25))
+                    kill(run)
+                time.sleep(1.1)  # the lease
+            receiver.seconds = 0
+            graph.transmit.run()
+
+        assert states(graph) == {"success": 200}
+        told = [(r.json()["guid"], r.json()["version"]) for r in receiver.requests]
+        assert len(set(told)) == 200
+        for guid in {guid for guid, _ in told}:
+            versions = [version for own, version in told if own == guid]
+            assert versions == sorted(versions)
+        by_version: dict[Any, set[str]] = {}
+        for one, request in zip(told, receiver.requests, strict=True):
+            by_version.setdefault(one, set()).add(request.headers["webhook-id"])
+        assert all(len(keys) == 1 for keys in by_version.values())
+
+    def test_a_run_that_was_stopped_for_longer_than_its_lease(
+        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Scenario 20: it wakes up, sends nothing more and changes nothing."""
+        environment["LEASE_SECONDS"] = 1
+        with SlowReceiver(0.05) as receiver:
+            subscriber = newsroom.subscriber("s", push(receiver.url))
+            fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
+            with process([*RUN, "transmit"], environment, tmp_path) as run:
+                receiver.wait_for(5, timeout=20)
+                os.killpg(run.pid, signal.SIGSTOP)
+                time.sleep(1.2)
+                receiver.seconds = 0
+                graph.transmit.run()
+                ended = list(graph.db["publish_queue"].find({}).sort("_id", 1))
+                sent = len(receiver.requests)
+                os.killpg(run.pid, signal.SIGCONT)
+                assert run.wait(20) == 0
+
+            assert {row["state"] for row in ended} == {"success"}
+            assert len(receiver.requests) == sent
+            assert list(graph.db["publish_queue"].find({}).sort("_id", 1)) == ended
+
+    def test_an_item_that_kills_its_worker(
+        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """C4: after three unknown outcomes it is failed; the others of its lane get through."""
+        environment["LEASE_SECONDS"] = 1
+        with HTTPReceiver() as receiver:
+            target = {**push(receiver.url), "delivery_type": "poison"}
+            subscriber = newsroom.subscriber("s", target)
+            rows = fill(graph.db, subscriber, target, graph.clock.precise(), items=6)
+            poison = {"$set": {"item_id": "poison"}}
+            graph.db["publish_queue"].update_one({"_id": rows[2]["_id"]}, poison)
+            ends = []
+            while not is_done(graph):
+                assert len(ends) < 8
+                with process([*RUN, "poisoned"], environment, tmp_path) as run:
+                    ends.append(run.wait(20))
+                time.sleep(1.1)  # the lease
+
+            assert states(graph) == {"success": 5, "failed": 1}
+            given_up = graph.db["publish_queue"].find_one({"item_id": "poison"})
+            assert given_up is not None
+            assert "worker died" in given_up["error_message"]
+            assert ends.count(9) in (3, 4)
+            assert ends[-1] == 0
+            assert len(keys_by_item(receiver)) == 5
+
+
+class TestEnqueue:
+    def test_runs_killed_at_random_points(
+        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Twelve runs die somewhere; every version has one row for each destination, in order."""
+        random = Random(11)
+        environment |= {"LEASE_SECONDS": 1, "ENQUEUE_BATCH_SIZE": 20}
+        for name in ("s1", "s2", "s3"):
+            newsroom.subscriber(name, push("http://127.0.0.1:9"))
+        published(graph.db, 150, versions=3)
+        seen: set[str] = set()
+        killed_amid = 0
+        for _ in range(12):
+            with process([*RUN, "enqueue"], environment, tmp_path) as run:
+                wait_for_claim(graph, run, seen)
+                time.sleep(random.uniform(0, 0.1))
+                killed_amid += run.poll() is None
+                kill(run)
+            seen |= owners(graph)
+        time.sleep(1.1)  # the lease
+        graph.enqueue.run()
+
+        assert killed_amid >= 3
+        rows = list(graph.db["publish_queue"].find({}).sort("order_no", 1))
+        assert len(rows) == len({row["idempotency_key"] for row in rows}) == 150 * 3 * 3
+        lines: dict[Document, list[int]] = {}
+        for row in rows:
+            lines.setdefault((row["lane"], row["item_id"]), []).append(row["item_version"])
+        assert all(versions == [1, 2, 3] for versions in lines.values())
+        stuck = graph.db["published"].count_documents({"queue_state": {"$ne": "queued"}})
+        assert stuck == 0

@@ -1,0 +1,57 @@
+"""A process that runs one step of the pipeline: `python -m tests.support.pipeline_run STEP`.
+
+`enqueue` and `transmit` are those of the commands; `poisoned` is a transmit run with the delivery
+type `poison`, which ends the process when it is handed an item whose id says so.
+"""
+
+import os
+import sys
+from dataclasses import replace
+from typing import ClassVar
+
+import settings as settings_module
+from apps.graph import build_graph
+from apps.publish.transmit import TransmitContent
+from apps.store.sequences import Sequences
+from apps.tasks import create_celery
+from transmitters import HTTPPushTransmitter, build_registry
+from transmitters.base import Delivery, Receipt
+
+
+class PoisonTransmitter(HTTPPushTransmitter):
+    """An HTTP push that dies of some items, as of a fault in a library."""
+
+    type = "poison"
+    name = "Poison"
+    errors: ClassVar[dict[int, str]] = {}
+
+    def send(self, delivery: Delivery) -> Receipt:
+        if delivery.item_id.endswith("poison"):
+            os._exit(9)
+        return super().send(delivery)
+
+
+def main(step: str) -> int:
+    """Run one step to its end; return the status of the process."""
+    graph = build_graph(settings_module.load())
+    create_celery(graph.settings, lambda: graph)
+    if step == "poisoned":
+        registry = build_registry()
+        registry.add(PoisonTransmitter)
+        poisoned = TransmitContent(
+            graph.db,
+            graph.clock,
+            sequences=Sequences(graph.db),
+            transmitters=registry,
+            notifier=graph.notifier,
+            settings=graph.settings,
+        )
+        graph = replace(graph, transmit=poisoned)
+    run = graph.enqueue if step == "enqueue" else graph.transmit
+    run.run()
+    graph.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,47 @@
+"""Real processes that route and deliver, made to be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from apps.embedded.children import start
+
+ROOT = Path(__file__).parents[2]
+WORKER = [
+    *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
+    *("-Q", "publish,default", "--loglevel", "WARNING"),
+]
+RUN = ["-m", "tests.support.pipeline_run"]
+
+
+@contextmanager
+def process(
+    arguments: list[str], settings: Mapping[str, Any], directory: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python process in a group of its own; whatever is left of it is killed at the end.
+
+    Args:
+        arguments: of the interpreter.
+        settings: as environment variables.
+        directory: for its log and files.
+    """
+    environment = {name: str(value) for name, value in settings.items()}
+    schedule = ["--schedule", str(directory / "beat")] if arguments is WORKER else []
+    command = [sys.executable, *arguments, *schedule]
+    child = start(command, directory / "log", {**environment, "PYTHONPATH": str(ROOT)})
+    try:
+        yield child
+    finally:
+        kill(child)
+
+
+def kill(child: subprocess.Popen[bytes]) -> None:
+    """End a process and its group at once, as `kill -9` does."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
