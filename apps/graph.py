@@ -10,6 +10,7 @@ from pymongo.monitoring import CommandListener
 from apps.archive.journal import Journal
 from apps.archive.places import Places
 from apps.archive.service import ArchiveService
+from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
@@ -65,6 +66,7 @@ class Graph:
     auth: AuthService
     users: UsersService
     archive: ArchiveService
+    archived: ArchivedService
     published: PublishedService
     publish_queue: PublishQueueService
     publish: Mapping[str, BasePublishService]
@@ -82,6 +84,7 @@ class Graph:
             **self.newsroom.services,
             **self.routing.services,
             "archive": self.archive,
+            "archived": self.archived,
             "published": self.published,
             "publish_queue": self.publish_queue,
             "validate": self.validate,
@@ -149,6 +152,7 @@ def build_graph(
             notifier=notifier,
             settings=settings,
         ),
+        archived=ArchivedService(tools),
         published=PublishedService(db, clock),
         publish_queue=PublishQueueService(
             db, clock, sequences=sequences, notifier=notifier, settings=settings

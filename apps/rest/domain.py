@@ -3,6 +3,7 @@
 from typing import Any
 
 from apps.archive.resource import RESOURCES as ARCHIVE
+from apps.archived.resource import RESOURCES as ARCHIVED
 from apps.auth.resource import RESOURCES as AUTH
 from apps.content_types.resource import RESOURCES as CONTENT_TYPES
 from apps.desks.resource import RESOURCES as DESKS
@@ -30,6 +31,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **CONTENT_TYPES,
     **VALIDATORS,
     **ARCHIVE,
+    **ARCHIVED,
     **PUBLISH,
     **FILTERS,
     **PRODUCTS,

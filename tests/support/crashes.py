@@ -58,6 +58,10 @@ class CrashingCollection:
         self._database.count()
         return self._collection.delete_one(*arguments, **options)
 
+    def delete_many(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.delete_many(*arguments, **options)
+
     def insert_many(self, documents: Sequence[Any], **options: Any) -> Any:
         for document in documents:
             self._database.count()

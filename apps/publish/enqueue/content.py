@@ -112,7 +112,7 @@ class EnqueueContent:
         """Route a claimed batch; return how many deliveries it made."""
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
-        rules, lookups = self._snapshot()
+        rules, lookups = self._snapshot(rows)
         routing = Routing(
             rules=rules,
             ledger=self._ledger(rows),
@@ -172,14 +172,17 @@ class EnqueueContent:
             return
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
-        (outcome.queued if added else outcome.not_transmitted).append(row)
+        is_queued = added or row.get("revived")
+        (outcome.queued if is_queued else outcome.not_transmitted).append(row)
 
-    def _snapshot(self) -> tuple[RoutingRules, Lookups]:
+    def _snapshot(self, rows: Sequence[Document]) -> tuple[RoutingRules, Lookups]:
         """Read the rules that hold for this batch: five commands."""
+        # Only the kill of an archived item asks for subscribers that are not active.
+        who = {} if any(row.get("revived") for row in rows) else {"is_active": True}
         db = self._db
         vocabularies = list(db["vocabularies"].find({}))
         rules = RoutingRules.build(
-            list(db["subscribers"].find({"is_active": True})),
+            list(db["subscribers"].find(who)),
             list(db["products"].find({})),
             list(db["content_filters"].find({})),
             list(db["filter_conditions"].find({})),

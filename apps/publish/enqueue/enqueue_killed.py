@@ -14,7 +14,8 @@ class EnqueueKilledService(EnqueueService):
     """Everybody who has the story.
 
     Where nobody is on record it goes to those who match, unless a setting says otherwise or the
-    item was never out at all.
+    item was never out at all. An item that was archived goes to all who ever had it, active or not,
+    and to nobody else.
 
     Args:
         published_state: the state that the withdrawal gave the item.
@@ -24,6 +25,8 @@ class EnqueueKilledService(EnqueueService):
         self.publishing_action = ACTION_OF[published_state]
 
     def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
+        if item.get("revived"):
+            return self.ever(item["item_id"], routing)
         earlier = self.earlier(item["item_id"], routing)
         if earlier or item.get("only_scheduled") or not routing.withdraw_to_matching:
             return earlier

@@ -69,6 +69,15 @@ class EnqueueService(ABC):
             if (subscriber := active_subscriber(subscriber_id, routing)) is not None
         ]
 
+    def ever(self, item_id: str, routing: Routing) -> list[Recipient]:
+        """Return all subscribers that were sent `item_id` before, active now or not."""
+        entries = routing.ledger.of(item_id)
+        return [
+            Recipient(subscriber, entry.codes, entry.api_enabled)
+            for subscriber_id, entry in entries.items()
+            if (subscriber := routing.rules.find(subscriber_id)) is not None
+        ]
+
 
 def recipient_of(match: Match) -> Recipient:
     """Return the recipient that a match of the rules stands for."""

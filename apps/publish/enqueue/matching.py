@@ -293,6 +293,11 @@ class RoutingRules:
             ProductIndex(listing, filter_set),
         )
 
+    def find(self, subscriber_id: Any) -> Subscriber | None:
+        """Return a subscriber of the snapshot, active or not; None if it is not in it."""
+        entry = self._entries.get(str(subscriber_id))
+        return entry.subscriber if entry else None
+
     def candidates(
         self,
         item: Document,

@@ -1,0 +1,1 @@
+"""`archived`: what was published of items that have expired."""
