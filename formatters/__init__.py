@@ -2,7 +2,13 @@
 
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
+from formatters.imatrics import IMatricsFormatter
 from formatters.ninjs import NINJSFormatter
+from formatters.ninjs2 import NINJS2Formatter
+from formatters.ninjs_ftp import FTPNinjsFormatter
+from formatters.ninjs_newsroom import NewsroomNinjsFormatter
+from formatters.nitf import NITFFormatter
+from formatters.plain import MarkdownFormatter, TextFormatter
 
 __all__ = [
     "BUILT_IN",
@@ -13,7 +19,16 @@ __all__ = [
     "build_registry",
 ]
 
-BUILT_IN: tuple[type[Formatter], ...] = (NINJSFormatter,)
+BUILT_IN: tuple[type[Formatter], ...] = (
+    NITFFormatter,
+    NINJSFormatter,
+    NINJS2Formatter,
+    NewsroomNinjsFormatter,
+    FTPNinjsFormatter,
+    IMatricsFormatter,
+    TextFormatter,
+    MarkdownFormatter,
+)
 
 
 def build_registry() -> Registry[Formatter]:

@@ -40,7 +40,12 @@ def strip_forbidden(text: str) -> str:
     return _FORBIDDEN.sub("", text)
 
 
-def _parse(html: str) -> etree._Element:
+def parse_html(html: str) -> etree._Element:
+    """Return the document that `html` stands for; text that no element holds is kept.
+
+    Args:
+        html: markup of any quality, without characters that XML forbids.
+    """
     # The leading element makes input without any element parseable. The whole document is read, not
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
@@ -68,7 +73,7 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
     source = strip_forbidden(html or "")
     if not _MARKUP.search(source):
         return source
-    root = _parse(source)
+    root = parse_html(source)
     if line_feeds:
         _break_lines(root)
     text = strip_forbidden(_text_of(root))

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import Decimal128, ObjectId, json_util
+from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,56 +16,17 @@ from apps.core.errors import FormatError
 from formatters.base import FormatContext, FormatSettings
 from formatters.ninjs import NINJSFormatter
 from tests.shared_files import shared, shared_names
+from tests.support.reference_formats import (
+    CONTEXT,
+    NOW,
+    SPREADSHEET,
+    escaped_captions,
+    reference,
+)
 
 INPUTS = "schemas/reference-output/inputs"
 OUTPUTS = "schemas/reference-output/ninjs"
-NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
-RIGHTS = {"copyrightHolder": "Example News", "copyrightNotice": "(c) 2026 Example News"}
-WRITER = {
-    "_id": "user1",
-    "display_name": "Jane Writer",
-    "biography": "Bio",
-    "twitter": "@jane",
-    "picture_url": "https://example.com/jane.jpg",
-    "job_title": "writer",
-}
-SPREADSHEET = {
-    "title": "Spreadsheet",
-    "description": "Figures",
-    "filename": "f.csv",
-    "mimetype": "text/csv",
-    "length": 7,
-    "media": "media5",
-    "href": "https://example.com/assets/media5",
-}
-CONTEXT = FormatContext(
-    settings=FormatSettings(),
-    now=NOW,
-    vocabularies={
-        "rightsinfo": [
-            {"name": "default", **RIGHTS, "usageTerms": "Editorial use only"},
-            {"name": "Agency", "copyrightHolder": "Agency"},
-        ],
-        "locators": [{"qcode": "NSW", "name": "NSW", "state": "New South Wales"}],
-        "job_titles": [{"qcode": "writer", "name": "Writer"}],
-        "crop_sizes": [{"name": "16-9"}],
-    },
-    vocabulary_fields={
-        "gallery": {"field_type": "media"},
-        "related": {"field_type": "related_content"},
-    },
-    users={"user1": WRITER},
-    attachments={"att1": SPREADSHEET, "att2": {**SPREADSHEET, "internal": True}},
-)
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
-
-
-def reference(path: str) -> dict[str, Any]:
-    options = json_util.JSONOptions(tz_aware=True, tzinfo=UTC)
-    document: dict[str, Any] = json_util.loads(
-        shared(path).read_text("utf-8"), json_options=options
-    )
-    return document
 
 
 def written(item: Mapping[str, Any], context: FormatContext = CONTEXT) -> dict[str, Any]:
@@ -87,19 +47,6 @@ def picture(**fields: Any) -> dict[str, Any]:
 def schema() -> Draft202012Validator:
     file = shared("schemas/superdesk-ninjs/superdesk-ninjs.schema.json")
     return Draft202012Validator(json.loads(file.read_text("utf-8")))
-
-
-def escaped_captions(document: Any) -> Any:
-    """Return a reference output as it is once captions are escaped (fault F6)."""
-    if isinstance(document, list):
-        return [escaped_captions(entry) for entry in document]
-    if not isinstance(document, dict):
-        return document
-    fixed = {key: escaped_captions(value) for key, value in document.items()}
-    if fixed.get("description_html") == f"<p>{fixed.get('description_text')}</p>":
-        caption = fixed["description_text"].replace("&", "&amp;").replace("<", "&lt;")
-        fixed["description_html"] = f"<p>{caption.replace('>', '&gt;')}</p>"
-    return fixed
 
 
 class TestReference:

@@ -1,0 +1,426 @@
+"""The content of an HTML body as a tree of a few kinds of nodes, which every format writes its way.
+
+One place per element: `_BLOCKS` and `_INLINES` say what becomes of it. Elements that are not named
+there give way to their content, so that nothing a reader would see is dropped silently; only
+scripts, styles and their like are left out.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from apps.core.text import parse_html, strip_forbidden
+
+HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", "meta", "link"})
+"""Elements whose content no reader sees."""
+
+DEEPEST = 200
+"""Nesting beyond which an element gives way to its text."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Characters; white space as it stands in the source."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Break:
+    """A line break inside a paragraph."""
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """Text that stands out: `bold`, `italic`, `underline` or `strike`."""
+
+    kind: str
+    children: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True)
+class Script:
+    """Superscript (`sup`) or subscript (`sub`)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link; `href` may be empty for a named place."""
+
+    href: str
+    title: str
+    name: str
+    children: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of inline nodes."""
+
+    children: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 1 to 6."""
+
+    level: int
+    children: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """A list; each item is a flow of inline and block nodes."""
+
+    ordered: bool
+    items: "tuple[tuple[Node, ...], ...]"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: a flow of inline and block nodes."""
+
+    is_header: bool
+    children: "tuple[Node, ...]"
+    colspan: int = 1
+    rowspan: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows; `caption` is a flow of inline nodes."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A block quotation."""
+
+    children: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True)
+class Preformatted:
+    """Text whose line ends count."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with what is said about it."""
+
+    source: str
+    alternative: str = ""
+    caption: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Something that plays or is shown elsewhere: a video, an audio file, a frame."""
+
+    source: str
+    kind: str
+    caption: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line across the page."""
+
+
+Node = (
+    Text
+    | Break
+    | Emphasis
+    | Script
+    | Link
+    | Paragraph
+    | Heading
+    | ItemList
+    | Table
+    | Quote
+    | Preformatted
+    | Picture
+    | Embed
+    | Rule
+)
+Nodes = tuple[Node, ...]
+INLINE = (Text, Break, Emphasis, Script, Link)
+
+
+def parse_body(html: str | None) -> Nodes:
+    """Return the block nodes of `html`; loose inline content stands in paragraphs of its own."""
+    root = parse_html(strip_forbidden(html or ""))
+    return blocks_of(_flow(root, 0))
+
+
+def blocks_of(flow: Nodes) -> Nodes:
+    """Return `flow` as block nodes: runs of inline nodes become paragraphs, blank ones vanish."""
+    blocks: list[Node] = []
+    run: list[Node] = []
+    for node in flow:
+        if isinstance(node, INLINE):
+            run.append(node)
+            continue
+        blocks += _paragraph(run)
+        blocks.append(node)
+        run = []
+    return (*blocks, *_paragraph(run))
+
+
+def is_inline(flow: Nodes) -> bool:
+    """Whether `flow` holds inline nodes only."""
+    return all(isinstance(node, INLINE) for node in flow)
+
+
+def text_of_nodes(nodes: Nodes) -> str:
+    """Return the characters of inline `nodes`, breaks as line feeds."""
+    parts = []
+    for node in nodes:
+        if isinstance(node, (Text, Script, Preformatted)):
+            parts.append(node.text)
+        elif isinstance(node, Break):
+            parts.append("\n")
+        elif isinstance(node, (Emphasis, Link, Paragraph, Heading, Quote)):
+            parts.append(text_of_nodes(node.children))
+    return "".join(parts)
+
+
+def _paragraph(run: list[Node]) -> list[Node]:
+    while run and _is_blank(run[-1]):
+        run.pop()
+    start = next((i for i, node in enumerate(run) if not _is_blank(node)), len(run))
+    return [Paragraph(tuple(run[start:]))] if start < len(run) else []
+
+
+def _is_blank(node: Node) -> bool:
+    return isinstance(node, Break) or (isinstance(node, Text) and not node.text.strip())
+
+
+def _flow(element: etree._Element, depth: int) -> Nodes:
+    """Return what `element` holds, inline and block nodes in their order."""
+    return tuple(_nodes(element, depth))
+
+
+def _nodes(element: etree._Element, depth: int) -> Iterator[Node]:
+    if element.text:
+        yield Text(strip_forbidden(element.text))
+    for child in element:
+        if isinstance(child.tag, str) and child.tag not in HIDDEN:
+            yield from _convert(child, depth + 1)
+        if child.tail:
+            yield Text(strip_forbidden(child.tail))
+
+
+def _convert(element: etree._Element, depth: int) -> Iterator[Node]:
+    if depth > DEEPEST:
+        yield Text(_all_text(element))
+        return
+    convert = _ELEMENTS.get(element.tag)
+    if convert is None:
+        yield from _nodes(element, depth)
+    else:
+        yield from convert(element, depth)
+
+
+def _all_text(element: etree._Element) -> str:
+    return strip_forbidden("".join(map(str, element.itertext())))
+
+
+def _of(element: etree._Element, name: str) -> str:
+    return strip_forbidden(element.get(name) or "").strip()
+
+
+def _number(element: etree._Element, name: str) -> int:
+    value = _of(element, name)
+    return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
+
+
+def _emphasis(kind: str) -> "Convert":
+    def convert(element: etree._Element, depth: int) -> Iterator[Node]:
+        yield from _around(_flow(element, depth), lambda inline: Emphasis(kind, inline))
+
+    return convert
+
+
+def _around(flow: Nodes, wrap: Callable[[Nodes], Node]) -> Iterator[Node]:
+    """Wrap the runs of inline nodes in `flow`; blocks inside an inline element stand alone."""
+    run: list[Node] = []
+    for node in flow:
+        if isinstance(node, INLINE):
+            run.append(node)
+            continue
+        if run:
+            yield wrap(tuple(run))
+        yield node
+        run = []
+    if run:
+        yield wrap(tuple(run))
+
+
+def _link(element: etree._Element, depth: int) -> Iterator[Node]:
+    href, title, name = (_of(element, key) for key in ("href", "title", "name"))
+    yield from _around(_flow(element, depth), lambda inline: Link(href, title, name, inline))
+
+
+def _script(element: etree._Element, depth: int) -> Iterator[Node]:
+    yield Script(element.tag, _all_text(element))
+
+
+def _break(element: etree._Element, depth: int) -> Iterator[Node]:
+    yield Break()
+
+
+def _paragraphs(element: etree._Element, depth: int) -> Iterator[Node]:
+    yield from blocks_of(_flow(element, depth))
+
+
+def _heading(element: etree._Element, depth: int) -> Iterator[Node]:
+    level = int(element.tag[1])
+    for node in blocks_of(_flow(element, depth)):
+        yield Heading(level, node.children) if isinstance(node, Paragraph) else node
+
+
+def _list(element: etree._Element, depth: int) -> Iterator[Node]:
+    items = []
+    for child in element:
+        if isinstance(child.tag, str) and child.tag not in HIDDEN:
+            item = (
+                _flow(child, depth)
+                if child.tag in ("li", "dt", "dd")
+                else tuple(_convert(child, depth + 1))
+            )
+            items.append(item)
+        if child.tail and child.tail.strip():
+            items.append((Text(strip_forbidden(child.tail)),))
+    if element.text and element.text.strip():
+        items.insert(0, (Text(strip_forbidden(element.text)),))
+    if items:
+        yield ItemList(element.tag == "ol", tuple(items))
+
+
+def _table(element: etree._Element, depth: int) -> Iterator[Node]:
+    rows = tuple(
+        cells
+        for row in element.iter("tr")
+        if (cells := tuple(_cells(row, depth))) and _nearest(row, "table") is element
+    )
+    captions = [c for c in element.iter("caption") if _nearest(c, "table") is element]
+    caption = _flow(captions[0], depth) if captions else ()
+    if rows:
+        yield Table(rows, caption)
+    else:
+        yield from _nodes(element, depth)
+
+
+def _nearest(element: etree._Element, tag: str) -> etree._Element | None:
+    return next(element.iterancestors(tag), None)
+
+
+def _cells(row: etree._Element, depth: int) -> Iterator[Cell]:
+    for cell in row:
+        if cell.tag in ("td", "th"):
+            yield Cell(
+                cell.tag == "th",
+                _flow(cell, depth + 1),
+                _number(cell, "colspan"),
+                _number(cell, "rowspan"),
+            )
+
+
+def _quote(element: etree._Element, depth: int) -> Iterator[Node]:
+    yield Quote(blocks_of(_flow(element, depth)))
+
+
+def _preformatted(element: etree._Element, depth: int) -> Iterator[Node]:
+    for line_break in element.iter("br"):
+        line_break.tail = "\n" + (line_break.tail or "")
+    yield Preformatted(_all_text(element))
+
+
+def _picture(element: etree._Element, depth: int) -> Iterator[Node]:
+    if _of(element, "src"):
+        yield Picture(_of(element, "src"), _of(element, "alt"))
+    elif _of(element, "alt"):
+        yield Text(_of(element, "alt"))
+
+
+def _embed(element: etree._Element, depth: int) -> Iterator[Node]:
+    source = _of(element, "src") or _of(element, "data")
+    if not source:
+        inner = element.find(".//source")
+        source = _of(inner, "src") if inner is not None else ""
+    if source:
+        yield Embed(source, element.tag)
+    else:
+        yield from _nodes(element, depth)
+
+
+def _figure(element: etree._Element, depth: int) -> Iterator[Node]:
+    captions = list(element.iter("figcaption"))
+    caption = tuple(node for c in captions for node in _flow(c, depth))
+    for one in captions:
+        tail, parent = one.tail, one.getparent()
+        if parent is not None:
+            parent.remove(one)
+            if tail and tail.strip():
+                parent.text = (parent.text or "") + strip_forbidden(tail)
+    shown = list(blocks_of(_flow(element, depth)))
+    for position, node in enumerate(shown):
+        if caption and isinstance(node, Picture):
+            shown[position] = Picture(node.source, node.alternative, caption)
+            caption = ()
+        elif caption and isinstance(node, Embed):
+            shown[position] = Embed(node.source, node.kind, caption)
+            caption = ()
+    yield from shown
+    yield from blocks_of(caption)
+
+
+def _rule(element: etree._Element, depth: int) -> Iterator[Node]:
+    yield Rule()
+
+
+Convert = Callable[[etree._Element, int], Iterator[Node]]
+
+_INLINES: dict[str, Convert] = {
+    "b": _emphasis("bold"),
+    "strong": _emphasis("bold"),
+    "i": _emphasis("italic"),
+    "em": _emphasis("italic"),
+    "cite": _emphasis("italic"),
+    "u": _emphasis("underline"),
+    "ins": _emphasis("underline"),
+    "s": _emphasis("strike"),
+    "strike": _emphasis("strike"),
+    "del": _emphasis("strike"),
+    "a": _link,
+    "sup": _script,
+    "sub": _script,
+    "br": _break,
+}
+
+_BLOCKS: dict[str, Convert] = {
+    **dict.fromkeys(
+        ("p", "div", "section", "article", "header", "footer", "main", "aside", "address"),
+        _paragraphs,
+    ),
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _heading),
+    **dict.fromkeys(("ul", "ol", "dl"), _list),
+    "table": _table,
+    "blockquote": _quote,
+    "pre": _preformatted,
+    "img": _picture,
+    **dict.fromkeys(("iframe", "video", "audio", "embed", "object"), _embed),
+    "figure": _figure,
+    "hr": _rule,
+}
+
+_ELEMENTS: dict[str, Convert] = {**_INLINES, **_BLOCKS}

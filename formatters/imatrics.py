@@ -1,0 +1,72 @@
+"""The format `imatrics`: articles for the iMatrics tagging service (formats contract 3.9)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from apps.core import json
+from apps.core.errors import FormatError
+from apps.core.text import plain_text, strip_forbidden
+from apps.core.vocabulary import ItemType, PubStatus
+from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.conversions import iso_time, mapping_of, objects_of, text_of
+
+CONCEPT_TYPES = ("organisation", "person", "place", "event", "object")
+
+
+class IMatricsFormatter(Formatter):
+    """A text as the service stores it. Not listed among the formats for subscribers."""
+
+    type = "imatrics"
+    name = None
+    media_type = "application/json"
+    file_extension = "txt"
+    error_code = 7004
+    error_text = 'Article couldn"t be converted to NinJS'
+    item_types = frozenset({ItemType.TEXT})
+
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        if not text_of(item, "guid"):
+            raise FormatError(
+                self.error_code,
+                self.error_text,
+                item_id=str(item.get("_id") or ""),
+                field="guid",
+                cause="guid is missing",
+            )
+        created = item.get("firstcreated") or item.get("versioncreated")
+        modified = item.get("versioncreated") or created
+        document = {
+            "uuid": text_of(item, "guid"),
+            "createdTimestamp": iso_time(created),
+            "latestVersionTimestamp": iso_time(modified),
+            "publicationTimestamp": iso_time(item.get("firstpublished") or modified),
+            "authors": [text_of(a, "sub_label") for a in objects_of(item, "authors")],
+            "language": text_of(item, "language") or context.settings.default_language,
+            "pubStatus": (item.get("pubstatus") or PubStatus.USABLE) == PubStatus.USABLE,
+            "headline": strip_forbidden(text_of(item, "headline")),
+            "preamble": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
+            "dateline": text_of(mapping_of(item, "dateline"), "text"),
+            "body": _lines(text_of(item, "body_html")),
+            "concepts": list(_concepts(item)),
+        }
+        return [Formatted(json.dumps(document).decode())]
+
+
+def _lines(html: str) -> list[str]:
+    lines = plain_text(html, line_feeds=True).split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _concepts(item: Document) -> Iterator[dict[str, Any]]:
+    for subject in objects_of(item, "subject"):
+        kind = "topic" if subject.get("scheme") == "imatrics_topic" else "category"
+        yield from _concept(kind, subject)
+    for field in CONCEPT_TYPES:
+        for entry in objects_of(item, field):
+            yield from _concept(field, entry)
+
+
+def _concept(kind: str, entry: Document) -> Iterator[dict[str, Any]]:
+    uuid = mapping_of(entry, "altids").get("imatrics")
+    if uuid:
+        yield {"type": kind, "title": entry.get("name"), "uuid": uuid}

@@ -1,0 +1,63 @@
+"""Plain text and Markdown, for mail, chat and headless content management."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from apps.core.text import plain_text
+from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
+from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.body import parse_body
+from formatters.conversions import body_with_footer, mapping_of, text_of
+from formatters.plain_body import MarkdownBody, TextBody
+
+
+class _PlainFormatter(Formatter):
+    """Head lines, then the body. Subclasses say who writes them."""
+
+    error_code = 7013
+    error_text = 'Article couldn"t be converted to text'
+    item_types = frozenset({*TEXT_TYPES, ItemType.COMPOSITE})
+    can_preview = True
+    can_export = True
+
+    writer: ClassVar[TextBody]
+
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        parts = [*self._head(item), self._body(item)]
+        return [Formatted("\n\n".join(part for part in parts if part) + "\n")]
+
+    def _head(self, item: Document) -> Iterable[str]:
+        if text_of(item, "pubstatus") == PubStatus.CANCELED:
+            yield "WITHDRAWN"
+        if text_of(item, "headline"):
+            yield self.writer.headline(text_of(item, "headline").strip())
+        yield text_of(item, "byline")
+        yield self.writer.write(parse_body(text_of(item, "abstract")))
+
+    def _body(self, item: Document) -> str:
+        html = body_with_footer(item)
+        if item.get("format") == "preserved":
+            return plain_text(html).strip("\r\n")
+        dateline = text_of(mapping_of(item, "dateline"), "text")
+        body = self.writer.write(parse_body(html))
+        return f"{dateline} {body}".strip()
+
+
+class TextFormatter(_PlainFormatter):
+    """A story as plain text."""
+
+    type = "text"
+    name = "Plain text"
+    media_type = "text/plain"
+    file_extension = "txt"
+    writer = TextBody()
+
+
+class MarkdownFormatter(_PlainFormatter):
+    """A story as Markdown (CommonMark, with tables)."""
+
+    type = "markdown"
+    name = "Markdown"
+    media_type = "text/markdown"
+    file_extension = "md"
+    writer = MarkdownBody()

@@ -1,0 +1,39 @@
+"""Small help with XML: elements that are always well-formed, names, serialising."""
+
+import re
+from typing import Any
+
+from lxml import etree
+
+from apps.core.text import strip_forbidden
+
+NAME_TOKEN = re.compile(r"[\w.:-]+", re.ASCII)
+
+
+def add(parent: etree._Element, tag: str, text: str | None = None, **attributes: str) -> Any:
+    """Append an element in the namespace of `parent` and return it.
+
+    Characters that XML forbids are left out of text and attributes.
+    """
+    namespace = etree.QName(parent).namespace
+    element = etree.SubElement(parent, f"{{{namespace}}}{tag}" if namespace else tag)
+    for name, value in attributes.items():
+        element.set(name, strip_forbidden(str(value)))
+    if text:
+        element.text = strip_forbidden(text)
+    return element
+
+
+def name_token(value: object) -> str:
+    """Return `value` as an XML name token, empty where it is none."""
+    text = str(value) if isinstance(value, (str, int)) else ""
+    return text if NAME_TOKEN.fullmatch(text) else ""
+
+
+def serialize(root: etree._Element, *, declaration: str) -> str:
+    """Return `root` as text, without white space added to its content.
+
+    Args:
+        declaration: what stands in the XML declaration (`version="1.0" encoding="UTF-8"`).
+    """
+    return f"<?xml {declaration}?>\n" + etree.tostring(root, encoding="unicode")
