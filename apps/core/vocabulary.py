@@ -46,18 +46,32 @@ class PubStatus(StrEnum):
 
 
 class Operation(StrEnum):
-    """`operation` of an item: the last thing done to it."""
+    """`operation` of an item: the last thing done to it; the last three stand in the history only."""
 
     CREATE = "create"
     UPDATE = "update"
     RESTORE = "restore"
     DESCHEDULE = "deschedule"
+    FETCH = "fetch"
+    DUPLICATE = "duplicate"
+    MOVE = "move"
+    SPIKE = "spike"
+    UNSPIKE = "unspike"
+    TRANSLATE = "translate"
+    REWRITE = "rewrite"
+    LINK = "link"
+    UNLINK = "unlink"
     PUBLISH = "publish"
     CORRECT = "correct"
     KILL = "kill"
     TAKEDOWN = "takedown"
     UNPUBLISH = "unpublish"
     BEING_CORRECTED = "being_corrected"
+    CORRECTION = "correction"
+    CANCEL_CORRECTION = "cancel_correction"
+    DUPLICATED_FROM = "duplicated_from"
+    ITEM_LOCK = "item_lock"
+    ITEM_UNLOCK = "item_unlock"
 
 
 class ItemType(StrEnum):

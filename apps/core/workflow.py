@@ -9,12 +9,22 @@ INVALID_TRANSITION = "Workflow transition is invalid."
 
 
 class Action(StrEnum):
-    """What can be done to an item. Takedown and unpublish are checked as `kill`."""
+    """What can be done to an item.
+
+    Takedown and unpublish are checked as `kill`, copy and translate as `duplicate`.
+    """
 
     SAVE = "save"
     PUBLISH = "publish"
     CORRECT = "correct"
     KILL = "kill"
+    MOVE = "move"
+    SPIKE = "spike"
+    UNSPIKE = "unspike"
+    DUPLICATE = "duplicate"
+    FETCH = "fetch"
+    REWRITE = "rewrite"
+    CORRECTION = "correction"
 
 
 ALLOWED_FROM: dict[Action, frozenset[State]] = {
@@ -44,12 +54,36 @@ ALLOWED_FROM: dict[Action, frozenset[State]] = {
     ),
     Action.CORRECT: frozenset({State.PUBLISHED, State.CORRECTED, State.CORRECTION}),
     Action.KILL: frozenset({State.SCHEDULED, State.PUBLISHED, State.CORRECTED, State.CORRECTION}),
+    Action.MOVE: frozenset(
+        {
+            State.DRAFT,
+            State.ROUTED,
+            State.FETCHED,
+            State.SUBMITTED,
+            State.IN_PROGRESS,
+            State.SCHEDULED,
+            State.PUBLISHED,
+            State.CORRECTION,
+            State.UNPUBLISHED,
+        }
+    ),
+    Action.SPIKE: frozenset(State)
+    - {State.SPIKED, State.SCHEDULED, State.PUBLISHED, State.CORRECTED, State.KILLED},
+    Action.UNSPIKE: frozenset({State.SPIKED}),
+    Action.DUPLICATE: frozenset(State) - {State.SPIKED, State.KILLED, State.RECALLED},
+    Action.FETCH: frozenset({State.INGESTED}),
+    Action.REWRITE: frozenset(State) - {State.KILLED, State.SPIKED, State.SCHEDULED},
+    Action.CORRECTION: frozenset(
+        {State.PUBLISHED, State.CORRECTED, State.CORRECTION, State.BEING_CORRECTED}
+    ),
 }
 """Lifecycle contract 2.2."""
 
 KEEP_STATE_ON_SAVE = frozenset(
     {State.INGESTED, State.IN_PROGRESS, State.SCHEDULED, State.CORRECTION}
 )
+
+KEEP_STATE_ON_MOVE = frozenset({State.SCHEDULED, State.PUBLISHED, State.CORRECTION})
 
 
 def is_allowed(action: Action, state: str | None) -> bool:
