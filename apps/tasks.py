@@ -43,6 +43,15 @@ TASK_MODULES = [
 ]
 
 
+BROKER = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    # A wake-up that cannot be sent at once is dropped: requests do not wait for the broker.
+    "max_retries": 0,
+    "interval_start": 0,
+}
+
+
 class Run(Protocol):
     """Something that is run to the end of its work."""
 
@@ -93,7 +102,7 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Services]) ->
         wiredesk_graph=graph,
         broker_url=settings["CELERY_BROKER_URL"],
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"socket_connect_timeout": 1, "socket_timeout": 5},
+        broker_transport_options=BROKER,
         task_always_eager=settings["CELERY_TASK_ALWAYS_EAGER"],
         task_default_queue=f"{prefix}default",
         task_routes={name: {"queue": prefix + queue} for name, queue in TASK_QUEUES.items()},

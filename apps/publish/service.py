@@ -6,6 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.archive.marks import tell_marked
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
@@ -28,6 +29,10 @@ class PublishedService(ResourceService):
 
     resource = "published"
 
+    def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
+        super().__init__(db, clock)
+        self._notifier = notifier
+
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
         hidden = (caller.user or {}).get("invisible_stages") or []
@@ -39,6 +44,23 @@ class PublishedService(ResourceService):
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._check_state(updates)
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        """Tell clients when the row is marked for another user."""
+        if not tell_marked(self._notifier, updates, original):
+            return
+        task = original.get("task") or {}
+        self._notifier.push(
+            "content:update",
+            user=str(caller.user_id or ""),
+            items={str(original["item_id"]): 1},
+            desks={str(task["desk"]): 1} if task.get("desk") else {},
+            stages={str(task["stage"]): 1} if task.get("stage") else {},
+        )
+
+    def item_filter(self, lookup: Document) -> Document:
+        """Of the rows of an item, the last one is shown."""
+        return lookup if "_id" in lookup else {**lookup, "last_published_version": True}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
@@ -128,6 +150,9 @@ class PublishQueueService(ResourceService):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         row = {**original, **updates}
+        if row.get("state") == RowState.PENDING:
+            due = {"lane": lane_of(row), "priority": row.get("priority")}
+            wake(self.db, lanes_of([due]), self.clock.precise())
         self._notifier.push(
             "publish_queue:update",
             queue_id=str(row["_id"]),
