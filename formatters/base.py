@@ -95,6 +95,7 @@ class Formatter(ABC):
         options: keys of `destination.config` that change the output. Destinations that agree on
             them share one formatted body.
         numbered: the output shows the sequence number, so every destination gets its own body.
+        shows_products: the output names the products that the item matches.
         can_preview, can_export: offered by `/formatters?criteria=`.
     """
 
@@ -107,6 +108,7 @@ class Formatter(ABC):
     item_types: ClassVar[frozenset[str]]
     options: ClassVar[tuple[str, ...]] = ()
     numbered: ClassVar[bool] = False
+    shows_products: ClassVar[bool] = False
     can_preview: ClassVar[bool] = False
     can_export: ClassVar[bool] = False
 

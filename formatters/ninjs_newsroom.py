@@ -14,6 +14,7 @@ class NewsroomNinjsFormatter(NINJSFormatter):
 
     type = "newsroom ninjs"
     name = "Newsroom NINJS"
+    shows_products = True
     can_preview = False
     can_export = False
 

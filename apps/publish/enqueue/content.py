@@ -190,7 +190,7 @@ class EnqueueContent:
         )
         for filter_id, reason in rules.filters.broken.items():
             logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
-        return rules, Lookups(db, vocabularies)
+        return rules, Lookups(db, vocabularies, rules)
 
     def _ledger(self, rows: Sequence[Document]) -> Ledger:
         ledger = Ledger(self._db)

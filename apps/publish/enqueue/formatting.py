@@ -12,6 +12,7 @@ from apps.core import json
 from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.publish.enqueue.matching import RoutingRules
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 
 ALWAYS_SENT = frozenset(
@@ -44,12 +45,19 @@ class Lookups:
     Args:
         db: the database.
         vocabularies: as read for the routing rules.
+        rules: the routing rules, for formats that name products.
     """
 
     VOCABULARIES = ("rightsinfo", "locators", "job_titles", "crop_sizes")
 
-    def __init__(self, db: Database[Document], vocabularies: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        vocabularies: Sequence[Mapping[str, Any]],
+        rules: RoutingRules,
+    ) -> None:
         self._db = db
+        self.rules = rules
         by_id = {v["_id"]: v for v in vocabularies}
         self.vocabularies = {
             name: [i for i in by_id[name].get("items") or () if i.get("is_active", True)]
@@ -129,24 +137,31 @@ class ItemFormats:
         own = f"{destination} {sequence_number}" if formatter.numbered else ""
         key = _key(self._row_id, formatter.type, options, own)
         if key not in self._done:
-            context = self._context(options, sequence_number if formatter.numbered else 0)
+            context = self._context(formatter, options, sequence_number)
             parts = formatter().format(self._item, context)
             self._done[key] = [
                 Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)
             ]
         return self._done[key]
 
-    def _context(self, config: Mapping[str, Any], sequence_number: int) -> FormatContext:
+    def _context(
+        self, formatter: type[Formatter], config: Mapping[str, Any], sequence_number: int
+    ) -> FormatContext:
         return FormatContext(
             settings=self._settings,
             now=self._now,
-            sequence_number=sequence_number,
+            sequence_number=sequence_number if formatter.numbered else 0,
             config=config,
+            products=self._products() if formatter.shows_products else (),
             vocabularies=self._lookups.vocabularies,
             vocabulary_fields=self._lookups.vocabulary_fields,
             profiles=self._lookups.profiles,
             users=self._lookups.users,
         )
+
+    def _products(self) -> list[Document]:
+        matching = self._lookups.rules.matching_products(self._item, self._now)
+        return [{"code": product.id, "name": product.name} for product in matching]
 
     def documents(self) -> list[Document]:
         """Return the payload documents to store."""

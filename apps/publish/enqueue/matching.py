@@ -22,6 +22,7 @@ from apps.products.matching import (
     ProductOutcome,
     compile_product,
     describe_outcome,
+    product_matches,
     product_outcome,
     split_codes,
 )
@@ -353,6 +354,11 @@ class RoutingRules:
         """
         decisions = self.decisions(item, now, among=among, target_media=target_media)
         return [(decision.subscriber.id, decision.reason) for decision in decisions]
+
+    def matching_products(self, item: Document, now: datetime) -> list[Product]:
+        """Return the products that take `item`, whoever may have them."""
+        view = ItemView(item, now)
+        return [p for p in self.products.values() if product_matches(p, view, self.filters)]
 
     def _possible(self, routing: _Routing, view: ItemView) -> list[_Entry]:
         """Return the subscribers that a product or the item itself speaks for."""
