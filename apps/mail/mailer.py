@@ -68,7 +68,7 @@ class Mailer:
         """
         message = self._message(mail)
         try:
-            with smtplib.SMTP(self._server, self._port, timeout=self._timeout) as connection:
+            with self._connect() as connection:
                 self._introduce(connection)
                 refused = connection.send_message(message, self._sender, list(mail.to))
         except smtplib.SMTPRecipientsRefused as error:
@@ -78,6 +78,10 @@ class Mailer:
         except OSError as error:
             raise TemporaryFailure(CODE, NAME, TEXT, str(error) or repr(error)) from error
         return tuple(refused)
+
+    def _connect(self) -> smtplib.SMTP:
+        # Names itself: asking the resolver for a name may take longer than the mail.
+        return smtplib.SMTP(self._server, self._port, self._domain, timeout=self._timeout)
 
     def _introduce(self, connection: smtplib.SMTP) -> None:
         if self._use_tls:

@@ -1,0 +1,181 @@
+"""Subscribers are mailed about kills and takedowns (delivery contract 7; lifecycle 5.8)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apps.archive.journal import Journal
+from apps.graph import Graph, build_graph
+from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.mailbox import Mailbox
+from tests.support.newsdesk import HandClock, Newsdesk
+
+REFUSED = "450 try later"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as box:
+        yield box
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any], mailbox: Mailbox) -> dict[str, Any]:
+    """Mail goes to the mailbox."""
+    server = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mailbox.port, "EMAIL_TIMEOUT": 2}
+    return {**settings, **server, "ADMINS": ["desk@agency.example"], "URN_DOMAIN": "agency.example"}
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+    """Services on an empty database, with a clock that the test moves."""
+    built = build_graph(settings, clock=clock)
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+def states(graph: Graph) -> list[str]:
+    return [mail["state"] for mail in graph.db["mails"].find({}).sort("_id", 1)]
+
+
+@pytest.mark.parametrize(
+    ("word", "header"), [("kill", "Kill/Takedown Notice"), ("takedown", "Takedown Notice")]
+)
+def test_every_subscriber_is_told(desk: Newsdesk, mailbox: Mailbox, word: str, header: str) -> None:
+    """Checklist 31, 32: one mail per subscriber, active or not, before the answer."""
+    desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
+    desk.newsroom.subscriber("two", email="c@two.example", is_active=False)
+    item = desk.published(place=[{"qcode": "NSW", "name": "New South Wales"}])
+    desk.act(word, item, headline="Stop it", body_html="<p>Not <b>true</b>.</p>")
+
+    assert [["a@one.example", "b@one.example"], ["c@two.example"]] == mailbox.recipients
+    message = mailbox.received[0][1]
+    assert message["Subject"] == "Stop it"
+    assert message["From"] == "desk@agency.example"
+    lines = message.get_content().splitlines()
+    assert [f"NSW:{header}"] * 2 == lines[:2]
+    assert lines[3].startswith(f"Please {word} story slugged rivers headlined Rivers rise at")
+    assert lines[4] == "Not true."
+
+
+def test_an_address_gets_one_mail(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """Checklist 31: distinct addresses, though several subscribers share one."""
+    for name in ("one", "two"):
+        desk.newsroom.subscriber(name, email="same@example.com,SAME@example.com")
+    desk.act("kill", desk.published(), body_html="x")
+    assert len(mailbox.recipients) == 1
+    assert mailbox.only()["Subject"] == "Kill Notification"
+
+
+def test_unpublish_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """Checklist 33: no mail about an unpublication."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("unpublish", desk.published())
+    assert mailbox.received == []
+
+
+def test_refused_kill_tells_nobody(desk: Newsdesk, mailbox: Mailbox, graph: Graph) -> None:
+    """A kill that a rule refuses has sent nothing."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    answer = desk.client.patch(f"archive/kill/{desk.story()['_id']}", {"headline": "x"})
+    assert answer.status_code == 400
+    assert states(graph) == []
+
+
+def test_headline_cannot_add_headers(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """A headline of several lines is a subject of one."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop\r\nBcc: spy@example.com")
+    assert mailbox.only()["Subject"] == "Stop Bcc: spy@example.com"
+    assert mailbox.only()["Bcc"] is None
+
+
+def test_server_that_is_away(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock
+) -> None:
+    """A kill does not fail for a mail server; the mail goes out when the server takes it."""
+    mailbox.answer = lambda address: REFUSED
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    assert states(graph) == ["waiting"]
+
+    mailbox.answer = lambda address: "250 OK"
+    assert graph.outbox.run() == 0
+    clock.advance(minutes=4)
+    assert graph.outbox.run() == 1
+    assert states(graph) == ["sent"]
+
+
+def test_only_refused_addresses_are_repeated(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock
+) -> None:
+    """Who has the mail does not get it again because another address was refused."""
+    mailbox.answer = lambda address: REFUSED if address.startswith("b") else "250 OK"
+    desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    mailbox.answer = lambda address: "250 OK"
+    clock.advance(minutes=4)
+    graph.outbox.run()
+    assert [["a@one.example"], ["b@one.example"]] == mailbox.recipients
+    first, second = (message["Message-ID"] for _, message in mailbox.received)
+    assert first == second
+
+
+def test_addresses_refused_for_good(desk: Newsdesk, mailbox: Mailbox, graph: Graph) -> None:
+    """A mail that the server refuses for good is not tried again."""
+    mailbox.answer = lambda address: "550 unknown"
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    assert states(graph) == ["failed"]
+
+
+@pytest.mark.parametrize("before", range(2, 8))
+def test_crash_while_killing(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock, before: int
+) -> None:
+    """A kill that dies before any of its later writes is completed; each mail goes out once."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    item = desk.published()
+    killing = graph.publish["archive_kill"]
+    stored = killing.find(item["_id"])
+    updates: dict[str, Any] = {"headline": "Stop", "body_html": "x"}
+    dying: Any = CrashingDatabase(graph.db, before)
+    service = dying_kill(graph, dying)
+    with pytest.raises(Crash):
+        service.patch(stored["_id"], updates)
+    clock.advance(seconds=6)
+    graph.enqueue.run()
+    graph.outbox.run()
+    graph.outbox.run()
+
+    assert [["a@one.example"]] == mailbox.recipients
+    assert desk.queue_states(item)[-1:] != []
+
+
+def dying_kill(graph: Graph, db: Any) -> Any:
+    """Return the kill service of a process that dies at one of its writes."""
+    service = graph.publish["archive_kill"]
+    tools = service.tools
+    return type(service)(
+        type(tools)(**{**vars(tools), "db": db, "journal": Journal(db, graph.clock)})
+    )
+
+
+def test_crash_while_sending(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock
+) -> None:
+    """A mail that a dead process had claimed goes out when the lease has ended, not before."""
+    mailbox.answer = lambda address: REFUSED
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    mailbox.answer = lambda address: "250 OK"
+    clock.advance(minutes=4)
+    assert graph.outbox._take() is not None
+
+    assert graph.outbox.run() == 0
+    clock.advance(minutes=2)
+    assert graph.outbox.run() == 1
+    assert [["a@one.example"]] == mailbox.recipients
