@@ -1,0 +1,222 @@
+"""Archived items at the HTTP edge (lifecycle contract 3.10, 5.12)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from apps.archive.journal import Journal
+from apps.archived.service import ArchivedService
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import Client
+from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.events import Events
+from tests.support.mailbox import Mailbox
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import file_in
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as box:
+        yield box
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any], mailbox: Mailbox) -> dict[str, Any]:
+    """Mail goes to the mailbox."""
+    return {**settings, "MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mailbox.port}
+
+
+@pytest.fixture
+def desk(desk: Newsdesk, tmp_path: Path) -> Newsdesk:
+    """The desk, with two subscribers that take everything."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        desk.newsroom.subscriber(name, file_in(tmp_path / name), email=f"desk@{name}.example")
+    return desk
+
+
+def archived(desk: Newsdesk, graph: Graph, clock: HandClock, **fields: Any) -> Document:
+    """Publish and correct a story and let it expire; return its newest row as a client sees it."""
+    item = desk.published(**fields)
+    desk.act("correct", item, headline="Rivers fall")
+    clock.advance(minutes=61)
+    assert graph.expiry.run() == 1
+    return dict(desk.client.get(f"archived/{item['_id']}:3").get_json())
+
+
+def by_subscriber(desk: Newsdesk, **wanted: Any) -> set[ObjectId]:
+    return {row["subscriber_id"] for row in desk.rows(**wanted)}
+
+
+@pytest.mark.parametrize(("word", "state"), [("kill", "killed"), ("takedown", "recalled")])
+def test_withdrawal_brings_the_item_back(
+    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, word: str, state: str
+) -> None:
+    """Checklist 75: item and row are back with the next version, everybody who had it is told."""
+    row = archived(desk, graph, clock)
+    graph.db["subscribers"].update_one({"name": "two"}, {"$set": {"is_active": False}})
+    desk.newsroom.subscriber("new", file_in("/nowhere"), email="same@one.example")
+    answer = desk.client.patch(
+        f"archived/{row['_id']}", {"operation": word, "headline": "Stop", "body_html": "<p>No</p>"}
+    )
+    assert answer.status_code == 200, answer.text
+
+    item = desk.client.get(f"archive/{row['item_id']}").get_json()
+    assert (state, word, "canceled", 4) == tuple(
+        item[f] for f in ("state", "operation", "pubstatus", "_current_version")
+    )
+    assert item["headline"] == "Stop"
+    assert item["body_html"].startswith(f"<p>Please {word} story slugged rivers headlined")
+    assert item["body_html"].endswith("<p>No</p>")
+    (published,) = graph.db["published"].find({})
+    assert (state, 4, "queued") == tuple(
+        published[f] for f in ("state", "_current_version", "queue_state")
+    )
+    had = {s["_id"] for s in graph.db["subscribers"].find({"name": {"$in": ["one", "two"]}})}
+    assert had == by_subscriber(desk, publishing_action=state)
+    assert graph.db["archived"].count_documents({}) == 0
+    assert len(mailbox.received) == 3
+    assert mailbox.received[0][1]["Subject"] == "Stop"
+    versions = graph.db["archive_versions"].find({"_id_document": row["item_id"]})
+    assert [4] == [version["_current_version"] for version in versions]
+
+
+def test_clients_are_told(
+    desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
+) -> None:
+    """A kill pushes `item:deleted:archived`."""
+    row = archived(desk, graph, clock)
+    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+        desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"})
+        (told,) = events.named("item:deleted:archived")
+    assert told["item"] == row["item_id"]
+
+
+def test_archived_only(desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox) -> None:
+    """Checklist 75: an item marked so is deleted and mailed about, nothing else."""
+    row = archived(desk, graph, clock, flags={"marked_archived_only": True})
+    answer = desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"})
+    assert answer.status_code == 200, answer.text
+    for collection in ("archived", "archive", "published", "publish_queue"):
+        assert graph.db[collection].count_documents({}) == 0, collection
+    assert len(mailbox.received) == 2
+
+
+def test_without_operation(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+    """A PATCH that says nothing to do is 400 in envelope E."""
+    row = archived(desk, graph, clock)
+    for body in ({"headline": "x"}, {"operation": "correct"}):
+        answer = desk.client.patch(f"archived/{row['_id']}", body)
+        assert answer.status_code == 400
+        assert answer.get_json()["_error"]["code"] == 400
+    assert graph.db["archived"].count_documents({}) == 2
+
+
+def test_item_in_production_is_not_replaced(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+    """An archived row of an item that is in production kills nothing."""
+    row = archived(desk, graph, clock)
+    graph.db["archive"].insert_one({"_id": row["item_id"], "headline": "alive"})
+    answer = desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"})
+    assert answer.status_code == 400
+    assert "available in production" in answer.text
+
+
+@pytest.mark.parametrize("before", range(1, 11))
+def test_crash(
+    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, before: int
+) -> None:
+    """A kill that dies at any write either did nothing or is completed, once."""
+    row = archived(desk, graph, clock)
+    stored = graph.archived.find(ObjectId(row["_id"]))
+    dying: Any = CrashingDatabase(graph.db, before)
+    tools = graph.publish["archive_kill"].tools
+    service = ArchivedService(replace(tools, db=dying, journal=Journal(dying, clock)))
+    try:
+        service.patch(stored["_id"], {"operation": "kill", "headline": "Stop"})
+    except Crash:
+        clock.advance(seconds=6)
+        graph.enqueue.run()
+        graph.outbox.run()
+    if graph.db["archived"].count_documents({}):
+        assert graph.db["archive"].count_documents({}) == 0
+        assert mailbox.received == []
+        assert desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"}).status_code == 200
+    assert graph.db["published"].count_documents({"state": "killed"}) == 1
+    assert len(desk.rows(publishing_action="killed")) == 2
+    assert graph.db["archived"].count_documents({}) == 0
+    assert len(mailbox.received) == 2
+
+
+class TestDelete:
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"type": "picture"}, "Only Text articles are allowed to be Killed in Archived repo"),
+            (
+                {"genre": [{"name": "Broadcast Script", "qcode": "b"}]},
+                "Killing of Broadcast Items isn't allowed in Archived repo",
+            ),
+            (
+                {"linked_in_packages": [{"package": "p"}]},
+                "Can't kill as article is part of a Package",
+            ),
+        ],
+    )
+    def test_refusals(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, fields: Document, message: str
+    ) -> None:
+        """DELETE says what stands in the way of a kill."""
+        row = archived(desk, graph, clock)
+        graph.db["archived"].update_many({}, {"$set": fields})
+        answer = desk.client.delete(f"archived/{row['_id']}")
+        assert (400, message) == (answer.status_code, answer.get_json()["_message"])
+
+    def test_master_of_a_broadcast(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+        """The story behind a broadcast script cannot be killed."""
+        row = archived(desk, graph, clock)
+        script = {"genre": [{"name": "Broadcast Script"}]}
+        graph.db["archive"].insert_one(
+            {"_id": "script", "broadcast": {"master_id": row["item_id"]}, **script}
+        )
+        answer = desk.client.delete(f"archived/{row['_id']}")
+        assert "Master Story" in answer.get_json()["_message"]
+
+    def test_removes_nothing(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+        """DELETE of what could be killed is 204, and the row stays."""
+        row = archived(desk, graph, clock)
+        assert desk.client.delete(f"archived/{row['_id']}").status_code == 204
+        assert graph.db["archived"].count_documents({}) == 2
+
+
+class TestAccess:
+    def test_privilege(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, editor: Client
+    ) -> None:
+        """Reading needs no privilege, a kill and a deletion need `archived`."""
+        row = archived(desk, graph, clock)
+        assert len(editor.get("archived").get_json()["_items"]) == 2
+        path, etag = f"archived/{row['_id']}", row["_etag"]
+        assert editor.patch(path, {"operation": "kill"}, etag=etag).status_code == 403
+        assert editor.delete(path, etag=etag).status_code == 403
+
+    def test_etag(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+        """A kill of a row that has changed is 412."""
+        row = archived(desk, graph, clock)
+        answer = desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"}, etag="old")
+        assert answer.status_code == 412
+
+    def test_hidden_stage(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, editor: Client
+    ) -> None:
+        """Rows on stages that a user cannot see are left out, and 403 one by one."""
+        row = archived(desk, graph, clock)
+        hidden = {"invisible_stages": [desk.newsroom.desk["working_stage"]]}
+        graph.db["users"].update_one({"username": "editor"}, {"$set": hidden})
+        assert editor.get("archived").get_json()["_items"] == []
+        assert editor.get(f"archived/{row['_id']}").status_code == 403
