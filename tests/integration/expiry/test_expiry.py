@@ -1,5 +1,8 @@
 """Items leave the newsroom when their time is over (lifecycle contract 5.14)."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
 
+ROOT = Path(__file__).parent.parent.parent.parent
 TRACES = {
     "published": "item_id",
     "publish_queue": "item_id",
@@ -346,3 +350,37 @@ class TestArchivedPurge:
         expire(graph, clock)
         assert graph.db["archived"].count_documents({}) == 0
         assert graph.db["recipients"].count_documents({}) == 0
+
+
+class TestCommand:
+    def test_runs_once(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        settings: dict[str, Any],
+        tmp_path: Path,
+    ) -> None:
+        """`archive:remove_expired` does what the job does."""
+        item = desk.story()
+        past = {"expiry": clock.now() - timedelta(days=5000)}
+        graph.db["archive"].update_one({"_id": item["_id"]}, {"$set": past})
+        stores = {name: settings[name] for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")}
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), "archive:remove_expired"],
+            cwd=ROOT,
+            env={**os.environ, **stores, "DATA_DIR": str(tmp_path), "NO_BOOTSTRAP": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert done.stdout == "1 expired items removed\n"
+        assert left(graph, item) == {}
+
+    def test_beat_starts_it_every_half_hour(self, app: Any) -> None:
+        """The job has its own period and its own queue."""
+        celery = app.extensions["celery"]
+        entry = celery.conf.beat_schedule["apps.archive.content_expiry:tick"]
+        assert entry["schedule"] == 1800
+        assert celery.conf.task_routes["apps.archive.content_expiry"] == {"queue": "expiry"}
