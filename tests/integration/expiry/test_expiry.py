@@ -231,7 +231,7 @@ class TestLegalArchive:
 
 
 WRITES = 10
-"""Note, archived row, and eight deletions; the ledger is complete already."""
+"""Note, archived row, published row, five other collections, the item; the last one is no crash."""
 
 
 class TestCrash:
