@@ -154,6 +154,8 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "ORGANIZATION_NAME_ABBREVIATION": env.text("ORGANIZATION_NAME_ABBREVIATION", "WD"),
         # Keep every earlier mark of a user in `sign_off`.
         "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
+        # Let users copy items of desks to themselves, and duplicate items without a desk.
+        "WORKFLOW_ALLOW_COPY_TO_PERSONAL": env.flag("WORKFLOW_ALLOW_COPY_TO_PERSONAL", True),
         # Vocabularies that filter conditions cannot name, whatever their type.
         "EXCLUDED_VOCABULARY_FIELDS": env.items(
             "EXCLUDED_VOCABULARY_FIELDS", list(EXCLUDED_VOCABULARY_FIELDS)
@@ -177,6 +179,18 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "MAX_EXPIRY_QUERY_LIMIT": env.number("MAX_EXPIRY_QUERY_LIMIT", 100),
         # Batches of one expiry run.
         "MAX_EXPIRY_LOOPS": env.number("MAX_EXPIRY_LOOPS", 100),
+        # Updates of updates that are not out yet.
+        "WORKFLOW_ALLOW_MULTIPLE_UPDATES": env.flag("WORKFLOW_ALLOW_MULTIPLE_UPDATES", False),
+        # Updates of stories that are only scheduled.
+        "ALLOW_UPDATING_SCHEDULED_ITEMS": env.flag("ALLOW_UPDATING_SCHEDULED_ITEMS", False),
+        # Updates start with the default priority instead of their story's.
+        "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES": env.flag(
+            "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES", False
+        ),
+        # Further fields that updates take from their story.
+        "COPY_ON_REWRITE_FIELDS": env.items("COPY_ON_REWRITE_FIELDS", []),
+        # Corrections are written in a state of their own before they are published.
+        "CORRECTIONS_WORKFLOW": env.flag("CORRECTIONS_WORKFLOW", False),
         # There is a long-term archive; nothing is removed before it is there.
         "LEGAL_ARCHIVE": env.flag("LEGAL_ARCHIVE", False),
         # Validation schemas by item type, between content profiles and validators.
@@ -185,6 +199,10 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "AUTO_PUBLISH_CONTENT_PROFILE": env.flag("AUTO_PUBLISH_CONTENT_PROFILE", True),
         # Metadata of associated media is checked when the story is published.
         "VALIDATE_MEDIA_METADATA_ON_PUBLISH": env.flag("VALIDATE_MEDIA_METADATA_ON_PUBLISH", True),
+        # Associated items are published, corrected and killed with the story that holds them.
+        "PUBLISH_ASSOCIATED_ITEMS": env.flag("PUBLISH_ASSOCIATED_ITEMS", False),
+        # Associated media take metadata from the story that holds them.
+        "COPY_METADATA_FROM_PARENT": env.flag("COPY_METADATA_FROM_PARENT", False),
         # Characters that fields with `validate_characters` refuse.
         "DISALLOWED_CHARACTERS": env.items("DISALLOWED_CHARACTERS", []),
     }

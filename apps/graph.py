@@ -7,8 +7,10 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
+from apps.archive.action import Tools as EditingTools
 from apps.archive.journal import Journal
 from apps.archive.places import Places
+from apps.archive.rewrite import RewriteService
 from apps.archive.service import ArchiveService
 from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
@@ -20,11 +22,13 @@ from apps.expiry.purge import Purge
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
+from apps.editing import Editing, build_editing
 from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
 from apps.publish.content.attempt import Tools
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correct import CorrectPublishService
+from apps.publish.content.correction import CorrectionService
 from apps.publish.content.kill import KillPublishService
 from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
@@ -62,13 +66,16 @@ class Graph:
     clock: Clock
     notifier: Notifier
     newsroom: Newsroom
+    editing: Editing
     routing: Routing
     auth: AuthService
     users: UsersService
     archive: ArchiveService
+    rewrite: RewriteService
     archived: ArchivedService
     published: PublishedService
     publish_queue: PublishQueueService
+    correction: CorrectionService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
     validate: ValidateResource
@@ -82,12 +89,15 @@ class Graph:
         """The service behind each resource."""
         return {
             **self.newsroom.services,
+            **self.editing.services,
             **self.routing.services,
             "archive": self.archive,
+            "archive_rewrite": self.rewrite,
             "archived": self.archived,
             "published": self.published,
             "publish_queue": self.publish_queue,
             "validate": self.validate,
+            self.correction.endpoint: self.correction,
             **self.publish,
         }
 
@@ -117,9 +127,21 @@ def build_graph(
     journal = Journal(db, clock)
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
-    newsroom = build_newsroom(db, clock, notifier, settings)
     formatters, transmitters = build_formatters(), build_transmitters()
     validator = ValidateService(db, settings)
+    archive = ArchiveService(
+        db,
+        clock,
+        journal=journal,
+        sequences=sequences,
+        places=places,
+        notifier=notifier,
+        settings=settings,
+    )
+    editing = build_editing(
+        EditingTools(db, clock, settings, journal, sequences, places, notifier), archive
+    )
+    newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     tools = Tools(
         db=db,
@@ -140,23 +162,26 @@ def build_graph(
         clock=clock,
         notifier=notifier,
         newsroom=newsroom,
+        editing=editing,
         routing=build_routing(db, clock, notifier, formatters, transmitters, settings),
         auth=newsroom.auth,
         users=newsroom.users,
-        archive=ArchiveService(
+        archive=archive,
+        rewrite=RewriteService(
             db,
             clock,
+            archive=archive,
             journal=journal,
-            sequences=sequences,
             places=places,
             notifier=notifier,
             settings=settings,
         ),
         archived=ArchivedService(tools),
-        published=PublishedService(db, clock),
+        published=PublishedService(db, clock, notifier),
         publish_queue=PublishQueueService(
             db, clock, sequences=sequences, notifier=notifier, settings=settings
         ),
+        correction=CorrectionService(tools),
         publish={service.endpoint: service(tools) for service in PUBLISH_SERVICES},
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(

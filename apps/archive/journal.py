@@ -17,6 +17,7 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from apps.archive.follow_ups import follow_up
 from apps.archive.removal import remove_item
 from apps.archive.schema import NOT_VERSIONED
 from apps.core.clock import Clock
@@ -53,6 +54,34 @@ class Journal:
         """Return the note of a save: a version row is to follow."""
         return {"at": self._clock.precise(), "version": version}
 
+    def action(self, follow_ups: Iterable[Document], version: int | None = None) -> Document:
+        """Return the note of an editor's action.
+
+        Args:
+            follow_ups: writes that follow; see `apps/archive/follow_ups.py`.
+            version: the item's version afterwards; None for actions that make no version.
+        """
+        note = {"at": self._clock.precise(), "follow_ups": list(follow_ups)}
+        return note if version is None else {**note, "version": version}
+
+    def write(self, updates: Document, original: Document, note: Document) -> None:
+        """Store an editor's action with all that follows.
+
+        Raises:
+            PreconditionFailed: the item was written since `original` was read.
+        """
+        self.store(updates, original, note)
+        self.complete({**original, **updates}, note)
+
+    def complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Make the writes that `note` tells of, then remove it. Safe to repeat."""
+        if "version" in note:
+            self.add_version(item)
+        follow_up(self._db, note)
+        self._db["archive"].update_one(
+            {"_id": item["_id"], "journal.at": note["at"]}, {"$unset": {"journal": 1}}
+        )
+
     def publication(
         self, version: int, sequence_no: int, operation: str, user_id: ObjectId | None
     ) -> Document:
@@ -65,13 +94,24 @@ class Journal:
             "user_id": user_id,
         }
 
-    def store(self, updates: Document, original: Document, note: Document) -> None:
+    def store(
+        self,
+        updates: Document,
+        original: Document,
+        note: Document,
+        unless_changed: Iterable[str] = (),
+    ) -> None:
         """Store `updates` on the item with the `note` of what follows; one command.
+
+        Args:
+            unless_changed: fields that writes change without changing the etag; they have to be
+                as in `original`, too.
 
         Raises:
             PreconditionFailed: the item was written since `original` was read.
         """
         condition = {**unchanged(original), "journal": None}
+        condition.update({field: original.get(field) for field in unless_changed})
         change = {"$set": {**updates, "journal": note}}
         archive = self._db["archive"]
         if archive.update_one(condition, change).matched_count:
@@ -120,8 +160,8 @@ class Journal:
     ) -> None:
         """Write the rows of a publish action in the order that loses nothing; three commands.
 
-        A note with a `mail` (`subject`, `text`, `to`) adds its rows of the outbox, one with
-        `revived` removes what was archived of the item.
+        The note's `follow_ups` are made before. A note with a `mail` (`subject`, `text`, `to`)
+        adds its rows of the outbox, one with `revived` removes what was archived of the item.
 
         The published row comes last, for once it is there the item is delivered.
 
@@ -131,6 +171,7 @@ class Journal:
             changes: the changed fields, for the history.
         """
         self.add_version(item)
+        follow_up(self._db, note)
         self._db["archive_history"].update_one(
             {"_id": note["row_id"]},
             {"$setOnInsert": history_row(item, note, changes, self._clock.now())},
@@ -212,7 +253,9 @@ class Journal:
         if "row_id" in note:
             self.add_publication(item, note, item)
         else:
-            self.add_version(item)
+            if "version" in note:
+                self.add_version(item)
+            follow_up(self._db, note)
         self._db["archive"].update_one(
             {"_id": item_id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
         )

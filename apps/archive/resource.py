@@ -2,20 +2,36 @@
 
 from typing import Any
 
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.schema import ITEM_SCHEMA, RESTORE
 
 ITEM_URL = r'regex("[\w,.:_-]+")'
 """Item ids as they stand in URLs: URNs and tags need no escaping."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "archive": {
-        "schema": ITEM_SCHEMA,
+        "schema": {**ITEM_SCHEMA, **RESTORE},
         "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
         "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH", "PUT"],
         "versioning": True,
         "etag_ignore_fields": ["broadcast"],
         "privileges": {"POST": "archive", "PATCH": "archive", "PUT": "archive"},
+    },
+    "archive_rewrite": {
+        "url": f"archive/<{ITEM_URL}:original_id>/rewrite",
+        "schema": {
+            "_id": {"type": "string"},
+            "original_id": {"type": "string"},
+            "desk_id": {"type": "objectid", "nullable": True},
+            "update": {"type": "dict", "nullable": True, "allow_unknown": True, "schema": {}},
+        },
+        "datasource": {"source": "archive"},
+        # Answers are items, not what the schema of the request lists.
+        "projection": False,
+        "resource_methods": ["POST", "DELETE"],
+        "item_methods": [],
+        "bulk_enabled": False,
+        "privileges": {"POST": "rewrite", "DELETE": "rewrite"},
     },
     "archive_history": {
         "schema": {

@@ -1,25 +1,37 @@
 """Rules of `archive`: create and save items (lifecycle contract 3.2, 3.3; resources contract 9)."""
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.associations import complete_new, complete_saved, usage_changes
+from apps.archive.checks import CREATE_CHECKS, RESTORE_CHECKS, SAVE_CHECKS, Check, Save
+from apps.archive.deschedule import (
+    DESCHEDULED,
+    keep_schedule,
+    releases_schedule,
+    what_was_scheduled,
+)
+from apps.archive.follow_ups import follow_up, with_follow_ups
 from apps.archive.journal import NOT_IN_HISTORY, Journal
+from apps.archive.marks import tell_marked
+from apps.archive.packages import Packages, default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
+from apps.archive.restore import restored_fields
 from apps.archive.schedule import complete_schedule
+from apps.archive.schema import RESTORE
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
+from apps.core.errors import Forbidden
 from apps.core.ids import newsml_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
-from apps.core.workflow import Action, check_allowed, state_after_save
+from apps.core.workflow import state_after_save
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (
@@ -76,13 +88,17 @@ class ArchiveService(ResourceService):
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
+            self._check(CREATE_CHECKS, document, {}, place, caller)
             complete_schedule(document, {}, self.clock.now())
-            document["journal"] = self._journal.note(document["_current_version"])
+            complete_new(document, self.clock.now())
+            note = self._journal.note(document["_current_version"])
+            document["journal"] = self._with_relations(note, document, {})
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         ids = super().create(documents, caller)
         for document in documents:
             self._journal.add_version(document)
+            follow_up(self.db, document["journal"])
         self._journal.clear(ids)
         return ids
 
@@ -96,8 +112,9 @@ class ArchiveService(ResourceService):
     def _place_of(self, document: Document, caller: Caller) -> Place:
         document["task"] = with_ids(document.get("task"))
         place = self._places.of(document["task"])
-        if place.is_read_only and caller.user and not document.get("ingest_id"):
-            raise ReadOnlyStage
+        if document.get("type") == ItemType.COMPOSITE and place.desk and not place.stage:
+            document["task"]["stage"] = place.desk.get("working_stage")
+            place = self._places.of(document["task"])
         return place
 
     def _identify(self, document: Document, number: int) -> None:
@@ -123,6 +140,8 @@ class ArchiveService(ResourceService):
         document.setdefault("state", State.DRAFT)
         document.setdefault("pubstatus", "usable")
         document["operation"] = Operation.CREATE
+        if is_package(document):
+            document.setdefault("groups", default_groups())
         if document["type"] == ItemType.TEXT and settings["DEFAULT_CONTENT_TYPE"]:
             document.setdefault("profile", settings["DEFAULT_CONTENT_TYPE"])
         document["profile"] = document.get("profile") or document["type"]
@@ -149,50 +168,93 @@ class ArchiveService(ResourceService):
 
     # Save.
 
+    def on_replace(self, document: Document, original: Document, caller: Caller) -> None:
+        """Restore the version that the request names, otherwise save the document."""
+        if document.get("old_version") is None:
+            self.on_update(document, original, caller)
+            return
+        place = self._places.of(original.get("task") or {})
+        self._check(RESTORE_CHECKS, document, original, place, caller)
+        fields = restored_fields(self.db, document, original)
+        document.clear()
+        document.update({**original, **fields})
+        document.pop("journal", None)
+        self._sign_version(document, original, caller)
+
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        for name in RESTORE:
+            updates.pop(name, None)
         updates.pop("type", None)
         if updates.get("task") is not None:
             updates["task"] = with_ids(updates["task"])
         place = self._places.of(updates.get("task") or original.get("task") or {})
         force = bool(updates.pop("force_unlock", False))
-        self._check_save(updates, original, place, caller, force=force)
+        self._check(SAVE_CHECKS, updates, original, place, caller, is_forced=force)
+        is_descheduled = releases_schedule(updates, original)
+        if is_descheduled:
+            keep_schedule(updates, original)
         complete_schedule(updates, original, self.clock.now())
         self._stamp_save(updates, original, place, caller)
+        copies = self._settings["COPY_METADATA_FROM_PARENT"]
+        complete_saved(updates, original, self.clock.now(), self.db, copies_from_parent=copies)
+        if is_descheduled:
+            updates.update(DESCHEDULED)
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         note = self._journal.note(updates["_current_version"])
+        note = self._with_relations(note, updates, original)
+        if updates.get("operation") == Operation.DESCHEDULE:
+            note = with_follow_ups(note, what_was_scheduled(self.db, id))
         self._journal.store(updates, original, note)
         self._journal.add_version({**original, **updates})
+        follow_up(self.db, note)
         self._journal.clear([id], [note["version"]])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         self.db["archive_autosave"].delete_one({"_id": original["_id"]})
-        self._record(Operation.UPDATE, {**original, **updates}, updates, caller)
+        if updates.get("operation") != Operation.RESTORE:
+            self._record(Operation.UPDATE, {**original, **updates}, updates, caller)
         self._tell([original, {**original, **updates}], caller)
+        tell_marked(self._notifier, updates, original)
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)
         updates.setdefault("_current_version", original.get("_current_version", 0) + 1)
         return super().patch(id, updates, caller)
 
-    def _check_save(
-        self, updates: Document, original: Document, place: Place, caller: Caller, *, force: bool
+    def _check(
+        self,
+        checks: Iterable[Check],
+        updates: Document,
+        original: Mapping[str, Any],
+        place: Place,
+        caller: Caller,
+        *,
+        is_forced: bool = False,
     ) -> None:
-        if place.is_read_only and caller.user and not original.get("ingest_id"):
-            raise ReadOnlyStage
-        holder = original.get("lock_user")
-        if holder and str(holder) != str(caller.user_id) and caller.user and not force:
-            raise Forbidden("The item was locked by another user")
-        if original.get("state") in (State.KILLED, State.RECALLED):
-            raise Forbidden("Item isn't in a valid state to be updated.")
-        if original.get("type") == ItemType.COMPOSITE and updates.get("body_footer"):
-            raise BadRequest("Package doesn't support Public Service Announcements")
-        renamed = updates.get("unique_name", original.get("unique_name"))
-        is_renamed = renamed != original.get("unique_name")
-        if is_renamed and not force and not caller.may("metadata_uniquename"):
-            raise Forbidden("Unauthorized to modify Unique Name")
-        check_no_duplicates(updates)
-        check_allowed(Action.SAVE, original.get("state"))
+        save = Save(updates, original, place, caller, Packages(self.db), is_forced)
+        for check in checks:
+            check(save)
+
+    def _with_relations(
+        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> Document:
+        """Return `note` with what the write changes at members and associated media."""
+        writes = usage_changes(updates, original, note["at"])
+        item = {**original, **updates}
+        if is_package(item) and "groups" in updates:
+            writes += link_changes(item["_id"], original.get("groups"), updates["groups"])
+        return with_follow_ups(note, writes) if writes else note
+
+    def _sign_version(
+        self, document: Document, original: Mapping[str, Any], caller: Caller
+    ) -> None:
+        user, keep_all = caller.user or {}, self._settings["FULL_SIGN_OFF"]
+        document.update(dict.fromkeys(("versioncreated", "_updated"), self.clock.now()))
+        document["version_creator"] = str(user.get("_id", ""))
+        document["sign_off"] = next_sign_off(
+            original.get("sign_off"), user.get("sign_off"), keep_all=keep_all
+        )
 
     def _stamp_save(
         self, updates: Document, original: Document, place: Place, caller: Caller
@@ -263,7 +325,7 @@ class ArchiveService(ResourceService):
         if caller.user is None:
             return {**lookup, **query}
         query["task.stage"] = {"$nin": caller.user.get("invisible_stages") or []}
-        # A pattern, because Eve takes the text of an id for an ObjectId, and these fields hold text.
+        # A pattern: Eve takes the text of an id for an ObjectId, and these fields hold text.
         user_id = re.compile(f"^{caller.user_id}$")
         own = [{field: user_id} for field in ("version_creator", "original_creator")]
         query["$or"] = [{"state": {"$ne": State.DRAFT}}, {"task.user": caller.user_id}, *own]
@@ -291,17 +353,3 @@ def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, 
     if document.get("ingest_provider"):
         return document.get("source")
     return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]
-
-
-def check_no_duplicates(updates: Mapping[str, Any]) -> None:
-    """Refuse two categories with one code, and two subjects with one scheme and code.
-
-    Raises:
-        BadRequest: there are.
-    """
-    categories = Counter(c.get("qcode") for c in updates.get("anpa_category") or ())
-    if any(count > 1 for count in categories.values()):
-        raise BadRequest("Duplicate category codes are not allowed")
-    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in updates.get("subject") or ())
-    if any(count > 1 for count in subjects.values()):
-        raise BadRequest("Duplicate subjects are not allowed")

@@ -65,6 +65,10 @@ class ResourceService:
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         """Act on updates that are stored."""
 
+    def on_replace(self, document: Document, original: Document, caller: Caller) -> None:
+        """Complete and check a `document` that takes the place of `original`; as for updates."""
+        self.on_update(document, original, caller)
+
     def on_delete(self, document: Document, caller: Caller) -> None:
         """Refuse a deletion by raising."""
 
@@ -86,6 +90,14 @@ class ResourceService:
         Args:
             lookup: values that the URL of the list holds, by name; empty for most resources.
             caller: who asks.
+        """
+        return lookup
+
+    def item_filter(self, lookup: Document) -> Document:
+        """Return the query that finds one document.
+
+        Args:
+            lookup: what the URL names it by: `_id`, or a field that more than one may share.
         """
         return lookup
 

@@ -9,7 +9,7 @@ from apps.core.vocabulary import PublishingAction, QueueState, RowState
 PUBLISH_WORDS = ("publish", "correct", "kill", "takedown", "unpublish")
 
 
-def _action(word: str) -> dict[str, Any]:
+def _action(word: str, privilege: str | None = None) -> dict[str, Any]:
     """Return the endpoint PATCH `/archive/<word>/<item id>`; its privilege has the same name."""
     return {
         "url": f"archive/{word}",
@@ -22,7 +22,7 @@ def _action(word: str) -> dict[str, Any]:
         # The publish services version items themselves, in one journalled write.
         "versioning": False,
         "etag_ignore_fields": ["broadcast"],
-        "privileges": {"PATCH": word},
+        "privileges": {"PATCH": privilege or word},
     }
 
 
@@ -83,6 +83,7 @@ QUEUE_SCHEMA: dict[str, Any] = {
 
 RESOURCES: dict[str, dict[str, Any]] = {
     **{f"archive_{word}": _action(word) for word in PUBLISH_WORDS},
+    "archive_correction": _action("correction", privilege="correct"),
     "published": {
         "schema": PUBLISHED_SCHEMA,
         "datasource": {"default_sort": [("_updated", -1)]},

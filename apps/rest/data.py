@@ -16,6 +16,9 @@ from apps.rest.errors import passing_through_eve
 from apps.rest.validator import parse_datetime
 from apps.store.mongo import raise_unless_duplicates
 
+FIND_ONE_OPTIONS = ("check_auth_value", "force_auth_field_projection", "mongo_options")
+"""Arguments of Eve's `find_one` beside the look-up itself."""
+
 
 class Connection:
     """What Eve expects of its driver: something with a database."""
@@ -62,6 +65,14 @@ class ServiceData(Mongo):
         query = service.list_filter(sub_resource_lookup or {}, caller)
         return super().find(resource, req, query, perform_count)
 
+    def find_one(self, resource: str, req: Any, *args: Any, **lookup: Any) -> Any:
+        service = self._services.get(resource)
+        found_by = {k: v for k, v in lookup.items() if k not in FIND_ONE_OPTIONS}
+        if service is not None:
+            found_by = service.item_filter(found_by)
+        options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
+        return super().find_one(resource, req, *args, **options, **found_by)
+
     def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
         """Convert texts of a query; ids that are declared as text stay text, whatever they hold."""
         query = super()._mongotize(source, resource, parse_objectid)
@@ -99,8 +110,12 @@ class ServiceData(Mongo):
 
     def remove(self, resource: str, lookup: Mapping[str, Any]) -> None:
         service, caller = self._services[resource], current_caller()
+        query = dict(lookup)
+        if "_id" not in query:
+            # Not one document but a list that its URL names.
+            query = service.list_filter(query, caller)
         # Ids of URLs are texts.
-        for document in service.collection.find(self._mongotize(dict(lookup), resource)):
+        for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from apps.archive.follow_ups import with_follow_ups
+from apps.archive.marks import tell_marked
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
@@ -14,6 +16,7 @@ from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
 from apps.publish.content.attempt import Attempt, Tools
 from apps.publish.content.checks import Check
+from apps.publish.content.correction import end_of_correction
 
 PUBLISHED_SEQUENCE = "published_item_sequence_no"
 UNLOCKED = {"lock_user": None, "lock_session": None, "lock_time": None, "lock_action": None}
@@ -82,6 +85,7 @@ class BasePublishService(ResourceService):
         updates["_latest_version"] = updates["_current_version"]
         self.tools.wake_up()
         self._tell({**original, **updates}, caller)
+        tell_marked(self.tools.notifier, updates, original)
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         """Publish from inside: the same steps without a request."""
@@ -135,6 +139,8 @@ class BasePublishService(ResourceService):
         self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
     ) -> None:
         """Add to the note what follows the item besides its version, history and published row."""
+        if original.get("state") == State.CORRECTION:
+            note.update(with_follow_ups(note, [end_of_correction(original)]))
 
     # Shared stamps.
 

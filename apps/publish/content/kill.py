@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from apps.archive.follow_ups import change, with_follow_ups
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PubStatus, State
@@ -48,6 +49,8 @@ class KillPublishService(BasePublishService):
     def stamp(self, attempt: Attempt) -> None:
         attempt.updates.update({"embargo": None, "publish_schedule": None})
         attempt.updates["schedule_settings"] = {}
+        if attempt.original.get("marked_for_user"):
+            attempt.updates["marked_for_user"] = None
         super().stamp(attempt)
         attempt.updates["versioncreated"] = attempt.now
         if self.notice_word:
@@ -58,6 +61,11 @@ class KillPublishService(BasePublishService):
     def annotate(
         self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
     ) -> None:
+        super().annotate(note, updates, original)
+        if original.get("marked_for_user"):
+            marked = {"item_id": original["_id"]}
+            unmarked = change("published", marked, {"marked_for_user": None})
+            note.update(with_follow_ups(note, [unmarked]))
         # What was only scheduled has no recipients; a withdrawal of it must not find any.
         if original.get("state") == State.SCHEDULED:
             note["only_scheduled"] = True

@@ -1,5 +1,6 @@
 """Publish an item, now or at a scheduled time."""
 
+from apps.archive.marks import move_mark
 from apps.archive.schedule import utc_of
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
@@ -38,7 +39,10 @@ class ArchivePublishService(BasePublishService):
         self.complete_schedule(attempt)
         super().stamp(attempt)
         self.sign(attempt)
-        if not attempt.original.get("firstpublished"):
+        move_mark(attempt.updates, attempt.original)
+        # What was only scheduled has not been out.
+        is_scheduled = attempt.original.get("state") == State.SCHEDULED
+        if is_scheduled or not attempt.original.get("firstpublished"):
             first = utc_of(attempt.item, "publish_schedule") or attempt.now
             attempt.updates["firstpublished"] = first
 

@@ -1,12 +1,12 @@
 """Items whose hour has come: the scheduled version becomes the published one, exactly once."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
-from bson import ObjectId
 from pymongo.database import Database
 
+from apps.archive.follow_ups import change as changing
+from apps.archive.follow_ups import record, with_follow_ups
 from apps.archive.journal import Journal
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
@@ -51,39 +51,31 @@ class ScheduledRelease:
         item = {"_id": row["item_id"]}
         archive = self._db["archive"]
         # A new etag: who has read the item as scheduled must not act on it as if it still were.
-        written = {"_updated": now, "_etag": new_etag(), "journal": self._journal.note(version)}
-        archive.update_one(
-            {**item, "state": State.SCHEDULED, "_current_version": version - 1},
-            {"$set": {**change, **written}},
-        )
-        stored = archive.find_one({**item, "state": State.PUBLISHED, "_current_version": version})
-        if stored is None:
+        note = with_follow_ups(self._journal.note(version), self._follow_ups(row, change))
+        written = {"_updated": now, "_etag": new_etag(), "journal": note}
+        due = {**item, "state": State.SCHEDULED, "_current_version": version - 1}
+        # Whatever was begun on the item is completed first: its note must not get lost.
+        self._journal.settle(row["item_id"])
+        done = archive.update_one({**due, "journal": None}, {"$set": {**change, **written}})
+        self._journal.settle(row["item_id"])
+        # The row tells, also when another run, or whoever wrote the item since, completed this.
+        stored = self._db["published"].find_one({"_id": row["_id"]})
+        if stored is None or stored.get("state") != State.PUBLISHED:
             return False
-        self._journal.add_version(stored)
-        self._record(row, stored)
-        self._journal.clear([row["item_id"]], [version])
-        row.update({**change, "versioncreated": stored["versioncreated"]})
-        self._db["published"].update_one(
-            {"_id": row["_id"]},
-            {"$set": {**change, "versioncreated": stored["versioncreated"], "_updated": now}},
-        )
-        self._tell(stored)
+        row.update({name: stored[name] for name in change})
+        if done.matched_count:
+            self._tell(stored)
         return True
 
-    def _record(self, row: Document, item: Document) -> None:
-        derived = ObjectId(sha256(b"released" + row["_id"].binary).digest()[:12])
-        history = {
-            "item_id": item["_id"],
-            "user_id": None,
-            "operation": Operation.PUBLISH,
-            "update": {"state": State.PUBLISHED},
-            "version": item["_current_version"],
-            "_created": self._clock.now(),
-            "_updated": self._clock.now(),
-        }
-        self._db["archive_history"].update_one(
-            {"_id": derived}, {"$setOnInsert": history}, upsert=True
-        )
+    def _follow_ups(self, row: Document, change: Document) -> list[Document]:
+        """Return what follows on the item: an audit row, and the row of the outbox."""
+        now = self._clock.now()
+        item = {"_id": row["item_id"], "_current_version": change["_current_version"]}
+        scheduled = {"_id": row["_id"], "state": State.SCHEDULED}
+        return [
+            record(Operation.PUBLISH, item, {"state": State.PUBLISHED}, None, now),
+            changing("published", scheduled, {**change, "_updated": now}),
+        ]
 
     def _drop(self, row: Document) -> None:
         self._db["published"].update_one(
@@ -95,7 +87,7 @@ class ScheduledRelease:
         self._notifier.push(
             "content:update",
             user="",
-            items={str(item["_id"]): 1},
+            items={str(item["item_id"]): 1},
             desks={str(task["desk"]): 1} if task.get("desk") else {},
             stages={str(task["stage"]): 1} if task.get("stage") else {},
         )

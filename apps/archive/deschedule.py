@@ -1,0 +1,46 @@
+"""Take a scheduled item back to work (lifecycle contract 5.4).
+
+The save of the item is conditional on its etag, and the release of an item that is due is
+conditional on its state: of the two exactly one happens.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.follow_ups import change, removal
+from apps.core.service import Document
+from apps.core.vocabulary import Operation, State
+
+DESCHEDULED = {
+    "state": State.IN_PROGRESS,
+    "operation": Operation.DESCHEDULE,
+    "firstpublished": None,
+}
+
+
+def releases_schedule(updates: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
+    """Whether a save takes a scheduled item back: it names `publish_schedule`."""
+    return original.get("state") == State.SCHEDULED and "publish_schedule" in updates
+
+
+def keep_schedule(updates: Document, original: Mapping[str, Any]) -> None:
+    """Leave the old schedule on the item; what is published automatically loses it."""
+    for field in ("publish_schedule", "schedule_settings"):
+        updates.pop(field, None)
+    if original.get("auto_publish") and updates.get("auto_publish"):
+        updates.update({"publish_schedule": None, "schedule_settings": {}})
+
+
+def what_was_scheduled(db: Database[Document], item_id: str) -> list[Document]:
+    """Return the follow-ups that remove what waited for the item's hour.
+
+    What went out under earlier versions stays on record.
+    """
+    writes = [removal("published", {"item_id": item_id, "state": State.SCHEDULED})]
+    out = {"item_id": item_id, "state": {"$ne": State.SCHEDULED}}
+    last = db["published"].find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
+    if last is None:
+        return [*writes, removal("publish_queue", {"item_id": item_id})]
+    return [*writes, change("published", {"_id": last["_id"]}, {"last_published_version": True})]

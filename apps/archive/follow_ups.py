@@ -1,0 +1,104 @@
+"""Writes that follow the write of an item, as data: they can be noted, and made again.
+
+A follow-up is one of
+
+- `{"in": collection, "where": {field: value}, "set": {...}}`: change every document that has all
+  of the values; once is the same as twice, as long as `where` or `set` says so;
+- `{"in": collection, "where": {...}, "delete": True}`: remove them;
+- `{"in": collection, "insert": {"_id": ..., ...}}`: add a document, unless it is there;
+- `{"in": collection, "where": {...}, "add": {list field: entry}}`, or `"take"` for the reverse:
+  change lists of documents;
+- `{"in": collection, "where": {...}, "used_at": ...}`: count a use of a media item.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.service import Document
+from apps.core.vocabulary import Operation
+
+
+def change(collection: str, where: Mapping[str, Any], fields: Mapping[str, Any]) -> Document:
+    """Return the follow-up that sets `fields`."""
+    return {"in": collection, "where": dict(where), "set": dict(fields)}
+
+
+def removal(collection: str, where: Mapping[str, Any]) -> Document:
+    """Return the follow-up that removes documents."""
+    return {"in": collection, "where": dict(where), "delete": True}
+
+
+def insertion(collection: str, document: Mapping[str, Any]) -> Document:
+    """Return the follow-up that adds `document`, which has to bring its `_id`."""
+    return {"in": collection, "insert": dict(document)}
+
+
+def addition(collection: str, where: Mapping[str, Any], entries: Mapping[str, Any]) -> Document:
+    """Return the follow-up that puts one entry into each list, unless it is in there."""
+    return {"in": collection, "where": dict(where), "add": dict(entries)}
+
+
+def subtraction(collection: str, where: Mapping[str, Any], entries: Mapping[str, Any]) -> Document:
+    """Return the follow-up that takes one entry out of each list."""
+    return {"in": collection, "where": dict(where), "take": dict(entries)}
+
+
+def use(collection: str, where: Mapping[str, Any], at: datetime) -> Document:
+    """Return the follow-up that counts one use of media; `at` tells uses apart."""
+    return {"in": collection, "where": dict(where), "used_at": at}
+
+
+def record(
+    operation: Operation,
+    item: Mapping[str, Any],
+    update: Mapping[str, Any],
+    user_id: ObjectId | None,
+    now: datetime,
+) -> Document:
+    """Return the follow-up that adds an audit row (lifecycle contract 3.13)."""
+    row = {
+        "_id": ObjectId(),
+        "item_id": item["_id"],
+        "user_id": user_id,
+        "operation": operation,
+        "update": dict(update),
+        "version": item.get("_current_version", 1),
+        "_created": now,
+        "_updated": now,
+    }
+    return insertion("archive_history", row)
+
+
+def follow_up(db: Database[Document], note: Mapping[str, Any]) -> None:
+    """Make the follow-ups of a note, in order. Safe to repeat."""
+    for write in note.get("follow_ups") or ():
+        _make(db, write)
+
+
+def with_follow_ups(note: Document, writes: Iterable[Document]) -> Document:
+    """Return `note` with further follow-ups."""
+    return {**note, "follow_ups": [*(note.get("follow_ups") or ()), *writes]}
+
+
+def _make(db: Database[Document], write: Mapping[str, Any]) -> None:
+    collection = db[write["in"]]
+    if "insert" in write:
+        document = dict(write["insert"])
+        own = {"_id": document.pop("_id")}
+        collection.update_one(own, {"$setOnInsert": document}, upsert=True)
+    elif write.get("delete"):
+        collection.delete_many(write["where"])
+    elif "add" in write:
+        collection.update_many(write["where"], {"$addToSet": write["add"]})
+    elif "take" in write:
+        collection.update_many(write["where"], {"$pull": write["take"]})
+    elif "used_at" in write:
+        not_counted = {**write["where"], "used_updated": {"$ne": write["used_at"]}}
+        marks = {"used": True, "used_updated": write["used_at"]}
+        collection.update_many(not_counted, {"$set": marks, "$inc": {"used_count": 1}})
+    else:
+        collection.update_many(write["where"], {"$set": write["set"]})

@@ -1,0 +1,382 @@
+"""Updates of stories at the HTTP edge. Numbers are those of the lifecycle contract's checklist."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from apps.archive.journal import Journal
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.clients import Client
+from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.events import Events
+from tests.support.newsdesk import Newsdesk
+from tests.support.newsroom import Newsroom
+
+LATER, LATEST = "2099-01-01T10:00:00+0000", "2099-01-01T11:00:00+0000"
+TAKEN = "Workflow transition is invalid."
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+    }
+
+
+@pytest.fixture
+def desk(admin: Client, graph: Graph) -> Newsdesk:
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    return Newsdesk(admin, newsroom)
+
+
+def rewrite(desk: Newsdesk, item: Document, **body: Any) -> Document:
+    """Write an update; fails the test unless it is 201."""
+    return desk.client.create(f"archive/{item['_id']}/rewrite", body)
+
+
+def refused(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["_message"]
+
+
+def read(desk: Newsdesk, item: Document) -> Document:
+    return dict(desk.client.get(f"archive/{item['_id']}").get_json())
+
+
+def history(desk: Newsdesk, item: Document) -> list[str]:
+    rows = desk.db["archive_history"].find({"item_id": item["_id"]}).sort("_id", 1)
+    return [row["operation"] for row in rows]
+
+
+class TestNewItem:
+    def test_a_published_story_gets_an_update(self, desk: Newsdesk) -> None:
+        """60: version 1, in progress, linked both ways, without its SMS flag; etag unchanged."""
+        story = desk.published(flags={"marked_for_sms": True}, subject=[{"qcode": "1"}])
+
+        update = rewrite(desk, story)
+
+        seen = read(desk, update)
+        expected = {
+            "_current_version": 1,
+            "state": "in_progress",
+            "rewrite_of": story["_id"],
+            "rewrite_sequence": 1,
+            "anpa_take_key": "update",
+            "headline": story["headline"],
+            "event_id": story["event_id"],
+            "family_id": story["family_id"],
+            "subject": [{"qcode": "1"}],
+        }
+        assert expected == {name: seen[name] for name in expected}
+        assert seen["flags"]["marked_for_sms"] is False
+        assert seen["task"]["stage"] == desk.newsroom.task["stage"]
+        assert seen["task"]["user"] == str(desk.client.session["user"])
+        assert read(desk, story)["rewritten_by"] == update["_id"]
+        assert read(desk, story)["_etag"] == story["_etag"]
+        rows = list(desk.db["published"].find({"item_id": story["_id"]}))
+        assert [row["rewritten_by"] for row in rows] == [update["_id"]]
+        assert history(desk, story) == ["create", "publish", "rewrite"]
+        assert history(desk, update) == ["create", "link"]
+
+    def test_the_answer_can_be_saved(self, desk: Newsdesk) -> None:
+        """60: the etag of the answer is the one of the stored update."""
+        update = rewrite(desk, desk.published())
+
+        path = f"archive/{update['_id']}"
+        saved = desk.client.patch(path, {"headline": "New"}, etag=update["_etag"])
+
+        assert (saved.status_code, saved.get_json()["_current_version"]) == (200, 2)
+
+    def test_updates_are_counted(self, desk: Newsdesk) -> None:
+        """61: the update of an update has sequence 2 and the take key `2nd update`."""
+        first = rewrite(desk, desk.published())
+        desk.act("publish", first)
+
+        second = rewrite(desk, first)
+
+        assert (second["rewrite_sequence"], second["anpa_take_key"]) == (2, "2nd update")
+
+    def test_of_two_at_once_one_wins(self, app: Any, desk: Newsdesk) -> None:
+        """60: requests at once leave one update; the others are told of it."""
+        story = desk.published()
+        clients = [Client(app, desk.client.token) for _ in range(6)]
+
+        with ThreadPoolExecutor(len(clients)) as threads:
+            answers = list(
+                threads.map(lambda c: c.post(f"archive/{story['_id']}/rewrite", {}), clients)
+            )
+
+        codes = sorted(answer.status_code for answer in answers)
+        assert codes == [201] + [400] * 5
+        assert desk.db["archive"].count_documents({"rewrite_of": story["_id"]}) == 1
+
+    @pytest.mark.parametrize("before", range(1, 9))
+    def test_a_link_is_completed_whatever_dies(
+        self, desk: Newsdesk, graph: Graph, before: int
+    ) -> None:
+        """A process that dies between the writes leaves no story whose update is not there."""
+        story = desk.published()
+        db: Any = CrashingDatabase(graph.db, before)
+        service = graph.rewrite
+        service.db, service._journal = db, Journal(db, graph.clock)
+        document = {"original_id": story["_id"]}
+        try:
+            service.create([document], graph_caller(desk, graph))
+        except Crash:
+            pass
+
+        Journal(graph.db, graph.clock).settle(story["_id"])
+
+        updates = list(graph.db["archive"].find({"rewrite_of": story["_id"]}))
+        assert [u["_id"] for u in updates] == [
+            i for i in [read(desk, story).get("rewritten_by")] if i
+        ]
+        for update in updates:
+            assert history(desk, update) == ["create", "link"]
+            found = graph.db["archive_versions"].count_documents({"_id_document": update["_id"]})
+            assert found == 1
+
+
+def graph_caller(desk: Newsdesk, graph: Graph) -> Any:
+    caller = graph.auth.caller_of(str(desk.client.token), {})
+    assert caller is not None
+    return caller
+
+
+class TestOrder:
+    def test_an_update_waits_for_its_story(self, desk: Newsdesk) -> None:
+        """62: the update of a story that is not out cannot be published."""
+        story = desk.story()
+        update = rewrite(desk, story)
+
+        answer = desk.client.patch(f"archive/publish/{update['_id']}", {})
+
+        text = "400: Can't publish update until original story is published."
+        assert answer.get_json()["_issues"] == {"validator exception": text}
+
+    def test_an_update_of_a_scheduled_story_is_later(self, desk: Newsdesk) -> None:
+        """62: with the original scheduled, only a later schedule passes."""
+        story = desk.story()
+        update = rewrite(desk, story)
+        desk.act("publish", story, publish_schedule=LATER)
+        path = f"archive/publish/{update['_id']}"
+
+        codes = [
+            desk.client.patch(path, body).status_code
+            for body in ({}, {"publish_schedule": LATER}, {"publish_schedule": LATEST})
+        ]
+
+        assert codes == [400, 400, 200]
+
+    def test_a_story_does_not_follow_its_update(self, desk: Newsdesk) -> None:
+        """63: an unpublished story whose update is out cannot be published."""
+        story = desk.published()
+        update = rewrite(desk, story)
+        desk.act("publish", update)
+        desk.act("unpublish", story)
+
+        answer = desk.client.patch(f"archive/publish/{story['_id']}", {})
+
+        text = "400: Cannot publish the story after Update is published."
+        assert answer.get_json()["_issues"] == {"validator exception": text}
+
+
+Prepare = Callable[[Newsdesk], Document]
+
+
+def embargoed(desk: Newsdesk) -> Document:
+    return desk.story(embargo=LATER)
+
+
+def without_event(desk: Newsdesk) -> Document:
+    item = desk.story()
+    desk.db["archive"].update_one({"_id": item["_id"]}, {"$unset": {"event_id": 1}})
+    return item
+
+
+def rewritten(desk: Newsdesk) -> Document:
+    item = desk.published()
+    rewrite(desk, item)
+    return item
+
+
+def killed(desk: Newsdesk) -> Document:
+    return desk.act("kill", desk.published())
+
+
+def scheduled(desk: Newsdesk) -> Document:
+    return desk.act("publish", desk.story(), publish_schedule=LATER)
+
+
+def open_update(desk: Newsdesk) -> Document:
+    return rewrite(desk, desk.published())
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("prepare", "status", "text"),
+        [
+            (embargoed, 400, "Rewrite of an Item having embargo isn't possible"),
+            (without_event, 404, "Event id does not exist"),
+            (rewritten, 400, "Article has been rewritten before !"),
+            (killed, 412, TAKEN),
+            (scheduled, 412, TAKEN),
+            (open_update, 400, "Rewrite is not published. Cannot rewrite the story again."),
+        ],
+    )
+    def test_of_the_story(self, desk: Newsdesk, prepare: Prepare, status: int, text: str) -> None:
+        """3.7: each rule of the story refuses with its text (64: an unpublished update)."""
+        item = prepare(desk)
+
+        answer = desk.client.post(f"archive/{item['_id']}/rewrite", {})
+
+        assert (status, text) == refused(answer)
+
+    def test_of_a_story_that_is_not_there(self, desk: Newsdesk) -> None:
+        """3.7: an unknown story is 404."""
+        answer = desk.client.post("archive/nothing/rewrite", {})
+
+        assert (404, "Cannot find the article") == refused(answer)
+
+    @pytest.mark.parametrize(
+        ("prepare", "status", "text"),
+        [
+            (open_update, 400, "Rewrite story has been used as update before !"),
+            (lambda desk: desk.published(), 412, TAKEN),
+            (
+                lambda desk: desk.story(type="picture"),
+                400,
+                "Rewrite story can only be text or pre-formatted !",
+            ),
+            (
+                lambda desk: desk.story(genre=[{"qcode": "Broadcast Script"}]),
+                400,
+                "Broadcast cannot be a update story !",
+            ),
+            (
+                lambda desk: desk.story(profile="other"),
+                400,
+                "Rewrite item content profile does not match with Original item.",
+            ),
+        ],
+    )
+    def test_of_an_existing_item(
+        self, desk: Newsdesk, prepare: Prepare, status: int, text: str
+    ) -> None:
+        """3.7: each rule of the item that is to become the update refuses with its text."""
+        story, update = desk.published(), prepare(desk)
+
+        answer = desk.client.post(f"archive/{story['_id']}/rewrite", {"update": update})
+
+        assert (status, text) == refused(answer)
+        assert read(desk, story).get("rewritten_by") is None
+
+    def test_without_the_privilege(self, desk: Newsdesk, editor: Client) -> None:
+        """3.1: writing an update needs the privilege `rewrite`."""
+        story = desk.published()
+
+        assert editor.post(f"archive/{story['_id']}/rewrite", {}).status_code == 403
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("prepare", "setting"),
+        [
+            (open_update, "WORKFLOW_ALLOW_MULTIPLE_UPDATES"),
+            (scheduled, "ALLOW_UPDATING_SCHEDULED_ITEMS"),
+        ],
+    )
+    def test_lift_a_refusal(
+        self, desk: Newsdesk, settings: dict[str, Any], prepare: Prepare, setting: str
+    ) -> None:
+        """64: the setting allows what is refused without it."""
+        item = prepare(desk)
+        own = build_graph({**settings, setting: True})
+        documents: list[Document] = [{"original_id": item["_id"]}]
+        own.rewrite.create(documents, graph_caller(desk, own))
+        own.close()
+
+        assert documents[0]["rewrite_of"] == item["_id"]
+
+    def test_choose_fields_and_priority(self, desk: Newsdesk, settings: dict[str, Any]) -> None:
+        """5.11: further fields go along; the priority starts anew."""
+        story, own_item = desk.published(priority=1, byline="Ann"), desk.story(priority=2)
+        changes = {
+            "COPY_ON_REWRITE_FIELDS": ["byline"],
+            "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES": True,
+        }
+        own = build_graph({**settings, **changes})
+        body: Document = {"original_id": story["_id"], "update": {"_id": own_item["_id"]}}
+        own.rewrite.create([body], graph_caller(desk, own))
+        own.close()
+
+        seen = read(desk, own_item)
+        assert (seen["byline"], seen["priority"]) == ("Ann", 6)
+
+
+class TestExistingItem:
+    def test_keeps_what_is_its_own(self, desk: Newsdesk) -> None:
+        """65: headline, associations, flags and version stay; subjects are merged."""
+        story = desk.published(
+            subject=[{"qcode": "1", "name": "story"}, {"qcode": "2"}],
+            flags={"marked_for_legal": True},
+            extra={"a": "story", "b": "story"},
+        )
+        own = desk.story(
+            headline="Own",
+            subject=[{"qcode": "1", "name": "own"}, {"qcode": "3"}],
+            flags={"marked_for_sms": True},
+            extra={"a": "own"},
+        )
+
+        answer = rewrite(desk, story, update=own)
+
+        seen = read(desk, own)
+        assert (answer["_id"], seen["headline"], seen["_current_version"]) == (
+            own["_id"],
+            "Own",
+            1,
+        )
+        assert sorted((s["qcode"], s.get("name")) for s in seen["subject"]) == [
+            ("1", "story"),
+            ("2", None),
+            ("3", None),
+        ]
+        assert (seen["flags"]["marked_for_sms"], seen["flags"]["marked_for_legal"]) == (True, True)
+        assert seen["extra"] == {"a": "own", "b": "story"}
+        assert (seen["state"], seen["rewrite_of"]) == ("in_progress", story["_id"])
+        assert history(desk, own) == ["create", "link"]
+
+
+class TestUnlink:
+    def test_takes_them_apart(self, desk: Newsdesk, settings: dict[str, Any]) -> None:
+        """66: 204 without an etag; the references are null everywhere, the event is new."""
+        story = desk.published()
+        update = rewrite(desk, story)
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            answer = desk.client.request("DELETE", f"archive/{update['_id']}/rewrite")
+            told = events.named("item:unlink")
+
+        assert answer.status_code == 204
+        seen, row = read(desk, update), desk.db["published"].find_one({"item_id": story["_id"]})
+        fields = ("rewrite_of", "anpa_take_key", "rewrite_sequence")
+        assert [seen[name] for name in fields] == [None] * 3
+        assert seen["event_id"] != story["event_id"]
+        assert (read(desk, story)["rewritten_by"], row["rewritten_by"]) == (None, None)
+        assert history(desk, story)[-1] == history(desk, update)[-1] == "unlink"
+        assert told == [{"item": update["_id"], "user": str(desk.client.session["user"])}]
+        assert rewrite(desk, story)["rewrite_sequence"] == 1
+
+    def test_of_what_is_no_update(self, desk: Newsdesk) -> None:
+        """66: only updates can be unlinked."""
+        story = desk.published()
+
+        answer = desk.client.request("DELETE", f"archive/{story['_id']}/rewrite")
+
+        assert (400, "Only updates can be unlinked!") == refused(answer)
