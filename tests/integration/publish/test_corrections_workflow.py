@@ -1,0 +1,130 @@
+"""Corrections in a state of their own (lifecycle contract 5.6, checklist 77)."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.events import Events
+from tests.support.newsdesk import Newsdesk
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        "CORRECTIONS_WORKFLOW": True,
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+    }
+
+
+def correction(desk: Newsdesk, item: Document, **arguments: Any) -> Any:
+    return desk.client.patch(f"archive/correction/{item['_id']}", {}, **arguments)
+
+
+def read(desk: Newsdesk, item: Document) -> Document:
+    return dict(desk.client.get(f"archive/{item['_id']}").get_json())
+
+
+def row_states(desk: Newsdesk) -> list[str]:
+    rows = desk.db["published"].find({}).sort("publish_sequence_no", 1)
+    return [row["state"] for row in rows]
+
+
+def test_begins_on_the_desk(desk: Newsdesk, settings: dict[str, Any]) -> None:
+    """77: the item is in `correction` on the working stage, version and etag as before."""
+    incoming = {**desk.newsroom.task, "stage": str(desk.newsroom.desk["incoming_stage"])}
+    item = desk.published(task=incoming)
+    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+        answer = correction(desk, item)
+        told = events.named("item:correction")
+
+    seen = read(desk, item)
+    assert answer.status_code == 200
+    assert (seen["state"], seen["operation"], seen["task"]["stage"]) == (
+        "correction",
+        "correction",
+        desk.newsroom.task["stage"],
+    )
+    assert (seen["_current_version"], seen["_etag"]) == (2, item["_etag"])
+    assert answer.get_json()["_etag"] == item["_etag"]
+    assert row_states(desk) == ["being_corrected"]
+    assert told == [{"item": item["_id"], "user": str(desk.client.session["user"])}]
+
+
+@pytest.mark.parametrize("was", ["published", "corrected"])
+def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
+    """77: item and row return to the state they had."""
+    item = desk.published()
+    if was == "corrected":
+        item = desk.act("correct", item)
+    correction(desk, item)
+
+    correction(desk, item, remove_correction="true")
+
+    seen = read(desk, item)
+    assert (seen["state"], seen["operation"]) == (was, "cancel_correction")
+    assert row_states(desk)[-1] == was
+    assert seen["_etag"] == item["_etag"]
+    found = {"item_id": item["_id"], "operation": "correction"}
+    assert desk.db["archive_history"].count_documents(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("correct", "corrected"), ("publish", "published"), ("kill", "killed")]
+)
+def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, word: str, state: str) -> None:
+    """77: the row turns back and a new one is added."""
+    item = desk.published()
+    graph.enqueue.run()
+    correction(desk, item)
+
+    desk.act(word, item)
+    graph.enqueue.run()
+
+    assert row_states(desk) == ["published", state]
+
+
+def test_can_be_saved(desk: Newsdesk) -> None:
+    """2.2: while it is written, a correction is saved like any item."""
+    item = desk.published()
+    correction(desk, item)
+
+    answer = desk.client.patch(f"archive/{item['_id']}", {"headline": "saved"})
+
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "correction")
+
+
+@pytest.mark.parametrize("word", ["kill", "takedown"])
+def test_is_for_what_is_out(desk: Newsdesk, word: str) -> None:
+    """2.3: other states are refused."""
+    item = desk.act(word, desk.published())
+
+    answer = correction(desk, item)
+
+    expected = {"validator exception": "412: Workflow transition is invalid."}
+    assert (400, expected) == (answer.status_code, answer.get_json()["_issues"])
+
+
+def test_needs_a_published_row(desk: Newsdesk) -> None:
+    """5.6: without a row of the outbox there is nothing to correct."""
+    item = desk.published()
+    desk.db["published"].delete_many({})
+
+    issues = correction(desk, item).get_json()["_issues"]
+
+    assert issues["validator exception"].startswith("500: Failed to generate correction: ")
+
+
+def test_is_off_by_default(desk: Newsdesk, settings: dict[str, Any]) -> None:
+    """7: without the setting there are no corrections of this kind."""
+    item = desk.published()
+    own = build_graph({**settings, "CORRECTIONS_WORKFLOW": False})
+    with pytest.raises(Exception, match="not in use"):
+        own.correction.patch(item["_id"], {})
+    own.close()
+
+    assert read(desk, item)["state"] == "published"

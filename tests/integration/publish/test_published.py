@@ -1,0 +1,156 @@
+"""The outbox at the HTTP edge, and marks (lifecycle contract 3.9, checklist 80)."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+
+from apps.core.service import Document
+from tests.support.clients import Client
+from tests.support.events import Events
+from tests.support.newsdesk import Newsdesk
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+    }
+
+
+@pytest.fixture
+def events(settings: dict[str, Any]) -> Any:
+    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as listener:
+        yield listener
+
+
+def stored(desk: Newsdesk, item: Document, **wanted: Any) -> Document:
+    row = desk.db["published"].find_one({"item_id": item["_id"], **wanted})
+    return dict(row)
+
+
+def change(desk: Newsdesk, row: Document, body: Document) -> Any:
+    path = f"published/{row['_id']}"
+    etag = desk.client.get(path, published_id="1").get_json()["_etag"]
+    return desk.client.patch(path, body, etag=etag)
+
+
+def test_of_an_item_shows_the_last_row(desk: Newsdesk) -> None:
+    """3.9: asked for by the id of the item, its newest row answers, with the item embedded."""
+    item = desk.published()
+    desk.act("correct", item, headline="corrected")
+
+    row = desk.client.get(f"published/{item['_id']}").get_json()
+
+    assert (row["_id"], row["headline"], row["last_published_version"]) == (
+        item["_id"],
+        "corrected",
+        True,
+    )
+    assert row["archive_item"]["state"] == "corrected"
+
+
+def test_of_a_row_shows_that_row(desk: Newsdesk) -> None:
+    """3.9: asked for by its own id, an older row answers."""
+    item = desk.published()
+    desk.act("correct", item, headline="corrected")
+    old = stored(desk, item, last_published_version=False)
+
+    row = desk.client.get(f"published/{old['_id']}").get_json()
+
+    assert (row["_id"], row["item_id"], row["headline"]) == (
+        item["_id"],
+        str(old["_id"]),
+        "Rivers rise",
+    )
+    assert row["_links"]["self"]["href"] == f"published/{old['_id']}"
+
+
+def test_lists_the_newest_first(desk: Newsdesk) -> None:
+    """3.9: rows come by the time of their last change."""
+    first, second = desk.published(), desk.published()
+    desk.db["published"].update_one(
+        {"item_id": first["_id"]}, {"$set": {"_updated": second_of(2031)}}
+    )
+
+    rows = desk.client.get("published").get_json()["_items"]
+
+    assert [row["_id"] for row in rows] == [first["_id"], second["_id"]]
+
+
+def second_of(year: int) -> Any:
+    return datetime(year, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("state", ["draft", "in_progress", "correction"])
+def test_holds_what_is_out(desk: Newsdesk, state: str) -> None:
+    """80: states of items that are worked on are refused."""
+    row = stored(desk, desk.published())
+
+    answer = change(desk, row, {"state": state})
+
+    text = f"400: Invalid state ({state}) for the Published item."
+    assert (400, {"validator exception": text}) == (
+        answer.status_code,
+        answer.get_json()["_issues"],
+    )
+
+
+def test_is_never_deleted(desk: Newsdesk) -> None:
+    """3.9: there is no DELETE."""
+    row = stored(desk, desk.published())
+
+    assert desk.client.delete(f"published/{row['_id']}", etag="x").status_code == 405
+
+
+def test_needs_a_privilege_to_write(desk: Newsdesk, editor: Client) -> None:
+    """3.1: PATCH needs `publish_queue`."""
+    row = stored(desk, desk.published())
+
+    assert editor.patch(f"published/{row['_id']}", {}, etag="x").status_code == 403
+
+
+def test_a_mark_on_a_row_is_told(desk: Newsdesk, events: Events) -> None:
+    """3.9: `marked_for_user` pushes `item:marked` and `content:update`."""
+    item, user = desk.published(), str(desk.client.session["user"])
+    before = len(events.named("content:update"))
+
+    assert change(desk, stored(desk, item), {"marked_for_user": user}).status_code == 200
+
+    expected = {"item_id": item["_id"], "user_list": [user], "extension": "markForUser"}
+    assert events.named("item:marked") == [expected]
+    assert len(events.named("content:update")) == before + 1
+
+
+def test_publishing_moves_the_mark(desk: Newsdesk, events: Events) -> None:
+    """1.5: who the item was marked for becomes the previous one; clients are told."""
+    user = str(desk.client.session["user"])
+    item = desk.story()
+    marked = {"marked_for_user": user, "marked_for_sign_off": "abc"}
+    assert desk.client.patch(f"archive/{item['_id']}", marked).status_code == 200
+
+    out = desk.act("publish", item)
+
+    names = ("marked_for_user", "marked_for_sign_off", "previous_marked_user")
+    assert [out[name] for name in names] == [None, None, user]
+    assert len(events.named("item:marked")) == 2
+
+
+@pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+def test_a_withdrawal_removes_the_mark_everywhere(
+    desk: Newsdesk, events: Events, word: str
+) -> None:
+    """5.8: the mark goes from the item and all of its rows."""
+    item, user = desk.published(), ObjectId(str(desk.client.session["user"]))
+    for name in ("archive", "published"):
+        desk.db[name].update_many({}, {"$set": {"marked_for_user": user}})
+
+    desk.act(word, item)
+
+    marks = [row.get("marked_for_user") for row in desk.db["published"].find({})]
+    assert marks == [None, None]
+    assert len(events.named("item:marked")) == 1
