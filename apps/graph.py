@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pymongo.database import Database
@@ -34,6 +35,8 @@ from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
+from apps.publish.resend.requests import ResendRequests
+from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
 from apps.routing import Routing, build_routing
@@ -76,6 +79,7 @@ class Graph:
     published: PublishedService
     publish_queue: PublishQueueService
     correction: CorrectionService
+    resend: ResendService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
     validate: ValidateResource
@@ -98,6 +102,7 @@ class Graph:
             "publish_queue": self.publish_queue,
             "validate": self.validate,
             self.correction.endpoint: self.correction,
+            "archive_resend": self.resend,
             **self.publish,
         }
 
@@ -182,6 +187,13 @@ def build_graph(
             db, clock, sequences=sequences, notifier=notifier, settings=settings
         ),
         correction=CorrectionService(tools),
+        resend=ResendService(
+            db,
+            clock,
+            journal=journal,
+            requests=ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
+            wake_up=wake_up(enqueue_published),
+        ),
         publish={service.endpoint: service(tools) for service in PUBLISH_SERVICES},
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(

@@ -20,6 +20,8 @@ NOT_IN_ARCHIVED = frozenset({"_id", "highlights", "marked_desks", "queue_owner"}
 BELONGING = {
     "publish_payloads": "item_id",
     "publish_queue": "item_id",
+    "resends": "item_id",
+    "routing_decisions": "item_id",
     "archive_versions": "_id_document",
     "archive_history": "item_id",
     "archive_autosave": "_id",

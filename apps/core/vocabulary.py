@@ -46,7 +46,7 @@ class PubStatus(StrEnum):
 
 
 class Operation(StrEnum):
-    """`operation` of an item: the last thing done to it; the last three stand in the history only."""
+    """`operation` of an item: the last thing done to it; the last three are in its history only."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -66,6 +66,7 @@ class Operation(StrEnum):
     KILL = "kill"
     TAKEDOWN = "takedown"
     UNPUBLISH = "unpublish"
+    RESEND = "resend"
     BEING_CORRECTED = "being_corrected"
     CORRECTION = "correction"
     CANCEL_CORRECTION = "cancel_correction"

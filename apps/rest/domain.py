@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apps.archive.editing_resource import RESOURCES as EDITING
 from apps.archive.resource import RESOURCES as ARCHIVE
 from apps.archived.resource import RESOURCES as ARCHIVED
 from apps.auth.resource import RESOURCES as AUTH
@@ -11,6 +12,7 @@ from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
 from apps.privileges.resource import RESOURCES as PRIVILEGES
 from apps.products.resource import RESOURCES as PRODUCTS
+from apps.publish.resend.resource import RESOURCES as RESEND
 from apps.publish.resource import RESOURCES as PUBLISH
 from apps.roles.resource import RESOURCES as ROLES
 from apps.stages.resource import RESOURCES as STAGES
@@ -31,8 +33,10 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **CONTENT_TYPES,
     **VALIDATORS,
     **ARCHIVE,
+    **EDITING,
     **ARCHIVED,
     **PUBLISH,
+    **RESEND,
     **FILTERS,
     **PRODUCTS,
     **SUBSCRIBERS,

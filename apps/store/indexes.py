@@ -80,6 +80,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     # Mails that are due.
     "mails": [_index("state", "due_at")],
+    # Requests that are due, oldest first; those of one item.
+    "resends": [_index("due_at"), _index("item_id")],
+    "routing_decisions": [_index("item_id", "item_version")],
     "publish_payloads": [_index("item_id", "item_version")],
     "auth": [_index("token"), _index("user"), _index("_updated")],
     "users": [_index("username", unique=True), _index("email")],

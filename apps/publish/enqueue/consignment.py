@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.errors import FormatError
+from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
 from apps.publish.enqueue.formatting import ItemFormats
@@ -26,6 +27,7 @@ class Consignment:
         action: what the recipient is told.
         codes: selector codes.
         destination: as rows show it, without secrets.
+        resend_id: the resend that asked for it; empty for the usual routing.
     """
 
     item: Mapping[str, Any]
@@ -35,6 +37,7 @@ class Consignment:
     destination: Document
     formatter: type[Formatter]
     formats: ItemFormats
+    resend_id: str = ""
 
     @property
     def sequence(self) -> str:
@@ -76,6 +79,7 @@ class Consignment:
             destination_id=self.destination["_id"],
             publishing_action=self.action,
             part=part,
+            resend_id=self.resend_id,
         )
         row: Document = {
             "item_id": item["item_id"],
@@ -96,6 +100,8 @@ class Consignment:
             # A withdrawal overtakes everything else that waits for its destination.
             "priority": bool(subscriber.priority) or self.action in WITHDRAWING_ACTIONS,
         }
+        if self.resend_id:
+            row["resend_id"] = object_id(self.resend_id)
         return new_row(now, **{**row, **fields})
 
 

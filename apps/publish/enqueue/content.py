@@ -1,6 +1,5 @@
 """One enqueue run: from published rows to rows of the delivery queue."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -8,29 +7,24 @@ from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from apps.archive.journal import Journal
 from apps.core.clock import Clock
-from apps.core.errors import WiredeskError
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
+from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
 from apps.publish.enqueue.claims import PublishedClaims
-from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
 from apps.publish.enqueue.enqueue_killed import EnqueueKilledService
 from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
-from apps.publish.enqueue.enqueue_service import EnqueueService, Routing, entry_of
-from apps.publish.enqueue.formatting import ItemFormats, Lookups, format_settings
-from apps.publish.enqueue.matching import RoutingRules
-from apps.publish.enqueue.recipients import Ledger
+from apps.publish.enqueue.enqueue_service import EnqueueService
+from apps.publish.enqueue.resends import ResendRouter
 from apps.publish.enqueue.scheduled import ScheduledRelease
+from apps.publish.resend.requests import ResendRequests
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
-
-logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10
 
@@ -84,11 +78,16 @@ class EnqueueContent:
         self._db = db
         self._clock = clock
         self._journal = journal
-        self._sequences = sequences
-        self._formatters = formatters
         self._wake_up = wake_up
         self._settings = settings
-        self._format_settings = format_settings(settings)
+        self._tools = RoutingTools(db, clock, sequences, formatters, settings)
+        self._resends = ResendRouter(
+            self._tools,
+            ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
+            enqueue_services,
+            int(settings["ENQUEUE_MAX_ATTEMPTS"]),
+            RETRY_SECONDS,
+        )
         self._release = ScheduledRelease(db, clock, journal, notifier)
 
     def run(self) -> int:
@@ -106,99 +105,40 @@ class EnqueueContent:
             total += len(batch)
             if self._route(batch, claims):
                 self._wake_up()
+        if self._resends.run():
+            self._wake_up()
         return total
 
     def _route(self, batch: Sequence[Document], claims: PublishedClaims) -> int:
         """Route a claimed batch; return how many deliveries it made."""
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
-        rules, lookups = self._snapshot(rows)
-        routing = Routing(
-            rules=rules,
-            ledger=self._ledger(rows),
-            now=self._clock.now(),
-            withdraw_to_matching=self._settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
-        )
-        lookups.load(rows)
-        deliveries = Deliveries(self._db, self._clock, self._sequences, self._settings)
+        routed = Batch(self._tools, rows)
         outcome = Outcome()
         for row in rows:
-            self._route_one(row, routing, lookups, deliveries, outcome)
+            self._route_one(row, routed, outcome)
         if not claims.renew(rows):
             # Another run has routed the batch by now, perhaps by newer rules.
             claims.give_back(row["_id"] for row in rows)
             return 0
-        # Who may get a row is on record before the row is there: a kill must find everybody, even
-        # if this run dies here and the rules have changed when the next one goes on.
-        routing.ledger.save()
-        deliveries.store()
-        deliveries.announce()
+        routed.store()
+        routed.announce()
         self._finish(outcome, claims)
-        return deliveries.count
+        return routed.count
 
-    def _route_one(
-        self,
-        row: Document,
-        routing: Routing,
-        lookups: Lookups,
-        deliveries: Deliveries,
-        outcome: Outcome,
-    ) -> None:
+    def _route_one(self, row: Document, batch: Batch, outcome: Outcome) -> None:
         service = enqueue_services.get(row.get("operation") or "")
         if service is None:
             message = f"400: Unknown operation {row.get('operation')!r}"
             outcome.failed.append((row, message, False))
             return
         try:
-            recipients = service.recipients(row, routing)
-            formats = ItemFormats(
-                row, lookups, self._formatters, self._format_settings, self._clock.precise()
-            )
-            added = deliveries.add(row, service.publishing_action, recipients, formats)
-        except WiredeskError as error:
-            outcome.failed.append((row, str(error), False))
+            added = batch.route(row, service)
+        except Unroutable as error:
+            outcome.failed.append((row, str(error), error.may_pass))
             return
-        except KeyError as error:
-            message = f"400: Key is missing on article to be published: {error}"
-            outcome.failed.append((row, message, False))
-            return
-        except PyMongoError:
-            raise
-        except Exception as error:
-            # One item must not stop the others; it is tried again, then ends in `error`.
-            logger.exception("item %s could not be routed", row["item_id"])
-            message = f"500: Failed to publish the item: {error}"
-            outcome.failed.append((row, message, True))
-            return
-        for recipient in recipients:
-            routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)
-
-    def _snapshot(self, rows: Sequence[Document]) -> tuple[RoutingRules, Lookups]:
-        """Read the rules that hold for this batch: five commands."""
-        # Only the kill of an archived item asks for subscribers that are not active.
-        who = {} if any(row.get("revived") for row in rows) else {"is_active": True}
-        db = self._db
-        vocabularies = list(db["vocabularies"].find({}))
-        rules = RoutingRules.build(
-            list(db["subscribers"].find(who)),
-            list(db["products"].find({})),
-            list(db["content_filters"].find({})),
-            list(db["filter_conditions"].find({})),
-            vocabularies,
-        )
-        for filter_id, reason in rules.filters.broken.items():
-            logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
-        return rules, Lookups(db, vocabularies, rules)
-
-    def _ledger(self, rows: Sequence[Document]) -> Ledger:
-        ledger = Ledger(self._db)
-        followed = {row["item_id"] for row in rows if row["operation"] != Operation.PUBLISH}
-        rewritten = {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
-        items = {row["item_id"] for row in rows} | rewritten
-        ledger.load(items, look_back=followed | rewritten)
-        return ledger
 
     def _finish(self, outcome: Outcome, claims: PublishedClaims) -> None:
         """Write the queue states of the batch in one command."""

@@ -1,6 +1,8 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import UpdateMany
@@ -27,6 +29,21 @@ from apps.store.sequences import Bounds, Sequences
 
 CHUNK = 2000
 """Rows written by one command, so that a large batch stays within what a command may hold."""
+
+
+@dataclass
+class Added:
+    """What became of the destinations of one item's recipients.
+
+    Attributes:
+        sent: ids of the subscribers that a delivery was noted for, with how many.
+        skipped: subscriber id to the destinations that got none, and why.
+        wrong_media: ids of the subscribers that take no items of this type.
+    """
+
+    sent: dict[Any, int] = field(default_factory=dict)
+    skipped: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
+    wrong_media: set[Any] = field(default_factory=set)
 
 
 class Deliveries:
@@ -66,27 +83,35 @@ class Deliveries:
         action: PublishingAction,
         recipients: Sequence[Recipient],
         formats: ItemFormats,
-    ) -> int:
-        """Note a delivery for each destination of each recipient; return how many.
+        resend_id: str = "",
+    ) -> Added:
+        """Note a delivery for each destination of each recipient.
 
         Destinations whose format does not take the item are left out.
+
+        Args:
+            resend_id: empty for the usual routing, unique for each resend.
         """
-        before = len(self._consignments)
+        added = Added()
         for recipient in recipients:
             subscriber = recipient.subscriber
             if subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
+                added.wrong_media.add(subscriber.id)
                 continue
             for destination in subscriber.destinations:
                 formatter = formats.formatter(destination)
                 if formatter is None:
+                    text = f"{destination.get('name')}: no formatter {destination.get('format')}"
+                    added.skipped[subscriber.id].append(text)
                     continue
-                shown = shown_destination(destination)
+                shown, codes = shown_destination(destination), recipient.codes
                 self._consignments.append(
                     Consignment(
-                        item, action, subscriber, recipient.codes, shown, formatter, formats
+                        item, action, subscriber, codes, shown, formatter, formats, resend_id
                     )
                 )
-        return len(self._consignments) - before
+                added.sent[subscriber.id] = added.sent.get(subscriber.id, 0) + 1
+        return added
 
     def store(self) -> None:
         """Store payloads and rows. What an earlier run stored already is left as it is."""

@@ -2,17 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from bson import ObjectId
 
 from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
-from apps.publish.enqueue.matching import Match, RoutingRules, Subscriber
+from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
 from apps.publish.enqueue.recipients import Entry, Ledger
 
 Item = Mapping[str, Any]
+
+RECORDED_SUBSCRIBERS = 1000
+"""Up to this many subscribers, it is recorded of each why it does not get an item."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,31 @@ class Routing:
         ledger: earlier recipients.
         now: time of the decision.
         withdraw_to_matching: setting UNPUBLISH_TO_MATCHING_SUBSCRIBERS.
+        decisions: what the rules said about each subscriber, by `_id` of the published row.
     """
 
     rules: RoutingRules
     ledger: Ledger
     now: datetime
     withdraw_to_matching: bool
+    decisions: dict[Any, list[Decision]] = field(default_factory=dict)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether decisions about those who get nothing are recorded."""
+        return self.rules.size <= RECORDED_SUBSCRIBERS
+
+    def matches(self, item: Item, media: SubscriberType | None) -> list[Match]:
+        """Return who gets `item` by the rules.
+
+        Args:
+            media: the one type, besides `all`, that may get it; None for any.
+        """
+        if not self.is_recorded:
+            return self.rules.candidates(item, self.now, target_media=media)
+        decisions = list(self.rules.decisions(item, self.now, target_media=media))
+        self.decisions[item["_id"]] = decisions
+        return [decision.match for decision in decisions if decision.match]
 
 
 @dataclass(frozen=True)
@@ -46,9 +68,11 @@ class EnqueueService(ABC):
 
     Attributes:
         publishing_action: what the recipients' rows say.
+        without_match: why somebody receives an item that no rule speaks for.
     """
 
     publishing_action: PublishingAction
+    without_match: ClassVar[str] = "has the story"
 
     @abstractmethod
     def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
@@ -57,8 +81,7 @@ class EnqueueService(ABC):
     def matching(self, item: Item, routing: Routing) -> list[Recipient]:
         """Return M: active subscribers whose products and targeting match."""
         media = None if item.get("type") in TEXT_TYPES else SubscriberType.DIGITAL
-        matches = routing.rules.candidates(item, routing.now, target_media=media)
-        return [recipient_of(match) for match in matches]
+        return [recipient_of(match) for match in routing.matches(item, media)]
 
     def earlier(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return P: active subscribers that were sent `item_id` before."""

@@ -261,6 +261,16 @@ class RoutingRules:
     _listing: Mapping[Product, tuple[_Entry, ...]]
     _index: ProductIndex
 
+    @property
+    def size(self) -> int:
+        """How many subscribers there are, inactive ones included."""
+        return len(self._entries)
+
+    def everybody(self) -> Iterator[tuple[Any, Subscriber]]:
+        """Yield each subscriber with its id, inactive ones included."""
+        for entry in self._entries.values():
+            yield entry.subscriber.id, entry.subscriber
+
     @classmethod
     def build(
         cls,

@@ -1,0 +1,157 @@
+"""Published rows that are routed together: one snapshot of the rules, bulk writes."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from apps.core.clock import Clock
+from apps.core.errors import WiredeskError
+from apps.core.registry import Registry
+from apps.core.service import Document
+from apps.core.vocabulary import Operation
+from apps.publish.enqueue.decisions import DecisionLog
+from apps.publish.enqueue.deliveries import Deliveries
+from apps.publish.enqueue.enqueue_service import EnqueueService, Routing, entry_of
+from apps.publish.enqueue.formatting import ItemFormats, Lookups, format_settings
+from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.recipients import Ledger
+from apps.store.sequences import Sequences
+from formatters.base import Formatter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RoutingTools:
+    """What routing works with.
+
+    Attributes:
+        formatters: output formats by name.
+        settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, MAX_VALUE_OF_PUBLISH_SEQUENCE and those of
+            the formats.
+    """
+
+    db: Database[Document]
+    clock: Clock
+    sequences: Sequences
+    formatters: Registry[Formatter]
+    settings: Mapping[str, Any]
+
+
+class Unroutable(Exception):
+    """A published row that cannot be routed.
+
+    Args:
+        message: for `error_message`.
+        may_pass: whether trying again may help.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+class Batch:
+    """Routes published rows, then stores all that came of it.
+
+    Args:
+        tools: see `RoutingTools`.
+        rows: the published rows; rules and earlier recipients are read for all of them at once.
+    """
+
+    def __init__(self, tools: RoutingTools, rows: Sequence[Document]) -> None:
+        self._tools = tools
+        rules, self._lookups = _snapshot(tools.db)
+        self._routing = Routing(
+            rules=rules,
+            ledger=_ledger(tools.db, rows),
+            now=tools.clock.now(),
+            withdraw_to_matching=tools.settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
+        )
+        self._lookups.load(rows)
+        self._format_settings = format_settings(tools.settings)
+        self._deliveries = Deliveries(tools.db, tools.clock, tools.sequences, tools.settings)
+        self._decisions = DecisionLog(tools.db, tools.clock)
+
+    @property
+    def count(self) -> int:
+        """How many deliveries the batch has."""
+        return self._deliveries.count
+
+    def route(self, row: Document, service: EnqueueService, resend_id: Any = None) -> int:
+        """Note a delivery of `row` for everybody that `service` says; return how many.
+
+        Args:
+            resend_id: the request that asks for it; None for the usual routing.
+
+        Raises:
+            Unroutable: nothing of the row has been noted.
+        """
+        try:
+            return self._route(row, service, resend_id)
+        except WiredeskError as error:
+            raise Unroutable(str(error), may_pass=False) from error
+        except KeyError as error:
+            text = f"400: Key is missing on article to be published: {error}"
+            raise Unroutable(text, may_pass=False) from error
+        except PyMongoError:
+            raise
+        except Exception as error:
+            # One item must not stop the others; it is tried again, then ends in `error`.
+            logger.exception("item %s could not be routed", row["item_id"])
+            raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
+
+    def _route(self, row: Document, service: EnqueueService, resend_id: Any) -> int:
+        tools, routing = self._tools, self._routing
+        recipients = service.recipients(row, routing)
+        formats = ItemFormats(
+            row, self._lookups, tools.formatters, self._format_settings, tools.clock.precise()
+        )
+        added = self._deliveries.add(
+            row, service.publishing_action, recipients, formats, str(resend_id or "")
+        )
+        for recipient in recipients:
+            routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
+        self._decisions.add(row, service, routing, recipients, added, resend_id)
+        return sum(added.sent.values())
+
+    def store(self) -> None:
+        """Store recipients, decisions, payloads and rows, in the order that loses nobody."""
+        # Who may get a row is on record before the row is there: a kill must find everybody, even
+        # if this run dies here and the rules have changed when the next one goes on.
+        self._routing.ledger.save()
+        self._decisions.save()
+        self._deliveries.store()
+
+    def announce(self) -> None:
+        """Wake the lanes of the rows; the rows are stored by now."""
+        self._deliveries.announce()
+
+
+def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
+    """Read the rules that hold for a batch: five commands."""
+    vocabularies = list(db["vocabularies"].find({}))
+    rules = RoutingRules.build(
+        # Inactive ones too: they get the kill of what was archived, and a line in explanations.
+        list(db["subscribers"].find({})),
+        list(db["products"].find({})),
+        list(db["content_filters"].find({})),
+        list(db["filter_conditions"].find({})),
+        vocabularies,
+    )
+    for filter_id, reason in rules.filters.broken.items():
+        logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
+    return rules, Lookups(db, vocabularies, rules)
+
+
+def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:
+    ledger = Ledger(db)
+    followed = {row["item_id"] for row in rows if row["operation"] != Operation.PUBLISH}
+    rewritten = {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
+    items = {row["item_id"] for row in rows} | rewritten
+    ledger.load(items, look_back=followed | rewritten)
+    return ledger

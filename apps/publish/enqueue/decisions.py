@@ -1,0 +1,139 @@
+"""What routing decided about each subscriber, recorded as it was decided.
+
+One document of `routing_decisions` per published row, and one per resend:
+`{_id, item_id, item_version, operation, resend, decided_at, whole, groups}`. Subscribers that share
+an outcome and a reason share a group: `{outcome, reason, subscribers: [ids]}`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pymongo import ReplaceOne
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.publish.enqueue.deliveries import Added
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
+from apps.publish.enqueue.matching import Decision
+
+OVERRULED = "target regions of a correction"
+
+
+class Verdict(StrEnum):
+    """What became of a subscriber, besides the outcomes of the rules (`matching.Outcome`)."""
+
+    SENT = "sent"
+    NO_FORMATTER = "no formatter"
+    MEDIA_TYPE = "media type"
+    NO_DESTINATION = "no destination"
+    TARGETING = "targeting"
+    NOT_SENT_BEFORE = "not sent before"
+
+
+Line = tuple[str, str]
+"""Outcome and reason."""
+
+
+class DecisionLog:
+    """Collects the decisions of one batch and stores them in one command.
+
+    Args:
+        db: the database.
+        clock: source of time.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._documents: list[Document] = []
+
+    def add(
+        self,
+        row: Item,
+        service: EnqueueService,
+        routing: Routing,
+        recipients: Sequence[Recipient],
+        added: Added,
+        resend_id: Any = None,
+    ) -> None:
+        """Note how a published row was routed.
+
+        Args:
+            row: the published row.
+            added: what became of the recipients' destinations.
+            resend_id: the request that the routing carried out; None for the usual routing.
+        """
+        decisions = routing.decisions.get(row["_id"])
+        groups: dict[Line, list[Any]] = defaultdict(list)
+        for subscriber_id, line in _received(service, recipients, decisions or (), added):
+            groups[line].append(subscriber_id)
+        if resend_id is None and routing.is_recorded:
+            receivers = {recipient.subscriber.id for recipient in recipients}
+            for subscriber_id, line in _refused(routing, decisions, receivers):
+                groups[line].append(subscriber_id)
+        self._documents.append(
+            {
+                "_id": resend_id or row["_id"],
+                "item_id": row["item_id"],
+                "item_version": row.get("_current_version"),
+                "operation": row.get("operation"),
+                "resend": resend_id is not None,
+                "decided_at": self._clock.precise(),
+                "whole": routing.is_recorded,
+                "groups": [
+                    {"outcome": outcome, "reason": reason, "subscribers": ids}
+                    for (outcome, reason), ids in groups.items()
+                ],
+            }
+        )
+
+    def save(self) -> None:
+        """Store what was noted; one command for the whole batch."""
+        if self._documents:
+            writes = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in self._documents]
+            self._db["routing_decisions"].bulk_write(writes, ordered=False)
+            self._documents.clear()
+
+
+def _received(
+    service: EnqueueService,
+    recipients: Iterable[Recipient],
+    decisions: Iterable[Decision],
+    added: Added,
+) -> Iterator[tuple[Any, Line]]:
+    """Yield what became of those the item is meant for."""
+    matched = {d.subscriber.id: d.reason for d in decisions if d.match}
+    for recipient in recipients:
+        id_ = recipient.subscriber.id
+        skipped = added.skipped.get(id_)
+        if id_ in added.sent:
+            reason = matched.get(id_, service.without_match)
+            yield id_, (Verdict.SENT, "; ".join((reason, *(skipped or ()))))
+        elif id_ in added.wrong_media:
+            yield id_, (Verdict.MEDIA_TYPE, "wire gets text only")
+        elif skipped:
+            yield id_, (Verdict.NO_FORMATTER, "; ".join(skipped))
+        else:
+            yield id_, (Verdict.NO_DESTINATION, "")
+
+
+def _refused(
+    routing: Routing, decisions: Iterable[Decision] | None, receivers: set[Any]
+) -> Iterator[tuple[Any, Line]]:
+    """Yield why the others do not get it."""
+    if decisions is None:
+        for id_, subscriber in routing.rules.everybody():
+            if id_ not in receivers:
+                outcome = Verdict.NOT_SENT_BEFORE if subscriber.is_active else "inactive"
+                yield id_, (outcome, "")
+        return
+    for decision in decisions:
+        if decision.subscriber.id in receivers:
+            continue
+        if decision.match:
+            yield decision.subscriber.id, (Verdict.TARGETING, OVERRULED)
+        else:
+            yield decision.subscriber.id, (str(decision.outcomes[0]), "; ".join(decision.detail))

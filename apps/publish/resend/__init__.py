@@ -1,0 +1,1 @@
+"""Send a published item again, to chosen subscribers."""

@@ -1,0 +1,23 @@
+"""POST `/archive/<item id>/resend` (routing contract, 11)."""
+
+from typing import Any
+
+from apps.archive.resource import ITEM_URL
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "archive_resend": {
+        "url": f"archive/<{ITEM_URL}:original_id>/resend",
+        "schema": {
+            "_id": {"type": "string"},
+            "original_id": {"type": "string"},
+            # Nothing is required here: what is missing has texts of its own.
+            "subscribers": {"type": "list", "nullable": True, "schema": {"type": "objectid"}},
+            "version": {"type": "integer", "nullable": True},
+        },
+        "datasource": {"source": "archive", "projection": {}},
+        "resource_methods": ["POST"],
+        "item_methods": [],
+        "bulk_enabled": False,
+        "privileges": {"POST": "resend"},
+    },
+}

@@ -1,0 +1,134 @@
+"""The request to send an item again: checked and stored here, routed by the enqueue run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.archive.journal import Journal
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import BadRequest
+from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import TEXT_TYPES, State, SubscriberType
+from apps.publish.resend.requests import ResendRequests
+
+BROADCAST_SCRIPT = "Broadcast Script"
+RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)
+
+NOT_FOUND = "Story couldn't be found!"
+NOT_TEXT = "Only text stories can be resent!"
+NOT_OUT = "Only published, corrected or killed stories can be resent!"
+NOT_NEWEST = "Please use the newest version {} to resend!"
+UPDATED = "Updated story cannot be resent!"
+NOBODY_CHOSEN = "No subscribers selected!"
+NOBODY_ACTIVE = "No active subscribers found!"
+WIRE_ONLY = "Only wire subscribers can receive broadcast stories!"
+
+
+class ResendService(ResourceService):
+    """Takes requests for deliveries of an item that is out; each one makes new deliveries.
+
+    Args:
+        journal: completes what a dead process left undone of the item.
+        requests: the store of requests.
+        wake_up: starts the enqueue task now; losing the call costs one tick.
+    """
+
+    resource = "archive"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        journal: Journal,
+        requests: ResendRequests,
+        wake_up: Callable[[], None],
+    ) -> None:
+        super().__init__(db, clock)
+        self._journal = journal
+        self._requests = requests
+        self._wake_up = wake_up
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        """Store each request; from then on it is carried out, whatever dies.
+
+        Returns:
+            The ids of the items.
+
+        Raises:
+            BadRequest: a rule refuses it (routing contract, 11).
+        """
+        for document in documents:
+            item = self._item(document["original_id"])
+            subscribers = document.get("subscribers") or []
+            self._check(item, document.get("version"), subscribers)
+            self._requests.add(item, subscribers, caller.user_id)
+            document["_id"] = item["item_id"]
+        return [document["_id"] for document in documents]
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        """Let the enqueue task start now."""
+        self._wake_up()
+
+    def _item(self, item_id: str) -> Document:
+        """Return the item as it would be sent: its last published row, where there is one.
+
+        An item under correction stands for the row that is out meanwhile.
+
+        Raises:
+            BadRequest: no such item.
+        """
+        self._journal.settle(item_id)
+        item = self.db["archive"].find_one({"_id": item_id})
+        if item is None:
+            raise BadRequest(NOT_FOUND)
+        last = {"item_id": item_id, "last_published_version": True}
+        row = self.db["published"].find_one(last, sort=[("publish_sequence_no", -1)])
+        if row is None:
+            # Nothing of it is out, so its state refuses it, whatever it says.
+            return {**item, "item_id": item_id, "state": None}
+        if item.get("state") == State.CORRECTION and row.get("state") == State.BEING_CORRECTED:
+            return row
+        kept = ("type", "state", "_current_version", "rewritten_by", "genre")
+        return {**row, **{name: item.get(name) for name in kept}}
+
+    def _check(
+        self, item: Mapping[str, Any], version: int | None, subscriber_ids: Sequence[ObjectId]
+    ) -> None:
+        """Check in the order of the contract.
+
+        Raises:
+            BadRequest: the first refusal.
+        """
+        if item.get("type") not in TEXT_TYPES:
+            raise BadRequest(NOT_TEXT)
+        if item.get("state") not in RESENT_STATES:
+            raise BadRequest(NOT_OUT)
+        if version != item.get("_current_version"):
+            raise BadRequest(NOT_NEWEST.format(item.get("_current_version")))
+        if item.get("rewritten_by"):
+            raise BadRequest(UPDATED)
+        if not subscriber_ids:
+            raise BadRequest(NOBODY_CHOSEN)
+        chosen = {"_id": {"$in": list(subscriber_ids)}, "is_active": True}
+        active = list(self.db["subscribers"].find(chosen, {"subscriber_type": 1}))
+        if not active:
+            raise BadRequest(NOBODY_ACTIVE)
+        if is_broadcast_script(item) and any(
+            subscriber.get("subscriber_type") != SubscriberType.WIRE for subscriber in active
+        ):
+            raise BadRequest(WIRE_ONLY)
+
+
+def is_broadcast_script(item: Mapping[str, Any]) -> bool:
+    """Whether the item is written to be read out."""
+    genres = item.get("genre")
+    genres = genres if isinstance(genres, (list, tuple)) else [genres]
+    return any(
+        BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name"))
+        for genre in genres
+        if isinstance(genre, Mapping)
+    )
