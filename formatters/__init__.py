@@ -3,6 +3,8 @@
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.imatrics import IMatricsFormatter
+from formatters.newsml_12 import NewsML12Formatter
+from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.ninjs import NINJSFormatter
 from formatters.ninjs2 import NINJS2Formatter
 from formatters.ninjs_ftp import FTPNinjsFormatter
@@ -23,6 +25,8 @@ BUILT_IN: tuple[type[Formatter], ...] = (
     NITFFormatter,
     NINJSFormatter,
     NINJS2Formatter,
+    NewsML12Formatter,
+    NewsMLG2Formatter,
     NewsroomNinjsFormatter,
     FTPNinjsFormatter,
     IMatricsFormatter,

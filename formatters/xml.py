@@ -10,7 +10,7 @@ from apps.core.text import strip_forbidden
 NAME_TOKEN = re.compile(r"[\w.:-]+", re.ASCII)
 
 
-def add(parent: etree._Element, tag: str, text: str | None = None, **attributes: str) -> Any:
+def add(parent: etree._Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
     """Append an element in the namespace of `parent` and return it.
 
     Characters that XML forbids are left out of text and attributes.
