@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.schema import ITEM_SCHEMA
-from apps.auth.item_locks import ItemLocks
+from apps.auth.item_locks import ItemLocks, Unlocking
 from apps.auth.service import AuthService
 from apps.content_types.service import ContentTypesService
 from apps.core.clock import Clock
@@ -47,7 +47,11 @@ class Newsroom:
 
 
 def build_newsroom(
-    db: Database[Document], clock: Clock, notifier: Notifier, settings: Mapping[str, Any]
+    db: Database[Document],
+    clock: Clock,
+    notifier: Notifier,
+    settings: Mapping[str, Any],
+    unlocking: Unlocking,
 ) -> Newsroom:
     """Build the services around items.
 
@@ -56,9 +60,10 @@ def build_newsroom(
         clock: source of time.
         notifier: tells clients.
         settings: as `settings.load` returns them.
+        unlocking: unlocks items when login sessions end.
     """
     visibility = StageVisibility(db)
-    auth = AuthService(db, clock, locks=ItemLocks(db, notifier), settings=settings)
+    auth = AuthService(db, clock, locks=ItemLocks(db, unlocking), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)
     users = UsersService(

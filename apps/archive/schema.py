@@ -210,6 +210,9 @@ RELATIONS: Schema = {
     "poi": _open(),
 }
 
+RESTORE: Schema = {"old_version": _whole(), "last_version": _whole()}
+"""Fields of a PUT that brings an earlier version back; never stored."""
+
 ITEM_SCHEMA: Schema = {
     **IDENTITY,
     **KIND,

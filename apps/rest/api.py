@@ -115,7 +115,7 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
     on("update", update)
-    on("replace", lambda item, original: service.on_update(item, original, current_caller()))
+    on("replace", lambda item, original: service.on_replace(item, original, current_caller()))
     for event in ("updated", "replaced"):
         on(event, lambda item, original: service.on_updated(item, original, current_caller()))
         on(event, announcer.updated)

@@ -1,0 +1,76 @@
+"""Autosaved content: what an editor has typed and not saved (resources contract 10.2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.archive.rights import is_locked_by_other
+from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.service import Document, ResourceService, new_etag
+
+LOCKED_BY_OTHER = "The item was locked by another user"
+
+NOT_SAVED = (frozenset(IDENTITY) | frozenset(AUDIT) | frozenset(WORK)) - {"unique_name"} | {
+    "type",
+    "state",
+    "revert_state",
+    "operation",
+    "pubstatus",
+    "linked_in_packages",
+    "refs",
+}
+"""Fields of an autosave that an editor does not write."""
+
+
+def saved_changes(autosave: Mapping[str, Any], item: Mapping[str, Any]) -> Document:
+    """Return what a save of `autosave` changes in `item`."""
+    return {
+        name: value
+        for name, value in autosave.items()
+        if name in ITEM_SCHEMA and name not in NOT_SAVED and value != item.get(name)
+    }
+
+
+class AutosaveService(ResourceService):
+    """`archive_autosave`: one document per item, under the item's id; the item stays untouched."""
+
+    resource = "archive_autosave"
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            if not document.get("_id"):
+                raise BadRequest("Request for Auto-save must have _id")
+            item = self._item(document["_id"], caller)
+            now, sent = self.clock.now(), dict(document)
+            document.update({**item, **sent, "_created": now, "_updated": now})
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        for document in documents:
+            document["_etag"] = new_etag()
+            self.collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+        return [document["_id"] for document in documents]
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        self.on_fetched(documents, caller)
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._item(original["_id"], caller)
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        condition = {"_id": id, "_etag": original.get("_etag")}
+        if not self.collection.update_one(condition, {"$set": updates}).matched_count:
+            raise PreconditionFailed("Client and server etags don't match")
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_type"] = "archive"
+
+    def _item(self, item_id: str, caller: Caller) -> Document:
+        item = self.db["archive"].find_one({"_id": item_id})
+        if item is None:
+            raise NotFound("Invalid item identifier")
+        if is_locked_by_other(item, caller):
+            raise Forbidden(LOCKED_BY_OTHER)
+        item.pop("journal", None)
+        return item

@@ -1,0 +1,132 @@
+"""REST resources of the editor's actions (resources contract 10 to 12)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.archive.resource import ITEM_URL
+from apps.archive.schema import ITEM_SCHEMA
+from apps.core.privileges import INTRINSIC
+
+Schema = dict[str, Any]
+
+STORED_RULES = ("unique", "default", "readonly", "minlength")
+VERSION: Schema = {"_current_version": {"type": "integer"}}
+
+
+def without_stored_rules(schema: Mapping[str, Any]) -> Schema:
+    """Return `schema` for requests that carry fields of a stored item, whole or in part."""
+    return {
+        name: {key: value for key, value in rules.items() if key not in STORED_RULES}
+        for name, rules in schema.items()
+    }
+
+
+ITEM_FIELDS = without_stored_rules(ITEM_SCHEMA)
+
+
+def _command(verb: str, privilege: str, schema: Schema, source: str = "archive") -> Schema:
+    """Return the resource POST `/archive/<item id>/<verb>`."""
+    return {
+        "url": f"{source}/<{ITEM_URL}:target_id>/{verb}",
+        "schema": {**schema, "_id": {"type": "string"}, "target_id": {"type": "string"}},
+        # The answer is an item, not what was sent.
+        "projection": False,
+        "resource_methods": ["POST"],
+        "item_methods": [],
+        "bulk_enabled": False,
+        "privileges": {"POST": privilege},
+    }
+
+
+def _change(verb: str, schema: Schema) -> Schema:
+    """Return the resource PATCH `/archive/<verb>/<item id>`; its privilege has the same name."""
+    return {
+        "url": f"archive/{verb}",
+        "schema": {**schema, "_current_version": {"type": "integer", "readonly": True}},
+        "datasource": {"source": "archive"},
+        "item_url": ITEM_URL,
+        "resource_methods": [],
+        "item_methods": ["PATCH"],
+        # Versions are part of the journalled write.
+        "versioning": False,
+        "etag_ignore_fields": ["broadcast"],
+        "privileges": {"PATCH": verb},
+    }
+
+
+def _view(url: str) -> Schema:
+    """Return a list of items that is only read."""
+    return {
+        "url": url,
+        "schema": {**ITEM_SCHEMA, **VERSION},
+        "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
+        "resource_methods": ["GET"],
+        "item_methods": [],
+    }
+
+
+MOVE_SCHEMA: Schema = {
+    "task": {
+        "type": "dict",
+        "required": True,
+        "allow_unknown": True,
+        "schema": {
+            "desk": {"type": "objectid", "required": True},
+            "stage": {"type": "objectid", "required": True},
+        },
+    },
+    "allPackageItems": {"type": "boolean"},
+}
+DUPLICATE_SCHEMA: Schema = {
+    "desk": {"type": "objectid", "required": True, "nullable": True},
+    "stage": {"type": "objectid", "nullable": True},
+    "type": {"type": "string", "required": True, "allowed": ["archive", "archived"]},
+    "item_id": {"type": "string", "nullable": True},
+}
+TRANSLATE_SCHEMA: Schema = {
+    "guid": {"type": "string", "required": True},
+    "language": {"type": "string", "required": True},
+    "desk": {"type": "objectid", "nullable": True},
+}
+FETCH_SCHEMA: Schema = {
+    **ITEM_FIELDS,
+    "desk": {"type": "objectid", "required": True},
+    "stage": {"type": "objectid", "nullable": True},
+    "macro": {"type": "string", "nullable": True},
+}
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "archive_lock": _command("lock", "archive", ITEM_FIELDS),
+    "archive_unlock": _command("unlock", INTRINSIC, ITEM_FIELDS),
+    "move": _command("move", "archive", MOVE_SCHEMA),
+    "duplicate": _command("duplicate", "duplicate", DUPLICATE_SCHEMA),
+    "copy": _command("copy", INTRINSIC, {}),
+    "fetch": _command("fetch", "fetch", FETCH_SCHEMA, source="ingest"),
+    "translate": {
+        **_command("translate", "translate", TRANSLATE_SCHEMA),
+        "url": "archive/translate",
+    },
+    "archive_spike": _change("spike", ITEM_SCHEMA),
+    "archive_unspike": _change("unspike", ITEM_SCHEMA),
+    "archive_autosave": {
+        "schema": {**ITEM_FIELDS, **VERSION},
+        "item_url": ITEM_URL,
+        "resource_methods": ["POST"],
+        "item_methods": ["GET", "PUT", "PATCH", "DELETE"],
+        "privileges": dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), "archive"),
+    },
+    "ingest": {
+        "schema": {
+            **ITEM_SCHEMA,
+            **VERSION,
+            "archived": {"type": "datetime", "nullable": True},
+        },
+        "datasource": {"default_sort": [("_updated", -1)]},
+        "item_url": ITEM_URL,
+        "resource_methods": ["GET"],
+        "item_methods": ["GET", "DELETE"],
+        "privileges": {"DELETE": "fetch"},
+    },
+    "workqueue": {**_view("workqueue"), "item_url": ITEM_URL, "item_methods": ["GET"]},
+    "archive_related": _view(f"archive/<{ITEM_URL}:target_id>/related"),
+}

@@ -1,0 +1,70 @@
+"""Views of the items: what a user has locked, and what belongs to one story."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apps.archive.service import LISTED_STATES
+from apps.core import json
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest, NotFound
+from apps.core.ids import object_id
+from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import State
+
+
+class WorkqueueService(ResourceService):
+    """`workqueue`: items that are not spiked.
+
+    Clients narrow it down with `source={"filter": {"term": {"lock_user": <id>}}}`.
+    """
+
+    resource = "archive"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        terms = dict(_terms(parsed_source(caller.arguments.get("source"))))
+        wanted = {name: object_id(value) for name, value in terms.items()}
+        return {"state": {"$ne": State.SPIKED}, **wanted, **lookup}
+
+
+class RelatedService(ResourceService):
+    """`archive/<id>/related`: the other items of the same family."""
+
+    resource = "archive"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        item = self.collection.find_one({"_id": str(lookup["target_id"])}, {"family_id": 1})
+        if item is None or not item.get("family_id"):
+            raise NotFound(f"Failed to find item with guid: {lookup['target_id']}")
+        # Patterns, because Eve takes the text of an id for an ObjectId, and these are texts.
+        return {
+            "family_id": re.compile(f"^{re.escape(item['family_id'])}$"),
+            "_id": {"$ne": item["_id"]},
+            "state": {"$in": list(LISTED_STATES)},
+        }
+
+
+def parsed_source(text: str | None) -> Mapping[str, Any]:
+    """Return the query of the `source` argument; empty where there is none.
+
+    Raises:
+        BadRequest: not a JSON object.
+    """
+    try:
+        source = json.loads(text) if text else {}
+    except ValueError as error:
+        raise BadRequest("source is not valid JSON") from error
+    if not isinstance(source, Mapping):
+        raise BadRequest("source is not a JSON object")
+    return source
+
+
+def _terms(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield field and value of the `term` in the filter of a search."""
+    condition = source.get("filter")
+    if condition is None:
+        return
+    term = condition.get("term") if isinstance(condition, Mapping) else None
+    if not isinstance(term, Mapping) or list(term) != ["lock_user"]:
+        raise BadRequest("source must filter by the term lock_user")
+    yield from term.items()
