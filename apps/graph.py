@@ -18,12 +18,14 @@ from apps.auth.service import AuthService
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import Operation
+from apps.editing import Editing, build_editing
+from apps.explain.service import ExplainService
 from apps.expiry import ContentExpiry
 from apps.expiry.purge import Purge
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
-from apps.editing import Editing, build_editing
 from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
 from apps.publish.content.attempt import Tools
@@ -80,6 +82,7 @@ class Graph:
     publish_queue: PublishQueueService
     correction: CorrectionService
     resend: ResendService
+    explain: ExplainService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
     validate: ValidateResource
@@ -103,6 +106,7 @@ class Graph:
             "validate": self.validate,
             self.correction.endpoint: self.correction,
             "archive_resend": self.resend,
+            "explain": self.explain,
             **self.publish,
         }
 
@@ -148,6 +152,7 @@ def build_graph(
     )
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
+    actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
         db=db,
         clock=clock,
@@ -160,7 +165,10 @@ def build_graph(
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
         sends_mail=outbox.is_open,
+        actions=actions,
     )
+    publish = {service.endpoint: service(tools) for service in PUBLISH_SERVICES}
+    actions.update({service.operation: service for service in publish.values()})
     return Graph(
         settings=settings,
         db=db,
@@ -187,6 +195,7 @@ def build_graph(
             db, clock, sequences=sequences, notifier=notifier, settings=settings
         ),
         correction=CorrectionService(tools),
+        explain=ExplainService(db, clock),
         resend=ResendService(
             db,
             clock,
@@ -194,7 +203,7 @@ def build_graph(
             requests=ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
             wake_up=wake_up(enqueue_published),
         ),
-        publish={service.endpoint: service(tools) for service in PUBLISH_SERVICES},
+        publish=publish,
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(
             db,

@@ -279,6 +279,9 @@ def published_row(item: Mapping[str, Any], note: Mapping[str, Any], now: datetim
     """Return the row of `published` for `item` as stored (lifecycle contract 1.8)."""
     row = {name: value for name, value in item.items() if name not in NOT_IN_PUBLISHED}
     row.update({mark: True for mark in ("only_scheduled", "revived") if note.get(mark)})
+    row.update(note.get("row") or {})
+    if marks := note.get("marks"):
+        row["associations"] = _marked(row.get("associations") or {}, marks)
     return {
         **row,
         "item_id": item["_id"],
@@ -290,6 +293,15 @@ def published_row(item: Mapping[str, Any], note: Mapping[str, Any], now: datetim
         "_created": now,
         "_updated": now,
         "_etag": new_etag(),
+    }
+
+
+def _marked(associations: Mapping[str, Any], marks: Mapping[str, Any]) -> Document:
+    """Return associations that show the action of the item that holds them."""
+    shown = {"state": marks["state"], "operation": marks["operation"]}
+    return {
+        key: {**held, **shown} if key in marks["keys"] else held
+        for key, held in associations.items()
     }
 
 

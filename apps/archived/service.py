@@ -14,7 +14,8 @@ from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import ItemType, Operation, PubStatus, State
 from apps.publish.content.attempt import Tools
-from apps.publish.content.common import PUBLISHED_SEQUENCE, UNLOCKED
+from apps.publish.content.batch import PUBLISHED_SEQUENCE
+from apps.publish.content.common import UNLOCKED
 from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 

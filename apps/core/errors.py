@@ -4,8 +4,10 @@
     ├── ServiceError           a rule refused a request; carries the status that the service wants
     │   ├── BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 ·
     │   │   TransitionError 412 · PreconditionFailed 412 · ServerError 500
+    │   ├── CircularReference 400  a package would hold itself
     │   └── SchemaIssues 400   the document breaks the schema of its resource
     ├── MessagesError          several refusals of one request, as a list of messages
+    ├── WarningsError          something that the user has to confirm first
     ├── ValidationFailed       publish validators refused the item; messages and fields
     ├── ReadOnlyStage          a write on a read-only stage
     ├── FormatError            an item could not be written in a format
@@ -19,6 +21,7 @@ Errors are data: they carry status, codes and ids; the edge that answers the cli
 the envelopes of the REST contract (`apps/rest/errors.py`).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,6 +56,20 @@ class ServiceError(WiredeskError, DocumentError):
 
 class BadRequest(ServiceError):
     status = 400
+
+
+class CircularReference(BadRequest):
+    """A package would hold itself (envelope D).
+
+    Args:
+        item_id: the member that holds the package.
+    """
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"Trying to create a circular reference to: {item_id}")
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Unauthorized(ServiceError):
@@ -109,6 +126,21 @@ class MessagesError(WiredeskError, DocumentError):
 
     def __str__(self) -> str:
         return repr(self.messages)
+
+
+class WarningsError(WiredeskError, DocumentError):
+    """Something that the user has to confirm first.
+
+    Args:
+        warnings: texts for the client.
+    """
+
+    def __init__(self, warnings: Sequence[str]) -> None:
+        self.warnings = list(warnings)
+        super().__init__(self.warnings)
+
+    def __str__(self) -> str:
+        return json.dumps({"warnings": self.warnings})
 
 
 class ValidationFailed(WiredeskError):

@@ -1,7 +1,8 @@
 """Choice of the rules that apply to an item, and their verdict (lifecycle contract 4)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,6 +30,7 @@ BAD_RULES = "Invalid validation schema in {origin}: {problem}"
 COMPILED_RULES_KEPT = 256
 """Rule sets kept compiled: a newsroom has some dozens, each of about 25 kB."""
 
+Key = tuple[str | None, str | None, bool]
 Profiles = Mapping[str, Mapping[str, Any]]
 
 
@@ -49,6 +51,19 @@ class ValidationResult:
         return not self.fields
 
 
+@dataclass(frozen=True)
+class KnownRules:
+    """Rules that have been read already.
+
+    Attributes:
+        profiles: content profiles by id.
+        validators: the first validator for each action and type, embedded or not.
+    """
+
+    profiles: Profiles
+    validators: Mapping[Key, Document]
+
+
 class ValidateService:
     """Check items against content profiles, settings, validators or default rules.
 
@@ -64,9 +79,33 @@ class ValidateService:
     def __init__(self, db: Database[Document], settings: Mapping[str, Any]) -> None:
         self._db = db
         self._settings = settings
+        self._rules: KnownRules | None = None
         self._compiled: Callable[[bytes], CompiledRules] = lru_cache(COMPILED_RULES_KEPT)(
             compile_rules
         )
+
+    def with_rules_for(
+        self, items: Iterable[Mapping[str, Any]], acts: Iterable[str]
+    ) -> "ValidateService":
+        """Return a service that has read the rules of `items`, in two commands for all of them.
+
+        Args:
+            items: the items that it will be asked about, with the media that they hold.
+            acts: what it will be asked for.
+        """
+        known = list(items)
+        ids = {name for item in known for name in self._profile_ids(item, _text(item.get("type")))}
+        types = {_text(item.get("type")) for item in known} - {None}
+        found = self._db["content_types"].find({"_id": {"$in": sorted(ids)}}, {"schema": 1})
+        profiles = {profile["_id"]: profile for profile in found}
+        query = {"act": {"$in": sorted(acts)}, "type": {"$in": sorted(map(str, types))}}
+        validators: dict[Key, Document] = {}
+        for row in self._db["validators"].find(query):
+            key = (row.get("act"), row.get("type"), row.get("embedded") is True)
+            validators.setdefault(key, row)
+        service = copy(self)
+        service._rules = KnownRules(profiles, validators)
+        return service
 
     def check(
         self,
@@ -140,13 +179,20 @@ class ValidateService:
         """Read the content profiles of the item and of the media whose metadata are checked."""
         if act == "auto_publish" and not self._settings.get("AUTO_PUBLISH_CONTENT_PROFILE", True):
             return {}
-        media = checked_associations(associations_of(item)) if self._checks_media else []
-        ids = list({_profile_id(item, item_type), *map(_profile_id, media)} - {None})
+        ids = list(self._profile_ids(item, item_type))
         if not ids:
             return {}
+        if self._rules:
+            known = self._rules.profiles
+            return {name: known[name] for name in ids if name in known}
         query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}}
         found = self._db["content_types"].find(query, {"schema": 1})
         return {profile["_id"]: profile for profile in found}
+
+    def _profile_ids(self, item: Mapping[str, Any], item_type: str | None) -> set[str]:
+        media = checked_associations(associations_of(item)) if self._checks_media else []
+        ids = {_profile_id(item, item_type), *map(_profile_id, media)}
+        return {profile_id for profile_id in ids if profile_id is not None}
 
     @property
     def _checks_media(self) -> bool:
@@ -179,9 +225,12 @@ class ValidateService:
         return None
 
     def _validator_rules(self, item_type: str | None, act: str, embedded: bool) -> RuleSet | None:
-        wanted = True if embedded else {"$ne": True}
-        query = {"act": act, "type": item_type, "embedded": wanted}
-        validator = self._db["validators"].find_one(query, {"schema": 1})
+        if self._rules:
+            validator = self._rules.validators.get((act, item_type, embedded))
+        else:
+            wanted = True if embedded else {"$ne": True}
+            query = {"act": act, "type": item_type, "embedded": wanted}
+            validator = self._db["validators"].find_one(query, {"schema": 1})
         if validator is None:
             return None
         origin = f"validators {validator['_id']}"

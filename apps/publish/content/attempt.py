@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pymongo.database import Database
 
@@ -13,9 +13,20 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
+from apps.core.vocabulary import Operation
 from apps.core.workflow import Action
+from apps.publish.content.batch import Batch
 from apps.store.sequences import Sequences
 from apps.validate.validate import ValidateService
+
+
+class NestedAction(Protocol):
+    """A publish action on an item that goes with another one."""
+
+    def act_within(
+        self, updates: Document, original: Document, batch: Batch, row: Mapping[str, Any]
+    ) -> Document:
+        """Publish without further checks; return the item as stored."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Tools:
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
         sends_mail: whether mails are sent at all.
+        actions: the publish services, for what goes out with something else.
     """
 
     db: Database[Document]
@@ -39,6 +51,7 @@ class Tools:
     wake_up: Callable[[], None]
     wake_mailer: Callable[[], None]
     sends_mail: bool
+    actions: Mapping[Operation, NestedAction]
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Attempt:
         action: the workflow action that the state must allow.
         act: the `act` of the validators to use.
         place: desk and stage of the item.
+        batch: what this publication shares with others of the same request.
     """
 
     original: Mapping[str, Any]
@@ -60,6 +74,16 @@ class Attempt:
     action: Action
     act: str
     place: Place
+    batch: Batch
+
+    def validator(self, tools: Tools) -> ValidateService:
+        """Return the validation, with the rules of this attempt read already."""
+        return self.batch.validator or tools.validator
+
+    @property
+    def acts(self) -> set[str]:
+        """The `act`s of the validators that the item and what it holds are checked with."""
+        return {self.act, "auto_publish"} if self.updates.get("auto_publish") else {self.act}
 
     @property
     def item(self) -> Document:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from apps.archive.schedule import check_embargo, check_schedule, utc_of
+from apps.archive.schedule import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.errors import BadRequest, TransitionError
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, State
 from apps.core.workflow import is_allowed
@@ -42,14 +42,14 @@ def check_for_publication(attempt: Attempt, tools: Tools) -> None:
 
 def check_schedule_ahead(attempt: Attempt, tools: Tools) -> None:
     """A publish time, from the request or stored, has not passed."""
-    schedule = utc_of(attempt.item, "publish_schedule")
+    schedule = utc_after(attempt.updates, attempt.original, "publish_schedule")
     if schedule:
         check_schedule(schedule, attempt.now)
 
 
 def check_new_embargo(attempt: Attempt, tools: Tools) -> None:
     """An embargo that changes is possible."""
-    embargo = utc_of(attempt.item, "embargo")
+    embargo = utc_after(attempt.updates, attempt.original, "embargo")
     if not embargo or attempt.item.get("type") == ItemType.COMPOSITE:
         return
     if embargo != utc_of(attempt.original, "embargo"):
@@ -85,7 +85,7 @@ def check_original_out(attempt: Attempt, tools: Tools) -> None:
         return
     if state not in PUBLISH_STATES:
         raise BadRequest(ORIGINAL_NOT_OUT)
-    own_time = utc_of(attempt.item, "publish_schedule") or attempt.now
+    own_time = utc_after(attempt.updates, attempt.original, "publish_schedule") or attempt.now
     if state == State.SCHEDULED and schedule and schedule >= own_time:
         raise BadRequest(ORIGINAL_NOT_OUT)
 
@@ -110,4 +110,4 @@ def check_valid(attempt: Attempt, tools: Tools) -> None:
     """The item satisfies its content profile or the validators."""
     act = "auto_publish" if attempt.updates.get("auto_publish") else attempt.act
     item = attempt.item
-    tools.validator.check(item, act=act, type=item.get("type"))
+    attempt.validator(tools).check(item, act=act, type=item.get("type"))

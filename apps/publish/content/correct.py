@@ -1,5 +1,6 @@
 """Correct an item that is out."""
 
+from apps.archive.associations import present
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
 from apps.publish.content.attempt import Attempt
@@ -11,6 +12,11 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.related_checks import (
+    check_groups_sent,
+    check_holdings,
+    check_related_out,
+)
 
 
 class CorrectPublishService(BasePublishService):
@@ -23,16 +29,23 @@ class CorrectPublishService(BasePublishService):
     result_state = State.CORRECTED
     checks = (
         check_transition,
+        check_related_out,
         check_for_publication,
         check_new_embargo,
         check_no_late_embargo,
+        check_groups_sent,
         check_valid,
+        check_holdings,
     )
+    carries_members = True
+    carries_associated = True
 
     def stamp(self, attempt: Attempt) -> None:
         self.complete_schedule(attempt)
         super().stamp(attempt)
         self.sign(attempt)
+        for _key, held in present(attempt.updates):
+            held.pop("is_queued", None)
         attempt.updates["versioncreated"] = attempt.now
         sequence = attempt.original.get("correction_sequence") or 1
         attempt.updates["correction_sequence"] = sequence + 1

@@ -21,6 +21,7 @@ from apps.publish.content.checks import (
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
+from apps.publish.content.related_checks import check_holdings_unlocked
 
 
 class KillPublishService(BasePublishService):
@@ -43,7 +44,9 @@ class KillPublishService(BasePublishService):
         check_no_late_embargo,
         check_no_dateline,
         check_valid,
+        check_holdings_unlocked,
     )
+    carries_associated = True
     notice_word: str | None = "kill"
 
     def stamp(self, attempt: Attempt) -> None:

@@ -15,6 +15,11 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.related_checks import (
+    check_groups_sent,
+    check_holdings,
+    check_related_out,
+)
 
 
 class ArchivePublishService(BasePublishService):
@@ -27,13 +32,18 @@ class ArchivePublishService(BasePublishService):
     result_state = State.PUBLISHED
     checks = (
         check_transition,
+        check_related_out,
         check_for_publication,
         check_schedule_ahead,
         check_new_embargo,
         check_update_not_out,
         check_original_out,
+        check_groups_sent,
         check_valid,
+        check_holdings,
     )
+    carries_members = True
+    carries_associated = True
 
     def stamp(self, attempt: Attempt) -> None:
         self.complete_schedule(attempt)

@@ -25,3 +25,4 @@ class UnpublishService(KillPublishService):
         check_no_dateline,
         check_valid,
     )
+    carries_associated = False

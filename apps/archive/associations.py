@@ -1,0 +1,232 @@
+"""Associated items: what an item holds of other items (lifecycle contract 1.7, 5.9)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.follow_ups import use
+from apps.core.service import Document
+from apps.core.vocabulary import MEDIA_TYPES
+
+EDITOR_PREFIX = "editor_"
+NOT_TAKEN = frozenset(
+    {"journal", "lock_user", "lock_session", "lock_time", "lock_action", "associations", "refs"}
+)
+"""Fields of a stored item that are left out of what another one holds of it."""
+
+REFRESHED = [
+    "slugline",
+    "abstract",
+    "language",
+    "anpa_take_key",
+    "ednote",
+    "sms",
+    "footer",
+    "body_html",
+    "body_footer",
+    "sign_off",
+    "media_description",
+    "keywords",
+    "genre",
+    "place",
+    "anpa_category",
+    "subject",
+    "company_codes",
+    "authors",
+    "attachments",
+    "priority",
+    "urgency",
+    "dateline",
+]
+"""Fields of the default schema that follow the stored item; headline, byline and usage terms are
+the editor's choice."""
+
+FROM_PARENT = [
+    "anpa_category",
+    "subject",
+    "slugline",
+    "urgency",
+    "priority",
+    "footer",
+    "abstract",
+    "genre",
+]
+"""Fields that media take from their parent under COPY_METADATA_FROM_PARENT."""
+
+
+def present(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
+    """Yield key and association of everything that the item holds; null ones are left out."""
+    for key, association in (item.get("associations") or {}).items():
+        if isinstance(association, dict):
+            yield key, association
+
+
+def with_ids(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
+    """Yield key and association where the association names a stored item."""
+    return ((key, held) for key, held in present(item) if isinstance(held.get("_id"), str))
+
+
+def copied(associations: Mapping[str, Any] | None) -> Document:
+    """Return associations whose entries may be changed."""
+    return {
+        key: dict(held) if isinstance(held, Mapping) else held
+        for key, held in (associations or {}).items()
+    }
+
+
+def refs_of(associations: Mapping[str, Any] | None) -> list[Document]:
+    """Return `refs` of an item: one entry per association that is there."""
+    return [
+        {"key": key, **{field: held.get(field) for field in ("_id", "uri", "guid", "type")}}
+        | {"source": held.get("source")}
+        for key, held in present({"associations": associations})
+    ]
+
+
+def stored_items(db: Database[Document], ids: Iterable[str]) -> dict[str, Document]:
+    """Return items by id; one command, none when there are no ids."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    return {item["_id"]: item for item in db["archive"].find({"_id": {"$in": wanted}})}
+
+
+def related_content_keys(db: Database[Document], keys: Iterable[str]) -> frozenset[str]:
+    """Return those of `keys` that hold related content; no command without a numbered key."""
+    fields = {key: key.partition("--")[0] for key in keys if "--" in key}
+    if not fields:
+        return frozenset()
+    query = {"_id": {"$in": sorted(set(fields.values()))}, "field_type": "related_content"}
+    found = {row["_id"] for row in db["vocabularies"].find(query, {"_id": 1})}
+    return frozenset(key for key, field in fields.items() if field in found)
+
+
+def complete_new(item: Document, now: datetime) -> None:
+    """Stamp the associations of an item that is created."""
+    for _key, held in present(item):
+        held.pop("_type", None)
+        held["_created"] = held["_updated"] = now
+    if item.get("associations") is not None:
+        item["refs"] = refs_of(item["associations"])
+
+
+def complete_saved(
+    updates: Document,
+    original: Mapping[str, Any],
+    now: datetime,
+    db: Database[Document],
+    *,
+    copies_from_parent: bool = False,
+) -> None:
+    """Complete the associations that a save brings: each overlays the item that it names.
+
+    Args:
+        updates: the save; nothing happens unless it holds associations or editor state.
+        original: the item as stored.
+        now: time of the save.
+        db: the database.
+        copies_from_parent: media have their own metadata in the item, not in the archive.
+    """
+    follow_editor(updates, original)
+    if updates.get("associations") is None:
+        if "associations" in updates:
+            updates["refs"] = []
+        return
+    associations = copied(updates["associations"])
+    items = stored_items(db, (held["_id"] for _, held in with_ids({"associations": associations})))
+    before = original.get("associations") or {}
+    for key, held in present({"associations": associations}):
+        held.pop("_type", None)
+        held.pop("_created", None)
+        is_own = copies_from_parent and held.get("type") in MEDIA_TYPES
+        under = before.get(key) if is_own else items.get(held.get("_id") or "")
+        kept = {name: value for name, value in (under or {}).items() if name not in NOT_TAKEN}
+        _drop_stale_renditions(held, before.get(key))
+        associations[key] = {**kept, **held, "_updated": now}
+    updates["associations"] = associations
+    updates["refs"] = refs_of(associations)
+
+
+def follow_editor(updates: Document, original: Mapping[str, Any]) -> None:
+    """Take the media that the editor's state holds as `editor_N`; others of that name go."""
+    content = ((updates.get("fields_meta") or {}).get("body_html") or {}).get("draftjsState")
+    state = content[0] if isinstance(content, list) and content else content
+    if not isinstance(state, Mapping) or "entityMap" not in state:
+        return
+    sent = updates.get("associations")
+    associations = copied(original.get("associations") if sent is None else sent)
+    embedded = {
+        f"{EDITOR_PREFIX}{key}": dict(entity["data"]["media"])
+        for key, entity in _entities(state["entityMap"])
+        if entity.get("type") == "MEDIA" and (entity.get("data") or {}).get("media")
+    }
+    gone = {key: None for key in associations if key.startswith(EDITOR_PREFIX)}
+    if embedded or gone:
+        updates["associations"] = {**associations, **gone, **embedded}
+
+
+def _entities(entity_map: Any) -> Iterable[tuple[Any, Any]]:
+    return entity_map.items() if isinstance(entity_map, Mapping) else enumerate(entity_map or ())
+
+
+def _drop_stale_renditions(held: Document, before: Any) -> None:
+    """Null the renditions that belong to another original file than the association now has."""
+    old = (before or {}).get("renditions") or {}
+    new = held.get("renditions")
+    if not new or not old or _file(old) == _file(new):
+        return
+    held["renditions"] = {**dict.fromkeys(old.keys() - new.keys()), **new}
+
+
+def _file(renditions: Mapping[str, Any]) -> Any:
+    original = renditions.get("original") or {}
+    return original.get("media") or original.get("href")
+
+
+def refresh(held: Document, item: Mapping[str, Any] | None) -> None:
+    """Bring metadata of an association up to the stored item's, in place.
+
+    Fields that the association has are replaced only when the item is the newer of both.
+    """
+    if not item:
+        return
+    own, stored = held.get("_current_version"), item.get("_current_version")
+    is_newer = own is not None and stored is not None and stored > own
+    for field in REFRESHED:
+        if item.get(field) is not None and (is_newer or held.get(field) is None):
+            held[field] = item[field]
+
+
+def take_from_parent(held: Document, parent: Mapping[str, Any]) -> None:
+    """Give associated media the metadata of the item that holds it, in place."""
+    for field in FROM_PARENT:
+        if parent.get(field) is not None:
+            held[field] = parent[field]
+
+
+def usage_changes(
+    updates: Mapping[str, Any], original: Mapping[str, Any], at: datetime
+) -> list[Document]:
+    """Return the follow-ups that count new uses of media.
+
+    Args:
+        updates: what is stored; only its associations are looked at.
+        original: the item before.
+        at: names this use, so that counting it again changes nothing.
+    """
+    before = {key: held["_id"] for key, held in with_ids(original)}
+    new = {
+        held["_id"]
+        for key, held in with_ids(updates)
+        if held.get("type") in MEDIA_TYPES and before.get(key) != held["_id"]
+    }
+    return [
+        write
+        for item_id in sorted(new)
+        for write in (
+            use("archive", {"_id": item_id}, at),
+            use("published", {"item_id": item_id, "last_published_version": True}, at),
+        )
+    ]

@@ -1,0 +1,209 @@
+"""Packages: their structure, their members, and the links between both (lifecycle contract 1.9)."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.follow_ups import addition, subtraction
+from apps.archive.members import member_ids
+from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
+from apps.core.service import Document
+from apps.core.vocabulary import ItemType
+
+ROOT = "root"
+MAIN = "main"
+LOCATIONS = frozenset({"archive", "archived", "published", "ingest", "legal_archive"})
+EMBARGOED_MEMBER = (
+    "Package can't have item which has embargo. "
+    "Slugline/Unique Name of the item having embargo: {slugline}/{unique_name}"
+)
+
+
+def is_package(item: Mapping[str, Any]) -> bool:
+    """Whether the item holds other items."""
+    return item.get("type") == ItemType.COMPOSITE
+
+
+def default_groups() -> list[Document]:
+    """Return the groups of a package that was created without any."""
+    return [root_group([MAIN]), group(MAIN)]
+
+
+def root_group(names: Iterable[str]) -> Document:
+    """Return the group that puts the others in order."""
+    return {"id": ROOT, "role": "grpRole:NEP", "refs": [{"idRef": name} for name in names]}
+
+
+def group(name: str) -> Document:
+    """Return an empty group of members."""
+    return {"id": name, "role": f"grpRole:{name}", "refs": []}
+
+
+def member_refs(groups: Any) -> Iterator[Document]:
+    """Yield the refs of package groups that name items, in order."""
+    for entry in groups or ():
+        for ref in entry.get("refs") or ():
+            if "residRef" in ref:
+                yield ref
+
+
+def link_changes(package_id: str, before: Any, after: Any) -> list[Document]:
+    """Return the follow-ups that keep `linked_in_packages` of members in step with the groups.
+
+    Args:
+        package_id: the package.
+        before: its groups as stored; None for a new package.
+        after: its groups as they will be.
+    """
+    old, new = set(member_ids(before)), set(member_ids(after))
+    link = {"linked_in_packages": {"package": package_id}}
+    return [
+        *(addition("archive", {"_id": member}, link) for member in sorted(new - old)),
+        *(subtraction("archive", {"_id": member}, link) for member in sorted(old - new)),
+    ]
+
+
+def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
+    """Refuse groups that do not hang together.
+
+    Args:
+        groups: the groups as they will be stored.
+        package_id: the package itself.
+        is_new: an item may stand in several groups of a new package.
+
+    Raises:
+        Forbidden: a rule is broken; the message says which.
+        BadRequest: a member has no id.
+    """
+    entries = [entry for entry in groups or () if isinstance(entry, Mapping)]
+    if any(not entry.get("id") for entry in entries):
+        raise Forbidden("Group is missing id.")
+    roots = [entry for entry in entries if entry["id"] == ROOT]
+    if not roots:
+        raise Forbidden("Root group is missing.")
+    if len(roots) > 1:
+        raise Forbidden("Only one root group is allowed.")
+    _check_names(roots[0], [entry["id"] for entry in entries if entry["id"] != ROOT])
+    _check_refs(entries, package_id, is_new=is_new)
+
+
+def _check_names(root: Mapping[str, Any], names: list[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise Forbidden(f"{name} group is added multiple times.")
+    referenced = [ref["idRef"] for ref in root.get("refs") or () if ref.get("idRef")]
+    if len(referenced) != len(names):
+        raise Forbidden(
+            "The number of groups and of referenced groups in the root group do not match."
+        )
+    if set(referenced) != set(names):
+        raise Forbidden("Not all groups are referenced in the root group.")
+
+
+def _check_refs(entries: list[Mapping[str, Any]], package_id: str, *, is_new: bool) -> None:
+    ids = [[ref["residRef"] for ref in member_refs([entry])] for entry in entries]
+    if not all(member for members in ids for member in members):
+        raise BadRequest("Package contains empty ResidRef!")
+    scopes = ids if is_new else [[member for members in ids for member in members]]
+    if any(len(set(scope)) < len(scope) for scope in scopes):
+        raise Forbidden("Content associated multiple times")
+    if any(package_id in members for members in ids):
+        raise Forbidden("Trying to self reference as an association.")
+
+
+class Packages:
+    """Packages among the stored items.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+
+    def check(self, groups: Any, package_id: str, *, is_new: bool) -> None:
+        """Check groups that a client sent, and fill `guid` and `type` of their refs.
+
+        Raises:
+            Forbidden: the groups do not hang together.
+            NotFound: a member does not exist.
+            CircularReference: a member holds the package.
+            BadRequest: a member has no id, or an embargo.
+        """
+        check_groups(groups, package_id, is_new=is_new)
+        refs = list(member_refs(groups))
+        if not refs:
+            return
+        if not is_new:
+            self._check_cycles(package_id, {ref["residRef"] for ref in refs})
+        members = self._members(refs)
+        for ref in refs:
+            member = members[ref["residRef"]]
+            ref["guid"] = member.get("guid", ref["residRef"])
+            ref["type"] = member.get("type")
+            ref.setdefault("location", "archive")
+        self._check_embargo(members)
+
+    def _members(self, refs: Iterable[Document]) -> dict[str, Document]:
+        """Return the members by id, one command for each location."""
+        places: dict[str, list[str]] = {}
+        for ref in refs:
+            location = str(ref.get("location") or "archive")
+            places.setdefault(location, []).append(ref["residRef"])
+        found: dict[str, Document] = {}
+        for location, ids in places.items():
+            if location not in LOCATIONS:
+                raise BadRequest(f"Invalid location of a package item: {location}")
+            field = "item_id" if location in ("archived", "published") else "_id"
+            for item in self._db[location].find({field: {"$in": ids}}):
+                found[item[field]] = item
+            for item_id in ids:
+                if item_id not in found:
+                    raise NotFound(f"Invalid item reference: {item_id}")
+        return found
+
+    def _check_cycles(self, package_id: str, members: set[str]) -> None:
+        seen, level = {package_id}, [package_id]
+        while level:
+            holders = self._db["archive"].find({"groups.refs.residRef": {"$in": level}}, {"_id": 1})
+            level = [holder["_id"] for holder in holders if holder["_id"] not in seen]
+            seen.update(level)
+        for member in sorted(members & (seen - {package_id})):
+            raise CircularReference(member)
+
+    def _check_embargo(self, members: Mapping[str, Document]) -> None:
+        for item in (*members.values(), *self.below(members.values()).values()):
+            if item.get("embargo"):
+                raise BadRequest(
+                    EMBARGOED_MEMBER.format(
+                        slugline=item.get("slugline") or "",
+                        unique_name=item.get("unique_name") or "",
+                    )
+                )
+
+    def below(self, items: Iterable[Mapping[str, Any]]) -> dict[str, Document]:
+        """Return all items that packages among `items` hold, at any depth; a command per level."""
+        found: dict[str, Document] = {}
+        level = set(_members_of(items))
+        while level:
+            rows = list(self._db["archive"].find({"_id": {"$in": sorted(level)}}))
+            found.update({row["_id"]: row for row in rows})
+            level = set(_members_of(rows)) - set(found)
+        return found
+
+    def live_holders(self, item_id: str) -> list[Document]:
+        """Return the packages that hold the item and are out."""
+        query = {
+            "groups.refs.residRef": item_id,
+            "state": {"$in": ["published", "corrected"]},
+            "package_type": {"$in": [None, ""]},
+        }
+        return list(self._db["archive"].find(query).sort("_id", 1))
+
+
+def _members_of(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for item in items:
+        if is_package(item):
+            yield from member_ids(item.get("groups"))
