@@ -1,0 +1,286 @@
+"""Locks of items at the HTTP edge: lock, unlock, end of a session, the list of locked items."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from apps.graph import Graph
+from tests.support.clients import Client, log_in, make_user
+from tests.support.events import Events
+from tests.support.newsroom import Newsroom
+
+LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
+
+
+@pytest.fixture
+def newsroom(graph: Graph) -> Newsroom:
+    return Newsroom(graph.db)
+
+
+@pytest.fixture
+def story(admin: Any, newsroom: Newsroom) -> dict[str, Any]:
+    return dict(admin.create("archive", newsroom.story()))
+
+
+def member(app: Any, graph: Graph, newsroom: Newsroom, name: str, *privileges: str) -> Client:
+    """Return a member of the desk who holds `privileges`."""
+    user = make_user(graph, name, privileges=dict.fromkeys(privileges, 1))
+    newsroom.db["desks"].update_one({}, {"$push": {"members": {"user": user["_id"]}}})
+    return log_in(app, name)
+
+
+def refusal(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["_message"]
+
+
+class TestLock:
+    def test_locks_for_user_and_session(self, admin: Any, story: Any) -> None:
+        """R38: the lock fields and `task.user` are set; the version stays, the etag does not."""
+        locked = admin.create(f"archive/{story['_id']}/lock", {"lock_action": "correct"})
+
+        me = admin.session["user"]
+        assert (me, admin.session["_id"], "correct", me, 1, f"/archive/{story['_id']}") == (
+            locked["lock_user"],
+            locked["lock_session"],
+            locked["lock_action"],
+            locked["task"]["user"],
+            locked["_current_version"],
+            locked["_links"]["self"]["href"],
+        )
+        assert locked["lock_time"]
+        stored = admin.get(f"archive/{story['_id']}").get_json()
+        assert stored["_etag"] == locked["_etag"] != story["_etag"]
+
+    def test_tells_clients_and_history(
+        self, admin: Any, story: Any, settings: Any, graph: Graph
+    ) -> None:
+        """R38: `item:lock` has the version as a text; the history shows the lock."""
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            admin.create(f"archive/{story['_id']}/lock", {})
+            (told,) = events.named("item:lock")
+
+        assert ("1", story["_id"], admin.session["_id"]) == (
+            told["item_version"],
+            told["item"],
+            told["lock_session"],
+        )
+        row = graph.db["archive_history"].find_one({"operation": "item_lock"})
+        assert row is not None
+        assert set(LOCK_FIELDS) == set(row["update"])
+
+    def test_may_be_repeated_in_one_session(self, admin: Any, story: Any) -> None:
+        """The holder may lock again."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+
+        assert 201 == admin.post(f"archive/{story['_id']}/lock", {}).status_code
+
+    def test_holds_against_others(
+        self, app: Any, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
+    ) -> None:
+        """Checklist 68, R39: not another user, nor the same user in another session."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+        other = member(app, graph, newsroom, "other", "archive")
+
+        refused = [
+            c.post(f"archive/{story['_id']}/lock", {}) for c in (other, log_in(app, "admin"))
+        ]
+
+        assert [
+            (403, "Item is locked by another user."),
+            (403, "Item is locked by you in another session."),
+        ] == [refusal(answer) for answer in refused]
+
+    def test_one_of_many_wins(self, app: Any, story: Any, graph: Graph, newsroom: Newsroom) -> None:
+        """Two locks at once exclude each other, and nothing is left of the loser."""
+        names = [f"rival{number}" for number in range(4)]
+        rivals = [member(app, graph, newsroom, name, "archive") for name in names]
+
+        with ThreadPoolExecutor(len(rivals)) as pool:
+            path = f"archive/{story['_id']}/lock"
+            statuses = list(pool.map(lambda rival: rival.post(path, {}).status_code, rivals))
+
+        assert [201, 403, 403, 403] == sorted(statuses)
+        assert 1 == graph.db["archive_history"].count_documents({"operation": "item_lock"})
+
+    def test_is_for_members_and_owners(
+        self, app: Any, admin: Any, story: Any, graph: Graph
+    ) -> None:
+        """A desk's items are for its members, personal items for their owner."""
+        make_user(graph, "guest", privileges={"archive": 1})
+        guest = log_in(app, "guest")
+        task = {"user": admin.session["user"]}
+        own = admin.create("archive", {"task": task})
+
+        assert [
+            (403, "User is not a member of the desk."),
+            (403, "Item belongs to another user."),
+        ] == [refusal(guest.post(f"archive/{i['_id']}/lock", {})) for i in (story, own)]
+
+    @pytest.mark.parametrize("verb", ["lock", "unlock"])
+    def test_refuses_what_it_cannot_do(self, admin: Any, story: Any, verb: str) -> None:
+        """Unknown items are 404, unknown fields 400."""
+        assert 404 == admin.post(f"archive/unknown/{verb}", {}).status_code
+        answer = admin.post(f"archive/{story['_id']}/{verb}", {"nonsense": 1})
+        assert (400, {"nonsense": "unknown field"}) == (
+            answer.status_code,
+            answer.get_json()["_issues"],
+        )
+
+    def test_needs_the_privilege(self, editor: Any, story: Any) -> None:
+        """Without the privilege `archive` there is no lock."""
+        assert 403 == editor.post(f"archive/{story['_id']}/lock", {}).status_code
+
+    def test_completes_an_interrupted_save_first(
+        self, admin: Any, story: Any, graph: Graph
+    ) -> None:
+        """A process that died in a save stops nobody from locking."""
+        note = {"at": graph.clock.precise(), "version": 1}
+        graph.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"journal": note}})
+
+        assert 201 == admin.post(f"archive/{story['_id']}/lock", {}).status_code
+        assert "journal" not in (graph.db["archive"].find_one() or {})
+
+
+class TestUnlock:
+    def test_frees_the_item(self, admin: Any, story: Any, graph: Graph, settings: Any) -> None:
+        """The lock is gone, the version stays, clients and history know."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            free = admin.create(f"archive/{story['_id']}/unlock", {})
+            (told,) = events.named("item:unlock")
+
+        assert [None] * 4 == [free[name] for name in LOCK_FIELDS]
+        assert (1, "1", "fetched") == (
+            free["_current_version"],
+            told["item_version"],
+            told["state"],
+        )
+        assert 1 == graph.db["archive_history"].count_documents({"operation": "item_unlock"})
+
+    def test_refuses_a_free_item(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
+        """Checklist 30: publishing frees the item, so there is nothing left to unlock."""
+        newsroom.validators()
+        admin.create(f"archive/{story['_id']}/lock", {})
+        admin.patch(f"archive/publish/{story['_id']}", {})
+
+        answer = admin.post(f"archive/{story['_id']}/unlock", {})
+
+        assert (400, "Item is not locked.") == refusal(answer)
+
+    def test_of_others_needs_the_privilege(
+        self, app: Any, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
+    ) -> None:
+        """Checklist 68, R39: 403 without the privilege `unlock`, 201 with it."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+        plain = member(app, graph, newsroom, "plain", "archive")
+        chief = member(app, graph, newsroom, "chief", "archive", "unlock")
+        path = f"archive/{story['_id']}/unlock"
+
+        refused = plain.post(path, {})
+
+        assert (403, "You don't have permissions to unlock an item.") == refusal(refused)
+        assert 201 == chief.post(path, {}).status_code
+
+    def test_of_an_unsaved_draft_deletes_it(self, admin: Any, graph: Graph) -> None:
+        """Checklist 69, R40: nothing is left of a draft that was never saved."""
+        draft = admin.create("archive", {"version": 0})
+        admin.create(f"archive/{draft['_id']}/lock", {})
+
+        answer = admin.post(f"archive/{draft['_id']}/unlock", {})
+
+        assert (201, 0) == (answer.status_code, answer.get_json()["_id"])
+        assert 404 == admin.get(f"archive/{draft['_id']}").status_code
+        assert 0 == graph.db["archive_history"].count_documents({"item_id": draft["_id"]})
+
+    def test_of_an_unsaved_package_frees_its_members(
+        self, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
+    ) -> None:
+        """Checklist 69: links of members to the deleted package are gone."""
+        groups = [
+            {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
+            {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
+        ]
+        body = {"type": "composite", "version": 0, "groups": groups, "task": newsroom.task}
+        package = admin.create("archive", body)
+        admin.create(f"archive/{package['_id']}/lock", {})
+
+        admin.create(f"archive/{package['_id']}/unlock", {})
+
+        stored = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
+        assert [] == stored.get("linked_in_packages", [])
+
+    def test_saves_what_was_autosaved(self, admin: Any, story: Any) -> None:
+        """Checklist 70, R41: autosaved content becomes the next version."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+        admin.create("archive_autosave", {"_id": story["_id"], "headline": "typed"})
+
+        saved = admin.create(f"archive/{story['_id']}/unlock", {})
+
+        assert ("typed", 2, None) == (
+            saved["headline"],
+            saved["_current_version"],
+            saved["lock_user"],
+        )
+        assert 404 == admin.get(f"archive_autosave/{story['_id']}").status_code
+
+
+class TestSessionEnd:
+    def test_frees_the_items_of_the_session(self, app: Any, admin: Any, story: Any) -> None:
+        """R07: a logout unlocks what the session has locked; autosaved content is kept."""
+        leaver = log_in(app, "admin")
+        leaver.create(f"archive/{story['_id']}/lock", {})
+        leaver.create("archive_autosave", {"_id": story["_id"], "headline": "typed"})
+
+        etag = leaver.get(f"auth_db/{leaver.session['_id']}").get_json()["_etag"]
+        assert 204 == leaver.delete(f"auth_db/{leaver.session['_id']}", etag).status_code
+
+        item = admin.get(f"archive/{story['_id']}").get_json()
+        assert (None, "typed", 2) == (
+            item["lock_user"],
+            item["headline"],
+            item["_current_version"],
+        )
+
+    def test_leaves_locks_of_other_sessions(self, app: Any, admin: Any, story: Any) -> None:
+        """What the same user has locked elsewhere stays locked."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+        leaver = log_in(app, "admin")
+
+        etag = leaver.get(f"auth_db/{leaver.session['_id']}").get_json()["_etag"]
+        leaver.delete(f"auth_db/{leaver.session['_id']}", etag)
+
+        assert admin.get(f"archive/{story['_id']}").get_json()["lock_user"]
+
+
+class TestWorkqueue:
+    def test_lists_what_a_user_has_locked(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
+        """R42: `source` narrows the list down to a holder of locks."""
+        admin.create("archive", newsroom.story())
+        admin.create(f"archive/{story['_id']}/lock", {})
+        source = '{"filter":{"term":{"lock_user":"%s"}}}' % admin.session["user"]
+
+        listed = admin.get("workqueue", source=source).get_json()["_items"]
+
+        assert [story["_id"]] == [item["_id"] for item in listed]
+
+    @pytest.mark.parametrize(
+        "source", ["{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}']
+    )
+    def test_refuses_other_queries(self, admin: Any, source: str) -> None:
+        """What is no filter by holder is refused, not ignored."""
+        assert 400 == admin.get("workqueue", source=source).status_code
+
+
+class TestRelated:
+    def test_lists_the_family(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
+        """Other items with the same `family_id`; 404 for an unknown item."""
+        other = admin.create("archive", newsroom.story(family_id=story["family_id"]))
+        admin.create("archive", newsroom.story())
+
+        listed = admin.get(f"archive/{story['_id']}/related").get_json()["_items"]
+
+        assert [other["_id"]] == [item["_id"] for item in listed]
+        assert 404 == admin.get(f"archive/{ObjectId()}/related").status_code
