@@ -70,3 +70,14 @@ def utc_of(item: Mapping[str, Any], field: str) -> datetime | None:
         return None
     stored = (item.get("schedule_settings") or {}).get(f"utc_{field}")
     return stored or to_utc(item[field], (item.get("schedule_settings") or {}).get("time_zone"))
+
+
+def utc_after(
+    updates: Mapping[str, Any], original: Mapping[str, Any], field: str
+) -> datetime | None:
+    """Return what `utc_of` will be once `updates` are stored; their UTC values are not read."""
+    if field not in updates and "schedule_settings" not in updates:
+        return utc_of(original, field)
+    merged = {**original, **updates}
+    zone = (merged.get("schedule_settings") or {}).get("time_zone")
+    return to_utc(merged[field], zone) if merged.get(field) else None

@@ -208,6 +208,20 @@ class TestDeschedule:
         history = desk.db["archive_history"].find({"item_id": item["_id"], "operation": "update"})
         assert [row["update"]["operation"] for row in history] == ["deschedule", "update"]
 
+    def test_can_be_scheduled_anew(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+        """25: the old date, passed or not, says nothing about the new one."""
+        item = schedule(desk)
+        save(desk, item, publish_schedule=None)
+        clock.advance(hours=2)
+
+        desk.act("publish", item, publish_schedule="2030-01-01T15:00:00+0000")
+        graph.enqueue.run()
+        held_back = desk.rows()
+        clock.advance(hours=1)
+        graph.enqueue.run()
+
+        assert (held_back, desk.row()["item_version"]) == ([], 5)
+
     def test_keeps_what_was_out(self, desk: Newsdesk, graph: Graph) -> None:
         """25: of an item that was out before, only the scheduled row goes."""
         item = desk.published()
