@@ -1,6 +1,6 @@
 """Copies of an item with its versions and its history (lifecycle contract 5.12)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ class CopyOf:
         operation: written to the copy and to the source's history.
         told: what the copy's history says.
         changes: further fields of the copy.
+        ties: returns the follow-ups that tie other items to the copy, given its id.
     """
 
     source: Mapping[str, Any]
@@ -49,6 +50,7 @@ class CopyOf:
     operation: Operation = Operation.DUPLICATE
     told: Operation = Operation.DUPLICATED_FROM
     changes: Mapping[str, Any] = field(default_factory=dict)
+    ties: Callable[[str], list[Document]] = lambda copy_id: []
 
 
 class Copying:
@@ -157,6 +159,7 @@ class Copying:
                 tools.history(order.operation, source, changes, caller),
                 tools.history(order.told, item, told, caller),
                 *link_changes(item["_id"], [], item.get("groups")),
+                *order.ties(item["_id"]),
             ],
             item["_current_version"],
         )

@@ -14,8 +14,13 @@ FIRST_YEAR = 1971
 NOT_CHECKED = (State.KILLED, State.RECALLED, State.SCHEDULED)
 
 
-def complete_schedule(updates: Document, original: Mapping[str, Any], now: datetime) -> None:
+def complete_schedule(
+    updates: Document, original: Mapping[str, Any], now: datetime, *, is_forced: bool = False
+) -> None:
     """Compute `schedule_settings.utc_*` for what a write changes, and check it.
+
+    Args:
+        is_forced: store the times as they are, even if they have passed.
 
     Raises:
         BadRequest: the schedule or the embargo is not possible.
@@ -32,6 +37,8 @@ def complete_schedule(updates: Document, original: Mapping[str, Any], now: datet
         value = merged.get(field)
         settings[f"utc_{field}"] = to_utc(value, zone) if value else None
     updates["schedule_settings"] = settings
+    if is_forced:
+        return
     if updates.get("publish_schedule"):
         check_schedule(settings["utc_publish_schedule"], now)
     if merged.get("embargo"):

@@ -193,7 +193,7 @@ class ArchiveService(ResourceService):
         is_descheduled = releases_schedule(updates, original)
         if is_descheduled:
             keep_schedule(updates, original)
-        complete_schedule(updates, original, self.clock.now())
+        complete_schedule(updates, original, self.clock.now(), is_forced=force)
         self._stamp_save(updates, original, place, caller)
         copies = self._settings["COPY_METADATA_FROM_PARENT"]
         complete_saved(updates, original, self.clock.now(), self.db, copies_from_parent=copies)

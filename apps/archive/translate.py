@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.archive.action import ItemCommand, Tools
 from apps.archive.copying import Copying, CopyOf
+from apps.archive.follow_ups import addition, change
 from apps.archive.rights import check_may_send_to
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
@@ -43,15 +44,12 @@ class TranslateService(ItemCommand):
                 "translated_from": source_id,
                 "translation_id": translation_id,
             },
+            lambda copy_id: [
+                addition("archive", {"_id": source_id}, {"translations": copy_id}),
+                change("archive", {"_id": source_id}, {"translation_id": translation_id}),
+            ],
         )
         copied = self._copying.copy(order, caller)
-        self.db["archive"].update_one(
-            {"_id": source_id},
-            {
-                "$addToSet": {"translations": copied["_id"]},
-                "$set": {"translation_id": translation_id},
-            },
-        )
         self.tools.tell_update([source, copied], caller)
         return copied
 

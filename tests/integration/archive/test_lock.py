@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from apps.core import json
 from apps.graph import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
@@ -226,6 +227,16 @@ class TestUnlock:
         )
         assert 404 == admin.get(f"archive_autosave/{story['_id']}").status_code
 
+    def test_saves_a_schedule_that_has_passed(self, admin: Any, story: Any, graph: Graph) -> None:
+        """Checklist 70: what was typed is kept, even if it could not be saved any more."""
+        admin.create(f"archive/{story['_id']}/lock", {})
+        past = "2001-01-01T00:00:00+0000"
+        admin.create("archive_autosave", {"_id": story["_id"], "publish_schedule": past})
+
+        saved = admin.create(f"archive/{story['_id']}/unlock", {})
+
+        assert (past, 2) == (saved["publish_schedule"], saved["_current_version"])
+
 
 class TestSessionEnd:
     def test_frees_the_items_of_the_session(self, app: Any, admin: Any, story: Any) -> None:
@@ -260,7 +271,7 @@ class TestWorkqueue:
         """R42: `source` narrows the list down to a holder of locks."""
         admin.create("archive", newsroom.story())
         admin.create(f"archive/{story['_id']}/lock", {})
-        source = '{"filter":{"term":{"lock_user":"%s"}}}' % admin.session["user"]
+        source = json.dumps({"filter": {"term": {"lock_user": admin.session["user"]}}}).decode()
 
         listed = admin.get("workqueue", source=source).get_json()["_items"]
 

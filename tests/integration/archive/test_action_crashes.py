@@ -1,0 +1,98 @@
+"""An editor's action is whole or not there, wherever the process dies."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.archive.journal import OVERDUE, Journal
+from apps.core.caller import Caller
+from apps.editing import build_editing
+from apps.graph import Graph
+from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.newsroom import Newsroom
+
+WRITES = 7
+"""At least as many as the longest of the actions makes."""
+
+FEWEST_WRITES = 3
+"""The item, one row of history, the end of the note."""
+
+SOURCE = "tag:wire:1"
+
+
+class LateClock:
+    """The clock of a process that comes by when writes are overdue."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def now(self) -> Any:
+        return self._clock.now() + OVERDUE + timedelta(seconds=1)
+
+    def precise(self) -> Any:
+        return self._clock.precise() + OVERDUE + timedelta(seconds=1)
+
+
+def dying_services(graph: Graph, before: int) -> dict[str, Any]:
+    """Return the services of a process that dies before its write number `before`."""
+    db: Any = CrashingDatabase(graph.db, before)
+    tools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
+    dying = replace(tools, db=db, journal=Journal(db, graph.clock))
+    return dict(build_editing(dying, graph.archive).services)
+
+
+@pytest.mark.parametrize("before", range(1, WRITES + 1))
+@pytest.mark.parametrize("verb", ["lock", "spike", "move", "duplicate", "translate", "fetch"])
+def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: int) -> None:
+    """After a crash at any write, what is stored has its version row and its row of history."""
+    newsroom = Newsroom(graph.db)
+    story = admin.create("archive", newsroom.story())
+    graph.db["ingest"].insert_one({"_id": SOURCE, "type": "text", "state": "ingested"})
+    caller = Caller(graph.db["users"].find_one(), {"_id": None})
+
+    has_died = act(dying_services(graph, before), verb, story, newsroom, caller)
+    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+
+    assert has_died or before > FEWEST_WRITES
+
+    for item in graph.db["archive"].find():
+        assert "journal" not in item
+        version = {"_id_document": item["_id"], "_current_version": item["_current_version"]}
+        assert 1 == graph.db["archive_versions"].count_documents(version)
+        told = [r["operation"] for r in graph.db["archive_history"].find({"item_id": item["_id"]})]
+        assert told.count(last_row_of(item)) == 1
+        if item.get("translated_from"):
+            source = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
+            assert [item["_id"]] == source["translations"]
+
+
+def act(services: Any, verb: str, story: Any, newsroom: Newsroom, caller: Caller) -> bool:
+    """Do it and return whether the process died; actions with fewer writes do not."""
+    stage = str(newsroom.desk["incoming_stage"])
+    desk = newsroom.desk["_id"]
+    commands = {
+        "lock": ("archive_lock", story["_id"], {}),
+        "move": ("move", story["_id"], {"task": {**newsroom.task, "stage": stage}}),
+        "duplicate": ("duplicate", story["_id"], {"desk": desk, "type": "archive"}),
+        "translate": ("translate", "", {"guid": story["_id"], "language": "de"}),
+        "fetch": ("fetch", SOURCE, {"desk": desk}),
+    }
+    try:
+        if verb == "spike":
+            services["archive_spike"].patch(story["_id"], {}, caller)
+        else:
+            service, item_id, request = commands[verb]
+            services[service].act(item_id, request, caller)
+    except Crash:
+        return True
+    return False
+
+
+def last_row_of(item: Any) -> str:
+    """Return the operation that the history of the item must end in."""
+    if item.get("lock_user"):
+        return "item_lock"
+    operation = str(item["operation"])
+    return "duplicated_from" if operation == "duplicate" else operation
