@@ -42,6 +42,7 @@ class Unlocking:
         """
         if item.get("_current_version") == 0 and item.get("state") == State.DRAFT:
             self._delete(item, caller)
+            self._tell(item, caller)
             return {"_id": 0}
         after = self._save(item, caller) or self._clear(item, caller)
         self._tell(after, caller)
