@@ -20,9 +20,9 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation
 from apps.editing import Editing, build_editing
-from apps.explain.service import ExplainService
 from apps.expiry import ContentExpiry
 from apps.expiry.purge import Purge
+from apps.explain.service import ExplainService
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
@@ -33,6 +33,7 @@ from apps.publish.content.common import BasePublishService
 from apps.publish.content.correct import CorrectPublishService
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.kill import KillPublishService
+from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
@@ -42,6 +43,7 @@ from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
 from apps.routing import Routing, build_routing
+from apps.secrets.vault import Vault
 from apps.store.indexes import ensure_indexes
 from apps.store.mongo import connect
 from apps.store.sequences import Sequences
@@ -85,6 +87,7 @@ class Graph:
     explain: ExplainService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
+    package_items: PackageItemsService
     validate: ValidateResource
     enqueue: EnqueueContent
     transmit: TransmitContent
@@ -107,6 +110,7 @@ class Graph:
             self.correction.endpoint: self.correction,
             "archive_resend": self.resend,
             "explain": self.explain,
+            "published_package_items": self.package_items,
             **self.publish,
         }
 
@@ -138,6 +142,7 @@ def build_graph(
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
     validator = ValidateService(db, settings)
+    vault = Vault.of(settings)
     archive = ArchiveService(
         db,
         clock,
@@ -176,7 +181,7 @@ def build_graph(
         notifier=notifier,
         newsroom=newsroom,
         editing=editing,
-        routing=build_routing(db, clock, notifier, formatters, transmitters, settings),
+        routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
         auth=newsroom.auth,
         users=newsroom.users,
         archive=archive,
@@ -204,6 +209,7 @@ def build_graph(
             wake_up=wake_up(enqueue_published),
         ),
         publish=publish,
+        package_items=PackageItemsService(tools, publish["archive_correct"]),
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(
             db,
@@ -220,6 +226,7 @@ def build_graph(
             clock,
             sequences=sequences,
             transmitters=transmitters,
+            vault=vault,
             notifier=notifier,
             settings=settings,
         ),

@@ -84,6 +84,25 @@ QUEUE_SCHEMA: dict[str, Any] = {
 RESOURCES: dict[str, dict[str, Any]] = {
     **{f"archive_{word}": _action(word) for word in PUBLISH_WORDS},
     "archive_correction": _action("correction", privilege="correct"),
+    "published_package_items": {
+        "schema": {
+            "package_id": {"type": "string", "required": True},
+            "new_items": {
+                "type": "list",
+                "required": True,
+                "schema": {
+                    "type": "dict",
+                    "schema": {
+                        "group": {"type": "string", "required": True},
+                        "item_id": {"type": "string", "required": True},
+                    },
+                },
+            },
+        },
+        "resource_methods": ["POST"],
+        "item_methods": [],
+        "privileges": {"POST": "archive"},
+    },
     "published": {
         "schema": PUBLISHED_SCHEMA,
         "datasource": {"default_sort": [("_updated", -1)]},
