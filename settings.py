@@ -7,13 +7,20 @@ Each can be set by an environment variable of its name; a value that parses as J
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps.core.env import Environment
+from apps.core.env import Environment, parse
 
-SECRETS = ("SECRET_KEY", "MONGO_URI", "REDIS_URL", "CELERY_BROKER_URL", "MAIL_PASSWORD")
+SECRETS = (
+    "SECRET_KEY",
+    "ENCRYPTION_KEYS",
+    "MONGO_URI",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "MAIL_PASSWORD",
+)
 """Settings that are masked wherever settings are shown."""
 
 EXCLUDED_VOCABULARY_FIELDS = (
@@ -107,6 +114,9 @@ def _security(env: Environment) -> dict[str, Any]:
     return {
         # Signs cookies; random per process unless set, which is enough for token clients.
         "SECRET_KEY": env.secret("SECRET_KEY", None),
+        # Encrypt the secrets of destinations: Fernet keys, newest first, as a JSON list or
+        # separated by commas; none makes a key file in DATA_DIR.
+        "ENCRYPTION_KEYS": env.secret("ENCRYPTION_KEYS", None),
         # Cost of password hashes; each step doubles it.
         "BCRYPT_GENSALT_WORK_FACTOR": env.number("BCRYPT_GENSALT_WORK_FACTOR", 12),
         # Age after which a password no longer logs in, days; 0 is never.
@@ -290,5 +300,16 @@ def _derive(settings: dict[str, Any]) -> dict[str, Any]:
         named = urlsplit(settings["MONGO_URI"] or "").path.strip("/")
         settings["MONGO_DBNAME"] = named or "wiredesk"
     settings["CELERY_BROKER_URL"] = settings["CELERY_BROKER_URL"] or settings["REDIS_URL"]
+    settings["ENCRYPTION_KEYS"] = key_list(settings["ENCRYPTION_KEYS"])
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or secrets.token_urlsafe(32)
     return settings
+
+
+def key_list(value: str | Sequence[str] | None) -> list[str]:
+    """Return keys that are given as a list, as the JSON of one, or separated by commas."""
+    if not isinstance(value, str):
+        return list(value or ())
+    parsed = parse(value)
+    if isinstance(parsed, list):
+        return [str(key) for key in parsed]
+    return [key.strip() for key in value.split(",") if key.strip()]

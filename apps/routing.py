@@ -17,6 +17,7 @@ from apps.filters.condition_service import (
 from apps.filters.filter_service import ContentFiltersService, ContentFilterTestService
 from apps.formats.service import OutputFormatsService
 from apps.products.service import ProductsService, ProductTestService
+from apps.secrets.vault import Vault
 from apps.subscribers.service import SubscribersService
 from formatters.base import Formatter
 from transmitters.base import Transmitter
@@ -47,6 +48,7 @@ def build_routing(
     notifier: Notifier,
     formatters: Registry[Formatter],
     transmitters: Registry[Transmitter],
+    vault: Vault,
     settings: Mapping[str, Any],
 ) -> Routing:
     """Build the services of routing rules.
@@ -57,6 +59,7 @@ def build_routing(
         notifier: tells clients.
         formatters: output formats by name.
         transmitters: delivery types by name.
+        vault: encrypts secrets.
         settings: as `settings.load` returns them.
     """
     return Routing(
@@ -72,6 +75,7 @@ def build_routing(
             notifier=notifier,
             formatters=formatters,
             transmitters=transmitters,
+            vault=vault,
             settings=settings,
         ),
         output_formats=OutputFormatsService(db, clock, formatters=formatters),

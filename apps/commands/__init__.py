@@ -16,6 +16,8 @@ COMMANDS = {
     "archive:remove_expired": "expiry:remove_expired",
     "app:initialize_data": "initialize_data:initialize_data",
     "users:create": "users:create",
+    "explain": "explain:explain",
+    "secrets:rotate": "secrets:rotate",
     "items:import": "items:import_items",
     "run": "run:run",
     "demo": "demo:demo",

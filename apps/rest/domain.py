@@ -8,6 +8,7 @@ from apps.archived.resource import RESOURCES as ARCHIVED
 from apps.auth.resource import RESOURCES as AUTH
 from apps.content_types.resource import RESOURCES as CONTENT_TYPES
 from apps.desks.resource import RESOURCES as DESKS
+from apps.explain.resource import RESOURCES as EXPLAIN
 from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
 from apps.privileges.resource import RESOURCES as PRIVILEGES
@@ -37,6 +38,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **ARCHIVED,
     **PUBLISH,
     **RESEND,
+    **EXPLAIN,
     **FILTERS,
     **PRODUCTS,
     **SUBSCRIBERS,

@@ -8,6 +8,7 @@ from bson import ObjectId
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
 from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id
+from apps.secrets.vault import Vault, is_encrypted
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 
@@ -70,6 +71,41 @@ def complete(
         taken.add(whole["_id"])
         completed.append(whole)
     return completed
+
+
+def encrypted(
+    destinations: Destinations,
+    stored: Destinations | None,
+    secrets: frozenset[str],
+    vault: Vault,
+) -> list[Document]:
+    """Return `destinations` with their secrets encrypted.
+
+    A value that is encrypted in the store already stays as it is; a text that only looks like one
+    is a secret like any other, so that nobody can have the secret of one destination sent to
+    another.
+
+    Args:
+        destinations: as `complete` returns them.
+        stored: those of the subscriber until now.
+    """
+    known = {destination_id(destination): destination for destination in readable(stored)}
+    return [
+        {
+            **destination,
+            "config": {
+                key: vault.encrypt(value)
+                if key in secrets and not _is_kept(value, key, known.get(destination["_id"]))
+                else value
+                for key, value in config_of(destination).items()
+            },
+        }
+        for destination in destinations
+    ]
+
+
+def _is_kept(value: Any, key: str, destination: Mapping[str, Any] | None) -> bool:
+    return is_encrypted(value) and config_of(destination or {}).get(key) == value
 
 
 def _secrets_of(destination: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:

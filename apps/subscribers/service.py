@@ -1,6 +1,7 @@
 """Rules of `subscribers` (routing contract, 1)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.database import Database
@@ -12,13 +13,15 @@ from apps.core.ids import object_id
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.schemas import fill_defaults
-from apps.core.service import Document
+from apps.core.service import Document, new_etag
 from apps.filters.rule_service import RuleService, names_of
 from apps.products.matching import ProductType
 from apps.publish.queue.lanes import wake
-from apps.publish.queue.rows import destination_id, lane_id
+from apps.publish.queue.rows import config_of, destination_id, lane_id
+from apps.secrets.vault import UnreadableSecret, Vault
 from apps.subscribers.destinations import (
     complete,
+    encrypted,
     incomplete,
     readable,
     secret_keys,
@@ -34,12 +37,27 @@ PRIVILEGE = "subscribers"
 REQUIRED: Mapping[str, Any] = {"required": 1}
 
 
+@dataclass
+class Rotation:
+    """What became of the secrets of all destinations.
+
+    Attributes:
+        renewed: how many secrets are encrypted with the newest key now.
+        unreadable: subscriber, destination and key of those that no key fits.
+    """
+
+    renewed: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
 class SubscribersService(RuleService):
     """Who receives items, and where to.
 
-    Secrets of destinations are stored as they are sent, not encrypted.
+    Secrets of destinations are encrypted before they are stored and go out as they are stored:
+    clients may send them back, but cannot read them.
 
     Args:
+        vault: encrypts secrets.
         notifier: tells clients.
         formatters, transmitters: what destinations may name where they are checked strictly.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, STRICT_DESTINATIONS, EXCLUDED_VOCABULARY_FIELDS.
@@ -55,12 +73,14 @@ class SubscribersService(RuleService):
         notifier: Notifier,
         formatters: Registry[Formatter],
         transmitters: Registry[Transmitter],
+        vault: Vault,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
         self._notifier = notifier
         self._formatters = formatters
         self._transmitters = transmitters
+        self._vault = vault
         self._secrets = secret_keys(transmitters)
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._is_strict = bool(settings["STRICT_DESTINATIONS"])
@@ -92,7 +112,8 @@ class SubscribersService(RuleService):
             if issues := incomplete(updates["destinations"]):
                 raise SchemaIssues({"destinations": issues})
             stored = original.get("destinations")
-            updates["destinations"] = complete(updates["destinations"], stored, self._secrets)
+            whole = complete(updates["destinations"], stored, self._secrets)
+            updates["destinations"] = encrypted(whole, stored, self._secrets, self._vault)
 
     def _wake_lanes(self, subscriber: Document, original: Document) -> None:
         """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
@@ -103,6 +124,39 @@ class SubscribersService(RuleService):
         ids = map(destination_id, readable(destinations))
         lanes = [lane_id(subscriber["_id"], id_) for id_ in ids]
         wake(self.db, dict.fromkeys(lanes, False), self.clock.precise())
+
+    def rotate_secrets(self) -> Rotation:
+        """Encrypt all secrets with the newest key, those that are stored plain as well."""
+        rotation = Rotation()
+        for subscriber in self.collection.find({}, {"name": 1, "destinations": 1}):
+            while not self._rotate(subscriber, rotation):
+                # Somebody has written it meanwhile.
+                subscriber = self.find(subscriber["_id"])
+        return rotation
+
+    def _rotate(self, subscriber: Document, rotation: Rotation) -> bool:
+        """Renew the secrets of a subscriber; False when it has changed in the store."""
+        before = subscriber.get("destinations")
+        renewed, unreadable = 0, []
+        after: list[Document] = []
+        for destination in readable(before):
+            config = dict(config_of(destination))
+            for key in sorted(self._secrets & config.keys()):
+                try:
+                    config[key] = self._vault.renew(config[key])
+                    renewed += 1
+                except UnreadableSecret:
+                    unreadable.append(f"{subscriber['name']}, {destination.get('name')}, {key}")
+            after.append({**destination, "config": config})
+        if renewed:
+            # A new etag: secrets that a client has read before are no longer those stored.
+            change = {"destinations": after, "_etag": new_etag()}
+            same = {"_id": subscriber["_id"], "destinations": before}
+            if not self.collection.update_one(same, {"$set": change}).matched_count:
+                return False
+        rotation.renewed += renewed
+        rotation.unreadable += unreadable
+        return True
 
     # Checks, in the order of the contract (1.1).
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 import settings as settings_module
 from app import create_app
@@ -23,6 +24,7 @@ def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
             "REDIS_URL": redis_url,
             "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
             "CELERY_TASK_ALWAYS_EAGER": True,
+            "ENCRYPTION_KEYS": [Fernet.generate_key().decode()],
             "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": "AAP",
         },
         environ={},

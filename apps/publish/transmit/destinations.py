@@ -13,6 +13,7 @@ from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.publish.queue.rows import config_of, destination_id
+from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Destination, TransmitSettings, Transmitter
 
 KEPT = 256
@@ -95,11 +96,14 @@ def subscriber_of(lane: str) -> Any:
     return object_id(lane.partition(":")[0])
 
 
-def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any]) -> Destination:
-    """Return the row's destination with its secrets.
+def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any], vault: Vault) -> Destination:
+    """Return the row's destination with its secrets, the only place where they are decrypted.
 
     Rows hold none: the subscriber's current configuration counts. Rows that others wrote may hold
     a whole destination that the subscriber does not have; then that counts.
+
+    Raises:
+        UnreadableSecret: no key fits; the message names the destination and the secret.
     """
     shown = row.get("destination") or {}
     wanted = destination_id(shown)
@@ -111,8 +115,16 @@ def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any]) -> Destinatio
         name=str(stored.get("name") or ""),
         type=str(stored.get("delivery_type") or ""),
         format=str(stored.get("format") or ""),
-        config=config_of(stored),
+        config={key: _opened(stored, key, vault) for key in config_of(stored)},
     )
+
+
+def _opened(destination: Mapping[str, Any], key: str, vault: Vault) -> Any:
+    try:
+        return vault.decrypt(config_of(destination)[key])
+    except UnreadableSecret as error:
+        text = f"The secret {key} of destination {destination.get('name')} cannot be read: {error}"
+        raise UnreadableSecret(text) from error
 
 
 def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:

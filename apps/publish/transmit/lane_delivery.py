@@ -22,6 +22,7 @@ from apps.publish.transmit.claim import Lane, LaneClaims, Selection
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
+from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, Mode, Transmitter
 
 SLOW_SECONDS = 1.0
@@ -45,6 +46,7 @@ class LaneTools:
     payloads: Payloads
     transmitters: TransmitterPool
     registry: Registry[Transmitter]
+    vault: Vault
     notifier: Notifier
     may_continue: Callable[[], bool]
     """False once the run shall stop or can no longer renew its leases."""
@@ -167,8 +169,11 @@ class LaneDelivery:
         if self._is_gone:
             return attempts.failed(row, refused(8001, "Subscriber is closed", NO_SUBSCRIBER)), MODE
         try:
-            destination = resolve(row, self._subscriber)
+            destination = resolve(row, self._subscriber, self._tools.vault)
             transmitter = self._tools.transmitters.get(self._lane.id, destination)
+        except UnreadableSecret as error:
+            unreadable = refused(9004, "Queue item could not be sent", str(error))
+            return attempts.failed(row, unreadable), MODE
         except PluginError as error:
             return attempts.failed(row, error), MODE
         if body is None:

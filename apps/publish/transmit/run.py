@@ -24,6 +24,7 @@ from apps.publish.transmit.lane_delivery import LaneTools
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.schedule import RetryPolicy
 from apps.publish.transmit.worker import LaneWorker
+from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
@@ -38,6 +39,7 @@ class TransmitContent:
 
     Args:
         transmitters: delivery types by name.
+        vault: decrypts the secrets of destinations.
         notifier: tells clients.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
             MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER and those of the transmitters.
@@ -50,6 +52,7 @@ class TransmitContent:
         *,
         sequences: Sequences,
         transmitters: Registry[Transmitter],
+        vault: Vault,
         notifier: Notifier,
         settings: Mapping[str, Any],
     ) -> None:
@@ -57,6 +60,7 @@ class TransmitContent:
         self._clock = clock
         self._notifier = notifier
         self._registry = transmitters
+        self._vault = vault
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -110,6 +114,7 @@ class TransmitContent:
             payloads=self._payloads,
             transmitters=self._pool,
             registry=self._registry,
+            vault=self._vault,
             notifier=self._notifier,
             may_continue=heartbeat.is_safe,
         )

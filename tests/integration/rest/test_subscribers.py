@@ -8,6 +8,7 @@ from bson import ObjectId
 from apps.core import json
 from apps.core.service import Document
 from apps.graph import Graph
+from apps.secrets.vault import Vault, is_encrypted
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 from tests.support.newsroom import Newsroom, file_in
@@ -43,9 +44,10 @@ def path_of(subscriber: Document) -> str:
 
 
 def config_of(graph: Graph, subscriber: Document, position: int = 0) -> Document:
-    """Return the stored `config` of a destination."""
+    """Return the stored `config` of a destination, secrets decrypted."""
     stored = graph.db["subscribers"].find_one({"_id": ObjectId(subscriber["_id"])})
-    return dict(stored["destinations"][position]["config"])
+    config, vault = stored["destinations"][position]["config"], Vault.of(graph.settings)
+    return {key: vault.decrypt(value) for key, value in config.items()}
 
 
 class TestRules:
@@ -307,8 +309,10 @@ class TestSecrets:
     def test_an_item_shows_secrets_to_those_who_may_write_them(
         self, stored: Document, admin: Any, seller: Any, editor: Any
     ) -> None:
-        """GET of one subscriber and answers to writes hold secrets only with the privilege."""
-        whole = {"resource_url": "http://127.0.0.1:9", **SECRETS}
+        """GET of one subscriber and answers to writes hold them with the privilege, encrypted."""
+        whole = stored["destinations"][0]["config"]
+        assert {"resource_url", *SECRETS} == set(whole)
+        assert all(is_encrypted(whole[key]) for key in SECRETS)
 
         def shown(answer: Any) -> Any:
             return answer.get_json()["destinations"][0]["config"]
@@ -411,7 +415,8 @@ class TestSecrets:
         assert answer.status_code == 200
         stored = graph.db["subscribers"].find_one({"_id": id_})["destinations"]
         assert [entry["_id"] for entry in stored] == [shown[1]["_id"], shown[0]["_id"]]
-        assert stored[0]["config"]["secret_token"] == "x"
+        kept = stored[0]["config"]["secret_token"]
+        assert Vault.of(graph.settings).decrypt(kept) == "x"
 
     @pytest.mark.parametrize("odd", [None, "x", ["x"], [{"config": "x"}], [{"config": None}]])
     def test_unreadable_destinations_do_no_harm(

@@ -1,0 +1,48 @@
+"""`explain`: why each subscriber got a version of an item, or did not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from apps.commands.context import services
+
+HEADINGS = ("subscriber", "outcome", "reason", "deliveries")
+
+
+@click.command("explain")
+@click.argument("item_id")
+@click.option("--version", type=int, help="The version; the one published last unless given.")
+def explain(item_id: str, version: int | None) -> None:
+    """Show what routing decided about each subscriber for ITEM_ID, and what became of it."""
+    with services() as graph:
+        explanation = graph.explain.explain(item_id, version)
+    head = f"{item_id}  version {explanation['version']}  {explanation['state']}"
+    click.echo(head)
+    if explanation["error_message"]:
+        click.echo(explanation["error_message"])
+    for line in table([HEADINGS, *map(row_of, explanation["subscribers"])]):
+        click.echo(line)
+
+
+def row_of(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of one subscriber."""
+    outcome = f"{line['outcome']} (resend)" if line["resend"] else line["outcome"]
+    name = line["name"] or str(line["subscriber_id"])
+    return name, outcome, line["reason"], ", ".join(map(delivery_of, line["deliveries"]))
+
+
+def delivery_of(delivery: Mapping[str, Any]) -> str:
+    """Return a delivery in words: `push success`, `push failed: Connection refused`."""
+    said = f"{delivery['destination']} {delivery['state']}"
+    return f"{said}: {delivery['error_message']}" if delivery["error_message"] else said
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return `rows` as lines with columns of equal width; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

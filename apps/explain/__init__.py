@@ -1,0 +1,1 @@
+"""Why each subscriber got a version of an item, or did not."""

@@ -1,0 +1,124 @@
+"""Puts recorded decisions and the states of deliveries together."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest, NotFound
+from apps.core.service import Document, ResourceService
+
+UNRECORDED = "not recorded"
+"""Outcome of a delivery that routing did not make, such as a copy that a client posted."""
+
+
+class ExplainService(ResourceService):
+    """Answers from what routing recorded; nothing is decided anew."""
+
+    resource = "explain"
+
+    def on_fetched_item(self, document: Document, caller: Caller) -> None:
+        """Turn the item that was looked up into its explanation.
+
+        Raises:
+            BadRequest: `version` is no number.
+            NotFound: the version was not published.
+        """
+        wanted = caller.arguments.get("version")
+        if wanted is not None and not wanted.isdecimal():
+            raise BadRequest(f"version is {wanted!r}, but must be a number")
+        explanation = self.explain(document["_id"], int(wanted) if wanted else None)
+        kept = {key: document[key] for key in ("_links",) if key in document}
+        document.clear()
+        document.update({**explanation, **kept})
+
+    def explain(self, item_id: str, version: int | None = None) -> Document:
+        """Return what became of a version of an item; four commands.
+
+        Args:
+            version: None for the one published last.
+
+        Returns:
+            `_id`, `version`; `state` and `error_message` of its routing; `routings`, one for each
+            time it was routed: `operation`, `resend`, `decided_at` and `whole`, false where there
+            were too many subscribers to record those who got nothing; `subscribers`:
+            `subscriber_id`, `name`, `outcome`, `reason`, `resend` and `deliveries`, each with
+            `destination`, `state`, `error_message` and `completed_at`.
+
+        Raises:
+            NotFound: the version was not published.
+        """
+        query: Document = {"item_id": item_id}
+        if version is not None:
+            query["_current_version"] = version
+        fields = {"_current_version": 1, "queue_state": 1, "error_message": 1}
+        newest = [("publish_sequence_no", -1)]
+        row = self.db["published"].find_one(query, fields, sort=newest)
+        if row is None:
+            what = item_id if version is None else f"version {version} of {item_id}"
+            raise NotFound(f"{what} was not published")
+        number = row.get("_current_version")
+        of_version = {"item_id": item_id, "item_version": number}
+        routings = list(self.db["routing_decisions"].find(of_version).sort("decided_at", 1))
+        return {
+            "_id": item_id,
+            "version": number,
+            "state": row.get("queue_state"),
+            "error_message": row.get("error_message"),
+            "routings": [
+                {key: r.get(key) for key in ("operation", "resend", "decided_at", "whole")}
+                for r in routings
+            ],
+            "subscribers": self._lines(routings, self._deliveries(of_version)),
+        }
+
+    def _deliveries(self, of_version: Mapping[str, Any]) -> "Deliveries":
+        fields = ("subscriber_id", "destination.name", "state", "error_message", "completed_at")
+        wanted = dict.fromkeys((*fields, "resend_id"), 1)
+        rows = self.db["publish_queue"].find(of_version, wanted).sort("order_no", 1)
+        return by_routing(rows)
+
+    def _lines(self, routings: Iterable[Document], deliveries: "Deliveries") -> list[Document]:
+        lines = []
+        for routing in routings:
+            resend_id = routing["_id"] if routing["resend"] else None
+            for group in routing["groups"]:
+                for subscriber_id in group["subscribers"]:
+                    found = deliveries.pop((subscriber_id, resend_id), [])
+                    line = _line(subscriber_id, group["outcome"], group["reason"], found)
+                    lines.append({**line, "resend": routing["resend"]})
+        for (subscriber_id, resend_id), rows in deliveries.items():
+            line = _line(subscriber_id, UNRECORDED, "", rows)
+            lines.append({**line, "resend": resend_id is not None})
+        names = self._names({line["subscriber_id"] for line in lines})
+        for line in lines:
+            line["name"] = names.get(line["subscriber_id"])
+        return sorted(lines, key=lambda line: (not line["deliveries"], str(line["name"])))
+
+    def _names(self, ids: Iterable[Any]) -> dict[Any, str]:
+        wanted = {"_id": {"$in": list(ids)}}
+        return {s["_id"]: str(s.get("name")) for s in self.db["subscribers"].find(wanted, {"name": 1})}
+
+
+Deliveries = dict[tuple[Any, Any], list[Document]]
+"""Rows of the delivery queue by subscriber id and resend id."""
+
+
+def by_routing(rows: Iterable[Mapping[str, Any]]) -> Deliveries:
+    """Return what is shown of `rows`, by subscriber and by the resend that made them."""
+    found: Deliveries = defaultdict(list)
+    for row in rows:
+        shown = {key: row.get(key) for key in ("state", "error_message", "completed_at")}
+        shown["destination"] = (row.get("destination") or {}).get("name")
+        found[(row.get("subscriber_id"), row.get("resend_id"))].append(shown)
+    return found
+
+
+def _line(subscriber_id: Any, outcome: str, reason: str, deliveries: list[Document]) -> Document:
+    return {
+        "subscriber_id": subscriber_id,
+        "name": None,
+        "outcome": outcome,
+        "reason": reason,
+        "deliveries": deliveries,
+    }

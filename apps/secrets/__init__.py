@@ -1,0 +1,1 @@
+"""Secrets at rest: encrypted wherever they are stored."""

@@ -1,0 +1,226 @@
+"""Why each subscriber got a version, or did not: one fixture per reason (R34)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import Client
+from tests.support.newsdesk import Newsdesk
+from tests.support.newsroom import push
+from tests.support.receivers import HTTPReceiver
+
+ROOT = Path(__file__).parent.parent.parent.parent
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run."""
+    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
+
+
+Explain = Callable[..., dict[str, tuple[str, str]]]
+
+
+@pytest.fixture
+def explained(editor: Client) -> Explain:
+    """Return outcome and reason by subscriber, as a user without privileges sees them."""
+
+    def of(item: Document, **arguments: Any) -> dict[str, tuple[str, str]]:
+        answer = editor.get(f"explain/{item['_id']}", **arguments)
+        assert answer.status_code == 200, answer.text
+        return {s["name"]: (s["outcome"], s["reason"]) for s in answer.get_json()["subscribers"]}
+
+    return of
+
+
+def filter_on(desk: Newsdesk, name: str, value: str, **fields: Any) -> Document:
+    """Store a filter on the slugline; return a product's reference to it."""
+    condition = {"field": "slugline", "operator": "eq", "value": value}
+    desk.db["filter_conditions"].insert_one({"_id": name, "name": name, **condition})
+    expression = [{"expression": {"fc": [name]}}]
+    desk.db["content_filters"].insert_one(
+        {"_id": name, "name": name, "content_filter": expression, **fields}
+    )
+    return {"filter_id": name, "filter_type": "permitting"}
+
+
+class TestReasons:
+    def test_of_a_publication(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """Sent, filtered by a product, no products, inactive and no formatter are told apart."""
+        newsroom = desk.newsroom
+        only = newsroom.product("hills", content_filter=filter_on(desk, "about hills", "hills"))
+        newsroom.subscriber("Reads", push(NOWHERE))
+        newsroom.subscriber("Picky", push(NOWHERE), products=[only])
+        newsroom.subscriber("Asleep", push(NOWHERE), is_active=False)
+        newsroom.subscriber("Odd", {**push(NOWHERE), "format": "morse"})
+        newsroom.subscriber("Nowhere")
+        item = desk.published()
+        graph.enqueue.run()
+
+        told = explained(item)
+
+        assert ("sent", "matched product all of Reads") == told["Reads"]
+        assert "no product matches" == told["Picky"][0]
+        assert "hills" in told["Picky"][1]
+        assert ("inactive", "") == told["Asleep"]
+        assert ("no formatter", "push: no formatter morse") == told["Odd"]
+        assert ("no destination", "") == told["Nowhere"]
+
+    def test_of_a_global_filter(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """The filter is named; who overrides it gets the item."""
+        filter_on(desk, "No rivers", "rivers", is_global=True)
+        desk.newsroom.subscriber("Blocked", push(NOWHERE))
+        desk.newsroom.subscriber("Free", push(NOWHERE), global_filters={"No rivers": False})
+        item = desk.published()
+        graph.enqueue.run()
+
+        told = explained(item)
+
+        assert ("global filter", "No rivers") == told["Blocked"]
+        assert "sent" == told["Free"][0]
+
+    def test_of_targeting(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """Who is not meant is told so; who is named, that it is."""
+        named = desk.newsroom.subscriber("Named", push(NOWHERE), products=[])
+        desk.newsroom.subscriber("Other", push(NOWHERE))
+        item = desk.published(target_subscribers=[{"_id": str(named)}])
+        graph.enqueue.run()
+
+        assert {"Named": ("sent", "targeted directly"), "Other": ("targeting", "")} == explained(
+            item
+        )
+
+    def test_of_the_media_type(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """Wire gets no pictures."""
+        desk.newsroom.subscriber("Wire", push(NOWHERE), subscriber_type="wire")
+        item = desk.published(type="picture")
+        graph.enqueue.run()
+
+        assert {"Wire": ("media type", "")} == explained(item)
+
+    def test_of_a_kill(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """A kill goes to those who have the story, whatever the rules say by now."""
+        reader = desk.newsroom.subscriber("Reader", push(NOWHERE))
+        item = desk.published()
+        graph.enqueue.run()
+        desk.newsroom.subscriber("New", push(NOWHERE))
+        desk.db["subscribers"].update_one({"_id": reader}, {"$set": {"products": []}})
+        desk.act("kill", item)
+        graph.enqueue.run()
+
+        assert {"Reader": ("sent", "has the story"), "New": ("not sent before", "")} == explained(
+            item
+        )
+        assert ["Reader"] == list(explained(item, version=2))
+
+    def test_of_a_resend(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
+        """The later decision stands beside the first one."""
+        desk.newsroom.subscriber("First", push(NOWHERE))
+        item = desk.published()
+        graph.enqueue.run()
+        late = desk.newsroom.subscriber("Late", push(NOWHERE), products=[])
+        body = {"subscribers": [str(late)], "version": 2}
+        assert desk.client.post(f"archive/{item['_id']}/resend", body).status_code == 201
+        graph.enqueue.run()
+
+        assert ("sent", "chosen for a resend") == explained(item)["Late"]
+        assert "sent" == explained(item)["First"][0]
+
+
+def test_decisions_are_those_of_their_time(
+    desk: Newsdesk, graph: Graph, explained: Explain
+) -> None:
+    """Rules that change later change no explanation."""
+    reader = desk.newsroom.subscriber("Reader", push(NOWHERE))
+    item = desk.published()
+    graph.enqueue.run()
+    before = explained(item)
+
+    desk.db["subscribers"].update_one({"_id": reader}, {"$set": {"is_active": False}})
+    desk.db["products"].delete_many({})
+
+    assert before == explained(item)
+
+
+def test_shows_what_became_of_deliveries(desk: Newsdesk, graph: Graph, editor: Client) -> None:
+    """States and errors are those of now."""
+    with HTTPReceiver(answers=[400]) as receiver:
+        desk.newsroom.subscriber("Strict", push(receiver.url))
+        item = desk.published()
+        graph.enqueue.run()
+        path = f"explain/{item['_id']}"
+        (before,) = editor.get(path).get_json()["subscribers"]
+        graph.transmit.run()
+    (after,) = editor.get(path).get_json()["subscribers"]
+
+    (waiting,), (failed,) = before["deliveries"], after["deliveries"]
+    assert ("push", "pending", None) == tuple(
+        waiting[key] for key in ("destination", "state", "error_message")
+    )
+    assert "failed" == failed["state"]
+    assert failed["error_message"]
+
+
+def test_shows_items_that_could_not_be_routed(desk: Newsdesk, graph: Graph, editor: Client) -> None:
+    """Where nothing was decided, it says why."""
+    item = desk.published(target_regions=[{"a": "b"}])
+    graph.enqueue.run()
+
+    told = editor.get(f"explain/{item['_id']}").get_json()
+
+    assert ("error", [], []) == (told["state"], told["routings"], told["subscribers"])
+    assert "Key is missing" in told["error_message"]
+
+
+class TestRefusals:
+    def test_of_strangers(self, anonymous: Client) -> None:
+        """One has to be logged in."""
+        assert 401 == anonymous.get("explain/x").status_code
+
+    @pytest.mark.parametrize(
+        ("version", "status"), [("7", 404), ("x", 400), ("-1", 400), ("1.5", 400)]
+    )
+    def test_of_versions(self, desk: Newsdesk, editor: Client, version: str, status: int) -> None:
+        """Versions that were not published, and what is no version."""
+        item = desk.published()
+
+        answer = editor.get(f"explain/{item['_id']}", version=version)
+
+        assert status == answer.status_code
+
+    def test_of_unknown_and_unpublished_items(self, desk: Newsdesk, editor: Client) -> None:
+        """There is nothing to explain."""
+        assert 404 == editor.get("explain/unknown").status_code
+        assert 404 == editor.get(f"explain/{desk.story()['_id']}").status_code
+
+
+def test_the_command_prints_a_table(
+    desk: Newsdesk, graph: Graph, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """`explain` shows the same; an unknown version is a failure with a message."""
+    desk.newsroom.subscriber("Reader", push(NOWHERE))
+    item = desk.published()
+    graph.enqueue.run()
+    stores = {name: settings[name] for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")}
+    environment = {**os.environ, **stores, "DATA_DIR": str(tmp_path), "NO_BOOTSTRAP": "1"}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(ROOT / "manage.py"), "explain", item["_id"], *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    done, refused = run(), run("--version", "9")
+
+    assert 0 == done.returncode, done.stderr
+    assert [item["_id"], "version", "2", "queued"] == done.stdout.splitlines()[0].split()
+    assert "Reader      sent     matched product all of Reader  push pending" in done.stdout
+    assert (1, True) == (refused.returncode, "was not published" in refused.stderr)

@@ -1,0 +1,202 @@
+"""Secrets of destinations: nowhere in clear but on their way to the receiver."""
+
+import logging
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from bson.json_util import dumps
+from cryptography.fernet import Fernet
+
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.clients import Client
+from tests.support.newsdesk import Newsdesk
+from tests.support.newsroom import Newsroom, push
+from tests.support.receivers import HTTPReceiver
+from tests.support.rules import Rules, push_destination
+
+PLANTED = "planted-3f9c1"
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run."""
+    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
+
+
+@pytest.fixture
+def desk(admin: Client, graph: Graph) -> Newsdesk:
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    return Newsdesk(admin, newsroom)
+
+
+def everything(graph: Graph) -> str:
+    """Return the text of all collections."""
+    names = graph.db.list_collection_names()
+    return "\n".join(dumps(list(graph.db[name].find({}))) for name in names)
+
+
+def stored_config(graph: Graph, id_: Any) -> Document:
+    found = graph.db["subscribers"].find_one({"_id": ObjectId(str(id_))})
+    assert found is not None
+    return dict(found["destinations"][0]["config"])
+
+
+def subscriber(client: Client, url: str = NOWHERE, **config: Any) -> Document:
+    """Create an active subscriber over REST that gets everything."""
+    rules = Rules(client)
+    product = client.create("products", {"name": "everything"})
+    destination = {**push_destination(**config)}
+    destination["config"]["resource_url"] = url
+    return rules.subscriber(
+        "Daily", is_active=True, products=[product["_id"]], destinations=[destination]
+    )
+
+
+def run_with(settings: dict[str, Any], keys: list[str], **changes: Any) -> Any:
+    """Return the services of a process with other keys."""
+    return build_graph({**settings, "ENCRYPTION_KEYS": keys, **changes})
+
+
+@pytest.mark.parametrize("key", ["secret_token", "password", "apiKey", "secret_access_key"])
+def test_a_planted_secret_is_nowhere_in_clear(
+    desk: Newsdesk,
+    graph: Graph,
+    editor: Client,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    key: str,
+) -> None:
+    """Not in a collection, not in an answer to anybody, not in a log; the receiver gets items."""
+    caplog.set_level(logging.DEBUG)
+    with HTTPReceiver(answers=[500, 400]) as receiver:
+        stored = subscriber(desk.client, receiver.url, **{key: PLANTED})
+        path = f"subscribers/{stored['_id']}"
+        answers = [
+            desk.client.patch(path, {"codes": "a"}).text,
+            desk.client.patch(path, {"destinations": stored["destinations"]}).text,
+        ]
+        item = desk.published()
+        graph.enqueue.run()
+        graph.transmit.run()
+        for client in (desk.client, editor):
+            paths = ("subscribers", path, "publish_queue", f"explain/{item['_id']}")
+            answers += [client.get(p).text for p in paths]
+        assert receiver.wait_for(1)
+
+    assert PLANTED not in str(stored) + "".join(answers)
+    assert PLANTED not in everything(graph)
+    assert PLANTED not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_the_receiver_gets_the_secret(desk: Newsdesk, graph: Graph) -> None:
+    """What signs or authenticates is what was sent in."""
+    with HTTPReceiver() as receiver:
+        encrypted = subscriber(desk.client, receiver.url, secret_token=PLANTED)
+        plain = desk.newsroom.subscriber("Plain", push(receiver.url, secret_token=PLANTED))
+        desk.published()
+        graph.enqueue.run()
+        graph.transmit.run()
+        first, second = receiver.wait_for(2)
+
+    assert stored_config(graph, encrypted["_id"])["secret_token"].startswith("enc:v1:")
+    assert PLANTED == stored_config(graph, plain)["secret_token"]
+    for request in (first, second):
+        assert request.headers["x-superdesk-signature"]
+
+
+class TestSaving:
+    def test_plain_secrets_are_encrypted_at_the_next_save(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """A client that sends back what it has read encrypts what a migration wrote."""
+        id_ = desk.newsroom.subscriber("Old", push(NOWHERE, password=PLANTED), email="a@b.org")
+        listed = desk.client.get("subscribers").get_json()["_items"][0]
+
+        answer = desk.client.patch(f"subscribers/{id_}", {"destinations": listed["destinations"]})
+
+        assert 200 == answer.status_code, answer.text
+        assert stored_config(graph, id_)["password"].startswith("enc:v1:")
+
+    def test_an_encrypted_value_can_be_sent_back(self, desk: Newsdesk, graph: Graph) -> None:
+        """It stays as it is stored."""
+        stored = subscriber(desk.client, password=PLANTED)
+        before = stored_config(graph, stored["_id"])
+        path = f"subscribers/{stored['_id']}"
+
+        read = desk.client.get(path).get_json()
+        desk.client.patch(path, {"destinations": read["destinations"]})
+
+        assert before == stored_config(graph, stored["_id"])
+
+    def test_a_secret_cannot_be_moved(self, desk: Newsdesk, graph: Graph) -> None:
+        """The encrypted value of another destination is taken for a secret of its own."""
+        stored = subscriber(desk.client, password=PLANTED)
+        value = stored_config(graph, stored["_id"])["password"]
+
+        destinations = [{**push_destination(password=value), "_id": "thief"}]
+        desk.client.patch(f"subscribers/{stored['_id']}", {"destinations": destinations})
+
+        assert value != stored_config(graph, stored["_id"])["password"]
+
+
+class TestKeys:
+    @pytest.mark.parametrize("keys", [[Fernet.generate_key().decode()], []])
+    def test_a_lost_key_fails_the_delivery_for_good(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        settings: dict[str, Any],
+        keys: list[str],
+        tmp_path: Any,
+    ) -> None:
+        """The message names destination and secret; nothing is sent, others are not held up."""
+        with HTTPReceiver() as receiver:
+            subscriber(desk.client, receiver.url, secret_token=PLANTED)
+            desk.newsroom.subscriber("Open", push(receiver.url))
+            desk.published()
+            graph.enqueue.run()
+            other = run_with(settings, keys, DATA_DIR=str(tmp_path))
+            other.transmit.run()
+            other.close()
+            receiver.wait_for(1)
+
+        states = {row["state"]: row["error_message"] for row in desk.rows()}
+        assert {"failed", "success"} == set(states)
+        assert "The secret secret_token of destination" in states["failed"]
+        assert "cannot be read" in states["failed"]
+
+    def test_rotation(self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]) -> None:
+        """Afterwards the newest key alone opens everything, and plain values are encrypted."""
+        subscriber(desk.client, secret_token=PLANTED)
+        desk.newsroom.subscriber("Plain", push(NOWHERE, password=PLANTED))
+        new = Fernet.generate_key().decode()
+        rotating = run_with(settings, [new, *settings["ENCRYPTION_KEYS"]])
+        rotation = rotating.routing.subscribers.rotate_secrets()
+        rotating.close()
+        newest = run_with(settings, [new])
+        again = newest.routing.subscribers.rotate_secrets()
+        newest.close()
+
+        assert (2, []) == (rotation.renewed, rotation.unreadable)
+        assert (2, []) == (again.renewed, again.unreadable)
+        assert PLANTED not in everything(graph)
+
+    def test_rotation_names_what_no_key_opens(
+        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+    ) -> None:
+        """The value stays as it is."""
+        stored = subscriber(desk.client, secret_token=PLANTED)
+        before = stored_config(graph, stored["_id"])
+        other = run_with(settings, [Fernet.generate_key().decode()])
+
+        rotation = other.routing.subscribers.rotate_secrets()
+        other.close()
+
+        (place,) = rotation.unreadable
+        assert place.startswith("Daily, ")
+        assert place.endswith(", secret_token")
+        assert before == stored_config(graph, stored["_id"])
