@@ -33,6 +33,7 @@ from apps.publish.content.common import BasePublishService
 from apps.publish.content.correct import CorrectPublishService
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.kill import KillPublishService
+from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
@@ -86,6 +87,7 @@ class Graph:
     explain: ExplainService
     publish: Mapping[str, BasePublishService]
     """Publish services by endpoint."""
+    package_items: PackageItemsService
     validate: ValidateResource
     enqueue: EnqueueContent
     transmit: TransmitContent
@@ -108,6 +110,7 @@ class Graph:
             self.correction.endpoint: self.correction,
             "archive_resend": self.resend,
             "explain": self.explain,
+            "published_package_items": self.package_items,
             **self.publish,
         }
 
@@ -206,6 +209,7 @@ def build_graph(
             wake_up=wake_up(enqueue_published),
         ),
         publish=publish,
+        package_items=PackageItemsService(tools, publish["archive_correct"]),
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(
             db,
