@@ -93,12 +93,12 @@ def steps(
             continue
         is_changed = changes_content(sent.get(key), before.get(key))
         is_new = key not in before or before[key].get("_id") != held["_id"]
-        changes = changes_of(held, stored) if is_changed or is_new else {}
-        if stored.get("published_with") == mark and not changes:
-            continue
         held_state = None if is_new else before[key].get("state")
         wanted = operation_on(operation, held_state, stored.get("state"), is_changed=is_changed)
-        if wanted:
+        speaks = is_changed or is_new or wanted == Operation.PUBLISH
+        changes = changes_of(held, stored) if speaks else {}
+        is_done = stored.get("published_with") == mark and not changes
+        if wanted and not is_done:
             yield Step(key, wanted, stored, changes)
 
 

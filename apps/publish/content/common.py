@@ -105,6 +105,10 @@ class BasePublishService(ResourceService):
             PreconditionFailed: the item was written since `original` was read.
         """
         batch = caller.memo.get(MEMO) or self._new_batch(caller)
+        for item in batch.items.values():
+            if item.get("journal"):
+                # Its rows come before those of what holds it, also when its writer has died.
+                self.tools.journal.settle(item["_id"])
         batch.reserve(1 + self.count_holdings(updates, original, batch))
         self.store(updates, original, batch, {})
         self.db["archive_autosave"].delete_many({"_id": {"$in": batch.started}})

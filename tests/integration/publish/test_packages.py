@@ -8,6 +8,7 @@ import pytest
 from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.clients import log_in, make_user
+from tests.support.dying import MOST_WRITES, dies, settle
 from tests.support.newsdesk import Newsdesk
 
 REFUSED = "validator exception"
@@ -111,20 +112,26 @@ class TestPublish:
             member["publish_schedule"],
         )
 
-    def test_completes_what_a_crash_broke_off(
+    def test_is_whole_after_a_crash_at_any_write(
         self, desk: Newsdesk, package: Package, graph: Graph
     ) -> None:
-        """A repeated request publishes the members that are missing, and no member twice."""
-        first, second = desk.story(), desk.story()
-        whole = package(first, second)
-        member = graph.publish["archive_publish"]
-        member.patch(first["_id"], {})
+        """A repeated request publishes what is missing, members first, and nothing twice."""
+        for before in range(1, MOST_WRITES):
+            first, second = desk.story(), desk.story()
+            inner = package(second)
+            whole = package(first, inner)
 
-        desk.act("publish", whole)
+            died = dies(graph, "publish", whole, before)
+            if stored(desk, whole)["state"] != "published":
+                desk.act("publish", whole)
+            settle(graph)
 
-        assert [first["_id"], second["_id"], whole["_id"]] == [
-            row["item_id"] for row in rows(desk, first, second, whole)
-        ]
+            order = [first["_id"], second["_id"], inner["_id"], whole["_id"]]
+            out = [row["item_id"] for row in rows(desk, first, second, inner, whole)]
+            assert (before, order) == (before, out)
+            if not died:
+                return
+        pytest.fail(f"more than {MOST_WRITES} writes")
 
     def test_refuses_an_empty_package(self, desk: Newsdesk, package: Package) -> None:
         """Checklist 45."""

@@ -1,0 +1,358 @@
+"""Associated items on the publish actions, with PUBLISH_ASSOCIATED_ITEMS on and off."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import log_in, make_user
+from tests.support.dying import MOST_WRITES, dies, settle
+from tests.support.newsdesk import Newsdesk
+
+REFUSED = "validator exception"
+
+
+def picture(desk: Newsdesk, **fields: Any) -> Document:
+    return desk.story(**{"type": "picture", "headline": "Flood", **fields})
+
+
+def media(item: Mapping[str, Any], **fields: Any) -> Document:
+    return {"_id": item["_id"], "type": item["type"], **fields}
+
+
+def with_picture(desk: Newsdesk, item: Mapping[str, Any], **fields: Any) -> Document:
+    return desk.story(associations={"featuremedia": media(item, **fields)})
+
+
+def stored(desk: Newsdesk, item: Mapping[str, Any]) -> Document:
+    return dict(desk.client.get(f"archive/{item['_id']}").get_json())
+
+
+def rows(desk: Newsdesk, *items: Mapping[str, Any]) -> list[Document]:
+    """Return published rows in publication order."""
+    wanted = {"item_id": {"$in": [item["_id"] for item in items]}}
+    return list(desk.db["published"].find(wanted).sort("publish_sequence_no", 1))
+
+
+def states(desk: Newsdesk, *items: Mapping[str, Any]) -> list[str]:
+    return [stored(desk, item)["state"] for item in items]
+
+
+def refusal(desk: Newsdesk, word: str, item: Mapping[str, Any], body: Any = None) -> str:
+    answer = desk.client.patch(f"archive/{word}/{item['_id']}", body or {})
+    assert answer.status_code == 400, answer.text
+    return str(answer.get_json()["_issues"][REFUSED])
+
+
+def related(desk: Newsdesk) -> None:
+    desk.db["vocabularies"].insert_one({"_id": "media", "field_type": "related_content"})
+
+
+class TestOff:
+    def test_only_the_row_shows_the_action(self, desk: Newsdesk) -> None:
+        """Checklist 55: one row, whose association is published; the item's is not."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+
+        published = desk.act("publish", story)
+
+        assert "fetched" == states(desk, flood)[0]
+        assert "state" not in published["associations"]["featuremedia"]
+        (row,) = rows(desk, story, flood)
+        held = row["associations"]["featuremedia"]
+        assert ("published", "publish") == (held["state"], held["operation"])
+
+    def test_asks_before_related_items_are_left_out(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.1 b: a warning that the request can answer in advance."""
+        related(desk)
+        other = desk.story()
+        story = desk.story(associations={"media--1": media(other)})
+
+        text = refusal(desk, "publish", story)
+        confirmed = desk.client.patch(
+            f"archive/publish/{story['_id']}", {}, publishing_warnings_confirmed="true"
+        )
+
+        assert json.loads(text) == {
+            "warnings": [
+                "There are unpublished related items that won't be sent out as related items. "
+                "Do you want to publish the article anyway?"
+            ]
+        }
+        assert 200 == confirmed.status_code
+        shown = confirmed.get_json()["associations"]["media--1"]
+        assert {"_id": other["_id"], "type": "text", "order": 1} == shown
+
+    def test_asks_nothing_about_related_items_that_are_out(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.1 b: related items in a published state need no confirmation."""
+        related(desk)
+        story = desk.story(associations={"media--1": media(desk.published())})
+
+        assert "published" == desk.act("publish", story)["state"]
+
+    def test_checks_metadata_of_media(self, desk: Newsdesk) -> None:
+        """Checklist 58: what the media's profile requires, the association has to have."""
+        schema = {"headline": {"type": "string", "required": True}}
+        desk.db["content_types"].insert_one({"_id": "picture", "schema": schema})
+        story = desk.story(associations={"featuremedia": {"type": "picture"}})
+
+        answer = desk.client.patch(f"archive/publish/{story['_id']}", {})
+
+        text = answer.get_json()["_issues"][REFUSED]
+        assert "MEDIA'S HEADLINE is a required field" in text
+
+    @pytest.mark.parametrize("state", ["killed", "recalled", "spiked", "scheduled"])
+    def test_refuses_items_in_other_states(self, desk: Newsdesk, state: str) -> None:
+        """Lifecycle 4.6: what was withdrawn, or waits while its parent does not."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.db["archive"].update_one({"_id": flood["_id"]}, {"$set": {"state": state}})
+
+        text = refusal(desk, "publish", story)
+
+        assert f"['Item cannot contain associated {state} item.']" == text
+
+    def test_validates_what_is_not_out(self, desk: Newsdesk) -> None:
+        """Lifecycle 4.6: associations have validators of their own, marked as embedded."""
+        flood = picture(desk, slugline=None)
+        story = with_picture(desk, flood)
+        rule = {"slugline": {"type": "string", "required": True}}
+        desk.db["validators"].insert_one(
+            {"act": "publish", "type": "picture", "embedded": True, "schema": rule}
+        )
+
+        text = refusal(desk, "publish", story)
+
+        assert "['Associated item  Flood: SLUGLINE is a required field']" == text
+
+    def test_refuses_embargoed_items(self, desk: Newsdesk) -> None:
+        """Lifecycle 4.6."""
+        flood = picture(desk, embargo="2099-01-01T00:00:00+0000")
+
+        text = refusal(desk, "publish", with_picture(desk, flood))
+
+        assert "['Item cannot have associated items with Embargo']" == text
+
+    def test_counts_a_picture_that_comes_with_the_publication(self, desk: Newsdesk) -> None:
+        """Checklist 59."""
+        flood, story = picture(desk), desk.story()
+
+        desk.act("publish", story, associations={"featuremedia": media(flood)})
+        desk.act("correct", story, associations={"featuremedia": media(flood)})
+
+        used = stored(desk, flood)
+        assert (True, 1) == (used["used"], used["used_count"])
+
+
+class TestRefresh:
+    def test_takes_what_a_newer_item_says(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: metadata follow the newer item, headline and byline do not."""
+        flood = picture(desk)
+        story = with_picture(desk, flood, headline="Road", slugline="old", _current_version=1)
+        desk.client.patch(f"archive/{flood['_id']}", {"slugline": "new", "headline": "Other"})
+
+        held = desk.act("publish", story)["associations"]["featuremedia"]
+
+        assert ("Road", "new") == (held["headline"], held["slugline"])
+
+    def test_only_fills_gaps_otherwise(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: an association that is as new as its item keeps what it says."""
+        flood = picture(desk, ednote="wet")
+        story = with_picture(desk, flood, slugline="own", _current_version=1)
+
+        held = desk.act("publish", story)["associations"]["featuremedia"]
+
+        assert ("own", "wet") == (held["slugline"], held["ednote"])
+
+
+class TestMetadataFromParent:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "COPY_METADATA_FROM_PARENT": True}
+
+    def test_media_take_it(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: subjects, categories, slugline ... of media are those of the story."""
+        flood = picture(desk, slugline="flood")
+
+        held = desk.act("publish", with_picture(desk, flood))["associations"]["featuremedia"]
+
+        assert "rivers" == held["slugline"]
+        assert "flood" == stored(desk, flood)["slugline"]
+
+
+class TestOn:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
+
+    def test_publishes_the_picture_first(self, desk: Newsdesk) -> None:
+        """Checklist 53: both have rows, and the association is published."""
+        flood = picture(desk)
+        story = with_picture(desk, flood, headline="Road")
+
+        held = desk.act("publish", story)["associations"]["featuremedia"]
+
+        assert [flood["_id"], story["_id"]] == [r["item_id"] for r in rows(desk, story, flood)]
+        assert ("published", "publish", True, 2) == (
+            held["state"],
+            held["operation"],
+            held["is_queued"],
+            held["_current_version"],
+        )
+        assert ("published", "Road") == (
+            stored(desk, flood)["state"],
+            stored(desk, flood)["headline"],
+        )
+
+    def test_stores_related_items_by_their_names(self, desk: Newsdesk) -> None:
+        """Checklist 53: published too, but stored as id, type and order."""
+        related(desk)
+        other = desk.story()
+        story = desk.story(associations={"media--1": media(other, headline="x", order=2)})
+
+        held = desk.act("publish", story)["associations"]["media--1"]
+
+        assert {"_id": other["_id"], "type": "text", "order": 2} == held
+        assert ["published"] == states(desk, other)
+
+    def test_names_the_item_that_is_missing(self, desk: Newsdesk) -> None:
+        """Checklist 54: nothing is stored."""
+        story = desk.story(associations={"featuremedia": {"_id": "none", "type": "picture"}})
+
+        text = refusal(desk, "publish", story)
+
+        assert '400: Associated item "featuremedia" does not exist in the system' == text
+        assert ["fetched"] == states(desk, story)
+
+    def test_leaves_items_alone_that_are_not_fetchable(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: such an association only shows state and operation."""
+        held = {"_id": "elsewhere", "type": "picture", "_fetchable": False}
+        story = desk.story(associations={"featuremedia": held})
+
+        published = desk.act("publish", story)["associations"]["featuremedia"]
+
+        assert ("published", "publish") == (published["state"], published["operation"])
+
+    def test_does_not_publish_twice(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: what is out already is marked with its state."""
+        flood = picture(desk)
+        desk.act("publish", flood)
+        desk.act("correct", flood, headline="Great flood")
+
+        held = desk.act("publish", with_picture(desk, flood))["associations"]["featuremedia"]
+
+        assert ("corrected", 2) == (held["state"], len(rows(desk, flood)))
+
+    def test_publishes_again_what_was_unpublished(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9."""
+        flood = picture(desk)
+        desk.act("publish", flood)
+        desk.act("unpublish", flood)
+
+        desk.act("publish", with_picture(desk, flood))
+
+        assert ["published"] == states(desk, flood)
+
+    def test_schedules_with_the_story(self, desk: Newsdesk) -> None:
+        """Checklist 26: the picture waits for the same hour."""
+        flood = picture(desk)
+
+        desk.act("publish", with_picture(desk, flood), publish_schedule="2099-01-01T00:00:00+0000")
+
+        assert ("scheduled", "2099-01-01T00:00:00+0000") == (
+            stored(desk, flood)["state"],
+            stored(desk, flood)["publish_schedule"],
+        )
+
+    def test_corrects_the_picture_too(self, desk: Newsdesk) -> None:
+        """Checklist 57: a correction without changes of associations takes the picture along."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.act("publish", story)
+
+        held = desk.act("correct", story, headline="x")["associations"]["featuremedia"]
+
+        assert ("corrected", None) == (held["state"], held.get("is_queued"))
+        assert (["corrected"], 2) == (states(desk, flood), len(rows(desk, flood)))
+
+    def test_corrects_only_the_story_that_drops_its_picture(self, desk: Newsdesk) -> None:
+        """Checklist 56."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.act("publish", story)
+
+        desk.act("correct", story, associations={"featuremedia": None})
+
+        assert (["published"], 1, 2) == (
+            states(desk, flood),
+            len(rows(desk, flood)),
+            len(rows(desk, story)),
+        )
+
+    def test_corrects_with_what_the_request_changes(self, desk: Newsdesk) -> None:
+        """Lifecycle 5.9: a new caption of the picture is the picture's own correction."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        published = desk.act("publish", story)["associations"]["featuremedia"]
+
+        desk.act("correct", story, associations={"featuremedia": {**published, "headline": "New"}})
+
+        assert ("corrected", "New") == (
+            stored(desk, flood)["state"],
+            stored(desk, flood)["headline"],
+        )
+
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "published")],
+    )
+    def test_withdraws_the_picture(self, desk: Newsdesk, word: str, state: str) -> None:
+        """Checklist 57, lifecycle 9: a takedown recalls the picture, unpublish leaves it."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.act("publish", story)
+
+        desk.act(word, story)
+
+        assert [state] == states(desk, flood)
+
+    def test_refuses_locked_pictures(self, desk: Newsdesk, app: Any, graph: Graph) -> None:
+        """Lifecycle 4.6: whoever works on the picture holds the story back."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        make_user(graph, "other", user_type="administrator")
+        other = log_in(app, "other")
+        other.create(f"archive/{flood['_id']}/lock", {"lock_action": "edit"})
+
+        text = refusal(desk, "publish", story)
+
+        assert "['Flood: packaged item is locked by another user']" == text
+
+    @pytest.mark.parametrize("word", ["publish", "correct", "kill"])
+    def test_is_whole_after_a_crash_at_any_write(
+        self, desk: Newsdesk, graph: Graph, word: str
+    ) -> None:
+        """A request that is repeated after a crash completes the work, and repeats none of it."""
+        for before in range(1, MOST_WRITES):
+            flood = picture(desk)
+            story = with_picture(desk, flood)
+            if word != "publish":
+                desk.act("publish", story)
+            version = stored(desk, story)["_current_version"]
+            known = len(rows(desk, flood, story))
+
+            died = dies(graph, word, story, before)
+            if stored(desk, story)["_current_version"] == version:
+                desk.act(word, story)
+            settle(graph)
+
+            assert (before, [flood["_id"], story["_id"]]) == (
+                before,
+                [row["item_id"] for row in rows(desk, flood, story)[known:]],
+            )
+            if not died:
+                return
+        pytest.fail(f"more than {MOST_WRITES} writes")
