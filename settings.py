@@ -52,7 +52,11 @@ def load(
     """
     env = Environment(os.environ if environ is None else environ)
     settings: dict[str, Any] = {}
-    for read in (_processes, _stores, _rest, _security, _newsroom, _lifecycle, _delivery, _output, _mail):
+    readers = (
+        *(_processes, _stores, _rest, _security, _newsroom),
+        *(_lifecycle, _delivery, _output, _mail),
+    )
+    for read in readers:
         settings.update(read(env))
     settings.update(overrides or {})
     env.check()

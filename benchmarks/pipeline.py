@@ -3,7 +3,8 @@
     python benchmarks/pipeline.py [--subscribers 1 10 50] [--items 100] [--mongo URI]
 
 For every number of subscribers D, N stories are published through the REST API, then routed, then
-delivered over HTTP to a receiver in a process of its own. CPU time is that of this process; what
+delivered over HTTP to a receiver in a process of its own. Then items that hold others are
+published: a story with a picture, packages. CPU time is that of this process; what
 the database and the receiver need is not in it.
 """
 
@@ -167,12 +168,16 @@ class Session:
             "slugline": "storm",
             "body_html": BODY,
             "type": "text",
-            "state": "fetched",
             "subject": [{"qcode": "17005000", "name": "storm"}],
             "anpa_category": [{"qcode": "a", "name": "National"}],
-            "task": {"desk": desk["_id"], "stage": desk["working_stage"]},
         }
-        answer = self._http.post("/api/archive", json=story, headers=self._headers)
+        return self.post(story, desk)
+
+    def post(self, item: dict[str, Any], desk: dict[str, Any]) -> dict[str, Any]:
+        """Put an item on a desk."""
+        task = {"desk": desk["_id"], "stage": desk["working_stage"]}
+        body = {"state": "fetched", "task": task, **item}
+        answer = self._http.post("/api/archive", json=body, headers=self._headers)
         assert answer.status_code == 201, answer.text
         return dict(answer.get_json())
 
@@ -188,6 +193,10 @@ class Session:
         url = f"/api/archive/publish/{item['_id']}"
         answer = self._http.patch(url, json={}, headers=headers)
         assert answer.status_code == 200, answer.text
+
+
+Workload = Callable[[Session, dict[str, Any], int], dict[str, Any]]
+"""Writes the item that is to be published: session, desk, running number."""
 
 
 def run(settings: dict[str, Any], url: str, subscribers: int, items: int) -> list[Cost]:
@@ -214,6 +223,52 @@ def run(settings: dict[str, Any], url: str, subscribers: int, items: int) -> lis
     return [*publish, *enqueue, *transmit]
 
 
+def with_picture(session: Session, desk: dict[str, Any], number: int) -> dict[str, Any]:
+    """Write a story with a picture that is not out."""
+    picture = session.post({"type": "picture", "headline": f"Storm {number}"}, desk)
+    media = {"_id": picture["_id"], "type": "picture", "headline": "Storm"}
+    story = {"type": "text", "headline": "Storm", "associations": {"featuremedia": media}}
+    return session.post(story, desk)
+
+
+def package_of(members: int) -> Workload:
+    """Return the workload that writes packages of stories that are not out."""
+
+    def create(session: Session, desk: dict[str, Any], number: int) -> dict[str, Any]:
+        stories = [session.create(number, desk) for _ in range(members)]
+        refs = [{"residRef": story["_id"]} for story in stories]
+        root = {"id": "root", "refs": [{"idRef": "main"}]}
+        groups = [root, {"id": "main", "refs": refs}]
+        return session.post({"type": "composite", "headline": "All", "groups": groups}, desk)
+
+    return create
+
+
+def run_holdings(settings: dict[str, Any], url: str, items: int) -> dict[str, Cost]:
+    """Measure publishing items that hold others; these are published with them."""
+    commands = Commands()
+    both = {**settings, "PUBLISH_ASSOCIATED_ITEMS": True, "CELERY_TASK_ALWAYS_EAGER": False}
+    graph = build_graph(both, listeners=[commands])
+    seed(graph, url, 1)
+    session = Session(create_app(graph=graph))
+    desk = session.desk()
+    workloads: dict[str, Workload] = {
+        "text with a picture": with_picture,
+        "package of 2": package_of(2),
+        "package of 10": package_of(10),
+    }
+    costs = {}
+    for name, create in workloads.items():
+        written = [create(session, desk, number) for number in range(items + 1)]
+        session.publish(written.pop())
+        with measured(commands, lambda: items) as cost:
+            for item in written:
+                session.publish(item)
+        costs[name] = cost[0]
+    graph.close()
+    return costs
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -236,12 +291,17 @@ def main() -> int:
         )
         with receiver() as url:
             figures = {d: run(settings, url, d, arguments.items) for d in arguments.subscribers}
+            holdings = run_holdings(settings, url, max(arguments.items // 5, 1))
     finally:
         close()
     if arguments.json:
-        print(json.dumps({d: [vars(c) for c in costs] for d, costs in figures.items()}))
+        costs = {str(d): [vars(c) for c in costs] for d, costs in figures.items()}
+        print(json.dumps({**costs, **{name: [vars(c)] for name, c in holdings.items()}}))
     else:
         print_table(figures, arguments.items)
+        print("\nPublish request of an item that holds others")
+        for name, cost in holdings.items():
+            print("{:<20} {:>8} {:>8} {:>8}".format(name, *cost.row))
     return 0
 
 

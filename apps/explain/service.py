@@ -97,7 +97,8 @@ class ExplainService(ResourceService):
 
     def _names(self, ids: Iterable[Any]) -> dict[Any, str]:
         wanted = {"_id": {"$in": list(ids)}}
-        return {s["_id"]: str(s.get("name")) for s in self.db["subscribers"].find(wanted, {"name": 1})}
+        found = self.db["subscribers"].find(wanted, {"name": 1})
+        return {each["_id"]: str(each.get("name")) for each in found}
 
 
 Deliveries = dict[tuple[Any, Any], list[Document]]

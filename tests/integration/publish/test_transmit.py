@@ -19,6 +19,7 @@ from apps.publish.transmit import TransmitContent
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
+from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
@@ -76,6 +77,7 @@ def transmitting(graph: Graph, db: Any) -> TransmitContent:
         graph.clock,
         sequences=Sequences(graph.db),
         transmitters=build_registry(),
+        vault=Vault.of(graph.settings),
         notifier=graph.notifier,
         settings=graph.settings,
     )
