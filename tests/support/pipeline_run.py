@@ -12,6 +12,7 @@ from typing import ClassVar
 import settings as settings_module
 from apps.graph import build_graph
 from apps.publish.transmit import TransmitContent
+from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from apps.tasks import create_celery
 from transmitters import HTTPPushTransmitter, build_registry
@@ -43,6 +44,7 @@ def main(step: str) -> int:
             graph.clock,
             sequences=Sequences(graph.db),
             transmitters=registry,
+            vault=Vault.of(graph.settings),
             notifier=graph.notifier,
             settings=graph.settings,
         )

@@ -1,6 +1,10 @@
 """Secrets of destinations: nowhere in clear but on their way to the receiver."""
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from tests.support.newsroom import Newsroom, push
 from tests.support.receivers import HTTPReceiver
 from tests.support.rules import Rules, push_destination
 
+ROOT = Path(__file__).parent.parent.parent.parent
 PLANTED = "planted-3f9c1"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -200,3 +205,30 @@ class TestKeys:
         assert place.startswith("Daily, ")
         assert place.endswith(", secret_token")
         assert before == stored_config(graph, stored["_id"])
+
+
+def test_the_command_rotates(
+    desk: Newsdesk, graph: Graph, settings: dict[str, Any], tmp_path: Any
+) -> None:
+    """`secrets:rotate` says how many; it fails and names those that no key opens, never a value."""
+    subscriber(desk.client, secret_token=PLANTED)
+    stores = {name: settings[name] for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")}
+    environment = {**os.environ, **stores, "DATA_DIR": str(tmp_path), "NO_BOOTSTRAP": "1"}
+
+    def rotate(*keys: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(ROOT / "manage.py"), "secrets:rotate"]
+        return subprocess.run(
+            command,
+            env={**environment, "ENCRYPTION_KEYS": ",".join(keys)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    new, wrong = (Fernet.generate_key().decode() for _ in range(2))
+    done, failed = rotate(new, *settings["ENCRYPTION_KEYS"]), rotate(wrong)
+
+    assert (0, "1 secrets encrypted with the newest key\n") == (done.returncode, done.stdout)
+    assert (1, True) == (failed.returncode, "No key fits: Daily, " in failed.stderr)
+    assert PLANTED not in done.stdout + done.stderr + failed.stdout + failed.stderr
