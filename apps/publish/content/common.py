@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from apps.archive.associations import present, related_content_keys, usage_changes
-from apps.archive.associations import with_ids as with_item_ids
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
-from apps.archive.packages import Packages, is_package, link_changes
+from apps.archive.packages import Packages
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
@@ -18,28 +16,12 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.publish.content.associated import (
-    Step,
-    is_fetchable,
-    link_to,
-    published_marks,
-    refresh_associations,
-    steps,
-    sync,
-    trim_related,
-)
+from apps.publish.content.associated import refresh_associations
 from apps.publish.content.attempt import Attempt, Tools
 from apps.publish.content.batch import Batch
 from apps.publish.content.checks import Check
 from apps.publish.content.correction import end_of_correction
-from apps.publish.content.packages import (
-    holders_to_correct,
-    is_out,
-    members_to_publish,
-    publish_members,
-    schedule_of,
-    with_member,
-)
+from apps.publish.content.holdings import Holdings
 
 MEMO = "publication"
 """Under this name the check hands on to the write what it has read."""
@@ -81,6 +63,12 @@ class BasePublishService(ResourceService):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools.db, tools.clock)
         self.tools = tools
+        self.holdings = Holdings(
+            tools,
+            self.operation,
+            carries_members=self.carries_members,
+            carries_associated=self.carries_associated,
+        )
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the action and stamp the item; nothing is stored.
@@ -93,7 +81,7 @@ class BasePublishService(ResourceService):
         caller.memo[MEMO] = batch
         batch.sent = dict(updates.get("associations") or {})
         attempt = self.prepare(updates, original, batch)
-        self.read_holdings(attempt)
+        self.holdings.read(attempt)
         for check in self.checks:
             check(attempt, self.tools)
         self.stamp(attempt)
@@ -105,11 +93,7 @@ class BasePublishService(ResourceService):
             PreconditionFailed: the item was written since `original` was read.
         """
         batch = caller.memo.get(MEMO) or self._new_batch(caller)
-        for item in batch.items.values():
-            if item.get("journal"):
-                # Its rows come before those of what holds it, also when its writer has died.
-                self.tools.journal.settle(item["_id"])
-        batch.reserve(1 + self.count_holdings(updates, original, batch))
+        self.holdings.reserve(updates, original, batch)
         self.store(updates, original, batch, {})
         self.db["archive_autosave"].delete_many({"_id": {"$in": batch.started}})
 
@@ -134,7 +118,7 @@ class BasePublishService(ResourceService):
         self.store(updates, original, batch, row)
         item = {**original, **updates}
         self._tell(item, batch.caller)
-        self.correct_holders(item, updates, batch)
+        self.holdings.correct_holders(item, updates, batch)
         return item
 
     def store(
@@ -142,14 +126,14 @@ class BasePublishService(ResourceService):
     ) -> None:
         """Publish what the item holds, then the item: whoever gets it has had its parts."""
         batch.started.append(original["_id"])
-        self.publish_holdings(updates, original, batch)
+        self.holdings.publish(updates, original, batch)
         journal, number = self.tools.journal, batch.number()
         version = updates["_current_version"]
         note = journal.publication(version, number, self.operation, batch.caller.user_id)
         if row:
             note["row"] = dict(row)
         self.annotate(note, updates, original)
-        self.annotate_holdings(note, updates, original, batch)
+        self.holdings.annotate(note, updates, original, batch)
         journal.store(updates, original, note)
         journal.add_publication({**original, **updates}, note, updates)
 
@@ -157,7 +141,7 @@ class BasePublishService(ResourceService):
         """Wake the enqueue task and tell the clients."""
         updates["_latest_version"] = updates["_current_version"]
         batch = caller.memo.pop(MEMO, None) or self._new_batch(caller)
-        self.correct_holders({**original, **updates}, updates, batch)
+        self.holdings.correct_holders({**original, **updates}, updates, batch)
         self.tools.wake_up()
         self._tell({**original, **updates}, caller)
         tell_marked(self.tools.notifier, updates, original)
@@ -165,101 +149,6 @@ class BasePublishService(ResourceService):
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         """Publish from inside: the same steps without a request."""
         return super().patch(id, updates, replace(caller, memo={}))
-
-    # What the item holds, and what holds it.
-
-    def read_holdings(self, attempt: Attempt) -> None:
-        """Read the members, the associated items and the rules for all of them."""
-        batch, tools = attempt.batch, self.tools
-        if self.carries_members:
-            batch.load_members(attempt.item)
-        if not self.carries_associated:
-            return
-        batch.load_associated([attempt.item])
-        keys = [key for key, _ in present(attempt.item)]
-        batch.related = related_content_keys(self.db, keys)
-        refresh_associations(attempt, tools)
-        if batch.items:
-            items = [attempt.item, *batch.items.values()]
-            batch.validator = tools.validator.with_rules_for(items, attempt.acts)
-
-    def count_holdings(
-        self, updates: Mapping[str, Any], original: Mapping[str, Any], batch: Batch
-    ) -> int:
-        """Return how many publications there will be besides the item's own, at least."""
-        steps = self._steps(updates, original, batch)
-        is_correction = self.operation == Operation.CORRECT
-        members = (
-            members_to_publish(updates, original, batch, is_correction=is_correction)
-            if self.carries_members
-            else []
-        )
-        return len(steps) + len(members)
-
-    def publish_holdings(self, updates: Document, original: Document, batch: Batch) -> None:
-        """Publish members and associated items (lifecycle contract 5.1, step 9)."""
-        if self.carries_members:
-            package = {"published_in_package": original["_id"]}
-            publisher = self.tools.actions[Operation.PUBLISH]
-
-            def publish(changes: Document, member: Document) -> Document:
-                return publisher.act_within(changes, member, batch, package)
-
-            is_correction = self.operation == Operation.CORRECT
-            publish_members(updates, original, batch, publish, is_correction=is_correction)
-        if self.carries_associated and updates.get("associations"):
-            if self.tools.settings["PUBLISH_ASSOCIATED_ITEMS"]:
-                self._publish_associated(updates, original, batch)
-            trim_related(updates["associations"], batch.related)
-
-    def _publish_associated(self, updates: Document, original: Document, batch: Batch) -> None:
-        associations = updates["associations"]
-        mark = {"published_with": link_to(original, updates)}
-        schedule = schedule_of(updates)
-        for step in self._steps(updates, original, batch):
-            if step.original["_id"] not in batch.started:
-                changes = {**step.changes, **schedule, **mark}
-                action = self.tools.actions[step.operation]
-                item = action.act_within(changes, step.original, batch, {})
-                batch.items[item["_id"]] = item
-            if step.operation == Operation.PUBLISH:
-                associations[step.key]["is_queued"] = True
-        for _key, held in with_item_ids({"associations": associations}):
-            if not is_fetchable(held):
-                held.update({"state": updates["state"], "operation": self.operation})
-            elif is_out(batch.items.get(held["_id"])):
-                sync(held, batch.items[held["_id"]])
-
-    def _steps(
-        self, updates: Mapping[str, Any], original: Mapping[str, Any], batch: Batch
-    ) -> list[Step]:
-        if not (self.carries_associated and self.tools.settings["PUBLISH_ASSOCIATED_ITEMS"]):
-            return []
-        sent = batch.sent if original["_id"] == (batch.started or [original["_id"]])[0] else {}
-        return list(steps(self.operation, updates, original, batch.items, sent))
-
-    def annotate_holdings(
-        self, note: Document, updates: Document, original: Mapping[str, Any], batch: Batch
-    ) -> None:
-        """Add what changes at members and media, and the marks of associations."""
-        item = {**original, **updates}
-        writes = usage_changes(updates, original, note["at"])
-        if is_package(item) and "groups" in updates:
-            writes += link_changes(item["_id"], original.get("groups"), updates["groups"])
-        if writes:
-            note.update(with_follow_ups(note, writes))
-        is_silent = not self.tools.settings["PUBLISH_ASSOCIATED_ITEMS"]
-        if self.carries_associated and is_silent and item.get("associations"):
-            note["marks"] = published_marks(item["associations"], batch.related, updates)
-
-    def correct_holders(
-        self, item: Mapping[str, Any], changes: Mapping[str, Any], batch: Batch
-    ) -> None:
-        """Correct the packages that are out and hold the item (5.1, step 26)."""
-        correct = self.tools.actions[Operation.CORRECT]
-        for package in holders_to_correct(item, batch):
-            groups = with_member(package, item, changes)
-            correct.act_within({"groups": groups}, package, batch, {})
 
     def _new_batch(self, caller: Caller) -> Batch:
         tools = self.tools
