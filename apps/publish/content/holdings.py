@@ -28,6 +28,7 @@ from apps.publish.content.attempt import Attempt, Tools
 from apps.publish.content.batch import Batch
 from apps.publish.content.packages import (
     holders_to_correct,
+    is_live,
     is_out,
     members_to_publish,
     publish_members,
@@ -135,7 +136,10 @@ class Holdings:
                 if not tries_left:
                     raise
                 # The member is out: the package follows, on top of what came in between.
-                package = self._tools.db["archive"].find_one({"_id": package["_id"]}) or package
+                again = self._tools.db["archive"].find_one({"_id": package["_id"]})
+                if again is None or not is_live(again):
+                    return
+                package = again
             else:
                 return
 

@@ -36,6 +36,11 @@ def is_out(item: Mapping[str, Any] | None) -> bool:
     return (item or {}).get("state") in PUBLISH_STATES
 
 
+def is_live(package: Mapping[str, Any]) -> bool:
+    """Whether the package is out and has not been withdrawn."""
+    return package.get("state") in (State.PUBLISHED, State.CORRECTED)
+
+
 def publish_members(
     updates: Document,
     original: Mapping[str, Any],

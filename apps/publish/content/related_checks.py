@@ -14,6 +14,7 @@ from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
 from apps.core.workflow import Action, is_allowed
 from apps.publish.content.associated import is_fetchable
 from apps.publish.content.attempt import Attempt, Tools
+from apps.publish.content.checks import NOT_FOR_PUBLICATION
 from apps.publish.content.packages import members_to_publish
 
 UNPUBLISHED_RELATED = (
@@ -195,8 +196,17 @@ def _check_members(attempt: Attempt) -> None:
             raise BadRequest(NO_MEMBER.format(id=ref["residRef"]))
     for member in _members_in_order(attempt):
         state = member.get("state")
-        if state not in PUBLISH_STATES and not is_allowed(Action.PUBLISH, state):
+        if state in PUBLISH_STATES:
+            continue
+        _check_may_go_out(member)
+        if not is_allowed(Action.PUBLISH, state):
             raise TransitionError(REFUSED.format(action=attempt.action, state=state))
+
+
+def _check_may_go_out(item: Mapping[str, Any]) -> None:
+    """The item is not kept from publication by its flag."""
+    if (item.get("flags") or {}).get("marked_for_not_publication"):
+        raise BadRequest(NOT_FOR_PUBLICATION)
 
 
 def _check_associated(attempt: Attempt) -> None:
@@ -210,6 +220,9 @@ def _check_associated(attempt: Attempt) -> None:
                 raise BadRequest(NO_ITEM.format(key=key))
             continue
         state = stored.get("state")
-        if state not in PUBLISH_STATES and not is_allowed(Action.PUBLISH, state):
+        if state in PUBLISH_STATES:
+            continue
+        _check_may_go_out(stored)
+        if not is_allowed(Action.PUBLISH, state):
             text = TEXT_REFUSED if stored.get("type") == ItemType.TEXT else REFUSED
             raise TransitionError(text.format(action=Operation.PUBLISH, state=state))

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pymongo.monitoring import CommandListener
 
+from app import create_app
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph import Graph, build_graph
 from tests.support.clients import log_in, make_user
 from tests.support.dying import MOST_WRITES, dies, settle
 from tests.support.newsdesk import Newsdesk
@@ -56,6 +58,19 @@ def refusal(desk: Newsdesk, word: str, item: Document, body: Any = None) -> str:
 
 def versions_in(package: Document) -> list[int]:
     return [ref["_current_version"] for ref in package["groups"][1]["refs"]]
+
+
+class Counter(CommandListener):
+    """Counts commands."""
+
+    count = 0
+
+    def started(self, event: Any) -> None:
+        self.count += 1
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
 
 
 class TestPublish:
@@ -164,6 +179,33 @@ class TestPublish:
         assert refusal(desk, "publish", whole) == (
             "412: Can't publish as either package state or one of the items state is draft"
         )
+
+    def test_refuses_a_member_that_is_not_for_publication(
+        self, desk: Newsdesk, package: Package
+    ) -> None:
+        """A package is no way around the flag of its member."""
+        whole = package(desk.story(flags={"marked_for_not_publication": True}))
+
+        text = refusal(desk, "publish", whole)
+
+        assert "400: Cannot publish an item which is marked as Not for Publication" == text
+
+    def test_costs_four_commands_more_for_each_member(
+        self, desk: Newsdesk, package: Package, settings: dict[str, Any]
+    ) -> None:
+        """Reads are made once for the whole package: at most 12 commands, and 4 per member."""
+        counter = Counter()
+        graph = build_graph({**settings, "CELERY_TASK_ALWAYS_EAGER": False}, listeners=[counter])
+        client = log_in(create_app(graph=graph), "admin")
+        for size in (1, 5):
+            whole = package(*(desk.story() for _ in range(size)))
+            counter.count = 0
+
+            path = f"archive/publish/{whole['_id']}"
+            answer = client.patch(path, {}, etag=whole["_etag"])
+
+            assert (200, True) == (answer.status_code, counter.count <= 12 + 4 * size)
+        graph.close()
 
     def test_refuses_a_spiked_member(self, desk: Newsdesk, package: Package) -> None:
         """Checklist 48."""
