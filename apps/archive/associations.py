@@ -142,7 +142,9 @@ def complete_saved(
         held.pop("_created", None)
         is_own = copies_from_parent and held.get("type") in MEDIA_TYPES
         under = before.get(key) if is_own else items.get(held.get("_id") or "")
-        kept = {name: value for name, value in (under or {}).items() if name not in NOT_TAKEN}
+        kept = {}
+        if isinstance(under, Mapping):
+            kept = {name: value for name, value in under.items() if name not in NOT_TAKEN}
         _drop_stale_renditions(held, before.get(key))
         associations[key] = {**kept, **held, "_updated": now}
     updates["associations"] = associations
@@ -151,37 +153,55 @@ def complete_saved(
 
 def follow_editor(updates: Document, original: Mapping[str, Any]) -> None:
     """Take the media that the editor's state holds as `editor_N`; others of that name go."""
-    content = ((updates.get("fields_meta") or {}).get("body_html") or {}).get("draftjsState")
+    body = (updates.get("fields_meta") or {}).get("body_html")
+    content = body.get("draftjsState") if isinstance(body, Mapping) else None
     state = content[0] if isinstance(content, list) and content else content
     if not isinstance(state, Mapping) or "entityMap" not in state:
         return
     sent = updates.get("associations")
     associations = copied(original.get("associations") if sent is None else sent)
     embedded = {
-        f"{EDITOR_PREFIX}{key}": dict(entity["data"]["media"])
+        f"{EDITOR_PREFIX}{key}": dict(media)
         for key, entity in _entities(state["entityMap"])
-        if entity.get("type") == "MEDIA" and (entity.get("data") or {}).get("media")
+        if (media := _media(entity))
     }
     gone = {key: None for key in associations if key.startswith(EDITOR_PREFIX)}
     if embedded or gone:
         updates["associations"] = {**associations, **gone, **embedded}
 
 
+def _media(entity: Any) -> Mapping[str, Any] | None:
+    """Return the media item that an entity of the editor's state embeds."""
+    if not isinstance(entity, Mapping) or entity.get("type") != "MEDIA":
+        return None
+    data = entity.get("data")
+    media = data.get("media") if isinstance(data, Mapping) else None
+    return media if isinstance(media, Mapping) else None
+
+
 def _entities(entity_map: Any) -> Iterable[tuple[Any, Any]]:
-    return entity_map.items() if isinstance(entity_map, Mapping) else enumerate(entity_map or ())
+    if isinstance(entity_map, Mapping):
+        return entity_map.items()
+    return enumerate(entity_map) if isinstance(entity_map, list) else ()
 
 
 def _drop_stale_renditions(held: Document, before: Any) -> None:
     """Null the renditions that belong to another original file than the association now has."""
-    old = (before or {}).get("renditions") or {}
+    old = before.get("renditions") if isinstance(before, Mapping) else None
     new = held.get("renditions")
-    if not new or not old or _file(old) == _file(new):
+    if (
+        not (isinstance(old, Mapping) and isinstance(new, Mapping))
+        or not new
+        or _file(old) == _file(new)
+    ):
         return
     held["renditions"] = {**dict.fromkeys(old.keys() - new.keys()), **new}
 
 
 def _file(renditions: Mapping[str, Any]) -> Any:
-    original = renditions.get("original") or {}
+    original = renditions.get("original")
+    if not isinstance(original, Mapping):
+        return None
     return original.get("media") or original.get("href")
 
 

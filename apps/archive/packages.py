@@ -77,9 +77,11 @@ def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
         Forbidden: a rule is broken; the message says which.
         BadRequest: a member has no id.
     """
-    entries = [entry for entry in groups or () if isinstance(entry, Mapping)]
-    if any(not entry.get("id") for entry in entries):
+    entries = list(groups or ())
+    if not all(_is_named(entry) for entry in entries):
         raise Forbidden("Group is missing id.")
+    if not all(_is_ref(ref) for entry in entries for ref in entry.get("refs") or ()):
+        raise BadRequest("Package contains empty ResidRef!")
     roots = [entry for entry in entries if entry["id"] == ROOT]
     if not roots:
         raise Forbidden("Root group is missing.")
@@ -87,6 +89,18 @@ def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
         raise Forbidden("Only one root group is allowed.")
     _check_names(roots[0], [entry["id"] for entry in entries if entry["id"] != ROOT])
     _check_refs(entries, package_id, is_new=is_new)
+
+
+def _is_named(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and bool(entry["id"])
+
+
+def _is_ref(ref: Any) -> bool:
+    """Whether an entry of `refs` names a group or an item, by a text."""
+    if not isinstance(ref, Mapping):
+        return False
+    name = ref["residRef"] if "residRef" in ref else ref.get("idRef")
+    return isinstance(name, str) and bool(name)
 
 
 def _check_names(root: Mapping[str, Any], names: list[str]) -> None:
@@ -104,8 +118,6 @@ def _check_names(root: Mapping[str, Any], names: list[str]) -> None:
 
 def _check_refs(entries: list[Mapping[str, Any]], package_id: str, *, is_new: bool) -> None:
     ids = [[ref["residRef"] for ref in member_refs([entry])] for entry in entries]
-    if not all(member for members in ids for member in members):
-        raise BadRequest("Package contains empty ResidRef!")
     scopes = ids if is_new else [[member for members in ids for member in members]]
     if any(len(set(scope)) < len(scope) for scope in scopes):
         raise Forbidden("Content associated multiple times")

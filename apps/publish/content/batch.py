@@ -23,7 +23,7 @@ class Batch:
     Attributes:
         caller: who publishes.
         items: stored items by id, as far as they were needed.
-        related: keys of the item's associations that are related content.
+        related: keys of associations, of the item and of what it holds, that are related content.
         sent: associations of the request.
         started: ids of the items whose publication has begun; none begins twice.
         validator: validation with the rules of these items read already; None reads them.

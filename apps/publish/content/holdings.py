@@ -70,7 +70,7 @@ class Holdings:
         if not self._carries_associated:
             return
         batch.load_associated([attempt.item])
-        keys = [key for key, _ in present(attempt.item)]
+        keys = [key for item in (attempt.item, *batch.items.values()) for key, _ in present(item)]
         batch.related = related_content_keys(self._tools.db, keys)
         refresh_associations(attempt, self._tools)
         if batch.items:

@@ -124,3 +124,16 @@ class TestSave:
         admin.patch(f"archive/{story['_id']}", body)
 
         assert {**new, "16-9": None} == held(admin, story["_id"])["renditions"]
+
+    @pytest.mark.parametrize(
+        "media", ["text", 5, [], {"_id": 5}, {"renditions": "x"}, {"renditions": {"original": 1}}]
+    )
+    def test_takes_associations_of_any_shape(
+        self, admin: Client, newsroom: Newsroom, media: Any
+    ) -> None:
+        """Associations are open documents: odd ones are stored, never a fault of ours."""
+        story = admin.create("archive", newsroom.story(associations={"a": media}))
+
+        answer = admin.patch(f"archive/{story['_id']}", {"associations": {"a": media}})
+
+        assert 200 == answer.status_code, answer.text

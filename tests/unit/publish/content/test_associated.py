@@ -1,0 +1,100 @@
+"""What is done with associated items, as a table."""
+
+import pytest
+
+from apps.core.vocabulary import Operation
+from apps.publish.content.associated import (
+    changes_content,
+    changes_of,
+    operation_on,
+    published_marks,
+    trim_related,
+)
+
+PUBLISH, CORRECT = Operation.PUBLISH, Operation.CORRECT
+KILL, TAKEDOWN = Operation.KILL, Operation.TAKEDOWN
+
+
+@pytest.mark.parametrize(
+    ("operation", "held", "stored", "is_changed", "expected"),
+    [
+        # What is not out is published, whatever its story goes through but a withdrawal.
+        (PUBLISH, None, "fetched", False, PUBLISH),
+        (PUBLISH, "fetched", "in_progress", True, PUBLISH),
+        (PUBLISH, "unpublished", "unpublished", False, PUBLISH),
+        (CORRECT, None, "fetched", False, PUBLISH),
+        (PUBLISH, "draft", "draft", False, None),
+        # What is out is not published again.
+        (PUBLISH, "published", "published", True, None),
+        (PUBLISH, None, "corrected", False, None),
+        (PUBLISH, None, "scheduled", False, None),
+        # A correction takes along what went out with the story.
+        (CORRECT, "published", "published", False, CORRECT),
+        (CORRECT, "corrected", "corrected", False, None),
+        (CORRECT, "corrected", "corrected", True, CORRECT),
+        (CORRECT, "fetched", "published", False, None),
+        (CORRECT, None, "published", False, None),
+        (CORRECT, "published", "killed", False, None),
+        # Withdrawals follow the state that the item is really in.
+        (KILL, "published", "published", False, KILL),
+        (KILL, None, "corrected", False, KILL),
+        (KILL, "published", "killed", False, None),
+        (KILL, None, "fetched", False, None),
+        (TAKEDOWN, "published", "scheduled", False, TAKEDOWN),
+    ],
+)
+def test_each_state_has_its_operation(
+    operation: Operation,
+    held: str | None,
+    stored: str,
+    is_changed: bool,
+    expected: Operation | None,
+) -> None:
+    """Lifecycle 5.9: the table of associations under PUBLISH_ASSOCIATED_ITEMS."""
+    assert expected == operation_on(operation, held, stored, is_changed=is_changed)
+
+
+@pytest.mark.parametrize(
+    ("sent", "before", "expected"),
+    [
+        (None, {"headline": "a"}, False),
+        ({"headline": "a"}, None, False),
+        ({"headline": "a"}, {"headline": "a"}, False),
+        ({"headline": "b"}, {"headline": "a"}, True),
+        ({"state": "published"}, {"state": "fetched"}, False),
+    ],
+)
+def test_only_content_is_a_change(
+    sent: dict[str, str] | None, before: dict[str, str] | None, expected: bool
+) -> None:
+    """States and versions that a client sends along change nothing at the item."""
+    assert expected == changes_content(sent, before)
+
+
+def test_a_newer_item_wins() -> None:
+    """Lifecycle 5.2: a stale association changes nothing at its item."""
+    stored = {"headline": "new", "_current_version": 3}
+
+    assert {} == changes_of({"headline": "old", "_current_version": 2}, stored)
+    assert {"headline": "own"} == changes_of({"headline": "own", "_current_version": 3}, stored)
+
+
+def test_related_content_is_trimmed_unless_it_is_elsewhere() -> None:
+    """Lifecycle 5.9: related content keeps id, type and order; 1 is the default order."""
+    elsewhere = {"_id": "b", "headline": "b", "_fetchable": False}
+    associations = {"media--1": {"_id": "a", "headline": "a"}, "media--2": elsewhere}
+
+    trim_related(associations, frozenset(associations))
+
+    assert {"media--1": {"_id": "a", "order": 1}, "media--2": elsewhere} == associations
+
+
+def test_marks_name_what_is_there() -> None:
+    """Null associations and related content show no state."""
+    associations = {"featuremedia": {}, "editor_0": None, "media--1": {"_id": "a"}}
+    updates = {"state": "published", "operation": "publish"}
+
+    marks = published_marks(associations, frozenset({"media--1"}), updates)
+
+    assert {"keys": ["featuremedia"], **updates} == marks
+    assert {} == published_marks(None, frozenset(), updates)
