@@ -13,6 +13,9 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import Operation, QueueState, State
 
+CHANGED = ("state", "versioncreated", "_current_version")
+"""What the release changes, on the item and on its row."""
+
 
 class ScheduledRelease:
     """Publish claimed rows that were scheduled (lifecycle contract 5.3).
@@ -46,26 +49,45 @@ class ScheduledRelease:
         Every step is conditional on what it changes, so a run that finds the work half done by one
         that died completes it without raising the version again.
         """
-        now, version = self._clock.now(), int(row["_current_version"]) + 1
-        change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
-        item = {"_id": row["item_id"]}
-        archive = self._db["archive"]
-        # A new etag: who has read the item as scheduled must not act on it as if it still were.
-        note = with_follow_ups(self._journal.note(version), self._follow_ups(row, change))
-        written = {"_updated": now, "_etag": new_etag(), "journal": note}
-        due = {**item, "state": State.SCHEDULED, "_current_version": version - 1}
-        # Whatever was begun on the item is completed first: its note must not get lost.
-        self._journal.settle(row["item_id"])
-        done = archive.update_one({**due, "journal": None}, {"$set": {**change, **written}})
-        self._journal.settle(row["item_id"])
+        done = False
+        # Whoever writes the item in between makes the move match nothing: look again.
+        while not done and (item := self._waiting(row)) is not None:
+            done = self._move(row, item)
         # The row tells, also when another run, or whoever wrote the item since, completed this.
         stored = self._db["published"].find_one({"_id": row["_id"]})
         if stored is None or stored.get("state") != State.PUBLISHED:
             return False
-        row.update({name: stored[name] for name in change})
-        if done.matched_count:
+        row.update({name: stored[name] for name in CHANGED})
+        if done:
             self._tell(stored)
         return True
+
+    def _waiting(self, row: Document) -> Document | None:
+        """Return the scheduled item of a row that is still its latest, None otherwise.
+
+        The item may have been saved or moved since it was scheduled: its version has grown. It is
+        read before the row, so an item that was taken back and scheduled anew is not mistaken.
+        """
+        # Whatever was begun on the item is completed first: its note must not get lost.
+        self._journal.settle(row["item_id"])
+        fields = {"_current_version": 1, "state": 1}
+        item = self._db["archive"].find_one({"_id": row["item_id"]}, fields)
+        if item is None or item.get("state") != State.SCHEDULED:
+            return None
+        unchanged = {"_id": row["_id"], "state": State.SCHEDULED}
+        return item if self._db["published"].find_one(unchanged, {"_id": 1}) else None
+
+    def _move(self, row: Document, item: Document) -> bool:
+        """Publish the item, then its row; False when somebody has written the item since."""
+        now, version = self._clock.now(), int(item["_current_version"]) + 1
+        change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
+        # A new etag: who has read the item as scheduled must not act on it as if it still were.
+        note = with_follow_ups(self._journal.note(version), self._follow_ups(row, change))
+        written = {"_updated": now, "_etag": new_etag(), "journal": note}
+        unchanged = {**item, "journal": None}
+        done = self._db["archive"].update_one(unchanged, {"$set": {**change, **written}})
+        self._journal.settle(row["item_id"])
+        return bool(done.matched_count)
 
     def _follow_ups(self, row: Document, change: Document) -> list[Document]:
         """Return what follows on the item: an audit row, and the row of the outbox."""

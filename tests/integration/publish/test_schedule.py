@@ -266,6 +266,23 @@ class TestDeschedule:
 
 
 class TestRelease:
+    def test_of_an_item_that_was_saved_since(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """21: what was scheduled goes out, on top of the versions written since."""
+        item = schedule(desk)
+        assert save(desk, item, ednote="call me").status_code == 200
+        clock.advance(hours=1)
+
+        graph.enqueue.run()
+
+        seen = read(desk, item)
+        assert (seen["state"], seen["_current_version"]) == ("published", 4)
+        assert versions(desk, item) == [1, 2, 3, 4]
+        assert [(r["item_version"], r["publishing_action"]) for r in desk.rows()] == [
+            (4, "published")
+        ]
+
     @pytest.mark.parametrize("before", range(1, RELEASE_WRITES + 1))
     @pytest.mark.parametrize("corrects", [False, True])
     def test_survives_a_crash(
