@@ -135,9 +135,9 @@ class TestDuplicate:
         """`content:update` names the source."""
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
             admin.create(f"archive/{story['_id']}/duplicate", desk(newsroom))
-            (told,) = events.named("content:update")
+            told = [event["items"] for event in events.named("content:update")]
 
-        assert {story["_id"]: 1} == told["items"]
+        assert {story["_id"]: 1} in told
 
     @pytest.mark.parametrize("state", ["spiked", "killed", "recalled"])
     @pytest.mark.parametrize("verb", ["duplicate", "copy"])
