@@ -22,10 +22,9 @@ from formatters.conversions import (
 )
 from formatters.media import Rendition, renditions_of
 from formatters.nitf_body import NITFBody
-from formatters.xml import add, serialize
+from formatters.xml import XML_LANG, add, serialize
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IptcMasterCatalog.xml"
-XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 ROLES = {
     ItemType.PICTURE: "Photo",
     ItemType.GRAPHIC: "Graphic",

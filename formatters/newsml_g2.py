@@ -23,10 +23,9 @@ from formatters.conversions import (
 )
 from formatters.media import renditions_of
 from formatters.nitf import NITF_NAMESPACE, nitf_document
-from formatters.xml import name_token, serialize
+from formatters.xml import XML_LANG, name_token, serialize
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
-XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
 SCHEMES = ("cat", "genrecv", "rendition", "grpRole", "cv")
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""

@@ -7,6 +7,7 @@ from lxml import etree
 
 from apps.core.text import strip_forbidden
 
+XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 NAME_TOKEN = re.compile(r"[\w.:-]+", re.ASCII)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.events import tell_update
 from apps.archive.follow_ups import record
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.places import Place, Places
@@ -81,15 +82,7 @@ class Tools:
 
     def tell_update(self, items: Iterable[Mapping[str, Any]], caller: Caller) -> None:
         """Tell clients that items have changed: `content:update`."""
-        known = list(items)
-        tasks = [item.get("task") or {} for item in known]
-        self.notifier.push(
-            "content:update",
-            user=str(caller.user_id or ""),
-            items={str(item["_id"]): 1 for item in known},
-            desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
-            stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
-        )
+        tell_update(self.notifier, items, caller.user_id)
 
 
 class ItemCommand(ResourceService):

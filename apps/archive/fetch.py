@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.action import ItemCommand, with_new_etag
+from apps.archive.events import tell_arrival
 from apps.archive.follow_ups import change
 from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
@@ -34,7 +35,7 @@ class FetchService(ItemCommand):
         check_may_send_to(self.db, where["desk"], caller)
         item = self._item(source, request, place, caller)
         self._store(item, source, caller)
-        self._tell(item, source, caller)
+        tell_arrival(self.tools.notifier, "item:fetch", item, source, caller.user_id)
         return item
 
     def _item(
@@ -88,16 +89,3 @@ class FetchService(ItemCommand):
         )
         self.db["archive"].insert_one({**item, "journal": note})
         self.tools.journal.complete(item, note)
-
-    def _tell(self, item: Mapping[str, Any], source: Mapping[str, Any], caller: Caller) -> None:
-        before = source.get("task") or {}
-        self.tools.notifier.push(
-            "item:fetch",
-            user=str(caller.user_id or ""),
-            item=str(item["_id"]),
-            item_version=str(item["_current_version"]),
-            from_desk=str(before.get("desk") or ""),
-            from_stage=str(before.get("stage") or ""),
-            to_desk=str(item["task"]["desk"]),
-            to_stage=str(item["task"]["stage"]),
-        )

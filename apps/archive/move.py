@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.action import ItemCommand, with_new_etag
+from apps.archive.events import tell_arrival
 from apps.archive.packages import member_refs
 from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
@@ -52,7 +53,7 @@ class MoveService(ItemCommand):
             self.tools.journal.write(updates, original, note)
         except PreconditionFailed as error:
             raise Forbidden(MOVED_BY_OTHER) from error
-        self._tell(after, before, caller)
+        tell_arrival(self.tools.notifier, "item:move", after, original, caller.user_id)
         return after
 
     def _updates(self, original: Mapping[str, Any], place: Place, caller: Caller) -> Document:
@@ -87,15 +88,3 @@ class MoveService(ItemCommand):
             to_production = desk.get("desk_type") == PRODUCTION
             task["last_authoring_desk" if to_production else "last_production_desk"] = left
         return task
-
-    def _tell(self, item: Mapping[str, Any], before: Mapping[str, Any], caller: Caller) -> None:
-        self.tools.notifier.push(
-            "item:move",
-            user=str(caller.user_id or ""),
-            item=str(item["_id"]),
-            item_version=str(item["_current_version"]),
-            from_desk=str(before.get("desk") or ""),
-            from_stage=str(before.get("stage") or ""),
-            to_desk=str(item["task"]["desk"]),
-            to_stage=str(item["task"]["stage"]),
-        )

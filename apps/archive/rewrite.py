@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.events import tell_update
 from apps.archive.follow_ups import change, follow_up, insertion, record, with_follow_ups
 from apps.archive.journal import Journal, version_row
 from apps.archive.places import Places
@@ -174,7 +175,7 @@ class RewriteService(ResourceService):
             # Somebody wrote the story meanwhile; the usual case deserves its own answer.
             check_original(self._original(original["_id"]), self._settings, now)
             raise
-        self._tell(original, update, caller)
+        tell_update(self._notifier, [original, update], caller.user_id)
 
     def _store(
         self,
@@ -188,13 +189,3 @@ class RewriteService(ResourceService):
         follow_up(self.db, note)
         own = {"_id": original["_id"], "journal.at": note["at"]}
         self.collection.update_one(own, {"$unset": {"journal": 1}})
-
-    def _tell(self, original: Document, update: Document, caller: Caller) -> None:
-        tasks = [item.get("task") or {} for item in (original, update)]
-        self._notifier.push(
-            "content:update",
-            user=str(caller.user_id or ""),
-            items={str(original["_id"]): 1, str(update["_id"]): 1},
-            desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
-            stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
-        )

@@ -14,6 +14,7 @@ from apps.archive.deschedule import (
     releases_schedule,
     what_was_scheduled,
 )
+from apps.archive.events import tell_update
 from apps.archive.follow_ups import follow_up, with_follow_ups
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.marks import tell_marked
@@ -107,7 +108,7 @@ class ArchiveService(ResourceService):
             document.pop("journal", None)
             document["_latest_version"] = document["_current_version"]
             self._record(Operation.CREATE, document, document, caller)
-        self._tell(documents, caller)
+        tell_update(self._notifier, documents, caller.user_id)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
         document["task"] = with_ids(document.get("task"))
@@ -214,7 +215,7 @@ class ArchiveService(ResourceService):
         self.db["archive_autosave"].delete_one({"_id": original["_id"]})
         if updates.get("operation") != Operation.RESTORE:
             self._record(Operation.UPDATE, {**original, **updates}, updates, caller)
-        self._tell([original, {**original, **updates}], caller)
+        tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
         tell_marked(self._notifier, updates, original)
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
@@ -305,16 +306,6 @@ class ArchiveService(ResourceService):
                 "_created": now,
                 "_updated": now,
             }
-        )
-
-    def _tell(self, items: list[Document], caller: Caller) -> None:
-        tasks = [item.get("task") or {} for item in items]
-        self._notifier.push(
-            "content:update",
-            user=str(caller.user_id or ""),
-            items={str(item["_id"]): 1 for item in items},
-            desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
-            stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
         )
 
     # Read.

@@ -6,6 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.archive.events import tell_update
 from apps.archive.marks import tell_marked
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -49,14 +50,8 @@ class PublishedService(ResourceService):
         """Tell clients when the row is marked for another user."""
         if not tell_marked(self._notifier, updates, original):
             return
-        task = original.get("task") or {}
-        self._notifier.push(
-            "content:update",
-            user=str(caller.user_id or ""),
-            items={str(original["item_id"]): 1},
-            desks={str(task["desk"]): 1} if task.get("desk") else {},
-            stages={str(task["stage"]): 1} if task.get("stage") else {},
-        )
+        item = {**original, "_id": original["item_id"]}
+        tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:
         """Of the rows of an item, the last one is shown."""

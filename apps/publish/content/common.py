@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
 from apps.archive.packages import Packages
@@ -245,19 +246,11 @@ class BasePublishService(ResourceService):
 
     def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
         task = item.get("task") or {}
-        user, desk = str(caller.user_id or ""), str(task.get("desk") or "")
         self.tools.notifier.push(
             "item:publish",
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
-            desk=desk,
-            user=user,
+            desk=str(task.get("desk") or ""),
+            user=str(caller.user_id or ""),
         )
-        stages = {str(task["stage"]): 1} if task.get("stage") else {}
-        self.tools.notifier.push(
-            "content:update",
-            user=user,
-            items={str(item["_id"]): 1},
-            desks={desk: 1} if desk else {},
-            stages=stages,
-        )
+        tell_update(self.tools.notifier, [item], caller.user_id)

@@ -1,10 +1,10 @@
 """Items whose hour has come: the scheduled version becomes the published one, exactly once."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.events import tell_update
 from apps.archive.follow_ups import change as changing
 from apps.archive.follow_ups import record, with_follow_ups
 from apps.archive.journal import Journal
@@ -59,7 +59,7 @@ class ScheduledRelease:
             return False
         row.update({name: stored[name] for name in CHANGED})
         if done:
-            self._tell(stored)
+            tell_update(self._notifier, [{**stored, "_id": stored["item_id"]}])
         return True
 
     def _waiting(self, row: Document) -> Document | None:
@@ -102,14 +102,4 @@ class ScheduledRelease:
     def _drop(self, row: Document) -> None:
         self._db["published"].update_one(
             {"_id": row["_id"]}, {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}}
-        )
-
-    def _tell(self, item: Document) -> None:
-        task: dict[str, Any] = item.get("task") or {}
-        self._notifier.push(
-            "content:update",
-            user="",
-            items={str(item["item_id"]): 1},
-            desks={str(task["desk"]): 1} if task.get("desk") else {},
-            stages={str(task["stage"]): 1} if task.get("stage") else {},
         )

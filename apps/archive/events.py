@@ -1,0 +1,54 @@
+"""What clients are told about items (lifecycle contract 6)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from apps.core.notifier import Notifier
+
+
+def tell_update(
+    notifier: Notifier, items: Iterable[Mapping[str, Any]], user_id: Any = None
+) -> None:
+    """Tell clients that items have changed: `content:update` with their desks and stages.
+
+    Args:
+        items: as stored in `archive`.
+        user_id: who changed them; None for the system.
+    """
+    known = list(items)
+    tasks = [item.get("task") or {} for item in known]
+    notifier.push(
+        "content:update",
+        user=str(user_id or ""),
+        items={str(item["_id"]): 1 for item in known},
+        desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
+        stages={str(task["stage"]): 1 for task in tasks if task.get("stage")},
+    )
+
+
+def tell_arrival(
+    notifier: Notifier,
+    event: str,
+    item: Mapping[str, Any],
+    source: Mapping[str, Any],
+    user_id: Any,
+) -> None:
+    """Tell clients that an item has come to a desk: `item:move` or `item:fetch`.
+
+    Args:
+        event: its name.
+        item: where it is now.
+        source: the item as it was where it came from.
+        user_id: who brought it.
+    """
+    before = source.get("task") or {}
+    notifier.push(
+        event,
+        user=str(user_id or ""),
+        item=str(item["_id"]),
+        item_version=str(item["_current_version"]),
+        from_desk=str(before.get("desk") or ""),
+        from_stage=str(before.get("stage") or ""),
+        to_desk=str(item["task"]["desk"]),
+        to_stage=str(item["task"]["stage"]),
+    )
