@@ -28,7 +28,15 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
         ConfigurationError: a setting is wrong.
     """
     built = graph or build_graph(settings_module.load(settings))
-    app = create_api(built.settings, DOMAIN, built.db, built.services, built.auth, built.notifier)
+    app = create_api(
+        built.settings,
+        DOMAIN,
+        built.db,
+        built.services,
+        built.auth,
+        built.notifier,
+        built.media,
+    )
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

@@ -108,6 +108,8 @@ def _rest(env: Environment) -> dict[str, Any]:
         "URL_PREFIX": env.text("URL_PREFIX", "api"),
         # The API's own address in absolute links, without a trailing slash.
         "PUBLIC_URL": env.text("PUBLIC_URL", None),
+        # Where receivers find media; their ids follow.
+        "MEDIA_PREFIX": env.text("MEDIA_PREFIX", None),
         # Rows of a list: default and maximum.
         "PAGINATION_DEFAULT": env.number("PAGINATION_DEFAULT", 500),
         "PAGINATION_LIMIT": env.number("PAGINATION_LIMIT", 500),
@@ -298,6 +300,9 @@ def _derive(settings: dict[str, Any]) -> dict[str, Any]:
     if not settings["PUBLIC_URL"]:
         settings["PUBLIC_URL"] = f"http://{settings['HOST']}:{settings['PORT']}/{prefix}"
     settings["PUBLIC_URL"] = settings["PUBLIC_URL"].rstrip("/")
+    if not settings["MEDIA_PREFIX"]:
+        settings["MEDIA_PREFIX"] = f"{settings['PUBLIC_URL']}/upload-raw"
+    settings["MEDIA_PREFIX"] = settings["MEDIA_PREFIX"].rstrip("/")
     if not settings["URN_DOMAIN"]:
         settings["URN_DOMAIN"] = urlsplit(settings["PUBLIC_URL"]).hostname or socket.gethostname()
     if not settings["MONGO_DBNAME"]:

@@ -26,6 +26,7 @@ from apps.explain.service import ExplainService
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
+from apps.media.storage import MediaStorage
 from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
 from apps.publish.content.attempt import Tools
@@ -93,6 +94,7 @@ class Graph:
     transmit: TransmitContent
     outbox: Outbox
     expiry: ContentExpiry
+    media: MediaStorage
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -239,4 +241,5 @@ def build_graph(
             notifier=notifier,
             settings=settings,
         ),
+        media=MediaStorage(db),
     )

@@ -10,12 +10,14 @@ from apps.core.errors import BadRequest
 from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.media.storage import MediaStorage
 from apps.rest.announce import Announcer
 from apps.rest.auth import PrivilegeAuth, Sessions, current_caller
 from apps.rest.cors import allow_cross_origin
 from apps.rest.data import ServiceData
 from apps.rest.errors import passing_through_eve, register_error_handlers
 from apps.rest.render import FlaskJSON
+from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
 
 Services = Mapping[str, ResourceService]
@@ -53,6 +55,7 @@ def create_api(
     services: Services,
     sessions: Sessions,
     notifier: Notifier,
+    media: MediaStorage,
 ) -> Eve:
     """Return the application with every resource of `domain`.
 
@@ -63,15 +66,17 @@ def create_api(
         services: the service behind a resource; resources without one are read only.
         sessions: the authentication service.
         notifier: tells clients of every write.
+        media: the binaries to serve.
     """
     privileges = {name: definition.get("privileges", {}) for name, definition in domain.items()}
+    auth = PrivilegeAuth(sessions, privileges)
     app = Eve(
         "wiredesk",
         settings=eve_settings(settings, domain),
         data=ServiceData,
         media=None,
         validator=ResourceValidator,
-        auth=PrivilegeAuth(sessions, privileges),
+        auth=auth,
     )
     app.json = FlaskJSON(app)
     app.data.bind(db, services)
@@ -79,6 +84,7 @@ def create_api(
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
             connect_hooks(app, resource, service, Announcer(source, notifier))
+    serve_uploads(app, media, auth)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
     return app

@@ -214,6 +214,7 @@ def format_settings(settings: Mapping[str, Any]) -> FormatSettings:
     return FormatSettings(
         default_language=settings["DEFAULT_LANGUAGE"],
         default_timezone=settings["DEFAULT_TIMEZONE"],
+        media_prefix=settings["MEDIA_PREFIX"],
         urn_domain=settings["URN_DOMAIN"],
         provider_id=settings["NEWSML_PROVIDER_ID"],
         common_renditions=tuple(settings["NINJS_COMMON_RENDITIONS"]),

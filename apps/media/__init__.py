@@ -1,0 +1,1 @@
+"""Binaries: pictures, audio and video of items, and deliveries that are no text."""

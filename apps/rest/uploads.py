@@ -1,0 +1,58 @@
+"""GET `/upload-raw/<id>`: binaries, to everybody who is logged in (resources contract, 20.1)."""
+
+from flask import Flask, Response, request
+from werkzeug.http import dump_options_header
+from werkzeug.wsgi import wrap_file
+
+from apps.media.signatures import extension_of
+from apps.media.storage import MediaStorage, StoredFile
+from apps.rest.auth import PrivilegeAuth
+
+CACHE_SECONDS = 30 * 24 * 3600
+"""Files never change: what a browser has it may keep."""
+
+
+def serve_uploads(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
+    """Add the route to `app`.
+
+    Args:
+        media: where the files are.
+        auth: finds out who asks.
+    """
+
+    def upload_raw(media_id: str) -> Response:
+        if request.method != "OPTIONS":
+            auth.identify()
+        # The extension is for whoever guesses types by it.
+        return file_response(media.get(media_id.partition(".")[0]))
+
+    prefix = app.config["URL_PREFIX"]
+    rule = f"/{prefix}/upload-raw/<media_id>" if prefix else "/upload-raw/<media_id>"
+    app.add_url_rule(rule, "upload_raw", upload_raw, methods=["GET"])
+
+
+def file_response(file: StoredFile) -> Response:
+    """Return the answer with a file, or with the part of it that the request asks for."""
+    response = Response(
+        wrap_file(request.environ, file.stream),
+        mimetype=file.content_type,
+        direct_passthrough=True,
+    )
+    response.content_length = file.length
+    response.last_modified = file.stored_at
+    response.set_etag(str(file.id))
+    response.cache_control.public = True
+    response.cache_control.max_age = CACHE_SECONDS
+    response.headers["Content-Disposition"] = disposition(file, request.args.get("download"))
+    # Files come from outside: a browser must not find a page in one.
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox"
+    response.make_conditional(request, accept_ranges=True, complete_length=file.length)
+    return response
+
+
+def disposition(file: StoredFile, download: str | None) -> str:
+    """Return the header that names the file, and tells whether to show or to keep it."""
+    how = "Attachment" if str(download).lower() in ("true", "1") else "Inline"
+    name = file.filename or f"{file.id}{extension_of(file.content_type)}"
+    return dump_options_header(how, {"filename": name})
