@@ -48,6 +48,7 @@ from apps.secrets.vault import Vault
 from apps.store.indexes import ensure_indexes
 from apps.store.mongo import connect
 from apps.store.sequences import Sequences
+from apps.subscriber_token.service import SubscriberTokenService
 from apps.tasks import wake_up
 from apps.users.service import UsersService
 from apps.validate.service import ValidateResource
@@ -76,6 +77,7 @@ class Graph:
     newsroom: Newsroom
     editing: Editing
     routing: Routing
+    subscriber_token: SubscriberTokenService
     auth: AuthService
     users: UsersService
     archive: ArchiveService
@@ -103,6 +105,7 @@ class Graph:
             **self.newsroom.services,
             **self.editing.services,
             **self.routing.services,
+            "subscriber_token": self.subscriber_token,
             "archive": self.archive,
             "archive_rewrite": self.rewrite,
             "archived": self.archived,
@@ -184,6 +187,7 @@ def build_graph(
         newsroom=newsroom,
         editing=editing,
         routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
+        subscriber_token=SubscriberTokenService(db, clock, vault=vault),
         auth=newsroom.auth,
         users=newsroom.users,
         archive=archive,

@@ -18,9 +18,11 @@ QUIET = frozenset(
         "content_filter_test",
         "validate",
         "items",
+        "subscriber_token",
     }
 )
-"""Resources that change too often, or interest nobody (resources contract, 26)."""
+"""Resources that change too often, or interest nobody (resources contract, 26), or whose ids are
+secrets."""
 
 
 class Announcer:

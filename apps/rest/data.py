@@ -111,9 +111,9 @@ class ServiceData(Mongo):
     def remove(self, resource: str, lookup: Mapping[str, Any]) -> None:
         service, caller = self._services[resource], current_caller()
         query = dict(lookup)
-        if "_id" not in query:
-            # Not one document but a list that its URL names.
-            query = service.list_filter(query, caller)
+        # One document, or a list that its URL names.
+        is_one = "_id" in query
+        query = service.item_filter(query) if is_one else service.list_filter(query, caller)
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)

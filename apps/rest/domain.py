@@ -17,6 +17,7 @@ from apps.publish.resend.resource import RESOURCES as RESEND
 from apps.publish.resource import RESOURCES as PUBLISH
 from apps.roles.resource import RESOURCES as ROLES
 from apps.stages.resource import RESOURCES as STAGES
+from apps.subscriber_token.resource import RESOURCES as SUBSCRIBER_TOKEN
 from apps.subscribers.resource import RESOURCES as SUBSCRIBERS
 from apps.users.resource import RESOURCES as USERS
 from apps.validate.resource import RESOURCES as VALIDATE
@@ -42,6 +43,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **FILTERS,
     **PRODUCTS,
     **SUBSCRIBERS,
+    **SUBSCRIBER_TOKEN,
     **FORMATS,
     **VALIDATE,
 }

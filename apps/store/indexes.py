@@ -93,6 +93,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "vocabularies": [_index("field_type")],
     "content_types": [_index("label", unique=True, sparse=True)],
     "subscribers": [_index("name", unique=True), _index("is_active")],
+    "subscriber_token": [_index("subscriber")],
     "products": [_index("name", unique=True)],
     "filter_conditions": [_index("name", unique=True)],
     "content_filters": [_index("name", unique=True)],

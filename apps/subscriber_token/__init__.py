@@ -1,0 +1,1 @@
+"""Tokens that subscribers read with: the content API, feeds."""

@@ -1,0 +1,161 @@
+"""Makes tokens and finds whom they stand for.
+
+A stored token cannot be used by who reads the database: its `_id` is a hash, and the token itself
+is there encrypted, so that those who manage subscribers can see it again. Tokens that others wrote
+have themselves as `_id`.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import SchemaIssues
+from apps.core.service import Document, ResourceService
+from apps.secrets.vault import UnreadableSecret, Vault
+
+TOKEN_BYTES = 40
+ENCRYPTED = "token"
+"""Field that holds the encrypted token."""
+MAX_DAYS = 36_500
+IN_THE_PAST = "field is read-only"
+"""Issue of an `expiry` that is not in the future."""
+
+
+class SubscriberTokenService(ResourceService):
+    """Tokens of subscribers (routing contract 9.1).
+
+    Args:
+        vault: encrypts tokens.
+    """
+
+    resource = "subscriber_token"
+
+    def __init__(self, db: Database[Document], clock: Clock, *, vault: Vault) -> None:
+        super().__init__(db, clock)
+        self._vault = vault
+
+    # For those who let subscribers in.
+
+    def subscriber_of(self, token: str) -> Document | None:
+        """Return the active subscriber that `token` stands for, None where there is none.
+
+        A token that has expired is removed.
+        """
+        found = self._find(token)
+        if found is None:
+            return None
+        expiry = found.get("expiry")
+        if expiry is not None and expiry <= self.clock.now():
+            self.collection.delete_one({"_id": found["_id"], "expiry": expiry})
+            return None
+        return self.db["subscribers"].find_one({"_id": found["subscriber"], "is_active": True})
+
+    def _find(self, token: str) -> Document | None:
+        """Return the stored form of `token`."""
+        stored = self.collection.find({"_id": {"$in": stored_ids(token)}})
+        return next((found for found in stored if _stands_for(found, token)), None)
+
+    # Writes.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            # Whatever the client sent: tokens are made here.
+            document["_id"] = new_token()
+            document.pop("never_expire", None)
+            self._set_expiry(document)
+
+    def _set_expiry(self, document: Document) -> None:
+        now, expiry = self.clock.now(), document.pop("expiry", None)
+        if expiry is not None and expiry <= now:
+            raise SchemaIssues({"expiry": IN_THE_PAST})
+        days = document.get("expiry_days") or 0
+        if days > MAX_DAYS:
+            raise SchemaIssues({"expiry_days": f"max value is {MAX_DAYS}"})
+        if days > 0:
+            expiry = now + timedelta(days=days)
+        if expiry is not None:
+            document["expiry"] = expiry
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        """Store tokens by their hash, encrypted; return the tokens."""
+        self.collection.insert_many(
+            {**d, "_id": hashed(d["_id"]), ENCRYPTED: self._vault.encrypt(d["_id"])}
+            for d in documents
+        )
+        return [document["_id"] for document in documents]
+
+    def rotate_secrets(self) -> tuple[int, list[str]]:
+        """Encrypt all tokens with the newest key.
+
+        Returns:
+            How many, and the stored ids of those that no key fits: they work, but are not shown.
+        """
+        renewed, unreadable = 0, []
+        for stored in self.collection.find({ENCRYPTED: {"$exists": True}}, {ENCRYPTED: 1}):
+            try:
+                token = self._vault.renew(stored[ENCRYPTED])
+            except UnreadableSecret:
+                unreadable.append(stored["_id"])
+                continue
+            self.collection.update_one(stored, {"$set": {ENCRYPTED: token}})
+            renewed += 1
+        return renewed, unreadable
+
+    # Reads.
+
+    def item_filter(self, lookup: Document) -> Document:
+        """Find a token by itself, as URLs name it."""
+        if not isinstance(lookup.get("_id"), str):
+            return lookup
+        found = self._find(lookup["_id"])
+        return {**lookup, "_id": found["_id"] if found else None}
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            self.on_fetched_item(document, caller)
+
+    def on_fetched_item(self, document: Document, caller: Caller) -> None:
+        """Show the token where its hash is stored, and its link."""
+        encrypted = document.pop(ENCRYPTED, None)
+        if encrypted is None:
+            return
+        try:
+            token = self._vault.decrypt(encrypted)
+        except UnreadableSecret:
+            # No key at hand: it still works, and can be removed by its hash.
+            return
+        document["_id"] = token
+        link = (document.get("_links") or {}).get("self")
+        if link:
+            link["href"] = f"{self.resource}/{token}"
+
+
+def new_token() -> str:
+    """Return a random token in base64 that can stand in a URL as it is."""
+    while True:
+        token = b64encode(secrets.token_bytes(TOKEN_BYTES)).decode("ascii")
+        # Servers take two slashes in a path for one.
+        if "//" not in f"/{token}":
+            return token
+
+
+def hashed(token: str) -> str:
+    """Return the id under which a token is stored."""
+    return sha256(token.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def stored_ids(token: str) -> list[str]:
+    """Return the ids under which a token may be stored."""
+    return [hashed(token), token]
+
+
+def _stands_for(stored: Mapping[str, Any], token: str) -> bool:
+    """Whether a stored document is that of `token`; a hash that somebody saw is no token."""
+    return bool(stored["_id"] == hashed(token) if ENCRYPTED in stored else stored["_id"] == token)
