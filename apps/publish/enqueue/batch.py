@@ -1,23 +1,27 @@
 """Published rows that are routed together: one snapshot of the rules, bulk writes."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
+from apps.publish.enqueue.associated import associated_items, with_subscribers
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
-from apps.publish.enqueue.enqueue_service import EnqueueService, Routing, entry_of
+from apps.publish.enqueue.enqueue_service import EnqueueService, Recipient, Routing, entry_of
 from apps.publish.enqueue.formatting import ItemFormats, Lookups, format_settings
 from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
@@ -71,6 +75,7 @@ class Batch:
             ledger=_ledger(tools.db, rows),
             now=tools.clock.now(),
             withdraw_to_matching=tools.settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
+            members=stored_members(tools.db, all_members(rows)),
         )
         self._lookups.load(rows)
         self._format_settings = format_settings(tools.settings)
@@ -106,18 +111,52 @@ class Batch:
             raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
 
     def _route(self, row: Document, service: EnqueueService, resend_id: Any) -> int:
-        tools, routing = self._tools, self._routing
-        recipients = service.recipients(row, routing)
-        formats = ItemFormats(
-            row, self._lookups, tools.formatters, self._format_settings, tools.clock.precise()
-        )
+        routing = self._routing
+        recipients = self._share(row, service, service.recipients(row, routing))
         added = self._deliveries.add(
-            row, service.publishing_action, recipients, formats, str(resend_id or "")
+            row,
+            service.publishing_action,
+            recipients,
+            self._formats(row, recipients),
+            str(resend_id or ""),
         )
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         self._decisions.add(row, service, routing, recipients, added, resend_id)
         return sum(added.sent.values())
+
+    def _formats(
+        self, row: Document, recipients: Iterable[Recipient]
+    ) -> Callable[[Recipient], ItemFormats]:
+        """Return what gives the formats of a recipient: of a package, those of its own copy."""
+        if not is_package(row):
+            whole = self._formats_of(row)
+            return lambda recipient: whole
+        copies: dict[Any, ItemFormats] = {}
+        own: dict[ObjectId, ItemFormats] = {}
+        for recipient in recipients:
+            copy = own_package(row, recipient.members or ())
+            if copy["_id"] not in copies:
+                copies[copy["_id"]] = self._formats_of(copy)
+            own[recipient.subscriber.id] = copies[copy["_id"]]
+        return lambda recipient: own[recipient.subscriber.id]
+
+    def _formats_of(self, row: Document) -> ItemFormats:
+        tools = self._tools
+        return ItemFormats(
+            row, self._lookups, tools.formatters, self._format_settings, tools.clock.precise()
+        )
+
+    def _share(
+        self, row: Document, service: EnqueueService, recipients: list[Recipient]
+    ) -> list[Recipient]:
+        """Note on the row's associations, and with the recipients, who may see them."""
+        if not row.get("associations"):
+            return recipients
+        shares = service.shares(row, recipients, self._routing)
+        row["associations"] = with_subscribers(row, shares)
+        seen = associated_items(row, shares)
+        return [replace(r, associated=seen.get(r.subscriber.id, ())) for r in recipients]
 
     def store(self) -> None:
         """Store recipients, decisions, payloads and rows, in the order that loses nobody."""
@@ -150,8 +189,9 @@ def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:
     ledger = Ledger(db)
-    followed = {row["item_id"] for row in rows if row["operation"] != Operation.PUBLISH}
+    followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
     rewritten = {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
-    items = {row["item_id"] for row in rows} | rewritten
-    ledger.load(items, look_back=followed | rewritten)
+    members = all_members(rows)
+    items = {row["item_id"] for row in rows} | rewritten | members
+    ledger.load(items, look_back=followed | rewritten | members)
     return ledger

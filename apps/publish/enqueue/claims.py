@@ -5,7 +5,7 @@ loses its rows when their lease ends (routing contract 12, R1 to R4).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,11 @@ from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
+
+WAITING_FIELDS = (
+    *("item_id", "publish_sequence_no", "state"),
+    "schedule_settings.utc_publish_schedule",
+)
 
 
 class PublishedClaims:
@@ -56,7 +61,7 @@ class PublishedClaims:
         Of one item, versions are taken only when everything earlier is finished or taken along;
         a rewrite waits for the story it rewrites, a package for its members.
         """
-        found = self._due_scheduled() + self._pending()
+        found = sorted(self._due_scheduled() + self._pending(), key=_place)
         if not found:
             return []
         mine = self._mark(found)
@@ -111,15 +116,16 @@ class PublishedClaims:
         earlier = list(
             self._rows.find(
                 {"item_id": {"$in": items}, "queue_state": {"$in": UNFINISHED}},
-                {"item_id": 1, "publish_sequence_no": 1, "state": 1},
+                dict.fromkeys(WAITING_FIELDS, 1),
             )
         )
+        now = self._clock.now()
         blocked: set[Any] = set()
         taken = {row["_id"] for row in mine}
         for row in mine:  # in routing order, so that a blocked version blocks the later ones
             ahead = [o for o in earlier if o["item_id"] in waits_for[row["_id"]]]
             waits = [o for o in ahead if o["_id"] not in taken or o["_id"] in blocked]
-            if any(precedes(other, row) for other in waits):
+            if any(precedes(other, row, now) for other in waits):
                 blocked.add(row["_id"])
         return blocked
 
@@ -152,8 +158,19 @@ def predecessors(row: Mapping[str, Any]) -> set[str]:
     return ids
 
 
-def precedes(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def precedes(other: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> bool:
     """Whether `other` has to be routed before `row`. What waits for its hour holds nothing up."""
-    if other["_id"] == row["_id"] or other.get("state") == State.SCHEDULED:
+    if other["_id"] == row["_id"] or _waits_for_its_hour(other, now):
         return False
-    return bool((other.get("publish_sequence_no") or 0) < (row.get("publish_sequence_no") or 0))
+    return _place(other) < _place(row)
+
+
+def _waits_for_its_hour(row: Mapping[str, Any], now: datetime) -> bool:
+    if row.get("state") != State.SCHEDULED:
+        return False
+    hour = (row.get("schedule_settings") or {}).get("utc_publish_schedule")
+    return not isinstance(hour, datetime) or hour > now
+
+
+def _place(row: Mapping[str, Any]) -> int:
+    return int(row.get("publish_sequence_no") or 0)

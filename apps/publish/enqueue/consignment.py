@@ -10,6 +10,7 @@ from apps.core.errors import FormatError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
+from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.matching import Subscriber
 from apps.publish.queue.rows import RowKey, lane_id, new_row
@@ -25,19 +26,22 @@ class Consignment:
     Attributes:
         item: the published row.
         action: what the recipient is told.
-        codes: selector codes.
+        recipient: who receives it; its destinations are not all meant.
         destination: as rows show it, without secrets.
         resend_id: the resend that asked for it; empty for the usual routing.
     """
 
     item: Mapping[str, Any]
     action: PublishingAction
-    subscriber: Subscriber
-    codes: tuple[str, ...]
+    recipient: Recipient
     destination: Document
     formatter: type[Formatter]
     formats: ItemFormats
     resend_id: str = ""
+
+    @property
+    def subscriber(self) -> Subscriber:
+        return self.recipient.subscriber
 
     @property
     def sequence(self) -> str:
@@ -85,7 +89,7 @@ class Consignment:
             "item_id": item["item_id"],
             "item_version": item.get("_current_version"),
             "subscriber_id": subscriber.id,
-            "codes": list(self.codes),
+            "codes": list(self.recipient.codes),
             "destination": self.destination,
             "lane": self.lane,
             "idempotency_key": key.text,
@@ -97,6 +101,7 @@ class Consignment:
             "publish_schedule": item.get("publish_schedule"),
             "published_in_package": item.get("published_in_package"),
             "ingest_provider": item.get("ingest_provider"),
+            "associated_items": list(self.recipient.associated),
             # A withdrawal overtakes everything else that waits for its destination.
             "priority": bool(subscriber.priority) or self.action in WITHDRAWING_ACTIONS,
         }

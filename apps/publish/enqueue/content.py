@@ -15,7 +15,7 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
-from apps.publish.enqueue.claims import PublishedClaims
+from apps.publish.enqueue.claims import PublishedClaims, predecessors
 from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
 from apps.publish.enqueue.enqueue_killed import EnqueueKilledService
 from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
@@ -41,12 +41,19 @@ enqueue_services: Mapping[str, EnqueueService] = {
 
 @dataclass
 class Outcome:
-    """What became of the published rows of one batch."""
+    """What became of the published rows of one batch.
+
+    Attributes:
+        failed: rows with what is written to them.
+        waiting: rows that wait for one that is tried again.
+        held_up: items whose next versions have to wait.
+    """
 
     queued: list[Document] = field(default_factory=list)
     not_transmitted: list[Document] = field(default_factory=list)
-    failed: list[tuple[Document, str, bool]] = field(default_factory=list)
-    """Row, message, and whether trying again may help."""
+    failed: list[tuple[Document, Document]] = field(default_factory=list)
+    waiting: list[Document] = field(default_factory=list)
+    held_up: set[str] = field(default_factory=set)
 
 
 class EnqueueContent:
@@ -116,7 +123,11 @@ class EnqueueContent:
         routed = Batch(self._tools, rows)
         outcome = Outcome()
         for row in rows:
-            self._route_one(row, routed, outcome)
+            if outcome.held_up.isdisjoint({row["item_id"], *predecessors(row)}):
+                self._route_one(row, routed, outcome)
+            else:
+                outcome.held_up.add(row["item_id"])
+                outcome.waiting.append(row)
         if not claims.renew(rows):
             # Another run has routed the batch by now, perhaps by newer rules.
             claims.give_back(row["_id"] for row in rows)
@@ -130,12 +141,15 @@ class EnqueueContent:
         service = enqueue_services.get(row.get("operation") or "")
         if service is None:
             message = f"400: Unknown operation {row.get('operation')!r}"
-            outcome.failed.append((row, message, False))
+            outcome.failed.append((row, self._failure(row, message, may_pass=False)))
             return
         try:
             added = batch.route(row, service)
         except Unroutable as error:
-            outcome.failed.append((row, str(error), error.may_pass))
+            failure = self._failure(row, str(error), may_pass=error.may_pass)
+            outcome.failed.append((row, failure))
+            if failure["queue_state"] == QueueState.PENDING:
+                outcome.held_up.add(row["item_id"])
             return
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)
@@ -154,12 +168,13 @@ class EnqueueContent:
             )
             for row in rows
         ]
-        for row, message, may_pass in outcome.failed:
-            change = {**done, **self._failure(row, message, may_pass=may_pass)}
+        for row, failure in outcome.failed:
             own = {"_id": row["_id"], "queue_owner": claims.owner}
-            writes.append(UpdateOne(own, {"$set": change}))
+            writes.append(UpdateOne(own, {"$set": {**done, **failure}}))
         if writes:
             self._db["published"].bulk_write(writes, ordered=False)
+        if outcome.waiting:
+            claims.give_back(row["_id"] for row in outcome.waiting)
 
     def _failure(self, row: Document, message: str, *, may_pass: bool) -> Document:
         attempts = int(row.get("queue_attempts") or 0) + 1

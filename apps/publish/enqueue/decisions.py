@@ -13,6 +13,7 @@ from typing import Any
 from pymongo import ReplaceOne
 from pymongo.database import Database
 
+from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.publish.enqueue.deliveries import Added
@@ -31,6 +32,8 @@ class Verdict(StrEnum):
     NO_DESTINATION = "no destination"
     TARGETING = "targeting"
     NOT_SENT_BEFORE = "not sent before"
+    IN_PACKAGE = "inside a package"
+    NO_MEMBER = "no member received"
 
 
 Line = tuple[str, str]
@@ -72,7 +75,8 @@ class DecisionLog:
             groups[line].append(subscriber_id)
         if resend_id is None and routing.is_recorded:
             receivers = {recipient.subscriber.id for recipient in recipients}
-            for subscriber_id, line in _refused(routing, decisions, receivers):
+            unlisted = Verdict.NO_MEMBER if is_package(row) else Verdict.NOT_SENT_BEFORE
+            for subscriber_id, line in _refused(routing, decisions, receivers, unlisted):
                 groups[line].append(subscriber_id)
         self._documents.append(
             {
@@ -108,32 +112,40 @@ def _received(
     matched = {d.subscriber.id: d.reason for d in decisions if d.match}
     for recipient in recipients:
         id_ = recipient.subscriber.id
-        skipped = added.skipped.get(id_)
+        skipped, left_out = added.skipped.get(id_), added.left_out.get(id_)
         if id_ in added.sent:
-            reason = matched.get(id_, service.without_match)
-            yield id_, (Verdict.SENT, "; ".join((reason, *(skipped or ()))))
+            reason = recipient.reason or matched.get(id_, service.without_match)
+            others = (*(skipped or ()), *(left_out or ()))
+            yield id_, (Verdict.SENT, "; ".join((reason, *others)))
         elif id_ in added.wrong_media:
             yield id_, (Verdict.MEDIA_TYPE, "wire gets text only")
         elif skipped:
-            yield id_, (Verdict.NO_FORMATTER, "; ".join(skipped))
+            yield id_, (Verdict.NO_FORMATTER, "; ".join((*skipped, *(left_out or ()))))
+        elif left_out:
+            yield id_, (Verdict.IN_PACKAGE, "; ".join(left_out))
         else:
             yield id_, (Verdict.NO_DESTINATION, "")
 
 
 def _refused(
-    routing: Routing, decisions: Iterable[Decision] | None, receivers: set[Any]
+    routing: Routing,
+    decisions: Iterable[Decision] | None,
+    receivers: set[Any],
+    unlisted: Verdict,
 ) -> Iterator[tuple[Any, Line]]:
     """Yield why the others do not get it."""
     if decisions is None:
         for id_, subscriber in routing.rules.everybody():
             if id_ not in receivers:
-                outcome = Verdict.NOT_SENT_BEFORE if subscriber.is_active else "inactive"
+                outcome = unlisted if subscriber.is_active else "inactive"
                 yield id_, (outcome, "")
         return
     for decision in decisions:
         if decision.subscriber.id in receivers:
             continue
-        if decision.match:
+        if decision.match and unlisted is Verdict.NO_MEMBER:
+            yield decision.subscriber.id, (unlisted, "")
+        elif decision.match:
             yield decision.subscriber.id, (Verdict.TARGETING, OVERRULED)
         else:
             yield decision.subscriber.id, (str(decision.outcomes[0]), "; ".join(decision.detail))

@@ -1,7 +1,7 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from apps.core.vocabulary import (
 from apps.publish.enqueue.consignment import Consignment
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.packages import wants_whole
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE, shown_destination
 from apps.store.mongo import raise_unless_duplicates
@@ -37,12 +38,14 @@ class Added:
 
     Attributes:
         sent: ids of the subscribers that a delivery was noted for, with how many.
-        skipped: subscriber id to the destinations that got none, and why.
+        skipped: subscriber id to the destinations that no format writes the item for, and why.
+        left_out: subscriber id to the destinations that packages keep it from, and why.
         wrong_media: ids of the subscribers that take no items of this type.
     """
 
     sent: dict[Any, int] = field(default_factory=dict)
     skipped: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
+    left_out: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
     wrong_media: set[Any] = field(default_factory=set)
 
 
@@ -82,14 +85,16 @@ class Deliveries:
         item: Mapping[str, Any],
         action: PublishingAction,
         recipients: Sequence[Recipient],
-        formats: ItemFormats,
+        formats_of: Callable[[Recipient], ItemFormats],
         resend_id: str = "",
     ) -> Added:
         """Note a delivery for each destination of each recipient.
 
-        Destinations whose format does not take the item are left out.
+        Destinations whose format does not take the item are left out, and those that get it inside
+        its package.
 
         Args:
+            formats_of: returns the formats of what the recipient gets.
             resend_id: empty for the usual routing, unique for each resend.
         """
         added = Added()
@@ -98,17 +103,19 @@ class Deliveries:
             if subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
                 added.wrong_media.add(subscriber.id)
                 continue
+            formats = formats_of(recipient)
             for destination in subscriber.destinations:
+                if text := _obstacle(item, recipient, destination):
+                    added.left_out[subscriber.id].append(text)
+                    continue
                 formatter = formats.formatter(destination)
                 if formatter is None:
                     text = f"{destination.get('name')}: no formatter {destination.get('format')}"
                     added.skipped[subscriber.id].append(text)
                     continue
-                shown, codes = shown_destination(destination), recipient.codes
+                shown = shown_destination(destination)
                 self._consignments.append(
-                    Consignment(
-                        item, action, subscriber, codes, shown, formatter, formats, resend_id
-                    )
+                    Consignment(item, action, recipient, shown, formatter, formats, resend_id)
                 )
                 added.sent[subscriber.id] = added.sent.get(subscriber.id, 0) + 1
         return added
@@ -196,3 +203,15 @@ class Deliveries:
         ]
         if writes:
             self._db["publish_queue"].bulk_write(writes, ordered=False)
+
+
+def _obstacle(
+    item: Mapping[str, Any], recipient: Recipient, destination: Mapping[str, Any]
+) -> str | None:
+    """Return why a destination of a recipient is left out; None for one that is not."""
+    name, whole = destination.get("name"), wants_whole(destination)
+    if item.get("published_in_package") and whole:
+        return f"{name}: inside package {item['published_in_package']}"
+    if recipient.only_packaged and not whole:
+        return f"{name}: does not take packages whole"
+    return None

@@ -1,7 +1,14 @@
 """Recipients of a correction."""
 
+from apps.archive.packages import is_package
 from apps.core.vocabulary import PublishingAction, SubscriberType
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
+from apps.publish.enqueue.packages import (
+    check_members,
+    check_not_empty,
+    followers,
+    recipients_of_package,
+)
 
 WITHOUT_REGION_TARGETS = (SubscriberType.DIGITAL, SubscriberType.ALL)
 
@@ -13,8 +20,22 @@ class EnqueueCorrectedService(EnqueueService):
 
     def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
         earlier = self.earlier(item["item_id"], routing)
+        if is_package(item):
+            return self._of_package(item, earlier, routing)
         known = {recipient.subscriber.id for recipient in earlier}
         added = [r for r in self.matching(item, routing) if r.subscriber.id not in known]
         if earlier and item.get("target_regions"):
             added = [r for r in added if r.subscriber.type not in WITHOUT_REGION_TARGETS]
         return earlier + added
+
+    def _of_package(
+        self, package: Item, earlier: list[Recipient], routing: Routing
+    ) -> list[Recipient]:
+        check_not_empty(package)
+        check_members(package, routing)
+        known = ids_of(earlier)
+        added = recipients_of_package(package, routing)
+        return [
+            *followers(package, earlier, routing),
+            *(recipient for recipient in added if recipient.subscriber.id not in known),
+        ]

@@ -1,7 +1,12 @@
 """Recipients of a kill, a takedown or an unpublication."""
 
+from collections.abc import Sequence
+
+from apps.archive.packages import is_package
 from apps.core.vocabulary import PublishingAction, State
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
+from apps.publish.enqueue.associated import Shares, shares_held
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
+from apps.publish.enqueue.packages import recipients_of_package, withdrawn_from
 
 ACTION_OF = {
     State.KILLED: PublishingAction.KILLED,
@@ -29,5 +34,11 @@ class EnqueueKilledService(EnqueueService):
             return self.ever(item["item_id"], routing)
         earlier = self.earlier(item["item_id"], routing)
         if earlier or item.get("only_scheduled") or not routing.withdraw_to_matching:
-            return earlier
+            return withdrawn_from(item, earlier, routing) if is_package(item) else earlier
+        if is_package(item):
+            return recipients_of_package(item, routing)
         return self.matching(item, routing)
+
+    def shares(self, item: Item, recipients: Sequence[Recipient], routing: Routing) -> Shares:
+        """Return who had the associations; a withdrawal shows nobody anything new."""
+        return shares_held(item, ids_of(recipients), routing.ledger)

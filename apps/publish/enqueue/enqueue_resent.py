@@ -1,11 +1,12 @@
 """Recipients of a resend."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from apps.core.vocabulary import PublishingAction
 from apps.products.matching import Product
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
+from apps.publish.enqueue.associated import Shares, shares_of_all
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
 from apps.publish.enqueue.matching import Subscriber
 
 
@@ -35,6 +36,10 @@ class EnqueueResentService(EnqueueService):
             for id_ in chosen
             if (subscriber := rules.subscribers.get(id_)) is not None
         ]
+
+    def shares(self, item: Item, recipients: Sequence[Recipient], routing: Routing) -> Shares:
+        """Return that everybody chosen sees all associations."""
+        return shares_of_all(item, ids_of(recipients))
 
 
 def all_codes(subscriber: Subscriber, products: Mapping[str, Product]) -> tuple[str, ...]:

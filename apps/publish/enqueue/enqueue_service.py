@@ -1,14 +1,16 @@
 """Who receives an item: one service per operation, behind one question."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
 
+from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
+from apps.publish.enqueue.associated import Shares, matching_shares, shares_held, united_shares
 from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
 from apps.publish.enqueue.recipients import Entry, Ledger
 
@@ -27,6 +29,7 @@ class Routing:
         ledger: earlier recipients.
         now: time of the decision.
         withdraw_to_matching: setting UNPUBLISH_TO_MATCHING_SUBSCRIBERS.
+        members: the items in the packages of the batch, by id; missing ones do not exist.
         decisions: what the rules said about each subscriber, by `_id` of the published row.
     """
 
@@ -34,6 +37,7 @@ class Routing:
     ledger: Ledger
     now: datetime
     withdraw_to_matching: bool
+    members: Mapping[str, Document] = field(default_factory=dict)
     decisions: dict[Any, list[Decision]] = field(default_factory=dict)
 
     @property
@@ -56,11 +60,22 @@ class Routing:
 
 @dataclass(frozen=True)
 class Recipient:
-    """A subscriber that receives an item."""
+    """A subscriber that receives an item.
+
+    Attributes:
+        associated: ids of the item's associations that it may see.
+        members: of a package, the members that its own package holds; None for other items.
+        only_packaged: of a package, only destinations that take packages whole get it.
+        reason: why it receives the item, where that is neither a rule nor usual for the service.
+    """
 
     subscriber: Subscriber
     codes: tuple[str, ...]
     api_enabled: bool
+    associated: tuple[str, ...] = ()
+    members: tuple[str, ...] | None = None
+    only_packaged: bool = False
+    reason: str = ""
 
 
 class EnqueueService(ABC):
@@ -78,10 +93,21 @@ class EnqueueService(ABC):
     def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
         """Return who receives `item`."""
 
+    def shares(self, item: Item, recipients: Sequence[Recipient], routing: Routing) -> Shares:
+        """Return which recipients may see which of the item's associations.
+
+        Those that the association goes to by its own content, and those that had it before.
+        """
+        ids = ids_of(recipients)
+        media = target_media(item)
+        return united_shares(
+            shares_held(item, ids, routing.ledger),
+            matching_shares(item, ids, routing.rules, routing.now, media),
+        )
+
     def matching(self, item: Item, routing: Routing) -> list[Recipient]:
         """Return M: active subscribers whose products and targeting match."""
-        media = None if item.get("type") in TEXT_TYPES else SubscriberType.DIGITAL
-        return [recipient_of(match) for match in routing.matches(item, media)]
+        return [recipient_of(match) for match in routing.matches(item, target_media(item))]
 
     def earlier(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return P: active subscribers that were sent `item_id` before."""
@@ -100,6 +126,16 @@ class EnqueueService(ABC):
             for subscriber_id, entry in entries.items()
             if (subscriber := routing.rules.find(subscriber_id)) is not None
         ]
+
+
+def target_media(item: Item) -> SubscriberType | None:
+    """Return the one type of subscriber, besides `all`, that may get `item`; None for any."""
+    return None if item.get("type") in TEXT_TYPES else SubscriberType.DIGITAL
+
+
+def ids_of(recipients: Iterable[Recipient]) -> set[ObjectId]:
+    """Return the ids of the subscribers."""
+    return {recipient.subscriber.id for recipient in recipients}
 
 
 def recipient_of(match: Match) -> Recipient:
@@ -128,5 +164,11 @@ def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
 
 def entry_of(recipient: Recipient, item: Item) -> Entry:
     """Return what the ledger keeps of a delivery of `item` to `recipient`."""
-    version = int(item.get("_current_version") or 0)
-    return Entry(recipient.codes, recipient.api_enabled, version)
+    return Entry(
+        recipient.codes,
+        recipient.api_enabled,
+        int(item.get("_current_version") or 0),
+        recipient.associated,
+        recipient.members or (),
+        recipient.only_packaged,
+    )

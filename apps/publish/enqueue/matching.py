@@ -60,6 +60,12 @@ class Subscriber:
     sequence_num_settings: Document
     email: str
 
+    @property
+    def takes_whole_packages(self) -> bool:
+        """Whether a destination takes packages with their members inside."""
+        configs = (_mapping(destination.get("config")) for destination in self.destinations)
+        return any(config.get("packaged") for config in configs)
+
     def overrides(self, global_filter: ContentFilter) -> bool:
         """Return whether `global_filter` does not apply to the subscriber."""
         return self.global_filters.get(str(global_filter.id)) is False
@@ -252,11 +258,14 @@ class RoutingRules:
         subscribers: the active subscribers by id.
         products: by id as text.
         filters: the content filters; `filters.broken` tells what somebody has to repair.
+        takers_of_whole_packages: ids of the active subscribers that have a destination which takes
+            packages with their members inside.
     """
 
     subscribers: Mapping[Any, Subscriber]
     products: Mapping[str, Product]
     filters: FilterSet
+    takers_of_whole_packages: frozenset[Any]
     _entries: Mapping[str, _Entry]
     _listing: Mapping[Product, tuple[_Entry, ...]]
     _index: ProductIndex
@@ -299,6 +308,7 @@ class RoutingRules:
             MappingProxyType({entry.subscriber.id: entry.subscriber for entry in active}),
             MappingProxyType(compiled),
             filter_set,
+            frozenset(e.subscriber.id for e in active if e.subscriber.takes_whole_packages),
             MappingProxyType(entries),
             MappingProxyType(listing),
             ProductIndex(listing, filter_set),

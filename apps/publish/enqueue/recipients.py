@@ -5,7 +5,7 @@ One document per item in `recipients`. It lives as long as the item, in `archive
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
@@ -18,14 +18,43 @@ from apps.core.vocabulary import PublishingAction
 COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
 """Actions that make somebody a recipient."""
 
+ROW_FIELDS = (
+    *("item_id", "subscriber_id", "codes", "item_version", "associated_items"),
+    "destination.delivery_type",
+)
+
+CONTENT_API = "content_api"
+"""Delivery type of the rows that stand for the content API's copy."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows of one subscriber's copy of an item."""
+    """What the ledger knows of one subscriber's copy of an item.
+
+    Attributes:
+        codes: of the newest delivery.
+        api_enabled: whether the content API has the item for the subscriber.
+        version: the newest version that was queued.
+        associated: ids of the associated items that it may see, of all versions.
+        members: of a package, the members that its own package held last.
+        only_packaged: of a package, only destinations that take packages whole get it.
+    """
 
     codes: tuple[str, ...] = ()
     api_enabled: bool = False
     version: int = 0
+    associated: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    only_packaged: bool = False
+
+    def after(self, earlier: "Entry | None") -> "Entry":
+        """Return the entry as it follows an earlier one: what was given is not taken back."""
+        if earlier is None:
+            return self
+        associated = tuple(dict.fromkeys((*earlier.associated, *self.associated)))
+        api_enabled = self.api_enabled or earlier.api_enabled
+        version = max(self.version, earlier.version)
+        return replace(self, associated=associated, api_enabled=api_enabled, version=version)
 
 
 class Ledger:
@@ -61,11 +90,14 @@ class Ledger:
     def _load_from_queue(self, item_ids: list[str]) -> None:
         rows = self._db["publish_queue"].find(
             {"item_id": {"$in": item_ids}, "publishing_action": {"$in": COUNTED}},
-            {"item_id": 1, "subscriber_id": 1, "codes": 1, "item_version": 1, "destination": 1},
+            dict.fromkeys(ROW_FIELDS, 1),
         )
         for row in rows.sort("_id", 1):
             if isinstance(row.get("subscriber_id"), ObjectId):
-                self._known.setdefault(row["item_id"], {})[row["subscriber_id"]] = _entry(row)
+                known = self._known.setdefault(row["item_id"], {})
+                known[row["subscriber_id"]] = _entry_of_row(row).after(
+                    known.get(row["subscriber_id"])
+                )
                 self._from_queue.add(row["item_id"])
 
     def keep(self, item_ids: Iterable[str]) -> None:
@@ -81,8 +113,9 @@ class Ledger:
 
     def add(self, item_id: str, subscriber_id: ObjectId, entry: Entry) -> None:
         """Note that `subscriber_id` receives the item."""
-        self._known.setdefault(item_id, {})[subscriber_id] = entry
-        self._added.setdefault(item_id, {})[subscriber_id] = entry
+        known = self._known.setdefault(item_id, {})
+        known[subscriber_id] = entry.after(known.get(subscriber_id))
+        self._added.setdefault(item_id, {})[subscriber_id] = known[subscriber_id]
 
     def save(self) -> None:
         """Store what was added; one command for the whole batch."""
@@ -106,13 +139,33 @@ def _entry(stored: Mapping[str, Any]) -> Entry:
     return Entry(
         codes=tuple(stored.get("codes") or ()),
         api_enabled=bool(stored.get("api_enabled")),
-        version=int(stored.get("version") or stored.get("item_version") or 0),
+        version=int(stored.get("version") or 0),
+        associated=tuple(stored.get("associated") or ()),
+        members=tuple(stored.get("members") or ()),
+        only_packaged=bool(stored.get("only_packaged")),
+    )
+
+
+def _entry_of_row(row: Mapping[str, Any]) -> Entry:
+    """Return what a row of the delivery queue says of its subscriber's copy."""
+    delivery_type = (row.get("destination") or {}).get("delivery_type")
+    return Entry(
+        codes=tuple(row.get("codes") or ()),
+        api_enabled=delivery_type == CONTENT_API,
+        version=int(row.get("item_version") or 0),
+        associated=tuple(row.get("associated_items") or ()),
     )
 
 
 def _stored(entry: Entry) -> Document:
-    return {
+    stored: Document = {
         "codes": list(entry.codes),
         "api_enabled": entry.api_enabled,
         "version": entry.version,
     }
+    further = {
+        "associated": list(entry.associated),
+        "members": list(entry.members),
+        "only_packaged": entry.only_packaged,
+    }
+    return {**stored, **{name: value for name, value in further.items() if value}}
