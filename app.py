@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
 from eve import Eve
 from werkzeug.serving import make_server
 
 import settings as settings_module
 from apps.core.errors import ConfigurationError
+from apps.core.logs import configure_logs
 from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
@@ -28,6 +30,8 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
         ConfigurationError: a setting is wrong.
     """
     built = graph or build_graph(settings_module.load(settings))
+    if not structlog.is_configured():
+        configure_logs(built.settings["LOG_LEVEL"])
     app = create_api(
         built.settings,
         DOMAIN,

@@ -3,10 +3,12 @@
 from functools import cache
 
 import settings as settings_module
+from apps.core.logs import configure_logs
 from apps.graph import Graph, build_graph
 from apps.tasks import create_celery
 
 SETTINGS = settings_module.load()
+configure_logs(SETTINGS["LOG_LEVEL"])
 
 
 @cache

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from apps.commands.context import configure_logs, stored_settings
+from apps.commands.context import stored_settings
 from apps.core.errors import ConfigurationError
+from apps.core.logs import configure_logs
 from apps.graph import build_graph
 from apps.processes.programs import listens, programs
 from apps.processes.supervisor import Supervisor
