@@ -5,9 +5,10 @@ from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
+from flask import abort
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, ResourceService
@@ -57,13 +58,37 @@ class ServiceData(Mongo):
     ) -> Any:
         service = self._services.get(resource)
         if service is None:
-            return super().find(resource, req, sub_resource_lookup, perform_count)
+            return self._find(resource, req, sub_resource_lookup, perform_count)
         caller = current_caller()
         rows = service.computed(caller)
         if rows is not None:
             return rows, len(rows)
         query = service.list_filter(sub_resource_lookup or {}, caller)
-        return super().find(resource, req, query, perform_count)
+        return self._find(resource, req, query, perform_count)
+
+    def _find(self, resource: str, req: Any, query: Any, perform_count: bool) -> Any:
+        try:
+            return super().find(resource, req, query, perform_count)
+        except TypeError as error:
+            # Where a query cannot be counted, Eve calls a method that pymongo no longer has.
+            if isinstance(error.__context__, OperationFailure):
+                raise error.__context__ from None
+            raise
+
+    def _convert_where_request_to_dict(self, resource: str, req: Any) -> Document:
+        """Return the query of the `where` argument; JSON of any other kind is refused."""
+        query = super()._convert_where_request_to_dict(resource, req)
+        if not isinstance(query, dict):
+            abort(400, "where has to be an object")
+        return query
+
+    def _convert_sort_request_to_dict(self, req: Any) -> Any:
+        """Return the order of the `sort` argument as pairs of field and 1 or -1."""
+        order = super()._convert_sort_request_to_dict(req)
+        pairs = list(order.items()) if isinstance(order, dict) else order
+        if not (isinstance(pairs, list) and all(map(is_order, pairs))):
+            abort(400, "sort has to be a list of fields, each with 1 or -1")
+        return pairs
 
     def find_one(self, resource: str, req: Any, *args: Any, **lookup: Any) -> Any:
         service = self._services.get(resource)
@@ -117,6 +142,14 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
+
+
+def is_order(pair: Any) -> bool:
+    """Whether `pair` names a field and one of the directions 1 and -1."""
+    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+        return False
+    field, direction = pair
+    return isinstance(field, str) and type(direction) is int and direction in (1, -1)
 
 
 def with_text_ids(query: Any, is_id: bool = False) -> Any:

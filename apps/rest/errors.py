@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 import structlog
 from bson.errors import InvalidDocument
 from flask import Flask, Response, request
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure
 from werkzeug.exceptions import HTTPException
 
 from apps.core import json
@@ -93,6 +93,18 @@ def unstorable_response(error: Exception) -> Response:
     return json_response({"_status": "ERR", "_error": body}, 400)
 
 
+MALFORMED_QUERY = frozenset({2, 9, 14, 15974, 15975, 15976, 17312, 51091, 51108})
+"""Codes with which MongoDB refuses the operators, expressions and orders of a query."""
+
+
+def refused_query_response(error: OperationFailure) -> Response:
+    """The store refuses a command: the client's fault where it sent the query."""
+    if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
+        return unexpected_response(error)
+    text = (error.details or {}).get("errmsg") or "the query is malformed"
+    return json_response({"_status": "ERR", "_error": {"code": 400, "message": text}}, 400)
+
+
 def unexpected_response(error: Exception) -> Response:
     """A fault of ours: logged, and answered without its details (envelope A)."""
     log.error("request.failed", exc_info=error)
@@ -139,6 +151,7 @@ def register_error_handlers(app: Flask) -> None:
     """Answer errors that escape from a POST, GET or DELETE, or from authorisation."""
     for error, respond in {**FOLDED_BY_EVE, **OWN_ENVELOPE}.items():
         app.register_error_handler(error, respond)
+    app.register_error_handler(OperationFailure, refused_query_response)
     app.register_error_handler(Exception, unexpected_response)
     # Eve answers these itself; without this, the handler above would.
     app.register_error_handler(HTTPException, lambda error: error)

@@ -65,6 +65,32 @@ class TestLists:
         if status == 200:
             assert [u["username"] for u in answer.get_json()["_items"]] == ["admin"]
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"where": "7"},
+            {"where": "[1]"},
+            {"where": '{"$or": 5}'},
+            {"where": '{"name": {"$regex": "("}}'},
+            {"where": '{"name": {"$nonsense": 1}}'},
+            {"sort": '{"a": {"$foo": 1}}'},
+            {"sort": '[("a", 7)]'},
+            {"sort": '["a"]'},
+            {"sort": "5"},
+            {"sort": "a=="},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("path", ["users", "archive", "published"])
+    def test_malformed_arguments_are_the_client_s_fault(
+        self, admin: Client, path: str, arguments: dict[str, str]
+    ) -> None:
+        """What cannot be a query or an order is answered with 400 and an envelope."""
+        answer = admin.get(path, **arguments)
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_status"] == "ERR"
+
     @pytest.mark.parametrize(("sort", "first"), [("-name", "C"), ('[("name", 1)]', "A")])
     def test_sort(self, admin: Client, sort: str, first: str) -> None:
         """Both forms of `sort` are understood."""
