@@ -269,6 +269,8 @@ def _output(env: Environment) -> dict[str, Any]:
         ),
         # ninjs sends all that is known of a place.
         "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
+        # `ftp ninjs` leaves out media in the text that none of the subscriber's products takes.
+        "EMBED_PRODUCT_FILTERING": env.flag("EMBED_PRODUCT_FILTERING", False),
         # Reading speed for Japanese text.
         "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
     }

@@ -21,6 +21,7 @@ class FormatSettings:
     place_extended: bool = False
     japanese_characters_per_minute: int = 600
     media_prefix: str = "http://localhost:5000/upload-raw"
+    filter_embeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class FormatContext:
         related: archive items that related-content fields refer to, by id.
         package_items: published members of a package by id, when the destination wants them inside.
         products: products the item matches, `{code, name}`.
+        association_products: the same for associated items, by their id.
+        assignments: planning assignments that items refer to, by id as text.
+        unwanted_embeds: keys of associations embedded in the text (`editor_0`) that none of the
+            recipient's products takes; None where embedded media are not filtered.
     """
 
     settings: FormatSettings
@@ -56,6 +61,9 @@ class FormatContext:
     related: Mapping[str, Document] = field(default_factory=dict)
     package_items: Mapping[str, Document] = field(default_factory=dict)
     products: Sequence[Document] = ()
+    association_products: Mapping[str, Sequence[Document]] = field(default_factory=dict)
+    assignments: Mapping[str, Document] = field(default_factory=dict)
+    unwanted_embeds: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,9 @@ class Formatter(ABC):
             them share one formatted body.
         numbered: the output shows the sequence number, so every destination gets its own body.
         shows_products: the output names the products that the item matches.
+        filters_embeds: the output leaves out `unwanted_embeds`, so it depends on the recipient.
         can_preview, can_export: offered by `/formatters?criteria=`.
+        class_name: name in `/formatters` and `/export`, where it is not that of the class.
     """
 
     type: ClassVar[str]
@@ -111,6 +121,13 @@ class Formatter(ABC):
     shows_products: ClassVar[bool] = False
     can_preview: ClassVar[bool] = False
     can_export: ClassVar[bool] = False
+    filters_embeds: ClassVar[bool] = False
+    class_name: ClassVar[str] = ""
+
+    @classmethod
+    def public_name(cls) -> str:
+        """Return the name by which clients ask for the class; it is not inherited."""
+        return str(vars(cls).get("class_name") or cls.__name__)
 
     @classmethod
     def can_format(cls, item: Document) -> bool:

@@ -4,7 +4,9 @@ from typing import Any
 
 from formatters import ninjs_fields as fields
 from formatters.base import Document, FormatContext
+from formatters.conversions import text_of
 from formatters.ninjs import NINJSFormatter
+from formatters.ninjs_embeds import filtered, rebuilt
 
 EXTENSIONS = {
     "image/jpeg": ".jpg",
@@ -32,6 +34,20 @@ class FTPNinjsFormatter(NINJSFormatter):
     type = "ftp ninjs"
     name = "NINJS FTP"
     options = ("packaged", "associated_path", "include_original")
+    filters_embeds = True
+
+    def document(
+        self, item: Document, context: FormatContext, *, is_nested: bool = False
+    ) -> dict[str, Any]:
+        unwanted = context.unwanted_embeds
+        if unwanted is None or is_nested:
+            return super().document(item, context, is_nested=is_nested)
+        document = super().document(filtered(item, unwanted), context)
+        if "body_html" in document:
+            sent = document.get("associations", {})
+            document["body_html"] = rebuilt(document["body_html"], sent, unwanted)
+            document |= fields.figures(document, text_of(item, "language"), context)
+        return document
 
     def rendition_names(self, context: FormatContext) -> list[str]:
         crops = [str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())]

@@ -7,10 +7,12 @@ from formatters.conversions import mapping_of
 from formatters.ninjs import NINJSFormatter
 
 RENDITIONS = ("original", "viewImage", "baseImage")
+PLANNING = {"coverage_id": "coverage_item", "planning_id": "planning_item"}
+"""What is sent of an item's assignment."""
 
 
 class NewsroomNinjsFormatter(NINJSFormatter):
-    """As ninjs, with the products that the item matches."""
+    """As ninjs, with the products that the item matches and what planning knows of it."""
 
     type = "newsroom ninjs"
     name = "Newsroom NINJS"
@@ -31,7 +33,12 @@ class NewsroomNinjsFormatter(NINJSFormatter):
         return super().version(item)
 
     def additions(self, item: Document, context: FormatContext) -> dict[str, Any]:
-        added: dict[str, Any] = {"products": list(context.products)}
+        products = context.association_products.get(str(item.get("_id")), context.products)
+        added: dict[str, Any] = {"products": list(products)}
+        assignment = context.assignments.get(str(item.get("assignment_id")), {})
+        for field, source in PLANNING.items():
+            if assignment.get(source):
+                added[field] = assignment[source]
         if item.get("refs"):
             added["refs"] = item["refs"]
         return added

@@ -161,8 +161,8 @@ class PublishQueueService(ResourceService):
         bodies = self._payloads.load(documents)
         for document in documents:
             body = bodies.get(document["_id"])
-            if document.get("formatted_item") is None and body is not None:
-                document["formatted_item"] = body.text
+            if document.get("formatted_item") is None:
+                document["formatted_item"] = body.text if body else ""
         self.hide(documents)
 
     def hide(self, documents: list[Document]) -> None:

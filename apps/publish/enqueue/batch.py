@@ -19,7 +19,8 @@ from apps.publish.enqueue.associated import associated_items, with_subscribers
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import EnqueueService, Recipient, Routing, entry_of
-from apps.publish.enqueue.formatting import ItemFormats, Lookups, format_settings
+from apps.publish.enqueue.formatting import ItemFormats, format_settings
+from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
@@ -184,7 +185,7 @@ def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
     )
     for filter_id, reason in rules.filters.broken.items():
         logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
-    return rules, Lookups(db, vocabularies, rules)
+    return rules, Lookups(db, vocabularies, lambda: rules)
 
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:

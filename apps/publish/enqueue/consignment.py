@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.core.errors import FormatError
+from apps.core.errors import FormatError, WiredeskError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
@@ -60,15 +60,16 @@ class Consignment:
         """
         try:
             payloads = self.formats.payloads(
-                self.formatter, self.destination["config"], self.lane, number
+                self.formatter, self.destination["config"], self.lane, number, self.subscriber
             )
         except FormatError as error:
-            return [self._row(0, number, now, **_unformatted(str(error)))]
+            return [self._row(0, number, now, **_unformatted(self.formatter, error.cause))]
+        except WiredeskError as error:
+            return [self._row(0, number, now, **_unformatted(self.formatter, str(error)))]
         except Exception as error:
             # A format that breaks on an item must not keep it from other destinations.
             logger.exception("item %s could not be formatted", self.item["item_id"])
-            text = f"The item could not be formatted: {error!r}"
-            return [self._row(0, number, now, **_unformatted(text))]
+            return [self._row(0, number, now, **_unformatted(self.formatter, repr(error)))]
         return [
             self._row(part, number, now, payload_id=p.id, item_encoding=p.formatted.encoding)
             for part, p in enumerate(payloads)
@@ -110,5 +111,7 @@ class Consignment:
         return new_row(now, **{**row, **fields})
 
 
-def _unformatted(message: str) -> Document:
+def _unformatted(formatter: type[Formatter], cause: str) -> Document:
+    """Return what a row says that could not be formatted (formats contract 1.5)."""
+    message = f"{formatter.error_code} {formatter.error_text}: {cause}"
     return {"state": RowState.FAILED, "error_message": message}

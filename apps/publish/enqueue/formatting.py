@@ -1,29 +1,22 @@
 """Formats items for destinations: once for all destinations that agree on format and options."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from pymongo.database import Database
-
 from apps.core import json
-from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.publish.enqueue.matching import RoutingRules
+from apps.core.vocabulary import TEXT_TYPES, ItemType
+from apps.publish.enqueue.lookups import Lookups, associations_of
+from apps.publish.enqueue.matching import Subscriber
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 
-ALWAYS_SENT = frozenset(
-    {"attachments", "refs", "place", "organisation", "person", "authors", "language", "embargoed"}
-)
-STANDARD_FIELDS = frozenset(
-    {"usageterms", "keywords", "slugline", "genre", "anpa_take_key", "priority", "urgency"}
-    | {"anpa_category", "subject", "company_codes", "ednote", "headline", "abstract", "byline"}
-    | {"dateline", "body_html", "body_footer", "sign_off", "media_description"}
-)
-"""Fields that a content profile can switch off."""
+EMBEDDED = "editor_"
+"""How keys of associations begin that are embedded in the text."""
 
 
 @dataclass(frozen=True)
@@ -39,58 +32,12 @@ class Payload:
     formatter: type[Formatter]
 
 
-class Lookups:
-    """The documents that formats read besides the item, for one batch.
-
-    Args:
-        db: the database.
-        vocabularies: as read for the routing rules.
-        rules: the routing rules, for formats that name products.
-    """
-
-    VOCABULARIES = ("rightsinfo", "locators", "job_titles", "crop_sizes")
-
-    def __init__(
-        self,
-        db: Database[Document],
-        vocabularies: Sequence[Mapping[str, Any]],
-        rules: RoutingRules,
-    ) -> None:
-        self._db = db
-        self.rules = rules
-        by_id = {v["_id"]: v for v in vocabularies}
-        self.vocabularies = {
-            name: [i for i in by_id[name].get("items") or () if i.get("is_active", True)]
-            for name in self.VOCABULARIES
-            if name in by_id
-        }
-        self.vocabulary_fields = {v["_id"]: v for v in vocabularies if v.get("field_type")}
-        self.profiles: dict[str, Document] = {}
-        self.users: dict[str, Document] = {}
-
-    def load(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Read profiles and authors of `items`: at most one command each."""
-        items = list(items)
-        profiles = {item["profile"] for item in items if item.get("profile")}
-        missing = sorted(profiles - set(self.profiles))
-        if missing:
-            found = self._db["content_types"].find({"_id": {"$in": missing}})
-            self.profiles.update({str(p["_id"]): p for p in found})
-        authors = [a for item in items for a in item.get("authors") or () if isinstance(a, dict)]
-        ids = [object_id(str(a["parent"])) for a in authors if a.get("parent")]
-        names = [a["name"] for a in authors if a.get("name") and not a.get("parent")]
-        if ids or names:
-            wanted = {"$or": [{"_id": {"$in": ids}}, {"display_name": {"$in": names}}]}
-            found = self._db["users"].find(wanted, {"password": 0, "session_preferences": 0})
-            self.users.update({str(user["_id"]): user for user in found})
-
-
 class ItemFormats:
     """Formats of one published row.
 
     Args:
         row: the published row.
-        lookups: see `Lookups`.
+        lookups: see `Lookups`; what the row refers to is loaded.
         registry: formats by name.
         settings: see `FormatSettings`.
         now: time of formatting.
@@ -105,7 +52,7 @@ class ItemFormats:
         now: datetime,
     ) -> None:
         self._row_id = str(row["_id"])
-        self._item = published_item(row, lookups.profiles.get(str(row.get("profile"))))
+        self._item = lookups.trimmed(row)
         self._lookups = lookups
         self._registry = registry
         self._settings = settings
@@ -123,45 +70,106 @@ class ItemFormats:
         config: Mapping[str, Any],
         destination: str,
         sequence_number: int,
+        subscriber: Subscriber | None = None,
     ) -> list[Payload]:
         """Return the formatted parts for a destination.
 
         Args:
             config: the destination's config without secrets.
             destination: id of the lane, for formats that show the sequence number.
+            subscriber: who receives it, for formats that depend on the recipient's products.
 
         Raises:
             FormatError: the item cannot be written in this format.
+            ServerError: a member of a package that is to go inside it is not published.
         """
         options = {key: config[key] for key in formatter.options if key in config}
         own = f"{destination} {sequence_number}" if formatter.numbered else ""
-        key = _key(self._row_id, formatter.type, options, own)
+        unwanted = self._unwanted_embeds(formatter, subscriber)
+        key = _key(self._row_id, formatter.type, options, own, unwanted)
         if key not in self._done:
-            context = self._context(formatter, options, sequence_number)
-            parts = formatter().format(self._item, context)
+            context = self._context(formatter, options, sequence_number, unwanted)
+            # A copy of its own, so that no plug-in can change what the next one gets.
+            parts = formatter().format(_copied(self._item), context)
             self._done[key] = [
                 Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)
             ]
         return self._done[key]
 
     def _context(
-        self, formatter: type[Formatter], config: Mapping[str, Any], sequence_number: int
+        self,
+        formatter: type[Formatter],
+        config: Mapping[str, Any],
+        sequence_number: int,
+        unwanted_embeds: frozenset[str] | None,
     ) -> FormatContext:
+        lookups = self._lookups
         return FormatContext(
             settings=self._settings,
             now=self._now,
             sequence_number=sequence_number if formatter.numbered else 0,
             config=config,
-            products=self._products() if formatter.shows_products else (),
-            vocabularies=self._lookups.vocabularies,
-            vocabulary_fields=self._lookups.vocabulary_fields,
-            profiles=self._lookups.profiles,
-            users=self._lookups.users,
+            vocabularies=lookups.vocabularies,
+            vocabulary_fields=lookups.vocabulary_fields,
+            profiles=lookups.profiles,
+            users=lookups.users,
+            attachments=lookups.attachments,
+            related=lookups.related,
+            package_items=self._members if config.get("packaged") else {},
+            products=self._products if formatter.shows_products else (),
+            association_products=self._associated if formatter.shows_products else {},
+            assignments=lookups.assignments,
+            unwanted_embeds=unwanted_embeds,
         )
 
+    @cached_property
+    def _members(self) -> dict[str, Document]:
+        """Members of a package as they were published, trimmed as they are on their own."""
+        if self._item.get("type") != ItemType.COMPOSITE:
+            return {}
+        members = self._lookups.members_of(self._item)
+        return {member: self._lookups.trimmed(row) for member, row in members.items()}
+
+    @cached_property
     def _products(self) -> list[Document]:
-        matching = self._lookups.rules.matching_products(self._item, self._now)
+        return self._products_of(self._item)
+
+    @cached_property
+    def _associated(self) -> dict[str, list[Document]]:
+        """Products of associated items, by id."""
+        related = self._lookups.related
+        return {
+            str(held["_id"]): self._products_of(related.get(str(held["_id"]), held))
+            for _key, held in associations_of(self._item)
+            if held.get("_id")
+        }
+
+    def _products_of(self, item: Mapping[str, Any]) -> list[Document]:
+        matching = self._lookups.rules.matching_products(item, self._now)
         return [{"code": product.id, "name": product.name} for product in matching]
+
+    @cached_property
+    def _embeds(self) -> dict[str, frozenset[str]]:
+        """Ids of the products that take each medium embedded in the text, by its key."""
+        return {
+            key: frozenset(str(product["code"]) for product in self._products_of(held))
+            for key, held in associations_of(self._item)
+            if key.startswith(EMBEDDED)
+        }
+
+    def _unwanted_embeds(
+        self, formatter: type[Formatter], subscriber: Subscriber | None
+    ) -> frozenset[str] | None:
+        """Return the keys of embedded media that none of the subscriber's products takes.
+
+        Returns:
+            None where embedded media are not filtered.
+        """
+        is_asked = self._settings.filter_embeds and formatter.filters_embeds
+        if not is_asked or subscriber is None or self._item.get("type") not in TEXT_TYPES:
+            return None
+        own = {str(product) for product in subscriber.products}
+        return frozenset(key for key, products in self._embeds.items() if not own & products)
 
     def documents(self) -> list[Document]:
         """Return the payload documents to store."""
@@ -181,32 +189,23 @@ class ItemFormats:
         ]
 
 
-def _key(row_id: str, format_type: str, options: Mapping[str, Any], own: str) -> str:
-    said = json.dumps([format_type, sorted(options.items()), own])
+def _key(
+    row_id: str,
+    format_type: str,
+    options: Mapping[str, Any],
+    own: str,
+    unwanted: frozenset[str] | None,
+) -> str:
+    embeds = None if unwanted is None else sorted(unwanted)
+    said = json.dumps([format_type, sorted(options.items()), own, embeds])
     return f"{row_id}-{sha256(said).hexdigest()[:16]}"
 
 
-def published_item(row: Mapping[str, Any], profile: Mapping[str, Any] | None) -> Document:
-    """Return the item as formats see it: under its own id, trimmed to its content profile."""
-    schema = (profile or {}).get("schema") or {}
-    item = {
-        name: value
-        for name, value in row.items()
-        if not (profile and name in STANDARD_FIELDS and schema.get(name) is None)
-    }
-    item["_id"] = row["item_id"]
-    if item.get("associations"):
-        item["associations"] = {
-            key: _without_null_renditions(value) for key, value in item["associations"].items()
-        }
-    return item
-
-
-def _without_null_renditions(association: Any) -> Any:
-    if not isinstance(association, Mapping) or not association.get("renditions"):
-        return association
-    renditions = {k: v for k, v in association["renditions"].items() if v is not None}
-    return {**association, "renditions": renditions}
+def _copied(value: Any) -> Any:
+    """Return a copy of `value`; what cannot be changed is shared."""
+    if isinstance(value, Mapping):
+        return {key: _copied(entry) for key, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
 
 
 def format_settings(settings: Mapping[str, Any]) -> FormatSettings:
@@ -214,10 +213,11 @@ def format_settings(settings: Mapping[str, Any]) -> FormatSettings:
     return FormatSettings(
         default_language=settings["DEFAULT_LANGUAGE"],
         default_timezone=settings["DEFAULT_TIMEZONE"],
-        media_prefix=settings["MEDIA_PREFIX"],
         urn_domain=settings["URN_DOMAIN"],
         provider_id=settings["NEWSML_PROVIDER_ID"],
         common_renditions=tuple(settings["NINJS_COMMON_RENDITIONS"]),
         place_extended=settings["NINJS_PLACE_EXTENDED"],
         japanese_characters_per_minute=int(settings["JAPANESE_CHARACTERS_PER_MINUTE"]),
+        media_prefix=settings["MEDIA_PREFIX"],
+        filter_embeds=settings["EMBED_PRODUCT_FILTERING"],
     )

@@ -64,7 +64,7 @@ class Payloads:
 
     def _body(self, row: Mapping[str, Any], read: Mapping[str, Body]) -> Body | None:
         text = row.get("formatted_item")
-        if text is not None:
+        if text:
             return _own_body(row, text)
         key = str(row.get("payload_id"))
         return read.get(key) or self._kept.get(key)
