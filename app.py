@@ -15,7 +15,7 @@ from apps.core.logs import configure_logs
 from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
-from apps.rest.domain import DOMAIN
+from apps.rest.domain import domain
 from apps.tasks import create_celery
 
 
@@ -34,7 +34,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
         configure_logs(built.settings["LOG_LEVEL"])
     app = create_api(
         built.settings,
-        DOMAIN,
+        domain(built.settings),
         built.db,
         built.services,
         built.auth,

@@ -23,6 +23,10 @@ from apps.editing import Editing, build_editing
 from apps.expiry import ContentExpiry
 from apps.expiry.purge import Purge
 from apps.explain.service import ExplainService
+from apps.legal_archive.items import LegalItems
+from apps.legal_archive.queue import LegalQueue
+from apps.legal_archive.service import build_services as legal_services
+from apps.legal_archive.tasks import import_legal_archive
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
@@ -97,6 +101,10 @@ class Graph:
     outbox: Outbox
     expiry: ContentExpiry
     media: MediaStorage
+    legal_archive: Mapping[str, ResourceService]
+    """Services of the long-term archive by resource."""
+    legal_items: LegalItems
+    legal_queue: LegalQueue
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -117,6 +125,7 @@ class Graph:
             "explain": self.explain,
             "published_package_items": self.package_items,
             **self.publish,
+            **self.legal_archive,
         }
 
     def close(self) -> None:
@@ -161,6 +170,8 @@ def build_graph(
         EditingTools(db, clock, settings, journal, sequences, places, notifier), archive
     )
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
+    has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
+    wake_legal = wake_up(import_legal_archive) if has_legal_archive else sleep_on
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
@@ -174,6 +185,7 @@ def build_graph(
         notifier=notifier,
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
+        wake_legal=wake_legal,
         sends_mail=outbox.is_open,
         actions=actions,
     )
@@ -225,6 +237,7 @@ def build_graph(
             formatters=formatters,
             notifier=notifier,
             wake_up=wake_up(transmit),
+            on_released=lambda item: wake_legal(),
             settings=settings,
         ),
         transmit=TransmitContent(
@@ -246,4 +259,11 @@ def build_graph(
             settings=settings,
         ),
         media=MediaStorage(db),
+        legal_archive=legal_services(db, clock),
+        legal_items=LegalItems(db, is_on=has_legal_archive),
+        legal_queue=LegalQueue(db, is_on=has_legal_archive),
     )
+
+
+def sleep_on() -> None:
+    """Wake nothing up: what would be done is switched off."""

@@ -31,6 +31,8 @@ TASKS = {
     "apps.publish.transmit.transmit": Periodic("publish"),
     "apps.mail.send_mails": Periodic("default", 60),
     "apps.archive.content_expiry": Periodic("expiry", 30 * 60),
+    "apps.legal_archive.import_legal_archive": Periodic("legal", 3 * 60),
+    "apps.legal_archive.import_legal_publish_queue": Periodic("legal", 5 * 60),
 }
 """Every task by name."""
 TASK_QUEUES = {name: task.queue for name, task in TASKS.items()}
@@ -40,6 +42,7 @@ TASK_MODULES = [
     "apps.publish.transmit.tasks",
     "apps.mail.tasks",
     "apps.expiry.tasks",
+    "apps.legal_archive.tasks",
 ]
 
 
@@ -74,6 +77,12 @@ class Services(Protocol):
 
     @property
     def expiry(self) -> Run: ...
+
+    @property
+    def legal_items(self) -> Run: ...
+
+    @property
+    def legal_queue(self) -> Run: ...
 
 
 class GraphTask(Task):

@@ -99,6 +99,7 @@ class ArchivedService(ResourceService):
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         self._tools.wake_up()
         self._tools.wake_mailer()
+        self._tools.wake_legal()
         self._tools.notifier.push(
             "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
         )

@@ -14,6 +14,8 @@ COMMANDS = {
     "publish:enqueue": "publishing:enqueue",
     "publish:transmit": "publishing:transmit",
     "archive:remove_expired": "expiry:remove_expired",
+    "legal_archive:import": "legal_archive:import_items",
+    "legal_publish_queue:import": "legal_archive:import_queue",
     "app:initialize_data": "initialize_data:initialize_data",
     "users:create": "users:create",
     "explain": "explain:explain",

@@ -13,7 +13,7 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import State
 from apps.expiry.connections import Connections
-from apps.expiry.holds import Holds
+from apps.expiry.holds import Holds, missing_in_legal
 from apps.expiry.purge import Purge
 from apps.filters.content_filters import FilterSet, compile_filters
 from apps.filters.fields import ItemView
@@ -74,9 +74,8 @@ class ContentExpiry:
         ids = [item["_id"] for item in waiting]
         if not ids:
             return
-        missing = {"item_id": {"$in": ids}, "moved_to_legal": {"$ne": True}}
-        still = self._db["published"].distinct("item_id", missing)
-        arrived = set(ids) - set(still if self._has_legal_archive else ())
+        still = missing_in_legal(self._db, ids) if self._has_legal_archive else set()
+        arrived = set(ids) - still
         self._mark(arrived, None)
 
     def _expired(self, now: datetime) -> Iterator[list[Document]]:

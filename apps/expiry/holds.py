@@ -9,6 +9,8 @@ from pymongo.database import Database
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES, QueueState, State
+from apps.legal_archive.items import NOT_MOVED as ITEMS_NOT_MOVED
+from apps.legal_archive.queue import FINISHED as DELIVERIES_NOT_MOVED
 
 NOT_ROUTED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 OUT = (State.PUBLISHED, State.CORRECTED)
@@ -78,8 +80,17 @@ class Holds:
         return {id_ for id_, assignment in assignments.items() if assignment in found}
 
     def _not_in_legal(self) -> set[str]:
-        query = {"item_id": {"$in": list(self._items)}, "moved_to_legal": {"$ne": True}}
-        return set(self._db["published"].distinct("item_id", query))
+        return missing_in_legal(self._db, list(self._items))
+
+
+def missing_in_legal(db: Database[Document], ids: Collection[str]) -> set[str]:
+    """Return those of `ids` of which rows, or finished deliveries, are not in the legal archive."""
+    rows = {"item_id": {"$in": list(ids)}, **ITEMS_NOT_MOVED}
+    deliveries = {"item_id": {"$in": list(ids)}, **DELIVERIES_NOT_MOVED}
+    return {
+        *db["published"].distinct("item_id", rows),
+        *db["publish_queue"].distinct("item_id", deliveries),
+    }
 
 
 def is_expired(item: Mapping[str, Any], now: datetime) -> bool:

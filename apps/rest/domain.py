@@ -1,5 +1,6 @@
 """All resources of the REST API, collected from the rooms that declare them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.editing_resource import RESOURCES as EDITING
@@ -11,6 +12,7 @@ from apps.desks.resource import RESOURCES as DESKS
 from apps.explain.resource import RESOURCES as EXPLAIN
 from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
+from apps.legal_archive.resource import resources as legal_archive
 from apps.privileges.resource import RESOURCES as PRIVILEGES
 from apps.products.resource import RESOURCES as PRODUCTS
 from apps.publish.resend.resource import RESOURCES as RESEND
@@ -47,3 +49,12 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **FORMATS,
     **VALIDATE,
 }
+
+
+def domain(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the resources of an installation: some are there only where a setting asks for them.
+
+    Args:
+        settings: as `settings.load` returns them.
+    """
+    return {**DOMAIN, **legal_archive(settings)}

@@ -49,6 +49,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("guid"),
         _index("expiry", "_created", "state"),
         _index(("_updated", DESC)),
+        # Import into the long-term archive.
+        _index("moved_to_legal", "_id"),
     ],
     "publish_queue": [
         # One row per (item version, subscriber, destination, action, part, resend).
@@ -67,6 +69,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("state", "next_retry_attempt_at"),
         _index(("_created", DESC), "state"),
         _index(("_updated", DESC)),
+        # Import into the long-term archive.
+        _index("moved_to_legal", "state", "_id"),
     ],
     "publish_lanes": [
         # Lanes with something due.
@@ -78,6 +82,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("item_id"),
         _index(("_updated", DESC)),
     ],
+    "legal_archive": [_index(("versioncreated", DESC)), _index("search_terms")],
+    "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
+    "legal_archive_history": [_index("item_id")],
+    "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
     # Mails that are due.
     "mails": [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.

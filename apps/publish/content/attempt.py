@@ -36,6 +36,7 @@ class Tools:
     Attributes:
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
+        wake_legal: the same for the import into the long-term archive, where there is one.
         sends_mail: whether mails are sent at all.
         actions: the publish services, for what goes out with something else.
     """
@@ -50,6 +51,7 @@ class Tools:
     notifier: Notifier
     wake_up: Callable[[], None]
     wake_mailer: Callable[[], None]
+    wake_legal: Callable[[], None]
     sends_mail: bool
     actions: Mapping[Operation, NestedAction]
 

@@ -144,6 +144,7 @@ class BasePublishService(ResourceService):
         batch = caller.memo.pop(MEMO, None) or self._new_batch(caller)
         self.holdings.correct_holders({**original, **updates}, updates, batch)
         self.tools.wake_up()
+        self.tools.wake_legal()
         self._tell({**original, **updates}, caller)
         tell_marked(self.tools.notifier, updates, original)
 

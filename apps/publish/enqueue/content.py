@@ -67,6 +67,7 @@ class EnqueueContent:
         formatters: output formats by name.
         notifier: tells clients.
         wake_up: starts the transmit task now; losing the call costs one tick.
+        on_released: called with each scheduled item that has come out.
         settings: LEASE_SECONDS, ENQUEUE_BATCH_SIZE, ENQUEUE_MAX_ATTEMPTS and those of the formats.
     """
 
@@ -80,6 +81,7 @@ class EnqueueContent:
         formatters: Registry[Formatter],
         notifier: Notifier,
         wake_up: Callable[[], None],
+        on_released: Callable[[Document], None],
         settings: Mapping[str, Any],
     ) -> None:
         self._db = db
@@ -95,7 +97,7 @@ class EnqueueContent:
             int(settings["ENQUEUE_MAX_ATTEMPTS"]),
             RETRY_SECONDS,
         )
-        self._release = ScheduledRelease(db, clock, journal, notifier)
+        self._release = ScheduledRelease(db, clock, journal, notifier, on_released)
 
     def run(self) -> int:
         """Route everything that is waiting; return how many published rows were taken."""

@@ -1,6 +1,6 @@
 """Items whose hour has come: the scheduled version becomes the published one, exactly once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pymongo.database import Database
 
@@ -23,15 +23,22 @@ class ScheduledRelease:
     Args:
         journal: keeps the item and its version row together.
         notifier: tells clients.
+        on_released: called with each item that has come out, as its published row holds it.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, journal: Journal, notifier: Notifier
+        self,
+        db: Database[Document],
+        clock: Clock,
+        journal: Journal,
+        notifier: Notifier,
+        on_released: Callable[[Document], None],
     ) -> None:
         self._db = db
         self._clock = clock
         self._journal = journal
         self._notifier = notifier
+        self._on_released = on_released
 
     def release(self, rows: Sequence[Document]) -> list[Document]:
         """Return the rows to route: scheduled ones as published, dropped ones left out."""
@@ -59,7 +66,9 @@ class ScheduledRelease:
             return False
         row.update({name: stored[name] for name in CHANGED})
         if done:
-            tell_update(self._notifier, [{**stored, "_id": stored["item_id"]}])
+            item = {**stored, "_id": stored["item_id"]}
+            tell_update(self._notifier, [item])
+            self._on_released(item)
         return True
 
     def _waiting(self, row: Document) -> Document | None:

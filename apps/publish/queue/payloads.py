@@ -35,10 +35,11 @@ class Payloads:
 
     Args:
         db: the database.
+        collection: where the bodies are.
     """
 
-    def __init__(self, db: Database[Document]) -> None:
-        self._db = db
+    def __init__(self, db: Database[Document], collection: str = "publish_payloads") -> None:
+        self._stored = db[collection]
         self._kept: OrderedDict[str, Body] = OrderedDict()
         self._lock = Lock()
 
@@ -51,7 +52,7 @@ class Payloads:
         with self._lock:
             wanted = {row["payload_id"] for row in rows if row.get("payload_id")} - set(self._kept)
         if wanted:
-            found = self._db["publish_payloads"].find({"_id": {"$in": sorted(wanted)}})
+            found = self._stored.find({"_id": {"$in": sorted(wanted)}})
             read = {document["_id"]: _stored_body(document) for document in found}
         else:
             read = {}

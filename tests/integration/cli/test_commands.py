@@ -158,3 +158,25 @@ def test_importing_the_command_line_starts_nothing() -> None:
     )
 
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_imports_into_the_long_term_archive(manage: Command, graph: Graph, tmp_path: Path) -> None:
+    """`legal_archive:import` and `legal_publish_queue:import` take everything that is finished."""
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    newsroom.subscriber("s", file_in(tmp_path))
+    story = tmp_path / "story.json"
+    story.write_text(json.dumps(STORY))
+    manage("items:import", str(story), "--desk", "Sports", "--publish")
+    for command in ("publish:enqueue", "publish:transmit"):
+        manage(command)
+
+    off = manage("legal_archive:import")
+    assert (off.returncode, off.stdout) == (0, "0 published items imported\n")
+    on = {"LEGAL_ARCHIVE": "true"}
+    items = manage("legal_archive:import", "--page-size", "1", **on)
+    deliveries = manage("legal_publish_queue:import", **on)
+
+    assert (items.returncode, items.stdout) == (0, "1 published items imported\n")
+    assert (deliveries.returncode, deliveries.stdout) == (0, "1 deliveries imported\n")
+    assert manage("legal_archive:import", "--page-size", "0", **on).returncode == 2

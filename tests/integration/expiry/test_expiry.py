@@ -218,7 +218,7 @@ class TestLegalArchive:
     def test_nothing_goes_before_it_is_there(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """An item that the long-term archive lacks is marked, and goes when it is there."""
+        """An item whose deliveries the long-term archive lacks is marked, and goes after them."""
         item = desk.published()
         deliver(graph)
         assert expire(graph, clock) == 0
@@ -226,7 +226,7 @@ class TestLegalArchive:
         assert stored is not None
         assert stored["expiry_status"] == "invalid"
 
-        graph.db["published"].update_many({}, {"$set": {"moved_to_legal": True}})
+        graph.legal_queue.run()
         assert graph.expiry.run() == 1
 
 

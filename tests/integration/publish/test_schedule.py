@@ -325,6 +325,8 @@ def die_releasing(graph: Graph, item: Document, before: int) -> None:
     graph.db["published"].update_one({"item_id": item["_id"]}, {"$set": claim})
     rows = list(graph.db["published"].find({"item_id": item["_id"]}))
     db: Any = CrashingDatabase(graph.db, before)
-    release = ScheduledRelease(db, graph.clock, Journal(db, graph.clock), graph.notifier)
+    release = ScheduledRelease(
+        db, graph.clock, Journal(db, graph.clock), graph.notifier, lambda item: None
+    )
     with pytest.raises(Crash):
         release.release(rows)

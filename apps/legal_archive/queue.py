@@ -1,0 +1,104 @@
+"""Import of finished deliveries (resources contract 19, delivery contract 8)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from apps.core.service import Document
+from apps.core.vocabulary import FINAL_ROW_STATES
+from apps.publish.queue.rows import SECRET_KEYS, config_of
+from apps.store.mongo import raise_unless_duplicates
+
+log = structlog.get_logger(__name__)
+
+PAGE_SIZE = 500
+DELETED = "Deleted Subscriber"
+PAYLOADS = "legal_publish_payloads"
+NOT_KEPT = frozenset(
+    {"_etag", "moved_to_legal", "lane", "lease_owner", "lease_until", "claim_token"}
+    | {"unknown_outcomes", "next_retry_attempt_at"}
+)
+FINISHED: Document = {
+    "moved_to_legal": {"$in": [False, None]},
+    "state": {"$in": list(FINAL_ROW_STATES)},
+}
+
+
+class LegalQueue:
+    """Copy finished rows of the delivery queue with what was sent; safe to repeat and to kill.
+
+    Args:
+        db: the database.
+        is_on: whether there is a long-term archive; without one `run` does nothing.
+        page_size: rows taken at once.
+    """
+
+    def __init__(self, db: Database[Document], *, is_on: bool, page_size: int = PAGE_SIZE) -> None:
+        self._db = db
+        self._is_on = is_on
+        self._page_size = page_size
+
+    def run(self, page_size: int | None = None) -> int:
+        """Import every finished delivery that is missing; return how many."""
+        if not self._is_on:
+            return 0
+        count, last = 0, ObjectId("0" * 24)
+        while rows := self._next(last, page_size or self._page_size):
+            last = rows[-1]["_id"]
+            self._import(rows)
+            count += len(rows)
+        return count
+
+    def _next(self, last: ObjectId, limit: int) -> list[Document]:
+        query = {**FINISHED, "_id": {"$gt": last}}
+        return list(self._db["publish_queue"].find(query).sort("_id", 1).limit(limit))
+
+    def _import(self, rows: Sequence[Document]) -> None:
+        ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
+        found = self._db["subscribers"].find({"_id": {"$in": ids}}, {"name": 1})
+        names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
+        self._keep_payloads({row["payload_id"] for row in rows if row.get("payload_id")})
+        self._db["legal_publish_queue"].bulk_write(
+            [
+                UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, names)}, upsert=True)
+                for row in rows
+            ],
+            ordered=False,
+        )
+        # The etag stays: for clients the row is the same.
+        self._db["publish_queue"].update_many(
+            {"_id": {"$in": [row["_id"] for row in rows]}}, {"$set": {"moved_to_legal": True}}
+        )
+
+    def _keep_payloads(self, ids: set[str]) -> None:
+        """Copy what was sent; many deliveries share one."""
+        known = self._db[PAYLOADS].distinct("_id", {"_id": {"$in": list(ids)}})
+        missing = self._db["publish_payloads"].find({"_id": {"$in": list(ids - set(known))}})
+        documents = list(missing)
+        if not documents:
+            return
+        try:
+            self._db[PAYLOADS].insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            # Another run stores the same.
+            raise_unless_duplicates(error)
+
+
+def legal_row(row: Mapping[str, Any], names: Mapping[Any, Any]) -> Document:
+    """Return the row as it is kept: the subscriber by name, the destination without secrets."""
+    kept = {name: value for name, value in row.items() if name not in NOT_KEPT and name != "_id"}
+    destination = row.get("destination")
+    if isinstance(destination, Mapping):
+        config = {k: v for k, v in config_of(destination).items() if k not in SECRET_KEYS}
+        kept["destination"] = {**destination, "config": config}
+    subscriber_id = row.get("subscriber_id")
+    return {
+        **kept,
+        "subscriber_id": names.get(subscriber_id) or DELETED,
+        "_subscriber_id": subscriber_id,
+    }
