@@ -11,6 +11,7 @@ from apps.archive.events import tell_update
 from apps.archive.follow_ups import record
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.places import Place, Places
+from apps.archive.rights import check_may_read
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -51,6 +52,17 @@ class Tools:
         if item is None:
             raise NotFound(f"Failed to find item with guid: {item_id}")
         item.pop("journal", None)
+        return item
+
+    def readable_item(self, item_id: str, caller: Caller) -> Document:
+        """Return the item as stored, for a caller who can see it.
+
+        Raises:
+            NotFound: no such item.
+            Forbidden: it is on a stage that is hidden from the caller.
+        """
+        item = self.item(item_id)
+        check_may_read(item, caller)
         return item
 
     def expiry(self, place: Place) -> Any:
@@ -141,6 +153,9 @@ class ItemUpdate(ResourceService):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools.db, tools.clock)
         self.tools = tools
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_may_read(document, caller)
 
     def stamp(self, updates: Document, original: Mapping[str, Any], caller: Caller) -> None:
         """Set what every version of this kind gets."""

@@ -116,26 +116,24 @@ def complete_saved(
     updates: Document,
     original: Mapping[str, Any],
     now: datetime,
-    db: Database[Document],
+    items: Mapping[str, Document],
     *,
     copies_from_parent: bool = False,
 ) -> None:
     """Complete the associations that a save brings: each overlays the item that it names.
 
     Args:
-        updates: the save; nothing happens unless it holds associations or editor state.
+        updates: the save; nothing happens unless it holds associations.
         original: the item as stored.
         now: time of the save.
-        db: the database.
+        items: the stored items that its associations name, by id.
         copies_from_parent: media have their own metadata in the item, not in the archive.
     """
-    follow_editor(updates, original)
     if updates.get("associations") is None:
         if "associations" in updates:
             updates["refs"] = []
         return
     associations = copied(updates["associations"])
-    items = stored_items(db, (held["_id"] for _, held in with_ids({"associations": associations})))
     before = original.get("associations") or {}
     for key, held in present({"associations": associations}):
         held.pop("_type", None)

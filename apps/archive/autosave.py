@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.rights import is_locked_by_other
+from apps.archive.rights import check_may_read, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
@@ -62,6 +62,9 @@ class AutosaveService(ResourceService):
         if not self.collection.update_one(condition, {"$set": updates}).matched_count:
             raise PreconditionFailed("Client and server etags don't match")
 
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_may_read(document, caller)
+
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             document["_type"] = "archive"
@@ -72,5 +75,6 @@ class AutosaveService(ResourceService):
             raise NotFound("Invalid item identifier")
         if is_locked_by_other(item, caller):
             raise Forbidden(LOCKED_BY_OTHER)
+        check_may_read(item, caller)
         item.pop("journal", None)
         return item

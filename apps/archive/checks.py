@@ -1,16 +1,30 @@
 """Refusals of creating and saving an item, one function per rule (lifecycle contract 1.9, 3.3)."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from pymongo.database import Database
+
+from apps.archive.associations import with_ids
+from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
-from apps.archive.places import Place
+from apps.archive.places import NOWHERE, Place
+from apps.archive.schedule import (
+    TIMES,
+    check_embargo,
+    check_no_embargo_on_package,
+    check_schedule,
+    check_schedule_year,
+    touches_times,
+    utc_after,
+)
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.service import Document
-from apps.core.vocabulary import PUBLISH_STATES, State
+from apps.core.vocabulary import State
 from apps.core.workflow import Action, check_allowed
 
 NO_ANNOUNCEMENTS = "Package doesn't support Public Service Announcements"
@@ -18,6 +32,8 @@ NO_PERSONAL_PACKAGES = "Packages can not be created in the personal space."
 NO_SCHEDULE_IN_PACKAGE = (
     "This item is in a package and it needs to be removed before the item can be scheduled!"
 )
+NO_OTHER_GENRE = "Cannot change the genre for broadcast content."
+BROADCAST_SCRIPT = "broadcast script"
 
 
 @dataclass(frozen=True)
@@ -28,15 +44,23 @@ class Save:
         updates: what will be stored.
         original: the item as stored; empty for a new one.
         place: desk and stage of the item afterwards.
+        now: time of the save.
+        before: desk and stage of the item as stored, where these are others.
+        associated: stored items that the associations of `updates` name, by id.
         is_forced: the client insists, whoever holds the lock.
+        has_state: the save leads to a state; otherwise it is stored whatever state the item has.
     """
 
     updates: Document
     original: Mapping[str, Any]
     place: Place
     caller: Caller
-    packages: Packages
+    db: Database[Document]
+    now: datetime
+    before: Place = NOWHERE
+    associated: Mapping[str, Document] = field(default_factory=dict)
     is_forced: bool = False
+    has_state: bool = True
 
     @property
     def item(self) -> Document:
@@ -49,7 +73,8 @@ Check = Callable[[Save], None]
 
 def check_writable_stage(save: Save) -> None:
     """Users leave read-only stages alone, except for ingested items."""
-    if save.place.is_read_only and save.caller.user and not save.item.get("ingest_id"):
+    is_read_only = save.place.is_read_only or save.before.is_read_only
+    if is_read_only and save.caller.user and not save.item.get("ingest_id"):
         raise ReadOnlyStage
 
 
@@ -82,15 +107,68 @@ def check_unique_name(save: Save) -> None:
         raise Forbidden("Unauthorized to modify Unique Name")
 
 
+def check_broadcast_genre(save: Save) -> None:
+    """A broadcast script stays one."""
+    if not save.original.get("broadcast"):
+        return
+    genres = save.updates.get("genre")
+    codes = [genre.get("qcode") for genre in genres or () if isinstance(genre, Mapping)]
+    if any(str(code or "").lower() != BROADCAST_SCRIPT for code in codes):
+        raise BadRequest(NO_OTHER_GENRE)
+
+
 def check_not_scheduled_in_package(save: Save) -> None:
     """A member of a package gets no time of its own before it is out."""
     if save.is_forced or not save.original.get("linked_in_packages"):
         return
-    if save.original.get("state") in PUBLISH_STATES - {State.SCHEDULED}:
-        return
     settings = save.updates.get("schedule_settings") or {}
-    if save.updates.get("publish_schedule") or settings.get("utc_publish_schedule"):
+    is_timed = bool(save.updates.get("publish_schedule")) or any(settings.values())
+    if is_timed and save.original.get("state") != State.PUBLISHED:
         raise BadRequest(NO_SCHEDULE_IN_PACKAGE)
+
+
+def check_schedule_possible(save: Save) -> None:
+    """A publish time in the save is one to come."""
+    if not touches_times(save.updates):
+        return
+    times = {name: utc_after(save.updates, save.original, name) for name in TIMES}
+    schedule = times["publish_schedule"]
+    if schedule and save.updates.get("publish_schedule"):
+        check_schedule_year(schedule)
+        if not save.is_forced:
+            check_schedule(schedule, save.now)
+
+
+def check_embargo_possible(save: Save) -> None:
+    """The item can have the embargo that it gets, or has while its times change."""
+    if save.is_forced or not touches_times(save.updates):
+        return
+    check_no_embargo_on_package(save.item)
+    embargo = utc_after(save.updates, save.original, "embargo")
+    if embargo:
+        check_embargo(save.item, embargo, save.now)
+
+
+def check_picture_crops(save: Save) -> None:
+    """Crops of a picture, and of associated pictures, are possible."""
+    if save.is_forced:
+        return
+    cropped = list(_cropped(save))
+    if not cropped:
+        return
+    sizes = crop_sizes(save.db)
+    for updates, picture in cropped:
+        check_crops(updates, picture, sizes)
+
+
+def _cropped(save: Save) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield what brings crops, with the stored picture that it changes."""
+    if has_crops(save.updates):
+        yield save.updates, save.original
+    for _key, held in with_ids(save.updates):
+        picture = save.associated.get(held["_id"])
+        if picture and has_crops(held):
+            yield held, picture
 
 
 def check_on_desk(save: Save) -> None:
@@ -103,22 +181,28 @@ def check_groups(save: Save) -> None:
     """The groups of a package hang together, and its members may be in it."""
     if is_package(save.item) and save.updates.get("groups") is not None:
         package_id = save.item["_id"]
-        save.packages.check(save.updates["groups"], package_id, is_new=not save.original)
+        packages = Packages(save.db)
+        packages.check(save.updates["groups"], package_id, is_new=not save.original)
 
 
 def check_no_duplicates(save: Save) -> None:
     """No two categories have one code, no two subjects one scheme and code."""
-    categories = Counter(c.get("qcode") for c in save.updates.get("anpa_category") or ())
+    categories = Counter(c.get("qcode") for c in _entries(save, "anpa_category"))
     if any(count > 1 for count in categories.values()):
         raise BadRequest("Duplicate category codes are not allowed")
-    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in save.updates.get("subject") or ())
+    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in _entries(save, "subject"))
     if any(count > 1 for count in subjects.values()):
         raise BadRequest("Duplicate subjects are not allowed")
 
 
+def _entries(save: Save, name: str) -> Iterator[Mapping[str, Any]]:
+    return (entry for entry in save.updates.get(name) or () if isinstance(entry, Mapping))
+
+
 def check_state(save: Save) -> None:
     """The item's state allows a save."""
-    check_allowed(Action.SAVE, save.original.get("state"))
+    if save.has_state:
+        check_allowed(Action.SAVE, save.original.get("state"))
 
 
 CREATE_CHECKS: tuple[Check, ...] = (
@@ -135,11 +219,15 @@ SAVE_CHECKS: tuple[Check, ...] = (
     check_not_withdrawn,
     check_no_announcement,
     check_unique_name,
+    check_broadcast_genre,
     check_not_scheduled_in_package,
+    check_schedule_possible,
     check_groups,
+    check_picture_crops,
+    check_embargo_possible,
     check_no_duplicates,
     check_state,
 )
-"""Refusals of a PATCH, in order; times are checked where they are computed."""
+"""Refusals of a PATCH, in the order of the contract."""
 
 RESTORE_CHECKS: tuple[Check, ...] = (check_writable_stage, check_lock, check_not_withdrawn)

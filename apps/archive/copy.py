@@ -27,7 +27,7 @@ class CopyService(ItemCommand):
         self._copying = copying
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        source = self.tools.item(item_id)
+        source = self.tools.readable_item(item_id, caller)
         is_on_desk = bool((source.get("task") or {}).get("desk"))
         if is_on_desk and not self.tools.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
             raise PreconditionFailed(ON_A_DESK)

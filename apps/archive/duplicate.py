@@ -6,7 +6,7 @@ from typing import Any
 from apps.archive.action import ItemCommand, Tools
 from apps.archive.autosave import LOCKED_BY_OTHER
 from apps.archive.copying import Copying, CopyOf
-from apps.archive.rights import check_may_send_to, is_locked_by_other
+from apps.archive.rights import check_may_read, check_may_send_to, is_locked_by_other
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound
@@ -36,6 +36,7 @@ class DuplicateService(ItemCommand):
         if not desk_id and not self.tools.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
             raise Forbidden(NOT_TO_PERSONAL)
         source, source_id = self._source(item_id, request)
+        check_may_read(source, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         if is_locked_by_other(source, caller):
             raise Forbidden(LOCKED_BY_OTHER)

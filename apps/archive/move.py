@@ -26,7 +26,7 @@ class MoveService(ItemCommand):
     resource = "move"
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        original = self.tools.item(item_id)
+        original = self.tools.readable_item(item_id, caller)
         item = self._move(original, with_ids(request["task"]), caller)
         if request.get("allPackageItems"):
             for ref in member_refs(original.get("groups")):

@@ -33,6 +33,10 @@ class Place:
         return bool(self.stage and self.stage.get("local_readonly"))
 
 
+NOWHERE = Place()
+"""The place of personal items."""
+
+
 class Places:
     """Look up desks and stages.
 
@@ -61,6 +65,13 @@ class Places:
             return Place(desk)
         stage = next((s for s in desk["stages"] if s["_id"] == stage_id), None)
         return Place(desk, stage or self._stage(stage_id))
+
+    def where(self, task: Mapping[str, Any]) -> Place:
+        """Return the place of a stored item; what is gone is left out."""
+        try:
+            return self.of(task)
+        except NotFound:
+            return NOWHERE
 
     def _stage(self, stage_id: Any) -> Document:
         stage = self._db["stages"].find_one({"_id": stage_id})

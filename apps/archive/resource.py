@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from apps.archive.schema import ITEM_SCHEMA, RESTORE
+from apps.archive.schema import ITEM_SCHEMA, REQUEST_ONLY
 
 ITEM_URL = r'regex("[\w,.:_-]+")'
 """Item ids as they stand in URLs: URNs and tags need no escaping."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "archive": {
-        "schema": {**ITEM_SCHEMA, **RESTORE},
+        "schema": {**ITEM_SCHEMA, **REQUEST_ONLY},
         "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
         "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH", "PUT"],

@@ -1,12 +1,24 @@
-"""Restore an earlier version of an item (lifecycle contract 5.13)."""
+"""PUT of an item: an earlier version comes back, or a document takes its place.
+
+Lifecycle contract 5.13; resources contract 9.3.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.schema import ITEM_SCHEMA, NOT_VERSIONED
-from apps.core.errors import NotFound, PreconditionFailed
+from apps.archive.packages import default_groups, is_package
+from apps.archive.schema import (
+    AUDIT,
+    IDENTITY,
+    ITEM_SCHEMA,
+    KIND,
+    NOT_VERSIONED,
+    RESTORE,
+    WORK,
+)
+from apps.core.errors import BadRequest, NotFound, PreconditionFailed, SchemaIssues
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 
@@ -20,6 +32,25 @@ KEPT = (
     }
 )
 """Fields that stay as they are: what the item is and where it stands."""
+
+KEPT_UNLESS_SENT = (
+    frozenset(IDENTITY)
+    | frozenset(KIND)
+    | frozenset(AUDIT)
+    | frozenset(WORK)
+    | {"linked_in_packages", "refs", "source", "rewrite_of", "rewritten_by"}
+    | {"rewrite_sequence", "broadcast", "translated_from", "translation_id", "translations"}
+    | {"highlights", "marked_desks"}
+    | {"renditions", "filemeta", "filemeta_json", "mimetype", "media_file"}
+)
+"""Fields that a document leaves alone when it does not name them: the server's own."""
+
+NOT_REPLACED = frozenset({"type", "state", "pubstatus"})
+"""Fields that a document cannot replace: the type is for ever, the others follow the workflow."""
+
+NOT_CONTENT = frozenset({"_id", "force_unlock"})
+
+NOTHING_SENT = "The document has no field of an item. Send its fields, or the version to restore."
 
 
 def restored_fields(
@@ -45,3 +76,41 @@ def restored_fields(
         "operation": Operation.RESTORE,
         "_current_version": original["_current_version"] + 1,
     }
+
+
+def is_restoration(document: Mapping[str, Any]) -> bool:
+    """Whether a PUT asks for an earlier version.
+
+    Raises:
+        SchemaIssues: it names one of both versions only.
+    """
+    missing = [name for name in RESTORE if document.get(name) is None]
+    if len(missing) == 1:
+        raise SchemaIssues({missing[0]: {"required": 1}})
+    return not missing
+
+
+def replacement(document: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
+    """Return the updates that put `document` in the place of an item: what it lacks goes.
+
+    Raises:
+        BadRequest: it holds nothing of an item.
+    """
+    taken = {name: value for name, value in document.items() if name not in NOT_REPLACED}
+    # The schema fills in defaults where the client has sent nothing.
+    defaults = {n: rules["default"] for n, rules in ITEM_SCHEMA.items() if "default" in rules}
+    sent = {
+        name
+        for name in taken.keys() & ITEM_SCHEMA.keys()
+        if name not in NOT_CONTENT and taken[name] != defaults.get(name)
+    }
+    if not sent:
+        raise BadRequest(NOTHING_SENT)
+    gone = {
+        name: None
+        for name in ITEM_SCHEMA
+        if name not in KEPT_UNLESS_SENT and name not in taken and original.get(name) is not None
+    }
+    if is_package(original) and not taken.get("groups"):
+        taken["groups"] = default_groups()
+    return {**gone, **taken}

@@ -11,6 +11,7 @@ from apps.archive.journal import Journal, version_row
 from apps.archive.places import Places
 from apps.archive.rewrite_checks import check_original, check_update
 from apps.archive.rewrite_fields import fields_of_existing, fields_of_new
+from apps.archive.rights import check_may_read
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -82,6 +83,7 @@ class RewriteService(ResourceService):
         """
         self._journal.settle(document["_id"])
         update = self.find(document["_id"])
+        check_may_read(update, caller)
         original_id = update.get("rewrite_of")
         if not original_id:
             raise BadRequest("Only updates can be unlinked!")
@@ -103,6 +105,7 @@ class RewriteService(ResourceService):
 
     def _rewrite(self, request: Mapping[str, Any], caller: Caller) -> Document:
         original = self._original(request["original_id"])
+        check_may_read(original, caller)
         check_original(original, self._settings, self.clock.now())
         named = request.get("update")
         if not named:

@@ -11,6 +11,7 @@ from apps.core.service import Document
 
 NOT_PERMITTED = "User does not have sufficient permissions."
 NOT_A_MEMBER = "User is not a member of the desk."
+NOT_READABLE = "User does not have permissions to read the item."
 OF_ANOTHER_USER = "Item belongs to another user."
 
 
@@ -20,6 +21,17 @@ def is_member(db: Database[Document], desk_id: Any, caller: Caller) -> bool:
         return True
     query = {"_id": desk_id, "members.user": caller.user_id}
     return db["desks"].find_one(query, {"_id": 1}) is not None
+
+
+def check_may_read(item: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse items on stages that are hidden from the caller (lifecycle contract 0.2).
+
+    Raises:
+        Forbidden: the item is on one.
+    """
+    hidden = (caller.user or {}).get("invisible_stages") or []
+    if (item.get("task") or {}).get("stage") in hidden:
+        raise Forbidden(NOT_READABLE)
 
 
 def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Caller) -> None:

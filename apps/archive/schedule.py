@@ -9,40 +9,68 @@ from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
 
-FIELDS = ("publish_schedule", "embargo")
+TIMES = ("publish_schedule", "embargo")
 FIRST_YEAR = 1971
 NOT_CHECKED = (State.KILLED, State.RECALLED, State.SCHEDULED)
 
 
-def complete_schedule(
-    updates: Document, original: Mapping[str, Any], now: datetime, *, is_forced: bool = False
-) -> None:
-    """Compute `schedule_settings.utc_*` for what a write changes, and check it.
+def touches_times(updates: Mapping[str, Any]) -> bool:
+    """Whether a write changes the schedule, the embargo or their time zone."""
+    return any(field in updates for field in (*TIMES, "schedule_settings"))
 
-    Args:
-        is_forced: store the times as they are, even if they have passed.
+
+def complete_times(updates: Document, original: Mapping[str, Any]) -> None:
+    """Compute `schedule_settings.utc_*` for what a write changes.
+
+    Raises:
+        BadRequest: a time is no time, or its zone does not exist.
+    """
+    if not touches_times(updates):
+        return
+    merged = {**original, **updates}
+    settings = dict(merged.get("schedule_settings") or {})
+    zone = settings.get("time_zone") or None
+    settings["time_zone"] = zone
+    for field in TIMES:
+        settings[f"utc_{field}"] = _to_utc(merged, field, zone)
+    updates["schedule_settings"] = settings
+
+
+def complete_schedule(updates: Document, original: Mapping[str, Any], now: datetime) -> None:
+    """Compute `schedule_settings.utc_*` for what a write changes, and check it.
 
     Raises:
         BadRequest: the schedule or the embargo is not possible.
     """
-    if not any(field in updates for field in (*FIELDS, "schedule_settings")):
+    if not touches_times(updates):
         return
     merged = {**original, **updates}
-    if merged.get("type") == ItemType.COMPOSITE and merged.get("embargo"):
-        raise BadRequest("A Package doesn't support Embargo")
-    settings = dict(merged.get("schedule_settings") or {})
-    zone = settings.get("time_zone")
-    settings["time_zone"] = zone or None
-    for field in FIELDS:
-        value = merged.get(field)
-        settings[f"utc_{field}"] = to_utc(value, zone) if value else None
-    updates["schedule_settings"] = settings
-    if is_forced:
-        return
+    check_no_embargo_on_package(merged)
+    complete_times(updates, original)
+    settings = updates["schedule_settings"]
     if updates.get("publish_schedule"):
         check_schedule(settings["utc_publish_schedule"], now)
     if merged.get("embargo"):
         check_embargo(merged, settings["utc_embargo"], now)
+
+
+def _to_utc(item: Mapping[str, Any], field: str, zone: str | None) -> datetime | None:
+    value = item.get(field)
+    if not value:
+        return None
+    if not isinstance(value, datetime):
+        raise BadRequest(f"{field} date is not recognized")
+    return to_utc(value, zone)
+
+
+def check_schedule_year(utc_schedule: datetime) -> None:
+    """Refuse a publish time that stands for none.
+
+    Raises:
+        BadRequest: it does.
+    """
+    if utc_schedule.year < FIRST_YEAR:
+        raise BadRequest("Schedule date is not recognized")
 
 
 def check_schedule(utc_schedule: datetime, now: datetime) -> None:
@@ -51,10 +79,19 @@ def check_schedule(utc_schedule: datetime, now: datetime) -> None:
     Raises:
         BadRequest: it is not.
     """
-    if utc_schedule.year < FIRST_YEAR:
-        raise BadRequest("Schedule date is not recognized")
+    check_schedule_year(utc_schedule)
     if utc_schedule < now:
         raise BadRequest("Schedule cannot be earlier than now")
+
+
+def check_no_embargo_on_package(item: Mapping[str, Any]) -> None:
+    """Refuse an embargo on a package.
+
+    Raises:
+        BadRequest: it has one.
+    """
+    if item.get("type") == ItemType.COMPOSITE and item.get("embargo"):
+        raise BadRequest("A Package doesn't support Embargo")
 
 
 def check_embargo(item: Mapping[str, Any], utc_embargo: datetime, now: datetime) -> None:
@@ -87,4 +124,4 @@ def utc_after(
         return utc_of(original, field)
     merged = {**original, **updates}
     zone = (merged.get("schedule_settings") or {}).get("time_zone")
-    return to_utc(merged[field], zone) if merged.get(field) else None
+    return _to_utc(merged, field, zone)

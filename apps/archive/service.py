@@ -2,11 +2,19 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import complete_new, complete_saved, usage_changes
+from apps.archive.associations import (
+    complete_new,
+    complete_saved,
+    follow_editor,
+    stored_items,
+    usage_changes,
+)
+from apps.archive.associations import with_ids as associated
 from apps.archive.checks import CREATE_CHECKS, RESTORE_CHECKS, SAVE_CHECKS, Check, Save
 from apps.archive.deschedule import (
     DESCHEDULED,
@@ -18,15 +26,15 @@ from apps.archive.events import tell_update
 from apps.archive.follow_ups import follow_up, with_follow_ups
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.marks import tell_marked
-from apps.archive.packages import Packages, default_groups, is_package, link_changes
+from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
-from apps.archive.restore import restored_fields
-from apps.archive.schedule import complete_schedule
-from apps.archive.schema import RESTORE
+from apps.archive.restore import is_restoration, replacement, restored_fields
+from apps.archive.rights import check_may_read
+from apps.archive.schedule import complete_schedule, complete_times
+from apps.archive.schema import REQUEST_ONLY
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
-from apps.core.errors import Forbidden
 from apps.core.ids import newsml_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
@@ -89,7 +97,7 @@ class ArchiveService(ResourceService):
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
-            self._check(CREATE_CHECKS, document, {}, place, caller)
+            self._check(CREATE_CHECKS, self._save(document, {}, place, caller))
             complete_schedule(document, {}, self.clock.now())
             complete_new(document, self.clock.now())
             note = self._journal.note(document["_current_version"])
@@ -170,12 +178,16 @@ class ArchiveService(ResourceService):
     # Save.
 
     def on_replace(self, document: Document, original: Document, caller: Caller) -> None:
-        """Restore the version that the request names, otherwise save the document."""
-        if document.get("old_version") is None:
-            self.on_update(document, original, caller)
+        """Restore the version that the request names, otherwise put the document in its place."""
+        if not is_restoration(document):
+            updates = replacement(document, original)
+            self.on_update(updates, original, caller)
+            document.clear()
+            document.update({**original, **updates})
+            document.pop("journal", None)
             return
         place = self._places.of(original.get("task") or {})
-        self._check(RESTORE_CHECKS, document, original, place, caller)
+        self._check(RESTORE_CHECKS, self._save(document, original, place, caller))
         fields = restored_fields(self.db, document, original)
         document.clear()
         document.update({**original, **fields})
@@ -183,23 +195,39 @@ class ArchiveService(ResourceService):
         self._sign_version(document, original, caller)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
-        for name in RESTORE:
+        has_state = leads_to_a_state(updates)
+        is_forced = bool(updates.get("force_unlock"))
+        for name in (*REQUEST_ONLY, "force_unlock", "type"):
             updates.pop(name, None)
-        updates.pop("type", None)
         if updates.get("task") is not None:
             updates["task"] = with_ids(updates["task"])
-        place = self._places.of(updates.get("task") or original.get("task") or {})
-        force = bool(updates.pop("force_unlock", False))
-        self._check(SAVE_CHECKS, updates, original, place, caller, is_forced=force)
+        before, place = self._places_of(updates, original)
+        follow_editor(updates, original)
+        named = stored_items(self.db, (held["_id"] for _, held in associated(updates)))
+        save = self._save(updates, original, place, caller)
+        self._check(
+            SAVE_CHECKS,
+            replace(
+                save, before=before, associated=named, is_forced=is_forced, has_state=has_state
+            ),
+        )
         is_descheduled = releases_schedule(updates, original)
         if is_descheduled:
             keep_schedule(updates, original)
-        complete_schedule(updates, original, self.clock.now(), is_forced=force)
-        self._stamp_save(updates, original, place, caller)
+        complete_times(updates, original)
+        self._stamp_save(save, has_state=has_state)
         copies = self._settings["COPY_METADATA_FROM_PARENT"]
-        complete_saved(updates, original, self.clock.now(), self.db, copies_from_parent=copies)
+        complete_saved(updates, original, save.now, named, copies_from_parent=copies)
         if is_descheduled:
             updates.update(DESCHEDULED)
+
+    def _places_of(self, updates: Document, original: Document) -> tuple[Place, Place]:
+        """Return where the item is and where it will be."""
+        stored = original.get("task") or {}
+        task = updates.get("task") or stored
+        place = self._places.of(task)
+        is_moved = any(task.get(name) != stored.get(name) for name in ("desk", "stage"))
+        return (self._places.where(stored) if is_moved else place), place
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         note = self._journal.note(updates["_current_version"])
@@ -214,7 +242,8 @@ class ArchiveService(ResourceService):
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         self.db["archive_autosave"].delete_one({"_id": original["_id"]})
         if updates.get("operation") != Operation.RESTORE:
-            self._record(Operation.UPDATE, {**original, **updates}, updates, caller)
+            changes = changes_of_save(updates, original)
+            self._record(Operation.UPDATE, {**original, **updates}, changes, caller)
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
         tell_marked(self._notifier, updates, original)
 
@@ -223,17 +252,12 @@ class ArchiveService(ResourceService):
         updates.setdefault("_current_version", original.get("_current_version", 0) + 1)
         return super().patch(id, updates, caller)
 
-    def _check(
-        self,
-        checks: Iterable[Check],
-        updates: Document,
-        original: Mapping[str, Any],
-        place: Place,
-        caller: Caller,
-        *,
-        is_forced: bool = False,
-    ) -> None:
-        save = Save(updates, original, place, caller, Packages(self.db), is_forced)
+    def _save(
+        self, updates: Document, original: Mapping[str, Any], place: Place, caller: Caller
+    ) -> Save:
+        return Save(updates, original, place, caller, self.db, self.clock.now())
+
+    def _check(self, checks: Iterable[Check], save: Save) -> None:
         for check in checks:
             check(save)
 
@@ -257,12 +281,14 @@ class ArchiveService(ResourceService):
             original.get("sign_off"), user.get("sign_off"), keep_all=keep_all
         )
 
-    def _stamp_save(
-        self, updates: Document, original: Document, place: Place, caller: Caller
-    ) -> None:
-        now, user = self.clock.now(), caller.user or {}
-        on_desk = bool(place.desk) or bool(caller.arguments.get("publish_from_personal"))
-        updates["state"] = state_after_save(original.get("state"), on_desk=on_desk)
+    def _stamp_save(self, save: Save, *, has_state: bool) -> None:
+        updates, original, place = save.updates, save.original, save.place
+        now, caller = save.now, save.caller
+        user = caller.user or {}
+        updates.pop("state", None)
+        if has_state:
+            on_desk = bool(place.desk) or bool(caller.arguments.get("publish_from_personal"))
+            updates["state"] = state_after_save(original.get("state"), on_desk=on_desk)
         updates["operation"] = Operation.UPDATE
         updates["versioncreated"] = now
         updates["version_creator"] = str(user.get("_id", ""))
@@ -322,13 +348,33 @@ class ArchiveService(ResourceService):
         query["$or"] = [{"state": {"$ne": State.DRAFT}}, {"task.user": caller.user_id}, *own]
         return {**lookup, **query}
 
+    def on_found(self, document: Document, caller: Caller) -> None:
+        item: Document | None = document
+        if "task" not in document and (caller.user or {}).get("invisible_stages"):
+            # The client may have asked for other fields.
+            item = self.collection.find_one({"_id": document["_id"]}, {"task": 1})
+        check_may_read(item or {}, caller)
+
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        hidden = (caller.user or {}).get("invisible_stages") or []
         for document in documents:
-            if (document.get("task") or {}).get("stage") in hidden:
-                raise Forbidden("User does not have permissions to read the item.")
             document["_type"] = "archive"
             document.setdefault("profile", document.get("type"))
+
+
+def changes_of_save(updates: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
+    """Return what the history says about a save (lifecycle contract 3.13).
+
+    A document that took the place of the item holds what did not change, too.
+    """
+    is_replacement = "_id" in updates
+    names = updates.keys() if is_replacement else {"sms_message"}
+    same = {name for name in names if updates.get(name) == original.get(name)}
+    return {name: value for name, value in updates.items() if name not in same}
+
+
+def leads_to_a_state(updates: Mapping[str, Any]) -> bool:
+    """Whether a save is one of the workflow: `req_for_save` says so unless it is "true"."""
+    return str(updates.get("req_for_save", True)).lower() == "true"
 
 
 def with_ids(task: Mapping[str, Any] | None) -> Document:

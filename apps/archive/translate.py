@@ -28,7 +28,7 @@ class TranslateService(ItemCommand):
 
     def act(self, item_id: str, request: Any, caller: Caller) -> Document:
         source_id = request["guid"]
-        source = self.tools.item(source_id)
+        source = self.tools.readable_item(source_id, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         task = self._task(source, with_ids(request).get("desk"), caller)
         translation_id = source.get("translation_id") or source_id

@@ -75,6 +75,9 @@ class ResourceService:
     def on_deleted(self, document: Document, caller: Caller) -> None:
         """Act on a document that is gone."""
 
+    def on_found(self, document: Document, caller: Caller) -> None:
+        """Refuse that a caller gets at a document by its id, to read or to write it, by raising."""
+
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Shape documents for the client, in place. Nothing here is stored."""
 

@@ -96,7 +96,10 @@ class ServiceData(Mongo):
         if service is not None:
             found_by = service.item_filter(found_by)
         options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
-        return super().find_one(resource, req, *args, **options, **found_by)
+        document = super().find_one(resource, req, *args, **options, **found_by)
+        if service is not None and document is not None:
+            service.on_found(document, current_caller())
+        return document
 
     def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
         """Convert texts of a query; ids that are declared as text stay text, whatever they hold."""

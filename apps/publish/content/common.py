@@ -8,6 +8,7 @@ from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
 from apps.archive.packages import Packages
+from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
@@ -71,6 +72,9 @@ class BasePublishService(ResourceService):
             carries_associated=self.carries_associated,
         )
 
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_may_read(document, caller)
+
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the action and stamp the item; nothing is stored.
 
@@ -78,6 +82,7 @@ class BasePublishService(ResourceService):
             ServiceError: a rule refuses the action.
             ValidationFailed: the item breaks its content profile or the validators.
         """
+        updates.pop("force_unlock", None)
         batch = self._new_batch(caller)
         caller.memo[MEMO] = batch
         batch.sent = dict(updates.get("associations") or {})

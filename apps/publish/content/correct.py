@@ -13,6 +13,7 @@ from apps.publish.content.checks import (
 )
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.related_checks import (
+    check_crops_sent,
     check_groups_sent,
     check_holdings,
     check_related_out,
@@ -28,6 +29,7 @@ class CorrectPublishService(BasePublishService):
     act = "correct"
     result_state = State.CORRECTED
     checks = (
+        check_crops_sent,
         check_transition,
         check_related_out,
         check_for_publication,

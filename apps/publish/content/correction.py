@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.follow_ups import change, follow_up, record, with_follow_ups
+from apps.archive.rights import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
@@ -38,6 +39,9 @@ class CorrectionService(ResourceService):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools.db, tools.clock)
         self._tools = tools
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_may_read(document, caller)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the change and stamp the item; nothing is stored.

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.archive.associations import present, with_ids
+from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.members import member_ids
 from apps.archive.packages import is_package, member_refs
 from apps.archive.schedule import utc_of
@@ -48,6 +49,22 @@ def check_related_out(attempt: Attempt, tools: Tools) -> None:
             raise WarningsError([UNPUBLISHED_RELATED])
 
 
+def check_crops_sent(attempt: Attempt, tools: Tools) -> None:
+    """Crops in the request, of the item or of pictures that it holds, are possible."""
+    held = with_ids({"associations": attempt.batch.sent})
+    pictures = [(media, attempt.batch.items.get(media["_id"])) for _, media in held]
+    cropped = [
+        (updates, picture)
+        for updates, picture in [(attempt.updates, attempt.original), *pictures]
+        if picture and has_crops(updates)
+    ]
+    if not cropped:
+        return
+    sizes = crop_sizes(tools.db)
+    for updates, picture in cropped:
+        check_crops(updates, picture, sizes)
+
+
 def check_groups_sent(attempt: Attempt, tools: Tools) -> None:
     """Groups in the request hang together."""
     if is_package(attempt.original) and attempt.updates.get("groups") is not None:
@@ -64,8 +81,12 @@ def check_holdings(attempt: Attempt, tools: Tools) -> None:
         BadRequest: something is missing, or a package is empty.
         TransitionError: the state of something that goes out does not allow it.
     """
-    messages = [*_package_messages(attempt), *_association_messages(attempt, tools)]
+    messages = [
+        *_package_messages(attempt),
+        *_association_messages(attempt.item, attempt, tools),
+    ]
     for member in _members_in_order(attempt):
+        messages.extend(_association_messages(member, attempt, tools))
         messages.extend(_messages(member, None, attempt, tools))
     if is_package(attempt.item) and not any(member_ids(attempt.item.get("groups"))):
         if attempt.action == Action.CORRECT:
@@ -102,8 +123,9 @@ def _package_messages(attempt: Attempt) -> Iterator[str]:
         yield "Package cannot have Embargo"
 
 
-def _association_messages(attempt: Attempt, tools: Tools) -> Iterator[str]:
-    for _key, held in present(attempt.item):
+def _association_messages(item: Mapping[str, Any], attempt: Attempt, tools: Tools) -> Iterator[str]:
+    """Yield why what the item, or a member of it, is associated with may not go out."""
+    for _key, held in present(item):
         if is_fetchable(held):
             stored = attempt.batch.items.get(held.get("_id") or "")
             yield from _messages(stored or held, held, attempt, tools)

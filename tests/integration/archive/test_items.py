@@ -320,6 +320,60 @@ class TestRead:
             answer.get_json()["_message"],
         )
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("PATCH", "archive/{id}", {"headline": "x"}),
+            ("PUT", "archive/{id}", {"headline": "x"}),
+            ("PATCH", "archive/publish/{id}", {}),
+            ("PATCH", "archive/correct/{id}", {}),
+            ("PATCH", "archive/kill/{id}", {}),
+            ("PATCH", "archive/takedown/{id}", {}),
+            ("PATCH", "archive/unpublish/{id}", {}),
+            ("PATCH", "archive/correction/{id}", {}),
+            ("PATCH", "archive/spike/{id}", {}),
+            ("PATCH", "archive/unspike/{id}", {}),
+            ("POST", "archive/{id}/duplicate", {"desk": None, "type": "archive"}),
+            ("POST", "archive/{id}/copy", {}),
+            ("POST", "archive/{id}/rewrite", {}),
+            ("POST", "archive_autosave", {"_id": "{id}", "headline": "x"}),
+        ],
+    )
+    def test_nobody_works_on_what_is_hidden_from_him(
+        self, app: Any, newsroom: Newsroom, graph: Graph, method: str, path: str, body: Any
+    ) -> None:
+        """Resources 2.6: the refusal of the GET keeps its status, before etags are compared."""
+        words = ("archive", "publish", "correct", "kill", "takedown", "unpublish", "spike")
+        rights = dict.fromkeys((*words, "unspike", "duplicate", "rewrite"), 1)
+        make_user(graph, "member", privileges=rights)
+        client = log_in(app, "member")
+        item = client.create("archive", newsroom.story())
+        graph.db["users"].update_one(
+            {"username": "member"},
+            {"$set": {"invisible_stages": [newsroom.desk["working_stage"]]}},
+        )
+        sent = {**body, **({"_id": item["_id"]} if "_id" in body else {})}
+
+        answer = client.request(method, path.format(id=item["_id"]), json=sent)
+
+        assert (403, "User does not have permissions to read the item.") == (
+            answer.status_code,
+            answer.get_json()["_message"],
+        )
+
+    def test_a_projection_does_not_uncover_it(
+        self, app: Any, newsroom: Newsroom, graph: Graph
+    ) -> None:
+        """Who leaves the task out of the answer is not shown more."""
+        graph.db["stages"].update_many({}, {"$set": {"is_visible": False}})
+        make_user(graph, "guest", privileges={"archive": 1})
+        guest = log_in(app, "guest")
+        item = guest.create("archive", newsroom.story())
+
+        answer = guest.get(f"archive/{item['_id']}", projection='{"headline": 1}')
+
+        assert 403 == answer.status_code
+
     def test_never_shows_what_is_for_the_server(self, admin: Any, newsroom: Newsroom) -> None:
         """The note of unfinished writes stays inside."""
         item = admin.create("archive", newsroom.story())

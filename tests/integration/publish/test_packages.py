@@ -217,6 +217,33 @@ class TestPublish:
 
         assert "['Item cannot contain associated spiked item.']" == text
 
+    def test_looks_at_what_members_hold(self, desk: Newsdesk, package: Package) -> None:
+        """Lifecycle 4.6: associations of members count, at any depth, before the member itself."""
+        embedded = {
+            "_id": "publish_embedded_picture",
+            "act": "publish",
+            "type": "picture",
+            "embedded": True,
+            "schema": {"slugline": {"type": "string", "required": True}},
+        }
+        desk.db["validators"].insert_one(embedded)
+        picture = desk.story(type="picture", headline="Flood", slugline="")
+        spiked = desk.story(type="picture")
+        desk.act("spike", spiked)
+        media = {"_id": picture["_id"], "type": "picture", "state": "fetched"}
+        deep = desk.story(associations={"featuremedia": media})
+        bin_media = {"_id": spiked["_id"], "type": "picture"}
+        member = desk.story(associations={"featuremedia": bin_media, "editor_0": None})
+        whole = package(package(deep), member)
+
+        text = refusal(desk, "publish", whole)
+
+        assert (
+            "['Associated item  Flood: SLUGLINE empty values not allowed', "
+            "'Item cannot contain associated spiked item.']"
+        ) == text
+        assert [] == rows(desk, deep, member, whole)
+
     def test_collects_what_is_wrong_with_members(self, desk: Newsdesk, package: Package) -> None:
         """Checklist 47: members come before the package that holds them."""
         rule = {"abstract": {"type": "string", "required": True}}
