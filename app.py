@@ -16,6 +16,7 @@ from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
 from apps.rest.domain import domain
+from apps.rest.formats import serve_exports, serve_previews
 from apps.tasks import create_celery
 
 
@@ -41,6 +42,8 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
         built.notifier,
         built.media,
     )
+    serve_previews(app, built.output.preview, app.auth)
+    serve_exports(app, built.media, app.auth)
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

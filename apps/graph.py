@@ -33,6 +33,7 @@ from apps.mail.tasks import send_mails
 from apps.media.storage import MediaStorage
 from apps.newsroom import Newsroom, build_newsroom
 from apps.notifications.bus import Notifications
+from apps.output import Output, build_output
 from apps.publish.content.attempt import Tools
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correct import CorrectPublishService
@@ -105,6 +106,7 @@ class Graph:
     """Services of the long-term archive by resource."""
     legal_items: LegalItems
     legal_queue: LegalQueue
+    output: Output
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -113,6 +115,7 @@ class Graph:
             **self.newsroom.services,
             **self.editing.services,
             **self.routing.services,
+            **self.output.services,
             "subscriber_token": self.subscriber_token,
             "archive": self.archive,
             "archive_rewrite": self.rewrite,
@@ -156,6 +159,7 @@ def build_graph(
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
     validator = ValidateService(db, settings)
+    media = MediaStorage(db)
     vault = Vault.of(settings)
     archive = ArchiveService(
         db,
@@ -258,10 +262,11 @@ def build_graph(
             notifier=notifier,
             settings=settings,
         ),
-        media=MediaStorage(db),
         legal_archive=legal_services(db, clock),
         legal_items=LegalItems(db, is_on=has_legal_archive),
         legal_queue=LegalQueue(db, is_on=has_legal_archive),
+        media=media,
+        output=build_output(db, clock, formatters, validator, media, settings),
     )
 
 

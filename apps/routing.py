@@ -15,7 +15,6 @@ from apps.filters.condition_service import (
     FilterConditionsService,
 )
 from apps.filters.filter_service import ContentFiltersService, ContentFilterTestService
-from apps.formats.service import OutputFormatsService
 from apps.products.service import ProductsService, ProductTestService
 from apps.secrets.vault import Vault
 from apps.subscribers.service import SubscribersService
@@ -34,7 +33,6 @@ class Routing:
     products: ProductsService
     product_test: ProductTestService
     subscribers: SubscribersService
-    output_formats: OutputFormatsService
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -78,5 +76,4 @@ def build_routing(
             vault=vault,
             settings=settings,
         ),
-        output_formats=OutputFormatsService(db, clock, formatters=formatters),
     )

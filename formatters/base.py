@@ -106,6 +106,8 @@ class Formatter(ABC):
         shows_products: the output names the products that the item matches.
         filters_embeds: the output leaves out `unwanted_embeds`, so it depends on the recipient.
         can_preview, can_export: offered by `/formatters?criteria=`.
+        is_extra: not among the formats that clients have always known; listed when they ask.
+        output_field: the one key of the JSON output that POST `/formatters` answers.
         class_name: name in `/formatters` and `/export`, where it is not that of the class.
     """
 
@@ -122,6 +124,8 @@ class Formatter(ABC):
     can_preview: ClassVar[bool] = False
     can_export: ClassVar[bool] = False
     filters_embeds: ClassVar[bool] = False
+    is_extra: ClassVar[bool] = False
+    output_field: ClassVar[str] = ""
     class_name: ClassVar[str] = ""
 
     @classmethod

@@ -17,6 +17,7 @@ class _PlainFormatter(Formatter):
     error_code = 7013
     error_text = 'Article couldn"t be converted to text'
     item_types = frozenset({*TEXT_TYPES, ItemType.COMPOSITE})
+    is_extra = True
     can_preview = True
     can_export = True
 

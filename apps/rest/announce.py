@@ -17,6 +17,8 @@ QUIET = frozenset(
         "product_test",
         "content_filter_test",
         "validate",
+        "formatters",
+        "export",
         "items",
         "subscriber_token",
     }

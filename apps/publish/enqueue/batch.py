@@ -175,7 +175,19 @@ class Batch:
 def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
     """Read the rules that hold for a batch: five commands."""
     vocabularies = list(db["vocabularies"].find({}))
-    rules = RoutingRules.build(
+    rules = routing_rules(db, vocabularies)
+    for filter_id, reason in rules.filters.broken.items():
+        logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
+    return rules, Lookups(db, vocabularies, lambda: rules)
+
+
+def routing_rules(db: Database[Document], vocabularies: Sequence[Document]) -> RoutingRules:
+    """Return the rules as they are stored now: four commands.
+
+    Args:
+        vocabularies: all of them, as stored.
+    """
+    return RoutingRules.build(
         # Inactive ones too: they get the kill of what was archived, and a line in explanations.
         list(db["subscribers"].find({})),
         list(db["products"].find({})),
@@ -183,9 +195,6 @@ def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
         list(db["filter_conditions"].find({})),
         vocabularies,
     )
-    for filter_id, reason in rules.filters.broken.items():
-        logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
-    return rules, Lookups(db, vocabularies, lambda: rules)
 
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:

@@ -5,16 +5,37 @@ from typing import Any
 from apps.graph import Graph
 from formatters import build_registry
 
+NINE = {
+    "Adobe InDesign (IDML)": "idml",
+    "Email": "email",
+    "NewsML 1.2": "newsml12",
+    "NewsML G2": "newsmlg2",
+    "Newsroom NINJS": "newsroom ninjs",
+    "NINJS": "ninjs",
+    "NINJS FTP": "ftp ninjs",
+    "NINJSv2": "ninjs2",
+    "NITF": "nitf",
+}
+
 
 def test_lists_the_formats_by_name(editor: Any) -> None:
-    """Every format with a display name is listed once, sorted by the name in lower case."""
+    """Scenario 1: exactly nine types, sorted; `imatrics` is not among them."""
     rows = editor.get("output_formats").get_json()["_items"]
+
+    registered = build_registry()
+    expected = [(name, type) for name, type in NINE.items() if type in registered]
+    assert expected == [(row["name"], row["type"]) for row in rows]
+
+
+def test_lists_what_goes_beyond_them_when_asked(editor: Any) -> None:
+    """With `extra`, every format with a display name is listed once."""
+    rows = editor.get("output_formats", extra="true").get_json()["_items"]
 
     expected = sorted(
         ((f.name, f.type) for f in build_registry() if f.name), key=lambda pair: pair[0].lower()
     )
     assert [(row["name"], row["type"]) for row in rows] == expected
-    assert ("NINJS", "ninjs") in expected
+    assert ("Markdown", "markdown") in expected
 
 
 def test_counts_the_formats(editor: Any, graph: Graph) -> None:

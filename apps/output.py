@@ -1,0 +1,67 @@
+"""The part of the object graph that shows items in output formats on request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.registry import Registry
+from apps.core.service import Document, ResourceService
+from apps.formats.export import ExportService
+from apps.formats.preview import ItemPreview
+from apps.formats.service import FormattersService, OutputFormatsService
+from apps.media.storage import MediaStorage
+from apps.validate.validate import ValidateService
+from formatters.base import Formatter
+
+
+@dataclass(frozen=True)
+class Output:
+    """Services that show items in output formats."""
+
+    preview: ItemPreview
+    output_formats: OutputFormatsService
+    formatters: FormattersService
+    export: ExportService
+
+    @property
+    def services(self) -> dict[str, ResourceService]:
+        """The service behind each resource."""
+        return {
+            "output_formats": self.output_formats,
+            "formatters": self.formatters,
+            "export": self.export,
+        }
+
+
+def build_output(
+    db: Database[Document],
+    clock: Clock,
+    formatters: Registry[Formatter],
+    validator: ValidateService,
+    media: MediaStorage,
+    settings: Mapping[str, Any],
+) -> Output:
+    """Build the services that show items in output formats.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        formatters: output formats by name.
+        validator: the publish validation.
+        media: keeps exports.
+        settings: as `settings.load` returns them.
+    """
+    preview = ItemPreview(db, clock, formatters, settings)
+    return Output(
+        preview=preview,
+        output_formats=OutputFormatsService(db, clock, formatters=formatters),
+        formatters=FormattersService(
+            db, clock, formatters=formatters, preview=preview, validator=validator
+        ),
+        export=ExportService(
+            db, clock, preview=preview, validator=validator, media=media, settings=settings
+        ),
+    )

@@ -1,0 +1,67 @@
+"""Routes around output formats: previews, and downloads of exports."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+
+from apps.core.errors import NotFound
+from apps.formats.export import is_export
+from apps.formats.preview import ItemPreview
+from apps.media.storage import NOT_STORED, MediaStorage
+from apps.rest.auth import PrivilegeAuth
+from apps.rest.uploads import file_response
+
+ARGUMENTS = ("document_id", "subscriber_id", "formatter")
+
+
+def serve_previews(app: Flask, preview: ItemPreview, auth: PrivilegeAuth) -> None:
+    """Add GET `/format-document-for-preview/` to `app` (formats contract, 1.4).
+
+    Args:
+        preview: formats items.
+        auth: finds out who asks.
+    """
+
+    def format_document() -> Response:
+        if request.method != "OPTIONS":
+            auth.identify()
+        item_id, subscriber_id, format = (_argument(name) for name in ARGUMENTS)
+        formatter, formatted = preview.for_subscriber(item_id, subscriber_id, format)
+        response = Response(formatted.data, mimetype=formatter.media_type)
+        response.headers["Cache-Control"] = "no-cache, no-store, must-revalidate"
+        # Items hold what others wrote: a browser must not find a page in one.
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    _add(app, "format-document-for-preview/", "format_document_for_preview", format_document)
+
+
+def serve_exports(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
+    """Add GET `/download/<id>` to `app`: archives that `/export` has made.
+
+    Args:
+        media: where they are.
+        auth: finds out who asks.
+    """
+
+    def download(media_id: str) -> Response:
+        if request.method != "OPTIONS":
+            auth.identify()
+        file = media.get(media_id)
+        if not is_export(file):
+            raise NotFound(NOT_STORED)
+        return file_response(file)
+
+    _add(app, "download/<media_id>", "download", download)
+
+
+def _add(app: Flask, path: str, name: str, view: Callable[..., Response]) -> None:
+    prefix = app.config["URL_PREFIX"]
+    app.add_url_rule(f"/{prefix}/{path}" if prefix else f"/{path}", name, view, methods=["GET"])
+
+
+def _argument(name: str) -> str:
+    value = request.args.get(name, "")
+    if not value:
+        raise NotFound(f"{name} is missing")
+    return value
