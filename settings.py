@@ -170,6 +170,8 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "ORGANIZATION_NAME_ABBREVIATION": env.text("ORGANIZATION_NAME_ABBREVIATION", "WD"),
         # Keep every earlier mark of a user in `sign_off`.
         "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
+        # Python modules with receivers of hooks.
+        "HOOK_MODULES": env.items("HOOK_MODULES", []),
         # Let users copy items of desks to themselves, and duplicate items without a desk.
         "WORKFLOW_ALLOW_COPY_TO_PERSONAL": env.flag("WORKFLOW_ALLOW_COPY_TO_PERSONAL", True),
         # Vocabularies that filter conditions cannot name, whatever their type.

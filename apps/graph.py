@@ -15,6 +15,7 @@ from apps.archive.rewrite import RewriteService
 from apps.archive.service import ArchiveService
 from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
+from apps.core import hooks
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
@@ -150,6 +151,7 @@ def build_graph(
         clock: source of time; the machine's unless given.
         listeners: pymongo command listeners, for benchmarks.
     """
+    hooks.load_receivers(settings["HOOK_MODULES"])
     clock = clock or SystemClock()
     db = connect(settings, listeners)
     ensure_indexes(db)
@@ -176,6 +178,11 @@ def build_graph(
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
     wake_legal = wake_up(import_legal_archive) if has_legal_archive else sleep_on
+
+    def on_released(item: Document) -> None:
+        hooks.tell(hooks.item_published, "archive_publish", item=item, after_scheduled=True)
+        wake_legal()
+
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
@@ -241,7 +248,7 @@ def build_graph(
             formatters=formatters,
             notifier=notifier,
             wake_up=wake_up(transmit),
-            on_released=lambda item: wake_legal(),
+            on_released=on_released,
             settings=settings,
         ),
         transmit=TransmitContent(

@@ -10,6 +10,7 @@ from apps.archive.action import Tools, with_new_etag
 from apps.archive.packages import link_changes
 from apps.archive.schema import ITEM_SCHEMA
 from apps.archive.service import source_of
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.ids import newsml_guid, tag_guid
 from apps.core.service import Document
@@ -76,9 +77,12 @@ class Copying:
         item = self._item(order, caller)
         if item.get("groups"):
             item["groups"] = self._copied_groups(item["groups"], order, caller)
+        told = {"original": order.source, "operation": order.operation}
+        hooks.ask(hooks.item_duplicate, "archive", item=item, **told)
         self._copy_versions(order.source_id, item)
         self._copy_history(order.source_id, item["_id"])
         self._store(item, order, caller)
+        hooks.tell(hooks.item_duplicated, "archive", item=item, **told)
         return item
 
     def _item(self, order: CopyOf, caller: Caller) -> Document:

@@ -10,6 +10,7 @@ from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
 from apps.archive.schema import ITEM_SCHEMA, WORK
 from apps.archive.service import with_ids
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import NotFound
 from apps.core.ids import tag_guid
@@ -89,3 +90,4 @@ class FetchService(ItemCommand):
         )
         self.db["archive"].insert_one({**item, "journal": note})
         self.tools.journal.complete(item, note)
+        hooks.tell(hooks.item_fetched, "archive", item=item, original=source)

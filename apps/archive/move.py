@@ -9,6 +9,7 @@ from apps.archive.packages import member_refs
 from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
 from apps.archive.service import with_ids
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, PreconditionFailed
 from apps.core.service import Document
@@ -46,6 +47,7 @@ class MoveService(ItemCommand):
         place = self.tools.places.of(target)
         check_may_send_to(self.db, target["desk"], caller)
         updates = self._updates(original, place, caller)
+        hooks.ask(hooks.item_move, "archive", item={**original, **updates}, updates=updates)
         after = {**original, **updates}
         row = self.tools.history(Operation.MOVE, after, updates, caller)
         note = self.tools.journal.action([row], after["_current_version"])
@@ -54,6 +56,7 @@ class MoveService(ItemCommand):
         except PreconditionFailed as error:
             raise Forbidden(MOVED_BY_OTHER) from error
         tell_arrival(self.tools.notifier, "item:move", after, original, caller.user_id)
+        hooks.tell(hooks.item_moved, "archive", item=after, original=original)
         return after
 
     def _updates(self, original: Mapping[str, Any], place: Place, caller: Caller) -> Document:

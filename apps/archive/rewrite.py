@@ -13,6 +13,7 @@ from apps.archive.rewrite_checks import check_original, check_update
 from apps.archive.rewrite_fields import fields_of_existing, fields_of_new
 from apps.archive.rights import check_may_read
 from apps.archive.service import ArchiveService
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed
@@ -133,6 +134,7 @@ class RewriteService(ResourceService):
             item["source"] = original["source"]
         now = self.clock.now()
         item |= {"_created": now, "_updated": now, "_etag": new_etag()}
+        hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
         follow_ups = [
             insertion("archive", item),
             insertion("archive_versions", {"_id": f"{item['_id']}:1", **version_row(item)}),
@@ -150,7 +152,9 @@ class RewriteService(ResourceService):
         return {"desk": desk_id, "stage": desk.get("working_stage"), **user}
 
     def _take_existing(self, original: Document, update: Document, caller: Caller) -> Document:
-        changes = fields_of_existing(update, original, self._settings)
+        item = {**update, **fields_of_existing(update, original, self._settings)}
+        hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
+        changes = {name: value for name, value in item.items() if update.get(name) != value}
         written = {**changes, "_updated": self.clock.now(), "_etag": new_etag()}
         free = {"_id": update["_id"], "rewrite_of": None}
         self._link(original, update, [change("archive", free, written)], caller)

@@ -33,6 +33,7 @@ from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, complete_times
 from apps.archive.schema import REQUEST_ONLY
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
+from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.ids import newsml_guid, object_id, tag_guid
@@ -100,6 +101,7 @@ class ArchiveService(ResourceService):
             self._check(CREATE_CHECKS, self._save(document, {}, place, caller))
             complete_schedule(document, {}, self.clock.now())
             complete_new(document, self.clock.now())
+            hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
             document["journal"] = self._with_relations(note, document, {})
 
@@ -116,6 +118,8 @@ class ArchiveService(ResourceService):
             document.pop("journal", None)
             document["_latest_version"] = document["_current_version"]
             self._record(Operation.CREATE, document, document, caller)
+            if document.get("state") == State.ROUTED:
+                hooks.tell(hooks.item_routed, self.resource, item=document)
         tell_update(self._notifier, documents, caller.user_id)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
@@ -220,6 +224,7 @@ class ArchiveService(ResourceService):
         complete_saved(updates, original, save.now, named, copies_from_parent=copies)
         if is_descheduled:
             updates.update(DESCHEDULED)
+        hooks.ask(hooks.item_update, self.resource, updates=updates, original=original)
 
     def _places_of(self, updates: Document, original: Document) -> tuple[Place, Place]:
         """Return where the item is and where it will be."""
@@ -246,6 +251,8 @@ class ArchiveService(ResourceService):
             self._record(Operation.UPDATE, {**original, **updates}, changes, caller)
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
         tell_marked(self._notifier, updates, original)
+        item = hooks.without_notes({**original, **updates})
+        hooks.tell(hooks.item_updated, self.resource, item=item, original=original)
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)

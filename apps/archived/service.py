@@ -9,6 +9,7 @@ from bson import ObjectId
 from apps.archive.places import Place
 from apps.archive.schema import ITEM_SCHEMA
 from apps.archive.stamps import expires_at, expiry_minutes
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
@@ -100,6 +101,7 @@ class ArchivedService(ResourceService):
         self._tools.wake_up()
         self._tools.wake_mailer()
         self._tools.wake_legal()
+        hooks.tell(hooks.archived_removed, self.resource, item=original)
         self._tools.notifier.push(
             "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
         )

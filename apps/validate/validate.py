@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.core import hooks
 from apps.core.errors import BadRequest, ValidationFailed
 from apps.core.service import Document
 from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
@@ -48,7 +49,7 @@ class ValidationResult:
 
     @property
     def is_valid(self) -> bool:
-        return not self.fields
+        return not self.fields and not self.messages
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,19 @@ class ValidateService:
         Raises:
             BadRequest: the rules are malformed; the message names their document.
         """
+        result = self._judge(item, act, type, embedded)
+        hooks.ask(
+            hooks.item_validate,
+            "validate",
+            item=item,
+            response=result.messages,
+            error_fields=result.fields,
+        )
+        return result
+
+    def _judge(
+        self, item: Mapping[str, Any], act: str, type: str | None, embedded: bool
+    ) -> ValidationResult:
         item_type = _text(type or item.get("type"))
         profiles = self._profiles(item, item_type, act)
         rule_set = self._rule_set(item, item_type, act, embedded, profiles)

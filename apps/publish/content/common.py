@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
-from apps.archive.packages import Packages
+from apps.archive.packages import Packages, is_package
 from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.ids import object_id
 from apps.core.service import Document, ResourceService, new_etag
@@ -91,6 +92,7 @@ class BasePublishService(ResourceService):
         for check in self.checks:
             check(attempt, self.tools)
         self.stamp(attempt)
+        self.ask_receivers(attempt)
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         """Store the item and the rows of the action; safe against a crash at any point.
@@ -120,10 +122,12 @@ class BasePublishService(ResourceService):
         attempt = self.prepare(updates, original, batch)
         refresh_associations(attempt, self.tools)
         self.stamp(attempt)
+        self.ask_receivers(attempt)
         updates["_etag"] = new_etag()
         self.store(updates, original, batch, row)
         item = {**original, **updates}
         self._tell(item, batch.caller)
+        self.tell_receivers(item)
         self.holdings.correct_holders(item, updates, batch)
         return item
 
@@ -147,6 +151,7 @@ class BasePublishService(ResourceService):
         """Wake the enqueue task and tell the clients."""
         updates["_latest_version"] = updates["_current_version"]
         batch = caller.memo.pop(MEMO, None) or self._new_batch(caller)
+        self.tell_receivers({**original, **updates})
         self.holdings.correct_holders({**original, **updates}, updates, batch)
         self.tools.wake_up()
         self.tools.wake_legal()
@@ -195,6 +200,23 @@ class BasePublishService(ResourceService):
         updates["expiry"] = self._expiry(attempt)
         updates["_updated"] = now
         updates.update(UNLOCKED)
+
+    def ask_receivers(self, attempt: Attempt) -> None:
+        """Let hooks change or refuse what will be stored.
+
+        They are asked before anything is, also before what the item holds goes out.
+
+        Raises:
+            WiredeskError: a receiver refuses it.
+        """
+        if not is_package(attempt.item):
+            item = hooks.without_notes(attempt.item)
+            hooks.ask(hooks.item_publish, self.endpoint, item=item, updates=attempt.updates)
+
+    def tell_receivers(self, item: Mapping[str, Any]) -> None:
+        """Let hooks know that the item is stored."""
+        shown = hooks.without_notes(item)
+        hooks.tell(hooks.item_published, self.endpoint, item=shown, after_scheduled=False)
 
     def set_state(self, attempt: Attempt) -> None:
         """Set the state; a schedule that has had its time goes (5.1, step 3)."""

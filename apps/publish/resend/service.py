@@ -7,6 +7,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.journal import Journal
+from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
@@ -65,7 +66,10 @@ class ResendService(ResourceService):
             item = self._item(document["original_id"])
             subscribers = document.get("subscribers") or []
             self._check(item, document.get("version"), subscribers)
+            sent = {"item": {**item, "_id": item["item_id"]}, "subscribers": subscribers}
+            hooks.ask(hooks.item_resend, self.resource, **sent)
             self._requests.add(item, subscribers, caller.user_id)
+            hooks.tell(hooks.item_resent, self.resource, **sent)
             document["_id"] = item["item_id"]
         return [document["_id"] for document in documents]
 
