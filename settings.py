@@ -17,6 +17,7 @@ SECRETS = (
     "SECRET_KEY",
     "ENCRYPTION_KEYS",
     "MONGO_URI",
+    "CONTENTAPI_MONGO_URI",
     "REDIS_URL",
     "CELERY_BROKER_URL",
     "MAIL_PASSWORD",
@@ -54,7 +55,7 @@ def load(
     settings: dict[str, Any] = {}
     readers = (
         *(_processes, _stores, _rest, _security, _newsroom),
-        *(_lifecycle, _delivery, _output, _mail),
+        *(_lifecycle, _delivery, _content_api, _output, _mail),
     )
     for read in readers:
         settings.update(read(env))
@@ -93,6 +94,10 @@ def _stores(env: Environment) -> dict[str, Any]:
         "MONGO_URI": env.secret("MONGO_URI", None),
         # Database; the name in MONGO_URI counts when this is not set, then `wiredesk`.
         "MONGO_DBNAME": env.text("MONGO_DBNAME", None),
+        # Database of the content API; none is the main one.
+        "CONTENTAPI_MONGO_URI": env.secret("CONTENTAPI_MONGO_URI", None),
+        # Its name; the one in CONTENTAPI_MONGO_URI counts when this is not set.
+        "CONTENTAPI_MONGO_DBNAME": env.text("CONTENTAPI_MONGO_DBNAME", None),
         # Redis; none starts the embedded store.
         "REDIS_URL": env.secret("REDIS_URL", None),
         # Celery's broker; REDIS_URL unless set.
@@ -261,6 +266,15 @@ def _delivery(env: Environment) -> dict[str, Any]:
     }
 
 
+def _content_api(env: Environment) -> dict[str, Any]:
+    return {
+        # Subscribers may read what is published in the content API.
+        "CONTENTAPI_ENABLED": env.flag("CONTENTAPI_ENABLED", True),
+        # Days after its last change that an item can be read there; 0 is for ever.
+        "CONTENT_API_EXPIRY_DAYS": env.number("CONTENT_API_EXPIRY_DAYS", 0),
+    }
+
+
 def _output(env: Environment) -> dict[str, Any]:
     return {
         # Who sends, in formats that name it.
@@ -309,9 +323,10 @@ def _derive(settings: dict[str, Any]) -> dict[str, Any]:
     settings["MEDIA_PREFIX"] = settings["MEDIA_PREFIX"].rstrip("/")
     if not settings["URN_DOMAIN"]:
         settings["URN_DOMAIN"] = urlsplit(settings["PUBLIC_URL"]).hostname or socket.gethostname()
-    if not settings["MONGO_DBNAME"]:
-        named = urlsplit(settings["MONGO_URI"] or "").path.strip("/")
-        settings["MONGO_DBNAME"] = named or "wiredesk"
+    for store, fallback in (("", "wiredesk"), ("CONTENTAPI_", "contentapi")):
+        if not settings[f"{store}MONGO_DBNAME"]:
+            named = urlsplit(settings[f"{store}MONGO_URI"] or "").path.strip("/")
+            settings[f"{store}MONGO_DBNAME"] = named or fallback
     settings["CELERY_BROKER_URL"] = settings["CELERY_BROKER_URL"] or settings["REDIS_URL"]
     settings["ENCRYPTION_KEYS"] = key_list(settings["ENCRYPTION_KEYS"])
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or secrets.token_urlsafe(32)

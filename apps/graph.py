@@ -15,6 +15,9 @@ from apps.archive.rewrite import RewriteService
 from apps.archive.service import ArchiveService
 from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
+from apps.content_api.backlog import CopyBacklog
+from apps.content_api.store import CopyStore
+from apps.content_api.transmitter import transmitter_for
 from apps.core import hooks
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
@@ -52,7 +55,7 @@ from apps.publish.transmit import TransmitContent, transmit
 from apps.routing import Routing, build_routing
 from apps.secrets.vault import Vault
 from apps.store.indexes import ensure_indexes
-from apps.store.mongo import connect
+from apps.store.mongo import connect, content_database
 from apps.store.sequences import Sequences
 from apps.subscriber_token.service import SubscriberTokenService
 from apps.tasks import wake_up
@@ -78,6 +81,8 @@ class Graph:
 
     settings: Mapping[str, Any]
     db: Database[Document]
+    content_db: Database[Document]
+    """That of the content API."""
     clock: Clock
     notifier: Notifier
     newsroom: Newsroom
@@ -136,6 +141,7 @@ class Graph:
         """Let go of connections."""
         self.transmit.close()
         self.db.client.close()
+        self.content_db.client.close()
 
 
 def build_graph(
@@ -160,6 +166,9 @@ def build_graph(
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
+    content_db = content_database(db, settings, listeners)
+    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock))
+    transmitters.add(transmitter_for(backlog))
     validator = ValidateService(db, settings)
     media = MediaStorage(db)
     vault = Vault.of(settings)
@@ -205,6 +214,7 @@ def build_graph(
     return Graph(
         settings=settings,
         db=db,
+        content_db=content_db,
         clock=clock,
         notifier=notifier,
         newsroom=newsroom,
@@ -246,6 +256,7 @@ def build_graph(
             journal=journal,
             sequences=sequences,
             formatters=formatters,
+            backlog=backlog if settings["CONTENTAPI_ENABLED"] else None,
             notifier=notifier,
             wake_up=wake_up(transmit),
             on_released=on_released,

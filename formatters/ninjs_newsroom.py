@@ -1,6 +1,6 @@
 """The format `newsroom ninjs`: ninjs as Newshub reads it (formats contract 3.3)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from formatters.base import Document, FormatContext
 from formatters.conversions import mapping_of
@@ -15,7 +15,7 @@ class NewsroomNinjsFormatter(NINJSFormatter):
     """As ninjs, with the products that the item matches and what planning knows of it."""
 
     type = "newsroom ninjs"
-    name = "Newsroom NINJS"
+    name: ClassVar[str | None] = "Newsroom NINJS"
     shows_products = True
     can_preview = False
     can_export = False

@@ -130,6 +130,10 @@ class PublishingAction(StrEnum):
     UNPUBLISHED = "unpublished"
 
 
+CONTENT_API = "content_api"
+"""`delivery_type` of what subscribers read in the content API."""
+
+
 WITHDRAWING_ACTIONS = frozenset(
     {PublishingAction.KILLED, PublishingAction.RECALLED, PublishingAction.UNPUBLISHED}
 )

@@ -86,6 +86,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
     "legal_archive_history": [_index("item_id")],
     "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
+    # Copies that the content API did not take yet.
+    "content_api_backlog": [_index("due_at"), _index("item_id", "version")],
     # Mails that are due.
     "mails": [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.
@@ -107,6 +109,27 @@ INDEXES: dict[str, list[IndexModel]] = {
     "content_filters": [_index("name", unique=True)],
     "sequences": [_index("key", unique=True)],
 }
+
+
+CONTENT_INDEXES: dict[str, list[IndexModel]] = {
+    "items": [
+        # What a subscriber may read, newest first; a subscriber's list by time.
+        _index("subscribers", ("versioncreated", DESC)),
+        _index(("versioncreated", DESC)),
+        _index("ancestors"),
+        # Expiry: roots of chains, oldest first.
+        _index("_updated"),
+    ],
+    "items_versions": [_index("_id_document", "_current_version", unique=True)],
+    "api_audit": [_index("items_id"), _index(("_created", DESC))],
+}
+"""Collections of the content API, which may have a database of its own."""
+
+
+def ensure_content_indexes(db: Database[dict[str, Any]]) -> None:
+    """Create the indexes of the content API that are missing."""
+    for collection, models in CONTENT_INDEXES.items():
+        db[collection].create_indexes(models)
 
 
 def ensure_indexes(db: Database[dict[str, Any]]) -> None:

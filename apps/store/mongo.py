@@ -33,6 +33,24 @@ def connect(
     return client.get_database(settings["MONGO_DBNAME"], codec_options=CODEC)
 
 
+def content_database(
+    db: Database[dict[str, Any]],
+    settings: Mapping[str, Any],
+    listeners: Sequence[CommandListener] = (),
+) -> Database[dict[str, Any]]:
+    """Return the database of the content API: the main one, unless settings name another.
+
+    Args:
+        db: the main database.
+        settings: CONTENTAPI_MONGO_URI and CONTENTAPI_MONGO_DBNAME.
+        listeners: pymongo command listeners, for benchmarks.
+    """
+    if not settings["CONTENTAPI_MONGO_URI"]:
+        return db
+    own = {name: settings[f"CONTENTAPI_{name}"] for name in ("MONGO_URI", "MONGO_DBNAME")}
+    return connect(own, listeners)
+
+
 def raise_unless_duplicates(error: BulkWriteError) -> None:
     """Let duplicates of a bulk insert pass: they show that an earlier run got that far.
 

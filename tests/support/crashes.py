@@ -1,7 +1,13 @@
 """Processes that die between two writes: a database that stops taking them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+
+from pymongo.results import BulkWriteResult
+
+COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
+"""What a bulk write says it has done."""
 
 
 class Crash(BaseException):
@@ -67,7 +73,10 @@ class CrashingCollection:
             self._database.count()
             self._collection.insert_many([document], **options)
 
-    def bulk_write(self, operations: Sequence[Any], **options: Any) -> Any:
+    def bulk_write(self, operations: Sequence[Any], **options: Any) -> BulkWriteResult:
+        total: Counter[str] = Counter()
         for operation in operations:
             self._database.count()
-            self._collection.bulk_write([operation], **options)
+            done = self._collection.bulk_write([operation], **options).bulk_api_result
+            total.update({name: done[name] for name in COUNTED})
+        return BulkWriteResult(dict.fromkeys(COUNTED, 0) | total, True)

@@ -10,12 +10,14 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from apps.archive.packages import is_package
+from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.publish.enqueue.associated import associated_items, with_subscribers
+from apps.publish.enqueue.copies import BatchCopies, Copied, copy_key
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import EnqueueService, Recipient, Routing, entry_of
@@ -36,6 +38,7 @@ class RoutingTools:
 
     Attributes:
         formatters: output formats by name.
+        backlog: copies items into the content API; None where there is none.
         settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, MAX_VALUE_OF_PUBLISH_SEQUENCE and those of
             the formats.
     """
@@ -44,6 +47,7 @@ class RoutingTools:
     clock: Clock
     sequences: Sequences
     formatters: Registry[Formatter]
+    backlog: CopyBacklog | None
     settings: Mapping[str, Any]
 
 
@@ -70,7 +74,8 @@ class Batch:
 
     def __init__(self, tools: RoutingTools, rows: Sequence[Document]) -> None:
         self._tools = tools
-        rules, self._lookups = _snapshot(tools.db)
+        backlog = tools.backlog
+        rules, self._lookups = _snapshot(tools.db, content_api=backlog is not None)
         self._routing = Routing(
             rules=rules,
             ledger=_ledger(tools.db, rows),
@@ -82,6 +87,9 @@ class Batch:
         self._format_settings = format_settings(tools.settings)
         self._deliveries = Deliveries(tools.db, tools.clock, tools.sequences, tools.settings)
         self._decisions = DecisionLog(tools.db, tools.clock)
+        self._copies = (
+            BatchCopies(backlog, rules.filters, self._routing.now) if backlog is not None else None
+        )
 
     @property
     def count(self) -> int:
@@ -112,15 +120,13 @@ class Batch:
             raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
 
     def _route(self, row: Document, service: EnqueueService, resend_id: Any) -> int:
-        routing = self._routing
+        routing, action = self._routing, service.publishing_action
         recipients = self._share(row, service, service.recipients(row, routing))
-        added = self._deliveries.add(
-            row,
-            service.publishing_action,
-            recipients,
-            self._formats(row, recipients),
-            str(resend_id or ""),
-        )
+        formats_of = self._formats(row, recipients)
+        added = self._deliveries.add(row, action, recipients, formats_of, str(resend_id or ""))
+        if self._copies is not None:
+            formats = self._formats_of(row)
+            self._copies.add(row, action, recipients, formats, copy_key(row, resend_id))
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         self._decisions.add(row, service, routing, recipients, added, resend_id)
@@ -165,27 +171,32 @@ class Batch:
         # if this run dies here and the rules have changed when the next one goes on.
         self._routing.ledger.save()
         self._decisions.save()
-        self._deliveries.store()
+        # Before the rows, which say whether the copy is there.
+        copied = self._copies.store() if self._copies is not None else Copied()
+        self._deliveries.store(copied)
 
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
         self._deliveries.announce()
 
 
-def _snapshot(db: Database[Document]) -> tuple[RoutingRules, Lookups]:
+def _snapshot(db: Database[Document], *, content_api: bool) -> tuple[RoutingRules, Lookups]:
     """Read the rules that hold for a batch: five commands."""
     vocabularies = list(db["vocabularies"].find({}))
-    rules = routing_rules(db, vocabularies)
+    rules = routing_rules(db, vocabularies, content_api=content_api)
     for filter_id, reason in rules.filters.broken.items():
         logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
     return rules, Lookups(db, vocabularies, lambda: rules)
 
 
-def routing_rules(db: Database[Document], vocabularies: Sequence[Document]) -> RoutingRules:
+def routing_rules(
+    db: Database[Document], vocabularies: Sequence[Document], *, content_api: bool = True
+) -> RoutingRules:
     """Return the rules as they are stored now: four commands.
 
     Args:
         vocabularies: all of them, as stored.
+        content_api: whether there is a content API.
     """
     return RoutingRules.build(
         # Inactive ones too: they get the kill of what was archived, and a line in explanations.
@@ -194,6 +205,7 @@ def routing_rules(db: Database[Document], vocabularies: Sequence[Document]) -> R
         list(db["content_filters"].find({})),
         list(db["filter_conditions"].find({})),
         vocabularies,
+        content_api=content_api,
     )
 
 

@@ -9,6 +9,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.archive.journal import Journal
+from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
@@ -65,6 +66,7 @@ class EnqueueContent:
     Args:
         journal: completes publish actions that a dead process left undone.
         formatters: output formats by name.
+        backlog: copies items into the content API; None where there is none.
         notifier: tells clients.
         wake_up: starts the transmit task now; losing the call costs one tick.
         on_released: called with each scheduled item that has come out.
@@ -79,6 +81,7 @@ class EnqueueContent:
         journal: Journal,
         sequences: Sequences,
         formatters: Registry[Formatter],
+        backlog: CopyBacklog | None,
         notifier: Notifier,
         wake_up: Callable[[], None],
         on_released: Callable[[Document], None],
@@ -89,7 +92,7 @@ class EnqueueContent:
         self._journal = journal
         self._wake_up = wake_up
         self._settings = settings
-        self._tools = RoutingTools(db, clock, sequences, formatters, settings)
+        self._tools = RoutingTools(db, clock, sequences, formatters, backlog, settings)
         self._resends = ResendRouter(
             self._tools,
             ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
@@ -116,6 +119,8 @@ class EnqueueContent:
                 self._wake_up()
         if self._resends.run():
             self._wake_up()
+        if self._tools.backlog is not None:
+            self._tools.backlog.retry_due()
         return total
 
     def _route(self, batch: Sequence[Document], claims: PublishedClaims) -> int:

@@ -1,8 +1,9 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateMany
@@ -20,11 +21,17 @@ from apps.core.vocabulary import (
     SubscriberType,
 )
 from apps.publish.enqueue.consignment import Consignment
+from apps.publish.enqueue.copies import Copied, copy_key
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.packages import wants_whole
 from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import ORDER_SEQUENCE, shown_destination
+from apps.publish.queue.rows import (
+    CONTENT_API_DESTINATION,
+    ORDER_SEQUENCE,
+    is_content_api,
+    shown_destination,
+)
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
 
@@ -58,7 +65,7 @@ class Deliveries:
         db: the database.
         clock: source of time.
         sequences: source of `published_seq_num` and `order_no`.
-        settings: MAX_VALUE_OF_PUBLISH_SEQUENCE.
+        settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, CONTENTAPI_ENABLED.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Deliveries:
         self._clock = clock
         self._sequences = sequences
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
+        self._has_content_api = bool(settings["CONTENTAPI_ENABLED"])
         self._consignments: list[Consignment] = []
         self._rows: list[Document] = []
 
@@ -88,7 +96,7 @@ class Deliveries:
         formats_of: Callable[[Recipient], ItemFormats],
         resend_id: str = "",
     ) -> Added:
-        """Note a delivery for each destination of each recipient.
+        """Note a delivery for each destination of each recipient, the content API included.
 
         Destinations whose format does not take the item are left out, and those that get it inside
         its package.
@@ -104,7 +112,7 @@ class Deliveries:
                 added.wrong_media.add(subscriber.id)
                 continue
             formats = formats_of(recipient)
-            for destination in subscriber.destinations:
+            for destination in self._destinations(recipient):
                 if text := _obstacle(item, recipient, destination):
                     added.left_out[subscriber.id].append(text)
                     continue
@@ -120,11 +128,22 @@ class Deliveries:
                 added.sent[subscriber.id] = added.sent.get(subscriber.id, 0) + 1
         return added
 
-    def store(self) -> None:
-        """Store payloads and rows. What an earlier run stored already is left as it is."""
+    def _destinations(self, recipient: Recipient) -> list[Mapping[str, Any]]:
+        """Return the destinations of a recipient; the content API is never one of its own."""
+        own = [d for d in recipient.subscriber.destinations if not is_content_api(d)]
+        if recipient.api_enabled and self._has_content_api:
+            return [*own, CONTENT_API_DESTINATION]
+        return own
+
+    def store(self, copied: Copied) -> None:
+        """Store payloads and rows. What an earlier run stored already is left as it is.
+
+        Args:
+            copied: what became of the items' copies in the content API.
+        """
         if not self._consignments:
             return
-        self._build_rows()
+        self._build_rows(copied)
         payloads = {
             document["_id"]: document
             for formats in {id(c.formats): c.formats for c in self._consignments}.values()
@@ -140,7 +159,7 @@ class Deliveries:
         waiting = (row for row in self._rows if row["state"] == RowState.PENDING)
         wake(self._db, lanes_of(waiting), self._clock.precise())
 
-    def _build_rows(self) -> None:
+    def _build_rows(self, copied: Copied) -> None:
         """Number and format every delivery; numbers and places in the order are drawn in blocks."""
         wanted: dict[str, int] = {}
         bounds: dict[str, Bounds] = {}
@@ -153,7 +172,10 @@ class Deliveries:
         }
         now = self._clock.now()
         for consignment in self._consignments:
-            self._rows += consignment.rows(next(numbers[consignment.sequence]), now)
+            rows = consignment.rows(next(numbers[consignment.sequence]), now)
+            if is_content_api(consignment.destination):
+                _settle(rows, copied, copy_key(consignment.item, consignment.resend_id), now)
+            self._rows += rows
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
             row["order_no"] = place
@@ -215,3 +237,14 @@ def _obstacle(
     if recipient.only_packaged and not whole:
         return f"{name}: does not take packages whole"
     return None
+
+
+def _settle(rows: Iterable[Document], copied: Copied, key: str, now: datetime) -> None:
+    """Say on the rows of the content API what became of the copy that they stand for."""
+    for row in rows:
+        if row["state"] != RowState.PENDING or key in copied.waiting:
+            continue
+        if key in copied.faults:
+            row.update({"state": RowState.FAILED, "error_message": copied.faults[key]})
+        else:
+            row.update({"state": RowState.SUCCESS, "completed_at": now})

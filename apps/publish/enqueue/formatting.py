@@ -14,6 +14,7 @@ from apps.core.vocabulary import TEXT_TYPES, ItemType
 from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.matching import Subscriber
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
+from formatters.content_api import ContentApiFormatter
 
 EMBEDDED = "editor_"
 """How keys of associations begin that are embedded in the text."""
@@ -95,6 +96,16 @@ class ItemFormats:
                 Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)
             ]
         return self._done[key]
+
+    def content_api_document(self) -> Document:
+        """Return the item as the content API keeps it.
+
+        Raises:
+            FormatError: the item cannot be written so.
+        """
+        context = self._context(ContentApiFormatter, {}, 0, None)
+        (part,) = ContentApiFormatter().format(_copied(self._item), context)
+        return dict(json.loads(part.data))
 
     def _context(
         self,

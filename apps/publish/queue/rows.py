@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from apps.core import json
 from apps.core.service import Document, new_etag
-from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
+from apps.core.vocabulary import CONTENT_API, WITHDRAWING_ACTIONS, RowState
 
 ORDER_SEQUENCE = "publish_queue_order_no"
 """Counter of `order_no`: one for all rows, so it rises in every lane and never wraps."""
@@ -27,6 +27,20 @@ SECRET_KEYS = frozenset(
     }
 )
 """Keys of a destination's config that never leave the subscriber document."""
+
+
+CONTENT_API_DESTINATION: Mapping[str, Any] = {
+    "name": "content api",
+    "delivery_type": CONTENT_API,
+    "format": "ninjs",
+}
+"""Destination of every subscriber that an item is meant for by its API products. It is in no
+subscriber's list."""
+
+
+def is_content_api(destination: Mapping[str, Any]) -> bool:
+    """Whether a destination, of a subscriber or a row, is the content API."""
+    return destination.get("delivery_type") == CONTENT_API
 
 
 @dataclass(frozen=True)

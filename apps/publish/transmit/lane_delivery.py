@@ -16,7 +16,7 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.publish.queue.payloads import Body, Payloads
-from apps.publish.queue.rows import destination_id
+from apps.publish.queue.rows import CONTENT_API_DESTINATION, destination_id
 from apps.publish.transmit.attempt import Attempts, Result
 from apps.publish.transmit.claim import Lane, LaneClaims, Selection
 from apps.publish.transmit.destinations import TransmitterPool, resolve
@@ -115,7 +115,8 @@ class LaneDelivery:
 
     def _mode(self) -> Mode:
         """Return how the destination treats versions; unknown types are refused row by row."""
-        for destination in self._subscriber.get("destinations") or ():
+        own = self._subscriber.get("destinations") or ()
+        for destination in (*own, CONTENT_API_DESTINATION):
             if self._lane.id.endswith(f":{destination_id(destination)}"):
                 cls = self._tools.registry.find(str(destination.get("delivery_type")))
                 return cls.mode if cls else MODE

@@ -335,6 +335,8 @@ class TestCrash:
 def dying_run(graph: Graph, before: int) -> ResendRouter:
     """Return a run of a process that dies before its write number `before`."""
     db: Any = CrashingDatabase(graph.db, before)
-    tools = RoutingTools(db, graph.clock, Sequences(graph.db), build_registry(), graph.settings)
+    tools = RoutingTools(
+        db, graph.clock, Sequences(graph.db), build_registry(), None, graph.settings
+    )
     requests = ResendRequests(db, graph.clock, LEASE)
     return ResendRouter(tools, requests, enqueue_services, 5, 10)

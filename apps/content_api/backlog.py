@@ -1,0 +1,160 @@
+"""Copies that could not be stored yet: they are tried again until they are (routing contract R8).
+
+A document of `content_api_backlog` is a copy with `attempts`, `due_at` and `error_message`. It is
+written while the published row that it comes from is still claimed, so none gets lost.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from bson.errors import BSONError
+from pymongo import ReplaceOne
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from apps.content_api.copies import Copy
+from apps.content_api.store import CopyStore
+from apps.core.clock import Clock
+from apps.core.errors import ServerError
+from apps.core.service import Document
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = (PyMongoError, BSONError, ServerError, OverflowError)
+"""What storing a copy may end in."""
+BATCH = 100
+FIRST_RETRY_SECONDS = 10
+LONGEST_RETRY_SECONDS = 600
+PAUSE_SECONDS = 10.0
+"""How long a store that could not be reached is left alone, so that it does not hold up routing."""
+UNREACHABLE = "The database of the content API could not be reached"
+MESSAGE_LENGTH = 1000
+
+
+class CopyBacklog:
+    """Stores copies at once where it can, and later where it cannot.
+
+    Args:
+        db: the main database.
+        clock: source of time.
+        store: the items of the content API.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, store: CopyStore) -> None:
+        self._backlog = db["content_api_backlog"]
+        self._clock = clock
+        self._store = store
+        self._paused_until = float("-inf")
+
+    def store(self, copies: Sequence[Copy]) -> set[str]:
+        """Store copies; return the keys of those that have to wait.
+
+        Raises:
+            PyMongoError: a copy could neither be stored nor be noted.
+        """
+        refused = self._refused(copies)
+        if refused:
+            self._note({copy.key: copy for copy in copies}, refused)
+        return set(refused)
+
+    def retry_due(self) -> int:
+        """Try again what has waited for long enough; return how many copies were stored."""
+        stored = 0
+        while documents := self._due():
+            refused = self._try_again(documents)
+            stored += len(documents) - len(refused)
+            if refused:
+                break
+        return stored
+
+    def carry_out(self, item_id: str, version: int) -> None:
+        """Store what waits of an item up to a version; nothing waits where that is done.
+
+        Raises:
+            PyMongoError, BSONError, ServerError, OverflowError: it cannot be stored.
+        """
+        query = {"item_id": item_id, "version": {"$lte": version}}
+        documents = list(self._backlog.find(query).sort("version", 1))
+        if documents:
+            if self._is_paused():
+                raise ServerError(UNREACHABLE)
+            self._store.store([_copy(document) for document in documents])
+            self._done(document["_id"] for document in documents)
+
+    def _due(self) -> list[Document]:
+        due = self._backlog.find({"due_at": {"$lte": self._clock.precise()}})
+        return list(due.sort("due_at", 1).limit(BATCH))
+
+    def _try_again(self, documents: Sequence[Document]) -> Mapping[str, str]:
+        copies = {document["_id"]: _copy(document) for document in documents}
+        refused = self._refused(list(copies.values()))
+        self._done(key for key in copies if key not in refused)
+        attempts = {document["_id"]: document["attempts"] for document in documents}
+        self._note(copies, refused, attempts)
+        return refused
+
+    def _refused(self, copies: Sequence[Copy]) -> dict[str, str]:
+        """Store copies; return why some could not be, by key. One bad copy holds up no other."""
+        if not copies:
+            return {}
+        if self._is_paused():
+            return dict.fromkeys((copy.key for copy in copies), UNREACHABLE)
+        try:
+            self._store.store(copies)
+        except ConnectionFailure as error:
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            log.warning("content_api.unreachable", copies=len(copies), error=str(error))
+            return dict.fromkeys((copy.key for copy in copies), str(error))
+        except REFUSALS as error:
+            if len(copies) > 1:
+                alone = (self._refused([copy]) for copy in copies)
+                return {key: text for refused in alone for key, text in refused.items()}
+            log.warning("content_api.refused", item=copies[0].item_id, error=str(error))
+            return {copies[0].key: str(error)}
+        return {}
+
+    def _is_paused(self) -> bool:
+        return time.monotonic() < self._paused_until
+
+    def _note(
+        self,
+        copies: Mapping[str, Copy],
+        refused: Mapping[str, str],
+        attempts: Mapping[str, int] | None = None,
+    ) -> None:
+        if not refused:
+            return
+        writes = []
+        for key, message in refused.items():
+            tries = (attempts or {}).get(key, 0)
+            wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**tries)
+            copy = copies[key]
+            waiting = {
+                "_id": key,
+                "item_id": copy.item_id,
+                "version": copy.version,
+                "document": copy.document,
+                "subscribers": list(copy.subscribers),
+                "attempts": tries + 1,
+                "due_at": self._clock.precise() + timedelta(seconds=wait),
+                "error_message": message[:MESSAGE_LENGTH],
+            }
+            # Noted again, should another process have stored it meanwhile: that does no harm.
+            writes.append(ReplaceOne({"_id": key}, waiting, upsert=True))
+        self._backlog.bulk_write(writes, ordered=False)
+
+    def _done(self, keys: Iterable[Any]) -> None:
+        self._backlog.delete_many({"_id": {"$in": list(keys)}})
+
+
+def _copy(document: Mapping[str, Any]) -> Copy:
+    return Copy(
+        document["_id"],
+        document["item_id"],
+        int(document["version"]),
+        document["document"],
+        tuple(document["subscribers"]),
+    )
