@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
+from apps.activity.service import ActivityService
 from apps.archive.action import Tools as EditingTools
 from apps.archive.journal import Journal
 from apps.archive.places import Places
@@ -91,6 +92,7 @@ class Graph:
     subscriber_token: SubscriberTokenService
     auth: AuthService
     users: UsersService
+    activity: ActivityService
     archive: ArchiveService
     rewrite: RewriteService
     archived: ArchivedService
@@ -123,6 +125,7 @@ class Graph:
             **self.routing.services,
             **self.output.services,
             "subscriber_token": self.subscriber_token,
+            "activity": self.activity,
             "archive": self.archive,
             "archive_rewrite": self.rewrite,
             "archived": self.archived,
@@ -223,6 +226,7 @@ def build_graph(
         subscriber_token=SubscriberTokenService(db, clock, vault=vault),
         auth=newsroom.auth,
         users=newsroom.users,
+        activity=ActivityService(db, clock),
         archive=archive,
         rewrite=RewriteService(
             db,

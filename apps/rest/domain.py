@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apps.activity.resource import RESOURCES as ACTIVITY
 from apps.archive.editing_resource import RESOURCES as EDITING
 from apps.archive.resource import RESOURCES as ARCHIVE
 from apps.archived.resource import RESOURCES as ARCHIVED
@@ -36,6 +37,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **VOCABULARIES,
     **CONTENT_TYPES,
     **VALIDATORS,
+    **ACTIVITY,
     **ARCHIVE,
     **EDITING,
     **ARCHIVED,

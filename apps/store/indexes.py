@@ -88,6 +88,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
     # Copies that the content API did not take yet.
     "content_api_backlog": [_index("due_at"), _index("item_id", "version")],
+    "activity": [
+        _index("_created", expireAfterSeconds=24 * 3600),
+        _index("user", "_created"),
+        _index("recipients.user_id"),
+    ],
     # Mails that are due.
     "mails": [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.

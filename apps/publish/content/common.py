@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from apps.activity.notes import activities_in, tell_activities
 from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
@@ -146,6 +147,7 @@ class BasePublishService(ResourceService):
         self.holdings.annotate(note, updates, original, batch)
         journal.store(updates, original, note)
         journal.add_publication({**original, **updates}, note, updates)
+        tell_activities(self.tools.notifier, activities_in(note))
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         """Wake the enqueue task and tell the clients."""

@@ -1,6 +1,12 @@
 """Correct an item that is out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from apps.archive.associations import present
+from apps.archive.follow_ups import with_follow_ups
+from apps.core.caller import Caller
+from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
 from apps.publish.content.attempt import Attempt
@@ -18,6 +24,7 @@ from apps.publish.content.related_checks import (
     check_holdings,
     check_related_out,
 )
+from apps.publish.content.translations import Translations
 
 
 class CorrectPublishService(BasePublishService):
@@ -53,3 +60,19 @@ class CorrectPublishService(BasePublishService):
         attempt.updates["correction_sequence"] = sequence + 1
         if not self.keeps_embargo(attempt):
             attempt.updates["embargo"] = None
+
+    def annotate(
+        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> None:
+        super().annotate(note, updates, original)
+        if not original.get("translations"):
+            return
+        translations = Translations(self.db, {**original, **updates}, note["user_id"])
+        note.update(with_follow_ups(note, translations.activities(self.clock.now())))
+        if self.tools.sends_mail and (mail := translations.mail()):
+            note["mail"] = mail
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        super().on_updated(updates, original, caller)
+        if original.get("translations"):
+            self.tools.wake_mailer()

@@ -1,0 +1,1 @@
+"""What users are told personally: it waits for a day until they have read it."""

@@ -1,0 +1,68 @@
+"""New rows of `activity` (resources contract, 22.1)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from apps.core.notifier import Notifier
+from apps.core.service import Document, new_etag
+
+
+def new_activity(
+    name: str,
+    message: str,
+    *,
+    now: datetime,
+    recipients: Iterable[ObjectId],
+    item: Mapping[str, Any] | None = None,
+    user: Mapping[str, Any] | None = None,
+    resource: str = "archive",
+    **data: Any,
+) -> Document:
+    """Return a row that tells `recipients` something; none of them has read it.
+
+    Args:
+        name: what kind of thing happened, as clients know it (`error`).
+        message: text with `{{ name }}` where a value of `data` belongs.
+        recipients: ids of users.
+        item: the item that it is about; of a published row, its item.
+        user: who did it; None for the system.
+        resource: what the item is a document of.
+        data: values for the message.
+    """
+    item, user = item or {}, user or {}
+    called = item.get("slugline") or item.get("headline") or item.get("unique_name")
+    return {
+        "_id": ObjectId(),
+        "name": name,
+        "message": message,
+        "data": data,
+        "recipients": [{"user_id": id_, "read": False} for id_ in dict.fromkeys(recipients)],
+        "item": str(item.get("item_id") or item.get("_id") or "") or None,
+        "item_slugline": called,
+        "desk": (item.get("task") or {}).get("desk"),
+        "resource": resource,
+        "user": user.get("_id"),
+        "user_name": user.get("display_name") or user.get("username"),
+        "_created": now,
+        "_updated": now,
+        "_etag": new_etag(),
+    }
+
+
+def activities_in(note: Mapping[str, Any]) -> list[Document]:
+    """Return the activities among the follow-ups of a journalled write."""
+    return [
+        write["insert"]
+        for write in note.get("follow_ups") or ()
+        if write["in"] == "activity" and "insert" in write
+    ]
+
+
+def tell_activities(notifier: Notifier, activities: Iterable[Mapping[str, Any]]) -> None:
+    """Tell clients of activities: `activity` with those whom they are for."""
+    for activity in activities:
+        shown = {name: value for name, value in activity.items() if name != "_etag"}
+        notifier.push("activity", _dest=activity["recipients"], activity=shown)
