@@ -43,6 +43,7 @@ from apps.publish.content.attempt import Tools
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correct import CorrectPublishService
 from apps.publish.content.correction import CorrectionService
+from apps.publish.content.holders import Holders
 from apps.publish.content.kill import KillPublishService
 from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.publish import ArchivePublishService
@@ -258,6 +259,7 @@ def build_graph(
             db,
             clock,
             journal=journal,
+            catch_up=Holders(tools).catch_up,
             sequences=sequences,
             formatters=formatters,
             backlog=backlog if settings["CONTENTAPI_ENABLED"] else None,

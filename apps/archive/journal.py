@@ -83,15 +83,23 @@ class Journal:
         )
 
     def publication(
-        self, version: int, sequence_no: int, operation: str, user_id: ObjectId | None
+        self,
+        updates: Mapping[str, Any],
+        sequence_no: int,
+        user_id: ObjectId | None,
     ) -> Document:
-        """Return the note of a publish action: version, history and published row follow."""
+        """Return the note of a publish action: version, history and published row follow.
+
+        Args:
+            updates: what the action stores on the item, `operation` and version among it.
+        """
         return {
-            **self.note(version),
+            **self.note(updates["_current_version"]),
             "row_id": ObjectId(),
             "sequence_no": sequence_no,
-            "operation": operation,
+            "operation": updates["operation"],
             "user_id": user_id,
+            "changed": sorted(updates),
         }
 
     def store(
@@ -155,9 +163,7 @@ class Journal:
         except DuplicateKeyError:
             return
 
-    def add_publication(
-        self, item: Mapping[str, Any], note: Mapping[str, Any], changes: Mapping[str, Any]
-    ) -> None:
+    def add_publication(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Write the rows of a publish action in the order that loses nothing; three commands.
 
         The note's `follow_ups` are made before. A note with a `mail` (`subject`, `text`, `to`)
@@ -168,13 +174,12 @@ class Journal:
         Args:
             item: the item as stored.
             note: its `journal`.
-            changes: the changed fields, for the history.
         """
         self.add_version(item)
         follow_up(self._db, note)
         self._db["archive_history"].update_one(
             {"_id": note["row_id"]},
-            {"$setOnInsert": history_row(item, note, changes, self._clock.now())},
+            {"$setOnInsert": history_row(item, note, self._clock.now())},
             upsert=True,
         )
         if note.get("mail"):
@@ -251,7 +256,9 @@ class Journal:
             remove_item(self._db, item_id, note)
             return
         if "row_id" in note:
-            self.add_publication(item, note, item)
+            self.add_publication(item, note)
+            # Unsaved content is older than what has gone out.
+            self._db["archive_autosave"].delete_one({"_id": item_id})
         else:
             if "version" in note:
                 self.add_version(item)
@@ -315,10 +322,15 @@ NOT_IN_HISTORY = frozenset(
 def history_row(
     item: Mapping[str, Any],
     note: Mapping[str, Any],
-    changes: Mapping[str, Any],
     now: datetime,
 ) -> Document:
-    """Return the audit row of one operation (lifecycle contract 3.13)."""
+    """Return the audit row of one operation (lifecycle contract 3.13).
+
+    Args:
+        item: as the operation stored it.
+        note: `operation`, `user_id`, and the names of the `changed` fields.
+    """
+    changes = {name: item[name] for name in note.get("changed", item) if name in item}
     return {
         "item_id": item["_id"],
         "user_id": note["user_id"],

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from pymongo.database import Database
@@ -10,7 +11,7 @@ from apps.archive.follow_ups import addition, subtraction
 from apps.archive.members import member_ids
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
-from apps.core.vocabulary import ItemType
+from apps.core.vocabulary import ItemType, State
 
 ROOT = "root"
 MAIN = "main"
@@ -47,6 +48,16 @@ def member_refs(groups: Any) -> Iterator[Document]:
         for ref in entry.get("refs") or ():
             if "residRef" in ref:
                 yield ref
+
+
+def with_newer_versions(groups: Any, versions: Mapping[str, int]) -> list[Document]:
+    """Return package groups whose refs show at least these versions of members."""
+    result: list[Document] = deepcopy(list(groups or ()))
+    for ref in member_refs(result):
+        shown, known = ref.get("_current_version"), versions.get(ref["residRef"])
+        if isinstance(shown, int) and known is not None:
+            ref["_current_version"] = max(shown, known)
+    return result
 
 
 def link_changes(package_id: str, before: Any, after: Any) -> list[Document]:
@@ -205,14 +216,24 @@ class Packages:
             level = set(_members_of(rows)) - set(found)
         return found
 
-    def live_holders(self, item_id: str) -> list[Document]:
-        """Return the packages that hold the item and are out."""
+    def live_holders(self, item_ids: Iterable[str]) -> list[Document]:
+        """Return the packages that hold one of the items and are out."""
         query = {
-            "groups.refs.residRef": item_id,
-            "state": {"$in": ["published", "corrected"]},
+            "groups.refs.residRef": {"$in": sorted(item_ids)},
+            "state": {"$in": [State.PUBLISHED, State.CORRECTED]},
             "package_type": {"$in": [None, ""]},
         }
         return list(self._db["archive"].find(query).sort("_id", 1))
+
+    def live_above(self, item_ids: Iterable[str]) -> dict[str, Document]:
+        """Return all packages that are out around the items, at any height; a command per level."""
+        found: dict[str, Document] = {}
+        level = set(item_ids)
+        while level:
+            holders = [p for p in self.live_holders(level) if p["_id"] not in found]
+            found.update({package["_id"]: package for package in holders})
+            level = {p["_id"] for p in holders if p.get("linked_in_packages")}
+        return found
 
 
 def _members_of(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:

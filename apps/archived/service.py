@@ -83,7 +83,7 @@ class ArchivedService(ResourceService):
         operation = Operation(updates["operation"])
         newest = self._newest(original["item_id"])
         item = self._withdrawn(newest, {**original, **updates}, updates, operation, caller)
-        note = self._note(item, updates, operation, caller)
+        note = self._note(item, updates, caller)
         if (newest.get("flags") or {}).get("marked_archived_only"):
             # The same id if this dies half-way and is asked for again: nobody gets two mails.
             note["row_id"] = ObjectId(sha256(newest["archived_id"].encode()).digest()[:12])
@@ -91,7 +91,7 @@ class ArchivedService(ResourceService):
             self.collection.delete_many({"item_id": item["_id"]})
             self.db["recipients"].delete_one({"_id": item["_id"]})
         elif self._tools.journal.store_new(item, note):
-            self._tools.journal.add_publication(item, note, updates)
+            self._tools.journal.add_publication(item, note)
         else:
             raise BadRequest(IN_PRODUCTION)
         updates.update({name: item[name] for name in (*REPLACEABLE, "state") if name in item})
@@ -153,16 +153,14 @@ class ArchivedService(ResourceService):
         self,
         item: Mapping[str, Any],
         updates: Mapping[str, Any],
-        operation: Operation,
         caller: Caller,
     ) -> Document:
         number = self._tools.sequences.draw(PUBLISHED_SEQUENCE)
-        version = item["_current_version"]
-        note = self._tools.journal.publication(version, number, operation, caller.user_id)
-        note["revived"] = True
+        note = self._tools.journal.publication(item, number, caller.user_id)
+        note.update({"revived": True, "changed": sorted(updates)})
         if self._tools.sends_mail:
             subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
-            note["mail"] = kill_mail(operation, item, updates.get("headline"), subscribers)
+            note["mail"] = kill_mail(item["operation"], item, updates.get("headline"), subscribers)
         return note
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:

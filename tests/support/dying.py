@@ -1,36 +1,82 @@
-"""Publish requests of a process that dies between two writes, and what others make of it."""
+"""Processes that die between two writes of a publish request or of an enqueue run."""
 
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from apps.archive.journal import OVERDUE, Journal
+from apps.core.caller import SYSTEM, Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.graph import Graph
+from apps.publish.content.attempt import Tools
+from apps.publish.content.holders import Holders
+from apps.publish.enqueue import EnqueueContent
+from apps.store.sequences import Sequences
+from formatters import build_registry
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import HandClock
 
-MOST_WRITES = 60
+MOST_WRITES = 100
 """More writes than any request of the tests makes."""
 
 
-def dies(graph: Graph, word: str, item: Document, before: int) -> bool:
+def dies(
+    graph: Graph,
+    word: str,
+    item: Document,
+    before: int,
+    changes: Document | None = None,
+    caller: Caller = SYSTEM,
+) -> bool:
     """Do `word` with an item in a process that dies before its write number `before`.
+
+    Args:
+        changes: what the request says.
+        caller: who makes it.
 
     Returns:
         Whether it died; not when there are fewer writes.
     """
+    tools = _tools(graph, CrashingDatabase(graph.db, before))
+    try:
+        tools.actions[Operation(word)].patch(  # type: ignore[attr-defined]
+            item["_id"], dict(changes or {}), caller
+        )
+    except Crash:
+        return True
+    return False
+
+
+def dies_routing(graph: Graph, before: int) -> bool:
+    """Make an enqueue run that dies before its write number `before`; return whether it died."""
     db: Any = CrashingDatabase(graph.db, before)
+    run = EnqueueContent(
+        db,
+        graph.clock,
+        journal=Journal(db, graph.clock),
+        catch_up=Holders(_tools(graph, db)).catch_up,
+        sequences=Sequences(db),
+        formatters=build_registry(),
+        notifier=graph.notifier,
+        wake_up=lambda: None,
+        on_released=lambda item: None,
+        settings=graph.settings,
+    )
+    try:
+        run.run()
+    except Crash:
+        return True
+    return False
+
+
+def _tools(graph: Graph, db: Any) -> Tools:
+    """Return the tools of the publish services of another process, on `db`."""
     actions: dict[Operation, Any] = {}
     tools = graph.publish["archive_publish"].tools
     tools = replace(tools, db=db, journal=Journal(db, graph.clock), actions=actions)
     actions.update({s.operation: type(s)(tools) for s in graph.publish.values()})
-    try:
-        actions[Operation(word)].patch(item["_id"], {})
-    except Crash:
-        return True
-    return False
+    return tools
 
 
 def settle(graph: Graph) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pymongo.database import Database
 
 from apps.archive.journal import Journal
+from apps.archive.packages import Packages
 from apps.archive.places import Place, Places
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -54,6 +55,10 @@ class Tools:
     wake_legal: Callable[[], None]
     sends_mail: bool
     actions: Mapping[Operation, NestedAction]
+
+    def batch(self, caller: Caller) -> Batch:
+        """Return what the publications of a new request share."""
+        return Batch(caller, Packages(self.db), self.places, self.sequences, self.db)
 
 
 @dataclass(frozen=True)

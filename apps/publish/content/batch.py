@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from apps.archive.associations import stored_items
@@ -17,6 +18,14 @@ from apps.validate.validate import ValidateService
 PUBLISHED_SEQUENCE = "published_item_sequence_no"
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """An item that has gone out: as stored, and what the action changed."""
+
+    item: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+
 class Batch:
     """Reads shared by the publications of one request, so that each is made once.
 
@@ -26,6 +35,7 @@ class Batch:
         related: keys of associations, of the item and of what it holds, that are related content.
         sent: associations of the request.
         started: ids of the items whose publication has begun; none begins twice.
+        outgoing: what has gone out, by id.
         validator: validation with the rules of these items read already; None reads them.
     """
 
@@ -37,6 +47,7 @@ class Batch:
         self.items: dict[str, Document] = {}
         self.related: frozenset[str] = frozenset()
         self.started: list[str] = []
+        self.outgoing: dict[str, Outgoing] = {}
         self.sent: Document = {}
         self.validator: ValidateService | None = None
         self._places = places

@@ -8,7 +8,7 @@ from apps.activity.notes import activities_in, tell_activities
 from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
-from apps.archive.packages import Packages, is_package
+from apps.archive.packages import is_package
 from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
@@ -22,9 +22,10 @@ from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
 from apps.publish.content.associated import refresh_associations
 from apps.publish.content.attempt import Attempt, Tools
-from apps.publish.content.batch import Batch
+from apps.publish.content.batch import Batch, Outgoing
 from apps.publish.content.checks import Check
 from apps.publish.content.correction import end_of_correction
+from apps.publish.content.holders import Holders
 from apps.publish.content.holdings import Holdings
 
 MEMO = "publication"
@@ -67,6 +68,7 @@ class BasePublishService(ResourceService):
     def __init__(self, tools: Tools) -> None:
         super().__init__(tools.db, tools.clock)
         self.tools = tools
+        self._holders = Holders(tools)
         self.holdings = Holdings(
             tools,
             self.operation,
@@ -85,7 +87,7 @@ class BasePublishService(ResourceService):
             ValidationFailed: the item breaks its content profile or the validators.
         """
         updates.pop("force_unlock", None)
-        batch = self._new_batch(caller)
+        batch = self.tools.batch(caller)
         caller.memo[MEMO] = batch
         batch.sent = dict(updates.get("associations") or {})
         attempt = self.prepare(updates, original, batch)
@@ -101,10 +103,9 @@ class BasePublishService(ResourceService):
         Raises:
             PreconditionFailed: the item was written since `original` was read.
         """
-        batch = caller.memo.get(MEMO) or self._new_batch(caller)
+        batch = caller.memo.get(MEMO) or self.tools.batch(caller)
         self.holdings.reserve(updates, original, batch)
         self.store(updates, original, batch, {})
-        self.db["archive_autosave"].delete_many({"_id": {"$in": batch.started}})
 
     def act_within(
         self, updates: Document, original: Document, batch: Batch, row: Mapping[str, Any]
@@ -129,7 +130,7 @@ class BasePublishService(ResourceService):
         item = {**original, **updates}
         self._tell(item, batch.caller)
         self.tell_receivers(item)
-        self.holdings.correct_holders(item, updates, batch)
+        batch.outgoing[item["_id"]] = Outgoing(item, updates)
         return item
 
     def store(
@@ -139,22 +140,25 @@ class BasePublishService(ResourceService):
         batch.started.append(original["_id"])
         self.holdings.publish(updates, original, batch)
         journal, number = self.tools.journal, batch.number()
-        version = updates["_current_version"]
-        note = journal.publication(version, number, self.operation, batch.caller.user_id)
+        note = journal.publication(updates, number, batch.caller.user_id)
         if row:
             note["row"] = dict(row)
         self.annotate(note, updates, original)
         self.holdings.annotate(note, updates, original, batch)
         journal.store(updates, original, note)
-        journal.add_publication({**original, **updates}, note, updates)
+        if batch.started[0] == original["_id"]:
+            # Once for all; unsaved content must not outlive what has gone out.
+            self.db["archive_autosave"].delete_many({"_id": {"$in": batch.started}})
+        journal.add_publication({**original, **updates}, note)
         tell_activities(self.tools.notifier, activities_in(note))
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         """Wake the enqueue task and tell the clients."""
         updates["_latest_version"] = updates["_current_version"]
-        batch = caller.memo.pop(MEMO, None) or self._new_batch(caller)
+        batch = caller.memo.pop(MEMO, None) or self.tools.batch(caller)
         self.tell_receivers({**original, **updates})
-        self.holdings.correct_holders({**original, **updates}, updates, batch)
+        batch.outgoing[original["_id"]] = Outgoing({**original, **updates}, updates)
+        self._holders.follow(batch)
         self.tools.wake_up()
         self.tools.wake_legal()
         self._tell({**original, **updates}, caller)
@@ -163,10 +167,6 @@ class BasePublishService(ResourceService):
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         """Publish from inside: the same steps without a request."""
         return super().patch(id, updates, replace(caller, memo={}))
-
-    def _new_batch(self, caller: Caller) -> Batch:
-        tools = self.tools
-        return Batch(caller, Packages(self.db), tools.places, tools.sequences, self.db)
 
     # Steps that actions refine.
 

@@ -1,4 +1,4 @@
-"""What an item holds, and what holds it, on the publish actions (lifecycle contract 5.7, 5.9).
+"""What an item holds, on the publish actions (lifecycle contract 5.7, 5.9).
 
 Each member and each associated item goes through its own publish service, with a journalled write
 of its own, before the item that holds it. A request that is repeated after a crash finds what is
@@ -11,7 +11,6 @@ from typing import Any
 from apps.archive.associations import present, related_content_keys, usage_changes, with_ids
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.packages import is_package, link_changes
-from apps.core.errors import PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.publish.content.associated import (
@@ -27,17 +26,11 @@ from apps.publish.content.associated import (
 from apps.publish.content.attempt import Attempt, Tools
 from apps.publish.content.batch import Batch
 from apps.publish.content.packages import (
-    holders_to_correct,
-    is_live,
     is_out,
     members_to_publish,
     publish_members,
     schedule_of,
-    with_member,
 )
-
-TRIES = 3
-"""Tries at correcting a package that somebody else writes at the same time."""
 
 
 class Holdings:
@@ -111,37 +104,6 @@ class Holdings:
         only_shown = self._carries_associated and not self._publishes_associated
         if only_shown and item.get("associations"):
             note["marks"] = published_marks(item["associations"], batch.related, updates)
-
-    def correct_holders(
-        self, item: Mapping[str, Any], changes: Mapping[str, Any], batch: Batch
-    ) -> None:
-        """Correct the packages that are out and hold the item (5.1, step 26)."""
-        for package in holders_to_correct(item, batch):
-            self._correct_holder(package, item, changes, batch)
-
-    def _correct_holder(
-        self,
-        package: Document,
-        item: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        batch: Batch,
-    ) -> None:
-        correct = self._tools.actions[Operation.CORRECT]
-        for tries_left in reversed(range(TRIES)):
-            try:
-                correct.act_within(
-                    {"groups": with_member(package, item, changes)}, package, batch, {}
-                )
-            except PreconditionFailed:
-                if not tries_left:
-                    raise
-                # The member is out: the package follows, on top of what came in between.
-                again = self._tools.db["archive"].find_one({"_id": package["_id"]})
-                if again is None or not is_live(again):
-                    return
-                package = again
-            else:
-                return
 
     def _publish_members(self, updates: Document, original: Document, batch: Batch) -> None:
         row = {"published_in_package": original["_id"]}

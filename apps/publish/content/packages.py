@@ -1,6 +1,6 @@
 """Members of packages on the publish actions (lifecycle contract 5.7)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -8,7 +8,7 @@ from apps.archive.members import member_ids
 from apps.archive.packages import is_package, member_refs
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, State
-from apps.publish.content.batch import Batch
+from apps.publish.content.batch import Batch, Outgoing
 
 COPIED_TO_REFS = ("headline", "slugline")
 
@@ -82,30 +82,23 @@ def with_versions(groups: Any, items: Mapping[str, Document]) -> list[Document]:
     return result
 
 
-def holders_to_correct(item: Mapping[str, Any], batch: Batch) -> list[Document]:
-    """Return the packages that are out and hold an older version of the item."""
-    links = {link.get("package") for link in item.get("linked_in_packages") or ()}
-    if item.get("state") == State.SCHEDULED or not links - set(batch.started):
-        return []
-    return [
-        package
-        for package in batch.packages.live_holders(item["_id"])
-        if package["_id"] not in batch.started and _is_behind(package, item)
+def is_behind(package: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether the package holds an older version of the item."""
+    versions = [
+        ref.get("_current_version")
+        for ref in member_refs(package.get("groups"))
+        if ref["residRef"] == item["_id"]
     ]
+    return any((version or 0) < (item.get("_current_version") or 0) for version in versions)
 
 
-def _is_behind(package: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    refs = [r for r in member_refs(package.get("groups")) if r["residRef"] == item["_id"]]
-    return any(ref.get("_current_version") != item.get("_current_version") for ref in refs)
-
-
-def with_member(
-    package: Mapping[str, Any], item: Mapping[str, Any], changes: Mapping[str, Any]
-) -> list[Document]:
-    """Return the package's groups with what changed at one member."""
-    groups: list[Document] = deepcopy(list(package.get("groups") or ()))
-    for ref in member_refs(groups):
-        if ref["residRef"] == item["_id"]:
+def with_members(groups: Any, gone: Iterable[Outgoing]) -> list[Document]:
+    """Return package groups with what changed at some members."""
+    result: list[Document] = deepcopy(list(groups or ()))
+    by_id = {outgoing.item["_id"]: outgoing for outgoing in gone}
+    for ref in member_refs(result):
+        if outgoing := by_id.get(ref["residRef"]):
+            changes = outgoing.changes
             ref.update({f: changes[f] for f in COPIED_TO_REFS if changes.get(f) is not None})
-            ref["_current_version"] = item.get("_current_version")
-    return groups
+            ref["_current_version"] = outgoing.item.get("_current_version")
+    return result

@@ -1,5 +1,6 @@
 """One enqueue run: from published rows to rows of the delivery queue."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -7,10 +8,12 @@ from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from apps.archive.journal import Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
+from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -26,6 +29,8 @@ from apps.publish.enqueue.scheduled import ScheduledRelease
 from apps.publish.resend.requests import ResendRequests
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
+
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10
 
@@ -65,6 +70,8 @@ class EnqueueContent:
 
     Args:
         journal: completes publish actions that a dead process left undone.
+        catch_up: does with published rows, before they are routed, what a dead process owes to the
+            packages around them.
         formatters: output formats by name.
         backlog: copies items into the content API; None where there is none.
         notifier: tells clients.
@@ -79,6 +86,7 @@ class EnqueueContent:
         clock: Clock,
         *,
         journal: Journal,
+        catch_up: Callable[[Sequence[Document]], None],
         sequences: Sequences,
         formatters: Registry[Formatter],
         backlog: CopyBacklog | None,
@@ -90,6 +98,7 @@ class EnqueueContent:
         self._db = db
         self._clock = clock
         self._journal = journal
+        self._catch_up = catch_up
         self._wake_up = wake_up
         self._settings = settings
         self._tools = RoutingTools(db, clock, sequences, formatters, backlog, settings)
@@ -127,6 +136,7 @@ class EnqueueContent:
         """Route a claimed batch; return how many deliveries it made."""
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
+        self._follow(rows, claims)
         routed = Batch(self._tools, rows)
         outcome = Outcome()
         for row in rows:
@@ -143,6 +153,19 @@ class EnqueueContent:
         routed.announce()
         self._finish(outcome, claims)
         return routed.count
+
+    def _follow(self, rows: Sequence[Document], claims: PublishedClaims) -> None:
+        """Let packages catch up with `rows`; what is wrong with a package holds nothing else up."""
+        try:
+            self._catch_up(rows)
+        except PreconditionFailed:
+            claims.give_back(row["_id"] for row in rows)
+            raise
+        except PyMongoError:
+            raise
+        except Exception:
+            items = sorted({row["item_id"] for row in rows})
+            logger.exception("packages around %s could not be corrected", ", ".join(items))
 
     def _route_one(self, row: Document, batch: Batch, outcome: Outcome) -> None:
         service = enqueue_services.get(row.get("operation") or "")

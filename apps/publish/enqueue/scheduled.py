@@ -8,12 +8,14 @@ from apps.archive.events import tell_update
 from apps.archive.follow_ups import change as changing
 from apps.archive.follow_ups import record, with_follow_ups
 from apps.archive.journal import Journal
+from apps.archive.members import member_ids
+from apps.archive.packages import with_newer_versions
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
-from apps.core.vocabulary import Operation, QueueState, State
+from apps.core.vocabulary import ItemType, Operation, QueueState, State
 
-CHANGED = ("state", "versioncreated", "_current_version")
+CHANGED = ("state", "versioncreated", "_current_version", "groups")
 """What the release changes, on the item and on its row."""
 
 
@@ -64,7 +66,7 @@ class ScheduledRelease:
         stored = self._db["published"].find_one({"_id": row["_id"]})
         if stored is None or stored.get("state") != State.PUBLISHED:
             return False
-        row.update({name: stored[name] for name in CHANGED})
+        row.update({name: stored[name] for name in CHANGED if name in stored})
         if done:
             item = {**stored, "_id": stored["item_id"]}
             tell_update(self._notifier, [item])
@@ -90,13 +92,30 @@ class ScheduledRelease:
         """Publish the item, then its row; False when somebody has written the item since."""
         now, version = self._clock.now(), int(item["_current_version"]) + 1
         change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
+        own, shown = self._groups(row)
+        follow_ups = self._follow_ups(row, {**change, **shown})
         # A new etag: who has read the item as scheduled must not act on it as if it still were.
-        note = with_follow_ups(self._journal.note(version), self._follow_ups(row, change))
-        written = {"_updated": now, "_etag": new_etag(), "journal": note}
+        note = with_follow_ups(self._journal.note(version), follow_ups)
+        written = {**own, "_updated": now, "_etag": new_etag(), "journal": note}
         unchanged = {**item, "journal": None}
         done = self._db["archive"].update_one(unchanged, {"$set": {**change, **written}})
         self._journal.settle(row["item_id"])
         return bool(done.matched_count)
+
+    def _groups(self, row: Document) -> tuple[Document, Document]:
+        """Return what a package and its row show of members whose hour has come before.
+
+        Saved groups of the item may differ from those that were scheduled.
+        """
+        if row.get("type") != ItemType.COMPOSITE:
+            return {}, {}
+        item = self._db["archive"].find_one({"_id": row["item_id"]}, {"groups": 1}) or {}
+        ids = {*member_ids(row.get("groups")), *member_ids(item.get("groups"))}
+        out = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
+        members = self._db["published"].find({**out, "state": {"$ne": State.SCHEDULED}})
+        versions = {m["item_id"]: m.get("_current_version") or 0 for m in members}
+        own = with_newer_versions(item.get("groups"), versions)
+        return {"groups": own}, {"groups": with_newer_versions(row.get("groups"), versions)}
 
     def _follow_ups(self, row: Document, change: Document) -> list[Document]:
         """Return what follows on the item: an audit row, and the row of the outbox."""

@@ -19,8 +19,8 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 
 NOWHERE = "http://127.0.0.1:9"
-WRITES = 6
-"""Item, version, history, and three on `published`: the last flag, the schedule, the row."""
+WRITES = 7
+"""Item, autosave, version, history, three on `published`: the last flag, the schedule, the row."""
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ Finish = Callable[[Newsdesk, Graph, Document], None]
 
 
 class TestCrash:
-    @pytest.mark.parametrize("before", range(2, WRITES + 2))
+    @pytest.mark.parametrize("before", range(2, WRITES + 1))
     @pytest.mark.parametrize(("finish", "version"), [(by_tick, 2), (by_next_write, 3)])
     def test_is_completed_once(
         self, desk: Newsdesk, graph: Graph, before: int, finish: Finish, version: int
