@@ -38,6 +38,13 @@ EXCLUDED_VOCABULARY_FIELDS = (
     "job_titles",
 )
 
+EMAIL_PREFIXES = {
+    "corrected": "Correction: ",
+    "killed": "Kill: ",
+    "recalled": "Takedown: ",
+    "unpublished": "Withdrawn: ",
+}
+
 
 def load(
     overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
@@ -279,6 +286,12 @@ def _output(env: Environment) -> dict[str, Any]:
     return {
         # Who sends, in formats that name it.
         "NEWSML_PROVIDER_ID": env.text("NEWSML_PROVIDER_ID", "wiredesk"),
+        # Address of the DTD that NewsML 1.2 documents name; none names no DTD.
+        "NEWSML12_DOCTYPE": env.text("NEWSML12_DOCTYPE", None),
+        # Directory with templates of the format `email`; those it lacks are the built-in ones.
+        "EMAIL_TEMPLATES": env.text("EMAIL_TEMPLATES", None),
+        # What subjects of mails begin with, by state of the item.
+        "EMAIL_PREFIXES": env.table("EMAIL_PREFIXES", dict(EMAIL_PREFIXES)),
         # Renditions of a picture that ninjs sends besides the original and the active crops.
         "NINJS_COMMON_RENDITIONS": env.items(
             "NINJS_COMMON_RENDITIONS", ["thumbnail", "viewImage", "baseImage"]
@@ -287,6 +300,10 @@ def _output(env: Environment) -> dict[str, Any]:
         "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
         # `ftp ninjs` leaves out media in the text that none of the subscriber's products takes.
         "EMBED_PRODUCT_FILTERING": env.flag("EMBED_PRODUCT_FILTERING", False),
+        # Trust indicators in ninjs 3: objects with role, title and href (URIs).
+        "NINJS_TRUST_INDICATORS": env.items("NINJS_TRUST_INDICATORS", []),
+        # Rights in ninjs 3: an object with langId and linkedRights (URIs) or encodedRights.
+        "NINJS_RIGHTS_INFO": env.table("NINJS_RIGHTS_INFO", {}),
         # Reading speed for Japanese text.
         "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
     }

@@ -2,11 +2,14 @@
 
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
+from formatters.email import EmailFormatter
 from formatters.imatrics import IMatricsFormatter
+from formatters.jsonld import JSONLDFormatter
 from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.ninjs import NINJSFormatter
 from formatters.ninjs2 import NINJS2Formatter
+from formatters.ninjs3 import NINJS3Formatter
 from formatters.ninjs_ftp import FTPNinjsFormatter
 from formatters.ninjs_newsroom import NewsroomNinjsFormatter
 from formatters.nitf import NITFFormatter
@@ -27,9 +30,12 @@ BUILT_IN: tuple[type[Formatter], ...] = (
     NINJS2Formatter,
     NewsML12Formatter,
     NewsMLG2Formatter,
+    EmailFormatter,
     NewsroomNinjsFormatter,
     FTPNinjsFormatter,
     IMatricsFormatter,
+    NINJS3Formatter,
+    JSONLDFormatter,
     TextFormatter,
     MarkdownFormatter,
 )

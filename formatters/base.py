@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from apps.core.errors import FormatError
+from apps.core.text import strip_forbidden
+
 Document = Mapping[str, Any]
+
+COMPAT = ("", "superdesk")
+"""Values of a destination's `config.compat`: valid by the standard, or in Superdesk's layout."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,11 @@ class FormatSettings:
     provider_id: str = "wiredesk"
     common_renditions: tuple[str, ...] = ("thumbnail", "viewImage", "baseImage")
     place_extended: bool = False
+    newsml12_doctype: str = ""
+    email_templates: str = ""
+    email_prefixes: Mapping[str, str] = field(default_factory=dict)
+    trust_indicators: Sequence[Document] = ()
+    rights_info: Document = field(default_factory=dict)
     japanese_characters_per_minute: int = 600
     media_prefix: str = "http://localhost:5000/upload-raw"
     filter_embeds: bool = False
@@ -137,6 +148,48 @@ class Formatter(ABC):
     def can_format(cls, item: Document) -> bool:
         """Whether the format takes this item. Decided by the item's type alone."""
         return item.get("type") in cls.item_types
+
+    def refusal(self, item: Document, field: str, cause: str) -> FormatError:
+        """Return the error that says why `item` cannot be written.
+
+        Args:
+            field: what is to blame.
+            cause: what is wrong with it.
+        """
+        item_id = str(item.get("_id") or item.get("guid") or "")
+        return FormatError(
+            self.error_code, self.error_text, item_id=item_id, field=field, cause=cause
+        )
+
+    def require(self, item: Document, **fields: object) -> None:
+        """Refuse an item that lacks what no format does without.
+
+        Args:
+            fields: name to value; by default `guid` and `type` of the item.
+
+        Raises:
+            FormatError: one of them is empty.
+        """
+        needed = fields or {name: item.get(name) for name in ("guid", "type")}
+        for name, value in needed.items():
+            if not (isinstance(value, str) and strip_forbidden(value).strip()):
+                raise self.refusal(item, name, f"{name} is missing")
+
+    def choice(
+        self, item: Document, context: FormatContext, option: str, known: Sequence[str]
+    ) -> str:
+        """Return what the destination's config says of `option`.
+
+        Args:
+            known: the values there are; the first one where nothing is said.
+
+        Raises:
+            FormatError: the value is none of them.
+        """
+        value = str(context.config.get(option) or known[0])
+        if value not in known:
+            raise self.refusal(item, f"config.{option}", f"{option} {value!r} is unknown")
+        return value
 
     @abstractmethod
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:

@@ -57,6 +57,20 @@ def integer(value: object) -> int | None:
     return None
 
 
+def texts_of(item: Document, field: str) -> list[str]:
+    """Return the texts in the list `field`, without empty ones."""
+    value = item.get(field)
+    if not isinstance(value, (list, tuple)):
+        return []
+    return [entry for entry in value if isinstance(entry, str) and entry.strip()]
+
+
+def number_within(value: object, lowest: int, highest: int) -> int | None:
+    """Return `value` as an integer from `lowest` to `highest`, None where it is none of those."""
+    number = integer(value)
+    return number if number is not None and lowest <= number <= highest else None
+
+
 def first_entry(entries: Sequence[Document], key: str, value: object) -> Document:
     """Return the first of `entries` whose `key` is `value`, empty where there is none."""
     return next((entry for entry in entries if entry.get(key) == value), {})
@@ -71,6 +85,21 @@ def localised(entry: Document, field: str, language: str) -> Any:
 def embargo_time(item: Document) -> Any:
     """Return the moment until which `item` is embargoed, None where it is not."""
     return mapping_of(item, "schedule_settings").get("utc_embargo") or item.get("embargo")
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return a datetime, or text that is an ISO 8601 time, as a datetime in UTC; else None."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def iso_time(value: Any) -> Any:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from apps.core import json
-from apps.core.errors import FormatError
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import iso_time, mapping_of, objects_of, text_of
+from formatters.json import encode
 
 CONCEPT_TYPES = ("organisation", "person", "place", "event", "object")
 
@@ -25,14 +24,7 @@ class IMatricsFormatter(Formatter):
     item_types = frozenset({ItemType.TEXT})
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
-        if not text_of(item, "guid"):
-            raise FormatError(
-                self.error_code,
-                self.error_text,
-                item_id=str(item.get("_id") or ""),
-                field="guid",
-                cause="guid is missing",
-            )
+        self.require(item)
         created = item.get("firstcreated") or item.get("versioncreated")
         modified = item.get("versioncreated") or created
         document = {
@@ -43,13 +35,13 @@ class IMatricsFormatter(Formatter):
             "authors": [text_of(a, "sub_label") for a in objects_of(item, "authors")],
             "language": text_of(item, "language") or context.settings.default_language,
             "pubStatus": (item.get("pubstatus") or PubStatus.USABLE) == PubStatus.USABLE,
-            "headline": strip_forbidden(text_of(item, "headline")),
+            "headline": text_of(item, "headline"),
             "preamble": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
             "dateline": text_of(mapping_of(item, "dateline"), "text"),
             "body": _lines(text_of(item, "body_html")),
             "concepts": list(_concepts(item)),
         }
-        return [Formatted(json.dumps(document).decode())]
+        return [Formatted(encode(document))]
 
 
 def _lines(html: str) -> list[str]:

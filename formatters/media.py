@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from apps.core.vocabulary import ItemType
@@ -63,4 +64,5 @@ def _seconds(duration: str) -> float | None:
         hours, minutes, seconds = (float(part) for part in parts)
     except ValueError:
         return None
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    return total if isfinite(total) and total >= 0 else None

@@ -8,7 +8,7 @@ from lxml import etree
 
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
-from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
     RIGHTS_FIELDS,
@@ -16,11 +16,14 @@ from formatters.conversions import (
     embargo_time,
     integer,
     mapping_of,
+    moment_of,
     objects_of,
     rights,
     text_of,
+    texts_of,
 )
 from formatters.media import Rendition, renditions_of
+from formatters.newsml_12_superdesk import DOCTYPE, superdesk_layout
 from formatters.nitf_body import NITFBody
 from formatters.xml import XML_LANG, add, serialize
 
@@ -44,9 +47,12 @@ class NewsML12Formatter(Formatter):
     error_code = 7005
     error_text = 'Article couldn"t be converted to NewsML 1.2 format'
     item_types = frozenset({*TEXT_TYPES, *MEDIA_TYPES, ItemType.COMPOSITE})
+    options = ("compat",)
     numbered = True
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        self.require(item)
+        is_superdesk = bool(self.choice(item, context, "compat", COMPAT))
         root = etree.Element("NewsML", {"Version": "1.2"})
         add(root, "Catalog", Href=CATALOG)
         _envelope(add(root, "NewsEnvelope"), item, context)
@@ -57,14 +63,16 @@ class NewsML12Formatter(Formatter):
         _management(add(news_item, "NewsManagement"), item)
         main = add(add(news_item, "NewsComponent"), "NewsComponent")
         _component(main, item, context)
-        return [Formatted(serialize(root, declaration='version="1.0"'))]
+        if is_superdesk:
+            superdesk_layout(root, item)
+        doctype = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
+        return [Formatted(serialize(root, declaration='version="1.0"', doctype=doctype))]
 
 
 def basic_time(moment: Any, fallback: datetime) -> str:
     """Return `moment` in the basic form of ISO 8601 with its offset, UTC."""
-    known = moment if isinstance(moment, datetime) else fallback
-    aware = known if known.tzinfo else known.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y%m%dT%H%M%S+0000")
+    known = moment_of(moment) or fallback.astimezone(UTC)
+    return known.strftime("%Y%m%dT%H%M%S+0000")
 
 
 def _formal(parent: etree._Element, tag: str, name: object) -> Any:
@@ -110,10 +118,10 @@ def _management(parent: etree._Element, item: Document) -> None:
     revised = item.get("versioncreated") or created
     add(parent, "ThisRevisionCreated", basic_time(revised, epoch))
     _formal(parent, "Status", "Embargoed" if embargo else status)
-    if isinstance(embargo, datetime):
+    if moment_of(embargo):
         change = add(parent, "StatusWillChange")
         _formal(change, "FutureStatus", status)
-        add(change, "DateAndTime", basic_time(embargo, embargo))
+        add(change, "DateAndTime", basic_time(embargo, epoch))
     urgency = integer(item.get("urgency"))
     if urgency:
         _formal(parent, "Urgency", urgency)
@@ -198,9 +206,8 @@ def _description(parent: etree._Element, item: Document, context: FormatContext)
             _property(location, "WorldRegion", place.get("world_region"))
     for category in objects_of(item, "anpa_category"):
         _property(parent, "Category", category.get("qcode"))
-    for keyword in item.get("keywords") or ():
-        if isinstance(keyword, str):
-            _property(parent, "Keyword", keyword)
+    for keyword in texts_of(item, "keywords"):
+        _property(parent, "Keyword", keyword)
 
 
 def _role(parent: etree._Element, role: str) -> Any:
@@ -257,7 +264,7 @@ def _package(parent: etree._Element, item: Document) -> None:
         if group.get("id") == "root":
             continue
         references = [ref for ref in objects_of(group, "refs") if ref.get("residRef")]
-        component = _role(root, text_of(group, "role"))
+        component = _role(root, text_of(group, "role") or text_of(group, "id"))
         for reference in references:
             add(component, "NewsItemRef", NewsItem=_member(reference))
 

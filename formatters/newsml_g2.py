@@ -1,8 +1,7 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from typing import Any
 
 from lxml import etree
@@ -10,28 +9,43 @@ from lxml import etree
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters import xml
-from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
     body_with_footer,
     embargo_time,
     integer,
     mapping_of,
+    moment_of,
+    number_within,
     objects_of,
     rights,
     text_of,
+    texts_of,
 )
 from formatters.media import renditions_of
+from formatters.newsml_g2_parts import (
+    NAMESPACE,
+    QCODE,
+    add,
+    geoname_code,
+    groups,
+    iso,
+    item_class,
+    line,
+    names,
+    position,
+    version_of,
+)
+from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
-from formatters.xml import XML_LANG, name_token, serialize
+from formatters.uris import reference
+from formatters.xml import XML_LANG, as_superdesk, serialize
 
-NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
 SCHEMES = ("cat", "genrecv", "rendition", "grpRole", "cv")
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
-ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
-QCODE = re.compile(r"[^\s:]+:[^\s]+")
-PLACE_FIELDS = ("state", "country", "world_region", "name")
+PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
 IPTC_SUBJECT = re.compile(r"\d{8}")
 
 
@@ -45,40 +59,28 @@ class NewsMLG2Formatter(Formatter):
     error_code = 7006
     error_text = 'Article couldn"t be converted to NewsML G2 format'
     item_types = frozenset({*TEXT_TYPES, *MEDIA_TYPES, ItemType.COMPOSITE})
+    options = ("compat", "packaged")
     numbered = True
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        self.require(item)
+        if self.choice(item, context, "compat", COMPAT):
+            message = superdesk_message(item, context)
+            return [Formatted(as_superdesk(message, 'version="1.0" encoding="UTF-8"'))]
         # The default namespace has no prefix, which the stubs of lxml do not know.
-        names: Any = {None: NAMESPACE}
-        root = etree.Element(f"{{{NAMESPACE}}}newsMessage", nsmap=names)
+        prefixes: Any = {None: NAMESPACE}
+        root = etree.Element(f"{{{NAMESPACE}}}newsMessage", nsmap=prefixes)
         _header(add(root, "header"), item, context)
         is_package = item.get("type") == ItemType.COMPOSITE
         tag = "packageItem" if is_package else "newsItem"
         news_item = add(add(root, "itemSet"), tag)
         _item(news_item, item, context)
+        _asserts(news_item, item)
         if is_package:
-            _groups(news_item, item)
+            groups(news_item, item, context)
         else:
-            _asserts(news_item, item)
             _content(add(news_item, "contentSet"), item, context)
         return [Formatted(serialize(root, declaration='version="1.0" encoding="UTF-8"'))]
-
-
-def add(parent: etree._Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
-    """As `xml.add`, on one line: the standard takes no line ends in most texts."""
-    return xml.add(parent, tag, line(text), **attributes)
-
-
-def line(value: object) -> str:
-    """Return `value` as text on one line; numbers count, all else is empty."""
-    return " ".join(strip_forbidden(str(value)).split()) if isinstance(value, (str, int)) else ""
-
-
-def iso(moment: Any, fallback: datetime) -> str:
-    """Return `moment` as ISO 8601 with its offset, UTC."""
-    known = moment if isinstance(moment, datetime) else fallback
-    aware = known if known.tzinfo else known.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
 
 def _header(header: etree._Element, item: Document, context: FormatContext) -> None:
@@ -93,8 +95,8 @@ def _header(header: etree._Element, item: Document, context: FormatContext) -> N
 
 
 def _item(element: etree._Element, item: Document, context: FormatContext) -> None:
-    version = max(1, integer(item.get("_current_version")) or 1)
     language = text_of(item, "language") or context.settings.default_language
+    version = version_of(item)
     for name, value in (
         ("standard", "NewsML-G2"),
         ("standardversion", "2.35"),
@@ -102,8 +104,8 @@ def _item(element: etree._Element, item: Document, context: FormatContext) -> No
         ("guid", text_of(item, "guid")),
         ("version", str(version)),
     ):
-        element.set(name, value)
-    element.set(XML_LANG, language)
+        element.set(name, strip_forbidden(value))
+    element.set(XML_LANG, line(language))
     add(element, "catalogRef", href=CATALOG)
     catalog = add(element, "catalog")
     for alias in SCHEMES:
@@ -130,18 +132,16 @@ def _rights(element: etree._Element, item: Document, context: FormatContext) -> 
 
 
 def _item_meta(meta: etree._Element, item: Document, context: FormatContext, version: int) -> None:
-    kind = text_of(item, "type")
-    shown = ItemType.TEXT if kind == ItemType.PREFORMATTED else kind
     created = item.get("firstcreated") or item.get("versioncreated")
-    add(meta, "itemClass", qcode=f"ninat:{shown}")
+    add(meta, "itemClass", qcode=item_class(text_of(item, "type")))
     provider = add(meta, "provider", literal=context.settings.provider_id)
     add(provider, "name", context.settings.provider_id)
     add(meta, "versionCreated", iso(item.get("versioncreated") or created, context.now))
-    if isinstance(created, datetime):
-        add(meta, "firstCreated", iso(created, created))
+    if moment_of(created):
+        add(meta, "firstCreated", iso(created, context.now))
     embargo = embargo_time(item)
-    if isinstance(embargo, datetime):
-        add(meta, "embargoed", iso(embargo, embargo))
+    if moment_of(embargo):
+        add(meta, "embargoed", iso(embargo, context.now))
     add(meta, "pubStatus", qcode=f"stat:{text_of(item, 'pubstatus') or PubStatus.USABLE}")
     if text_of(item, "ednote"):
         add(meta, "edNote", text_of(item, "ednote"))
@@ -154,24 +154,23 @@ def _item_meta(meta: etree._Element, item: Document, context: FormatContext, ver
 def _content_meta(
     meta: etree._Element, item: Document, context: FormatContext, language: str
 ) -> None:
-    urgency = integer(item.get("urgency"))
-    if urgency and 1 <= urgency <= 9:
+    urgency = number_within(item.get("urgency"), 1, 9)
+    if urgency:
         add(meta, "urgency", str(urgency))
     created = item.get("firstcreated") or item.get("versioncreated")
-    if isinstance(created, datetime):
-        add(meta, "contentCreated", iso(created, created))
-    if isinstance(item.get("versioncreated"), datetime):
+    if moment_of(created):
+        add(meta, "contentCreated", iso(created, context.now))
+    if moment_of(item.get("versioncreated")):
         add(meta, "contentModified", iso(item["versioncreated"], context.now))
     _located(meta, mapping_of(mapping_of(item, "dateline"), "located"))
     for name in _creators(item):
         add(add(meta, "creator", literal=name), "name", name)
     add(meta, "language", tag=language)
     for genre in objects_of(item, "genre"):
-        _concept(meta, "genre", "genrecv", genre, language)
-    for keyword in item.get("keywords") or ():
-        if isinstance(keyword, str) and keyword:
-            add(meta, "keyword", keyword)
-    _subjects(meta, item, language)
+        _concept(meta, "genre", "genrecv", genre, language, context)
+    for keyword in texts_of(item, "keywords"):
+        add(meta, "keyword", keyword)
+    _subjects(meta, item, language, context)
     _lines(meta, item)
 
 
@@ -200,6 +199,7 @@ def _concept(
     alias: str,
     entry: Document,
     language: str,
+    context: FormatContext,
     concept_type: str = "",
 ) -> None:
     """Append a concept: under its code where that makes a QCode, else as a literal."""
@@ -210,40 +210,47 @@ def _concept(
     identity = {"qcode": qcode} if QCODE.fullmatch(qcode) and code else {"literal": code or name}
     kind = {"type": concept_type} if concept_type else {}
     element = add(meta, tag, **kind, **identity)
-    _names(element, entry, language)
+    names(element, entry, language, context)
 
 
-def _names(element: etree._Element, entry: Document, language: str) -> None:
-    """Append the concept's name in the item's language, else as the entry has it."""
-    translated = mapping_of(mapping_of(entry, "translations"), "name")
-    for tag in (language, re.split("[-_]", language)[0]):
-        if translated.get(tag):
-            add(element, "name", str(translated[tag])).set(XML_LANG, tag)
-            return
-    if text_of(entry, "name"):
-        add(element, "name", text_of(entry, "name"))
-
-
-def _subjects(meta: etree._Element, item: Document, language: str) -> None:
+def _subjects(meta: etree._Element, item: Document, language: str, context: FormatContext) -> None:
     for subject in objects_of(item, "subject"):
         is_iptc = bool(IPTC_SUBJECT.fullmatch(str(subject.get("qcode") or "")))
         alias = "subj" if is_iptc else "cv"
-        _concept(meta, "subject", alias, subject, language, "cpnat:abstract")
+        _concept(meta, "subject", alias, subject, language, context, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
-        _concept(meta, "subject", "cat", category, language, "cpnat:abstract")
+        _concept(meta, "subject", "cat", category, language, context, "cpnat:abstract")
     for place in objects_of(item, "place"):
-        names = (line(place.get(field)) for field in PLACE_FIELDS)
-        name = next(filter(None, names), "")
-        if name:
-            literal = line(place.get("qcode")) or name
-            element = add(meta, "subject", type="cpnat:geoArea", literal=literal)
-            add(element, "name", name)
+        _place(meta, place)
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
         if code:
             element = add(meta, "subject", type="cpnat:organisation", literal=code)
             if text_of(company, "name"):
                 add(element, "name", text_of(company, "name"))
+
+
+def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
+    """Return what a place is called, and the attributes that identify it; empty where unknown."""
+    known = [line(place.get(field)) for _, field in PLACE_KINDS]
+    own = line(place.get("name"))
+    if place.get("scheme") == "geonames" and own and line(place.get("code")):
+        return own, {"qcode": geoname_code(place)}
+    name = next(filter(None, known), own)
+    return name, {"literal": line(place.get("qcode")) or name}
+
+
+def _place(meta: etree._Element, place: Document) -> None:
+    """Append a place: the most exact of what is known of it, with what lies around it."""
+    name, identity = _place_identity(place)
+    if not name:
+        return
+    known = [(kind, line(place.get(field))) for kind, field in PLACE_KINDS]
+    wider = [(kind, around) for kind, around in known if around and around != name]
+    element = add(meta, "subject", type="cpnat:geoArea", **identity)
+    add(element, "name", name)
+    for kind, around in wider:
+        add(add(element, "broader", type=f"loctyp:{kind}", literal=around), "name", around)
 
 
 def _lines(meta: etree._Element, item: Document) -> None:
@@ -267,6 +274,11 @@ def _lines(meta: etree._Element, item: Document) -> None:
 
 
 def _asserts(news_item: etree._Element, item: Document) -> None:
+    """Append what is known of places and companies besides their names."""
+    for place in objects_of(item, "place"):
+        name, identity = _place_identity(place)
+        if name and mapping_of(place, "location"):
+            position(add(news_item, "assert", **identity), place)
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode"))
         if code:
@@ -289,7 +301,10 @@ def _content(content: etree._Element, item: Document, context: FormatContext) ->
 
 def _remote(content: etree._Element, item: Document) -> None:
     for rendition in renditions_of(item):
-        said: dict[str, str] = {"href": rendition.href}
+        href = reference(rendition.href)
+        if not href:
+            continue
+        said: dict[str, str] = {"href": href}
         name = f"rendition:{rendition.name}"
         if QCODE.fullmatch(name):
             said["rendition"] = name
@@ -305,39 +320,3 @@ def _remote(content: etree._Element, item: Document) -> None:
         if rendition.seconds is not None:
             said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
         add(content, "remoteContent", **said)
-
-
-def _groups(package: etree._Element, item: Document) -> None:
-    groups = [g for g in objects_of(item, "groups") if name_token(g.get("id"))]
-    ids = {str(group["id"]) for group in groups}
-    group_set = add(package, "groupSet", root="root")
-    if "root" not in ids:
-        root = add(group_set, "group", id="root", role="grpRole:NEP")
-        for name in sorted(ids):
-            add(root, "groupRef", idref=name)
-    for group in sorted(groups, key=lambda group: group["id"] != "root"):
-        role = text_of(group, "role")
-        qcode = role if QCODE.fullmatch(role) else f"grpRole:{group['id']}"
-        element = add(group_set, "group", id=str(group["id"]), role=qcode)
-        for reference in objects_of(group, "refs"):
-            _reference(element, reference, ids)
-
-
-def _reference(group: etree._Element, reference: Mapping[str, Any], ids: set[str]) -> None:
-    if reference.get("idRef") in ids:
-        add(group, "groupRef", idref=str(reference["idRef"]))
-    if not reference.get("residRef"):
-        return
-    said = {"residref": str(reference["residRef"]), "contenttype": ITEM_MEDIA_TYPE}
-    version = integer(reference.get("_current_version"))
-    if version and version > 0:
-        said["version"] = str(version)
-    element = add(group, "itemRef", **said)
-    kind = text_of(reference, "type") or ItemType.TEXT
-    shown = ItemType.TEXT if kind == ItemType.PREFORMATTED else kind
-    add(element, "itemClass", qcode=f"ninat:{shown}")
-    status = text_of(reference, "pubstatus") or PubStatus.USABLE
-    add(element, "pubStatus", qcode=f"stat:{status}")
-    for tag in ("headline", "slugline"):
-        if text_of(reference, tag):
-            add(element, tag, text_of(reference, tag))

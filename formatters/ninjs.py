@@ -5,19 +5,14 @@ from `NINJSFormatter` and override its hooks.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from math import isfinite
 from typing import Any, ClassVar
 
-from bson import ObjectId
-
-from apps.core import json
-from apps.core.errors import FormatError
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters import ninjs_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import RIGHTS_FIELDS, mapping_of, objects_of, rights, text_of
+from formatters.json import encode
 from formatters.ninjs_associations import (
     RELATED_CONTENT,
     Associated,
@@ -25,9 +20,6 @@ from formatters.ninjs_associations import (
     by_field,
     by_key,
 )
-
-SUSPICIOUS = (b"\\u", b"\\b", b"\\f", b"\xef\xbf")
-"""Bytes without which JSON cannot hold a character that `strip_forbidden` takes away."""
 
 
 class NINJSFormatter(Formatter):
@@ -49,17 +41,8 @@ class NINJSFormatter(Formatter):
     can_export: ClassVar[bool] = True
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
-        for field, value in (("guid", self.guid(item)), ("type", text_of(item, "type"))):
-            if not value:
-                item_id = str(item.get("_id") or item.get("guid") or "")
-                raise FormatError(
-                    self.error_code,
-                    self.error_text,
-                    item_id=item_id,
-                    field=field,
-                    cause=f"{field} is missing",
-                )
-        return [Formatted(_encode(self.document(item, context)))]
+        self.require(item, guid=self.guid(item), type=text_of(item, "type"))
+        return [Formatted(encode(self.document(item, context)))]
 
     def guid(self, item: Document) -> Any:
         """Return the guid under which the recipient files the item."""
@@ -158,7 +141,7 @@ class NINJSFormatter(Formatter):
             found = [
                 self._member(reference, context)
                 for reference in objects_of(group, "refs")
-                if reference.get("residRef")
+                if strip_forbidden(str(reference.get("residRef") or "")).strip()
             ]
             for number, member in enumerate(found):
                 key = str(group.get("id"))
@@ -189,30 +172,3 @@ class NINJSFormatter(Formatter):
             if name != "original":
                 rendition.pop("poi", None)
         return sent
-
-
-def _encode(document: Document) -> str:
-    """Return `document` as JSON without the characters that XML forbids.
-
-    Most documents hold none, so they are only searched for once they are written.
-    """
-    try:
-        written = json.dumps(document)
-    except TypeError:
-        return json.dumps(_clean(document)).decode()
-    if any(mark in written for mark in SUSPICIOUS):
-        written = json.dumps(_clean(document))
-    return written.decode()
-
-
-def _clean(value: Any) -> Any:
-    """Return a copy of `value` that has a JSON form: what has none becomes null."""
-    if isinstance(value, str):
-        return strip_forbidden(value)
-    if isinstance(value, Mapping):
-        return {_clean(str(key)): _clean(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_clean(entry) for entry in value]
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, datetime, ObjectId)) else None

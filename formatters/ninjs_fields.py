@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.core.text import plain_text, text_figures
+from apps.core.text import plain_text, strip_forbidden, text_figures
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
     body_with_footer,
@@ -151,14 +151,18 @@ def vocabulary_entries(item: Document, field: str) -> list[dict[str, Any]]:
     entries = (
         without_empty(
             {
-                "code": entry.get("qcode"),
-                "name": localised(entry, "name", language),
-                "scheme": entry.get("scheme"),
+                "code": _readable(entry.get("qcode")),
+                "name": _readable(localised(entry, "name", language)),
+                "scheme": _readable(entry.get("scheme")),
             }
         )
         for entry in objects_of(item, field)
     )
     return [entry for entry in entries if entry]
+
+
+def _readable(value: Any) -> Any:
+    return strip_forbidden(value) if isinstance(value, str) else value
 
 
 def subjects(item: Document) -> dict[str, Any]:
@@ -203,7 +207,8 @@ def _geoname(place: Document, is_extended: bool) -> dict[str, Any]:
     return found
 
 
-def _place_label(place: Document, locators: Iterable[Document]) -> Any:
+def place_label(place: Document, locators: Iterable[Document]) -> Any:
+    """Return what a place is called: as the vocabulary `locators` has it, else its name."""
     matches = [entry for entry in locators if entry.get("qcode") == place.get("qcode")]
     known = matches[0] if len(matches) == 1 else {}
     fields = ("state", "country", "world_region", "group")
@@ -222,7 +227,7 @@ def places(item: Document, context: FormatContext) -> list[dict[str, Any]]:
             renamed = {"code" if key == "qcode" else key: value for key, value in place.items()}
             found.append(without_empty(renamed))
         else:
-            found.append({"name": _place_label(place, locators), "code": place.get("qcode")})
+            found.append({"name": place_label(place, locators), "code": place.get("qcode")})
     return found
 
 
@@ -334,7 +339,7 @@ def authors(item: Document, context: FormatContext) -> list[dict[str, Any]]:
 
 
 def _author(author: Document, context: FormatContext) -> dict[str, Any]:
-    user = _user(author, context)
+    user = user_of(author, context)
     known = {**author, **without_empty(user)}
     name = author.get("name") or ""
     sent = {
@@ -355,7 +360,8 @@ def _author(author: Document, context: FormatContext) -> dict[str, Any]:
     return sent
 
 
-def _user(author: Document, context: FormatContext) -> Document:
+def user_of(author: Document, context: FormatContext) -> Document:
+    """Return the user an author refers to by id, else by name; empty where there is none."""
     parent = author.get("parent")
     if parent is not None:
         user_id, user = str(parent), context.users.get(str(parent))

@@ -8,7 +8,7 @@ from lxml import etree
 
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus, State
-from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import Paragraph, Text, parse_body
 from formatters.conversions import (
     body_with_footer,
@@ -20,7 +20,8 @@ from formatters.conversions import (
     text_of,
 )
 from formatters.nitf_body import NITFBody, append_text
-from formatters.xml import add, name_token, serialize
+from formatters.nitf_superdesk import superdesk_nitf
+from formatters.xml import add, as_superdesk, name_token, serialize
 
 VERSION = "-//IPTC//DTD NITF 3.6//EN"
 NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
@@ -43,9 +44,14 @@ class NITFFormatter(Formatter):
     error_code = 7001
     error_text = 'Article couldn"t be converted to NITF format'
     item_types = frozenset({ItemType.TEXT, ItemType.PREFORMATTED, ItemType.COMPOSITE})
+    options = ("compat",)
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
-        return [Formatted(serialize(nitf_document(item, context), declaration='version="1.0"'))]
+        self.require(item)
+        declaration = 'version="1.0"'
+        if self.choice(item, context, "compat", COMPAT):
+            return [Formatted(as_superdesk(superdesk_nitf(item), declaration))]
+        return [Formatted(serialize(nitf_document(item, context), declaration=declaration))]
 
 
 def nitf_document(
@@ -166,8 +172,9 @@ def _body_head(head: etree._Element, item: Document, writer: NITFBody) -> None:
     dateline = text_of(mapping_of(item, "dateline"), "text")
     if dateline:
         add(head, "dateline", dateline)
-    if text_of(item, "abstract"):
-        writer.write_blocks(add(head, "abstract"), parse_body(text_of(item, "abstract")))
+    abstract = parse_body(text_of(item, "abstract"))
+    if abstract:
+        writer.write_blocks(add(head, "abstract"), abstract)
 
 
 def _body_content(content: etree._Element, item: Document, writer: NITFBody) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from apps.core.text import plain_text
+from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -24,8 +24,10 @@ class _PlainFormatter(Formatter):
     writer: ClassVar[TextBody]
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        self.require(item)
         parts = [*self._head(item), self._body(item)]
-        return [Formatted("\n\n".join(part for part in parts if part) + "\n")]
+        text = "\n\n".join(part for part in parts if part)
+        return [Formatted(strip_forbidden(text) + "\n")]
 
     def _head(self, item: Document) -> Iterable[str]:
         if text_of(item, "pubstatus") == PubStatus.CANCELED:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
@@ -31,10 +32,30 @@ def name_token(value: object) -> str:
     return text if NAME_TOKEN.fullmatch(text) else ""
 
 
-def serialize(root: etree._Element, *, declaration: str) -> str:
+def serialize(root: etree._Element, *, declaration: str, doctype: str = "") -> str:
     """Return `root` as text, without white space added to its content.
 
     Args:
         declaration: what stands in the XML declaration (`version="1.0" encoding="UTF-8"`).
+        doctype: address of a DTD; none gives no document type declaration.
     """
-    return f"<?xml {declaration}?>\n" + etree.tostring(root, encoding="unicode")
+    name = etree.QName(root).localname
+    dtd = f"<!DOCTYPE {name} SYSTEM {quoteattr(doctype)}>\n" if doctype else ""
+    return f"<?xml {declaration}?>\n{dtd}" + etree.tostring(root, encoding="unicode")
+
+
+HTML_VOID = frozenset({"br", "hr", "img"})
+
+
+def as_superdesk(root: etree._Element, declaration: str) -> str:
+    """Return `root` as Superdesk writes it: indented, empty elements with an end tag.
+
+    Args:
+        declaration: see `serialize`.
+    """
+    for element in root.iter(etree.Element):
+        is_void = etree.QName(element).localname in HTML_VOID
+        if not len(element) and element.text is None and not is_void:
+            element.text = ""
+    written = etree.tostring(root, encoding="unicode", pretty_print=True)
+    return f"<?xml {declaration}?>" + written

@@ -27,6 +27,7 @@ SPREADSHEET = {
     "media": "media5",
     "href": "https://example.com/assets/media5",
 }
+SETTINGS_OF_REFERENCE = FormatSettings(provider_id="sourcefabric.org")
 CONTEXT = FormatContext(
     settings=FormatSettings(),
     now=NOW,

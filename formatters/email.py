@@ -1,0 +1,164 @@
+"""The format `email`: subject, text and HTML of a mail, as JSON (formats contract 3.8).
+
+The parts come from Jinja templates, which an installation may replace one by one. Whatever markup
+an item holds is cleaned by an allow-list before a template sees it.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import nh3
+from jinja2 import Environment, FileSystemLoader, TemplateError, select_autoescape
+from lxml import etree
+from markupsafe import Markup
+
+from apps.core.text import parse_html, plain_text, strip_forbidden
+from apps.core.vocabulary import ItemType
+from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.conversions import mapping_of, moment_of, objects_of, text_of
+from formatters.json import encode
+
+TEMPLATES = Path(__file__).parent / "templates"
+SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
+
+TAGS = (
+    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
+    "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "li",
+    "ol", "p", "pre", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody",
+    "td", "tfoot", "th", "thead", "tr", "u", "ul",
+)  # fmt: skip
+ATTRIBUTES = {
+    "a": {"href", "title"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+}
+SCHEMES = frozenset({"http", "https", "mailto", "tel", "cid"})
+PLAIN_FIELDS = ("headline", "slugline", "anpa_take_key", "source", "sign_off")
+MARKUP_FIELDS = ("ednote", "abstract", "byline", "body_footer")
+
+_EMBEDDED = re.compile(r"<!--\s*EMBED START.*?<!--\s*EMBED END.*?-->", re.DOTALL)
+
+
+class EmailFormatter(Formatter):
+    """A story as the parts of a mail; the text part is always there."""
+
+    type = "email"
+    name = "Email"
+    media_type = "application/json"
+    file_extension = "txt"
+    error_code = 7010
+    error_text = 'Article couldn"t be converted to Email'
+    item_types = frozenset({ItemType.TEXT})
+
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        self.require(item)
+        article = _article(item, context)
+        html = None
+        try:
+            if item.get("format") == "HTML":
+                html = _render(HTML, article, context)
+            text = _render(TEXT, article, context)
+            subject = _render(SUBJECT, article, context)
+        except TemplateError as error:
+            raise self.refusal(item, "template", str(error)) from error
+        media = mapping_of(mapping_of(item, "associations"), "featuremedia")
+        parts = {
+            "message_html": html,
+            "message_text": text,
+            # Line ends would start a header of their own.
+            "message_subject": " ".join(subject.split()),
+            "renditions": media.get("renditions") or None,
+        }
+        return [Formatted(encode(parts))]
+
+
+def sanitized(html: str) -> Markup:
+    """Return markup of any quality with nothing in it that runs, loads or hides.
+
+    Elements that are not allowed give way to their content; scripts and styles go with theirs.
+    """
+    clean = nh3.clean(
+        strip_forbidden(html),
+        tags=set(TAGS),
+        attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
+        url_schemes=set(SCHEMES),
+        link_rel=None,
+    )
+    return Markup(strip_forbidden(clean).replace("</p>", "</p>\r"))  # noqa: S704  just cleaned
+
+
+def _article(item: Document, context: FormatContext) -> dict[str, Any]:
+    """Return `item` as templates see it: markup cleaned, texts never null."""
+    body = _EMBEDDED.sub("", strip_forbidden(text_of(item, "body_html")))
+    dateline = text_of(mapping_of(item, "dateline"), "text")
+    prefix = context.settings.email_prefixes.get(text_of(item, "state"), "")
+    return {
+        **item,
+        **{field: strip_forbidden(text_of(item, field)) for field in PLAIN_FIELDS},
+        **{field: sanitized(text_of(item, field)) for field in MARKUP_FIELDS},
+        "place": [{**place, "name": text_of(place, "name")} for place in objects_of(item, "place")],
+        "dateline": {**mapping_of(item, "dateline"), "text": dateline},
+        "prefix": prefix,
+        "body_html": sanitized(_with_dateline(body, dateline)),
+        "body_text": _body_text(item, body, dateline),
+    }
+
+
+def _with_dateline(html: str, dateline: str) -> str:
+    """Put the dateline in front of the text of the first paragraph, else of the whole text."""
+    if not dateline:
+        return html
+    root = parse_html(html)
+    first = root.find(".//p")
+    if first is None:
+        return f"{Markup.escape(dateline)} {html}"
+    first.text = f"{strip_forbidden(dateline)} {first.text or ''}"
+    return "".join(_inner_html(root))
+
+
+def _inner_html(root: etree._Element) -> Iterable[str]:
+    """Yield the markup of a parsed fragment, without the element that holds it."""
+    body = root.find("body")
+    if body is None or not len(body):
+        return
+    holder, *others = body
+    yield str(Markup.escape(holder.text or ""))
+    for element in (*holder, *others):
+        yield etree.tostring(element, encoding="unicode", method="html")
+
+
+def _body_text(item: Document, body: str, dateline: str) -> str:
+    visible = sanitized(body).replace("\r", "")
+    text = plain_text(visible, line_feeds=item.get("format") != "preserved")
+    return f"{strip_forbidden(dateline)} {text}".strip()
+
+
+def _render(name: str, article: Document, context: FormatContext) -> str:
+    environment = _environment(context.settings.email_templates, context.settings.default_timezone)
+    return environment.get_template(f"email_article_{name}").render(article=article)
+
+
+@lru_cache(maxsize=16)
+def _environment(directory: str, timezone: str) -> Environment:
+    """Return the templates of an installation; those that it lacks are the built-in ones."""
+    directories = [directory, str(TEMPLATES)] if directory else [str(TEMPLATES)]
+    environment = Environment(
+        loader=FileSystemLoader(directories), autoescape=select_autoescape(["html"])
+    )
+
+    def format_datetime(value: object, form: str = "%c", zone: str = timezone) -> str:
+        moment = moment_of(value)
+        return moment.astimezone(ZoneInfo(zone)).strftime(form) if moment else ""
+
+    environment.filters["format_datetime"] = format_datetime
+
+    def get_text(html: object) -> str:
+        return plain_text(str(html or "").replace("\r", ""), line_feeds=True).rstrip("\n")
+
+    environment.filters["get_text"] = get_text
+    return environment

@@ -1,0 +1,273 @@
+"""The format `jsonld`: schema.org in JSON-LD, for web sites and search engines (contract 8)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from apps.core.text import plain_text, text_figures
+from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus, State
+from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.body import parse_body
+from formatters.conversions import (
+    RIGHTS_FIELDS,
+    body_with_footer,
+    integer,
+    localised,
+    mapping_of,
+    objects_of,
+    rights,
+    text_of,
+    texts_of,
+)
+from formatters.json import encode
+from formatters.media import renditions_of
+from formatters.ninjs3_fields import digital_source_type, position, time
+from formatters.ninjs_associations import associated_items
+from formatters.ninjs_fields import place_label, user_of, without_empty
+from formatters.plain_body import TextBody
+from formatters.uris import concept_uri, is_uri, item_uri, web_address
+
+TYPES = {
+    **dict.fromkeys(TEXT_TYPES, "NewsArticle"),
+    ItemType.PICTURE: "ImageObject",
+    ItemType.GRAPHIC: "ImageObject",
+    ItemType.VIDEO: "VideoObject",
+    ItemType.AUDIO: "AudioObject",
+    ItemType.COMPOSITE: "Collection",
+}
+MEDIA = {"ImageObject": "image", "VideoObject": "video", "AudioObject": "audio"}
+"""Types of media, and the property of a story that lists them."""
+
+
+class JSONLDFormatter(Formatter):
+    """A story as NewsArticle, media as MediaObject, a package as Collection.
+
+    The output may stand in a `script` element as it is: it closes none.
+    """
+
+    type = "jsonld"
+    name = "JSON-LD (schema.org)"
+    media_type = "application/ld+json"
+    file_extension = "jsonld"
+    error_code = 7014
+    error_text = 'Article couldn"t be converted to JSON-LD'
+    item_types = frozenset(TYPES)
+    can_preview = True
+    can_export = True
+
+    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+        self.require(item)
+        document = {"@context": "https://schema.org", **_work(item, context)}
+        document |= without_empty({**_media(item, context), "hasPart": list(_members(item))})
+        return [Formatted(encode(document).replace("</", "<\\/"))]
+
+
+def _work(item: Document, context: FormatContext) -> dict[str, Any]:
+    """Return `item` without what it is associated with."""
+    kind = TYPES.get(text_of(item, "type"), "NewsArticle")  # type: ignore[call-overload]
+    guid = text_of(item, "guid")
+    created = time(item.get("firstcreated") or item.get("versioncreated"))
+    modified = time(item.get("versioncreated")) or created
+    version = item.get("_current_version")
+    shown = {
+        "identifier": guid,
+        "url": guid if guid.startswith(("https://", "http://")) and is_uri(guid) else "",
+        "alternativeHeadline": text_of(item, "slugline"),
+        "dateCreated": created,
+        "dateModified": modified,
+        "expires": time(mapping_of(item, "extra").get("expires")),
+        "inLanguage": text_of(item, "language") or context.settings.default_language,
+        "creativeWorkStatus": text_of(item, "pubstatus") or PubStatus.USABLE,
+        "keywords": list(dict.fromkeys(texts_of(item, "keywords"))),
+        "genre": _names(item, "genre"),
+        "about": list(_subjects(item)),
+        "contentLocation": list(_places(item, context)),
+        "locationCreated": _located(item),
+        "author": list(_authors(item, context)),
+        "sourceOrganization": _organisation(
+            text_of(item, "original_source") or text_of(item, "source")
+        ),
+        **_rights(item, context),
+        "mentions": list(_companies(item)),
+        "isBasedOn": text_of(item, "rewrite_of"),
+        "correction": _correction(item, modified),
+        "digitalSourceType": _digital_source(item),
+        **(_article(item, context) if kind == "NewsArticle" else _described(item)),
+    }
+    return {
+        "@type": kind,
+        "@id": item_uri(guid, context.settings.urn_domain),
+        "headline": text_of(item, "headline"),
+        "datePublished": time(item.get("firstpublished")) or modified or time(context.now),
+        "version": str(1 if version is None else version),
+        "publisher": {"@type": "NewsMediaOrganization", "name": _publisher(item, context)},
+        **without_empty(shown),
+    }
+
+
+def _article(item: Document, context: FormatContext) -> dict[str, Any]:
+    html = body_with_footer(item)
+    is_preserved = item.get("format") == "preserved"
+    rate = context.settings.japanese_characters_per_minute
+    counted = text_figures(html, text_of(item, "language"), rate)
+    return {
+        "description": plain_text(text_of(item, "abstract")),
+        "articleBody": plain_text(html) if is_preserved else TextBody().write(parse_body(html)),
+        "articleSection": _names(item, "anpa_category"),
+        "dateline": text_of(mapping_of(item, "dateline"), "text"),
+        "wordCount": counted.words,
+        "timeRequired": f"PT{counted.minutes}M" if html else "",
+    }
+
+
+def _described(item: Document) -> dict[str, Any]:
+    """Return what is said of a medium or a package, and where the medium lies."""
+    caption = text_of(item, "description_text") or text_of(item, "description")
+    return {
+        "description": plain_text(caption or text_of(item, "abstract")),
+        "creditText": text_of(item, "byline"),
+        **_file(item),
+    }
+
+
+def _file(item: Document) -> dict[str, Any]:
+    """Return the original of a medium, else its first file."""
+    files = [r for r in renditions_of(item) if web_address(r.href)]
+    files.sort(key=lambda rendition: rendition.name != "original")
+    if not files or text_of(item, "type") == ItemType.COMPOSITE:
+        return {}
+    best = files[0]
+    thumbnails = [r.href for r in files if r.name in ("thumbnail", "viewImage")]
+    return {
+        "contentUrl": web_address(best.href),
+        "encodingFormat": best.mimetype,
+        "width": best.width,
+        "height": best.height,
+        "contentSize": f"{best.size} B" if best.size else "",
+        "duration": f"PT{best.seconds:g}S" if best.seconds else "",
+        "thumbnailUrl": web_address(thumbnails[0]) if thumbnails else "",
+    }
+
+
+def _names(item: Document, field: str) -> list[str]:
+    language = text_of(item, "language")
+    names = (localised(entry, "name", language) for entry in objects_of(item, field))
+    return [name for name in names if isinstance(name, str) and name.strip()]
+
+
+def _subjects(item: Document) -> Iterator[dict[str, Any]]:
+    for subject in objects_of(item, "subject"):
+        name = localised(subject, "name", text_of(item, "language"))
+        code, scheme = str(subject.get("qcode") or ""), text_of(subject, "scheme")
+        uri = concept_uri(code, scheme)
+        known = {"name": name, "termCode": code, "inDefinedTermSet": scheme, "url": uri}
+        if name or code:
+            yield {"@type": "DefinedTerm", **without_empty(known)}
+
+
+def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
+    locators = context.vocabularies.get("locators", ())
+    for place in objects_of(item, "place"):
+        is_geoname = place.get("scheme") == "geonames"
+        name = place.get("name") if is_geoname else place_label(place, locators)
+        if isinstance(name, str) and name:
+            found: dict[str, Any] = {"@type": "Place", "name": name}
+            point = position(mapping_of(place, "location"))
+            if point:
+                longitude, latitude = point
+                geo = {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
+                found["geo"] = geo
+            yield found
+
+
+def _located(item: Document) -> dict[str, Any]:
+    city = text_of(mapping_of(mapping_of(item, "dateline"), "located"), "city")
+    return {"@type": "Place", "name": city} if city else {}
+
+
+def _authors(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
+    """Yield the authors, else the byline."""
+    authors = objects_of(item, "authors")
+    for author in authors:
+        user = user_of(author, context)
+        name = user.get("display_name") or author.get("name") or author.get("sub_label")
+        if isinstance(name, str) and name:
+            yield {"@type": "Person", "name": name}
+    byline = plain_text(text_of(item, "byline"))
+    if not authors and byline:
+        yield {"@type": "Person", "name": byline}
+
+
+def _organisation(name: str) -> dict[str, Any]:
+    return {"@type": "Organization", "name": name} if name else {}
+
+
+def _known_rights(item: Document, context: FormatContext) -> Document:
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    return own if any(own.values()) else rights(item, context)
+
+
+def _publisher(item: Document, context: FormatContext) -> str:
+    holder = text_of(_known_rights(item, context), "copyrightholder")
+    return holder or context.settings.provider_id
+
+
+def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
+    known = _known_rights(item, context)
+    terms = text_of(known, "usageterms")
+    created = time(item.get("firstcreated") or item.get("versioncreated"))
+    return {
+        "copyrightHolder": _organisation(text_of(known, "copyrightholder")),
+        "copyrightNotice": text_of(known, "copyrightnotice"),
+        "copyrightYear": integer(created[:4]),
+        "usageInfo": terms if is_uri(terms) else _text_work(terms),
+    }
+
+
+def _text_work(text: str) -> dict[str, Any]:
+    return {"@type": "CreativeWork", "text": text} if text else {}
+
+
+def _companies(item: Document) -> Iterator[dict[str, Any]]:
+    for company in objects_of(item, "company_codes"):
+        ticker = str(company.get("qcode") or "")
+        name = company.get("name") or ticker
+        if name:
+            symbol = f"{company.get('security_exchange') or ''} {ticker}".strip()
+            known = {"name": name, "tickerSymbol": symbol if ticker else ""}
+            yield {"@type": "Corporation", **without_empty(known)}
+
+
+def _correction(item: Document, moment: str) -> dict[str, Any]:
+    if item.get("state") != State.CORRECTED:
+        return {}
+    text = text_of(item, "ednote") or "This version corrects an earlier one."
+    known = {"text": text, "datePublished": moment}
+    return {"@type": "CorrectionComment", **without_empty(known)}
+
+
+def _digital_source(item: Document) -> str:
+    known = digital_source_type(item)
+    return str(known.get("uri") or known.get("literal") or "")
+
+
+def _media(item: Document, context: FormatContext) -> dict[str, list[dict[str, Any]]]:
+    """Return the associated items: media by their kind, stories as mentioned."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in associated_items(mapping_of(item, "associations"), context):
+        stored = entry.stored
+        guid = text_of(stored, "guid") or text_of(stored, "_id")
+        if guid.strip() and text_of(stored, "type") in TYPES:
+            work = _work({**stored, "guid": guid}, context)
+            found.setdefault(MEDIA.get(work["@type"], "citation"), []).append(work)
+    return found
+
+
+def _members(item: Document) -> Iterator[dict[str, Any]]:
+    """Yield what is known of the members of a package."""
+    for group in objects_of(item, "groups"):
+        for reference in objects_of(group, "refs"):
+            guid = text_of(reference, "residRef")
+            kind = TYPES.get(text_of(reference, "type") or ItemType.TEXT)  # type: ignore[call-overload]
+            if guid.strip() and kind:
+                known = {"identifier": guid, "headline": text_of(reference, "headline")}
+                yield {"@type": kind, **without_empty(known)}

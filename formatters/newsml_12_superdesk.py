@@ -1,0 +1,61 @@
+"""NewsML 1.2 as Superdesk lays it out, for subscribers whose readers expect that (contract 3.6).
+
+Superdesk sends less: this takes away what it does not send, and adds what it sends empty.
+"""
+
+from lxml import etree
+
+from apps.core.vocabulary import State
+from formatters.base import Document
+from formatters.conversions import embargo_time, iso_time, objects_of, text_of
+from formatters.xml import XML_LANG
+
+DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"
+"""The address that Superdesk writes; nothing lies there."""
+
+UNSENT = (
+    ".//NewsManagement/DerivedFrom",
+    ".//NewsLines/SlugLine",
+    ".//DescriptiveMetadata/Language",
+    ".//DescriptiveMetadata/Genre",
+    ".//DescriptiveMetadata/Property[@FormalName='Keyword']",
+    ".//NewsComponent/Role[@FormalName='Caption']/..",
+)
+
+
+def superdesk_layout(root: etree._Element, item: Document) -> None:
+    """Change a NewsML document into Superdesk's layout."""
+    root.attrib.pop("Version", "")
+    for news_item in root.iter("NewsItem"):
+        news_item.attrib.pop(XML_LANG, "")
+    for path in UNSENT:
+        for element in root.findall(path):
+            parent = element.getparent()
+            if parent is not None:
+                parent.remove(element)
+    _empty_elements(root)
+    _group_roles(root, item)
+    for moment in root.iterfind(".//StatusWillChange/DateAndTime"):
+        moment.text = str(iso_time(embargo_time(item)))
+    if item.get("state") == State.UNPUBLISHED:
+        for revision in root.iter("RevisionId"):
+            revision.set("PreviousRevision", "0")
+
+
+def _empty_elements(root: etree._Element) -> None:
+    for lines in root.iter("NewsLines"):
+        if lines.find("CreditLine") is None:
+            before = [lines.find(tag) for tag in ("HeadLine", "ByLine", "DateLine")]
+            place = sum(1 for line in before if line is not None)
+            lines.insert(place, etree.Element("CreditLine"))
+    for metadata in root.iter("DescriptiveMetadata"):
+        if metadata.find("SubjectCode") is None:
+            metadata.insert(0, etree.Element("SubjectCode"))
+
+
+def _group_roles(root: etree._Element, item: Document) -> None:
+    """Groups without a role have an empty one, not their id."""
+    groups = [group for group in objects_of(item, "groups") if group.get("id") != "root"]
+    roles = root.iterfind(".//Role[@FormalName='root']/../NewsComponent/Role")
+    for group, role in zip(groups, roles, strict=False):
+        role.set("FormalName", text_of(group, "role"))

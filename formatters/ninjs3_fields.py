@@ -1,0 +1,291 @@
+"""Parts of an IPTC ninjs 3.1 object, each made from an item (formats contract, section 8)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
+from typing import Any
+from urllib.parse import quote
+
+from apps.core.text import plain_text, text_figures
+from apps.core.vocabulary import TEXT_TYPES, ItemType
+from formatters.base import Document, FormatContext
+from formatters.body import parse_body
+from formatters.conversions import (
+    body_with_footer,
+    integer,
+    localised,
+    mapping_of,
+    moment_of,
+    objects_of,
+    text_of,
+    texts_of,
+)
+from formatters.media import renditions_of
+from formatters.ninjs_fields import place_label, user_of, without_empty
+from formatters.plain_body import TextBody
+from formatters.uris import concept_uri, is_uri, web_address
+
+HTML, PLAIN = "text/html", "text/plain"
+TICKER = "http://cv.iptc.org/newscodes/financialinstrumentsymboltype/ticker"
+GEONAMES = "https://sws.geonames.org/"
+
+
+def time(value: object) -> str:
+    """Return a moment in the form of RFC 3339, empty where there is none."""
+    moment = moment_of(value)
+    return moment.isoformat(timespec="seconds") if moment else ""
+
+
+def headlines(item: Document) -> list[dict[str, Any]]:
+    """Return the headline; a title given to an embed wins."""
+    headline = text_of(item, "title") or text_of(item, "headline")
+    return [{"role": "main", "contentType": PLAIN, "value": headline}] if headline else []
+
+
+def descriptions(item: Document) -> list[dict[str, Any]]:
+    """Return abstract, caption and alternative text."""
+    abstract, caption = text_of(item, "abstract"), text_of(item, "description_text")
+    said = (
+        ("summary", HTML, abstract),
+        ("summary", PLAIN, plain_text(abstract)),
+        ("caption", HTML, text_of(item, "description_html")),
+        ("caption", PLAIN, caption),
+        ("alt", PLAIN, text_of(item, "alt_text")),
+    )
+    return [
+        {"role": role, "contentType": content_type, "value": value}
+        for role, content_type, value in said
+        if value
+    ]
+
+
+def bodies(item: Document, context: FormatContext) -> list[dict[str, Any]]:
+    """Return the body as markup and as text, each with its figures."""
+    html = body_with_footer(item)
+    if not html and text_of(item, "type") not in TEXT_TYPES:
+        html = text_of(item, "body_html")
+    text = text_of(item, "body_text")
+    if not (html or text):
+        return []
+    rate = context.settings.japanese_characters_per_minute
+    counted = text_figures(html or text, text_of(item, "language"), rate)
+    figures = {"charCount": counted.characters, "wordCount": counted.words}
+    if html:
+        is_preserved = item.get("format") == "preserved"
+        text = plain_text(html) if is_preserved else TextBody().write(parse_body(html))
+    said = ((HTML, html), (PLAIN, text))
+    return [
+        {"role": "main", "contentType": content_type, **figures, "value": value}
+        for content_type, value in said
+        if value
+    ]
+
+
+def concept(entry: Document, language: str, **fields: str) -> dict[str, Any]:
+    """Return a vocabulary entry: its name, and its URI where one is known, else a literal.
+
+    Args:
+        fields: what else is said of it, such as `rel`.
+    """
+    code, scheme = _text(entry.get("qcode")), _text(entry.get("scheme"))
+    name = _text(localised(entry, "name", language))
+    own = text_of(entry, "uri")
+    uri = own if is_uri(own) else concept_uri(code, scheme)
+    literal = "" if uri else ":".join(filter(None, (scheme, code))) if code else name
+    identity = without_empty({"name": name, "uri": uri, "literal": literal})
+    return {**identity, **fields} if identity else {}
+
+
+def concepts(item: Document, field: str, **fields: str) -> list[dict[str, Any]]:
+    """Return the entries of a vocabulary field."""
+    language = text_of(item, "language")
+    found = (concept(entry, language, **fields) for entry in objects_of(item, field))
+    return [entry for entry in found if entry]
+
+
+def subjects(item: Document) -> list[dict[str, Any]]:
+    """Return subjects, categories and keywords."""
+    categories = [
+        {"scheme": "anpa_category", **entry} for entry in objects_of(item, "anpa_category")
+    ]
+    keywords = [{"name": word, "rel": "keyword", "literal": word} for word in _keywords(item)]
+    named = {"language": item.get("language"), "anpa_category": categories}
+    tagged = concepts(named, "anpa_category", rel="category")
+    return [*concepts(item, "subject"), *tagged, *keywords]
+
+
+def _keywords(item: Document) -> Iterable[str]:
+    return dict.fromkeys(texts_of(item, "keywords"))
+
+
+def places(item: Document, context: FormatContext) -> list[dict[str, Any]]:
+    """Return the places, with their position where it is known."""
+    locators = context.vocabularies.get("locators", ())
+    found = []
+    for place in objects_of(item, "place"):
+        code = _text(place.get("code")) or _text(place.get("qcode"))
+        if place.get("scheme") == "geonames":
+            named = {"name": place.get("name"), "uri": web_address(GEONAMES + code + "/")}
+        else:
+            label = place_label(place, locators)
+            named = {**place, "qcode": code, "name": label}
+        said = concept(named, text_of(item, "language"))
+        if said:
+            found.append(said | _feature(mapping_of(place, "location")))
+    return found
+
+
+def position(location: Document) -> tuple[float, float] | None:
+    """Return where a place lies as longitude and latitude, None where that is not known."""
+    lat: Any = location.get("lat")
+    lon: Any = location.get("lon")
+    if not (_is_number(lat) and _is_number(lon) and abs(lat) <= 90 and abs(lon) <= 180):
+        return None
+    return lon, lat
+
+
+def _feature(location: Document) -> dict[str, Any]:
+    coordinates = position(location)
+    if coordinates is None:
+        return {}
+    point = {"type": "Point", "coordinates": list(coordinates)}
+    return {"geoJSON": {"type": "Feature", "properties": {}, "geometry": point}}
+
+
+def organisations(item: Document) -> list[dict[str, Any]]:
+    """Return the companies with their ticker symbols, and organisations tagged otherwise."""
+    found = []
+    for company in objects_of(item, "company_codes"):
+        ticker = _text(company.get("qcode"))
+        name = _text(company.get("name")) or ticker
+        if not name:
+            continue
+        symbol = {"exchange": _text(company.get("security_exchange")), "symbol": ticker}
+        symbols = [{**without_empty(symbol), "symbolType": TICKER}] if ticker else []
+        found.append({"name": name, "rel": "about", **without_empty({"symbols": symbols})})
+    if not found and text_of(item, "company"):
+        found.append({"name": text_of(item, "company"), "rel": "about"})
+    return found + concepts(item, "organisation")
+
+
+def people(item: Document, context: FormatContext) -> list[dict[str, Any]]:
+    """Return the authors by their role, and the persons that the item is about."""
+    return [*_authors(item, context), *concepts(item, "person", rel="about")]
+
+
+def _authors(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
+    for author in objects_of(item, "authors"):
+        user = user_of(author, context)
+        names = (user.get("display_name"), author.get("name"), author.get("sub_label"))
+        name = next(filter(None, map(_text, names)), "")
+        user_id = quote(str(user.get("_id")), safe="")
+        uri = f"urn:{context.settings.urn_domain}:user:{user_id}" if user else ""
+        if name or uri:
+            rel = _text(author.get("role")) or "author"
+            yield {**without_empty({"name": name, "uri": uri}), "rel": rel}
+
+
+def sources(item: Document) -> list[dict[str, Any]]:
+    """Return who the content comes from."""
+    said = (("source", "source"), ("originalSource", "original_source"))
+    return [{"name": item[field], "role": role} for role, field in said if text_of(item, field)]
+
+
+def renditions(item: Document, context: FormatContext) -> list[dict[str, Any]]:
+    """Return the renditions that can be fetched; of a picture those that ninjs sends."""
+    stored = mapping_of(item, "renditions")
+    if not stored and text_of(item, "url"):
+        return _linked(item)
+    crops = {str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())}
+    sent = {*context.settings.common_renditions, "original", *crops}
+    found = []
+    for rendition in renditions_of(item):
+        href = web_address(rendition.href)
+        if not href or (item.get("type") == ItemType.PICTURE and rendition.name not in sent):
+            continue
+        poi = mapping_of(mapping_of(stored, rendition.name), "poi")
+        point = {side: integer(poi.get(side)) for side in ("x", "y")}
+        said = {
+            "name": rendition.name,
+            "href": href,
+            "contentType": rendition.mimetype,
+            "width": rendition.width,
+            "height": rendition.height,
+            "sizeInBytes": rendition.size,
+            "duration": rendition.seconds,
+            "poi": point if None not in point.values() else None,
+        }
+        found.append({key: value for key, value in said.items() if value not in (None, "")})
+    return found
+
+
+def _linked(item: Document) -> list[dict[str, Any]]:
+    """Return the renditions of an embedded medium from elsewhere, which only has a `url`."""
+    duration = item.get("duration")
+    original = {
+        "href": web_address(text_of(item, "url")),
+        "contentType": text_of(item, "mimeType"),
+        "width": integer(item.get("width")),
+        "height": integer(item.get("height")),
+        "sizeInBytes": integer(item.get("size")),
+        "duration": duration if _is_number(duration) else None,
+    }
+    thumbnail = {"href": web_address(text_of(item, "thumbnail"))}
+    named: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("original", original),
+        ("thumbnail", thumbnail),
+    )
+    return [{"name": name, **without_empty(said)} for name, said in named if said["href"]]
+
+
+def alternative_ids(item: Document, uri: str) -> list[dict[str, Any]]:
+    """Return the other names of the item, its guid among them where `uri` is another."""
+    guid = text_of(item, "guid") or text_of(item, "uri")
+    said = {
+        "guid": guid if guid != uri else "",
+        "evolvedFrom": text_of(item, "rewrite_of"),
+        "uniqueName": text_of(item, "unique_name"),
+        "ingestId": text_of(item, "ingest_id"),
+    }
+    return [{"role": role, "value": value} for role, value in said.items() if value]
+
+
+def digital_source_type(item: Document) -> dict[str, Any]:
+    """Return how the content came about (a camera, a model ...), where the item says so."""
+    for holder in (item, mapping_of(item, "extra")):
+        said = holder.get("digitalsourcetype")
+        if isinstance(said, str) and said:
+            return {"uri": said} if is_uri(said) else {"literal": said}
+        if isinstance(said, Mapping):
+            known = {key: text_of(said, key) for key in ("name", "uri", "literal")}
+            known["literal"] = known["literal"] or text_of(said, "qcode")
+            known["uri"] = known["uri"] if is_uri(known["uri"]) else ""
+            return without_empty(known)
+    return {}
+
+
+def trust_indicators(context: FormatContext) -> list[dict[str, Any]]:
+    """Return the setting NINJS_TRUST_INDICATORS, without what the standard refuses."""
+    found = []
+    for entry in context.settings.trust_indicators:
+        said = {key: text_of(entry, key) for key in ("role", "title", "href")}
+        if is_uri(said["role"]) and is_uri(said["href"]):
+            found.append(without_empty(said))
+    return found
+
+
+def rights_info(context: FormatContext) -> dict[str, Any]:
+    """Return the setting NINJS_RIGHTS_INFO: a link to rights, or rights that are written out."""
+    said = {key: text_of(context.settings.rights_info, key) for key in ("langId", "linkedRights")}
+    known = {key: value for key, value in said.items() if is_uri(value)}
+    if "linkedRights" not in known:
+        encoded = text_of(context.settings.rights_info, "encodedRights")
+        return {**known, "encodedRights": encoded} if encoded else {}
+    return known
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

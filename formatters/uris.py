@@ -1,0 +1,84 @@
+"""URIs (RFC 3986), and the ones that stand for identifiers which are none."""
+
+import re
+from urllib.parse import quote
+
+from apps.core.text import strip_forbidden
+
+_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})"
+_HOST = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
+_URI = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.\-]*:"
+    rf"(?://(?:{_HOST}(?::{_HOST})?@)?{_HOST}(?::[0-9]*)?(?:/{_CHARACTER}*)*"
+    rf"|/(?:{_CHARACTER}+(?:/{_CHARACTER}*)*)?"
+    rf"|{_CHARACTER}+(?:/{_CHARACTER}*)*)"
+    rf"(?:\?(?:{_CHARACTER}|[/?])*)?(?:#(?:{_CHARACTER}|[/?])*)?"
+)
+_RELATIVE = re.compile(
+    rf"/?(?!:|[^/?#]*:){_CHARACTER}+(?:/{_CHARACTER}*)*"
+    rf"(?:\?(?:{_CHARACTER}|[/?])*)?(?:#(?:{_CHARACTER}|[/?])*)?"
+)
+_BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+SUBJECT_CODES = "http://cv.iptc.org/newscodes/subjectcode/"
+NEWSCODES = {
+    "subj": SUBJECT_CODES,
+    "medtop": "http://cv.iptc.org/newscodes/mediatopic/",
+    "genre": "http://cv.iptc.org/newscodes/genre/",
+}
+"""Vocabularies of the IPTC by the alias that its catalogs give them."""
+
+_SUBJECT_CODE = re.compile(r"\d{8}", re.ASCII)
+
+
+def is_uri(text: str) -> bool:
+    """Whether `text` is a URI with a scheme, without spaces and other forbidden characters."""
+    return _URI.fullmatch(text) is not None
+
+
+def item_uri(guid: str, domain: str) -> str:
+    """Return `guid` if it is a URI, else a URN that stands for it.
+
+    Args:
+        domain: setting URN_DOMAIN.
+    """
+    known = strip_forbidden(guid).strip()
+    return known if is_uri(known) else f"urn:{domain}:item:{quote(known, safe='')}"
+
+
+def web_address(address: str) -> str:
+    """Return `address` as a URI, what a URI may not hold percent-encoded; empty where it is none.
+
+    An address without a scheme is none: its reader could not follow it.
+    """
+    known = _quoted(address)
+    return known if is_uri(known) else ""
+
+
+def reference(address: str) -> str:
+    """Return `address` as a URI or as a reference relative to one; empty where it is neither."""
+    known = _quoted(address)
+    return known if is_uri(known) or _RELATIVE.fullmatch(known) else ""
+
+
+def _quoted(address: str) -> str:
+    known = quote(strip_forbidden(address).strip(), safe="%/:?#@!$&'()*+,;=~")
+    return _BARE_PERCENT.sub("%25", known)
+
+
+def concept_uri(code: str, scheme: str = "") -> str:
+    """Return the URI of a vocabulary entry, empty where none is known.
+
+    Args:
+        code: `qcode` of the entry: a URI, `medtop:20000763`, or a code within `scheme`.
+        scheme: a vocabulary's id; one that is a URI makes a URI of each of its codes.
+    """
+    alias, _, rest = code.partition(":")
+    if alias in NEWSCODES and rest:
+        return NEWSCODES[alias] + quote(rest)
+    if is_uri(code):
+        return code
+    if _SUBJECT_CODE.fullmatch(code) and not scheme:
+        return SUBJECT_CODES + code
+    if code and is_uri(scheme):
+        return scheme + ("" if scheme[-1] in "/#=:" else "/") + quote(code, safe="")
+    return ""

@@ -1,0 +1,119 @@
+"""Every format x every item type x every life-cycle action, against the official schemas.
+
+Numbers are the scenarios of the formats contract.
+"""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+
+from apps.archive.ninjs_import import item_from_ninjs
+from apps.core.errors import FormatError
+from apps.core.vocabulary import ItemType
+from formatters import BUILT_IN, Formatter
+from tests.shared_files import shared, shared_names
+from tests.support.format_schemas import CHECKS
+from tests.support.generated_items import items
+from tests.support.reference_formats import CONTEXT, NOW, reference
+
+INPUTS = "schemas/reference-output/inputs"
+SAMPLES = "samples/ninjs"
+FORMATS = {formatter.type: formatter for formatter in BUILT_IN}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "ninjs3": [{}, {"version": "2.2"}],
+    "ftp ninjs": [{}, {"associated_path": "/a", "include_original": True}],
+}
+"""By format, the configurations of destinations that are checked; without one the default is."""
+
+INPUT_OF = {
+    **{kind: f"{kind}.json" for kind in ("text", "preformatted", "picture", "graphic", "video")},
+    **{"audio": "video.json", "composite": "package.json"},
+    **{"event": "text-minimal.json", "planning": "text-minimal.json"},
+}
+LIFE_CYCLE: Mapping[str, dict[str, Any]] = {
+    "publish": {"state": "published", "pubstatus": "usable", "operation": "publish"},
+    "correct": {"state": "corrected", "operation": "correct", "correction_sequence": 2},
+    "rewrite": {"rewrite_of": "urn:newsml:example.com:2026:1", "rewrite_sequence": 1},
+    "kill": {"state": "killed", "pubstatus": "canceled", "operation": "kill"},
+    "takedown": {"state": "recalled", "pubstatus": "canceled", "operation": "takedown"},
+    "unpublish": {"state": "unpublished", "pubstatus": "canceled", "operation": "unpublish"},
+    "embargo": {"embargo": NOW, "schedule_settings": {"utc_embargo": NOW}},
+    "schedule": {"publish_schedule": NOW, "schedule_settings": {"utc_publish_schedule": NOW}},
+    "resend": {"_current_version": 7},
+}
+
+
+def check(formatter: type[Formatter], item: Mapping[str, Any]) -> None:
+    """Fail unless each part in each configuration is valid and the item is left as it was."""
+    before = deepcopy(item)
+    for config in VARIANTS.get(formatter.type, [{}]):
+        context = replace(CONTEXT, config=config, sequence_number=7)
+        for part in formatter().format(item, context):
+            CHECKS[formatter.type](part)
+    assert before == item
+
+
+def test_every_format_has_a_check() -> None:
+    """No format goes out unchecked."""
+    assert set(FORMATS) == set(CHECKS)
+
+
+@pytest.mark.parametrize("kind", list(ItemType))
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_type_after_every_action(name: str, kind: str) -> None:
+    """9, 12, 26, 31, 33, 46: valid, whatever was done to the item."""
+    item = {**reference(f"{INPUTS}/{INPUT_OF[kind]}"), "type": kind}
+    if not FORMATS[name].can_format(item):
+        return
+    for changes in LIFE_CYCLE.values():
+        check(FORMATS[name], {**item, **changes})
+
+
+@pytest.mark.parametrize("input_name", shared_names(INPUTS, "*.json"))
+@pytest.mark.parametrize("name", FORMATS)
+def test_reference_inputs(name: str, input_name: str) -> None:
+    """9, 12, 26, 31, 33, 46, 47: the items that the reference was measured with."""
+    item = reference(f"{INPUTS}/{input_name}")
+    if FORMATS[name].can_format(item):
+        check(FORMATS[name], item)
+
+
+@pytest.mark.parametrize("sample", shared_names(SAMPLES, "**/*.json"))
+def test_real_items(sample: str) -> None:
+    """Items of agencies come out valid in every format."""
+    imported = item_from_ninjs(json.loads(shared(f"{SAMPLES}/{sample}").read_text("utf-8")))
+    item = {**imported, "item_id": imported["guid"]}
+    for formatter in BUILT_IN:
+        if formatter.can_format(item):
+            check(formatter, item)
+
+
+@hypothesis_settings(max_examples=500, suppress_health_check=list(HealthCheck))
+@given(items)
+def test_any_item(item: dict[str, Any]) -> None:
+    """38, 50, 51: whatever the fields hold, every format writes the item, and it is valid."""
+    for formatter in BUILT_IN:
+        if formatter.can_format(item):
+            check(formatter, item)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("field", ["guid", "type"])
+@pytest.mark.parametrize("value", [None, "", " ", "\x00"])
+def test_only_a_missing_guid_or_type_fails(name: str, field: str, value: str | None) -> None:
+    """38: the error has the format's code and names item and field."""
+    item = {"_id": "7", "guid": "urn:x:1", "type": "text", field: value}
+    formatter = FORMATS[name]
+
+    with pytest.raises(FormatError) as caught:
+        formatter().format(item, CONTEXT)
+
+    error = caught.value
+    assert (formatter.error_code, "7", field) == (error.code, error.item_id, error.field)
+    assert formatter.error_text in str(error)
