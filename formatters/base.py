@@ -53,6 +53,8 @@ class FormatContext:
             under `settings.media_prefix`.
         related: archive items that related-content fields refer to, by id.
         package_items: published members of a package by id, when the destination wants them inside.
+        members: published members of a package by id, for formats that list them; None where it is
+            not known which are published.
         products: products the item matches, `{code, name}`.
         association_products: the same for associated items, by their id.
         assignments: planning assignments that items refer to, by id as text.
@@ -71,6 +73,7 @@ class FormatContext:
     attachments: Mapping[str, Document] = field(default_factory=dict)
     related: Mapping[str, Document] = field(default_factory=dict)
     package_items: Mapping[str, Document] = field(default_factory=dict)
+    members: Mapping[str, Document] | None = None
     products: Sequence[Document] = ()
     association_products: Mapping[str, Sequence[Document]] = field(default_factory=dict)
     assignments: Mapping[str, Document] = field(default_factory=dict)
@@ -115,6 +118,7 @@ class Formatter(ABC):
             them share one formatted body.
         numbered: the output shows the sequence number, so every destination gets its own body.
         shows_products: the output names the products that the item matches.
+        lists_members: the output says more of a package's members than that they belong to it.
         filters_embeds: the output leaves out `unwanted_embeds`, so it depends on the recipient.
         can_preview, can_export: offered by `/formatters?criteria=`.
         is_extra: not among the formats that clients have always known; listed when they ask.
@@ -132,6 +136,7 @@ class Formatter(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     numbered: ClassVar[bool] = False
     shows_products: ClassVar[bool] = False
+    lists_members: ClassVar[bool] = False
     can_preview: ClassVar[bool] = False
     can_export: ClassVar[bool] = False
     filters_embeds: ClassVar[bool] = False

@@ -6,7 +6,7 @@ scripts, styles and their like are left out.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -340,9 +340,13 @@ def _quote(element: etree._Element, depth: int) -> Iterator[Node]:
 
 
 def _preformatted(element: etree._Element, depth: int) -> Iterator[Node]:
-    for line_break in element.iter("br"):
-        line_break.tail = "\n" + (line_break.tail or "")
-    yield Preformatted(_all_text(element))
+    parts = []
+    for event, inner in etree.iterwalk(element, events=("start", "end", "comment", "pi")):
+        if event == "start":
+            parts.append("\n" if inner.tag == "br" else inner.text or "")
+        elif inner is not element:
+            parts.append(inner.tail or "")
+    yield Preformatted(strip_forbidden("".join(parts)))
 
 
 def _picture(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -364,24 +368,17 @@ def _embed(element: etree._Element, depth: int) -> Iterator[Node]:
 
 
 def _figure(element: etree._Element, depth: int) -> Iterator[Node]:
+    """Yield a medium with its caption, or what else the figure holds, in its order."""
+    shown = blocks_of(_flow(element, depth))
     captions = list(element.iter("figcaption"))
-    caption = tuple(node for c in captions for node in _flow(c, depth))
-    for one in captions:
-        tail, parent = one.tail, one.getparent()
-        if parent is not None:
-            parent.remove(one)
-            if tail and tail.strip():
-                parent.text = (parent.text or "") + strip_forbidden(tail)
-    shown = list(blocks_of(_flow(element, depth)))
-    for position, node in enumerate(shown):
-        if caption and isinstance(node, Picture):
-            shown[position] = Picture(node.source, node.alternative, caption)
-            caption = ()
-        elif caption and isinstance(node, Embed):
-            shown[position] = Embed(node.source, node.kind, caption)
-            caption = ()
+    media = [node for node in shown if isinstance(node, (Picture, Embed))]
+    others = tuple(node for node in shown if not isinstance(node, (Picture, Embed)))
+    if len(captions) == 1 and len(media) == 1:
+        caption = _flow(captions[0], depth)
+        if others == blocks_of(caption):
+            yield replace(media[0], caption=caption)
+            return
     yield from shown
-    yield from blocks_of(caption)
 
 
 def _rule(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -412,6 +409,7 @@ _BLOCKS: dict[str, Convert] = {
         ("p", "div", "section", "article", "header", "footer", "main", "aside", "address"),
         _paragraphs,
     ),
+    "figcaption": _paragraphs,
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _heading),
     **dict.fromkeys(("ul", "ol", "dl"), _list),
     "table": _table,

@@ -59,8 +59,9 @@ class NewsMLG2Formatter(Formatter):
     error_code = 7006
     error_text = 'Article couldn"t be converted to NewsML G2 format'
     item_types = frozenset({*TEXT_TYPES, *MEDIA_TYPES, ItemType.COMPOSITE})
-    options = ("compat", "packaged")
+    options = ("compat",)
     numbered = True
+    lists_members = True
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)

@@ -16,6 +16,7 @@ from formatters.xml import XML_LANG, name_token
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
+GROUP_ROLE = re.compile(r"grpRole:[^\s]+")
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 
@@ -87,8 +88,7 @@ def groups(
 ) -> None:
     """Append the group set of a package, root group first.
 
-    Members that are known to be gone are left out: `context.package_items` lacks them while it has
-    others.
+    Members that are known to be gone are left out.
     """
     known = [group for group in objects_of(item, "groups") if name_token(group.get("id"))]
     ids = {str(group["id"]) for group in known}
@@ -104,8 +104,8 @@ def groups(
             continue
         written.add(name)
         role = text_of(group, "role")
-        qcode = role if QCODE.fullmatch(strip_forbidden(role)) else f"grpRole:{name}"
-        element = add(group_set, "group", id=name, role=qcode)
+        is_known = GROUP_ROLE.fullmatch(strip_forbidden(role)) is not None
+        element = add(group_set, "group", id=name, role=role if is_known else f"grpRole:{name}")
         for reference in objects_of(group, "refs"):
             _reference(element, reference, ids, context, with_versions)
 
@@ -120,10 +120,11 @@ def _reference(
     if reference.get("idRef") in ids:
         add(group, "groupRef", idref=str(reference["idRef"]))
     guid = line(reference.get("residRef"))
-    members = context.package_items
-    if not guid or (members and guid not in members):
+    members = context.members
+    if not guid or (members is not None and guid not in members):
         return
-    member = {**reference, **{k: v for k, v in members.get(guid, {}).items() if v is not None}}
+    published = (members or {}).get(guid, {})
+    member = {**reference, **{k: v for k, v in published.items() if v is not None}}
     said = {"residref": guid, "contenttype": ITEM_MEDIA_TYPE}
     version = integer(member.get("_current_version"))
     if with_version and version and version > 0:

@@ -95,11 +95,10 @@ class NINJSFormatter(Formatter):
         return document | self.additions(item, context)
 
     def _identity(self, item: Document) -> dict[str, Any]:
-        kind = text_of(item, "type") or ItemType.TEXT
         return {
             "guid": self.guid(item) or item.get("_id"),
             "version": str(self.version(item)),
-            "type": ItemType.TEXT if kind == ItemType.PREFORMATTED else kind,
+            "type": _sent_type(text_of(item, "type")),
         }
 
     def _renditions(self, item: Document, context: FormatContext) -> dict[str, Any]:
@@ -150,7 +149,7 @@ class NINJSFormatter(Formatter):
 
     def _member(self, reference: Document, context: FormatContext) -> dict[str, Any]:
         guid = str(reference["residRef"])
-        member = {"guid": guid, "type": reference.get("type") or ItemType.TEXT}
+        member = {"guid": guid, "type": _sent_type(text_of(reference, "type"))}
         if reference.get("label"):
             member["label"] = reference["label"]
         embedded = context.package_items.get(guid)
@@ -172,3 +171,7 @@ class NINJSFormatter(Formatter):
             if name != "original":
                 rendition.pop("poi", None)
         return sent
+
+
+def _sent_type(kind: str) -> str:
+    return ItemType.TEXT if kind in ("", ItemType.PREFORMATTED) else kind

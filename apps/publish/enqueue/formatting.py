@@ -127,6 +127,7 @@ class ItemFormats:
             attachments=lookups.attachments,
             related=lookups.related,
             package_items=self._members if config.get("packaged") else {},
+            members=self._listed_members if formatter.lists_members else None,
             products=self._products if formatter.shows_products else (),
             association_products=self._associated if formatter.shows_products else {},
             assignments=lookups.assignments,
@@ -139,6 +140,14 @@ class ItemFormats:
         if self._item.get("type") != ItemType.COMPOSITE:
             return {}
         members = self._lookups.members_of(self._item)
+        return {member: self._lookups.trimmed(row) for member, row in members.items()}
+
+    @cached_property
+    def _listed_members(self) -> dict[str, Document] | None:
+        """Members of a package that are published, None for what is no package."""
+        if self._item.get("type") != ItemType.COMPOSITE:
+            return None
+        members = self._lookups.published_members_of(self._item)
         return {member: self._lookups.trimmed(row) for member, row in members.items()}
 
     @cached_property

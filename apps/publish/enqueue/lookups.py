@@ -151,16 +151,22 @@ class Lookups:
         Raises:
             ServerError: a member is not published in that version.
         """
-        if self._members is None:
-            self._members = self._published_members()
-        members = {}
-        for member, version in _member_versions(package):
-            row = self._members.get((member, version))
-            if row is None:
+        members = self.published_members_of(package)
+        for member, _version in _member_versions(package):
+            if member not in members:
                 text = MISSING_MEMBER.format(package=package.get("item_id"), member=member)
                 raise ServerError(text)
-            members[member] = row
         return members
+
+    def published_members_of(self, package: Item) -> dict[str, Document]:
+        """Return the members of a package that are published, as `members_of` does."""
+        if self._members is None:
+            self._members = self._published_members()
+        return {
+            member: self._members[member, version]
+            for member, version in _member_versions(package)
+            if (member, version) in self._members
+        }
 
     def _published_members(self) -> dict[tuple[str, int | None], Document]:
         packages = self._packages

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
 from apps.archive.ninjs_import import item_from_ninjs
@@ -94,7 +94,9 @@ def test_real_items(sample: str) -> None:
             check(formatter, item)
 
 
-@hypothesis_settings(max_examples=500, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(
+    max_examples=500, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain}
+)
 @given(items)
 def test_any_item(item: dict[str, Any]) -> None:
     """38, 50, 51: whatever the fields hold, every format writes the item, and it is valid."""

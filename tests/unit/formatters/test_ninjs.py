@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from apps.core.errors import FormatError
+from apps.core.text import strip_forbidden
 from formatters.base import FormatContext, FormatSettings
 from formatters.ninjs import NINJSFormatter
 from tests.shared_files import shared, shared_names
@@ -627,7 +628,7 @@ FIELDS = {
 }
 ITEMS = st.fixed_dictionaries(
     {
-        "guid": st.text(min_size=1),
+        "guid": st.text(min_size=1).filter(lambda guid: strip_forbidden(guid).strip()),
         "type": st.sampled_from(
             ["text", "preformatted", "picture", "video", "composite", "graphic"]
         ),

@@ -35,7 +35,7 @@ def compat() -> FormatContext:
         settings=SETTINGS_OF_REFERENCE,
         config={"compat": "superdesk"},
         sequence_number=7,
-        package_items={member["guid"]: member for member in members},
+        members={member["guid"]: member for member in members},
     )
 
 

@@ -1,0 +1,98 @@
+"""schema.org in JSON-LD; numbers are the scenarios of the formats contract."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from formatters.jsonld import JSONLDFormatter
+from tests.shared_files import shared_names
+from tests.support.format_schemas import check_json_ld, loaded
+from tests.support.reference_formats import CONTEXT, reference
+
+INPUTS = "schemas/reference-output/inputs"
+STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text", "headline": "h"}
+CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
+
+
+def written(item: Mapping[str, Any], **context: Any) -> dict[str, Any]:
+    [formatted] = JSONLDFormatter().format(item, replace(CONTEXT, **context))
+    check_json_ld(formatted)
+    return loaded(formatted)
+
+
+@pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
+def test_reference_inputs(name: str) -> None:
+    """47: every input has only known properties, with headline, publisher and a time."""
+    item = reference(f"{INPUTS}/{name}")
+
+    document = written(item)
+
+    assert item["headline"] == document["headline"]
+    assert document["datePublished"].startswith("2026-03-04T05:06:07")
+    assert "Example News" == document["publisher"]["name"]
+    assert (item["state"] == "corrected") is ("correction" in document)
+
+
+def test_a_correction_has_its_comment() -> None:
+    """47: the editor's note says what was corrected."""
+    document = written({**STORY, "state": "corrected", "ednote": "Corrects the name"})
+
+    assert "CorrectionComment" == document["correction"]["@type"]
+    assert "Corrects the name" == document["correction"]["text"]
+
+
+def test_trust_data() -> None:
+    """47: where the content comes from, and how it came about."""
+    document = written(
+        {**STORY, "source": "AAP", "extra": {"digitalsourcetype": CAPTURE}, "pubstatus": "canceled"}
+    )
+
+    assert {"@type": "Organization", "name": "AAP"} == document["sourceOrganization"]
+    assert CAPTURE == document["digitalSourceType"]
+    assert "canceled" == document["creativeWorkStatus"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("text", "NewsArticle"),
+        ("preformatted", "NewsArticle"),
+        ("picture", "ImageObject"),
+        ("graphic", "ImageObject"),
+        ("video", "VideoObject"),
+        ("audio", "AudioObject"),
+        ("composite", "Collection"),
+    ],
+)
+def test_types(kind: str, name: str) -> None:
+    """47: each item type is a type of the vocabulary."""
+    assert name == written({**STORY, "type": kind})["@type"]
+
+
+def test_media_stand_with_their_story() -> None:
+    """47: a picture of a story is its image, with its caption and its file."""
+    original = {"href": "https://e.org/o.jpg", "mimetype": "image/jpeg", "width": 4, "height": 3}
+    picture = {
+        "guid": "urn:x:2",
+        "type": "picture",
+        "description_text": "Caption",
+        "renditions": {"original": original},
+    }
+
+    [image] = written({**STORY, "associations": {"featuremedia": picture}})["image"]
+
+    assert ("Caption", "https://e.org/o.jpg", 4) == (
+        image["description"],
+        image["contentUrl"],
+        image["width"],
+    )
+
+
+def test_may_stand_in_a_page() -> None:
+    """A script element that holds the output is not closed by it."""
+    [formatted] = JSONLDFormatter().format({**STORY, "headline": "</script><b>"}, CONTEXT)
+
+    assert "</" not in str(formatted.body)
+    assert "</script><b>" == loaded(formatted)["headline"]
