@@ -51,6 +51,7 @@ class JSONLDFormatter(Formatter):
     error_code = 7014
     error_text = 'Article couldn"t be converted to JSON-LD'
     item_types = frozenset(TYPES)
+    is_extra = True
     can_preview = True
     can_export = True
 

@@ -44,6 +44,7 @@ class NINJS3Formatter(Formatter):
     error_text = 'Article couldn"t be converted to NinJS'
     item_types = frozenset(ItemType)
     options = ("packaged", "version")
+    is_extra = True
     can_preview = True
     can_export = True
 

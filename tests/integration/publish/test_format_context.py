@@ -331,7 +331,7 @@ class TestBatch:
 
     def route(self, graph: Graph, formats: Registry[Any], *ids: str) -> None:
         tools = RoutingTools(
-            graph.db, graph.clock, Sequences(graph.db), formats, dict(graph.settings)
+            graph.db, graph.clock, Sequences(graph.db), formats, None, dict(graph.settings)
         )
         rows = list(graph.db["published"].find({"item_id": {"$in": ids}}))
         batch = Batch(tools, rows)
