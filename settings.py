@@ -233,6 +233,8 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "PUBLISH_ASSOCIATED_ITEMS": env.flag("PUBLISH_ASSOCIATED_ITEMS", False),
         # Associated media take metadata from the story that holds them.
         "COPY_METADATA_FROM_PARENT": env.flag("COPY_METADATA_FROM_PARENT", False),
+        # Directory with `<language>.json`: names of fields in validation messages.
+        "LABELS_DIR": env.text("LABELS_DIR", None),
         # Characters that fields with `validate_characters` refuse.
         "DISALLOWED_CHARACTERS": env.items("DISALLOWED_CHARACTERS", []),
     }

@@ -40,6 +40,12 @@ class Caller:
         return self.session["_id"] if self.session else None
 
     @property
+    def language(self) -> str | None:
+        """Language that the user reads messages in, as the user has set it."""
+        language = (self.user or {}).get("language")
+        return language if isinstance(language, str) else None
+
+    @property
     def is_administrator(self) -> bool:
         return bool(self.user and self.user.get("user_type") == UserType.ADMINISTRATOR)
 

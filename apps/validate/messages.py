@@ -4,30 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from apps.validate.cerberus_rules import REQUIRED, ErrorTree
-from apps.validate.vocabularies import Vocabularies, display_name
-
-LABELS = {
-    "alt_text": "Alt text",
-    "anpa_take_key": "Take Key",
-    "archive_description": "Archive description",
-    "body_footer": "Body footer",
-    "body_html": "Body HTML",
-    "company_codes": "Company Codes",
-    "copyrightholder": "Copyright holder",
-    "copyrightnotice": "Copyright notice",
-    "description_text": "Description",
-    "ednote": "Ed. Note",
-    "feature_image": "Feature Image",
-    "feature_media": "Feature Media",
-    "ingest_provider": "Ingest Provider",
-    "media_description": "Media Description",
-    "publish_schedule": "Scheduled Time",
-    "relatedItems": "Related Items",
-    "sign_off": "Sign Off",
-    "sms_message": "SMS Message",
-    "usageterms": "Usage Terms",
-}
-"""Field to label, where the label is not the field's name."""
+from apps.validate.labels import Labels
+from apps.validate.vocabularies import Vocabularies
 
 REQUIRED_TEXTS = frozenset({"required field", REQUIRED})
 RAW_REQUIRED_TEXTS = frozenset({"min length is 1", "null value not allowed"})
@@ -51,29 +29,39 @@ def needs_vocabularies(errors: ErrorTree) -> bool:
     return any(field == "extra" or _reads_as_required(error) for field, error in errors.items())
 
 
-def build_messages(errors: ErrorTree, vocabularies: Vocabularies) -> list[str]:
+def build_messages(
+    errors: ErrorTree, vocabularies: Vocabularies, labels: Labels | None = None
+) -> list[str]:
     """Return one message per field, by field name ascending; one per custom field of `extra`.
 
     Args:
         errors: from `cerberus_rules.find_errors`.
         vocabularies: may be empty unless `needs_vocabularies`.
+        labels: names of fields; those of the contract unless given.
     """
-    return [message for field in sorted(errors) for message in _about(field, errors, vocabularies)]
+    names = labels or Labels()
+    return [
+        message
+        for field in sorted(errors)
+        for message in _about(field, errors, vocabularies, names)
+    ]
 
 
-def _about(field: str, errors: ErrorTree, vocabularies: Vocabularies) -> Iterator[str]:
+def _about(
+    field: str, errors: ErrorTree, vocabularies: Vocabularies, labels: Labels
+) -> Iterator[str]:
     error = errors[field]
     if field == "extra" and isinstance(error, Mapping):
         for name in sorted(error):
-            yield _custom_message(display_name(name, vocabularies) or name, error[name])
+            yield _custom_message(labels.of_vocabulary(name, vocabularies) or name, error[name])
     else:
-        yield _message(field, error, vocabularies)
+        yield _message(field, error, vocabularies, labels)
 
 
-def _message(field: str, error: Any, vocabularies: Vocabularies) -> str:
-    label = LABELS.get(field, field)
+def _message(field: str, error: Any, vocabularies: Vocabularies, labels: Labels) -> str:
+    label = labels.of(field)
     if _reads_as_required(error):
-        return f"{(display_name(field, vocabularies) or label).upper()} {REQUIRED}"
+        return f"{(labels.of_vocabulary(field, vocabularies) or label).upper()} {REQUIRED}"
     if error in RAW_REQUIRED_TEXTS:
         return f"{field.upper()} {REQUIRED}"
     if error.startswith("min length is "):

@@ -26,5 +26,5 @@ class ValidateResource(ResourceService):
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
-            document["errors"] = self._validator.errors_for(document)
+            document["errors"] = self._validator.errors_for(document, caller.language)
         return [ObjectId() for _ in documents]

@@ -14,6 +14,7 @@ from apps.core.errors import BadRequest, ValidationFailed
 from apps.core.service import Document
 from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
 from apps.validate.documents import associations_of, is_marked_for_sms, prepare
+from apps.validate.labels import Labels
 from apps.validate.media_metadata import checked_associations, metadata_errors
 from apps.validate.messages import build_messages, needs_vocabularies, without_skipped
 from apps.validate.rules import (
@@ -73,8 +74,8 @@ class ValidateService:
 
     Args:
         db: database with `content_types`, `validators` and `vocabularies`.
-        settings: `SCHEMA`, `AUTO_PUBLISH_CONTENT_PROFILE`, `VALIDATE_MEDIA_METADATA_ON_PUBLISH`
-            and `DISALLOWED_CHARACTERS`.
+        settings: `SCHEMA`, `AUTO_PUBLISH_CONTENT_PROFILE`, `VALIDATE_MEDIA_METADATA_ON_PUBLISH`,
+            `DISALLOWED_CHARACTERS` and `LABELS_DIR`.
     """
 
     def __init__(self, db: Database[Document], settings: Mapping[str, Any]) -> None:
@@ -115,6 +116,7 @@ class ValidateService:
         act: str,
         type: str | None = None,
         embedded: bool = False,
+        language: str | None = None,
     ) -> None:
         """Refuse an item that breaks its rules; arguments as of `validate`.
 
@@ -122,15 +124,16 @@ class ValidateService:
             ValidationFailed: the item is not valid.
             BadRequest: the rules are malformed.
         """
-        result = self.validate(item, act=act, type=type, embedded=embedded)
+        result = self.validate(item, act=act, type=type, embedded=embedded, language=language)
         if not result.is_valid:
             raise ValidationFailed(result.messages, result.fields)
 
-    def errors_for(self, document: Mapping[str, Any]) -> list[str]:
+    def errors_for(self, document: Mapping[str, Any], language: str | None = None) -> list[str]:
         """Return the messages for the body of a `POST /validate` (lifecycle contract 3.11).
 
         Args:
             document: `act`, `type`, `validate` and perhaps `embedded`.
+            language: of the user.
 
         Raises:
             BadRequest: the rules are malformed.
@@ -140,6 +143,7 @@ class ValidateService:
             act=document["act"],
             type=document["type"],
             embedded=bool(document.get("embedded")),
+            language=language,
         ).messages
 
     def validate(
@@ -149,6 +153,7 @@ class ValidateService:
         act: str,
         type: str | None = None,
         embedded: bool = False,
+        language: str | None = None,
     ) -> ValidationResult:
         """Return what is wrong with `item`, which is left as it is.
 
@@ -157,11 +162,12 @@ class ValidateService:
             act: `publish`, `correct`, `kill` or `auto_publish`.
             type: type that the rules are for; the item's own unless given.
             embedded: the item is an association of another one.
+            language: of the user, for the names of fields in the messages.
 
         Raises:
             BadRequest: the rules are malformed; the message names their document.
         """
-        result = self._judge(item, act, type, embedded)
+        result = self._judge(item, act, type, embedded, language)
         hooks.ask(
             hooks.item_validate,
             "validate",
@@ -172,7 +178,12 @@ class ValidateService:
         return result
 
     def _judge(
-        self, item: Mapping[str, Any], act: str, type: str | None, embedded: bool
+        self,
+        item: Mapping[str, Any],
+        act: str,
+        type: str | None,
+        embedded: bool,
+        language: str | None,
     ) -> ValidationResult:
         item_type = _text(type or item.get("type"))
         profiles = self._profiles(item, item_type, act)
@@ -187,7 +198,8 @@ class ValidateService:
         errors = without_skipped(errors, act, has_profile=bool(item.get("profile")))
         vocabularies = reader() if needs_vocabularies(errors) else ()
         fields = {field: errors[field] for field in sorted(errors)}
-        return ValidationResult(build_messages(fields, vocabularies), fields)
+        labels = Labels(language, self._settings.get("LABELS_DIR"))
+        return ValidationResult(build_messages(fields, vocabularies, labels), fields)
 
     def _profiles(self, item: Mapping[str, Any], item_type: str | None, act: str) -> Profiles:
         """Read the content profiles of the item and of the media whose metadata are checked."""

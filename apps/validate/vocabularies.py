@@ -9,7 +9,9 @@ from apps.core.service import Document
 
 Vocabularies = Sequence[Mapping[str, Any]]
 
-PROJECTION = {"display_name": 1, "field_type": 1, "schema_field": 1, "selection_type": 1}
+PROJECTION = dict.fromkeys(
+    ("display_name", "translations", "field_type", "schema_field", "selection_type"), 1
+)
 
 CUSTOM_FIELD_TYPES = {
     "text": "string",
@@ -68,11 +70,11 @@ def subject_schemes(vocabularies: Vocabularies) -> frozenset[str]:
     )
 
 
-def display_name(field: str, vocabularies: Vocabularies) -> str | None:
-    """Return the name of the vocabulary behind `field`, or None where there is none."""
+def vocabulary_of(field: str, vocabularies: Vocabularies) -> Mapping[str, Any] | None:
+    """Return the vocabulary behind `field`, or None where there is none."""
     by_id = {str(vocabulary["_id"]): vocabulary for vocabulary in vocabularies}
     vocabulary = by_id.get("categories" if field == "anpa_category" else field)
     if field == "subject":
         filling = (by_id[id] for id in by_id if by_id[id].get("schema_field") == "subject")
         vocabulary = next(filling, vocabulary)
-    return (vocabulary or {}).get("display_name") or None
+    return vocabulary

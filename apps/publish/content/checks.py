@@ -110,4 +110,5 @@ def check_valid(attempt: Attempt, tools: Tools) -> None:
     """The item satisfies its content profile or the validators."""
     act = "auto_publish" if attempt.updates.get("auto_publish") else attempt.act
     item = attempt.item
-    attempt.validator(tools).check(item, act=act, type=item.get("type"))
+    language = attempt.caller.language
+    attempt.validator(tools).check(item, act=act, type=item.get("type"), language=language)

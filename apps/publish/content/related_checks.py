@@ -180,7 +180,11 @@ def _messages(
     if state not in VALID_STATES:
         document["state"] = state
         result = attempt.validator(tools).validate(
-            document, act=attempt.act, type=document.get("type"), embedded=held is not None
+            document,
+            act=attempt.act,
+            type=document.get("type"),
+            embedded=held is not None,
+            language=attempt.caller.language,
         )
         for message in result.messages:
             yield INVALID.format(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from apps.graph import Graph
+from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom
 
 REFUSED = "validator exception"
@@ -92,3 +93,20 @@ def test_a_required_custom_field_is_named_as_displayed(
     issues = admin.patch(f"archive/publish/{item['_id']}", {}).get_json()["_issues"]
 
     assert "[['Motto is a required field']]" == issues[REFUSED]
+
+
+def test_names_of_fields_follow_the_language_of_the_user(desk: Newsdesk, graph: Graph) -> None:
+    """In refusals, in those of what goes out with the item, and in answers of `/validate`."""
+    graph.db["validators"].delete_many({})
+    desk.newsroom.validators({"headline": {"type": "string", "required": True}})
+    graph.db["users"].update_one({"username": "admin"}, {"$set": {"language": "de-AT"}})
+    item = desk.story(headline="")
+
+    refused = desk.client.patch(f"archive/publish/{item['_id']}", {})
+    question = {"act": "publish", "type": "text", "validate": {}}
+    answer = desk.client.create("validate", question)
+
+    assert refused.get_json()["_issues"]["validator exception"] == (
+        "[['ÜBERSCHRIFT empty values not allowed']]"
+    )
+    assert answer["errors"] == ["ÜBERSCHRIFT is a required field"]
