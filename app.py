@@ -16,6 +16,7 @@ from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
 from apps.rest.domain import domain
+from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
 from apps.tasks import create_celery
 
@@ -44,6 +45,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     )
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
+    serve_feeds(app, built.output.feeds)
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

@@ -306,6 +306,9 @@ def _output(env: Environment) -> dict[str, Any]:
         "NINJS_TRUST_INDICATORS": env.items("NINJS_TRUST_INDICATORS", []),
         # Rights in ninjs 3: an object with langId and linkedRights (URIs) or encodedRights.
         "NINJS_RIGHTS_INFO": env.table("NINJS_RIGHTS_INFO", {}),
+        # Entries of a page of a feed, and the most that its reader may ask for.
+        "FEED_PAGE_SIZE": env.number("FEED_PAGE_SIZE", 50),
+        "FEED_PAGE_LIMIT": env.number("FEED_PAGE_LIMIT", 200),
         # Reading speed for Japanese text.
         "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
     }

@@ -176,6 +176,7 @@ def build_graph(
     validator = ValidateService(db, settings)
     media = MediaStorage(db)
     vault = Vault.of(settings)
+    tokens = SubscriberTokenService(db, clock, vault=vault)
     archive = ArchiveService(
         db,
         clock,
@@ -224,7 +225,7 @@ def build_graph(
         newsroom=newsroom,
         editing=editing,
         routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
-        subscriber_token=SubscriberTokenService(db, clock, vault=vault),
+        subscriber_token=tokens,
         auth=newsroom.auth,
         users=newsroom.users,
         activity=ActivityService(db, clock),
@@ -290,7 +291,7 @@ def build_graph(
         legal_items=LegalItems(db, is_on=has_legal_archive),
         legal_queue=LegalQueue(db, is_on=has_legal_archive),
         media=media,
-        output=build_output(db, clock, formatters, validator, media, settings),
+        output=build_output(db, clock, formatters, validator, media, tokens, settings),
     )
 
 

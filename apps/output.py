@@ -9,10 +9,12 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
+from apps.feeds.service import FeedService
 from apps.formats.export import ExportService
 from apps.formats.preview import ItemPreview
 from apps.formats.service import FormattersService, OutputFormatsService
 from apps.media.storage import MediaStorage
+from apps.subscriber_token.service import SubscriberTokenService
 from apps.validate.validate import ValidateService
 from formatters.base import Formatter
 
@@ -25,6 +27,7 @@ class Output:
     output_formats: OutputFormatsService
     formatters: FormattersService
     export: ExportService
+    feeds: FeedService
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -42,6 +45,7 @@ def build_output(
     formatters: Registry[Formatter],
     validator: ValidateService,
     media: MediaStorage,
+    tokens: SubscriberTokenService,
     settings: Mapping[str, Any],
 ) -> Output:
     """Build the services that show items in output formats.
@@ -52,6 +56,7 @@ def build_output(
         formatters: output formats by name.
         validator: the publish validation.
         media: keeps exports.
+        tokens: finds subscribers by what their readers show.
         settings: as `settings.load` returns them.
     """
     preview = ItemPreview(db, clock, formatters, settings)
@@ -64,4 +69,5 @@ def build_output(
         export=ExportService(
             db, clock, preview=preview, validator=validator, media=media, settings=settings
         ),
+        feeds=FeedService(db, clock, tokens=tokens, settings=settings),
     )

@@ -97,6 +97,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "mails": [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.
     "resends": [_index("due_at"), _index("item_id")],
+    # Feeds: what a subscriber has received, newest first.
+    "recipients": [_index("receivers", ("routed_at", DESC), ("_id", DESC))],
     "routing_decisions": [_index("item_id", "item_version")],
     "publish_payloads": [_index("item_id", "item_version")],
     "auth": [_index("token"), _index("user"), _index("_updated")],

@@ -169,7 +169,7 @@ class Batch:
         """Store recipients, decisions, payloads and rows, in the order that loses nobody."""
         # Who may get a row is on record before the row is there: a kill must find everybody, even
         # if this run dies here and the rules have changed when the next one goes on.
-        self._routing.ledger.save()
+        self._routing.ledger.save(self._tools.clock.precise())
         self._decisions.save()
         # Before the rows, which say whether the copy is there.
         copied = self._copies.store() if self._copies is not None else Copied()

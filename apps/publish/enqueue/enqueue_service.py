@@ -67,6 +67,7 @@ class Recipient:
         members: of a package, the members that its own package holds; None for other items.
         only_packaged: of a package, only destinations that take packages whole get it.
         reason: why it receives the item, where that is neither a rule nor usual for the service.
+        products: ids of its products that match the item.
     """
 
     subscriber: Subscriber
@@ -76,6 +77,7 @@ class Recipient:
     members: tuple[str, ...] | None = None
     only_packaged: bool = False
     reason: str = ""
+    products: tuple[Any, ...] = ()
 
 
 class EnqueueService(ABC):
@@ -140,7 +142,8 @@ def ids_of(recipients: Iterable[Recipient]) -> set[ObjectId]:
 
 def recipient_of(match: Match) -> Recipient:
     """Return the recipient that a match of the rules stands for."""
-    return Recipient(match.subscriber, tuple(match.codes), match.api_enabled)
+    codes, products = tuple(match.codes), tuple(match.products)
+    return Recipient(match.subscriber, codes, match.api_enabled, products=products)
 
 
 def active_subscriber(subscriber_id: ObjectId, routing: Routing) -> Subscriber | None:
@@ -158,7 +161,8 @@ def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
             continue
         codes = tuple(dict.fromkeys((*known.codes, *recipient.codes)))
         api = known.api_enabled or recipient.api_enabled
-        merged[recipient.subscriber.id] = Recipient(known.subscriber, codes, api)
+        products = tuple(dict.fromkeys((*known.products, *recipient.products)))
+        merged[recipient.subscriber.id] = Recipient(known.subscriber, codes, api, products=products)
     return list(merged.values())
 
 
@@ -171,4 +175,5 @@ def entry_of(recipient: Recipient, item: Item) -> Entry:
         recipient.associated,
         recipient.members or (),
         recipient.only_packaged,
+        recipient.products,
     )

@@ -6,6 +6,7 @@ One document per item in `recipients`. It lives as long as the item, in `archive
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -38,6 +39,7 @@ class Entry:
         associated: ids of the associated items that it may see, of all versions.
         members: of a package, the members that its own package held last.
         only_packaged: of a package, only destinations that take packages whole get it.
+        products: ids of its products that a version of the item matched.
     """
 
     codes: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class Entry:
     associated: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     only_packaged: bool = False
+    products: tuple[Any, ...] = ()
 
     def after(self, earlier: "Entry | None") -> "Entry":
         """Return the entry as it follows an earlier one: what was given is not taken back."""
@@ -53,8 +56,13 @@ class Entry:
             return self
         associated = tuple(dict.fromkeys((*earlier.associated, *self.associated)))
         api_enabled = self.api_enabled or earlier.api_enabled
-        version = max(self.version, earlier.version)
-        return replace(self, associated=associated, api_enabled=api_enabled, version=version)
+        return replace(
+            self,
+            associated=associated,
+            api_enabled=api_enabled,
+            version=max(self.version, earlier.version),
+            products=tuple(dict.fromkeys((*earlier.products, *self.products))),
+        )
 
 
 class Ledger:
@@ -117,22 +125,32 @@ class Ledger:
         known[subscriber_id] = entry.after(known.get(subscriber_id))
         self._added.setdefault(item_id, {})[subscriber_id] = known[subscriber_id]
 
-    def save(self) -> None:
-        """Store what was added; one command for the whole batch."""
+    def save(self, routed_at: datetime | None = None) -> None:
+        """Store what was added; one command for the whole batch.
+
+        Args:
+            routed_at: when it was routed, which puts the items at the head of feeds; None where
+                nothing is routed now.
+        """
         if not self._added:
             return
         self._db["recipients"].bulk_write(
             [
-                UpdateOne(
-                    {"_id": item_id},
-                    {"$set": {f"subscribers.{s}": _stored(e) for s, e in entries.items()}},
-                    upsert=True,
-                )
+                UpdateOne({"_id": item_id}, _change(entries, routed_at), upsert=True)
                 for item_id, entries in self._added.items()
             ],
             ordered=False,
         )
         self._added.clear()
+
+
+def _change(entries: Mapping[ObjectId, Entry], routed_at: datetime | None) -> Document:
+    written: Document = {f"subscribers.{s}": _stored(e) for s, e in entries.items()}
+    if routed_at is None:
+        return {"$set": written}
+    written["routed_at"] = routed_at
+    # The same subscribers once more, in a form that an index can find them by.
+    return {"$set": written, "$addToSet": {"receivers": {"$each": list(entries)}}}
 
 
 def _entry(stored: Mapping[str, Any]) -> Entry:
@@ -143,6 +161,7 @@ def _entry(stored: Mapping[str, Any]) -> Entry:
         associated=tuple(stored.get("associated") or ()),
         members=tuple(stored.get("members") or ()),
         only_packaged=bool(stored.get("only_packaged")),
+        products=tuple(stored.get("products") or ()),
     )
 
 
@@ -167,5 +186,6 @@ def _stored(entry: Entry) -> Document:
         "associated": list(entry.associated),
         "members": list(entry.members),
         "only_packaged": entry.only_packaged,
+        "products": list(entry.products),
     }
     return {**stored, **{name: value for name, value in further.items() if value}}

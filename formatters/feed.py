@@ -1,0 +1,239 @@
+"""What Atom, RSS and JSON Feed share: a feed, and an item as an entry of one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from html import escape
+
+from apps.core.text import plain_text, strip_forbidden
+from apps.core.vocabulary import ItemType, PubStatus
+from formatters.base import Document, FormatContext
+from formatters.conversions import (
+    body_with_footer,
+    mapping_of,
+    objects_of,
+    rights,
+    text_of,
+)
+from formatters.media import Rendition, renditions_of
+from formatters.ninjs_fields import authors
+from formatters.uris import item_uri, web_address
+
+ENTRY_TYPES = frozenset(
+    {ItemType.TEXT, ItemType.PREFORMATTED, ItemType.PICTURE, ItemType.GRAPHIC}
+    | {ItemType.VIDEO, ItemType.AUDIO}
+)
+"""Item types that can stand in a feed."""
+
+MEDIUMS = {
+    ItemType.PICTURE: "image",
+    ItemType.GRAPHIC: "image",
+    ItemType.VIDEO: "video",
+    ItemType.AUDIO: "audio",
+}
+"""Item types of media by what Media RSS calls them."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A page of a feed, apart from its entries.
+
+    Attributes:
+        id: URI that stays the same for ever and is no secret.
+        title: for people.
+        home: address of whom the feed comes from.
+        self_url: address of this page.
+        next_url: address of the page with older entries, None on the last one.
+        first_url: address of the page with the newest entries.
+        author: who answers for entries that name nobody.
+        language: of the feed as a whole.
+        updated: when an entry of the page changed last.
+    """
+
+    id: str
+    title: str
+    home: str
+    self_url: str
+    first_url: str
+    next_url: str | None
+    author: str
+    language: str
+    updated: datetime
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A file that belongs to an entry.
+
+    Attributes:
+        kind: `image`, `video` or `audio`.
+        thumbnail: address of a small version, "" where there is none.
+    """
+
+    kind: str
+    file: Rendition
+    thumbnail: str
+    title: str
+    caption: str
+    credit: str
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who wrote an entry."""
+
+    name: str
+    avatar: str = ""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A subject, place or genre of an entry."""
+
+    term: str
+    label: str
+    scheme: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item as feeds show it. Texts are plain unless their name says otherwise.
+
+    Attributes:
+        uri: stays the same over all versions of the item.
+        is_withdrawn: killed, taken down or unpublished: nothing else of it may be shown.
+    """
+
+    uri: str
+    is_withdrawn: bool
+    title: str
+    summary: str
+    content_html: str
+    published: datetime
+    updated: datetime
+    language: str
+    rights: str
+    authors: Sequence[Author]
+    categories: Sequence[Category]
+    media: Sequence[Medium]
+
+
+def feed_entry(item: Document, context: FormatContext) -> Entry:
+    """Return `item` as an entry.
+
+    Args:
+        item: the published document, of one of `ENTRY_TYPES`, trimmed to its content profile.
+        context: users, vocabularies, settings and the time.
+    """
+    updated = _moment(item, ("versioncreated", "firstpublished", "firstcreated"), context.now)
+    return Entry(
+        uri=item_uri(text_of(item, "guid") or str(item.get("_id")), context.settings.urn_domain),
+        is_withdrawn=text_of(item, "pubstatus") == PubStatus.CANCELED,
+        title=_title(item),
+        summary=_clean(plain_text(text_of(item, "abstract"))),
+        content_html=_content(item),
+        published=_moment(item, ("firstpublished", "firstcreated"), updated),
+        updated=updated,
+        language=text_of(item, "language") or context.settings.default_language,
+        rights=_rights(item, context),
+        authors=list(_authors(item, context)),
+        categories=list(_categories(item)),
+        media=list(_media(item)),
+    )
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return `moment` as Atom and JSON Feed write it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(item: Document, fields: Sequence[str], fallback: datetime) -> datetime:
+    """Return the first of `fields` that holds a time."""
+    found = (item.get(field) for field in fields)
+    moment = next((value for value in found if isinstance(value, datetime)), fallback)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _address(value: object) -> str:
+    """Return `value` as an absolute address that anybody may follow, "" where it is none."""
+    address = web_address(value) if isinstance(value, str) else ""
+    return address if address.startswith(("http://", "https://")) else ""
+
+
+def _clean(text: str) -> str:
+    return strip_forbidden(text).strip()
+
+
+def _title(item: Document) -> str:
+    candidates = (plain_text(text_of(item, "headline")), text_of(item, "slugline"))
+    named = (_clean(candidate) for candidate in candidates)
+    return next((title for title in named if title), "(untitled)")
+
+
+def _content(item: Document) -> str:
+    """Return the body as HTML; of media the caption."""
+    if item.get("format") == "preserved":
+        text = plain_text(body_with_footer(item))
+        return f"<pre>{escape(_clean(text), quote=False)}</pre>" if text else ""
+    html = body_with_footer(item)
+    caption = text_of(item, "description_text")
+    if not html and caption:
+        html = f"<p>{escape(caption, quote=False)}</p>"
+    return _clean(html)
+
+
+def _rights(item: Document, context: FormatContext) -> str:
+    own = text_of(item, "copyrightnotice") or text_of(item, "copyrightholder")
+    if own:
+        return _clean(own)
+    known = rights(item, context)
+    return _clean(str(known.get("copyrightnotice") or known.get("copyrightholder") or ""))
+
+
+def _authors(item: Document, context: FormatContext) -> Iterator[Author]:
+    named = [author for author in authors(item, context) if author.get("name")]
+    for author in named:
+        yield Author(_clean(str(author["name"])), _address(author.get("avatar_url")))
+    byline = _clean(plain_text(text_of(item, "byline")))
+    if byline and not named:
+        yield Author(byline)
+
+
+def _categories(item: Document) -> Iterator[Category]:
+    for field in ("anpa_category", "subject", "genre", "place"):
+        for entry in objects_of(item, field):
+            code, name = entry.get("qcode") or entry.get("code"), text_of(entry, "name")
+            term = _clean(str(code or name))
+            if term:
+                yield Category(term, _clean(name) or term, _clean(text_of(entry, "scheme")))
+    words = item.get("keywords")
+    for word in words if isinstance(words, list) else ():
+        if isinstance(word, str) and _clean(word):
+            yield Category(_clean(word), _clean(word), "")
+
+
+def _media(item: Document) -> Iterator[Medium]:
+    """Yield the item's own file, if it is a medium, and those of what it holds."""
+    associations = mapping_of(item, "associations")
+    first = associations.get("featuremedia")
+    others = (held for key, held in associations.items() if key != "featuremedia")
+    for medium in (item, first, *others):
+        if isinstance(medium, Mapping):
+            yield from _medium(medium)
+
+
+def _medium(item: Document) -> Iterator[Medium]:
+    kind = MEDIUMS.get(text_of(item, "type"))  # type: ignore[call-overload]
+    found = (replace(file, href=_address(file.href)) for file in renditions_of(item))
+    files = {file.name: file for file in found if file.href}
+    if kind is None or not files or text_of(item, "pubstatus") == PubStatus.CANCELED:
+        return
+    widest = max(files.values(), key=lambda file: file.width or 0)
+    yield Medium(
+        kind=kind,
+        file=files.get("original", widest),
+        thumbnail=files["thumbnail"].href if "thumbnail" in files else "",
+        title=_clean(text_of(item, "headline")),
+        caption=_clean(plain_text(text_of(item, "description_text"))),
+        credit=_clean(text_of(item, "byline") or text_of(item, "source")),
+    )
