@@ -250,6 +250,11 @@ def _delivery(env: Environment) -> dict[str, Any]:
         "ENQUEUE_MAX_ATTEMPTS": env.number("ENQUEUE_MAX_ATTEMPTS", 5),
         # Kill, takedown and unpublish go to matching subscribers when nobody is on record.
         "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": env.flag("UNPUBLISH_TO_MATCHING_SUBSCRIBERS", True),
+        # Associated media that are out are sent again with stories: "new", with "updates" of these
+        # too, or with all "corrections" too; false never.
+        "PUBLISH_ASSOCIATIONS_RESEND": env.choice(
+            "PUBLISH_ASSOCIATIONS_RESEND", "new", ("new", "updates", "corrections", False)
+        ),
         # Active subscribers need known formats and delivery types, completely configured.
         "STRICT_DESTINATIONS": env.flag("STRICT_DESTINATIONS", False),
         # Highest `published_seq_num` where a subscriber sets none.

@@ -21,7 +21,6 @@ BELONGING = {
     "publish_payloads": "item_id",
     "publish_queue": "item_id",
     "resends": "item_id",
-    "routing_decisions": "item_id",
     "archive_versions": "_id_document",
     "archive_history": "item_id",
     "archive_autosave": "_id",
@@ -32,7 +31,8 @@ BELONGING = {
 def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -> None:
     """Remove an item that is noted for removal, with all that belongs to it. Safe to repeat.
 
-    The recipients of an archived item stay on record: its kill goes to them.
+    The recipients of an archived item stay on record, as its kill goes to them, and so does why
+    they are its recipients.
 
     Args:
         note: its `journal`; `removal` is `{archive: whether published rows are to be kept}`.
@@ -47,6 +47,7 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
         db[collection].delete_many({field: item_id})
     if not is_kept:
         db["recipients"].delete_one({"_id": item_id})
+        db["routing_decisions"].delete_many({"item_id": item_id})
     db["archive"].delete_one({"_id": item_id, "journal.at": note["at"]})
 
 

@@ -104,6 +104,14 @@ class ResourceService:
         """
         return lookup
 
+    def substitute(self, lookup: Document) -> Document | None:
+        """Return what stands for a document that is asked for and not there; None for nothing.
+
+        Args:
+            lookup: as `item_filter` returned it.
+        """
+        return None
+
     def computed(self, caller: Caller) -> list[Document] | None:
         """Return the rows of a resource that is not stored; None for all others."""
         return None

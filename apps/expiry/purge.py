@@ -78,7 +78,11 @@ class Purge:
         self._db["publish_payloads"].delete_many({"_id": {"$in": sorted(payloads - set(in_use))}})
 
     def _forget_archived(self, before: datetime) -> int:
-        """Remove archived items, and their recipients with the last row; return how many rows."""
+        """Remove archived items, and what is known of their recipients with the last row.
+
+        Returns:
+            How many rows went.
+        """
         old = self._db["archived"].find({"_updated": {"$lt": before}}, {"item_id": 1})
         rows = list(old.sort("_updated", 1).limit(BATCH))
         if not rows:
@@ -91,6 +95,8 @@ class Purge:
             *self._db["archived"].distinct("item_id", later),
             *self._db["archive"].distinct("_id", alive),
         }
-        self._db["recipients"].delete_many({"_id": {"$in": sorted(items - staying)}})
+        gone = {"$in": sorted(items - staying)}
+        self._db["recipients"].delete_many({"_id": gone})
+        self._db["routing_decisions"].delete_many({"item_id": gone})
         self._db["archived"].delete_many({"_id": {"$in": ids}})
         return len(rows)

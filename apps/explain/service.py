@@ -32,8 +32,13 @@ class ExplainService(ResourceService):
         document.clear()
         document.update({**explanation, **kept})
 
+    def substitute(self, lookup: Document) -> Document | None:
+        """Return what stands for an item that has expired and is archived."""
+        found = self.db["archived"].find_one({"item_id": lookup.get("_id")}, {"_id": 1})
+        return {"_id": lookup["_id"]} if found else None
+
     def explain(self, item_id: str, version: int | None = None) -> Document:
-        """Return what became of a version of an item; four commands.
+        """Return what became of a version of an item, expired ones included; four commands.
 
         Args:
             version: None for the one published last.
@@ -54,6 +59,8 @@ class ExplainService(ResourceService):
         fields = {"_current_version": 1, "queue_state": 1, "error_message": 1}
         newest = [("publish_sequence_no", -1)]
         row = self.db["published"].find_one(query, fields, sort=newest)
+        # What has expired is there without its deliveries.
+        row = row or self.db["archived"].find_one(query, fields, sort=newest)
         if row is None:
             what = item_id if version is None else f"version {version} of {item_id}"
             raise NotFound(f"{what} was not published")
@@ -81,7 +88,7 @@ class ExplainService(ResourceService):
     def _lines(self, routings: Iterable[Document], deliveries: "Deliveries") -> list[Document]:
         lines = []
         for routing in routings:
-            resend_id = routing["_id"] if routing["resend"] else None
+            resend_id = routing.get("resend_id")
             for group in routing["groups"]:
                 for subscriber_id in group["subscribers"]:
                     found = deliveries.pop((subscriber_id, resend_id), [])

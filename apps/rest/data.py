@@ -97,7 +97,9 @@ class ServiceData(Mongo):
             found_by = service.item_filter(found_by)
         options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
         document = super().find_one(resource, req, *args, **options, **found_by)
-        if service is not None and document is not None:
+        if service is not None and document is None:
+            return service.substitute(found_by)
+        if service is not None:
             service.on_found(document, current_caller())
         return document
 

@@ -1,7 +1,7 @@
 """Published rows that are routed together: one snapshot of the rules, bulk writes."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +20,19 @@ from apps.publish.enqueue.associated import associated_items, with_subscribers
 from apps.publish.enqueue.copies import BatchCopies, Copied, copy_key
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
-from apps.publish.enqueue.enqueue_service import EnqueueService, Recipient, Routing, entry_of
+from apps.publish.enqueue.enqueue_service import (
+    EnqueueService,
+    Recipient,
+    Routing,
+    entry_of,
+    ids_of,
+)
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
+from apps.publish.enqueue.sent_along import SentAlong
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -39,8 +46,8 @@ class RoutingTools:
     Attributes:
         formatters: output formats by name.
         backlog: copies items into the content API; None where there is none.
-        settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, MAX_VALUE_OF_PUBLISH_SEQUENCE and those of
-            the formats.
+        settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, PUBLISH_ASSOCIATIONS_RESEND,
+            MAX_VALUE_OF_PUBLISH_SEQUENCE and those of the formats.
     """
 
     db: Database[Document]
@@ -70,20 +77,30 @@ class Batch:
     Args:
         tools: see `RoutingTools`.
         rows: the published rows; rules and earlier recipients are read for all of them at once.
+        services: enqueue services by operation, for what is sent along with the rows.
     """
 
-    def __init__(self, tools: RoutingTools, rows: Sequence[Document]) -> None:
+    def __init__(
+        self,
+        tools: RoutingTools,
+        rows: Sequence[Document],
+        services: Mapping[str, EnqueueService],
+    ) -> None:
         self._tools = tools
+        self._services = services
+        along = tools.settings["PUBLISH_ASSOCIATIONS_RESEND"]
+        self._along = SentAlong.load(tools.db, rows, along)
+        media = list(self._along.rows.values())
         backlog = tools.backlog
         rules, self._lookups = _snapshot(tools.db, content_api=backlog is not None)
         self._routing = Routing(
             rules=rules,
-            ledger=_ledger(tools.db, rows),
+            ledger=_ledger(tools.db, [*rows, *media]),
             now=tools.clock.now(),
             withdraw_to_matching=tools.settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
             members=stored_members(tools.db, all_members(rows)),
         )
-        self._lookups.load(rows)
+        self._lookups.load([*rows, *media])
         self._format_settings = format_settings(tools.settings)
         self._deliveries = Deliveries(tools.db, tools.clock, tools.sequences, tools.settings)
         self._decisions = DecisionLog(tools.db, tools.clock)
@@ -120,16 +137,51 @@ class Batch:
             raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
 
     def _route(self, row: Document, service: EnqueueService, resend_id: Any) -> int:
+        recipients = self._share(row, service, service.recipients(row, self._routing))
+        media_sent = list(self._media_for(row, recipients))
+        sent = self._send(row, service, recipients, str(resend_id or ""), resend_id or row["_id"])
+        along = str(resend_id or f"{row['item_id']}:{row.get('_current_version')}")
+        for media, media_service, holders in media_sent:
+            self._send(media, media_service, holders, along, f"{along}:{media['item_id']}")
+        return sent
+
+    def _media_for(
+        self, row: Document, recipients: Iterable[Recipient]
+    ) -> Iterator[tuple[Document, EnqueueService, list[Recipient]]]:
+        """Yield what an item takes along, for those of its recipients that it is for anyway."""
+        ids, reason = ids_of(recipients), f"sent along with {row['item_id']}"
+        for media in self._along.of(row):
+            service = self._services.get(media.get("operation") or "")
+            try:
+                found = service.recipients(media, self._routing) if service else []
+            except (WiredeskError, KeyError) as error:
+                # It was refused on its own, too; what holds it is not to suffer.
+                logger.warning("%s is not sent along: %s", media["item_id"], error)
+                continue
+            finally:
+                self._routing.decisions.pop(media["_id"], None)
+            meant = [replace(r, reason=reason) for r in found if r.subscriber.id in ids]
+            if service and meant:
+                yield media, service, self._share(media, service, meant)
+
+    def _send(
+        self,
+        row: Document,
+        service: EnqueueService,
+        recipients: Sequence[Recipient],
+        resend_id: str,
+        decision_id: Any,
+    ) -> int:
+        """Note a delivery of `row` to each of `recipients`; return how many that makes."""
         routing, action = self._routing, service.publishing_action
-        recipients = self._share(row, service, service.recipients(row, routing))
         formats_of = self._formats(row, recipients)
-        added = self._deliveries.add(row, action, recipients, formats_of, str(resend_id or ""))
+        added = self._deliveries.add(row, action, recipients, formats_of, resend_id)
         if self._copies is not None:
             formats = self._formats_of(row)
             self._copies.add(row, action, recipients, formats, copy_key(row, resend_id))
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
-        self._decisions.add(row, service, routing, recipients, added, resend_id)
+        self._decisions.add(row, service, routing, recipients, added, decision_id, resend_id)
         return sum(added.sent.values())
 
     def _formats(

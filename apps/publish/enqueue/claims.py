@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from pymongo.database import Database
 
+from apps.archive.associations import with_ids
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State
@@ -59,7 +60,8 @@ class PublishedClaims:
         """Claim the next rows to route, in routing order; empty when there is nothing to do.
 
         Of one item, versions are taken only when everything earlier is finished or taken along;
-        a rewrite waits for the story it rewrites, a package for its members.
+        a rewrite waits for the story it rewrites, a package for its members, a story for what it
+        may take along.
         """
         found = sorted(self._due_scheduled() + self._pending(), key=_place)
         if not found:
@@ -151,6 +153,8 @@ class PublishedClaims:
 def predecessors(row: Mapping[str, Any]) -> set[str]:
     """Return the ids of other items whose earlier versions are routed before `row`."""
     ids = {row["rewrite_of"]} if row.get("rewrite_of") else set()
+    if isinstance(row.get("associations"), Mapping):
+        ids |= {held["_id"] for _key, held in with_ids(row)}
     if row.get("type") == ItemType.COMPOSITE:
         groups = row.get("groups") or ()
         refs = [ref for group in groups for ref in group.get("refs") or ()]

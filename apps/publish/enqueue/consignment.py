@@ -108,6 +108,8 @@ class Consignment:
         }
         if self.resend_id:
             row["resend_id"] = object_id(self.resend_id)
+            # By this the transmit run tells a repeat that something newer has come in the way of.
+            row["publish_sequence_no"] = item.get("publish_sequence_no")
         return new_row(now, **{**row, **fields})
 
 

@@ -137,7 +137,7 @@ class EnqueueContent:
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
         self._follow(rows, claims)
-        routed = Batch(self._tools, rows)
+        routed = Batch(self._tools, rows, enqueue_services)
         outcome = Outcome()
         for row in rows:
             if outcome.held_up.isdisjoint({row["item_id"], *predecessors(row)}):

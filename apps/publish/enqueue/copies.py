@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 def copy_key(row: Mapping[str, Any], resend_id: Any) -> str:
     """Return what names the copying of a published row, or that of a resend."""
-    return str(resend_id or row["_id"])
+    # A story that is sent again names the media that go along with the same resend.
+    return f"{resend_id}:{row['item_id']}" if resend_id else str(row["_id"])
 
 
 @dataclass

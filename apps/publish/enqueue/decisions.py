@@ -1,8 +1,9 @@
 """What routing decided about each subscriber, recorded as it was decided.
 
-One document of `routing_decisions` per published row, and one per resend:
-`{_id, item_id, item_version, operation, resend, decided_at, whole, groups}`. Subscribers that share
-an outcome and a reason share a group: `{outcome, reason, subscribers: [ids]}`.
+One document of `routing_decisions` per published row, one per resend, and one per item that was
+sent along with another one:
+`{_id, item_id, item_version, operation, resend, resend_id, decided_at, whole, groups}`. Subscribers
+that share an outcome and a reason share a group: `{outcome, reason, subscribers: [ids]}`.
 """
 
 from collections import defaultdict
@@ -15,6 +16,7 @@ from pymongo.database import Database
 
 from apps.archive.packages import is_package
 from apps.core.clock import Clock
+from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.publish.enqueue.deliveries import Added
 from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
@@ -60,31 +62,34 @@ class DecisionLog:
         routing: Routing,
         recipients: Sequence[Recipient],
         added: Added,
-        resend_id: Any = None,
+        decision_id: Any,
+        resend_id: str = "",
     ) -> None:
         """Note how a published row was routed.
 
         Args:
             row: the published row.
             added: what became of the recipients' destinations.
-            resend_id: the request that the routing carried out; None for the usual routing.
+            decision_id: id of the record.
+            resend_id: as the rows of the delivery queue have it; empty for the usual routing.
         """
         decisions = routing.decisions.get(row["_id"])
         groups: dict[Line, list[Any]] = defaultdict(list)
         for subscriber_id, line in _received(service, recipients, decisions or (), added):
             groups[line].append(subscriber_id)
-        if resend_id is None and routing.is_recorded:
+        if not resend_id and routing.is_recorded:
             receivers = {recipient.subscriber.id for recipient in recipients}
             unlisted = Verdict.NO_MEMBER if is_package(row) else Verdict.NOT_SENT_BEFORE
             for subscriber_id, line in _refused(routing, decisions, receivers, unlisted):
                 groups[line].append(subscriber_id)
         self._documents.append(
             {
-                "_id": resend_id or row["_id"],
+                "_id": decision_id,
                 "item_id": row["item_id"],
                 "item_version": row.get("_current_version"),
                 "operation": row.get("operation"),
-                "resend": resend_id is not None,
+                "resend": bool(resend_id),
+                "resend_id": object_id(resend_id) if resend_id else None,
                 "decided_at": self._clock.precise(),
                 "whole": routing.is_recorded,
                 "groups": [

@@ -73,7 +73,7 @@ class ResendRouter:
         if self._requests.has_to_wait(row):
             self._requests.put_off(request)
             return 0
-        batch = Batch(self._tools, [row])
+        batch = Batch(self._tools, [row], self._services)
         service = EnqueueResentService(request["subscribers"], self._action_of(row))
         try:
             batch.route(row, service, request["_id"])

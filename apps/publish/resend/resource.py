@@ -1,4 +1,4 @@
-"""POST `/archive/<item id>/resend` (routing contract, 11)."""
+"""POST `/archive/<item id>/resend` (routing contract, 11), and what became of such requests."""
 
 from typing import Any
 
@@ -19,5 +19,21 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "item_methods": [],
         "bulk_enabled": False,
         "privileges": {"POST": "resend"},
+    },
+    # Requests that are not carried out yet, and those that could not be.
+    "resends": {
+        "schema": {
+            "_id": {"type": "objectid"},
+            "item_id": {"type": "string"},
+            "subscribers": {"type": "list", "schema": {"type": "objectid"}},
+            "state": {"type": "string"},
+            "attempts": {"type": "integer"},
+            "due_at": {"type": "datetime"},
+            "error_message": {"type": "string", "nullable": True},
+        },
+        "datasource": {"default_sort": [("_id", -1)]},
+        "resource_methods": ["GET"],
+        "item_methods": ["GET"],
+        "privileges": {"GET": "resend"},
     },
 }

@@ -103,8 +103,9 @@ class LaneDelivery:
             return self._batch
         rows = self._tools.claims.mark(self._lane, selection.rows)
         results = self._results(mode, selection)
-        bodies = self._tools.payloads.load(rows)
         try:
+            rows = self._without_outdated(rows, results)
+            bodies = self._tools.payloads.load(rows)
             left = self._deliver(rows, bodies, results)
         finally:
             results.close()
@@ -128,6 +129,31 @@ class LaneDelivery:
         results.older |= selection.older
         results.older |= {r["item_id"] for r in selection.rows if r["state"] == RowState.RETRYING}
         return results
+
+    def _without_outdated(self, rows: list[Document], results: Results) -> list[Document]:
+        """Cancel repeats of what something newer is out of: a kill must have the last word.
+
+        Looked at once they are marked as being sent: what is published from now on comes behind.
+        """
+        repeats = [row for row in rows if row.get("resend_id") and row.get("publish_sequence_no")]
+        if not repeats:
+            return rows
+        of_items = {"item_id": {"$in": sorted({row["item_id"] for row in repeats})}}
+        fields = {"item_id": 1, "publish_sequence_no": 1}
+        newest: dict[str, int] = {}
+        for out in self._tools.db["published"].find(of_items, fields):
+            number = int(out.get("publish_sequence_no") or 0)
+            newest[out["item_id"]] = max(number, newest.get(out["item_id"], 0))
+        outdated = {
+            row["_id"]
+            for row in repeats
+            if newest.get(row["item_id"], 0) > row["publish_sequence_no"]
+        }
+        for row in repeats:
+            if row["_id"] in outdated:
+                now = self._tools.clock.precise()
+                results.add(Result(row, {"state": RowState.CANCELED, "_updated": now}))
+        return [row for row in rows if row["_id"] not in outdated]
 
     def _deliver(
         self, rows: Sequence[Document], bodies: Mapping[Any, Body], results: Results

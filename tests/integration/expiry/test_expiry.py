@@ -73,6 +73,9 @@ class TestRemoval:
         assert shown["headline"] == "corrected"
         assert shown["item_id"] == item["_id"]
         assert graph.db["recipients"].count_documents({"_id": item["_id"]}) == 1
+        explained = desk.client.get(f"explain/{item['_id']}").get_json()
+        assert explained["version"] == 3
+        assert [(s["name"], s["outcome"]) for s in explained["subscribers"]] == [("s", "sent")]
 
     @pytest.mark.parametrize("word", ["kill", "takedown"])
     def test_withdrawn_item_is_not_archived(
@@ -88,6 +91,7 @@ class TestRemoval:
         assert left(graph, item) == {}
         assert archived_versions(graph, item) == []
         assert graph.db["recipients"].count_documents({}) == 0
+        assert graph.db["routing_decisions"].count_documents({}) == 0
 
     def test_waits_for_its_deliveries(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
         """What somebody has yet to receive is not removed."""
@@ -341,15 +345,16 @@ class TestArchivedPurge:
     def test_archived_items_go_in_the_end(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Archived rows go after ARCHIVED_EXPIRY_MINUTES, the recipients with them."""
-        desk.published()
+        """Archived rows go after ARCHIVED_EXPIRY_MINUTES, recipients and decisions with them."""
+        item = desk.published()
         deliver(graph)
         expire(graph, clock)
         expire(graph, clock)
         assert graph.db["archived"].count_documents({}) == 1
         expire(graph, clock)
-        assert graph.db["archived"].count_documents({}) == 0
-        assert graph.db["recipients"].count_documents({}) == 0
+        for name in ("archived", "recipients", "routing_decisions"):
+            assert graph.db[name].count_documents({}) == 0
+        assert desk.client.get(f"explain/{item['_id']}").status_code == 404
 
 
 class TestCommand:

@@ -1,13 +1,13 @@
 """Which recipients may see which associations of an item (routing contract 8.8)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph import Graph, build_graph
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
 from tests.support.routing import permitting
@@ -141,3 +141,123 @@ class TestShares:
 
         first, again = desk.rows(item_id=item["_id"])
         assert (first["associated_items"], again["associated_items"]) == ([], ["photo"])
+
+
+Told = Callable[[Document], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def told(desk: Newsdesk) -> Told:
+    """Return who is sent an item with another one, and what they are told."""
+
+    def of(item: Document) -> list[tuple[str, str]]:
+        names = {s["_id"]: s["name"] for s in desk.db["subscribers"].find({})}
+        rows = desk.rows(item_id=item["_id"], resend_id={"$ne": None})
+        return [(names[row["subscriber_id"]], row["publishing_action"]) for row in rows]
+
+    return of
+
+
+@pytest.fixture
+def enqueue_with(settings: dict[str, Any]) -> Iterator[Callable[[Any], Any]]:
+    """Return what builds the enqueue run of an installation with another setting."""
+    built: list[Graph] = []
+
+    def build(when: Any) -> Any:
+        built.append(build_graph({**settings, "PUBLISH_ASSOCIATIONS_RESEND": when}))
+        return built[-1].enqueue
+
+    yield build
+    for graph in built:
+        graph.close()
+
+
+def held(item: Document) -> Document:
+    return {"featuremedia": {"_id": item["_id"], "type": "picture", "headline": "Flood"}}
+
+
+class TestSentAlong:
+    @pytest.mark.parametrize(
+        ("when", "expected"),
+        [
+            ("new", ["story"]),
+            ("updates", ["story", "update"]),
+            ("corrections", ["story", "update", "correction"]),
+            (False, []),
+        ],
+    )
+    def test_pictures_that_are_out_go_with_stories(
+        self,
+        desk: Newsdesk,
+        told: Told,
+        enqueue_with: Callable[[Any], Any],
+        when: Any,
+        expected: list[str],
+    ) -> None:
+        """Routing 8.6: by the setting, never with a kill."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        enqueue = enqueue_with(when)
+        picture = desk.published(type="picture")
+        enqueue.run()
+        sent: list[str] = []
+
+        def note(step: str) -> None:
+            before = len(told(picture))
+            enqueue.run()
+            sent.extend([step] * (len(told(picture)) - before))
+
+        story = desk.published(associations=held(picture))
+        note("story")
+        desk.published(rewrite_of=story["_id"], associations=held(picture))
+        note("update")
+        story = desk.act("correct", story)
+        note("correction")
+        desk.act("kill", story)
+        note("kill")
+
+        assert sent == expected
+
+    def test_only_to_recipients_of_the_story(
+        self, desk: Newsdesk, graph: Graph, told: Told
+    ) -> None:
+        """Routing 8.6, F: and only to those whom the picture itself is for."""
+        texts = text_product(desk)
+        pictures = permitting(desk, "type", "eq", "picture")
+        pictures = desk.newsroom.product("pictures", content_filter=pictures)
+        desk.newsroom.subscriber("both", push(NOWHERE), products=[texts, pictures])
+        desk.newsroom.subscriber("pictures", push(NOWHERE), products=[pictures])
+        desk.newsroom.subscriber("texts", push(NOWHERE), products=[texts])
+        wire = {"products": [texts, pictures], "subscriber_type": "wire"}
+        desk.newsroom.subscriber("wire", push(NOWHERE), **wire)
+        picture = desk.published(type="picture")
+        story = desk.published(associations=held(picture))
+
+        graph.enqueue.run()
+
+        assert told(picture) == [("both", "published")]
+        again = {"$set": {"queue_state": "pending"}}
+        desk.db["published"].update_one({"item_id": story["_id"]}, again)
+        graph.enqueue.run()
+        assert told(picture) == [("both", "published")]
+        explained = desk.client.get(f"explain/{picture['_id']}").get_json()["subscribers"]
+        along = [(s["name"], s["reason"]) for s in explained if s["resend"]]
+        assert along == [("both", f"sent along with {story['_id']}")]
+
+    def test_not_when_it_is_withdrawn_or_went_out_with_the_story(
+        self, desk: Newsdesk, graph: Graph, told: Told
+    ) -> None:
+        """Routing 8.6: killed media stay away, those marked `is_queued` went out by themselves."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        killed = desk.act("kill", desk.published(type="picture"))
+        queued = desk.published(type="picture")
+        associations = {
+            "killed": held(killed)["featuremedia"],
+            "queued": {**held(queued)["featuremedia"], "is_queued": True},
+        }
+        story = desk.published()
+        stored = {"$set": {"associations": associations}}
+        desk.db["published"].update_one({"item_id": story["_id"]}, stored)
+
+        graph.enqueue.run()
+
+        assert told(killed) == told(queued) == []

@@ -277,6 +277,45 @@ class TestOrder:
             request["error_message"],
         )
 
+    def test_a_kill_that_overtakes_the_rows_has_the_last_word(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """A kill that is published when the rows are there already: the lane looks once more."""
+        with HTTPReceiver() as receiver:
+            subscriber = desk.newsroom.subscriber("Daily", push(receiver.url))
+            item = desk.published()
+            graph.enqueue.run()
+            graph.transmit.run()
+            resend(desk, item, [subscriber], 2)
+            graph.enqueue.run()
+            desk.act("kill", item)
+            # As if the rows had been written behind the kill's look at what waits.
+            graph.transmit.run()
+            graph.enqueue.run()
+            graph.transmit.run()
+
+            statuses = [request.json()["pubstatus"] for request in receiver.requests]
+
+        assert ["usable", "canceled"] == statuses
+        assert ["success", "canceled", "success"] == [row["state"] for row in desk.rows()]
+
+    def test_a_request_that_failed_is_shown(
+        self, desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId, editor: Client
+    ) -> None:
+        """GET `/resends`, for those who may ask for resends."""
+        resend(desk, item, [subscriber], 2)
+        (waiting,) = desk.client.get("resends").get_json()["_items"]
+        desk.act("kill", item)
+        graph.enqueue.run()
+
+        (failed,) = desk.client.get("resends").get_json()["_items"]
+
+        assert ("pending", "error") == (waiting["state"], failed["state"])
+        assert "A newer version of the item was published" == failed["error_message"]
+        assert (item["_id"], [str(subscriber)]) == (failed["item_id"], failed["subscribers"])
+        assert "follow_ups" not in failed
+        assert 403 == editor.get("resends").status_code
+
     def test_waits_for_its_version(
         self, desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId
     ) -> None:
