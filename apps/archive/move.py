@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.archive.action import ItemCommand, with_new_etag
 from apps.archive.events import tell_arrival
-from apps.archive.packages import member_refs
+from apps.archive.members import member_refs
 from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
 from apps.archive.service import with_ids

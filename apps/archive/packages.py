@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.follow_ups import addition, subtraction
-from apps.archive.members import member_ids
+from apps.archive.members import member_ids, member_refs
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
@@ -40,14 +40,6 @@ def root_group(names: Iterable[str]) -> Document:
 def group(name: str) -> Document:
     """Return an empty group of members."""
     return {"id": name, "role": f"grpRole:{name}", "refs": []}
-
-
-def member_refs(groups: Any) -> Iterator[Document]:
-    """Yield the refs of package groups that name items, in order."""
-    for entry in groups or ():
-        for ref in entry.get("refs") or ():
-            if "residRef" in ref:
-                yield ref
 
 
 def with_newer_versions(groups: Any, versions: Mapping[str, int]) -> list[Document]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.associations import present, with_ids
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
+from apps.publish.enqueue.lookups import associations_of
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.recipients import Ledger
 
@@ -36,7 +36,7 @@ def matching_shares(
         media: as for the item itself.
     """
     shares = {}
-    for key, held in present(item):
+    for key, held in associations_of(item):
         try:
             matches = rules.candidates(held, now, among=subscriber_ids, target_media=media)
         except KeyError as error:
@@ -55,12 +55,14 @@ def shares_held(item: Item, subscriber_ids: Collection[ObjectId], ledger: Ledger
         for subscriber_id in entries.keys() & set(subscriber_ids):
             for association in entries[subscriber_id].associated:
                 held_by[association].add(subscriber_id)
-    return {key: frozenset(held_by.get(held["_id"], ())) for key, held in with_ids(item)}
+    return {
+        key: frozenset(held_by.get(str(held.get("_id")), ())) for key, held in associations_of(item)
+    }
 
 
 def shares_of_all(item: Item, subscriber_ids: Collection[ObjectId]) -> Shares:
     """Return that every recipient may see every association."""
-    return {key: frozenset(subscriber_ids) for key, _held in present(item)}
+    return {key: frozenset(subscriber_ids) for key, _held in associations_of(item)}
 
 
 def united_shares(first: Shares, second: Shares) -> Shares:
@@ -84,7 +86,7 @@ def with_subscribers(item: Item, shares: Shares) -> Document:
 def associated_items(item: Item, shares: Shares) -> dict[ObjectId, tuple[str, ...]]:
     """Return the ids of the associations that each subscriber may see."""
     seen: dict[ObjectId, list[str]] = defaultdict(list)
-    for key, held in with_ids(item):
-        for subscriber_id in shares.get(key, ()):
+    for key, held in associations_of(item):
+        for subscriber_id in shares.get(key, ()) if isinstance(held.get("_id"), str) else ():
             seen[subscriber_id].append(held["_id"])
     return {id_: tuple(dict.fromkeys(items)) for id_, items in seen.items()}

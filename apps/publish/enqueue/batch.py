@@ -28,7 +28,7 @@ from apps.publish.enqueue.enqueue_service import (
     ids_of,
 )
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
-from apps.publish.enqueue.lookups import Lookups
+from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
@@ -210,7 +210,7 @@ class Batch:
         self, row: Document, service: EnqueueService, recipients: list[Recipient]
     ) -> list[Recipient]:
         """Note on the row's associations, and with the recipients, who may see them."""
-        if not row.get("associations"):
+        if not any(associations_of(row)):
             return recipients
         shares = service.shares(row, recipients, self._routing)
         row["associations"] = with_subscribers(row, shares)

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 from pymongo.database import Database
 
-from apps.archive.associations import with_ids
+from apps.archive.members import member_ids
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State
+from apps.publish.enqueue.lookups import associations_of
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 
@@ -153,12 +154,10 @@ class PublishedClaims:
 def predecessors(row: Mapping[str, Any]) -> set[str]:
     """Return the ids of other items whose earlier versions are routed before `row`."""
     ids = {row["rewrite_of"]} if row.get("rewrite_of") else set()
-    if isinstance(row.get("associations"), Mapping):
-        ids |= {held["_id"] for _key, held in with_ids(row)}
+    held = (held.get("_id") for _key, held in associations_of(row))
+    ids |= {id_ for id_ in held if isinstance(id_, str)}
     if row.get("type") == ItemType.COMPOSITE:
-        groups = row.get("groups") or ()
-        refs = [ref for group in groups for ref in group.get("refs") or ()]
-        ids |= {ref["residRef"] for ref in refs if ref.get("residRef")}
+        ids |= set(member_ids(row.get("groups")))
     return ids
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.members import member_ids
-from apps.archive.packages import ROOT, is_package, member_refs
+from apps.archive.members import member_ids, member_refs, objects
+from apps.archive.packages import ROOT, is_package
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
@@ -133,7 +133,8 @@ def members_in(package: Item) -> list[Member]:
     members = {}
     for ref in member_refs(package.get("groups")):
         version = ref.get("_current_version")
-        members[ref["residRef"]] = Member(ref["residRef"], int(version or 0))
+        if isinstance(ref["residRef"], str) and ref["residRef"]:
+            members[ref["residRef"]] = Member(ref["residRef"], int(version or 0))
     return list(members.values())
 
 
@@ -236,8 +237,8 @@ def own_package(package: Item, members: Iterable[str]) -> Document:
 
 def _trimmed(groups: Any, kept: set[str]) -> list[Document]:
     trimmed: list[Document] = []
-    for group in deepcopy(list(groups or ())):
-        refs = group.get("refs") or []
+    for group in objects(deepcopy(groups)):
+        refs = objects(group.get("refs"))
         group["refs"] = [r for r in refs if "residRef" not in r or r["residRef"] in kept]
         trimmed.append(group)
     # A group of groups may become empty when those in it do.

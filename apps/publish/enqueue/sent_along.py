@@ -10,9 +10,9 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import with_ids
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, Operation, State
+from apps.publish.enqueue.lookups import associations_of
 
 Item = Mapping[str, Any]
 
@@ -51,11 +51,12 @@ def is_due(item: Item, when: Any) -> bool:
 def media_ids(item: Item) -> Iterator[str]:
     """Yield the ids of associated media that did not go out with the item anyway, each once."""
     seen = set()
-    for _key, held in with_ids(item):
+    for _key, held in associations_of(item):
         is_ours = held.get("_fetchable") is not False and held.get("type") in MEDIA_TYPES
-        if is_ours and not held.get("is_queued") and held["_id"] not in seen:
-            seen.add(held["_id"])
-            yield held["_id"]
+        id_ = held.get("_id")
+        if is_ours and isinstance(id_, str) and not held.get("is_queued") and id_ not in seen:
+            seen.add(id_)
+            yield id_
 
 
 class SentAlong:

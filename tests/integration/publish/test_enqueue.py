@@ -537,6 +537,31 @@ class TestOnce:
         stored = desk.db["published"].find_one({"item_id": item["_id"]})
         assert stored["error_message"].startswith("500: Failed to publish the item")
 
+    def test_later_versions_wait_for_one_that_is_tried_again(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Order guarantee: a correction and an update stay behind a failure that may pass."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        desk.act("correct", item)
+        update = desk.published(rewrite_of=item["_id"])
+        first = {"item_id": item["_id"], "operation": "publish"}
+        broken = {"$set": {"associations": "not a mapping"}}
+        desk.db["published"].update_one(first, broken)
+
+        graph.enqueue.run()
+        before = (desk.queue_states(item), desk.queue_states(update), desk.rows())
+        desk.db["published"].update_one(first, {"$set": {"associations": {}}})
+        clock.advance(minutes=1)
+        graph.enqueue.run()
+
+        assert before == (["pending", "pending"], ["pending"], [])
+        assert [(row["item_id"], row["item_version"]) for row in desk.rows()] == [
+            (item["_id"], 2),
+            (item["_id"], 3),
+            (update["_id"], 2),
+        ]
+
 
 class TestTogether:
     def test_two_runs_of_each_kind_over_200_items(
