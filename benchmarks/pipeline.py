@@ -189,10 +189,29 @@ class Session:
 
     def publish(self, item: dict[str, Any]) -> None:
         """Publish a story."""
+        self.act("publish", item, {})
+
+    def act(self, word: str, item: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        """Publish, correct or kill an item; return it as it is then."""
         headers = {**self._headers, "If-Match": item["_etag"]}
-        url = f"/api/archive/publish/{item['_id']}"
-        answer = self._http.patch(url, json={}, headers=headers)
+        answer = self._http.patch(f"/api/archive/{word}/{item['_id']}", json=body, headers=headers)
         assert answer.status_code == 200, answer.text
+        return dict(answer.get_json())
+
+    def item(self, item_id: str) -> dict[str, Any]:
+        """Return an item as it is now."""
+        return dict(self._http.get(f"/api/archive/{item_id}", headers=self._headers).get_json())
+
+    def package(self, members: list[dict[str, Any]], desk: dict[str, Any]) -> dict[str, Any]:
+        """Put a package of items on a desk."""
+        package = {"type": "composite", "headline": "All", "groups": self.groups(members)}
+        return self.post(package, desk)
+
+    @staticmethod
+    def groups(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return package groups that hold items."""
+        refs = [{"residRef": member["_id"]} for member in members]
+        return [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
 
 
 Workload = Callable[[Session, dict[str, Any], int], dict[str, Any]]
@@ -235,11 +254,7 @@ def package_of(members: int) -> Workload:
     """Return the workload that writes packages of stories that are not out."""
 
     def create(session: Session, desk: dict[str, Any], number: int) -> dict[str, Any]:
-        stories = [session.create(number, desk) for _ in range(members)]
-        refs = [{"residRef": story["_id"]} for story in stories]
-        root = {"id": "root", "refs": [{"idRef": "main"}]}
-        groups = [root, {"id": "main", "refs": refs}]
-        return session.post({"type": "composite", "headline": "All", "groups": groups}, desk)
+        return session.package([session.create(number, desk) for _ in range(members)], desk)
 
     return create
 

@@ -62,10 +62,11 @@ def link_changes(package_id: str, before: Any, after: Any) -> list[Document]:
     """
     old, new = set(member_ids(before)), set(member_ids(after))
     link = {"linked_in_packages": {"package": package_id}}
-    return [
-        *(addition("archive", {"_id": member}, link) for member in sorted(new - old)),
-        *(subtraction("archive", {"_id": member}, link) for member in sorted(old - new)),
-    ]
+    added, dropped = sorted(new - old), sorted(old - new)
+    changes = [addition("archive", {"_id": {"$in": added}}, link)] if added else []
+    if dropped:
+        changes.append(subtraction("archive", {"_id": {"$in": dropped}}, link))
+    return changes
 
 
 def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
@@ -138,8 +139,21 @@ class Packages:
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
 
-    def check(self, groups: Any, package_id: str, *, is_new: bool) -> None:
+    def check(
+        self,
+        groups: Any,
+        package_id: str,
+        *,
+        is_new: bool,
+        known: Mapping[str, Document] | None = None,
+    ) -> None:
         """Check groups that a client sent, and fill `guid` and `type` of their refs.
+
+        Args:
+            groups: the groups as they will be stored.
+            package_id: the package itself.
+            is_new: an item may stand in several groups of a new package.
+            known: items of `archive` that have been read already.
 
         Raises:
             Forbidden: the groups do not hang together.
@@ -153,7 +167,7 @@ class Packages:
             return
         if not is_new:
             self._check_cycles(package_id, {ref["residRef"] for ref in refs})
-        members = self._members(refs)
+        members = self._members(refs, known or {})
         for ref in refs:
             member = members[ref["residRef"]]
             ref["guid"] = member.get("guid", ref["residRef"])
@@ -161,7 +175,9 @@ class Packages:
             ref.setdefault("location", "archive")
         self._check_embargo(members)
 
-    def _members(self, refs: Iterable[Document]) -> dict[str, Document]:
+    def _members(
+        self, refs: Iterable[Document], known: Mapping[str, Document]
+    ) -> dict[str, Document]:
         """Return the members by id, one command for each location."""
         places: dict[str, list[str]] = {}
         for ref in refs:
@@ -171,9 +187,12 @@ class Packages:
         for location, ids in places.items():
             if location not in LOCATIONS:
                 raise BadRequest(f"Invalid location of a package item: {location}")
+            if location == "archive":
+                found.update({item_id: known[item_id] for item_id in ids if item_id in known})
             field = "item_id" if location in ("archived", "published") else "_id"
-            for item in self._db[location].find({field: {"$in": ids}}):
-                found[item[field]] = item
+            if missing := [item_id for item_id in ids if item_id not in found]:
+                for item in self._db[location].find({field: {"$in": missing}}):
+                    found[item[field]] = item
             for item_id in ids:
                 if item_id not in found:
                     raise NotFound(f"Invalid item reference: {item_id}")

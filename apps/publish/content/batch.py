@@ -79,6 +79,11 @@ class Batch:
         first = self._sequences.draw(PUBLISHED_SEQUENCE, count)
         self._numbers.extend(range(first, first + count))
 
+    def provide(self, count: int) -> None:
+        """Draw what is missing for `count` more publications."""
+        if count > len(self._numbers):
+            self.reserve(count - len(self._numbers))
+
     def number(self) -> int:
         """Return the next publication's number; later ones are higher."""
         if not self._numbers:

@@ -110,9 +110,10 @@ class Holders:
 
         A package is corrected once, with all that has changed, after the packages that it holds.
         """
-        for package in members_first(self._packages.live_above(item_ids)):
-            if package["_id"] in batch.started:
-                continue
+        around = members_first(self._packages.live_above(item_ids))
+        around = [package for package in around if package["_id"] not in batch.started]
+        batch.provide(len(around))
+        for package in around:
             try:
                 self._correct_one(package, batch)
             except WiredeskError as error:

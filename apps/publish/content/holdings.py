@@ -79,7 +79,9 @@ class Holdings:
                 # Its rows come before those of what holds it, also when its writer has died.
                 self._tools.journal.settle(item["_id"])
         members = self._members(updates, original, batch)
-        batch.reserve(1 + len(members) + len(self._steps(updates, original, batch)))
+        # The packages around the item that are out follow it; one number too many does no harm.
+        around = len(original.get("linked_in_packages") or ())
+        batch.reserve(1 + len(members) + len(self._steps(updates, original, batch)) + around)
 
     def publish(self, updates: Document, original: Document, batch: Batch) -> None:
         """Publish members and associated items (lifecycle contract 5.1, step 9)."""

@@ -69,7 +69,10 @@ def check_groups_sent(attempt: Attempt, tools: Tools) -> None:
     """Groups in the request hang together."""
     if is_package(attempt.original) and attempt.updates.get("groups") is not None:
         attempt.batch.packages.check(
-            attempt.updates["groups"], attempt.original["_id"], is_new=False
+            attempt.updates["groups"],
+            attempt.original["_id"],
+            is_new=False,
+            known=attempt.batch.items,
         )
 
 

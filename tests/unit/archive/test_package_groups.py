@@ -26,8 +26,9 @@ def test_links_follow_the_members(before: list[str], after: list[str]) -> None:
 
     changes = link_changes("p", holding(before), holding(after))
 
-    added = [addition("archive", {"_id": m}, link) for m in sorted({*after} - {*before})]
-    taken = [subtraction("archive", {"_id": m}, link) for m in sorted({*before} - {*after})]
+    new, gone = sorted({*after} - {*before}), sorted({*before} - {*after})
+    added = [addition("archive", {"_id": {"$in": new}}, link)] if new else []
+    taken = [subtraction("archive", {"_id": {"$in": gone}}, link)] if gone else []
     assert [*added, *taken] == changes
 
 
