@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -40,6 +41,8 @@ class TransmitSettings:
     http_allow_private_addresses: bool = True
     http_allowed_networks: tuple[str, ...] = ()
     http_connections_per_host: int = 8
+    event_source: str = "http://localhost"
+    """Address of this installation, by which receivers tell who sends."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
 
@@ -74,6 +77,7 @@ class Delivery:
         sequence_number: `published_seq_num` of the row.
         inside_package: id of the package the item was published in, if any.
         attempt: 1 for the first try.
+        queued_at: when it was queued, None where that is not known.
         open_media: returns the stored binary of a media id, or None when there is none.
     """
 
@@ -89,6 +93,7 @@ class Delivery:
     sequence_number: int = 0
     inside_package: str | None = None
     attempt: int = 1
+    queued_at: datetime | None = None
     open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
 
 

@@ -14,6 +14,7 @@ from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
 from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.cloud_events import Envelope, enveloped
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_signatures import superdesk_signature, webhook_signature
@@ -55,6 +56,12 @@ class HTTPPushTransmitter(Transmitter):
         Field("resource_url", "Address that items are posted to (http or https).", required=True),
         Field("assets_url", "Address that media are posted to; no media are sent when empty."),
         Field("secret_token", "Key of the `x-superdesk-signature` header.", secret=True),
+        Field(
+            "envelope",
+            "CloudEvents 1.0 around the item: none, cloudevents-structured (the event is the body) "
+            "or cloudevents-binary (the event is in headers, so any format can travel).",
+            default=Envelope.NONE.value,
+        ),
         Field("packaged", "Send packages whole, not their members on their own.", default=False),
         Field(
             "signature_v1",
@@ -92,16 +99,17 @@ class HTTPPushTransmitter(Transmitter):
             TemporaryFailure: no answer, or one that may change; `retry_after` as the receiver asks.
             PermanentFailure: refused, or the destination is set up wrongly.
         """
-        resource_url = self._address("resource_url")
+        resource_url, envelope = self._address("resource_url"), self._envelope()
         if self.destination.config.get("assets_url"):
             self._send_media(delivery, self._address("assets_url"))
         if delivery.inside_package and self.destination.config.get("packaged"):
             return Receipt(message="sent inside its package")
+        body, headers = enveloped(delivery, envelope, self.settings.event_source)
         answer = self._post(
             resource_url,
             delivery.key,
-            delivery.body,
-            {"Content-Type": delivery.media_type, "Accept": "application/json"},
+            body,
+            {**headers, "Accept": "application/json"},
             failure="Error pushing item",
         )
         return Receipt(status=answer.status)
@@ -117,6 +125,15 @@ class HTTPPushTransmitter(Transmitter):
             with suppress(ValueError):
                 password = urlsplit(str(self.destination.config.get(name) or "")).password
                 yield from {password, unquote(password)} if password else ()
+
+    def _envelope(self) -> Envelope:
+        wanted = self.destination.config.get("envelope") or Envelope.NONE
+        try:
+            return Envelope(wanted)
+        except ValueError:
+            known = ", ".join(Envelope)
+            text = f"envelope {wanted} is unknown; known: {known}"
+            raise self._failure(PermanentFailure, PUSH, text) from None
 
     def _address(self, name: str) -> str:
         url = str(self.destination.config.get(name) or "").strip()

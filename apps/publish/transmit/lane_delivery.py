@@ -255,4 +255,5 @@ def delivery_of(row: Mapping[str, Any], body: Body) -> Delivery:
         sequence_number=int(row.get("published_seq_num") or 0),
         inside_package=row.get("published_in_package"),
         attempt=int(row.get("retry_attempt") or 0) + 1,
+        queued_at=row.get("_created"),
     )
