@@ -284,6 +284,9 @@ def _content_api(env: Environment) -> dict[str, Any]:
     return {
         # Subscribers may read what is published in the content API.
         "CONTENTAPI_ENABLED": env.flag("CONTENTAPI_ENABLED", True),
+        # Its address in absolute links, without a trailing slash; where its path is another than
+        # that of PUBLIC_URL, it is served there, too.
+        "CONTENTAPI_URL": env.text("CONTENTAPI_URL", None),
         # Days after its last change that an item can be read there; 0 is for ever.
         "CONTENT_API_EXPIRY_DAYS": env.number("CONTENT_API_EXPIRY_DAYS", 0),
     }
@@ -345,6 +348,7 @@ def _derive(settings: dict[str, Any]) -> dict[str, Any]:
     if not settings["PUBLIC_URL"]:
         settings["PUBLIC_URL"] = f"http://{settings['HOST']}:{settings['PORT']}/{prefix}"
     settings["PUBLIC_URL"] = settings["PUBLIC_URL"].rstrip("/")
+    settings["CONTENTAPI_URL"] = (settings["CONTENTAPI_URL"] or settings["PUBLIC_URL"]).rstrip("/")
     if not settings["MEDIA_PREFIX"]:
         settings["MEDIA_PREFIX"] = f"{settings['PUBLIC_URL']}/upload-raw"
     settings["MEDIA_PREFIX"] = settings["MEDIA_PREFIX"].rstrip("/")

@@ -17,6 +17,7 @@ from apps.archive.service import ArchiveService
 from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
 from apps.content_api.backlog import CopyBacklog
+from apps.content_api.service import ContentApi
 from apps.content_api.store import CopyStore
 from apps.content_api.transmitter import transmitter_for
 from apps.core import hooks
@@ -91,6 +92,7 @@ class Graph:
     editing: Editing
     routing: Routing
     subscriber_token: SubscriberTokenService
+    content_api: ContentApi
     auth: AuthService
     users: UsersService
     activity: ActivityService
@@ -226,6 +228,7 @@ def build_graph(
         editing=editing,
         routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
         subscriber_token=tokens,
+        content_api=ContentApi(content_db, clock, settings),
         auth=newsroom.auth,
         users=newsroom.users,
         activity=ActivityService(db, clock),

@@ -45,7 +45,7 @@ class ServiceError(WiredeskError, DocumentError):
 
     status = 500
 
-    def __init__(self, message: str = "", payload: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: str = "", payload: Mapping[str, Any] | str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.payload = payload
