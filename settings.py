@@ -186,6 +186,8 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "HOOK_MODULES": env.items("HOOK_MODULES", []),
         # Let users copy items of desks to themselves, and duplicate items without a desk.
         "WORKFLOW_ALLOW_COPY_TO_PERSONAL": env.flag("WORKFLOW_ALLOW_COPY_TO_PERSONAL", True),
+        # Directory of the macros, python modules that change items; none has no macros.
+        "MACROS_DIR": env.text("MACROS_DIR", None),
         # Vocabularies that filter conditions cannot name, whatever their type.
         "EXCLUDED_VOCABULARY_FIELDS": env.items(
             "EXCLUDED_VOCABULARY_FIELDS", list(EXCLUDED_VOCABULARY_FIELDS)

@@ -33,6 +33,7 @@ from apps.legal_archive.items import LegalItems
 from apps.legal_archive.queue import LegalQueue
 from apps.legal_archive.service import build_services as legal_services
 from apps.legal_archive.tasks import import_legal_archive
+from apps.macros.macros import Macros
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.mail.tasks import send_mails
@@ -179,6 +180,7 @@ def build_graph(
     media = MediaStorage(db)
     vault = Vault.of(settings)
     tokens = SubscriberTokenService(db, clock, vault=vault)
+    macros = Macros(settings["MACROS_DIR"])
     archive = ArchiveService(
         db,
         clock,
@@ -186,10 +188,11 @@ def build_graph(
         sequences=sequences,
         places=places,
         notifier=notifier,
+        macros=macros,
         settings=settings,
     )
     editing = build_editing(
-        EditingTools(db, clock, settings, journal, sequences, places, notifier), archive
+        EditingTools(db, clock, settings, journal, sequences, places, notifier, macros), archive
     )
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])

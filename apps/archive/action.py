@@ -19,6 +19,7 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
+from apps.macros.macros import Macros
 from apps.store.sequences import Sequences
 
 UNLOCKED: Mapping[str, None] = dict.fromkeys(
@@ -38,6 +39,7 @@ class Tools:
     sequences: Sequences
     places: Places
     notifier: Notifier
+    macros: Macros
 
     def item(self, item_id: str) -> Document:
         """Return the item as stored, with all rows of its last write in place.

@@ -7,7 +7,9 @@ from typing import Any
 from bson import ObjectId
 
 from apps.archive.action import Tools, with_new_etag
+from apps.archive.macro_changes import changes_of_stages
 from apps.archive.packages import link_changes
+from apps.archive.places import NOWHERE
 from apps.archive.schema import ITEM_SCHEMA
 from apps.archive.service import source_of
 from apps.core import hooks
@@ -116,6 +118,8 @@ class Copying:
             **order.changes,
         }
         item["source"] = source_of(item, place, tools.settings)
+        if order.operation == Operation.DUPLICATE:
+            item.update(changes_of_stages(tools.macros, item, NOWHERE, place))
         return with_new_etag(item)
 
     def _copied_groups(self, groups: Any, order: CopyOf, caller: Caller) -> list[Document]:

@@ -6,6 +6,7 @@ from typing import Any
 from apps.archive.action import ItemCommand, Tools
 from apps.archive.autosave import LOCKED_BY_OTHER
 from apps.archive.copying import Copying, CopyOf
+from apps.archive.events import tell_stage
 from apps.archive.rights import check_may_read, check_may_send_to, is_locked_by_other
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
@@ -44,6 +45,7 @@ class DuplicateService(ItemCommand):
         state = State.SUBMITTED if desk_id else State.IN_PROGRESS
         copied = self._copying.copy(CopyOf(source, source_id, task, state), caller)
         self.tools.tell_update([{**source, "_id": source_id}], caller)
+        tell_stage(self.tools.notifier, copied)
         return copied
 
     def _source(self, item_id: str, request: Mapping[str, Any]) -> tuple[Document, str]:

@@ -52,3 +52,28 @@ def tell_arrival(
         to_desk=str(item["task"]["desk"]),
         to_stage=str(item["task"]["stage"]),
     )
+
+
+def tell_stage(
+    notifier: Notifier, item: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> None:
+    """Tell clients that an item has come to another stage: `task:stage` (resources contract 26).
+
+    Args:
+        item: as it is now.
+        before: as it was; None for an item that is new on its desk: `task:new`.
+    """
+    if before is None:
+        if (item.get("task") or {}).get("desk"):
+            notifier.push("task:new")
+        return
+    old, new = before.get("task") or {}, item.get("task") or {}
+    if old.get("stage") == new.get("stage"):
+        return
+    notifier.push(
+        "task:stage",
+        new_stage=str(new.get("stage") or ""),
+        old_stage=str(old.get("stage") or ""),
+        new_desk=str(new.get("desk") or ""),
+        old_desk=str(old.get("desk") or ""),
+    )

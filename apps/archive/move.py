@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.action import ItemCommand, with_new_etag
-from apps.archive.events import tell_arrival
+from apps.archive.events import tell_arrival, tell_stage
+from apps.archive.macro_changes import changes_of_stages
 from apps.archive.members import member_refs
 from apps.archive.places import Place
 from apps.archive.rights import check_may_send_to
@@ -19,6 +20,11 @@ from apps.core.workflow import KEEP_STATE_ON_MOVE, Action, check_allowed
 SAME_STAGE = "Move is not allowed within the same stage."
 MOVED_BY_OTHER = "Item is locked for move by another user."
 PRODUCTION = "production"
+
+OF_THE_MOVE = frozenset(
+    {"state", "operation", "expiry", "version_creator", "versioncreated", "sign_off"}
+)
+"""Fields that a macro cannot take from the move."""
 
 
 class MoveService(ItemCommand):
@@ -46,7 +52,10 @@ class MoveService(ItemCommand):
             raise PreconditionFailed(SAME_STAGE)
         place = self.tools.places.of(target)
         check_may_send_to(self.db, target["desk"], caller)
-        updates = self._updates(original, place, caller)
+        left = self.tools.places.where(before)
+        updates = self._updates(original, left, place, caller)
+        sent = changes_of_stages(self.tools.macros, {**original, **updates}, left, place)
+        updates.update({name: value for name, value in sent.items() if name not in OF_THE_MOVE})
         hooks.ask(hooks.item_move, "archive", item={**original, **updates}, updates=updates)
         after = {**original, **updates}
         row = self.tools.history(Operation.MOVE, after, updates, caller)
@@ -57,16 +66,19 @@ class MoveService(ItemCommand):
             raise Forbidden(MOVED_BY_OTHER) from error
         tell_arrival(self.tools.notifier, "item:move", after, original, caller.user_id)
         hooks.tell(hooks.item_moved, "archive", item=after, original=original)
+        tell_stage(self.tools.notifier, after, original)
         return after
 
-    def _updates(self, original: Mapping[str, Any], place: Place, caller: Caller) -> Document:
+    def _updates(
+        self, original: Mapping[str, Any], left: Place, place: Place, caller: Caller
+    ) -> Document:
         now = self.clock.now()
         state = original.get("state")
         return with_new_etag(
             {
                 "state": state if state in KEEP_STATE_ON_MOVE else State.SUBMITTED,
                 "operation": Operation.MOVE,
-                "task": self._task(original.get("task") or {}, place, caller),
+                "task": self._task(original.get("task") or {}, left, place, caller),
                 "sign_off": self.tools.sign_off(original, caller),
                 "expiry": self.tools.expiry(place),
                 "version_creator": str(caller.user_id or ""),
@@ -76,7 +88,9 @@ class MoveService(ItemCommand):
             }
         )
 
-    def _task(self, before: Mapping[str, Any], place: Place, caller: Caller) -> Document:
+    def _task(
+        self, before: Mapping[str, Any], from_place: Place, place: Place, caller: Caller
+    ) -> Document:
         desk, stage = place.desk or {}, place.stage or {}
         task = {**before, "desk": desk["_id"], "stage": stage["_id"], "user": caller.user_id}
         if stage.get("task_status"):
@@ -86,7 +100,7 @@ class MoveService(ItemCommand):
             return task
         task["last_desk"] = left
         task["desk_history"] = [d for d in before.get("desk_history") or () if d != left] + [left]
-        old = self.db["desks"].find_one({"_id": left}, {"desk_type": 1}) or {}
+        old = from_place.desk or {}
         if old.get("desk_type") != desk.get("desk_type"):
             to_production = desk.get("desk_type") == PRODUCTION
             task["last_authoring_desk" if to_production else "last_production_desk"] = left

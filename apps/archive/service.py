@@ -22,9 +22,10 @@ from apps.archive.deschedule import (
     releases_schedule,
     what_was_scheduled,
 )
-from apps.archive.events import tell_update
+from apps.archive.events import tell_stage, tell_update
 from apps.archive.follow_ups import follow_up, with_follow_ups
 from apps.archive.journal import NOT_IN_HISTORY, Journal
+from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
@@ -42,6 +43,7 @@ from apps.core.service import Document, ResourceService
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
+from apps.macros.macros import Macros
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (
@@ -67,6 +69,7 @@ class ArchiveService(ResourceService):
         sequences: source of `unique_id`.
         places: desks and stages.
         notifier: tells clients.
+        macros: of the installation.
         settings: defaults of new items.
     """
 
@@ -81,9 +84,11 @@ class ArchiveService(ResourceService):
         sequences: Sequences,
         places: Places,
         notifier: Notifier,
+        macros: Macros,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
+        self._macros = macros
         self._journal = journal
         self._sequences = sequences
         self._places = places
@@ -95,11 +100,16 @@ class ArchiveService(ResourceService):
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         first = self._sequences.draw("ARCHIVE_SEQ", len(documents))
         for number, document in enumerate(documents, start=first):
+            macro = document.get("macro")
+            for name in REQUEST_ONLY:
+                document.pop(name, None)
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
             self._check(CREATE_CHECKS, self._save(document, {}, place, caller))
             complete_schedule(document, {}, self.clock.now())
+            if macro:
+                document.update(changes_of_macro(self._macros, macro, document, place))
             complete_new(document, self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
@@ -120,6 +130,7 @@ class ArchiveService(ResourceService):
             self._record(Operation.CREATE, document, document, caller)
             if document.get("state") == State.ROUTED:
                 hooks.tell(hooks.item_routed, self.resource, item=document)
+            tell_stage(self._notifier, document)
         tell_update(self._notifier, documents, caller.user_id)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
@@ -250,6 +261,7 @@ class ArchiveService(ResourceService):
             changes = changes_of_save(updates, original)
             self._record(Operation.UPDATE, {**original, **updates}, changes, caller)
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
+        tell_stage(self._notifier, {**original, **updates}, original)
         tell_marked(self._notifier, updates, original)
         item = hooks.without_notes({**original, **updates})
         hooks.tell(hooks.item_updated, self.resource, item=item, original=original)

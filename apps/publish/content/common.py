@@ -129,6 +129,7 @@ class BasePublishService(ResourceService):
         self.store(updates, original, batch, row)
         item = {**original, **updates}
         self._tell(item, batch.caller)
+        tell_marked(self.tools.notifier, updates, original)
         self.tell_receivers(item)
         batch.outgoing[item["_id"]] = Outgoing(item, updates)
         return item

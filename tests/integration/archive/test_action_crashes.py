@@ -68,6 +68,42 @@ def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: 
             assert [item["_id"]] == source["translations"]
 
 
+WRITES_OF_A_PACKAGE = 16
+
+
+@pytest.mark.parametrize("before", range(1, WRITES_OF_A_PACKAGE + 1))
+def test_a_fetched_package_is_whole_or_not_there(graph: Graph, admin: Any, before: int) -> None:
+    """Whatever the fetch of a package had not made when its process died, is made later."""
+    newsroom = Newsroom(graph.db)
+    refs = [{"residRef": "member", "location": "ingest"}]
+    groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+    graph.db["ingest"].insert_many(
+        [
+            {"_id": SOURCE, "type": "composite", "state": "ingested", "groups": groups},
+            {"_id": "member", "type": "text", "state": "ingested"},
+        ]
+    )
+    caller = Caller(graph.db["users"].find_one(), {"_id": None})
+
+    act(dying_services(graph, before), "fetch", {"_id": ""}, newsroom, caller)
+    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+
+    items = {item["ingest_id"]: item for item in graph.db["archive"].find()}
+    if before == 1:
+        assert not items
+        return
+    assert {SOURCE, "member"} == set(items)
+    package, member = items[SOURCE], items["member"]
+    assert member["_id"] == package["groups"][1]["refs"][0]["residRef"]
+    assert [{"package": package["_id"]}] == member["linked_in_packages"]
+    for item in items.values():
+        assert "journal" not in item
+        rows = {"_id_document": item["_id"], "_current_version": 1}
+        assert 1 == graph.db["archive_versions"].count_documents(rows)
+        assert 1 == graph.db["archive_history"].count_documents({"item_id": item["_id"]})
+    assert 2 == graph.db["ingest"].count_documents({"archived": {"$exists": True}})
+
+
 def act(services: Any, verb: str, story: Any, newsroom: Newsroom, caller: Caller) -> bool:
     """Do it and return whether the process died; actions with fewer writes do not."""
     stage = str(newsroom.desk["incoming_stage"])

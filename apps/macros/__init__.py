@@ -1,0 +1,1 @@
+"""Macros: python modules of the installation that change items, in `MACROS_DIR`."""
