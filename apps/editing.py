@@ -19,6 +19,8 @@ from apps.archive.unlock import Unlocking, UnlockService
 from apps.archive.unspike import UnspikeService
 from apps.archive.views import RelatedService, WorkqueueService
 from apps.core.service import ResourceService
+from apps.highlights.marks import DeskMarksService, HighlightMarksService
+from apps.highlights.service import HighlightsService
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ def build_editing(tools: Tools, archive: ArchiveService) -> Editing:
             "translate": TranslateService(tools, copying),
             "fetch": FetchService(tools),
             "ingest": IngestService(db, clock),
+            "highlights": HighlightsService(db, clock),
+            "marked_for_highlights": HighlightMarksService(tools),
+            "marked_for_desks": DeskMarksService(tools),
             "workqueue": WorkqueueService(db, clock),
             "archive_related": RelatedService(db, clock),
         },

@@ -52,6 +52,21 @@ def with_newer_versions(groups: Any, versions: Mapping[str, int]) -> list[Docume
     return result
 
 
+def ref_to(item: Mapping[str, Any]) -> Document:
+    """Return the ref that puts an item into a package."""
+    return {
+        "residRef": item["_id"],
+        "guid": item.get("guid"),
+        "type": item.get("type"),
+        "headline": item.get("headline"),
+        "slugline": item.get("slugline"),
+        "location": "archive",
+        "itemClass": f"icls:{item.get('type')}",
+        "renditions": item.get("renditions") or {},
+        "_current_version": item.get("_current_version"),
+    }
+
+
 def link_changes(package_id: str, before: Any, after: Any) -> list[Document]:
     """Return the follow-ups that keep `linked_in_packages` of members in step with the groups.
 

@@ -63,6 +63,7 @@ KIND: Schema = {
     "auto_publish": {"type": "boolean", "nullable": True},
     "template": {"type": "objectid", "nullable": True},
     "package_type": _text(),
+    "highlight": {"type": "objectid", "nullable": True},
     "scope": _text(),
 }
 

@@ -22,8 +22,10 @@ from apps.archive.deschedule import (
     releases_schedule,
     what_was_scheduled,
 )
+from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage, tell_update
 from apps.archive.follow_ups import follow_up, with_follow_ups
+from apps.archive.highlighted import fill_with_highlighted
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
@@ -166,6 +168,8 @@ class ArchiveService(ResourceService):
         document["operation"] = Operation.CREATE
         if is_package(document):
             document.setdefault("groups", default_groups())
+            if document.get("highlight"):
+                fill_with_highlighted(self.db, document, now)
         if document["type"] == ItemType.TEXT and settings["DEFAULT_CONTENT_TYPE"]:
             document.setdefault("profile", settings["DEFAULT_CONTENT_TYPE"])
         document["profile"] = document.get("profile") or document["type"]
@@ -226,6 +230,7 @@ class ArchiveService(ResourceService):
                 save, before=before, associated=named, is_forced=is_forced, has_state=has_state
             ),
         )
+        complete_from_editor(updates, original)
         is_descheduled = releases_schedule(updates, original)
         if is_descheduled:
             keep_schedule(updates, original)
@@ -309,6 +314,9 @@ class ArchiveService(ResourceService):
             on_desk = bool(place.desk) or bool(caller.arguments.get("publish_from_personal"))
             updates["state"] = state_after_save(original.get("state"), on_desk=on_desk)
         updates["operation"] = Operation.UPDATE
+        if original.get("version") == 0:
+            # A draft that is saved is there for all to see.
+            updates["version"] = updates.get("_current_version", 1)
         updates["versioncreated"] = now
         updates["version_creator"] = str(user.get("_id", ""))
         updates.setdefault(
@@ -378,6 +386,8 @@ class ArchiveService(ResourceService):
         for document in documents:
             document["_type"] = "archive"
             document.setdefault("profile", document.get("type"))
+            if isinstance(document.get("pubstatus"), str):
+                document["pubstatus"] = document["pubstatus"].lower()
 
 
 def changes_of_save(updates: Mapping[str, Any], original: Mapping[str, Any]) -> Document:

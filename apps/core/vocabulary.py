@@ -46,7 +46,7 @@ class PubStatus(StrEnum):
 
 
 class Operation(StrEnum):
-    """`operation` of an item: the last thing done to it; the last three are in its history only."""
+    """`operation` of an item: the last thing done to it; the last five are in its history only."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -71,6 +71,8 @@ class Operation(StrEnum):
     CORRECTION = "correction"
     CANCEL_CORRECTION = "cancel_correction"
     DUPLICATED_FROM = "duplicated_from"
+    MARK = "mark"
+    UNMARK = "unmark"
     ITEM_LOCK = "item_lock"
     ITEM_UNLOCK = "item_unlock"
 

@@ -13,6 +13,7 @@ from apps.desks.resource import RESOURCES as DESKS
 from apps.explain.resource import RESOURCES as EXPLAIN
 from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
+from apps.highlights.resource import RESOURCES as HIGHLIGHTS
 from apps.legal_archive.resource import resources as legal_archive
 from apps.privileges.resource import RESOURCES as PRIVILEGES
 from apps.products.resource import RESOURCES as PRODUCTS
@@ -40,6 +41,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **ACTIVITY,
     **ARCHIVE,
     **EDITING,
+    **HIGHLIGHTS,
     **ARCHIVED,
     **PUBLISH,
     **RESEND,

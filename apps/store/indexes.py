@@ -31,6 +31,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("schedule_settings.utc_publish_schedule", "state"),
         # Writes whose further documents may be missing (apps/archive/journal.py).
         _index("journal.at", sparse=True),
+        # Packages of highlights, and the end of one.
+        _index("highlights", sparse=True),
         # Locks that a session leaves behind.
         _index("lock_user", sparse=True),
     ],
@@ -51,7 +53,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index(("_updated", DESC)),
         # Import into the long-term archive.
         _index("moved_to_legal", "_id"),
+        # The end of a highlight.
+        _index("highlights", sparse=True),
     ],
+    "highlights": [_index("name", unique=True)],
     "publish_queue": [
         # One row per (item version, subscriber, destination, action, part, resend).
         _index(

@@ -252,8 +252,9 @@ class BasePublishService(ResourceService):
                 keep_all=self.tools.settings["FULL_SIGN_OFF"],
             ),
         )
-        if attempt.updates.get("word_count") is None and attempt.item.get("body_html") is not None:
-            attempt.updates["word_count"] = word_count(attempt.item["body_html"])
+        has_text = attempt.item.get("body_html") is not None or "body_html" in attempt.updates
+        if attempt.updates.get("word_count") is None and has_text:
+            attempt.updates["word_count"] = word_count(attempt.item["body_html"] or "")
 
     def complete_schedule(self, attempt: Attempt) -> None:
         """Compute the UTC values of a schedule or embargo in the request."""

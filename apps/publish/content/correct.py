@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.associations import present
+from apps.archive.editor import complete_from_editor
 from apps.archive.follow_ups import with_follow_ups
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
 from apps.publish.content.attempt import Attempt
+from apps.publish.content.batch import Batch
 from apps.publish.content.checks import (
     check_for_publication,
     check_new_embargo,
@@ -48,6 +50,11 @@ class CorrectPublishService(BasePublishService):
     )
     carries_members = True
     carries_associated = True
+
+    def prepare(self, updates: Document, original: Mapping[str, Any], batch: Batch) -> Attempt:
+        # Before the checks, so that what is checked is what will be stored.
+        complete_from_editor(updates, original)
+        return super().prepare(updates, original, batch)
 
     def stamp(self, attempt: Attempt) -> None:
         self.complete_schedule(attempt)

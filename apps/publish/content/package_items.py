@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.archive.associations import stored_items
 from apps.archive.members import member_ids
-from apps.archive.packages import ROOT, Packages, group, is_package, link_changes
+from apps.archive.packages import ROOT, Packages, group, is_package, link_changes, ref_to
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag
@@ -96,18 +96,3 @@ def with_items(
             known.add(item["_id"])
             by_id[name]["refs"].append(ref_to(item))
     return result
-
-
-def ref_to(item: Mapping[str, Any]) -> Document:
-    """Return the ref that puts an item into a package."""
-    return {
-        "residRef": item["_id"],
-        "guid": item.get("guid"),
-        "type": item.get("type"),
-        "headline": item.get("headline"),
-        "slugline": item.get("slugline"),
-        "location": "archive",
-        "itemClass": f"icls:{item.get('type')}",
-        "renditions": item.get("renditions") or {},
-        "_current_version": item.get("_current_version"),
-    }

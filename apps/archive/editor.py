@@ -1,0 +1,199 @@
+"""Fields written from the editor's state, `fields_meta.<field>.draftjsState` (lifecycle 1.7).
+
+The state is the raw content of Draft.js with the entities of Superdesk's editor: links, media,
+embedded HTML, tables, annotations.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from draftjs_exporter.constants import BLOCK_TYPES, ENTITY_TYPES, INLINE_STYLES
+from draftjs_exporter.defaults import BLOCK_MAP, STYLE_MAP, render_children
+from draftjs_exporter.dom import DOM
+from draftjs_exporter.html import HTML
+
+from apps.core.errors import BadRequest
+from apps.core.service import Document
+
+PLAIN_FIELDS = frozenset({"headline", "slugline"})
+"""Fields that hold text, not HTML."""
+
+CUSTOM = "extra>"
+"""Prefix of custom fields in `fields_meta`."""
+
+MEDIA_TAGS = {"picture": ("img", "Image"), "video": ("video", "Video"), "audio": ("audio", "Audio")}
+
+
+def complete_from_editor(updates: Document, original: Mapping[str, Any]) -> None:
+    """Write the fields whose editor state a write brings, in place.
+
+    Raises:
+        BadRequest: a state is none.
+    """
+    for field, state in _states(updates.get("fields_meta")):
+        name = field.removeprefix(CUSTOM)
+        value = _text(state) if field in PLAIN_FIELDS else _html(field, state)
+        if field.startswith(CUSTOM):
+            extra = updates["extra"] if "extra" in updates else original.get("extra")
+            updates["extra"] = {**(extra or {}), name: value}
+        else:
+            updates[name] = value
+
+
+def _states(meta: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield field and state of what the editor holds."""
+    for field, held in meta.items() if isinstance(meta, Mapping) else ():
+        content = held.get("draftjsState") if isinstance(held, Mapping) else None
+        state = content[0] if isinstance(content, list) and content else content
+        if isinstance(state, Mapping) and isinstance(state.get("blocks"), list):
+            yield field, state
+
+
+def _text(state: Mapping[str, Any]) -> str:
+    blocks = (block for block in state["blocks"] if isinstance(block, Mapping))
+    return "\n".join(str(block.get("text") or "") for block in blocks).strip()
+
+
+def _html(field: str, state: Mapping[str, Any]) -> str:
+    """Return the HTML of a state; empty blocks at both ends are the editor's own."""
+    try:
+        blocks = [_without_comments(block) for block in state["blocks"] if "text" in block]
+        for end in (0, -1):
+            if blocks and _is_empty(blocks[end]):
+                del blocks[end]
+        entities = {str(key): value for key, value in (state.get("entityMap") or {}).items()}
+        return _Exporter(entities).render(blocks)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise BadRequest(f"fields_meta of {field} is no state of an editor") from error
+
+
+def _is_empty(block: Mapping[str, Any]) -> bool:
+    return not block["text"].strip() and not block.get("entityRanges")
+
+
+def _without_comments(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the block without styles that leave no trace, which would cut others in two."""
+    styles = block.get("inlineStyleRanges")
+    if not styles:
+        return block
+    kept = [style for style in styles if not str(style.get("style")).startswith("COMMENT")]
+    return {**block, "inlineStyleRanges": kept}
+
+
+class _Exporter:
+    """Writes one state as HTML.
+
+    Args:
+        entities: the state's entity map.
+    """
+
+    def __init__(self, entities: Mapping[str, Any]) -> None:
+        self._entities = entities
+        self._html = HTML(
+            {
+                "block_map": {**BLOCK_MAP, BLOCK_TYPES.FALLBACK: "p"},
+                "style_map": {
+                    **STYLE_MAP,
+                    INLINE_STYLES.BOLD: "b",
+                    INLINE_STYLES.ITALIC: "i",
+                    INLINE_STYLES.FALLBACK: _other_style,
+                },
+                "entity_decorators": {
+                    ENTITY_TYPES.LINK: _link,
+                    ENTITY_TYPES.HORIZONTAL_RULE: lambda props: DOM.create_element("hr"),
+                    ENTITY_TYPES.EMBED: _embed,
+                    "MEDIA": self._media,
+                    "TABLE": self._table,
+                    ENTITY_TYPES.FALLBACK: render_children,
+                },
+            }
+        )
+
+    def render(self, blocks: list[Any]) -> str:
+        content: Any = {"blocks": blocks, "entityMap": self._entities}
+        return str(self._html.render(content))
+
+    def _media(self, props: Mapping[str, Any]) -> Any:
+        """Write media between the comments by which formats find its association."""
+        media = props["media"]
+        tag, kind = MEDIA_TAGS.get(media.get("type") or "picture", MEDIA_TAGS["picture"])
+        renditions = media.get("renditions") or {}
+        file = renditions.get("original") or renditions.get("viewImage") or {}
+        attributes = {"src": file.get("href") or "", "alt": media.get("alt_text") or ""}
+        shown = "".join(f' {name}="{escape(str(value))}"' for name, value in attributes.items())
+        element = f"<img{shown}>" if tag == "img" else f"<{tag} controls{shown}></{tag}>"
+        caption = media.get("description_text")
+        if caption:
+            element += f"<figcaption>{escape(str(caption), quote=False)}</figcaption>"
+        key = next(
+            k for k, e in self._entities.items() if (e.get("data") or {}).get("media") == media
+        )
+        mark = f'{kind} {{id: "editor_{re.sub(r"[^0-9A-Za-z_-]", "", key)}"}}'
+        return DOM.parse_html(
+            f"<!-- EMBED START {mark} -->\n<figure>{element}</figure>\n<!-- EMBED END {mark} -->"
+        )
+
+    def _table(self, props: Mapping[str, Any]) -> Any:
+        data = props["data"]
+        columns, rows = range(int(data["numCols"])), range(int(data["numRows"]))
+        has_header = bool(data.get("withHeader"))
+        written = [
+            "".join(
+                self._cell(data, row, column, is_head=has_header and not row) for column in columns
+            )
+            for row in rows
+        ]
+        lines = [f"<tr>{cells}</tr>" for cells in written]
+        head = f"<thead>{lines[0]}</thead>" if has_header and lines else ""
+        body = "".join(lines[1:] if head else lines)
+        return DOM.parse_html(f"<table>{head}{f'<tbody>{body}</tbody>' if body else ''}</table>")
+
+    def _cell(self, data: Mapping[str, Any], row: int, column: int, *, is_head: bool) -> str:
+        tag = "th" if is_head else "td"
+        state = _at(_at(data.get("cells"), row), column)
+        content = ""
+        if isinstance(state, Mapping):
+            content = _Exporter(state.get("entityMap") or {}).render(state.get("blocks") or [])
+        return f"<{tag}>{content}</{tag}>"
+
+
+def _at(values: Any, index: int) -> Any:
+    """Return what a list, or a document with numbers for names, holds at `index`."""
+    if isinstance(values, Mapping):
+        return values.get(str(index), values.get(index))
+    if isinstance(values, list) and index < len(values):
+        return values[index]
+    return None
+
+
+def _link(props: Mapping[str, Any]) -> Any:
+    link = props.get("link") or {}
+    if "url" in props:
+        attributes = {"href": props["url"]}
+    elif link.get("attachment"):
+        attributes = {"data-attachment": str(link["attachment"])}
+    else:
+        attributes = {"href": link.get("href"), "target": link.get("target")}
+    present = {name: str(value) for name, value in attributes.items() if value}
+    return DOM.create_element("a", present, props["children"])
+
+
+def _embed(props: Mapping[str, Any]) -> Any:
+    """Write embedded HTML as it is: it is what the editor meant."""
+    text = str((props.get("data") or {}).get("html") or "")
+    description = props.get("description")
+    if description:
+        note = escape(str(description), quote=False)
+        text += f'<p class="embed-block__description">{note}</p>'
+    return DOM.parse_html(f'<div class="embed-block">{text}</div>')
+
+
+def _other_style(props: Mapping[str, Any]) -> Any:
+    """Write annotated text; styles that nobody knows leave no trace."""
+    style = str(props["inline_style_range"]["style"])
+    if style.startswith("ANNOTATION-"):
+        attributes = {"annotation-id": style.removeprefix("ANNOTATION-")}
+        return DOM.create_element("span", attributes, props["children"])
+    return props["children"]

@@ -1,0 +1,59 @@
+"""Items that are marked for a highlight, as members of its package (resources contract, 13, 23)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.members import member_ids
+from apps.archive.packages import MAIN, ref_to
+from apps.core.service import Document
+from apps.core.vocabulary import State
+
+STORED_IN = ("archive", "published")
+"""Collections whose documents carry marks."""
+
+MOST = 200
+"""Items that are put into a package at most."""
+
+GONE = (State.SPIKED, State.KILLED, State.RECALLED)
+
+
+def fill_with_highlighted(db: Database[Document], package: Document, now: datetime) -> None:
+    """Put the items that are marked for the package's `highlight` into its main group, in place.
+
+    Those that the package holds already stay where they are. How old they may be is said by
+    `auto_insert` of the highlight.
+
+    Args:
+        db: the database.
+        package: an item that is created, with its groups.
+        now: time of its creation.
+    """
+    highlight = db["highlights"].find_one({"_id": package["highlight"]})
+    main = next((g for g in package.get("groups") or () if g.get("id") == MAIN), None)
+    if highlight is None or main is None:
+        return
+    marked = {
+        "highlights": highlight["_id"],
+        "versioncreated": {"$gte": since(str(highlight.get("auto_insert") or "now/d"), now)},
+        "state": {"$nin": list(GONE)},
+    }
+    known = set(member_ids(package["groups"]))
+    found = db["archive"].find(marked).sort([("versioncreated", -1), ("_id", 1)]).limit(MOST)
+    refs: list[Any] = main.setdefault("refs", [])
+    refs.extend(ref_to(item) for item in found if item["_id"] not in known)
+
+
+def since(span: str, now: datetime) -> datetime:
+    """Return when a span of time that ends now began.
+
+    Args:
+        span: `now-1h` to `now-24h`, `now/d` for today, `now/w` for this week from Monday.
+        now: its end.
+    """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if span == "now/w":
+        return midnight - timedelta(days=now.weekday())
+    hours = span.removeprefix("now-").removesuffix("h")
+    return now - timedelta(hours=int(hours)) if hours.isdigit() else midnight
