@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from apps.archive.action import Tools, with_new_etag
 from apps.archive.macro_changes import changes_of_stages
+from apps.archive.media_references import new_references
 from apps.archive.packages import link_changes
 from apps.archive.places import NOWHERE
 from apps.archive.schema import ITEM_SCHEMA
@@ -167,6 +168,7 @@ class Copying:
                 tools.history(order.operation, source, changes, caller),
                 tools.history(order.told, item, told, caller),
                 *link_changes(item["_id"], [], item.get("groups")),
+                *new_references(item, {}),
                 *order.ties(item["_id"]),
             ],
             item["_current_version"],

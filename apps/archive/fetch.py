@@ -11,6 +11,7 @@ from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.follow_ups import change, insertion, with_follow_ups
 from apps.archive.journal import version_row
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
+from apps.archive.media_references import new_references
 from apps.archive.members import member_refs
 from apps.archive.packages import is_package, link_changes
 from apps.archive.places import NOWHERE, Place
@@ -259,4 +260,5 @@ class _Fetching:
             tools.history(Operation.FETCH, item, item, self._caller),
             change(INGEST, {"_id": source["_id"]}, {"archived": tools.clock.now()}),
             *link_changes(item["_id"], [], item.get("groups")),
+            *new_references(item, {}),
         ]

@@ -6,6 +6,8 @@ A follow-up is one of
   of the values; once is the same as twice, as long as `where` or `set` says so;
 - `{"in": collection, "where": {...}, "delete": True}`: remove them;
 - `{"in": collection, "insert": {"_id": ..., ...}}`: add a document, unless it is there;
+- `{"in": collection, "upsert": [{"_id": ..., ...}], "set": {...}}`: add documents unless they are
+  there, and change all of them;
 - `{"in": collection, "where": {...}, "add": {list field: entry}}`, or `"take"` for the reverse:
   change lists of documents;
 - `{"in": collection, "where": {...}, "used_at": ...}`: count a use of a media item.
@@ -16,6 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.service import Document
@@ -35,6 +38,13 @@ def removal(collection: str, where: Mapping[str, Any]) -> Document:
 def insertion(collection: str, document: Mapping[str, Any]) -> Document:
     """Return the follow-up that adds `document`, which has to bring its `_id`."""
     return {"in": collection, "insert": dict(document)}
+
+
+def upserts(
+    collection: str, documents: Iterable[Mapping[str, Any]], fields: Mapping[str, Any] | None = None
+) -> Document:
+    """Return the follow-up that adds `documents`, which bring their `_id`, and sets `fields`."""
+    return {"in": collection, "upsert": [dict(d) for d in documents], "set": dict(fields or {})}
 
 
 def addition(collection: str, where: Mapping[str, Any], entries: Mapping[str, Any]) -> Document:
@@ -90,6 +100,8 @@ def _make(db: Database[Document], write: Mapping[str, Any]) -> None:
         document = dict(write["insert"])
         own = {"_id": document.pop("_id")}
         collection.update_one(own, {"$setOnInsert": document}, upsert=True)
+    elif "upsert" in write:
+        collection.bulk_write([_upsert(d, write["set"]) for d in write["upsert"]], ordered=False)
     elif write.get("delete"):
         collection.delete_many(write["where"])
     elif "add" in write:
@@ -102,3 +114,9 @@ def _make(db: Database[Document], write: Mapping[str, Any]) -> None:
         collection.update_many(not_counted, {"$set": marks, "$inc": {"used_count": 1}})
     else:
         collection.update_many(write["where"], {"$set": write["set"]})
+
+
+def _upsert(document: Mapping[str, Any], fields: Mapping[str, Any]) -> UpdateOne:
+    rest = {n: v for n, v in document.items() if n != "_id" and n not in fields}
+    change: Document = {"$setOnInsert": rest, **({"$set": fields} if fields else {})}
+    return UpdateOne({"_id": document["_id"]}, change, upsert=True)

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
+from apps.archive.media_references import forget_references
 from apps.core.service import Document
 
 NOT_IN_ARCHIVED = frozenset({"_id", "highlights", "marked_desks", "queue_owner"}) | {
@@ -45,6 +46,7 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
     db["published"].delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
     for collection, field in BELONGING.items():
         db[collection].delete_many({field: item_id})
+    forget_references(db, item_id)
     if not is_kept:
         db["recipients"].delete_one({"_id": item_id})
         db["routing_decisions"].delete_many({"item_id": item_id})

@@ -8,6 +8,7 @@ from pymongo.database import Database
 from apps.archive.events import tell_update
 from apps.archive.follow_ups import change, follow_up, insertion, record, with_follow_ups
 from apps.archive.journal import Journal, version_row
+from apps.archive.media_references import new_references
 from apps.archive.places import Places
 from apps.archive.rewrite_checks import check_original, check_update
 from apps.archive.rewrite_fields import fields_of_existing, fields_of_new
@@ -139,6 +140,7 @@ class RewriteService(ResourceService):
             insertion("archive", item),
             insertion("archive_versions", {"_id": f"{item['_id']}:1", **version_row(item)}),
             record(Operation.CREATE, item, {**fields, "task": task}, caller.user_id, now),
+            *new_references(item, {}),
         ]
         self._link(original, item, follow_ups, caller)
         return item

@@ -29,6 +29,7 @@ from apps.archive.highlighted import fill_with_highlighted
 from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
+from apps.archive.media_references import new_references
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
 from apps.archive.restore import is_restoration, replacement, restored_fields
@@ -290,6 +291,7 @@ class ArchiveService(ResourceService):
     ) -> Document:
         """Return `note` with what the write changes at members and associated media."""
         writes = usage_changes(updates, original, note["at"])
+        writes += new_references(updates, original)
         item = {**original, **updates}
         if is_package(item) and "groups" in updates:
             writes += link_changes(item["_id"], original.get("groups"), updates["groups"])

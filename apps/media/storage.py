@@ -1,6 +1,6 @@
 """The store of binaries: GridFS in the main database (resources contract, 20.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import IO, Any
 
@@ -58,6 +58,13 @@ class StoredFile:
     def metadata(self) -> Document:
         """What was stored about the file."""
         return {n: json.loads(value) for n, value in self._metadata.items() if n != CONTENT_TYPE}
+
+
+def delete_files(db: Database[Document], ids: Sequence[ObjectId]) -> None:
+    """Remove files; two commands for any number of them. Safe to repeat."""
+    if ids:
+        db["fs.files"].delete_many({"_id": {"$in": list(ids)}})
+        db["fs.chunks"].delete_many({"files_id": {"$in": list(ids)}})
 
 
 class MediaStorage:

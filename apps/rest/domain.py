@@ -15,6 +15,7 @@ from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
 from apps.highlights.resource import RESOURCES as HIGHLIGHTS
 from apps.legal_archive.resource import resources as legal_archive
+from apps.media.resource import RESOURCES as MEDIA
 from apps.privileges.resource import RESOURCES as PRIVILEGES
 from apps.products.resource import RESOURCES as PRODUCTS
 from apps.publish.resend.resource import RESOURCES as RESEND
@@ -39,6 +40,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **CONTENT_TYPES,
     **VALIDATORS,
     **ACTIVITY,
+    **MEDIA,
     **ARCHIVE,
     **EDITING,
     **HIGHLIGHTS,

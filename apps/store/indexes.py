@@ -98,6 +98,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("user", "_created"),
         _index("recipients.user_id"),
     ],
+    "media_references": [_index("item_id"), _index("media_id")],
     # Mails that are due.
     "mails": [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.

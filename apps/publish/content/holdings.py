@@ -10,6 +10,7 @@ from typing import Any
 
 from apps.archive.associations import present, related_content_keys, usage_changes, with_ids
 from apps.archive.follow_ups import with_follow_ups
+from apps.archive.media_references import published_references
 from apps.archive.packages import is_package, link_changes
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -98,7 +99,7 @@ class Holdings:
     ) -> None:
         """Add what changes at members and media, and the marks of associations."""
         item = {**original, **updates}
-        writes = usage_changes(updates, original, note["at"])
+        writes = usage_changes(updates, original, note["at"]) + published_references(item)
         if is_package(item) and "groups" in updates:
             writes += link_changes(item["_id"], original.get("groups"), updates["groups"])
         if writes:
