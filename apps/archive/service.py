@@ -15,7 +15,9 @@ from apps.archive.associations import (
     usage_changes,
 )
 from apps.archive.associations import with_ids as associated
+from apps.archive.attachments import what_was_attached
 from apps.archive.checks import CREATE_CHECKS, RESTORE_CHECKS, SAVE_CHECKS, Check, Save
+from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.deschedule import (
     DESCHEDULED,
     keep_schedule,
@@ -32,6 +34,7 @@ from apps.archive.marks import tell_marked
 from apps.archive.media_references import new_references
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
+from apps.archive.preferences import fill_from_user
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, complete_times
@@ -113,6 +116,7 @@ class ArchiveService(ResourceService):
             complete_schedule(document, {}, self.clock.now())
             if macro:
                 document.update(changes_of_macro(self._macros, macro, document, place))
+            parse_extra_dates(self.db, document)
             complete_new(document, self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
@@ -192,8 +196,8 @@ class ArchiveService(ResourceService):
         document.setdefault("original_creator", user_id)
         document.setdefault("version_creator", user_id)
         document.setdefault("sign_off", user.get("sign_off") or "")
-        if user.get("byline"):
-            document.setdefault("byline", user["byline"])
+        source = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
+        fill_from_user(document, caller.user, self.clock.now(), source)
 
     # Save.
 
@@ -236,6 +240,7 @@ class ArchiveService(ResourceService):
         if is_descheduled:
             keep_schedule(updates, original)
         complete_times(updates, original)
+        parse_extra_dates(self.db, updates, original)
         self._stamp_save(save, has_state=has_state)
         copies = self._settings["COPY_METADATA_FROM_PARENT"]
         complete_saved(updates, original, save.now, named, copies_from_parent=copies)
@@ -256,6 +261,8 @@ class ArchiveService(ResourceService):
         note = self._with_relations(note, updates, original)
         if updates.get("operation") == Operation.DESCHEDULE:
             note = with_follow_ups(note, what_was_scheduled(self.db, id))
+        if dropped := what_was_attached(self.db, updates, original):
+            note = with_follow_ups(note, dropped)
         self._journal.store(updates, original, note)
         self._journal.add_version({**original, **updates})
         follow_up(self.db, note)

@@ -31,6 +31,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("schedule_settings.utc_publish_schedule", "state"),
         # Writes whose further documents may be missing (apps/archive/journal.py).
         _index("journal.at", sparse=True),
+        # Who else holds an attachment.
+        _index("attachments.attachment", sparse=True),
         # Packages of highlights, and the end of one.
         _index("highlights", sparse=True),
         # Locks that a session leaves behind.
@@ -53,6 +55,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index(("_updated", DESC)),
         # Import into the long-term archive.
         _index("moved_to_legal", "_id"),
+        _index("attachments.attachment", sparse=True),
         # The end of a highlight.
         _index("highlights", sparse=True),
     ],

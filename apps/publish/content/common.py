@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from apps.activity.notes import activities_in, tell_activities
+from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.events import tell_update
 from apps.archive.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
@@ -199,6 +200,7 @@ class BasePublishService(ResourceService):
         updates["pubstatus"] = self.pubstatus
         updates["_current_version"] = self._next_version(original)
         updates["version_creator"] = str(attempt.caller.user_id or "")
+        parse_extra_dates(self.db, updates, original)
         updates["source"] = source_of(attempt.item, attempt.place, self.tools.settings)
         updates["expiry"] = self._expiry(attempt)
         updates["_updated"] = now

@@ -1,0 +1,45 @@
+"""Files that are attached to items (lifecycle contract 1.7; resources contract 20.5)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.follow_ups import removal
+from apps.core.ids import object_id
+from apps.core.service import Document
+
+
+def what_was_attached(
+    db: Database[Document], updates: Mapping[str, Any], original: Mapping[str, Any]
+) -> list[Document]:
+    """Return the follow-ups that delete the attachments which a write drops.
+
+    Those that another item holds, or that went out with a version of this one, stay.
+
+    Args:
+        db: the database.
+        updates: the write; nothing is dropped unless it brings `attachments`.
+        original: the item as stored.
+    """
+    if "attachments" not in updates:
+        return []
+    dropped = set(_ids(original)) - set(_ids(updates))
+    writes: list[Document] = []
+    for id in sorted(dropped, key=str):
+        held = {"attachments.attachment": {"$in": [id, str(id)]}}
+        other = {"_id": {"$ne": original["_id"]}, **held}
+        if db["archive"].find_one(other, {"_id": 1}) or db["published"].find_one(held, {"_id": 1}):
+            continue
+        media = (db["attachments"].find_one({"_id": id}, {"media": 1}) or {}).get("media")
+        writes.append(removal("attachments", {"_id": id}))
+        if media:
+            file = object_id(media)
+            writes += [removal("fs.files", {"_id": file}), removal("fs.chunks", {"files_id": file})]
+    return writes
+
+
+def _ids(item: Mapping[str, Any]) -> Iterator[Any]:
+    for entry in item.get("attachments") or ():
+        if isinstance(entry, Mapping) and entry.get("attachment"):
+            yield object_id(entry["attachment"])

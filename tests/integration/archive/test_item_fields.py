@@ -1,0 +1,368 @@
+"""Fields of an item, row by row (lifecycle contract 1.1 to 1.7)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import gridfs
+import pytest
+from bson import ObjectId
+
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import Client, log_in, make_user
+from tests.support.newsroom import Newsroom
+
+OSLO = {
+    "city": "Oslo",
+    "country": "Norway",
+    "tz": "Europe/Oslo",
+    "dateline": "city,country",
+}
+
+
+@pytest.fixture
+def newsroom(graph: Graph) -> Newsroom:
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    return newsroom
+
+
+def save(client: Client, item: Document, **changes: Any) -> Document:
+    answer = client.patch(f"archive/{item['_id']}", changes)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
+
+
+def publish(client: Client, word: str, item: Document, **changes: Any) -> Document:
+    answer = client.patch(f"archive/{word}/{item['_id']}", changes)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
+
+
+class TestSettings:
+    """What an installation may set for new items."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **settings,
+            "GENERATE_SHORT_GUID": True,
+            "DEFAULT_CONTENT_TYPE": "story",
+            "DEFAULT_LANGUAGE": "nb",
+            "DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES": 2,
+            "DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES": 1,
+            "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES": [{"qcode": "Note"}],
+            "FULL_SIGN_OFF": True,
+            "CONTENT_EXPIRY_MINUTES": 30,
+        }
+
+    def test_of_new_items(self, admin: Client) -> None:
+        """1.1, 1.2, 1.7: a bare UUID, profile, language, priority, urgency, genre."""
+        text = admin.create("archive", {})
+        picture = admin.create("archive", {"type": "picture", "priority": 5})
+
+        assert UUID(text["guid"])
+        assert ("story", "nb", 2, 1, [{"qcode": "Note"}]) == (
+            text["profile"],
+            text["language"],
+            text["priority"],
+            text["urgency"],
+            text["genre"],
+        )
+        assert ("picture", 5) == (picture["profile"], picture["priority"])
+
+    def test_of_sign_offs(self, app: Any, admin: Client, graph: Graph) -> None:
+        """1.10: an earlier mark of the user stays; one in the request wins."""
+        make_user(graph, "foo", user_type="administrator", sign_off="foo")
+        item = admin.create("archive", {})
+        foo = log_in(app, "foo")
+
+        marks = [save(client, item, headline="x")["sign_off"] for client in (foo, admin, admin)]
+
+        assert ["abc/foo", "abc/foo/abc", "abc/foo/abc"] == marks
+        assert "me" == save(admin, item, sign_off="me")["sign_off"]
+
+    def test_of_expiry(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.6, R34: stage before desk before setting, and only on a desk; 0 and -1 fall through."""
+        db, desk = newsroom.db, newsroom.desk
+
+        def minutes(stage: Any, of_desk: Any) -> int:
+            own = {"content_expiry": stage}
+            db["stages"].update_one({"_id": desk["working_stage"]}, {"$set": own})
+            db["desks"].update_one({"_id": desk["_id"]}, {"$set": {"content_expiry": of_desk}})
+            item = admin.create("archive", newsroom.story())
+            created = db["archive"].find_one({"_id": item["_id"]}) or {}
+            save(admin, item, headline="x")
+            saved = db["archive"].find_one({"_id": item["_id"]}) or {}
+            lives = {
+                round((row["expiry"] - row["versioncreated"]) / timedelta(minutes=1))
+                for row in (created, saved)
+            }
+            (found,) = lives
+            return found
+
+        assert [10, 20, 20, 30] == [minutes(10, 20), minutes(0, 20), minutes(-1, 20), minutes(0, 0)]
+        assert not admin.create("archive", {}).get("expiry")
+
+
+class TestIdentity:
+    def test_a_name_is_taken_once(self, admin: Client) -> None:
+        """Checklist 4: the second item that takes a name is refused."""
+        first, second = admin.create("archive", {}), admin.create("archive", {})
+
+        answer = admin.patch(f"archive/{second['_id']}", {"unique_name": first["unique_name"]})
+
+        assert (400, {"unique_name": {"unique": 1}}) == (
+            answer.status_code,
+            answer.get_json()["_issues"],
+        )
+
+    def test_a_type_is_for_ever(self, admin: Client) -> None:
+        """1.2: a PATCH that brings another one drops it silently."""
+        item = admin.create("archive", {})
+
+        assert "text" == save(admin, item, type="picture")["type"]
+
+    def test_what_was_stored_by_others_is_read_as_clients_know_it(
+        self, admin: Client, newsroom: Newsroom
+    ) -> None:
+        """1.2, 1.3: a missing profile is the type, `pubstatus` is lower case."""
+        newsroom.db["archive"].insert_one(
+            {"_id": "old", "type": "picture", "state": "fetched", "pubstatus": "Usable"}
+        )
+
+        item = admin.get("archive/old").get_json()
+
+        assert ("picture", "usable") == (item["profile"], item["pubstatus"])
+
+    def test_ids_in_tasks_are_stored_as_such(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.5: texts of ids become ids, on create and on save."""
+        item = admin.create("archive", newsroom.story())
+        user = admin.session["user"]
+        save(admin, item, task={**newsroom.task, "user": user})
+
+        task = (newsroom.db["archive"].find_one({"_id": item["_id"]}) or {})["task"]
+
+        assert {"desk", "stage", "user"} == set(task)
+        assert {ObjectId} == {type(value) for value in task.values()}
+
+    def test_an_unsaved_draft_shows_up_when_it_is_saved(self, admin: Client) -> None:
+        """1.4: version 0 is on no list; the first save gives it the number of its version."""
+        draft = admin.create("archive", {"version": 0, "headline": "x"})
+        before = admin.get("archive").get_json()["_meta"]["total"]
+
+        saved = save(admin, draft, headline="y")
+
+        assert (0, 0, 1, 1) == (
+            draft["_current_version"],
+            before,
+            saved["_current_version"],
+            saved["version"],
+        )
+        assert 1 == admin.get("archive").get_json()["_meta"]["total"]
+
+
+class TestWriter:
+    """1.7: byline, place and dateline come from the user's profile and preferences."""
+
+    @pytest.fixture
+    def writer(self, app: Any, graph: Graph) -> Client:
+        preferences = {
+            "dateline:located": {"located": OSLO},
+            "article:default:place": {"place": [{"qcode": "NO", "name": "Norway"}]},
+        }
+        make_user(
+            graph,
+            "writer",
+            privileges=dict.fromkeys(("archive", "fetch", "move"), 1),
+            byline="By Writer",
+            user_preferences=preferences,
+        )
+        return log_in(app, "writer")
+
+    def test_are_filled_in_on_create(self, writer: Client) -> None:
+        """The dateline shows today in the zone of its place."""
+        item = writer.create("archive", {})
+
+        assert ("By Writer", ["NO"], OSLO) == (
+            item["byline"],
+            [place["qcode"] for place in item["place"]],
+            item["dateline"]["located"],
+        )
+        assert item["dateline"]["text"].startswith("OSLO, NORWAY, ")
+        assert item["dateline"]["date"] == item["firstcreated"]
+
+    def test_stay_as_they_were_sent(self, writer: Client) -> None:
+        """Only what is absent is filled in."""
+        sent = {"byline": "By me", "place": [], "dateline": {"text": "HERE -"}}
+
+        item = writer.create("archive", sent)
+
+        assert ("By me", [], "HERE -") == (item["byline"], item["place"], item["dateline"]["text"])
+        assert "located" not in item["dateline"]
+
+    def test_are_not_put_on_fetched_items(self, writer: Client, newsroom: Newsroom) -> None:
+        """What comes from elsewhere is by somebody else."""
+        newsroom.db["ingest"].insert_one({"_id": "wire", "type": "text", "state": "ingested"})
+
+        item = writer.create("ingest/wire/fetch", {"desk": newsroom.task["desk"]})
+
+        assert not {"byline", "place", "dateline"} & set(item)
+
+
+class TestContent:
+    def test_a_dateline_is_written_on_save(self, admin: Client) -> None:
+        """1.7: place in upper case, month as agencies write it, in the zone of the place."""
+        item = admin.create("archive", {})
+        dateline = {"located": OSLO, "date": "2030-09-01T22:30:00+0000", "source": "AAP"}
+
+        saved = save(admin, item, dateline=dateline)
+
+        assert "OSLO, NORWAY, Sept 2 AAP -" == saved["dateline"]["text"]
+
+    def test_words_are_counted(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.4: unless the client counts; an emptied body has none, after a correction neither."""
+        item = admin.create("archive", newsroom.story(body_html="<p>one two</p>"))
+        counts = [
+            save(admin, item, **changes)["word_count"]
+            for changes in (
+                {"body_html": "<p>one</p>"},
+                {"body_html": "<p>one</p>", "word_count": 9},
+                {"headline": "x"},
+                {"body_html": None},
+            )
+        ]
+        save(admin, item, body_html="<p>one</p>")
+        publish(admin, "publish", item)
+
+        corrected = publish(admin, "correct", item, body_html=None)
+
+        assert (2, [1, 9, 9, 0], 0) == (item["word_count"], counts, corrected["word_count"])
+
+    def test_the_editor_writes_fields(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.7: on save and on correct, in `extra` as well; the words are counted then."""
+
+        def meta(**texts: str) -> Document:
+            return {
+                field.replace("__", ">"): {
+                    "draftjsState": [{"blocks": [{"text": text, "type": "unstyled"}]}]
+                }
+                for field, text in texts.items()
+            }
+
+        item = admin.create("archive", newsroom.story())
+        saved = save(
+            admin,
+            item,
+            headline="Old",
+            fields_meta=meta(body_html="One two", headline="New", extra__note="Note"),
+        )
+        publish(admin, "publish", item)
+        corrected = publish(admin, "correct", item, fields_meta=meta(body_html="One"))
+
+        assert ("<p>One two</p>", "New", {"note": "<p>Note</p>"}, 2) == (
+            saved["body_html"],
+            saved["headline"],
+            saved["extra"],
+            saved["word_count"],
+        )
+        assert ("<p>One</p>", 1) == (corrected["body_html"], corrected["word_count"])
+
+    def test_dates_of_custom_fields(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.7: texts become dates where the profile says so, on every write."""
+        schema = {"embargo_date": {"type": "date"}, "note": {"type": "text"}}
+        newsroom.db["content_types"].insert_one({"_id": "dated", "schema": schema})
+        day = "2030-05-01T10:00:00+0000"
+        body = newsroom.story(profile="dated", extra={"embargo_date": "2030-05-01", "note": day})
+
+        def stored(item: Document) -> Document:
+            found = newsroom.db["archive"].find_one({"_id": item["_id"]}) or {}
+            return dict(found["extra"])
+
+        item = admin.create("archive", body)
+        assert {"embargo_date": datetime(2030, 5, 1, tzinfo=UTC), "note": day} == stored(item)
+        save(admin, item, extra={"embargo_date": "2030-05-01T12:00:00+02:00"})
+        assert datetime(2030, 5, 1, 10, tzinfo=UTC) == stored(item)["embargo_date"]
+        save(admin, item, extra={"embargo_date": "some day"})
+        assert "some day" == stored(item)["embargo_date"]
+        published = publish(admin, "publish", item, extra={"embargo_date": day})
+        assert datetime(2030, 5, 1, 10, tzinfo=UTC) == stored(item)["embargo_date"]
+        assert day == published["extra"]["embargo_date"]
+
+    def test_a_source_from_elsewhere_stays(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.7: ingested items keep their source, also when they are published."""
+        own = {"ingest_provider": str(ObjectId()), "source": "WIRE"}
+        item = admin.create("archive", newsroom.story(**own))
+
+        assert ("WIRE", "WIRE") == (item["source"], publish(admin, "publish", item)["source"])
+
+    def test_packages_have_no_footer(self, admin: Client, newsroom: Newsroom) -> None:
+        """1.9: refused on create, too."""
+        answer = admin.post("archive", newsroom.story(type="composite", body_footer="x"))
+
+        assert (400, "Package doesn't support Public Service Announcements") == (
+            answer.status_code,
+            answer.get_json()["_message"],
+        )
+
+    def test_history_leaves_an_unchanged_message_out(self, admin: Client) -> None:
+        """3.13: an `sms_message` is on record when it changes."""
+        item = admin.create("archive", {"sms_message": "hello"})
+        save(admin, item, sms_message="hello", headline="x")
+        save(admin, item, sms_message="bye")
+
+        where = f'item_id=="{item["_id"]}"'
+        rows = admin.get("archive_history", where=where).get_json()["_items"]
+
+        assert [None, "bye"] == [row["update"].get("sms_message") for row in rows[1:]]
+
+
+class TestAttachments:
+    """1.7: an attachment that a save drops is deleted, with its file."""
+
+    @pytest.fixture
+    def attached(self, graph: Graph) -> dict[str, ObjectId]:
+        files = gridfs.GridFS(graph.db)
+        media = {name: files.put(b"x") for name in ("kept", "dropped")}
+        ids = {name: ObjectId() for name in media}
+        graph.db["attachments"].insert_many(
+            [{"_id": ids[name], "media": media[name], "title": name} for name in media]
+        )
+        return ids
+
+    def left(self, graph: Graph) -> tuple[list[str], int]:
+        titles = sorted(row["title"] for row in graph.db["attachments"].find())
+        return titles, graph.db["fs.files"].count_documents({})
+
+    def body(self, attached: dict[str, ObjectId], *names: str) -> list[Document]:
+        return [{"attachment": str(attached[name])} for name in names]
+
+    def test_go_when_they_are_dropped(
+        self, admin: Client, graph: Graph, attached: dict[str, ObjectId]
+    ) -> None:
+        """Those that stay, stay; a save that does not speak of them drops none."""
+        both = self.body(attached, "kept", "dropped")
+        item = admin.create("archive", {"attachments": both})
+
+        save(admin, item, headline="x")
+        assert (["dropped", "kept"], 2) == self.left(graph)
+        save(admin, item, attachments=self.body(attached, "kept"))
+
+        assert (["kept"], 1) == self.left(graph)
+
+    def test_stay_where_others_hold_them(
+        self, admin: Client, newsroom: Newsroom, graph: Graph, attached: dict[str, ObjectId]
+    ) -> None:
+        """Another item, or a version that went out."""
+        shared = self.body(attached, "kept")
+        out = admin.create("archive", newsroom.story(attachments=self.body(attached, "dropped")))
+        publish(admin, "publish", out)
+        publish(admin, "unpublish", out)
+        first = admin.create("archive", {"attachments": shared})
+        admin.create("archive", {"attachments": shared})
+
+        save(admin, out, attachments=[])
+        save(admin, first, attachments=None)
+
+        assert (["dropped", "kept"], 2) == self.left(graph)
