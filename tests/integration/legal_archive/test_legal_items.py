@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph import Graph
@@ -311,7 +310,7 @@ class TestSwitchedOff:
             "legal_archive_versions",
             "legal_archive_history",
             "legal_publish_queue",
-            f"legal_publish_queue/{ObjectId()}",
+            "legal_publish_queue/5f0000000000000000000000",
         ],
     )
     def test_the_resources_do_not_exist(self, desk: Newsdesk, path: str) -> None:
