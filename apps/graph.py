@@ -17,6 +17,7 @@ from apps.archive.service import ArchiveService
 from apps.archived.service import ArchivedService
 from apps.auth.service import AuthService
 from apps.content_api.backlog import CopyBacklog
+from apps.content_api.expiry import CopyExpiry
 from apps.content_api.service import ContentApi
 from apps.content_api.store import CopyStore
 from apps.content_api.transmitter import transmitter_for
@@ -94,6 +95,7 @@ class Graph:
     routing: Routing
     subscriber_token: SubscriberTokenService
     content_api: ContentApi
+    content_api_expiry: CopyExpiry
     auth: AuthService
     users: UsersService
     activity: ActivityService
@@ -232,6 +234,7 @@ def build_graph(
         routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
         subscriber_token=tokens,
         content_api=ContentApi(content_db, clock, settings),
+        content_api_expiry=CopyExpiry(content_db, clock, settings),
         auth=newsroom.auth,
         users=newsroom.users,
         activity=ActivityService(db, clock),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 from celery import Celery, Task
+from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -20,10 +21,17 @@ class Periodic:
     Attributes:
         queue: Celery queue.
         seconds: time between two runs that the beat starts.
+        hour: of runs that happen once a day, UTC; None for all others.
     """
 
     queue: str
     seconds: int = TICK_SECONDS
+    hour: int | None = None
+
+    @property
+    def schedule(self) -> Any:
+        """The same for Celery's beat."""
+        return self.seconds if self.hour is None else crontab(hour=self.hour, minute=0)
 
 
 TASKS = {
@@ -31,6 +39,7 @@ TASKS = {
     "apps.publish.transmit.transmit": Periodic("publish"),
     "apps.mail.send_mails": Periodic("default", 60),
     "apps.archive.content_expiry": Periodic("expiry", 30 * 60),
+    "content_api.commands.item_expiry": Periodic("expiry", 24 * 3600, hour=2),
     "apps.legal_archive.import_legal_archive": Periodic("legal", 3 * 60),
     "apps.legal_archive.import_legal_publish_queue": Periodic("legal", 5 * 60),
 }
@@ -43,6 +52,7 @@ TASK_MODULES = [
     "apps.mail.tasks",
     "apps.expiry.tasks",
     "apps.legal_archive.tasks",
+    "apps.content_api.tasks",
 ]
 
 
@@ -77,6 +87,9 @@ class Services(Protocol):
 
     @property
     def expiry(self) -> Run: ...
+
+    @property
+    def content_api_expiry(self) -> Run: ...
 
     @property
     def legal_items(self) -> Run: ...
@@ -123,7 +136,7 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Services]) ->
         beat_schedule={
             f"{name}:tick": {
                 "task": name,
-                "schedule": task.seconds,
+                "schedule": task.schedule,
                 "options": {"expires": task.seconds},
             }
             for name, task in TASKS.items()

@@ -16,6 +16,7 @@ COMMANDS = {
     "archive:remove_expired": "expiry:remove_expired",
     "legal_archive:import": "legal_archive:import_items",
     "legal_publish_queue:import": "legal_archive:import_queue",
+    "content_api:remove_expired": "content_api:remove_expired",
     "app:initialize_data": "initialize_data:initialize_data",
     "users:create": "users:create",
     "explain": "explain:explain",

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,17 @@ def test_imports_into_the_long_term_archive(manage: Command, graph: Graph, tmp_p
     assert (items.returncode, items.stdout) == (0, "1 published items imported\n")
     assert (deliveries.returncode, deliveries.stdout) == (0, "1 deliveries imported\n")
     assert manage("legal_archive:import", "--page-size", "0", **on).returncode == 2
+
+
+def test_removes_expired_items_of_the_content_api(manage: Command, graph: Graph) -> None:
+    """`--expiry` says after how many days; without it the setting counts, 0 removes nothing."""
+    old = datetime.now(UTC) - timedelta(days=10)
+    graph.db["items"].insert_one({"_id": "old", "_updated": old})
+
+    assert "0 expired items removed" in manage("content_api:remove_expired").stdout
+    assert 2 == manage("content_api:remove_expired", "--expiry", "none").returncode
+    removed = manage("content_api:remove_expired", "--expiry", "9")
+
+    assert 0 == removed.returncode
+    assert "1 expired items removed" in removed.stdout
+    assert 0 == graph.db["items"].count_documents({})

@@ -1,0 +1,13 @@
+"""`content_api:remove_expired`: one expiry run of the content API, to the end."""
+
+import click
+
+from apps.commands.context import services
+
+
+@click.command("content_api:remove_expired")
+@click.option("--expiry", "days", type=click.IntRange(min=1), help="Days, in place of the setting.")
+def remove_expired(days: int | None) -> None:
+    """Remove items from the content API that have not changed for CONTENT_API_EXPIRY_DAYS."""
+    with services() as graph:
+        click.echo(f"{graph.content_api_expiry.run(days)} expired items removed")
