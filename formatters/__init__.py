@@ -3,6 +3,7 @@
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.email import EmailFormatter
+from formatters.idml import IDMLFormatter
 from formatters.imatrics import IMatricsFormatter
 from formatters.jsonld import JSONLDFormatter
 from formatters.newsml_12 import NewsML12Formatter
@@ -32,6 +33,7 @@ BUILT_IN: tuple[type[Formatter], ...] = (
     NewsMLG2Formatter,
     EmailFormatter,
     NewsroomNinjsFormatter,
+    IDMLFormatter,
     FTPNinjsFormatter,
     IMatricsFormatter,
     NINJS3Formatter,

@@ -1,6 +1,6 @@
 """Forgetting: finished deliveries with their payloads, archived items, mails."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,7 +55,7 @@ class Purge:
         }
         if self._has_legal_archive:
             query["moved_to_legal"] = True
-        fields = {"item_id": 1, "payload_id": 1}
+        fields = {"item_id": 1, "payload_id": 1, "encoded_item_id": 1}
         rows = list(self._db["publish_queue"].find(query, fields).sort("_id", 1).limit(BATCH))
         if not rows:
             return 0
@@ -67,15 +67,30 @@ class Purge:
         return len(rows)
 
     def _forget_payloads(self, rows: list[Document]) -> None:
-        """Remove the payloads that none but `rows` refer to."""
-        payloads = {row["payload_id"] for row in rows if row.get("payload_id")}
-        others = {
-            "item_id": {"$in": sorted({row["item_id"] for row in rows})},
-            "payload_id": {"$in": sorted(payloads)},
-            "_id": {"$nin": [row["_id"] for row in rows]},
-        }
-        in_use = self._db["publish_queue"].distinct("payload_id", others)
-        self._db["publish_payloads"].delete_many({"_id": {"$in": sorted(payloads - set(in_use))}})
+        """Remove the payloads that none but `rows` refer to, by their id or that of a binary."""
+        payloads, binaries = _referred(rows)
+        others = self._db["publish_queue"].find(
+            {
+                "item_id": {"$in": sorted({row["item_id"] for row in rows})},
+                "_id": {"$nin": [row["_id"] for row in rows]},
+                "$or": [
+                    {"payload_id": {"$in": sorted(payloads)}},
+                    {"encoded_item_id": {"$in": sorted(binaries)}},
+                ],
+            },
+            {"payload_id": 1, "encoded_item_id": 1},
+        )
+        used_payloads, used_binaries = _referred(others)
+        self._db["publish_payloads"].delete_many(
+            {
+                "$or": [
+                    {"_id": {"$in": sorted(payloads - used_payloads)}},
+                    {"encoded_item_id": {"$in": sorted(binaries - used_binaries)}},
+                ],
+                "_id": {"$nin": sorted(used_payloads)},
+                "encoded_item_id": {"$nin": sorted(used_binaries)},
+            }
+        )
 
     def _forget_archived(self, before: datetime) -> int:
         """Remove archived items, and what is known of their recipients with the last row.
@@ -100,3 +115,10 @@ class Purge:
         self._db["routing_decisions"].delete_many({"item_id": gone})
         self._db["archived"].delete_many({"_id": {"$in": ids}})
         return len(rows)
+
+
+def _referred(rows: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[ObjectId]]:
+    """Return the ids of payloads and of binaries that `rows` refer to."""
+    rows = list(rows)
+    payloads = {row["payload_id"] for row in rows if row.get("payload_id")}
+    return payloads, {row["encoded_item_id"] for row in rows if row.get("encoded_item_id")}

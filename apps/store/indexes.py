@@ -109,7 +109,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     # Feeds: what a subscriber has received, newest first.
     "recipients": [_index("receivers", ("routed_at", DESC), ("_id", DESC))],
     "routing_decisions": [_index("item_id", "item_version")],
-    "publish_payloads": [_index("item_id", "item_version")],
+    "publish_payloads": [
+        _index("item_id", "item_version"),
+        _index("encoded_item_id", sparse=True),
+    ],
     "auth": [_index("token"), _index("user"), _index("_updated")],
     "users": [_index("username", unique=True), _index("email")],
     "roles": [_index("name", unique=True)],

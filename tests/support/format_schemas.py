@@ -2,9 +2,11 @@
 
 import csv
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from typing import Any
 
 import jsonschema_rs
@@ -212,6 +214,46 @@ def _check_schema_org(value: Any) -> None:
         _check_schema_org(entry)
 
 
+IDML = "application/vnd.adobe.indesign-idml-package"
+PACKAGING = "{http://ns.adobe.com/AdobeInDesign/idml/1.0/packaging}"
+PACKAGE_PARTS = {"Graphic", "Styles", "Preferences", "Tags", "Spread", "Story"}
+
+
+def idml_parts(formatted: Formatted) -> dict[str, etree._Element]:
+    """Return the parts of an IDML package by name; fail unless it is packed as InDesign asks."""
+    with zipfile.ZipFile(BytesIO(formatted.data)) as package:
+        first = package.infolist()[0]
+        assert ("mimetype", zipfile.ZIP_STORED) == (first.filename, first.compress_type)
+        assert IDML.encode() == package.read("mimetype")
+        names = package.namelist()[1:]
+        assert len(names) == len(set(names))
+        return {name: etree.fromstring(package.read(name)) for name in names}
+
+
+def check_idml(formatted: Formatted) -> None:
+    """Fail unless every reference in the package has its target, and every id stands once."""
+    parts = idml_parts(formatted)
+    design = parts["designmap.xml"]
+    named = {str(e.get("src")): e.tag for e in design if str(e.tag).startswith(PACKAGING)}
+    assert set(parts) - {"designmap.xml"} == set(named)
+    assert {str(tag).removeprefix(PACKAGING) for tag in named.values()} <= PACKAGE_PARTS
+    for name, tag in named.items():
+        assert parts[name].tag == tag
+    ids = [e.get("Self") for part in parts.values() for e in part.iter() if e.get("Self")]
+    assert len(ids) == len(set(ids))
+    for part in parts.values():
+        for element in part.iter():
+            for attribute in REFERENCES:
+                assert element.get(attribute, "n") in {"n", *ids}, (attribute, element.attrib)
+
+
+REFERENCES = (
+    *("AppliedParagraphStyle", "AppliedCharacterStyle", "AppliedTableStyle", "AppliedCellStyle"),
+    *("ParentStory", "PreviousTextFrame", "NextTextFrame", "ItemLayer", "MarkupTag", "Source"),
+)
+"""Attributes that name another element of the package."""
+
+
 def check_text(formatted: Formatted) -> None:
     """Fail unless the text can be read by everyone."""
     text = formatted.data.decode("utf-8")
@@ -229,6 +271,7 @@ CHECKS: Mapping[str, Callable[[Formatted], None]] = {
     "ftp ninjs": check_superdesk_ninjs,
     "imatrics": check_imatrics,
     "email": check_email,
+    "idml": check_idml,
     "ninjs3": check_ninjs,
     "jsonld": check_json_ld,
     "text": check_text,

@@ -11,7 +11,7 @@ from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
 from apps.publish.enqueue.enqueue_service import Recipient
-from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.formatting import ItemFormats, Payload, encoded_item
 from apps.publish.enqueue.matching import Subscriber
 from apps.publish.queue.rows import RowKey, lane_id, new_row
 from formatters.base import Formatter
@@ -71,8 +71,8 @@ class Consignment:
             logger.exception("item %s could not be formatted", self.item["item_id"])
             return [self._row(0, number, now, **_unformatted(self.formatter, repr(error)))]
         return [
-            self._row(part, number, now, payload_id=p.id, item_encoding=p.formatted.encoding)
-            for part, p in enumerate(payloads)
+            self._row(part, number, now, payload_id=payload.id, **_sent(payload))
+            for part, payload in enumerate(payloads)
         ]
 
     def _row(self, part: int, number: int, now: datetime, **fields: Any) -> Document:
@@ -111,6 +111,14 @@ class Consignment:
             # By this the transmit run tells a repeat that something newer has come in the way of.
             row["publish_sequence_no"] = item.get("publish_sequence_no")
         return new_row(now, **{**row, **fields})
+
+
+def _sent(payload: Payload) -> Document:
+    """Return what a row says of its body: the encoding of text, or the id of a binary."""
+    binary = encoded_item(payload)
+    if binary:
+        return {**binary, "formatted_item": ""}
+    return {"item_encoding": payload.formatted.encoding}
 
 
 def _unformatted(formatter: type[Formatter], cause: str) -> Document:

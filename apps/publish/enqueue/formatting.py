@@ -7,6 +7,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+from bson import ObjectId
+
 from apps.core import json
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -16,6 +18,8 @@ from apps.publish.enqueue.matching import Subscriber
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.content_api import ContentApiFormatter
 
+LARGEST = 15 * 1024 * 1024
+"""Bytes of a body: documents of the store end at 16 MB."""
 EMBEDDED = "editor_"
 """How keys of associations begin that are embedded in the text."""
 
@@ -31,6 +35,13 @@ class Payload:
     id: str
     formatted: Formatted
     formatter: type[Formatter]
+
+    @property
+    def encoded_item_id(self) -> ObjectId | None:
+        """What clients know a binary body by; None for text."""
+        if isinstance(self.formatted.body, str):
+            return None
+        return ObjectId(sha256(self.id.encode()).digest()[:12])
 
 
 class ItemFormats:
@@ -92,6 +103,7 @@ class ItemFormats:
             context = self._context(formatter, options, sequence_number, unwanted)
             # A copy of its own, so that no plug-in can change what the next one gets.
             parts = formatter().format(_copied(self._item), context)
+            self._check_sizes(formatter, parts)
             self._done[key] = [
                 Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)
             ]
@@ -106,6 +118,14 @@ class ItemFormats:
         context = self._context(ContentApiFormatter, {}, 0, None)
         (part,) = ContentApiFormatter().format(_copied(self._item), context)
         return dict(json.loads(part.data))
+
+    def _check_sizes(self, formatter: type[Formatter], parts: list[Formatted]) -> None:
+        """Refuse what the store could not hold, which would keep the whole batch from it."""
+        for part in parts:
+            size = len(part.data)
+            if size > LARGEST:
+                cause = f"{size} bytes are more than the {LARGEST} that can be stored"
+                raise formatter().refusal(self._item, "body", cause)
 
     def _context(
         self,
@@ -200,6 +220,7 @@ class ItemFormats:
                 "item_version": self._item.get("_current_version"),
                 "body": payload.formatted.body,
                 "encoding": payload.formatted.encoding,
+                **encoded_item(payload),
                 "media_type": payload.formatter.media_type,
                 "file_extension": payload.formatter.file_extension,
                 "_created": self._now,
@@ -207,6 +228,12 @@ class ItemFormats:
             for payloads in self._done.values()
             for payload in payloads
         ]
+
+
+def encoded_item(payload: Payload) -> Document:
+    """Return the field that names a binary body, in its payload and in the rows that send it."""
+    known = payload.encoded_item_id
+    return {"encoded_item_id": known} if known else {}
 
 
 def _key(

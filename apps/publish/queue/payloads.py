@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.service import Document
@@ -40,7 +41,7 @@ class Payloads:
 
     def __init__(self, db: Database[Document], collection: str = "publish_payloads") -> None:
         self._stored = db[collection]
-        self._kept: OrderedDict[str, Body] = OrderedDict()
+        self._kept: OrderedDict[Any, Body] = OrderedDict()
         self._lock = Lock()
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, Body]:
@@ -50,12 +51,8 @@ class Payloads:
         """
         rows = list(rows)
         with self._lock:
-            wanted = {row["payload_id"] for row in rows if row.get("payload_id")} - set(self._kept)
-        if wanted:
-            found = self._stored.find({"_id": {"$in": sorted(wanted)}})
-            read = {document["_id"]: _stored_body(document) for document in found}
-        else:
-            read = {}
+            wanted = {key for row in rows if (key := _key(row)) is not None} - set(self._kept)
+        read = self._read(wanted) if wanted else {}
         with self._lock:
             bodies = {row["_id"]: body for row in rows if (body := self._body(row, read))}
             self._kept.update(read)
@@ -63,12 +60,32 @@ class Payloads:
                 self._kept.popitem(last=False)
         return bodies
 
-    def _body(self, row: Mapping[str, Any], read: Mapping[str, Body]) -> Body | None:
+    def _read(self, wanted: set[Any]) -> dict[Any, Body]:
+        """Return bodies by payload id; those that were asked for by the id of a binary by that."""
+        binaries = [key for key in wanted if isinstance(key, ObjectId)]
+        ids = sorted(key for key in wanted if isinstance(key, str))
+        query: Document = {"_id": {"$in": ids}}
+        if binaries:
+            query = {"$or": [query, {"encoded_item_id": {"$in": binaries}}]}
+        read: dict[Any, Body] = {}
+        for document in self._stored.find(query):
+            body = _stored_body(document)
+            for key in (document["_id"], document.get("encoded_item_id")):
+                if key in wanted:
+                    read[key] = body
+        return read
+
+    def _body(self, row: Mapping[str, Any], read: Mapping[Any, Body]) -> Body | None:
         text = row.get("formatted_item")
         if text:
             return _own_body(row, text)
-        key = str(row.get("payload_id"))
+        key = _key(row)
         return read.get(key) or self._kept.get(key)
+
+
+def _key(row: Mapping[str, Any]) -> Any:
+    """Return what names the body of a row: its payload, else the binary that a client names."""
+    return row.get("payload_id") or row.get("encoded_item_id")
 
 
 def _stored_body(document: Mapping[str, Any]) -> Body:

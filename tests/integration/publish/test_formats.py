@@ -22,7 +22,7 @@ def test_every_format_reaches_its_destination(
 
     (file,) = tmp_path.iterdir()
     assert formatter.file_extension == file.suffix[1:]  # type: ignore[attr-defined]
-    assert "rivers rise" in file.read_text("utf-8").lower()
+    assert b"rivers rise" in file.read_bytes().lower()
     assert "success" == desk.row()["state"]
 
 

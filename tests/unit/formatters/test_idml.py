@@ -1,0 +1,192 @@
+"""InDesign packages; numbers are the scenarios of the formats contract."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from lxml import etree
+
+from apps.core.text import strip_forbidden
+from formatters.base import Formatted
+from formatters.body import Embed, Node, Rule, blocks_of, parse_body
+from formatters.idml import IDMLFormatter
+from formatters.plain_body import TextBody
+from tests.shared_files import shared_names
+from tests.support.format_schemas import check_idml, idml_parts
+from tests.support.generated_items import html as any_html
+from tests.support.reference_formats import CONTEXT, reference
+
+INPUTS = "schemas/reference-output/inputs"
+STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
+NORMAL = "Paragraphs%3aNormalParagraph"
+STATIC = ["Resources/Styles.xml", "Resources/Graphic.xml", "Resources/Preferences.xml"]
+
+
+def written(**fields: Any) -> Formatted:
+    [formatted] = IDMLFormatter().format({**STORY, **fields}, CONTEXT)
+    check_idml(formatted)
+    return formatted
+
+
+def stories(**fields: Any) -> list[tuple[str, str]]:
+    """Return style and text of each story."""
+    parts = idml_parts(written(**fields))
+    return [_story(part) for name, part in parts.items() if name.startswith("Stories/")]
+
+
+def _story(part: etree._Element) -> tuple[str, str]:
+    ranges = list(part.iter("ParagraphStyleRange"))
+    style = str(ranges[0].get("AppliedParagraphStyle")) if ranges else ""
+    words = [e.text or "" if e.tag == "Content" else "|" for e in part.iter("Content", "Br")]
+    return style.removeprefix("ParagraphStyle/"), "".join(words)
+
+
+def test_the_package() -> None:
+    """42: entries in their order, the media type first; the same item gives the same bytes."""
+    formatted = written(headline="h", body_html="<p>a</p>")
+
+    assert [
+        *STATIC,
+        "XML/Tags.xml",
+        "Stories/Story_story_1.xml",
+        "Stories/Story_story_2.xml",
+        "Spreads/Spread_spread_1.xml",
+        "designmap.xml",
+    ] == list(idml_parts(formatted))
+    assert formatted.data == written(headline="h", body_html="<p>a</p>").data
+    assert b"" == formatted.data[:0]
+    assert isinstance(formatted.body, bytes)
+
+
+@pytest.mark.parametrize("name", shared_names(INPUTS, "text*.json"))
+def test_reference_inputs(name: str) -> None:
+    """42: each has headline and byline first, and what a list and a table hold."""
+    item = reference(f"{INPUTS}/{name}")
+
+    texts = [text for _, text in stories(**item)]
+
+    assert item["headline"] == texts[0]
+    if "<table>" in item["body_html"]:
+        assert {"a", "cell", "quote", "Sub"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>One <b>two</b></p>", [(NORMAL, "One two")]),
+        ("bare text", [(NORMAL, "bare text")]),
+        ("<h3>Head</h3>", [("Headings%3aHeading3", "Head")]),
+        ("<blockquote><p>q</p></blockquote>", [("Paragraphs%3aBlockquote", "q")]),
+        ("<pre>a\n b</pre>", [("Paragraphs%3aPreformatted", "a\u2028 b")]),
+        ("<p>a<br>b</p>", [(NORMAL, "a\u2028b")]),
+        ("<ul><li>a</li><li><p>b</p></li></ul>", [("Lists%3aBulletList", "a|b")]),
+        ("<ol><li>a<ul><li>c</li></ul></li></ol>", [("Lists%3aNumberedList", "a|c")]),
+        (
+            "<table><tr><td>a</td><td><p>b</p></td></tr></table>",
+            [(NORMAL, "ab")],
+        ),
+        ('<img src="i.jpg" alt="A">', [(NORMAL, "A")]),
+        (
+            '<div><p>a</p><figure><img src="i.jpg"><figcaption>c</figcaption></figure></div>',
+            [(NORMAL, "a"), (NORMAL, "c")],
+        ),
+        ("<hr>", []),
+    ],
+)
+def test_stories(html: str, expected: list[tuple[str, str]]) -> None:
+    """42: every block is a story; nothing that a reader would see is lost."""
+    assert expected == stories(body_html=html)
+
+
+def test_preformatted_items() -> None:
+    """42: preserved text keeps its lines, in one story."""
+    assert [("Paragraphs%3aPreformatted", "a\u2028 b")] == stories(
+        type="preformatted", format="preserved", body_html="<pre>a\n b</pre>"
+    )
+
+
+def test_looks() -> None:
+    """Bold and italic combine, strong and em are the same; marks have their attributes."""
+    html = "<p><strong><em>a</em></strong><u>b</u><s>c</s>H<sub>2</sub>x<sup>3</sup></p>"
+    parts = idml_parts(written(body_html=html))
+
+    [story] = [part for name, part in parts.items() if name.startswith("Stories/")]
+    looks = {e.findtext("Content"): dict(e.attrib) for e in story.iter("CharacterStyleRange")}
+    assert "Bold Italic" == looks["a"]["FontStyle"]
+    assert "true" == looks["b"]["Underline"]
+    assert "true" == looks["c"]["StrikeThru"]
+    assert ("Subscript", "Superscript") == (looks["2"]["Position"], looks["3"]["Position"])
+
+
+def test_links() -> None:
+    """A link leads from its text to its address by one key."""
+    parts = idml_parts(written(body_html='<p><a href="https://e.org/?a&b">l</a></p>'))
+    design = parts["designmap.xml"]
+
+    link, destination = design.find("Hyperlink"), design.find("HyperlinkURLDestination")
+    assert link is not None
+    assert destination is not None
+    assert "https://e.org/?a&b" == destination.get("DestinationURL")
+    assert link.get("DestinationUniqueKey") == destination.get("DestinationUniqueKey")
+    assert destination.get("Self") == link.findtext("Properties/Destination")
+    assert "Black" == link.findtext("Properties/BorderColor")
+
+
+def test_tables() -> None:
+    """Cells stand in their row and column, past those that reach down from above."""
+    html = "<table><tr><td rowspan=2>a</td><td>b</td></tr><tr><td>c</td></tr></table>"
+    parts = idml_parts(written(body_html=html))
+
+    [story] = [part for name, part in parts.items() if name.startswith("Stories/")]
+    assert {"0:0": "a", "1:0": "b", "1:1": "c"} == {
+        str(cell.get("Name")): "".join(c.text or "" for c in cell.iter("Content"))
+        for cell in story.iter("Cell")
+    }
+
+
+def test_long_texts_flow_over_pages() -> None:
+    """A new spread begins when a page is full; a frame that is too short flows into the next."""
+    parts = idml_parts(written(body_html="<p>" + "word " * 3000 + "</p>" + "<p>end</p>" * 60))
+
+    spreads = [part for name, part in parts.items() if name.startswith("Spreads/")]
+    frames = [frame for spread in spreads for frame in spread.iter("TextFrame")]
+    assert len(spreads) > 2
+    assert frames[0].get("NextTextFrame") == frames[1].get("Self")
+    assert frames[1].get("PreviousTextFrame") == frames[0].get("Self")
+    assert {frame.get("ParentStory") for frame in frames} == {f"story_{n}" for n in range(1, 62)}
+
+
+@hypothesis_settings(max_examples=100)
+@given(any_html)
+def test_any_body_keeps_its_text(html: str) -> None:
+    """42, 51: whatever the markup, the characters of its text are in the stories, in order."""
+    told = "".join(text for _, text in stories(body_html=html))
+
+    assert _visible(TextOnly().write(parse_body(html))) == _visible(told)
+
+
+class TextOnly(TextBody):
+    """The text of a body without what plain text adds to it."""
+
+    def block(self, node: Node) -> str:
+        match node:
+            case Rule():
+                return ""
+            case Embed(source, _, caption):
+                return self.write(blocks_of(caption)) or source
+            case _:
+                return super().block(node)
+
+    def picture(self, source: str, alternative: str, caption: str) -> str:
+        return caption or alternative or source
+
+    def link(self, href: str, text: str) -> str:
+        return text
+
+    def _list(self, ordered: bool, items: Any) -> str:
+        return "\n".join(self.write(item) for item in items)
+
+
+def _visible(text: str) -> str:
+    return "".join(strip_forbidden(text).replace("|", "").split())
