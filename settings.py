@@ -231,6 +231,8 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "AUTO_PUBLISH_CONTENT_PROFILE": env.flag("AUTO_PUBLISH_CONTENT_PROFILE", True),
         # Metadata of associated media is checked when the story is published.
         "VALIDATE_MEDIA_METADATA_ON_PUBLISH": env.flag("VALIDATE_MEDIA_METADATA_ON_PUBLISH", True),
+        # Item field to the IPTC property that is written into the files of published pictures.
+        "PICTURE_METADATA_MAPPING": env.table("PICTURE_METADATA_MAPPING", {}),
         # Associated items are published, corrected and killed with the story that holds them.
         "PUBLISH_ASSOCIATED_ITEMS": env.flag("PUBLISH_ASSOCIATED_ITEMS", False),
         # Associated media take metadata from the story that holds them.

@@ -49,6 +49,7 @@ from apps.publish.content.correction import CorrectionService
 from apps.publish.content.holders import Holders
 from apps.publish.content.kill import KillPublishService
 from apps.publish.content.package_items import PackageItemsService
+from apps.publish.content.pictures import Pictures
 from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
@@ -218,6 +219,7 @@ def build_graph(
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
         wake_legal=wake_legal,
+        pictures=Pictures(media, settings),
         sends_mail=outbox.is_open,
         actions=actions,
     )

@@ -17,6 +17,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.core.workflow import Action
 from apps.publish.content.batch import Batch
+from apps.publish.content.pictures import Pictures
 from apps.store.sequences import Sequences
 from apps.validate.validate import ValidateService
 
@@ -38,6 +39,7 @@ class Tools:
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
+        pictures: write metadata into the files of pictures.
         sends_mail: whether mails are sent at all.
         actions: the publish services, for what goes out with something else.
     """
@@ -53,6 +55,7 @@ class Tools:
     wake_up: Callable[[], None]
     wake_mailer: Callable[[], None]
     wake_legal: Callable[[], None]
+    pictures: Pictures
     sends_mail: bool
     actions: Mapping[Operation, NestedAction]
 

@@ -141,6 +141,7 @@ class BasePublishService(ResourceService):
         """Publish what the item holds, then the item: whoever gets it has had its parts."""
         batch.started.append(original["_id"])
         self.holdings.publish(updates, original, batch)
+        self.tools.pictures.stamp(updates, original)
         journal, number = self.tools.journal, batch.number()
         note = journal.publication(updates, number, batch.caller.user_id)
         if row:
