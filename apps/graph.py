@@ -49,7 +49,7 @@ from apps.publish.content.correction import CorrectionService
 from apps.publish.content.holders import Holders
 from apps.publish.content.kill import KillPublishService
 from apps.publish.content.package_items import PackageItemsService
-from apps.publish.content.pictures import Pictures
+from apps.publish.content.pictures import Pictures, check_mapping
 from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
@@ -168,6 +168,7 @@ def build_graph(
         listeners: pymongo command listeners, for benchmarks.
     """
     hooks.load_receivers(settings["HOOK_MODULES"])
+    check_mapping(settings["PICTURE_METADATA_MAPPING"])
     clock = clock or SystemClock()
     db = connect(settings, listeners)
     ensure_indexes(db)

@@ -27,18 +27,12 @@ class Pictures:
     Args:
         media: where the files are.
         settings: PICTURE_METADATA_MAPPING, MEDIA_PREFIX.
-
-    Raises:
-        ConfigurationError: the mapping names a tag that there is not.
     """
 
     def __init__(self, media: MediaStorage, settings: Mapping[str, Any]) -> None:
         self._media = media
         self._prefix = settings["MEDIA_PREFIX"]
         self._mapping: Mapping[str, str] = settings["PICTURE_METADATA_MAPPING"]
-        if unknown := sorted(set(map(str, self._mapping.values())) - set(TAGS)):
-            message = f"PICTURE_METADATA_MAPPING: unknown {', '.join(unknown)}; known: "
-            raise ConfigurationError(message + ", ".join(TAGS))
 
     def stamp(self, updates: Document, original: Mapping[str, Any]) -> None:
         """Put the metadata of an item, and of the pictures that it holds, into their files.
@@ -107,6 +101,17 @@ class Pictures:
         # As it was: some clients keep ids as texts.
         is_text = isinstance(rendition["media"], str)
         return {**rendition, "media": str(media) if is_text else media, "href": href}
+
+
+def check_mapping(mapping: Mapping[str, Any]) -> None:
+    """Check the setting PICTURE_METADATA_MAPPING.
+
+    Raises:
+        ConfigurationError: it names a tag that there is not.
+    """
+    if unknown := sorted(set(map(str, mapping.values())) - set(TAGS)):
+        message = f"PICTURE_METADATA_MAPPING: unknown {', '.join(unknown)}; known: "
+        raise ConfigurationError(message + ", ".join(TAGS))
 
 
 def metadata_of(item: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, list[str]]:
