@@ -210,13 +210,17 @@ def _flow(element: etree._Element, depth: int) -> Nodes:
 
 
 def _nodes(element: etree._Element, depth: int) -> Iterator[Node]:
-    if element.text:
-        yield Text(strip_forbidden(element.text))
+    # Every access to an element crosses into libxml2, so each is made once.
+    text = element.text
+    if text:
+        yield Text(strip_forbidden(text))
     for child in element:
-        if isinstance(child.tag, str) and child.tag not in HIDDEN:
+        tag = child.tag
+        if isinstance(tag, str) and tag not in HIDDEN:
             yield from _convert(child, depth + 1)
-        if child.tail:
-            yield Text(strip_forbidden(child.tail))
+        tail = child.tail
+        if tail:
+            yield Text(strip_forbidden(tail))
 
 
 def _convert(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -279,6 +283,12 @@ def _break(element: etree._Element, depth: int) -> Iterator[Node]:
 
 
 def _paragraphs(element: etree._Element, depth: int) -> Iterator[Node]:
+    text = element.text
+    if text and not len(element):
+        # Most paragraphs: text and nothing else.
+        if text.strip():
+            yield Paragraph((Text(strip_forbidden(text)),))
+        return
     yield from blocks_of(_flow(element, depth))
 
 

@@ -27,6 +27,9 @@ def add(parent: etree._Element, tag: str, text: str | None = None, /, **attribut
 
 def line(value: object) -> str:
     """Return `value` as text on one line; numbers count, all else is empty."""
+    if isinstance(value, str) and value.isprintable() and "  " not in value:
+        # Most texts: nothing to fold.
+        return value.strip()
     return " ".join(strip_forbidden(str(value)).split()) if isinstance(value, (str, int)) else ""
 
 

@@ -201,8 +201,8 @@ def _associated_media(content: etree._Element, item: Mapping[str, Any]) -> None:
         if text_of(rendition, "mimetype"):
             reference["mime-type"] = text_of(rendition, "mimetype")
         for name in ("width", "height"):
-            if integer(rendition.get(name)):
-                reference[name] = str(integer(rendition.get(name)))
+            if size := integer(rendition.get(name)):
+                reference[name] = str(size)
         if text_of(item, "alt_text"):
             reference["alternate-text"] = text_of(item, "alt_text")
         add(media, "media-reference", **reference)

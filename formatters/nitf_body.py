@@ -136,7 +136,8 @@ def append_text(element: etree._Element, text: str) -> None:
     """Append characters to the content of `element`."""
     clean = strip_forbidden(text)
     if len(element):
-        element[-1].tail = (element[-1].tail or "") + clean
+        last = element[-1]
+        last.tail = (last.tail or "") + clean
     else:
         element.text = (element.text or "") + clean
 

@@ -17,10 +17,11 @@ def add(parent: etree._Element, tag: str, text: str | None = None, /, **attribut
 
     Characters that XML forbids are left out of text and attributes.
     """
-    namespace = etree.QName(parent).namespace
-    element = etree.SubElement(parent, f"{{{namespace}}}{tag}" if namespace else tag)
-    for name, value in attributes.items():
-        element.set(name, strip_forbidden(str(value)))
+    known = parent.tag
+    # Cut out rather than parsed by `QName`: formats add hundreds of elements to each item.
+    name = known[: known.index("}") + 1] + tag if known[0] == "{" else tag
+    clean = {key: strip_forbidden(str(value)) for key, value in attributes.items()}
+    element = etree.SubElement(parent, name, clean)
     if text:
         element.text = strip_forbidden(text)
     return element

@@ -37,7 +37,8 @@ class TextFigures:
 
 def strip_forbidden(text: str) -> str:
     """Return `text` without the characters that XML 1.0 forbids: most controls, lone surrogates."""
-    return _FORBIDDEN.sub("", text)
+    # Nothing that can be printed is forbidden, and asking is much faster than searching.
+    return text if text.isprintable() else _FORBIDDEN.sub("", text)
 
 
 def parse_html(html: str) -> etree._Element:
