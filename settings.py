@@ -223,6 +223,8 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "COPY_ON_REWRITE_FIELDS": env.items("COPY_ON_REWRITE_FIELDS", []),
         # Corrections are written in a state of their own before they are published.
         "CORRECTIONS_WORKFLOW": env.flag("CORRECTIONS_WORKFLOW", False),
+        # Broadcast scripts have rules of their own.
+        "BROADCAST_ENABLED": env.flag("BROADCAST_ENABLED", True),
         # There is a long-term archive; nothing is removed before it is there.
         "LEGAL_ARCHIVE": env.flag("LEGAL_ARCHIVE", False),
         # Validation schemas by item type, between content profiles and validators.

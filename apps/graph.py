@@ -264,6 +264,7 @@ def build_graph(
             journal=journal,
             requests=ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
             wake_up=wake_up(enqueue_published),
+            settings=settings,
         ),
         publish=publish,
         package_items=PackageItemsService(tools, publish["archive_correct"]),

@@ -115,7 +115,7 @@ class RewriteService(ResourceService):
         update = self.collection.find_one({"_id": named.get("_id") or named.get("guid")})
         if update is None:
             raise NotFound("Cannot find the update")
-        check_update(update, original)
+        check_update(update, original, self._settings)
         return self._take_existing(original, update, caller)
 
     def _original(self, item_id: str) -> Document:

@@ -49,8 +49,11 @@ def check_original(original: Item, settings: Mapping[str, Any], now: datetime) -
         raise BadRequest("Rewrite is not published. Cannot rewrite the story again.")
 
 
-def check_update(update: Item, original: Item) -> None:
+def check_update(update: Item, original: Item, settings: Mapping[str, Any]) -> None:
     """Refuse an existing item that cannot become the update of `original`.
+
+    Args:
+        settings: BROADCAST_ENABLED.
 
     Raises:
         ServiceError: it cannot.
@@ -61,7 +64,8 @@ def check_update(update: Item, original: Item) -> None:
         raise TransitionError(INVALID_TRANSITION)
     if update.get("type") not in TEXT_TYPES:
         raise BadRequest("Rewrite story can only be text or pre-formatted !")
-    if any(BROADCAST in (g.get("qcode"), g.get("name")) for g in update.get("genre") or ()):
+    genres = update.get("genre") or () if settings["BROADCAST_ENABLED"] else ()
+    if any(BROADCAST in (genre.get("qcode"), genre.get("name")) for genre in genres):
         raise BadRequest("Broadcast cannot be a update story !")
     profiles = {item["profile"] for item in (update, original) if item.get("profile")}
     if len(profiles) > 1:

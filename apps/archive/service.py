@@ -16,7 +16,14 @@ from apps.archive.associations import (
 )
 from apps.archive.associations import with_ids as associated
 from apps.archive.attachments import what_was_attached
-from apps.archive.checks import CREATE_CHECKS, RESTORE_CHECKS, SAVE_CHECKS, Check, Save
+from apps.archive.checks import (
+    CREATE_CHECKS,
+    RESTORE_CHECKS,
+    SAVE_CHECKS,
+    Check,
+    Save,
+    check_broadcast_genre,
+)
 from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.deschedule import (
     DESCHEDULED,
@@ -100,6 +107,11 @@ class ArchiveService(ResourceService):
         self._places = places
         self._notifier = notifier
         self._settings = settings
+        self._save_checks = tuple(
+            check
+            for check in SAVE_CHECKS
+            if settings["BROADCAST_ENABLED"] or check is not check_broadcast_genre
+        )
 
     # Create.
 
@@ -230,7 +242,7 @@ class ArchiveService(ResourceService):
         named = stored_items(self.db, (held["_id"] for _, held in associated(updates)))
         save = self._save(updates, original, place, caller)
         self._check(
-            SAVE_CHECKS,
+            self._save_checks,
             replace(
                 save, before=before, associated=named, is_forced=is_forced, has_state=has_state
             ),

@@ -186,10 +186,11 @@ class ArchivedService(ResourceService):
         item_id = document["item_id"]
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
-        if any(genre.get("name") == BROADCAST for genre in document.get("genre") or ()):
-            raise BadRequest(IS_BROADCAST)
-        if self._is_master(item_id):
-            raise BadRequest(IS_MASTER)
+        if self._tools.settings["BROADCAST_ENABLED"]:
+            if any(genre.get("name") == BROADCAST for genre in document.get("genre") or ()):
+                raise BadRequest(IS_BROADCAST)
+            if self._is_master(item_id):
+                raise BadRequest(IS_MASTER)
         if self.db["archive"].find_one({"_id": item_id}, {"_id": 1}):
             raise BadRequest(IN_PRODUCTION)
         if self._is_in_package(document):

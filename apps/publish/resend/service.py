@@ -35,6 +35,7 @@ class ResendService(ResourceService):
         journal: completes what a dead process left undone of the item.
         requests: the store of requests.
         wake_up: starts the enqueue task now; losing the call costs one tick.
+        settings: BROADCAST_ENABLED.
     """
 
     resource = "archive"
@@ -47,11 +48,13 @@ class ResendService(ResourceService):
         journal: Journal,
         requests: ResendRequests,
         wake_up: Callable[[], None],
+        settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
         self._journal = journal
         self._requests = requests
         self._wake_up = wake_up
+        self._has_broadcasts = bool(settings["BROADCAST_ENABLED"])
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         """Store each request; from then on it is carried out, whatever dies.
@@ -121,8 +124,12 @@ class ResendService(ResourceService):
         active = list(self.db["subscribers"].find(chosen, {"subscriber_type": 1}))
         if not active:
             raise BadRequest(NOBODY_ACTIVE)
-        if is_broadcast_script(item) and any(
-            subscriber.get("subscriber_type") != SubscriberType.WIRE for subscriber in active
+        if (
+            self._has_broadcasts
+            and is_broadcast_script(item)
+            and any(
+                subscriber.get("subscriber_type") != SubscriberType.WIRE for subscriber in active
+            )
         ):
             raise BadRequest(WIRE_ONLY)
 
