@@ -186,6 +186,8 @@ def _newsroom(env: Environment) -> dict[str, Any]:
         "HOOK_MODULES": env.items("HOOK_MODULES", []),
         # Let users copy items of desks to themselves, and duplicate items without a desk.
         "WORKFLOW_ALLOW_COPY_TO_PERSONAL": env.flag("WORKFLOW_ALLOW_COPY_TO_PERSONAL", True),
+        # Fields that are nulled when the template `kill` is applied to an item.
+        "KILL_TEMPLATE_NULL_FIELDS": env.items("KILL_TEMPLATE_NULL_FIELDS", ["byline", "place"]),
         # Directory of the macros, python modules that change items; none has no macros.
         "MACROS_DIR": env.text("MACROS_DIR", None),
         # Vocabularies that filter conditions cannot name, whatever their type.

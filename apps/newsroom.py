@@ -9,6 +9,7 @@ from pymongo.database import Database
 from apps.archive.schema import ITEM_SCHEMA
 from apps.auth.item_locks import ItemLocks, Unlocking
 from apps.auth.service import AuthService
+from apps.content_templates.service import ApplyTemplateService, ContentTemplatesService
 from apps.content_types.service import ContentTypesService
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
@@ -39,6 +40,8 @@ class Newsroom:
     stages_order: StagesOrderService
     vocabularies: VocabulariesService
     content_types: ContentTypesService
+    content_templates: ContentTemplatesService
+    content_templates_apply: ApplyTemplateService
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -97,4 +100,8 @@ def build_newsroom(
             db, clock, notifier=notifier, item_fields=frozenset(ITEM_SCHEMA)
         ),
         content_types=ContentTypesService(db, clock),
+        content_templates=ContentTemplatesService(db, clock, notifier),
+        content_templates_apply=ApplyTemplateService(
+            db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"]
+        ),
     )

@@ -45,11 +45,13 @@ from apps.archive.preferences import fill_from_user
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, complete_times
-from apps.archive.schema import REQUEST_ONLY
+from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
+from apps.content_templates.rendering import rendered
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
+from apps.core.errors import BadRequest
 from apps.core.ids import newsml_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
@@ -70,6 +72,11 @@ LISTED_STATES = (
     State.CORRECTION,
 )
 """States that the list of items shows; the others are read by id (lifecycle contract 3.2)."""
+
+FROM_TEMPLATES = (
+    frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
+) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
+"""Fields that a template may give a new item."""
 
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
@@ -121,6 +128,7 @@ class ArchiveService(ResourceService):
             macro = document.get("macro")
             for name in REQUEST_ONLY:
                 document.pop(name, None)
+            self._apply_template(document, caller)
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
@@ -151,6 +159,23 @@ class ArchiveService(ResourceService):
                 hooks.tell(hooks.item_routed, self.resource, item=document)
             tell_stage(self._notifier, document)
         tell_update(self._notifier, documents, caller.user_id)
+
+    def _apply_template(self, document: Document, caller: Caller) -> None:
+        """Give a new item the fields of its template that the request does not have.
+
+        Raises:
+            BadRequest: there is no such template for the caller, or it cannot be rendered.
+        """
+        if not document.get("template"):
+            return
+        template = self.db["content_templates"].find_one({"_id": document["template"]})
+        is_own = template is not None and template.get("user") == caller.user_id
+        if template is None or not (template.get("is_public") or is_own):
+            raise BadRequest(f"Template not found: {document['template']}")
+        fields = rendered(template, document, caller.user, self.clock.now())
+        for name, value in fields.items():
+            if name in FROM_TEMPLATES:
+                document.setdefault(name, value)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
         document["task"] = with_ids(document.get("task"))

@@ -8,6 +8,7 @@ from apps.archive.editing_resource import RESOURCES as EDITING
 from apps.archive.resource import RESOURCES as ARCHIVE
 from apps.archived.resource import RESOURCES as ARCHIVED
 from apps.auth.resource import RESOURCES as AUTH
+from apps.content_templates.resource import RESOURCES as CONTENT_TEMPLATES
 from apps.content_types.resource import RESOURCES as CONTENT_TYPES
 from apps.desks.resource import RESOURCES as DESKS
 from apps.explain.resource import RESOURCES as EXPLAIN
@@ -38,6 +39,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **STAGES,
     **VOCABULARIES,
     **CONTENT_TYPES,
+    **CONTENT_TEMPLATES,
     **VALIDATORS,
     **ACTIVITY,
     **MEDIA,

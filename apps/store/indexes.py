@@ -60,6 +60,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("highlights", sparse=True),
     ],
     "highlights": [_index("name", unique=True)],
+    "content_templates": [_index("user", "template_name", "is_public", unique=True)],
     "publish_queue": [
         # One row per (item version, subscriber, destination, action, part, resend).
         _index(

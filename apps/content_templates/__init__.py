@@ -1,0 +1,1 @@
+"""Content templates: what new items, and notices of kills, start with."""

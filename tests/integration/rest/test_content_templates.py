@@ -1,0 +1,205 @@
+"""Content templates and their use, at the HTTP edge (resources contract, 17)."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import Client, log_in, make_user
+from tests.support.events import Events
+from tests.support.newsroom import Newsroom
+
+NOT_UNIQUE = "Template Name is not unique"
+
+
+@pytest.fixture
+def newsroom(graph: Graph) -> Newsroom:
+    return Newsroom(graph.db)
+
+
+@pytest.fixture
+def writer(app: Any, graph: Graph) -> Client:
+    make_user(graph, "writer", privileges={"archive": 1}, byline="By Writer")
+    return log_in(app, "writer")
+
+
+def template(client: Client, name: str = "Weather", **fields: Any) -> Document:
+    body = {"template_name": name, "template_type": "create", **fields}
+    return client.create("content_templates", body)
+
+
+def refusal(answer: Any) -> tuple[int, Any]:
+    body = answer.get_json()
+    return answer.status_code, body.get("_message") or body["_issues"]
+
+
+class TestNames:
+    def test_are_trimmed_and_unique(self, admin: Client, writer: Client) -> None:
+        """R62: among the public ones, and among those of one user, whatever their case."""
+        public = template(admin, "  Weather ", is_public=True)
+        own = template(writer, "Weather")
+
+        again = writer.post(
+            "content_templates", {"template_name": "WEATHER", "template_type": "create"}
+        )
+        public_again = admin.post(
+            "content_templates",
+            {"template_name": "weather", "template_type": "create", "is_public": True},
+        )
+
+        assert ("weather", "weather") == (public["template_name"], own["template_name"])
+        assert (400, {"template_name": NOT_UNIQUE}) == refusal(again)
+        assert {"template_name": NOT_UNIQUE, "is_public": NOT_UNIQUE} == refusal(public_again)[1]
+
+    def test_find_public_templates(self, admin: Client, writer: Client) -> None:
+        """The look-up by name is for what everybody shares."""
+        template(writer, "Weather")
+        public = template(admin, "Weather", is_public=True)
+
+        assert public["_id"] == admin.get("content_templates/Weather").get_json()["_id"]
+
+
+class TestRights:
+    def test_of_personal_templates(self, app: Any, graph: Graph, writer: Client) -> None:
+        """Others neither see nor change them."""
+        own = template(writer)
+        make_user(graph, "other", privileges={"archive": 1})
+        other = log_in(app, "other")
+        path = f"content_templates/{own['_id']}"
+
+        assert 0 == other.get("content_templates").get_json()["_meta"]["total"]
+        assert 1 == writer.get("content_templates").get_json()["_meta"]["total"]
+        assert 404 == other.get(path).status_code
+        assert 404 == other.patch(path, {"template_name": "x"}, etag=own["_etag"]).status_code
+        assert 204 == writer.delete(path).status_code
+
+    def test_of_public_templates(self, admin: Client, writer: Client) -> None:
+        """They are for those who may manage them; everybody reads them."""
+        public = template(admin, is_public=True)
+        path = f"content_templates/{public['_id']}"
+
+        made = writer.post(
+            "content_templates",
+            {"template_name": "x", "template_type": "create", "is_public": True},
+        )
+        changed = writer.patch(path, {"template_name": "x"})
+        removed = writer.delete(path)
+
+        text = "You dont have the privilege to {} the public template"
+        assert (400, text.format("create")) == refusal(made)
+        assert {"validator exception": f"400: {text.format('update')}"} == refusal(changed)[1]
+        assert (400, text.format("delete")) == refusal(removed)
+
+
+class TestKinds:
+    @pytest.mark.parametrize("field", ["template_desks", "data"])
+    def test_kills_have_neither_desk_nor_dateline(
+        self, admin: Client, newsroom: Newsroom, field: str
+    ) -> None:
+        """R62: they are public, for all desks, and stay."""
+        values = {"template_desks": [newsroom.task["desk"]], "data": {"dateline": {}}}
+        body = {"template_name": "kill", "template_type": "kill", field: values[field]}
+
+        refused = refusal(admin.post("content_templates", body))
+
+        assert refused == (
+            400,
+            "Invalid kill template. schedule, dateline, template_desks, schedule_desk, "
+            "schedule_stage are not allowed",
+        )
+
+    def test_kills_are_public_for_ever(self, admin: Client) -> None:
+        """R62: neither hidden nor deleted."""
+        kill = template(admin, "kill", template_type="kill")
+        path = f"content_templates/{kill['_id']}"
+
+        hidden = admin.patch(path, {"is_public": False})
+        deleted = admin.delete(path)
+
+        assert kill["is_public"]
+        text = "400: Kill templates must be public"
+        assert {"validator exception": text} == refusal(hidden)[1]
+        assert (400, "Kill templates can not be deleted.") == refusal(deleted)
+
+    def test_highlights_are_for_one_desk(self, admin: Client, newsroom: Newsroom) -> None:
+        """Only what items are created with may be for several."""
+        desks = [newsroom.task["desk"], str(newsroom._desk("Culture")["_id"])]
+
+        several = template(admin, template_desks=desks)
+        refused = admin.post(
+            "content_templates",
+            {"template_name": "h", "template_type": "highlights", "template_desks": desks},
+        )
+
+        assert desks == several["template_desks"]
+        text = "Templates that are not create type can only be assigned to one desk!"
+        assert (400, text) == refusal(refused)
+
+    def test_changes_are_merged(self, admin: Client, settings: Any) -> None:
+        """A PATCH of some data keeps the rest; clients are told."""
+        made = template(admin, data={"headline": "a", "slugline": "b"})
+
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            changed = admin.patch(f"content_templates/{made['_id']}", {"data": {"headline": "c"}})
+            told = events.named("template:update")
+
+        assert {"headline": "c", "slugline": "b"} == changed.get_json()["data"]
+        assert [{"user": admin.session["user"], "desks": []}] == told
+
+
+class TestUse:
+    def test_new_items_start_with_a_template(self, writer: Client, newsroom: Newsroom) -> None:
+        """Lifecycle 1.2: its fields are rendered; what the request says wins over them."""
+        made = template(
+            writer,
+            data={
+                "headline": "{{ item.slugline }} by {{ user.byline }}",
+                "ednote": "template",
+                "priority": 2,
+                "guid": "stolen",
+                "state": "published",
+            },
+        )
+
+        item = writer.create(
+            "archive",
+            {"template": made["_id"], "slugline": "rain", "ednote": "own", "task": newsroom.task},
+        )
+
+        assert ("rain by By Writer", "own", 2, "draft", made["_id"]) == (
+            item["headline"],
+            item["ednote"],
+            item["priority"],
+            item["state"],
+            item["template"],
+        )
+        assert item["guid"] != "stolen"
+
+    def test_foreign_and_unknown_templates_are_refused(
+        self, admin: Client, writer: Client, graph: Graph
+    ) -> None:
+        """Nothing is stored."""
+        foreign = template(admin)["_id"]
+
+        for name in (foreign, str(ObjectId())):
+            answer = writer.post("archive", {"template": name})
+            assert (400, f"Template not found: {name}") == refusal(answer)
+        assert 0 == graph.db["archive"].count_documents({})
+
+    def test_is_applied_to_an_item_of_the_request(self, admin: Client) -> None:
+        """R62: `kill` nulls byline and place; nothing is stored."""
+        template(admin, "kill", template_type="kill", data={"headline": "Kill {{ item.slugline }}"})
+        item = {"_id": "x", "slugline": "rain", "byline": "By", "place": [{"qcode": "NO"}]}
+
+        applied = admin.create("content_templates_apply", {"template_name": "KILL", "item": item})
+
+        assert ("Kill rain", "rain", None, None) == (
+            applied["headline"],
+            applied["slugline"],
+            applied["byline"],
+            applied["place"],
+        )
+        missing = admin.post("content_templates_apply", {"template_name": "no", "item": {}})
+        assert (404, "Template not found: no") == refusal(missing)
