@@ -143,7 +143,7 @@ def complete_saved(
         kept = {}
         if isinstance(under, Mapping):
             kept = {name: value for name, value in under.items() if name not in NOT_TAKEN}
-        _drop_stale_renditions(held, before.get(key))
+        drop_stale_renditions(held, before.get(key))
         associations[key] = {**kept, **held, "_updated": now}
     updates["associations"] = associations
     updates["refs"] = refs_of(associations)
@@ -183,8 +183,13 @@ def _entities(entity_map: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(entity_map) if isinstance(entity_map, list) else ()
 
 
-def _drop_stale_renditions(held: Document, before: Any) -> None:
-    """Null the renditions that belong to another original file than the association now has."""
+def drop_stale_renditions(held: Document, before: Any) -> None:
+    """Null the renditions of an association that belong to another file, in place.
+
+    Args:
+        held: the association as a write brings it.
+        before: the association under its key as stored.
+    """
     old = before.get("renditions") if isinstance(before, Mapping) else None
     new = held.get("renditions")
     if (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.associations import present
+from apps.archive.associations import drop_stale_renditions, present
 from apps.archive.editor import complete_from_editor
 from apps.archive.follow_ups import with_follow_ups
 from apps.core.caller import Caller
@@ -60,8 +60,10 @@ class CorrectPublishService(BasePublishService):
         self.complete_schedule(attempt)
         super().stamp(attempt)
         self.sign(attempt)
-        for _key, held in present(attempt.updates):
+        before = attempt.original.get("associations") or {}
+        for key, held in present(attempt.updates):
             held.pop("is_queued", None)
+            drop_stale_renditions(held, before.get(key))
         attempt.updates["versioncreated"] = attempt.now
         sequence = attempt.original.get("correction_sequence") or 1
         attempt.updates["correction_sequence"] = sequence + 1

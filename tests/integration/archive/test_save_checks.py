@@ -311,3 +311,20 @@ class TestCrops:
         )
 
         assert "400: Wrong crop size. Minimum crop size is 800x600." == message(answer)
+
+    def test_of_another_file_go_with_a_correction(
+        self, admin: Client, newsroom: Newsroom, picture: Document
+    ) -> None:
+        """Lifecycle 5.6: what was cropped from a file that was replaced does not stay."""
+        old = {"original": {"href": "a"}, "4-3": {"href": "a-crop"}}
+        media = {"_id": picture["_id"], "type": "picture", "renditions": old}
+        story = admin.create("archive", newsroom.story(associations={"featuremedia": media}))
+        assert 200 == admin.patch(f"archive/publish/{story['_id']}", {}).status_code
+        new = {**media, "renditions": {"original": {"href": "b"}}}
+
+        corrected = admin.patch(
+            f"archive/correct/{story['_id']}", {"associations": {"featuremedia": new}}
+        )
+
+        renditions = corrected.get_json()["associations"]["featuremedia"]["renditions"]
+        assert {"original": {"href": "b"}, "4-3": None} == renditions

@@ -13,6 +13,7 @@ from apps.graph import Graph, build_graph
 from apps.publish.enqueue.scheduled import ScheduledRelease
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 
@@ -102,6 +103,19 @@ class TestSchedule:
         assert read(desk, item)["_current_version"] == 3
         found = {"item_id": item["_id"], "operation": "publish"}
         assert desk.db["archive_history"].count_documents(found) == 2
+
+    def test_tells_clients_when_it_is_over(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
+    ) -> None:
+        """Lifecycle 6: `content:update` names the item that has come out, on behalf of nobody."""
+        item = schedule(desk)
+        clock.advance(hours=1)
+
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            graph.enqueue.run()
+            told = events.named("content:update")
+
+        assert [({item["_id"]: 1}, "")] == [(event["items"], event["user"]) for event in told]
 
     def test_counts_only_in_the_request(self, desk: Newsdesk) -> None:
         """22: what was saved earlier holds nothing back; it is cleared."""
