@@ -236,7 +236,7 @@ def build_graph(
         editing=editing,
         routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
         subscriber_token=tokens,
-        content_api=ContentApi(content_db, clock, settings),
+        content_api=ContentApi(content_db, db, clock, settings),
         content_api_expiry=CopyExpiry(content_db, clock, settings),
         auth=newsroom.auth,
         users=newsroom.users,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from apps.content_api.copies import readers_of
 from apps.content_api.schema import HIDDEN
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType
+from formatters.ninjs_embeds import rebuilt
 
 SAFE = ":,"
 """Characters of ids that stand in links as they are."""
@@ -59,7 +61,7 @@ def for_subscriber(
     is_package = document.get("type") == ItemType.COMPOSITE
 
     def may_see(associated: Mapping[str, Any]) -> bool:
-        if reader not in (associated.get("subscribers") or ()):
+        if reader not in readers_of(associated):
             return False
         return not is_package or readable(str(associated.get("_id")))
 
@@ -67,11 +69,15 @@ def for_subscriber(
     document["_links"] = {"self": {"title": "Item", "href": _path(document)}}
     for field in HIDDEN:
         document.pop(field, None)
+    held = set(document.get("associations") or ())
     moved = _shape_associations(document, may_see, links)
     moved |= _shape_media(document, links)
     if isinstance(document.get("body_html"), str):
+        # Media that the editor put into the text are associations, too.
+        text = rebuilt(document["body_html"], {}, held - set(document["associations"]))
         for before, after in moved.items():
-            document["body_html"] = document["body_html"].replace(before, after)
+            text = text.replace(before, after)
+        document["body_html"] = text
     return document
 
 

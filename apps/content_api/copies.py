@@ -10,6 +10,8 @@ from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, PubStatus
 
 DATES = ("versioncreated", "firstcreated", "firstpublished", "embargoed")
+ITEM_ID = "_item_id"
+"""Field with the id of the published item, where the copy goes by another: that of its ingest."""
 KEPT = ("nextversion", "bookmarks", "downloads", "shares", "prints", "copies", "expiry", "_created")
 """Fields that no version brings along: they stay as they are stored."""
 
@@ -56,6 +58,8 @@ def build_copy(
             document[field] = now
     version = int(row.get("_current_version") or 1)
     document.update({"_current_version": version, "subscribers": list(readers)})
+    if document["_id"] != row["item_id"]:
+        document[ITEM_ID] = row["item_id"]
     chosen = _chosen_readers(row)
     # Members of packages are named by nobody: they are shown to those who may read them themselves.
     is_open = not chosen or row.get("type") == ItemType.COMPOSITE
@@ -93,6 +97,11 @@ def associated_of(document: Mapping[str, Any]) -> Iterator[Document]:
             yield associated
     for field in (document.get("extra_items") or {}).values():
         yield from field.get("items") or ()
+
+
+def readers_of(associated: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the subscribers that may see a stored associated item."""
+    return associated.get("subscribers") or []
 
 
 def _chosen_readers(row: Mapping[str, Any]) -> dict[str, set[str]]:

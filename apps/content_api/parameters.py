@@ -1,7 +1,6 @@
 """Arguments of the content API's requests (routing contract 9, read side)."""
 
 import ast
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,6 +8,7 @@ from typing import Any
 
 from apps.content_api.schema import ITEM_FIELDS, UNSEARCHABLE
 from apps.content_api.search import (
+    LARGEST,
     Allowed,
     SearchError,
     check_field,
@@ -16,6 +16,7 @@ from apps.content_api.search import (
     mongo_query,
     words_query,
 )
+from apps.core import json
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 
@@ -190,11 +191,15 @@ def _value_queries(values: Mapping[str, str]) -> list[Document]:
         except ValueError:
             wanted = values[name]
         members = wanted if isinstance(wanted, list) else [wanted]
-        if not wanted or not all(isinstance(m, (str, int, float)) for m in members):
+        if not wanted or not all(_is_value(member) for member in members):
             raise bad_value(f"Bad parameter value for Parameter ({name})")
         # Codes are texts, though they may look like numbers.
         queries.append({path: {"$in": [*members, *map(str, members)]}})
     return queries
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, (str, float)) or (isinstance(value, int) and abs(value) <= LARGEST)
 
 
 def _window(values: Mapping[str, str], now: datetime, *, is_internal: bool) -> Document:
@@ -234,7 +239,7 @@ def _date(name: str, values: Mapping[str, str]) -> date | None:
 def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SearchError(f"{name} is not valid JSON") from error
 
 
@@ -289,6 +294,8 @@ def _named_order(text: str) -> list[tuple[str, int]]:
         if direction not in ("", "asc", "desc"):
             raise SearchError(f"unknown direction {direction}")
         order.append((name.removeprefix("-"), -1 if down else 1))
+    if not order:
+        raise SearchError("no field")
     return order
 
 
@@ -297,7 +304,7 @@ def _listed_order(text: str) -> list[tuple[str, int]]:
         order = [(str(name), int(direction)) for name, direction in ast.literal_eval(text)]
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise SearchError("not a list of fields with directions") from error
-    if not all(direction in (1, -1) for _, direction in order):
+    if not order or not all(direction in (1, -1) for _, direction in order):
         raise SearchError("directions are 1 and -1")
     return order
 

@@ -25,7 +25,7 @@ DATE_FIELDS = frozenset(
 
 HIDDEN = (
     *("_etag", "_created", "_updated", "subscribers", "_current_version", "_latest_version"),
-    *("ancestors", "refs"),
+    *("ancestors", "refs", "_item_id"),
 )
 """What subscribers never see of an item."""
 

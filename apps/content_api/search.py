@@ -13,6 +13,7 @@ from apps.content_api.schema import DATE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
 from apps.core.service import Document
 
 MAX_DEPTH = 20
+LARGEST = 2**63 - 1
 TOKEN = re.compile(
     r"""\s*(?:
         (?P<open>\()
@@ -304,6 +305,8 @@ def _value(field: str, value: Any) -> Any:
         return [_value(field, member) for member in value]
     if isinstance(value, Mapping):
         raise SearchError(f"{field} is compared with an object")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise SearchError(f"{field} is compared with too large a number")
     if field not in DATE_FIELDS or not isinstance(value, str):
         return value
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.content_api.answers import Links, for_subscriber, for_user, members_of
+from apps.content_api.copies import ITEM_ID, associated_of, readers_of
 from apps.content_api.parameters import (
     LIST_ARGUMENTS,
     SEARCH_ARGUMENTS,
@@ -78,12 +79,20 @@ class ContentApi:
 
     Args:
         db: the database of the content API.
+        main: the database of the newsroom, which knows what items refer to.
         clock: source of time.
         settings: CONTENTAPI_URL, PAGINATION_DEFAULT, PAGINATION_LIMIT.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        main: Database[Document],
+        clock: Clock,
+        settings: Mapping[str, Any],
+    ) -> None:
         self._db = db
+        self._main = main
         self._clock = clock
         self._links = Links(settings["CONTENTAPI_URL"])
         self._limits = (int(settings["PAGINATION_DEFAULT"]), int(settings["PAGINATION_LIMIT"]))
@@ -189,10 +198,32 @@ class ContentApi:
             raise NotFound
         return versions
 
-    def asset_served(self, media: str, reader: Reader) -> None:
-        """Note that a binary was served to a subscriber."""
-        if not reader.is_user:
-            self._audit([{"type": "asset", "_id": media, "uri": self._links.asset(media)}], reader)
+    def take_asset(self, media: str, reader: Reader) -> None:
+        """Check that a binary may be served, and note that a subscriber has got it.
+
+        What items are known to refer to is for those who may read one of them.
+
+        Raises:
+            NotFound: the reader may not know of it.
+        """
+        if reader.is_user:
+            return
+        references = list(self._main["media_references"].find({"media_id": media}))
+        if references and not self._shows(references, reader):
+            raise NotFound
+        self._audit([{"type": "asset", "_id": media, "uri": self._links.asset(media)}], reader)
+
+    def _shows(self, references: Iterable[Mapping[str, Any]], reader: Reader) -> bool:
+        """Whether one of the published items that refer to a binary shows it to a subscriber."""
+        published = [row for row in references if row.get("published")]
+        ids = {"$in": [row["item_id"] for row in published]}
+        query = {"$or": [{"_id": ids}, {ITEM_ID: ids}], **_visible_to(reader)}
+        for item in self._db["items"].find(query, {"associations": 1, ITEM_ID: 1}):
+            seen = {a.get("_id") for a in associated_of(item) if reader.key in readers_of(a)}
+            own = (row for row in published if row["item_id"] in (item["_id"], item.get(ITEM_ID)))
+            if any(row.get("associated_id") in {None, *seen} for row in own):
+                return True
+        return False
 
     def _shaped(self, stored: Iterable[Document], reader: Reader) -> list[Document]:
         """Return items as the reader sees them, and note that a subscriber has got them."""

@@ -105,12 +105,12 @@ class ContentApiRoutes:
     def _asset(self, id: str, reader: Reader) -> Response:
         try:
             file = self._media.get(id)
+            self._content.take_asset(str(file.id), reader)
         except NotFound as error:
             raise NotFound(ASSET_MISSING) from error
         response = file_response(file)
         response.cache_control.public = False
         response.cache_control.private = True
-        self._content.asset_served(id, reader)
         return response
 
 

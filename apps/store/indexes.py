@@ -137,6 +137,7 @@ CONTENT_INDEXES: dict[str, list[IndexModel]] = {
         _index("subscribers", ("versioncreated", DESC)),
         _index(("versioncreated", DESC)),
         _index("ancestors"),
+        _index("_item_id", sparse=True),
         # Expiry: roots of chains, oldest first.
         _index("_updated"),
     ],

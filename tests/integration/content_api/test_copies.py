@@ -1,7 +1,7 @@
 """Published items reach the content API (routing contract 9; scenarios of its section 13)."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from bson import ObjectId
 import apps.content_api.backlog as backlog_module
 from apps.core.service import Document
 from apps.graph import Graph, build_graph
+from apps.publish.enqueue.formatting import ItemFormats
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.routing import permitting, stored_filter
@@ -139,6 +140,61 @@ class TestPublish:
         graph.enqueue.run()
 
         assert [named] == copy_of(graph, item)["subscribers"]
+
+    def test_an_item_that_cannot_be_copied_says_so(
+        self, desk: Newsdesk, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its other deliveries go out; the row of the API is failed with the reason."""
+
+        def broken(formats: ItemFormats) -> Document:
+            raise ZeroDivisionError("out of ink")
+
+        monkeypatch.setattr(ItemFormats, "content_api_document", broken)
+        product = desk.newsroom.product("api")
+        desk.newsroom.subscriber("Both", push(NOWHERE), api_products=[product])
+        desk.published()
+
+        graph.enqueue.run()
+
+        rows = {row["destination"]["name"]: row for row in desk.rows()}
+        assert "pending" == rows["push"]["state"]
+        assert "failed" == rows["content api"]["state"]
+        assert "The item could not be copied: out of ink" == rows["content api"]["error_message"]
+
+    def test_a_row_that_a_client_sends_again_succeeds(self, desk: Newsdesk, graph: Graph) -> None:
+        """The copy is there already."""
+        reader(desk)
+        desk.published()
+        graph.enqueue.run()
+        row = desk.client.get("publish_queue").get_json()["_items"][0]
+        kept = ("item_id", "item_version", "publishing_action", "formatted_item", "headline")
+        kept += ("content_type", "subscriber_id", "destination")
+
+        desk.client.create("publish_queue", {name: row[name] for name in kept})
+        graph.transmit.run()
+
+        assert ["success", "success"] == [row["state"] for row in api_rows(desk)]
+
+    def test_an_embargo_is_in_the_copy(self, desk: Newsdesk, graph: Graph) -> None:
+        """As a time; it holds nothing back."""
+        item = desk.published(embargo="2030-01-05T12:00:00+0000")
+
+        graph.enqueue.run()
+
+        assert datetime(2030, 1, 5, 12, tzinfo=UTC) == copy_of(graph, item)["embargoed"]
+
+    def test_an_item_that_keeps_its_ingest_id_goes_by_it(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """The id of the copy is that of its ingest."""
+        item = desk.published(ingest_id="urn:agency:1", extra={"publish_ingest_id_as_guid": True})
+        graph.enqueue.run()
+        desk.act("kill", item)
+        graph.enqueue.run()
+
+        (copy,) = graph.db["items"].find({})
+        assert ("urn:agency:1", "canceled") == (copy["_id"], copy["pubstatus"])
+        assert item["_id"] == copy["_item_id"]
 
 
 class TestOff:

@@ -234,6 +234,27 @@ class TestShape:
         assert {} == s1.get(path)["associations"]
         assert "Flood" == s3.get(path)["associations"]["featuremedia"]["headline"]
 
+    def test_media_in_the_text_are_associations_too(self, reader: Reading, store: Store) -> None:
+        """What the reader may not see is not in the text either."""
+
+        def block(key: str) -> str:
+            mark = f'Image {{id: "{key}"}}'
+            return f"<!-- EMBED START {mark} --><img id={key}><!-- EMBED END {mark} -->"
+
+        store(
+            "a",
+            body_html=f"<p>One</p>{block('editor_0')}<p>Two</p>{block('editor_1')}",
+            associations={
+                "editor_0": {"_id": "theirs", "type": "picture", "subscribers": []},
+                "editor_1": {"_id": "mine", "type": "picture", "subscribers": [reader.id]},
+            },
+        )
+
+        item = reader.get("items/a")
+
+        assert f"<p>One</p><p>Two</p>{block('editor_1')}" == item["body_html"]
+        assert ["editor_1"] == list(item["associations"])
+
     def test_extra_items_are_filtered_like_associations(
         self, reader: Reading, store: Store
     ) -> None:
@@ -332,6 +353,27 @@ class TestLists:
         )
 
         assert ["main-0"] == list(reader.get("packages/package")["associations"])
+
+    def test_packages_are_routed_to_those_who_have_members(
+        self, desk: Newsdesk, graph: Graph, reader: Reading, app: Any
+    ) -> None:
+        """Each reads the package with the members it has."""
+        only = permitting(desk, "slugline", "eq", "floods")
+        some = Reading(
+            desk, app, "Some", api_products=[desk.newsroom.product("y", content_filter=only)]
+        )
+        stories = [desk.published(slugline="rivers"), desk.published(slugline="floods")]
+        refs = [{"residRef": story["_id"]} for story in stories]
+        groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+        package = desk.published(type="composite", groups=groups)
+        graph.enqueue.run()
+
+        def members(who: Reading) -> list[str]:
+            held = who.get(f"packages/{package['_id']}")["associations"]
+            return [member["_id"] for member in held.values()]
+
+        assert [story["_id"] for story in stories] == members(reader)
+        assert [stories[1]["_id"]] == members(some)
 
     def test_come_in_pages(self, reader: Reading, store: Store) -> None:
         """`max_results` and `page`, with links and totals."""
@@ -492,6 +534,7 @@ class TestBadRequests:
             "where=[1]",
             "where=no",
             'where={"versioncreated": "yesterday"}',
+            'where={"urgency": 18446744073709551615}',
             'where={"$or": []}',
             "filter=no",
             'filter={"script": {"inline": "1"}}',
@@ -502,6 +545,9 @@ class TestBadRequests:
             "q=a)",
             "q=AND",
             "q=extra_items:a",
+            'where={"headline": "\\ud800"}',
+            "sort=[]",
+            "sort=,",
             "sort=subscribers",
             "sort=headline:up",
             "sort=[headline",
@@ -565,6 +611,45 @@ class TestAssets:
         assert answer.cache_control.private
         row = graph.db["api_audit"].find_one({}) or {}
         assert ("asset", str(id_), reader.id) == (row["type"], row["items_id"], row["subscriber"])
+
+    def test_of_items_are_for_those_who_may_read_them(
+        self, desk: Newsdesk, graph: Graph, reader: Reading, other: Reading
+    ) -> None:
+        """Drafts show their binaries to nobody, published pictures to their subscribers."""
+        id_ = str(graph.media.put(PNG))
+        rendition = {"media": id_, "href": f"http://inside/{id_}", "mimetype": "image/png"}
+        picture = desk.story(type="picture", renditions={"original": rendition})
+        assert 404 == reader.client.get(f"assets/{id_}").status_code
+
+        desk.act("publish", picture)
+        graph.enqueue.run()
+
+        href = reader.get(f"items/{picture['_id']}")["renditions"]["original"]["href"]
+        assert 200 == reader.client.get(href.partition("/api/")[2]).status_code
+        refused = other.client.get(f"assets/{id_}")
+        assert (404, "File not found.") == (refused.status_code, refused.get_json()["_message"])
+
+    def test_of_associations_are_for_those_who_see_them(
+        self, desk: Newsdesk, graph: Graph, app: Any
+    ) -> None:
+        """S1 reads the story without its picture, so it does not get the picture either."""
+        texts = desk.newsroom.product(
+            "texts", content_filter=permitting(desk, "type", "eq", "text")
+        )
+        pictures = desk.newsroom.product(
+            "pictures", content_filter=permitting(desk, "source", "eq", "own")
+        )
+        s1 = Reading(desk, app, "S1", api_products=[texts])
+        s3 = Reading(desk, app, "S3", api_products=[texts, pictures])
+        id_ = str(graph.media.put(PNG))
+        rendition = {"media": id_, "href": f"http://inside/{id_}", "mimetype": "image/png"}
+        photo = {"_id": "photo", "guid": "photo", "type": "picture", "source": "own"}
+        held = {**photo, "_fetchable": False, "renditions": {"original": rendition}}
+        desk.published(associations={"featuremedia": held})
+        graph.enqueue.run()
+
+        assert 200 == s3.client.get(f"assets/{id_}").status_code
+        assert 404 == s1.client.get(f"assets/{id_}").status_code
 
     @pytest.mark.parametrize("id_", ["5f0000000000000000000000", "no-id"])
     def test_that_are_missing(self, reader: Reading, id_: str) -> None:
