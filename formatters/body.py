@@ -15,6 +15,9 @@ from apps.core.text import parse_html, strip_forbidden
 HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", "meta", "link"})
 """Elements whose content no reader sees."""
 
+MEDIA = ("img", "iframe", "video", "audio", "embed", "object")
+"""Elements that show something else than text."""
+
 DEEPEST = 200
 """Nesting beyond which an element gives way to its text."""
 
@@ -92,10 +95,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of rows; `caption` is a flow of inline nodes."""
+    """A table of rows; `caption` is a flow of inline nodes, `head` counts the rows of its head."""
 
     rows: tuple[tuple[Cell, ...], ...]
     caption: "tuple[Node, ...]" = ()
+    head: int = 0
 
 
 @dataclass(frozen=True)
@@ -181,16 +185,27 @@ def is_inline(flow: Nodes) -> bool:
 
 
 def text_of_nodes(nodes: Nodes) -> str:
-    """Return the characters of inline `nodes`, breaks as line feeds."""
-    parts = []
-    for node in nodes:
-        if isinstance(node, (Text, Script, Preformatted)):
-            parts.append(node.text)
-        elif isinstance(node, Break):
-            parts.append("\n")
-        elif isinstance(node, (Emphasis, Link, Paragraph, Heading, Quote)):
-            parts.append(text_of_nodes(node.children))
-    return "".join(parts)
+    """Return the characters of `nodes`, breaks as line feeds; blocks are not set apart."""
+    return "".join(map(_text_of_node, nodes))
+
+
+def _text_of_node(node: Node) -> str:
+    match node:
+        case Text(text) | Script(_, text) | Preformatted(text):
+            return text
+        case Break():
+            return "\n"
+        case ItemList(_, items):
+            return "".join(map(text_of_nodes, items))
+        case Table(rows, caption):
+            cells = (text_of_nodes(cell.children) for row in rows for cell in row)
+            return text_of_nodes(caption) + "".join(cells)
+        case Picture(_, _, caption) | Embed(_, _, caption):
+            return text_of_nodes(caption)
+        case Rule():
+            return ""
+        case _:
+            return text_of_nodes(node.children)
 
 
 def _paragraph(run: list[Node]) -> list[Node]:
@@ -275,7 +290,10 @@ def _link(element: etree._Element, depth: int) -> Iterator[Node]:
 
 
 def _script(element: etree._Element, depth: int) -> Iterator[Node]:
-    yield Script(element.tag, _all_text(element))
+    if _holds_media(element):
+        yield from _nodes(element, depth)
+    else:
+        yield Script(element.tag, _shown_text(element))
 
 
 def _break(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -316,33 +334,87 @@ def _list(element: etree._Element, depth: int) -> Iterator[Node]:
         yield ItemList(element.tag == "ol", tuple(items))
 
 
+@dataclass(frozen=True)
+class _Row:
+    cells: tuple[Cell, ...]
+    is_head: bool
+
+
+@dataclass(frozen=True)
+class _Caption:
+    flow: Nodes
+
+
 def _table(element: etree._Element, depth: int) -> Iterator[Node]:
-    rows = tuple(
-        cells
-        for row in element.iter("tr")
-        if (cells := tuple(_cells(row, depth))) and _nearest(row, "table") is element
-    )
-    captions = [c for c in element.iter("caption") if _nearest(c, "table") is element]
-    caption = _flow(captions[0], depth) if captions else ()
-    if rows:
-        yield Table(rows, caption)
-    else:
-        yield from _nodes(element, depth)
+    """Yield the table; what stands between its rows parts it, so that all keeps its order."""
+    rows: list[_Row] = []
+    caption: Nodes = ()
+    for piece in _table_pieces(element, depth, False):
+        if isinstance(piece, _Row):
+            rows.append(piece)
+        elif isinstance(piece, _Caption) and not rows and not caption:
+            caption = piece.flow
+        else:
+            yield from _finished_table(rows, caption)
+            rows, caption = [], ()
+            yield from blocks_of(piece.flow if isinstance(piece, _Caption) else (piece,))
+    yield from _finished_table(rows, caption)
 
 
-def _nearest(element: etree._Element, tag: str) -> etree._Element | None:
-    return next(element.iterancestors(tag), None)
+def _finished_table(rows: list[_Row], caption: Nodes) -> Iterator[Node]:
+    if not rows:
+        yield from blocks_of(caption)
+        return
+    head = next((number for number, row in enumerate(rows) if not row.is_head), 0)
+    yield Table(tuple(row.cells for row in rows), caption, head)
+
+
+def _table_pieces(
+    element: etree._Element, depth: int, is_head: bool
+) -> "Iterator[_Row | _Caption | Node]":
+    """Yield rows, captions and what else there is, in its order."""
+    if element.text and element.text.strip():
+        yield Text(strip_forbidden(element.text))
+    for child in element:
+        match child.tag:
+            case "thead" | "tbody" | "tfoot" | "colgroup" if depth < DEEPEST:
+                yield from _table_pieces(child, depth + 1, is_head or child.tag == "thead")
+            case "tr":
+                cells = tuple(_cells(child, depth))
+                if cells:
+                    yield _Row(cells, is_head)
+            case "td" | "th":
+                yield _Row((_cell(child, depth),), is_head)
+            case "caption":
+                yield _Caption(_flow(child, depth))
+            case str() if child.tag not in HIDDEN:
+                yield from _convert(child, depth + 1)
+        if child.tail and child.tail.strip():
+            yield Text(strip_forbidden(child.tail))
 
 
 def _cells(row: etree._Element, depth: int) -> Iterator[Cell]:
-    for cell in row:
-        if cell.tag in ("td", "th"):
-            yield Cell(
-                cell.tag == "th",
-                _flow(cell, depth + 1),
-                _number(cell, "colspan"),
-                _number(cell, "rowspan"),
-            )
+    """Yield the cells of a row; what stands outside of them is one of its own."""
+    if row.text and row.text.strip():
+        yield Cell(False, (Text(strip_forbidden(row.text)),))
+    for child in row:
+        if child.tag in ("td", "th"):
+            yield _cell(child, depth)
+        elif isinstance(child.tag, str) and child.tag not in HIDDEN:
+            flow = tuple(_convert(child, depth + 1))
+            if flow:
+                yield Cell(False, flow)
+        if child.tail and child.tail.strip():
+            yield Cell(False, (Text(strip_forbidden(child.tail)),))
+
+
+def _cell(element: etree._Element, depth: int) -> Cell:
+    return Cell(
+        element.tag == "th",
+        _flow(element, depth + 1),
+        _number(element, "colspan"),
+        _number(element, "rowspan"),
+    )
 
 
 def _quote(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -350,13 +422,28 @@ def _quote(element: etree._Element, depth: int) -> Iterator[Node]:
 
 
 def _preformatted(element: etree._Element, depth: int) -> Iterator[Node]:
+    if _holds_media(element):
+        yield from _paragraphs(element, depth)
+    else:
+        yield Preformatted(_shown_text(element))
+
+
+def _holds_media(element: etree._Element) -> bool:
+    return next(element.iter(*MEDIA), None) is not None
+
+
+def _shown_text(element: etree._Element) -> str:
+    """Return the characters in an element, breaks as line feeds, without what no reader sees."""
     parts = []
-    for event, inner in etree.iterwalk(element, events=("start", "end", "comment", "pi")):
-        if event == "start":
+    walk = etree.iterwalk(element, events=("start", "end", "comment", "pi"))
+    for event, inner in walk:
+        if event != "start":
+            parts.append(inner.tail or "" if inner is not element else "")
+        elif inner.tag in HIDDEN:
+            walk.skip_subtree()
+        else:
             parts.append("\n" if inner.tag == "br" else inner.text or "")
-        elif inner is not element:
-            parts.append(inner.tail or "")
-    yield Preformatted(strip_forbidden("".join(parts)))
+    return strip_forbidden("".join(parts))
 
 
 def _picture(element: etree._Element, depth: int) -> Iterator[Node]:
@@ -426,7 +513,7 @@ _BLOCKS: dict[str, Convert] = {
     "blockquote": _quote,
     "pre": _preformatted,
     "img": _picture,
-    **dict.fromkeys(("iframe", "video", "audio", "embed", "object"), _embed),
+    **dict.fromkeys(MEDIA[1:], _embed),
     "figure": _figure,
     "hr": _rule,
 }

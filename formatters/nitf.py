@@ -1,7 +1,6 @@
 """NITF 3.6, valid by its official schema (formats contract 3.5)."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from lxml import etree
@@ -15,9 +14,12 @@ from formatters.conversions import (
     embargo_time,
     integer,
     mapping_of,
+    moment_of,
+    number_within,
     objects_of,
     rights,
     text_of,
+    texts_of,
 )
 from formatters.nitf_body import NITFBody, append_text
 from formatters.nitf_superdesk import superdesk_nitf
@@ -115,8 +117,8 @@ def _docdata(docdata: etree._Element, item: Document, context: FormatContext) ->
     if text_of(item, "guid"):
         doc_id = {"id-string": text_of(item, "guid"), "regsrc": context.settings.provider_id}
         add(docdata, "doc-id", **doc_id)
-    urgency = integer(item.get("urgency"))
-    if urgency and 1 <= urgency <= 8:
+    urgency = number_within(item.get("urgency"), 1, 8)
+    if urgency:
         add(docdata, "urgency", **{"ed-urg": str(urgency)})
     for place in objects_of(item, "place"):
         _place(docdata, place)
@@ -124,10 +126,11 @@ def _docdata(docdata: etree._Element, item: Document, context: FormatContext) ->
     for name, moment in (
         ("date.issue", created),
         ("date.release", embargo),
-        ("date.expire", None if embargo else item.get("expiry")),
+        ("date.expire", item.get("expiry")),
     ):
-        if isinstance(moment, datetime):
-            add(docdata, name, norm=basic_time(moment))
+        known = moment_of(moment)
+        if known:
+            add(docdata, name, norm=known.strftime("%Y%m%dT%H%M%SZ"))
     _copyright(docdata, item, context)
     if text_of(item, "slugline"):
         version = str(integer(item.get("_current_version")) or 1)
@@ -138,7 +141,7 @@ def _docdata(docdata: etree._Element, item: Document, context: FormatContext) ->
 def _notes(docdata: etree._Element, item: Document) -> None:
     if text_of(item, "ednote"):
         add(docdata, "ed-msg", info=text_of(item, "ednote"))
-    keywords = [k for k in item.get("keywords") or () if isinstance(k, str) and k]
+    keywords = texts_of(item, "keywords")
     if keywords:
         key_list = add(docdata, "key-list")
         for keyword in keywords:
@@ -153,10 +156,17 @@ def _notes(docdata: etree._Element, item: Document) -> None:
 
 
 def _place(docdata: etree._Element, place: Document) -> None:
-    location = add(docdata, "evloc")
-    for attribute, field in (("city", "name"), ("state-prov", "state"), ("county-dist", "group")):
-        if text_of(place, field):
-            location.set(attribute, strip_forbidden(text_of(place, field)))
+    """Append where it happened. A place within nothing that is known counts as a city."""
+    is_city = text_of(place, "feature_class").upper() == "P"
+    is_alone = not any(text_of(place, field) for field in ("state", "country", "world_region"))
+    said = {
+        "city": text_of(place, "name") if is_city or is_alone else "",
+        "state-prov": text_of(place, "state"),
+        "iso-cc": text_of(place, "country_code"),
+    }
+    known = {name: value for name, value in said.items() if value}
+    if known:
+        add(docdata, "evloc", **known)
 
 
 def _copyright(docdata: etree._Element, item: Document, context: FormatContext) -> None:
@@ -216,9 +226,3 @@ def _associated_media(content: etree._Element, item: Mapping[str, Any]) -> None:
 def _body_end(body: etree._Element, item: Document) -> None:
     if text_of(item, "ednote"):
         add(add(body, "body.end"), "tagline", text_of(item, "ednote"), type="npa")
-
-
-def basic_time(moment: datetime) -> str:
-    """Return `moment` in the basic form of ISO 8601, UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -104,8 +104,11 @@ class NITFBody:
         element = self._add(parent, "table")
         if table.caption:
             self._inlines(self._add(element, "caption"), table.caption)
-        for row in table.rows:
-            cells = self._add(element, "tr")
+        holder = self._add(element, "thead") if table.head else element
+        for number, row in enumerate(table.rows):
+            if table.head and number == table.head:
+                holder = self._add(element, "tbody")
+            cells = self._add(holder, "tr")
             for cell in row:
                 self._cell(cells, cell)
 

@@ -1,4 +1,4 @@
-"""XML formats in Superdesk's layout: `config.compat`; numbers are the contract's scenarios."""
+"""XML in Superdesk's layout (`config.compat`); numbers are scenarios of the formats contract."""
 
 from collections.abc import Iterator
 from dataclasses import replace
