@@ -1,4 +1,4 @@
-"""What HTTP push sends of each format, with and without an envelope (formats 1.7, 8 and 10)."""
+"""What HTTP push sends of each format, with and without an envelope (formats contract 1.7, 8, 10)."""
 
 import hmac
 import json
