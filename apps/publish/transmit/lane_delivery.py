@@ -10,11 +10,12 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.clock import Clock
-from apps.core.errors import PermanentFailure, PluginError
+from apps.core.errors import NotFound, PermanentFailure, PluginError
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.queue.rows import CONTENT_API_DESTINATION, destination_id
 from apps.publish.transmit.attempt import Attempts, Result
@@ -23,7 +24,7 @@ from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
 from apps.secrets.vault import UnreadableSecret, Vault
-from transmitters.base import Delivery, Mode, Transmitter
+from transmitters.base import Delivery, MediaFile, Mode, Transmitter
 
 SLOW_SECONDS = 1.0
 BATCH_SECONDS = 20.0
@@ -48,6 +49,7 @@ class LaneTools:
     registry: Registry[Transmitter]
     vault: Vault
     notifier: Notifier
+    media: MediaStorage
     may_continue: Callable[[], bool]
     """False once the run shall stop or can no longer renew its leases."""
 
@@ -206,7 +208,8 @@ class LaneDelivery:
         if body is None:
             nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
             return attempts.failed(row, nothing), transmitter.mode
-        return attempts.send(row, transmitter, delivery_of(row, body)), transmitter.mode
+        delivery = delivery_of(row, body, self._tools.media)
+        return attempts.send(row, transmitter, delivery), transmitter.mode
 
     def _note(self, row: Document, result: Result) -> None:
         self._batch.sent += 1
@@ -240,8 +243,20 @@ def refused(code: int, text: str, cause: str) -> PermanentFailure:
     return PermanentFailure(code, "PublishQueueError", text, cause)
 
 
-def delivery_of(row: Mapping[str, Any], body: Body) -> Delivery:
-    """Return what a transmitter is handed for a row."""
+def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Delivery:
+    """Return what a transmitter is handed for a row.
+
+    Args:
+        media: where the binaries are that the item refers to.
+    """
+
+    def open_media(media_id: str) -> MediaFile | None:
+        try:
+            file = media.get(media_id)
+        except NotFound:
+            return None
+        return MediaFile(file.filename or media_id, file.content_type, file.read())
+
     return Delivery(
         key=str(row.get("idempotency_key") or row["_id"]),
         item_id=row["item_id"],
@@ -256,4 +271,5 @@ def delivery_of(row: Mapping[str, Any], body: Body) -> Delivery:
         inside_package=row.get("published_in_package"),
         attempt=int(row.get("retry_attempt") or 0) + 1,
         queued_at=row.get("_created"),
+        open_media=open_media,
     )

@@ -15,6 +15,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Payloads
 from apps.publish.transmit.attempt import Attempts
 from apps.publish.transmit.claim import LaneClaims
@@ -63,6 +64,7 @@ class TransmitContent:
         self._vault = vault
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
+        self._media = MediaStorage(db)
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
         self._threads = int(settings["TRANSMIT_THREADS"])
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
@@ -116,5 +118,6 @@ class TransmitContent:
             registry=self._registry,
             vault=self._vault,
             notifier=self._notifier,
+            media=self._media,
             may_continue=heartbeat.is_safe,
         )

@@ -119,6 +119,7 @@ class TestFileNames:
         [
             ("newsmlg2", {}, "xml"),
             ("newsml12", {}, "xml"),
+            ("idml", {}, "idml"),
             ("nitf", {}, "ntf"),
             ("ninjs", {}, "json"),
             ("ninjs2", {}, "json"),
@@ -127,6 +128,7 @@ class TestFileNames:
             ("email", {}, "txt"),
             ("imatrics", {}, "txt"),
             ("nitf", {"file_extension": "foo"}, "foo"),
+            ("idml", {"file_extension": "foo"}, "foo"),
         ],
     )
     def test_extension(

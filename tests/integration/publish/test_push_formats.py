@@ -1,4 +1,4 @@
-"""What HTTP push sends of each format, with and without an envelope (formats contract 1.7, 8, 10)."""
+"""What HTTP push sends of each format, with and without an envelope (formats contract 1.7, 10)."""
 
 import hmac
 import json
@@ -81,6 +81,57 @@ class TestFormats:
         assert content_type == request.headers["content-type"]
         assert is_signed(request)
         assert "flüsse steigen" in request.body.decode("utf-8").lower()
+
+
+class TestMedia:
+    def answers(self, request: Received) -> int:
+        return 404 if request.method == "GET" else 200
+
+    def test_media_go_first(self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver) -> None:
+        """Delivery 5.1: files that the receiver lacks, then the item; once for each file."""
+        receiver.answer(self.answers)
+        media = str(graph.media.put(b"\xff\xd8\xff picture", "flood.jpg"))
+        config = {"assets_url": f"{receiver.url}/assets", "secret_token": TOKEN}
+        desk.newsroom.subscriber("Push", destination(receiver, "ninjs", **config))
+        renditions = {"original": {"href": "https://example.com/a.jpg", "media": media}}
+        picture = {"_id": "p", "type": "picture", "renditions": renditions}
+
+        desk.published(associations={"featuremedia": picture})
+
+        check, upload, item = receiver.requests
+        assert ("GET", f"/assets/{media}") == (check.method, check.path)
+        assert ("POST", "/assets") == (upload.method, upload.path)
+        assert b"\xff\xd8\xff picture" in upload.body
+        assert b"Content-Type: image/jpeg" in upload.body
+        assert is_signed(upload)
+        assert ("POST", "/push") == (item.method, item.path)
+        assert "success" == desk.row()["state"]
+
+    def test_media_that_are_not_stored(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
+        """An item whose picture is not there is not sent without it: the row says why."""
+        receiver.answer(self.answers)
+        config = {"assets_url": f"{receiver.url}/assets"}
+        desk.newsroom.subscriber("Push", destination(receiver, "ninjs", **config))
+        renditions = {"original": {"href": "https://example.com/a.jpg", "media": "gone"}}
+
+        desk.published(
+            associations={"featuremedia": {"_id": "p", "type": "picture", "renditions": renditions}}
+        )
+
+        assert "failed" == desk.row()["state"]
+        assert "gone: it is not stored here" in desk.row()["error_message"]
+
+    def test_only_json_refers_to_media(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
+        """1.7: media discovery is for JSON; other formats go out alone."""
+        config = {"assets_url": f"{receiver.url}/assets"}
+        desk.newsroom.subscriber("Push", destination(receiver, "nitf", **config))
+        renditions = {"original": {"href": "https://example.com/a.jpg", "media": "gone"}}
+
+        desk.published(
+            associations={"featuremedia": {"_id": "p", "type": "picture", "renditions": renditions}}
+        )
+
+        assert ["/push"] == [request.path for request in receiver.requests]
 
 
 class TestCloudEvents:
