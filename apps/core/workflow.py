@@ -67,17 +67,22 @@ ALLOWED_FROM: dict[Action, frozenset[State]] = {
             State.UNPUBLISHED,
         }
     ),
-    Action.SPIKE: frozenset(State)
-    - {State.SPIKED, State.SCHEDULED, State.PUBLISHED, State.CORRECTED, State.KILLED},
     Action.UNSPIKE: frozenset({State.SPIKED}),
-    Action.DUPLICATE: frozenset(State) - {State.SPIKED, State.KILLED, State.RECALLED},
     Action.FETCH: frozenset({State.INGESTED}),
-    Action.REWRITE: frozenset(State) - {State.KILLED, State.SPIKED, State.SCHEDULED},
     Action.CORRECTION: frozenset(
         {State.PUBLISHED, State.CORRECTED, State.CORRECTION, State.BEING_CORRECTED}
     ),
 }
-"""Lifecycle contract 2.2."""
+"""Lifecycle contract 2.2. What is not named, states that it does not know among it, is refused."""
+
+REFUSED_FROM: dict[Action, frozenset[State]] = {
+    Action.SPIKE: frozenset(
+        {State.SPIKED, State.SCHEDULED, State.PUBLISHED, State.CORRECTED, State.KILLED}
+    ),
+    Action.DUPLICATE: frozenset({State.SPIKED, State.KILLED, State.RECALLED}),
+    Action.REWRITE: frozenset({State.KILLED, State.SPIKED, State.SCHEDULED}),
+}
+"""The same for actions that are allowed from all other states, unknown ones among them."""
 
 KEEP_STATE_ON_SAVE = frozenset(
     {State.INGESTED, State.IN_PROGRESS, State.SCHEDULED, State.CORRECTION}
@@ -88,6 +93,8 @@ KEEP_STATE_ON_MOVE = frozenset({State.SCHEDULED, State.PUBLISHED, State.CORRECTI
 
 def is_allowed(action: Action, state: str | None) -> bool:
     """Whether `action` may be done to an item in `state`."""
+    if action in REFUSED_FROM:
+        return state not in REFUSED_FROM[action]
     return state in ALLOWED_FROM[action]
 
 
