@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.associations import NOT_TAKEN
 from apps.archive.follow_ups import change, removal
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
@@ -31,6 +32,12 @@ def keep_schedule(updates: Document, original: Mapping[str, Any]) -> None:
         updates.pop(field, None)
     if original.get("auto_publish") and updates.get("auto_publish"):
         updates.update({"publish_schedule": None, "schedule_settings": {}})
+
+
+def unscheduled(item: Mapping[str, Any]) -> Document:
+    """Return what an association shows of its item that has been taken back."""
+    shown = {name: value for name, value in item.items() if name not in NOT_TAKEN}
+    return {**shown, "publish_schedule": None, "schedule_settings": {}}
 
 
 def what_was_scheduled(db: Database[Document], item_id: str) -> list[Document]:

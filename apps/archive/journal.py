@@ -23,7 +23,7 @@ from apps.archive.schema import NOT_VERSIONED
 from apps.core.clock import Clock
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, new_etag, unchanged
-from apps.core.vocabulary import QueueState, State
+from apps.core.vocabulary import Operation, QueueState, State
 from apps.mail.outbox import mail_rows
 from apps.store.mongo import raise_unless_duplicates
 
@@ -54,6 +54,23 @@ class Journal:
         """Return the note of a save: a version row is to follow."""
         return {"at": self._clock.precise(), "version": version}
 
+    def telling(
+        self,
+        note: Document,
+        operation: Operation,
+        user_id: ObjectId | None,
+        changed: Iterable[str] | None = None,
+    ) -> Document:
+        """Return `note` with an audit row that follows.
+
+        Args:
+            changed: names of the changed fields; None for the whole item.
+        """
+        told: Document = {"_id": ObjectId(), "operation": operation, "user_id": user_id}
+        if changed is not None:
+            told["changed"] = sorted(changed)
+        return {**note, "told": told}
+
     def action(self, follow_ups: Iterable[Document], version: int | None = None) -> Document:
         """Return the note of an editor's action.
 
@@ -75,12 +92,20 @@ class Journal:
 
     def complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Make the writes that `note` tells of, then remove it. Safe to repeat."""
-        if "version" in note:
-            self.add_version(item)
-        follow_up(self._db, note)
+        self.add_rows(item, note)
         self._db["archive"].update_one(
             {"_id": item["_id"], "journal.at": note["at"]}, {"$unset": {"journal": 1}}
         )
+
+    def add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Make the writes that the note of a save or an action tells of. Safe to repeat."""
+        if "version" in note:
+            self.add_version(item)
+        if told := note.get("told"):
+            row = history_row(item, told, self._clock.now())
+            own = {"_id": told["_id"]}
+            self._db["archive_history"].update_one(own, {"$setOnInsert": row}, upsert=True)
+        follow_up(self._db, note)
 
     def publication(
         self,
@@ -260,9 +285,7 @@ class Journal:
             # Unsaved content is older than what has gone out.
             self._db["archive_autosave"].delete_one({"_id": item_id})
         else:
-            if "version" in note:
-                self.add_version(item)
-            follow_up(self._db, note)
+            self.add_rows(item, note)
         self._db["archive"].update_one(
             {"_id": item_id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
         )

@@ -10,7 +10,9 @@ from pymongo.database import Database
 from apps.archive.associations import (
     complete_new,
     complete_saved,
+    copied,
     follow_editor,
+    refs_of,
     stored_items,
     usage_changes,
 )
@@ -29,13 +31,14 @@ from apps.archive.deschedule import (
     DESCHEDULED,
     keep_schedule,
     releases_schedule,
+    unscheduled,
     what_was_scheduled,
 )
 from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage, tell_update
-from apps.archive.follow_ups import follow_up, with_follow_ups
+from apps.archive.follow_ups import removal, with_follow_ups
 from apps.archive.highlighted import fill_with_highlighted
-from apps.archive.journal import NOT_IN_HISTORY, Journal
+from apps.archive.journal import Journal
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
 from apps.archive.media_references import new_references
@@ -77,6 +80,9 @@ FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
 ) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
 """Fields that a template may give a new item."""
+
+TAKEN_BACK = "taken back"
+"""Under this name a request notes the items whose schedule it has taken back."""
 
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
@@ -140,13 +146,13 @@ class ArchiveService(ResourceService):
             complete_new(document, self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
+            note = self._journal.telling(note, Operation.CREATE, caller.user_id)
             document["journal"] = self._with_relations(note, document, {})
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         ids = super().create(documents, caller)
         for document in documents:
-            self._journal.add_version(document)
-            follow_up(self.db, document["journal"])
+            self._journal.add_rows(document, document["journal"])
         self._journal.clear(ids)
         return ids
 
@@ -154,7 +160,6 @@ class ArchiveService(ResourceService):
         for document in documents:
             document.pop("journal", None)
             document["_latest_version"] = document["_current_version"]
-            self._record(Operation.CREATE, document, document, caller)
             if document.get("state") == State.ROUTED:
                 hooks.tell(hooks.item_routed, self.resource, item=document)
             tell_stage(self._notifier, document)
@@ -295,26 +300,50 @@ class ArchiveService(ResourceService):
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         note = self._journal.note(updates["_current_version"])
-        note = self._with_relations(note, updates, original)
+        if updates.get("operation") != Operation.RESTORE:
+            changed = changes_of_save(updates, original)
+            note = self._journal.telling(note, Operation.UPDATE, caller.user_id, changed)
         if updates.get("operation") == Operation.DESCHEDULE:
+            self._take_back_associated(updates, original, caller)
             note = with_follow_ups(note, what_was_scheduled(self.db, id))
+        note = self._with_relations(note, updates, original)
+        # Not what is typed while a process that died here is waited for.
+        typed = removal("archive_autosave", {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
+        note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)
         self._journal.store(updates, original, note)
-        self._journal.add_version({**original, **updates})
-        follow_up(self.db, note)
+        self._journal.add_rows({**original, **updates}, note)
         self._journal.clear([id], [note["version"]])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        self.db["archive_autosave"].delete_one({"_id": original["_id"]})
-        if updates.get("operation") != Operation.RESTORE:
-            changes = changes_of_save(updates, original)
-            self._record(Operation.UPDATE, {**original, **updates}, changes, caller)
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
         tell_stage(self._notifier, {**original, **updates}, original)
         tell_marked(self._notifier, updates, original)
         item = hooks.without_notes({**original, **updates})
         hooks.tell(hooks.item_updated, self.resource, item=item, original=original)
+
+    def _take_back_associated(
+        self, updates: Document, original: Mapping[str, Any], caller: Caller
+    ) -> None:
+        """Take associated items back that wait for an hour as well (lifecycle contract 5.4).
+
+        They go first: a request that is made again after a crash finds the rest.
+        """
+        if not self._settings["PUBLISH_ASSOCIATED_ITEMS"]:
+            return
+        held = copied({**original, **updates}.get("associations"))
+        items = stored_items(self.db, (h["_id"] for _, h in associated({"associations": held})))
+        begun = caller.memo.setdefault(TAKEN_BACK, {original["_id"]})
+        for key, association in associated({"associations": held}):
+            item = items.get(association["_id"]) or {}
+            if item.get("state") != State.SCHEDULED or item["_id"] in begun:
+                continue
+            begun.add(item["_id"])
+            item = self.patch(item["_id"], {"publish_schedule": None}, caller)
+            if association.get("state"):
+                held[key] = {**association, **unscheduled(item)}
+        updates["associations"], updates["refs"] = held, refs_of(held)
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)
@@ -386,26 +415,6 @@ class ArchiveService(ResourceService):
             )
 
     # Around the item.
-
-    def _record(
-        self,
-        operation: Operation,
-        item: Mapping[str, Any],
-        changes: Mapping[str, Any],
-        caller: Caller,
-    ) -> None:
-        now = self.clock.now()
-        self.db["archive_history"].insert_one(
-            {
-                "item_id": item["_id"],
-                "user_id": caller.user_id,
-                "operation": operation,
-                "update": {k: v for k, v in changes.items() if k not in NOT_IN_HISTORY},
-                "version": item.get("_current_version", 1),
-                "_created": now,
-                "_updated": now,
-            }
-        )
 
     # Read.
 

@@ -16,6 +16,7 @@ from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
 
 TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast", "translated_from")
+TIES_OF_UPDATES = ("anpa_take_key",)
 TIES_OF_TRANSLATION = ("translation_id", "translations")
 STORED_IN = (("archive", "_id"), ("published", "item_id"))
 """Collections that hold an item, with the field that names it."""
@@ -35,7 +36,8 @@ class SpikeService(ItemUpdate):
         updates["event_id"] = tag_guid(self.tools.settings["URN_DOMAIN"], self.clock.now())
         updates["expiry"] = self._expiry(original)
         updates.update(UNLOCKED)
-        ties = (*TIES, *TIES_OF_TRANSLATION)
+        of_update = TIES_OF_UPDATES if original.get("rewrite_of") else ()
+        ties = (*TIES, *of_update, *TIES_OF_TRANSLATION)
         updates.update({name: None for name in ties if original.get(name) is not None})
         if original.get("marked_for_user"):
             updates["previous_marked_user"] = original["marked_for_user"]

@@ -1,15 +1,19 @@
-"""Processes that die between two writes of a publish request or of an enqueue run."""
+"""Processes that die between two writes of a request or of an enqueue run."""
 
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from apps.archive.journal import OVERDUE, Journal
 from apps.core.caller import SYSTEM, Caller
+from apps.core.errors import WiredeskError
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
+from apps.editing import build_editing
 from apps.graph import Graph
 from apps.publish.content.attempt import Tools
+from apps.publish.content.correction import CorrectionService
 from apps.publish.content.holders import Holders
 from apps.publish.enqueue import EnqueueContent
 from apps.store.sequences import Sequences
@@ -36,13 +40,15 @@ def dies(
         caller: who makes it.
 
     Returns:
-        Whether it died; not when there are fewer writes.
+        Whether it died; not when there are fewer writes, or a rule refuses the action.
     """
     tools = _tools(graph, CrashingDatabase(graph.db, before))
     try:
         tools.actions[Operation(word)].patch(  # type: ignore[attr-defined]
             item["_id"], dict(changes or {}), caller
         )
+    except WiredeskError:
+        return False
     except Crash:
         return True
     return False
@@ -58,6 +64,7 @@ def dies_routing(graph: Graph, before: int) -> bool:
         catch_up=Holders(_tools(graph, db)).catch_up,
         sequences=Sequences(db),
         formatters=build_registry(),
+        backlog=None,
         notifier=graph.notifier,
         wake_up=lambda: None,
         on_released=lambda item: None,
@@ -65,6 +72,50 @@ def dies_routing(graph: Graph, before: int) -> bool:
     )
     try:
         run.run()
+    except Crash:
+        return True
+    return False
+
+
+def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
+    """Return the services of editing of a process that dies before its write number `before`.
+
+    Among them are `archive`, which creates and saves items, and `archive_rewrite`.
+    """
+    db: Any = CrashingDatabase(graph.db, before)
+    tools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
+    tools = replace(tools, db=db, journal=Journal(db, graph.clock))
+    archive, rewrite = copy(graph.archive), copy(graph.rewrite)
+    archive.db = rewrite.db = db
+    archive._journal = rewrite._journal = tools.journal
+    rewrite._archive = archive
+    return {
+        **build_editing(tools, archive).services,
+        "archive": archive,
+        "archive_rewrite": rewrite,
+        "archive_correction": CorrectionService(_tools(graph, db)),
+    }
+
+
+def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: Caller) -> bool:
+    """Do an editor's action in a process that dies before its write number `before`.
+
+    Args:
+        word: `save`, `lock`, `unlock`, `spike` or `unspike`.
+
+    Returns:
+        Whether it died; not when there are fewer writes, or a rule refuses the action.
+    """
+    services = dying_editing(graph, before)
+    try:
+        if word == "save":
+            services["archive"].patch(item["_id"], {"headline": word}, caller)
+        elif word in ("lock", "unlock"):
+            services[f"archive_{word}"].act(item["_id"], {}, caller)
+        else:
+            services[f"archive_{word}"].patch(item["_id"], {}, caller)
+    except WiredeskError:
+        return False
     except Crash:
         return True
     return False

@@ -57,7 +57,7 @@ def history(desk: Newsdesk, item: Document) -> list[str]:
 
 class TestNewItem:
     def test_a_published_story_gets_an_update(self, desk: Newsdesk) -> None:
-        """60: version 1, in progress, linked both ways, without its SMS flag; etag unchanged."""
+        """Checklist 60: version 1, in progress, linked both ways, no SMS flag, same etag."""
         story = desk.published(flags={"marked_for_sms": True}, subject=[{"qcode": "1"}])
 
         update = rewrite(desk, story)
@@ -86,7 +86,7 @@ class TestNewItem:
         assert history(desk, update) == ["create", "link"]
 
     def test_the_answer_can_be_saved(self, desk: Newsdesk) -> None:
-        """60: the etag of the answer is the one of the stored update."""
+        """Checklist 60: the etag of the answer is the one of the stored update."""
         update = rewrite(desk, desk.published())
 
         path = f"archive/{update['_id']}"
@@ -95,7 +95,7 @@ class TestNewItem:
         assert (saved.status_code, saved.get_json()["_current_version"]) == (200, 2)
 
     def test_updates_are_counted(self, desk: Newsdesk) -> None:
-        """61: the update of an update has sequence 2 and the take key `2nd update`."""
+        """Checklist 61: the update of an update has sequence 2 and the take key `2nd update`."""
         first = rewrite(desk, desk.published())
         desk.act("publish", first)
 
@@ -104,7 +104,7 @@ class TestNewItem:
         assert (second["rewrite_sequence"], second["anpa_take_key"]) == (2, "2nd update")
 
     def test_of_two_at_once_one_wins(self, app: Any, desk: Newsdesk) -> None:
-        """60: requests at once leave one update; the others are told of it."""
+        """Checklist 60: requests at once leave one update; the others are told of it."""
         story = desk.published()
         clients = [Client(app, desk.client.token) for _ in range(6)]
 
@@ -150,7 +150,7 @@ def graph_caller(desk: Newsdesk, graph: Graph) -> Any:
 
 class TestOrder:
     def test_an_update_waits_for_its_story(self, desk: Newsdesk) -> None:
-        """62: the update of a story that is not out cannot be published."""
+        """Checklist 62: the update of a story that is not out cannot be published."""
         story = desk.story()
         update = rewrite(desk, story)
 
@@ -160,7 +160,7 @@ class TestOrder:
         assert answer.get_json()["_issues"] == {"validator exception": text}
 
     def test_an_update_of_a_scheduled_story_is_later(self, desk: Newsdesk) -> None:
-        """62: with the original scheduled, only a later schedule passes."""
+        """Checklist 62: with the original scheduled, only a later schedule passes."""
         story = desk.story()
         update = rewrite(desk, story)
         desk.act("publish", story, publish_schedule=LATER)
@@ -174,7 +174,7 @@ class TestOrder:
         assert codes == [400, 400, 200]
 
     def test_a_story_does_not_follow_its_update(self, desk: Newsdesk) -> None:
-        """63: an unpublished story whose update is out cannot be published."""
+        """Checklist 63: an unpublished story whose update is out cannot be published."""
         story = desk.published()
         update = rewrite(desk, story)
         desk.act("publish", update)
@@ -294,7 +294,7 @@ class TestSettings:
     def test_lift_a_refusal(
         self, desk: Newsdesk, settings: dict[str, Any], prepare: Prepare, setting: str
     ) -> None:
-        """64: the setting allows what is refused without it."""
+        """Checklist 64: the setting allows what is refused without it."""
         item = prepare(desk)
         own = build_graph({**settings, setting: True})
         documents: list[Document] = [{"original_id": item["_id"]}]
@@ -321,7 +321,7 @@ class TestSettings:
 
 class TestExistingItem:
     def test_keeps_what_is_its_own(self, desk: Newsdesk) -> None:
-        """65: headline, associations, flags and version stay; subjects are merged."""
+        """Checklist 65: headline, associations, flags and version stay; subjects are merged."""
         story = desk.published(
             subject=[{"qcode": "1", "name": "story"}, {"qcode": "2"}],
             flags={"marked_for_legal": True},
@@ -355,7 +355,7 @@ class TestExistingItem:
 
 class TestUnlink:
     def test_takes_them_apart(self, desk: Newsdesk, settings: dict[str, Any]) -> None:
-        """66: 204 without an etag; the references are null everywhere, the event is new."""
+        """Checklist 66: 204 without an etag; references are null everywhere, a new event."""
         story = desk.published()
         update = rewrite(desk, story)
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
@@ -373,7 +373,7 @@ class TestUnlink:
         assert rewrite(desk, story)["rewrite_sequence"] == 1
 
     def test_of_what_is_no_update(self, desk: Newsdesk) -> None:
-        """66: only updates can be unlinked."""
+        """Checklist 66: only updates can be unlinked."""
         story = desk.published()
 
         answer = desk.client.request("DELETE", f"archive/{story['_id']}/rewrite")

@@ -35,7 +35,7 @@ def row_states(desk: Newsdesk) -> list[str]:
 
 
 def test_begins_on_the_desk(desk: Newsdesk, settings: dict[str, Any]) -> None:
-    """77: the item is in `correction` on the working stage, version and etag as before."""
+    """Checklist 77: `correction`, on the working stage, version and etag as before."""
     incoming = {**desk.newsroom.task, "stage": str(desk.newsroom.desk["incoming_stage"])}
     item = desk.published(task=incoming)
     with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
@@ -57,7 +57,7 @@ def test_begins_on_the_desk(desk: Newsdesk, settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("was", ["published", "corrected"])
 def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
-    """77: item and row return to the state they had."""
+    """Checklist 77: item and row return to the state they had."""
     item = desk.published()
     if was == "corrected":
         item = desk.act("correct", item)
@@ -77,7 +77,7 @@ def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
     ("word", "state"), [("correct", "corrected"), ("publish", "published"), ("kill", "killed")]
 )
 def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, word: str, state: str) -> None:
-    """77: the row turns back and a new one is added."""
+    """Checklist 77: the row turns back and a new one is added."""
     item = desk.published()
     graph.enqueue.run()
     correction(desk, item)
@@ -120,7 +120,7 @@ def test_needs_a_published_row(desk: Newsdesk) -> None:
 
 
 def test_is_off_by_default(desk: Newsdesk, settings: dict[str, Any]) -> None:
-    """7: without the setting there are no corrections of this kind."""
+    """Checklist 7: without the setting there are no corrections of this kind."""
     item = desk.published()
     own = build_graph({**settings, "CORRECTIONS_WORKFLOW": False})
     with pytest.raises(Exception, match="not in use"):

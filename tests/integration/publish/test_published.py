@@ -88,7 +88,7 @@ def second_of(year: int) -> Any:
 
 @pytest.mark.parametrize("state", ["draft", "in_progress", "correction"])
 def test_holds_what_is_out(desk: Newsdesk, state: str) -> None:
-    """80: states of items that are worked on are refused."""
+    """Checklist 80: states of items that are worked on are refused."""
     row = stored(desk, desk.published())
 
     answer = change(desk, row, {"state": state})

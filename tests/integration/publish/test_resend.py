@@ -78,13 +78,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize("version", [1, 3, None])
     def test_of_another_version(self, desk: Newsdesk, item: Document, version: Any) -> None:
-        """Check 4 comes before the check of subscribers and names the newest version."""
+        """Checklist 76: check 4 comes before that of subscribers, names the version."""
         answer = resend(desk, item, [], version)
 
         assert (400, "Please use the newest version 2 to resend!") == refusal(answer)
 
     def test_of_an_updated_story(self, desk: Newsdesk, item: Document) -> None:
-        """Check 5."""
+        """Checklist 76: check 5."""
         assert desk.client.post(f"archive/{item['_id']}/rewrite", {}).status_code == 201
 
         assert (400, "Updated story cannot be resent!") == refusal(resend(desk, item, [], 2))
@@ -134,7 +134,7 @@ class TestRefusals:
 def test_76_makes_new_rows_and_history(
     desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId
 ) -> None:
-    """New rows under new keys, a history row with the subscribers; the item stays as it is."""
+    """Checklist 76: new rows under new keys, a history row with the subscribers; the item stays."""
     answer = resend(desk, item, [subscriber], 2)
     graph.enqueue.run()
 

@@ -76,7 +76,7 @@ def versions(desk: Newsdesk, item: Document) -> list[int]:
 
 class TestSchedule:
     def test_holds_the_item_back(self, desk: Newsdesk, graph: Graph) -> None:
-        """20: scheduled, first published in the future, nothing in the queue."""
+        """Checklist 20: scheduled, first published in the future, nothing in the queue."""
         item = schedule(desk)
 
         graph.enqueue.run()
@@ -86,7 +86,7 @@ class TestSchedule:
         assert (desk.queue_states(item), desk.rows()) == (["pending"], [])
 
     def test_is_over_in_time(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """21: the same row is published as version 3 and queued; two `publish` in the history."""
+        """Checklist 21: the same row as version 3, queued; two `publish` in the history."""
         item = schedule(desk)
         (before,) = desk.db["published"].find({})
         clock.advance(hours=1)
@@ -118,7 +118,7 @@ class TestSchedule:
         assert [({item["_id"]: 1}, "")] == [(event["items"], event["user"]) for event in told]
 
     def test_counts_only_in_the_request(self, desk: Newsdesk) -> None:
-        """22: what was saved earlier holds nothing back; it is cleared."""
+        """Checklist 22: what was saved earlier holds nothing back; it is cleared."""
         item = desk.story()
         save(desk, item, publish_schedule=ONE_O_CLOCK)
 
@@ -128,7 +128,7 @@ class TestSchedule:
 
     @pytest.mark.parametrize("moment", ["2030-01-01T11:00:00+0000", "1960-01-01T11:00:00+0000"])
     def test_lies_ahead(self, desk: Newsdesk, moment: str) -> None:
-        """23: a save with a passed time is refused."""
+        """Checklist 23: a save with a passed time is refused."""
         text = "earlier than now" if moment.startswith("2030") else "not recognized"
 
         status, issues = issue(save(desk, desk.story(), publish_schedule=moment))
@@ -151,7 +151,7 @@ class TestSchedule:
         ],
     )
     def test_is_a_wall_clock_in_its_zone(self, desk: Newsdesk, zone: str | None, utc: str) -> None:
-        """24: the UTC value is that of the clock in the zone; the zone may come later."""
+        """Checklist 24: the UTC value is that of the clock in the zone; the zone may come later."""
         item = desk.story()
         save(desk, item, publish_schedule="2030-06-01T13:00:00+0000")
 
@@ -161,7 +161,7 @@ class TestSchedule:
         assert saved["schedule_settings"]["time_zone"] == zone
 
     def test_can_be_cleared(self, desk: Newsdesk) -> None:
-        """24: null is null in both values."""
+        """Checklist 24: null is null in both values."""
         item = desk.story()
         save(desk, item, publish_schedule=ONE_O_CLOCK)
 
@@ -201,7 +201,7 @@ class TestSchedule:
 
 class TestDeschedule:
     def test_takes_the_item_back(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """25: in progress, a new version, no rows; the date stays until the next null."""
+        """Checklist 25: in progress, a new version, no rows; the date stays until the next null."""
         item = schedule(desk)
 
         answer = save(desk, item, publish_schedule=None)
@@ -223,7 +223,7 @@ class TestDeschedule:
         assert [row["update"]["operation"] for row in history] == ["deschedule", "update"]
 
     def test_can_be_scheduled_anew(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """25: the old date, passed or not, says nothing about the new one."""
+        """Checklist 25: the old date, passed or not, says nothing about the new one."""
         item = schedule(desk)
         save(desk, item, publish_schedule=None)
         clock.advance(hours=2)
@@ -237,7 +237,7 @@ class TestDeschedule:
         assert (held_back, desk.row()["item_version"]) == ([], 5)
 
     def test_keeps_what_was_out(self, desk: Newsdesk, graph: Graph) -> None:
-        """25: of an item that was out before, only the scheduled row goes."""
+        """Checklist 25: of an item that was out before, only the scheduled row goes."""
         item = desk.published()
         desk.act("unpublish", item)
         graph.enqueue.run()
@@ -256,7 +256,7 @@ class TestDeschedule:
     def test_against_its_release_one_wins(
         self, app: Any, desk: Newsdesk, graph: Graph, clock: HandClock, attempt: int
     ) -> None:
-        """25: taken back and released at once: it comes out, or it is in progress; never both."""
+        """Checklist 25: taken back and released at once: it is out or in progress, never both."""
         item = schedule(desk)
         etag = desk.client.etag_of(f"archive/{item['_id']}")
         clock.advance(hours=1)
@@ -283,7 +283,7 @@ class TestRelease:
     def test_of_an_item_that_was_saved_since(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """21: what was scheduled goes out, on top of the versions written since."""
+        """Checklist 21: what was scheduled goes out, on top of the versions written since."""
         item = schedule(desk)
         assert save(desk, item, ednote="call me").status_code == 200
         clock.advance(hours=1)
@@ -308,7 +308,7 @@ class TestRelease:
         before: int,
         corrects: bool,
     ) -> None:
-        """21: a run that dies at any write, and an editor who corrects before the next one."""
+        """Checklist 21: a run dies at any write, and an editor corrects before the next one."""
         item = schedule(desk)
         clock.advance(hours=1)
         die_releasing(graph, item, before)
