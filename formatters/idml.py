@@ -35,6 +35,8 @@ from formatters.xml import add
 MEDIA_TYPE = "application/vnd.adobe.indesign-idml-package"
 FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)
 """Time of all entries: the same item gives the same bytes."""
+AID = 'style="50" type="document" readerVersion="6.0" featureSet="257" product="13.1(255)"'
+"""What tells InDesign that the document is one of its own."""
 LAYER = "layer_1"
 FRAME_WIDTH, FRAME_HEIGHT = PAGE_WIDTH - 2 * MARGIN, PAGE_HEIGHT - 2 * MARGIN
 GAP = 6
@@ -88,7 +90,8 @@ def _packed(parts: dict[str, etree._Element]) -> bytes:
         package.writestr(zipfile.ZipInfo("mimetype", FIRST_MOMENT), MEDIA_TYPE)
         for name, root in parts.items():
             entry = zipfile.ZipInfo(name, FIRST_MOMENT)
-            text = etree.tostring(root, encoding="UTF-8", xml_declaration=True, standalone=True)
+            tree = root.getroottree()
+            text = etree.tostring(tree, encoding="UTF-8", xml_declaration=True, standalone=True)
             package.writestr(entry, text)
     return packed.getvalue()
 
@@ -96,6 +99,7 @@ def _packed(parts: dict[str, etree._Element]) -> bytes:
 def _design_map(parts: list[str], stories: Stories) -> etree._Element:
     """Return `designmap.xml`, which names all parts, and the links with what they lead to."""
     root = etree.Element("Document", nsmap={"idPkg": PACKAGING})
+    root.addprevious(etree.ProcessingInstruction("aid", AID))
     for name, value in (("DOMVersion", DOM_VERSION), ("Self", "document"), ("ActiveLayer", LAYER)):
         root.set(name, value)
     root.set("StoryList", " ".join(story.id for story in stories.stories))

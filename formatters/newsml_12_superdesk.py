@@ -5,6 +5,7 @@ Superdesk sends less: this takes away what it does not send, and adds what it se
 
 from lxml import etree
 
+from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
 from formatters.base import Document
 from formatters.conversions import embargo_time, iso_time, objects_of, text_of
@@ -58,4 +59,4 @@ def _group_roles(root: etree._Element, item: Document) -> None:
     groups = [group for group in objects_of(item, "groups") if group.get("id") != "root"]
     roles = root.iterfind(".//Role[@FormalName='root']/../NewsComponent/Role")
     for group, role in zip(groups, roles, strict=False):
-        role.set("FormalName", text_of(group, "role"))
+        role.set("FormalName", strip_forbidden(text_of(group, "role")))

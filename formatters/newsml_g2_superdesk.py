@@ -68,7 +68,7 @@ def _item(element: etree._Element, item: Document, context: FormatContext) -> No
     said = {"standard": "NewsML-G2", "standardversion": "2.18", "guid": text_of(item, "guid")}
     for name, value in (*said.items(), ("version", str(parts.version_of(item)))):
         element.set(name, parts.line(value))
-    element.set(XML_LANG, language)
+    element.set(XML_LANG, parts.line(language))
     element.set("conformance", "power")
     add(element, "catalogRef", href=CATALOG)
     known = rights(item, context)

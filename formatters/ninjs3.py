@@ -117,12 +117,14 @@ def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
 def _associations(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
     """Yield the associated items, under the key they have; their own associations stay out."""
     for entry in associated_items(mapping_of(item, "associations"), context):
-        stored = entry.stored
+        stored, is_full = entry.stored, True
         if entry.kind == RELATED_CONTENT and stored.get("_type") is None:
+            is_full = str(stored.get("_id")) in context.related
             stored = context.related.get(str(stored.get("_id")), stored)
         guid = text_of(stored, "guid") or text_of(stored, "uri") or text_of(stored, "_id")
         if guid.strip():
             document = _document({**stored, "guid": guid}, context)
+            document["representationType"] = "full" if is_full else "partial"
             yield {"name": entry.key, "rel": entry.key.split("--")[0] or entry.key, **document}
 
 

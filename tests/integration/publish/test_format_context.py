@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 from bson import ObjectId
+from lxml import etree
 from pymongo.monitoring import CommandListener
 
 from app import create_app
@@ -25,6 +26,7 @@ from formatters import build_registry
 from formatters.base import FormatContext, FormatSettings, Formatted
 from formatters.ninjs import NINJSFormatter
 from tests.support.clients import make_user
+from tests.support.format_schemas import G2, check_g2
 from tests.support.newsdesk import START, Newsdesk
 from tests.support.newsroom import Newsroom, file_in
 
@@ -189,6 +191,24 @@ class TestPackaged:
         missing = f"Can not find package {package['_id']} published item {story['_id']}"
         assert failed["error_message"].endswith(missing)
         assert desk.row(item_id=package["_id"], state="success")["destination"]["_id"] == "parts"
+
+
+class TestListed:
+    def test_a_member_that_is_gone_is_not_listed(self, desk: Newsdesk, tmp_path: Path) -> None:
+        """Scenario 36: NewsML-G2 says what is published of the members; one that is gone is not."""
+        desk.newsroom.subscriber("Messages", to_file(tmp_path / "g2", "newsmlg2"))
+        story, other = desk.published(headline="Inside"), desk.published(headline="Gone")
+        package = package_of(desk, story, other)
+        desk.db["published"].delete_many({"item_id": other["_id"]})
+
+        desk.act("publish", package)
+
+        name = f"{package['_id']}-*".replace(":", "-")
+        (file,) = (tmp_path / "g2").glob(name)
+        check_g2(Formatted(file.read_bytes()))
+        [member] = etree.fromstring(file.read_bytes()).iter(f"{G2}itemRef")
+        assert story["_id"] == member.get("residref")
+        assert "Inside" == member.findtext(f"{G2}headline")
 
 
 class TestNewsroom:

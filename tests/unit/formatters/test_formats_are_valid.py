@@ -82,6 +82,8 @@ def test_reference_inputs(name: str, input_name: str) -> None:
     item = reference(f"{INPUTS}/{input_name}")
     if FORMATS[name].can_format(item):
         check(FORMATS[name], item)
+        first, again = (FORMATS[name]().format(item, CONTEXT) for _ in range(2))
+        assert first == again
 
 
 @pytest.mark.parametrize("sample", shared_names(SAMPLES, "**/*.json"))

@@ -276,6 +276,16 @@ class TestMedia:
         )
         assert "associations" not in association
 
+    def test_related_items(self) -> None:
+        """A related item is the one of the archive; of one that is gone there is a reference."""
+        held = {f"related--{n}": {"_id": f"urn:x:{n}", "order": n} for n in (2, 3)}
+        known = {"urn:x:2": {"guid": "urn:x:2", "type": "text", "headline": "R"}}
+        document = written({**STORY, "associations": held}, related=known)
+
+        assert [("full", "R"), ("partial", None)] == [
+            (entry["representationType"], entry.get("title")) for entry in document["associations"]
+        ]
+
     def test_packages(self) -> None:
         """Members are partial unless the destination wants them inside."""
         reference_ = {"residRef": "urn:x:2", "type": "text", "headline": "H"}

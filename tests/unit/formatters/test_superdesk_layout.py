@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from lxml import etree
 
 from apps.core.errors import FormatError
@@ -13,6 +15,8 @@ from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.nitf import NITFFormatter
 from tests.shared_files import shared, shared_names
+from tests.support.format_schemas import parsed
+from tests.support.generated_items import items
 from tests.support.reference_formats import CONTEXT, SETTINGS_OF_REFERENCE, reference
 
 INPUTS = "schemas/reference-output/inputs"
@@ -88,6 +92,18 @@ def test_same_opening_as_superdesk(folder: str) -> None:
         "".join(opening.split())
         == "".join(str(formatted.body).split())[: len("".join(opening.split()))]
     )
+
+
+@hypothesis_settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(items)
+def test_any_item(item: dict[str, Any]) -> None:
+    """37, 50: whatever the fields hold, the layout is well-formed, and nothing says `None`."""
+    context = replace(CONTEXT, config={"compat": "superdesk"})
+    for formatter in FORMATS.values():
+        if formatter.can_format(item):
+            [formatted] = formatter().format(item, context)
+            root = parsed(formatted)
+            assert all("None" not in e.attrib.values() for e in root.iter(etree.Element))
 
 
 @pytest.mark.parametrize("folder", FORMATS)
