@@ -74,7 +74,8 @@ Check = Callable[[Save], None]
 def check_writable_stage(save: Save) -> None:
     """Users leave read-only stages alone, except for ingested items."""
     is_read_only = save.place.is_read_only or save.before.is_read_only
-    if is_read_only and save.caller.user and not save.item.get("ingest_id"):
+    item = save.original or save.updates
+    if is_read_only and save.caller.user and not item.get("ingest_id"):
         raise ReadOnlyStage
 
 

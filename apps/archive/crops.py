@@ -34,15 +34,15 @@ def check_crops(
 
     Args:
         updates: a write; its `renditions` and `poi` are looked at.
-        picture: the item as stored.
+        picture: the item as stored, whatever it is.
         sizes: see `crop_sizes`.
 
     Raises:
         BadRequest: the message says what is wrong.
     """
-    if picture.get("type") != ItemType.PICTURE:
-        return
     for name, crop in _crops(updates):
+        if picture.get("type") != ItemType.PICTURE:
+            raise BadRequest("Only images can be cropped!")
         original = _original(picture)
         if not sizes:
             raise BadRequest("Crops sizes couldn't be loaded!")

@@ -36,9 +36,9 @@ from apps.archive.deschedule import (
 )
 from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage, tell_update
-from apps.archive.follow_ups import removal, with_follow_ups
+from apps.archive.follow_ups import record, removal, with_follow_ups
 from apps.archive.highlighted import fill_with_highlighted
-from apps.archive.journal import Journal
+from apps.archive.journal import NOT_IN_HISTORY, Journal
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
 from apps.archive.media_references import new_references
@@ -146,7 +146,7 @@ class ArchiveService(ResourceService):
             complete_new(document, self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
-            note = self._journal.telling(note, Operation.CREATE, caller.user_id)
+            note = self._telling_of_creation(note, document, caller)
             document["journal"] = self._with_relations(note, document, {})
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
@@ -415,6 +415,24 @@ class ArchiveService(ResourceService):
             )
 
     # Around the item.
+
+    def _telling_of_creation(self, note: Document, document: Document, caller: Caller) -> Document:
+        """Return `note` with the audit rows of a creation (lifecycle contract 3.13)."""
+        author = self._author_of(document)
+        if author is None:
+            return self._journal.telling(note, Operation.CREATE, caller.user_id)
+        note = self._journal.telling(note, Operation.CREATE, author)
+        update = {name: v for name, v in document.items() if name not in NOT_IN_HISTORY}
+        own = record(Operation.CREATE, document, update, caller.user_id, self.clock.now())
+        return with_follow_ups(note, [own])
+
+    def _author_of(self, item: Mapping[str, Any]) -> Any:
+        """Return the user who wrote an item that was routed to a desk, where that is known."""
+        creator = item.get("original_creator")
+        if item.get("state") != State.ROUTED or not creator or item.get("original_id"):
+            return None
+        author = self.db["users"].find_one({"_id": object_id(creator)}, {"_id": 1})
+        return author["_id"] if author else None
 
     # Read.
 

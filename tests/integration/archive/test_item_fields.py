@@ -318,6 +318,28 @@ class TestContent:
         assert [None, "bye"] == [row["update"].get("sms_message") for row in rows[1:]]
 
 
+class TestRouted:
+    def test_items_have_an_author_on_record(self, admin: Client, graph: Graph) -> None:
+        """3.13: what a routing rule puts on a desk was created by its author first, where known."""
+        author = make_user(graph, "author")
+        routed = {"state": "routed", "headline": "x"}
+        known, unknown = graph.archive.post(
+            [
+                {**routed, "original_creator": str(author["_id"])},
+                {**routed, "original_creator": str(ObjectId())},
+            ]
+        )
+        copied = {**routed, "original_creator": str(author["_id"]), "original_id": known}
+        (copy,) = graph.archive.post([copied])
+
+        def users(item_id: Any) -> list[Any]:
+            rows = graph.db["archive_history"].find({"item_id": item_id}).sort("_id", 1)
+            return [(row["operation"], row["user_id"]) for row in rows]
+
+        assert [("create", author["_id"]), ("create", None)] == users(known)
+        assert [("create", None)] == users(unknown) == users(copy)
+
+
 class TestAttachments:
     """1.7: an attachment that a save drops is deleted, with its file."""
 

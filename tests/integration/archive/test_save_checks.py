@@ -198,9 +198,9 @@ class TestStages:
         )
         target = {"task": {**newsroom.task, "stage": closed}}
 
-        answer = admin.patch(f"archive/{item['_id']}", target)
-
-        assert (403, READ_ONLY) == (answer.status_code, answer.get_json())
+        for changes in (target, {**target, "ingest_id": "claimed"}):
+            answer = admin.patch(f"archive/{item['_id']}", changes)
+            assert (403, READ_ONLY) == (answer.status_code, answer.get_json())
 
 
 class TestForced:

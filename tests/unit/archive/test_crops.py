@@ -105,9 +105,11 @@ def test_looks_at_the_stored_picture(picture: Any, sizes: Any, message: str) -> 
     assert refused.value.message.startswith(message)
 
 
-def test_leaves_other_items_alone() -> None:
-    """Only pictures are cropped."""
-    check_crops(write("5-4"), {"type": "video"}, SIZES)
+def test_are_for_pictures() -> None:
+    """Nothing else is cropped; renditions without coordinates are no crops."""
+    check_crops({"renditions": {"original": {"href": "x"}}}, {"type": "video"}, SIZES)
+    with pytest.raises(BadRequest, match="Only images can be cropped!"):
+        check_crops(write(), {"type": "video"}, SIZES)
 
 
 values = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers())
