@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.events import tell_update
+from apps.archive.events import tell_stage, tell_update
 from apps.archive.follow_ups import change, follow_up, insertion, record, with_follow_ups
 from apps.archive.journal import Journal, version_row
 from apps.archive.media_references import new_references
@@ -143,6 +143,7 @@ class RewriteService(ResourceService):
             *new_references(item, {}),
         ]
         self._link(original, item, follow_ups, caller)
+        tell_stage(self._notifier, item)
         return item
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:

@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.archive.action import ItemCommand, Tools
 from apps.archive.copying import Copying, CopyOf
+from apps.archive.events import tell_stage
 from apps.archive.follow_ups import addition, change
 from apps.archive.rights import check_may_send_to
 from apps.archive.service import with_ids
@@ -51,6 +52,7 @@ class TranslateService(ItemCommand):
         )
         copied = self._copying.copy(order, caller)
         self.tools.tell_update([source, copied], caller)
+        tell_stage(self.tools.notifier, copied)
         return copied
 
     def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:

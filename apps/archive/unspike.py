@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.action import ItemUpdate
+from apps.archive.events import tell_stage
 from apps.archive.packages import link_changes
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
@@ -32,6 +33,7 @@ class UnspikeService(ItemUpdate):
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
         self.tools.notifier.push("item:unspike", item=str(original["_id"]), user=user)
+        tell_stage(self.tools.notifier, {**original, **updates}, original)
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller

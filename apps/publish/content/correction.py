@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apps.archive.events import tell_stage
 from apps.archive.follow_ups import change, follow_up, record, with_follow_ups
 from apps.archive.rights import check_may_read
 from apps.core.caller import Caller
@@ -81,6 +82,7 @@ class CorrectionService(ResourceService):
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
         self._tools.notifier.push("item:correction", item=str(original["_id"]), user=user)
+        tell_stage(self._tools.notifier, {**original, **updates}, original)
 
     def _beginning(self, original: Mapping[str, Any]) -> Document:
         last = {"item_id": original["_id"], "last_published_version": True}

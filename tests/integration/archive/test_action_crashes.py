@@ -1,5 +1,6 @@
 """An editor's action is whole or not there, wherever the process dies."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -66,6 +67,31 @@ def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: 
         if item.get("translated_from"):
             source = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
             assert [item["_id"]] == source["translations"]
+
+
+@pytest.mark.parametrize("before", range(1, WRITES + 1))
+def test_a_mark_is_on_record_and_shown_at_what_is_out(
+    graph: Graph, admin: Any, before: int
+) -> None:
+    """A mark is at the item, at its published row and in its history, or nowhere."""
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    story = admin.create("archive", newsroom.story())
+    admin.patch(f"archive/publish/{story['_id']}", {})
+    caller = Caller(graph.db["users"].find_one(), {"_id": None})
+    request = {"marked_desk": newsroom.desk["_id"], "marked_item": story["_id"]}
+
+    with suppress(Crash):
+        dying_services(graph, before)["marked_for_desks"].create([request], caller)
+    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+
+    item = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
+    row = graph.db["published"].find_one({"item_id": story["_id"]}) or {}
+    marks = len(item.get("marked_desks") or ())
+    assert "journal" not in item
+    assert (before > 1) == bool(marks)
+    assert marks == len(row.get("marked_desks") or ())
+    assert marks == graph.db["archive_history"].count_documents({"operation": "mark"})
 
 
 WRITES_OF_A_PACKAGE = 16

@@ -131,7 +131,7 @@ class TestStage:
     def test_of_an_item_that_is_new_on_a_desk(
         self, admin: Client, newsroom: Newsroom, events: Events, story: Document
     ) -> None:
-        """Posted, fetched and duplicated items; personal ones are nobody's task."""
+        """Posted, copied, rewritten and fetched items; personal ones are nobody's task."""
         newsroom.db["ingest"].insert_one({"_id": "wire", "type": "text", "state": "ingested"})
         desk = newsroom.task["desk"]
 
@@ -140,9 +140,22 @@ class TestStage:
         personal = len(events.named("task:new"))
         admin.create("archive", newsroom.story())
         admin.create(f"archive/{story['_id']}/duplicate", {"desk": desk, "type": "archive"})
+        admin.create("archive/translate", {"guid": story["_id"], "language": "de"})
+        admin.create(f"archive/{story['_id']}/rewrite", {"desk_id": desk})
         admin.create("ingest/wire/fetch", {"desk": desk})
 
-        assert (0, [{}, {}, {}]) == (personal, events.named("task:new"))
+        assert (0, [{}] * 5) == (personal, events.named("task:new"))
+
+    def test_of_an_item_that_comes_back(
+        self, admin: Client, newsroom: Newsroom, events: Events, story: Document
+    ) -> None:
+        """An item leaves the bin for the incoming stage of its desk."""
+        admin.patch(f"archive/spike/{story['_id']}", {})
+        admin.patch(f"archive/unspike/{story['_id']}", {})
+
+        (told,) = events.named("task:stage")
+        incoming = str(newsroom.desk["incoming_stage"])
+        assert (newsroom.task["stage"], incoming) == (told["old_stage"], told["new_stage"])
 
 
 def test_marks_of_members_that_go_out_with_a_package(
