@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
+from apps.activity.alerts import Alerts
 from apps.activity.service import ActivityService
 from apps.archive.action import Tools as EditingTools
 from apps.archive.journal import Journal
@@ -207,6 +208,7 @@ def build_graph(
         wake_legal()
 
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
+    alerts = Alerts(db, clock, notifier, sends_mail=outbox.is_open)
     actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
         db=db,
@@ -280,6 +282,7 @@ def build_graph(
             notifier=notifier,
             wake_up=wake_up(transmit),
             on_released=on_released,
+            on_failed=alerts.not_routed,
             settings=settings,
         ),
         transmit=TransmitContent(
@@ -290,6 +293,7 @@ def build_graph(
             vault=vault,
             notifier=notifier,
             settings=settings,
+            on_failed=alerts.not_delivered,
         ),
         outbox=outbox,
         expiry=ContentExpiry(

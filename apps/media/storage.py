@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import IO, Any
 
 import gridfs
@@ -78,7 +79,11 @@ class MediaStorage:
     """
 
     def __init__(self, db: Database[Document]) -> None:
-        self._files = gridfs.GridFS(db)
+        self._db = db
+
+    @cached_property
+    def _files(self) -> gridfs.GridFS:
+        return gridfs.GridFS(self._db)
 
     def put(
         self,

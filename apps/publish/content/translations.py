@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.activity.notes import new_activity
+from apps.activity.people import CONTACT, wants_mail
 from apps.archive.follow_ups import insertion
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -17,7 +18,6 @@ from apps.core.vocabulary import State
 NAME = "translated:changed"
 MESSAGE = 'The story "{{ headline }}" has been corrected; you translated it to {{ language }}'
 GONE = [State.SPIKED, State.KILLED, State.RECALLED]
-EMAIL_PREFERENCE = "email:notification"
 
 
 class Translations:
@@ -39,9 +39,7 @@ class Translations:
         ids = {id_ for translation in self._items for id_ in translator_ids(translation)}
         people = db["users"].find(
             {"_id": {"$in": [*ids, user_id]}},
-            dict.fromkeys(
-                ("display_name", "username", "email", "is_active", "user_preferences"), 1
-            ),
+            CONTACT,
         )
         self._people = {person["_id"]: person for person in people}
         self._author = self._people.get(user_id)
@@ -103,12 +101,6 @@ def translator_ids(translation: Mapping[str, Any]) -> list[Any]:
     """
     named = (translation.get("version_creator"), (translation.get("task") or {}).get("user"))
     return list(dict.fromkeys(object_id(id_) for id_ in named if id_))
-
-
-def wants_mail(person: Mapping[str, Any]) -> bool:
-    """Whether a user has an address and does not refuse mails."""
-    preference = (person.get("user_preferences") or {}).get(EMAIL_PREFERENCE) or {}
-    return bool(person.get("email")) and preference.get("enabled") is not False
 
 
 def _called(item: Mapping[str, Any]) -> str:

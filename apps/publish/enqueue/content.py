@@ -77,6 +77,7 @@ class EnqueueContent:
         notifier: tells clients.
         wake_up: starts the transmit task now; losing the call costs one tick.
         on_released: called with each scheduled item that has come out.
+        on_failed: called with published rows that cannot be routed and are not tried again.
         settings: LEASE_SECONDS, ENQUEUE_BATCH_SIZE, ENQUEUE_MAX_ATTEMPTS and those of the formats.
     """
 
@@ -93,6 +94,7 @@ class EnqueueContent:
         notifier: Notifier,
         wake_up: Callable[[], None],
         on_released: Callable[[Document], None],
+        on_failed: Callable[[Sequence[Document]], None],
         settings: Mapping[str, Any],
     ) -> None:
         self._db = db
@@ -100,6 +102,7 @@ class EnqueueContent:
         self._journal = journal
         self._catch_up = catch_up
         self._wake_up = wake_up
+        self._on_failed = on_failed
         self._settings = settings
         self._tools = RoutingTools(db, clock, sequences, formatters, backlog, settings)
         self._resends = ResendRouter(
@@ -203,6 +206,8 @@ class EnqueueContent:
             writes.append(UpdateOne(own, {"$set": {**done, **failure}}))
         if writes:
             self._db["published"].bulk_write(writes, ordered=False)
+        ended = [{**row, **failure} for row, failure in outcome.failed]
+        self._on_failed([row for row in ended if row["queue_state"] == QueueState.ERROR])
         if outcome.waiting:
             claims.give_back(row["_id"] for row in outcome.waiting)
 

@@ -52,6 +52,8 @@ class LaneTools:
     media: MediaStorage
     may_continue: Callable[[], bool]
     """False once the run shall stop or can no longer renew its leases."""
+    on_failed: Callable[[Sequence[Document]], None]
+    """Called with rows of one lane that have failed for good."""
 
 
 @dataclass
@@ -127,7 +129,7 @@ class LaneDelivery:
 
     def _results(self, mode: Mode, selection: Selection) -> Results:
         tools = self._tools
-        results = Results(tools.db, tools.clock, tools.notifier, self._lane, mode)
+        results = Results(tools.db, tools.clock, tools.notifier, self._lane, mode, tools.on_failed)
         results.older |= selection.older
         results.older |= {r["item_id"] for r in selection.rows if r["state"] == RowState.RETRYING}
         return results

@@ -1,6 +1,7 @@
 """Results of attempts, written in bulk (rules O4, C2, C5 of the delivery contract)."""
 
 import time
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -38,6 +39,7 @@ class Results:
         notifier: tells clients about changed rows, one message per write.
         lane: the claim; its token goes with every write.
         mode: what the destination does with several versions of an item.
+        on_failed: called with rows that have failed for good.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Results:
         notifier: Notifier,
         lane: Lane,
         mode: Mode,
+        on_failed: Callable[[Sequence[Document]], None],
     ) -> None:
         self._rows = db["publish_queue"]
         self._clock = clock
         self._notifier = notifier
         self._lane = lane
         self._mode = mode
+        self._on_failed = on_failed
         self._waiting: list[Result] = []
         self._since = time.monotonic()
         self._lock = Lock()
@@ -88,6 +92,8 @@ class Results:
         writes = [write for result in results for write in self._writes(result)]
         if self._store(writes):
             self._tell(results)
+            failed = [r for r in results if r.state == RowState.FAILED]
+            self._on_failed([{**result.row, **result.changes} for result in failed])
         else:
             self.is_incomplete = True
 

@@ -1,7 +1,7 @@
 """One transmit run: delivers everything that is due, several lanes at a time."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from random import Random
@@ -42,6 +42,7 @@ class TransmitContent:
         transmitters: delivery types by name.
         vault: decrypts the secrets of destinations.
         notifier: tells clients.
+        on_failed: called with rows of one lane that have failed for good.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
             MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER and those of the transmitters.
     """
@@ -56,10 +57,12 @@ class TransmitContent:
         vault: Vault,
         notifier: Notifier,
         settings: Mapping[str, Any],
+        on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
     ) -> None:
         self._db = db
         self._clock = clock
         self._notifier = notifier
+        self._on_failed = on_failed
         self._registry = transmitters
         self._vault = vault
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
@@ -120,4 +123,5 @@ class TransmitContent:
             notifier=self._notifier,
             media=self._media,
             may_continue=heartbeat.is_safe,
+            on_failed=self._on_failed,
         )

@@ -1,0 +1,136 @@
+"""Administrators are told what went wrong on the way to subscribers (resources contract, 22.1)."""
+
+from typing import Any
+
+import pytest
+
+from apps.activity.alerts import NOT_DELIVERED, Alerts, filled
+from apps.core.service import Document
+from apps.graph import Graph
+from tests.support.clients import Client
+from tests.support.events import Events
+from tests.support.mailbox import Mailbox
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import file_in
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Deliveries fail at once."""
+    return {**settings, "MAX_TRANSMIT_RETRY_ATTEMPT": 0}
+
+
+@pytest.fixture
+def desk(desk: Newsdesk) -> Newsdesk:
+    """The desk, with a subscriber whose directory is not there."""
+    desk.newsroom.subscriber("Daily Planet", file_in("/nowhere/at/all"))
+    return desk
+
+
+def deliver(graph: Graph) -> None:
+    graph.enqueue.run()
+    graph.transmit.run()
+
+
+def activities(client: Client) -> list[Document]:
+    return list(client.get("activity").get_json()["_items"])
+
+
+def test_of_deliveries_that_failed(
+    desk: Newsdesk, graph: Graph, editor: Client, events: Events
+) -> None:
+    """Only administrators are recipients."""
+    item = desk.published()
+    deliver(graph)
+
+    row = desk.row()
+    assert row["state"] == "failed"
+    (activity,) = activities(desk.client)
+    assert (activity["name"], activity["resource"]) == ("error", "publish_queue")
+    assert activity["recipients"] == [{"user_id": desk.client.session["user"], "read": False}]
+    assert (activity["item"], activity["data"]) == (
+        item["_id"],
+        {
+            "count": 1,
+            "subscriber": "Daily Planet",
+            "destination": "file",
+            "error": row["error_message"],
+            "items": [item["_id"]],
+        },
+    )
+    assert events.named("activity")[0]["activity"]["name"] == "error"
+
+
+def test_those_of_one_destination_together(desk: Newsdesk, graph: Graph) -> None:
+    """One activity says how many, and of which items."""
+    rows = [{"item_id": id, "lane": "l", "error_message": "no"} for id in ("a", "b", "a")]
+
+    Alerts(graph.db, graph.clock, graph.notifier, sends_mail=True).not_delivered(rows)
+
+    (activity,) = activities(desk.client)
+    assert (activity["data"]["count"], activity["data"]["items"]) == (3, ["a", "b"])
+
+
+def test_by_mail_once_an_hour(
+    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox
+) -> None:
+    """However often a destination fails; activities are written all the same."""
+    for minutes in (0, 10, 60):
+        clock.advance(minutes=minutes)
+        desk.published()
+        deliver(graph)
+        graph.outbox.run()
+
+    assert mailbox.recipients == [["admin@example.com"]] * 2
+    assert mailbox.received[0][1]["Subject"].startswith("1 deliveries to Daily Planet (file)")
+    assert len(activities(desk.client)) == 3
+
+
+def test_who_refuses_mails_gets_none(desk: Newsdesk, graph: Graph, mailbox: Mailbox) -> None:
+    """The activity is there all the same."""
+    refused = {"user_preferences": {"email:notification": {"enabled": False}}}
+    graph.db["users"].update_many({}, {"$set": refused})
+    desk.published()
+    deliver(graph)
+    graph.outbox.run()
+
+    assert (mailbox.received, len(activities(desk.client))) == ([], 1)
+
+
+def test_of_items_that_cannot_be_routed(desk: Newsdesk, graph: Graph) -> None:
+    """With the reason that stands on the row."""
+    graph.db["subscribers"].delete_many({})
+    item = desk.published()
+    again = {"operation": "invent", "queue_state": "pending"}
+    graph.db["published"].update_one({}, {"$set": again})
+
+    graph.enqueue.run()
+
+    (activity,) = activities(desk.client)
+    assert (activity["item"], activity["resource"]) == (item["_id"], "published")
+    assert activity["data"] == {
+        "headline": "Rivers rise",
+        "error": "400: Unknown operation 'invent'",
+    }
+
+
+class TestRetries:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "MAX_TRANSMIT_RETRY_ATTEMPT": 3}
+
+    def test_a_delivery_that_is_tried_again_tells_nobody(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """Only what has failed for good."""
+        desk.published()
+        deliver(graph)
+
+        assert desk.row()["state"] == "retrying"
+        assert activities(desk.client) == []
+
+
+def test_texts_hold_their_values() -> None:
+    """What is not known is a dash."""
+    data = {"count": 2, "subscriber": "S", "destination": None, "error": "a\nb"}
+    assert filled(NOT_DELIVERED, data) == "2 deliveries to S (-) failed: a b"
