@@ -62,7 +62,7 @@ class LegalQueue:
         ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
         found = self._db["subscribers"].find({"_id": {"$in": ids}}, {"name": 1})
         names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
-        self._keep_payloads({row["payload_id"] for row in rows if row.get("payload_id")})
+        self._keep_payloads(rows)
         self._db["legal_publish_queue"].bulk_write(
             [
                 UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, names)}, upsert=True)
@@ -75,10 +75,17 @@ class LegalQueue:
             {"_id": {"$in": [row["_id"] for row in rows]}}, {"$set": {"moved_to_legal": True}}
         )
 
-    def _keep_payloads(self, ids: set[str]) -> None:
-        """Copy what was sent; many deliveries share one."""
-        known = self._db[PAYLOADS].distinct("_id", {"_id": {"$in": list(ids)}})
-        missing = self._db["publish_payloads"].find({"_id": {"$in": list(ids - set(known))}})
+    def _keep_payloads(self, rows: Sequence[Document]) -> None:
+        """Copy what was sent; many deliveries share one, and some name it by its binary only."""
+        wanted = [
+            {name: {"$in": sorted(keys)}}
+            for name, field in (("_id", "payload_id"), ("encoded_item_id", "encoded_item_id"))
+            if (keys := {row[field] for row in rows if row.get(field)})
+        ]
+        if not wanted:
+            return
+        known = self._db[PAYLOADS].distinct("_id", {"$or": wanted})
+        missing = self._db["publish_payloads"].find({"$or": wanted, "_id": {"$nin": known}})
         documents = list(missing)
         if not documents:
             return

@@ -94,6 +94,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "legal_archive": [_index(("versioncreated", DESC)), _index("search_terms")],
     "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
     "legal_archive_history": [_index("item_id")],
+    "legal_publish_payloads": [_index("encoded_item_id", sparse=True)],
     "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
     # Copies that the content API did not take yet.
     "content_api_backlog": [_index("due_at"), _index("item_id", "version")],

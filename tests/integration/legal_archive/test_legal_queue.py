@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from apps.core import json
 from apps.core.service import Document
@@ -100,6 +101,21 @@ def test_no_secret_is_kept(desk: Newsdesk, graph: Graph) -> None:
     assert "s3cret" not in stored
     assert "hunter2" not in stored
     assert legal_rows(desk)[0]["destination"]["config"]["a"] == 1
+
+
+def test_binaries_are_kept(desk: Newsdesk, graph: Graph) -> None:
+    """Also for a row that names its binary only, as a copy that a client posts does."""
+    binary = ObjectId()
+    payload = {"_id": "p", "body": b"zip", "media_type": "a/b", "file_extension": "idml"}
+    graph.db["publish_payloads"].insert_one({**payload, "encoded_item_id": binary, "item_id": "x"})
+    row = {"item_id": "x", "state": "success", "encoded_item_id": binary, "destination": {}}
+    graph.db["publish_queue"].insert_one(row)
+
+    graph.legal_queue.run()
+
+    kept = graph.db["legal_publish_payloads"].find_one({"encoded_item_id": binary}) or {}
+    assert (kept["_id"], kept["body"]) == ("p", b"zip")
+    assert legal_rows(desk)[0]["encoded_item_id"] == str(binary)
 
 
 def test_pages_do_not_matter(desk: Newsdesk, graph: Graph) -> None:
