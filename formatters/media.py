@@ -17,9 +17,9 @@ class Rendition:
     """One file of a picture, a video or an audio item.
 
     Attributes:
-        size: bytes, known of the original.
+        size: bytes.
         seconds: how long it plays.
-        duration: the same as stored, `H:M:S.f`.
+        duration: the same as the file says it, `H:M:S.f`; empty where only the seconds are known.
     """
 
     name: str
@@ -43,19 +43,30 @@ def renditions_of(item: Document) -> list[Rendition]:
 
 
 def _rendition(item: Document, name: str, stored: Mapping[str, Any]) -> Rendition:
+    """Return a rendition; of what plays, the measures of the file come before its own."""
     meta = mapping_of(item, "filemeta")
-    measured = stored if item.get("type") in STILL else meta
-    duration = "" if item.get("type") in STILL else str(meta.get("duration") or "")
+    is_still = item.get("type") in STILL
+    measured = stored if is_still else {**stored, **meta}
+    duration = "" if is_still else str(meta.get("duration") or "")
+    seconds = None if is_still else _seconds(duration)
     return Rendition(
         name=name,
         href=text_of(stored, "href"),
         mimetype=text_of(stored, "mimetype"),
         width=integer(measured.get("width")),
         height=integer(measured.get("height")),
-        size=integer(meta.get("length")) if name == "original" else None,
-        seconds=_seconds(duration),
+        size=integer(stored.get("size") or (meta.get("length") if name == "original" else None)),
+        seconds=_plain_seconds(stored) if seconds is None else seconds,
         duration=duration,
     )
+
+
+def _plain_seconds(stored: Document) -> float | None:
+    """Return how long a rendition plays that says so itself, as those of other agencies do."""
+    value = stored.get("duration")
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if isfinite(value) and value >= 0 else None
 
 
 def _seconds(duration: str) -> float | None:

@@ -318,6 +318,8 @@ def _remote(content: etree._Element, item: Document) -> None:
         ):
             if value and value > 0:
                 said[key] = str(value)
-        if rendition.seconds is not None:
+        if rendition.seconds is not None and rendition.duration:
             said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
+        elif rendition.seconds is not None:
+            said |= {"duration": f"{rendition.seconds:g}", "durationunit": "timeunit:seconds"}
         add(content, "remoteContent", **said)

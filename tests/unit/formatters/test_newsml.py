@@ -179,6 +179,26 @@ class TestNewsMLG2:
         assert names.index("embargoed") == names.index("pubStatus") - 1
         assert "2026-03-04T05:06:08+00:00" == meta.findtext(f"{G2}embargoed")
 
+    def test_names_stay_while_versions_rise(self) -> None:
+        """33: the guid is the same in all versions of an item, its version goes up."""
+        items = [
+            g2(item_of("text", _current_version=n)).find(f".//{G2}newsItem") for n in (1, 2, 9)
+        ]
+
+        assert [("urn:x:1", "1"), ("urn:x:1", "2"), ("urn:x:1", "9")] == [
+            (i.get("guid"), i.get("version")) for i in items if i is not None
+        ]
+
+    def test_media_of_other_agencies(self) -> None:
+        """3.7: a rendition that measures itself is sent with that, its length in seconds."""
+        own = {"href": "https://e.org/v.mp4", "size": 7, "duration": 12, "width": 640}
+        root = g2(item_of("video", renditions={"original": own}, filemeta=None))
+
+        said = {"size": "7", "duration": "12", "durationunit": "timeunit:seconds", "width": "640"}
+        remote = root.find(f".//{G2}remoteContent")
+        assert remote is not None
+        assert said.items() <= dict(remote.attrib).items()
+
     @pytest.mark.parametrize(
         ("fields", "signal"),
         [
