@@ -215,7 +215,7 @@ def _lifecycle(env: Environment) -> dict[str, Any]:
         "MAX_EXPIRY_LOOPS": env.number("MAX_EXPIRY_LOOPS", 100),
         # Updates of updates that are not out yet.
         "WORKFLOW_ALLOW_MULTIPLE_UPDATES": env.flag("WORKFLOW_ALLOW_MULTIPLE_UPDATES", False),
-        # Updates of stories that are only scheduled.
+        # Updates and corrections of stories that are only scheduled.
         "ALLOW_UPDATING_SCHEDULED_ITEMS": env.flag("ALLOW_UPDATING_SCHEDULED_ITEMS", False),
         # Updates start with the default priority instead of their story's.
         "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES": env.flag(

@@ -240,7 +240,7 @@ class BasePublishService(ResourceService):
     ) -> None:
         """Add to the note what follows the item besides its version, history and published row."""
         if original.get("state") == State.CORRECTION:
-            note.update(with_follow_ups(note, [end_of_correction(original)]))
+            note.update(with_follow_ups(note, end_of_correction(original)))
 
     # Shared stamps.
 

@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pymongo.database import Database
+
 from apps.archive.events import tell_stage
 from apps.archive.follow_ups import change, follow_up, record, with_follow_ups
 from apps.archive.rights import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import Operation, State
+from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
 from apps.publish.content.attempt import Tools
 
+WAS_SCHEDULED = "was_scheduled"
+"""Mark of a row under correction that has not been out."""
 WITHDRAW = "remove_correction"
 """Query argument that gives a correction up."""
 
@@ -22,10 +26,29 @@ def state_without_correction(item: Mapping[str, Any]) -> State:
     return State.CORRECTED if item.get("correction_sequence") else State.PUBLISHED
 
 
-def end_of_correction(item: Mapping[str, Any]) -> Document:
-    """Return the follow-up that gives the row under correction its former state."""
+def end_of_correction(item: Mapping[str, Any]) -> list[Document]:
+    """Return the follow-ups that give the row under correction its former state.
+
+    One that was only scheduled does not come out any more.
+    """
     row = {"item_id": item["_id"], "state": State.BEING_CORRECTED}
-    return change("published", row, {"state": state_without_correction(item)})
+    return [
+        change("published", {**row, WAS_SCHEDULED: True}, {"state": State.SCHEDULED}),
+        change("published", row, {"state": state_without_correction(item)}),
+    ]
+
+
+def return_to_schedule(item: Mapping[str, Any]) -> Document:
+    """Return the follow-up that lets the row under correction come out at its time again."""
+    row = {"item_id": item["_id"], "state": State.BEING_CORRECTED, WAS_SCHEDULED: True}
+    waiting = {"state": State.SCHEDULED, "queue_state": QueueState.PENDING}
+    return change("published", row, {**waiting, WAS_SCHEDULED: False})
+
+
+def scheduled_row(db: Database[Document], item_id: str) -> Document | None:
+    """Return the row under correction of an item that was only scheduled, if it was."""
+    row = {"item_id": item_id, "state": State.BEING_CORRECTED, WAS_SCHEDULED: True}
+    return db["published"].find_one(row)
 
 
 class CorrectionService(ResourceService):
@@ -52,13 +75,12 @@ class CorrectionService(ResourceService):
         """
         if not self._tools.settings["CORRECTIONS_WORKFLOW"]:
             raise NotFound("The corrections workflow is not in use.")
-        check_allowed(Action.CORRECTION, original.get("state"))
+        state = original.get("state")
+        if state != State.SCHEDULED or not self._tools.settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]:
+            check_allowed(Action.CORRECTION, state)
         updates.clear()
         if is_withdrawal(caller):
-            state = original.get("state")
-            if state == State.CORRECTION:
-                state = state_without_correction(original)
-            updates.update({"state": state, "operation": Operation.CANCEL_CORRECTION})
+            updates.update(self._ending(original))
         else:
             updates.update(self._beginning(original))
 
@@ -69,7 +91,7 @@ class CorrectionService(ResourceService):
         now, journal = self.clock.now(), self._tools.journal
         update = {name: updates[name] for name in ("state", "operation")}
         writes = [
-            self._row_change(original, caller),
+            *self._row_changes(updates, original, caller),
             record(Operation.CORRECTION, original, update, caller.user_id, now),
         ]
         note = with_follow_ups({"at": self.clock.precise()}, writes)
@@ -83,6 +105,18 @@ class CorrectionService(ResourceService):
         user = str(caller.user_id or "")
         self._tools.notifier.push("item:correction", item=str(original["_id"]), user=user)
         tell_stage(self._tools.notifier, {**original, **updates}, original)
+        if updates.get("state") == State.SCHEDULED:
+            self._tools.wake_up()
+
+    def _ending(self, original: Mapping[str, Any]) -> Document:
+        """Return what an item gets back when its correction is given up."""
+        updates: Document = {"operation": Operation.CANCEL_CORRECTION}
+        if original.get("state") != State.CORRECTION:
+            return {**updates, "state": original.get("state")}
+        if row := scheduled_row(self.db, original["_id"]):
+            times = {name: row.get(name) for name in ("publish_schedule", "schedule_settings")}
+            return {**updates, **times, "state": State.SCHEDULED}
+        return {**updates, "state": state_without_correction(original)}
 
     def _beginning(self, original: Mapping[str, Any]) -> Document:
         last = {"item_id": original["_id"], "last_published_version": True}
@@ -101,11 +135,18 @@ class CorrectionService(ResourceService):
             "schedule_settings": {},
         }
 
-    def _row_change(self, original: Mapping[str, Any], caller: Caller) -> Document:
+    def _row_changes(
+        self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
+    ) -> list[Document]:
         if is_withdrawal(caller):
-            return end_of_correction(original)
+            is_scheduled = updates["state"] == State.SCHEDULED
+            return [return_to_schedule(original)] if is_scheduled else end_of_correction(original)
         row = {"item_id": original["_id"], "last_published_version": True}
-        return change("published", row, {"state": State.BEING_CORRECTED})
+        begun: Document = {"state": State.BEING_CORRECTED}
+        if original.get("state") == State.SCHEDULED:
+            # It waits for the correction, not for its time.
+            begun |= {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED, WAS_SCHEDULED: True}
+        return [change("published", row, begun)]
 
 
 def is_withdrawal(caller: Caller) -> bool:

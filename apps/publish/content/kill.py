@@ -19,6 +19,7 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.correction import scheduled_row
 from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 from apps.publish.content.related_checks import check_holdings_unlocked
@@ -70,7 +71,7 @@ class KillPublishService(BasePublishService):
             unmarked = change("published", marked, {"marked_for_user": None})
             note.update(with_follow_ups(note, [unmarked]))
         # What was only scheduled has no recipients; a withdrawal of it must not find any.
-        if original.get("state") == State.SCHEDULED:
+        if original.get("state") == State.SCHEDULED or self._was_scheduled(original):
             note["only_scheduled"] = True
         if self.notice_word and self.tools.sends_mail:
             subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
@@ -81,6 +82,10 @@ class KillPublishService(BasePublishService):
         super().on_updated(updates, original, caller)
         if self.notice_word:
             self.tools.wake_mailer()
+
+    def _was_scheduled(self, original: Mapping[str, Any]) -> bool:
+        is_under_correction = original.get("state") == State.CORRECTION
+        return is_under_correction and scheduled_row(self.db, original["_id"]) is not None
 
     def _published_at(self, attempt: Attempt) -> Any:
         last = {"item_id": attempt.original["_id"], "last_published_version": True}

@@ -1,5 +1,7 @@
 """Corrections in a state of their own (lifecycle contract 5.6, checklist 77)."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +10,8 @@ import pytest
 from apps.core.service import Document
 from apps.graph import Graph, build_graph
 from tests.support.events import Events
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import file_in
 
 
 @pytest.fixture
@@ -128,3 +131,72 @@ def test_is_off_by_default(desk: Newsdesk, settings: dict[str, Any]) -> None:
     own.close()
 
     assert read(desk, item)["state"] == "published"
+
+
+class TestScheduled:
+    """`ALLOW_UPDATING_SCHEDULED_ITEMS`: the correction begins before the story has been out."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "ALLOW_UPDATING_SCHEDULED_ITEMS": True}
+
+    @pytest.fixture
+    def graph(self, settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+        built = build_graph(settings, clock=clock)
+        for name in built.db.list_collection_names():
+            built.db[name].delete_many({})
+        yield built
+        built.close()
+
+    @pytest.fixture
+    def item(self, desk: Newsdesk, tmp_path: Path) -> Document:
+        desk.newsroom.subscriber("s", file_in(tmp_path))
+        return desk.act("publish", desk.story(), publish_schedule="2030-01-01T13:00:00+0000")
+
+    def test_the_story_waits_for_its_correction(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, item: Document
+    ) -> None:
+        """Not for its time: nothing goes out until the correction does."""
+        assert correction(desk, item).status_code == 200
+        clock.advance(hours=2)
+        graph.enqueue.run()
+        assert (read(desk, item)["state"], desk.rows()) == ("correction", [])
+
+        desk.act("correct", item, headline="Rivers fall")
+        graph.enqueue.run()
+
+        assert [row["item_version"] for row in desk.rows()] == [3]
+        assert row_states(desk) == ["scheduled", "corrected"]
+
+    def test_given_up_it_is_scheduled_as_before(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, item: Document
+    ) -> None:
+        """And comes out, once."""
+        correction(desk, item)
+        assert correction(desk, item, remove_correction="true").status_code == 200
+
+        seen = read(desk, item)
+        assert seen["state"] == "scheduled"
+        assert seen["publish_schedule"] == item["publish_schedule"]
+        assert seen["schedule_settings"] == item["schedule_settings"]
+        graph.enqueue.run()
+        assert desk.rows() == []
+        clock.advance(hours=2)
+        graph.enqueue.run()
+        graph.enqueue.run()
+        assert (read(desk, item)["state"], len(desk.rows())) == ("published", 1)
+
+    def test_a_kill_goes_to_nobody(self, desk: Newsdesk, graph: Graph, item: Document) -> None:
+        """Nobody has the story."""
+        correction(desk, item)
+        desk.act("kill", item)
+        graph.enqueue.run()
+        assert desk.rows() == []
+
+
+def test_what_is_only_scheduled_is_refused_without_the_setting(desk: Newsdesk) -> None:
+    item = desk.act("publish", desk.story(), publish_schedule="2130-01-01T13:00:00+0000")
+    answer = correction(desk, item)
+    assert answer.get_json()["_issues"] == {
+        "validator exception": "412: Workflow transition is invalid."
+    }
