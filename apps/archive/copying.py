@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId
-
 from apps.archive.action import Tools, with_new_etag
+from apps.archive.copied_rows import rows_to_copy
 from apps.archive.macro_changes import changes_of_stages
 from apps.archive.media_references import new_references
 from apps.archive.packages import link_changes
@@ -29,7 +28,6 @@ NOT_COPIED = frozenset(
     | {"firstpublished", "auto_publish", "marked_for_user", "marked_for_sign_off"}
 )
 NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")
-IDS = ("guid", "unique_id", "unique_name")
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class CopyOf:
 class Copying:
     """Copies items.
 
-    Versions and history are stored before the copy itself: a crash leaves rows that belong to no
-    item, never an item without its rows.
+    The note of the copy tells which versions and history it takes from its source, so that a crash
+    leaves neither an item without its rows nor rows without an item.
 
     Args:
         tools: see `Tools`.
@@ -82,8 +80,6 @@ class Copying:
             item["groups"] = self._copied_groups(item["groups"], order, caller)
         told = {"original": order.source, "operation": order.operation}
         hooks.ask(hooks.item_duplicate, "archive", item=item, **told)
-        self._copy_versions(order.source_id, item)
-        self._copy_history(order.source_id, item["_id"])
         self._store(item, order, caller)
         hooks.tell(hooks.item_duplicated, "archive", item=item, **told)
         return item
@@ -140,29 +136,13 @@ class Copying:
         )
         return {**ref, "residRef": copied["_id"], "guid": copied["guid"]}
 
-    def _copy_versions(self, source_id: str, item: Mapping[str, Any]) -> None:
-        ids = {name: item[name] for name in IDS}
-        rows = [
-            {**row, "_id": ObjectId(), "_id_document": item["_id"], **ids}
-            for row in self._tools.db["archive_versions"].find({"_id_document": source_id})
-            if row["_current_version"] < item["_current_version"]
-        ]
-        if rows:
-            self._tools.db["archive_versions"].insert_many(rows)
-
-    def _copy_history(self, source_id: str, item_id: str) -> None:
-        rows = [
-            {**row, "_id": ObjectId(), "item_id": item_id, "original_item_id": source_id}
-            for row in self._tools.db["archive_history"].find({"item_id": source_id}).sort("_id", 1)
-        ]
-        if rows:
-            self._tools.db["archive_history"].insert_many(rows)
-
     def _store(self, item: Document, order: CopyOf, caller: Caller) -> None:
         tools = self._tools
         changes = {"duplicate_id": item["_id"]}
         source = {**order.source, "_id": order.source_id}
         told = {"duplicate_id": order.source_id, "task": item["task"]}
+        # First, so that the copied history comes before the row about the copy.
+        copies = rows_to_copy(tools.db, order.source_id)
         note = tools.journal.action(
             [
                 tools.history(order.operation, source, changes, caller),
@@ -173,5 +153,6 @@ class Copying:
             ],
             item["_current_version"],
         )
+        note["copies"] = copies
         tools.db["archive"].insert_one({**item, "journal": note})
         tools.journal.complete(item, note)

@@ -17,6 +17,7 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from apps.archive.copied_rows import copy_rows
 from apps.archive.follow_ups import follow_up
 from apps.archive.removal import remove_item
 from apps.archive.schema import NOT_VERSIONED
@@ -99,6 +100,8 @@ class Journal:
 
     def add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Make the writes that the note of a save or an action tells of. Safe to repeat."""
+        if copies := note.get("copies"):
+            copy_rows(self._db, item, copies)
         if "version" in note:
             self.add_version(item)
         if told := note.get("told"):
@@ -162,7 +165,9 @@ class Journal:
             return False
         return True
 
-    def remove(self, original: Document, *, archive: bool) -> bool:
+    def remove(
+        self, original: Document, *, archive: bool, follow_ups: Iterable[Document] = ()
+    ) -> bool:
         """Remove an item with all that belongs to it; safe against a crash at any point.
 
         Whoever writes the item meanwhile comes too late: the removal is completed first.
@@ -170,11 +175,12 @@ class Journal:
         Args:
             original: the item as it was read.
             archive: keep its published rows in `archived`, and its recipients on record.
+            follow_ups: writes of other documents that belong to it.
 
         Returns:
             Whether it is gone; not if somebody has written it since, or is about to.
         """
-        note = {"at": self._clock.precise(), "removal": {"archive": archive}}
+        note = {**self.action(follow_ups), "removal": {"archive": archive}}
         same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
         if not self._db["archive"].update_one(same, {"$set": {"journal": note}}).matched_count:
             return False

@@ -5,7 +5,6 @@ from typing import Any
 
 from apps.archive.action import UNLOCKED, ItemCommand, Tools, with_new_etag
 from apps.archive.autosave import saved_changes
-from apps.archive.follow_ups import follow_up
 from apps.archive.lock import without_rival
 from apps.archive.packages import link_changes
 from apps.archive.rights import check_may_edit, is_locked_by_other
@@ -61,10 +60,8 @@ class Unlocking:
             return
 
     def _delete(self, item: Document, caller: Caller) -> None:
-        # First, because nothing is left of the item that would tell of it afterwards.
         unlink = link_changes(item["_id"], item.get("groups"), [])
-        follow_up(self._tools.db, {"follow_ups": unlink})
-        if not self._tools.journal.remove(item, archive=False):
+        if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
             raise PreconditionFailed("Client and server etags don't match")
         self._tools.tell_update([item], caller)
         self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})

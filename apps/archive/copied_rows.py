@@ -1,0 +1,60 @@
+"""Versions and history that a copy of an item takes from its source (lifecycle contract 5.12).
+
+The note of the new item tells which; copying them again changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from apps.core.service import Document
+from apps.store.mongo import raise_unless_duplicates
+
+IDS = ("guid", "unique_id", "unique_name")
+"""Fields in which the versions of a copy differ from those of its source."""
+
+
+def rows_to_copy(db: Database[Document], source_id: str) -> Document:
+    """Return the part of a note that tells of the rows of the source as they are now.
+
+    As data: `source`, and `history`, the `from` and `to` ids of rows, in order.
+    """
+    told = db["archive_history"].find({"item_id": source_id}, {"_id": 1}).sort("_id", 1)
+    return {
+        "source": source_id,
+        "history": [{"from": row["_id"], "to": ObjectId()} for row in told],
+    }
+
+
+def copy_rows(db: Database[Document], item: Mapping[str, Any], copies: Mapping[str, Any]) -> None:
+    """Copy the versions before that of `item`, and the history. Safe to repeat.
+
+    Args:
+        item: the copy as stored.
+        copies: what `rows_to_copy` returned.
+    """
+    ids = {name: item[name] for name in IDS if name in item}
+    before = {"$lt": item["_current_version"]}
+    source = {"_id_document": copies["source"], "_current_version": before}
+    own = {"_id_document": item["_id"], **ids}
+    _add(
+        db["archive_versions"],
+        [{**row, "_id": ObjectId(), **own} for row in db["archive_versions"].find(source)],
+    )
+    to = {pair["from"]: pair["to"] for pair in copies["history"]}
+    rows = db["archive_history"].find({"_id": {"$in": list(to)}}).sort("_id", 1)
+    own = {"item_id": item["_id"], "original_item_id": copies["source"]}
+    _add(db["archive_history"], [{**row, "_id": to[row["_id"]], **own} for row in rows])
+
+
+def _add(collection: Any, rows: list[Document]) -> None:
+    """Add the rows that are not there yet."""
+    if not rows:
+        return
+    try:
+        collection.insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        raise_unless_duplicates(error)
