@@ -72,8 +72,7 @@ class TextBody:
         return text
 
     def picture(self, source: str, alternative: str, caption: str) -> str:
-        said = caption or alternative
-        return f"[{said}]" if said else ""
+        return f"[{caption or alternative or self.address(source)}]"
 
     def address(self, source: str) -> str:
         return source

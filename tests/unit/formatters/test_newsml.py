@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from NewsMLG2 import NewsMLG2Document, qcode_to_uri
 
 from formatters.base import FormatSettings
 from formatters.newsml_12 import NewsML12Formatter
@@ -23,7 +24,7 @@ from tests.support.format_schemas import (
     g2_schema,
     parsed,
 )
-from tests.support.reference_formats import CONTEXT
+from tests.support.reference_formats import CONTEXT, reference
 
 NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -158,6 +159,22 @@ class TestNewsMLG2:
         assert attribute(root, f".//{G2}catalogRef", "href") == (
             "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
         )
+
+    @pytest.mark.parametrize("name", ["text", "picture", "video", "package"])
+    def test_another_reader_understands_it(self, name: str) -> None:
+        """33: the IPTC's own library reads the item and resolves what kind it is."""
+        item = reference(f"schemas/reference-output/inputs/{name}.json")
+        [content] = g2(item).iterfind(f"{G2}itemSet/*")
+        read = NewsMLG2Document(etree.tostring(content)).item
+
+        assert (item["guid"], str(item["_current_version"]), item["headline"]) == (
+            read.guid,
+            str(read.version),
+            str(read.contentmeta.headline),
+        )
+        kind = "composite" if name == "package" else name
+        uri = qcode_to_uri(read.itemmeta.itemclass.qcode)
+        assert f"http://cv.iptc.org/newscodes/ninature/{kind}" == uri
 
     def test_the_check_can_fail(self) -> None:
         """33: the schemas refuse what stands out of order."""

@@ -1,12 +1,16 @@
-"""Plain text and Markdown."""
+"""Plain text and Markdown; numbers are scenarios of the formats contract."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from apps.core.text import strip_forbidden
+from formatters.body import parse_body, text_of_nodes
 from formatters.plain import MarkdownFormatter, TextFormatter
+from tests.support.generated_items import html as any_html
 from tests.support.reference_formats import CONTEXT
 
 STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
@@ -52,3 +56,48 @@ def test_a_withdrawn_story_says_so(formatter: Any) -> None:
 def test_any_text_can_be_written(formatter: Any, body: str, headline: str | None) -> None:
     """Whatever the body holds, there is an output that can be encoded."""
     written(formatter, body_html=body, headline=headline).encode("utf-8", errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("html", "text", "markdown"),
+    [
+        ("bare <b>text</b>", "bare text", "bare **text**"),
+        ("<ol><li>a<ul><li>b</li></ul></li><li>c</li></ol>", "1. a\n   - b\n2. c", None),
+        (
+            "<table><caption>T</caption><tr><th>h</th><th>i</th></tr><tr><td>a</td><td>b</td></tr>"
+            "</table>",
+            "T\n\nh\ti\na\tb",
+            "T\n\n| h | i |\n| --- | --- |\n| a | b |",
+        ),
+        ("<pre>a\n b</pre>", "a\n b", "```\na\n b\n```"),
+        ('<img src="i.jpg" alt="A">', "[A]", "![A](i.jpg)"),
+        ('<img src="i.jpg">', "[i.jpg]", "![](i.jpg)"),
+        (
+            '<figure><img src="i.jpg"><figcaption>C</figcaption></figure>',
+            "[C]",
+            "![](i.jpg)\n\nC",
+        ),
+        ('<iframe src="https://e.org/v"></iframe>', "https://e.org/v", "<https://e.org/v>"),
+        ("<p>a</p><hr><p>b</p>", "a\n\n---\n\nb", "a\n\n---\n\nb"),
+        ("<p>H<sub>2</sub>O <s>x</s></p>", "H2O x", "H<sub>2</sub>O ~~x~~"),
+        ("<h1>One</h1>", "One", "## One"),
+        ("<p>a</p><script>x()</script><style>p {}</style>", "a", "a"),
+    ],
+)
+def test_elements(html: str, text: str, markdown: str | None) -> None:
+    """51: each element has its place in both."""
+    assert text == written(TextFormatter, body_html=html).strip("\n")
+    assert (text if markdown is None else markdown) == written(
+        MarkdownFormatter, body_html=html
+    ).strip("\n")
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, MarkdownFormatter])
+@hypothesis_settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(html=any_html)
+def test_any_body_keeps_its_text(formatter: Any, html: str) -> None:
+    """51: whatever the markup, all characters are there, in their order."""
+    told = iter(written(formatter, body_html=html))
+
+    wanted = "".join(strip_forbidden(text_of_nodes(parse_body(html))).split())
+    assert all(character in told for character in wanted)
