@@ -173,10 +173,11 @@ def blocks_of(flow: Nodes) -> Nodes:
         if isinstance(node, INLINE):
             run.append(node)
             continue
-        blocks += _paragraph(run)
+        if run:
+            blocks += _paragraph(run)
+            run = []
         blocks.append(node)
-        run = []
-    return (*blocks, *_paragraph(run))
+    return (*blocks, *_paragraph(run)) if run else tuple(blocks)
 
 
 def is_inline(flow: Nodes) -> bool:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lxml import etree
-
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -25,7 +23,7 @@ from formatters.conversions import (
 from formatters.media import Rendition, renditions_of
 from formatters.newsml_12_superdesk import DOCTYPE, superdesk_layout
 from formatters.nitf_body import NITFBody
-from formatters.xml import XML_LANG, add, serialize
+from formatters.xml import XML_LANG, Element, add, as_lxml, document, serialize
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IptcMasterCatalog.xml"
 ROLES = {
@@ -53,7 +51,7 @@ class NewsML12Formatter(Formatter):
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         is_superdesk = bool(self.choice(item, context, "compat", COMPAT))
-        root = etree.Element("NewsML", {"Version": "1.2"})
+        root = document("NewsML", Version="1.2")
         add(root, "Catalog", Href=CATALOG)
         _envelope(add(root, "NewsEnvelope"), item, context)
         news_item = add(root, "NewsItem")
@@ -64,6 +62,7 @@ class NewsML12Formatter(Formatter):
         main = add(add(news_item, "NewsComponent"), "NewsComponent")
         _component(main, item, context)
         if is_superdesk:
+            root = as_lxml(root)
             superdesk_layout(root, item)
         doctype = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
         return [Formatted(serialize(root, declaration='version="1.0"', doctype=doctype))]
@@ -75,11 +74,11 @@ def basic_time(moment: Any, fallback: datetime) -> str:
     return known.strftime("%Y%m%dT%H%M%S+0000")
 
 
-def _formal(parent: etree._Element, tag: str, name: object) -> Any:
+def _formal(parent: Element, tag: str, name: object) -> Any:
     return add(parent, tag, FormalName=str(name))
 
 
-def _property(parent: etree._Element, name: str, value: object) -> None:
+def _property(parent: Element, name: str, value: object) -> None:
     if value not in (None, ""):
         add(parent, "Property", FormalName=name, Value=str(value))
 
@@ -88,13 +87,13 @@ def _version(item: Document) -> int:
     return max(1, integer(item.get("_current_version")) or 1)
 
 
-def _envelope(envelope: etree._Element, item: Document, context: FormatContext) -> None:
+def _envelope(envelope: Element, item: Document, context: FormatContext) -> None:
     add(envelope, "TransmissionId", str(context.sequence_number))
     add(envelope, "DateAndTime", basic_time(context.now, context.now))
     _formal(envelope, "Priority", integer(item.get("priority")) or 5)
 
 
-def _identification(parent: etree._Element, item: Document, context: FormatContext) -> None:
+def _identification(parent: Element, item: Document, context: FormatContext) -> None:
     guid, version = text_of(item, "guid"), _version(item)
     created = item.get("firstcreated") or item.get("versioncreated")
     identifier = add(parent, "NewsIdentifier")
@@ -108,7 +107,7 @@ def _identification(parent: etree._Element, item: Document, context: FormatConte
     add(parent, "DateLabel", context.now.strftime("%A %d %B %Y"))
 
 
-def _management(parent: etree._Element, item: Document) -> None:
+def _management(parent: Element, item: Document) -> None:
     created = item.get("firstcreated") or item.get("versioncreated")
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     status = text_of(item, "pubstatus") or PubStatus.USABLE
@@ -131,7 +130,7 @@ def _management(parent: etree._Element, item: Document) -> None:
     _formal(parent, "Instruction", "Correction" if is_correction else "Update")
 
 
-def _component(parent: etree._Element, item: Document, context: FormatContext) -> None:
+def _component(parent: Element, item: Document, context: FormatContext) -> None:
     _formal(parent, "Role", "Main")
     _lines(add(parent, "NewsLines"), item)
     _rights(add(parent, "RightsMetadata"), item, context)
@@ -151,7 +150,7 @@ def _component(parent: etree._Element, item: Document, context: FormatContext) -
         _media(parent, item, kind)
 
 
-def _lines(lines: etree._Element, item: Document) -> None:
+def _lines(lines: Element, item: Document) -> None:
     dateline = text_of(mapping_of(item, "dateline"), "text")
     credit = text_of(item, "original_source") or text_of(item, "source")
     for tag, text in (
@@ -170,7 +169,7 @@ def _lines(lines: etree._Element, item: Document) -> None:
         add(line, "NewsLineText", text_of(item, "ednote"))
 
 
-def _rights(parent: etree._Element, item: Document, context: FormatContext) -> None:
+def _rights(parent: Element, item: Document, context: FormatContext) -> None:
     known = rights(item, context)
     said = {field: text_of(item, field) or str(known.get(field) or "") for field in RIGHTS_FIELDS}
     copyright_ = add(parent, "Copyright")
@@ -183,7 +182,7 @@ def _rights(parent: etree._Element, item: Document, context: FormatContext) -> N
     add(usage, "StartDate", basic_time(context.now, context.now))
 
 
-def _description(parent: etree._Element, item: Document, context: FormatContext) -> None:
+def _description(parent: Element, item: Document, context: FormatContext) -> None:
     _formal(parent, "Language", text_of(item, "language") or context.settings.default_language)
     for genre in objects_of(item, "genre"):
         if genre.get("name") or genre.get("qcode"):
@@ -210,20 +209,20 @@ def _description(parent: etree._Element, item: Document, context: FormatContext)
         _property(parent, "Keyword", keyword)
 
 
-def _role(parent: etree._Element, role: str) -> Any:
+def _role(parent: Element, role: str) -> Any:
     component = add(parent, "NewsComponent")
     _formal(component, "Role", role)
     return component
 
 
-def _content(component: etree._Element, content_format: str) -> Any:
+def _content(component: Element, content_format: str) -> Any:
     content = add(component, "ContentItem")
     _formal(content, "MediaType", "Text")
     _formal(content, "Format", content_format)
     return add(content, "DataContent")
 
 
-def _text(parent: etree._Element, item: Document) -> None:
+def _text(parent: Element, item: Document) -> None:
     abstract = _content(_role(parent, "Abstract"), "Text")
     abstract.text = plain_text(text_of(item, "abstract"))
     data = _content(_role(parent, "BodyText"), "NITF")
@@ -235,7 +234,7 @@ def _text(parent: etree._Element, item: Document) -> None:
         NITFBody().write_blocks(content, parse_body(html))
 
 
-def _media(parent: etree._Element, item: Document, kind: str) -> None:
+def _media(parent: Element, item: Document, kind: str) -> None:
     component = _role(parent, ROLES[ItemType(kind)])
     caption = text_of(item, "description_text") or text_of(item, "description")
     if caption:
@@ -248,7 +247,7 @@ def _media(parent: etree._Element, item: Document, kind: str) -> None:
         _characteristics(content, rendition)
 
 
-def _characteristics(content: etree._Element, rendition: Rendition) -> None:
+def _characteristics(content: Element, rendition: Rendition) -> None:
     characteristics = add(content, "Characteristics")
     if rendition.size:
         add(characteristics, "SizeInBytes", str(rendition.size))
@@ -258,7 +257,7 @@ def _characteristics(content: etree._Element, rendition: Rendition) -> None:
         _property(characteristics, "TotalDuration", int(rendition.seconds))
 
 
-def _package(parent: etree._Element, item: Document) -> None:
+def _package(parent: Element, item: Document) -> None:
     root = _role(parent, "root")
     for group in objects_of(item, "groups"):
         if group.get("id") == "root":

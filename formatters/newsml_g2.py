@@ -2,9 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
-
-from lxml import etree
 
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
@@ -40,7 +37,7 @@ from formatters.newsml_g2_parts import (
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
 from formatters.uris import reference
-from formatters.xml import XML_LANG, as_superdesk, serialize
+from formatters.xml import XML_LANG, Element, as_superdesk, document, serialize
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
 SCHEMES = ("cat", "genrecv", "rendition", "grpRole", "cv")
@@ -68,9 +65,7 @@ class NewsMLG2Formatter(Formatter):
         if self.choice(item, context, "compat", COMPAT):
             message = superdesk_message(item, context)
             return [Formatted(as_superdesk(message, 'version="1.0" encoding="UTF-8"'))]
-        # The default namespace has no prefix, which the stubs of lxml do not know.
-        prefixes: Any = {None: NAMESPACE}
-        root = etree.Element(f"{{{NAMESPACE}}}newsMessage", nsmap=prefixes)
+        root = document("newsMessage", NAMESPACE)
         _header(add(root, "header"), item, context)
         is_package = item.get("type") == ItemType.COMPOSITE
         tag = "packageItem" if is_package else "newsItem"
@@ -84,7 +79,7 @@ class NewsMLG2Formatter(Formatter):
         return [Formatted(serialize(root, declaration='version="1.0" encoding="UTF-8"'))]
 
 
-def _header(header: etree._Element, item: Document, context: FormatContext) -> None:
+def _header(header: Element, item: Document, context: FormatContext) -> None:
     add(header, "sent", iso(context.now, context.now))
     add(header, "sender", context.settings.provider_id)
     add(header, "transmitId", str(context.sequence_number))
@@ -95,7 +90,7 @@ def _header(header: etree._Element, item: Document, context: FormatContext) -> N
         add(header, "origin", origin)
 
 
-def _item(element: etree._Element, item: Document, context: FormatContext) -> None:
+def _item(element: Element, item: Document, context: FormatContext) -> None:
     language = text_of(item, "language") or context.settings.default_language
     version = version_of(item)
     for name, value in (
@@ -117,7 +112,7 @@ def _item(element: etree._Element, item: Document, context: FormatContext) -> No
     _content_meta(add(element, "contentMeta"), item, context, language)
 
 
-def _rights(element: etree._Element, item: Document, context: FormatContext) -> None:
+def _rights(element: Element, item: Document, context: FormatContext) -> None:
     known = rights(item, context)
     said = {field: line(text_of(item, field) or known.get(field)) for field in RIGHTS_FIELDS}
     if not any(said.values()):
@@ -132,7 +127,7 @@ def _rights(element: etree._Element, item: Document, context: FormatContext) -> 
         add(info, "usageTerms", said["usageterms"])
 
 
-def _item_meta(meta: etree._Element, item: Document, context: FormatContext, version: int) -> None:
+def _item_meta(meta: Element, item: Document, context: FormatContext, version: int) -> None:
     created = item.get("firstcreated") or item.get("versioncreated")
     add(meta, "itemClass", qcode=item_class(text_of(item, "type")))
     provider = add(meta, "provider", literal=context.settings.provider_id)
@@ -152,9 +147,7 @@ def _item_meta(meta: etree._Element, item: Document, context: FormatContext, ver
         add(meta, "signal", qcode="sig:update")
 
 
-def _content_meta(
-    meta: etree._Element, item: Document, context: FormatContext, language: str
-) -> None:
+def _content_meta(meta: Element, item: Document, context: FormatContext, language: str) -> None:
     urgency = number_within(item.get("urgency"), 1, 9)
     if urgency:
         add(meta, "urgency", str(urgency))
@@ -182,7 +175,7 @@ def _creators(item: Document) -> Iterable[str]:
     return known or ([byline] if byline else [])
 
 
-def _located(meta: etree._Element, located: Document) -> None:
+def _located(meta: Element, located: Document) -> None:
     city = line(located.get("city"))
     if not city:
         return
@@ -195,7 +188,7 @@ def _located(meta: etree._Element, located: Document) -> None:
 
 
 def _concept(
-    meta: etree._Element,
+    meta: Element,
     tag: str,
     alias: str,
     entry: Document,
@@ -214,7 +207,7 @@ def _concept(
     names(element, entry, language, context)
 
 
-def _subjects(meta: etree._Element, item: Document, language: str, context: FormatContext) -> None:
+def _subjects(meta: Element, item: Document, language: str, context: FormatContext) -> None:
     for subject in objects_of(item, "subject"):
         is_iptc = bool(IPTC_SUBJECT.fullmatch(str(subject.get("qcode") or "")))
         alias = "subj" if is_iptc else "cv"
@@ -241,7 +234,7 @@ def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
     return name, {"literal": line(place.get("qcode")) or name}
 
 
-def _place(meta: etree._Element, place: Document) -> None:
+def _place(meta: Element, place: Document) -> None:
     """Append a place: the most exact of what is known of it, with what lies around it."""
     name, identity = _place_identity(place)
     if not name:
@@ -254,7 +247,7 @@ def _place(meta: etree._Element, place: Document) -> None:
         add(add(element, "broader", type=f"loctyp:{kind}", literal=around), "name", around)
 
 
-def _lines(meta: etree._Element, item: Document) -> None:
+def _lines(meta: Element, item: Document) -> None:
     is_media = item.get("type") in MEDIA_TYPES
     description = text_of(item, "description_text") or text_of(item, "description")
     if not is_media:
@@ -274,7 +267,7 @@ def _lines(meta: etree._Element, item: Document) -> None:
         add(meta, "description", plain_text(description), role=f"drol:{role}")
 
 
-def _asserts(news_item: etree._Element, item: Document) -> None:
+def _asserts(news_item: Element, item: Document) -> None:
     """Append what is known of places and companies besides their names."""
     for place in objects_of(item, "place"):
         name, identity = _place_identity(place)
@@ -289,7 +282,7 @@ def _asserts(news_item: etree._Element, item: Document) -> None:
             add(details, "hasInstrument", symbol=code, **known)
 
 
-def _content(content: etree._Element, item: Document, context: FormatContext) -> None:
+def _content(content: Element, item: Document, context: FormatContext) -> None:
     if item.get("type") in MEDIA_TYPES:
         _remote(content, item)
     elif item.get("format") == "preserved":
@@ -300,7 +293,7 @@ def _content(content: etree._Element, item: Document, context: FormatContext) ->
         inline.append(nitf_document(item, context, NITF_NAMESPACE))
 
 
-def _remote(content: etree._Element, item: Document) -> None:
+def _remote(content: Element, item: Document) -> None:
     for rendition in renditions_of(item):
         href = reference(rendition.href)
         if not href:

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lxml import etree
-
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters import xml
 from formatters.base import Document, FormatContext
 from formatters.conversions import integer, mapping_of, moment_of, objects_of, text_of
-from formatters.xml import XML_LANG, name_token
+from formatters.xml import XML_LANG, Element, name_token
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
@@ -20,7 +18,7 @@ GROUP_ROLE = re.compile(r"grpRole:[^\s]+")
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 
-def add(parent: etree._Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
+def add(parent: Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
     """As `xml.add`, on one line: the standard takes no line ends in most texts."""
     return xml.add(parent, tag, line(text), **attributes)
 
@@ -49,7 +47,7 @@ def item_class(kind: str) -> str:
     return f"ninat:{ItemType.TEXT if kind in ('', ItemType.PREFORMATTED) else kind}"
 
 
-def names(element: etree._Element, entry: Document, language: str, context: FormatContext) -> None:
+def names(element: Element, entry: Document, language: str, context: FormatContext) -> None:
     """Append the name of a vocabulary entry with its language.
 
     That is the item's, else its main language without the region, else the name that the entry has,
@@ -73,7 +71,7 @@ def geoname_code(place: Document) -> str:
     return "geonames:" + "".join(line(place.get("code")).split())
 
 
-def position(element: etree._Element, place: Document) -> None:
+def position(element: Element, place: Document) -> None:
     """Append where a place lies, if that is known."""
     location = mapping_of(place, "location")
     said = {"latitude": (location.get("lat"), 90), "longitude": (location.get("lon"), 180)}
@@ -87,7 +85,7 @@ def position(element: etree._Element, place: Document) -> None:
 
 
 def groups(
-    package: etree._Element, item: Document, context: FormatContext, *, with_versions: bool = True
+    package: Element, item: Document, context: FormatContext, *, with_versions: bool = True
 ) -> None:
     """Append the group set of a package, root group first.
 
@@ -114,7 +112,7 @@ def groups(
 
 
 def _reference(
-    group: etree._Element,
+    group: Element,
     reference: Mapping[str, Any],
     ids: set[str],
     context: FormatContext,

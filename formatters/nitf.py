@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lxml import etree
-
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -23,7 +21,7 @@ from formatters.conversions import (
 )
 from formatters.nitf_body import NITFBody, append_text
 from formatters.nitf_superdesk import superdesk_nitf
-from formatters.xml import add, as_superdesk, name_token, serialize
+from formatters.xml import Element, add, as_superdesk, document, name_token, serialize
 
 VERSION = "-//IPTC//DTD NITF 3.6//EN"
 NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
@@ -56,19 +54,13 @@ class NITFFormatter(Formatter):
         return [Formatted(serialize(nitf_document(item, context), declaration=declaration))]
 
 
-def nitf_document(
-    item: Document, context: FormatContext, namespace: str | None = None
-) -> etree._Element:
+def nitf_document(item: Document, context: FormatContext, namespace: str | None = None) -> Element:
     """Return `item` as an `nitf` element.
 
     Args:
         namespace: of the elements; the form without one is what readers of the DTD expect.
     """
-    tag = f"{{{namespace}}}nitf" if namespace else "nitf"
-    # The default namespace has no prefix, which the stubs of lxml do not know.
-    names: Any = {None: namespace} if namespace else None
-    root = etree.Element(tag, nsmap=names)
-    root.set("version", VERSION)
+    root = document("nitf", namespace, version=VERSION)
     _head(add(root, "head"), item, context)
     body = add(root, "body")
     language = text_of(item, "language")
@@ -81,7 +73,7 @@ def nitf_document(
     return root
 
 
-def _head(head: etree._Element, item: Document, context: FormatContext) -> None:
+def _head(head: Element, item: Document, context: FormatContext) -> None:
     add(head, "title", text_of(item, "headline"))
     for name, value in _meta(item):
         add(head, "meta", name=name, content=value)
@@ -108,7 +100,7 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
         yield "priority", str(priority)
 
 
-def _docdata(docdata: etree._Element, item: Document, context: FormatContext) -> None:
+def _docdata(docdata: Element, item: Document, context: FormatContext) -> None:
     embargo = embargo_time(item)
     status = "embargoed" if embargo else text_of(item, "pubstatus") or PubStatus.USABLE
     docdata.set("management-status", status)
@@ -138,7 +130,7 @@ def _docdata(docdata: etree._Element, item: Document, context: FormatContext) ->
     _notes(docdata, item)
 
 
-def _notes(docdata: etree._Element, item: Document) -> None:
+def _notes(docdata: Element, item: Document) -> None:
     if text_of(item, "ednote"):
         add(docdata, "ed-msg", info=text_of(item, "ednote"))
     keywords = texts_of(item, "keywords")
@@ -155,7 +147,7 @@ def _notes(docdata: etree._Element, item: Document) -> None:
             add(identified, "org", text_of(company, "name"), **known)
 
 
-def _place(docdata: etree._Element, place: Document) -> None:
+def _place(docdata: Element, place: Document) -> None:
     """Append where it happened. A place within nothing that is known counts as a city."""
     is_city = text_of(place, "feature_class").upper() == "P"
     is_alone = not any(text_of(place, field) for field in ("state", "country", "world_region"))
@@ -169,13 +161,13 @@ def _place(docdata: etree._Element, place: Document) -> None:
         add(docdata, "evloc", **known)
 
 
-def _copyright(docdata: etree._Element, item: Document, context: FormatContext) -> None:
+def _copyright(docdata: Element, item: Document, context: FormatContext) -> None:
     holder = text_of(item, "copyrightholder") or rights(item, context).get("copyrightholder") or ""
     if holder:
         add(docdata, "doc.copyright", holder=str(holder), year=str(context.now.year))
 
 
-def _body_head(head: etree._Element, item: Document, writer: NITFBody) -> None:
+def _body_head(head: Element, item: Document, writer: NITFBody) -> None:
     add(add(head, "hedline"), "hl1", text_of(item, "headline"))
     if text_of(item, "byline"):
         add(head, "byline", text_of(item, "byline"))
@@ -187,7 +179,7 @@ def _body_head(head: etree._Element, item: Document, writer: NITFBody) -> None:
         writer.write_blocks(add(head, "abstract"), abstract)
 
 
-def _body_content(content: etree._Element, item: Document, writer: NITFBody) -> None:
+def _body_content(content: Element, item: Document, writer: NITFBody) -> None:
     for media in (a for a in mapping_of(item, "associations").values() if isinstance(a, Mapping)):
         _associated_media(content, media)
     html = body_with_footer(item)
@@ -199,7 +191,7 @@ def _body_content(content: etree._Element, item: Document, writer: NITFBody) -> 
     writer.write_blocks(content, nodes or (Paragraph((Text(""),)),))
 
 
-def _associated_media(content: etree._Element, item: Mapping[str, Any]) -> None:
+def _associated_media(content: Element, item: Mapping[str, Any]) -> None:
     media_type = MEDIA_TYPES.get(text_of(item, "type"))  # type: ignore[call-overload]
     renditions = [r for r in mapping_of(item, "renditions").values() if isinstance(r, Mapping)]
     shown = [rendition for rendition in renditions if text_of(rendition, "href")]
@@ -223,6 +215,6 @@ def _associated_media(content: etree._Element, item: Mapping[str, Any]) -> None:
         append_text(add(media, "media-producer"), text_of(item, "byline"))
 
 
-def _body_end(body: etree._Element, item: Document) -> None:
+def _body_end(body: Element, item: Document) -> None:
     if text_of(item, "ednote"):
         add(add(body, "body.end"), "tagline", text_of(item, "ednote"), type="npa")

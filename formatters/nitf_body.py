@@ -1,7 +1,5 @@
 """Body nodes as NITF 3.6 content: `body.content`, `abstract` and captions."""
 
-from lxml import etree
-
 from apps.core.text import strip_forbidden
 from formatters.body import (
     Break,
@@ -25,6 +23,7 @@ from formatters.body import (
     is_inline,
     text_of_nodes,
 )
+from formatters.xml import Element, sub_element
 
 EMPHASIS_CLASS = {"bold": "bold", "italic": "italic", "underline": "underscore"}
 MEDIA_TYPE = {"audio": "audio", "video": "video"}
@@ -40,20 +39,20 @@ class NITFBody:
     def __init__(self, namespace: str | None = None) -> None:
         self._prefix = f"{{{namespace}}}" if namespace else ""
 
-    def write_blocks(self, parent: etree._Element, nodes: Nodes) -> None:
+    def write_blocks(self, parent: Element, nodes: Nodes) -> None:
         """Append block nodes to `parent`."""
         for node in nodes:
             self._block(parent, node)
 
-    def write_flow(self, parent: etree._Element, nodes: Nodes) -> None:
+    def write_flow(self, parent: Element, nodes: Nodes) -> None:
         """Append nodes to an element that takes inline and block content alike."""
         for node in nodes if is_inline(nodes) else blocks_of(nodes):
             self._block(parent, node)
 
-    def _add(self, parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
-        return etree.SubElement(parent, f"{self._prefix}{tag}", attributes)
+    def _add(self, parent: Element, tag: str, **attributes: str) -> Element:
+        return sub_element(parent, f"{self._prefix}{tag}", attributes)
 
-    def _block(self, parent: etree._Element, node: Node) -> None:
+    def _block(self, parent: Element, node: Node) -> None:
         match node:
             case Paragraph(children):
                 self._inlines(self._add(parent, "p"), _without_last_break(children))
@@ -78,11 +77,11 @@ class NITFBody:
             case _:
                 self._inline(parent, node)
 
-    def _inlines(self, parent: etree._Element, nodes: Nodes) -> None:
+    def _inlines(self, parent: Element, nodes: Nodes) -> None:
         for node in nodes:
             self._inline(parent, node)
 
-    def _inline(self, parent: etree._Element, node: Node) -> None:
+    def _inline(self, parent: Element, node: Node) -> None:
         match node:
             case Text(text):
                 append_text(parent, text)
@@ -100,7 +99,7 @@ class NITFBody:
             case _:
                 append_text(parent, text_of_nodes((node,)))
 
-    def _table(self, parent: etree._Element, table: Table) -> None:
+    def _table(self, parent: Element, table: Table) -> None:
         element = self._add(parent, "table")
         if table.caption:
             self._inlines(self._add(element, "caption"), table.caption)
@@ -112,7 +111,7 @@ class NITFBody:
             for cell in row:
                 self._cell(cells, cell)
 
-    def _cell(self, parent: etree._Element, cell: Cell) -> None:
+    def _cell(self, parent: Element, cell: Cell) -> None:
         element = self._add(parent, "th" if cell.is_header else "td")
         for name in ("colspan", "rowspan"):
             if getattr(cell, name) > 1:
@@ -121,7 +120,7 @@ class NITFBody:
 
     def _media(
         self,
-        parent: etree._Element,
+        parent: Element,
         media_type: str,
         source: str,
         alternative: str,
@@ -135,7 +134,7 @@ class NITFBody:
             self.write_flow(self._add(media, "media-caption"), caption)
 
 
-def append_text(element: etree._Element, text: str) -> None:
+def append_text(element: Element, text: str) -> None:
     """Append characters to the content of `element`."""
     clean = strip_forbidden(text)
     if len(element):
