@@ -267,6 +267,10 @@ def _delivery(env: Environment) -> dict[str, Any]:
         "STRICT_DESTINATIONS": env.flag("STRICT_DESTINATIONS", False),
         # Highest `published_seq_num` where a subscriber sets none.
         "MAX_VALUE_OF_PUBLISH_SEQUENCE": env.number("MAX_VALUE_OF_PUBLISH_SEQUENCE", 9999),
+        # Administrators are told of failing deliveries, by activities and mails.
+        "ERROR_NOTIFICATIONS": env.flag("ERROR_NOTIFICATIONS", True),
+        # Hours after which a mail about the same failure of a destination is sent again.
+        "EMAIL_NOTIFICATION_RESEND": env.number("EMAIL_NOTIFICATION_RESEND", 24),
         # Tries after the first.
         "MAX_TRANSMIT_RETRY_ATTEMPT": env.number("MAX_TRANSMIT_RETRY_ATTEMPT", 10),
         # Rows of one lane taken by one claim.

@@ -155,6 +155,10 @@ class Graph:
         self.content_db.client.close()
 
 
+def nobody(rows: Sequence[Document]) -> None:
+    """Tell nobody of `rows`."""
+
+
 def build_graph(
     settings: Mapping[str, Any],
     *,
@@ -293,7 +297,8 @@ def build_graph(
             vault=vault,
             notifier=notifier,
             settings=settings,
-            on_failed=alerts.not_delivered,
+            on_failed=alerts.not_delivered if settings["ERROR_NOTIFICATIONS"] else nobody,
+            sends_mail=outbox.is_open,
         ),
         outbox=outbox,
         expiry=ContentExpiry(

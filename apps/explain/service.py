@@ -1,8 +1,10 @@
 """Puts recorded decisions and the states of deliveries together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from bson import ObjectId
 
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
@@ -46,7 +48,7 @@ class ExplainService(ResourceService):
         Returns:
             `_id`, `version`; `state` and `error_message` of its routing; `routings`, one for each
             time it was routed: `operation`, `resend`, `decided_at` and `whole`, false where there
-            were too many subscribers to record those who got nothing; `subscribers`:
+            were too many subscribers to record of each which products refused; `subscribers`:
             `subscriber_id`, `name`, `outcome`, `reason`, `resend` and `deliveries`, each with
             `destination`, `state`, `error_message` and `completed_at`.
 
@@ -85,8 +87,9 @@ class ExplainService(ResourceService):
         rows = self.db["publish_queue"].find(of_version, wanted).sort("order_no", 1)
         return by_routing(rows)
 
-    def _lines(self, routings: Iterable[Document], deliveries: "Deliveries") -> list[Document]:
-        lines = []
+    def _lines(self, routings: Sequence[Document], deliveries: "Deliveries") -> list[Document]:
+        lines: list[Document] = []
+        names = self._names(any(routing.get("rest") for routing in routings), routings, deliveries)
         for routing in routings:
             resend_id = routing.get("resend_id")
             for group in routing["groups"]:
@@ -94,18 +97,39 @@ class ExplainService(ResourceService):
                     found = deliveries.pop((subscriber_id, resend_id), [])
                     line = _line(subscriber_id, group["outcome"], group["reason"], found)
                     lines.append({**line, "resend": routing["resend"]})
+            for subscriber_id in rest_of(routing, names):
+                line = _line(subscriber_id, routing["rest"], "", [])
+                lines.append({**line, "resend": False})
         for (subscriber_id, resend_id), rows in deliveries.items():
             line = _line(subscriber_id, UNRECORDED, "", rows)
             lines.append({**line, "resend": resend_id is not None})
-        names = self._names({line["subscriber_id"] for line in lines})
         for line in lines:
             line["name"] = names.get(line["subscriber_id"])
         return sorted(lines, key=lambda line: (not line["deliveries"], str(line["name"])))
 
-    def _names(self, ids: Iterable[Any]) -> dict[Any, str]:
-        wanted = {"_id": {"$in": list(ids)}}
+    def _names(
+        self, of_all: bool, routings: Iterable[Document], deliveries: "Deliveries"
+    ) -> dict[Any, str]:
+        """Return the names of subscribers by id: of all, or of those that are spoken of."""
+        groups = [group for routing in routings for group in routing["groups"]]
+        ids = {id_ for group in groups for id_ in group["subscribers"]}
+        ids |= {subscriber_id for subscriber_id, _resend in deliveries}
+        wanted: Document = {} if of_all else {"_id": {"$in": list(ids)}}
         found = self.db["subscribers"].find(wanted, {"name": 1})
         return {each["_id"]: str(each.get("name")) for each in found}
+
+
+def rest_of(routing: Mapping[str, Any], names: Mapping[Any, str]) -> list[Any]:
+    """Return the ids of the subscribers that existed and are in no group of a routing."""
+    if not routing.get("rest"):
+        return []
+    listed = {id_ for group in routing["groups"] for id_ in group["subscribers"]}
+    return [
+        id_
+        for id_ in names
+        if id_ not in listed
+        and not (isinstance(id_, ObjectId) and id_.generation_time > routing["decided_at"])
+    ]
 
 
 Deliveries = dict[tuple[Any, Any], list[Document]]

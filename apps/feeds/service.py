@@ -15,9 +15,9 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, Unauthorized
 from apps.core.service import Document
 from apps.feeds.received import Cursor, Page, ReceivedItems
-from apps.publish.enqueue.batch import routing_rules
 from apps.publish.enqueue.formatting import format_settings
 from apps.publish.enqueue.lookups import Lookups
+from apps.publish.enqueue.snapshot import routing_rules
 from apps.subscriber_token.service import SubscriberTokenService
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext

@@ -75,11 +75,19 @@ class Comparison:
         return any(self.relation(key, self.operand) for key in keys)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Text that a key has to contain."""
+
+    text: str
+
+
 def _exists(keys: Keys) -> bool:
     return any(keys)
 
 
 Test = Callable[[Keys], bool]
+Wanted = frozenset[Key | Part]
 
 _NEGATIONS = {
     Operator.NIN: Operator.IN,
@@ -91,6 +99,7 @@ _PATTERNS: Mapping[Operator, Callable[[Any, Any], bool]] = {
     Operator.STARTSWITH: str.startswith,
     Operator.ENDSWITH: str.endswith,
 }
+_TEXT_RELATIONS = frozenset(_PATTERNS.values())
 _ORDERS: Mapping[Operator, Callable[[Any, Any], bool]] = {
     Operator.LT: comparison.lt,
     Operator.LTE: comparison.le,
@@ -165,11 +174,18 @@ class Condition:
         return self.test(view.keys(self.field)) is not self.is_negated
 
     @property
-    def required_keys(self) -> Keys | None:
-        """Keys of which an item must hold one to match, or None when they cannot be listed."""
-        if self.is_negated or not isinstance(self.test, Membership):
+    def required_keys(self) -> Wanted | None:
+        """Keys of which an item must hold one to match, or None when they cannot be listed.
+
+        A part stands for all keys that contain it.
+        """
+        if self.is_negated:
             return None
-        return self.test.members
+        if isinstance(self.test, Membership):
+            return self.test.members
+        if isinstance(self.test, Comparison) and self.test.relation in _TEXT_RELATIONS:
+            return frozenset({Part(str(self.test.operand))})
+        return None
 
 
 def _operator(document: Document, kind: FieldKind) -> tuple[Operator, bool]:

@@ -11,15 +11,15 @@ from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
-from apps.filters.conditions import Condition, FilterError, compile_condition
-from apps.filters.fields import Document, Field, ItemView, Keys, vocabulary_kinds
+from apps.filters.conditions import Condition, FilterError, Part, Wanted, compile_condition
+from apps.filters.fields import Document, Field, ItemView, vocabulary_kinds
 
 MAX_DEPTH = 50
 """Filters nested deeper are broken, so that no definition can exhaust the stack."""
 
 EMPTY_STATEMENT = "Filter statement {} does not have a filter condition"
 
-Requirements = tuple[tuple[Field, Keys], ...]
+Requirements = tuple[tuple[Field, Wanted], ...]
 """Fields with keys: to match, an item must hold one of the keys of one of the fields."""
 
 
@@ -66,16 +66,18 @@ class Statement:
         return min(options, key=_breadth, default=None)
 
 
-def _breadth(requirements: Requirements) -> tuple[bool, int]:
+def _breadth(requirements: Requirements) -> tuple[bool, bool, int]:
     return (
         any(field.is_broad for field, _ in requirements),
+        # Keys are looked up; each part has to be searched for.
+        any(isinstance(key, Part) for _, keys in requirements for key in keys),
         sum(len(keys) for _, keys in requirements),
     )
 
 
 def _either(statements: Iterable[Statement]) -> Requirements | None:
     """Return the requirements of an OR of `statements`, each field once."""
-    merged: dict[str, tuple[Field, Keys]] = {}
+    merged: dict[str, tuple[Field, Wanted]] = {}
     for statement in statements:
         requirements = statement.requirements
         if requirements is None:

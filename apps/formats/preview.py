@@ -10,10 +10,10 @@ from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.publish.enqueue.batch import routing_rules
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import compile_subscriber
+from apps.publish.enqueue.snapshot import routing_rules
 from apps.publish.queue.rows import shown_destination
 from apps.subscribers.destinations import readable
 from formatters.base import Formatted, Formatter

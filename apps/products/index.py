@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from apps.filters.conditions import Part
 from apps.filters.content_filters import FilterSet, Requirements
 from apps.filters.fields import Field, ItemView, Key
 from apps.products.matching import FilterType, Product
@@ -12,9 +13,10 @@ class ProductIndex:
     """Products by the values that an item must hold to pass their filters.
 
     A permitting filter whose statements all ask for listed values (`subject in a,b`) puts its
-    product under these values; an item with none of them cannot belong to it. All other products
-    are possible for every item. The time for an item grows with its values, with the products under
-    them and with those others, not with all products.
+    product under these values; an item with none of them cannot belong to it. Texts that have to
+    be contained (`headline like storm`) are searched for once each, whatever product asks. All
+    other products are possible for every item. The time for an item grows with its values, with the
+    products under them, with the searched texts and with those others, not with all products.
 
     Args:
         products: what to index.
@@ -25,6 +27,7 @@ class ProductIndex:
         self._always: list[Product] = []
         self._fields: dict[str, Field] = {}
         self._by_key: dict[str, dict[Key, list[Product]]] = {}
+        self._by_part: dict[str, dict[str, list[Product]]] = {}
         for product in products:
             requirements = _requirements(product, filters)
             if requirements is None:
@@ -36,16 +39,24 @@ class ProductIndex:
         for field, keys in requirements:
             self._fields.setdefault(field.path, field)
             buckets = self._by_key.setdefault(field.path, defaultdict(list))
+            parts = self._by_part.setdefault(field.path, defaultdict(list))
             for key in keys:
-                buckets[key].append(product)
+                if isinstance(key, Part):
+                    parts[key.text].append(product)
+                else:
+                    buckets[key].append(product)
 
     def possible(self, view: ItemView) -> set[Product]:
         """Return every product that the item may belong to; those left out cannot match."""
         found = set(self._always)
         for path, field in self._fields.items():
-            buckets = self._by_key[path]
-            for key in view.keys(field) & buckets.keys():
+            buckets, held = self._by_key[path], view.keys(field)
+            for key in held & buckets.keys():
                 found.update(buckets[key])
+            texts = [key for key in held if isinstance(key, str)]
+            for part, products in self._by_part[path].items():
+                if any(part in text for text in texts):
+                    found.update(products)
         return found
 
 

@@ -81,6 +81,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Import into the long-term archive.
         _index("moved_to_legal", "state", "_id"),
     ],
+    # Failures of a lane that administrators were told of.
+    "delivery_failures": [_index("lane")],
     "publish_lanes": [
         # Lanes with something due.
         _index("wake_at"),

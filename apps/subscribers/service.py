@@ -101,6 +101,10 @@ class SubscribersService(RuleService):
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._complete(updates, original)
         self._check(updates, {**original, **updates})
+        if updates.get("is_active") is False and "last_closed" not in updates:
+            # Tells it from one that delivery has closed, whose rows are kept for it.
+            now = self.clock.now()
+            updates["last_closed"] = {"closed_at": now, "closed_by": caller.user_id}
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         self._wake_lanes({**original, **updates}, original)

@@ -4,7 +4,13 @@ from typing import Any
 
 from bson import ObjectId
 
+from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.graph import Graph
+from apps.publish.enqueue.batch import RoutingTools
+from apps.publish.enqueue.snapshot import Alarm, Snapshots
+from apps.store.sequences import Sequences
+from formatters import build_registry
 from tests.support.newsdesk import Newsdesk
 
 
@@ -39,3 +45,24 @@ def permitting(desk: Newsdesk, field: str, operator: str, value: str) -> Documen
     """Store a filter with one condition; return a product's reference that lets it pass."""
     filter_id = stored_filter(desk, field, operator, value)
     return {"filter_id": filter_id, "filter_type": "permitting"}
+
+
+def routing_tools(
+    graph: Graph, *, db: Any = None, formats: Registry[Any] | None = None
+) -> RoutingTools:
+    """Return what routing works with, without a content API.
+
+    Args:
+        db: another database than that of the graph.
+        formats: other formats than the built-in ones.
+    """
+    db = graph.db if db is None else db
+    return RoutingTools(
+        db,
+        graph.clock,
+        Sequences(graph.db),
+        formats or build_registry(),
+        Snapshots(db, Alarm(db, graph.clock, graph.notifier), content_api=False),
+        None,
+        graph.settings,
+    )

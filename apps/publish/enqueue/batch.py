@@ -29,10 +29,10 @@ from apps.publish.enqueue.enqueue_service import (
 )
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.lookups import Lookups, associations_of
-from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
 from apps.publish.enqueue.sent_along import SentAlong
+from apps.publish.enqueue.snapshot import Snapshots
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -45,6 +45,7 @@ class RoutingTools:
 
     Attributes:
         formatters: output formats by name.
+        snapshots: the rules.
         backlog: copies items into the content API; None where there is none.
         settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, PUBLISH_ASSOCIATIONS_RESEND,
             MAX_VALUE_OF_PUBLISH_SEQUENCE and those of the formats.
@@ -54,6 +55,7 @@ class RoutingTools:
     clock: Clock
     sequences: Sequences
     formatters: Registry[Formatter]
+    snapshots: Snapshots
     backlog: CopyBacklog | None
     settings: Mapping[str, Any]
 
@@ -92,7 +94,8 @@ class Batch:
         self._along = SentAlong.load(tools.db, rows, along)
         media = list(self._along.rows.values())
         backlog = tools.backlog
-        rules, self._lookups = _snapshot(tools.db, content_api=backlog is not None)
+        rules, vocabularies = tools.snapshots.current()
+        self._lookups = Lookups(tools.db, vocabularies, lambda: rules)
         self._routing = Routing(
             rules=rules,
             ledger=_ledger(tools.db, [*rows, *media]),
@@ -230,35 +233,6 @@ class Batch:
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
         self._deliveries.announce()
-
-
-def _snapshot(db: Database[Document], *, content_api: bool) -> tuple[RoutingRules, Lookups]:
-    """Read the rules that hold for a batch: five commands."""
-    vocabularies = list(db["vocabularies"].find({}))
-    rules = routing_rules(db, vocabularies, content_api=content_api)
-    for filter_id, reason in rules.filters.broken.items():
-        logger.error("content filter %s is broken and matches nothing: %s", filter_id, reason)
-    return rules, Lookups(db, vocabularies, lambda: rules)
-
-
-def routing_rules(
-    db: Database[Document], vocabularies: Sequence[Document], *, content_api: bool = True
-) -> RoutingRules:
-    """Return the rules as they are stored now: four commands.
-
-    Args:
-        vocabularies: all of them, as stored.
-        content_api: whether there is a content API.
-    """
-    return RoutingRules.build(
-        # Inactive ones too: they get the kill of what was archived, and a line in explanations.
-        list(db["subscribers"].find({})),
-        list(db["products"].find({})),
-        list(db["content_filters"].find({})),
-        list(db["filter_conditions"].find({})),
-        vocabularies,
-        content_api=content_api,
-    )
 
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:

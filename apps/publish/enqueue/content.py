@@ -26,6 +26,7 @@ from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
 from apps.publish.enqueue.enqueue_service import EnqueueService
 from apps.publish.enqueue.resends import ResendRouter
 from apps.publish.enqueue.scheduled import ScheduledRelease
+from apps.publish.enqueue.snapshot import Alarm, Snapshots
 from apps.publish.resend.requests import ResendRequests
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
@@ -104,7 +105,9 @@ class EnqueueContent:
         self._wake_up = wake_up
         self._on_failed = on_failed
         self._settings = settings
-        self._tools = RoutingTools(db, clock, sequences, formatters, backlog, settings)
+        alarm = Alarm(db, clock, notifier)
+        snapshots = Snapshots(db, alarm, content_api=backlog is not None)
+        self._tools = RoutingTools(db, clock, sequences, formatters, snapshots, backlog, settings)
         self._resends = ResendRouter(
             self._tools,
             ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
@@ -116,6 +119,7 @@ class EnqueueContent:
 
     def run(self) -> int:
         """Route everything that is waiting; return how many published rows were taken."""
+        self._tools.snapshots.forget()
         self._journal.settle_overdue()
         claims = PublishedClaims(
             self._db,

@@ -2,8 +2,11 @@
 
 One document of `routing_decisions` per published row, one per resend, and one per item that was
 sent along with another one:
-`{_id, item_id, item_version, operation, resend, resend_id, decided_at, whole, groups}`. Subscribers
-that share an outcome and a reason share a group: `{outcome, reason, subscribers: [ids]}`.
+`{_id, item_id, item_version, operation, resend, resend_id, decided_at, whole, groups, rest}`.
+Subscribers that share an outcome and a reason share a group:
+`{outcome, reason, subscribers: [ids]}`.
+`rest` is the outcome of all that existed and are in no group: with many subscribers those that
+nothing speaks for are not listed one by one.
 """
 
 from collections import defaultdict
@@ -20,7 +23,7 @@ from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.publish.enqueue.deliveries import Added
 from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
-from apps.publish.enqueue.matching import Decision
+from apps.publish.enqueue.matching import Decision, Outcome
 
 OVERRULED = "target regions of a correction"
 
@@ -77,11 +80,13 @@ class DecisionLog:
         groups: dict[Line, list[Any]] = defaultdict(list)
         for subscriber_id, line in _received(service, recipients, decisions or (), added):
             groups[line].append(subscriber_id)
-        if not resend_id and routing.is_recorded:
+        rest = None
+        if not resend_id:
             receivers = {recipient.subscriber.id for recipient in recipients}
             unlisted = Verdict.NO_MEMBER if is_package(row) else Verdict.NOT_SENT_BEFORE
             for subscriber_id, line in _refused(routing, decisions, receivers, unlisted):
                 groups[line].append(subscriber_id)
+            rest = _rest(routing, decisions, unlisted)
         self._documents.append(
             {
                 "_id": decision_id,
@@ -91,7 +96,8 @@ class DecisionLog:
                 "resend": bool(resend_id),
                 "resend_id": object_id(resend_id) if resend_id else None,
                 "decided_at": self._clock.precise(),
-                "whole": routing.is_recorded,
+                "whole": routing.is_detailed,
+                "rest": rest,
                 "groups": [
                     {"outcome": outcome, "reason": reason, "subscribers": ids}
                     for (outcome, reason), ids in groups.items()
@@ -132,14 +138,26 @@ def _received(
             yield id_, (Verdict.NO_DESTINATION, "")
 
 
+def _rest(routing: Routing, decisions: Iterable[Decision] | None, unlisted: Verdict) -> str | None:
+    """Return what holds for all who are in no group; None where everybody is in one."""
+    if routing.is_detailed:
+        return None
+    return str(Outcome.NO_PRODUCT if decisions is not None else unlisted)
+
+
 def _refused(
     routing: Routing,
     decisions: Iterable[Decision] | None,
     receivers: set[Any],
     unlisted: Verdict,
 ) -> Iterator[tuple[Any, Line]]:
-    """Yield why the others do not get it."""
+    """Yield why others do not get it; with many subscribers only those that are not the rest."""
+    if not routing.is_detailed:
+        inactive = (id_ for id_ in routing.rules.inactive if id_ not in receivers)
+        yield from ((id_, (str(Outcome.INACTIVE), "")) for id_ in inactive)
     if decisions is None:
+        if not routing.is_detailed:
+            return
         for id_, subscriber in routing.rules.everybody():
             if id_ not in receivers:
                 outcome = unlisted if subscriber.is_active else "inactive"

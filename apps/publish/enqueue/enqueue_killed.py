@@ -16,7 +16,7 @@ ACTION_OF = {
 
 
 class EnqueueKilledService(EnqueueService):
-    """Everybody who has the story.
+    """Everybody who has the story, those included that delivery closed meanwhile.
 
     Where nobody is on record it goes to those who match, unless a setting says otherwise or the
     item was never out at all. An item that was archived goes to all who ever had it, active or not,
@@ -32,7 +32,7 @@ class EnqueueKilledService(EnqueueService):
     def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
         if item.get("revived"):
             return self.ever(item["item_id"], routing)
-        earlier = self.earlier(item["item_id"], routing)
+        earlier = self.held(item["item_id"], routing)
         if earlier or item.get("only_scheduled") or not routing.withdraw_to_matching:
             return withdrawn_from(item, earlier, routing) if is_package(item) else earlier
         if is_package(item):

@@ -16,8 +16,8 @@ from apps.publish.enqueue.recipients import Entry, Ledger
 
 Item = Mapping[str, Any]
 
-RECORDED_SUBSCRIBERS = 1000
-"""Up to this many subscribers, it is recorded of each why it does not get an item."""
+DETAILED_SUBSCRIBERS = 50
+"""Up to this many subscribers, it is recorded of each by which products it does not get an item."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Routing:
     decisions: dict[Any, list[Decision]] = field(default_factory=dict)
 
     @property
-    def is_recorded(self) -> bool:
-        """Whether decisions about those who get nothing are recorded."""
-        return self.rules.size <= RECORDED_SUBSCRIBERS
+    def is_detailed(self) -> bool:
+        """Whether it is recorded of every single subscriber why it gets nothing."""
+        return self.rules.size <= DETAILED_SUBSCRIBERS
 
     def matches(self, item: Item, media: SubscriberType | None) -> list[Match]:
         """Return who gets `item` by the rules.
@@ -51,9 +51,10 @@ class Routing:
         Args:
             media: the one type, besides `all`, that may get it; None for any.
         """
-        if not self.is_recorded:
-            return self.rules.candidates(item, self.now, target_media=media)
-        decisions = list(self.rules.decisions(item, self.now, target_media=media))
+        if self.is_detailed:
+            decisions = list(self.rules.decisions(item, self.now, target_media=media))
+        else:
+            decisions = self.rules.possible_decisions(item, self.now, target_media=media)
         self.decisions[item["_id"]] = decisions
         return [decision.match for decision in decisions if decision.match]
 
@@ -113,12 +114,12 @@ class EnqueueService(ABC):
 
     def earlier(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return P: active subscribers that were sent `item_id` before."""
-        entries = routing.ledger.of(item_id)
-        return [
-            Recipient(subscriber, entry.codes, entry.api_enabled)
-            for subscriber_id, entry in entries.items()
-            if (subscriber := active_subscriber(subscriber_id, routing)) is not None
-        ]
+        return [r for r in self.ever(item_id, routing) if r.subscriber.is_active]
+
+    def held(self, item_id: str, routing: Routing) -> list[Recipient]:
+        """Return P with those that delivery closed: their rows are kept for when they are back."""
+        ever = self.ever(item_id, routing)
+        return [r for r in ever if r.subscriber.is_active or r.subscriber.is_closed]
 
     def ever(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return all subscribers that were sent `item_id` before, active now or not."""

@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -43,6 +44,7 @@ class Subscriber:
         global_filters: id of a global filter as text to whether it applies.
         sequence_num_settings: `{min, max}` or empty.
         email: comma list of addresses.
+        is_closed: delivery has made it inactive, so its rows are kept until it is active again.
     """
 
     id: Any
@@ -59,6 +61,7 @@ class Subscriber:
     priority: bool
     sequence_num_settings: Document
     email: str
+    is_closed: bool = False
 
     @property
     def takes_whole_packages(self) -> bool:
@@ -80,6 +83,13 @@ def _mapping(value: Any) -> Document:
     return MappingProxyType(dict(value) if isinstance(value, Mapping) else {})
 
 
+def closed_by_delivery(document: Document) -> bool:
+    """Whether failing deliveries have made a subscriber inactive: nobody else has closed it."""
+    last = _mapping(document.get("last_closed"))
+    is_inactive = document.get("is_active") is not True
+    return bool(is_inactive and last.get("closed_at") and not last.get("closed_by"))
+
+
 def compile_subscriber(document: Document) -> Subscriber:
     """Return the subscriber of a `subscribers` document; what cannot be read counts as empty."""
     destinations = _members(deepcopy(document.get("destinations")))
@@ -98,6 +108,7 @@ def compile_subscriber(document: Document) -> Subscriber:
         priority=bool(document.get("priority")),
         sequence_num_settings=_mapping(document.get("sequence_num_settings")),
         email=document.get("email") or "",
+        is_closed=closed_by_delivery(document),
     )
 
 
@@ -164,6 +175,7 @@ class _Entry:
         position: its place in the order of subscribers.
         direct, api: the products that exist.
         gone: ids, as text, of those that do not.
+        untouched: what is decided when no product of it is possible.
         has_api: whether it lists anything for the content API.
     """
 
@@ -173,6 +185,7 @@ class _Entry:
     api: tuple[Product, ...]
     gone: tuple[str, ...]
     has_api: bool
+    untouched: Decision
 
 
 def _suits_media(subscriber: Subscriber, target_media: SubscriberType | None) -> bool:
@@ -275,6 +288,21 @@ class RoutingRules:
         """How many subscribers there are, inactive ones included."""
         return len(self._entries)
 
+    @property
+    def dangling(self) -> dict[Any, str]:
+        """Products whose content filter is gone, with the reason; they take nothing."""
+        return {
+            product.id: f"content filter {product.filter_id} of product {product.name} is gone"
+            for product in self.products.values()
+            if product.filter_id is not None and self.filters.find(product.filter_id) is None
+        }
+
+    @cached_property
+    def inactive(self) -> tuple[Any, ...]:
+        """Ids of the subscribers that are not active."""
+        subscribers = (entry.subscriber for entry in self._entries.values())
+        return tuple(subscriber.id for subscriber in subscribers if not subscriber.is_active)
+
     def everybody(self) -> Iterator[tuple[Any, Subscriber]]:
         """Yield each subscriber with its id, inactive ones included."""
         for entry in self._entries.values():
@@ -300,7 +328,9 @@ class RoutingRules:
         compiled = {str(document["_id"]): compile_product(document) for document in products}
         entries: dict[str, _Entry] = {}
         for position, document in enumerate(subscribers):
-            entry = _entry(position, compile_subscriber(document), compiled, content_api)
+            entry = _entry(
+                position, compile_subscriber(document), compiled, filter_set, content_api
+            )
             entries[entry.subscriber.key] = entry
         active = [entry for entry in entries.values() if entry.subscriber.is_active]
         listing = _listing(active)
@@ -354,11 +384,26 @@ class RoutingRules:
     ) -> Iterator[Decision]:
         """Yield the decision about each subscriber, inactive ones included.
 
-        Decides as `candidates` does, but asks every subscriber; arguments and errors as there.
+        Decides as `candidates` does, but has an answer for every subscriber; arguments and errors
+        as there. The first reason that is known without asking is told.
         """
-        routing = _Routing(self.filters, ItemView(item, now), target_media)
+        view = ItemView(item, now)
+        routing = _Routing(self.filters, view, target_media)
+        touched = self._touched(routing, view)
         for entry in _only(among, self._entries.values()):
-            yield routing.decide(entry)
+            yield entry.untouched if entry not in touched else routing.decide(entry)
+
+    def possible_decisions(
+        self, item: Document, now: datetime, *, target_media: SubscriberType | None = None
+    ) -> list[Decision]:
+        """Return the decisions about those that a product or the item itself speaks for.
+
+        The time does not grow with the number of subscribers; arguments and errors as of
+        `candidates`.
+        """
+        view = ItemView(item, now)
+        routing = _Routing(self.filters, view, target_media)
+        return [routing.decide(entry) for entry in self._possible(routing, view)]
 
     def explain(
         self,
@@ -392,6 +437,16 @@ class RoutingRules:
         found.update(entry for entry in named if entry is not None)
         return sorted(found, key=lambda entry: entry.position)
 
+    def _touched(self, routing: _Routing, view: ItemView) -> set[_Entry]:
+        """Return the active subscribers whose decision depends on the item."""
+        if routing.targets.has_regions:
+            return {entry for entry in self._entries.values() if entry.subscriber.is_active}
+        touched = {
+            entry for product in self._index.possible(view) for entry in self._listing[product]
+        }
+        named = (self._entries.get(key) for key in routing.targets.subscribers)
+        return touched.union(entry for entry in named if entry is not None)
+
 
 def _only(among: Collection[Any] | None, entries: Iterable[_Entry]) -> Iterable[_Entry]:
     if among is None:
@@ -401,17 +456,28 @@ def _only(among: Collection[Any] | None, entries: Iterable[_Entry]) -> Iterable[
 
 
 def _entry(
-    position: int, subscriber: Subscriber, products: Mapping[str, Product], content_api: bool
+    position: int,
+    subscriber: Subscriber,
+    products: Mapping[str, Product],
+    filters: FilterSet,
+    content_api: bool,
 ) -> _Entry:
     direct = [str(id_) for id_ in subscriber.products]
     api = [str(id_) for id_ in subscriber.api_products] if content_api else []
+    listed = [products[key] for key in dict.fromkeys((*direct, *api)) if key in products]
+    gone = tuple(key for key in dict.fromkeys((*direct, *api)) if key not in products)
+    refusals = (describe_outcome(p, ProductOutcome.FILTER, filters) for p in listed)
+    detail = (*refusals, *(f"product {key} is gone" for key in gone))
     return _Entry(
         position,
         subscriber,
         tuple(products[key] for key in direct if key in products),
         tuple(products[key] for key in api if key in products),
-        tuple(key for key in dict.fromkeys((*direct, *api)) if key not in products),
+        gone,
         bool(api),
+        Decision(subscriber, (Outcome.NO_PRODUCT,), detail)
+        if subscriber.is_active
+        else Decision(subscriber, (Outcome.INACTIVE,)),
     )
 
 

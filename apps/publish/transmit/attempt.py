@@ -28,11 +28,15 @@ class Result:
     Attributes:
         row: the row as claimed.
         seconds: how long the attempt took.
+        code: of the delivery contract, where it failed with one.
+        cause: what happened, for people.
     """
 
     row: Document
     changes: Document = field(default_factory=dict)
     seconds: float = 0.0
+    code: int | None = None
+    cause: str = ""
 
     @property
     def state(self) -> RowState:
@@ -80,7 +84,10 @@ class Attempts:
             changes["state"] = RowState.RETRYING
             changes["next_retry_attempt_at"] = self._policy.next_attempt(tries, now, wait)
             changes["retry_attempt"] = tries if self._is_extra_try(row, now) else tries + 1
-        return self._result(row, changes, started, now, status, message)
+        result = self._result(row, changes, started, now, status, message)
+        if isinstance(error, DeliveryError):
+            result.code, result.cause = error.code, str(error.cause)
+        return result
 
     def _is_extra_try(self, row: Mapping[str, Any], now: datetime) -> bool:
         """Whether the row was tried before its time because newer versions wait for it."""

@@ -35,6 +35,7 @@ class Lane:
         wakes: wake-ups seen; when there are more at release, rows have come meanwhile.
         careful: take one row at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
+        failing: administrators were told that deliveries fail, and nothing has succeeded since.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Lane:
     wakes: int
     careful: bool
     orphaned: bool
+    failing: bool = False
 
 
 @dataclass
@@ -110,6 +112,7 @@ class LaneClaims:
             wakes=int(before.get("wakes") or 0),
             careful=bool(before.get("careful")),
             orphaned=before.get("lease_owner") is not None,
+            failing=bool(before.get("failing")),
         )
 
     def renew(self) -> None:

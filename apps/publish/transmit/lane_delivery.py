@@ -21,6 +21,7 @@ from apps.publish.queue.rows import CONTENT_API_DESTINATION, destination_id
 from apps.publish.transmit.attempt import Attempts, Result
 from apps.publish.transmit.claim import Lane, LaneClaims, Selection
 from apps.publish.transmit.destinations import TransmitterPool, resolve
+from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
 from apps.secrets.vault import UnreadableSecret, Vault
@@ -50,6 +51,9 @@ class LaneTools:
     vault: Vault
     notifier: Notifier
     media: MediaStorage
+    failures: Failures
+    closed: set[Any]
+    """Ids of subscribers that this run has closed."""
     may_continue: Callable[[], bool]
     """False once the run shall stop or can no longer renew its leases."""
     on_failed: Callable[[Sequence[Document]], None]
@@ -93,6 +97,7 @@ class LaneDelivery:
         self._is_gone = subscriber is None
         self._subscriber = subscriber or {}
         self._limit = 1 if lane.careful else limit
+        self._is_failing = lane.failing
         self._deadline = time.monotonic() + BATCH_SECONDS
         self._batch = Batch()
 
@@ -188,12 +193,25 @@ class LaneDelivery:
             result, mode = self._attempt(row, bodies.get(row["_id"]))
             results.add(result)
             self._note(row, result)
+            self._act_on(result)
             if result.state == RowState.RETRYING and mode is Mode.APPEND:
                 held_up.add(row["item_id"])
         return left
 
+    def _act_on(self, result: Result) -> None:
+        """Let a failure, or the first success after one, have its consequences."""
+        failures = self._tools.failures
+        if result.state == RowState.SUCCESS and self._is_failing:
+            self._is_failing = False
+            failures.recovered(result.row)
+        elif result.code is not None and not self._is_gone:
+            self._is_failing = True
+            if failures.note(self._subscriber, result):
+                self._tools.closed.add(self._subscriber["_id"])
+
     def _may_start(self) -> bool:
-        return self._tools.may_continue() and time.monotonic() < self._deadline
+        is_closed = self._subscriber.get("_id") in self._tools.closed
+        return not is_closed and self._tools.may_continue() and time.monotonic() < self._deadline
 
     def _attempt(self, row: Document, body: Body | None) -> tuple[Result, Mode]:
         attempts = self._tools.attempts

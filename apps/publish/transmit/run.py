@@ -21,6 +21,7 @@ from apps.publish.transmit.attempt import Attempts
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
+from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane_delivery import LaneTools
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.schedule import RetryPolicy
@@ -44,7 +45,9 @@ class TransmitContent:
         notifier: tells clients.
         on_failed: called with rows of one lane that have failed for good.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
-            MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER and those of the transmitters.
+            MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER, ERROR_NOTIFICATIONS,
+            EMAIL_NOTIFICATION_RESEND and those of the transmitters.
+        sends_mail: whether mails are sent at all.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class TransmitContent:
         notifier: Notifier,
         settings: Mapping[str, Any],
         on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
+        sends_mail: bool = False,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -73,6 +77,9 @@ class TransmitContent:
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
         self._recovery = Recovery(db, clock, sequences, self._lease)
         self._reconciled_at = float("-inf")
+        self._failures = Failures(
+            db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
+        )
         retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
         self._attempts = Attempts(clock, RetryPolicy(retries, settings["RETRY_JITTER"], Random()))
 
@@ -122,6 +129,8 @@ class TransmitContent:
             vault=self._vault,
             notifier=self._notifier,
             media=self._media,
+            failures=self._failures,
+            closed=set(),
             may_continue=heartbeat.is_safe,
             on_failed=self._on_failed,
         )

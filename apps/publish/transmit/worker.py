@@ -83,7 +83,8 @@ class LaneWorker:
             return Batch(more=True, careful=True)
         self._subscribers.load([lane.id, *self._dispatcher.upcoming()])
         subscriber = self._subscribers.of(lane.id)
-        if subscriber is not None and not subscriber.get("is_active"):
+        is_closed = subscriber is not None and subscriber["_id"] in self._tools.closed
+        if subscriber is not None and (is_closed or not subscriber.get("is_active")):
             # Its rows are kept; they go out in order when it is active again.
             return Batch(next_due=self._tools.clock.precise() + LOOK_AGAIN)
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()

@@ -224,3 +224,58 @@ def test_the_command_prints_a_table(
     assert [item["_id"], "version", "2", "queued"] == done.stdout.splitlines()[0].split()
     assert "Reader      sent     matched product all of Reader  push pending" in done.stdout
     assert (1, True) == (refused.returncode, "was not published" in refused.stderr)
+
+
+def test_many_subscribers_are_told_apart_without_a_line_each(
+    desk: Newsdesk, graph: Graph, explained: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a number of subscribers, those that nothing speaks for share one record."""
+    monkeypatch.setattr("apps.publish.enqueue.enqueue_service.DETAILED_SUBSCRIBERS", 2)
+    newsroom = desk.newsroom
+    only = newsroom.product("hills", content_filter=filter_on(desk, "about hills", "hills"))
+    newsroom.subscriber("Reads", push(NOWHERE))
+    newsroom.subscriber("Picky", push(NOWHERE), products=[only])
+    newsroom.subscriber("Asleep", push(NOWHERE), is_active=False)
+    item = desk.published()
+    graph.enqueue.run()
+    corrected = desk.act("correct", item)
+    graph.enqueue.run()
+    desk.act("kill", corrected)
+    graph.enqueue.run()
+
+    published, corrected_to = explained(item, version=2), explained(item, version=3)
+    killed = explained(item, version=4)
+
+    assert ("sent", "matched product all of Reads") == published["Reads"]
+    assert ("no product matches", "") == published["Picky"] == corrected_to["Picky"]
+    assert ("not sent before", "") == killed["Picky"]
+    assert ("inactive", "") == published["Asleep"] == killed["Asleep"]
+    (routing,) = desk.db["routing_decisions"].find({"item_version": 2})
+    assert 2 == sum(len(group["subscribers"]) for group in routing["groups"])
+
+
+class TestBrokenRules:
+    def test_what_is_broken_is_told_once(
+        self, desk: Newsdesk, graph: Graph, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Routing 12, R15: log and activity; it takes nothing, and everything else goes on."""
+        reference = filter_on(desk, "about hills", "hills")
+        desk.db["filter_conditions"].update_one({}, {"$set": {"operator": "equals"}})
+        broken = desk.newsroom.product("broken", content_filter=reference)
+        gone = {"filter_id": "gone", "filter_type": "blocking"}
+        dangling = desk.newsroom.product("dangling", content_filter=gone)
+        desk.newsroom.subscriber("Broken", push(NOWHERE), products=[broken, dangling])
+        desk.newsroom.subscriber("Whole", push(NOWHERE))
+
+        for _ in range(2):
+            desk.published()
+            graph.enqueue.run()
+
+        told = desk.client.get("activity").get_json()["_items"]
+        reasons = sorted(activity["data"]["reason"] for activity in told)
+        assert 2 == len(reasons)
+        assert "content filter gone of product dangling is gone" == reasons[1]
+        assert "equals" in reasons[0]
+        assert {"content_filter:broken"} == {activity["name"] for activity in told}
+        assert 2 == sum("is broken" in record.getMessage() for record in caplog.records)
+        assert 2 == len(desk.rows())

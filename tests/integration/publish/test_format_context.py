@@ -19,9 +19,9 @@ from apps.core.errors import FormatError
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.graph import Graph, build_graph
-from apps.publish.enqueue.batch import Batch, RoutingTools
+from apps.publish.enqueue.batch import Batch
+from apps.publish.enqueue.content import enqueue_services
 from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
-from apps.store.sequences import Sequences
 from formatters import build_registry
 from formatters.base import FormatContext, FormatSettings, Formatted
 from formatters.ninjs import NINJSFormatter
@@ -29,6 +29,7 @@ from tests.support.clients import make_user
 from tests.support.format_schemas import G2, check_g2
 from tests.support.newsdesk import START, Newsdesk
 from tests.support.newsroom import Newsroom, file_in
+from tests.support.routing import routing_tools
 
 
 @pytest.fixture(autouse=True)
@@ -350,11 +351,8 @@ class TestBatch:
         return registry
 
     def route(self, graph: Graph, formats: Registry[Any], *ids: str) -> None:
-        tools = RoutingTools(
-            graph.db, graph.clock, Sequences(graph.db), formats, None, dict(graph.settings)
-        )
         rows = list(graph.db["published"].find({"item_id": {"$in": ids}}))
-        batch = Batch(tools, rows)
+        batch = Batch(routing_tools(graph, formats=formats), rows, enqueue_services)
         for row in rows:
             batch.route(row, EnqueuePublishedService())
         batch.store()

@@ -10,17 +10,15 @@ from werkzeug.test import TestResponse
 
 from apps.core.service import Document
 from apps.graph import Graph
-from apps.publish.enqueue.batch import RoutingTools
 from apps.publish.enqueue.content import enqueue_services
 from apps.publish.enqueue.resends import ResendRouter
 from apps.publish.resend.requests import ResendRequests
-from apps.store.sequences import Sequences
-from formatters import build_registry
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.receivers import HTTPReceiver
+from tests.support.routing import routing_tools
 
 NOWHERE = "http://127.0.0.1:9"
 LEASE = timedelta(seconds=60)
@@ -374,8 +372,6 @@ class TestCrash:
 def dying_run(graph: Graph, before: int) -> ResendRouter:
     """Return a run of a process that dies before its write number `before`."""
     db: Any = CrashingDatabase(graph.db, before)
-    tools = RoutingTools(
-        db, graph.clock, Sequences(graph.db), build_registry(), None, graph.settings
-    )
+    tools = routing_tools(graph, db=db)
     requests = ResendRequests(db, graph.clock, LEASE)
     return ResendRouter(tools, requests, enqueue_services, 5, 10)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.filters.conditions import FilterError, Operator, compile_condition, is_true, members_of
+from apps.filters.conditions import (
+    FilterError,
+    Operator,
+    Part,
+    compile_condition,
+    is_true,
+    members_of,
+)
 from apps.filters.fields import FIELDS, ItemView, VocabularyKind
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
@@ -260,13 +267,16 @@ def test_false_words(word: str) -> None:
         ("sms", "eq", "false", {False}),
         ("subject", "nin", "a", None),
         ("headline", "ne", "a", None),
-        ("headline", "like", "a", None),
+        ("headline", "like", "A", {Part("a")}),
+        ("headline", "startswith", "a", {Part("a")}),
+        ("headline", "endswith", "a", {Part("a")}),
+        ("headline", "notlike", "a", None),
         ("urgency", "lt", "3", None),
         ("featuremedia", "exists", "true", None),
     ],
 )
 def test_required_keys(field: str, operator: str, value: str, expected: Any) -> None:
-    """Positive memberships, and only those, list the keys that they need."""
+    """Positive memberships list the keys that they need, patterns what has to be in one."""
     assert expected == compile_condition(document(field, operator, value), KINDS).required_keys
 
 

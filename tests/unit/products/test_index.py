@@ -59,3 +59,34 @@ def test_possible(codes: list[str], expected: set[str], index: ProductIndex) -> 
     view = ItemView({"subject": [{"qcode": code} for code in codes]}, NOW)
 
     assert expected == {product.id for product in index.possible(view)}
+
+
+@pytest.mark.parametrize(
+    ("headline", "expected"),
+    [
+        ("Calm seas", set()),
+        ("A STORM warning", {"pattern", "either"}),
+        ("storm", {"pattern", "either"}),
+        ("sto", {"either"}),
+    ],
+)
+def test_texts_are_searched_for(headline: str, expected: set[str]) -> None:
+    """A key and a part of the same text are two things; each finds its products."""
+    conditions = [
+        {"_id": "like", "field": "headline", "operator": "like", "value": "storm"},
+        {"_id": "in", "field": "headline", "operator": "in", "value": "sto,storm"},
+    ]
+    documents = [
+        {"_id": "pattern", "content_filter": [{"expression": {"fc": ["like"]}}]},
+        {
+            "_id": "either",
+            "content_filter": [{"expression": {"fc": ["in"]}}, {"expression": {"fc": ["like"]}}],
+        },
+    ]
+    filters = compile_filters(documents, conditions, [])
+    products = [product(id_, id_) for id_ in ("pattern", "either")]
+    index = ProductIndex([compile_product(document) for document in products], filters)
+
+    found = index.possible(ItemView({"headline": headline}, NOW))
+
+    assert expected == {found_product.id for found_product in found}

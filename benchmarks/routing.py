@@ -1,0 +1,256 @@
+"""Cost of routing: how fast items find their recipients, and what a row of the queue costs.
+
+    python benchmarks/routing.py [--subscribers 10 100 1000] [--items 1000] [--mongo URI]
+
+For every number of subscribers S there are 2 S products with filters of 1 to 5 conditions; each
+subscriber has two of them. Every item matches five products, whatever S is: most filters name one
+of many codes, every tenth searches headlines. `match` is the decision alone, in memory; `enqueue`
+is the whole run: claim, decide, format, number, store. CPU time is that of this process; memory is
+its peak.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import structlog
+from bson import ObjectId
+from pymongo.monitoring import CommandListener
+
+import settings as settings_module
+from apps.embedded.stores import resolve_stores
+from apps.graph import Graph, build_graph
+from apps.publish.enqueue.matching import RoutingRules
+from apps.store.mongo import connect
+from apps.tasks import create_celery
+
+DATABASE = "wiredesk_benchmark_routing"
+MATCHES = 5
+"""Products that an item matches."""
+LIKE_EVERY = 10
+"""Every so many topics, products search headlines instead of naming a code."""
+BODY = "<p>" + "The harbour stayed closed on Friday as the storm went on. " * 45 + "</p>"
+
+Document = dict[str, Any]
+
+
+class Commands(CommandListener):
+    """Counts commands by name."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+
+    def started(self, event: Any) -> None:
+        self.count[event.command_name] += 1
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
+@dataclass
+class Figures:
+    """What one size came to; times in milliseconds of CPU."""
+
+    subscribers: int
+    products: int
+    compile_ms: float
+    match_ms: float
+    matches: float
+    items_per_second: float
+    rows: int
+    commands_per_row: float
+    cpu_per_row_ms: float
+    peak_mb: float
+
+
+def conditions_of(topic: int, count: int) -> list[Document]:
+    """Return the conditions of a filter: one that chooses the topic, others that all items pass."""
+    chooses = (
+        {"field": "headline", "operator": "like", "value": f"topic {topic} "}
+        if topic % LIKE_EVERY == 0
+        else {"field": "subject", "operator": "in", "value": f"t{topic},x{topic}"}
+    )
+    others = [
+        {"field": "type", "operator": "eq", "value": "text"},
+        {"field": "urgency", "operator": "lt", "value": "5"},
+        {"field": "anpa_category", "operator": "nin", "value": "z"},
+        {"field": "body_html", "operator": "notlike", "value": "earthquake"},
+    ]
+    return [chooses, *others[: count - 1]]
+
+
+def seed(graph: Graph, subscribers: int) -> int:
+    """Fill an empty database with rules; return how many topics there are."""
+    db = graph.db
+    count = 2 * subscribers
+    topics = max(count // MATCHES, 1)
+    products, filters, conditions = [], [], []
+    for number in range(count):
+        own = conditions_of(number % topics, 1 + number % 5)
+        ids = [f"{number}-{place}" for place in range(len(own))]
+        conditions += [
+            {"_id": id_, "name": id_, **condition} for id_, condition in zip(ids, own, strict=True)
+        ]
+        statement = [{"expression": {"fc": ids}}]
+        filters.append({"_id": number, "name": f"f{number}", "content_filter": statement})
+        reference = {"filter_id": number, "filter_type": "permitting"}
+        products.append({"_id": number, "name": f"p{number}", "content_filter": reference})
+    db["filter_conditions"].insert_many(conditions)
+    db["content_filters"].insert_many(filters)
+    db["products"].insert_many(products)
+    db["subscribers"].insert_many(
+        subscriber(number, [number, number + subscribers]) for number in range(subscribers)
+    )
+    return topics
+
+
+def subscriber(number: int, products: list[int]) -> Document:
+    """Return a subscriber with an HTTP destination."""
+    destination = {
+        "_id": f"push-{number}",
+        "name": "push",
+        "format": "ninjs",
+        "delivery_type": "http_push",
+        "config": {"resource_url": "http://127.0.0.1:9", "secret_token": "benchmark"},
+    }
+    return {
+        "_id": ObjectId(),
+        "name": f"Subscriber {number}",
+        "is_active": True,
+        "subscriber_type": "all",
+        "products": products,
+        "sequence_num_settings": {"min": 1, "max": 9999},
+        "destinations": [destination],
+    }
+
+
+def item(number: int, topics: int) -> Document:
+    """Return a published row that is to be routed."""
+    topic = number % topics
+    now = datetime.now(UTC).replace(microsecond=0)
+    return {
+        "_id": ObjectId(),
+        "item_id": f"urn:benchmark:{number}",
+        "guid": f"urn:benchmark:{number}",
+        "type": "text",
+        "state": "published",
+        "pubstatus": "usable",
+        "operation": "publish",
+        "headline": f"Storm keeps harbour closed, topic {topic} of today",
+        "slugline": "storm",
+        "body_html": BODY,
+        "urgency": 3,
+        "subject": [{"qcode": f"t{topic}", "name": f"topic {topic}"}],
+        "anpa_category": [{"qcode": "a", "name": "National"}],
+        "versioncreated": now,
+        "firstcreated": now,
+        "_current_version": 2,
+        "queue_state": "pending",
+        "publish_sequence_no": number,
+    }
+
+
+def rules_of(graph: Graph) -> RoutingRules:
+    """Compile the rules."""
+    db = graph.db
+    names = ("subscribers", "products", "content_filters", "filter_conditions", "vocabularies")
+    return RoutingRules.build(*(list(db[name].find({})) for name in names))
+
+
+def measure(settings: Document, subscribers: int, items: int) -> Figures:
+    """Measure one size."""
+    commands = Commands()
+    connect(settings).client.drop_database(DATABASE)
+    graph = build_graph(settings, listeners=[commands])
+    # Wake-ups of the transmit run go to the broker, where nobody listens.
+    create_celery(settings, lambda: graph)
+    topics = seed(graph, subscribers)
+    rows = [item(number, topics) for number in range(items)]
+    started = time.process_time()
+    rules = rules_of(graph)
+    compiled = time.process_time() - started
+    now = datetime.now(UTC)
+    started = time.process_time()
+    matches = sum(len(rules.candidates(row, now)) for row in rows)
+    matched = time.process_time() - started
+    graph.db["published"].insert_many(rows)
+    before = commands.count.total()
+    cpu, wall = time.process_time(), time.perf_counter()
+    graph.enqueue.run()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    used = commands.count.total() - before
+    made = graph.db["publish_queue"].count_documents({})
+    graph.close()
+    return Figures(
+        subscribers,
+        2 * subscribers,
+        compiled * 1000,
+        matched / items * 1000,
+        matches / items,
+        items / wall,
+        made,
+        used / made,
+        cpu / made * 1000,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--mongo", help="MongoDB to use instead of the embedded one")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    os.environ["DATA_DIR"] = "var/benchmark-routing"
+    stores, close = resolve_stores(arguments.mongo, None, Path("var/benchmark-routing"))
+    try:
+        settings = settings_module.load(
+            {
+                "MONGO_URI": stores.mongo_uri,
+                "MONGO_DBNAME": DATABASE,
+                "REDIS_URL": stores.redis_url,
+                "CONTENTAPI_ENABLED": False,
+            }
+        )
+        figures = [measure(settings, size, arguments.items) for size in arguments.subscribers]
+    finally:
+        close()
+    if arguments.json:
+        print(json.dumps([asdict(each) for each in figures]))
+    else:
+        print_table(figures, arguments.items)
+    return 0
+
+
+def print_table(figures: list[Figures], items: int) -> None:
+    """Print one line per size."""
+    print(f"{items} items; at most 0.1 commands and 0.3 ms CPU per row are wanted")
+    print(
+        f"{'S':>5} {'products':>8} {'compile ms':>10} {'match ms':>9} {'matches':>7} "
+        f"{'items/s':>8} {'rows':>6} {'cmd/row':>8} {'ms/row':>7} {'peak MB':>8}"
+    )
+    for each in figures:
+        print(
+            f"{each.subscribers:>5} {each.products:>8} {each.compile_ms:>10.1f} "
+            f"{each.match_ms:>9.3f} {each.matches:>7.1f} {each.items_per_second:>8.0f} "
+            f"{each.rows:>6} {each.commands_per_row:>8.3f} {each.cpu_per_row_ms:>7.3f} "
+            f"{each.peak_mb:>8.0f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""What failing deliveries come to (delivery contract 7, scenarios 6 and 26 to 29)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import push
+from tests.support.receivers import HTTPReceiver
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run; mails are written, and not sent."""
+    return {
+        **settings,
+        "CELERY_TASK_ALWAYS_EAGER": False,
+        "SESSION_EXPIRY_MINUTES": 100_000,
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": 9,
+        "RETRY_JITTER": 0,
+    }
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+    """Services on an empty database, with a clock that the test moves."""
+    built = build_graph(settings, clock=clock)
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+def deliver(graph: Graph) -> None:
+    graph.enqueue.run()
+    graph.transmit.run()
+
+
+def shown(desk: Newsdesk, subscriber: Any) -> Document:
+    return dict(desk.client.get(f"subscribers/{subscriber}").get_json())
+
+
+def told(desk: Newsdesk) -> list[tuple[str, str]]:
+    """Return name and message of the activities about deliveries."""
+    rows = desk.db["activity"].find({"resource": "subscribers"}).sort("_id", 1)
+    return [(row["name"], row["message"]) for row in rows]
+
+
+class TestClosing:
+    def test_a_critical_error_closes_the_subscriber(self, desk: Newsdesk, graph: Graph) -> None:
+        """Scenario 26: at the first such error; its rows are kept, nothing more is sent."""
+        with HTTPReceiver(answers=[503]) as receiver:
+            fields: Document = {"critical_errors": {"14002": True}}
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url), **fields)
+            for _ in range(3):
+                desk.published()
+
+            deliver(graph)
+            graph.transmit.run()
+
+            assert len(receiver.requests) == 1
+        closed = shown(desk, subscriber)
+        expected = "Subscriber made inactive due to critical error: "
+        expected += "PublishHTTPPushServerError Error 14002"
+        assert closed["is_active"] is False
+        assert closed["last_closed"]["message"].startswith(expected)
+        assert "closed_by" not in closed["last_closed"]
+        assert sorted(row["state"] for row in desk.rows()) == ["pending", "pending", "retrying"]
+
+    def test_what_was_held_goes_out_when_it_is_active_again(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Scenario 27: in order; an item that was killed meanwhile arrives only as kill."""
+        with HTTPReceiver(answers=[503]) as receiver:
+            fields: Document = {"critical_errors": {"14002": True}, "email": "a@example.com"}
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url), **fields)
+            first, killed, last = (desk.published() for _ in range(3))
+            deliver(graph)
+            desk.act("kill", killed)
+            graph.enqueue.run()
+            clock.advance(minutes=5)
+
+            answer = desk.client.patch(f"subscribers/{subscriber}", {"is_active": True})
+            assert answer.status_code == 200, answer.text
+            graph.transmit.run()
+
+            sent = [(r.json()["guid"], r.json()["pubstatus"]) for r in receiver.requests[1:]]
+        assert sorted(sent) == sorted(
+            [(first["guid"], "usable"), (killed["guid"], "canceled"), (last["guid"], "usable")]
+        )
+        order = [guid for guid, status in sent if status == "usable"]
+        assert order == [first["guid"], last["guid"]]
+        states = {row["state"] for row in desk.rows()}
+        assert states == {"success", "canceled"}
+
+    def test_a_subscriber_that_a_user_closed_gets_no_kill(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """Routing scenario 30: deactivated, it is told nothing; who did it is on record."""
+        subscriber = desk.newsroom.subscriber("s", push("http://127.0.0.1:9"))
+        item = desk.published()
+        graph.enqueue.run()
+        desk.client.patch(f"subscribers/{subscriber}", {"is_active": False})
+
+        desk.act("kill", item)
+        graph.enqueue.run()
+
+        assert shown(desk, subscriber)["last_closed"]["closed_by"]
+        assert [row["publishing_action"] for row in desk.rows()] == ["published"]
+
+    @pytest.mark.parametrize("critical", [{"14002": False}, {"14001": True}, {}])
+    def test_other_errors_do_not(
+        self, desk: Newsdesk, graph: Graph, critical: dict[str, bool]
+    ) -> None:
+        """Scenario 28: it stays active."""
+        with HTTPReceiver(answers=[503]) as receiver:
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url), critical_errors=critical)
+            desk.published()
+            deliver(graph)
+
+        assert shown(desk, subscriber)["is_active"] is True
+
+    def test_an_inactive_subscriber_is_sent_nothing(self, desk: Newsdesk, graph: Graph) -> None:
+        """Scenario 29: pending rows wait."""
+        with HTTPReceiver() as receiver:
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url))
+            desk.published()
+            graph.enqueue.run()
+            desk.client.patch(f"subscribers/{subscriber}", {"is_active": False})
+            graph.transmit.run()
+
+            assert receiver.requests == []
+        assert desk.row()["state"] == "pending"
+
+
+class TestTelling:
+    def test_administrators_are_told_once(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Scenario 6: one activity an hour with a count, one mail a day, and the recovery."""
+        refused = "http://127.0.0.1:9"
+        subscriber = desk.newsroom.subscriber("s", push(refused))
+        desk.published()
+        deliver(graph)
+        clock.advance(minutes=1)
+        graph.transmit.run()
+
+        ((name, message),) = told(desk)
+        assert name == "error"
+        assert message.startswith("Error [14000] on a Subscribers destination {{name}}: ")
+        (activity,) = desk.db["activity"].find({})
+        assert activity["data"] == {"name": "push", "provider_id": "push", "count": 1}
+        (mail,) = desk.db["mails"].find({})
+        assert mail["to"] == ["admin@example.com"]
+        assert mail["subject"].startswith("System Error [14000] on a Subscribers destination push")
+        clock.advance(hours=1)
+        graph.transmit.run()
+        assert [name for name, _ in told(desk)] == ["error", "error"]
+        assert desk.db["activity"].find_one({"data.count": 2}) is not None
+        assert desk.db["mails"].count_documents({}) == 1
+
+        with HTTPReceiver() as receiver:
+            there = {"destinations.0.config.resource_url": receiver.url}
+            desk.db["subscribers"].update_one({"_id": subscriber}, {"$set": there})
+            clock.advance(hours=1)
+            graph.transmit.run()
+            desk.published()
+            deliver(graph)
+            assert len(receiver.requests) == 2
+        assert [name for name, _ in told(desk)] == ["error", "error", "recovered"]
+
+    def test_nobody_is_told_where_the_setting_says_so(
+        self, desk: Newsdesk, settings: dict[str, Any], clock: HandClock
+    ) -> None:
+        """ERROR_NOTIFICATIONS off: no activity, no mail; critical errors close all the same."""
+        silent = build_graph({**settings, "ERROR_NOTIFICATIONS": False}, clock=clock)
+        fields: Document = {"critical_errors": {"14000": True}}
+        subscriber = desk.newsroom.subscriber("s", push("http://127.0.0.1:9"), **fields)
+        desk.published()
+        deliver(silent)
+        silent.close()
+
+        assert told(desk) == []
+        assert desk.db["mails"].count_documents({}) == 0
+        assert shown(desk, subscriber)["is_active"] is False
