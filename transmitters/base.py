@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from apps.core.registry import Field
+from apps.core.userinfo import split_userinfo
 
 MASK = "****"
 """What stands in a text where a secret was."""
@@ -152,10 +153,18 @@ class Transmitter(ABC):
         """Let go of connections. The instance is not used afterwards."""
 
     def secrets(self) -> Iterator[str]:
-        """Yield every text that must not appear in an error: the values of secret fields."""
+        """Yield every text that must not appear in an error.
+
+        These are the values of secret fields, and credentials inside addresses.
+        """
         for declared in self.fields:
             if declared.secret:
                 yield from str(self.destination.config.get(declared.name) or "").split()
+        for value in self.destination.config.values():
+            _address, userinfo = split_userinfo(value)
+            if userinfo:
+                yield userinfo
+                yield from filter(None, [userinfo.partition(":")[2]])
 
     def redact(self, text: str) -> str:
         """Return `text`, say what a receiver answered, with the destination's secrets masked."""

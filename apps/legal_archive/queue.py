@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
-from apps.publish.queue.rows import SECRET_KEYS, config_of
+from apps.publish.queue.rows import shown_config
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ def legal_row(row: Mapping[str, Any], names: Mapping[Any, Any]) -> Document:
     kept = {name: value for name, value in row.items() if name not in NOT_KEPT and name != "_id"}
     destination = row.get("destination")
     if isinstance(destination, Mapping):
-        config = {k: v for k, v in config_of(destination).items() if k not in SECRET_KEYS}
+        config = shown_config(destination)
         kept["destination"] = {**destination, "config": config}
     subscriber_id = row.get("subscriber_id")
     return {

@@ -7,7 +7,8 @@ from bson import ObjectId
 
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
-from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id
+from apps.core.userinfo import SUFFIX, apart
+from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id, shown_config
 from apps.secrets.vault import Vault, is_encrypted
 from formatters.base import Formatter
 from transmitters.base import Transmitter
@@ -33,7 +34,7 @@ def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) 
         {
             **destination,
             "_id": destination_id(destination),
-            "config": {k: v for k, v in config_of(destination).items() if k not in secrets},
+            "config": shown_config(destination, secrets),
         }
         for destination in readable(destinations)
     ]
@@ -63,8 +64,9 @@ def complete(
     completed: list[Document] = []
     taken: set[str] = set()
     for destination in destinations:
-        kept = _secrets_of(known.get(str(destination.get("_id"))), secrets)
-        config = {**kept, **config_of(destination)}
+        earlier = known.get(str(destination.get("_id")))
+        sent = _sent(config_of(destination), earlier)
+        config = {**_secrets_of(earlier, secrets, sent), **sent}
         config = {key: value for key, value in config.items() if value is not None}
         whole = {**destination, "config": config}
         whole["_id"] = _free_id(destination_id(whole), taken)
@@ -83,20 +85,23 @@ def encrypted(
 
     A value that is encrypted in the store already stays as it is; a text that only looks like one
     is a secret like any other, so that nobody can have the secret of one destination sent to
-    another.
+    another. The credentials of an address are a secret under a key of their own.
 
     Args:
         destinations: as `complete` returns them.
         stored: those of the subscriber until now.
     """
     known = {destination_id(destination): destination for destination in readable(stored)}
+
+    def stored_value(key: str, value: Any, before: Mapping[str, Any] | None) -> Any:
+        is_plain = is_secret(key, secrets) and not _is_kept(value, key, before)
+        return vault.encrypt(value) if is_plain else value
+
     return [
         {
             **destination,
             "config": {
-                key: vault.encrypt(value)
-                if key in secrets and not _is_kept(value, key, known.get(destination["_id"]))
-                else value
+                key: stored_value(key, value, known.get(destination["_id"]))
                 for key, value in config_of(destination).items()
             },
         }
@@ -108,8 +113,38 @@ def _is_kept(value: Any, key: str, destination: Mapping[str, Any] | None) -> boo
     return is_encrypted(value) and config_of(destination or {}).get(key) == value
 
 
-def _secrets_of(destination: Mapping[str, Any] | None, secrets: frozenset[str]) -> Document:
-    return {key: value for key, value in config_of(destination or {}).items() if key in secrets}
+def is_secret(key: str, secrets: frozenset[str]) -> bool:
+    """Whether a key of `config` holds a secret: one of `secrets`, or credentials of an address."""
+    return key in secrets or key.endswith(SUFFIX)
+
+
+def _secrets_of(
+    destination: Mapping[str, Any] | None, secrets: frozenset[str], sent: Mapping[str, Any]
+) -> Document:
+    """Return the stored secrets of a destination; credentials only for the same address."""
+    stored = apart(config_of(destination or {}))
+    return {
+        key: value
+        for key, value in stored.items()
+        if is_secret(key, secrets)
+        and (not key.endswith(SUFFIX) or _is_same_address(key, stored, sent))
+    }
+
+
+def _sent(config: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> Document:
+    """Return what a client sends, without credentials that it has read of another address."""
+    sent, stored = apart(config), apart(config_of(earlier or {}))
+    return {
+        key: value
+        for key, value in sent.items()
+        if not (key.endswith(SUFFIX) and value is not None and value == stored.get(key))
+        or _is_same_address(key, stored, sent)
+    }
+
+
+def _is_same_address(key: str, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    address = key.removesuffix(SUFFIX)
+    return address in sent and sent[address] == stored.get(address)
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:

@@ -14,6 +14,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.schemas import fill_defaults
 from apps.core.service import Document, new_etag
+from apps.core.userinfo import apart
 from apps.filters.rule_service import RuleService, names_of
 from apps.products.matching import ProductType
 from apps.publish.queue.lanes import wake
@@ -23,6 +24,7 @@ from apps.subscribers.destinations import (
     complete,
     encrypted,
     incomplete,
+    is_secret,
     readable,
     secret_keys,
     undeliverable,
@@ -144,8 +146,8 @@ class SubscribersService(RuleService):
         renewed, unreadable = 0, []
         after: list[Document] = []
         for destination in readable(before):
-            config = dict(config_of(destination))
-            for key in sorted(self._secrets & config.keys()):
+            config = apart(config_of(destination))
+            for key in sorted(key for key in config if is_secret(key, self._secrets)):
                 try:
                     config[key] = self._vault.renew(config[key])
                     renewed += 1

@@ -1,6 +1,6 @@
 """Rows of `publish_queue`: one delivery of one item version to one destination."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from apps.core import json
 from apps.core.service import Document, new_etag
+from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API, WITHDRAWING_ACTIONS, RowState
 
 ORDER_SEQUENCE = "publish_queue_order_no"
@@ -26,7 +27,8 @@ SECRET_KEYS = frozenset(
         "connection_string",
     }
 )
-"""Keys of a destination's config that never leave the subscriber document."""
+"""Keys of a destination's config that never leave the subscriber document; so do the credentials of
+its addresses, whatever their key."""
 
 
 CONTENT_API_DESTINATION: Mapping[str, Any] = {
@@ -81,7 +83,7 @@ def destination_id(destination: Mapping[str, Any]) -> str:
     if own:
         return str(own)
     said = [destination.get(key) for key in ("name", "format", "delivery_type")]
-    shown = {k: v for k, v in config_of(destination).items() if k not in SECRET_KEYS}
+    shown = shown_config(destination)
     return sha256(json.dumps([*said, sorted(shown.items())])).hexdigest()[:24]
 
 
@@ -89,6 +91,21 @@ def config_of(destination: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the config of a destination; what is no object, in a row of others, is empty."""
     config = destination.get("config")
     return config if isinstance(config, Mapping) else {}
+
+
+def shown_config(
+    destination: Mapping[str, Any], secrets: Collection[str] = SECRET_KEYS
+) -> Document:
+    """Return what anybody may see of a destination's config.
+
+    Args:
+        secrets: keys that are left out.
+    """
+    return {
+        key: without_userinfo(value)
+        for key, value in config_of(destination).items()
+        if key not in secrets and not key.endswith(SUFFIX)
+    }
 
 
 def lane_id(subscriber_id: Any, destination: str) -> str:
@@ -103,13 +120,12 @@ def lane_of(row: Mapping[str, Any]) -> str:
 
 def shown_destination(destination: Mapping[str, Any]) -> Document:
     """Return a destination as rows show it: without secrets."""
-    config = config_of(destination)
     return {
         "_id": destination_id(destination),
         "name": destination.get("name"),
         "format": destination.get("format"),
         "delivery_type": destination.get("delivery_type"),
-        "config": {key: value for key, value in config.items() if key not in SECRET_KEYS},
+        "config": shown_config(destination),
     }
 
 

@@ -12,6 +12,7 @@ from apps.core import json
 from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.core.userinfo import together
 from apps.publish.queue.rows import config_of, destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Destination, TransmitSettings, Transmitter
@@ -115,7 +116,7 @@ def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any], vault: Vault)
         name=str(stored.get("name") or ""),
         type=str(stored.get("delivery_type") or ""),
         format=str(stored.get("format") or ""),
-        config={key: _opened(stored, key, vault) for key in config_of(stored)},
+        config=together({key: _opened(stored, key, vault) for key in config_of(stored)}),
     )
 
 

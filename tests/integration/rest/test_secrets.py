@@ -234,3 +234,66 @@ def test_the_command_rotates(
     assert (0, "1 secrets encrypted with the newest key\n") == (done.returncode, done.stdout)
     assert (1, True) == (failed.returncode, "No key fits: Daily, " in failed.stderr)
     assert PLANTED not in done.stdout + done.stderr + failed.stdout + failed.stderr
+
+
+class TestAddresses:
+    """Credentials inside an address: `https://user:password@host/`."""
+
+    def test_they_are_nowhere_in_clear(
+        self, desk: Newsdesk, graph: Graph, editor: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The address is shown without them, stored encrypted, and used whole."""
+        caplog.set_level(logging.DEBUG)
+        with HTTPReceiver(answers=[500, 200]) as receiver:
+            address = receiver.url
+            url = address.replace("http://", f"http://user:{PLANTED}@")
+            created = subscriber(desk.client, url)
+            desk.published()
+            graph.enqueue.run()
+            graph.transmit.run()
+            stored = everything(graph)
+            answers = [
+                client.get(path).text
+                for client in (desk.client, editor)
+                for path in ("subscribers", f"subscribers/{created['_id']}", "publish_queue")
+            ]
+            (request,) = receiver.requests
+
+        assert PLANTED not in "\n".join([stored, caplog.text, str(created), *answers])
+        assert request.headers["authorization"].startswith("Basic ")
+        (listed,) = editor.get("subscribers").get_json()["_items"]
+        assert {"resource_url": address} == listed["destinations"][0]["config"]
+
+    def test_they_stay_with_their_address(self, desk: Newsdesk, graph: Graph) -> None:
+        """What a client has read may be sent back; another address does not get them."""
+        created = subscriber(desk.client, f"http://user:{PLANTED}@127.0.0.1:9/push")
+        path = f"subscribers/{created['_id']}"
+
+        for read in (
+            desk.client.get("subscribers").get_json()["_items"][0],
+            desk.client.get(path).get_json(),
+        ):
+            answer = desk.client.patch(path, {"destinations": read["destinations"]})
+            assert answer.status_code == 200, answer.text
+            assert "resource_url_userinfo" in stored_config(graph, created["_id"])
+        moved = desk.client.get(path).get_json()["destinations"]
+        moved[0]["config"]["resource_url"] = "http://127.0.0.1:8/push"
+        answer = desk.client.patch(path, {"destinations": moved})
+
+        assert answer.status_code == 200, answer.text
+        assert {"resource_url": "http://127.0.0.1:8/push"} == stored_config(graph, created["_id"])
+
+    def test_those_of_fixtures_are_encrypted_by_a_rotation(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """Plain ones work, are masked, and `secrets:rotate` takes them out of the address."""
+        destination = push(f"http://user:{PLANTED}@127.0.0.1:9/push")
+        desk.newsroom.subscriber("Daily", destination)
+        desk.published()
+        graph.enqueue.run()
+        assert "http://127.0.0.1:9/push" == desk.row()["destination"]["config"]["resource_url"]
+
+        rotation = graph.routing.subscribers.rotate_secrets()
+
+        assert 1 == rotation.renewed
+        assert PLANTED not in everything(graph)
