@@ -8,10 +8,10 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.activity.notes import new_activity, tell_activities
+from apps.activity.people import administrators
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import UserType
 from apps.publish.enqueue.matching import RoutingRules
 
 logger = logging.getLogger(__name__)
@@ -78,8 +78,7 @@ class Alarm:
         now = self._clock.now()
         recent = {"name": BROKEN, "_created": {"$gte": now - ONCE_IN}}
         known = {a["item"]: a["data"] for a in self._db["activity"].find(recent)}
-        admins = {"user_type": UserType.ADMINISTRATOR, "is_active": True}
-        recipients = [user["_id"] for user in self._db["users"].find(admins, {"_id": 1})]
+        recipients = [person["_id"] for person in administrators(self._db)]
         activities = [
             new_activity(
                 BROKEN,
