@@ -20,6 +20,7 @@ from apps.activity.people import administrators, wants_mail
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
+from apps.core.vocabulary import RowState
 from apps.mail.outbox import mail_rows
 from apps.publish.transmit.attempt import Result
 
@@ -64,7 +65,8 @@ class Failures:
         """
         if result.code is None:
             return False
-        if self._is_told:
+        # Of what has failed for good administrators are told by the alerts of the run.
+        if self._is_told and result.state != RowState.FAILED:
             self._tell(result)
         is_critical = (subscriber.get("critical_errors") or {}).get(str(result.code)) is True
         if is_critical:
