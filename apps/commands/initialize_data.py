@@ -25,7 +25,7 @@ from apps.commands.context import services
     help="Folder with <resource>.json files; those that come with Wiredesk unless given.",
 )
 def initialize_data(names: tuple[str, ...], path: Path) -> None:
-    """Add validators, vocabularies, content types and roles that are not there yet."""
+    """Add validators, vocabularies, templates, content types and roles that are not there yet."""
     with services() as graph:
         loaded = initial_data.load(graph.db, graph.clock, names or initial_data.RESOURCES, path)
     for name, count in loaded.items():

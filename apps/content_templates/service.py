@@ -90,9 +90,12 @@ class ContentTemplatesService(ResourceService):
         if isinstance(updates.get("template_name"), str):
             updates["template_name"] = updates["template_name"].strip().lower()
         template = {**original, **updates}
-        if template["template_type"] == KILL:
+        if template.get("template_type") == KILL:
             self._complete_kill(updates, template)
-        elif template["template_type"] != CREATE and len(template.get("template_desks") or ()) > 1:
+        elif (
+            template.get("template_type") not in (None, CREATE)
+            and len(template.get("template_desks") or ()) > 1
+        ):
             raise BadRequest(ONE_DESK)
         template = {**template, **updates}
         self._check_may(template, caller, action)

@@ -1,4 +1,4 @@
-"""What an empty installation starts with: validators and vocabularies, as JSON files."""
+"""What an empty installation starts with: validators, vocabularies, templates, as JSON files."""
 
 import json
 from collections.abc import Sequence
@@ -10,11 +10,15 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.errors import ConfigurationError
+from apps.core.ids import object_id
 from apps.core.service import Document, new_etag
 
 SHIPPED = Path(__file__).parent
-RESOURCES = ("roles", "vocabularies", "validators", "content_types")
+RESOURCES = ("roles", "vocabularies", "validators", "content_templates", "content_types")
 """Resources that can be initialised, in the order in which they refer to each other."""
+
+WITH_OBJECT_IDS = frozenset({"roles", "content_templates"})
+"""Resources whose ids are texts in JSON only."""
 
 
 def load(
@@ -35,13 +39,16 @@ def _load_one(db: Database[Document], clock: Clock, name: str, file: Path) -> in
         return 0
     now = clock.now()
     stamped = {"_created": now, "_updated": now}
+    documents = _read(file)
+    if name in WITH_OBJECT_IDS:
+        documents = [{**document, "_id": object_id(document["_id"])} for document in documents]
     writes = [
         UpdateOne(
             {"_id": document["_id"]},
             {"$setOnInsert": {**document, **stamped, "_etag": new_etag()}},
             upsert=True,
         )
-        for document in _read(file)
+        for document in documents
     ]
     return db[name].bulk_write(writes, ordered=False).upserted_count if writes else 0
 

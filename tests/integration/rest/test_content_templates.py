@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph import Graph
+from apps.initial_data import load
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 from tests.support.newsroom import Newsroom
@@ -203,3 +204,21 @@ class TestUse:
         )
         missing = admin.post("content_templates_apply", {"template_name": "no", "item": {}})
         assert (404, "Template not found: no") == refusal(missing)
+
+
+class TestInitialData:
+    def test_comes_with_templates_of_notices(self, admin: Client, graph: Graph) -> None:
+        """Kill, takedown and plain text; what editors made of them stays."""
+        load(graph.db, graph.clock, ["content_templates"])
+        path = f"content_templates/{admin.get('content_templates/kill').get_json()['_id']}"
+        assert 200 == admin.patch(path, {"data": {"headline": "Ours"}}).status_code
+
+        again = load(graph.db, graph.clock, ["content_templates"])
+
+        assert {"content_templates": 0} == again
+        listed = admin.get("content_templates").get_json()["_items"]
+        assert ["kill", "plain text", "takedown"] == [row["template_name"] for row in listed]
+        item = {"headline": "Rain & snow"}
+        applied = admin.create("content_templates_apply", {"template_name": "kill", "item": item})
+        assert "Ours" == applied["headline"]
+        assert "Rain &amp; snow must not be used" in applied["body_html"]
