@@ -7,6 +7,7 @@ from pymongo.database import Database
 
 from apps.archive.members import member_ids
 from apps.archive.packages import MAIN, ref_to
+from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import State
 
@@ -29,10 +30,15 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
         db: the database.
         package: an item that is created, with its groups.
         now: time of its creation.
+
+    Raises:
+        BadRequest: there is no such highlight.
     """
     highlight = db["highlights"].find_one({"_id": package["highlight"]})
-    main = next((g for g in package.get("groups") or () if g.get("id") == MAIN), None)
-    if highlight is None or main is None:
+    if highlight is None:
+        raise BadRequest(f"Highlight not found: {package['highlight']}")
+    main = main_group(package.get("groups"))
+    if main is None:
         return
     marked = {
         "highlights": highlight["_id"],
@@ -43,6 +49,13 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
     found = db["archive"].find(marked).sort([("versioncreated", -1), ("_id", 1)]).limit(MOST)
     refs: list[Any] = main.setdefault("refs", [])
     refs.extend(ref_to(item) for item in found if item["_id"] not in known)
+
+
+def main_group(groups: Any) -> Document | None:
+    """Return the group that marked items go to; None where a client sent no such thing."""
+    named = (group for group in groups or () if isinstance(group, dict))
+    main = next((group for group in named if group.get("id") == MAIN), None)
+    return main if main and isinstance(main.get("refs", []), list) else None
 
 
 def since(span: str, now: datetime) -> datetime:

@@ -99,7 +99,7 @@ def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
     entries = list(groups or ())
     if not all(_is_named(entry) for entry in entries):
         raise Forbidden("Group is missing id.")
-    if not all(_is_ref(ref) for entry in entries for ref in entry.get("refs") or ()):
+    if not all(_is_ref(ref) for entry in entries for ref in _refs_of(entry)):
         raise BadRequest("Package contains empty ResidRef!")
     roots = [entry for entry in entries if entry["id"] == ROOT]
     if not roots:
@@ -112,6 +112,12 @@ def check_groups(groups: Any, package_id: str, *, is_new: bool) -> None:
 
 def _is_named(entry: Any) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and bool(entry["id"])
+
+
+def _refs_of(entry: Mapping[str, Any]) -> Iterable[Any]:
+    """Return the refs of a group; what is no list of them counts as one that is no ref."""
+    refs = entry.get("refs") or []
+    return refs if isinstance(refs, list) else [refs]
 
 
 def _is_ref(ref: Any) -> bool:

@@ -195,3 +195,25 @@ class TestPackages:
         assert [second["_id"], first["_id"]] == [ref["residRef"] for ref in refs]
         assert other["_id"] not in str(refs)
         assert [{"package": package["_id"]}] == stored(graph, first)["linked_in_packages"]
+
+    def test_need_a_highlight_that_exists(self, admin: Client, newsroom: Newsroom) -> None:
+        """An unknown one is named, and odd groups are refused as ever."""
+        unknown = str(ObjectId())
+
+        answer = admin.post("archive", newsroom.story(type="composite", highlight=unknown))
+
+        assert (400, f"Highlight not found: {unknown}") == (
+            answer.status_code,
+            answer.get_json()["_message"],
+        )
+
+    @pytest.mark.parametrize(
+        ("groups", "status"), [(["main"], 403), ([{"id": "main", "refs": 5}], 400)]
+    )
+    def test_refuse_odd_groups(
+        self, admin: Client, newsroom: Newsroom, highlight: Document, groups: Any, status: int
+    ) -> None:
+        """Whatever a client sends as groups is no fault of ours."""
+        body = newsroom.story(type="composite", highlight=highlight["_id"], groups=groups)
+
+        assert status == admin.post("archive", body).status_code
