@@ -119,15 +119,15 @@ class TestRetries:
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {**settings, "MAX_TRANSMIT_RETRY_ATTEMPT": 3}
 
-    def test_a_delivery_that_is_tried_again_tells_nobody(
+    def test_a_delivery_that_is_tried_again_is_no_failed_one(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """Only what has failed for good."""
+        """It is told as an error of its destination (delivery contract 7)."""
         desk.published()
         deliver(graph)
 
         assert desk.row()["state"] == "retrying"
-        assert activities(desk.client) == []
+        assert [a["resource"] for a in activities(desk.client)] == ["subscribers"]
 
 
 def test_texts_hold_their_values() -> None:
