@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from apps.core.service import Document
 from apps.graph import Graph
 from apps.legal_archive.items import LegalItems
+from apps.store.mongo import connect
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -327,3 +329,39 @@ class TestSwitchedOff:
         assert set(counts(graph).values()) == {0}
         clock.advance(minutes=61)
         assert graph.expiry.run() == 1
+
+
+class Commands(CommandListener):
+    """Counts the commands of a client."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.count += 1
+
+    def succeeded(self, event: Any) -> None:
+        """Counted when it started."""
+
+    def failed(self, event: Any) -> None:
+        """Counted when it started."""
+
+
+def test_the_cost_does_not_grow_with_the_items(desk: Newsdesk, graph: Graph) -> None:
+    """A page of items is imported with as many commands as one; an idle run takes one."""
+    commands = Commands()
+    db = connect(graph.settings, [commands])
+
+    def cost(items: int) -> int:
+        for _ in range(items):
+            desk.published()
+        forget(graph)
+        commands.count = 0
+        LegalItems(db, is_on=True).run()
+        return commands.count
+
+    with db.client:
+        one, many = cost(1), cost(8)
+        commands.count = 0
+        LegalItems(db, is_on=True).run()
+        assert (many, commands.count) == (one, 1)
