@@ -18,7 +18,7 @@ HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", 
 MEDIA = ("img", "iframe", "video", "audio", "embed", "object")
 """Elements that show something else than text."""
 
-DEEPEST = 200
+DEEPEST = 60
 """Nesting beyond which an element gives way to its text."""
 
 

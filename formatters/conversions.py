@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import etree
 
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext
 
@@ -135,7 +135,7 @@ def preserved(html: str) -> str:
     if not source.startswith("<"):
         # Text in front of the first element forms a paragraph with the inline elements after it.
         source = "<p>" + source
-    root = etree.fromstring(f"<div>{source}", etree.HTMLParser(huge_tree=True))
+    root = parse_html(source)
     written = [etree.tostring(part, encoding="unicode") for part in root.iterfind("body/*")]
     return "".join(written).replace("\n", "&#13;\n")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import nh3
 from jinja2 import Environment, FileSystemLoader, TemplateError, select_autoescape
 from lxml import etree
 from markupsafe import Markup
@@ -20,24 +19,12 @@ from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import mapping_of, moment_of, objects_of, text_of
+from formatters.fragment import sanitized
 from formatters.json import encode
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
 
-TAGS = (
-    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
-    "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "li",
-    "ol", "p", "pre", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody",
-    "td", "tfoot", "th", "thead", "tr", "u", "ul",
-)  # fmt: skip
-ATTRIBUTES = {
-    "a": {"href", "title"},
-    "img": {"src", "alt", "title", "width", "height"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan"},
-}
-SCHEMES = frozenset({"http", "https", "mailto", "tel", "cid"})
 PLAIN_FIELDS = ("headline", "slugline", "anpa_take_key", "source", "sign_off")
 MARKUP_FIELDS = ("ednote", "abstract", "byline", "body_footer")
 
@@ -77,19 +64,9 @@ class EmailFormatter(Formatter):
         return [Formatted(encode(parts))]
 
 
-def sanitized(html: str) -> Markup:
-    """Return markup of any quality with nothing in it that runs, loads or hides.
-
-    Elements that are not allowed give way to their content; scripts and styles go with theirs.
-    """
-    clean = nh3.clean(
-        strip_forbidden(html),
-        tags=set(TAGS),
-        attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
-        url_schemes=set(SCHEMES),
-        link_rel=None,
-    )
-    return Markup(strip_forbidden(clean).replace("</p>", "</p>\r"))  # noqa: S704  just cleaned
+def _markup(html: str) -> Markup:
+    """Return clean markup; line ends after paragraphs keep mails within the length of lines."""
+    return Markup(sanitized(html).replace("</p>", "</p>\r"))  # noqa: S704  just cleaned
 
 
 def _article(item: Document, context: FormatContext) -> dict[str, Any]:
@@ -100,11 +77,11 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     return {
         **item,
         **{field: strip_forbidden(text_of(item, field)) for field in PLAIN_FIELDS},
-        **{field: sanitized(text_of(item, field)) for field in MARKUP_FIELDS},
+        **{field: _markup(text_of(item, field)) for field in MARKUP_FIELDS},
         "place": [{**place, "name": text_of(place, "name")} for place in objects_of(item, "place")],
         "dateline": {**mapping_of(item, "dateline"), "text": dateline},
         "prefix": prefix,
-        "body_html": sanitized(_with_dateline(body, dateline)),
+        "body_html": _markup(_with_dateline(body, dateline)),
         "body_text": _body_text(item, body, dateline),
     }
 
@@ -133,8 +110,7 @@ def _inner_html(root: etree._Element) -> Iterable[str]:
 
 
 def _body_text(item: Document, body: str, dateline: str) -> str:
-    visible = sanitized(body).replace("\r", "")
-    text = plain_text(visible, line_feeds=item.get("format") != "preserved")
+    text = plain_text(sanitized(body), line_feeds=item.get("format") != "preserved")
     return f"{strip_forbidden(dateline)} {text}".strip()
 
 

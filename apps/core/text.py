@@ -14,8 +14,11 @@ BLOCK_TAGS = (
 """Elements after which text starts on a new line."""
 
 WORDS_PER_MINUTE = 250
+DEEPEST_PARSED = 2000
+"""Elements within elements that the HTML parser takes for certain."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAG = re.compile("<[/!?A-Za-z][^<>]*>")
 _MARKUP = re.compile("[<&]")
 _DIGIT_GAP = re.compile("([0-9]) (?=[0-9])")
 
@@ -51,7 +54,16 @@ def parse_html(html: str) -> etree._Element:
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
     kept = html.replace("\r", "&#13;")
-    return etree.fromstring(f"<div>{kept}", etree.HTMLParser(huge_tree=True))
+    parser = etree.HTMLParser(huge_tree=True)
+    root = etree.fromstring(f"<div>{kept}", parser)
+    if kept.count("<") >= DEEPEST_PARSED and _is_cut_off(parser):
+        # The parser stops where markup is nested too deeply; its text is kept, without it.
+        return etree.fromstring(f"<div>{_TAG.sub(' ', kept)}", etree.HTMLParser(huge_tree=True))
+    return root
+
+
+def _is_cut_off(parser: etree.HTMLParser) -> bool:
+    return any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log)
 
 
 def _text_of(root: etree._Element) -> str:

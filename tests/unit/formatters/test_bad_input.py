@@ -246,6 +246,32 @@ def test_broken_html(name: str, html: str) -> None:
         assert all(word in text for word in ("one", "two", "three"))
 
 
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [
+        ("<div>", "</div>"),
+        ("<b>", "</b>"),
+        ("<blockquote>", "</blockquote>"),
+        ("<ul><li>", "</li></ul>"),
+        ("<table><tr><td>", "</td></tr></table>"),
+        ("<table><thead>", "</thead></table>"),
+        ("<figure>", "</figure>"),
+        ("<pre>", "</pre>"),
+        ("<sup>", "</sup>"),
+        ("<a href=x>", "</a>"),
+    ],
+)
+@pytest.mark.parametrize("levels", [100, 700, 3000])
+def test_deep_nesting(opened: str, closed: str, levels: int) -> None:
+    """38: markup nested beyond reason gives way to its text; nothing fails or is cut off."""
+    html = f"<p>before</p>{opened * levels}deep{closed * levels}<p>after</p>"
+
+    for formatter in formats("text"):
+        for part in written(formatter, {**STORY, "headline": "h", "body_html": html}):
+            text = part.data.decode("utf-8", "replace")
+            assert all(word in text for word in ("before", "deep", "after")), formatter.type
+
+
 def test_entities_are_not_expanded() -> None:
     """A document type of its own in a body opens nothing."""
     html = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><p>a &e; b</p>'

@@ -12,7 +12,8 @@ from bson import ObjectId
 
 from apps.core.errors import FormatError
 from formatters.base import FormatSettings
-from formatters.email import EmailFormatter, sanitized
+from formatters.email import EmailFormatter
+from formatters.fragment import sanitized
 from tests.shared_files import shared, shared_names
 from tests.support.reference_formats import CONTEXT, reference
 
@@ -62,13 +63,13 @@ def test_preserved_text_has_no_html() -> None:
 @pytest.mark.parametrize(
     ("html", "clean"),
     [
-        ("<p>a<script>alert(1)</script></p>", "<p>a</p>\r"),
-        ('<p onclick="x()" style="color:red">a</p>', "<p>a</p>\r"),
+        ("<p>a<script>alert(1)</script></p>", "<p>a</p>"),
+        ('<p onclick="x()" style="color:red">a</p>', "<p>a</p>"),
         ('<a href="javascript:x()">a</a>', "<a>a</a>"),
         ('<a href="https://e.org/" target="_blank">a</a>', '<a href="https://e.org/">a</a>'),
-        ('<iframe src="https://e.org/"></iframe><p>b</p>', "<p>b</p>\r"),
+        ('<iframe src="https://e.org/"></iframe><p>b</p>', "<p>b</p>"),
         ("<style>p {}</style>text", "text"),
-        ("<section><p>a</p></section>", "<p>a</p>\r"),
+        ("<section><p>a</p></section>", "<p>a</p>"),
         ("a < b & c", "a &lt; b &amp; c"),
     ],
 )
