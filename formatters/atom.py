@@ -7,6 +7,7 @@ from lxml import etree
 
 from formatters.feed import Entry, Feed, rfc3339
 from formatters.feed_xml import ATOM, MEDIA, add_in, add_media, document
+from formatters.uris import is_uri
 from formatters.xml import XML_LANG
 
 MEDIA_TYPE = "application/atom+xml"
@@ -54,7 +55,7 @@ def _entry(root: Any, entry: Entry) -> None:
     for author in entry.authors:
         _add(_add(written, "author"), "name", author.name)
     for category in entry.categories:
-        scheme = category.scheme or None
+        scheme = category.scheme if is_uri(category.scheme) else None
         _add(written, "category", term=category.term, label=category.label, scheme=scheme)
     if entry.rights:
         _add(written, "rights", entry.rights)

@@ -144,7 +144,8 @@ def feed_entry(item: Document, context: FormatContext) -> Entry:
 
 def rfc3339(moment: datetime) -> str:
     """Return `moment` as Atom and JSON Feed write it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    utc = moment.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    return f"{utc.isoformat()}Z"
 
 
 def _moment(item: Document, fields: Sequence[str], fallback: datetime) -> datetime:

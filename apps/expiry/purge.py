@@ -1,4 +1,4 @@
-"""Forgetting: finished deliveries with their payloads, archived items, mails."""
+"""Forgetting: finished deliveries with their payloads, archived items, mails, exports."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
+from apps.formats.export import forget_exports
 from apps.mail.outbox import Outbox
 from apps.publish.enqueue.recipients import Ledger
 
@@ -36,6 +37,7 @@ class Purge:
 
     def run(self) -> None:
         """Remove everything that is old enough."""
+        forget_exports(self._db, self._clock.now())
         if limit := self._limit(self._delivery_minutes):
             while self._forget_deliveries(limit):
                 pass

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -16,13 +17,18 @@ from apps.core.errors import BadRequest, WiredeskError
 from apps.core.service import Document, ResourceService
 from apps.formats.preview import ItemPreview
 from apps.formats.service import ACT
-from apps.media.storage import MediaStorage, StoredFile
+from apps.media.storage import MediaStorage, StoredFile, delete_files
 from apps.validate.validate import ValidateService
 from formatters.base import Formatted, Formatter
 
 ZIP = "application/zip"
 EXPORT = {"resource": "export"}
 """What is stored with an archive, so that nothing else is taken for one."""
+
+PREFIX = "export_"
+"""How file names of archives begin, by which the index of files finds them."""
+KEPT = timedelta(days=1)
+"""Time that an archive can be downloaded for."""
 
 _NOT_IN_NAMES = re.compile(r'[\\/*?:"<>|\x00-\x1f]')
 NAME_LENGTH = 150
@@ -102,9 +108,19 @@ class ExportService(ResourceService):
                     name = f"{len(names)}_{name}"
                 names.add(name)
                 archive.writestr(name, formatted.data)
-        name = f"export_{self.clock.now():%Y%m%d%H%M%S}.zip"
+        name = f"{PREFIX}{self.clock.now():%Y%m%d%H%M%S}.zip"
         stored = self._media.put(content.getvalue(), name, ZIP, EXPORT)
         return f"{self._public_url}/download/{stored}"
+
+
+def forget_exports(db: Database[Document], now: datetime) -> None:
+    """Remove the archives that have been kept for long enough."""
+    query = {
+        "filename": {"$regex": f"^{PREFIX}"},
+        "uploadDate": {"$lt": now - KEPT},
+        "metadata.resource": json.dumps(EXPORT["resource"]).decode(),
+    }
+    delete_files(db, [file["_id"] for file in db["fs.files"].find(query, {"_id": 1})])
 
 
 def is_export(file: StoredFile) -> bool:

@@ -75,6 +75,7 @@ class Ledger:
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
         self._known: dict[str, dict[ObjectId, Entry]] = {}
+        self._receivers: dict[str, frozenset[ObjectId]] = {}
         self._added: dict[str, dict[ObjectId, Entry]] = {}
         self._from_queue: set[str] = set()
 
@@ -88,6 +89,7 @@ class Ledger:
         wanted = sorted(set(item_ids) - set(self._known))
         for document in self._db["recipients"].find({"_id": {"$in": wanted}}):
             entries = document.get("subscribers") or {}
+            self._receivers[document["_id"]] = frozenset(document.get("receivers") or ())
             self._known[document["_id"]] = {
                 ObjectId(subscriber): _entry(entry) for subscriber, entry in entries.items()
             }
@@ -136,21 +138,23 @@ class Ledger:
             return
         self._db["recipients"].bulk_write(
             [
-                UpdateOne({"_id": item_id}, _change(entries, routed_at), upsert=True)
+                UpdateOne({"_id": item_id}, self._change(item_id, entries, routed_at), upsert=True)
                 for item_id, entries in self._added.items()
             ],
             ordered=False,
         )
         self._added.clear()
 
-
-def _change(entries: Mapping[ObjectId, Entry], routed_at: datetime | None) -> Document:
-    written: Document = {f"subscribers.{s}": _stored(e) for s, e in entries.items()}
-    if routed_at is None:
-        return {"$set": written}
-    written["routed_at"] = routed_at
-    # The same subscribers once more, in a form that an index can find them by.
-    return {"$set": written, "$addToSet": {"receivers": {"$each": list(entries)}}}
+    def _change(
+        self, item_id: str, entries: Mapping[ObjectId, Entry], routed_at: datetime | None
+    ) -> Document:
+        written: Document = {f"subscribers.{s}": _stored(e) for s, e in entries.items()}
+        if routed_at is None:
+            return {"$set": written}
+        written["routed_at"] = routed_at
+        # The same subscribers once more, in a form that an index can find them by.
+        new = [id_ for id_ in entries if id_ not in self._receivers.get(item_id, ())]
+        return {"$set": written, "$addToSet": {"receivers": {"$each": new}}}
 
 
 def _entry(stored: Mapping[str, Any]) -> Entry:

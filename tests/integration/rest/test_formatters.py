@@ -1,12 +1,14 @@
 """Formatters, previews and exports at the HTTP edge (formats contract 1.4, scenarios 2 and 3)."""
 
 import json
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
 
+from apps.formats.export import forget_exports
 from apps.graph import Graph
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
@@ -220,6 +222,20 @@ class TestExport:
         body = {"item_ids": ["x"], "format_type": "NoFormatter"}
         text = "Formatter not found for requested format type."
         assert text == message(desk.client.post("export", body))
+
+    def test_archives_are_kept_for_a_day(self, desk: Newsdesk, graph: Graph) -> None:
+        """What was exported can be exported again; the store does not fill up with it."""
+        other = graph.media.put(b"stays", "export_of_salt.txt")
+        url = self.export(desk, desk.story())["url"]
+        path = url.removeprefix("http://127.0.0.1:5000/api/")
+
+        forget_exports(graph.db, graph.clock.now())
+        assert 200 == desk.client.get(path).status_code
+        forget_exports(graph.db, graph.clock.now() + timedelta(days=2))
+
+        assert 404 == desk.client.get(path).status_code
+        assert 0 == graph.db["fs.chunks"].count_documents({"files_id": {"$ne": other}})
+        assert graph.media.exists(other)
 
     def test_downloads_are_exports_only(self, desk: Newsdesk, graph: Graph, anonymous: Any) -> None:
         """Other stored files are not to be had there, and nothing without a login."""
