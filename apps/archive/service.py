@@ -163,7 +163,14 @@ class ArchiveService(ResourceService):
             if document.get("state") == State.ROUTED:
                 hooks.tell(hooks.item_routed, self.resource, item=document)
             tell_stage(self._notifier, document)
+        self._mark_profiles(documents)
         tell_update(self._notifier, documents, caller.user_id)
+
+    def _mark_profiles(self, documents: list[Document]) -> None:
+        """Mark the content profiles of new items as used (resources contract 14); one command."""
+        profiles = sorted({document["profile"] for document in documents})
+        unmarked = {"_id": {"$in": profiles}, "is_used": {"$ne": True}}
+        self.db["content_types"].update_many(unmarked, {"$set": {"is_used": True}})
 
     def _apply_template(self, document: Document, caller: Caller) -> None:
         """Give a new item the fields of its template that the request does not have.

@@ -89,6 +89,18 @@ class TestChange:
         }
 
 
+class TestUse:
+    def test_is_marked_by_the_first_item(
+        self, admin: Client, profile: Document, graph: Graph
+    ) -> None:
+        """Resources 14: `is_used` is set when an item uses the profile; its etag stays."""
+        admin.create("archive", {"profile": "story"})
+
+        used = admin.get("content_types/story").get_json()
+
+        assert (True, profile["_etag"]) == (used["is_used"], used["_etag"])
+
+
 class TestDelete:
     def test_of_a_used_profile_is_refused(
         self, admin: Client, profile: Document, graph: Graph
