@@ -127,14 +127,21 @@ def _environment(directory: str, timezone: str) -> Environment:
         loader=FileSystemLoader(directories), autoescape=select_autoescape(["html"])
     )
 
-    def format_datetime(value: object, form: str = "%c", zone: str = timezone) -> str:
+    def format_datetime(
+        value: object, timezone_string: str | None = None, date_format: str | None = None
+    ) -> str:
         moment = moment_of(value)
-        return moment.astimezone(ZoneInfo(zone)).strftime(form) if moment else ""
+        if moment is None:
+            return ""
+        return moment.astimezone(ZoneInfo(timezone_string or timezone)).strftime(
+            date_format or "%c"
+        )
 
     environment.filters["format_datetime"] = format_datetime
 
-    def get_text(html: object) -> str:
-        return plain_text(str(html or "").replace("\r", ""), line_feeds=True).rstrip("\n")
+    def get_text(html: object, lf_on_block: bool = True) -> str:
+        text = plain_text(str(html or "").replace("\r", ""), line_feeds=lf_on_block)
+        return text.rstrip("\n")
 
     environment.filters["get_text"] = get_text
     return environment

@@ -145,6 +145,20 @@ def test_an_installation_replaces_templates(tmp_path: Path) -> None:
     assert parts["message_text"].startswith("h\n")
 
 
+def test_templates_have_filters(tmp_path: Path) -> None:
+    """Times in any zone and form, and the text of markup."""
+    template = (
+        "{{ article.versioncreated | format_datetime('Australia/Sydney', '%H:%M') }} "
+        "{{ article.abstract | get_text(lf_on_block=False) }} {{ article.headline | striptags }}"
+    )
+    (tmp_path / "email_article_subject.txt").write_text(template, "utf-8")
+    item = {**STORY, "versioncreated": datetime(2026, 3, 4, 5, tzinfo=UTC), "headline": "<b>h</b>"}
+
+    parts = written({**item, "abstract": "<p>a</p><p>b</p>"}, email_templates=str(tmp_path))
+
+    assert "16:00 ab h" == parts["message_subject"]
+
+
 def test_a_broken_template_is_a_format_error(tmp_path: Path) -> None:
     """39: a failure has the code of the format."""
     (tmp_path / "email_article_body.txt").write_text("{% if %}", "utf-8")
