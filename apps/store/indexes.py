@@ -27,6 +27,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("expiry", "state"),
         _index("expiry_status", sparse=True),
         _index("task.desk", "state"),
+        _index("task.stage"),
+        # Whether a content profile is used, before it is deleted.
+        _index("profile", sparse=True),
+        # The newest items, for filters that are tried out.
+        _index(("versioncreated", DESC)),
         _index("groups.refs.residRef", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
         # Writes whose further documents may be missing (apps/archive/journal.py).
@@ -42,6 +47,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("guid"),
         # Unique, so that completing an interrupted publication cannot write a version twice.
         _index("_id_document", "_current_version", unique=True),
+        # Whether a desk or a stage was ever used, before it is deleted.
+        _index("task.desk"),
+        _index("task.last_authoring_desk", sparse=True),
+        _index("task.last_production_desk", sparse=True),
+        _index("task.stage"),
     ],
     "archive_history": [_index("item_id")],
     "published": [

@@ -1,0 +1,187 @@
+"""Targets, filters, embargoes and numbers from the desk to the rows (routing contract, section 13).
+
+Rules are made and items are published over REST; each test is one numbered scenario.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph import Graph, build_graph
+from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.rules import Rules, push_destination
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Tasks are left for the test to run; sessions outlive every wait."""
+    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 100_000}
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
+    """Services on an empty database, with a clock that the test moves."""
+    built = build_graph(settings, clock=clock)
+    for name in built.db.list_collection_names():
+        built.db[name].delete_many({})
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def rules(desk: Newsdesk) -> Rules:
+    return Rules(desk.client)
+
+
+Receivers = Callable[..., list[str]]
+
+
+@pytest.fixture
+def receivers(desk: Newsdesk, graph: Graph) -> Receivers:
+    """Publish a story with the given fields; return who receives it, sorted by name."""
+
+    def publish(**fields: Any) -> list[str]:
+        item = desk.published(**fields)
+        graph.enqueue.run()
+        names = {s["_id"]: s["name"] for s in desk.db["subscribers"].find({})}
+        rows = desk.client.get("publish_queue", where=f'{{"item_id": "{item["_id"]}"}}')
+        found = rows.get_json()["_items"]
+        return sorted(
+            {str(s): name for s, name in names.items()}[r["subscriber_id"]] for r in found
+        )
+
+    return publish
+
+
+def subscriber(rules: Rules, name: str, *products: Document, **fields: Any) -> Document:
+    """Create an active subscriber with one HTTP destination."""
+    return rules.subscriber(
+        name,
+        is_active=True,
+        products=[product["_id"] for product in products],
+        destinations=[push_destination()],
+        **fields,
+    )
+
+
+def region(qcode: str, *, allow: bool = True) -> Document:
+    return {"qcode": qcode, "name": qcode, "allow": allow}
+
+
+def named(subscriber: Document) -> Document:
+    return {"_id": subscriber["_id"], "name": subscriber["name"]}
+
+
+def test_scenario_21_a_global_filter_blocks_those_who_are_named(
+    rules: Rules, receivers: Receivers
+) -> None:
+    """Directly targeted, and still blocked unless it overrides the filter."""
+    blocking = rules.simple_filter("floods", "slugline", "eq", "floods", is_global=True)
+    blocked = subscriber(rules, "blocked")
+    free = subscriber(rules, "free", global_filters={blocking["_id"]: False})
+    targets = [named(blocked), named(free)]
+
+    assert receivers(slugline="floods", target_subscribers=targets) == ["free"]
+    assert receivers(slugline="storm", target_subscribers=targets) == ["blocked", "free"]
+
+
+def test_scenario_22_regions_choose_products(rules: Rules, receivers: Receivers) -> None:
+    """Allowed: only products of the region; denied: all regions but that; none: no regions."""
+    for name, place in (("qld", "QLD"), ("nsw", "NSW"), ("vic", "VIC"), ("anywhere", None)):
+        product = rules.product(f"product {name}", geo_restrictions=place)
+        subscriber(rules, name, product)
+
+    assert receivers(target_regions=[region("QLD")]) == ["qld"]
+    assert receivers(target_regions=[region("NSW", allow=False)]) == ["qld", "vic"]
+    assert receivers() == ["anywhere"]
+
+
+def test_scenario_23_types_and_names_choose_subscribers(
+    desk: Newsdesk, rules: Rules, receivers: Receivers
+) -> None:
+    """Digital only; and exactly those named, who need no product and keep their own codes."""
+    everything = rules.product()
+    subscriber(rules, "digital", everything)
+    subscriber(rules, "wire", everything, subscriber_type="wire")
+    chosen = [
+        subscriber(rules, "s1", everything),
+        subscriber(rules, "s4", everything, subscriber_type="wire"),
+        subscriber(rules, "s5", codes="own,code"),
+    ]
+
+    assert receivers(target_types=[region("digital")]) == ["digital", "s1"]
+    targets = [named(one) for one in chosen]
+    assert receivers(target_subscribers=targets) == ["s1", "s4", "s5"]
+    rows = desk.client.get("publish_queue").get_json()["_items"]
+    codes = [row["codes"] for row in rows if row["subscriber_id"] == chosen[2]["_id"]]
+    assert codes == [["own", "code"]]
+
+
+def test_scenario_24_names_and_regions_add_up(rules: Rules, receivers: Receivers) -> None:
+    """The named one, and the subscribers of the region's products."""
+    queensland = rules.product("queensland", geo_restrictions="QLD")
+    everything = rules.product()
+    subscriber(rules, "s1", queensland)
+    subscriber(rules, "s2", everything)
+    third = subscriber(rules, "s3", everything)
+
+    targets = {"target_regions": [region("QLD")], "target_subscribers": [named(third)]}
+
+    assert receivers(**targets) == ["s1", "s3"]
+
+
+def test_scenario_33_an_embargo_is_what_filters_make_of_it(
+    desk: Newsdesk, graph: Graph, clock: HandClock, rules: Rules, receivers: Receivers
+) -> None:
+    """Alone it holds nothing back; a global filter on it does, until it has lapsed."""
+    everything = rules.product()
+    subscriber(rules, "digital", everything)
+    subscriber(rules, "wire", everything, subscriber_type="wire")
+    later = (clock.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+    assert receivers(embargo=later) == ["digital", "wire"]
+    rules.simple_filter("embargoed", "embargo", "eq", "True", is_global=True)
+    assert receivers(embargo=later) == []
+    item = desk.published(embargo=later)
+    clock.advance(hours=2)
+    graph.enqueue.run()
+    rows = desk.rows(item_id=item["_id"])
+    assert len(rows) == 2
+
+
+def test_scenario_38_a_row_in_error_is_routed_again(
+    desk: Newsdesk, graph: Graph, rules: Rules
+) -> None:
+    """A target without its key: `error` with the text; PATCH to pending routes it again."""
+    subscriber(rules, "s", rules.product())
+    item = desk.published(target_regions=[{"a": "b"}])
+    graph.enqueue.run()
+
+    row = desk.client.get(f"published/{item['_id']}", published_id="1").get_json()
+
+    assert row["queue_state"] == "error"
+    text = "400: Key is missing on article to be published: 'qcode'"
+    assert row["error_message"] == text
+    mended = {"queue_state": "pending", "target_regions": []}
+    answer = desk.client.patch(f"published/{row['_id']}", mended)
+    assert answer.status_code == 200, answer.text
+    graph.enqueue.run()
+    assert (desk.queue_states(item), len(desk.rows())) == (["queued"], 1)
+
+
+def test_scenario_44_numbers_wrap(desk: Newsdesk, graph: Graph, rules: Rules) -> None:
+    """After 9 999 comes 1, without a repeat in between."""
+    fields: Document = {"sequence_num_settings": {"min": 1, "max": 9999}}
+    created = subscriber(rules, "s", rules.product(), **fields)
+    counter = {"key": f"subscribers_{created['_id']}", "sequence_number": 9997}
+    desk.db["sequences"].insert_one(counter)
+    for _ in range(4):
+        desk.published()
+
+    graph.enqueue.run()
+
+    rows = desk.client.get("publish_queue", sort="order_no").get_json()["_items"]
+    assert [row["published_seq_num"] for row in rows] == [9998, 9999, 1, 2]
