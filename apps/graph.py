@@ -205,6 +205,7 @@ def build_graph(
     )
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
+    legal_items = LegalItems(db, is_on=has_legal_archive)
     wake_legal = wake_up(import_legal_archive) if has_legal_archive else sleep_on
 
     def on_released(item: Document) -> None:
@@ -306,11 +307,12 @@ def build_graph(
             clock,
             journal=journal,
             purge=Purge(db, clock, outbox=outbox, settings=settings),
+            legal=legal_items,
             notifier=notifier,
             settings=settings,
         ),
         legal_archive=legal_services(db, clock),
-        legal_items=LegalItems(db, is_on=has_legal_archive),
+        legal_items=legal_items,
         legal_queue=LegalQueue(db, is_on=has_legal_archive),
         media=media,
         output=build_output(db, clock, formatters, validator, media, tokens, settings),

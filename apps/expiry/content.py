@@ -17,6 +17,7 @@ from apps.expiry.holds import Holds, missing_in_legal
 from apps.expiry.purge import Purge
 from apps.filters.content_filters import FilterSet, compile_filters
 from apps.filters.fields import ItemView
+from apps.legal_archive.items import LegalItems
 from apps.publish.enqueue.recipients import Ledger
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class ContentExpiry:
     Args:
         journal: removes items with all that belongs to them.
         purge: forgets finished deliveries, archived items and mails.
+        legal: keeps the rest of their history.
         notifier: tells clients.
         settings: MAX_EXPIRY_QUERY_LIMIT, MAX_EXPIRY_LOOPS, LEGAL_ARCHIVE.
     """
@@ -46,6 +48,7 @@ class ContentExpiry:
         *,
         journal: Journal,
         purge: Purge,
+        legal: LegalItems,
         notifier: Notifier,
         settings: Mapping[str, Any],
     ) -> None:
@@ -53,6 +56,7 @@ class ContentExpiry:
         self._clock = clock
         self._journal = journal
         self._purge = purge
+        self._legal = legal
         self._notifier = notifier
         self._limit = int(settings["MAX_EXPIRY_QUERY_LIMIT"])
         self._loops = int(settings["MAX_EXPIRY_LOOPS"])
@@ -111,6 +115,7 @@ class ContentExpiry:
             return 0
         # Some recipients may be known from the delivery queue only, which goes with the item.
         Ledger(self._db).keep(item["_id"] for item in items)
+        self._legal.keep_history([item["_id"] for item in items])
         unwanted = UnwantedInArchive(self._db, now)
         removed = 0
         for item in items:

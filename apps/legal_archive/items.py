@@ -6,7 +6,7 @@ at any point, and two may run at once.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,19 @@ class LegalItems:
             last = rows[-1]["_id"]
             count += self._import_rows(rows)
         return count
+
+    def keep_history(self, item_ids: Collection[str]) -> None:
+        """Copy what was done to items since they were imported: they are about to go.
+
+        Args:
+            item_ids: items of any kind; those that were never published are left out.
+        """
+        if not self._is_on:
+            return
+        ids = self._db["legal_archive"].distinct("_id", {"_id": {"$in": list(item_ids)}})
+        history = self._missing(ids, "history", "item_id", "_id") if ids else []
+        names = Names(self._db, history)
+        self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
 
     def _next(self, last: ObjectId, limit: int) -> list[Document]:
         query = {**NOT_MOVED, "_id": {"$gt": last}}

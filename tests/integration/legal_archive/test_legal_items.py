@@ -269,6 +269,29 @@ class TestExpiry:
         assert desk.client.get(f"archived/{item['_id']}:2").status_code == 200
         assert in_legal(desk, item)["state"] == "published"
 
+    def test_what_was_done_since_is_kept(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, admin: Client
+    ) -> None:
+        """History that no import has seen goes over before the item goes."""
+        item = desk.published()
+        admin.create(f"archive/{item['_id']}/lock", {"lock_action": "correct"})
+        admin.create(f"archive/{item['_id']}/unlock", {})
+        graph.enqueue.run()
+        graph.transmit.run()
+        graph.legal_queue.run()
+        clock.advance(minutes=61)
+        assert graph.expiry.run() == 1
+
+        rows = list(graph.db["legal_archive_history"].find({"item_id": item["_id"]}))
+        assert [row["operation"] for row in rows] == [
+            "create",
+            "publish",
+            "item_lock",
+            "item_unlock",
+        ]
+        assert rows[2]["update"]["lock_user"] == rows[2]["user_id"] == "admin"
+        assert "lock_session" not in rows[2]["update"]
+
     def test_a_schedule_that_was_overtaken_holds_nothing(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
