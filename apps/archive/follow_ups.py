@@ -19,7 +19,9 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -94,12 +96,19 @@ def with_follow_ups(note: Document, writes: Iterable[Document]) -> Document:
     return {**note, "follow_ups": [*(note.get("follow_ups") or ()), *writes]}
 
 
+def add_once(collection: Collection[Document], row_id: Any, document: Mapping[str, Any]) -> None:
+    """Add a document unless it is there, or somebody adds it at the same moment."""
+    try:
+        collection.update_one({"_id": row_id}, {"$setOnInsert": dict(document)}, upsert=True)
+    except DuplicateKeyError:
+        return
+
+
 def _make(db: Database[Document], write: Mapping[str, Any]) -> None:
     collection = db[write["in"]]
     if "insert" in write:
         document = dict(write["insert"])
-        own = {"_id": document.pop("_id")}
-        collection.update_one(own, {"$setOnInsert": document}, upsert=True)
+        add_once(collection, document.pop("_id"), document)
     elif "upsert" in write:
         collection.bulk_write([_upsert(d, write["set"]) for d in write["upsert"]], ordered=False)
     elif write.get("delete"):

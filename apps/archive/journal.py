@@ -18,7 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.archive.copied_rows import copy_rows
-from apps.archive.follow_ups import follow_up
+from apps.archive.follow_ups import add_once, follow_up
 from apps.archive.removal import remove_item
 from apps.archive.schema import NOT_VERSIONED
 from apps.core.clock import Clock
@@ -106,8 +106,7 @@ class Journal:
             self.add_version(item)
         if told := note.get("told"):
             row = history_row(item, told, self._clock.now())
-            own = {"_id": told["_id"]}
-            self._db["archive_history"].update_one(own, {"$setOnInsert": row}, upsert=True)
+            add_once(self._db["archive_history"], told["_id"], row)
         follow_up(self._db, note)
 
     def publication(
@@ -208,11 +207,8 @@ class Journal:
         """
         self.add_version(item)
         follow_up(self._db, note)
-        self._db["archive_history"].update_one(
-            {"_id": note["row_id"]},
-            {"$setOnInsert": history_row(item, note, self._clock.now())},
-            upsert=True,
-        )
+        row = history_row(item, note, self._clock.now())
+        add_once(self._db["archive_history"], note["row_id"], row)
         if note.get("mail"):
             self.add_mails(note)
         if note.get("revived"):
@@ -225,24 +221,28 @@ class Journal:
             "_id": {"$ne": row_id},
             "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
         }
-        self._db["published"].bulk_write(
-            [
-                UpdateMany(
-                    {**others, "last_published_version": True},
-                    {"$set": {"last_published_version": False}},
-                ),
-                # What was only scheduled must not come out after a newer action.
-                UpdateMany(
-                    {**others, "queue_state": QueueState.PENDING, "state": State.SCHEDULED},
-                    {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}},
-                ),
-                UpdateOne(
-                    {"_id": row_id},
-                    {"$setOnInsert": published_row(item, note, self._clock.now())},
-                    upsert=True,
-                ),
-            ]
-        )
+        try:
+            self._db["published"].bulk_write(
+                [
+                    UpdateMany(
+                        {**others, "last_published_version": True},
+                        {"$set": {"last_published_version": False}},
+                    ),
+                    # What was only scheduled must not come out after a newer action.
+                    UpdateMany(
+                        {**others, "queue_state": QueueState.PENDING, "state": State.SCHEDULED},
+                        {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}},
+                    ),
+                    UpdateOne(
+                        {"_id": row_id},
+                        {"$setOnInsert": published_row(item, note, self._clock.now())},
+                        upsert=True,
+                    ),
+                ]
+            )
+        except BulkWriteError as error:
+            # The row comes last: somebody who completes the action has just added it.
+            raise_unless_duplicates(error)
 
     def add_mails(self, note: Mapping[str, Any]) -> None:
         """Write the mails of a publish action into the outbox; those that are there stay."""

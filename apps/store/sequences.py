@@ -7,9 +7,10 @@ from uuid import uuid4
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.core.errors import ServerError
+from apps.store.mongo import raise_unless_duplicates
 
 MAX_DRAWS = 100
 
@@ -137,5 +138,6 @@ class Sequences:
                 ],
                 ordered=False,
             )
-        except DuplicateKeyError:
-            return
+        except BulkWriteError as error:
+            # Another process inserted some of them first.
+            raise_unless_duplicates(error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
@@ -24,6 +25,8 @@ def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
             "REDIS_URL": redis_url,
             "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
             "CELERY_TASK_ALWAYS_EAGER": True,
+            # Of its own, because Redis tells every listener of a channel, whatever its database.
+            "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
             "ENCRYPTION_KEYS": [Fernet.generate_key().decode()],
             "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": "AAP",
         },

@@ -319,6 +319,25 @@ class TestOn:
 
         assert [state] == states(desk, flood)
 
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
+    )
+    def test_a_killed_picture_does_not_keep_its_story_out(
+        self, desk: Newsdesk, word: str, state: str
+    ) -> None:
+        """Lifecycle 4.6 is about what goes out: a withdrawal has to be possible at any time."""
+        flood, other = picture(desk), picture(desk)
+        held = {"featuremedia": media(flood), "featuremedia--2": media(other)}
+        story = desk.story(associations=held)
+        desk.act("publish", story)
+        desk.act("kill", flood)
+
+        desk.act(word, story)
+
+        assert ([state], ["killed"]) == (states(desk, story), states(desk, flood))
+        assert [state if word != "unpublish" else "published"] == states(desk, other)
+
     def test_refuses_locked_pictures(self, desk: Newsdesk, app: Any, graph: Graph) -> None:
         """Lifecycle 4.6: whoever works on the picture holds the story back."""
         flood = picture(desk)

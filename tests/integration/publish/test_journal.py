@@ -210,11 +210,10 @@ class TestCompetition:
         editors = [Client(app, desk.client.token) for _ in range(8)]
 
         with ThreadPoolExecutor(len(editors)) as threads:
-            answers = list(
-                threads.map(lambda e: e.patch(path, {}, etag=item["_etag"]).status_code, editors)
-            )
+            answers = list(threads.map(lambda e: e.patch(path, {}, etag=item["_etag"]), editors))
 
-        assert sorted(answers) == [200] + [412] * 7
+        codes = sorted(answer.status_code for answer in answers)
+        assert codes == [200] + [412] * 7, [answer.text for answer in answers]
         assert graph.db["published"].count_documents({}) == 1
         assert graph.db["archive_versions"].count_documents({"_id_document": item["_id"]}) == 2
 

@@ -296,6 +296,8 @@ class TestRelease:
         assert [(r["item_version"], r["publishing_action"]) for r in desk.rows()] == [
             (4, "published")
         ]
+        out = desk.db["published"].find_one({"item_id": item["_id"]}) or {}
+        assert (seen["ednote"], out.get("ednote")) == ("call me", None)
 
     @pytest.mark.parametrize("before", range(1, RELEASE_WRITES + 1))
     @pytest.mark.parametrize("corrects", [False, True])
