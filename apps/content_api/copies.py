@@ -12,6 +12,8 @@ from apps.core.vocabulary import ItemType, PubStatus
 DATES = ("versioncreated", "firstcreated", "firstpublished", "embargoed")
 ITEM_ID = "_item_id"
 """Field with the id of the published item, where the copy goes by another: that of its ingest."""
+CANCELED = "_canceled_version"
+"""Field with the newest version that withdrew the item: it and all before it are hidden."""
 KEPT = ("nextversion", "bookmarks", "downloads", "shares", "prints", "copies", "expiry", "_created")
 """Fields that no version brings along: they stay as they are stored."""
 
@@ -122,6 +124,16 @@ def is_canceled(document: Mapping[str, Any]) -> bool:
     return document.get("pubstatus") == PubStatus.CANCELED
 
 
+def canceled_by(*documents: Mapping[str, Any]) -> int:
+    """Return the newest version that withdrew what was out by then; 0 where none did.
+
+    Args:
+        documents: stored forms of one item.
+    """
+    withdrawn = (version_of(document) for document in documents if is_canceled(document))
+    return max(*(int(d.get(CANCELED) or 0) for d in documents), *withdrawn, 0, 0)
+
+
 def version_of(document: Mapping[str, Any]) -> int:
     """Return the version of a stored item."""
     return int(document.get("_current_version") or 0)
@@ -144,6 +156,8 @@ def merged(copy: Copy, stored: Document | None, parent: Document | None, now: da
         "_updated": now,
         "_etag": new_etag(),
     }
+    if withdrawn := canceled_by(before, document):
+        document[CANCELED] = withdrawn
     _chain(document, before, parent)
     _unite_associations(document, before)
     _keep_vanished(document, before)

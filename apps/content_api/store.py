@@ -13,7 +13,7 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from apps.content_api.copies import Copy, is_canceled, merged, united, version_of
+from apps.content_api.copies import CANCELED, Copy, canceled_by, merged, united, version_of
 from apps.core.clock import Clock
 from apps.core.errors import ServerError
 from apps.core.service import Document, new_etag
@@ -24,6 +24,8 @@ from apps.store.mongo import raise_unless_duplicates
 log = structlog.get_logger(__name__)
 
 MAX_TRIES = 20
+ITEM_ALONE = ("_id", "_etag", CANCELED)
+"""Fields of items that their versions do not have."""
 
 
 class CopyStore:
@@ -96,19 +98,16 @@ class CopyStore:
             raise_unless_duplicates(error)
 
     def _cancel_versions(self, ids: Iterable[str]) -> None:
-        """Hide the versions of canceled items.
+        """Hide the versions that were withdrawn.
 
         Items are looked at after the versions are written: of two processes that write versions of
         one item, the later one sees what both have done.
         """
-        query = {"_id": {"$in": sorted(ids)}, "pubstatus": PubStatus.CANCELED}
-        canceled = list(self._db["items"].find(query, {"_current_version": 1}))
-        if not canceled:
-            return
-        for item in canceled:
+        query = {"_id": {"$in": sorted(ids)}, CANCELED: {"$gt": 0}}
+        for item in list(self._db["items"].find(query, {CANCELED: 1})):
             versions = {
                 "_id_document": item["_id"],
-                "_current_version": {"$lte": version_of(item)},
+                "_current_version": {"$lte": item[CANCELED]},
                 "pubstatus": {"$ne": PubStatus.CANCELED},
             }
             hidden = {"$set": {"pubstatus": PubStatus.CANCELED}}
@@ -135,16 +134,14 @@ class Plan:
         parent = self._parent(copy)
         document = merged(copy, before, parent, self._now)
         if before is not None and copy.version < version_of(before):
-            self._items[copy.id] = self._read_by_more(before, copy)
-            # Where the newer version is canceled, so is this one; the store sees to that too.
-            status = PubStatus.CANCELED if is_canceled(before) else document.get("pubstatus")
-            document["pubstatus"] = status
+            # The newer version stays; what was withdrawn by it or by this one is hidden below.
+            self._items[copy.id] = self._added_to(before, copy)
         else:
             self._items[copy.id] = document
             if parent is not None:
                 self._link(parent, copy.id)
         self._changed[copy.id] = None
-        version = {key: value for key, value in document.items() if key not in ("_id", "_etag")}
+        version = {key: value for key, value in document.items() if key not in ITEM_ALONE}
         self.versions[copy.id, copy.version] = {"_id_document": copy.id, **version}
 
     def _parent(self, copy: Copy) -> Document | None:
@@ -156,9 +153,12 @@ class Plan:
             log.warning("content_api.no_parent", item=copy.id, parent=evolved_from)
         return parent
 
-    def _read_by_more(self, item: Document, copy: Copy) -> Document:
+    def _added_to(self, item: Document, copy: Copy) -> Document:
+        """Return a newer version with the readers of an older one."""
         readers = united(item.get("subscribers"), copy.subscribers)
-        return {**item, "subscribers": readers, "_etag": new_etag()}
+        withdrawn = canceled_by(item, copy.document)
+        marked = {CANCELED: withdrawn} if withdrawn else {}
+        return {**item, **marked, "subscribers": readers, "_etag": new_etag()}
 
     def _link(self, parent: Document, child: str) -> None:
         if parent.get("nextversion") != child:

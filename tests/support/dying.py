@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from apps.archive.journal import OVERDUE, Journal
+from apps.content_api.backlog import CopyBacklog
+from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
@@ -64,10 +66,11 @@ def dies_routing(graph: Graph, before: int) -> bool:
         catch_up=Holders(_tools(graph, db)).catch_up,
         sequences=Sequences(db),
         formatters=build_registry(),
-        backlog=None,
+        backlog=CopyBacklog(db, graph.clock, CopyStore(db, graph.clock)),
         notifier=graph.notifier,
         wake_up=lambda: None,
         on_released=lambda item: None,
+        on_failed=lambda rows: None,
         settings=graph.settings,
     )
     try:

@@ -175,6 +175,21 @@ class TestPublish:
 
         assert ["success", "success"] == [row["state"] for row in api_rows(desk)]
 
+    def test_internal_attachments_stay_out(self, desk: Newsdesk, graph: Graph) -> None:
+        """Only those that are meant for the public are in the copy."""
+        public, internal = (
+            {"_id": ObjectId(), "title": title, "media": ObjectId(), "internal": title == "no"}
+            for title in ("yes", "no")
+        )
+        graph.db["attachments"].insert_many([public, internal])
+        references = [{"attachment": str(each["_id"])} for each in (public, internal)]
+        item = desk.published(attachments=references)
+
+        graph.enqueue.run()
+
+        (attachment,) = copy_of(graph, item)["attachments"]
+        assert ("yes", str(public["media"])) == (attachment["title"], attachment["media"])
+
     def test_an_embargo_is_in_the_copy(self, desk: Newsdesk, graph: Graph) -> None:
         """As a time; it holds nothing back."""
         item = desk.published(embargo="2030-01-05T12:00:00+0000")

@@ -4,31 +4,10 @@ from typing import Any
 
 import pytest
 
-from apps.content_api.backlog import CopyBacklog
-from apps.content_api.store import CopyStore
 from apps.core.service import Document
 from apps.graph import Graph
-from apps.publish.enqueue import EnqueueContent
-from apps.store.sequences import Sequences
-from formatters import build_registry
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.dying import dies_routing
 from tests.support.newsdesk import HandClock, Newsdesk
-
-
-def dying_run(graph: Graph, before: int) -> EnqueueContent:
-    """Return the enqueue run of a process that dies before its write number `before`."""
-    db: Any = CrashingDatabase(graph.db, before)
-    return EnqueueContent(
-        db,
-        graph.clock,
-        journal=graph.archive._journal,
-        sequences=Sequences(graph.db),
-        formatters=build_registry(),
-        backlog=CopyBacklog(db, graph.clock, CopyStore(db, graph.clock)),
-        notifier=graph.notifier,
-        wake_up=lambda: None,
-        settings=graph.settings,
-    )
 
 
 def crash_at_every_write(graph: Graph, clock: HandClock, publish: Any) -> int:
@@ -42,14 +21,12 @@ def crash_at_every_write(graph: Graph, clock: HandClock, publish: Any) -> int:
     """
     for before in range(1, 100):
         items = publish()
-        try:
-            dying_run(graph, before).run()
+        if not dies_routing(graph, before):
             return before - 1
-        except Crash:
-            clock.advance(minutes=2)
-            graph.enqueue.run()
-            graph.transmit.run()
-            check_whole(graph, items)
+        clock.advance(minutes=2)
+        graph.enqueue.run()
+        graph.transmit.run()
+        check_whole(graph, items)
     raise AssertionError("the run never ends")
 
 

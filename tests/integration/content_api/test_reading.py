@@ -77,9 +77,14 @@ class TestWhoReads:
     def test_only_its_subscribers_see_an_item(
         self, desk: Newsdesk, graph: Graph, reader: Reading, other: Reading
     ) -> None:
-        """Scenario 41: it is not there for the others, neither in lists nor by id."""
+        """Scenario 41: it is not there for the others, neither in lists nor by id.
+
+        Delivery scenario 38: the row is success when the item can be read.
+        """
         item = desk.published()
         graph.enqueue.run()
+        (row,) = desk.rows(subscriber_id=ObjectId(reader.id))
+        assert "success" == row["state"]
 
         assert [item["_id"]] == reader.ids()
         assert "Rivers rise" == reader.get(f"items/{item['_id']}")["headline"]
