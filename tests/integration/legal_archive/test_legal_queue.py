@@ -9,6 +9,8 @@ from apps.core import json
 from apps.core.service import Document
 from apps.graph import Graph
 from apps.legal_archive.queue import LegalQueue
+from apps.legal_archive.tasks import import_legal_archive, import_legal_publish_queue
+from apps.tasks import TASKS
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import HandClock, Newsdesk
 
@@ -152,3 +154,16 @@ def test_rows_that_are_not_kept_yet_are_not_forgotten(
     clock.advance(days=30)
     graph.expiry.run()
     assert len(desk.rows()) == 1
+
+
+def test_the_tasks_are_on_the_schedule(desk: Newsdesk, graph: Graph) -> None:
+    """Deliveries every five minutes; items after a failure again within three."""
+    desk.published()
+    deliver(graph)
+    graph.db["published"].update_many({}, {"$set": {"moved_to_legal": False}})
+
+    done = [import_legal_archive.apply().get(), import_legal_publish_queue.apply().get()]
+
+    assert done == [1, 1]
+    schedule = [TASKS[t.name] for t in (import_legal_archive, import_legal_publish_queue)]
+    assert [(t.queue, t.seconds) for t in schedule] == [("legal", 180), ("legal", 300)]
