@@ -83,6 +83,19 @@ def followed(out: list[tuple[str, str, int]], story: Document, *packages: Docume
     )
 
 
+def is_complete(desk: Newsdesk, item: Document) -> bool:
+    """Whether all versions are kept and the history tells of the publication once."""
+    now = stored(desk, item)
+    versions = desk.db["archive_versions"].find({"_id_document": item["_id"]})
+    told = {"item_id": item["_id"], "operation": "publish"}
+    return (
+        sorted(v["_current_version"] for v in versions)
+        == list(range(1, now["_current_version"] + 1))
+        and 1 == desk.db["archive_history"].count_documents(told)
+        and "journal" not in now
+    )
+
+
 def is_whole(desk: Newsdesk, item: Document) -> bool:
     """Whether all versions are kept, the last row alone is the last, and everything is routed."""
     now = stored(desk, item)
@@ -243,6 +256,42 @@ class TestCrash:
         tick(graph)
 
         assert [("As the package says it", 3)] == shown(desk, whole)
+
+
+class TestRequestThatNobodyRepeats:
+    def test_leaves_whole_items_and_those_that_were_not_reached(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """A package half out: members are out and delivered or untouched, never in between.
+
+        Nobody was told that the package is out; it is as it was, and can be published any time.
+        """
+        desk.newsroom.subscriber("s", push("http://127.0.0.1:9"))
+        for before in count(1):
+            first, second = desk.story(), desk.story()
+            whole = package(desk, first, second)
+            items = (first, second, whole)
+
+            died = dies(graph, "publish", whole, before)
+            tick(graph)
+
+            states = [stored(desk, item)["state"] for item in items]
+            reached = states.count("published")
+            assert states == ["published"] * reached + ["fetched"] * (3 - reached), before
+            for item in items[:reached]:
+                assert ["queued"] == desk.queue_states(item)
+                assert is_complete(desk, item)
+            for item in items[reached:]:
+                assert [] == publications(desk, item)
+                assert item["_etag"] == stored(desk, item)["_etag"]
+            sent = desk.rows(item_id={"$in": [item["_id"] for item in items]})
+            assert [item["_id"] for item in items[:reached]] == [row["item_id"] for row in sent]
+            if not died:
+                return
+            if reached < 3:
+                desk.act("publish", whole)
+            assert [item["_id"] for item in items] == [i for i, _, _ in publications(desk, *items)]
+            assert before < MOST_WRITES
 
 
 class TestEnqueueRun:
