@@ -55,7 +55,7 @@ Not in the table: what was spiked returns to its state, a correction that is giv
 """
 
 CLEARS_LOCK = {"publish", "schedule", "correct", *WITHDRAWN, "spike"}
-REASONS = ("pdate", "package", "Package", "associated", "locked by another user")
+REASONS = ("pdate", "package", "Package", "ssociated", "locked by another user")
 """Beside the state only updates, packages and locks refuse anything here."""
 
 DONE = {"queued", "queued_not_transmitted"}
