@@ -20,7 +20,7 @@ QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 def add(parent: Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
     """As `xml.add`, on one line: the standard takes no line ends in most texts."""
-    return xml.add(parent, tag, line(text), **attributes)
+    return xml.add(parent, tag, line(text) if text else None, **attributes)
 
 
 def line(value: object) -> str:

@@ -46,7 +46,9 @@ def add(parent: Element, tag: str, text: str | None = None, /, **attributes: str
     name = known[: known.index("}") + 1] + tag if known[0] == "{" else tag
     if attributes:
         attributes = {key: strip_forbidden(str(value)) for key, value in attributes.items()}
-    element = sub_element(parent, name, attributes)
+    # `sub_element`, without the cost of another call.
+    library = ElementTree if isinstance(parent, ElementTree.Element) else etree
+    element = library.SubElement(parent, name, attributes)
     if text:
         element.text = strip_forbidden(text)
     return element
