@@ -55,6 +55,7 @@ from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
+from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.resend.requests import ResendRequests
 from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
@@ -300,6 +301,9 @@ def build_graph(
             settings=settings,
             on_failed=alerts.not_delivered if settings["ERROR_NOTIFICATIONS"] else nobody,
             sends_mail=outbox.is_open,
+            format_row=Reformatting(
+                db, clock, sequences=sequences, formatters=formatters, settings=settings
+            ).format,
         ),
         outbox=outbox,
         expiry=ContentExpiry(

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.core.errors import FormatError, WiredeskError
@@ -17,6 +17,9 @@ from apps.publish.queue.rows import RowKey, lane_id, new_row
 from formatters.base import Formatter
 
 logger = logging.getLogger(__name__)
+
+FIRST_RETRY = timedelta(minutes=1)
+"""When what could not be formatted is tried again first (delivery contract 2.1)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Consignment:
         return lane_id(self.subscriber.id, self.destination["_id"])
 
     def rows(self, number: int, now: datetime) -> list[Document]:
-        """Return the rows, formatted; one `failed` row that says why where that is not possible.
+        """Return the rows, formatted; one row that says why where that is not possible.
+
+        It is `failed` when the format refuses the item, `retrying` when something else broke: then
+        the item is formatted before it is sent.
 
         Args:
             number: the delivery's `published_seq_num`.
@@ -69,7 +75,14 @@ class Consignment:
         except Exception as error:
             # A format that breaks on an item must not keep it from other destinations.
             logger.exception("item %s could not be formatted", self.item["item_id"])
-            return [self._row(0, number, now, **_unformatted(self.formatter, repr(error)))]
+            again = {
+                "state": RowState.RETRYING,
+                "retry_attempt": 1,
+                "next_retry_attempt_at": now + FIRST_RETRY,
+                "unformatted": True,
+            }
+            refused = _unformatted(self.formatter, repr(error))
+            return [self._row(0, number, now, **{**refused, **again})]
         return [
             self._row(part, number, now, payload_id=payload.id, **_sent(payload))
             for part, payload in enumerate(payloads)

@@ -156,7 +156,7 @@ class Deliveries:
 
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
-        waiting = (row for row in self._rows if row["state"] == RowState.PENDING)
+        waiting = (row for row in self._rows if row["state"] in WAITING_ROW_STATES)
         wake(self._db, lanes_of(waiting), self._clock.precise())
 
     def _build_rows(self, copied: Copied) -> None:

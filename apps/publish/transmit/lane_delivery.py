@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
-from apps.core.errors import NotFound, PermanentFailure, PluginError
+from apps.core.errors import FormatError, NotFound, PermanentFailure, PluginError
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -26,6 +28,8 @@ from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, MediaFile, Mode, Transmitter
+
+log = structlog.get_logger(__name__)
 
 SLOW_SECONDS = 1.0
 BATCH_SECONDS = 20.0
@@ -52,6 +56,8 @@ class LaneTools:
     notifier: Notifier
     media: MediaStorage
     failures: Failures
+    format_row: Callable[[Document], str]
+    """Formats what could not be formatted before; returns the id of the payload."""
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
     may_continue: Callable[[], bool]
@@ -225,11 +231,32 @@ class LaneDelivery:
             return attempts.failed(row, unreadable), MODE
         except PluginError as error:
             return attempts.failed(row, error), MODE
+        if body is None and row.get("unformatted"):
+            try:
+                body = self._format(row)
+            except PyMongoError:
+                raise
+            except Exception as error:
+                log.exception("item.not_formatted", row=str(row["_id"]), item=row["item_id"])
+                return attempts.failed(row, error), transmitter.mode
         if body is None:
             nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
             return attempts.failed(row, nothing), transmitter.mode
         delivery = delivery_of(row, body, self._tools.media)
         return attempts.send(row, transmitter, delivery), transmitter.mode
+
+    def _format(self, row: Document) -> Body | None:
+        """Return the body of a row that could not be formatted before.
+
+        Raises:
+            PermanentFailure: the format refuses the item.
+        """
+        try:
+            row["payload_id"] = self._tools.format_row(row)
+        except FormatError as error:
+            name = "FormatterError"
+            raise PermanentFailure(error.code, name, error.text, error.cause) from error
+        return self._tools.payloads.load([row]).get(row["_id"])
 
     def _note(self, row: Document, result: Result) -> None:
         self._batch.sent += 1

@@ -12,6 +12,7 @@ from uuid import uuid4
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -33,6 +34,15 @@ from transmitters.base import Transmitter
 RECONCILE_SECONDS = 300
 
 
+def not_formatted(row: Document) -> str:
+    """Refuse to format a row.
+
+    Raises:
+        NotFound: always.
+    """
+    raise NotFound("There is nothing to format the item with")
+
+
 class TransmitContent:
     """Deliver what is due.
 
@@ -48,6 +58,7 @@ class TransmitContent:
             MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER, ERROR_NOTIFICATIONS,
             EMAIL_NOTIFICATION_RESEND and those of the transmitters.
         sends_mail: whether mails are sent at all.
+        format_row: formats the item of a row that could not be formatted before.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class TransmitContent:
         settings: Mapping[str, Any],
         on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
         sends_mail: bool = False,
+        format_row: Callable[[Document], str] = not_formatted,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -77,6 +89,7 @@ class TransmitContent:
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
         self._recovery = Recovery(db, clock, sequences, self._lease)
         self._reconciled_at = float("-inf")
+        self._format_row = format_row
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
@@ -130,6 +143,7 @@ class TransmitContent:
             notifier=self._notifier,
             media=self._media,
             failures=self._failures,
+            format_row=self._format_row,
             closed=set(),
             may_continue=heartbeat.is_safe,
             on_failed=self._on_failed,

@@ -1,0 +1,137 @@
+"""Rows that could not be formatted when they were made: formatted once more, before they are sent.
+
+A format that refuses an item has said its last word; what broke for another reason, such as a store
+that was away or a fault that is mended by now, is worth another try (routing contract 8.1).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from apps.archive.packages import is_package
+from apps.core.clock import Clock
+from apps.core.errors import NotFound
+from apps.core.registry import Registry
+from apps.core.service import Document, new_etag
+from apps.core.vocabulary import RowState
+from apps.publish.enqueue.formatting import ItemFormats, Payload, format_settings
+from apps.publish.enqueue.lookups import Lookups
+from apps.publish.enqueue.matching import compile_subscriber
+from apps.publish.enqueue.packages import own_package
+from apps.publish.enqueue.recipients import Ledger
+from apps.publish.enqueue.snapshot import routing_rules
+from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
+from apps.store.mongo import raise_unless_duplicates
+from apps.store.sequences import Sequences
+from formatters.base import Formatter
+
+
+class Reformatting:
+    """Formats the item of a row and stores what comes of it. Safe to repeat.
+
+    Args:
+        sequences: source of `order_no`.
+        formatters: output formats by name.
+        settings: those of the formats.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        sequences: Sequences,
+        formatters: Registry[Formatter],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._sequences = sequences
+        self._formatters = formatters
+        self._settings = format_settings(settings)
+
+    def format(self, row: Document) -> str:
+        """Return the id of the payload of `row`; further parts become rows of their own.
+
+        Raises:
+            FormatError: the item cannot be written in this format.
+            PluginError: there is no such format any more.
+            NotFound: the item, or its subscriber, is gone.
+        """
+        formats = self._formats(row)
+        destination = row["destination"]
+        formatter = self._formatters.get(str(destination.get("format")))
+        found = self._db["subscribers"].find_one({"_id": row["subscriber_id"]})
+        if found is None:
+            raise NotFound("The subscriber does not exist any more")
+        first, *others = formats.payloads(
+            formatter,
+            destination.get("config") or {},
+            row["lane"],
+            int(row["published_seq_num"]),
+            compile_subscriber(found),
+        )
+        self._insert("publish_payloads", formats.documents())
+        if others:
+            self._insert("publish_queue", self._further_rows(row, others))
+        change = {"payload_id": first.id, "item_encoding": first.formatted.encoding}
+        own = {"_id": row["_id"]}
+        self._db["publish_queue"].update_one(own, {"$set": change, "$unset": {"unformatted": 1}})
+        return first.id
+
+    def _formats(self, row: Mapping[str, Any]) -> ItemFormats:
+        version = {"item_id": row["item_id"], "_current_version": row["item_version"]}
+        item = self._db["published"].find_one(version, sort=[("publish_sequence_no", -1)])
+        if item is None:
+            raise NotFound("The item is not published any more")
+        if is_package(item):
+            ledger = Ledger(self._db)
+            ledger.load([row["item_id"]], look_back=[])
+            entry = ledger.of(row["item_id"]).get(row["subscriber_id"])
+            item = own_package(item, entry.members if entry else ())
+        vocabularies = list(self._db["vocabularies"].find({}))
+        lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
+        lookups.load([item])
+        now = self._clock.precise()
+        return ItemFormats(item, lookups, self._formatters, self._settings, now)
+
+    def _further_rows(self, row: Document, payloads: list[Payload]) -> list[Document]:
+        first = self._sequences.draw(ORDER_SEQUENCE, len(payloads))
+        return [
+            {
+                **{name: value for name, value in row.items() if name not in OF_ONE_ROW},
+                "_id": ObjectId(),
+                "_etag": new_etag(),
+                "state": RowState.PENDING,
+                "retry_attempt": 0,
+                "order_no": first + place,
+                "payload_id": payload.id,
+                "item_encoding": payload.formatted.encoding,
+                "idempotency_key": RowKey(
+                    item_id=row["item_id"],
+                    item_version=int(row["item_version"]),
+                    subscriber_id=row["subscriber_id"],
+                    destination_id=row["destination"]["_id"],
+                    publishing_action=row["publishing_action"],
+                    part=place + 1,
+                    resend_id=str(row.get("resend_id") or ""),
+                ).text,
+            }
+            for place, payload in enumerate(payloads)
+        ]
+
+    def _insert(self, collection: str, documents: list[Document]) -> None:
+        try:
+            self._db[collection].insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            raise_unless_duplicates(error)
+
+
+OF_ONE_ROW = frozenset(
+    {"unformatted", "error_message", "attempts", "next_retry_attempt_at", "claim_token"}
+    | {"lease_owner", "lease_until", "transmit_started_at"}
+)
+"""Fields of a row that its further parts do not share."""
