@@ -98,7 +98,8 @@ class Recovery:
     def reconcile(self) -> int:
         """Wake lanes that hold rows and are not due, and give back what nobody sends any more.
 
-        A net under every other mechanism.
+        A net under every other mechanism. Rows of a lane whose process died are left to whoever
+        leases it next: `take_over` counts their unknown outcomes.
 
         Reads the whole queue index, so it runs seldom. Returns how many lanes were woken.
         """
@@ -107,11 +108,13 @@ class Recovery:
         lost = {"state": RowState.IN_PROGRESS, "_updated": {"$lt": now - 2 * self._lease}}
         with_lost = set(self._rows.distinct("lane", lost)) - {None}
         lanes = set(self._rows.distinct("lane", waiting)) - {None} | with_lost
-        fields = {"wake_at": 1, "lease_until": 1}
+        fields = {"wake_at": 1, "lease_until": 1, "lease_owner": 1}
         known = list(self._db["publish_lanes"].find({"_id": {"$in": sorted(lanes)}}, fields))
         awake = {lane["_id"] for lane in known if lane.get("wake_at")}
         held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
+        orphaned = {lane["_id"] for lane in known if lane.get("lease_owner")}
         idle = (lanes - awake | with_lost) - held
-        self._rows.update_many({**lost, "lane": {"$in": sorted(with_lost - held)}}, GIVE_BACK)
+        unowned = sorted(with_lost - held - orphaned)
+        self._rows.update_many({**lost, "lane": {"$in": unowned}}, GIVE_BACK)
         wake(self._db, dict.fromkeys(idle, False), now)
         return len(idle)

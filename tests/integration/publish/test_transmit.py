@@ -27,6 +27,8 @@ from tests.support.queues import fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
 from transmitters import build_registry
 
+NOWHERE = "http://127.0.0.1:9"
+
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -547,6 +549,21 @@ class TestClaims:
         given_up, other = desk.rows()
         assert (given_up["state"], other["state"]) == ("failed", "success")
         assert "worker died" in given_up["error_message"]
+
+    def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """C4: a worker that is started again after minutes still knows that one died here."""
+        subscriber = desk.newsroom.subscriber("one", push(NOWHERE))
+        fill(graph.db, subscriber, push(NOWHERE), graph.clock.precise(), items=1)
+        leave_claimed(graph.db, clock)
+
+        clock.advance(minutes=10)
+        graph.transmit.run()
+
+        row = desk.row()
+        assert row["attempts"][0]["outcome"] == "unknown"
+        assert row["state"] == "retrying"
 
     def test_a_worker_without_its_lease_changes_nothing(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
