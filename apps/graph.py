@@ -165,6 +165,7 @@ def build_graph(
     *,
     clock: Clock | None = None,
     listeners: Sequence[CommandListener] = (),
+    has_indexes: bool = False,
 ) -> Graph:
     """Connect and build every service.
 
@@ -172,12 +173,14 @@ def build_graph(
         settings: as `settings.load` returns them, with the addresses of both stores.
         clock: source of time; the machine's unless given.
         listeners: pymongo command listeners, for benchmarks.
+        has_indexes: the caller has seen to the indexes of the database.
     """
     hooks.load_receivers(settings["HOOK_MODULES"])
     check_mapping(settings["PICTURE_METADATA_MAPPING"])
     clock = clock or SystemClock()
     db = connect(settings, listeners)
-    ensure_indexes(db)
+    if not has_indexes:
+        ensure_indexes(db)
     sequences = Sequences(db)
     journal = Journal(db, clock)
     places = Places(db)

@@ -15,9 +15,10 @@ from bson import ObjectId
 
 import settings as settings_module
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.newsroom import Newsroom, push
 from tests.support.processes import wait_until
+from tests.support.services import empty_services
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
@@ -46,11 +47,8 @@ def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, An
 @pytest.fixture
 def graph(environment: dict[str, Any]) -> Iterator[Graph]:
     """Services on the same, empty database."""
-    built = build_graph(settings_module.load(environment, environ={}))
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings_module.load(environment, environ={})) as built:
+        yield built
 
 
 class Loops:

@@ -18,10 +18,11 @@ from bson import ObjectId
 
 import settings as settings_module
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.newsroom import Newsroom, push
 from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver, Received, Reply
+from tests.support.services import empty_services
 from tests.support.worker_processes import RUN, WORKER, kill, process
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(100)]
@@ -48,11 +49,8 @@ def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, An
 def graph(environment: dict[str, Any]) -> Iterator[Graph]:
     """Services on the same, empty database, to look at it and to run steps in this process."""
     eager = {**environment, "CELERY_TASK_ALWAYS_EAGER": True}
-    built = build_graph(settings_module.load(eager, environ={}))
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings_module.load(eager, environ={})) as built:
+        yield built
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from cryptography.fernet import Fernet
 
 import settings as settings_module
 from app import create_app
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.clients import Client, log_in, make_user
+from tests.support.services import empty_services
 
 FAST_HASH = 4
 
@@ -37,11 +38,8 @@ def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: Mapping[str, Any]) -> Iterator[Graph]:
     """Services on an empty database."""
-    built = build_graph(settings)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings) as built:
+        yield built
 
 
 @pytest.fixture

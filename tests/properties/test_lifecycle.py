@@ -25,11 +25,12 @@ from hypothesis.stateful import (
 import settings as settings_module
 from app import create_app
 from apps.core.caller import Caller
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.dying import dies, dies_editing, dies_routing
 from tests.support.newsdesk import START, HandClock
 from tests.support.newsroom import Newsroom, push
+from tests.support.services import empty_services
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 EXAMPLES, STEPS = (400, 50) if LONG else (20, 25)
@@ -386,38 +387,33 @@ class Lifecycle(RuleBasedStateMachine):
 def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Lifecycle]]:
     """The machine, on an embedded store."""
     clock = HandClock()
-    graph = build_graph(
-        settings_module.load(
-            {
-                "MONGO_URI": stores.mongo_uri,
-                "MONGO_DBNAME": database_name,
-                "REDIS_URL": redis_url,
-                "BCRYPT_GENSALT_WORK_FACTOR": 4,
-                "CELERY_TASK_ALWAYS_EAGER": False,
-                "SESSION_EXPIRY_MINUTES": 1_000_000,
-                "CORRECTIONS_WORKFLOW": True,
-            },
-            environ={},
-        ),
-        clock=clock,
+    settings = settings_module.load(
+        {
+            "MONGO_URI": stores.mongo_uri,
+            "MONGO_DBNAME": database_name,
+            "REDIS_URL": redis_url,
+            "BCRYPT_GENSALT_WORK_FACTOR": 4,
+            "CELERY_TASK_ALWAYS_EAGER": False,
+            "SESSION_EXPIRY_MINUTES": 1_000_000,
+            "CORRECTIONS_WORKFLOW": True,
+        },
+        environ={},
     )
-    for name in graph.db.list_collection_names():
-        graph.db[name].delete_many({})
-    room = Newsroom(graph.db)
-    room.validators()
-    room.validators(item_type="composite")
-    room.subscriber("s", push("http://127.0.0.1:9"))
-    app = create_app(graph=graph)
-    make_user(graph, "admin", user_type="administrator", sign_off="abc")
-    rights = dict.fromkeys(("archive", *PUBLICATIONS, "spike", "unspike"), 1)
-    member = make_user(graph, "member", privileges=rights)
-    graph.db["desks"].update_one(
-        {"_id": room.desk["_id"]}, {"$set": {"members": [{"user": member["_id"]}]}}
-    )
-    clients = {name: log_in(app, name) for name in ("admin", "member")}
-    parts = {"graph": graph, "clock": clock, "clients": clients, "room": room}
-    yield type("Machine", (Lifecycle,), parts)
-    graph.close()
+    with empty_services(settings, clock=clock) as graph:
+        room = Newsroom(graph.db)
+        room.validators()
+        room.validators(item_type="composite")
+        room.subscriber("s", push("http://127.0.0.1:9"))
+        app = create_app(graph=graph)
+        make_user(graph, "admin", user_type="administrator", sign_off="abc")
+        rights = dict.fromkeys(("archive", *PUBLICATIONS, "spike", "unspike"), 1)
+        member = make_user(graph, "member", privileges=rights)
+        graph.db["desks"].update_one(
+            {"_id": room.desk["_id"]}, {"$set": {"members": [{"user": member["_id"]}]}}
+        )
+        clients = {name: log_in(app, name) for name in ("admin", "member")}
+        parts = {"graph": graph, "clock": clock, "clients": clients, "room": room}
+        yield type("Machine", (Lifecycle,), parts)
 
 
 @pytest.mark.timeout(0)

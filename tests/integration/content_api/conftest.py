@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import Newsroom
+from tests.support.services import empty_services
 
 
 @pytest.fixture
@@ -30,11 +31,8 @@ def clock() -> HandClock:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

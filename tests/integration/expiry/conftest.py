@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.integration.publish.conftest import clock, desk  # noqa: F401
 from tests.support.newsdesk import HandClock
+from tests.support.services import empty_services
 
 
 @pytest.fixture
@@ -19,8 +20,5 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:  # noqa: F811
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built

@@ -5,16 +5,14 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.integration.publish.conftest import clock, desk  # noqa: F401
 from tests.support.newsdesk import HandClock
+from tests.support.services import empty_services
 
 
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:  # noqa: F811
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built

@@ -11,6 +11,7 @@ from apps.core.service import Document
 from apps.graph import Graph, build_graph
 from tests.support.clients import log_in, make_user
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.services import empty_services
 
 REFUSED = "validator exception"
 ONE_O_CLOCK = "2030-01-01T13:00:00+0000"
@@ -25,11 +26,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Any:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 def read(desk: Newsdesk, item: Document) -> Document:

@@ -12,6 +12,7 @@ from apps.graph import Graph, build_graph
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
+from tests.support.services import empty_services
 
 
 @pytest.fixture
@@ -142,11 +143,8 @@ class TestScheduled:
 
     @pytest.fixture
     def graph(self, settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-        built = build_graph(settings, clock=clock)
-        for name in built.db.list_collection_names():
-            built.db[name].delete_many({})
-        yield built
-        built.close()
+        with empty_services(settings, clock=clock) as built:
+            yield built
 
     @pytest.fixture
     def item(self, desk: Newsdesk, tmp_path: Path) -> Document:

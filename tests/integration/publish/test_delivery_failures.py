@@ -10,6 +10,7 @@ from apps.graph import Graph, build_graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
+from tests.support.services import empty_services
 
 
 @pytest.fixture
@@ -28,11 +29,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 def deliver(graph: Graph) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
+from tests.support.services import empty_services
 
 PAST, LATER, LATEST = (f"2030-01-01T{hour}:00:00+0000" for hour in (11, 13, 14))
 BOTH = "An item can't have both Publish Schedule and Embargo"
@@ -28,11 +29,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

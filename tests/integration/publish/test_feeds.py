@@ -11,10 +11,11 @@ from lxml import etree
 from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.shared_files import shared
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.services import empty_services
 
 NAMES = {"a": ATOM, "at": TOMBSTONES}
 PUBLIC = "http://127.0.0.1:5000/api/"
@@ -69,11 +70,8 @@ def commands() -> Commands:
 
 @pytest.fixture
 def graph(settings: Mapping[str, Any], clock: HandClock, commands: Commands) -> Iterator[Graph]:
-    built = build_graph(settings, clock=clock, listeners=[commands])
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock, listeners=[commands]) as built:
+        yield built
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app import create_app
 from apps.core.errors import FormatError
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from apps.publish.enqueue.batch import Batch
 from apps.publish.enqueue.content import enqueue_services
 from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
@@ -30,6 +30,7 @@ from tests.support.format_schemas import G2, check_g2
 from tests.support.newsdesk import START, Newsdesk
 from tests.support.newsroom import Newsroom, file_in
 from tests.support.routing import routing_tools
+from tests.support.services import empty_services
 
 
 @pytest.fixture(autouse=True)
@@ -436,12 +437,9 @@ class TestCost:
     @pytest.fixture
     def graph(self, settings: Mapping[str, Any], commands: Commands) -> Iterator[Graph]:
         wanted = {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
-        built = build_graph(wanted, listeners=[commands])
-        for name in built.db.list_collection_names():
-            built.db[name].delete_many({})
-        create_app(graph=built)
-        yield built
-        built.close()
+        with empty_services(wanted, listeners=[commands]) as built:
+            create_app(graph=built)
+            yield built
 
     def test_look_ups_do_not_grow_with_the_batch(
         self, desk: Newsdesk, graph: Graph, commands: Commands, tmp_path: Path

@@ -9,11 +9,12 @@ from bson import ObjectId
 
 from apps.core.caller import Caller
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.clients import make_user
 from tests.support.dying import MOST_WRITES, dies, dies_routing
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
+from tests.support.services import empty_services
 
 HOUR = "2030-01-01T13:00:00+0000"
 
@@ -30,11 +31,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from apps.archive.journal import Journal
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.services import empty_services
 
 REFUSED = "450 try later"
 
@@ -30,11 +31,8 @@ def settings(settings: dict[str, Any], mailbox: Mailbox) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 def states(graph: Graph) -> list[str]:

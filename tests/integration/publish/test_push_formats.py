@@ -11,11 +11,12 @@ from jsonschema import Draft7Validator
 from lxml import etree
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from tests.shared_files import shared
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver, Received
+from tests.support.services import empty_services
 
 TOKEN = "123456789"
 G2 = "application/vnd.iptc.g2.newsmessage+xml"
@@ -23,11 +24,8 @@ G2 = "application/vnd.iptc.g2.newsmessage+xml"
 
 @pytest.fixture
 def graph(settings: Mapping[str, Any], clock: HandClock) -> Iterator[Graph]:
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

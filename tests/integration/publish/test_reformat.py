@@ -7,12 +7,13 @@ import pytest
 
 from apps.core.errors import FormatError
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from formatters.ninjs import NINJSFormatter
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 from tests.support.routing import permitting
+from tests.support.services import empty_services
 
 
 @pytest.fixture
@@ -24,11 +25,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 def breaking(*arguments: Any) -> Any:

@@ -9,13 +9,14 @@ import pytest
 
 from apps.archive.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from apps.publish.enqueue.scheduled import ScheduledRelease
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
+from tests.support.services import empty_services
 
 NOWHERE = "http://127.0.0.1:9"
 ONE_O_CLOCK = "2030-01-01T13:00:00+0000"
@@ -39,11 +40,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

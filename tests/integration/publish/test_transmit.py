@@ -25,6 +25,7 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
+from tests.support.services import empty_services
 from transmitters import build_registry
 
 NOWHERE = "http://127.0.0.1:9"
@@ -39,11 +40,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with a clock that the test moves."""
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from bson import ObjectId
 from bson.json_util import dumps
 from cryptography.fernet import Fernet
 
-from apps.graph import Graph, build_graph
+from apps.graph import Graph
 from apps.secrets.vault import Vault
 from apps.subscriber_token.service import SubscriberTokenService, hashed, new_token
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock
 from tests.support.newsroom import Newsroom
+from tests.support.services import empty_services
 
 BASE64 = re.compile(r"[A-Za-z0-9+/]{54}==")
 
@@ -35,11 +36,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    built = build_graph(settings, clock=clock)
-    for name in built.db.list_collection_names():
-        built.db[name].delete_many({})
-    yield built
-    built.close()
+    with empty_services(settings, clock=clock) as built:
+        yield built
 
 
 @pytest.fixture
