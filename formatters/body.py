@@ -7,6 +7,7 @@ scripts, styles and their like are left out.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from lxml import etree
 
@@ -158,7 +159,11 @@ Node = (
 Nodes = tuple[Node, ...]
 INLINE = (Text, Break, Emphasis, Script, Link)
 
+BODIES_KEPT = 4
+"""One after the other, an item's formats ask for the same body and abstract."""
 
+
+@lru_cache(maxsize=BODIES_KEPT)
 def parse_body(html: str | None) -> Nodes:
     """Return the block nodes of `html`; loose inline content stands in paragraphs of its own."""
     root = parse_html(strip_forbidden(html or ""))
