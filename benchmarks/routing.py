@@ -15,7 +15,6 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import structlog
 from bson import ObjectId
-from pymongo.monitoring import CommandListener
 
 import settings as settings_module
 from apps.embedded.stores import resolve_stores
@@ -33,29 +31,15 @@ from apps.graph import Graph, build_graph
 from apps.publish.enqueue.matching import RoutingRules
 from apps.store.mongo import connect
 from apps.tasks import create_celery
+from benchmarks.pipeline import BODY, Commands
 
 DATABASE = "wiredesk_benchmark_routing"
 MATCHES = 5
 """Products that an item matches."""
 LIKE_EVERY = 10
 """Every so many topics, products search headlines instead of naming a code."""
-BODY = "<p>" + "The harbour stayed closed on Friday as the storm went on. " * 45 + "</p>"
 
 Document = dict[str, Any]
-
-
-class Commands(CommandListener):
-    """Counts commands by name."""
-
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-
-    def started(self, event: Any) -> None:
-        self.count[event.command_name] += 1
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
 
 
 @dataclass

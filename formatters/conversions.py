@@ -88,21 +88,6 @@ def embargo_time(item: Document) -> Any:
     return mapping_of(item, "schedule_settings").get("utc_embargo") or item.get("embargo")
 
 
-def moment_of(value: object) -> datetime | None:
-    """Return a datetime, or text that is an ISO 8601 time, as a datetime in UTC; else None."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    try:
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        return None
-
-
 def iso_time(value: Any) -> Any:
     """Return a datetime as ISO 8601 text with its offset; other values unchanged."""
     if not isinstance(value, datetime):

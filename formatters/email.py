@@ -15,10 +15,11 @@ from jinja2 import Environment, FileSystemLoader, TemplateError, select_autoesca
 from lxml import etree
 from markupsafe import Markup
 
+from apps.core.clock import moment_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import mapping_of, moment_of, objects_of, text_of
+from formatters.conversions import mapping_of, objects_of, text_of
 from formatters.fragment import sanitized
 from formatters.json import encode
 

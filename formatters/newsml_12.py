@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -14,7 +15,6 @@ from formatters.conversions import (
     embargo_time,
     integer,
     mapping_of,
-    moment_of,
     objects_of,
     rights,
     text_of,

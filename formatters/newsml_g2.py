@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters import xml
@@ -13,7 +14,6 @@ from formatters.conversions import (
     embargo_time,
     integer,
     mapping_of,
-    moment_of,
     number_within,
     objects_of,
     rights,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.core.clock import moment_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import integer, mapping_of, moment_of, objects_of, text_of
+from formatters.conversions import integer, mapping_of, objects_of, text_of
 from formatters.xml import XML_LANG, Element, name_token
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"

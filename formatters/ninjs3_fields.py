@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext
@@ -14,7 +15,6 @@ from formatters.conversions import (
     integer,
     localised,
     mapping_of,
-    moment_of,
     objects_of,
     text_of,
     texts_of,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -12,7 +13,6 @@ from formatters.conversions import (
     embargo_time,
     integer,
     mapping_of,
-    moment_of,
     number_within,
     objects_of,
     rights,

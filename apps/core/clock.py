@@ -25,3 +25,18 @@ class SystemClock:
     def precise(self) -> datetime:
         moment = datetime.now(UTC)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return a datetime, or text that is an ISO 8601 time, as a datetime in UTC; else None."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None

@@ -7,7 +7,7 @@ is absent, null, an empty list or unreadable has no keys.
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, StrEnum
 from functools import partial
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from lxml import etree
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text, strip_forbidden
 
 Document = Mapping[str, Any]
@@ -191,23 +192,12 @@ def _read_featuremedia(view: ItemView) -> Keys:
     return frozenset({bool(media.get("_id"))})
 
 
-def _moment(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
 def _read_embargo(view: ItemView) -> Keys:
     """Read whether an embargo is in force. One whose end cannot be read is."""
     embargo = view.item.get("embargo")
     if not embargo:
         return frozenset({False})
-    end = _moment(_mapping(view.item.get("schedule_settings")).get("utc_embargo") or embargo)
+    end = moment_of(_mapping(view.item.get("schedule_settings")).get("utc_embargo") or embargo)
     return frozenset({end is None or end > view.now})
 
 
