@@ -33,8 +33,13 @@ from app import create_app
 from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 
-BODY = "<p>" + "The harbour stayed closed on Friday as the storm went on. " * 45 + "</p>"
+SENTENCE = "The harbour stayed closed on Friday as the storm went on. "
 DATABASE = "wiredesk_benchmark"
+
+
+def body(number: int) -> str:
+    """Return the text of a story of 500 words; no two are the same, as in life."""
+    return f"<p>Day {number}: {SENTENCE * 45}</p>"
 
 
 class Commands(CommandListener):
@@ -166,7 +171,7 @@ class Session:
         story = {
             "headline": f"Storm keeps harbour closed, day {number}",
             "slugline": "storm",
-            "body_html": BODY,
+            "body_html": body(number),
             "type": "text",
             "subject": [{"qcode": "17005000", "name": "storm"}],
             "anpa_category": [{"qcode": "a", "name": "National"}],

@@ -31,7 +31,7 @@ from apps.graph import Graph, build_graph
 from apps.publish.enqueue.matching import RoutingRules
 from apps.store.mongo import connect
 from apps.tasks import create_celery
-from benchmarks.pipeline import BODY, Commands
+from benchmarks.pipeline import Commands, body
 
 DATABASE = "wiredesk_benchmark_routing"
 MATCHES = 5
@@ -133,7 +133,7 @@ def item(number: int, topics: int) -> Document:
         "operation": "publish",
         "headline": f"Storm keeps harbour closed, topic {topic} of today",
         "slugline": "storm",
-        "body_html": BODY,
+        "body_html": body(number),
         "urgency": 3,
         "subject": [{"qcode": f"t{topic}", "name": f"topic {topic}"}],
         "anpa_category": [{"qcode": "a", "name": "National"}],
