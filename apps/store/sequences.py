@@ -1,6 +1,7 @@
 """Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract, 10)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -51,27 +52,28 @@ class Sequences:
         self._counters = db["sequences"]
 
     def draw(self, key: str, count: int = 1) -> int:
-        """Take `count` consecutive numbers of a counter that never wraps; one command.
+        """Take `count` consecutive numbers of a counter that never wraps.
+
+        One command; three where the counter is new.
 
         Returns:
             The first of them; the others follow without a gap.
         """
-        try:
-            counter = self._increment(key, count)
-        except DuplicateKeyError:
-            # Two processes inserted the same new counter; it exists now.
+        counter = self._increment(key, count)
+        while counter is None:
+            # Made apart from the draw: two upserts of the same new counter may collide, and the
+            # server need not tell the loser which numbers it got.
+            with suppress(DuplicateKeyError):
+                self._counters.insert_one({"key": key, "sequence_number": 0})
             counter = self._increment(key, count)
         return int(counter["sequence_number"]) - count + 1
 
-    def _increment(self, key: str, count: int) -> dict[str, Any]:
-        counter = self._counters.find_one_and_update(
+    def _increment(self, key: str, count: int) -> dict[str, Any] | None:
+        return self._counters.find_one_and_update(
             {"key": key},
             {"$inc": {"sequence_number": count}},
-            upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        assert counter is not None
-        return counter
 
     def draw_wrapping(
         self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
