@@ -3,6 +3,7 @@
 The process that controls the session starts them and stops them; its workers inherit the addresses.
 """
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -43,6 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(environment.undo)
     environment.setenv(MONGO, addresses.mongo_uri)
     environment.setenv(REDIS, addresses.redis_url)
+
+
+def pytest_collection_finish() -> None:
+    """Spare what lives as long as the session from garbage collection: a tenth of a run's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
