@@ -1,18 +1,20 @@
 """Rows that nobody looks after: left by a process that died, or written by others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT
 from apps.publish.transmit.claim import Lane
+from apps.publish.transmit.results import tell_rows
 from apps.store.sequences import Sequences
 
 MAX_UNKNOWN = 3
@@ -31,44 +33,73 @@ class Recovery:
         clock: source of time.
         sequences: source of `order_no`.
         lease: age at which a row in progress without a lane is taken for lost.
+        notifier: tells clients about rows that were given up.
+        on_failed: called with rows of one lane that have failed for good.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, sequences: Sequences, lease: timedelta
+        self,
+        db: Database[Document],
+        clock: Clock,
+        sequences: Sequences,
+        lease: timedelta,
+        *,
+        notifier: Notifier,
+        on_failed: Callable[[Sequence[Document]], None],
     ) -> None:
         self._db = db
         self._rows = db["publish_queue"]
         self._clock = clock
         self._sequences = sequences
         self._lease = lease
+        self._notifier = notifier
+        self._on_failed = on_failed
 
     def take_over(self, lane: Lane) -> bool:
         """Give back the rows of a lane whose process died; return whether there were any.
 
         They keep their key and their number of retries, and are sent again (rule C4). Only where
         one row was in progress is it known to be the one that was being sent; three such ends in
-        a row and it is given up, so that a delivery that kills its worker ends.
+        a row and it is given up, so that a delivery that kills its worker ends. That is told like
+        every failure for good.
         """
         held = list(self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS}))
         if not held:
             return False
-        now = self._clock.precise()
-        writes = []
-        for row in held:
-            note = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
-            unknown = int(row.get("unknown_outcomes") or 0) + (1 if len(held) == 1 else 0)
-            change: Document = {
-                "state": RowState.PENDING,
-                "unknown_outcomes": unknown,
-                "claim_token": lane.token,
-                "attempts": [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:],
-                "_updated": now,
-            }
-            if unknown >= MAX_UNKNOWN:
-                change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
-            writes.append(UpdateOne({"_id": row["_id"], "state": row["state"]}, {"$set": change}))
-        self._rows.bulk_write(writes, ordered=False)
+        changes = [self._taken_over(row, lane, alone=len(held) == 1) for row in held]
+        self._rows.bulk_write(
+            [
+                UpdateOne({"_id": row["_id"], "state": row["state"]}, {"$set": change})
+                for row, change in zip(held, changes, strict=True)
+            ],
+            ordered=False,
+        )
+        changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
+        given_up = [row for row in changed if row["state"] == RowState.FAILED]
+        if given_up:
+            tell_rows(self._notifier, given_up)
+            self._on_failed(given_up)
         return True
+
+    def _taken_over(self, row: Document, lane: Lane, *, alone: bool) -> Document:
+        """Return the fields to write on a row whose process died.
+
+        Args:
+            alone: no other row of the lane was in progress.
+        """
+        now = self._clock.precise()
+        note = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
+        unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
+        change: Document = {
+            "state": RowState.PENDING,
+            "unknown_outcomes": unknown,
+            "claim_token": lane.token,
+            "attempts": [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:],
+            "_updated": now,
+        }
+        if unknown >= MAX_UNKNOWN:
+            change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
+        return change
 
     def adopt(self) -> int:
         """Bring rows that others wrote into the queue into their lanes; return how many."""

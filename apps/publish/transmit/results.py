@@ -1,7 +1,7 @@
 """Results of attempts, written in bulk (rules O4, C2, C5 of the delivery contract)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -91,9 +91,9 @@ class Results:
             return
         writes = [write for result in results for write in self._writes(result)]
         if self._store(writes):
-            self._tell(results)
-            failed = [r for r in results if r.state == RowState.FAILED]
-            self._on_failed([{**result.row, **result.changes} for result in failed])
+            rows = [{**result.row, **result.changes} for result in results]
+            tell_rows(self._notifier, rows)
+            self._on_failed([row for row in rows if row["state"] == RowState.FAILED])
         else:
             self.is_incomplete = True
 
@@ -146,15 +146,17 @@ class Results:
             return True
         return False
 
-    def _tell(self, results: list[Result]) -> None:
-        items = [
-            {
-                "queue_id": str(result.row["_id"]),
-                "state": str(result.state),
-                "completed_at": result.changes.get("completed_at"),
-                "error_message": result.changes.get("error_message"),
-            }
-            for result in results
-        ]
-        extra: dict[str, Any] = items[-1]
-        self._notifier.push("publish_queue:update", **extra, items=items)
+
+def tell_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tell clients what became of `rows`, in one message; the last row counts for old clients."""
+    items = [
+        {
+            "queue_id": str(row["_id"]),
+            "state": str(row["state"]),
+            "completed_at": row.get("completed_at"),
+            "error_message": row.get("error_message"),
+        }
+        for row in rows
+    ]
+    extra: dict[str, Any] = items[-1]
+    notifier.push("publish_queue:update", **extra, items=items)

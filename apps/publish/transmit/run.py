@@ -87,7 +87,9 @@ class TransmitContent:
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
         self._threads = int(settings["TRANSMIT_THREADS"])
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
-        self._recovery = Recovery(db, clock, sequences, self._lease)
+        self._recovery = Recovery(
+            db, clock, sequences, self._lease, notifier=notifier, on_failed=on_failed
+        )
         self._reconciled_at = float("-inf")
         self._format_row = format_row
         self._failures = Failures(

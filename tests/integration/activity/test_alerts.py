@@ -12,6 +12,7 @@ from tests.support.events import Events
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
+from tests.support.queues import fill, leave_claimed
 
 
 @pytest.fixture
@@ -59,6 +60,32 @@ def test_of_deliveries_that_failed(
         },
     )
     assert events.named("activity")[0]["activity"]["name"] == "error"
+
+
+def test_of_deliveries_whose_workers_died(
+    desk: Newsdesk, graph: Graph, clock: HandClock, events: Events, mailbox: Mailbox
+) -> None:
+    """Given up after three unknown outcomes: told like every other final failure."""
+    subscriber = graph.db["subscribers"].find_one({})["_id"]
+    destination = file_in("/nowhere/at/all")
+    fill(graph.db, subscriber, destination, clock.precise(), items=1, unknown_outcomes=2)
+    leave_claimed(graph.db, clock)
+    clock.advance(seconds=61)
+
+    graph.transmit.run()
+    graph.outbox.run()
+
+    row = desk.row()
+    assert (row["state"], len(row["attempts"])) == ("failed", 1)
+    (activity,) = activities(desk.client)
+    assert (activity["item"], activity["data"]["count"]) == (row["item_id"], 1)
+    assert activity["data"]["error"] == row["error_message"]
+    assert "worker died" in row["error_message"]
+    assert mailbox.received[0][1]["Subject"].startswith("1 deliveries to Daily Planet (file)")
+    assert events.named("activity")[0]["activity"]["name"] == "error"
+    told = events.named("publish_queue:update")[-1]
+    assert (told["queue_id"], told["state"]) == (str(row["_id"]), "failed")
+    assert told["error_message"] == row["error_message"]
 
 
 def test_those_of_one_destination_together(desk: Newsdesk, graph: Graph) -> None:

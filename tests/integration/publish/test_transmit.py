@@ -532,8 +532,17 @@ class TestClaims:
         poison = desk.rows()[0]
         lease = timedelta(seconds=60)
         claims = LaneClaims(graph.db, clock, lease, "next")
-        recovery = Recovery(graph.db, clock, Sequences(graph.db), lease)
+        failed: list[Document] = []
+        recovery = Recovery(
+            graph.db,
+            clock,
+            Sequences(graph.db),
+            lease,
+            notifier=graph.notifier,
+            on_failed=failed.extend,
+        )
         for _ in range(3):
+            assert failed == []
             leave_claimed(graph.db, clock, _id=poison["_id"])
             clock.advance(seconds=61)
             # As a worker that finds the lane, clears up, and dies again.
@@ -547,6 +556,7 @@ class TestClaims:
         given_up, other = desk.rows()
         assert (given_up["state"], other["state"]) == ("failed", "success")
         assert "worker died" in given_up["error_message"]
+        assert [row["_id"] for row in failed] == [poison["_id"]]
 
     def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
