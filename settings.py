@@ -301,6 +301,8 @@ def _content_api(env: Environment) -> dict[str, Any]:
         "CONTENTAPI_URL": env.text("CONTENTAPI_URL", None),
         # Days after its last change that an item can be read there; 0 is for ever.
         "CONTENT_API_EXPIRY_DAYS": env.number("CONTENT_API_EXPIRY_DAYS", 0),
+        # Days that it is on record in api_audit who read what there; 0 is for ever.
+        "CONTENT_API_AUDIT_EXPIRY_DAYS": env.number("CONTENT_API_AUDIT_EXPIRY_DAYS", 0),
     }
 
 

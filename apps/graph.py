@@ -56,6 +56,7 @@ from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.reformat import Reformatting
+from apps.publish.queue.copied import CopiedRows
 from apps.publish.resend.requests import ResendRequests
 from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
@@ -187,7 +188,8 @@ def build_graph(
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
     content_db = content_database(db, settings, listeners)
-    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock))
+    copied = CopiedRows(db, clock, notifier)
+    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), copied.succeed)
     transmitters.add(transmitter_for(backlog))
     validator = ValidateService(db, settings)
     media = MediaStorage(db)

@@ -5,7 +5,7 @@ written while the published row that it comes from is still claimed, so none get
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -41,12 +41,20 @@ class CopyBacklog:
         db: the main database.
         clock: source of time.
         store: the items of the content API.
+        on_stored: called with copies that waited, before they are forgotten; may be repeated.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock, store: CopyStore) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        store: CopyStore,
+        on_stored: Callable[[Sequence[Copy], str], None],
+    ) -> None:
         self._backlog = db["content_api_backlog"]
         self._clock = clock
         self._store = store
+        self._on_stored = on_stored
         self._paused_until = float("-inf")
 
     def store(self, copies: Sequence[Copy]) -> set[str]:
@@ -70,8 +78,11 @@ class CopyBacklog:
                 break
         return stored
 
-    def carry_out(self, item_id: str, version: int) -> None:
+    def carry_out(self, item_id: str, version: int, delivery: str) -> None:
         """Store what waits of an item up to a version; nothing waits where that is done.
+
+        Args:
+            delivery: key of the delivery that this is the attempt of.
 
         Raises:
             PyMongoError, BSONError, ServerError, OverflowError: it cannot be stored.
@@ -81,8 +92,9 @@ class CopyBacklog:
         if documents:
             if self._is_paused():
                 raise ServerError(UNREACHABLE)
-            self._store.store([_copy(document) for document in documents])
-            self._done(document["_id"] for document in documents)
+            copies = [_copy(document) for document in documents]
+            self._store.store(copies)
+            self._done(copies, delivery)
 
     def _due(self) -> list[Document]:
         due = self._backlog.find({"due_at": {"$lte": self._clock.precise()}})
@@ -91,7 +103,7 @@ class CopyBacklog:
     def _try_again(self, documents: Sequence[Document]) -> Mapping[str, str]:
         copies = {document["_id"]: _copy(document) for document in documents}
         refused = self._refused(list(copies.values()))
-        self._done(key for key in copies if key not in refused)
+        self._done([copy for key, copy in copies.items() if key not in refused])
         attempts = {document["_id"]: document["attempts"] for document in documents}
         self._note(copies, refused, attempts)
         return refused
@@ -146,8 +158,10 @@ class CopyBacklog:
             writes.append(ReplaceOne({"_id": key}, waiting, upsert=True))
         self._backlog.bulk_write(writes, ordered=False)
 
-    def _done(self, keys: Iterable[Any]) -> None:
-        self._backlog.delete_many({"_id": {"$in": list(keys)}})
+    def _done(self, copies: Sequence[Copy], delivery: str = "") -> None:
+        """Forget stored copies, once the deliveries that failed for want of them are put right."""
+        self._on_stored(copies, delivery)
+        self._backlog.delete_many({"_id": {"$in": [copy.key for copy in copies]}})
 
 
 def _copy(document: Mapping[str, Any]) -> Copy:

@@ -1,4 +1,4 @@
-"""Removes items from the content API whose time is over (routing contract 9)."""
+"""Removes from the content API what has been there for long enough (routing contract 9)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -10,33 +10,45 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 
 BATCH = 100
+AUDIT_BATCH = 1000
 
 
 class CopyExpiry:
-    """Forgets chains of updates whose last change is long ago, each as a whole.
+    """Forgets chains of updates whose last change is long ago, each as a whole, and old audits.
 
     Args:
         db: the database of the content API.
         clock: source of time.
-        settings: CONTENT_API_EXPIRY_DAYS.
+        settings: CONTENT_API_EXPIRY_DAYS, CONTENT_API_AUDIT_EXPIRY_DAYS.
     """
 
     def __init__(self, db: Database[Document], clock: Clock, settings: Mapping[str, Any]) -> None:
         self._db = db
         self._clock = clock
         self._days = settings["CONTENT_API_EXPIRY_DAYS"]
+        self._audit_days = settings["CONTENT_API_AUDIT_EXPIRY_DAYS"]
 
     def run(self, days: float | None = None) -> int:
         """Remove what is older; return how many items went.
 
         Args:
-            days: in the place of the setting; 0 removes nothing.
+            days: in the place of the setting for items; 0 removes none.
         """
+        self._forget_audit()
         age = timedelta(days=self._days if days is None else days)
         if not age:
             return 0
         now = self._clock.now()
         return sum(self._remove(roots, age, now) for roots in self._old_roots(now - age))
+
+    def _forget_audit(self) -> None:
+        """Remove old rows of `api_audit`, a batch at a time."""
+        if not self._audit_days:
+            return
+        audit = self._db["api_audit"]
+        old = {"_created": {"$lte": self._clock.now() - timedelta(days=self._audit_days)}}
+        while rows := list(audit.find(old, {"_id": 1}).sort("_created", 1).limit(AUDIT_BATCH)):
+            audit.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
 
     def _old_roots(self, limit: datetime) -> Iterator[list[Document]]:
         """Yield the items that chains begin with, and those without one, in batches."""

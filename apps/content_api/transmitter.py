@@ -33,7 +33,7 @@ class ContentApiTransmitter(Transmitter):
             TemporaryFailure: it cannot be stored now.
         """
         try:
-            self.backlog.carry_out(delivery.item_id, delivery.item_version)
+            self.backlog.carry_out(delivery.item_id, delivery.item_version, delivery.key)
         except REFUSALS as error:
             text = self.errors[19000]
             raise TemporaryFailure(19000, "PublishContentAPIError", text, str(error)) from error

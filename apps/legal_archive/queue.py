@@ -21,7 +21,7 @@ DELETED = "Deleted Subscriber"
 PAYLOADS = "legal_publish_payloads"
 NOT_KEPT = frozenset(
     {"_etag", "moved_to_legal", "lane", "lease_owner", "lease_until", "claim_token"}
-    | {"unknown_outcomes", "next_retry_attempt_at"}
+    | {"unknown_outcomes", "next_retry_attempt_at", "copy_key"}
 )
 FINISHED: Document = {
     "moved_to_legal": {"$in": [False, None]},

@@ -21,7 +21,7 @@ from apps.store.sequences import Bounds, Sequences
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
 LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
-INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes")
+INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 

@@ -18,6 +18,7 @@ from apps.publish.content.attempt import Tools
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.holders import Holders
 from apps.publish.enqueue import EnqueueContent
+from apps.publish.queue.copied import CopiedRows
 from apps.store.sequences import Sequences
 from formatters import build_registry
 from tests.support.crashes import Crash, CrashingDatabase
@@ -66,7 +67,12 @@ def dies_routing(graph: Graph, before: int) -> bool:
         catch_up=Holders(_tools(graph, db)).catch_up,
         sequences=Sequences(db),
         formatters=build_registry(),
-        backlog=CopyBacklog(db, graph.clock, CopyStore(db, graph.clock)),
+        backlog=CopyBacklog(
+            db,
+            graph.clock,
+            CopyStore(db, graph.clock),
+            CopiedRows(db, graph.clock, graph.notifier).succeed,
+        ),
         notifier=graph.notifier,
         wake_up=lambda: None,
         on_released=lambda item: None,

@@ -242,9 +242,12 @@ def _obstacle(
 def _settle(rows: Iterable[Document], copied: Copied, key: str, now: datetime) -> None:
     """Say on the rows of the content API what became of the copy that they stand for."""
     for row in rows:
-        if row["state"] != RowState.PENDING or key in copied.waiting:
+        if row["state"] != RowState.PENDING:
             continue
-        if key in copied.faults:
-            row.update({"state": RowState.FAILED, "error_message": copied.faults[key]})
+        if key in copied.waiting:
+            row["copy_key"] = key
+        elif key in copied.faults:
+            fault = {"error_message": copied.faults[key], "copy_key": key}
+            row.update({"state": RowState.FAILED, **fault})
         else:
             row.update({"state": RowState.SUCCESS, "completed_at": now})

@@ -1,6 +1,6 @@
 """Rows of `publish_queue`: one delivery of one item version to one destination."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from apps.core import json
+from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API, WITHDRAWING_ACTIONS, RowState
@@ -166,3 +167,18 @@ def complete_row(row: Document, order_no: int) -> None:
         resend_id=str(row["_id"]),
     )
     row.setdefault("idempotency_key", key.text)
+
+
+def tell_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tell clients what became of `rows`, in one message; the last row counts for old clients."""
+    items = [
+        {
+            "queue_id": str(row["_id"]),
+            "state": str(row["state"]),
+            "completed_at": row.get("completed_at"),
+            "error_message": row.get("error_message"),
+        }
+        for row in rows
+    ]
+    extra: dict[str, Any] = items[-1]
+    notifier.push("publish_queue:update", **extra, items=items)

@@ -11,10 +11,9 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
 from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, tell_rows
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT
 from apps.publish.transmit.claim import Lane
-from apps.publish.transmit.results import tell_rows
 from apps.store.sequences import Sequences
 
 MAX_UNKNOWN = 3

@@ -1,9 +1,8 @@
 """Results of attempts, written in bulk (rules O4, C2, C5 of the delivery contract)."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any
 
 import structlog
 from pymongo import UpdateMany, UpdateOne
@@ -14,6 +13,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.publish.queue.rows import tell_rows
 from apps.publish.transmit.attempt import Result
 from apps.publish.transmit.claim import Lane
 from transmitters.base import Mode
@@ -89,13 +89,13 @@ class Results:
         self._since = time.monotonic()
         if not results:
             return
-        writes = [write for result in results for write in self._writes(result)]
-        if self._store(writes):
-            rows = [{**result.row, **result.changes} for result in results]
-            tell_rows(self._notifier, rows)
-            self._on_failed([row for row in rows if row["state"] == RowState.FAILED])
-        else:
+        stored = self._store(results)
+        if stored is None:
             self.is_incomplete = True
+            return
+        rows = [{**result.row, **result.changes} for result in stored]
+        tell_rows(self._notifier, rows)
+        self._on_failed([row for row in rows if row["state"] == RowState.FAILED])
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row
@@ -126,37 +126,32 @@ class Results:
         }
         return UpdateMany(older, {"$set": change})
 
-    def _store(self, writes: list[Any]) -> bool:
+    def _store(self, results: list[Result]) -> list[Result] | None:
         """Write in one command, trying again for a moment when the store does not answer.
 
         A result that cannot be recorded is no delivery error: the rows stay as they are, and are
         sent again with the same key when the lane is served next.
+
+        Returns:
+            The results that are on record, None where the store does not say.
         """
+        writes = [write for result in results for write in self._writes(result)]
         for attempt in range(1, TRIES + 1):
             try:
                 done = self._rows.bulk_write(writes, ordered=True)
+                if done.matched_count >= sum(isinstance(write, UpdateOne) for write in writes):
+                    return results
+                log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(writes))
+                return self._on_record(results)
             except PyMongoError:
                 log.warning("delivery.not_recorded", lane=self._lane.id, attempt=attempt)
-                if attempt == TRIES:
-                    return False
-                time.sleep(TRY_AGAIN_SECONDS)
-                continue
-            if done.matched_count < sum(isinstance(write, UpdateOne) for write in writes):
-                log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(writes))
-            return True
-        return False
+                if attempt < TRIES:
+                    time.sleep(TRY_AGAIN_SECONDS)
+        return None
 
-
-def tell_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Tell clients what became of `rows`, in one message; the last row counts for old clients."""
-    items = [
-        {
-            "queue_id": str(row["_id"]),
-            "state": str(row["state"]),
-            "completed_at": row.get("completed_at"),
-            "error_message": row.get("error_message"),
-        }
-        for row in rows
-    ]
-    extra: dict[str, Any] = items[-1]
-    notifier.push("publish_queue:update", **extra, items=items)
+    def _on_record(self, results: list[Result]) -> list[Result]:
+        """Return the results that the rows show: others may have ended some of them meanwhile."""
+        ids = [result.row["_id"] for result in results]
+        own = {"_id": {"$in": ids}, "claim_token": self._lane.token}
+        states = {row["_id"]: row["state"] for row in self._rows.find(own, {"state": 1})}
+        return [result for result in results if states.get(result.row["_id"]) == result.state]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.content_api.expiry import CopyExpiry
+from apps.content_api.expiry import AUDIT_BATCH, CopyExpiry
 from apps.graph import Graph
 from apps.tasks import create_celery
 from tests.support.crashes import Crash, CrashingDatabase
@@ -87,6 +87,48 @@ def test_the_command_may_say_how_old(graph: Graph, days: float | None, remaining
     graph.content_api_expiry.run(days)
 
     assert remaining == len(left(graph))
+
+
+def audit(graph: Graph, *ages: float) -> None:
+    """Note that something was read so many days ago."""
+    rows = [{"items_id": f"{age}", "_created": START - timedelta(days=age)} for age in ages]
+    graph.db["api_audit"].insert_many(rows)
+
+
+class TestAudit:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Items stay for ever, it is on record for some days who read them."""
+        own = {"CONTENT_API_EXPIRY_DAYS": 0, "CONTENT_API_AUDIT_EXPIRY_DAYS": DAYS}
+        return {**settings, **own}
+
+    def test_old_rows_go(self, graph: Graph) -> None:
+        """However many there are, and whatever becomes of the items."""
+        audit(graph, *[DAYS + 1] * (AUDIT_BATCH + 5), DAYS, DAYS - 1, 0)
+        chain(graph, DAYS + 1)
+
+        assert 0 == graph.content_api_expiry.run()
+
+        kept = graph.db["api_audit"].distinct("items_id")
+        assert [str(DAYS - 1), "0"] == sorted(kept, reverse=True)
+        assert ["story-0"] == left(graph)
+
+    def test_the_command_keeps_to_the_setting(self, graph: Graph) -> None:
+        """The days that it names are those of items."""
+        audit(graph, DAYS - 1)
+
+        graph.content_api_expiry.run(1)
+
+        assert 1 == graph.db["api_audit"].count_documents({})
+
+
+def test_without_a_setting_the_audit_stays(graph: Graph) -> None:
+    """For ever, unless told otherwise."""
+    audit(graph, 10_000)
+
+    graph.content_api_expiry.run()
+
+    assert 1 == graph.db["api_audit"].count_documents({})
 
 
 def test_it_runs_every_night(settings: Any, graph: Graph) -> None:

@@ -1,0 +1,72 @@
+"""Deliveries to the content API whose copy was stored later than they were tried."""
+
+from collections.abc import Sequence
+
+from pymongo.database import Database
+
+from apps.content_api.copies import Copy
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.service import Document
+from apps.core.vocabulary import CONTENT_API, RowState
+from apps.publish.queue.rows import tell_rows
+
+OPEN = (RowState.FAILED, RowState.IN_PROGRESS)
+"""States that a stored copy ends. An attempt that is just being made may be about to fail; rows
+that wait for one find by themselves that the copy is there."""
+
+
+class CopiedRows:
+    """Makes deliveries succeed once their copy is stored, also those that were given up.
+
+    Args:
+        db: the main database.
+        clock: source of time.
+        notifier: tells clients.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
+        self._rows = db["publish_queue"]
+        self._clock = clock
+        self._notifier = notifier
+
+    def succeed(self, copies: Sequence[Copy], besides: str = "") -> None:
+        """End the rows of stored `copies`; one command, two where there were any.
+
+        May be repeated, and is to be called before the copies are forgotten.
+
+        Args:
+            besides: `idempotency_key` of a row that is left to whoever is sending it.
+
+        Raises:
+            PyMongoError: nothing was written, or not all.
+        """
+        if not copies:
+            return
+        now = self._clock.precise()
+        rows: Document = {
+            "item_id": {"$in": sorted({copy.item_id for copy in copies})},
+            "destination.delivery_type": CONTENT_API,
+            "idempotency_key": {"$ne": besides},
+            "$or": [
+                {
+                    "item_id": copy.item_id,
+                    "item_version": copy.version,
+                    # Rows of clients name no copy: they ask for whichever there is.
+                    "copy_key": {"$in": [copy.key, None]},
+                }
+                for copy in copies
+            ],
+        }
+        ended = {
+            "state": RowState.SUCCESS,
+            "completed_at": now,
+            "error_message": None,
+            # The long-term archive may have it as failed.
+            "moved_to_legal": False,
+            "_updated": now,
+        }
+        open_rows = {**rows, "state": {"$in": list(OPEN)}}
+        if self._rows.update_many(open_rows, {"$set": ended}).modified_count:
+            changed = list(self._rows.find({**rows, "completed_at": now, "_updated": now}))
+            tell_rows(self._notifier, changed)
