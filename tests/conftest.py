@@ -6,15 +6,18 @@ The process that controls the session starts them and stops them; its workers in
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from apps.core.errors import ConfigurationError
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
+from tests.support.url_rules import LazyRule
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
@@ -51,6 +54,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _applications_start_fast() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "url_rule_class", LazyRule)
+        yield
 
 
 @pytest.fixture(scope="session")
