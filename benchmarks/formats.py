@@ -39,13 +39,14 @@ REFERENCE = {
 WANTED = 2.0
 VARIANTS = 10
 """Different items, so that nothing profits from having just been read."""
-SENTENCE = "The harbour stayed closed on Friday, as the storm went on & water rose. "
-WORDS = 500
+SENTENCE = "The harbour stayed closed on Friday, as the storm went on &amp; water rose. "
+PARAGRAPHS = 14
+"""Together 505 words."""
 
 
 def body(number: int) -> str:
-    """Return HTML of 500 words in paragraphs, with a heading, emphasis, a link and a list."""
-    paragraphs = [f"<p>{SENTENCE * 3}</p>" for _ in range(WORDS // 42)]
+    """Return HTML of some 500 words in paragraphs, with a heading, emphasis, a link and a list."""
+    paragraphs = [f"<p>{SENTENCE * 3}</p>" for _ in range(PARAGRAPHS)]
     paragraphs[0] = f"<p><b>Day {number}:</b> {SENTENCE * 3}</p>"
     paragraphs[3] = (
         f'<h2>Further on</h2><p>{SENTENCE * 2}<a href="https://example.com/a">More</a></p>'

@@ -6,8 +6,10 @@ scripts, styles and their like are left out.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, takewhile
+from typing import TypeVar, dataclass_transform
 
 from lxml import etree
 
@@ -22,122 +24,180 @@ MEDIA = ("img", "iframe", "video", "audio", "embed", "object")
 DEEPEST = 60
 """Nesting beyond which an element gives way to its text."""
 
+Attributes = tuple[tuple[str, str], ...]
+"""Names and values of what an element says of itself, as the source has them."""
 
-@dataclass(frozen=True)
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True)
+def _node(cls: type[_T]) -> type[_T]:
+    """Make a dataclass that nobody changes: the type checker sees to that.
+
+    Refusing changes while running would double what a node costs, and a body has hundreds.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@_node
 class Text:
     """Characters; white space as it stands in the source."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@_node
 class Break:
     """A line break inside a paragraph."""
 
+    attributes: Attributes = ()
 
-@dataclass(frozen=True)
+
+@_node
 class Emphasis:
     """Text that stands out: `bold`, `italic`, `underline` or `strike`."""
 
     kind: str
-    children: "tuple[Node, ...]"
+    children: "Nodes"
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Script:
     """Superscript (`sup`) or subscript (`sub`)."""
 
     kind: str
     text: str
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Link:
     """A link; `href` may be empty for a named place."""
 
     href: str
-    title: str
-    name: str
-    children: "tuple[Node, ...]"
+    children: "Nodes"
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Paragraph:
     """A paragraph of inline nodes."""
 
-    children: "tuple[Node, ...]"
+    children: "Nodes"
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Heading:
     """A heading of level 1 to 6."""
 
     level: int
-    children: "tuple[Node, ...]"
+    children: "Nodes"
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
+class Flow:
+    """What a list item or a caption holds: inline and block nodes in their order."""
+
+    children: "Nodes" = ()
+    attributes: Attributes = ()
+
+
+@_node
 class ItemList:
-    """A list; each item is a flow of inline and block nodes."""
+    """A list."""
 
     ordered: bool
-    items: "tuple[tuple[Node, ...], ...]"
+    items: tuple[Flow, ...]
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Cell:
     """A table cell: a flow of inline and block nodes."""
 
     is_header: bool
-    children: "tuple[Node, ...]"
+    children: "Nodes"
     colspan: int = 1
     rowspan: int = 1
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
+class Row:
+    """A row of a table."""
+
+    cells: tuple[Cell, ...]
+    attributes: Attributes = ()
+
+
+@_node
+class Section:
+    """The head, the body or the foot of a table."""
+
+    rows: tuple[Row, ...] = ()
+    attributes: Attributes = ()
+
+
+@_node
 class Table:
-    """A table of rows; `caption` is a flow of inline nodes, `head` counts the rows of its head."""
+    """A table of at least one row; its foot stands last, wherever the source has it."""
 
-    rows: tuple[tuple[Cell, ...], ...]
-    caption: "tuple[Node, ...]" = ()
-    head: int = 0
+    body: Section
+    head: Section = Section()
+    foot: Section = Section()
+    caption: Flow = Flow()
+    attributes: Attributes = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, from top to bottom."""
+        return self.head.rows + self.body.rows + self.foot.rows
 
 
-@dataclass(frozen=True)
+@_node
 class Quote:
     """A block quotation."""
 
-    children: "tuple[Node, ...]"
+    children: "Nodes"
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Preformatted:
     """Text whose line ends count."""
 
     text: str
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Picture:
     """An image with what is said about it."""
 
     source: str
     alternative: str = ""
-    caption: "tuple[Node, ...]" = ()
+    caption: Flow = Flow()
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Embed:
     """Something that plays or is shown elsewhere: a video, an audio file, a frame."""
 
     source: str
     kind: str
-    caption: "tuple[Node, ...]" = ()
+    caption: Flow = Flow()
+    attributes: Attributes = ()
 
 
-@dataclass(frozen=True)
+@_node
 class Rule:
     """A line across the page."""
+
+    attributes: Attributes = ()
 
 
 Node = (
@@ -157,7 +217,7 @@ Node = (
     | Rule
 )
 Nodes = tuple[Node, ...]
-INLINE = (Text, Break, Emphasis, Script, Link)
+INLINE: frozenset[type] = frozenset({Text, Break, Emphasis, Script, Link})
 
 BODIES_KEPT = 4
 """One after the other, an item's formats ask for the same body and abstract."""
@@ -165,29 +225,37 @@ BODIES_KEPT = 4
 
 @lru_cache(maxsize=BODIES_KEPT)
 def parse_body(html: str | None) -> Nodes:
-    """Return the block nodes of `html`; loose inline content stands in paragraphs of its own."""
-    root = parse_html(strip_forbidden(html or ""))
-    return blocks_of(_flow(root, 0))
+    """Return the block nodes of `html`; loose inline content stands in paragraphs of its own.
+
+    No text or attribute in them holds a character that XML forbids.
+    """
+    return blocks_of(_flow(parse_html(html or ""), 0))
 
 
-def blocks_of(flow: Nodes) -> Nodes:
-    """Return `flow` as block nodes: runs of inline nodes become paragraphs, blank ones vanish."""
+def blocks_of(flow: Nodes, attributes: Attributes = ()) -> Nodes:
+    """Return `flow` as block nodes: runs of inline nodes become paragraphs, blank ones vanish.
+
+    Args:
+        attributes: of the paragraphs.
+    """
+    if INLINE.isdisjoint(map(type, flow)):
+        return flow
     blocks: list[Node] = []
     run: list[Node] = []
     for node in flow:
-        if isinstance(node, INLINE):
+        if type(node) in INLINE:
             run.append(node)
             continue
         if run:
-            blocks += _paragraph(run)
+            blocks += _paragraph(run, attributes)
             run = []
         blocks.append(node)
-    return (*blocks, *_paragraph(run)) if run else tuple(blocks)
+    return (*blocks, *_paragraph(run, attributes)) if run else tuple(blocks)
 
 
 def is_inline(flow: Nodes) -> bool:
     """Whether `flow` holds inline nodes only."""
-    return all(isinstance(node, INLINE) for node in flow)
+    return INLINE.issuperset(map(type, flow))
 
 
 def text_of_nodes(nodes: Nodes) -> str:
@@ -202,236 +270,271 @@ def _text_of_node(node: Node) -> str:
         case Break():
             return "\n"
         case ItemList(_, items):
-            return "".join(map(text_of_nodes, items))
-        case Table(rows, caption):
-            cells = (text_of_nodes(cell.children) for row in rows for cell in row)
-            return text_of_nodes(caption) + "".join(cells)
-        case Picture(_, _, caption) | Embed(_, _, caption):
-            return text_of_nodes(caption)
+            return "".join([text_of_nodes(item.children) for item in items])
+        case Table():
+            cells = [text_of_nodes(cell.children) for row in node.rows for cell in row.cells]
+            return text_of_nodes(node.caption.children) + "".join(cells)
+        case Picture() | Embed():
+            return text_of_nodes(node.caption.children)
         case Rule():
             return ""
         case _:
             return text_of_nodes(node.children)
 
 
-def _paragraph(run: list[Node]) -> list[Node]:
-    while run and _is_blank(run[-1]):
-        run.pop()
-    start = next((i for i, node in enumerate(run) if not _is_blank(node)), len(run))
-    return [Paragraph(tuple(run[start:]))] if start < len(run) else []
+def _paragraph(run: list[Node], attributes: Attributes) -> list[Node]:
+    """Return a run of inline nodes, without what is blank at its ends, as a paragraph."""
+    start, end = 0, len(run)
+    while end and _is_blank(run[end - 1]):
+        end -= 1
+    while start < end and _is_blank(run[start]):
+        start += 1
+    return [Paragraph(tuple(run[start:end]), attributes)] if start < end else []
 
 
 def _is_blank(node: Node) -> bool:
     return isinstance(node, Break) or (isinstance(node, Text) and not node.text.strip())
 
 
+# Every access to an element crosses into libxml2, so walkers make each of them once.
+
+
 def _flow(element: etree._Element, depth: int) -> Nodes:
     """Return what `element` holds, inline and block nodes in their order."""
-    return tuple(_nodes(element, depth))
+    nodes: list[Node] = []
+    _walk(element, depth, nodes)
+    return tuple(nodes)
 
 
-def _nodes(element: etree._Element, depth: int) -> Iterator[Node]:
-    # Every access to an element crosses into libxml2, so each is made once.
+def _walk(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append what `element` holds to `nodes`."""
     text = element.text
     if text:
-        yield Text(strip_forbidden(text))
+        nodes.append(Text(text))
     for child in element:
-        tag = child.tag
-        if isinstance(tag, str) and tag not in HIDDEN:
-            yield from _convert(child, depth + 1)
+        convert = _ELEMENTS.get(child.tag)
+        if convert is None or depth >= DEEPEST:
+            _give_way(child, depth + 1, nodes)
+        else:
+            convert(child, depth + 1, nodes)
         tail = child.tail
         if tail:
-            yield Text(strip_forbidden(tail))
+            nodes.append(Text(tail))
 
 
-def _convert(element: etree._Element, depth: int) -> Iterator[Node]:
-    if depth > DEEPEST:
-        yield Text(_all_text(element))
+def _give_way(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append what `element` holds; comments and what no reader sees hold nothing."""
+    tag = element.tag
+    if not isinstance(tag, str) or tag in HIDDEN:
         return
-    convert = _ELEMENTS.get(element.tag)
-    if convert is None:
-        yield from _nodes(element, depth)
+    if depth > DEEPEST:
+        nodes.append(Text(_shown_text(element)))
     else:
-        yield from convert(element, depth)
+        _walk(element, depth, nodes)
 
 
-def _all_text(element: etree._Element) -> str:
-    return strip_forbidden("".join(map(str, element.itertext())))
+def _attributes(element: etree._Element) -> Attributes:
+    stored = element.items()
+    if not stored:
+        return ()
+    return tuple([(str(name), strip_forbidden(str(value)).strip()) for name, value in stored])
 
 
-def _of(element: etree._Element, name: str) -> str:
-    return strip_forbidden(element.get(name) or "").strip()
-
-
-def _number(element: etree._Element, name: str) -> int:
-    value = _of(element, name)
+def _number(value: str) -> int:
+    """Return how many columns or rows a cell spans."""
     return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
 
 
 def _emphasis(kind: str) -> "Convert":
-    def convert(element: etree._Element, depth: int) -> Iterator[Node]:
-        yield from _around(_flow(element, depth), lambda inline: Emphasis(kind, inline))
+    def convert(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+        attributes = _attributes(element)
+        flow = _flow(element, depth)
+        _append_around(flow, nodes, lambda inline: Emphasis(kind, inline, attributes))
 
     return convert
 
 
-def _around(flow: Nodes, wrap: Callable[[Nodes], Node]) -> Iterator[Node]:
-    """Wrap the runs of inline nodes in `flow`; blocks inside an inline element stand alone."""
-    run: list[Node] = []
-    for node in flow:
-        if isinstance(node, INLINE):
-            run.append(node)
-            continue
-        if run:
-            yield wrap(tuple(run))
-        yield node
-        run = []
-    if run:
-        yield wrap(tuple(run))
+def _link(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    attributes = _attributes(element)
+    href = dict(attributes).get("href", "")
+    flow = _flow(element, depth)
+    _append_around(flow, nodes, lambda inline: Link(href, inline, attributes))
 
 
-def _link(element: etree._Element, depth: int) -> Iterator[Node]:
-    href, title, name = (_of(element, key) for key in ("href", "title", "name"))
-    yield from _around(_flow(element, depth), lambda inline: Link(href, title, name, inline))
-
-
-def _script(element: etree._Element, depth: int) -> Iterator[Node]:
-    if _holds_media(element):
-        yield from _nodes(element, depth)
-    else:
-        yield Script(element.tag, _shown_text(element))
-
-
-def _break(element: etree._Element, depth: int) -> Iterator[Node]:
-    yield Break()
-
-
-def _paragraphs(element: etree._Element, depth: int) -> Iterator[Node]:
-    text = element.text
-    if text and not len(element):
-        # Most paragraphs: text and nothing else.
-        if text.strip():
-            yield Paragraph((Text(strip_forbidden(text)),))
-        return
-    yield from blocks_of(_flow(element, depth))
-
-
-def _heading(element: etree._Element, depth: int) -> Iterator[Node]:
-    level = int(element.tag[1])
-    for node in blocks_of(_flow(element, depth)):
-        yield Heading(level, node.children) if isinstance(node, Paragraph) else node
-
-
-def _list(element: etree._Element, depth: int) -> Iterator[Node]:
-    items = []
-    for child in element:
-        if isinstance(child.tag, str) and child.tag not in HIDDEN:
-            item = (
-                _flow(child, depth)
-                if child.tag in ("li", "dt", "dd")
-                else tuple(_convert(child, depth + 1))
-            )
-            items.append(item)
-        if child.tail and child.tail.strip():
-            items.append((Text(strip_forbidden(child.tail)),))
-    if element.text and element.text.strip():
-        items.insert(0, (Text(strip_forbidden(element.text)),))
-    if items:
-        yield ItemList(element.tag == "ol", tuple(items))
-
-
-@dataclass(frozen=True)
-class _Row:
-    cells: tuple[Cell, ...]
-    is_head: bool
-
-
-@dataclass(frozen=True)
-class _Caption:
-    flow: Nodes
-
-
-def _table(element: etree._Element, depth: int) -> Iterator[Node]:
-    """Yield the table; what stands between its rows parts it, so that all keeps its order."""
-    rows: list[_Row] = []
-    caption: Nodes = ()
-    for piece in _table_pieces(element, depth, False):
-        if isinstance(piece, _Row):
-            rows.append(piece)
-        elif isinstance(piece, _Caption) and not rows and not caption:
-            caption = piece.flow
+def _append_around(flow: Nodes, nodes: list[Node], wrap: Callable[[Nodes], Node]) -> None:
+    """Append `flow`, its runs of inline nodes wrapped; blocks inside them stand alone."""
+    for are_inline, run in groupby(flow, lambda node: type(node) in INLINE):
+        if are_inline:
+            nodes.append(wrap(tuple(run)))
         else:
-            yield from _finished_table(rows, caption)
-            rows, caption = [], ()
-            yield from blocks_of(piece.flow if isinstance(piece, _Caption) else (piece,))
-    yield from _finished_table(rows, caption)
+            nodes += run
 
 
-def _finished_table(rows: list[_Row], caption: Nodes) -> Iterator[Node]:
-    if not rows:
-        yield from blocks_of(caption)
+def _script(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    if _holds_media(element):
+        _walk(element, depth, nodes)
+    else:
+        nodes.append(Script(str(element.tag), _shown_text(element), _attributes(element)))
+
+
+def _break(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    nodes.append(Break(_attributes(element)))
+
+
+def _paragraphs(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    attributes = _attributes(element)
+    if len(element):
+        nodes += blocks_of(_flow(element, depth), attributes)
         return
-    head = next((number for number, row in enumerate(rows) if not row.is_head), 0)
-    yield Table(tuple(row.cells for row in rows), caption, head)
+    # Most paragraphs: text and nothing else.
+    text = element.text
+    if text and not text.isspace():
+        nodes.append(Paragraph((Text(text),), attributes))
+
+
+def _heading(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    level, attributes = int(str(element.tag)[1]), _attributes(element)
+    for node in blocks_of(_flow(element, depth)):
+        if isinstance(node, Paragraph):
+            nodes.append(Heading(level, node.children, attributes))
+        else:
+            nodes.append(node)
+
+
+def _list(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    items = [Flow((Text(text),)) for text in _loose(element.text)]
+    for child in element:
+        tag = child.tag
+        if tag in ("li", "dt", "dd"):
+            items.append(Flow(_flow(child, depth), _attributes(child)))
+        elif isinstance(tag, str) and tag not in HIDDEN:
+            items.append(Flow(_converted(child, depth + 1)))
+        items += [Flow((Text(text),)) for text in _loose(child.tail)]
+    if items:
+        nodes.append(ItemList(element.tag == "ol", tuple(items), _attributes(element)))
+
+
+def _loose(text: str | None) -> tuple[str, ...]:
+    """Return text where none belongs, if there is more of it than white space."""
+    return (text,) if text and not text.isspace() else ()
+
+
+def _converted(element: etree._Element, depth: int) -> Nodes:
+    """Return what becomes of an element that stands where it should not."""
+    nodes: list[Node] = []
+    convert = _ELEMENTS.get(element.tag, _give_way)
+    (convert if depth <= DEEPEST else _give_way)(element, depth, nodes)
+    return tuple(nodes)
+
+
+@dataclass
+class _TableRow:
+    """A row as it is read, with the tag and the attributes of the section it is in."""
+
+    row: Row
+    section: str
+    attributes: Attributes
+
+
+def _table(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append the table; what stands between its rows parts it, so that all keeps its order."""
+    attributes = _attributes(element)
+    rows: list[_TableRow] = []
+    caption = Flow()
+    for piece in _table_pieces(element, depth, "", ()):
+        if isinstance(piece, _TableRow):
+            rows.append(piece)
+        elif isinstance(piece, Flow) and not rows and not caption.children:
+            caption = piece
+        else:
+            nodes += _finished_table(rows, caption, attributes)
+            rows, caption = [], Flow()
+            nodes += blocks_of(piece.children if isinstance(piece, Flow) else (piece,))
+    nodes += _finished_table(rows, caption, attributes)
+
+
+def _finished_table(rows: list[_TableRow], caption: Flow, attributes: Attributes) -> Nodes:
+    if not rows:
+        return blocks_of(caption.children)
+    head = list(takewhile(lambda row: row.section == "thead", rows))
+    foot = [row for row in rows if row.section == "tfoot"]
+    body = [row for row in rows[len(head) :] if row.section != "tfoot"]
+    if not body:
+        # A table of nothing but a head, or a foot, is a table of ordinary rows.
+        head, body, foot = ([], head, foot) if head else ([], foot, [])
+    return (Table(_section(body), _section(head), _section(foot), caption, attributes),)
+
+
+def _section(rows: list[_TableRow]) -> Section:
+    return Section(tuple(row.row for row in rows), rows[0].attributes) if rows else Section()
 
 
 def _table_pieces(
-    element: etree._Element, depth: int, is_head: bool
-) -> "Iterator[_Row | _Caption | Node]":
-    """Yield rows, captions and what else there is, in its order."""
-    if element.text and element.text.strip():
-        yield Text(strip_forbidden(element.text))
+    element: etree._Element, depth: int, section: str, attributes: Attributes
+) -> Iterator[_TableRow | Flow | Node]:
+    """Yield rows, captions (as flows) and what else there is, in its order.
+
+    Args:
+        section: `thead`, `tbody` or `tfoot` around it, "" outside of them.
+        attributes: of the section.
+    """
+    for text in _loose(element.text):
+        yield Text(text)
     for child in element:
-        match child.tag:
-            case "thead" | "tbody" | "tfoot" | "colgroup" if depth < DEEPEST:
-                yield from _table_pieces(child, depth + 1, is_head or child.tag == "thead")
+        tag = child.tag
+        match tag:
+            case "thead" | "tbody" | "tfoot" if depth < DEEPEST:
+                yield from _table_pieces(child, depth + 1, str(tag), _attributes(child))
+            case "colgroup" if depth < DEEPEST:
+                yield from _table_pieces(child, depth + 1, section, attributes)
             case "tr":
                 cells = tuple(_cells(child, depth))
                 if cells:
-                    yield _Row(cells, is_head)
+                    yield _TableRow(Row(cells, _attributes(child)), section, attributes)
             case "td" | "th":
-                yield _Row((_cell(child, depth),), is_head)
+                yield _TableRow(Row((_cell(child, depth),)), section, attributes)
             case "caption":
-                yield _Caption(_flow(child, depth))
-            case str() if child.tag not in HIDDEN:
-                yield from _convert(child, depth + 1)
-        if child.tail and child.tail.strip():
-            yield Text(strip_forbidden(child.tail))
+                yield Flow(_flow(child, depth), _attributes(child))
+            case _:
+                yield from _converted(child, depth + 1)
+        for text in _loose(child.tail):
+            yield Text(text)
 
 
 def _cells(row: etree._Element, depth: int) -> Iterator[Cell]:
     """Yield the cells of a row; what stands outside of them is one of its own."""
-    if row.text and row.text.strip():
-        yield Cell(False, (Text(strip_forbidden(row.text)),))
+    for text in _loose(row.text):
+        yield Cell(False, (Text(text),))
     for child in row:
         if child.tag in ("td", "th"):
             yield _cell(child, depth)
-        elif isinstance(child.tag, str) and child.tag not in HIDDEN:
-            flow = tuple(_convert(child, depth + 1))
-            if flow:
-                yield Cell(False, flow)
-        if child.tail and child.tail.strip():
-            yield Cell(False, (Text(strip_forbidden(child.tail)),))
+        elif flow := _converted(child, depth + 1):
+            yield Cell(False, flow)
+        for text in _loose(child.tail):
+            yield Cell(False, (Text(text),))
 
 
 def _cell(element: etree._Element, depth: int) -> Cell:
+    attributes = _attributes(element)
+    said = dict(attributes)
     return Cell(
         element.tag == "th",
         _flow(element, depth + 1),
-        _number(element, "colspan"),
-        _number(element, "rowspan"),
+        _number(said.get("colspan", "")),
+        _number(said.get("rowspan", "")),
+        attributes,
     )
 
 
-def _quote(element: etree._Element, depth: int) -> Iterator[Node]:
-    yield Quote(blocks_of(_flow(element, depth)))
+def _quote(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    nodes.append(Quote(blocks_of(_flow(element, depth)), _attributes(element)))
 
 
-def _preformatted(element: etree._Element, depth: int) -> Iterator[Node]:
+def _preformatted(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     if _holds_media(element):
-        yield from _paragraphs(element, depth)
+        _paragraphs(element, depth, nodes)
     else:
-        yield Preformatted(_shown_text(element))
+        nodes.append(Preformatted(_shown_text(element), _attributes(element)))
 
 
 def _holds_media(element: etree._Element) -> bool:
@@ -440,6 +543,8 @@ def _holds_media(element: etree._Element) -> bool:
 
 def _shown_text(element: etree._Element) -> str:
     """Return the characters in an element, breaks as line feeds, without what no reader sees."""
+    if not len(element):
+        return element.text or ""
     parts = []
     walk = etree.iterwalk(element, events=("start", "end", "comment", "pi"))
     for event, inner in walk:
@@ -449,46 +554,59 @@ def _shown_text(element: etree._Element) -> str:
             walk.skip_subtree()
         else:
             parts.append("\n" if inner.tag == "br" else inner.text or "")
-    return strip_forbidden("".join(parts))
+    return "".join(parts)
 
 
-def _picture(element: etree._Element, depth: int) -> Iterator[Node]:
-    if _of(element, "src"):
-        yield Picture(_of(element, "src"), _of(element, "alt"))
-    elif _of(element, "alt"):
-        yield Text(_of(element, "alt"))
+def _picture(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    attributes = _attributes(element)
+    said = dict(attributes)
+    alternative = said.get("alt", "")
+    if source := said.get("src"):
+        nodes.append(Picture(source, alternative, attributes=attributes))
+    elif alternative:
+        nodes.append(Text(alternative))
 
 
-def _embed(element: etree._Element, depth: int) -> Iterator[Node]:
-    source = _of(element, "src") or _of(element, "data")
+def _embed(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    attributes = _attributes(element)
+    said = dict(attributes)
+    source = said.get("src") or said.get("data")
     if not source:
         inner = element.find(".//source")
-        source = _of(inner, "src") if inner is not None else ""
+        source = dict(_attributes(inner)).get("src") if inner is not None else ""
     if source:
-        yield Embed(source, element.tag)
+        nodes.append(Embed(source, str(element.tag), attributes=attributes))
     else:
-        yield from _nodes(element, depth)
+        _walk(element, depth, nodes)
 
 
-def _figure(element: etree._Element, depth: int) -> Iterator[Node]:
-    """Yield a medium with its caption, or what else the figure holds, in its order."""
+def _figure(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append a medium with its caption, or what else the figure holds, in its order."""
     shown = blocks_of(_flow(element, depth))
     captions = list(element.iter("figcaption"))
     media = [node for node in shown if isinstance(node, (Picture, Embed))]
     others = tuple(node for node in shown if not isinstance(node, (Picture, Embed)))
     if len(captions) == 1 and len(media) == 1:
-        caption = _flow(captions[0], depth)
-        if others == blocks_of(caption):
-            yield replace(media[0], caption=caption)
+        caption = Flow(_flow(captions[0], depth), _attributes(captions[0]))
+        if others == blocks_of(caption.children, caption.attributes):
+            attributes = media[0].attributes + _attributes(element)
+            nodes.append(_captioned(media[0], caption, attributes))
             return
-    yield from shown
+    nodes += shown
 
 
-def _rule(element: etree._Element, depth: int) -> Iterator[Node]:
-    yield Rule()
+def _captioned(medium: Picture | Embed, caption: Flow, attributes: Attributes) -> Node:
+    if isinstance(medium, Picture):
+        return Picture(medium.source, medium.alternative, caption, attributes)
+    return Embed(medium.source, medium.kind, caption, attributes)
 
 
-Convert = Callable[[etree._Element, int], Iterator[Node]]
+def _rule(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    nodes.append(Rule(_attributes(element)))
+
+
+Convert = Callable[[etree._Element, int, list[Node]], None]
+"""Appends what becomes of an element, at a depth, to nodes."""
 
 _INLINES: dict[str, Convert] = {
     "b": _emphasis("bold"),

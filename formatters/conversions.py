@@ -48,8 +48,16 @@ def objects_of(item: Document, field: str) -> list[Document]:
     return [e for e in value if isinstance(e, dict) or isinstance(e, Mapping)]  # noqa: SIM101
 
 
+def values_of(item: Document, field: str) -> list[Document]:
+    """Return the objects that the object in `field` holds; nulls and anything else are skipped."""
+    held = mapping_of(item, field).values()
+    return [e for e in held if isinstance(e, dict) or isinstance(e, Mapping)]  # noqa: SIM101
+
+
 def integer(value: object) -> int | None:
     """Return `value` as an integer, None where it is none."""
+    if type(value) is int:
+        return value
     if isinstance(value, (int, float, str)):
         try:
             return int(value)
@@ -74,7 +82,10 @@ def number_within(value: object, lowest: int, highest: int) -> int | None:
 
 def first_entry(entries: Sequence[Document], key: str, value: object) -> Document:
     """Return the first of `entries` whose `key` is `value`, empty where there is none."""
-    return next((entry for entry in entries if entry.get(key) == value), {})
+    for entry in entries:
+        if entry.get(key) == value:
+            return entry
+    return {}
 
 
 def localised(entry: Document, field: str, language: str) -> Any:
@@ -135,5 +146,13 @@ def rights(item: Document, context: FormatContext) -> dict[str, Any]:
     entry = first_entry(entries, "name", source) or first_entry(entries, "name", "default")
     if not entry:
         return {}
+    if not mapping_of(entry, "translations"):
+        return {name: entry.get(key) for name, key in RIGHTS_FIELDS.items()}
     language = text_of(item, "language")
     return {name: localised(entry, key, language) for name, key in RIGHTS_FIELDS.items()}
+
+
+def basic_time(moment: datetime) -> str:
+    """Return a moment in UTC in the basic form of ISO 8601, without its offset."""
+    # Much faster than `strftime`.
+    return moment.isoformat()[:19].replace("-", "").replace(":", "")

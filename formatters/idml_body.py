@@ -8,6 +8,7 @@ from lxml import etree
 
 from formatters.body import (
     Break,
+    Cell,
     Embed,
     Emphasis,
     Heading,
@@ -141,15 +142,17 @@ class Stories:
                 for number, item in enumerate(items):
                     if number:
                         self._end(parent)
-                    self._flow(parent, item, NUMBERS if ordered else BULLETS, indent + INDENT)
+                    self._flow(
+                        parent, item.children, NUMBERS if ordered else BULLETS, indent + INDENT
+                    )
             case Table():
                 self._table(parent, node)
             case Quote(children):
                 self._flow(parent, children, QUOTE, indent)
             case Picture(source, alternative, caption):
-                self._medium(parent, source, caption or (Text(alternative),), style)
+                self._medium(parent, source, caption.children or (Text(alternative),), style)
             case Embed(source, _, caption):
-                self._medium(parent, source, caption, style)
+                self._medium(parent, source, caption.children, style)
             case Rule():
                 return
             case _:
@@ -158,7 +161,7 @@ class Stories:
     def _medium(self, parent: Any, source: str, caption: Nodes, style: str) -> None:
         """Append what is said of a medium, with a link to it."""
         said = text_of_nodes(caption).strip() or source
-        self._paragraph(parent, (Link(source, "", "", (Text(said),)),), style)
+        self._paragraph(parent, (Link(source, (Text(said),)),), style)
 
     def _paragraph(self, parent: Any, nodes: Nodes, style: str, indent: int = 0) -> None:
         ranged = add(parent, "ParagraphStyleRange", AppliedParagraphStyle=style_id(style))
@@ -192,7 +195,7 @@ class Stories:
                 add(
                     self._characters(parent, {**look, "Position": POSITIONS[kind]}), "Content", text
                 )
-            case Link(href, _, _, children):
+            case Link(href, children):
                 self._inlines(self._link(parent, href) if href else parent, children, look)
             case _:
                 add(self._characters(parent, look), "Content", text_of_nodes((node,)))
@@ -210,21 +213,21 @@ class Stories:
         )
 
     def _table(self, parent: Any, table: Table) -> None:
-        if table.caption:
-            self._flow(parent, table.caption, NORMAL)
+        if table.caption.children:
+            self._flow(parent, table.caption.children, NORMAL)
             self._end(parent)
         self._tables += 1
         name = f"table_{self._tables}"
         placed = list(_placed(table))
-        width = max(column + cell.colspan for _row, column, cell in placed)
+        width = max(place.column + place.cell.colspan for place in placed)
         ranged = add(parent, "ParagraphStyleRange", AppliedParagraphStyle=style_id(NORMAL))
         element = add(
             self._characters(ranged, {}),
             "Table",
             Self=name,
-            HeaderRowCount="0",
-            FooterRowCount="0",
-            BodyRowCount=str(len(table.rows)),
+            HeaderRowCount=str(len(table.head.rows)),
+            FooterRowCount=str(len(table.foot.rows)),
+            BodyRowCount=str(len(table.body.rows)),
             ColumnCount=str(width),
             AppliedTableStyle="TableStyle/$ID/[Basic Table]",
         )
@@ -234,29 +237,48 @@ class Stories:
             size = f"{(PAGE_WIDTH - 2 * MARGIN) / width:.4f}"
             identity = {"Self": f"{name}Column{column}", "Name": str(column)}
             add(element, "Column", SingleColumnWidth=size, **identity)
-        for row, column, cell in placed:
+        for place in placed:
+            row, column = place.row, place.column
             identity = {"Self": f"{name}i{row}x{column}", "Name": f"{column}:{row}"}
-            spans = {"RowSpan": str(min(cell.rowspan, len(table.rows) - row))}
-            spans["ColumnSpan"] = str(cell.colspan)
+            spans = {"RowSpan": str(place.rowspan), "ColumnSpan": str(place.cell.colspan)}
             style = {"AppliedCellStyle": "CellStyle/$ID/[None]"}
-            self._flow(add(element, "Cell", **identity, **spans, **style), cell.children, NORMAL)
+            written = add(element, "Cell", **identity, **spans, **style)
+            self._flow(written, place.cell.children, NORMAL)
 
 
-def _placed(table: Table) -> Iterator[tuple[int, int, Any]]:
-    """Yield the cells of a table with row and column, past those that reach down from above."""
+@dataclass
+class _Placed:
+    """A cell with its row and its column, and the rows that it covers."""
+
+    cell: Cell
+    row: int
+    column: int
+    rowspan: int
+
+
+def _placed(table: Table) -> Iterator[_Placed]:
+    """Yield the cells of a table, past those that reach down from above.
+
+    None reaches into the next section of the table.
+    """
     taken: set[tuple[int, int]] = set()
-    for row, cells in enumerate(table.rows):
-        column = 0
-        for cell in cells:
-            while (row, column) in taken:
-                column += 1
-            yield row, column, cell
-            taken |= {
-                (row + down, column + right)
-                for down in range(cell.rowspan)
-                for right in range(cell.colspan)
-            }
-            column += cell.colspan
+    number = 0
+    for section in (table.head, table.body, table.foot):
+        end = number + len(section.rows)
+        for row in section.rows:
+            column = 0
+            for cell in row.cells:
+                while (number, column) in taken:
+                    column += 1
+                rowspan = min(cell.rowspan, end - number)
+                yield _Placed(cell, number, column, rowspan)
+                taken |= {
+                    (number + down, column + right)
+                    for down in range(rowspan)
+                    for right in range(cell.colspan)
+                }
+                column += cell.colspan
+            number += 1
 
 
 def emphasised(look: Mapping[str, str], kind: str) -> dict[str, str]:

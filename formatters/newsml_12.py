@@ -1,8 +1,7 @@
 """NewsML 1.2, valid by its DTD (formats contract 3.6)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from apps.core.clock import moment_of
 from apps.core.text import plain_text
@@ -11,6 +10,7 @@ from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatte
 from formatters.body import parse_body
 from formatters.conversions import (
     RIGHTS_FIELDS,
+    basic_time,
     body_with_footer,
     embargo_time,
     integer,
@@ -21,9 +21,9 @@ from formatters.conversions import (
     texts_of,
 )
 from formatters.media import Rendition, renditions_of
-from formatters.newsml_12_superdesk import DOCTYPE, superdesk_layout
+from formatters.newsml_12_superdesk import DOCTYPE, superdesk_newsml
 from formatters.nitf_body import NITFBody
-from formatters.xml import XML_LANG, Element, add, as_lxml, document, serialize
+from formatters.xml import document, element, leaf, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IptcMasterCatalog.xml"
 ROLES = {
@@ -32,6 +32,8 @@ ROLES = {
     ItemType.VIDEO: "Video",
     ItemType.AUDIO: "Audio",
 }
+ORIGIN = (("City", "city"), ("CountryArea", "state"), ("Country", "country"))
+RELATED = (("CountryArea", "state"), ("Country", "country"), ("WorldRegion", "world_region"))
 LATER_STATES = (State.CORRECTED, State.KILLED, State.RECALLED, State.UNPUBLISHED)
 
 
@@ -51,223 +53,246 @@ class NewsML12Formatter(Formatter):
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         is_superdesk = bool(self.choice(item, context, "compat", COMPAT))
-        root = document("NewsML", Version="1.2")
-        add(root, "Catalog", Href=CATALOG)
-        _envelope(add(root, "NewsEnvelope"), item, context)
-        news_item = add(root, "NewsItem")
-        language = text_of(item, "language") or context.settings.default_language
-        news_item.set(XML_LANG, language)
-        _identification(add(news_item, "Identification"), item, context)
-        _management(add(news_item, "NewsManagement"), item)
-        main = add(add(news_item, "NewsComponent"), "NewsComponent")
-        _component(main, item, context)
+        root = _newsml(item, context)
         if is_superdesk:
-            root = as_lxml(root)
-            superdesk_layout(root, item)
-        doctype = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
-        return [Formatted(serialize(root, declaration='version="1.0"', doctype=doctype))]
+            root = superdesk_newsml(root, item)
+        address = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
+        doctype = f"NewsML SYSTEM {quoted(address)}" if address else ""
+        return [Formatted(document(root, declaration='version="1.0"', doctype=doctype))]
 
 
-def basic_time(moment: Any, fallback: datetime) -> str:
+def _newsml(item: Document, context: FormatContext) -> str:
+    language = text_of(item, "language") or context.settings.default_language
+    return (
+        f'<NewsML Version="1.2"><Catalog Href="{CATALOG}"/>{_envelope(item, context)}'
+        f"<NewsItem xml:lang={quoted(language)}>"
+        f"{_identification(item, context)}{_management(item)}"
+        f"<NewsComponent>{_component(item, context)}</NewsComponent></NewsItem></NewsML>"
+    )
+
+
+def _time(moment: object, fallback: datetime) -> str:
     """Return `moment` in the basic form of ISO 8601 with its offset, UTC."""
     known = moment_of(moment) or fallback.astimezone(UTC)
-    return known.strftime("%Y%m%dT%H%M%S+0000")
+    return f"{basic_time(known)}+0000"
 
 
-def _formal(parent: Element, tag: str, name: object) -> Any:
-    return add(parent, tag, FormalName=str(name))
+def _formal(tag: str, name: object) -> str:
+    return f"<{tag} FormalName={quoted(str(name))}/>"
 
 
-def _property(parent: Element, name: str, value: object) -> None:
-    if value not in (None, ""):
-        add(parent, "Property", FormalName=name, Value=str(value))
+def _property(name: str, value: object) -> str:
+    if value in (None, ""):
+        return ""
+    return f'<Property FormalName="{name}" Value={quoted(str(value))}/>'
 
 
 def _version(item: Document) -> int:
     return max(1, integer(item.get("_current_version")) or 1)
 
 
-def _envelope(envelope: Element, item: Document, context: FormatContext) -> None:
-    add(envelope, "TransmissionId", str(context.sequence_number))
-    add(envelope, "DateAndTime", basic_time(context.now, context.now))
-    _formal(envelope, "Priority", integer(item.get("priority")) or 5)
+def _envelope(item: Document, context: FormatContext) -> str:
+    return (
+        f"<NewsEnvelope><TransmissionId>{context.sequence_number}</TransmissionId>"
+        f"<DateAndTime>{_time(context.now, context.now)}</DateAndTime>"
+        f"{_formal('Priority', integer(item.get('priority')) or 5)}</NewsEnvelope>"
+    )
 
 
-def _identification(parent: Element, item: Document, context: FormatContext) -> None:
+def _identification(item: Document, context: FormatContext) -> str:
     guid, version = text_of(item, "guid"), _version(item)
     created = item.get("firstcreated") or item.get("versioncreated")
-    identifier = add(parent, "NewsIdentifier")
-    add(identifier, "ProviderId", context.settings.provider_id)
-    add(identifier, "DateId", basic_time(created, context.now)[:8])
-    add(identifier, "NewsItemId", guid)
+    public_id = f"{item.get('_id') or guid}:{version}N"
     previous = version - 1 if item.get("state") in LATER_STATES else 0
-    revision = {"PreviousRevision": str(previous), "Update": "N"}
-    add(identifier, "RevisionId", str(version), **revision)
-    add(identifier, "PublicIdentifier", f"{item.get('_id') or guid}:{version}N")
-    add(parent, "DateLabel", context.now.strftime("%A %d %B %Y"))
+    return (
+        "<Identification><NewsIdentifier>"
+        f"{leaf('ProviderId', context.settings.provider_id)}"
+        f"<DateId>{_time(created, context.now)[:8]}</DateId>"
+        f"{leaf('NewsItemId', guid)}"
+        f'<RevisionId PreviousRevision="{previous}" Update="N">{version}</RevisionId>'
+        f"{leaf('PublicIdentifier', public_id)}"
+        f"</NewsIdentifier><DateLabel>{context.now:%A %d %B %Y}</DateLabel></Identification>"
+    )
 
 
-def _management(parent: Element, item: Document) -> None:
+def _management(item: Document) -> str:
     created = item.get("firstcreated") or item.get("versioncreated")
+    revised = item.get("versioncreated") or created
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     status = text_of(item, "pubstatus") or PubStatus.USABLE
     embargo = embargo_time(item)
-    _formal(parent, "NewsItemType", "News")
-    add(parent, "FirstCreated", basic_time(created, epoch))
-    revised = item.get("versioncreated") or created
-    add(parent, "ThisRevisionCreated", basic_time(revised, epoch))
-    _formal(parent, "Status", "Embargoed" if embargo else status)
+    parts = [
+        "<NewsManagement>",
+        _formal("NewsItemType", "News"),
+        f"<FirstCreated>{_time(created, epoch)}</FirstCreated>",
+        f"<ThisRevisionCreated>{_time(revised, epoch)}</ThisRevisionCreated>",
+        _formal("Status", "Embargoed" if embargo else status),
+    ]
     if moment_of(embargo):
-        change = add(parent, "StatusWillChange")
-        _formal(change, "FutureStatus", status)
-        add(change, "DateAndTime", basic_time(embargo, epoch))
-    urgency = integer(item.get("urgency"))
-    if urgency:
-        _formal(parent, "Urgency", urgency)
-    if text_of(item, "rewrite_of"):
-        add(parent, "DerivedFrom", NewsItem=text_of(item, "rewrite_of"))
+        change = f"<DateAndTime>{_time(embargo, epoch)}</DateAndTime>"
+        future = _formal("FutureStatus", status)
+        parts.append(f"<StatusWillChange>{future}{change}</StatusWillChange>")
+    if urgency := integer(item.get("urgency")):
+        parts.append(_formal("Urgency", urgency))
+    if original := text_of(item, "rewrite_of"):
+        parts.append(f"<DerivedFrom NewsItem={quoted(original)}/>")
     is_correction = item.get("state") == State.CORRECTED
-    _formal(parent, "Instruction", "Correction" if is_correction else "Update")
+    parts.append(_formal("Instruction", "Correction" if is_correction else "Update"))
+    parts.append("</NewsManagement>")
+    return "".join(parts)
 
 
-def _component(parent: Element, item: Document, context: FormatContext) -> None:
-    _formal(parent, "Role", "Main")
-    _lines(add(parent, "NewsLines"), item)
-    _rights(add(parent, "RightsMetadata"), item, context)
-    _description(add(parent, "DescriptiveMetadata"), item, context)
-    for company in objects_of(item, "company_codes"):
-        metadata = add(parent, "Metadata")
-        _formal(metadata, "MetadataType", "Securities Identifier")
-        _property(metadata, "Name", company.get("name") or company.get("qcode") or "-")
-        _property(metadata, "Ticker Symbol", company.get("qcode"))
-        _property(metadata, "Exchange", company.get("security_exchange"))
+def _component(item: Document, context: FormatContext) -> str:
+    parts = [
+        "<NewsComponent>",
+        _formal("Role", "Main"),
+        _lines(item),
+        _rights(item, context),
+        _description(item, context),
+        *[_company(company) for company in objects_of(item, "company_codes")],
+    ]
     kind = text_of(item, "type")
     if kind in TEXT_TYPES:
-        _text(parent, item)
+        parts.append(_text(item))
     elif kind == ItemType.COMPOSITE:
-        _package(parent, item)
+        parts.append(_package(item))
     else:
-        _media(parent, item, kind)
+        parts.append(_media(item, ROLES[ItemType(kind)]))
+    parts.append("</NewsComponent>")
+    return "".join(parts)
 
 
-def _lines(lines: Element, item: Document) -> None:
-    dateline = text_of(mapping_of(item, "dateline"), "text")
-    credit = text_of(item, "original_source") or text_of(item, "source")
-    for tag, text in (
-        ("HeadLine", text_of(item, "headline")),
-        ("ByLine", text_of(item, "byline")),
-        ("DateLine", dateline),
-        ("CreditLine", credit),
-        ("SlugLine", text_of(item, "slugline")),
-        ("KeywordLine", text_of(item, "slugline")),
-    ):
-        if text:
-            add(lines, tag, text)
-    if text_of(item, "ednote"):
-        line = add(lines, "NewsLine")
-        _formal(line, "NewsLineType", "EditorialNote")
-        add(line, "NewsLineText", text_of(item, "ednote"))
+def _company(company: Document) -> str:
+    return (
+        f"<Metadata>{_formal('MetadataType', 'Securities Identifier')}"
+        f"{_property('Name', company.get('name') or company.get('qcode') or '-')}"
+        f"{_property('Ticker Symbol', company.get('qcode'))}"
+        f"{_property('Exchange', company.get('security_exchange'))}</Metadata>"
+    )
 
 
-def _rights(parent: Element, item: Document, context: FormatContext) -> None:
+def _lines(item: Document) -> str:
+    slugline = text_of(item, "slugline")
+    lines = [
+        leaf(tag, text)
+        for tag, text in (
+            ("HeadLine", text_of(item, "headline")),
+            ("ByLine", text_of(item, "byline")),
+            ("DateLine", text_of(mapping_of(item, "dateline"), "text")),
+            ("CreditLine", text_of(item, "original_source") or text_of(item, "source")),
+            ("SlugLine", slugline),
+            ("KeywordLine", slugline),
+        )
+        if text
+    ]
+    if note := text_of(item, "ednote"):
+        kind = _formal("NewsLineType", "EditorialNote")
+        lines.append(f"<NewsLine>{kind}{leaf('NewsLineText', note)}</NewsLine>")
+    return element("NewsLines", "".join(lines))
+
+
+def _rights(item: Document, context: FormatContext) -> str:
     known = rights(item, context)
     said = {field: text_of(item, field) or str(known.get(field) or "") for field in RIGHTS_FIELDS}
-    copyright_ = add(parent, "Copyright")
-    add(copyright_, "CopyrightHolder", said["copyrightholder"])
-    add(copyright_, "CopyrightDate", str(context.now.year))
-    usage = add(parent, "UsageRights")
-    add(usage, "UsageType", said["copyrightnotice"])
-    add(usage, "RightsHolder", text_of(item, "original_source") or text_of(item, "source"))
-    add(usage, "Limitations", said["usageterms"])
-    add(usage, "StartDate", basic_time(context.now, context.now))
+    source = text_of(item, "original_source") or text_of(item, "source")
+    return (
+        f"<RightsMetadata><Copyright>{leaf('CopyrightHolder', said['copyrightholder'])}"
+        f"<CopyrightDate>{context.now.year}</CopyrightDate></Copyright>"
+        f"<UsageRights>{leaf('UsageType', said['copyrightnotice'])}"
+        f"{leaf('RightsHolder', source)}{leaf('Limitations', said['usageterms'])}"
+        f"<StartDate>{_time(context.now, context.now)}</StartDate>"
+        "</UsageRights></RightsMetadata>"
+    )
 
 
-def _description(parent: Element, item: Document, context: FormatContext) -> None:
-    _formal(parent, "Language", text_of(item, "language") or context.settings.default_language)
+def _description(item: Document, context: FormatContext) -> str:
+    language = text_of(item, "language") or context.settings.default_language
+    parts = ["<DescriptiveMetadata>", _formal("Language", language)]
     for genre in objects_of(item, "genre"):
-        if genre.get("name") or genre.get("qcode"):
-            _formal(parent, "Genre", genre.get("name") or genre.get("qcode"))
+        if name := genre.get("name") or genre.get("qcode"):
+            parts.append(_formal("Genre", name))
     codes = [s["qcode"] for s in objects_of(item, "subject") if s.get("qcode")]
     if codes:
-        subjects = add(parent, "SubjectCode")
-        for code in codes:
-            _formal(subjects, "Subject", code)
-    located = mapping_of(mapping_of(item, "dateline"), "located")
-    if located:
-        location = add(parent, "Location", HowPresent="Origin")
-        for name, field in (("City", "city"), ("CountryArea", "state"), ("Country", "country")):
-            _property(location, name, located.get(field))
-    for place in objects_of(item, "place"):
-        if any(place.get(field) for field in ("state", "country", "world_region")):
-            location = add(parent, "Location", HowPresent="RelatesTo")
-            _property(location, "CountryArea", place.get("state"))
-            _property(location, "Country", place.get("country"))
-            _property(location, "WorldRegion", place.get("world_region"))
+        subjects = "".join([_formal("Subject", code) for code in codes])
+        parts.append(f"<SubjectCode>{subjects}</SubjectCode>")
+    parts += _locations(item)
     for category in objects_of(item, "anpa_category"):
-        _property(parent, "Category", category.get("qcode"))
-    for keyword in texts_of(item, "keywords"):
-        _property(parent, "Keyword", keyword)
+        parts.append(_property("Category", category.get("qcode")))
+    parts += [_property("Keyword", keyword) for keyword in texts_of(item, "keywords")]
+    parts.append("</DescriptiveMetadata>")
+    return "".join(parts)
 
 
-def _role(parent: Element, role: str) -> Any:
-    component = add(parent, "NewsComponent")
-    _formal(component, "Role", role)
-    return component
+def _locations(item: Document) -> Iterator[str]:
+    if located := mapping_of(mapping_of(item, "dateline"), "located"):
+        yield _location("Origin", located, ORIGIN)
+    for place in objects_of(item, "place"):
+        if any(place.get(field) for _, field in RELATED):
+            yield _location("RelatesTo", place, RELATED)
 
 
-def _content(component: Element, content_format: str) -> Any:
-    content = add(component, "ContentItem")
-    _formal(content, "MediaType", "Text")
-    _formal(content, "Format", content_format)
-    return add(content, "DataContent")
+def _location(how: str, place: Document, fields: Sequence[tuple[str, str]]) -> str:
+    said = [_property(name, place.get(field)) for name, field in fields]
+    return element("Location", "".join(said), HowPresent=how)
 
 
-def _text(parent: Element, item: Document) -> None:
-    abstract = _content(_role(parent, "Abstract"), "Text")
-    abstract.text = plain_text(text_of(item, "abstract"))
-    data = _content(_role(parent, "BodyText"), "NITF")
-    content = add(add(add(data, "nitf"), "body"), "body.content")
+def _role(role: str, content: str) -> str:
+    return f"<NewsComponent>{_formal('Role', role)}{content}</NewsComponent>"
+
+
+def _content(content_format: str, data: str) -> str:
+    return (
+        f"<ContentItem>{_formal('MediaType', 'Text')}{_formal('Format', content_format)}"
+        f"{data}</ContentItem>"
+    )
+
+
+def _text(item: Document) -> str:
+    abstract = leaf("DataContent", plain_text(text_of(item, "abstract")))
     html = body_with_footer(item)
     if item.get("format") == "preserved":
-        add(content, "pre", plain_text(html))
+        written = leaf("pre", plain_text(html))
     else:
-        NITFBody().write_blocks(content, parse_body(html))
+        written = NITFBody().blocks(parse_body(html))
+    nitf = f"<nitf><body>{element('body.content', written)}</body></nitf>"
+    body = f"<DataContent>{nitf}</DataContent>"
+    return _role("Abstract", _content("Text", abstract)) + _role("BodyText", _content("NITF", body))
 
 
-def _media(parent: Element, item: Document, kind: str) -> None:
-    component = _role(parent, ROLES[ItemType(kind)])
+def _media(item: Document, role: str) -> str:
+    parts = []
     caption = text_of(item, "description_text") or text_of(item, "description")
     if caption:
-        _content(_role(component, "Caption"), "Text").text = plain_text(caption)
+        said = leaf("DataContent", plain_text(caption))
+        parts.append(_role("Caption", _content("Text", said)))
     for rendition in renditions_of(item):
-        content = add(_role(component, rendition.name), "ContentItem", Href=rendition.href)
-        _formal(content, "MediaType", ROLES[ItemType(kind)])
-        if rendition.mimetype:
-            _formal(content, "Format", rendition.mimetype)
-        _characteristics(content, rendition)
+        known = _formal("Format", rendition.mimetype) if rendition.mimetype else ""
+        content = f"{_formal('MediaType', role)}{known}{_characteristics(rendition)}"
+        parts.append(_role(rendition.name, element("ContentItem", content, Href=rendition.href)))
+    return _role(role, "".join(parts))
 
 
-def _characteristics(content: Element, rendition: Rendition) -> None:
-    characteristics = add(content, "Characteristics")
-    if rendition.size:
-        add(characteristics, "SizeInBytes", str(rendition.size))
-    _property(characteristics, "Width", rendition.width)
-    _property(characteristics, "Height", rendition.height)
-    if rendition.seconds is not None:
-        _property(characteristics, "TotalDuration", int(rendition.seconds))
+def _characteristics(rendition: Rendition) -> str:
+    size = f"<SizeInBytes>{rendition.size}</SizeInBytes>" if rendition.size else ""
+    seconds = None if rendition.seconds is None else int(rendition.seconds)
+    said = size + _property("Width", rendition.width) + _property("Height", rendition.height)
+    return element("Characteristics", said + _property("TotalDuration", seconds))
 
 
-def _package(parent: Element, item: Document) -> None:
-    root = _role(parent, "root")
-    for group in objects_of(item, "groups"):
-        if group.get("id") == "root":
-            continue
-        references = [ref for ref in objects_of(group, "refs") if ref.get("residRef")]
-        component = _role(root, text_of(group, "role") or text_of(group, "id"))
-        for reference in references:
-            add(component, "NewsItemRef", NewsItem=_member(reference))
+def _package(item: Document) -> str:
+    groups = [group for group in objects_of(item, "groups") if group.get("id") != "root"]
+    return _role("root", "".join(map(_group, groups)))
 
 
-def _member(reference: Mapping[str, Any]) -> str:
+def _group(group: Document) -> str:
+    members = [
+        f"<NewsItemRef NewsItem={quoted(_member(reference))}/>"
+        for reference in objects_of(group, "refs")
+        if reference.get("residRef")
+    ]
+    return _role(text_of(group, "role") or text_of(group, "id"), "".join(members))
+
+
+def _member(reference: Document) -> str:
     version = integer(reference.get("_current_version"))
     return f"{reference['residRef']}:{version}N" if version else str(reference["residRef"])

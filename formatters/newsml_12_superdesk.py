@@ -9,7 +9,7 @@ from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
 from formatters.base import Document
 from formatters.conversions import embargo_time, iso_time, objects_of, text_of
-from formatters.xml import XML_LANG
+from formatters.xml import XML_LANG, as_lxml
 
 DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"
 """The address that Superdesk writes; nothing lies there."""
@@ -24,8 +24,13 @@ UNSENT = (
 )
 
 
-def superdesk_layout(root: etree._Element, item: Document) -> None:
-    """Change a NewsML document into Superdesk's layout."""
+def superdesk_newsml(written: str, item: Document) -> str:
+    """Return a NewsML document in Superdesk's layout.
+
+    Args:
+        written: its root element, in the layout of the standard.
+    """
+    root = as_lxml(written)
     root.attrib.pop("Version", "")
     for news_item in root.iter("NewsItem"):
         news_item.attrib.pop(XML_LANG, "")
@@ -41,6 +46,7 @@ def superdesk_layout(root: etree._Element, item: Document) -> None:
     if item.get("state") == State.UNPUBLISHED:
         for revision in root.iter("RevisionId"):
             revision.set("PreviousRevision", "0")
+    return etree.tostring(root, encoding="unicode")
 
 
 def _empty_elements(root: etree._Element) -> None:

@@ -1,12 +1,11 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
-from formatters import xml
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
@@ -20,24 +19,24 @@ from formatters.conversions import (
     text_of,
     texts_of,
 )
-from formatters.media import renditions_of
+from formatters.media import Rendition, renditions_of
 from formatters.newsml_g2_parts import (
     NAMESPACE,
     QCODE,
-    add,
     geoname_code,
     groups,
     iso,
     item_class,
+    leaf,
     line,
-    names,
+    name_of,
     position,
     version_of,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
 from formatters.uris import reference
-from formatters.xml import XML_LANG, Element, as_superdesk, document, serialize
+from formatters.xml import as_superdesk, document, element, escaped, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
 SCHEMES = ("cat", "genrecv", "rendition", "grpRole", "cv")
@@ -62,110 +61,118 @@ class NewsMLG2Formatter(Formatter):
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
+        declaration = 'version="1.0" encoding="UTF-8"'
         if self.choice(item, context, "compat", COMPAT):
-            message = superdesk_message(item, context)
-            return [Formatted(as_superdesk(message, 'version="1.0" encoding="UTF-8"'))]
-        root = document("newsMessage", NAMESPACE)
-        _header(add(root, "header"), item, context)
-        is_package = item.get("type") == ItemType.COMPOSITE
-        tag = "packageItem" if is_package else "newsItem"
-        news_item = add(add(root, "itemSet"), tag)
-        _item(news_item, item, context)
-        _asserts(news_item, item)
-        if is_package:
-            groups(news_item, item, context)
-        else:
-            _content(add(news_item, "contentSet"), item, context)
-        return [Formatted(serialize(root, declaration='version="1.0" encoding="UTF-8"'))]
+            return [Formatted(as_superdesk(superdesk_message(item, context), declaration))]
+        root = (
+            f'<newsMessage xmlns="{NAMESPACE}">{_header(item, context)}'
+            f"<itemSet>{_item(item, context)}</itemSet></newsMessage>"
+        )
+        return [Formatted(document(root, declaration=declaration))]
 
 
-def _header(header: Element, item: Document, context: FormatContext) -> None:
-    add(header, "sent", iso(context.now, context.now))
-    add(header, "sender", context.settings.provider_id)
-    add(header, "transmitId", str(context.sequence_number))
-    priority = integer(item.get("priority")) or 5
-    add(header, "priority", str(min(9, max(1, priority))))
+def _header(item: Document, context: FormatContext) -> str:
     origin = text_of(item, "original_source") or text_of(item, "source")
-    if origin:
-        add(header, "origin", origin)
+    priority = min(9, max(1, integer(item.get("priority")) or 5))
+    return (
+        f"<header><sent>{iso(context.now, context.now)}</sent>"
+        f"{leaf('sender', context.settings.provider_id)}"
+        f"<transmitId>{context.sequence_number}</transmitId><priority>{priority}</priority>"
+        f"{leaf('origin', origin) if origin else ''}</header>"
+    )
 
 
-def _item(element: Element, item: Document, context: FormatContext) -> None:
+def _item(item: Document, context: FormatContext) -> str:
+    """Return the `newsItem`, of packages the `packageItem`."""
     language = text_of(item, "language") or context.settings.default_language
+    is_package = item.get("type") == ItemType.COMPOSITE
+    tag = "packageItem" if is_package else "newsItem"
     version = version_of(item)
-    for name, value in (
-        ("standard", "NewsML-G2"),
-        ("standardversion", "2.35"),
-        ("conformance", "power"),
-        ("guid", text_of(item, "guid")),
-        ("version", str(version)),
-    ):
-        element.set(name, strip_forbidden(value))
-    element.set(XML_LANG, line(language))
-    add(element, "catalogRef", href=CATALOG)
-    catalog = add(element, "catalog")
-    for alias in SCHEMES:
-        uri = f"http://{context.settings.urn_domain}/cv/{alias}/"
-        add(catalog, "scheme", alias=alias, uri=uri)
-    _rights(element, item, context)
-    _item_meta(add(element, "itemMeta"), item, context, version)
-    _content_meta(add(element, "contentMeta"), item, context, language)
+    if is_package:
+        content = element("groupSet", groups(item, context), root="root")
+    else:
+        content = element("contentSet", _content(item, context))
+    return (
+        f'<{tag} standard="NewsML-G2" standardversion="2.35" conformance="power"'
+        f' guid={quoted(text_of(item, "guid"))} version="{version}"'
+        f" xml:lang={quoted(line(language))}>"
+        f"{_catalogs(context)}{_rights(item, context)}{_item_meta(item, context, version)}"
+        f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
+        f"{_asserts(item)}{content}</{tag}>"
+    )
 
 
-def _rights(element: Element, item: Document, context: FormatContext) -> None:
+def _catalogs(context: FormatContext) -> str:
+    vocabularies = f"http://{context.settings.urn_domain}/cv"
+    schemes = [
+        f'<scheme alias="{alias}" uri={quoted(f"{vocabularies}/{alias}/")}/>' for alias in SCHEMES
+    ]
+    return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(schemes)}</catalog>'
+
+
+def _rights(item: Document, context: FormatContext) -> str:
     known = rights(item, context)
     said = {field: line(text_of(item, field) or known.get(field)) for field in RIGHTS_FIELDS}
-    if not any(said.values()):
-        return
-    info = add(element, "rightsInfo")
-    if said["copyrightholder"]:
-        holder = add(info, "copyrightHolder", literal=said["copyrightholder"])
-        add(holder, "name", said["copyrightholder"])
-    if said["copyrightnotice"]:
-        add(info, "copyrightNotice", said["copyrightnotice"])
-    if said["usageterms"]:
-        add(info, "usageTerms", said["usageterms"])
+    parts = []
+    if holder := said["copyrightholder"]:
+        parts.append(_named("copyrightHolder", holder, literal=holder))
+    if notice := said["copyrightnotice"]:
+        parts.append(leaf("copyrightNotice", notice))
+    if terms := said["usageterms"]:
+        parts.append(leaf("usageTerms", terms))
+    return element("rightsInfo", "".join(parts)) if parts else ""
 
 
-def _item_meta(meta: Element, item: Document, context: FormatContext, version: int) -> None:
+def _named(tag: str, name: str, /, **attributes: str) -> str:
+    """Return an element that holds a name."""
+    return element(tag, leaf("name", name), **attributes)
+
+
+def _item_meta(item: Document, context: FormatContext, version: int) -> str:
     created = item.get("firstcreated") or item.get("versioncreated")
-    add(meta, "itemClass", qcode=item_class(text_of(item, "type")))
-    provider = add(meta, "provider", literal=context.settings.provider_id)
-    add(provider, "name", context.settings.provider_id)
-    add(meta, "versionCreated", iso(item.get("versioncreated") or created, context.now))
-    if moment_of(created):
-        add(meta, "firstCreated", iso(created, context.now))
     embargo = embargo_time(item)
+    provider = context.settings.provider_id
+    status = text_of(item, "pubstatus") or PubStatus.USABLE
+    parts = [
+        f'<itemMeta><itemClass qcode="{item_class(text_of(item, "type"))}"/>',
+        _named("provider", provider, literal=provider),
+        f"<versionCreated>{iso(item.get('versioncreated') or created, context.now)}"
+        "</versionCreated>",
+    ]
+    if moment_of(created):
+        parts.append(f"<firstCreated>{iso(created, context.now)}</firstCreated>")
     if moment_of(embargo):
-        add(meta, "embargoed", iso(embargo, context.now))
-    add(meta, "pubStatus", qcode=f"stat:{text_of(item, 'pubstatus') or PubStatus.USABLE}")
-    if text_of(item, "ednote"):
-        add(meta, "edNote", text_of(item, "ednote"))
+        parts.append(f"<embargoed>{iso(embargo, context.now)}</embargoed>")
+    parts.append(f"<pubStatus qcode={quoted(f'stat:{status}')}/>")
+    if note := text_of(item, "ednote"):
+        parts.append(leaf("edNote", note))
     if item.get("state") == State.CORRECTED:
-        add(meta, "signal", qcode="sig:correction")
+        parts.append('<signal qcode="sig:correction"/>')
     elif version > 1 and item.get("operation") not in (None, "publish"):
-        add(meta, "signal", qcode="sig:update")
+        parts.append('<signal qcode="sig:update"/>')
+    parts.append("</itemMeta>")
+    return "".join(parts)
 
 
-def _content_meta(meta: Element, item: Document, context: FormatContext, language: str) -> None:
-    urgency = number_within(item.get("urgency"), 1, 9)
-    if urgency:
-        add(meta, "urgency", str(urgency))
+def _content_meta(item: Document, context: FormatContext, language: str) -> Iterator[str]:
+    """Yield the description of the content, in the order of the standard."""
+    if urgency := number_within(item.get("urgency"), 1, 9):
+        yield f"<urgency>{urgency}</urgency>"
     created = item.get("firstcreated") or item.get("versioncreated")
     if moment_of(created):
-        add(meta, "contentCreated", iso(created, context.now))
+        yield f"<contentCreated>{iso(created, context.now)}</contentCreated>"
     if moment_of(item.get("versioncreated")):
-        add(meta, "contentModified", iso(item["versioncreated"], context.now))
-    _located(meta, mapping_of(mapping_of(item, "dateline"), "located"))
+        yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
+    yield _located(mapping_of(mapping_of(item, "dateline"), "located"))
     for name in _creators(item):
-        add(add(meta, "creator", literal=name), "name", name)
-    add(meta, "language", tag=language)
+        yield _named("creator", name, literal=name)
+    yield f"<language tag={quoted(language)}/>"
     for genre in objects_of(item, "genre"):
-        _concept(meta, "genre", "genrecv", genre, language, context)
+        yield _concept("genre", "genrecv", genre, language, context)
     for keyword in texts_of(item, "keywords"):
-        add(meta, "keyword", keyword)
-    _subjects(meta, item, language, context)
-    _lines(meta, item)
+        yield leaf("keyword", keyword)
+    yield from _subjects(item, language, context)
+    yield from _lines(item)
 
 
 def _creators(item: Document) -> Iterable[str]:
@@ -175,53 +182,53 @@ def _creators(item: Document) -> Iterable[str]:
     return known or ([byline] if byline else [])
 
 
-def _located(meta: Element, located: Document) -> None:
+def _located(located: Document) -> str:
     city = line(located.get("city"))
     if not city:
-        return
-    element = add(meta, "located", type="loctyp:City", literal=city)
-    add(element, "name", city)
+        return ""
+    parts = [leaf("name", city)]
     for kind, field in (("CountryArea", "state"), ("Country", "country")):
-        name = line(located.get(field))
-        if name:
-            add(add(element, "broader", type=f"loctyp:{kind}", literal=name), "name", name)
+        if name := line(located.get(field)):
+            parts.append(_named("broader", name, type=f"loctyp:{kind}", literal=name))
+    return element("located", "".join(parts), type="loctyp:City", literal=city)
 
 
 def _concept(
-    meta: Element,
     tag: str,
     alias: str,
     entry: Document,
     language: str,
     context: FormatContext,
     concept_type: str = "",
-) -> None:
-    """Append a concept: under its code where that makes a QCode, else as a literal."""
+) -> str:
+    """Return a concept: under its code where that makes a QCode, else as a literal."""
     code, name = line(entry.get("qcode")), line(entry.get("name"))
     if not (code or name):
-        return
+        return ""
     qcode = f"{alias}:{code}"
-    identity = {"qcode": qcode} if QCODE.fullmatch(qcode) and code else {"literal": code or name}
-    kind = {"type": concept_type} if concept_type else {}
-    element = add(meta, tag, **kind, **identity)
-    names(element, entry, language, context)
+    is_qcode = bool(code) and QCODE.fullmatch(qcode) is not None
+    identity = f"qcode={quoted(qcode)}" if is_qcode else f"literal={quoted(code or name)}"
+    kind = f' type="{concept_type}"' if concept_type else ""
+    shown, shown_in = name_of(entry, language, context)
+    named = f"<name xml:lang={quoted(shown_in)}>{escaped(shown)}</name>" if shown else ""
+    return f"<{tag}{kind} {identity}>{named}</{tag}>" if named else f"<{tag}{kind} {identity}/>"
 
 
-def _subjects(meta: Element, item: Document, language: str, context: FormatContext) -> None:
+def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
     for subject in objects_of(item, "subject"):
         is_iptc = bool(IPTC_SUBJECT.fullmatch(str(subject.get("qcode") or "")))
         alias = "subj" if is_iptc else "cv"
-        _concept(meta, "subject", alias, subject, language, context, "cpnat:abstract")
+        yield _concept("subject", alias, subject, language, context, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
-        _concept(meta, "subject", "cat", category, language, context, "cpnat:abstract")
+        yield _concept("subject", "cat", category, language, context, "cpnat:abstract")
     for place in objects_of(item, "place"):
-        _place(meta, place)
+        yield _place(place)
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
         if code:
-            element = add(meta, "subject", type="cpnat:organisation", literal=code)
-            if text_of(company, "name"):
-                add(element, "name", text_of(company, "name"))
+            name = text_of(company, "name")
+            named = leaf("name", name) if name else ""
+            yield element("subject", named, type="cpnat:organisation", literal=code)
 
 
 def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
@@ -234,20 +241,20 @@ def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
     return name, {"literal": line(place.get("qcode")) or name}
 
 
-def _place(meta: Element, place: Document) -> None:
-    """Append a place: the most exact of what is known of it, with what lies around it."""
+def _place(place: Document) -> str:
+    """Return a place: the most exact of what is known of it, with what lies around it."""
     name, identity = _place_identity(place)
     if not name:
-        return
-    known = [(kind, line(place.get(field))) for kind, field in PLACE_KINDS]
-    wider = [(kind, around) for kind, around in known if around and around != name]
-    element = add(meta, "subject", type="cpnat:geoArea", **identity)
-    add(element, "name", name)
-    for kind, around in wider:
-        add(add(element, "broader", type=f"loctyp:{kind}", literal=around), "name", around)
+        return ""
+    parts = [leaf("name", name)]
+    for kind, field in PLACE_KINDS:
+        around = line(place.get(field))
+        if around and around != name:
+            parts.append(_named("broader", around, type=f"loctyp:{kind}", literal=around))
+    return element("subject", "".join(parts), type="cpnat:geoArea", **identity)
 
 
-def _lines(meta: Element, item: Document) -> None:
+def _lines(item: Document) -> Iterator[str]:
     is_media = item.get("type") in MEDIA_TYPES
     description = text_of(item, "description_text") or text_of(item, "description")
     if not is_media:
@@ -261,58 +268,62 @@ def _lines(meta: Element, item: Document) -> None:
         ("creditline", credit),
     ):
         if text:
-            add(meta, tag, text)
+            yield leaf(tag, text)
     if description:
         role = "caption" if is_media else "summary"
-        add(meta, "description", plain_text(description), role=f"drol:{role}")
+        yield leaf("description", plain_text(description), role=f"drol:{role}")
 
 
-def _asserts(news_item: Element, item: Document) -> None:
-    """Append what is known of places and companies besides their names."""
+def _asserts(item: Document) -> str:
+    """Return what is known of places and companies besides their names."""
+    parts = []
     for place in objects_of(item, "place"):
         name, identity = _place_identity(place)
         if name and mapping_of(place, "location"):
-            position(add(news_item, "assert", **identity), place)
+            found = position(place)
+            details = element("geoAreaDetails", found) if found else ""
+            parts.append(element("assert", details, **identity))
     for company in objects_of(item, "company_codes"):
-        code = line(company.get("qcode"))
-        if code:
-            details = add(add(news_item, "assert", literal=code), "organisationDetails")
+        if code := line(company.get("qcode")):
             market = str(company.get("security_exchange") or "")
             known = {"marketlabel": market} if market else {}
-            add(details, "hasInstrument", symbol=code, **known)
+            details = element("hasInstrument", symbol=code, **known)
+            organisation = element("organisationDetails", details)
+            parts.append(element("assert", organisation, literal=code))
+    return "".join(parts)
 
 
-def _content(content: Element, item: Document, context: FormatContext) -> None:
+def _content(item: Document, context: FormatContext) -> str:
+    """Return the content of an item that is no package."""
     if item.get("type") in MEDIA_TYPES:
-        _remote(content, item)
-    elif item.get("format") == "preserved":
-        text = plain_text(body_with_footer(item))
-        xml.add(content, "inlineData", text, contenttype="text/plain")
-    else:
-        inline = add(content, "inlineXML", contenttype="application/nitf+xml")
-        inline.append(nitf_document(item, context, NITF_NAMESPACE))
+        return "".join(map(_remote, renditions_of(item)))
+    if item.get("format") == "preserved":
+        text = escaped(plain_text(body_with_footer(item)))
+        return element("inlineData", text, contenttype="text/plain")
+    nitf = nitf_document(item, context, NITF_NAMESPACE)
+    return element("inlineXML", nitf, contenttype="application/nitf+xml")
 
 
-def _remote(content: Element, item: Document) -> None:
-    for rendition in renditions_of(item):
-        href = reference(rendition.href)
-        if not href:
-            continue
-        said: dict[str, str] = {"href": href}
-        name = f"rendition:{rendition.name}"
-        if QCODE.fullmatch(name):
-            said["rendition"] = name
-        if rendition.mimetype:
-            said["contenttype"] = rendition.mimetype
-        for key, value in (
-            ("width", rendition.width),
-            ("height", rendition.height),
-            ("size", rendition.size),
-        ):
-            if value and value > 0:
-                said[key] = str(value)
-        if rendition.seconds is not None and rendition.duration:
-            said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
-        elif rendition.seconds is not None:
-            said |= {"duration": f"{rendition.seconds:g}", "durationunit": "timeunit:seconds"}
-        add(content, "remoteContent", **said)
+def _remote(rendition: Rendition) -> str:
+    """Return where a file lies, nothing where that is no reference."""
+    href = reference(rendition.href)
+    if not href:
+        return ""
+    said: dict[str, str] = {"href": href}
+    name = f"rendition:{rendition.name}"
+    if QCODE.fullmatch(name):
+        said["rendition"] = name
+    if rendition.mimetype:
+        said["contenttype"] = rendition.mimetype
+    for key, value in (
+        ("width", rendition.width),
+        ("height", rendition.height),
+        ("size", rendition.size),
+    ):
+        if value and value > 0:
+            said[key] = str(value)
+    if rendition.seconds is not None and rendition.duration:
+        said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
+    elif rendition.seconds is not None:
+        said |= {"duration": f"{rendition.seconds:g}", "durationunit": "timeunit:seconds"}
+    return element("remoteContent", **said)

@@ -1,9 +1,8 @@
 """Parts of a NewsML-G2 message that its valid form and Superdesk's layout have in common."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container
 from datetime import UTC, datetime
-from typing import Any
 
 from apps.core.clock import moment_of
 from apps.core.text import strip_forbidden
@@ -11,7 +10,7 @@ from apps.core.vocabulary import ItemType, PubStatus
 from formatters import xml
 from formatters.base import Document, FormatContext
 from formatters.conversions import integer, mapping_of, objects_of, text_of
-from formatters.xml import XML_LANG, Element, name_token
+from formatters.xml import name_token
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
@@ -19,9 +18,9 @@ GROUP_ROLE = re.compile(r"grpRole:[^\s]+")
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 
-def add(parent: Element, tag: str, text: str | None = None, /, **attributes: str) -> Any:
-    """As `xml.add`, on one line: the standard takes no line ends in most texts."""
-    return xml.add(parent, tag, line(text) if text else None, **attributes)
+def leaf(tag: str, text: object, /, **attributes: str) -> str:
+    """As `xml.leaf`, on one line: the standard takes no line ends in most texts."""
+    return xml.leaf(tag, line(text), **attributes)
 
 
 def line(value: object) -> str:
@@ -35,7 +34,7 @@ def line(value: object) -> str:
 def iso(moment: object, fallback: datetime) -> str:
     """Return `moment` as ISO 8601 with its offset, UTC."""
     known = moment_of(moment) or fallback.astimezone(UTC)
-    return known.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    return f"{known.isoformat()[:19]}+00:00"
 
 
 def version_of(item: Document) -> int:
@@ -48,20 +47,18 @@ def item_class(kind: str) -> str:
     return f"ninat:{ItemType.TEXT if kind in ('', ItemType.PREFORMATTED) else kind}"
 
 
-def names(element: Element, entry: Document, language: str, context: FormatContext) -> None:
-    """Append the name of a vocabulary entry with its language.
+def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str, str]:
+    """Return the name of a vocabulary entry, "" where there is none, and its language.
 
     That is the item's, else its main language without the region, else the name that the entry has,
     which is in the default language.
     """
     translated = mapping_of(mapping_of(entry, "translations"), "name")
-    for tag in (language, re.split("[-_]", language)[0]):
-        if line(translated.get(tag)):
-            add(element, "name", line(translated[tag])).set(XML_LANG, tag)
-            return
-    if line(entry.get("name")):
-        named = add(element, "name", line(entry["name"]))
-        named.set(XML_LANG, context.settings.default_language)
+    if translated:
+        for tag in (language, re.split("[-_]", language)[0]):
+            if line(translated.get(tag)):
+                return line(translated[tag]), tag
+    return line(entry.get("name")), context.settings.default_language
 
 
 def geoname_code(place: Document) -> str:
@@ -72,8 +69,8 @@ def geoname_code(place: Document) -> str:
     return "geonames:" + "".join(line(place.get("code")).split())
 
 
-def position(element: Element, place: Document) -> None:
-    """Append where a place lies, if that is known."""
+def position(place: Document) -> str:
+    """Return where a place lies, "" where that is not known."""
     location = mapping_of(place, "location")
     said = {"latitude": (location.get("lat"), 90), "longitude": (location.get("lon"), 180)}
     known = {
@@ -81,59 +78,56 @@ def position(element: Element, place: Document) -> None:
         for name, (value, most) in said.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= most
     }
-    if len(known) == len(said):
-        add(add(element, "geoAreaDetails"), "position", **known)
+    return xml.element("position", **known) if len(known) == len(said) else ""
 
 
-def groups(
-    package: Element, item: Document, context: FormatContext, *, with_versions: bool = True
-) -> None:
-    """Append the group set of a package, root group first.
+def groups(item: Document, context: FormatContext, *, with_versions: bool = True) -> str:
+    """Return the content of the group set of a package, root group first.
 
     Members that are known to be gone are left out.
     """
-    known = [group for group in objects_of(item, "groups") if name_token(group.get("id"))]
-    ids = {str(group["id"]) for group in known}
-    group_set = add(package, "groupSet", root="root")
-    if "root" not in ids:
-        root = add(group_set, "group", id="root", role="grpRole:NEP")
-        for name in dict.fromkeys(str(group["id"]) for group in known):
-            add(root, "groupRef", idref=name)
-    written: set[str] = set()
-    for group in sorted(known, key=lambda group: group["id"] != "root"):
-        name = str(group["id"])
-        if name in written:
-            continue
-        written.add(name)
-        role = text_of(group, "role")
-        is_known = GROUP_ROLE.fullmatch(strip_forbidden(role)) is not None
-        element = add(group_set, "group", id=name, role=role if is_known else f"grpRole:{name}")
-        for reference in objects_of(group, "refs"):
-            _reference(element, reference, ids, context, with_versions)
+    known: dict[str, Document] = {}
+    for group in objects_of(item, "groups"):
+        if name_token(group.get("id")):
+            known.setdefault(str(group["id"]), group)
+    parts = []
+    if "root" not in known:
+        references = "".join([xml.element("groupRef", idref=name) for name in known])
+        parts.append(xml.element("group", references, id="root", role="grpRole:NEP"))
+    for name, group in sorted(known.items(), key=lambda named: named[0] != "root"):
+        role = strip_forbidden(text_of(group, "role"))
+        is_known = GROUP_ROLE.fullmatch(role) is not None
+        references = "".join(
+            [
+                _reference(reference, known, context, with_versions)
+                for reference in objects_of(group, "refs")
+            ]
+        )
+        named = {"id": name, "role": role if is_known else f"grpRole:{name}"}
+        parts.append(xml.element("group", references, **named))
+    return "".join(parts)
 
 
 def _reference(
-    group: Element,
-    reference: Mapping[str, Any],
-    ids: set[str],
-    context: FormatContext,
-    with_version: bool,
-) -> None:
+    reference: Document, ids: Container[object], context: FormatContext, with_version: bool
+) -> str:
+    written = ""
     if reference.get("idRef") in ids:
-        add(group, "groupRef", idref=str(reference["idRef"]))
+        written = xml.element("groupRef", idref=str(reference["idRef"]))
     guid = line(reference.get("residRef"))
     members = context.members
     if not guid or (members is not None and guid not in members):
-        return
+        return written
     published = (members or {}).get(guid, {})
     member = {**reference, **{k: v for k, v in published.items() if v is not None}}
     said = {"residref": guid, "contenttype": ITEM_MEDIA_TYPE}
     version = integer(member.get("_current_version"))
     if with_version and version and version > 0:
         said["version"] = str(version)
-    element = add(group, "itemRef", **said)
-    add(element, "itemClass", qcode=item_class(text_of(member, "type")))
-    add(element, "pubStatus", qcode=f"stat:{text_of(member, 'pubstatus') or PubStatus.USABLE}")
-    for tag in ("headline", "slugline"):
-        if text_of(member, tag):
-            add(element, tag, text_of(member, tag))
+    status = text_of(member, "pubstatus") or PubStatus.USABLE
+    hints = [
+        xml.element("itemClass", qcode=item_class(text_of(member, "type"))),
+        xml.element("pubStatus", qcode=f"stat:{status}"),
+        *[leaf(tag, text) for tag in ("headline", "slugline") if (text := text_of(member, tag))],
+    ]
+    return written + xml.element("itemRef", "".join(hints), **said)

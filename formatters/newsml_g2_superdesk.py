@@ -26,7 +26,7 @@ from formatters.conversions import (
 from formatters.media import renditions_of
 from formatters.newsml_g2_parts import NAMESPACE, iso
 from formatters.nitf_superdesk import superdesk_nitf
-from formatters.xml import XML_LANG, add
+from formatters.xml import XML_LANG, add, add_written
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_25.xml"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
@@ -49,7 +49,8 @@ def superdesk_message(item: Document, context: FormatContext) -> etree._Element:
         market = str(company.get("security_exchange") or "")
         add(details, "hasInstrument", symbol=code, marketlabel=market)
     if is_package:
-        parts.groups(element, item, context, with_versions=False)
+        written = parts.groups(item, context, with_versions=False)
+        add_written(element, "groupSet", written, root="root")
     else:
         _content(add(element, "contentSet"), item)
     return root
@@ -113,19 +114,19 @@ def _content_meta(
     for subject in objects_of(item, "subject"):
         if subject.get("qcode"):
             element = _abstract(meta, "subject", f"subj:{subject['qcode']}")
-            parts.names(element, subject, language, context)
+            _name(element, subject, language, context)
     for genre in objects_of(item, "genre"):
         if genre.get("name"):
             code = genre.get("qcode") or genre["name"]
             element = add(meta, "genre", qcode=code)
-            parts.names(element, genre, language, context)
+            _name(element, genre, language, context)
     add(meta, "slugline", text_of(item, "slugline"))
     add(meta, "headline", text_of(item, "headline"))
     for place in objects_of(item, "place"):
         _place(meta, place)
     for category in objects_of(item, "anpa_category"):
         element = _abstract(meta, "subject", f"cat:{category.get('qcode') or ''}")
-        parts.names(element, category, language, context)
+        _name(element, category, language, context)
     for company in objects_of(item, "company_codes"):
         code = str(company.get("qcode") or "")
         element = add(meta, "subject", type="cpnat:organisation", literal=code)
@@ -134,6 +135,12 @@ def _content_meta(
         caption = text_of(item, "description_text") or text_of(item, "description")
         add(meta, "description", caption, role="drol:caption")
         add(meta, "creditline", text_of(item, "original_source") or text_of(item, "source"))
+
+
+def _name(element: etree._Element, entry: Document, language: str, context: FormatContext) -> None:
+    name, tag = parts.name_of(entry, language, context)
+    if name:
+        add(element, "name", name).set(XML_LANG, tag)
 
 
 def _abstract(parent: etree._Element, tag: str, qcode: str) -> Any:
@@ -170,7 +177,8 @@ def _geoname(meta: etree._Element, place: Document) -> None:
     add(element, "name", text_of(place, "name"))
     for kind, code, name in _wider(place):
         add(add(element, "broader", type=f"cptype:{kind}", qcode=code), "name", name)
-    parts.position(element, place)
+    if position := parts.position(place):
+        add_written(element, "geoAreaDetails", position)
 
 
 def _wider(place: Document) -> Iterator[tuple[str, str, str]]:

@@ -1,14 +1,14 @@
 """NITF 3.6, valid by its official schema (formats contract 3.5)."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from apps.core.clock import moment_of
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
-from formatters.body import Paragraph, Text, parse_body
+from formatters.body import parse_body
 from formatters.conversions import (
+    basic_time,
     body_with_footer,
     embargo_time,
     integer,
@@ -18,10 +18,11 @@ from formatters.conversions import (
     rights,
     text_of,
     texts_of,
+    values_of,
 )
-from formatters.nitf_body import NITFBody, append_text
+from formatters.nitf_body import NITFBody
 from formatters.nitf_superdesk import superdesk_nitf
-from formatters.xml import Element, add, as_superdesk, document, name_token, serialize
+from formatters.xml import as_superdesk, document, element, leaf, name_token, quoted
 
 VERSION = "-//IPTC//DTD NITF 3.6//EN"
 NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
@@ -51,44 +52,39 @@ class NITFFormatter(Formatter):
         declaration = 'version="1.0"'
         if self.choice(item, context, "compat", COMPAT):
             return [Formatted(as_superdesk(superdesk_nitf(item), declaration))]
-        return [Formatted(serialize(nitf_document(item, context), declaration=declaration))]
+        return [Formatted(document(nitf_document(item, context), declaration=declaration))]
 
 
-def nitf_document(item: Document, context: FormatContext, namespace: str | None = None) -> Element:
+def nitf_document(item: Document, context: FormatContext, namespace: str = "") -> str:
     """Return `item` as an `nitf` element.
 
     Args:
         namespace: of the elements; the form without one is what readers of the DTD expect.
     """
-    root = document("nitf", namespace, version=VERSION)
-    _head(add(root, "head"), item, context)
-    body = add(root, "body")
     language = text_of(item, "language")
-    if language:
-        body.set("{http://www.w3.org/XML/1998/namespace}lang", language)
-    writer = NITFBody(namespace)
-    _body_head(add(body, "body.head"), item, writer)
-    _body_content(add(body, "body.content"), item, writer)
-    _body_end(body, item)
-    return root
+    writer = NITFBody()
+    return (
+        f"<nitf{f' xmlns={quoted(namespace)}' if namespace else ''} version={quoted(VERSION)}>"
+        f"{_head(item, context)}<body{f' xml:lang={quoted(language)}' if language else ''}>"
+        f"{_body_head(item, writer)}{_body_content(item, writer)}{_body_end(item)}"
+        "</body></nitf>"
+    )
 
 
-def _head(head: Element, item: Document, context: FormatContext) -> None:
-    add(head, "title", text_of(item, "headline"))
-    for name, value in _meta(item):
-        add(head, "meta", name=name, content=value)
-    tobject = add(head, "tobject", **{"tobject.type": "news"})
-    genre = next(iter(objects_of(item, "genre")), {})
-    if text_of(genre, "name"):
-        add(tobject, "tobject.property", **{"tobject.property.type": text_of(genre, "name")})
+def _head(item: Document, context: FormatContext) -> str:
+    meta = [f"<meta name={quoted(n)} content={quoted(value)}/>" for n, value in _meta(item)]
+    genre = text_of(next(iter(objects_of(item, "genre")), {}), "name")
+    tobject = f"<tobject.property tobject.property.type={quoted(genre)}/>" if genre else ""
     for subject in objects_of(item, "subject"):
-        code = name_token(subject.get("qcode"))
-        if code:
-            named = {"tobject.subject.refnum": code}
-            if text_of(subject, "name"):
-                named["tobject.subject.type"] = strip_forbidden(text_of(subject, "name"))
-            add(tobject, "tobject.subject", **named)
-    _docdata(add(head, "docdata"), item, context)
+        if code := name_token(subject.get("qcode")):
+            name = text_of(subject, "name")
+            kind = f" tobject.subject.type={quoted(name)}" if name else ""
+            tobject += f'<tobject.subject tobject.subject.refnum="{code}"{kind}/>'
+    return (
+        f"<head>{leaf('title', text_of(item, 'headline'))}{''.join(meta)}"
+        f"{element('tobject', tobject, **{'tobject.type': 'news'})}"
+        f"{_docdata(item, context)}</head>"
+    )
 
 
 def _meta(item: Document) -> Iterator[tuple[str, str]]:
@@ -100,121 +96,129 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
         yield "priority", str(priority)
 
 
-def _docdata(docdata: Element, item: Document, context: FormatContext) -> None:
+def _docdata(item: Document, context: FormatContext) -> str:
     embargo = embargo_time(item)
     status = "embargoed" if embargo else text_of(item, "pubstatus") or PubStatus.USABLE
-    docdata.set("management-status", status)
-    if item.get("state") in CORRECTED and text_of(item, "ednote"):
-        add(docdata, "correction", info=text_of(item, "ednote"))
-    if text_of(item, "guid"):
-        doc_id = {"id-string": text_of(item, "guid"), "regsrc": context.settings.provider_id}
-        add(docdata, "doc-id", **doc_id)
-    urgency = number_within(item.get("urgency"), 1, 8)
-    if urgency:
-        add(docdata, "urgency", **{"ed-urg": str(urgency)})
-    for place in objects_of(item, "place"):
-        _place(docdata, place)
-    created = item.get("firstcreated") or item.get("versioncreated")
-    for name, moment in (
-        ("date.issue", created),
-        ("date.release", embargo),
-        ("date.expire", item.get("expiry")),
-    ):
-        known = moment_of(moment)
-        if known:
-            add(docdata, name, norm=known.strftime("%Y%m%dT%H%M%SZ"))
-    _copyright(docdata, item, context)
-    if text_of(item, "slugline"):
-        version = str(integer(item.get("_current_version")) or 1)
-        add(docdata, "du-key", key=text_of(item, "slugline"), version=version)
-    _notes(docdata, item)
+    note = text_of(item, "ednote")
+    parts = [f"<docdata management-status={quoted(status)}>"]
+    if note and item.get("state") in CORRECTED:
+        parts.append(f"<correction info={quoted(note)}/>")
+    if guid := text_of(item, "guid"):
+        provider = quoted(context.settings.provider_id)
+        parts.append(f"<doc-id id-string={quoted(guid)} regsrc={provider}/>")
+    if urgency := number_within(item.get("urgency"), 1, 8):
+        parts.append(f'<urgency ed-urg="{urgency}"/>')
+    parts += [_place(place) for place in objects_of(item, "place")]
+    parts.append(_date("date.issue", item.get("firstcreated") or item.get("versioncreated")))
+    parts.append(_date("date.release", embargo))
+    parts.append(_date("date.expire", item.get("expiry")))
+    parts.append(_copyright(item, context))
+    if slugline := text_of(item, "slugline"):
+        version = integer(item.get("_current_version")) or 1
+        parts.append(f'<du-key key={quoted(slugline)} version="{version}"/>')
+    if note:
+        parts.append(f"<ed-msg info={quoted(note)}/>")
+    if keywords := texts_of(item, "keywords"):
+        entries = [f"<keyword key={quoted(keyword)}/>" for keyword in keywords]
+        parts.append(f"<key-list>{''.join(entries)}</key-list>")
+    parts.append(_companies(item))
+    parts.append("</docdata>")
+    return "".join(parts)
 
 
-def _notes(docdata: Element, item: Document) -> None:
-    if text_of(item, "ednote"):
-        add(docdata, "ed-msg", info=text_of(item, "ednote"))
-    keywords = texts_of(item, "keywords")
-    if keywords:
-        key_list = add(docdata, "key-list")
-        for keyword in keywords:
-            add(key_list, "keyword", key=keyword)
-    companies = [c for c in objects_of(item, "company_codes") if text_of(c, "name")]
-    if companies:
-        identified = add(docdata, "identified-content")
-        for company in companies:
+def _date(tag: str, value: object) -> str:
+    moment = moment_of(value)
+    return f'<{tag} norm="{basic_time(moment)}Z"/>' if moment else ""
+
+
+def _companies(item: Document) -> str:
+    written = ""
+    for company in objects_of(item, "company_codes"):
+        if name := text_of(company, "name"):
             codes = {"idsrc": company.get("security_exchange"), "value": company.get("qcode")}
             known = {key: str(value) for key, value in codes.items() if value}
-            add(identified, "org", text_of(company, "name"), **known)
+            written += leaf("org", name, **known)
+    return f"<identified-content>{written}</identified-content>" if written else ""
 
 
-def _place(docdata: Element, place: Document) -> None:
-    """Append where it happened. A place within nothing that is known counts as a city."""
-    is_city = text_of(place, "feature_class").upper() == "P"
-    is_alone = not any(text_of(place, field) for field in ("state", "country", "world_region"))
+def _place(place: Document) -> str:
+    """Return where it happened. A place within nothing that is known counts as a city."""
+    state = text_of(place, "state")
+    is_within = state or text_of(place, "country") or text_of(place, "world_region")
+    is_city = not is_within or text_of(place, "feature_class").upper() == "P"
     said = {
-        "city": text_of(place, "name") if is_city or is_alone else "",
-        "state-prov": text_of(place, "state"),
+        "city": text_of(place, "name") if is_city else "",
+        "state-prov": state,
         "iso-cc": text_of(place, "country_code"),
     }
     known = {name: value for name, value in said.items() if value}
-    if known:
-        add(docdata, "evloc", **known)
+    return element("evloc", **known) if known else ""
 
 
-def _copyright(docdata: Element, item: Document, context: FormatContext) -> None:
-    holder = text_of(item, "copyrightholder") or rights(item, context).get("copyrightholder") or ""
-    if holder:
-        add(docdata, "doc.copyright", holder=str(holder), year=str(context.now.year))
+def _copyright(item: Document, context: FormatContext) -> str:
+    holder = text_of(item, "copyrightholder") or rights(item, context).get("copyrightholder")
+    if not holder:
+        return ""
+    return f'<doc.copyright holder={quoted(str(holder))} year="{context.now.year}"/>'
 
 
-def _body_head(head: Element, item: Document, writer: NITFBody) -> None:
-    add(add(head, "hedline"), "hl1", text_of(item, "headline"))
-    if text_of(item, "byline"):
-        add(head, "byline", text_of(item, "byline"))
-    dateline = text_of(mapping_of(item, "dateline"), "text")
-    if dateline:
-        add(head, "dateline", dateline)
-    abstract = parse_body(text_of(item, "abstract"))
-    if abstract:
-        writer.write_blocks(add(head, "abstract"), abstract)
+def _body_head(item: Document, writer: NITFBody) -> str:
+    parts = [f"<body.head><hedline>{leaf('hl1', text_of(item, 'headline'))}</hedline>"]
+    if byline := text_of(item, "byline"):
+        parts.append(leaf("byline", byline))
+    if dateline := text_of(mapping_of(item, "dateline"), "text"):
+        parts.append(leaf("dateline", dateline))
+    if abstract := parse_body(text_of(item, "abstract")):
+        parts.append(f"<abstract>{writer.blocks(abstract)}</abstract>")
+    parts.append("</body.head>")
+    return "".join(parts)
 
 
-def _body_content(content: Element, item: Document, writer: NITFBody) -> None:
-    for media in (a for a in mapping_of(item, "associations").values() if isinstance(a, Mapping)):
-        _associated_media(content, media)
+def _body_content(item: Document, writer: NITFBody) -> str:
+    parts = [_associated_media(held) for held in values_of(item, "associations")]
     html = body_with_footer(item)
-    if item.get("format") == "preserved":
-        if html:
-            add(content, "pre", plain_text(html))
-        return
-    nodes = parse_body(html)
-    writer.write_blocks(content, nodes or (Paragraph((Text(""),)),))
+    if item.get("format") != "preserved":
+        parts.append(writer.blocks(parse_body(html)) or "<p/>")
+    elif html:
+        parts.append(leaf("pre", plain_text(html)))
+    return element("body.content", "".join(parts))
 
 
-def _associated_media(content: Element, item: Mapping[str, Any]) -> None:
-    media_type = MEDIA_TYPES.get(text_of(item, "type"))  # type: ignore[call-overload]
-    renditions = [r for r in mapping_of(item, "renditions").values() if isinstance(r, Mapping)]
-    shown = [rendition for rendition in renditions if text_of(rendition, "href")]
-    if media_type is None or not shown:
-        return
-    media = add(content, "media", **{"media-type": media_type})
-    for rendition in shown:
-        reference = {"source": text_of(rendition, "href")}
-        if text_of(rendition, "mimetype"):
-            reference["mime-type"] = text_of(rendition, "mimetype")
-        for name in ("width", "height"):
-            if size := integer(rendition.get(name)):
-                reference[name] = str(size)
-        if text_of(item, "alt_text"):
-            reference["alternate-text"] = text_of(item, "alt_text")
-        add(media, "media-reference", **reference)
-    caption = text_of(item, "description_text") or text_of(item, "headline")
-    if caption:
-        append_text(add(media, "media-caption"), plain_text(caption))
-    if text_of(item, "byline"):
-        append_text(add(media, "media-producer"), text_of(item, "byline"))
+def _associated_media(item: Document) -> str:
+    kind = MEDIA_TYPES.get(text_of(item, "type"))  # type: ignore[call-overload]
+    if kind is None:
+        return ""
+    alternative = text_of(item, "alt_text")
+    said = f" alternate-text={quoted(alternative)}" if alternative else ""
+    parts = [_media_reference(file, said) for file in values_of(item, "renditions")]
+    if not any(parts):
+        return ""
+    if caption := text_of(item, "description_text") or text_of(item, "headline"):
+        parts.append(leaf("media-caption", plain_text(caption)))
+    if byline := text_of(item, "byline"):
+        parts.append(leaf("media-producer", byline))
+    return f'<media media-type="{kind}">{"".join(parts)}</media>'
 
 
-def _body_end(body: Element, item: Document) -> None:
-    if text_of(item, "ednote"):
-        add(add(body, "body.end"), "tagline", text_of(item, "ednote"), type="npa")
+def _media_reference(rendition: Document, said: str) -> str:
+    """Return the reference to a file, nothing where its address is unknown.
+
+    Args:
+        said: attributes that all files of the item have.
+    """
+    href = text_of(rendition, "href")
+    if not href:
+        return ""
+    attributes = f"source={quoted(href)}"
+    if mimetype := text_of(rendition, "mimetype"):
+        attributes += f" mime-type={quoted(mimetype)}"
+    if width := integer(rendition.get("width")):
+        attributes += f' width="{width}"'
+    if height := integer(rendition.get("height")):
+        attributes += f' height="{height}"'
+    return f"<media-reference {attributes}{said}/>"
+
+
+def _body_end(item: Document) -> str:
+    note = text_of(item, "ednote")
+    return f"<body.end>{leaf('tagline', note, type='npa')}</body.end>" if note else ""

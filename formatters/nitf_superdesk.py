@@ -11,7 +11,7 @@ from lxml import etree
 from apps.core.text import plain_text
 from apps.core.vocabulary import PubStatus
 from formatters.base import Document
-from formatters.body import Paragraph, Text, parse_body
+from formatters.body import parse_body
 from formatters.conversions import (
     body_with_footer,
     embargo_time,
@@ -22,7 +22,7 @@ from formatters.conversions import (
     texts_of,
 )
 from formatters.nitf_body import NITFBody
-from formatters.xml import add
+from formatters.xml import add, add_written
 
 VERSION = "-//IPTC//DTD NITF 3.6//EN"
 
@@ -38,14 +38,13 @@ def superdesk_nitf(item: Document, namespace: str | None = None) -> etree._Eleme
     root.set("version", VERSION)
     _head(add(root, "head"), item)
     body = add(root, "body")
-    writer = NITFBody(namespace)
+    writer = NITFBody()
     _body_head(add(body, "body.head"), item, writer)
-    content = add(body, "body.content")
     html = body_with_footer(item)
     if item.get("format") == "preserved":
-        add(content, "pre", plain_text(html))
+        add(add(body, "body.content"), "pre", plain_text(html))
     else:
-        writer.write_blocks(content, parse_body(html) or (Paragraph((Text(""),)),))
+        add_written(body, "body.content", writer.blocks(parse_body(html)) or "<p/>")
     end = add(body, "body.end")
     if text_of(item, "ednote"):
         add(end, "tagline", text_of(item, "ednote"))
@@ -84,7 +83,7 @@ def _body_head(head: etree._Element, item: Document, writer: NITFBody) -> None:
         if text:
             add(head, tag, text)
     if text_of(item, "abstract"):
-        writer.write_blocks(add(head, "abstract"), parse_body(text_of(item, "abstract")))
+        add_written(head, "abstract", writer.blocks(parse_body(text_of(item, "abstract"))))
     for company in objects_of(item, "company_codes"):
         codes = {
             "idsrc": company.get("security_exchange") or "",

@@ -7,6 +7,7 @@ from formatters.body import (
     Cell,
     Embed,
     Emphasis,
+    Flow,
     Heading,
     ItemList,
     Link,
@@ -16,6 +17,7 @@ from formatters.body import (
     Picture,
     Preformatted,
     Quote,
+    Row,
     Rule,
     Script,
     Table,
@@ -43,9 +45,9 @@ class TextBody:
                 return self.heading(level, self.inlines(children).strip())
             case ItemList(ordered, items):
                 return self._list(ordered, items)
-            case Table(rows, caption):
-                title = self.inlines(caption).strip()
-                return "\n\n".join(filter(None, (title, self.table(rows))))
+            case Table():
+                title = self.inlines(node.caption.children).strip()
+                return "\n\n".join(filter(None, (title, self.table(node.rows))))
             case Quote(children):
                 return indented(self.write(children), self.quote_mark)
             case Preformatted(text):
@@ -77,8 +79,8 @@ class TextBody:
     def address(self, source: str) -> str:
         return source
 
-    def table(self, rows: tuple[tuple[Cell, ...], ...]) -> str:
-        return "\n".join("\t".join(self.cell(cell) for cell in row) for row in rows)
+    def table(self, rows: tuple[Row, ...]) -> str:
+        return "\n".join("\t".join(self.cell(cell) for cell in row.cells) for row in rows)
 
     def cell(self, cell: Cell) -> str:
         """Return a cell on one line."""
@@ -99,7 +101,7 @@ class TextBody:
                 return self.emphasis(kind, self.inlines(children))
             case Script(kind, text):
                 return self.script(kind, text)
-            case Link(href, _, _, children):
+            case Link(href, children):
                 return self.link(href, self.inlines(children))
             case _:
                 return self.block(node)
@@ -119,14 +121,14 @@ class TextBody:
         shown = text.strip()
         return text if not href or href in (shown, "#") else f"{text} ({href})"
 
-    def _caption(self, caption: Nodes) -> str:
-        return " ".join(self.write(blocks_of(caption)).split())
+    def _caption(self, caption: Flow) -> str:
+        return " ".join(self.write(blocks_of(caption.children)).split())
 
-    def _list(self, ordered: bool, items: tuple[Nodes, ...]) -> str:
+    def _list(self, ordered: bool, items: tuple[Flow, ...]) -> str:
         lines = []
         for number, item in enumerate(items, start=1):
             mark = f"{number}. " if ordered else "- "
-            text = self.write(blocks_of(item)).replace("\n\n", "\n")
+            text = self.write(blocks_of(item.children)).replace("\n\n", "\n")
             lines.append(mark + indented(text, " " * len(mark)).lstrip())
         return "\n".join(lines)
 
@@ -155,13 +157,11 @@ class MarkdownBody(TextBody):
     def address(self, source: str) -> str:
         return f"<{_target(source)}>"
 
-    def table(self, rows: tuple[tuple[Cell, ...], ...]) -> str:
-        width = max(len(row) for row in rows)
-        lines = [
-            "| " + " | ".join([self.cell(c) for c in row] + [""] * (width - len(row))) + " |"
-            for row in rows
-        ]
-        if not all(cell.is_header for cell in rows[0]):
+    def table(self, rows: tuple[Row, ...]) -> str:
+        written = [[self.cell(cell) for cell in row.cells] for row in rows]
+        width = max(map(len, written))
+        lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in written]
+        if not all(cell.is_header for cell in rows[0].cells):
             lines.insert(0, "| " + " | ".join([" "] * width) + " |")
         lines.insert(1, "|" + " --- |" * width)
         return "\n".join(lines)

@@ -50,19 +50,42 @@ def strip_forbidden(text: str) -> str:
 def parse_html(html: str) -> etree._Element:
     """Return the document that `html` stands for; text that no element holds is kept.
 
+    No text in it holds a character that XML forbids; values of attributes may.
+
     Args:
-        html: markup of any quality, without characters that XML forbids.
+        html: markup of any quality.
     """
     # The leading element makes input without any element parseable. The whole document is read, not
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
-    kept = html.replace("\r", "&#13;")
-    parser = etree.HTMLParser(huge_tree=True)
+    kept = strip_forbidden(html).replace("\r", "&#13;")
+    is_deep = kept.count("<") >= DEEPEST_PARSED
+    parser = _html_parser() if is_deep else _PARSER
     root = etree.fromstring(f"<div>{kept}", parser)
-    if kept.count("<") >= DEEPEST_PARSED and _is_cut_off(parser):
+    if is_deep and _is_cut_off(parser):
         # The parser stops where markup is nested too deeply; its text is kept, without it.
-        return etree.fromstring(f"<div>{_TAG.sub(' ', kept)}", etree.HTMLParser(huge_tree=True))
+        root = etree.fromstring(f"<div>{_TAG.sub(' ', kept)}", _html_parser())
+    if "&#" in html:
+        _strip_references(root)
     return root
+
+
+def _html_parser() -> etree.HTMLParser:
+    return etree.HTMLParser(huge_tree=True)
+
+
+_PARSER = _html_parser()
+"""Making a parser takes as long as reading a short text with it; threads take turns."""
+
+
+def _strip_references(root: etree._Element) -> None:
+    """Remove what character references have brought in that XML forbids."""
+    for element in root.iter():
+        text, tail = element.text or "", element.tail or ""
+        if (clean := strip_forbidden(text)) != text:
+            element.text = clean
+        if (clean := strip_forbidden(tail)) != tail:
+            element.tail = clean
 
 
 def _is_cut_off(parser: etree.HTMLParser) -> bool:
@@ -75,8 +98,7 @@ def _text_of(root: etree._Element) -> str:
 
 def _break_lines(root: etree._Element) -> None:
     for element in root.iter("br", *BLOCK_TAGS):
-        # Character references may have brought in what the tree refuses to take.
-        element.tail = "\n" + strip_forbidden(element.tail or "")
+        element.tail = "\n" + (element.tail or "")
 
 
 def plain_text(html: str | None, line_feeds: bool = False) -> str:
@@ -86,13 +108,13 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
         html: markup, or text without any; None counts as empty.
         line_feeds: put a line feed after each block element and for each `br`.
     """
-    source = strip_forbidden(html or "")
+    source = html or ""
     if not _MARKUP.search(source):
-        return source
+        return strip_forbidden(source)
     root = parse_html(source)
     if line_feeds:
         _break_lines(root)
-    text = strip_forbidden(_text_of(root))
+    text = _text_of(root)
     return text.removesuffix("\n") if line_feeds else text
 
 
@@ -142,12 +164,14 @@ def read_time(html: str | None, language: str | None, japanese_rate: int) -> int
 @lru_cache(maxsize=FIGURES_KEPT)
 def text_figures(html: str | None, language: str | None, japanese_rate: int) -> TextFigures:
     """Return all figures of `html` for one parse; arguments as of `read_time`."""
-    plain = lines = strip_forbidden(html or "")
-    if _MARKUP.search(plain):
-        root = parse_html(plain)
-        plain = strip_forbidden(_text_of(root))
+    source = html or ""
+    if _MARKUP.search(source):
+        root = parse_html(source)
+        plain = _text_of(root)
         _break_lines(root)
-        lines = strip_forbidden(_text_of(root))
+        lines = _text_of(root)
+    else:
+        plain = lines = strip_forbidden(source)
     words = _count_words(lines)
     return TextFigures(
         characters=len(plain),

@@ -13,6 +13,7 @@ TAGS = (
     *("p", "b", "i", "u", "a", "ul", "ol", "li", "dl", "table", "tr", "td", "th", "caption"),
     *("h1", "h6", "blockquote", "pre", "div", "sup", "sub", "figure", "figcaption", "span"),
     *("em", "strong", "unknown", "s", "br", "thead", "tbody", "hr", "nav", "code"),
+    "tfoot",
 )
 PIECES = (
     *('<a href="https://e.org/a b?c=1&d">l</a>', '<a name="x">n</a>', '<img src="i.jpg" alt="A">'),
@@ -24,6 +25,8 @@ PIECES = (
     *("<script>x()</script>", "<style>p{}</style>", "<!-- c -->", "<p>open", "</p></div>", "<br>"),
     *("<td colspan=2 rowspan=x>c</td>", "&nbsp;&amp;&#1;&#xD800;&bogus;", "<?pi x?>", "<", "&"),
     *("<p xml:lang='x' on:y=1>z</p>", "<svg:x>s</svg:x>", "<audio src='a.mp3'>", "<o:p></o:p>"),
+    *("<p id=a class='x y' style=s>i</p>", "<b id=a>i</b>", "<td id='&#2;b' class=''>d</td>"),
+    *("<a rel='x y' rev=z id=c>r</a>", "<tfoot id=a class=f><tr><td>f</td></tr></tfoot>"),
 )
 
 FIRST = datetime(1000, 1, 1)  # noqa: DTZ001  the strategy adds the zone

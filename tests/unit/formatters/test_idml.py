@@ -147,6 +147,26 @@ def test_tables() -> None:
     }
 
 
+def test_sections_of_tables() -> None:
+    """The foot stands last; no cell reaches out of its section."""
+    html = (
+        "<table><thead><tr><th rowspan=3>h</th></tr></thead><tfoot><tr><td>f</td></tr></tfoot>"
+        "<tr><td rowspan=2>a</td></tr><tr><td>b</td></tr></table>"
+    )
+    parts = idml_parts(written(body_html=html))
+
+    [table] = [
+        t for n, part in parts.items() if n.startswith("Stories/") for t in part.iter("Table")
+    ]
+    assert ["1", "2", "1"] == [
+        table.get(f"{section}RowCount") for section in ("Header", "Body", "Footer")
+    ]
+    assert [("h", "0:0", "1"), ("a", "0:1", "2"), ("b", "1:2", "1"), ("f", "0:3", "1")] == [
+        (cell.findtext(".//Content"), cell.get("Name"), cell.get("RowSpan"))
+        for cell in table.iter("Cell")
+    ]
+
+
 def test_long_texts_flow_over_pages() -> None:
     """A new spread begins when a page is full; a frame that is too short flows into the next."""
     parts = idml_parts(written(body_html="<p>" + "word " * 3000 + "</p>" + "<p>end</p>" * 60))
@@ -176,7 +196,7 @@ class TextOnly(TextBody):
             case Rule():
                 return ""
             case Embed(source, _, caption):
-                return self.write(blocks_of(caption)) or source
+                return self.write(blocks_of(caption.children)) or source
             case _:
                 return super().block(node)
 
@@ -187,7 +207,7 @@ class TextOnly(TextBody):
         return text
 
     def _list(self, ordered: bool, items: Any) -> str:
-        return "\n".join(self.write(item) for item in items)
+        return "\n".join(self.write(item.children) for item in items)
 
 
 def _visible(text: str) -> str:

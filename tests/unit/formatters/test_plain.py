@@ -69,6 +69,11 @@ def test_any_text_can_be_written(formatter: Any, body: str, headline: str | None
             "T\n\nh\ti\na\tb",
             "T\n\n| h | i |\n| --- | --- |\n| a | b |",
         ),
+        (
+            "<table><tfoot><tr><td>f</td></tr></tfoot><tr><td>c</td></tr></table>",
+            "c\nf",
+            "|   |\n| --- |\n| c |\n| f |",
+        ),
         ("<pre>a\n b</pre>", "a\n b", "```\na\n b\n```"),
         ('<img src="i.jpg" alt="A">', "[A]", "![A](i.jpg)"),
         ('<img src="i.jpg">', "[i.jpg]", "![](i.jpg)"),
