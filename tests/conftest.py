@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -15,6 +16,7 @@ from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from apps.core import registry
 from apps.core.errors import ConfigurationError
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 from tests.support.url_rules import LazyRule
@@ -57,9 +59,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _applications_start_fast() -> Iterator[None]:
+def _fast_starts() -> Iterator[None]:
+    """Spare each test's own services and application what is the same for all of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", LazyRule)
+        patch.setattr(registry, "entry_points", cache(registry.entry_points))
         yield
 
 

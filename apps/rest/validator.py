@@ -11,6 +11,7 @@ from eve.io.mongo import Validator
 from flask import current_app
 
 from apps.core.vocabulary import UserType
+from apps.rest.checked_schema import CheckedSchema
 
 UNIQUE = "unique"
 PATTERN = "pattern"
@@ -64,6 +65,14 @@ def _unpacked(tree: Any) -> Any:
     return issues[0] if len(issues) == 1 else issues
 
 
+def _checked(schema: Mapping[str, Any], resource: str) -> CheckedSchema:
+    """Return the schema of a resource of the current application."""
+    known: dict[str, CheckedSchema] = current_app.extensions.setdefault("checked_schemas", {})
+    if resource not in known:
+        known[resource] = CheckedSchema(ResourceValidator(), schema)
+    return known[resource]
+
+
 class ResourceValidator(Validator):
     """Cerberus rules and types of the contract (resources contract, 2.6)."""
 
@@ -77,6 +86,8 @@ class ResourceValidator(Validator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["error_handler"] = IssueHandler
+        if args and kwargs.get("resource"):
+            args = (_checked(args[0], kwargs["resource"]), *args[1:])
         super().__init__(*args, **kwargs)
 
     def _count(self, query: Mapping[str, Any]) -> int:
