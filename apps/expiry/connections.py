@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.associations import with_ids
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
 
@@ -61,19 +62,12 @@ class Connections:
         """Return the users of each of `ids`; one command, none without ids."""
         if not ids:
             return {}
-        uses = self._db["archive"].aggregate(
-            [
-                {"$match": {"associations": {"$nin": [None, {}]}}},
-                {"$project": {"held": {"$objectToArray": "$associations"}}},
-                {"$match": {"held.v._id": {"$in": ids}}},
-            ]
-        )
+        # The server writes `refs` whenever it writes associations, whose keys no index can name.
+        found = self._db["archive"].find({"refs._id": {"$in": ids}}, {"associations": 1})
         users: dict[str, set[str]] = {}
-        for item in uses:
-            for entry in item["held"]:
-                used = entry["v"].get("_id") if isinstance(entry["v"], dict) else None
-                if used:
-                    users.setdefault(used, set()).add(item["_id"])
+        for item in found:
+            for _key, held in with_ids(item):
+                users.setdefault(held["_id"], set()).add(item["_id"])
         return users
 
 

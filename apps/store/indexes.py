@@ -33,6 +33,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # The newest items, for filters that are tried out.
         _index(("versioncreated", DESC)),
         _index("groups.refs.residRef", sparse=True),
+        # Who holds an associated item, before it expires.
+        _index("refs._id", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
         # Writes whose further documents may be missing (apps/archive/journal.py).
         _index("journal.at", sparse=True),
@@ -57,6 +59,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "published": [
         # Work of the enqueue task, in routing order.
         _index("queue_state", "publish_sequence_no"),
+        # Scheduled items that are due, however many wait for their time.
+        _index("queue_state", "state", "schedule_settings.utc_publish_schedule"),
         _index("item_id", "publish_sequence_no"),
         _index("item_id", "state"),
         _index("publish_sequence_no"),
@@ -147,15 +151,16 @@ INDEXES: dict[str, list[IndexModel]] = {
 CONTENT_INDEXES: dict[str, list[IndexModel]] = {
     "items": [
         # What a subscriber may read, newest first; a subscriber's list by time.
-        _index("subscribers", ("versioncreated", DESC)),
-        _index(("versioncreated", DESC)),
+        _index("subscribers", ("versioncreated", DESC), "_id"),
+        _index(("versioncreated", DESC), "_id"),
         _index("ancestors"),
         _index("_item_id", sparse=True),
         # Expiry: roots of chains, oldest first.
         _index("_updated"),
     ],
     "items_versions": [_index("_id_document", "_current_version", unique=True)],
-    "api_audit": [_index("items_id"), _index(("_created", DESC))],
+    # Expiry: the oldest first.
+    "api_audit": [_index("_created")],
 }
 """Collections of the content API, which may have a database of its own."""
 

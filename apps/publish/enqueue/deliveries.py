@@ -193,9 +193,12 @@ class Deliveries:
 
     def _adopt_stored(self) -> None:
         """Go on with the ids and order of the rows that an earlier, interrupted run stored."""
-        keys = [row["idempotency_key"] for row in self._rows]
+        own = {
+            "item_id": {"$in": sorted({row["item_id"] for row in self._rows})},
+            "idempotency_key": {"$in": [row["idempotency_key"] for row in self._rows]},
+        }
         fields = {"idempotency_key": 1, "order_no": 1, "state": 1}
-        stored = self._db["publish_queue"].find({"idempotency_key": {"$in": keys}}, fields)
+        stored = self._db["publish_queue"].find(own, fields)
         by_key = {row["idempotency_key"]: row for row in stored}
         for row in self._rows:
             row.update(by_key[row["idempotency_key"]])

@@ -190,15 +190,16 @@ class TestHeld:
     ) -> None:
         """Media, and whatever is spiked, stay as long as an item holds them."""
         used, story = desk.story(), desk.story()
+        held = {"featuremedia": {"_id": used["_id"]}, "editor_0": None}
+        saved = desk.client.patch(f"archive/{story['_id']}", {"associations": held})
+        assert saved.status_code == 200, saved.text
         graph.db["archive"].update_one({"_id": used["_id"]}, {"$set": fields})
-        user = {
-            "associations": {"featuremedia": {"_id": used["_id"]}, "editor_0": None},
-            "expiry": None,
-        }
-        graph.db["archive"].update_one({"_id": story["_id"]}, {"$set": user})
+        graph.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"expiry": None}})
 
         assert expire(graph, clock) == 0
-        graph.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"associations": None}})
+        saved = desk.client.patch(f"archive/{story['_id']}", {"associations": None})
+        assert saved.status_code == 200, saved.text
+        graph.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"expiry": None}})
         assert graph.expiry.run() == 1
         assert left(graph, used) == {}
 
