@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
     """Spare what lives as long as the session from garbage collection: a tenth of a run's time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
