@@ -46,7 +46,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     )
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
-    serve_feeds(app, built.output.feeds)
+    serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:
         serve_content_api(app, built.content_api, built.subscriber_token, built.media, app.auth)
     app.extensions["graph"] = built

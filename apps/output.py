@@ -9,6 +9,8 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
+from apps.feeds.media import FeedMedia
+from apps.feeds.received import ReceivedItems
 from apps.feeds.service import FeedService
 from apps.formats.export import ExportService
 from apps.formats.preview import ItemPreview
@@ -28,6 +30,7 @@ class Output:
     formatters: FormattersService
     export: ExportService
     feeds: FeedService
+    feed_media: FeedMedia
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -55,11 +58,15 @@ def build_output(
         clock: source of time.
         formatters: output formats by name.
         validator: the publish validation.
-        media: keeps exports.
+        media: keeps exports, and the files that feeds show.
         tokens: finds subscribers by what their readers show.
         settings: as `settings.load` returns them.
     """
     preview = ItemPreview(db, clock, formatters, settings)
+    received = ReceivedItems(db)
+    feed_media = FeedMedia(
+        db, clock, tokens=tokens, received=received, storage=media, settings=settings
+    )
     return Output(
         preview=preview,
         output_formats=OutputFormatsService(db, clock, formatters=formatters),
@@ -69,5 +76,8 @@ def build_output(
         export=ExportService(
             db, clock, preview=preview, validator=validator, media=media, settings=settings
         ),
-        feeds=FeedService(db, clock, tokens=tokens, settings=settings),
+        feeds=FeedService(
+            db, clock, tokens=tokens, received=received, media=feed_media, settings=settings
+        ),
+        feed_media=feed_media,
     )

@@ -11,6 +11,7 @@ from pymongo.database import Database
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from formatters.feed import ENTRY_TYPES
+from formatters.ninjs_embeds import rebuilt
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,8 @@ class ReceivedItems:
         """
         entries = self._entries(subscriber_id, size + 1, product, before)
         shown = entries[:size]
-        rows = {row["item_id"]: row for row in self._rows(shown, subscriber_id)}
         last = shown[-1] if len(entries) > size else None
-        found = [
-            _visible(rows[entry["_id"]], _own(entry, subscriber_id))
-            for entry in shown
-            if entry["_id"] in rows
-        ]
+        found = self._visible_rows(shown, subscriber_id)
         free = [row for row in found if not _is_embargoed(row, now)]
         return Page(
             rows=free,
@@ -104,6 +100,25 @@ class ReceivedItems:
             next=Cursor(last["routed_at"], last["_id"]) if last else None,
             is_settled=len(free) == len(found),
         )
+
+    def rows_of(
+        self, subscriber_id: ObjectId, item_ids: Sequence[str], now: datetime
+    ) -> list[Document]:
+        """Return those of some items that pages show to the subscriber; two commands."""
+        query = {"_id": {"$in": list(item_ids)}, "receivers": subscriber_id}
+        own = f"subscribers.{subscriber_id}"
+        entries = list(self._db["recipients"].find(query, {own: 1}))
+        found = self._visible_rows(entries, subscriber_id)
+        return [row for row in found if not _is_embargoed(row, now)]
+
+    def _visible_rows(self, entries: Sequence[Document], subscriber_id: ObjectId) -> list[Document]:
+        """Return the rows of ledger documents, in their order, as the subscriber may see them."""
+        rows = {row["item_id"]: row for row in self._rows(entries, subscriber_id)}
+        return [
+            _visible(rows[entry["_id"]], _own(entry, subscriber_id))
+            for entry in entries
+            if entry["_id"] in rows
+        ]
 
     def _entries(
         self, subscriber_id: ObjectId, count: int, product: ObjectId | None, before: Cursor | None
@@ -149,7 +164,11 @@ def _visible(row: Document, own: Mapping[str, Any]) -> Document:
         for key, held in associations.items()
         if not (isinstance(held, Mapping) and held.get("_id") and held["_id"] not in allowed)
     }
-    return {**row, "associations": kept}
+    # Media that the editor put into the text are associations, too.
+    text = row.get("body_html")
+    hidden = associations.keys() - kept.keys()
+    cleaned = {"body_html": rebuilt(text, {}, hidden)} if isinstance(text, str) else {}
+    return {**row, **cleaned, "associations": kept}
 
 
 def _is_embargoed(row: Mapping[str, Any], now: datetime) -> bool:

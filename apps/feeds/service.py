@@ -14,6 +14,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, Unauthorized
 from apps.core.service import Document
+from apps.feeds.media import FeedMedia
 from apps.feeds.received import Cursor, Page, ReceivedItems
 from apps.publish.enqueue.formatting import format_settings
 from apps.publish.enqueue.lookups import Lookups
@@ -82,6 +83,8 @@ class FeedService:
     Args:
         db: the database.
         tokens: finds the subscriber that a token stands for.
+        received: what subscribers have received.
+        media: knows where readers find files.
         settings: PUBLIC_URL, FEED_PAGE_SIZE, FEED_PAGE_LIMIT and those of the formats.
     """
 
@@ -91,12 +94,15 @@ class FeedService:
         clock: Clock,
         *,
         tokens: SubscriberTokenService,
+        received: ReceivedItems,
+        media: FeedMedia,
         settings: Mapping[str, Any],
     ) -> None:
         self._db = db
         self._clock = clock
         self._tokens = tokens
-        self._received = ReceivedItems(db)
+        self._received = received
+        self._media = media
         self._settings = format_settings(settings)
         self._public_url = settings["PUBLIC_URL"]
         self._size = int(settings["FEED_PAGE_SIZE"])
@@ -127,7 +133,7 @@ class FeedService:
             media_type,
             _etag(wanted.kind, feed, page),
             self._modified_at(page),
-            lambda: writer(feed, self._entries(page)),
+            lambda: writer(feed, self._entries(page, subscriber["_id"], wanted.token)),
         )
 
     def _modified_at(self, page: Page) -> datetime | None:
@@ -180,17 +186,18 @@ class FeedService:
         path = f"{self._public_url}/feeds/{quote(wanted.token, safe='/')}/{wanted.kind}"
         return f"{path}?{query}" if query else path
 
-    def _entries(self, page: Page) -> list[Entry]:
+    def _entries(self, page: Page, subscriber_id: ObjectId, token: str) -> list[Entry]:
+        rows = self._media.linked(page.rows, subscriber_id, token)
         vocabularies = list(self._db["vocabularies"].find({}))
         lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
-        lookups.load(page.rows)
+        lookups.load(rows)
         context = FormatContext(
             settings=self._settings,
             now=self._clock.now(),
             vocabularies=lookups.vocabularies,
             users=lookups.users,
         )
-        return [feed_entry(lookups.trimmed(row), context) for row in page.rows]
+        return [feed_entry(lookups.trimmed(row), context) for row in rows]
 
 
 def _etag(kind: Kind, feed: Feed, page: Page) -> str:

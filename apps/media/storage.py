@@ -1,6 +1,6 @@
 """The store of binaries: GridFS in the main database (resources contract, 20.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import IO, Any
@@ -132,6 +132,13 @@ class MediaStorage:
     def exists(self, id: Any) -> bool:
         """Whether there is a file of this id."""
         return ObjectId.is_valid(str(id)) and bool(self._files.exists(ObjectId(str(id))))
+
+    def stored(self, ids: Iterable[str]) -> set[str]:
+        """Return those of `ids` that have a file; one command, or none."""
+        wanted = [ObjectId(id_) for id_ in sorted(ids) if ObjectId.is_valid(id_)]
+        if not wanted:
+            return set()
+        return {str(f["_id"]) for f in self._db["fs.files"].find({"_id": {"$in": wanted}}, {"_id"})}
 
     def delete(self, id: Any) -> None:
         """Remove the file; one that is not there is no error."""

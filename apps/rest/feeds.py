@@ -1,20 +1,26 @@
-"""GET `/feeds/<token>/<atom|rss|json>`: what a subscriber has received, for feed readers."""
+"""GET `/feeds/<token>/<atom|rss|json>`: what a subscriber has received, for feed readers.
+
+GET `/feed_media/<subscriber>/<key>/<file>`: the files that it links to.
+"""
 
 from flask import Flask, Response, request
 from werkzeug.http import is_resource_modified, quote_etag
 
 from apps.core.errors import NotFound
+from apps.feeds.media import PATH, FeedMedia
 from apps.feeds.service import Answer, FeedService, Kind, Wanted
+from apps.rest.uploads import file_response
 
 CACHE_CONTROL = "private, max-age=60"
 """The address is a secret, so no shared cache may keep the answer."""
 
 
-def serve_feeds(app: Flask, feeds: FeedService) -> None:
-    """Add the route to `app`. The token in the address is all that it asks for.
+def serve_feeds(app: Flask, feeds: FeedService, media: FeedMedia) -> None:
+    """Add the routes to `app`. Token and key in their addresses are all that they ask for.
 
     Args:
         feeds: answers.
+        media: the files that feeds show.
     """
 
     def feed(token: str, kind: str) -> Response:
@@ -29,11 +35,18 @@ def serve_feeds(app: Flask, feeds: FeedService) -> None:
         )
         return _response(feeds.page(wanted))
 
+    def medium(subscriber_id: str, key: str, name: str) -> Response:
+        response = file_response(media.file(subscriber_id, key, name))
+        response.cache_control.public = False
+        response.cache_control.private = True
+        return response
+
     prefix = app.config["URL_PREFIX"]
+    root = f"/{prefix}" if prefix else ""
     # Tokens hold slashes.
-    path = "feeds/<path:token>/<kind>"
-    rule = f"/{prefix}/{path}" if prefix else f"/{path}"
-    app.add_url_rule(rule, "feeds", feed, methods=["GET"])
+    app.add_url_rule(f"{root}/feeds/<path:token>/<kind>", "feeds", feed, methods=["GET"])
+    path = f"{root}/{PATH}/<subscriber_id>/<key>/<name>"
+    app.add_url_rule(path, PATH, medium, methods=["GET"])
 
 
 def _response(answer: Answer) -> Response:

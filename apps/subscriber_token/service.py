@@ -5,13 +5,15 @@ is there encrypted, so that those who manage subscribers can see it again. Token
 have themselves as `_id`.
 """
 
+import hmac
 import secrets
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.caller import Caller
@@ -21,6 +23,7 @@ from apps.core.service import Document, ResourceService
 from apps.secrets.vault import UnreadableSecret, Vault
 
 TOKEN_BYTES = 40
+KEY_BYTES = 24
 ENCRYPTED = "token"
 """Field that holds the encrypted token."""
 MAX_DAYS = 36_500
@@ -56,6 +59,23 @@ class SubscriberTokenService(ResourceService):
             self.collection.delete_one({"_id": found["_id"], "expiry": expiry})
             return None
         return self.db["subscribers"].find_one({"_id": found["subscriber"], "is_active": True})
+
+    def subscriber_of_key(self, subscriber_id: str, media_id: str, key: str) -> Document | None:
+        """Return the active subscriber that has a token of which `key` was made, else None.
+
+        Args:
+            media_id: the file that the key is for.
+            key: see `file_key`.
+        """
+        if not ObjectId.is_valid(subscriber_id):
+            return None
+        owner = ObjectId(subscriber_id)
+        for stored in self.collection.find({"subscriber": owner}):
+            expiry = stored.get("expiry")
+            is_over = expiry is not None and expiry <= self.clock.now()
+            if not is_over and _is_key_of(stored, media_id, key):
+                return self.db["subscribers"].find_one({"_id": owner, "is_active": True})
+        return None
 
     def _find(self, token: str) -> Document | None:
         """Return the stored form of `token`."""
@@ -149,6 +169,24 @@ def new_token() -> str:
 def hashed(token: str) -> str:
     """Return the id under which a token is stored."""
     return sha256(token.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def file_key(token: str, media_id: str) -> str:
+    """Return what opens one file to whoever knows an address with it, as long as `token` counts.
+
+    It tells nothing of the token, so that pictures of a feed may be shown on any page.
+    """
+    return _file_key(hashed(token), media_id)
+
+
+def _file_key(token_hash: str, media_id: str) -> str:
+    digest = hmac.digest(token_hash.encode(), f"file {media_id}".encode(), "sha256")
+    return urlsafe_b64encode(digest[:KEY_BYTES]).decode("ascii")
+
+
+def _is_key_of(stored: Mapping[str, Any], media_id: str, key: str) -> bool:
+    token_hash = stored["_id"] if ENCRYPTED in stored else hashed(stored["_id"])
+    return hmac.compare_digest(_file_key(token_hash, media_id).encode(), key.encode())
 
 
 def stored_ids(token: str) -> list[str]:
