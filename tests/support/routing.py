@@ -4,7 +4,6 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.graph import Graph
 from apps.publish.enqueue.batch import RoutingTools
@@ -47,21 +46,18 @@ def permitting(desk: Newsdesk, field: str, operator: str, value: str) -> Documen
     return {"filter_id": filter_id, "filter_type": "permitting"}
 
 
-def routing_tools(
-    graph: Graph, *, db: Any = None, formats: Registry[Any] | None = None
-) -> RoutingTools:
+def routing_tools(graph: Graph, *, db: Any = None) -> RoutingTools:
     """Return what routing works with, without a content API.
 
     Args:
         db: another database than that of the graph.
-        formats: other formats than the built-in ones.
     """
     db = graph.db if db is None else db
     return RoutingTools(
         db,
         graph.clock,
         Sequences(graph.db),
-        formats or build_registry(),
+        build_registry(),
         Snapshots(db, Alarm(db, graph.clock, graph.notifier), content_api=False),
         None,
         graph.settings,

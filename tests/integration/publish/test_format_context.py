@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -15,21 +15,14 @@ from lxml import etree
 from pymongo.monitoring import CommandListener
 
 from app import create_app
-from apps.core.errors import FormatError
-from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.graph import Graph
-from apps.publish.enqueue.batch import Batch
-from apps.publish.enqueue.content import enqueue_services
-from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
 from formatters import build_registry
 from formatters.base import FormatContext, FormatSettings, Formatted
-from formatters.ninjs import NINJSFormatter
 from tests.support.clients import make_user
 from tests.support.format_schemas import G2, check_g2
 from tests.support.newsdesk import START, Newsdesk
 from tests.support.newsroom import Newsroom, file_in
-from tests.support.routing import routing_tools
 from tests.support.services import empty_services
 
 
@@ -315,89 +308,6 @@ class TestEmbedFiltering:
             '<figure><img src="m1.jpg" srcset="m1.jpg 800w" sizes="80vw" alt="Flood" '
             'id="editor_0"><figcaption>A &amp; B</figcaption></figure>'
         ) in complete["body_html"]
-
-
-class RaisingFormatter(NINJSFormatter):
-    """A format that refuses every item."""
-
-    type = "raising"
-    error_code = 7999
-    error_text = 'Article couldn"t be converted to Nothing'
-
-    def format(self, item: Any, context: FormatContext) -> list[Formatted]:
-        raise FormatError(self.error_code, self.error_text, item_id="x", cause="it will not")
-
-
-class GreedyFormatter(NINJSFormatter):
-    """A plug-in that breaks its contract: it changes what it is handed."""
-
-    type = "greedy"
-
-    def format(self, item: Any, context: FormatContext) -> list[Formatted]:
-        item["extra"]["changed"] = True
-        item["headline"] = "changed"
-        return super().format(item, context)
-
-
-class TestBatch:
-    """Formats that the product does not have, in the real batch."""
-
-    PLUG_INS: ClassVar[tuple[type[NINJSFormatter], ...]] = (RaisingFormatter, GreedyFormatter)
-
-    @pytest.fixture
-    def formats(self) -> Registry[Any]:
-        registry = build_registry()
-        for cls in self.PLUG_INS:
-            registry.add(cls)
-        return registry
-
-    def route(self, graph: Graph, formats: Registry[Any], *ids: str) -> None:
-        rows = list(graph.db["published"].find({"item_id": {"$in": ids}}))
-        batch = Batch(routing_tools(graph, formats=formats), rows, enqueue_services)
-        for row in rows:
-            batch.route(row, EnqueuePublishedService())
-        batch.store()
-
-    def test_a_failing_destination_stops_no_other(
-        self, desk: Newsdesk, graph: Graph, formats: Registry[Any], tmp_path: Path
-    ) -> None:
-        """Scenario 6: its row is failed and holds the code, the next destination's row is good."""
-        story = desk.published()
-        raising = {**to_file(tmp_path / "a"), "format": "raising"}
-        desk.newsroom.subscriber("Files", raising, to_file(tmp_path / "b"))
-
-        self.route(graph, formats, story["_id"])
-
-        failed, good = desk.rows()
-        assert ("failed", '7999 Article couldn"t be converted to Nothing: it will not') == (
-            failed["state"],
-            failed["error_message"],
-        )
-        assert ("pending", "b") == (good["state"], good["destination"]["_id"])
-        shown = desk.client.get(f"publish_queue/{failed['_id']}").get_json()
-        assert "" == shown["formatted_item"]
-
-    def test_what_one_format_changes_no_other_sees(
-        self, desk: Newsdesk, graph: Graph, formats: Registry[Any], tmp_path: Path
-    ) -> None:
-        """Scenario 9: each format call has a deep copy of its own."""
-        story = desk.published(extra={"kept": 1})
-        before = graph.db["published"].find_one({"item_id": story["_id"]})
-        kinds = ("greedy", "ninjs", "ninjs2", "newsroom ninjs", "nitf")
-        destinations = [{**to_file(tmp_path / kind), "format": kind} for kind in kinds]
-        desk.newsroom.subscriber("Files", *destinations)
-
-        self.route(graph, formats, story["_id"])
-
-        rows = desk.rows()
-        bodies = {p["_id"]: p["body"] for p in graph.db["publish_payloads"].find({})}
-        (greedy, ninjs, *_rest) = (bodies[row["payload_id"]] for row in rows)
-        assert "changed" == json.loads(greedy)["headline"]
-        assert ({"kept": 1}, "Rivers rise") == (
-            json.loads(ninjs)["extra"],
-            json.loads(ninjs)["headline"],
-        )
-        assert before == graph.db["published"].find_one({"item_id": story["_id"]})
 
 
 def test_formats_leave_the_item_as_it_was(desk: Newsdesk) -> None:
