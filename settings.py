@@ -18,11 +18,18 @@ SECRETS = (
     "ENCRYPTION_KEYS",
     "MONGO_URI",
     "CONTENTAPI_MONGO_URI",
+    "LEGAL_ARCHIVE_URI",
     "REDIS_URL",
     "CELERY_BROKER_URL",
     "MAIL_PASSWORD",
 )
 """Settings that are masked wherever settings are shown."""
+
+DATABASES = (
+    ("CONTENTAPI_MONGO_URI", "CONTENTAPI_MONGO_DBNAME", "contentapi"),
+    ("LEGAL_ARCHIVE_URI", "LEGAL_ARCHIVE_DBNAME", "legal_archive"),
+)
+"""What may have a database of its own: settings of its server and its name, the default name."""
 
 EXCLUDED_VOCABULARY_FIELDS = (
     "default_categories",
@@ -101,10 +108,16 @@ def _stores(env: Environment) -> dict[str, Any]:
         "MONGO_URI": env.secret("MONGO_URI", None),
         # Database; the name in MONGO_URI counts when this is not set, then `wiredesk`.
         "MONGO_DBNAME": env.text("MONGO_DBNAME", None),
-        # Database of the content API; none is the main one.
+        # Server of the content API's database; none is the main one.
         "CONTENTAPI_MONGO_URI": env.secret("CONTENTAPI_MONGO_URI", None),
-        # Its name; the one in CONTENTAPI_MONGO_URI counts when this is not set.
+        # Its name; the one in CONTENTAPI_MONGO_URI counts when this is not set, then `contentapi`;
+        # without either the database is the main one.
         "CONTENTAPI_MONGO_DBNAME": env.text("CONTENTAPI_MONGO_DBNAME", None),
+        # Server of the long-term archive's database; none is the main one.
+        "LEGAL_ARCHIVE_URI": env.secret("LEGAL_ARCHIVE_URI", None),
+        # Its name; the one in LEGAL_ARCHIVE_URI counts when this is not set, then `legal_archive`;
+        # without either the database is the main one.
+        "LEGAL_ARCHIVE_DBNAME": env.text("LEGAL_ARCHIVE_DBNAME", None),
         # Redis; none starts the embedded store.
         "REDIS_URL": env.secret("REDIS_URL", None),
         # Celery's broker; REDIS_URL unless set.
@@ -368,14 +381,20 @@ def _derive(settings: dict[str, Any]) -> dict[str, Any]:
     settings["MEDIA_PREFIX"] = settings["MEDIA_PREFIX"].rstrip("/")
     if not settings["URN_DOMAIN"]:
         settings["URN_DOMAIN"] = urlsplit(settings["PUBLIC_URL"]).hostname or socket.gethostname()
-    for store, fallback in (("", "wiredesk"), ("CONTENTAPI_", "contentapi")):
-        if not settings[f"{store}MONGO_DBNAME"]:
-            named = urlsplit(settings[f"{store}MONGO_URI"] or "").path.strip("/")
-            settings[f"{store}MONGO_DBNAME"] = named or fallback
+    settings["MONGO_DBNAME"] = settings["MONGO_DBNAME"] or _named_in(settings["MONGO_URI"])
+    settings["MONGO_DBNAME"] = settings["MONGO_DBNAME"] or "wiredesk"
+    for uri, name, fallback in DATABASES:
+        if settings[uri] and not settings[name]:
+            settings[name] = _named_in(settings[uri]) or fallback
     settings["CELERY_BROKER_URL"] = settings["CELERY_BROKER_URL"] or settings["REDIS_URL"]
     settings["ENCRYPTION_KEYS"] = key_list(settings["ENCRYPTION_KEYS"])
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or secrets.token_urlsafe(32)
     return settings
+
+
+def _named_in(uri: str | None) -> str:
+    """Return the name of the database that the address of a server holds; empty for none."""
+    return urlsplit(uri or "").path.strip("/")
 
 
 def key_list(value: str | Sequence[str] | None) -> list[str]:

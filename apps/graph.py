@@ -64,7 +64,7 @@ from apps.publish.transmit import TransmitContent, transmit
 from apps.routing import Routing, build_routing
 from apps.secrets.vault import Vault
 from apps.store.indexes import ensure_indexes
-from apps.store.mongo import connect, content_database
+from apps.store.mongo import connect, other_database
 from apps.store.sequences import Sequences
 from apps.subscriber_token.service import SubscriberTokenService
 from apps.tasks import wake_up
@@ -92,6 +92,8 @@ class Graph:
     db: Database[Document]
     content_db: Database[Document]
     """That of the content API."""
+    legal_db: Database[Document]
+    """That of the long-term archive."""
     clock: Clock
     notifier: Notifier
     newsroom: Newsroom
@@ -155,6 +157,7 @@ class Graph:
         self.transmit.close()
         self.db.client.close()
         self.content_db.client.close()
+        self.legal_db.client.close()
 
 
 def nobody(rows: Sequence[Document]) -> None:
@@ -187,7 +190,12 @@ def build_graph(
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
-    content_db = content_database(db, settings, listeners)
+    content_db = other_database(
+        db, settings["CONTENTAPI_MONGO_URI"], settings["CONTENTAPI_MONGO_DBNAME"], listeners
+    )
+    legal_db = other_database(
+        db, settings["LEGAL_ARCHIVE_URI"], settings["LEGAL_ARCHIVE_DBNAME"], listeners
+    )
     copied = CopiedRows(db, clock, notifier)
     backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), copied.succeed)
     transmitters.add(transmitter_for(backlog))
@@ -199,6 +207,7 @@ def build_graph(
     archive = ArchiveService(
         db,
         clock,
+        legal_db=legal_db,
         journal=journal,
         sequences=sequences,
         places=places,
@@ -211,7 +220,7 @@ def build_graph(
     )
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
-    legal_items = LegalItems(db, is_on=has_legal_archive)
+    legal_items = LegalItems(db, legal_db, is_on=has_legal_archive)
     wake_legal = wake_up(import_legal_archive) if has_legal_archive else sleep_on
 
     def on_released(item: Document) -> None:
@@ -223,6 +232,7 @@ def build_graph(
     actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
         db=db,
+        legal_db=legal_db,
         clock=clock,
         settings=settings,
         validator=validator,
@@ -243,6 +253,7 @@ def build_graph(
         settings=settings,
         db=db,
         content_db=content_db,
+        legal_db=legal_db,
         clock=clock,
         notifier=notifier,
         newsroom=newsroom,
@@ -320,9 +331,9 @@ def build_graph(
             notifier=notifier,
             settings=settings,
         ),
-        legal_archive=legal_services(db, clock),
+        legal_archive=legal_services(legal_db, clock),
         legal_items=legal_items,
-        legal_queue=LegalQueue(db, is_on=has_legal_archive),
+        legal_queue=LegalQueue(db, legal_db, is_on=has_legal_archive),
         media=media,
         output=build_output(db, clock, formatters, validator, media, tokens, settings),
     )

@@ -44,6 +44,7 @@ class Save:
         updates: what will be stored.
         original: the item as stored; empty for a new one.
         place: desk and stage of the item afterwards.
+        legal_db: database of the long-term archive.
         now: time of the save.
         before: desk and stage of the item as stored, where these are others.
         associated: stored items that the associations of `updates` name, by id.
@@ -56,6 +57,7 @@ class Save:
     place: Place
     caller: Caller
     db: Database[Document]
+    legal_db: Database[Document]
     now: datetime
     before: Place = NOWHERE
     associated: Mapping[str, Document] = field(default_factory=dict)
@@ -182,7 +184,7 @@ def check_groups(save: Save) -> None:
     """The groups of a package hang together, and its members may be in it."""
     if is_package(save.item) and save.updates.get("groups") is not None:
         package_id = save.item["_id"]
-        packages = Packages(save.db)
+        packages = Packages(save.db, save.legal_db)
         packages.check(save.updates["groups"], package_id, is_new=not save.original)
 
 

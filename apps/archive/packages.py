@@ -15,7 +15,8 @@ from apps.core.vocabulary import ItemType, State
 
 ROOT = "root"
 MAIN = "main"
-LOCATIONS = frozenset({"archive", "archived", "published", "ingest", "legal_archive"})
+LEGAL = "legal_archive"
+LOCATIONS = frozenset({"archive", "archived", "published", "ingest", LEGAL})
 EMBARGOED_MEMBER = (
     "Package can't have item which has embargo. "
     "Slugline/Unique Name of the item having embargo: {slugline}/{unique_name}"
@@ -154,11 +155,13 @@ class Packages:
     """Packages among the stored items.
 
     Args:
-        db: the database.
+        db: the main database.
+        legal_db: that of the long-term archive, where members may be, too.
     """
 
-    def __init__(self, db: Database[Document]) -> None:
+    def __init__(self, db: Database[Document], legal_db: Database[Document] | None = None) -> None:
         self._db = db
+        self._legal_db = db if legal_db is None else legal_db
 
     def check(
         self,
@@ -212,7 +215,8 @@ class Packages:
                 found.update({item_id: known[item_id] for item_id in ids if item_id in known})
             field = "item_id" if location in ("archived", "published") else "_id"
             if missing := [item_id for item_id in ids if item_id not in found]:
-                for item in self._db[location].find({field: {"$in": missing}}):
+                db = self._legal_db if location == LEGAL else self._db
+                for item in db[location].find({field: {"$in": missing}}):
                     found[item[field]] = item
             for item_id in ids:
                 if item_id not in found:

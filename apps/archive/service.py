@@ -91,6 +91,7 @@ class ArchiveService(ResourceService):
     """Working copies of items.
 
     Args:
+        legal_db: database of the long-term archive.
         journal: stores items with their version rows.
         sequences: source of `unique_id`.
         places: desks and stages.
@@ -106,6 +107,7 @@ class ArchiveService(ResourceService):
         db: Database[Document],
         clock: Clock,
         *,
+        legal_db: Database[Document],
         journal: Journal,
         sequences: Sequences,
         places: Places,
@@ -114,6 +116,7 @@ class ArchiveService(ResourceService):
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
+        self._legal_db = legal_db
         self._macros = macros
         self._journal = journal
         self._sequences = sequences
@@ -360,7 +363,8 @@ class ArchiveService(ResourceService):
     def _save(
         self, updates: Document, original: Mapping[str, Any], place: Place, caller: Caller
     ) -> Save:
-        return Save(updates, original, place, caller, self.db, self.clock.now())
+        now = self.clock.now()
+        return Save(updates, original, place, caller, self.db, self._legal_db, now)
 
     def _check(self, checks: Iterable[Check], save: Save) -> None:
         for check in checks:

@@ -22,6 +22,7 @@ from apps.embedded.children import free_port
 from apps.graph import build_graph
 from apps.processes.programs import programs
 from apps.processes.supervisor import Supervisor
+from settings import DATABASES
 
 RECIPIENTS = 2
 
@@ -81,6 +82,7 @@ def settings_of(keep: bool) -> Iterator[dict[str, Any]]:
             "MONGO_URI": None,
             "REDIS_URL": None,
             "MONGO_DBNAME": "wiredesk_demo",
+            **{name: None for *own, _fallback in DATABASES for name in own},
             "PUBLIC_URL": None,
             "HOST": "127.0.0.1",
             "WSHOST": "127.0.0.1",

@@ -18,7 +18,7 @@ from apps.core.clock import Clock
 from apps.core.errors import ServerError
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import PubStatus
-from apps.store.indexes import ensure_content_indexes
+from apps.store.indexes import CONTENT_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class CopyStore:
     def __init__(self, db: Database[Document], clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._is_indexed = False
+        self._indexes = LateIndexes(db, CONTENT_INDEXES)
 
     def store(self, copies: Sequence[Copy]) -> None:
         """Store copies; four commands, more where another process writes the same items.
@@ -50,10 +50,7 @@ class CopyStore:
             PyMongoError: some of them may not be stored.
             ServerError: other processes were faster every time.
         """
-        if not self._is_indexed:
-            # Not at the start of the process, which must not depend on this database.
-            ensure_content_indexes(self._db)
-            self._is_indexed = True
+        self._indexes.ensure()
         for _ in range(MAX_TRIES):
             plan = Plan(self._clock, self._read(copies))
             for copy in copies:

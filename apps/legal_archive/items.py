@@ -14,13 +14,14 @@ import structlog
 from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from apps.archive.journal import NOT_IN_VERSIONS
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.legal_archive.names import Names
+from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
@@ -60,13 +61,23 @@ class LegalItems:
     """Copy published items with their versions and history.
 
     Args:
-        db: the database.
+        db: the main database, which holds them.
+        legal_db: the database of the long-term archive.
         is_on: whether there is a long-term archive; without one `run` does nothing.
         page_size: published rows taken at once.
     """
 
-    def __init__(self, db: Database[Document], *, is_on: bool, page_size: int = PAGE_SIZE) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        legal_db: Database[Document],
+        *,
+        is_on: bool,
+        page_size: int = PAGE_SIZE,
+    ) -> None:
         self._db = db
+        self._legal_db = legal_db
+        self._indexes = LateIndexes(legal_db, LEGAL_INDEXES)
         self._is_on = is_on
         self._page_size = page_size
 
@@ -74,6 +85,9 @@ class LegalItems:
         """Import everything that is missing; return how many published rows were.
 
         An item that cannot be imported is left for the next run, and does not stop the others.
+
+        Raises:
+            ConnectionFailure: one of the databases is away.
         """
         if not self._is_on:
             return 0
@@ -91,7 +105,7 @@ class LegalItems:
         """
         if not self._is_on:
             return
-        ids = self._db["legal_archive"].distinct("_id", {"_id": {"$in": list(item_ids)}})
+        ids = self._legal_db["legal_archive"].distinct("_id", {"_id": {"$in": list(item_ids)}})
         history = self._missing(ids, "history", "item_id", "_id") if ids else []
         names = Names(self._db, history)
         self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
@@ -104,6 +118,9 @@ class LegalItems:
         try:
             self._import(self._publications(rows))
             return len(rows)
+        except ConnectionFailure:
+            # The database is away: none of the others would fare better.
+            raise
         except (PyMongoError, ValueError, TypeError, KeyError) as error:
             items = {row.get("item_id") for row in rows}
             if len(items) == 1:
@@ -154,6 +171,7 @@ class LegalItems:
         self._write("legal_archive_versions", (adding_version(v, names) for v in versions))
         self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
         self._write("legal_archive", (replacing(p, names) for p in publications))
+        # Last, and in the other database: whoever dies before imports the same again.
         moved = [row["_id"] for publication in publications for row in publication.rows]
         # The etag stays: for clients the row is the same.
         self._db["published"].update_many(
@@ -162,14 +180,15 @@ class LegalItems:
 
     def _known_versions(self, ids: Sequence[str]) -> set[tuple[str, int]]:
         fields = {"_id_document": 1, "_current_version": 1}
-        rows = self._db["legal_archive_versions"].find({"_id_document": {"$in": ids}}, fields)
+        rows = self._legal_db["legal_archive_versions"].find({"_id_document": {"$in": ids}}, fields)
         return {(row["_id_document"], version_of(row)) for row in rows}
 
     def _missing(self, ids: Sequence[str], what: str, item_field: str, key: str) -> list[Document]:
         """Return the versions, or rows of the history, that the long-term archive lacks."""
         known: dict[str, list[Any]] = {id_: [] for id_ in ids}
         fields = {item_field: 1, key: 1}
-        for row in self._db[f"legal_archive_{what}"].find({item_field: {"$in": ids}}, fields):
+        kept = self._legal_db[f"legal_archive_{what}"]
+        for row in kept.find({item_field: {"$in": ids}}, fields):
             known[row[item_field]].append(row[key])
         wanted = [{item_field: id_, key: {"$nin": keys}} for id_, keys in known.items()]
         return list(self._db[f"archive_{what}"].find({"$or": wanted}))
@@ -183,8 +202,9 @@ class LegalItems:
         operations = list(writes)
         if not operations:
             return
+        self._indexes.ensure()
         try:
-            self._db[collection].bulk_write(operations, ordered=False)
+            self._legal_db[collection].bulk_write(operations, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
 

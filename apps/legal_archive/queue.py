@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.publish.queue.rows import shown_config
+from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
@@ -33,13 +34,23 @@ class LegalQueue:
     """Copy finished rows of the delivery queue with what was sent; safe to repeat and to kill.
 
     Args:
-        db: the database.
+        db: the main database, which holds them.
+        legal_db: the database of the long-term archive.
         is_on: whether there is a long-term archive; without one `run` does nothing.
         page_size: rows taken at once.
     """
 
-    def __init__(self, db: Database[Document], *, is_on: bool, page_size: int = PAGE_SIZE) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        legal_db: Database[Document],
+        *,
+        is_on: bool,
+        page_size: int = PAGE_SIZE,
+    ) -> None:
         self._db = db
+        self._legal_db = legal_db
+        self._indexes = LateIndexes(legal_db, LEGAL_INDEXES)
         self._is_on = is_on
         self._page_size = page_size
 
@@ -62,8 +73,9 @@ class LegalQueue:
         ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
         found = self._db["subscribers"].find({"_id": {"$in": ids}}, {"name": 1})
         names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
+        self._indexes.ensure()
         self._keep_payloads(rows)
-        self._db["legal_publish_queue"].bulk_write(
+        self._legal_db["legal_publish_queue"].bulk_write(
             [
                 UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, names)}, upsert=True)
                 for row in rows
@@ -84,13 +96,13 @@ class LegalQueue:
         ]
         if not wanted:
             return
-        known = self._db[PAYLOADS].distinct("_id", {"$or": wanted})
+        known = self._legal_db[PAYLOADS].distinct("_id", {"$or": wanted})
         missing = self._db["publish_payloads"].find({"$or": wanted, "_id": {"$nin": known}})
         documents = list(missing)
         if not documents:
             return
         try:
-            self._db[PAYLOADS].insert_many(documents, ordered=False)
+            self._legal_db[PAYLOADS].insert_many(documents, ordered=False)
         except BulkWriteError as error:
             # Another run stores the same.
             raise_unless_duplicates(error)

@@ -8,7 +8,7 @@ from eve.io.mongo import Mongo
 from flask import abort
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, ResourceService
@@ -19,6 +19,10 @@ from apps.store.mongo import raise_unless_duplicates
 
 FIND_ONE_OPTIONS = ("check_auth_value", "force_auth_field_projection", "mongo_options")
 """Arguments of Eve's `find_one` beside the look-up itself."""
+
+
+VERSIONS = "_versions"
+"""What Eve adds to the name of a resource for that of its versions."""
 
 
 class Connection:
@@ -41,17 +45,21 @@ class ServiceData(Mongo):
         self._services: Mapping[str, ResourceService] = {}
 
     def bind(self, db: Database[Document], services: Mapping[str, ResourceService]) -> None:
-        """Set the database and the services by resource name."""
-        self._connection = Connection(db)
+        """Set the main database and the services by resource name."""
+        self._db = db
         self._services = services
 
     def pymongo(self, resource: str | None = None, prefix: str | None = None) -> Connection:
-        return self._connection
+        """Return the connection to the database of `resource`: that of its service."""
+        name = resource or ""
+        # Eve keeps versions in a resource of their own, which has no service.
+        service = self._services.get(name) or self._services.get(name.removesuffix(VERSIONS))
+        return Connection(service.db if service else self._db)
 
     def collection(self, resource: str) -> Collection[Document]:
         """Return the collection behind `resource`."""
         source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
-        return self._connection.db[source]
+        return self.pymongo(resource).db[source]
 
     def find(
         self, resource: str, req: Any, sub_resource_lookup: Any, perform_count: bool = True
@@ -70,8 +78,9 @@ class ServiceData(Mongo):
         try:
             return super().find(resource, req, query, perform_count)
         except TypeError as error:
-            # Where a query cannot be counted, Eve calls a method that pymongo no longer has.
-            if isinstance(error.__context__, OperationFailure):
+            # Where a query cannot be counted, or the database is away, Eve calls a method that
+            # pymongo no longer has.
+            if isinstance(error.__context__, PyMongoError):
                 raise error.__context__ from None
             raise
 

@@ -1,5 +1,6 @@
 """Every index of every collection. A query on a hot path names the index it uses here."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -107,11 +108,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("item_id"),
         _index(("_updated", DESC)),
     ],
-    "legal_archive": [_index(("versioncreated", DESC)), _index("search_terms")],
-    "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
-    "legal_archive_history": [_index("item_id")],
-    "legal_publish_payloads": [_index("encoded_item_id", sparse=True)],
-    "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
     # Copies that the content API did not take yet.
     "content_api_backlog": [_index("due_at"), _index("item_id", "version")],
     "activity": [
@@ -164,14 +160,48 @@ CONTENT_INDEXES: dict[str, list[IndexModel]] = {
 }
 """Collections of the content API, which may have a database of its own."""
 
+LEGAL_INDEXES: dict[str, list[IndexModel]] = {
+    "legal_archive": [_index(("versioncreated", DESC)), _index("search_terms")],
+    "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
+    "legal_archive_history": [_index("item_id")],
+    "legal_publish_payloads": [_index("encoded_item_id", sparse=True)],
+    "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
+}
+"""Collections of the long-term archive, which may have a database of its own."""
 
-def ensure_content_indexes(db: Database[dict[str, Any]]) -> None:
-    """Create the indexes of the content API that are missing."""
-    for collection, models in CONTENT_INDEXES.items():
+
+def ensure_indexes(
+    db: Database[dict[str, Any]], indexes: Mapping[str, Sequence[IndexModel]] | None = None
+) -> None:
+    """Create the indexes that are missing. Safe to repeat and to run from several processes.
+
+    Args:
+        db: the database.
+        indexes: by collection; those of the main database unless given.
+    """
+    for collection, models in (INDEXES if indexes is None else indexes).items():
         db[collection].create_indexes(models)
 
 
-def ensure_indexes(db: Database[dict[str, Any]]) -> None:
-    """Create the indexes that are missing. Safe to repeat and to run from several processes."""
-    for collection, models in INDEXES.items():
-        db[collection].create_indexes(models)
+class LateIndexes:
+    """Indexes of a database of its own, created before it is first written to.
+
+    Not at the start of the process, which must not depend on this database.
+
+    Args:
+        db: the database.
+        indexes: by collection.
+    """
+
+    def __init__(
+        self, db: Database[dict[str, Any]], indexes: Mapping[str, Sequence[IndexModel]]
+    ) -> None:
+        self._db = db
+        self._indexes = indexes
+        self._are_there = False
+
+    def ensure(self) -> None:
+        """Create those that are missing; no command after the first call that succeeded."""
+        if not self._are_there:
+            ensure_indexes(self._db, self._indexes)
+            self._are_there = True

@@ -24,31 +24,35 @@ def connect(
         settings: `MONGO_URI` and `MONGO_DBNAME`.
         listeners: pymongo command listeners, for benchmarks.
     """
+    options: dict[str, Any] = {}
+    if "serverselectiontimeoutms=" not in settings["MONGO_URI"].lower():
+        options["serverSelectionTimeoutMS"] = 5000
     client: MongoClient[dict[str, Any]] = MongoClient(
         settings["MONGO_URI"],
-        serverSelectionTimeoutMS=5000,
+        **options,
         event_listeners=list(listeners),
         appname="wiredesk",
     )
     return client.get_database(settings["MONGO_DBNAME"], codec_options=CODEC)
 
 
-def content_database(
+def other_database(
     db: Database[dict[str, Any]],
-    settings: Mapping[str, Any],
+    uri: str | None,
+    name: str | None,
     listeners: Sequence[CommandListener] = (),
 ) -> Database[dict[str, Any]]:
-    """Return the database of the content API: the main one, unless settings name another.
+    """Return the database of a part of the server: the main one, unless settings name another.
 
     Args:
         db: the main database.
-        settings: CONTENTAPI_MONGO_URI and CONTENTAPI_MONGO_DBNAME.
+        uri: the server; None is the main one.
+        name: the database there; None is the main one, too.
         listeners: pymongo command listeners, for benchmarks.
     """
-    if not settings["CONTENTAPI_MONGO_URI"]:
-        return db
-    own = {name: settings[f"CONTENTAPI_{name}"] for name in ("MONGO_URI", "MONGO_DBNAME")}
-    return connect(own, listeners)
+    if uri:
+        return connect({"MONGO_URI": uri, "MONGO_DBNAME": name}, listeners)
+    return db.client.get_database(name, codec_options=CODEC) if name else db
 
 
 def raise_unless_duplicates(error: BulkWriteError) -> None:

@@ -28,6 +28,12 @@ class CrashingDatabase:
         self._db = db
         self._left = before
 
+    def beside(self, db: Any) -> "CrashingDatabase":
+        """Return another database of the same process: writes to both count together."""
+        other = CrashingDatabase(db, 0)
+        other.count = self.count  # type: ignore[method-assign]
+        return other
+
     def __getitem__(self, name: str) -> "CrashingCollection":
         return CrashingCollection(self, self._db[name])
 

@@ -78,6 +78,37 @@ def test_the_database_is_named_by_setting_or_address(environ: dict[str, str], na
     assert name == settings.load(environ=environ)["MONGO_DBNAME"]
 
 
+@pytest.mark.parametrize("part", ["CONTENTAPI_MONGO", "LEGAL_ARCHIVE"])
+@pytest.mark.parametrize(
+    ("uri", "dbname", "name"),
+    [
+        (None, None, None),
+        (None, "mine", "mine"),
+        ("mongodb://host/named", None, "named"),
+        ("mongodb://host/named", "mine", "mine"),
+    ],
+)
+def test_a_part_has_a_database_of_its_own_where_one_is_named(
+    part: str, uri: str | None, dbname: str | None, name: str | None
+) -> None:
+    """By its address, by its name on the main server, or by both."""
+    given = {f"{part}_URI": uri, f"{part}_DBNAME": dbname}
+    environ = {key: value for key, value in given.items() if value}
+
+    assert name == settings.load(environ=environ)[f"{part}_DBNAME"]
+
+
+def test_a_server_of_its_own_has_a_database_by_default() -> None:
+    """Where nothing names the database, it is called after what it holds."""
+    uris = {"CONTENTAPI_MONGO_URI": "mongodb://host", "LEGAL_ARCHIVE_URI": "mongodb://host/"}
+    loaded = settings.load(environ=uris)
+
+    assert ("contentapi", "legal_archive") == (
+        loaded["CONTENTAPI_MONGO_DBNAME"],
+        loaded["LEGAL_ARCHIVE_DBNAME"],
+    )
+
+
 def test_overrides_win_over_the_environment() -> None:
     """Programs that embed Wiredesk have the last word."""
     assert 1 == settings.load({"PORT": 1}, environ={"PORT": "2"})["PORT"]

@@ -36,6 +36,7 @@ class Tools:
     """What every publish service works with.
 
     Attributes:
+        legal_db: database of the long-term archive.
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
@@ -45,6 +46,7 @@ class Tools:
     """
 
     db: Database[Document]
+    legal_db: Database[Document]
     clock: Clock
     settings: Mapping[str, Any]
     validator: ValidateService
@@ -61,7 +63,7 @@ class Tools:
 
     def batch(self, caller: Caller) -> Batch:
         """Return what the publications of a new request share."""
-        return Batch(caller, Packages(self.db), self.places, self.sequences, self.db)
+        return Batch(caller, Packages(self.db, self.legal_db), self.places, self.sequences, self.db)
 
 
 @dataclass(frozen=True)

@@ -139,9 +139,15 @@ def test_wrong_settings_are_status_2(manage: Command) -> None:
 
 def test_prints_settings_without_secrets(manage: Command) -> None:
     """Secrets are masked; every other value is shown with its source."""
-    done = manage("settings", SECRET_KEY="planted-secret")
+    done = manage(
+        "settings",
+        SECRET_KEY="planted-secret",
+        LEGAL_ARCHIVE_URI="mongodb://legal:planted-secret@db.example.com/legal",
+    )
 
     assert "planted-secret" not in done.stdout + done.stderr
+    assert "LEGAL_ARCHIVE_URI = ********  (environment)" in done.stdout
+    assert 'LEGAL_ARCHIVE_DBNAME = "legal"  (default)' in done.stdout
     assert "SECRET_KEY = ********  (environment)" in done.stdout
 
 

@@ -203,7 +203,7 @@ def test_an_import_that_dies_is_completed_by_the_next(
     forget(graph)
     db: Any = CrashingDatabase(graph.db, before)
     try:
-        LegalItems(db, is_on=True).run()
+        LegalItems(db, db, is_on=True).run()
     except Crash:
         assert moved(graph) == [False]
 
@@ -380,11 +380,11 @@ def test_the_cost_does_not_grow_with_the_items(desk: Newsdesk, graph: Graph) -> 
             desk.published()
         forget(graph)
         commands.count = 0
-        LegalItems(db, is_on=True).run()
+        LegalItems(db, db, is_on=True).run()
         return commands.count
 
     with db.client:
         one, many = cost(1), cost(8)
         commands.count = 0
-        LegalItems(db, is_on=True).run()
+        LegalItems(db, db, is_on=True).run()
         assert (many, commands.count) == (one, 1)

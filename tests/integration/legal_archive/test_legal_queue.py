@@ -138,7 +138,7 @@ def test_an_import_that_dies_is_completed_by_the_next(
     deliver(graph)
     db: Any = CrashingDatabase(graph.db, before)
     with pytest.raises(Crash):
-        LegalQueue(db, is_on=True).run()
+        LegalQueue(db, db, is_on=True).run()
     assert not desk.row()["moved_to_legal"]
 
     assert graph.legal_queue.run() == 1
