@@ -14,7 +14,7 @@ from pymongo import IndexModel
 
 from apps.core.service import Document
 from apps.graph import Graph
-from apps.store.indexes import CONTENT_INDEXES, INDEXES
+from apps.store.indexes import CONTENT_INDEXES, INDEXES, LEGAL_INDEXES
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
@@ -26,6 +26,7 @@ from tests.support.services import empty_services
 DECLARED: dict[str, list[IndexModel]] = {
     **INDEXES,
     **CONTENT_INDEXES,
+    **LEGAL_INDEXES,
     # GridFS makes its own.
     "fs.files": [IndexModel(["filename", "uploadDate"])],
     "fs.chunks": [IndexModel(["files_id", "n"])],
