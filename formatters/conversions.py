@@ -24,6 +24,10 @@ RIGHTS_FIELDS = {
 }
 """Rights fields of an item and their names in the vocabulary `rightsinfo`."""
 
+UNDETERMINED = "und"
+"""Language tag of what is in no known language (ISO 639-2)."""
+
+_LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _BREAK = re.compile(r"<br\b[^>]*>(?:</br>)?", re.IGNORECASE)
 
 
@@ -92,6 +96,18 @@ def localised(entry: Document, field: str, language: str) -> Any:
     """Return `field` of a vocabulary entry in exactly `language`, else as the entry has it."""
     translated = mapping_of(mapping_of(entry, "translations"), field).get(language)
     return translated or entry.get(field)
+
+
+def language_tag(language: str) -> str:
+    """Return `language` as a tag of BCP 47, `en_US` as `en-US`; "" where it is none."""
+    tag = language.strip().replace("_", "-")
+    return tag if _LANGUAGE_TAG.fullmatch(tag) else ""
+
+
+def language_of(item: Document, context: FormatContext) -> str:
+    """Return the language of `item`, else the default one, as a tag: standards take no other."""
+    own = language_tag(text_of(item, "language"))
+    return own or language_tag(context.settings.default_language) or UNDETERMINED
 
 
 def embargo_time(item: Document) -> Any:

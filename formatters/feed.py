@@ -10,6 +10,7 @@ from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
     body_with_footer,
+    language_of,
     mapping_of,
     objects_of,
     rights,
@@ -134,7 +135,7 @@ def feed_entry(item: Document, context: FormatContext) -> Entry:
         content_html=_content(item),
         published=_moment(item, ("firstpublished", "firstcreated"), updated),
         updated=updated,
-        language=text_of(item, "language") or context.settings.default_language,
+        language=language_of(item, context),
         rights=_rights(item, context),
         authors=list(_authors(item, context)),
         categories=list(_categories(item)),

@@ -14,6 +14,7 @@ from formatters.conversions import (
     body_with_footer,
     embargo_time,
     integer,
+    language_of,
     mapping_of,
     objects_of,
     rights,
@@ -62,10 +63,9 @@ class NewsML12Formatter(Formatter):
 
 
 def _newsml(item: Document, context: FormatContext) -> str:
-    language = text_of(item, "language") or context.settings.default_language
     return (
         f'<NewsML Version="1.2"><Catalog Href="{CATALOG}"/>{_envelope(item, context)}'
-        f"<NewsItem xml:lang={quoted(language)}>"
+        f'<NewsItem xml:lang="{language_of(item, context)}">'
         f"{_identification(item, context)}{_management(item)}"
         f"<NewsComponent>{_component(item, context)}</NewsComponent></NewsItem></NewsML>"
     )
@@ -206,8 +206,7 @@ def _rights(item: Document, context: FormatContext) -> str:
 
 
 def _description(item: Document, context: FormatContext) -> str:
-    language = text_of(item, "language") or context.settings.default_language
-    parts = ["<DescriptiveMetadata>", _formal("Language", language)]
+    parts = ["<DescriptiveMetadata>", _formal("Language", language_of(item, context))]
     for genre in objects_of(item, "genre"):
         if name := genre.get("name") or genre.get("qcode"):
             parts.append(_formal("Genre", name))

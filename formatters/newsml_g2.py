@@ -1,6 +1,5 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
@@ -12,6 +11,7 @@ from formatters.conversions import (
     body_with_footer,
     embargo_time,
     integer,
+    language_of,
     mapping_of,
     number_within,
     objects_of,
@@ -22,6 +22,7 @@ from formatters.conversions import (
 from formatters.media import Rendition, renditions_of
 from formatters.newsml_g2_parts import (
     NAMESPACE,
+    OWN_ALIAS,
     QCODE,
     geoname_code,
     groups,
@@ -30,7 +31,9 @@ from formatters.newsml_g2_parts import (
     leaf,
     line,
     name_of,
+    own_aliases,
     position,
+    subject_qcode,
     version_of,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
@@ -39,10 +42,9 @@ from formatters.uris import reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
-SCHEMES = ("cat", "genrecv", "rendition", "grpRole", "cv")
+SCHEMES = ("cat", "genrecv", "rendition", "grpRole", OWN_ALIAS)
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
 PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
-IPTC_SUBJECT = re.compile(r"\d{8}")
 
 
 class NewsMLG2Formatter(Formatter):
@@ -84,7 +86,7 @@ def _header(item: Document, context: FormatContext) -> str:
 
 def _item(item: Document, context: FormatContext) -> str:
     """Return the `newsItem`, of packages the `packageItem`."""
-    language = text_of(item, "language") or context.settings.default_language
+    language = language_of(item, context)
     is_package = item.get("type") == ItemType.COMPOSITE
     tag = "packageItem" if is_package else "newsItem"
     version = version_of(item)
@@ -95,17 +97,19 @@ def _item(item: Document, context: FormatContext) -> str:
     return (
         f'<{tag} standard="NewsML-G2" standardversion="2.35" conformance="power"'
         f' guid={quoted(text_of(item, "guid"))} version="{version}"'
-        f" xml:lang={quoted(line(language))}>"
-        f"{_catalogs(context)}{_rights(item, context)}{_item_meta(item, context, version)}"
+        f' xml:lang="{language}">'
+        f"{_catalogs(item, context)}{_rights(item, context)}{_item_meta(item, context, version)}"
         f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
         f"{_asserts(item)}{content}</{tag}>"
     )
 
 
-def _catalogs(context: FormatContext) -> str:
-    vocabularies = f"http://{context.settings.urn_domain}/cv"
+def _catalogs(item: Document, context: FormatContext) -> str:
+    domain = context.settings.urn_domain
+    own = [(alias, f"http://{domain}/cv/{alias}/") for alias in SCHEMES]
     schemes = [
-        f'<scheme alias="{alias}" uri={quoted(f"{vocabularies}/{alias}/")}/>' for alias in SCHEMES
+        f'<scheme alias="{alias}" uri={quoted(uri)}/>'
+        for alias, uri in (*own, *own_aliases(item, domain).values())
     ]
     return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(schemes)}</catalog>'
 
@@ -166,9 +170,9 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
     yield _located(mapping_of(mapping_of(item, "dateline"), "located"))
     for name in _creators(item):
         yield _named("creator", name, literal=name)
-    yield f"<language tag={quoted(language)}/>"
+    yield f'<language tag="{language}"/>'
     for genre in objects_of(item, "genre"):
-        yield _concept("genre", "genrecv", genre, language, context)
+        yield _concept("genre", f"genrecv:{line(genre.get('qcode'))}", genre, language, context)
     for keyword in texts_of(item, "keywords"):
         yield leaf("keyword", keyword)
     yield from _subjects(item, language, context)
@@ -195,17 +199,16 @@ def _located(located: Document) -> str:
 
 def _concept(
     tag: str,
-    alias: str,
+    qcode: str,
     entry: Document,
     language: str,
     context: FormatContext,
     concept_type: str = "",
 ) -> str:
-    """Return a concept: under its code where that makes a QCode, else as a literal."""
+    """Return a concept: under `qcode` where that is one, else as a literal."""
     code, name = line(entry.get("qcode")), line(entry.get("name"))
     if not (code or name):
         return ""
-    qcode = f"{alias}:{code}"
     is_qcode = bool(code) and QCODE.fullmatch(qcode) is not None
     identity = f"qcode={quoted(qcode)}" if is_qcode else f"literal={quoted(code or name)}"
     kind = f' type="{concept_type}"' if concept_type else ""
@@ -215,12 +218,13 @@ def _concept(
 
 
 def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
+    aliases = own_aliases(item, context.settings.urn_domain)
     for subject in objects_of(item, "subject"):
-        is_iptc = bool(IPTC_SUBJECT.fullmatch(str(subject.get("qcode") or "")))
-        alias = "subj" if is_iptc else "cv"
-        yield _concept("subject", alias, subject, language, context, "cpnat:abstract")
+        qcode = subject_qcode(subject, aliases)
+        yield _concept("subject", qcode, subject, language, context, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
-        yield _concept("subject", "cat", category, language, context, "cpnat:abstract")
+        qcode = f"cat:{line(category.get('qcode'))}"
+        yield _concept("subject", qcode, category, language, context, "cpnat:abstract")
     for place in objects_of(item, "place"):
         yield _place(place)
     for company in objects_of(item, "company_codes"):

@@ -1,20 +1,28 @@
 """Parts of a NewsML-G2 message that its valid form and Superdesk's layout have in common."""
 
 import re
-from collections.abc import Container
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from apps.core.clock import moment_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import integer, mapping_of, objects_of, text_of
-from formatters.xml import name_token
+from formatters.conversions import integer, language_of, mapping_of, objects_of, text_of
+from formatters.uris import NEWSCODES, is_uri, scheme_uri
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
 GROUP_ROLE = re.compile(r"grpRole:[^\s]+")
+IPTC_SUBJECT = re.compile(r"\d{8}", re.ASCII)
+IPTC_SCHEMES = ("subj", "medtop")
+"""Vocabularies of subjects that are known by the alias of the IPTC catalog."""
+OWN_ALIAS = "cv"
+"""Alias of codes without a vocabulary; those of vocabularies begin with it."""
+_NO_ALIAS = re.compile(r"[^\w.-]+", re.ASCII)
+_NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 
@@ -54,11 +62,11 @@ def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str
     which is in the default language.
     """
     translated = mapping_of(mapping_of(entry, "translations"), "name")
-    if translated:
-        for tag in (language, re.split("[-_]", language)[0]):
-            if line(translated.get(tag)):
-                return line(translated[tag]), tag
-    return line(entry.get("name")), context.settings.default_language
+    main = re.split("[-_]", language)[0]
+    for key, tag in ((language, language), (language.replace("-", "_"), language), (main, main)):
+        if name := line(translated.get(key)):
+            return name, tag
+    return line(entry.get("name")), language_of({}, context)
 
 
 def geoname_code(place: Document) -> str:
@@ -81,39 +89,85 @@ def position(place: Document) -> str:
     return xml.element("position", **known) if len(known) == len(said) else ""
 
 
+def own_aliases(item: Document, domain: str) -> dict[str, tuple[str, str]]:
+    """Return alias and URI of each vocabulary that subjects of an item are from, by its id.
+
+    Args:
+        domain: setting URN_DOMAIN.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    taken = set()
+    for scheme in filter(None, (line(s.get("scheme")) for s in objects_of(item, "subject"))):
+        if scheme in found or scheme in IPTC_SCHEMES:
+            continue
+        alias = f"{OWN_ALIAS}-{_NO_ALIAS.sub('_', scheme)}"
+        while alias in taken:
+            alias += "_"
+        taken.add(alias)
+        own = f"http://{domain}/cv/{quote(scheme, safe='')}/"
+        found[scheme] = (alias, scheme_uri(scheme) if is_uri(scheme) else own)
+    return found
+
+
+def subject_qcode(subject: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
+    """Return the QCode of a subject, under the alias of its vocabulary.
+
+    Args:
+        aliases: see `own_aliases`.
+    """
+    code, scheme = line(subject.get("qcode")), line(subject.get("scheme"))
+    if code.partition(":")[0] in NEWSCODES:
+        return code
+    if scheme:
+        return f"{scheme if scheme in IPTC_SCHEMES else aliases[scheme][0]}:{code}"
+    return f"{'subj' if IPTC_SUBJECT.fullmatch(code) else OWN_ALIAS}:{code}"
+
+
+def _group_names(item: Document) -> dict[str, str]:
+    """Return an XML name for the id of each group, by the id."""
+    names: dict[str, str] = {}
+    for group in objects_of(item, "groups"):
+        id_ = str(group.get("id") or "")
+        if id_ in names:
+            continue
+        name = _NO_NAME.sub("_", id_) or "group"
+        name = name if name[0].isalpha() or name[0] == "_" else f"_{name}"
+        while name in names.values():
+            name += "_"
+        names[id_] = name
+    return names
+
+
 def groups(item: Document, context: FormatContext, *, with_versions: bool = True) -> str:
     """Return the content of the group set of a package, root group first.
 
     Members that are known to be gone are left out.
     """
-    known: dict[str, Document] = {}
+    names = _group_names(item)
+    roles: dict[str, str] = {}
+    content: dict[str, str] = dict.fromkeys(names.values(), "")
     for group in objects_of(item, "groups"):
-        if name_token(group.get("id")):
-            known.setdefault(str(group["id"]), group)
-    parts = []
-    if "root" not in known:
-        references = "".join([xml.element("groupRef", idref=name) for name in known])
-        parts.append(xml.element("group", references, id="root", role="grpRole:NEP"))
-    for name, group in sorted(known.items(), key=lambda named: named[0] != "root"):
+        name = names[str(group.get("id") or "")]
         role = strip_forbidden(text_of(group, "role"))
-        is_known = GROUP_ROLE.fullmatch(role) is not None
-        references = "".join(
-            [
-                _reference(reference, known, context, with_versions)
-                for reference in objects_of(group, "refs")
-            ]
-        )
-        named = {"id": name, "role": role if is_known else f"grpRole:{name}"}
-        parts.append(xml.element("group", references, **named))
-    return "".join(parts)
+        roles.setdefault(name, role if GROUP_ROLE.fullmatch(role) else f"grpRole:{name}")
+        for reference in objects_of(group, "refs"):
+            content[name] += _reference(reference, names, context, with_versions)
+    if "root" not in content:
+        references = [xml.element("groupRef", idref=name) for name in content]
+        content = {"root": "".join(references), **content}
+        roles["root"] = "grpRole:NEP"
+    written = {
+        name: xml.element("group", inside, id=name, role=roles[name])
+        for name, inside in content.items()
+    }
+    return written.pop("root") + "".join(written.values())
 
 
 def _reference(
-    reference: Document, ids: Container[object], context: FormatContext, with_version: bool
+    reference: Document, names: Mapping[str, str], context: FormatContext, with_version: bool
 ) -> str:
-    written = ""
-    if reference.get("idRef") in ids:
-        written = xml.element("groupRef", idref=str(reference["idRef"]))
+    name = names.get(str(reference.get("idRef") or ""))
+    written = xml.element("groupRef", idref=name) if reference.get("idRef") and name else ""
     guid = line(reference.get("residRef"))
     members = context.members
     if not guid or (members is not None and guid not in members):

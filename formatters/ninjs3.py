@@ -14,6 +14,7 @@ from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
     embargo_time,
+    language_of,
     mapping_of,
     number_within,
     objects_of,
@@ -83,7 +84,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             "urgency": number_within(item.get("urgency"), 1, 9),
             **_rights(item, context),
             "edNote": text_of(item, "ednote"),
-            "language": text_of(item, "language"),
+            "language": language_of(item, context) if item.get("language") else "",
             "title": text_of(item, "title") or text_of(item, "headline"),
             "by": plain_text(text_of(item, "byline")),
             "slugline": text_of(item, "slugline"),

@@ -12,6 +12,7 @@ from formatters.conversions import (
     body_with_footer,
     embargo_time,
     integer,
+    language_of,
     mapping_of,
     number_within,
     objects_of,
@@ -61,11 +62,11 @@ def nitf_document(item: Document, context: FormatContext, namespace: str = "") -
     Args:
         namespace: of the elements; the form without one is what readers of the DTD expect.
     """
-    language = text_of(item, "language")
+    space = f" xmlns={quoted(namespace)}" if namespace else ""
+    language = f' xml:lang="{language_of(item, context)}"' if item.get("language") else ""
     writer = NITFBody()
     return (
-        f"<nitf{f' xmlns={quoted(namespace)}' if namespace else ''} version={quoted(VERSION)}>"
-        f"{_head(item, context)}<body{f' xml:lang={quoted(language)}' if language else ''}>"
+        f"<nitf{space} version={quoted(VERSION)}>{_head(item, context)}<body{language}>"
         f"{_body_head(item, writer)}{_body_content(item, writer)}{_body_end(item)}"
         "</body></nitf>"
     )

@@ -80,5 +80,10 @@ def concept_uri(code: str, scheme: str = "") -> str:
     if _SUBJECT_CODE.fullmatch(code) and not scheme:
         return SUBJECT_CODES + code
     if code and is_uri(scheme):
-        return scheme + ("" if scheme[-1] in "/#=:" else "/") + quote(code, safe="")
+        return scheme_uri(scheme) + quote(code, safe="")
     return ""
+
+
+def scheme_uri(scheme: str) -> str:
+    """Return what stands before the codes of a vocabulary whose id is a URI."""
+    return scheme if scheme[-1] in "/#=:" else f"{scheme}/"

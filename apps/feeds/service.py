@@ -22,6 +22,7 @@ from apps.publish.enqueue.snapshot import routing_rules
 from apps.subscriber_token.service import SubscriberTokenService
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
+from formatters.conversions import UNDETERMINED, language_tag
 from formatters.feed import Entry, Feed, feed_entry
 
 Writer = Callable[[Feed, Iterable[Entry]], bytes]
@@ -172,7 +173,7 @@ class FeedService:
             first_url=self._address(replace(wanted, before="")),
             next_url=self._address(older) if older else None,
             author=settings.provider_id,
-            language=settings.default_language,
+            language=language_tag(settings.default_language) or UNDETERMINED,
             updated=page.updated or subscriber.get("_created") or self._clock.now(),
         )
 

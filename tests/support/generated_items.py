@@ -87,11 +87,11 @@ place = _object(
     location=_object(lat=st.floats(), lon=st.floats() | st.integers(-200, 200)),
 )
 group = _object(
-    id=st.sampled_from(["root", "main", "sidebars", "a b"]),
+    id=st.sampled_from(["root", "main", "sidebars", "a b", "a_b", "1a", "a:b", ""]),
     role=words,
     refs=st.lists(
         _object(
-            idRef=st.sampled_from(["main", "gone"]),
+            idRef=st.sampled_from(["main", "gone", "1a"]),
             residRef=st.sampled_from(["urn:x:2", "a b", "\x00"]),
             type=st.sampled_from(["text", "picture", "preformatted"]),
             headline=words,
@@ -115,7 +115,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(["subject", "genre", "anpa_category"], _entries("qcode", "name", "scheme")),
     "company_codes": _entries("qcode", "name", "security_exchange"),
     "authors": _entries("name", "role", "sub_label"),
-    "language": st.sampled_from([None, "en", "en-GB", "fr-CA", "ja"]),
+    "language": st.sampled_from([None, "en", "en-GB", "fr-CA", "ja", "en_US", "no tag", "é"]),
     "format": st.sampled_from(["HTML", "preserved", None]),
     "_current_version": _or_null(st.integers(0, 5)),
     "state": st.sampled_from([None, *map(str, State)]),

@@ -239,14 +239,18 @@ class TestNewsMLG2:
             ("fr", "Article FR", "fr"),
             ("de", "Article", "en-AU"),
             (None, "Article", "en-AU"),
+            ("fr_CA", "Article FR", "fr"),
+            ("pt_BR", "Artigo", "pt-BR"),
+            ("no tag", "Article", "en-AU"),
         ],
     )
     def test_takes_the_name_in_the_language(
         self, language: str | None, name: str, tag: str
     ) -> None:
         """35: fr-CA takes the French name and marks it; without one, the default language."""
-        genre = {"qcode": "A", "name": "Article", "translations": {"name": {"fr": "Article FR"}}}
-        settings = FormatSettings(default_language="en-AU")
+        names = {"fr": "Article FR", "pt_BR": "Artigo"}
+        genre = {"qcode": "A", "name": "Article", "translations": {"name": names}}
+        settings = FormatSettings(default_language="en_AU")
         root = g2(item_of("text", language=language, genre=[genre]), settings=settings)
 
         found = root.find(f".//{G2}genre/{G2}name")
@@ -268,6 +272,50 @@ class TestNewsMLG2:
         assert "ninat:text" == attribute(first, f"{G2}itemClass", "qcode")
         assert "stat:canceled" == attribute(first, f"{G2}pubStatus", "qcode")
         assert "H" == first.findtext(f"{G2}headline")
+
+    def test_groups_of_any_id(self) -> None:
+        """3.7: ids are XML names, no two of them the same; no member is lost on the way."""
+        ids = ["1a", "a b", "a_b", "", None, "1a"]
+        groups = [{"id": id_, "refs": [{"residRef": f"urn:{n}"}]} for n, id_ in enumerate(ids)]
+        top = {"id": "root", "refs": [{"idRef": id_} for id_ in ids]}
+        root = g2(item_of("composite", groups=[*groups, top]))
+
+        assert [
+            ("root", ["_1a", "a_b", "a_b_", "_1a"]),
+            ("_1a", ["urn:0", "urn:5"]),
+            ("a_b", ["urn:1"]),
+            ("a_b_", ["urn:2"]),
+            ("group", ["urn:3", "urn:4"]),
+        ] == [
+            (group.get("id"), [r.get("idref") or r.get("residref") for r in group])
+            for group in root.iter(f"{G2}group")
+        ]
+
+    def test_subjects_stand_under_their_vocabulary(self) -> None:
+        """3.7: an alias for each, of the IPTC catalog or declared; only IPTC codes under subj."""
+        subjects = [
+            {"qcode": "17000000", "name": "weather"},
+            {"qcode": "medtop:20000763", "name": "forest fire"},
+            {"qcode": "20000763", "name": "forest fire", "scheme": "medtop"},
+            {"qcode": "17000000", "name": "own", "scheme": "my topics"},
+            {"qcode": "x", "name": "other", "scheme": "my_topics"},
+            {"qcode": "a", "name": "A", "scheme": "https://e.org/cv"},
+            {"qcode": "b", "name": "B"},
+            {"qcode": "c d", "name": "CD", "scheme": "my topics"},
+            {"name": "nameless", "scheme": "my topics"},
+        ]
+        root = g2(item_of("text", subject=subjects))
+
+        assert [
+            *("subj:17000000", "medtop:20000763", "medtop:20000763", "cv-my_topics:17000000"),
+            *("cv-my_topics_:x", "cv-https_e.org_cv:a", "cv:b", "c d", "nameless"),
+        ] == [s.get("qcode") or s.get("literal") for s in root.iter(f"{G2}subject")]
+        declared = {s.get("alias"): s.get("uri") for s in root.iter(f"{G2}scheme")}
+        assert {
+            "cv-my_topics": "http://localhost/cv/my%20topics/",
+            "cv-my_topics_": "http://localhost/cv/my_topics/",
+            "cv-https_e.org_cv": "https://e.org/cv/",
+        }.items() <= declared.items()
 
     def test_a_member_that_is_gone_is_skipped(self) -> None:
         """36: of members that are known, those that are gone are left out."""

@@ -311,6 +311,16 @@ class TestHead:
             assert found is not None, path
             assert value == found.get(name)
 
+    @pytest.mark.parametrize(
+        ("language", "tag"), [("fr_CA", "fr-CA"), ("no tag", "en"), (None, None)]
+    )
+    def test_languages(self, language: str | None, tag: str | None) -> None:
+        """3.5: what is no language tag would make the document invalid."""
+        body = written(language=language).find("body")
+
+        assert body is not None
+        assert tag == body.get("{http://www.w3.org/XML/1998/namespace}lang")
+
     def test_an_embargo_is_a_release_date(self) -> None:
         """29: embargoed, with the time of release in basic form."""
         docdata = written(embargo=NOW).find(".//docdata")
