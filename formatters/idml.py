@@ -11,7 +11,7 @@ from lxml import etree
 from apps.core.text import plain_text
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.body import Preformatted, parse_body
+from formatters.body import parse_body
 from formatters.conversions import body_with_footer, text_of
 from formatters.idml_body import Stories, Story
 from formatters.idml_resources import (
@@ -30,6 +30,7 @@ from formatters.idml_resources import (
     styles,
     tags,
 )
+from formatters.nodes import Preformatted
 from formatters.xml import add
 
 MEDIA_TYPE = "application/vnd.adobe.indesign-idml-package"

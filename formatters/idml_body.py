@@ -6,7 +6,19 @@ from typing import Any
 
 from lxml import etree
 
-from formatters.body import (
+from formatters.idml_resources import (
+    BULLETS,
+    MARGIN,
+    NORMAL,
+    NUMBERS,
+    PAGE_WIDTH,
+    PREFORMATTED,
+    QUOTE,
+    inside,
+    package_part,
+    style_id,
+)
+from formatters.nodes import (
     Break,
     Cell,
     Embed,
@@ -27,18 +39,6 @@ from formatters.body import (
     blocks_of,
     is_inline,
     text_of_nodes,
-)
-from formatters.idml_resources import (
-    BULLETS,
-    MARGIN,
-    NORMAL,
-    NUMBERS,
-    PAGE_WIDTH,
-    PREFORMATTED,
-    QUOTE,
-    inside,
-    package_part,
-    style_id,
 )
 from formatters.xml import add
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from formatters.body import (
+from formatters.nodes import (
     Attributes,
     Break,
     Cell,

@@ -2,7 +2,7 @@
 
 import re
 
-from formatters.body import (
+from formatters.nodes import (
     Break,
     Cell,
     Embed,

@@ -124,9 +124,9 @@ def as_superdesk(root: etree._Element, declaration: str) -> str:
     Args:
         declaration: see `document`.
     """
-    for element_ in root.iter(etree.Element):
-        is_void = etree.QName(element_).localname in HTML_VOID
-        if not len(element_) and element_.text is None and not is_void:
-            element_.text = ""
+    for each in root.iter(etree.Element):
+        is_void = etree.QName(each).localname in HTML_VOID
+        if not len(each) and each.text is None and not is_void:
+            each.text = ""
     written = etree.tostring(root, encoding="unicode", pretty_print=True)
     return f"<?xml {declaration}?>" + written

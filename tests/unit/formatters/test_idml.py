@@ -11,8 +11,9 @@ from lxml import etree
 
 from apps.core.text import strip_forbidden
 from formatters.base import Formatted
-from formatters.body import Embed, Node, Rule, blocks_of, parse_body
+from formatters.body import parse_body
 from formatters.idml import IDMLFormatter
+from formatters.nodes import Embed, Node, Rule, blocks_of
 from formatters.plain_body import TextBody
 from tests.shared_files import shared_names
 from tests.support.format_schemas import check_idml, idml_parts

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from apps.core.text import parse_html, strip_forbidden
-from formatters.body import HIDDEN, Paragraph, Text, parse_body
+from formatters.body import HIDDEN, parse_body
 from formatters.nitf import NITFFormatter
+from formatters.nodes import Paragraph, Text
 from tests.support.format_schemas import check_nitf
 from tests.support.generated_items import html as any_html
 from tests.support.reference_formats import CONTEXT
@@ -347,3 +349,11 @@ class TestParse:
         html = "<div>" * 1000 + "deep" + "</div>" * 1000
 
         assert (Paragraph((Text("deep"),)),) == parse_body(html)
+
+    @given(st.lists(st.text(st.characters(exclude_characters="<&\r")) | st.just(" \n"), min_size=1))
+    def test_paragraphs_alone_are_like_any_other(self, texts: list[str]) -> None:
+        """What is read without the parser is what the parser reads."""
+        html = "".join(f"<p>{text}</p>" for text in texts)
+
+        # A comment means nothing, but asks for the parser.
+        assert parse_body(f"{html}<!-- -->") == parse_body(html)

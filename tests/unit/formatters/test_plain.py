@@ -8,7 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apps.core.text import strip_forbidden
-from formatters.body import parse_body, text_of_nodes
+from formatters.body import parse_body
+from formatters.nodes import text_of_nodes
 from formatters.plain import MarkdownFormatter, TextFormatter
 from tests.support.generated_items import html as any_html
 from tests.support.reference_formats import CONTEXT
