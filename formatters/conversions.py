@@ -12,7 +12,7 @@ from typing import Any
 from lxml import etree
 
 from apps.core.text import parse_html, plain_text, strip_forbidden
-from apps.core.vocabulary import TEXT_TYPES
+from apps.core.vocabulary import TEXT_TYPES, PubStatus
 from formatters.base import Document, FormatContext
 
 CRLF = "\r\n"
@@ -108,6 +108,12 @@ def language_of(item: Document, context: FormatContext) -> str:
     """Return the language of `item`, else the default one, as a tag: standards take no other."""
     own = language_tag(text_of(item, "language"))
     return own or language_tag(context.settings.default_language) or UNDETERMINED
+
+
+def publish_status(item: Document) -> PubStatus:
+    """Return the `pubstatus` of `item`; where it has none that is known, it is usable."""
+    status = text_of(item, "pubstatus")
+    return PubStatus(status) if status in set(PubStatus) else PubStatus.USABLE
 
 
 def embargo_time(item: Document) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.core.text import plain_text, text_figures
-from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus, State
+from apps.core.vocabulary import TEXT_TYPES, ItemType, State
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
@@ -15,6 +15,7 @@ from formatters.conversions import (
     localised,
     mapping_of,
     objects_of,
+    publish_status,
     rights,
     text_of,
     texts_of,
@@ -78,7 +79,7 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
         "dateModified": modified,
         "expires": time(mapping_of(item, "extra").get("expires")),
         "inLanguage": language_of(item, context),
-        "creativeWorkStatus": text_of(item, "pubstatus") or PubStatus.USABLE,
+        "creativeWorkStatus": publish_status(item),
         "keywords": list(dict.fromkeys(texts_of(item, "keywords"))),
         "genre": _names(item, "genre"),
         "about": list(_subjects(item)),

@@ -17,6 +17,7 @@ from formatters.conversions import (
     language_of,
     mapping_of,
     objects_of,
+    publish_status,
     rights,
     text_of,
     texts_of,
@@ -119,16 +120,17 @@ def _management(item: Document) -> str:
     created = item.get("firstcreated") or item.get("versioncreated")
     revised = item.get("versioncreated") or created
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    status = text_of(item, "pubstatus") or PubStatus.USABLE
+    status = publish_status(item)
     embargo = embargo_time(item)
+    is_embargoed = bool(embargo) and status != PubStatus.CANCELED
     parts = [
         "<NewsManagement>",
         _formal("NewsItemType", "News"),
         f"<FirstCreated>{_time(created, epoch)}</FirstCreated>",
         f"<ThisRevisionCreated>{_time(revised, epoch)}</ThisRevisionCreated>",
-        _formal("Status", "Embargoed" if embargo else status),
+        _formal("Status", "Embargoed" if is_embargoed else status),
     ]
-    if moment_of(embargo):
+    if is_embargoed and moment_of(embargo):
         change = f"<DateAndTime>{_time(embargo, epoch)}</DateAndTime>"
         future = _formal("FutureStatus", status)
         parts.append(f"<StatusWillChange>{future}{change}</StatusWillChange>")

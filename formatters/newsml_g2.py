@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
 from apps.core.text import plain_text
-from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
+from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
@@ -15,6 +15,7 @@ from formatters.conversions import (
     mapping_of,
     number_within,
     objects_of,
+    publish_status,
     rights,
     text_of,
     texts_of,
@@ -136,7 +137,6 @@ def _item_meta(item: Document, context: FormatContext, version: int) -> str:
     created = item.get("firstcreated") or item.get("versioncreated")
     embargo = embargo_time(item)
     provider = context.settings.provider_id
-    status = text_of(item, "pubstatus") or PubStatus.USABLE
     parts = [
         f'<itemMeta><itemClass qcode="{item_class(text_of(item, "type"))}"/>',
         _named("provider", provider, literal=provider),
@@ -147,7 +147,7 @@ def _item_meta(item: Document, context: FormatContext, version: int) -> str:
         parts.append(f"<firstCreated>{iso(created, context.now)}</firstCreated>")
     if moment_of(embargo):
         parts.append(f"<embargoed>{iso(embargo, context.now)}</embargoed>")
-    parts.append(f"<pubStatus qcode={quoted(f'stat:{status}')}/>")
+    parts.append(f'<pubStatus qcode="stat:{publish_status(item)}"/>')
     if note := text_of(item, "ednote"):
         parts.append(leaf("edNote", note))
     if item.get("state") == State.CORRECTED:

@@ -7,10 +7,17 @@ from urllib.parse import quote
 
 from apps.core.clock import moment_of
 from apps.core.text import strip_forbidden
-from apps.core.vocabulary import ItemType, PubStatus
+from apps.core.vocabulary import ItemType
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import integer, language_of, mapping_of, objects_of, text_of
+from formatters.conversions import (
+    integer,
+    language_of,
+    mapping_of,
+    objects_of,
+    publish_status,
+    text_of,
+)
 from formatters.uris import NEWSCODES, is_uri, scheme_uri
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
@@ -178,10 +185,9 @@ def _reference(
     version = integer(member.get("_current_version"))
     if with_version and version and version > 0:
         said["version"] = str(version)
-    status = text_of(member, "pubstatus") or PubStatus.USABLE
     hints = [
         xml.element("itemClass", qcode=item_class(text_of(member, "type"))),
-        xml.element("pubStatus", qcode=f"stat:{status}"),
+        xml.element("pubStatus", qcode=f"stat:{publish_status(member)}"),
         *[leaf(tag, text) for tag in ("headline", "slugline") if (text := text_of(member, tag))],
     ]
     return written + xml.element("itemRef", "".join(hints), **said)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.core.text import plain_text
-from apps.core.vocabulary import ItemType, PubStatus
+from apps.core.vocabulary import ItemType
 from formatters import ninjs3_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
@@ -18,6 +18,7 @@ from formatters.conversions import (
     mapping_of,
     number_within,
     objects_of,
+    publish_status,
     rights,
     text_of,
 )
@@ -66,13 +67,12 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
     kind = text_of(item, "type")
     version = item.get("_current_version")
     extra = mapping_of(item, "extra")
-    status = text_of(item, "pubstatus")
     return {
         "uri": uri,
         **({"type": SENT_TYPES[kind]} if kind in SENT_TYPES else {}),
         "representationType": "full",
         "version": str(1 if version is None else version),
-        "pubStatus": status if status in set(PubStatus) else PubStatus.USABLE,
+        "pubStatus": publish_status(item),
     } | without_empty(
         {
             "profile": profile_name(item, context) if item.get("profile") else "",

@@ -16,6 +16,7 @@ from formatters.conversions import (
     mapping_of,
     number_within,
     objects_of,
+    publish_status,
     rights,
     text_of,
     texts_of,
@@ -99,9 +100,11 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
 
 def _docdata(item: Document, context: FormatContext) -> str:
     embargo = embargo_time(item)
-    status = "embargoed" if embargo else text_of(item, "pubstatus") or PubStatus.USABLE
+    status: str = publish_status(item)
+    if embargo and status != PubStatus.CANCELED:
+        status = "embargoed"
     note = text_of(item, "ednote")
-    parts = [f"<docdata management-status={quoted(status)}>"]
+    parts = [f'<docdata management-status="{status}">']
     if note and item.get("state") in CORRECTED:
         parts.append(f"<correction info={quoted(note)}/>")
     if guid := text_of(item, "guid"):

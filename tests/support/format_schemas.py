@@ -122,6 +122,9 @@ def check_nitf(formatted: Formatted) -> None:
     root = parsed(formatted)
     assert "nitf" == root.tag
     nitf_schema().assertValid(lifted(root))
+    # The schema has these values in its words only.
+    statuses = {data.get("management-status") for data in root.iter("docdata")}
+    assert statuses <= {"usable", "embargoed", "withheld", "canceled"}
 
 
 def check_newsml_12(formatted: Formatted) -> None:

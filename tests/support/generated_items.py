@@ -119,7 +119,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     "format": st.sampled_from(["HTML", "preserved", None]),
     "_current_version": _or_null(st.integers(0, 5)),
     "state": st.sampled_from([None, *map(str, State)]),
-    "pubstatus": st.sampled_from([None, *map(str, PubStatus)]),
+    "pubstatus": st.sampled_from([None, "unheard of", *map(str, PubStatus)]),
     "keywords": _or_null(st.lists(_or_null(words), max_size=3)),
     "place": _or_null(st.lists(_or_null(place), max_size=2)),
     "dateline": _or_null(_object(text=_or_null(words), located=located)),

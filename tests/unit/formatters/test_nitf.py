@@ -335,9 +335,11 @@ class TestHead:
             release.get("norm"),
         )
 
-    def test_a_kill_is_canceled(self) -> None:
-        """29: the status of a withdrawn story."""
-        docdata = written(pubstatus="canceled", state="killed").find(".//docdata")
+    @pytest.mark.parametrize("embargo", [None, NOW])
+    def test_a_kill_is_canceled(self, embargo: datetime | None) -> None:
+        """29: the status of a withdrawn story, whatever it was before."""
+        fields = {"pubstatus": "canceled", "state": "killed", "embargo": embargo}
+        docdata = written(**fields).find(".//docdata")
 
         assert docdata is not None
         assert "canceled" == docdata.get("management-status")
