@@ -112,8 +112,13 @@ def language_of(item: Document, context: FormatContext) -> str:
 
 def publish_status(item: Document) -> PubStatus:
     """Return the `pubstatus` of `item`; where it has none that is known, it is usable."""
-    status = text_of(item, "pubstatus")
-    return PubStatus(status) if status in set(PubStatus) else PubStatus.USABLE
+    return known_status(item.get("pubstatus"))
+
+
+def known_status(value: object) -> PubStatus:
+    """Return `value` if it is a `pubstatus` that is known, else usable."""
+    is_known = isinstance(value, str) and value in set(PubStatus)
+    return PubStatus(str(value)) if is_known else PubStatus.USABLE
 
 
 def embargo_time(item: Document) -> Any:

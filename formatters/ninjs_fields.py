@@ -18,6 +18,7 @@ from formatters.conversions import (
     first_entry,
     integer,
     iso_time,
+    known_status,
     localised,
     mapping_of,
     objects_of,
@@ -90,7 +91,12 @@ def _extra(value: Any) -> Any:
     }
 
 
-CONVERTED_FIELDS = {"urgency": integer, "keywords": _keywords, "extra": _extra}
+CONVERTED_FIELDS = {
+    "urgency": integer,
+    "keywords": _keywords,
+    "extra": _extra,
+    "pubstatus": known_status,
+}
 
 
 def copied(item: Document) -> dict[str, Any]:
