@@ -15,7 +15,7 @@ from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import Operation
+from apps.core.vocabulary import Operation, QueueState
 from apps.publish.enqueue.associated import associated_items, with_subscribers
 from apps.publish.enqueue.copies import BatchCopies, Copied, copy_key
 from apps.publish.enqueue.decisions import DecisionLog
@@ -102,6 +102,7 @@ class Batch:
             now=tools.clock.now(),
             withdraw_to_matching=tools.settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
             members=stored_members(tools.db, all_members(rows)),
+            failed=_failed(tools.db, rows),
         )
         self._lookups.load([*rows, *media])
         self._format_settings = format_settings(tools.settings)
@@ -220,6 +221,10 @@ class Batch:
         seen = associated_items(row, shares)
         return [replace(r, associated=seen.get(r.subscriber.id, ())) for r in recipients]
 
+    def note_failed(self, row: Document) -> None:
+        """Note that `row` ends in `error`, for the later versions of its item in the batch."""
+        self._routing.failed.setdefault(row["item_id"], []).append(row)
+
     def store(self) -> None:
         """Store recipients, decisions, payloads and rows, in the order that loses nobody."""
         # Who may get a row is on record before the row is there: a kill must find everybody, even
@@ -233,6 +238,18 @@ class Batch:
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
         self._deliveries.announce()
+
+
+def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[Document]]:
+    """Return what failed before of the items that `rows` follow; one command, or none."""
+    followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
+    followed |= {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
+    failed: dict[str, list[Document]] = {}
+    if followed:
+        query = {"item_id": {"$in": sorted(followed)}, "queue_state": QueueState.ERROR}
+        for row in db["published"].find(query).sort("publish_sequence_no", 1):
+            failed.setdefault(row["item_id"], []).append(row)
+    return failed
 
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:

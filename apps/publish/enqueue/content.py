@@ -187,6 +187,8 @@ class EnqueueContent:
             outcome.failed.append((row, failure))
             if failure["queue_state"] == QueueState.PENDING:
                 outcome.held_up.add(row["item_id"])
+            else:
+                batch.note_failed(row)
             return
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)

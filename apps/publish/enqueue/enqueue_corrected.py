@@ -2,7 +2,14 @@
 
 from apps.archive.packages import is_package
 from apps.core.vocabulary import PublishingAction, SubscriberType
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
+from apps.publish.enqueue.enqueue_service import (
+    EnqueueService,
+    Item,
+    Recipient,
+    Routing,
+    ids_of,
+    united,
+)
 from apps.publish.enqueue.packages import (
     check_members,
     check_not_empty,
@@ -22,11 +29,12 @@ class EnqueueCorrectedService(EnqueueService):
         earlier = self.earlier(item["item_id"], routing)
         if is_package(item):
             return self._of_package(item, earlier, routing)
-        known = {recipient.subscriber.id for recipient in earlier}
+        known = ids_of(earlier)
         added = [r for r in self.matching(item, routing) if r.subscriber.id not in known]
         if earlier and item.get("target_regions"):
             added = [r for r in added if r.subscriber.type not in WITHOUT_REGION_TARGETS]
-        return earlier + added
+        meant = [r for r in self.intended(item["item_id"], routing) if r.subscriber.id not in known]
+        return earlier + united(added, meant)
 
     def _of_package(
         self, package: Item, earlier: list[Recipient], routing: Routing

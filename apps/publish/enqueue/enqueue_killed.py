@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from apps.archive.packages import is_package
 from apps.core.vocabulary import PublishingAction, State
 from apps.publish.enqueue.associated import Shares, shares_held
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
+from apps.publish.enqueue.enqueue_service import (
+    EnqueueService,
+    Item,
+    Recipient,
+    Routing,
+    ids_of,
+    united,
+)
 from apps.publish.enqueue.packages import recipients_of_package, withdrawn_from
 
 ACTION_OF = {
@@ -33,11 +40,15 @@ class EnqueueKilledService(EnqueueService):
         if item.get("revived"):
             return self.ever(item["item_id"], routing)
         earlier = self.held(item["item_id"], routing)
-        if earlier or item.get("only_scheduled") or not routing.withdraw_to_matching:
-            return withdrawn_from(item, earlier, routing) if is_package(item) else earlier
+        falls_back = routing.withdraw_to_matching and not item.get("only_scheduled")
         if is_package(item):
+            if earlier or not falls_back:
+                return withdrawn_from(item, earlier, routing)
             return recipients_of_package(item, routing)
-        return self.matching(item, routing)
+        if not falls_back:
+            return earlier
+        meant = self.intended(item["item_id"], routing)
+        return united(earlier or self.matching(item, routing), meant)
 
     def shares(self, item: Item, recipients: Sequence[Recipient], routing: Routing) -> Shares:
         """Return who had the associations; a withdrawal shows nobody anything new."""

@@ -27,4 +27,6 @@ class EnqueuePublishedService(EnqueueService):
         matching = self.matching(item, routing)
         if not item.get("rewrite_of"):
             return matching
-        return united(self.earlier(item["rewrite_of"], routing), matching)
+        earlier = self.earlier(item["rewrite_of"], routing)
+        meant = self.intended(item["rewrite_of"], routing)
+        return united(united(earlier, meant), matching)

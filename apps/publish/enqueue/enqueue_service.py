@@ -1,8 +1,9 @@
 """Who receives an item: one service per operation, behind one question."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,8 +15,11 @@ from apps.publish.enqueue.associated import Shares, matching_shares, shares_held
 from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
 from apps.publish.enqueue.recipients import Entry, Ledger
 
+logger = logging.getLogger(__name__)
+
 Item = Mapping[str, Any]
 
+WAS_MEANT = "an earlier version was meant for it"
 DETAILED_SUBSCRIBERS = 50
 """Up to this many subscribers, it is recorded of each by which products it does not get an item."""
 
@@ -30,6 +34,7 @@ class Routing:
         now: time of the decision.
         withdraw_to_matching: setting UNPUBLISH_TO_MATCHING_SUBSCRIBERS.
         members: the items in the packages of the batch, by id; missing ones do not exist.
+        failed: published rows that ended in `error`, by item id, oldest first.
         decisions: what the rules said about each subscriber, by `_id` of the published row.
     """
 
@@ -38,6 +43,7 @@ class Routing:
     now: datetime
     withdraw_to_matching: bool
     members: Mapping[str, Document] = field(default_factory=dict)
+    failed: dict[str, list[Document]] = field(default_factory=dict)
     decisions: dict[Any, list[Decision]] = field(default_factory=dict)
 
     @property
@@ -121,6 +127,24 @@ class EnqueueService(ABC):
         ever = self.ever(item_id, routing)
         return [r for r in ever if r.subscriber.is_active or r.subscriber.is_closed]
 
+    def intended(self, item_id: str, routing: Routing) -> list[Recipient]:
+        """Return M of the versions of `item_id` that ended in `error`, by the rules of now.
+
+        They block no later version, but it goes to those who were meant, too (contract 12).
+        """
+        found: list[Recipient] = []
+        for row in routing.failed.get(item_id, ()):
+            media = target_media(row)
+            try:
+                matches = routing.rules.candidates(row, routing.now, target_media=media)
+            except Exception:
+                # What made it fail may be just this.
+                logger.exception("nobody can tell who was meant by %s", row["_id"])
+                continue
+            meant = [replace(recipient_of(match), reason=WAS_MEANT) for match in matches]
+            found = united(found, meant)
+        return found
+
     def ever(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return all subscribers that were sent `item_id` before, active now or not."""
         entries = routing.ledger.of(item_id)
@@ -163,7 +187,8 @@ def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
         codes = tuple(dict.fromkeys((*known.codes, *recipient.codes)))
         api = known.api_enabled or recipient.api_enabled
         products = tuple(dict.fromkeys((*known.products, *recipient.products)))
-        merged[recipient.subscriber.id] = Recipient(known.subscriber, codes, api, products=products)
+        both = replace(known, codes=codes, api_enabled=api, products=products)
+        merged[recipient.subscriber.id] = both
     return list(merged.values())
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
@@ -21,28 +20,9 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver
-from tests.support.services import empty_services
+from tests.support.routing import permitting
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; sessions outlive every wait."""
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "SESSION_EXPIRY_MINUTES": 10_000,
-        # Channels are shared by all databases of a server.
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture
@@ -60,18 +40,8 @@ def names(desk: Newsdesk) -> Callable[..., list[tuple[str, str]]]:
 Names = Callable[..., list[tuple[str, str]]]
 
 
-def filter_on(desk: Newsdesk, **condition: Any) -> Document:
-    """Store a filter with one condition; return a product's reference to it."""
-    desk.db["filter_conditions"].insert_one({"_id": "c1", "name": "c1", **condition})
-    content_filter = [{"expression": {"fc": ["c1"]}}]
-    desk.db["content_filters"].insert_one(
-        {"_id": "f1", "name": "f1", "content_filter": content_filter}
-    )
-    return {"filter_id": "f1", "filter_type": "permitting"}
-
-
 def only_slugline(desk: Newsdesk, slugline: str) -> Document:
-    return filter_on(desk, field="slugline", operator="eq", value=slugline)
+    return permitting(desk, "slugline", "eq", slugline)
 
 
 def outbox(db: Any, like: Document, *, count: int) -> list[str]:
@@ -165,18 +135,22 @@ class TestPublish:
     def test_an_update_goes_to_those_who_have_the_story(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """Scenario 32: recipients of the original get the rewrite, and its rewrite, too."""
+        """Scenario 32: recipients of the original get the rewrite; its rewrite those of both."""
         desk.newsroom.subscriber("all", push(NOWHERE))
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("w", push(NOWHERE), products=[product], subscriber_type="wire")
+        desk.newsroom.subscriber("d", push(NOWHERE), products=[product], subscriber_type="digital")
+        late = desk.newsroom.product("f", content_filter=only_slugline(desk, "floods"))
+        desk.newsroom.subscriber("f", push(NOWHERE), products=[late], subscriber_type="wire")
         story = desk.published()
         update = desk.published(slugline="floods", rewrite_of=story["_id"])
         second = desk.published(slugline="storms", rewrite_of=update["_id"])
 
         graph.enqueue.run()
 
-        for item in (story, update, second):
-            assert names(item_id=item["_id"]) == [("all", "published"), ("w", "published")]
+        got = [[name for name, _ in names(item_id=i["_id"])] for i in (story, update, second)]
+        assert got == [["all", "d", "w"], ["all", "d", "f", "w"], ["all", "d", "f", "w"]]
+        assert {row["publishing_action"] for row in desk.rows()} == {"published"}
 
     def test_targets_that_cannot_be_read_stop_the_item_until_it_is_mended(
         self, desk: Newsdesk, graph: Graph
@@ -276,7 +250,7 @@ class TestFollowers:
         own.enqueue.run()
         own.close()
 
-        assert [name for name, _ in names()] == expected
+        assert names() == [(name, "unpublished") for name in expected]
 
     def test_recipients_are_known_when_the_queue_is_purged(
         self, desk: Newsdesk, graph: Graph, names: Names
@@ -325,6 +299,78 @@ class TestFollowers:
             ("corrected", "canceled"),
             ("killed", "pending"),
         ]
+
+
+class TestFailedVersions:
+    """Order guarantee (12): a version in `error` blocks none, but those it was meant for count."""
+
+    def fails(self, desk: Newsdesk, item: Document) -> None:
+        """Let the newest version of an item end in `error`."""
+        newest = {"item_id": item["_id"], "last_published_version": True}
+        failed = {"queue_state": "error", "error_message": "500: out of ink"}
+        desk.db["published"].update_one(newest, {"$set": failed})
+
+    def test_the_next_correction_goes_to_those_it_was_meant_for(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """s1 has the story, the correction that failed was for s2, the next one is for s3."""
+        ids = {n: desk.newsroom.subscriber(n, push(NOWHERE)) for n in ("s1", "s2", "s3", "s4")}
+        targets = {n: [{"_id": str(id_), "name": n}] for n, id_ in ids.items()}
+        item = desk.published(target_subscribers=targets["s1"])
+        graph.enqueue.run()
+        self.fails(desk, desk.act("correct", item, target_subscribers=targets["s2"]))
+
+        desk.act("correct", item, target_subscribers=targets["s3"])
+        graph.enqueue.run()
+
+        assert [name for name, _ in names(item_version=4)] == ["s1", "s2", "s3"]
+        assert names(item_version=3) == []
+        explained = desk.client.get(f"explain/{item['_id']}").get_json()["subscribers"]
+        reasons = {s["name"]: s["reason"] for s in explained if s["outcome"] == "sent"}
+        assert reasons["s2"] == "an earlier version was meant for it"
+
+    @pytest.mark.parametrize("fallback", [True, False])
+    def test_a_kill_goes_to_them_where_it_may_go_to_others_than_recipients(
+        self, desk: Newsdesk, settings: dict[str, Any], names: Names, fallback: bool
+    ) -> None:
+        """Whatever matches by now; UNPUBLISH_TO_MATCHING_SUBSCRIBERS off, nobody is told."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
+        item = desk.published()
+        self.fails(desk, item)
+        desk.act("kill", item, slugline="other")
+        setting = {"UNPUBLISH_TO_MATCHING_SUBSCRIBERS": fallback}
+
+        own = build_graph({**settings, **setting}, clock=HandClock())
+        own.enqueue.run()
+        own.close()
+
+        assert names() == ([("s", "killed")] if fallback else [])
+
+    def test_so_does_an_update(self, desk: Newsdesk, graph: Graph, names: Names) -> None:
+        """It follows the story, which never went out."""
+        product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
+        desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
+        story = desk.published()
+        self.fails(desk, story)
+        desk.published(slugline="floods", rewrite_of=story["_id"])
+
+        graph.enqueue.run()
+
+        assert names() == [("s", "published")]
+
+    def test_targets_that_nobody_can_read_hold_up_nothing(
+        self, desk: Newsdesk, graph: Graph, names: Names
+    ) -> None:
+        """In one run: the publication ends in `error`, the mended correction goes out."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published(target_regions=[{"a": "b"}])
+        desk.act("correct", item, target_regions=[])
+
+        graph.enqueue.run()
+
+        assert desk.queue_states(item) == ["error", "queued"]
+        assert names() == [("s", "corrected")]
 
 
 class TestScheduled:
