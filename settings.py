@@ -276,6 +276,8 @@ def _delivery(env: Environment) -> dict[str, Any]:
         "PUBLISH_ASSOCIATIONS_RESEND": env.choice(
             "PUBLISH_ASSOCIATIONS_RESEND", "new", ("new", "updates", "corrections", False)
         ),
+        # Items cannot target subscribers whose is_targetable is false.
+        "STRICT_TARGETING": env.flag("STRICT_TARGETING", False),
         # Active subscribers need known formats and delivery types, completely configured.
         "STRICT_DESTINATIONS": env.flag("STRICT_DESTINATIONS", False),
         # Highest `published_seq_num` where a subscriber sets none.

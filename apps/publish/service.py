@@ -1,6 +1,6 @@
 """`published` and `publish_queue` at the REST edge."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -14,6 +14,7 @@ from apps.core.errors import BadRequest, Conflict
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.products.matching import split_codes
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of
@@ -108,16 +109,21 @@ class PublishQueueService(ResourceService):
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Complete rows that a client posts, usually copies of finished ones."""
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
+        subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):
+            subscriber = subscribers.get(document.get("subscriber_id"), {})
             for field in SERVER_WRITTEN:
                 document.pop(field, None)
+            if document.get("codes") is None:
+                document["codes"] = list(split_codes(subscriber.get("codes")))
+            if document.get("priority") is None:
+                document["priority"] = bool(subscriber.get("priority"))
             document.setdefault("state", RowState.PENDING)
             document.setdefault("_id", ObjectId())
             document["moved_to_legal"] = False
             document["retry_attempt"] = 0
             complete_row(document, order_no)
-            if document.get("published_seq_num") is None:
-                document["published_seq_num"] = self._number(document)
+        self._number(documents, subscribers)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         # Fields that clients do not see may be gone from the documents by now.
@@ -171,12 +177,26 @@ class PublishQueueService(ResourceService):
             for field in (*INTERNAL_ROW, "payload_id"):
                 document.pop(field, None)
 
-    def _number(self, document: Mapping[str, Any]) -> int:
-        subscriber_id = document.get("subscriber_id")
-        found = self.db["subscribers"].find_one(
-            {"_id": subscriber_id}, {"sequence_num_settings": 1}
-        )
-        wanted = (found or {}).get("sequence_num_settings") or {}
-        key = f"subscribers_{subscriber_id}"
-        bounds = Bounds.of(wanted, self._maximum)
-        return self._sequences.draw_wrapping({key: 1}, {key: bounds})[key][0]
+    def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> dict[Any, Document]:
+        """Return the subscribers that rows name, by id; one command."""
+        ids = list({id_ for document in documents if (id_ := document.get("subscriber_id"))})
+        fields = {"codes": 1, "priority": 1, "sequence_num_settings": 1}
+        found = self.db["subscribers"].find({"_id": {"$in": ids}}, fields)
+        return {subscriber["_id"]: subscriber for subscriber in found}
+
+    def _number(self, documents: Iterable[Document], subscribers: Mapping[Any, Document]) -> None:
+        """Draw the sequence numbers of rows that have none, those of all rows together."""
+        unnumbered: dict[str, list[Document]] = {}
+        bounds: dict[str, Bounds] = {}
+        for document in documents:
+            if document.get("published_seq_num") is not None:
+                continue
+            id_ = document.get("subscriber_id")
+            key = f"subscribers_{id_}"
+            wanted = subscribers.get(id_, {}).get("sequence_num_settings") or {}
+            bounds[key] = Bounds.of(wanted, self._maximum)
+            unnumbered.setdefault(key, []).append(document)
+        counts = {key: len(rows) for key, rows in unnumbered.items()}
+        for key, numbers in self._sequences.draw_wrapping(counts, bounds).items():
+            for document, number in zip(unnumbered[key], numbers, strict=True):
+                document["published_seq_num"] = number

@@ -42,7 +42,11 @@ SUBSCRIBER_SCHEMA: dict[str, Any] = {
     "email": {"type": "string", "required": True, "empty": False, "multiple_emails": True},
     "is_active": {"type": "boolean", "default": False},
     "is_targetable": {"type": "boolean", "default": True},
-    "critical_errors": {"type": "dict", "allow_unknown": True},
+    "critical_errors": {
+        "type": "dict",
+        "keysrules": {"type": "string"},
+        "valuesrules": {"type": "boolean"},
+    },
     "last_closed": {
         "type": "dict",
         "schema": {

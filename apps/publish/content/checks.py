@@ -1,10 +1,12 @@
 """Refusals of the publish actions, one function per rule (lifecycle contract 5.1, 5.8)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from apps.archive.schedule import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.errors import BadRequest, TransitionError
+from apps.core.ids import object_id
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, State
 from apps.core.workflow import is_allowed
 from apps.publish.content.attempt import Attempt, Tools
@@ -20,6 +22,7 @@ DATELINE_FIXED = "Dateline can't be modified on kill or take down"
 UPDATE_IS_OUT = "Cannot publish the story after Update is published."
 ORIGINAL_NOT_OUT = "Can't publish update until original story is published."
 IN_PACKAGE = "This item is in a package. It needs to be removed before the item can be killed"
+NOT_TARGETABLE = "Subscriber(s) cannot be targeted: {names}"
 DEAD_STATES = (State.KILLED, State.RECALLED, State.UNPUBLISHED)
 
 
@@ -104,6 +107,30 @@ def check_not_in_live_package(attempt: Attempt, tools: Tools) -> None:
     alive = {"_id": {"$in": ids}, "state": {"$nin": list(DEAD_STATES)}}
     if tools.db["archive"].find_one(alive, {"_id": 1}):
         raise BadRequest(IN_PACKAGE)
+
+
+def check_targets(attempt: Attempt, tools: Tools) -> None:
+    """Nobody is targeted who must not be, where the setting says so (routing contract, 1).
+
+    Who was targeted when the item went out stays so.
+    """
+    if not tools.settings["STRICT_TARGETING"]:
+        return
+    named = _targets(attempt.item)
+    if attempt.original.get("state") in PUBLISH_STATES:
+        named -= _targets(attempt.original)
+    if not named:
+        return
+    ids = sorted(map(object_id, named), key=str)
+    closed = {"_id": {"$in": ids}, "is_targetable": False}
+    found = tools.db["subscribers"].find(closed, {"name": 1}).sort("name", 1)
+    if names := ", ".join(str(subscriber["name"]) for subscriber in found):
+        raise BadRequest(NOT_TARGETABLE.format(names=names))
+
+
+def _targets(item: Mapping[str, Any]) -> set[str]:
+    entries = item.get("target_subscribers") or ()
+    return {str(entry["_id"]) for entry in entries if isinstance(entry, Mapping) and "_id" in entry}
 
 
 def check_valid(attempt: Attempt, tools: Tools) -> None:

@@ -16,6 +16,7 @@ from apps.publish.content.checks import (
     check_for_publication,
     check_new_embargo,
     check_no_late_embargo,
+    check_targets,
     check_transition,
     check_valid,
 )
@@ -45,6 +46,7 @@ class CorrectPublishService(BasePublishService):
         check_new_embargo,
         check_no_late_embargo,
         check_groups_sent,
+        check_targets,
         check_valid,
         check_holdings,
     )

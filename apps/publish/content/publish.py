@@ -10,6 +10,7 @@ from apps.publish.content.checks import (
     check_new_embargo,
     check_original_out,
     check_schedule_ahead,
+    check_targets,
     check_transition,
     check_update_not_out,
     check_valid,
@@ -39,6 +40,7 @@ class ArchivePublishService(BasePublishService):
         check_update_not_out,
         check_original_out,
         check_groups_sent,
+        check_targets,
         check_valid,
         check_holdings,
     )

@@ -3,9 +3,7 @@
 Scenario numbers are those of the delivery contract, section 12.
 """
 
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
@@ -25,23 +23,6 @@ COPIED = (
     *("item_encoding", "encoded_item_id"),
 )
 """What clients copy to send a row again."""
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        # Channels are shared by all databases of a server.
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
-
-
-@pytest.fixture
-def receiver() -> Iterator[HTTPReceiver]:
-    with HTTPReceiver() as server:
-        yield server
 
 
 @pytest.fixture
@@ -198,6 +179,34 @@ class TestSendAgain:
         assert {row["state"] for row in desk.rows()} == {"success"}
         # The secret is the subscriber's, though the copy of the row holds none.
         assert "x-superdesk-signature" in receiver.requests[-1].headers
+
+    @pytest.mark.parametrize(
+        ("sent", "codes", "priority"),
+        [
+            ({}, ["a", "b"], True),
+            ({"codes": None, "priority": None}, ["a", "b"], True),
+            ({"codes": ["x"], "priority": False}, ["x"], False),
+            ({"codes": [], "publishing_action": "killed", "priority": False}, [], True),
+        ],
+    )
+    def test_codes_and_priority_are_those_of_the_subscriber(
+        self,
+        desk: Newsdesk,
+        queued: list[dict[str, Any]],
+        subscriber: ObjectId,
+        sent: dict[str, Any],
+        codes: list[str],
+        priority: bool,
+    ) -> None:
+        """Unless the client says otherwise; clients that send again copy neither (8.9)."""
+        own = {"$set": {"codes": "a, b,", "priority": True}}
+        desk.db["subscribers"].update_one({"_id": subscriber}, own)
+        copy = strip({name: queued[0].get(name) for name in COPIED})
+
+        desk.client.create("publish_queue", {**copy, **sent})
+
+        row = desk.rows()[-1]
+        assert (row["codes"], row["priority"]) == (codes, priority)
 
     def test_server_fields_are_not_taken_from_clients(
         self, desk: Newsdesk, queued: list[dict[str, Any]]

@@ -3,7 +3,7 @@
 Rules are made and items are published over REST; each test is one numbered scenario.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +13,6 @@ from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.rules import Rules, push_destination
-from tests.support.services import empty_services
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; sessions outlive every wait."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 100_000}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture
@@ -116,6 +102,47 @@ def test_scenario_23_types_and_names_choose_subscribers(
     rows = desk.client.get("publish_queue").get_json()["_items"]
     codes = [row["codes"] for row in rows if row["subscriber_id"] == chosen[2]["_id"]]
     assert codes == [["own", "code"]]
+
+
+class TestStrictTargeting:
+    """`is_targetable` (routing contract, 1)."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "STRICT_TARGETING": True}
+
+    def test_who_is_not_targetable_cannot_be_named(self, desk: Newsdesk, rules: Rules) -> None:
+        """In a publication and in a correction; the refusal names those it is about."""
+        closed = [subscriber(rules, name, is_targetable=False) for name in ("B", "A")]
+        targets = [named(one) for one in (*closed, subscriber(rules, "C"))]
+        refused = {"validator exception": "400: Subscriber(s) cannot be targeted: A, B"}
+        item = desk.story(target_subscribers=targets)
+
+        published = desk.client.patch(f"archive/publish/{item['_id']}", {})
+        item = desk.act("publish", item, target_subscribers=targets[2:])
+        change = {"target_subscribers": targets}
+        corrected = desk.client.patch(f"archive/correct/{item['_id']}", change)
+
+        assert [published.status_code, corrected.status_code] == [400, 400]
+        assert published.get_json()["_issues"] == corrected.get_json()["_issues"] == refused
+
+    def test_who_was_targeted_stays_so(self, desk: Newsdesk, rules: Rules) -> None:
+        """A subscriber that is closed to targeting later does not block corrections."""
+        one = subscriber(rules, "A")
+        item = desk.published(target_subscribers=[named(one)])
+        change = {"is_targetable": False}
+        assert desk.client.patch(f"subscribers/{one['_id']}", change).status_code == 200
+
+        desk.act("correct", item, headline="Mended")
+
+
+def test_without_the_setting_anybody_can_be_named(
+    desk: Newsdesk, rules: Rules, receivers: Receivers
+) -> None:
+    """`is_targetable` is a hint for clients then."""
+    one = subscriber(rules, "A", is_targetable=False)
+
+    assert receivers(target_subscribers=[named(one)]) == ["A"]
 
 
 def test_scenario_24_names_and_regions_add_up(rules: Rules, receivers: Receivers) -> None:

@@ -198,6 +198,7 @@ class TestRules:
             ("sequence_num_settings", {"max": 2**80}, {"max": "max value is 2147483647"}),
             ("is_active", "maybe", "must be of boolean type"),
             ("global_filters", {"a": "x"}, {"a": "must be of boolean type"}),
+            ("critical_errors", {"10000": "x"}, {"10000": "must be of boolean type"}),
             ("codes", 5, "must be of string type"),
             ("destinations", {}, "must be of list type"),
             ("destinations", None, "null value not allowed"),
@@ -230,6 +231,15 @@ class TestRules:
         patched = rules.client.patch(path_of(stored), {field: value})
 
         assert issues(posted) == issues(patched) == {field: issue}
+
+    def test_lists_of_products_may_hold_nulls(self, rules: Rules) -> None:
+        """As stock data does; they stand for nothing."""
+        product = rules.product()["_id"]
+        lists = {"products": [None, product], "api_products": [None]}
+
+        stored = rules.subscriber(is_active=True, destinations=[push_destination()], **lists)
+
+        assert stored["products"] == [None, product]
 
     def test_needs_its_basics(self, rules: Rules) -> None:
         """Name, type, address and sequence numbers are required."""
