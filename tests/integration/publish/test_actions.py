@@ -14,6 +14,12 @@ REFUSED = "validator exception"
 
 
 @pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
+@pytest.fixture
 def newsroom(graph: Graph) -> Newsroom:
     room = Newsroom(graph.db)
     room.validators()

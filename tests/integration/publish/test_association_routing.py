@@ -15,12 +15,6 @@ from tests.support.routing import permitting
 NOWHERE = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
-
-
 Seen = Callable[[Document], dict[str, list[str]]]
 
 

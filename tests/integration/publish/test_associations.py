@@ -15,6 +15,12 @@ from tests.support.newsdesk import Newsdesk
 REFUSED = "validator exception"
 
 
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
 def picture(desk: Newsdesk, **fields: Any) -> Document:
     return desk.story(**{"type": "picture", "headline": "Flood", **fields})
 

@@ -1,6 +1,7 @@
 """Binary formats through the pipeline; numbers are the scenarios of the formats contract."""
 
 import zipfile
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,16 @@ from apps.core.ids import object_id
 from apps.graph import Graph
 from apps.publish.enqueue import formatting
 from formatters.idml import IDMLFormatter
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
 
 COPIED = ("item_id", "item_version", "publishing_action", "formatted_item", "destination")
+
+
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
 
 
 @pytest.fixture
@@ -101,6 +108,11 @@ class TestDeletion:
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {**settings, "PUBLISH_QUEUE_EXPIRY_MINUTES": 60, "CONTENT_EXPIRY_MINUTES": 0}
+
+    @pytest.fixture
+    def clock(self) -> HandClock:
+        """The time that is in new ids."""
+        return HandClock(datetime.now(UTC))
 
     def age(self, graph: Graph, row: dict[str, Any]) -> None:
         """Make a row a day older, by the time in its id."""

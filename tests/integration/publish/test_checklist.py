@@ -11,23 +11,9 @@ from apps.core.service import Document
 from apps.graph import Graph, build_graph
 from tests.support.clients import log_in, make_user
 from tests.support.newsdesk import HandClock, Newsdesk
-from tests.support.services import empty_services
 
 REFUSED = "validator exception"
 ONE_O_CLOCK = "2030-01-01T13:00:00+0000"
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 10_000}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Any:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 def read(desk: Newsdesk, item: Document) -> Document:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,12 +16,7 @@ from tests.support.services import empty_services
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "CORRECTIONS_WORKFLOW": True,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
+    return {**settings, "CORRECTIONS_WORKFLOW": True}
 
 
 def correction(desk: Newsdesk, item: Document, **arguments: Any) -> Any:

@@ -1,6 +1,5 @@
 """Embargoes. Numbers are those of the lifecycle contract's checklist."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
-from tests.support.services import empty_services
 
 PAST, LATER, LATEST = (f"2030-01-01T{hour}:00:00+0000" for hour in (11, 13, 14))
 BOTH = "An item can't have both Publish Schedule and Embargo"
@@ -17,20 +15,8 @@ BOTH = "An item can't have both Publish Schedule and Embargo"
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Items expire; sessions outlive every wait; tasks are left for the test to run."""
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "SESSION_EXPIRY_MINUTES": 10_000,
-        "PUBLISHED_CONTENT_EXPIRY_MINUTES": 30,
-    }
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
+    """Items expire."""
+    return {**settings, "PUBLISHED_CONTENT_EXPIRY_MINUTES": 30}
 
 
 @pytest.fixture

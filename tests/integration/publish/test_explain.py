@@ -20,12 +20,6 @@ ROOT = Path(__file__).parent.parent.parent.parent
 NOWHERE = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
-
-
 Explain = Callable[..., dict[str, tuple[str, str]]]
 
 

@@ -21,6 +21,12 @@ NAMES = {"a": ATOM, "at": TOMBSTONES}
 PUBLIC = "http://127.0.0.1:5000/api/"
 
 
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
 class Reader:
     """A feed reader that knows a token."""
 

@@ -26,6 +26,12 @@ from tests.support.newsroom import Newsroom, file_in
 from tests.support.services import empty_services
 
 
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
 @pytest.fixture(autouse=True)
 def package_validators(desk: Newsdesk) -> None:
     desk.newsroom.validators(item_type="composite")

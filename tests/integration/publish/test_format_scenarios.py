@@ -14,6 +14,12 @@ from tests.support.newsroom import file_in, push
 NOWHERE = "http://127.0.0.1:9"
 
 
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
 def test_a_destination_with_an_unknown_format(desk: Newsdesk, tmp_path: Path) -> None:
     """Scenario 5: it gets no row; the other destinations of that subscriber do."""
     unknown = {**push(NOWHERE), "_id": "first", "format": "semaphore"}

@@ -10,6 +10,12 @@ from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import file_in
 
 
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
 @pytest.mark.parametrize("formatter", BUILT_IN, ids=lambda cls: cls.type)
 def test_every_format_reaches_its_destination(
     desk: Newsdesk, tmp_path: Path, formatter: type

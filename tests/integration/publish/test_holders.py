@@ -1,6 +1,5 @@
 """Packages follow their members, also when the process dies that should have corrected them."""
 
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -12,27 +11,13 @@ from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.clients import make_user
 from tests.support.dying import MOST_WRITES, dies, dies_routing
-from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
-from tests.support.services import empty_services
 
 HOUR = "2030-01-01T13:00:00+0000"
 
 LAST_OF_MEMBER = 8
 """Number of the first write that does not belong to the corrected member any more."""
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A publish action is whole or not there, whatever dies or competes between its writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,26 +15,12 @@ from apps.publish.content.common import BasePublishService
 from apps.publish.content.publish import ArchivePublishService
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
-from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
-from tests.support.services import empty_services
 
 NOWHERE = "http://127.0.0.1:9"
 WRITES = 7
 """Item, autosave, version, history, three on `published`: the last flag, the schedule, the row."""
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture

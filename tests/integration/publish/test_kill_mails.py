@@ -10,9 +10,14 @@ from apps.graph import Graph
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
-from tests.support.services import empty_services
 
 REFUSED = "450 try later"
+
+
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
 
 
 @pytest.fixture
@@ -26,13 +31,6 @@ def settings(settings: dict[str, Any], mailbox: Mailbox) -> dict[str, Any]:
     """Mail goes to the mailbox."""
     server = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mailbox.port, "EMAIL_TIMEOUT": 2}
     return {**settings, **server, "ADMINS": ["desk@agency.example"], "URN_DOMAIN": "agency.example"}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 def states(graph: Graph) -> list[str]:

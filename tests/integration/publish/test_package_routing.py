@@ -1,7 +1,7 @@
 """Who receives a package, and which members (routing contract 8.7)."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,22 +12,8 @@ from apps.graph import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.routing import permitting
-from tests.support.services import empty_services
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; sessions outlive every wait."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 10_000}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture(autouse=True)

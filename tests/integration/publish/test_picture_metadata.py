@@ -21,6 +21,12 @@ MAPPING = {
 
 
 @pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
+@pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         **settings,

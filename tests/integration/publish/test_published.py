@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
@@ -11,21 +10,6 @@ from apps.core.service import Document
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
-
-
-@pytest.fixture
-def events(settings: dict[str, Any]) -> Any:
-    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as listener:
-        yield listener
 
 
 def stored(desk: Newsdesk, item: Document, **wanted: Any) -> Document:

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,22 +15,15 @@ from tests.shared_files import shared
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver, Received
-from tests.support.services import empty_services
 
 TOKEN = "123456789"
 G2 = "application/vnd.iptc.g2.newsmessage+xml"
 
 
 @pytest.fixture
-def graph(settings: Mapping[str, Any], clock: HandClock) -> Iterator[Graph]:
-    with empty_services(settings, clock=clock) as built:
-        yield built
-
-
-@pytest.fixture
-def receiver() -> Iterator[HTTPReceiver]:
-    with HTTPReceiver() as receiver:
-        yield receiver
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
 
 
 def destination(receiver: HTTPReceiver, format: str, **config: Any) -> Document:

@@ -98,11 +98,9 @@ def queries() -> Queries:
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; everything is kept for a while, then expires."""
+    """Everything is kept for a while, then expires."""
     return {
         **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "SESSION_EXPIRY_MINUTES": 1_000_000,
         "CONTENT_EXPIRY_MINUTES": 60,
         "PUBLISH_QUEUE_EXPIRY_MINUTES": 60,
         "ARCHIVED_EXPIRY_MINUTES": 60,

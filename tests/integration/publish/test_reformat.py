@@ -1,6 +1,5 @@
 """Items whose formatting broke for another reason than a refusal (routing contract 8.1, R5)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,20 +12,12 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 from tests.support.routing import permitting
-from tests.support.services import empty_services
 
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "RETRY_JITTER": 0}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
+    """Retries are due when the ladder says so."""
+    return {**settings, "RETRY_JITTER": 0}
 
 
 def breaking(*arguments: Any) -> Any:

@@ -26,8 +26,8 @@ LEASE = timedelta(seconds=60)
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "CORRECTIONS_WORKFLOW": True}
+    """Items are out again while they are corrected."""
+    return {**settings, "CORRECTIONS_WORKFLOW": True}
 
 
 def resend(desk: Newsdesk, item: Document, subscribers: Any, version: int) -> TestResponse:

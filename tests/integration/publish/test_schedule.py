@@ -1,9 +1,7 @@
 """Scheduled items: held back, released once, taken back. Numbers: lifecycle contract, checklist."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -16,7 +14,6 @@ from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
-from tests.support.services import empty_services
 
 NOWHERE = "http://127.0.0.1:9"
 ONE_O_CLOCK = "2030-01-01T13:00:00+0000"
@@ -24,24 +21,6 @@ ONE_O_CLOCK = "2030-01-01T13:00:00+0000"
 
 RELEASE_WRITES = 5
 """Item, version, history, published row, the end of the note."""
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; sessions outlive every wait."""
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "SESSION_EXPIRY_MINUTES": 10_000,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture

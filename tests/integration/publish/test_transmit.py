@@ -2,7 +2,6 @@
 
 import hmac
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha1
@@ -25,29 +24,9 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
-from tests.support.services import empty_services
 from transmitters import build_registry
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tasks are left for the test to run; sessions outlive every retry."""
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "SESSION_EXPIRY_MINUTES": 10_000}
-
-
-@pytest.fixture
-def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
-    """Services on an empty database, with a clock that the test moves."""
-    with empty_services(settings, clock=clock) as built:
-        yield built
-
-
-@pytest.fixture
-def receiver() -> Iterator[HTTPReceiver]:
-    with HTTPReceiver() as server:
-        yield server
 
 
 def told(receiver: HTTPReceiver) -> list[tuple[str, str]]:

@@ -12,6 +12,12 @@ REFUSED = "validator exception"
 
 
 @pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
+@pytest.fixture
 def newsroom(graph: Graph) -> Newsroom:
     return Newsroom(graph.db)
 
