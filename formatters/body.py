@@ -38,6 +38,7 @@ from formatters.nodes import (
     Table,
     Text,
     blocks_of,
+    is_inline,
 )
 
 HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", "meta", "link"})
@@ -74,6 +75,9 @@ def parse_body(html: str | None) -> Nodes:
 
 def _flow(element: etree._Element, depth: int) -> Nodes:
     """Return what `element` holds, inline and block nodes in their order."""
+    if not len(element):
+        text = element.text
+        return (Text(text),) if text else ()
     nodes: list[Node] = []
     _walk(element, depth, nodes)
     return tuple(nodes)
@@ -136,6 +140,9 @@ def _link(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 
 def _append_around(flow: Nodes, nodes: list[Node], wrap: Callable[[Nodes], Node]) -> None:
     """Append `flow`, its runs of inline nodes wrapped; blocks inside them stand alone."""
+    if flow and is_inline(flow):
+        nodes.append(wrap(flow))
+        return
     for are_inline, run in groupby(flow, lambda node: type(node) in INLINE):
         if are_inline:
             nodes.append(wrap(tuple(run)))
@@ -156,13 +163,13 @@ def _break(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 
 def _paragraphs(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     attributes = _attributes(element)
-    if len(element):
-        nodes += blocks_of(_flow(element, depth), attributes)
-        return
-    # Most paragraphs: text and nothing else.
-    text = element.text
-    if text and not text.isspace():
-        nodes.append(Paragraph((Text(text),), attributes))
+    flow = _flow(element, depth)
+    if len(flow) == 1 and type(flow[0]) is Text:
+        # Most paragraphs.
+        if not flow[0].text.isspace():
+            nodes.append(Paragraph(flow, attributes))
+    else:
+        nodes += blocks_of(flow, attributes)
 
 
 def _heading(element: etree._Element, depth: int, nodes: list[Node]) -> None:

@@ -27,6 +27,7 @@ RIGHTS_FIELDS = {
 UNDETERMINED = "und"
 """Language tag of what is in no known language (ISO 639-2)."""
 
+_STATUSES = {str(status): status for status in PubStatus}
 _LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _BREAK = re.compile(r"<br\b[^>]*>(?:</br>)?", re.IGNORECASE)
 
@@ -117,8 +118,7 @@ def publish_status(item: Document) -> PubStatus:
 
 def known_status(value: object) -> PubStatus:
     """Return `value` if it is a `pubstatus` that is known, else usable."""
-    is_known = isinstance(value, str) and value in set(PubStatus)
-    return PubStatus(str(value)) if is_known else PubStatus.USABLE
+    return _STATUSES.get(value, PubStatus.USABLE) if isinstance(value, str) else PubStatus.USABLE
 
 
 def embargo_time(item: Document) -> Any:

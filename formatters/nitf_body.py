@@ -94,15 +94,22 @@ class NITFBody:
         return f"<num>{self._element(node.kind, attributes, (Text(node.text),))}</num>"
 
     def _link(self, node: Link) -> str:
-        said = dict(node.attributes)
         attributes = f" href={quoted(node.href)}" if node.href else ""
+        if len(node.attributes) > 1 or not node.href:
+            attributes += self._more_of_link(dict(node.attributes))
+            attributes += self._common(node.attributes)
+        return self._element("a", attributes, node.children)
+
+    @staticmethod
+    def _more_of_link(said: Mapping[str, str]) -> str:
+        written = ""
         for name in ("title", "name"):
             if value := said.get(name):
-                attributes += f" {name}={quoted(value)}"
+                written += f" {name}={quoted(value)}"
         for name in ("rel", "rev"):
             if token := name_token(said.get(name)):
-                attributes += f' {name}="{token}"'
-        return self._element("a", attributes + self._common(node.attributes), node.children)
+                written += f' {name}="{token}"'
+        return written
 
     def _paragraph(self, node: Paragraph) -> str:
         children = node.children

@@ -1,6 +1,7 @@
 """The content of a body as a tree of a few kinds of nodes."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar, dataclass_transform
 
 Attributes = tuple[tuple[str, str], ...]
@@ -205,19 +206,15 @@ def blocks_of(flow: Nodes, attributes: Attributes = ()) -> Nodes:
     Args:
         attributes: of the paragraphs.
     """
+    if is_inline(flow):
+        return _paragraph(flow, attributes)
     if INLINE.isdisjoint(map(type, flow)):
         return flow
     blocks: list[Node] = []
-    run: list[Node] = []
-    for node in flow:
-        if type(node) in INLINE:
-            run.append(node)
-            continue
-        if run:
-            blocks += _paragraph(run, attributes)
-            run = []
-        blocks.append(node)
-    return (*blocks, *_paragraph(run, attributes)) if run else tuple(blocks)
+    for are_inline, nodes in groupby(flow, lambda node: type(node) in INLINE):
+        run = tuple(nodes)
+        blocks += _paragraph(run, attributes) if are_inline else run
+    return tuple(blocks)
 
 
 def is_inline(flow: Nodes) -> bool:
@@ -249,15 +246,17 @@ def _text_of_node(node: Node) -> str:
             return text_of_nodes(node.children)
 
 
-def _paragraph(run: list[Node], attributes: Attributes) -> list[Node]:
-    """Return a run of inline nodes, without what is blank at its ends, as a paragraph."""
+def _paragraph(run: Nodes, attributes: Attributes) -> Nodes:
+    """Return a run of inline nodes as a paragraph, without what is blank at its ends."""
     start, end = 0, len(run)
     while end and _is_blank(run[end - 1]):
         end -= 1
     while start < end and _is_blank(run[start]):
         start += 1
-    return [Paragraph(tuple(run[start:end]), attributes)] if start < end else []
+    return (Paragraph(run[start:end], attributes),) if start < end else ()
 
 
 def _is_blank(node: Node) -> bool:
-    return isinstance(node, Break) or (isinstance(node, Text) and not node.text.strip())
+    if type(node) is Text:
+        return not node.text or node.text.isspace()
+    return type(node) is Break
