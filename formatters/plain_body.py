@@ -30,7 +30,15 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
 class TextBody:
-    """Writes nodes as plain text: blocks apart by an empty line, links with their address."""
+    """Writes nodes as plain text: blocks apart by an empty line, links with their address.
+
+    Attributes:
+        quote_mark: what stands before each line of a quotation.
+        line_break: what a `br` becomes.
+    """
+
+    quote_mark = "  "
+    line_break = "\n"
 
     def write(self, nodes: Nodes) -> str:
         """Return block nodes as text."""
@@ -61,25 +69,28 @@ class TextBody:
             case _:
                 return self.inline(node)
 
-    quote_mark = "  "
-
     def headline(self, text: str) -> str:
         """Return the title of a document."""
         return text.upper()
 
     def heading(self, level: int, text: str) -> str:
+        """Return a heading of level 1 to 6."""
         return text
 
     def preformatted(self, text: str) -> str:
+        """Return text whose line ends count."""
         return text
 
     def picture(self, source: str, alternative: str, caption: str) -> str:
+        """Return an image, by what is said of it."""
         return f"[{caption or alternative or self.address(source)}]"
 
     def address(self, source: str) -> str:
+        """Return where something lies that cannot be shown."""
         return source
 
     def table(self, rows: tuple[Row, ...]) -> str:
+        """Return the rows of a table, each on a line."""
         return "\n".join("\t".join(self.cell(cell) for cell in row.cells) for row in rows)
 
     def cell(self, cell: Cell) -> str:
@@ -106,18 +117,20 @@ class TextBody:
             case _:
                 return self.block(node)
 
-    line_break = "\n"
-
     def text(self, text: str) -> str:
+        """Return characters, so that none of them counts as a mark."""
         return text
 
     def emphasis(self, kind: str, text: str) -> str:
+        """Return text that stands out."""
         return text
 
     def script(self, kind: str, text: str) -> str:
+        """Return superscript or subscript."""
         return text
 
     def link(self, href: str, text: str) -> str:
+        """Return a link with its address, unless the text is the address."""
         shown = text.strip()
         return text if not href or href in (shown, "#") else f"{text} ({href})"
 
