@@ -1,7 +1,7 @@
 """Pictures that feeds link to are for whoever has the feed (formats contract 8 rank 4)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,11 +13,16 @@ from apps.subscriber_token.service import file_key
 from tests.support.clients import Client
 from tests.support.feeds import assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk
-from tests.support.services import empty_services
 
 PUBLIC = "http://127.0.0.1:5000/api/"
 PNG = b"\x89PNG\r\n\x1a\n a picture"
 KINDS = ("atom", "rss", "json")
+
+
+@pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
 
 
 class Subscriber:
@@ -58,12 +63,6 @@ def file_of(graph: Graph, number: int = 0) -> Document:
 
 def picture(id_: str, rendition: Mapping[str, Any], **fields: Any) -> Document:
     return {"_id": id_, "type": "picture", "renditions": {"original": rendition}, **fields}
-
-
-@pytest.fixture
-def graph(settings: Mapping[str, Any], clock: HandClock) -> Iterator[Graph]:
-    with empty_services(settings, clock=clock) as built:
-        yield built
 
 
 @pytest.fixture

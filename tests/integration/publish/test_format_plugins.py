@@ -20,6 +20,12 @@ WELL_BEHAVED = ("ninjs", "ninjs2", "newsroom ninjs", "nitf", "newsmlg2")
 
 
 @pytest.fixture
+def eager() -> bool:
+    """Tasks run at once."""
+    return True
+
+
+@pytest.fixture
 def graph(
     settings: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Graph]:
