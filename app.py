@@ -16,6 +16,7 @@ from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
 from apps.rest.api import create_api
 from apps.rest.content_api import serve_content_api
+from apps.rest.delivery_types import serve_delivery_types
 from apps.rest.domain import domain
 from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
@@ -46,6 +47,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     )
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
+    serve_delivery_types(app, built.transmitters, app.auth)
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:
         serve_content_api(app, built.content_api, built.subscriber_token, built.media, app.auth)

@@ -25,6 +25,7 @@ from apps.content_api.transmitter import transmitter_for
 from apps.core import hooks
 from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
+from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation
 from apps.editing import Editing, build_editing
@@ -73,6 +74,7 @@ from apps.validate.service import ValidateResource
 from apps.validate.validate import ValidateService
 from formatters import build_registry as build_formatters
 from transmitters import build_registry as build_transmitters
+from transmitters.base import Transmitter
 
 PUBLISH_SERVICES: tuple[type[BasePublishService], ...] = (
     ArchivePublishService,
@@ -119,6 +121,8 @@ class Graph:
     validate: ValidateResource
     enqueue: EnqueueContent
     transmit: TransmitContent
+    transmitters: Registry[Transmitter]
+    """Delivery types by name."""
     outbox: Outbox
     expiry: ContentExpiry
     media: MediaStorage
@@ -321,6 +325,7 @@ def build_graph(
                 db, clock, sequences=sequences, formatters=formatters, settings=settings
             ).format,
         ),
+        transmitters=transmitters,
         outbox=outbox,
         expiry=ContentExpiry(
             db,
