@@ -11,6 +11,7 @@ from pymongo.monitoring import CommandListener
 from apps.activity.alerts import Alerts
 from apps.activity.service import ActivityService
 from apps.archive.action import Tools as EditingTools
+from apps.archive.copying import Copying
 from apps.archive.journal import Journal
 from apps.archive.places import Places
 from apps.archive.rewrite import RewriteService
@@ -32,6 +33,7 @@ from apps.editing import Editing, build_editing
 from apps.expiry import ContentExpiry
 from apps.expiry.purge import Purge
 from apps.explain.service import ExplainService
+from apps.internal_destinations.copies import DeskCopies
 from apps.legal_archive.items import LegalItems
 from apps.legal_archive.queue import LegalQueue
 from apps.legal_archive.service import build_services as legal_services
@@ -168,6 +170,10 @@ def nobody(rows: Sequence[Document]) -> None:
     """Tell nobody of `rows`."""
 
 
+def tell_nobody(destination: Mapping[str, Any], rows: Sequence[Any], error: str) -> None:
+    """Tell nobody of `rows` that an internal destination got no copies of."""
+
+
 def build_graph(
     settings: Mapping[str, Any],
     *,
@@ -219,9 +225,8 @@ def build_graph(
         macros=macros,
         settings=settings,
     )
-    editing = build_editing(
-        EditingTools(db, clock, settings, journal, sequences, places, notifier, macros), archive
-    )
+    editing_tools = EditingTools(db, clock, settings, journal, sequences, places, notifier, macros)
+    editing = build_editing(editing_tools, archive)
     newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
     legal_items = LegalItems(db, legal_db, is_on=has_legal_archive)
@@ -262,7 +267,9 @@ def build_graph(
         notifier=notifier,
         newsroom=newsroom,
         editing=editing,
-        routing=build_routing(db, clock, notifier, formatters, transmitters, vault, settings),
+        routing=build_routing(
+            db, clock, notifier, formatters, transmitters, vault, macros, settings
+        ),
         subscriber_token=tokens,
         content_api=ContentApi(content_db, db, clock, settings),
         content_api_expiry=CopyExpiry(content_db, clock, settings),
@@ -302,6 +309,11 @@ def build_graph(
             clock,
             journal=journal,
             catch_up=Holders(tools).catch_up,
+            desk_copies=DeskCopies(
+                editing_tools,
+                Copying(editing_tools),
+                on_failed=alerts.not_copied if settings["ERROR_NOTIFICATIONS"] else tell_nobody,
+            ),
             sequences=sequences,
             formatters=formatters,
             backlog=backlog if settings["CONTENTAPI_ENABLED"] else None,

@@ -1,4 +1,5 @@
-"""The part of the object graph that decides who receives items: filters, products, subscribers."""
+"""The part of the object graph that decides who receives items: filters, products, subscribers,
+internal destinations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from apps.filters.condition_service import (
     FilterConditionsService,
 )
 from apps.filters.filter_service import ContentFiltersService, ContentFilterTestService
+from apps.internal_destinations.service import InternalDestinationsService
+from apps.macros.macros import Macros
 from apps.products.service import ProductsService, ProductTestService
 from apps.secrets.vault import Vault
 from apps.subscribers.service import SubscribersService
@@ -33,6 +36,7 @@ class Routing:
     products: ProductsService
     product_test: ProductTestService
     subscribers: SubscribersService
+    internal_destinations: InternalDestinationsService
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -47,6 +51,7 @@ def build_routing(
     formatters: Registry[Formatter],
     transmitters: Registry[Transmitter],
     vault: Vault,
+    macros: Macros,
     settings: Mapping[str, Any],
 ) -> Routing:
     """Build the services of routing rules.
@@ -58,6 +63,7 @@ def build_routing(
         formatters: output formats by name.
         transmitters: delivery types by name.
         vault: encrypts secrets.
+        macros: of the installation.
         settings: as `settings.load` returns them.
     """
     return Routing(
@@ -76,4 +82,5 @@ def build_routing(
             vault=vault,
             settings=settings,
         ),
+        internal_destinations=InternalDestinationsService(db, clock, macros=macros),
     )

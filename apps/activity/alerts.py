@@ -23,6 +23,8 @@ NAME = "error"
 NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
 NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
 
+NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
+
 
 class Alerts:
     """Writes activities named `error` to all administrators, and mails to those who want them.
@@ -66,6 +68,23 @@ class Alerts:
         }
         hour = self._clock.now().strftime("%Y-%m-%dT%H")
         self._tell(last, "publish_queue", NOT_DELIVERED, data, once=f"{last.get('lane')} {hour}")
+
+    def not_copied(
+        self, destination: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], error: str
+    ) -> None:
+        """Tell of published rows that an internal destination got no copies of, in one activity.
+
+        A destination that fails again and again causes one mail an hour.
+        """
+        data = {
+            "count": len(rows),
+            "destination": destination.get("name"),
+            "error": error,
+            "items": list(dict.fromkeys(str(row.get("item_id")) for row in rows)),
+        }
+        hour = self._clock.now().strftime("%Y-%m-%dT%H")
+        once = f"{destination['_id']} {hour}"
+        self._tell(destination, "internal_destinations", NOT_COPIED, data, once=once)
 
     def _subscriber(self, id: Any) -> str | None:
         found = self._db["subscribers"].find_one({"_id": id}, {"name": 1})

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from apps.archive.action import Tools, with_new_etag
 from apps.archive.copied_rows import rows_to_copy
-from apps.archive.macro_changes import changes_of_stages
+from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.media_references import new_references
 from apps.archive.packages import link_changes
 from apps.archive.places import NOWHERE
@@ -41,8 +43,10 @@ class CopyOf:
         state: of the copy.
         operation: written to the copy and to the source's history.
         told: what the copy's history says.
-        changes: further fields of the copy.
+        changes: further fields of the copy; with `groups`, members are not copied.
         ties: returns the follow-ups that tie other items to the copy, given its id.
+        id: its item id; a new one unless given.
+        macro: run on it, after those of its stage.
     """
 
     source: Mapping[str, Any]
@@ -53,6 +57,20 @@ class CopyOf:
     told: Operation = Operation.DUPLICATED_FROM
     changes: Mapping[str, Any] = field(default_factory=dict)
     ties: Callable[[str], list[Document]] = lambda copy_id: []
+    id: str | None = None
+    macro: str | None = None
+
+
+def item_guid(settings: Mapping[str, Any], now: datetime, uuid: UUID | None = None) -> str:
+    """Return the id of a new item.
+
+    Args:
+        settings: URN_DOMAIN, GENERATE_SHORT_GUID.
+        now: the time in it, UTC.
+        uuid: for an id that can be made again; a random one unless given.
+    """
+    guid = newsml_guid(settings["URN_DOMAIN"], now, uuid)
+    return guid.rpartition(":")[2] if settings["GENERATE_SHORT_GUID"] else guid
 
 
 class Copying:
@@ -73,10 +91,13 @@ class Copying:
 
         Raises:
             TransitionError: the state of the source does not allow it.
+            NotFound: the place does not exist.
+            BadRequest: there is no such macro, or it raised.
+            DuplicateKeyError: the copy that the order names is there already.
         """
         check_allowed(Action.DUPLICATE, order.source.get("state"))
         item = self._item(order, caller)
-        if item.get("groups"):
+        if item.get("groups") and "groups" not in order.changes:
             item["groups"] = self._copied_groups(item["groups"], order, caller)
         told = {"original": order.source, "operation": order.operation}
         hooks.ask(hooks.item_duplicate, "archive", item=item, **told)
@@ -89,9 +110,7 @@ class Copying:
         kept = {n: v for n, v in source.items() if n in ITEM_SCHEMA and n not in NOT_COPIED}
         number = tools.sequences.draw("ARCHIVE_SEQ")
         domain = tools.settings["URN_DOMAIN"]
-        guid = newsml_guid(domain, now)
-        if tools.settings["GENERATE_SHORT_GUID"]:
-            guid = guid.rpartition(":")[2]
+        guid = order.id or item_guid(tools.settings, now)
         task = {n: v for n, v in order.task.items() if n not in NOT_COPIED_IN_TASK}
         place = tools.places.of(task)
         item = {
@@ -117,6 +136,8 @@ class Copying:
         item["source"] = source_of(item, place, tools.settings)
         if order.operation == Operation.DUPLICATE:
             item.update(changes_of_stages(tools.macros, item, NOWHERE, place))
+        if order.macro:
+            item.update(changes_of_macro(tools.macros, order.macro, item, place))
         return with_new_etag(item)
 
     def _copied_groups(self, groups: Any, order: CopyOf, caller: Caller) -> list[Document]:

@@ -60,7 +60,11 @@ def _apply(macros: Macros, rule: str, name: str, item: Mapping[str, Any], place:
 
 
 def _context(place: Place) -> Document:
-    return {"desk": place.desk, "stage": place.stage}
+    desk, stage = place.desk or {}, place.stage or {}
+    return {
+        **{"desk": place.desk, "stage": place.stage},
+        **{"dest_desk_id": desk.get("_id"), "dest_stage_id": stage.get("_id")},
+    }
 
 
 def _differences(item: Mapping[str, Any], result: Mapping[str, Any]) -> Document:

@@ -14,11 +14,10 @@ from apps.archive.follow_ups import follow_up
 from apps.archive.media_references import forget_references
 from apps.core.service import Document
 
-NOT_IN_ARCHIVED = frozenset({"_id", "highlights", "marked_desks", "queue_owner"}) | {
-    "queue_lease_until",
-    "queue_retry_at",
-    "queue_attempts",
-}
+NOT_IN_ARCHIVED = frozenset(
+    {"_id", "highlights", "marked_desks", "internal_destinations"}
+    | {"queue_owner", "queue_lease_until", "queue_retry_at", "queue_attempts"}
+)
 BELONGING = {
     "publish_payloads": "item_id",
     "publish_queue": "item_id",

@@ -1,15 +1,21 @@
 """Ids of items."""
 
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from bson import ObjectId
 from bson.errors import InvalidId
 
 
-def newsml_guid(domain: str, now: datetime) -> str:
-    """Return a new item id, `urn:newsml:<domain>:<ISO time>:<uuid>`."""
-    return f"urn:newsml:{domain}:{now.replace(tzinfo=None).isoformat()}:{uuid4()}"
+def newsml_guid(domain: str, now: datetime, uuid: UUID | None = None) -> str:
+    """Return a new item id, `urn:newsml:<domain>:<ISO time>:<uuid>`.
+
+    Args:
+        domain: URN_DOMAIN.
+        now: the time in it, UTC.
+        uuid: for an id that can be made again; a random one unless given.
+    """
+    return f"urn:newsml:{domain}:{now.replace(tzinfo=None).isoformat()}:{uuid or uuid4()}"
 
 
 def tag_guid(domain: str, now: datetime) -> str:

@@ -65,6 +65,11 @@ PRIVILEGES: tuple[Privilege, ...] = (
         ("subscribers", "Subscribers", "Manage subscribers."),
         ("products", "Products", "Manage products."),
         ("content_filters", "Content filters", "Manage filters and filter conditions."),
+        (
+            "internal_destinations",
+            "Internal destinations",
+            "Manage the desks that published items are copied to.",
+        ),
         ("search_capi", "Content API", "Search what subscribers can read."),
         ("archived", "Archived", "Manage archived items."),
         ("legal_archive", "Legal archive", "Read the legal archive."),

@@ -23,6 +23,7 @@ STAGE_NAMES = {WORKING: "Working Stage", INCOMING: "Incoming Stage"}
 DESK_TYPE_IN_USE = "Cannot update Desk Type as there are article(s) referenced by the Desk."
 IS_DEFAULT = "Cannot delete desk as it is assigned as default desk to user(s)."
 HAS_ROUTING = "Cannot delete desk as routing scheme(s) are associated with the desk"
+HAS_DESTINATIONS = "Cannot delete desk as internal destination(s) are associated with the desk"
 HAS_ITEMS = "Cannot delete desk as it has article(s) or referenced by versions of the article(s)."
 
 LAST_DESKS = ("task.last_authoring_desk", "task.last_production_desk")
@@ -123,6 +124,8 @@ class DesksService(ResourceService):
         routing = {"$or": [{field: as_stored(desk_id)} for field in ROUTING_FIELDS]}
         if self.db["routing_schemes"].find_one(routing, {"_id": 1}):
             raise PreconditionFailed(HAS_ROUTING)
+        if self.db["internal_destinations"].find_one({"desk": as_stored(desk_id)}, {"_id": 1}):
+            raise PreconditionFailed(HAS_DESTINATIONS)
         if self.db["archive"].find_one({"task.desk": as_stored(desk_id)}, {"_id": 1}):
             raise PreconditionFailed(HAS_ITEMS)
         if self._is_named(("task.desk", *LAST_DESKS), desk_id):

@@ -71,6 +71,10 @@ class ContentFiltersService(RuleService):
             raise BadRequest(f"Content filter has been referenced by subscriber(s) {names}")
         if names := self._names("routing_schemes", {"rules.filter": id_}):
             raise BadRequest(f"Content filter has been referenced by routing scheme(s) {names}")
+        if names := self._names("internal_destinations", {"filter": id_}):
+            raise BadRequest(
+                f"Content filter has been referenced by internal destination(s) {names}"
+            )
         if names := self._names("content_filters", {"content_filter.expression.pf": id_}):
             # The bracket is part of the text that clients know.
             raise BadRequest(f"Content filter has been referenced in {names})")

@@ -36,6 +36,7 @@ NOT_MOVED: Document = {"moved_to_legal": {"$in": [False, None]}, "state": {"$ne"
 ROW_ONLY = frozenset(
     {"item_id", "last_published_version", "queue_state", "error_message", "last_queue_event"}
     | {"publish_sequence_no", "moved_to_legal", "published_in_package", "only_scheduled"}
+    | {"internal_destinations"}
     | {"revived", "queue_owner", "queue_lease_until", "queue_retry_at", "queue_attempts"}
 )
 

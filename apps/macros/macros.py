@@ -78,7 +78,8 @@ class Macros:
         Args:
             name: of the macro.
             item: an item as stored.
-            context: what the macro may ask for besides: `desk`, `stage`.
+            context: what the macro may ask for besides: `desk` and `stage`, and their ids
+                `dest_desk_id` and `dest_stage_id`.
 
         Raises:
             BadRequest: there is no such macro.

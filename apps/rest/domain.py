@@ -15,6 +15,7 @@ from apps.explain.resource import RESOURCES as EXPLAIN
 from apps.filters.resource import RESOURCES as FILTERS
 from apps.formats.resource import RESOURCES as FORMATS
 from apps.highlights.resource import RESOURCES as HIGHLIGHTS
+from apps.internal_destinations.resource import RESOURCES as INTERNAL_DESTINATIONS
 from apps.legal_archive.resource import resources as legal_archive
 from apps.media.resource import RESOURCES as MEDIA
 from apps.privileges.resource import RESOURCES as PRIVILEGES
@@ -52,6 +53,7 @@ DOMAIN: dict[str, dict[str, Any]] = {
     **EXPLAIN,
     **FILTERS,
     **PRODUCTS,
+    **INTERNAL_DESTINATIONS,
     **SUBSCRIBERS,
     **SUBSCRIBER_TOKEN,
     **FORMATS,

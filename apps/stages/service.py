@@ -119,6 +119,10 @@ class StagesService(ResourceService):
         if schemes:
             names = ", ".join(schemes)
             raise PreconditionFailed(f"Stage is referred by Ingest Routing Schemes : {names}")
+        destinations = self._internal_destinations(document["_id"])
+        if destinations:
+            names = ", ".join(destinations)
+            raise PreconditionFailed(f"Stage is referred by Internal Destinations : {names}")
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
         self._notifier.push("stage", deleted=1, **ids_of(document))
@@ -135,6 +139,10 @@ class StagesService(ResourceService):
         condition = {"$or": [{field: as_stored(stage_id)} for field in fields]}
         found = self.db["routing_schemes"].find(condition, {"name": 1})
         return [str(scheme.get("name")) for scheme in found]
+
+    def _internal_destinations(self, stage_id: Any) -> list[str]:
+        found = self.db["internal_destinations"].find({"stage": as_stored(stage_id)}, {"name": 1})
+        return [str(destination.get("name")) for destination in found]
 
 
 class StagesOrderService(ResourceService):

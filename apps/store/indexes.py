@@ -138,6 +138,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "subscribers": [_index("name", unique=True), _index("is_active")],
     "subscriber_token": [_index("subscriber")],
     "products": [_index("name", unique=True)],
+    "internal_destinations": [_index("name", unique=True)],
     "filter_conditions": [_index("name", unique=True)],
     "content_filters": [_index("name", unique=True)],
     "sequences": [_index("key", unique=True)],

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from apps.archive.action import Tools as EditingTools
+from apps.archive.copying import Copying
 from apps.archive.journal import OVERDUE, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
@@ -14,6 +16,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.editing import build_editing
 from apps.graph import Graph
+from apps.internal_destinations.copies import DeskCopies
 from apps.publish.content.attempt import Tools
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.holders import Holders
@@ -65,6 +68,7 @@ def dies_routing(graph: Graph, before: int) -> bool:
         graph.clock,
         journal=Journal(db, graph.clock),
         catch_up=Holders(_tools(graph, db)).catch_up,
+        desk_copies=_desk_copies(graph, db),
         sequences=Sequences(db),
         formatters=build_registry(),
         backlog=CopyBacklog(
@@ -92,8 +96,7 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
     Among them are `archive`, which creates and saves items, and `archive_rewrite`.
     """
     db: Any = CrashingDatabase(graph.db, before)
-    tools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
-    tools = replace(tools, db=db, journal=Journal(db, graph.clock))
+    tools = _editing_tools(graph, db)
     archive, rewrite = copy(graph.archive), copy(graph.rewrite)
     archive.db = rewrite.db = db
     archive._journal = rewrite._journal = tools.journal
@@ -128,6 +131,17 @@ def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: C
     except Crash:
         return True
     return False
+
+
+def _desk_copies(graph: Graph, db: Any) -> DeskCopies:
+    tools = _editing_tools(graph, db)
+    return DeskCopies(tools, Copying(tools), on_failed=lambda destination, rows, error: None)
+
+
+def _editing_tools(graph: Graph, db: Any) -> EditingTools:
+    """Return the tools of the editor's actions of another process, on `db`."""
+    tools: EditingTools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
+    return replace(tools, db=db, journal=Journal(db, graph.clock))
 
 
 def _tools(graph: Graph, db: Any) -> Tools:

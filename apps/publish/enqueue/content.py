@@ -18,6 +18,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
+from apps.internal_destinations.copies import DeskCopies
 from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
 from apps.publish.enqueue.claims import PublishedClaims, predecessors
 from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
@@ -73,6 +74,7 @@ class EnqueueContent:
         journal: completes publish actions that a dead process left undone.
         catch_up: does with published rows, before they are routed, what a dead process owes to the
             packages around them.
+        desk_copies: copies published rows to the desks of internal destinations.
         formatters: output formats by name.
         backlog: copies items into the content API; None where there is none.
         notifier: tells clients.
@@ -89,6 +91,7 @@ class EnqueueContent:
         *,
         journal: Journal,
         catch_up: Callable[[Sequence[Document]], None],
+        desk_copies: DeskCopies,
         sequences: Sequences,
         formatters: Registry[Formatter],
         backlog: CopyBacklog | None,
@@ -102,6 +105,7 @@ class EnqueueContent:
         self._clock = clock
         self._journal = journal
         self._catch_up = catch_up
+        self._desk_copies = desk_copies
         self._wake_up = wake_up
         self._on_failed = on_failed
         self._settings = settings
@@ -135,6 +139,7 @@ class EnqueueContent:
                 self._wake_up()
         if self._resends.run():
             self._wake_up()
+        self._desk_copies.send_scheduled()
         if self._tools.backlog is not None:
             self._tools.backlog.retry_due()
         return total
@@ -144,6 +149,7 @@ class EnqueueContent:
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
         self._follow(rows, claims)
+        self._desk_copies.send(rows)
         routed = Batch(self._tools, rows, enqueue_services)
         outcome = Outcome()
         for row in rows:

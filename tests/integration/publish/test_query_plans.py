@@ -33,8 +33,9 @@ DECLARED: dict[str, list[IndexModel]] = {
 }
 
 SMALL = frozenset(
-    {"content_filters", "content_types", "desks", "filter_conditions", "highlights", "products"}
-    | {"roles", "stages", "subscribers", "users", "validators", "vocabularies"}
+    {"content_filters", "content_types", "desks", "filter_conditions", "highlights"}
+    | {"internal_destinations", "products", "roles", "stages", "subscribers"}
+    | {"users", "validators", "vocabularies"}
 )
 """Collections whose size is that of the newsroom, not that of its output: they are read whole."""
 
@@ -120,7 +121,10 @@ def graph(settings: dict[str, Any], clock: HandClock, queries: Queries) -> Itera
 
 
 class Day:
-    """A day of a newsroom with two subscribers, one of which reads the content API, too."""
+    """A day of a newsroom with two subscribers, one of which reads the content API, too.
+
+    What goes out is copied to a second desk.
+    """
 
     def __init__(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, app: Any, queries: Queries
@@ -136,6 +140,8 @@ class Day:
         kept: Document = {"api_products": [api], "email": "a@example.com"}
         subscriber = desk.newsroom.subscriber("both", *own, **kept)
         desk.newsroom.subscriber("whole", push(receiver.url, packaged=True))
+        other = desk.client.create("desks", {"name": "Features"})
+        desk.client.create("internal_destinations", {"name": "Features", "desk": other["_id"]})
         token = desk.client.create("subscriber_token", {"subscriber": str(subscriber)})["_id"]
         self.queries.seen.clear()
         # The first delivery fails and is tried again.

@@ -1,0 +1,1 @@
+"""Internal destinations: desks that published items are copied to."""
