@@ -5,7 +5,7 @@ feed but a key that opens one file (`apps.subscriber_token.service.file_key`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -60,18 +60,21 @@ class FeedMedia:
     def linked(
         self, rows: Sequence[Document], subscriber_id: ObjectId, token: str
     ) -> Sequence[Document]:
-        """Return `rows` with addresses, for readers of a feed, of what is stored here.
+        """Return `rows` with addresses, for readers of a feed, and sizes of what is stored here.
 
         One command, or none.
         """
         if not self._are_served_here:
             return rows
         wanted = {media for row in rows for media, _ in media_of(row)}
-        addresses = {
-            media: f"{self._base}/{subscriber_id}/{file_key(token, media)}/{media}"
-            for media in self._storage.stored(wanted)
+        files = {
+            media: {
+                "href": f"{self._base}/{subscriber_id}/{file_key(token, media)}/{media}",
+                "size": length,
+            }
+            for media, length in self._storage.lengths(wanted).items()
         }
-        return [_linked(row, addresses) for row in rows] if addresses else rows
+        return [_linked(row, files) for row in rows] if files else rows
 
     def file(self, subscriber_id: str, key: str, name: str) -> StoredFile:
         """Return a file that a feed of the subscriber shows.
@@ -115,18 +118,19 @@ def _is_withdrawn(item: object) -> bool:
     return isinstance(item, Mapping) and item.get("pubstatus") == PubStatus.CANCELED
 
 
-def _linked(row: Document, addresses: Mapping[str, str]) -> Document:
-    """Return an item with addresses in its renditions, in those of what it holds, and in its text.
+def _linked(row: Document, files: Mapping[str, Document]) -> Document:
+    """Return an item with what is known of its files: in its renditions, those of what it holds,
+    and its text.
 
     Args:
-        addresses: by id of the file, without an extension.
+        files: `href`, without an extension, and `size` by id of the file.
     """
     moved: dict[str, str] = {}
-    changed = _with_addresses(row, addresses, moved)
+    changed = _with_files(row, files, moved)
     associations = row.get("associations")
     if isinstance(associations, Mapping):
         changed["associations"] = {
-            key: _with_addresses(held, addresses, moved) if isinstance(held, Mapping) else held
+            key: _with_files(held, files, moved) if isinstance(held, Mapping) else held
             for key, held in associations.items()
         }
     text = row.get("body_html")
@@ -138,27 +142,21 @@ def _linked(row: Document, addresses: Mapping[str, str]) -> Document:
     return changed
 
 
-def _with_addresses(
-    item: Mapping[str, Any], addresses: Mapping[str, str], moved: dict[str, str]
+def _with_files(
+    item: Mapping[str, Any], files: Mapping[str, Document], moved: dict[str, str]
 ) -> Document:
     """Return `item` with new addresses of its files; `moved` is told, by the old ones."""
     renditions = item.get("renditions")
     if not isinstance(renditions, Mapping):
         return dict(item)
     changed = dict(renditions)
-    for name, rendition in _stored_renditions(renditions, addresses):
-        extension = extension_of(str(rendition.get("mimetype") or ""))
-        href = addresses[str(rendition["media"])] + extension
+    for name, rendition in renditions.items():
+        if not isinstance(rendition, Mapping) or str(rendition.get("media")) not in files:
+            continue
+        file = files[str(rendition["media"])]
+        href = file["href"] + extension_of(str(rendition.get("mimetype") or ""))
         before = rendition.get("href")
         if isinstance(before, str) and before:
             moved |= {before: href, escape(before): href}
-        changed[name] = {**rendition, "href": href}
+        changed[name] = {**rendition, **file, "href": href}
     return {**item, "renditions": changed}
-
-
-def _stored_renditions(
-    renditions: Mapping[str, Any], addresses: Mapping[str, str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, rendition in renditions.items():
-        if isinstance(rendition, Mapping) and str(rendition.get("media")) in addresses:
-            yield name, rendition

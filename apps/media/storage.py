@@ -133,12 +133,13 @@ class MediaStorage:
         """Whether there is a file of this id."""
         return ObjectId.is_valid(str(id)) and bool(self._files.exists(ObjectId(str(id))))
 
-    def stored(self, ids: Iterable[str]) -> set[str]:
-        """Return those of `ids` that have a file; one command, or none."""
+    def lengths(self, ids: Iterable[str]) -> dict[str, int]:
+        """Return how many bytes those of `ids` have that have a file; one command, or none."""
         wanted = [ObjectId(id_) for id_ in sorted(ids) if ObjectId.is_valid(id_)]
         if not wanted:
-            return set()
-        return {str(f["_id"]) for f in self._db["fs.files"].find({"_id": {"$in": wanted}}, {"_id"})}
+            return {}
+        found = self._db["fs.files"].find({"_id": {"$in": wanted}}, {"length": 1})
+        return {str(file["_id"]): file["length"] for file in found}
 
     def delete(self, id: Any) -> None:
         """Remove the file; one that is not there is no error."""

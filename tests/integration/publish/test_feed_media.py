@@ -92,6 +92,18 @@ class TestReaders:
         assert not answer.cache_control.public
         assert 401 == subscriber.follow(rendition["href"]).status_code
 
+    def test_know_how_large_a_file_is(
+        self, desk: Newsdesk, subscriber: Subscriber, rendition: Document
+    ) -> None:
+        """RSS has no enclosure without its length, which renditions do not say."""
+        desk.published(associations={"featuremedia": picture("p", rendition)})
+
+        (address,) = subscriber.links("rss")
+        length = len(PNG) + 1
+        enclosure = f'<enclosure url="{address}" length="{length}" type="image/png"/>'
+        assert enclosure in subscriber.feed("rss")
+        assert f'"size_in_bytes":{length}' in subscriber.feed("json")
+
     def test_get_parts_and_nothing_twice(
         self, desk: Newsdesk, subscriber: Subscriber, rendition: Document
     ) -> None:
