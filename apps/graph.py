@@ -12,6 +12,7 @@ from apps.activity.alerts import Alerts
 from apps.activity.service import ActivityService
 from apps.archive.action import Tools as EditingTools
 from apps.archive.copying import Copying
+from apps.archive.crop_files import CropFiles
 from apps.archive.journal import Journal
 from apps.archive.places import Places
 from apps.archive.rewrite import RewriteService
@@ -214,6 +215,7 @@ def build_graph(
     vault = Vault.of(settings)
     tokens = SubscriberTokenService(db, clock, vault=vault)
     macros = Macros(settings["MACROS_DIR"])
+    crop_files = CropFiles(db, media, settings)
     archive = ArchiveService(
         db,
         clock,
@@ -223,6 +225,7 @@ def build_graph(
         places=places,
         notifier=notifier,
         macros=macros,
+        crop_files=crop_files,
         settings=settings,
     )
     editing_tools = EditingTools(db, clock, settings, journal, sequences, places, notifier, macros)
@@ -253,6 +256,7 @@ def build_graph(
         wake_mailer=wake_up(send_mails),
         wake_legal=wake_legal,
         pictures=Pictures(media, settings),
+        crop_files=crop_files,
         sends_mail=outbox.is_open,
         actions=actions,
     )

@@ -114,7 +114,7 @@ def _check_point(
 def _check_size(crop: Mapping[str, int], size: Mapping[str, Any]) -> None:
     """The crop is as large as its kind asks for, and has its proportions."""
     width, height = crop["CropRight"] - crop["CropLeft"], crop["CropBottom"] - crop["CropTop"]
-    least_width, least_height = _whole(size.get("width")), _whole(size.get("height"))
+    least_width, least_height = whole_number(size.get("width")), whole_number(size.get("height"))
     is_too_small = width < (least_width or 1) or height < (least_height or 1)
     if is_too_small:
         wanted = f"{least_width or 1}x{least_height or 1}"
@@ -130,7 +130,7 @@ def _check_size(crop: Mapping[str, int], size: Mapping[str, Any]) -> None:
         raise BadRequest("Crop data are missing. width, height or ratio need to be defined")
 
 
-def _whole(value: Any) -> int:
+def whole_number(value: Any) -> int:
     """Return a side of a crop size, which may be a text; 0 where there is none."""
     try:
         return int(value or 0)

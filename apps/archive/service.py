@@ -26,6 +26,7 @@ from apps.archive.checks import (
     Save,
     check_broadcast_genre,
 )
+from apps.archive.crop_files import CropFiles
 from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.deschedule import (
     DESCHEDULED,
@@ -97,6 +98,7 @@ class ArchiveService(ResourceService):
         places: desks and stages.
         notifier: tells clients.
         macros: of the installation.
+        crop_files: cut pictures.
         settings: defaults of new items.
     """
 
@@ -113,11 +115,13 @@ class ArchiveService(ResourceService):
         places: Places,
         notifier: Notifier,
         macros: Macros,
+        crop_files: CropFiles,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
         self._legal_db = legal_db
         self._macros = macros
+        self._crop_files = crop_files
         self._journal = journal
         self._sequences = sequences
         self._places = places
@@ -287,6 +291,7 @@ class ArchiveService(ResourceService):
                 save, before=before, associated=named, is_forced=is_forced, has_state=has_state
             ),
         )
+        self._crop_files.make(updates, original)
         complete_from_editor(updates, original)
         is_descheduled = releases_schedule(updates, original)
         if is_descheduled:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
+from apps.archive.crop_files import CropFiles
 from apps.archive.journal import Journal
 from apps.archive.packages import Packages
 from apps.archive.places import Place, Places
@@ -41,6 +42,7 @@ class Tools:
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
         pictures: write metadata into the files of pictures.
+        crop_files: cut pictures.
         sends_mail: whether mails are sent at all.
         actions: the publish services, for what goes out with something else.
     """
@@ -58,6 +60,7 @@ class Tools:
     wake_mailer: Callable[[], None]
     wake_legal: Callable[[], None]
     pictures: Pictures
+    crop_files: CropFiles
     sends_mail: bool
     actions: Mapping[Operation, NestedAction]
 

@@ -95,6 +95,7 @@ class BasePublishService(ResourceService):
         self.holdings.read(attempt)
         for check in self.checks:
             check(attempt, self.tools)
+        self.tools.crop_files.make(updates, original)
         self.stamp(attempt)
         self.ask_receivers(attempt)
 
