@@ -8,9 +8,9 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph import Graph
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
-from tests.support.routing import permitting
+from tests.support.routing import permitting, stored_filter
 
 NOWHERE = "http://127.0.0.1:9"
 WITHDRAWALS = [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")]
@@ -182,3 +182,76 @@ def test_media_are_for_digital_and_all(desk: Newsdesk, told: Told, kind: str) ->
     desk.act("correct", item, target_subscribers=targets)
 
     assert told(3) == [("all", "corrected"), ("digital", "corrected")]
+
+
+@pytest.mark.parametrize(("word", "action"), [("correct", "corrected"), *WITHDRAWALS])
+def test_global_filters_are_for_those_who_are_new(
+    desk: Newsdesk, told: Told, word: str, action: str
+) -> None:
+    """Row 4 of section 6: who has the story hears of it; who only matches is blocked."""
+    desk.newsroom.subscriber("has it", push(NOWHERE))
+    item = desk.published()
+    told(2)
+    desk.newsroom.subscriber("new", push(NOWHERE))
+    stored_filter(desk, "slugline", "eq", "rivers", is_global=True)
+
+    desk.act(word, item)
+
+    assert told(3) == [("has it", action)]
+
+
+def test_global_filters_let_updates_and_resends_pass(desk: Newsdesk, told: Told) -> None:
+    """Followers of a story get its update; who is chosen gets the story."""
+    desk.newsroom.subscriber("has it", push(NOWHERE))
+    chosen = desk.newsroom.subscriber("chosen", push(NOWHERE), products=[])
+    item = desk.published()
+    told(2)
+    stored_filter(desk, "slugline", "eq", "rivers", is_global=True)
+
+    wanted = {"subscribers": [str(chosen)], "version": 2}
+    desk.client.create(f"archive/{item['_id']}/resend", wanted)
+    assert told(2) == [("chosen", "published"), ("has it", "published")]
+    update = desk.published(rewrite_of=item["_id"])
+    told(2)
+
+    rows = desk.rows(item_id=update["_id"])
+    assert len(rows) == 2
+    assert {row["publishing_action"] for row in rows} == {"published"}
+
+
+@pytest.mark.parametrize("kind", ["permitting", "blocking"])
+def test_a_product_whose_filter_is_gone_gets_nothing(desk: Newsdesk, told: Told, kind: str) -> None:
+    """Fail closed both ways (section 3, F), told to administrators; others get theirs."""
+    gone = {"filter_id": ObjectId(), "filter_type": kind}
+    closed = desk.newsroom.product("closed", content_filter=gone)
+    desk.newsroom.subscriber("closed", push(NOWHERE), products=[closed])
+    desk.newsroom.subscriber("open", push(NOWHERE))
+    desk.published()
+
+    assert told(2) == [("open", "published")]
+    activities = desk.client.get("activity").get_json()["_items"]
+    assert [activity["name"] for activity in activities] == ["content_filter:broken"]
+
+
+class TestBatches:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "ENQUEUE_BATCH_SIZE": 2}
+
+    def test_what_waits_for_its_hour_starves_nobody(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """R14: one run takes all that is due, however many batches, and none that is not."""
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        later = [desk.story() for _ in range(3)]
+        for item in later:
+            desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
+        now = [desk.published() for _ in range(5)]
+
+        assert graph.enqueue.run() == 5
+        assert {row["item_id"] for row in desk.rows()} == {item["_id"] for item in now}
+        clock.advance(hours=1)
+        now.append(desk.published())
+
+        assert graph.enqueue.run() == 4
+        assert len({row["item_id"] for row in desk.rows()}) == 9

@@ -12,6 +12,7 @@ from redis import Redis
 from apps.core import json
 from apps.graph import Graph
 from tests.support.clients import Client
+from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
@@ -293,6 +294,18 @@ class TestSendAgain:
         assert answer.status_code in (201, 400), answer.text
         assert {row["state"] for row in desk.rows(item_id={"$ne": "odd"})} == {"success"}
         assert all(r["state"] == "failed" for r in desk.rows(item_id="odd"))
+
+    def test_tells_no_resource_events(
+        self, desk: Newsdesk, queued: list[dict[str, Any]], events: Events
+    ) -> None:
+        """8.9: neither a post nor a change is told as `resource:created` or `resource:updated`."""
+        copy = strip({name: queued[0].get(name) for name in COPIED})
+
+        row = desk.client.create("publish_queue", copy)
+        assert cancel(desk.client, row).status_code == 200
+
+        assert events.named("publish_queue:update")
+        assert events.named("resource:created") == events.named("resource:updated") == []
 
     def test_refuses_a_row_without_an_item(self, desk: Newsdesk) -> None:
         """`item_id` is required."""
