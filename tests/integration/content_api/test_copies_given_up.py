@@ -35,12 +35,6 @@ def recovered(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     graph.close()
 
 
-@pytest.fixture
-def events(settings: dict[str, Any]) -> Iterator[Events]:
-    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as listening:
-        yield listening
-
-
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog_module, "PAUSE_SECONDS", 0)

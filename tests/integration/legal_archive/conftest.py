@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.graph import Graph
-from tests.integration.expiry.conftest import clock, graph  # noqa: F401
+from tests.integration.publish.conftest import clock, graph  # noqa: F401
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, file_in
