@@ -15,6 +15,7 @@ from pymongo import IndexModel
 from apps.core.service import Document
 from apps.graph import Graph
 from apps.store.indexes import CONTENT_INDEXES, INDEXES, LEGAL_INDEXES
+from apps.subscriber_token.service import file_key
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
@@ -80,6 +81,9 @@ HOT: dict[tuple[str, str], Keys] = {
     ("items", "_id subscribers type"): ("_id",),
     ("items_versions", "_id_document pubstatus subscribers"): ("_id_document", "_current_version"),
     ("recipients", "receivers"): ("receivers", "routed_at", "_id"),
+    ("recipients", "_id receivers"): ("_id",),
+    ("media_references", "media_id published"): ("media_id",),
+    ("subscriber_token", "subscriber"): ("subscriber",),
     # The end of everything.
     ("archive", "refs._id"): ("refs._id",),
     ("archive", "expiry_status"): ("expiry_status",),
@@ -251,6 +255,10 @@ class Day:
             assert answer.status_code == 200, (path, answer.text)
         feed = self.desk.client.get(f"feeds/{reader.token}/atom")
         assert feed.status_code == 200, feed.text
+        subscriber = self.graph.db["subscriber_token"].find_one({})["subscriber"]
+        key = file_key(reader.token, str(media))
+        shown = self.desk.client.get(f"feed_media/{subscriber}/{key}/{media}")
+        assert shown.status_code == 200, shown.text
 
     def expired(self) -> None:
         """Archive for good, let everything go, also what was spiked, and log out."""
