@@ -8,10 +8,10 @@ import structlog
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.crops import SIDES, crop_sizes, whole_number
+from apps.archive.crops import Box, box_of, crop_sizes, whole_number, with_points
 from apps.core.errors import NotFound
 from apps.core.service import Document
-from apps.media.cropping import Box, CroppingError, Part, crop
+from apps.media.cropping import CroppingError, Part, crop
 from apps.media.signatures import extension_of
 from apps.media.storage import MediaStorage
 
@@ -42,14 +42,25 @@ class CropFiles:
     def make(self, updates: Document, original: Mapping[str, Any]) -> None:
         """Give the crops in `updates`, of the item and of what it holds, their files, in place.
 
-        Coordinates without a file ask for one. No command where there are none.
+        Coordinates without a file ask for one. No command where there are none. The renditions of
+        the item also show its point of interest.
 
         Args:
             updates: a write whose crops have been checked.
             original: the item as stored; empty for a new one.
         """
+        sent, known = _renditions(updates), _renditions(original)
+        if sent and "original" in known and "original" not in sent:
+            # A part of them: the others stay, and null takes one away.
+            merged = {**known, **sent}
+            updates["renditions"] = {name: r for name, r in merged.items() if r is not None}
         if _without_files(updates):
             updates["renditions"] = self._with_files(updates, original)
+        point = updates["poi"] if "poi" in updates else original.get("poi")
+        if "poi" in updates or (sent and point):
+            shown = _renditions(updates) or known
+            if shown:
+                updates["renditions"] = with_points(shown, point)
         held, before = updates.get("associations"), original.get("associations") or {}
         cropped = {
             key: {
@@ -65,21 +76,21 @@ class CropFiles:
     def _shown(self, media: Mapping[str, Any], stored: Any) -> Mapping[str, Any]:
         """Return the picture that an association crops: as its item has it, or as it is itself."""
         is_same = isinstance(stored, Mapping) and stored.get("_id") == media.get("_id")
-        if is_same and _original(stored.get("renditions") or {}):
+        if is_same and _original(_renditions(stored)):
             return dict(stored)
         found = self._db["archive"].find_one({"_id": media.get("_id")}, {"renditions": 1})
         return found or {}
 
     def _with_files(self, picture: Mapping[str, Any], stored: Mapping[str, Any]) -> Document:
         """Return the renditions of a picture, those that are stored among them."""
-        known = stored.get("renditions") or {}
+        known = _renditions(stored)
         renditions = {**known, **picture["renditions"]}
         sizes = crop_sizes(self._db)
         content = None
         for name, box in _without_files(picture).items():
             if name.lower() not in sizes:
                 continue
-            if _original(known) == _original(renditions) and _box(known.get(name)) == box:
+            if _original(known) == _original(renditions) and box_of(known.get(name)) == box:
                 # Sent back as it was shown, without its file.
                 renditions[name] = {**known[name], **renditions[name]}
                 continue
@@ -129,12 +140,9 @@ class CropFiles:
 
 def _without_files(picture: Mapping[str, Any]) -> dict[str, Box]:
     """Return name to box of the crops that ask for a file."""
-    renditions = picture.get("renditions")
-    if not isinstance(renditions, Mapping):
-        return {}
     boxes = {
-        name: _box(rendition)
-        for name, rendition in renditions.items()
+        name: box_of(rendition)
+        for name, rendition in _renditions(picture).items()
         if isinstance(rendition, Mapping)
         and not rendition.get("media")
         and not rendition.get("href")
@@ -142,15 +150,10 @@ def _without_files(picture: Mapping[str, Any]) -> dict[str, Box]:
     return {name: box for name, box in boxes.items() if box}
 
 
-def _box(rendition: Any) -> Box | None:
-    """Return left, top, right and bottom of a rendition that says all four."""
-    if not isinstance(rendition, Mapping):
-        return None
-    try:
-        left, top, right, bottom = (int(rendition[side]) for side in SIDES)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return left, top, right, bottom
+def _renditions(picture: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the renditions of what should be a picture; it may have been stored by others."""
+    renditions = picture.get("renditions")
+    return renditions if isinstance(renditions, Mapping) else {}
 
 
 def _original(renditions: Mapping[str, Any]) -> Any:

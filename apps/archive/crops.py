@@ -13,6 +13,9 @@ SIDES = ("CropLeft", "CropTop", "CropRight", "CropBottom")
 NUMBERS = (*SIDES, "width", "height")
 RATIO_TOLERANCE = 0.1
 
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the original."""
+
 
 def crop_sizes(db: Database[Document]) -> dict[str, Mapping[str, Any]]:
     """Return the entries of the vocabulary `crop_sizes` by lower-cased name."""
@@ -128,6 +131,46 @@ def _check_size(crop: Mapping[str, int], size: Mapping[str, Any]) -> None:
             raise BadRequest(f"Ratio {size['ratio']} is not respected. We got {ratio:.6g}")
     elif not (least_width or least_height):
         raise BadRequest("Crop data are missing. width, height or ratio need to be defined")
+
+
+def box_of(rendition: Any) -> Box | None:
+    """Return left, top, right and bottom of a rendition that says all four."""
+    if not isinstance(rendition, Mapping):
+        return None
+    try:
+        left, top, right, bottom = (int(rendition[side]) for side in SIDES)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return left, top, right, bottom
+
+
+def with_points(renditions: Mapping[str, Any], point: Any) -> Document:
+    """Return renditions that say in pixels where the point of interest is.
+
+    Args:
+        renditions: of a picture; those without a size stay as they are.
+        point: `{x, y}` as shares of the original's sides; anything else takes the points away.
+    """
+    original = renditions.get("original")
+    whole = original if isinstance(original, Mapping) else {}
+    return {name: _with_point(rendition, whole, point) for name, rendition in renditions.items()}
+
+
+def _with_point(rendition: Any, whole: Mapping[str, Any], point: Any) -> Any:
+    if not isinstance(rendition, Mapping):
+        return rendition
+    rest = {name: value for name, value in rendition.items() if name != "poi"}
+    box = box_of(rendition)
+    try:
+        x, y = float(point["x"]), float(point["y"])
+        width, height = int(rendition["width"]), int(rendition["height"])
+        if box is not None:
+            left, top, right, bottom = box
+            x = (int(whole["width"]) * x - left) / (right - left)
+            y = (int(whole["height"]) * y - top) / (bottom - top)
+        return {**rest, "poi": {"x": int(width * x), "y": int(height * y)}}
+    except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return rest
 
 
 def whole_number(value: Any) -> int:

@@ -184,6 +184,44 @@ class TestSave:
 
         assert [name for name, r in renditions.items() if r.get("media")] == ["original", "4-3"]
 
+    def test_other_renditions_stay_and_null_takes_one_away(
+        self, desk: Newsdesk, picture: Document, original: Document
+    ) -> None:
+        """A save that does not name the original means a part of them."""
+        cropped(desk, picture, **{"4-3": LEFT, "Box": box(0, 0, 1000, 500)})
+
+        assert set(cropped(desk, picture, **{"4-3": None})) == {"original", "Box"}
+        replaced = {"original": {**original, "href": "http://example.com/other.jpg"}}
+        assert cropped(desk, picture, **replaced) == replaced
+
+
+class TestPoint:
+    def test_every_rendition_says_where_it_is(self, desk: Newsdesk, picture: Document) -> None:
+        """In its own pixels, whenever the point or the crops change."""
+        renditions = saved(desk, picture, poi={"x": 0.7, "y": 0.25})["renditions"]
+        assert renditions["original"]["poi"] == {"x": 1400, "y": 250}
+
+        crops = {"4-3": RIGHT, "Box": box(1000, 0, 2000, 500)}
+        renditions = cropped(desk, picture, **crops)
+
+        assert renditions["4-3"]["poi"] == {"x": 400, "y": 250}
+        assert renditions["Box"]["poi"] == {"x": 80, "y": 50}
+
+    def test_without_a_point_there_are_none(self, desk: Newsdesk, picture: Document) -> None:
+        saved(desk, picture, poi={"x": 0.7, "y": 0.25})
+
+        renditions = saved(desk, picture, poi=None)["renditions"]
+
+        assert "poi" not in renditions["original"]
+
+    def test_a_point_outside_a_crop_is_refused(self, desk: Newsdesk, picture: Document) -> None:
+        body = {"poi": {"x": 0.1, "y": 0.1}, "renditions": {"4-3": RIGHT}}
+
+        answer = desk.client.patch(f"archive/{picture['_id']}", body)
+
+        issue = "400: Point of interest outside the crop 4-3 limits"
+        assert answer.get_json()["_issues"] == {"validator exception": issue}
+
 
 class TestPublish:
     def test_a_correction_crops_anew(self, desk: Newsdesk, picture: Document) -> None:
