@@ -62,6 +62,11 @@ HOT: dict[tuple[str, str], Keys] = {
     ("publish_queue", "item_id"): ("item_id", "item_version"),
     ("publish_queue", "item_id item_version"): ("item_id", "item_version"),
     ("routing_decisions", "item_id item_version"): ("item_id", "item_version"),
+    # Deliveries to the content API whose copy has been stored.
+    ("publish_queue", "$or destination.delivery_type idempotency_key item_id state"): (
+        "item_id",
+        "item_version",
+    ),
     # What is to be completed.
     ("archive", "journal.at"): ("journal.at",),
     ("resends", "due_at state"): ("due_at",),
@@ -223,6 +228,18 @@ class Day:
         astray: Document = {"$set": {"lane": None, "state": "pending"}}
         self.graph.db["publish_queue"].update_many({"state": "success"}, astray)
         self.graph.transmit.run()
+        copy = self.graph.db["items"].find_one({}) or {}
+        waiting = {
+            "_id": "again",
+            "item_id": copy["_id"],
+            "version": copy["_current_version"],
+            "document": copy,
+            "subscribers": [],
+            "attempts": 1,
+            "due_at": self.clock.precise(),
+        }
+        self.graph.db["content_api_backlog"].insert_one(waiting)
+        self.graph.enqueue.run()
 
     def looked_at(self, story: Document, package: Document, reader: Client) -> None:
         """Read what came of it: an editor, and a subscriber."""

@@ -83,6 +83,19 @@ class TestList:
         assert cancel(editor, queued[0]).status_code == 403
         assert editor.post("publish_queue", {"item_id": "a"}).status_code == 403
 
+    @pytest.mark.parametrize("method", ["PUT", "DELETE"])
+    def test_is_neither_replaced_nor_deleted(
+        self, desk: Newsdesk, queued: list[dict[str, Any]], method: str
+    ) -> None:
+        """Methods that nobody has a privilege for are not routed: 405, with or without an id."""
+        headers = {"If-Match": queued[0]["_etag"]}
+
+        for path in ("publish_queue", f"publish_queue/{queued[0]['_id']}"):
+            answer = desk.client.request(method, path, json={"item_id": "x"}, headers=headers)
+            assert answer.status_code == 405
+
+        assert len(desk.rows()) == 3
+
 
 class TestCancel:
     def test_is_never_sent_and_holds_up_nobody(
