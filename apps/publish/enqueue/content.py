@@ -149,7 +149,6 @@ class EnqueueContent:
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
         self._follow(rows, claims)
-        self._desk_copies.send(rows)
         routed = Batch(self._tools, rows, enqueue_services)
         outcome = Outcome()
         for row in rows:
@@ -164,6 +163,8 @@ class EnqueueContent:
             return 0
         routed.store()
         routed.announce()
+        # Deliveries do not wait for the macros of other desks.
+        self._desk_copies.send(rows)
         self._finish(outcome, claims)
         return routed.count
 
