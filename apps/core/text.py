@@ -23,7 +23,7 @@ DEEPEST_PARSED = 2000
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG = re.compile("<[/!?A-Za-z][^<>]*>")
 _MARKUP = re.compile("[<&]")
-_DIGIT_GAP = re.compile("([0-9]) (?=[0-9])")
+_DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class TextFigures:
 
 def strip_forbidden(text: str) -> str:
     """Return `text` without the characters that XML 1.0 forbids: most controls, lone surrogates."""
-    # Nothing that can be printed is forbidden, and asking is much faster than searching.
-    return text if text.isprintable() else _FORBIDDEN.sub("", text)
+    # Nothing that can be printed is forbidden, nor are line feeds, which most texts have; asking is
+    # much faster than searching.
+    return text if text.replace("\n", " ").isprintable() else _FORBIDDEN.sub("", text)
 
 
 def parse_html(html: str) -> etree._Element:
@@ -118,16 +119,13 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
     return text.removesuffix("\n") if line_feeds else text
 
 
-def _holds_word(token: str) -> bool:
-    return token[0].isalnum() or any(map(str.isalnum, token))
-
-
 def _count_words(text: str) -> int:
-    tokens = _DIGIT_GAP.sub(r"\1", " ".join(text.split())).split()
-    if not tokens:
-        return 0
+    tokens = text.split()
+    hold_words = [token[0].isalnum() or any(map(str.isalnum, token)) for token in tokens]
+    # Groups of digits that stand next to each other are one word, hence one less for each gap.
+    words = sum(hold_words) - len(_DIGIT_GAP.findall(text))
     # A text that holds nothing but signs counts as one word, as clients know it.
-    return sum(map(_holds_word, tokens)) or 1
+    return words or min(len(tokens), 1)
 
 
 def _is_japanese(language: str | None) -> bool:

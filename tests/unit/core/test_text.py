@@ -82,6 +82,8 @@ class TestCounts:
             ("<table><tr><td>a</td><td>b</td></tr></table>", 2),
             ("1 000 000 people", 2),
             ("1 2 3", 1),
+            ("1\n 000", 1),
+            ("route 66 1 – 2", 3),
             ("don't – well-known", 2),
             ("one&nbsp;two", 2),
             ("one\ntwo\tthree", 3),
