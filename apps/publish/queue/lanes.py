@@ -9,31 +9,42 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from apps.core.service import Document
 
 
 def wake(db: Database[Document], lanes: Mapping[str, bool], now: datetime) -> None:
-    """Make `lanes` due; one command. Called after their rows are stored.
+    """Make `lanes` due; one command, two where some of them are new. Called after their rows are
+    stored.
 
     Args:
         lanes: lane id to whether it holds something urgent.
     """
     if not lanes:
         return
-    db["publish_lanes"].bulk_write(
-        [
-            UpdateOne(
-                {"_id": lane},
-                {"$min": {"wake_at": now}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}},
-                upsert=True,
-            )
-            for lane, urgent in sorted(lanes.items())
-        ],
+    alike: dict[bool, list[str]] = {}
+    for lane, urgent in sorted(lanes.items()):
+        alike.setdefault(urgent, []).append(lane)
+    known = db["publish_lanes"].bulk_write(
+        [UpdateMany({"_id": {"$in": ids}}, _due(now, urgent)) for urgent, ids in alike.items()],
         ordered=False,
     )
+    if known.matched_count < len(lanes):
+        # To wake those up twice that are there does no harm.
+        db["publish_lanes"].bulk_write(
+            [
+                UpdateOne({"_id": lane}, _due(now, urgent), upsert=True)
+                for urgent, ids in alike.items()
+                for lane in ids
+            ],
+            ordered=False,
+        )
+
+
+def _due(now: datetime, urgent: bool) -> Document:
+    return {"$min": {"wake_at": now}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}}
 
 
 def lanes_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
