@@ -1,9 +1,8 @@
 """What the REST edge asks of the service behind a resource."""
 
 from collections.abc import Mapping
-from hashlib import sha1
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from bson import ObjectId
 from pymongo.collection import Collection
@@ -18,7 +17,7 @@ Document = dict[str, Any]
 
 def new_etag() -> str:
     """Return an etag for a write made by a service. Etags are opaque to clients."""
-    return sha1(uuid4().bytes, usedforsecurity=False).hexdigest()
+    return token_hex(20)
 
 
 def unchanged(original: Mapping[str, Any]) -> Document:
