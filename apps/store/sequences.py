@@ -28,17 +28,24 @@ class Bounds:
         """Return the range that a subscriber's `sequence_num_settings` ask for.
 
         Args:
-            wanted: `{min, max}`, either may be missing.
+            wanted: `{min, max}`, either may be missing; what is no number counts as missing.
             maximum: upper end where none is set.
         """
-        lowest = int(wanted.get("min") or 1)
-        return cls(lowest, max(lowest, int(wanted.get("max") or maximum)))
+        lowest = _number(wanted.get("min")) or 1
+        return cls(lowest, max(lowest, _number(wanted.get("max")) or maximum))
 
     def advance(self, last: int, count: int) -> list[int]:
         """Return the `count` numbers that follow `last`, wrapping to the minimum."""
         size = self.maximum - self.minimum + 1
         offset = last - self.minimum + 1 if self.minimum <= last <= self.maximum else 0
         return [self.minimum + (offset + step) % size for step in range(count)]
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 class Sequences:

@@ -40,6 +40,8 @@ class TestBounds:
             ({"min": None, "max": None}, (1, 9999)),
             ({"min": 0, "max": 0}, (1, 9999)),
             ({"min": 20000}, (20000, 20000)),
+            ({"min": "one", "max": [9]}, (1, 9999)),
+            ({"min": "7", "max": 8.0}, (7, 8)),
         ],
     )
     def test_reads_what_a_subscriber_asks_for(
