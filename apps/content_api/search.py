@@ -175,11 +175,8 @@ def elastic_query(wanted: Any, allowed: Allowed, depth: int = 0) -> Document:
     if depth > MAX_DEPTH:
         raise SearchError("the filter is nested too deeply")
     if isinstance(wanted, list):
-        return (
-            {"$and": [elastic_query(part, allowed, depth + 1) for part in wanted]}
-            if (wanted)
-            else {}
-        )
+        parts = [elastic_query(part, allowed, depth + 1) for part in wanted]
+        return {"$and": parts} if parts else {}
     if not isinstance(wanted, Mapping) or len(wanted) != 1:
         raise SearchError("a filter is an object with one key")
     ((kind, body),) = wanted.items()
