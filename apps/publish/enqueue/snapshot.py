@@ -1,10 +1,13 @@
-"""The routing rules of one enqueue run, compiled once per change of them."""
+"""The routing rules, compiled once per change of them."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bson import decode_all
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from apps.activity.notes import new_activity, tell_activities
@@ -13,10 +16,13 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.publish.enqueue.matching import RoutingRules
+from apps.store.mongo import CODEC
 
 logger = logging.getLogger(__name__)
 
 COLLECTIONS = ("subscribers", "products", "content_filters", "filter_conditions", "vocabularies")
+"""What rules are compiled from, in the order in which they are handed over."""
+
 BROKEN = "content_filter:broken"
 """Name of the activity that tells of a broken rule."""
 
@@ -26,7 +32,7 @@ SETTLED = timedelta(seconds=2)
 """Times of changes are in whole seconds: what changed just now may change again unseen."""
 
 Marks = dict[str, tuple[int, Any]]
-"""Collection to how many documents it has, and the time of the newest change."""
+"""Collection, where it is not empty, to how many documents it has and when one has changed last."""
 
 
 def routing_rules(
@@ -97,8 +103,22 @@ class Alarm:
             tell_activities(self._notifier, activities)
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The rules as they were stored at some time.
+
+    Attributes:
+        stored: what they were compiled from: the documents of each collection, encoded.
+        vocabularies: all of them, as stored.
+    """
+
+    stored: Mapping[str, bytes]
+    rules: RoutingRules
+    vocabularies: list[Document]
+
+
 class Snapshots:
-    """Rules for the batches of a run; each batch goes by rules that are current when it starts.
+    """Rules for the batches of all runs; each goes by rules that are current when it starts.
 
     Args:
         db: the database.
@@ -110,30 +130,48 @@ class Snapshots:
         self._db = db
         self._alarm = alarm
         self._content_api = content_api
-        self.forget()
+        self._kept: Snapshot | None = None
+        self._marks: Marks | None = None
 
     def forget(self) -> None:
         """Let the next batch read the rules anew: changes that nothing marks are seen, too."""
-        self._kept: tuple[Marks, RoutingRules, list[Document]] | None = None
+        self._marks = None
 
     def current(self) -> tuple[RoutingRules, list[Document]]:
-        """Return the rules and the vocabularies; five small commands where nothing has changed."""
-        marks = self._marks()
-        if self._kept is not None and self._kept[0] == marks and _is_settled(marks):
-            return self._kept[1], self._kept[2]
-        vocabularies = list(self._db["vocabularies"].find({}))
-        rules = routing_rules(self._db, vocabularies, content_api=self._content_api)
-        self._alarm.tell(rules)
-        self._kept = (marks, rules, vocabularies)
-        return rules, vocabularies
+        """Return the rules and the vocabularies; one small command where nothing has changed.
 
-    def _marks(self) -> Marks:
-        count = {"$group": {"_id": None, "count": {"$sum": 1}, "newest": {"$max": "$_updated"}}}
-        marks: Marks = {}
-        for name in COLLECTIONS:
-            found = next(iter(self._db[name].aggregate([count])), {"count": 0, "newest": None})
-            marks[name] = (int(found["count"] or 0), found["newest"])
-        return marks
+        Reading them costs little next to compiling them, which is done when they differ only.
+        """
+        marks = self._read_marks()
+        if self._kept is None or marks != self._marks or not _is_settled(marks):
+            stored = {name: _encoded(self._db[name]) for name in COLLECTIONS}
+            if self._kept is None or stored != self._kept.stored:
+                self._kept = self._compiled(stored)
+            self._marks = marks
+        return self._kept.rules, self._kept.vocabularies
+
+    def _compiled(self, stored: Mapping[str, bytes]) -> Snapshot:
+        documents = [decode_all(stored[name], CODEC) for name in COLLECTIONS]
+        rules = RoutingRules.build(*documents, content_api=self._content_api)
+        self._alarm.tell(rules)
+        return Snapshot(stored, rules, documents[-1])
+
+    def _read_marks(self) -> Marks:
+        first, *others = COLLECTIONS
+        joined = [{"$unionWith": {"coll": name, "pipeline": _count(name)}} for name in others]
+        found = self._db[first].aggregate([*_count(first), *joined])
+        return {mark["_id"]: (int(mark["count"]), mark["newest"]) for mark in found}
+
+
+def _encoded(collection: Collection[Document]) -> bytes:
+    batches: Any = collection.find_raw_batches({})
+    return b"".join(batches)
+
+
+def _count(collection: str) -> list[Document]:
+    """Return the pipeline that marks the state of a collection, under its name."""
+    newest = {"$max": "$_updated"}
+    return [{"$group": {"_id": collection, "count": {"$sum": 1}, "newest": newest}}]
 
 
 def _is_settled(marks: Marks) -> bool:
