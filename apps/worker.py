@@ -4,6 +4,7 @@ from functools import cache
 
 import settings as settings_module
 from apps.core.logs import configure_logs
+from apps.core.memory import settle_memory
 from apps.graph import Graph, build_graph
 from apps.tasks import create_celery
 
@@ -14,7 +15,9 @@ configure_logs(SETTINGS["LOG_LEVEL"])
 @cache
 def graph() -> Graph:
     """Return the services of this process; connects at first use, which is after the fork."""
-    return build_graph(SETTINGS)
+    services = build_graph(SETTINGS)
+    settle_memory()
+    return services
 
 
 celery = create_celery(SETTINGS, graph)
