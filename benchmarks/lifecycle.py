@@ -8,8 +8,6 @@ published, corrected and killed with it (`PUBLISH_ASSOCIATED_ITEMS`). Exit statu
 over its limit.
 """
 
-import argparse
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,21 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import structlog
-
-import settings as settings_module
 from app import create_app
-from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
-from benchmarks.pipeline import (
-    DATABASE,
-    Commands,
-    Session,
-    Workload,
-    package_of,
-    seed,
-    with_picture,
-)
+from benchmarks.installation import Commands, installed, options
+from benchmarks.pipeline import Session, Workload, package_of, seed, with_picture
 
 ITEM_LIMIT = 20
 """Commands of an action on a story with one picture."""
@@ -114,32 +101,14 @@ def _around_packages(
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mongo", help="MongoDB to use instead of the embedded one")
-    arguments = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    os.environ["DATA_DIR"] = "var/benchmark"
-    stores, close = resolve_stores(arguments.mongo, None, Path("var/benchmark"))
-    try:
+    arguments = options(__doc__).parse_args()
+    alone = {"CELERY_TASK_ALWAYS_EAGER": False, "PUBLISH_ASSOCIATED_ITEMS": True}
+    with installed("lifecycle", arguments.mongo, **alone) as settings:
         commands = Commands()
-        graph = build_graph(
-            settings_module.load(
-                {
-                    "MONGO_URI": stores.mongo_uri,
-                    "MONGO_DBNAME": DATABASE,
-                    "REDIS_URL": stores.redis_url,
-                    "BCRYPT_GENSALT_WORK_FACTOR": 4,
-                    "CELERY_TASK_ALWAYS_EAGER": False,
-                    "PUBLISH_ASSOCIATED_ITEMS": True,
-                }
-            ),
-            listeners=[commands],
-        )
+        graph = build_graph(settings, listeners=[commands])
         seed(graph, "http://127.0.0.1:9", 1)
         counted = list(lines(graph, commands))
         graph.close()
-    finally:
-        close()
     print(f"{'item':<20} {'request':<8} {'commands':>8} {'limit':>6}")
     for line in counted:
         mark = "  over" if line.is_over else ""

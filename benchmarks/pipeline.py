@@ -8,14 +8,11 @@ published: a story with a picture, packages. CPU time is that of this process; w
 the database and the receiver need is not in it.
 """
 
-import argparse
 import json
 import multiprocessing
-import os
 import sys
 import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,35 +22,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import structlog
-from pymongo.monitoring import CommandListener
-
-import settings as settings_module
 from app import create_app
-from apps.embedded.stores import resolve_stores
 from apps.graph import Graph, build_graph
+from benchmarks.installation import Commands, installed, sized_options
 
 SENTENCE = "The harbour stayed closed on Friday as the storm went on. "
-DATABASE = "wiredesk_benchmark"
 
 
 def body(number: int) -> str:
     """Return the text of a story of 500 words; no two are the same, as in life."""
     return f"<p>Day {number}: {SENTENCE * 45}</p>"
-
-
-class Commands(CommandListener):
-    """Counts commands by name."""
-
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-
-    def started(self, event: Any) -> None:
-        self.count[event.command_name] += 1
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
 
 
 @dataclass
@@ -291,29 +269,10 @@ def run_holdings(settings: dict[str, Any], url: str, items: int) -> dict[str, Co
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--subscribers", type=int, nargs="+", default=[1, 10, 50])
-    parser.add_argument("--items", type=int, default=100)
-    parser.add_argument("--mongo", help="MongoDB to use instead of the embedded one")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    arguments = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    os.environ["DATA_DIR"] = "var/benchmark"
-    stores, close = resolve_stores(arguments.mongo, None, Path("var/benchmark"))
-    try:
-        settings = settings_module.load(
-            {
-                "MONGO_URI": stores.mongo_uri,
-                "MONGO_DBNAME": DATABASE,
-                "REDIS_URL": stores.redis_url,
-                "BCRYPT_GENSALT_WORK_FACTOR": 4,
-            }
-        )
-        with receiver() as url:
-            figures = {d: run(settings, url, d, arguments.items) for d in arguments.subscribers}
-            holdings = run_holdings(settings, url, max(arguments.items // 5, 1))
-    finally:
-        close()
+    arguments = sized_options(__doc__, [1, 10, 50], 100).parse_args()
+    with installed("pipeline", arguments.mongo) as settings, receiver() as url:
+        figures = {d: run(settings, url, d, arguments.items) for d in arguments.subscribers}
+        holdings = run_holdings(settings, url, max(arguments.items // 5, 1))
     if arguments.json:
         costs = {str(d): [vars(c) for c in costs] for d, costs in figures.items()}
         print(json.dumps({**costs, **{name: [vars(c)] for name, c in holdings.items()}}))
