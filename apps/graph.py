@@ -59,6 +59,7 @@ from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
+from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.queue.copied import CopiedRows
 from apps.publish.resend.requests import ResendRequests
@@ -201,6 +202,7 @@ def build_graph(
     places = Places(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     formatters, transmitters = build_formatters(), build_transmitters()
+    formatting = ItemFormatting(db, clock, formatters, settings)
     content_db = other_database(
         db, settings["CONTENTAPI_MONGO_URI"], settings["CONTENTAPI_MONGO_DBNAME"], listeners
     )
@@ -333,13 +335,12 @@ def build_graph(
             sequences=sequences,
             transmitters=transmitters,
             vault=vault,
+            media=media,
             notifier=notifier,
             settings=settings,
             on_failed=alerts.not_delivered if settings["ERROR_NOTIFICATIONS"] else nobody,
             sends_mail=outbox.is_open,
-            format_row=Reformatting(
-                db, clock, sequences=sequences, formatters=formatters, settings=settings
-            ).format,
+            format_row=Reformatting(db, sequences, formatting).format,
         ),
         transmitters=transmitters,
         outbox=outbox,
@@ -356,7 +357,7 @@ def build_graph(
         legal_items=legal_items,
         legal_queue=LegalQueue(db, legal_db, is_on=has_legal_archive),
         media=media,
-        output=build_output(db, clock, formatters, validator, media, tokens, settings),
+        output=build_output(db, clock, formatting, validator, media, tokens, settings),
     )
 
 

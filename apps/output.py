@@ -7,7 +7,6 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.clock import Clock
-from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.feeds.media import FeedMedia
 from apps.feeds.received import ReceivedItems
@@ -16,9 +15,9 @@ from apps.formats.export import ExportService
 from apps.formats.preview import ItemPreview
 from apps.formats.service import FormattersService, OutputFormatsService
 from apps.media.storage import MediaStorage
+from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.subscriber_token.service import SubscriberTokenService
 from apps.validate.validate import ValidateService
-from formatters.base import Formatter
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Output:
 def build_output(
     db: Database[Document],
     clock: Clock,
-    formatters: Registry[Formatter],
+    formatting: ItemFormatting,
     validator: ValidateService,
     media: MediaStorage,
     tokens: SubscriberTokenService,
@@ -56,13 +55,14 @@ def build_output(
     Args:
         db: the database.
         clock: source of time.
-        formatters: output formats by name.
+        formatting: builds the formats of items.
         validator: the publish validation.
         media: keeps exports, and the files that feeds show.
         tokens: finds subscribers by what their readers show.
         settings: as `settings.load` returns them.
     """
-    preview = ItemPreview(db, clock, formatters, settings)
+    preview = ItemPreview(db, formatting)
+    formatters = formatting.formatters
     received = ReceivedItems(db)
     feed_media = FeedMedia(
         db, clock, tokens=tokens, received=received, storage=media, settings=settings

@@ -8,7 +8,7 @@ import operator as comparison
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.core.errors import WiredeskError
 from apps.filters.fields import (
@@ -153,8 +153,7 @@ def _build_test(kind: FieldKind, operator: Operator, value: str) -> Test:
 # Conditions.
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """A compiled filter condition.
 
     Attributes:

@@ -39,8 +39,9 @@ class Statement:
 
     def matches(self, view: ItemView) -> bool | None:
         """Return whether all parts match; None if that hangs on a broken part."""
-        if not all(condition.matches(view) for condition in self.conditions):
-            return False
+        for condition in self.conditions:
+            if not condition.matches(view):
+                return False
         is_undecided = self.is_broken
         for part in self.filters:
             answer = part.matches(view)

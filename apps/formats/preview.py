@@ -5,15 +5,12 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
-from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.publish.enqueue.formatting import ItemFormats, format_settings
+from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import compile_subscriber
-from apps.publish.enqueue.snapshot import routing_rules
 from apps.publish.queue.rows import shown_destination
 from apps.subscribers.destinations import readable
 from formatters.base import Formatted, Formatter
@@ -26,25 +23,16 @@ class ItemPreview:
 
     Args:
         db: the database.
-        formatters: output formats by name.
-        settings: those of the formats.
+        formatting: builds the formats of items.
     """
 
-    def __init__(
-        self,
-        db: Database[Document],
-        clock: Clock,
-        formatters: Registry[Formatter],
-        settings: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, db: Database[Document], formatting: ItemFormatting) -> None:
         self._db = db
-        self._clock = clock
-        self._formatters = formatters
-        self._settings = format_settings(settings)
+        self._formatting = formatting
 
     def by_class(self, name: str) -> type[Formatter] | None:
         """Return the formatter of this class name, None where there is none."""
-        return next((cls for cls in self._formatters if cls.public_name() == name), None)
+        return next((cls for cls in self._formatting.formatters if cls.public_name() == name), None)
 
     def for_subscriber(
         self, item_id: str, subscriber_id: str, format: str
@@ -65,17 +53,14 @@ class ItemPreview:
         subscriber = self._db["subscribers"].find_one({"_id": object_id(subscriber_id)})
         if subscriber is None:
             raise NotFound(f"Subscriber {subscriber_id} not found")
-        formatter = self._formatters.find(format) or self.by_class(format)
+        formatter = self._formatting.formatters.find(format) or self.by_class(format)
         if formatter is None:
             raise NotFound(f"Formatter {format} not found")
         return formatter, self.format(item, formatter, self.lookups([item]), subscriber)
 
     def lookups(self, items: Sequence[Document]) -> Lookups:
         """Return what formats need to know of `items`, read at once."""
-        vocabularies = list(self._db["vocabularies"].find({}))
-        lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
-        lookups.load(items)
-        return lookups
+        return self._formatting.lookups(items)
 
     def format(
         self,
@@ -94,7 +79,7 @@ class ItemPreview:
             BadRequest: the item cannot be written in this format.
         """
         row = {**item, "item_id": item["_id"]}
-        formats = ItemFormats(row, lookups, self._formatters, self._settings, self._clock.precise())
+        formats = self._formatting.formats_of(row, lookups)
         if not formatter.can_format(row):
             reason = f"{formatter.type} takes no items of type {item.get('type')}"
             raise BadRequest(NOT_FORMATTED.format(reason))

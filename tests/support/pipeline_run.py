@@ -45,6 +45,7 @@ def main(step: str) -> int:
             sequences=Sequences(graph.db),
             transmitters=registry,
             vault=Vault.of(graph.settings),
+            media=graph.media,
             notifier=graph.notifier,
             settings=graph.settings,
         )

@@ -49,23 +49,21 @@ def _row(
     fields: Document,
 ) -> Document:
     key = RowKey(item, version, subscriber, destination["_id"], "published")
-    return new_row(
-        now,
-        **{
-            "item_id": item,
-            "item_version": version,
-            "subscriber_id": subscriber,
-            "destination": {key: destination[key] for key in ("_id", "name", "delivery_type")},
-            "lane": lane_id(subscriber, destination["_id"]),
-            "publishing_action": "published",
-            "headline": item,
-            "content_type": "text",
-            "priority": False,
-            "payload_id": key.text,
-            "idempotency_key": key.text,
-            **fields,
-        },
-    )
+    return {
+        **new_row(now),
+        "item_id": item,
+        "item_version": version,
+        "subscriber_id": subscriber,
+        "destination": {key: destination[key] for key in ("_id", "name", "delivery_type")},
+        "lane": lane_id(subscriber, destination["_id"]),
+        "publishing_action": "published",
+        "headline": item,
+        "content_type": "text",
+        "priority": False,
+        "payload_id": key.text,
+        "idempotency_key": key.text,
+        **fields,
+    }
 
 
 def _payload(row: Document) -> Document:

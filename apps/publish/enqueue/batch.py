@@ -1,8 +1,8 @@
 """Published rows that are routed together: one snapshot of the rules, bulk writes."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
@@ -17,7 +17,7 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
 from apps.publish.enqueue.associated import associated_items, with_subscribers
-from apps.publish.enqueue.copies import BatchCopies, Copied, copy_key
+from apps.publish.enqueue.copies import BatchCopies, Copied
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import (
@@ -32,6 +32,7 @@ from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.recipients import Ledger
 from apps.publish.enqueue.sent_along import SentAlong
+from apps.publish.enqueue.shipment import Shipment
 from apps.publish.enqueue.snapshot import Snapshots
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
@@ -153,8 +154,11 @@ class Batch:
         self, row: Document, recipients: Iterable[Recipient]
     ) -> Iterator[tuple[Document, EnqueueService, list[Recipient]]]:
         """Yield what an item takes along, for those of its recipients that it is for anyway."""
+        along = list(self._along.of(row))
+        if not along:
+            return
         ids, reason = ids_of(recipients), f"sent along with {row['item_id']}"
-        for media in self._along.of(row):
+        for media in along:
             service = self._services.get(media.get("operation") or "")
             try:
                 found = service.recipients(media, self._routing) if service else []
@@ -164,7 +168,7 @@ class Batch:
                 continue
             finally:
                 self._routing.decisions.pop(media["_id"], None)
-            meant = [replace(r, reason=reason) for r in found if r.subscriber.id in ids]
+            meant = [r._replace(reason=reason) for r in found if r.subscriber.id in ids]
             if service and meant:
                 yield media, service, self._share(media, service, meant)
 
@@ -177,24 +181,25 @@ class Batch:
         decision_id: Any,
     ) -> int:
         """Note a delivery of `row` to each of `recipients`; return how many that makes."""
-        routing, action = self._routing, service.publishing_action
-        formats_of = self._formats(row, recipients)
-        added = self._deliveries.add(row, action, recipients, formats_of, resend_id)
+        routing = self._routing
+        shipment = Shipment(row, service.publishing_action, resend_id)
+        whole, own = self._formats_of(row), self._own_formats(row, recipients)
+        served = self._deliveries.add(
+            shipment, recipients, lambda recipient: own.get(recipient.subscriber.id, whole)
+        )
         if self._copies is not None:
-            formats = self._formats_of(row)
-            self._copies.add(row, action, recipients, formats, copy_key(row, resend_id))
+            self._copies.add(shipment, recipients, whole)
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
-        self._decisions.add(row, service, routing, recipients, added, decision_id, resend_id)
-        return sum(added.sent.values())
+        self._decisions.add(row, service, routing, served, decision_id, resend_id)
+        return sum(len(each.consignments) for each in served)
 
-    def _formats(
+    def _own_formats(
         self, row: Document, recipients: Iterable[Recipient]
-    ) -> Callable[[Recipient], ItemFormats]:
-        """Return what gives the formats of a recipient: of a package, those of its own copy."""
+    ) -> dict[ObjectId, ItemFormats]:
+        """Return the formats of the recipients of a package, of which each gets its own copy."""
         if not is_package(row):
-            whole = self._formats_of(row)
-            return lambda recipient: whole
+            return {}
         copies: dict[Any, ItemFormats] = {}
         own: dict[ObjectId, ItemFormats] = {}
         for recipient in recipients:
@@ -202,7 +207,7 @@ class Batch:
             if copy["_id"] not in copies:
                 copies[copy["_id"]] = self._formats_of(copy)
             own[recipient.subscriber.id] = copies[copy["_id"]]
-        return lambda recipient: own[recipient.subscriber.id]
+        return own
 
     def _formats_of(self, row: Document) -> ItemFormats:
         tools = self._tools
@@ -219,7 +224,7 @@ class Batch:
         shares = service.shares(row, recipients, self._routing)
         row["associations"] = with_subscribers(row, shares)
         seen = associated_items(row, shares)
-        return [replace(r, associated=seen.get(r.subscriber.id, ())) for r in recipients]
+        return [r._replace(associated=seen.get(r.subscriber.id, ())) for r in recipients]
 
     def note_failed(self, row: Document) -> None:
         """Note that `row` ends in `error`, for the later versions of its item in the batch."""

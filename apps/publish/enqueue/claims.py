@@ -4,6 +4,7 @@ Several runs may overlap. A row belongs to whoever turned it to `in_progress`; a
 loses its rows when their lease ends (routing contract 12, R1 to R4).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -116,19 +117,22 @@ class PublishedClaims:
             return set()
         waits_for = {row["_id"]: {row["item_id"], *predecessors(row)} for row in mine}
         items = sorted(set().union(*waits_for.values()))
-        earlier = list(
-            self._rows.find(
-                {"item_id": {"$in": items}, "queue_state": {"$in": UNFINISHED}},
-                dict.fromkeys(WAITING_FIELDS, 1),
-            )
-        )
+        unfinished: dict[str, list[Document]] = defaultdict(list)
+        for other in self._rows.find(
+            {"item_id": {"$in": items}, "queue_state": {"$in": UNFINISHED}},
+            dict.fromkeys(WAITING_FIELDS, 1),
+        ):
+            unfinished[other["item_id"]].append(other)
         now = self._clock.now()
         blocked: set[Any] = set()
         taken = {row["_id"] for row in mine}
         for row in mine:  # in routing order, so that a blocked version blocks the later ones
-            ahead = [o for o in earlier if o["item_id"] in waits_for[row["_id"]]]
-            waits = [o for o in ahead if o["_id"] not in taken or o["_id"] in blocked]
-            if any(precedes(other, row, now) for other in waits):
+            others = (o for item in waits_for[row["_id"]] for o in unfinished[item])
+            if any(
+                precedes(other, row, now)
+                for other in others
+                if other["_id"] not in taken or other["_id"] in blocked
+            ):
                 blocked.add(row["_id"])
         return blocked
 

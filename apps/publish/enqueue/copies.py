@@ -1,26 +1,20 @@
 """The content API's copies of the items of one batch (routing contract 9)."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.copies import Copy, build_copy
-from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction
+from apps.core.vocabulary import WITHDRAWING_ACTIONS
 from apps.filters.content_filters import FilterSet
 from apps.filters.fields import ItemView
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.shipment import Shipment
 
 logger = logging.getLogger(__name__)
-
-
-def copy_key(row: Mapping[str, Any], resend_id: Any) -> str:
-    """Return what names the copying of a published row, or that of a resend."""
-    # A story that is sent again names the media that go along with the same resend.
-    return f"{resend_id}:{row['item_id']}" if resend_id else str(row["_id"])
 
 
 @dataclass
@@ -53,19 +47,10 @@ class BatchCopies:
         self._copied = Copied()
 
     def add(
-        self,
-        row: Mapping[str, Any],
-        action: PublishingAction,
-        recipients: Iterable[Recipient],
-        formats: ItemFormats,
-        key: str,
+        self, shipment: Shipment, recipients: Iterable[Recipient], formats: ItemFormats
     ) -> None:
-        """Note the copy of a published row: every item gets one, also when nobody may read it.
-
-        Args:
-            key: see `copy_key`.
-        """
-        if self._stays_out(row, action):
+        """Note the copy of an item: every item gets one, also when nobody may read it."""
+        if self._stays_out(shipment):
             return
         # Who gets a package for destinations alone that take it whole has no use of its list.
         enabled = (r for r in recipients if r.api_enabled and not r.only_packaged)
@@ -74,16 +59,17 @@ class BatchCopies:
             ninjs = formats.content_api_document()
         except Exception as error:
             # An item that has no copy must still be delivered; its rows say why.
-            logger.exception("item %s could not be copied", row["item_id"])
-            self._copied.faults[key] = f"The item could not be copied: {error}"
+            logger.exception("item %s could not be copied", shipment.item["item_id"])
+            self._copied.faults[shipment.copy_key] = f"The item could not be copied: {error}"
             return
-        self._copies.append(build_copy(row, ninjs, readers, key, self._now))
+        copy = build_copy(shipment.item, ninjs, readers, shipment.copy_key, self._now)
+        self._copies.append(copy)
 
-    def _stays_out(self, row: Mapping[str, Any], action: PublishingAction) -> bool:
-        if action in WITHDRAWING_ACTIONS:
+    def _stays_out(self, shipment: Shipment) -> bool:
+        if shipment.action in WITHDRAWING_ACTIONS:
             # A kill reaches whatever is there; what was only scheduled never was.
-            return bool(row.get("only_scheduled"))
-        return self._filters.blocks_api(ItemView(row, self._now))
+            return bool(shipment.item.get("only_scheduled"))
+        return self._filters.blocks_api(ItemView(shipment.item, self._now))
 
     def store(self) -> Copied:
         """Store what was noted; return what became of it."""

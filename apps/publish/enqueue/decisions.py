@@ -21,9 +21,9 @@ from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.publish.enqueue.deliveries import Added
-from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing
-from apps.publish.enqueue.matching import Decision, Outcome
+from apps.publish.enqueue.deliveries import Served
+from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Routing
+from apps.publish.enqueue.matching import Decision, Outcome, Subscriber
 
 OVERRULED = "target regions of a correction"
 
@@ -63,8 +63,7 @@ class DecisionLog:
         row: Item,
         service: EnqueueService,
         routing: Routing,
-        recipients: Sequence[Recipient],
-        added: Added,
+        served: Sequence[Served],
         decision_id: Any,
         resend_id: str = "",
     ) -> None:
@@ -72,20 +71,20 @@ class DecisionLog:
 
         Args:
             row: the published row.
-            added: what became of the recipients' destinations.
+            served: what became of the recipients' destinations.
             decision_id: id of the record.
             resend_id: as the rows of the delivery queue have it; empty for the usual routing.
         """
         decisions = routing.decisions.get(row["_id"])
         groups: dict[Line, list[Any]] = defaultdict(list)
-        for subscriber_id, line in _received(service, recipients, decisions or (), added):
-            groups[line].append(subscriber_id)
+        for subscriber, line in _received(service, served, decisions or ()):
+            groups[line].append(subscriber.id)
         rest = None
         if not resend_id:
-            receivers = {recipient.subscriber.id for recipient in recipients}
+            receivers = {each.recipient.subscriber for each in served}
             unlisted = Verdict.NO_MEMBER if is_package(row) else Verdict.NOT_SENT_BEFORE
-            for subscriber_id, line in _refused(routing, decisions, receivers, unlisted):
-                groups[line].append(subscriber_id)
+            for subscriber, line in _refused(routing, decisions, receivers, unlisted):
+                groups[line].append(subscriber.id)
             rest = _rest(routing, decisions, unlisted)
         self._documents.append(
             {
@@ -114,28 +113,24 @@ class DecisionLog:
 
 
 def _received(
-    service: EnqueueService,
-    recipients: Iterable[Recipient],
-    decisions: Iterable[Decision],
-    added: Added,
-) -> Iterator[tuple[Any, Line]]:
+    service: EnqueueService, served: Iterable[Served], decisions: Iterable[Decision]
+) -> Iterator[tuple[Subscriber, Line]]:
     """Yield what became of those the item is meant for."""
-    matched = {d.subscriber.id: d.reason for d in decisions if d.match}
-    for recipient in recipients:
-        id_ = recipient.subscriber.id
-        skipped, left_out = added.skipped.get(id_), added.left_out.get(id_)
-        if id_ in added.sent:
-            reason = recipient.reason or matched.get(id_, service.without_match)
-            others = (*(skipped or ()), *(left_out or ()))
-            yield id_, (Verdict.SENT, "; ".join((reason, *others)))
-        elif id_ in added.wrong_media:
-            yield id_, (Verdict.MEDIA_TYPE, "wire gets text only")
-        elif skipped:
-            yield id_, (Verdict.NO_FORMATTER, "; ".join((*skipped, *(left_out or ()))))
-        elif left_out:
-            yield id_, (Verdict.IN_PACKAGE, "; ".join(left_out))
+    matched = {decision.subscriber: decision.reason for decision in decisions if decision.match}
+    for each in served:
+        subscriber = each.recipient.subscriber
+        obstacles = (*each.skipped, *each.left_out)
+        if each.consignments:
+            reason = each.recipient.reason or matched.get(subscriber, service.without_match)
+            yield subscriber, (Verdict.SENT, "; ".join((reason, *obstacles)))
+        elif not each.takes_type:
+            yield subscriber, (Verdict.MEDIA_TYPE, "wire gets text only")
+        elif each.skipped:
+            yield subscriber, (Verdict.NO_FORMATTER, "; ".join(obstacles))
+        elif each.left_out:
+            yield subscriber, (Verdict.IN_PACKAGE, "; ".join(obstacles))
         else:
-            yield id_, (Verdict.NO_DESTINATION, "")
+            yield subscriber, (Verdict.NO_DESTINATION, "")
 
 
 def _rest(routing: Routing, decisions: Iterable[Decision] | None, unlisted: Verdict) -> str | None:
@@ -148,27 +143,28 @@ def _rest(routing: Routing, decisions: Iterable[Decision] | None, unlisted: Verd
 def _refused(
     routing: Routing,
     decisions: Iterable[Decision] | None,
-    receivers: set[Any],
+    receivers: set[Subscriber],
     unlisted: Verdict,
-) -> Iterator[tuple[Any, Line]]:
+) -> Iterator[tuple[Subscriber, Line]]:
     """Yield why others do not get it; with many subscribers only those that are not the rest."""
+    rules = routing.rules
     if not routing.is_detailed:
-        inactive = (id_ for id_ in routing.rules.inactive if id_ not in receivers)
-        yield from ((id_, (str(Outcome.INACTIVE), "")) for id_ in inactive)
+        inactive = (subscriber for subscriber in rules.inactive if subscriber not in receivers)
+        yield from ((subscriber, (str(Outcome.INACTIVE), "")) for subscriber in inactive)
     if decisions is None:
         if not routing.is_detailed:
             return
-        for id_, subscriber in routing.rules.everybody():
-            if id_ not in receivers:
-                outcome = unlisted if subscriber.is_active else "inactive"
-                yield id_, (outcome, "")
+        for subscriber in rules.everybody:
+            if subscriber not in receivers:
+                yield subscriber, (unlisted if subscriber.is_active else Outcome.INACTIVE, "")
         return
     for decision in decisions:
-        if decision.subscriber.id in receivers:
+        subscriber = decision.subscriber
+        if subscriber in receivers:
             continue
         if decision.match and unlisted is Verdict.NO_MEMBER:
-            yield decision.subscriber.id, (unlisted, "")
+            yield subscriber, (unlisted, "")
         elif decision.match:
-            yield decision.subscriber.id, (Verdict.TARGETING, OVERRULED)
+            yield subscriber, (Verdict.TARGETING, OVERRULED)
         else:
-            yield decision.subscriber.id, (str(decision.outcomes[0]), "; ".join(decision.detail))
+            yield subscriber, (str(decision.outcomes[0]), "; ".join(decision.detail))

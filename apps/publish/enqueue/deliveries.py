@@ -1,7 +1,7 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,22 +16,17 @@ from apps.core.vocabulary import (
     TEXT_TYPES,
     WAITING_ROW_STATES,
     WITHDRAWING_ACTIONS,
-    PublishingAction,
     RowState,
     SubscriberType,
 )
 from apps.publish.enqueue.consignment import Consignment
-from apps.publish.enqueue.copies import Copied, copy_key
+from apps.publish.enqueue.copies import Copied
+from apps.publish.enqueue.destinations import Destination, content_api_of
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.packages import wants_whole
+from apps.publish.enqueue.shipment import Shipment
 from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import (
-    CONTENT_API_DESTINATION,
-    ORDER_SEQUENCE,
-    is_content_api,
-    shown_destination,
-)
+from apps.publish.queue.rows import ORDER_SEQUENCE
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
 
@@ -40,20 +35,21 @@ CHUNK = 2000
 
 
 @dataclass
-class Added:
-    """What became of the destinations of one item's recipients.
+class Served:
+    """What became of the destinations of one recipient of an item.
 
     Attributes:
-        sent: ids of the subscribers that a delivery was noted for, with how many.
-        skipped: subscriber id to the destinations that no format writes the item for, and why.
-        left_out: subscriber id to the destinations that packages keep it from, and why.
-        wrong_media: ids of the subscribers that take no items of this type.
+        consignments: its deliveries.
+        skipped: destinations that no format writes the item for, and why.
+        left_out: destinations that packages keep it from, and why.
+        takes_type: whether the subscriber takes items of this type at all.
     """
 
-    sent: dict[Any, int] = field(default_factory=dict)
-    skipped: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
-    left_out: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
-    wrong_media: set[Any] = field(default_factory=set)
+    recipient: Recipient
+    consignments: list[Consignment] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    takes_type: bool = True
 
 
 class Deliveries:
@@ -90,12 +86,10 @@ class Deliveries:
 
     def add(
         self,
-        item: Mapping[str, Any],
-        action: PublishingAction,
+        shipment: Shipment,
         recipients: Sequence[Recipient],
         formats_of: Callable[[Recipient], ItemFormats],
-        resend_id: str = "",
-    ) -> Added:
+    ) -> list[Served]:
         """Note a delivery for each destination of each recipient, the content API included.
 
         Destinations whose format does not take the item are left out, and those that get it inside
@@ -103,37 +97,40 @@ class Deliveries:
 
         Args:
             formats_of: returns the formats of what the recipient gets.
-            resend_id: empty for the usual routing, unique for each resend.
-        """
-        added = Added()
-        for recipient in recipients:
-            subscriber = recipient.subscriber
-            if subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
-                added.wrong_media.add(subscriber.id)
-                continue
-            formats = formats_of(recipient)
-            for destination in self._destinations(recipient):
-                if text := _obstacle(item, recipient, destination):
-                    added.left_out[subscriber.id].append(text)
-                    continue
-                formatter = formats.formatter(destination)
-                if formatter is None:
-                    text = f"{destination.get('name')}: no formatter {destination.get('format')}"
-                    added.skipped[subscriber.id].append(text)
-                    continue
-                shown = shown_destination(destination)
-                self._consignments.append(
-                    Consignment(item, action, recipient, shown, formatter, formats, resend_id)
-                )
-                added.sent[subscriber.id] = added.sent.get(subscriber.id, 0) + 1
-        return added
 
-    def _destinations(self, recipient: Recipient) -> list[Mapping[str, Any]]:
-        """Return the destinations of a recipient; the content API is never one of its own."""
-        own = [d for d in recipient.subscriber.destinations if not is_content_api(d)]
+        Returns:
+            What became of each recipient, in their order.
+        """
+        served = [self._serve(shipment, each, formats_of(each)) for each in recipients]
+        # Only now, so that an item that breaks something is delivered to all of them or to nobody.
+        for each in served:
+            self._consignments += each.consignments
+        return served
+
+    def _serve(self, shipment: Shipment, recipient: Recipient, formats: ItemFormats) -> Served:
+        served, item = Served(recipient), shipment.item
+        if recipient.subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
+            served.takes_type = False
+            return served
+        for destination in self._destinations(recipient):
+            if text := _obstacle(item, recipient, destination):
+                served.left_out.append(text)
+                continue
+            formatter = formats.formatter(destination.shown)
+            if formatter is None:
+                text = f"{destination.name}: no formatter {destination.shown['format']}"
+                served.skipped.append(text)
+                continue
+            served.consignments.append(
+                Consignment(shipment, recipient, destination, formatter, formats)
+            )
+        return served
+
+    def _destinations(self, recipient: Recipient) -> tuple[Destination, ...]:
+        subscriber = recipient.subscriber
         if recipient.api_enabled and self._has_content_api:
-            return [*own, CONTENT_API_DESTINATION]
-        return own
+            return (*subscriber.destinations, content_api_of(subscriber.id))
+        return subscriber.destinations
 
     def store(self, copied: Copied) -> None:
         """Store payloads and rows. What an earlier run stored already is left as it is.
@@ -161,24 +158,26 @@ class Deliveries:
 
     def _build_rows(self, copied: Copied) -> None:
         """Number and format every delivery; numbers and places in the order are drawn in blocks."""
-        wanted: dict[str, int] = {}
-        bounds: dict[str, Bounds] = {}
+        numbers, now = self._numbers(), self._clock.now()
         for consignment in self._consignments:
-            key = consignment.sequence
-            wanted[key] = wanted.get(key, 0) + 1
-            bounds[key] = Bounds.of(consignment.subscriber.sequence_num_settings, self._maximum)
-        numbers = {
-            key: iter(drawn) for key, drawn in self._sequences.draw_wrapping(wanted, bounds).items()
-        }
-        now = self._clock.now()
-        for consignment in self._consignments:
-            rows = consignment.rows(next(numbers[consignment.sequence]), now)
-            if is_content_api(consignment.destination):
-                _settle(rows, copied, copy_key(consignment.item, consignment.resend_id), now)
+            rows = consignment.rows(next(numbers[consignment.subscriber.key]), now)
+            if consignment.destination.is_content_api:
+                _settle(rows, copied, consignment.shipment.copy_key, now)
             self._rows += rows
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
             row["order_no"] = place
+
+    def _numbers(self) -> dict[str, Iterator[int]]:
+        """Draw the `published_seq_num` of all deliveries, by the subscribers' ids as text."""
+        subscribers = [consignment.subscriber for consignment in self._consignments]
+        wanted = Counter(subscriber.sequence for subscriber in subscribers)
+        bounds = {
+            subscriber.sequence: Bounds.of(subscriber.sequence_num_settings, self._maximum)
+            for subscriber in set(subscribers)
+        }
+        drawn = self._sequences.draw_wrapping(wanted, bounds)
+        return {subscriber.key: iter(drawn[subscriber.sequence]) for subscriber in set(subscribers)}
 
     def _insert(self, collection: str, documents: list[Document]) -> bool:
         """Insert what is not there yet; return False when some of it was."""
@@ -231,14 +230,14 @@ class Deliveries:
 
 
 def _obstacle(
-    item: Mapping[str, Any], recipient: Recipient, destination: Mapping[str, Any]
+    item: Mapping[str, Any], recipient: Recipient, destination: Destination
 ) -> str | None:
     """Return why a destination of a recipient is left out; None for one that is not."""
-    name, whole = destination.get("name"), wants_whole(destination)
-    if item.get("published_in_package") and whole:
-        return f"{name}: inside package {item['published_in_package']}"
+    whole = destination.takes_whole_packages
+    if whole and item.get("published_in_package"):
+        return f"{destination.name}: inside package {item['published_in_package']}"
     if recipient.only_packaged and not whole:
-        return f"{name}: does not take packages whole"
+        return f"{destination.name}: does not take packages whole"
     return None
 
 

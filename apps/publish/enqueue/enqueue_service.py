@@ -3,9 +3,9 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from bson import ObjectId
 
@@ -65,8 +65,7 @@ class Routing:
         return [decision.match for decision in decisions if decision.match]
 
 
-@dataclass(frozen=True)
-class Recipient:
+class Recipient(NamedTuple):
     """A subscriber that receives an item.
 
     Attributes:
@@ -141,7 +140,7 @@ class EnqueueService(ABC):
                 # What made it fail may be just this.
                 logger.exception("nobody can tell who was meant by %s", row["_id"])
                 continue
-            meant = [replace(recipient_of(match), reason=WAS_MEANT) for match in matches]
+            meant = [recipient_of(match)._replace(reason=WAS_MEANT) for match in matches]
             found = united(found, meant)
         return found
 
@@ -187,7 +186,7 @@ def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
         codes = tuple(dict.fromkeys((*known.codes, *recipient.codes)))
         api = known.api_enabled or recipient.api_enabled
         products = tuple(dict.fromkeys((*known.products, *recipient.products)))
-        both = replace(known, codes=codes, api_enabled=api, products=products)
+        both = known._replace(codes=codes, api_enabled=api, products=products)
         merged[recipient.subscriber.id] = both
     return list(merged.values())
 

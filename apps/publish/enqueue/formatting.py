@@ -36,12 +36,37 @@ class Payload:
     formatted: Formatted
     formatter: type[Formatter]
 
-    @property
-    def encoded_item_id(self) -> ObjectId | None:
-        """What clients know a binary body by; None for text."""
+    @cached_property
+    def row_fields(self) -> Document:
+        """What rows say of their body: the encoding of text, or what clients know a binary by."""
         if isinstance(self.formatted.body, str):
-            return None
-        return ObjectId(sha256(self.id.encode()).digest()[:12])
+            return {"payload_id": self.id, "item_encoding": self.formatted.encoding}
+        return {"payload_id": self.id, **self._encoded_item, "formatted_item": ""}
+
+    def document(self, item: Mapping[str, Any], now: datetime) -> Document:
+        """Return the document to store.
+
+        Args:
+            item: what is written in it.
+            now: time of formatting.
+        """
+        return {
+            "_id": self.id,
+            "item_id": item["item_id"],
+            "item_version": item.get("_current_version"),
+            "body": self.formatted.body,
+            "encoding": self.formatted.encoding,
+            **self._encoded_item,
+            "media_type": self.formatter.media_type,
+            "file_extension": self.formatter.file_extension,
+            "_created": now,
+        }
+
+    @property
+    def _encoded_item(self) -> Document:
+        if isinstance(self.formatted.body, str):
+            return {}
+        return {"encoded_item_id": ObjectId(sha256(self.id.encode()).digest()[:12])}
 
 
 class ItemFormats:
@@ -69,7 +94,8 @@ class ItemFormats:
         self._registry = registry
         self._settings = settings
         self._now = now
-        self._done: dict[str, list[Payload]] = {}
+        self._done: dict[bytes, list[Payload]] = {}
+        self._refused: dict[bytes, Exception] = {}
 
     def formatter(self, destination: Mapping[str, Any]) -> type[Formatter] | None:
         """Return the formatter of a destination, or None where none takes this item."""
@@ -98,16 +124,27 @@ class ItemFormats:
         options = {key: config[key] for key in formatter.options if key in config}
         own = f"{destination} {sequence_number}" if formatter.numbered else ""
         unwanted = self._unwanted_embeds(formatter, subscriber)
-        key = _key(self._row_id, formatter.type, options, own, unwanted)
-        if key not in self._done:
-            context = self._context(formatter, options, sequence_number, unwanted)
-            # A copy of its own, so that no plug-in can change what the next one gets.
-            parts = formatter().format(_copied(self._item), context)
-            self._check_sizes(formatter, parts)
-            self._done[key] = [
-                Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)
-            ]
-        return self._done[key]
+        version = _version(formatter.type, options, own, unwanted)
+        if version in self._refused:
+            raise self._refused[version].with_traceback(None)
+        if version not in self._done:
+            try:
+                context = self._context(formatter, options, sequence_number, unwanted)
+                self._done[version] = self._formatted(formatter, context, version)
+            except Exception as error:
+                # What fails for one destination fails for all that share it: once is enough.
+                self._refused[version] = error
+                raise
+        return self._done[version]
+
+    def _formatted(
+        self, formatter: type[Formatter], context: FormatContext, version: bytes
+    ) -> list[Payload]:
+        # A copy of its own, so that no plug-in can change what the next one gets.
+        parts = formatter().format(_copied(self._item), context)
+        self._check_sizes(formatter, parts)
+        key = f"{self._row_id}-{sha256(version).hexdigest()[:16]}"
+        return [Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)]
 
     def content_api_document(self) -> Document:
         """Return the item as the content API keeps it.
@@ -214,38 +251,18 @@ class ItemFormats:
     def documents(self) -> list[Document]:
         """Return the payload documents to store."""
         return [
-            {
-                "_id": payload.id,
-                "item_id": self._item["item_id"],
-                "item_version": self._item.get("_current_version"),
-                "body": payload.formatted.body,
-                "encoding": payload.formatted.encoding,
-                **encoded_item(payload),
-                "media_type": payload.formatter.media_type,
-                "file_extension": payload.formatter.file_extension,
-                "_created": self._now,
-            }
+            payload.document(self._item, self._now)
             for payloads in self._done.values()
             for payload in payloads
         ]
 
 
-def encoded_item(payload: Payload) -> Document:
-    """Return the field that names a binary body, in its payload and in the rows that send it."""
-    known = payload.encoded_item_id
-    return {"encoded_item_id": known} if known else {}
-
-
-def _key(
-    row_id: str,
-    format_type: str,
-    options: Mapping[str, Any],
-    own: str,
-    unwanted: frozenset[str] | None,
-) -> str:
+def _version(
+    format_type: str, options: Mapping[str, Any], own: str, unwanted: frozenset[str] | None
+) -> bytes:
+    """Return what tells one formatted form of an item from the others."""
     embeds = None if unwanted is None else sorted(unwanted)
-    said = json.dumps([format_type, sorted(options.items()), own, embeds])
-    return f"{row_id}-{sha256(said).hexdigest()[:16]}"
+    return json.dumps([format_type, sorted(options.items()), own, embeds])
 
 
 def _copied(value: Any) -> Any:

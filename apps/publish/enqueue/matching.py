@@ -5,14 +5,13 @@ from plain documents. What was sent to whom before is not its business.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.core.vocabulary import SubscriberType
 from apps.filters.content_filters import ContentFilter, FilterSet, compile_filters
@@ -27,6 +26,7 @@ from apps.products.matching import (
     product_outcome,
     split_codes,
 )
+from apps.publish.enqueue.destinations import Destination, own_destinations
 from apps.publish.enqueue.targeting import Eligibility, Targets
 
 
@@ -38,7 +38,7 @@ class Subscriber:
         id: `_id` of the document.
         key: the id as text.
         type: see `SubscriberType`.
-        destinations: as stored. A copy of its own, which nobody may change.
+        destinations: its own; the content API is none of them.
         codes: own selector codes.
         products, api_products: ids of the listed products.
         global_filters: id of a global filter as text to whether it applies.
@@ -52,7 +52,7 @@ class Subscriber:
     name: str
     type: str
     is_active: bool
-    destinations: tuple[Document, ...]
+    destinations: tuple[Destination, ...]
     codes: tuple[str, ...]
     products: tuple[Any, ...]
     api_products: tuple[Any, ...]
@@ -64,10 +64,14 @@ class Subscriber:
     is_closed: bool = False
 
     @property
+    def sequence(self) -> str:
+        """Key of the counter that numbers its deliveries."""
+        return f"subscribers_{self.key}"
+
+    @property
     def takes_whole_packages(self) -> bool:
         """Whether a destination takes packages with their members inside."""
-        configs = (_mapping(destination.get("config")) for destination in self.destinations)
-        return any(config.get("packaged") for config in configs)
+        return any(destination.takes_whole_packages for destination in self.destinations)
 
     def overrides(self, global_filter: ContentFilter) -> bool:
         """Return whether `global_filter` does not apply to the subscriber."""
@@ -92,14 +96,13 @@ def closed_by_delivery(document: Document) -> bool:
 
 def compile_subscriber(document: Document) -> Subscriber:
     """Return the subscriber of a `subscribers` document; what cannot be read counts as empty."""
-    destinations = _members(deepcopy(document.get("destinations")))
     return Subscriber(
         id=document["_id"],
         key=str(document["_id"]),
         name=str(document.get("name") or document["_id"]),
         type=str(document.get("subscriber_type")),
         is_active=document.get("is_active") is True,
-        destinations=tuple(entry for entry in destinations if isinstance(entry, Mapping)),
+        destinations=own_destinations(document["_id"], document.get("destinations")),
         codes=split_codes(document.get("codes")),
         products=_members(document.get("products")),
         api_products=_members(document.get("api_products")),
@@ -112,8 +115,7 @@ def compile_subscriber(document: Document) -> Subscriber:
     )
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A subscriber that gets an item.
 
     Attributes:
@@ -142,8 +144,7 @@ class Outcome(StrEnum):
     NO_PRODUCT = "no product matches"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided about one subscriber, and why.
 
     Attributes:
@@ -175,8 +176,8 @@ class _Entry:
         position: its place in the order of subscribers.
         direct, api: the products that exist.
         gone: ids, as text, of those that do not.
-        untouched: what is decided when no product of it is possible.
         has_api: whether it lists anything for the content API.
+        filters: the content filters that the products name.
     """
 
     position: int
@@ -185,7 +186,21 @@ class _Entry:
     api: tuple[Product, ...]
     gone: tuple[str, ...]
     has_api: bool
-    untouched: Decision
+    filters: FilterSet
+
+    @cached_property
+    def untouched(self) -> Decision:
+        """What is decided when none of its products is possible; the same for all such items."""
+        if not self.subscriber.is_active:
+            return Decision(self.subscriber, (Outcome.INACTIVE,))
+        refusals = self.refusals(lambda product: ProductOutcome.FILTER)
+        return Decision(self.subscriber, (Outcome.NO_PRODUCT,), refusals)
+
+    def refusals(self, outcome_of: Callable[[Product], ProductOutcome]) -> tuple[str, ...]:
+        """Return why each product that it lists does not take an item, each told once."""
+        listed = dict.fromkeys((*self.direct, *self.api))
+        refusals = (describe_outcome(p, outcome_of(p), self.filters) for p in listed)
+        return (*refusals, *(f"product {key} is gone" for key in self.gone))
 
 
 def _suits_media(subscriber: Subscriber, target_media: SubscriberType | None) -> bool:
@@ -197,12 +212,20 @@ def _suits_media(subscriber: Subscriber, target_media: SubscriberType | None) ->
 class _Routing:
     """Decides about one item; every product is asked at most once.
 
+    Attributes:
+        possible: the products that the item may belong to; others need not be asked.
+        matching: those of them that take it.
+
     Raises:
         KeyError: an entry of a target list lacks its key.
     """
 
     def __init__(
-        self, filters: FilterSet, view: ItemView, target_media: SubscriberType | None
+        self,
+        filters: FilterSet,
+        index: ProductIndex,
+        view: ItemView,
+        target_media: SubscriberType | None,
     ) -> None:
         self.targets = Targets.of(view.item)
         self._filters = filters
@@ -210,16 +233,17 @@ class _Routing:
         self._target_media = target_media
         self._blocking: tuple[ContentFilter, ...] = filters.matching_globals(view)
         self._outcomes: dict[Product, ProductOutcome] = {}
+        self.possible = index.possible(view)
+        self.matching = {
+            product for product in self.possible if self._outcome(product) is ProductOutcome.MATCHED
+        }
 
-    def outcome(self, product: Product) -> ProductOutcome:
+    def _outcome(self, product: Product) -> ProductOutcome:
         outcome = self._outcomes.get(product)
         if outcome is None:
             outcome = product_outcome(product, self._view, self._filters)
             self._outcomes[product] = outcome
         return outcome
-
-    def matches(self, product: Product) -> bool:
-        return self.outcome(product) is ProductOutcome.MATCHED
 
     def decide(self, entry: _Entry) -> Decision:
         """Apply the steps of the contract in their order."""
@@ -238,11 +262,11 @@ class _Routing:
 
     def _decide_by_products(self, entry: _Entry, is_direct: bool) -> Decision:
         subscriber = entry.subscriber
-        direct = [product for product in entry.direct if self.matches(product)]
-        api = [product for product in entry.api if self.matches(product)]
+        direct = [product for product in entry.direct if product in self.matching]
+        api = [product for product in entry.api if product in self.matching]
         matched = tuple(dict.fromkeys((*direct, *api)))
         if not matched and not is_direct:
-            return Decision(subscriber, (Outcome.NO_PRODUCT,), self._refusals(entry))
+            return Decision(subscriber, (Outcome.NO_PRODUCT,), entry.refusals(self._outcome))
         codes = dict.fromkeys(
             (*subscriber.codes, *(code for product in matched for code in product.codes))
         )
@@ -256,11 +280,6 @@ class _Routing:
         )
         outcomes = (Outcome.MATCHED,) * bool(matched) + (Outcome.TARGETED,) * is_direct
         return Decision(subscriber, outcomes, tuple(p.name for p in matched), match)
-
-    def _refusals(self, entry: _Entry) -> tuple[str, ...]:
-        listed = dict.fromkeys((*entry.direct, *entry.api))
-        refusals = [describe_outcome(p, self.outcome(p), self._filters) for p in listed]
-        return (*refusals, *(f"product {key} is gone" for key in entry.gone))
 
 
 @dataclass(frozen=True)
@@ -298,15 +317,14 @@ class RoutingRules:
         }
 
     @cached_property
-    def inactive(self) -> tuple[Any, ...]:
-        """Ids of the subscribers that are not active."""
-        subscribers = (entry.subscriber for entry in self._entries.values())
-        return tuple(subscriber.id for subscriber in subscribers if not subscriber.is_active)
+    def everybody(self) -> tuple[Subscriber, ...]:
+        """All subscribers, inactive ones included."""
+        return tuple(entry.subscriber for entry in self._entries.values())
 
-    def everybody(self) -> Iterator[tuple[Any, Subscriber]]:
-        """Yield each subscriber with its id, inactive ones included."""
-        for entry in self._entries.values():
-            yield entry.subscriber.id, entry.subscriber
+    @cached_property
+    def inactive(self) -> tuple[Subscriber, ...]:
+        """The subscribers that are not active."""
+        return tuple(subscriber for subscriber in self.everybody if not subscriber.is_active)
 
     @classmethod
     def build(
@@ -368,9 +386,8 @@ class RoutingRules:
         Raises:
             KeyError: an entry of a target list lacks its key; the item must not be routed.
         """
-        view = ItemView(item, now)
-        routing = _Routing(self.filters, view, target_media)
-        entries = _only(among, self._possible(routing, view))
+        routing = self._routing(item, now, target_media)
+        entries = _only(among, self._possible(routing))
         decisions = (routing.decide(entry) for entry in entries)
         return [decision.match for decision in decisions if decision.match]
 
@@ -387,9 +404,8 @@ class RoutingRules:
         Decides as `candidates` does, but has an answer for every subscriber; arguments and errors
         as there. The first reason that is known without asking is told.
         """
-        view = ItemView(item, now)
-        routing = _Routing(self.filters, view, target_media)
-        touched = self._touched(routing, view)
+        routing = self._routing(item, now, target_media)
+        touched = self._touched(routing)
         for entry in _only(among, self._entries.values()):
             yield entry.untouched if entry not in touched else routing.decide(entry)
 
@@ -401,9 +417,8 @@ class RoutingRules:
         The time does not grow with the number of subscribers; arguments and errors as of
         `candidates`.
         """
-        view = ItemView(item, now)
-        routing = _Routing(self.filters, view, target_media)
-        return [routing.decide(entry) for entry in self._possible(routing, view)]
+        routing = self._routing(item, now, target_media)
+        return [routing.decide(entry) for entry in self._possible(routing)]
 
     def explain(
         self,
@@ -421,29 +436,36 @@ class RoutingRules:
         return [(decision.subscriber.id, decision.reason) for decision in decisions]
 
     def matching_products(self, item: Document, now: datetime) -> list[Product]:
-        """Return the products that take `item`, whoever may have them."""
+        """Return the products that take `item`, whoever may have them, in their order."""
         view = ItemView(item, now)
-        return [p for p in self.products.values() if product_matches(p, view, self.filters)]
+        possible = self._index_of_all.possible(view)
+        matching = (p for p in possible if product_matches(p, view, self.filters))
+        return sorted(matching, key=self._places.__getitem__)
 
-    def _possible(self, routing: _Routing, view: ItemView) -> list[_Entry]:
+    @cached_property
+    def _index_of_all(self) -> ProductIndex:
+        """The index of all products; `_index` has those only that somebody lists."""
+        return ProductIndex(self.products.values(), self.filters)
+
+    @cached_property
+    def _places(self) -> dict[Product, int]:
+        return {product: place for place, product in enumerate(self.products.values())}
+
+    def _routing(self, item: Document, now: datetime, media: SubscriberType | None) -> _Routing:
+        return _Routing(self.filters, self._index, ItemView(item, now), media)
+
+    def _possible(self, routing: _Routing) -> list[_Entry]:
         """Return the subscribers that a product or the item itself speaks for."""
-        found = {
-            entry
-            for product in self._index.possible(view)
-            if routing.matches(product)
-            for entry in self._listing[product]
-        }
+        found = {entry for product in routing.matching for entry in self._listing[product]}
         named = (self._entries.get(key) for key in routing.targets.subscribers)
         found.update(entry for entry in named if entry is not None)
         return sorted(found, key=lambda entry: entry.position)
 
-    def _touched(self, routing: _Routing, view: ItemView) -> set[_Entry]:
+    def _touched(self, routing: _Routing) -> set[_Entry]:
         """Return the active subscribers whose decision depends on the item."""
         if routing.targets.has_regions:
             return {entry for entry in self._entries.values() if entry.subscriber.is_active}
-        touched = {
-            entry for product in self._index.possible(view) for entry in self._listing[product]
-        }
+        touched = {entry for product in routing.possible for entry in self._listing[product]}
         named = (self._entries.get(key) for key in routing.targets.subscribers)
         return touched.union(entry for entry in named if entry is not None)
 
@@ -464,20 +486,14 @@ def _entry(
 ) -> _Entry:
     direct = [str(id_) for id_ in subscriber.products]
     api = [str(id_) for id_ in subscriber.api_products] if content_api else []
-    listed = [products[key] for key in dict.fromkeys((*direct, *api)) if key in products]
-    gone = tuple(key for key in dict.fromkeys((*direct, *api)) if key not in products)
-    refusals = (describe_outcome(p, ProductOutcome.FILTER, filters) for p in listed)
-    detail = (*refusals, *(f"product {key} is gone" for key in gone))
     return _Entry(
         position,
         subscriber,
         tuple(products[key] for key in direct if key in products),
         tuple(products[key] for key in api if key in products),
-        gone,
+        tuple(key for key in dict.fromkeys((*direct, *api)) if key not in products),
         bool(api),
-        Decision(subscriber, (Outcome.NO_PRODUCT,), detail)
-        if subscriber.is_active
-        else Decision(subscriber, (Outcome.INACTIVE,)),
+        filters,
     )
 
 

@@ -4,9 +4,9 @@ A package goes to those who received a member of it, each with the members it re
 subscriber received is in the ledger, not in the delivery queue.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -20,7 +20,6 @@ from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
 from apps.publish.enqueue.enqueue_service import Item, Recipient, Routing, active_subscriber
 from apps.publish.enqueue.matching import Subscriber
-from apps.publish.queue.rows import config_of
 
 NOT_PUBLISHED = "Package item with id: {} has not been published."
 EMPTY = "Corrected package cannot be empty!"
@@ -38,11 +37,6 @@ class Member:
 
     id: str
     version: int
-
-
-def wants_whole(destination: Mapping[str, Any]) -> bool:
-    """Whether a destination takes packages with their members inside."""
-    return bool(config_of(destination).get("packaged"))
 
 
 def takes_packages(subscriber: Subscriber) -> bool:
@@ -75,7 +69,6 @@ def recipients_of_package(package: Item, routing: Routing) -> list[Recipient]:
     These are those who received a member in the version that the package holds. Of those who did
     not but match the package by its own metadata, destinations that take packages whole get the
     members that match their subscriber.
-
     """
     members = members_in(package)
     received = _received(members, routing)
@@ -108,7 +101,7 @@ def followers(package: Item, earlier: list[Recipient], routing: Routing) -> list
         if only_packaged:
             got = _matching_members(package, [id_], routing).get(id_, ())
         members = tuple(dict.fromkeys(got))
-        result.append(replace(recipient, members=members, only_packaged=only_packaged))
+        result.append(recipient._replace(members=members, only_packaged=only_packaged))
     return result
 
 
@@ -124,7 +117,7 @@ def withdrawn_from(package: Item, earlier: list[Recipient], routing: Routing) ->
             # Rows that others wrote do not tell what was in the copy.
             had = set(entry.members or received.get(recipient.subscriber.id, ()))
             kept = tuple(member.id for member in members if member.id in had)
-            result.append(replace(recipient, members=kept, only_packaged=entry.only_packaged))
+            result.append(recipient._replace(members=kept, only_packaged=entry.only_packaged))
     return result
 
 

@@ -5,9 +5,8 @@ One document per item in `recipients`. It lives as long as the item, in `archive
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -28,8 +27,7 @@ CONTENT_API = "content_api"
 """Delivery type of the rows that stand for the content API's copy."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What the ledger knows of one subscriber's copy of an item.
 
     Attributes:
@@ -56,8 +54,7 @@ class Entry:
             return self
         associated = tuple(dict.fromkeys((*earlier.associated, *self.associated)))
         api_enabled = self.api_enabled or earlier.api_enabled
-        return replace(
-            self,
+        return self._replace(
             associated=associated,
             api_enabled=api_enabled,
             version=max(self.version, earlier.version),

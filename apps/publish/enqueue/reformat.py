@@ -12,46 +12,34 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from apps.archive.packages import is_package
-from apps.core.clock import Clock
 from apps.core.errors import NotFound
-from apps.core.registry import Registry
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import RowState
-from apps.publish.enqueue.formatting import ItemFormats, Payload, format_settings
-from apps.publish.enqueue.lookups import Lookups
+from apps.publish.enqueue.formatting import ItemFormats, Payload
+from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.packages import own_package
 from apps.publish.enqueue.recipients import Ledger
-from apps.publish.enqueue.snapshot import routing_rules
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Sequences
-from formatters.base import Formatter
 
 
 class Reformatting:
     """Formats the item of a row and stores what comes of it. Safe to repeat.
 
     Args:
+        db: the database.
         sequences: source of `order_no`.
-        formatters: output formats by name.
-        settings: those of the formats.
+        formatting: builds the formats of items.
     """
 
     def __init__(
-        self,
-        db: Database[Document],
-        clock: Clock,
-        *,
-        sequences: Sequences,
-        formatters: Registry[Formatter],
-        settings: Mapping[str, Any],
+        self, db: Database[Document], sequences: Sequences, formatting: ItemFormatting
     ) -> None:
         self._db = db
-        self._clock = clock
         self._sequences = sequences
-        self._formatters = formatters
-        self._settings = format_settings(settings)
+        self._formatting = formatting
 
     def format(self, row: Document) -> str:
         """Return the id of the payload of `row`; further parts become rows of their own.
@@ -63,7 +51,7 @@ class Reformatting:
         """
         formats = self._formats(row)
         destination = row["destination"]
-        formatter = self._formatters.get(str(destination.get("format")))
+        formatter = self._formatting.formatters.get(str(destination.get("format")))
         found = self._db["subscribers"].find_one({"_id": row["subscriber_id"]})
         if found is None:
             raise NotFound("The subscriber does not exist any more")
@@ -77,9 +65,8 @@ class Reformatting:
         self._insert("publish_payloads", formats.documents())
         if others:
             self._insert("publish_queue", self._further_rows(row, others))
-        change = {"payload_id": first.id, "item_encoding": first.formatted.encoding}
-        own = {"_id": row["_id"]}
-        self._db["publish_queue"].update_one(own, {"$set": change, "$unset": {"unformatted": 1}})
+        done = {"$set": first.row_fields, "$unset": {"unformatted": 1}}
+        self._db["publish_queue"].update_one({"_id": row["_id"]}, done)
         return first.id
 
     def _formats(self, row: Mapping[str, Any]) -> ItemFormats:
@@ -92,11 +79,7 @@ class Reformatting:
             ledger.load([row["item_id"]], look_back=[])
             entry = ledger.of(row["item_id"]).get(row["subscriber_id"])
             item = own_package(item, entry.members if entry else ())
-        vocabularies = list(self._db["vocabularies"].find({}))
-        lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
-        lookups.load([item])
-        now = self._clock.precise()
-        return ItemFormats(item, lookups, self._formatters, self._settings, now)
+        return self._formatting.formats_of(item)
 
     def _further_rows(self, row: Document, payloads: list[Payload]) -> list[Document]:
         first = self._sequences.draw(ORDER_SEQUENCE, len(payloads))
@@ -108,8 +91,7 @@ class Reformatting:
                 "state": RowState.PENDING,
                 "retry_attempt": 0,
                 "order_no": first + place,
-                "payload_id": payload.id,
-                "item_encoding": payload.formatted.encoding,
+                **payload.row_fields,
                 "idempotency_key": RowKey(
                     item_id=row["item_id"],
                     item_version=int(row["item_version"]),

@@ -1,10 +1,9 @@
 """Rows of `publish_queue`: one delivery of one item version to one destination."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -13,6 +12,7 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API, WITHDRAWING_ACTIONS, RowState
+from apps.secrets.vault import is_encrypted
 
 ORDER_SEQUENCE = "publish_queue_order_no"
 """Counter of `order_no`: one for all rows, so it rises in every lane and never wraps."""
@@ -46,8 +46,7 @@ def is_content_api(destination: Mapping[str, Any]) -> bool:
     return destination.get("delivery_type") == CONTENT_API
 
 
-@dataclass(frozen=True)
-class RowKey:
+class RowKey(NamedTuple):
     """What makes a delivery one and the same (routing contract 12, R2).
 
     Attributes:
@@ -66,16 +65,7 @@ class RowKey:
     @property
     def text(self) -> str:
         """The idempotency key: a hash that receivers see, without a dot."""
-        parts = (
-            self.item_id,
-            self.item_version,
-            self.subscriber_id,
-            self.destination_id,
-            self.publishing_action,
-            self.part,
-            self.resend_id,
-        )
-        return sha256("\x00".join(map(str, parts)).encode()).hexdigest()[:40]
+        return sha256("\x00".join(map(str, self)).encode()).hexdigest()[:40]
 
 
 def destination_id(destination: Mapping[str, Any]) -> str:
@@ -97,15 +87,15 @@ def config_of(destination: Mapping[str, Any]) -> Mapping[str, Any]:
 def shown_config(
     destination: Mapping[str, Any], secrets: Collection[str] = SECRET_KEYS
 ) -> Document:
-    """Return what anybody may see of a destination's config.
+    """Return what anybody may see of a destination's config; nothing that is encrypted.
 
     Args:
-        secrets: keys that are left out.
+        secrets: keys that are left out, for values that are stored as they are.
     """
     return {
         key: without_userinfo(value)
         for key, value in config_of(destination).items()
-        if key not in secrets and not key.endswith(SUFFIX)
+        if key not in secrets and not key.endswith(SUFFIX) and not is_encrypted(value)
     }
 
 
@@ -130,8 +120,8 @@ def shown_destination(destination: Mapping[str, Any]) -> Document:
     }
 
 
-def new_row(now: datetime, **fields: Any) -> Document:
-    """Return a pending row with `fields`."""
+def new_row(now: datetime) -> Document:
+    """Return what every row begins with: it is pending."""
     return {
         "_id": ObjectId(),
         "_created": now,
@@ -140,7 +130,6 @@ def new_row(now: datetime, **fields: Any) -> Document:
         "state": RowState.PENDING,
         "retry_attempt": 0,
         "moved_to_legal": False,
-        **fields,
     }
 
 

@@ -52,6 +52,7 @@ class TransmitContent:
     Args:
         transmitters: delivery types by name.
         vault: decrypts the secrets of destinations.
+        media: the binaries that deliveries take along.
         notifier: tells clients.
         on_failed: called with rows of one lane that have failed for good.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
@@ -69,6 +70,7 @@ class TransmitContent:
         sequences: Sequences,
         transmitters: Registry[Transmitter],
         vault: Vault,
+        media: MediaStorage,
         notifier: Notifier,
         settings: Mapping[str, Any],
         on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
@@ -83,7 +85,7 @@ class TransmitContent:
         self._vault = vault
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
-        self._media = MediaStorage(db)
+        self._media = media
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
         self._threads = int(settings["TRANSMIT_THREADS"])
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])

@@ -1,5 +1,6 @@
 """Items whose formatting broke for another reason than a refusal (routing contract 8.1, R5)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from apps.core.errors import FormatError
 from apps.core.service import Document
 from apps.graph import Graph
+from formatters.idml import IDMLFormatter
 from formatters.ninjs import NINJSFormatter
 from tests.support.newsdesk import HandClock, Newsdesk
-from tests.support.newsroom import push
+from tests.support.newsroom import file_in, push
 from tests.support.receivers import HTTPReceiver
 from tests.support.routing import permitting
 
@@ -57,6 +59,50 @@ def test_is_formatted_before_it_is_sent(
     row = desk.row()
     assert (row["state"], row["error_message"]) == ("success", None)
     assert desk.queue_states(item) == ["queued"]
+
+
+def test_what_fails_is_tried_once_for_all_who_share_it(
+    desk: Newsdesk, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each destination has its row that says why, but the format is asked once."""
+    asked: list[type] = []
+
+    def counting(formatter: NINJSFormatter, *arguments: Any) -> Any:
+        asked.append(type(formatter))
+        return breaking()
+
+    for name in ("s", "t"):
+        desk.newsroom.subscriber(name, push("http://127.0.0.1:9"))
+    desk.published()
+    monkeypatch.setattr(NINJSFormatter, "format", counting)
+    graph.enqueue.run()
+
+    rows = list(graph.db["publish_queue"].find({}))
+    assert ["retrying", "retrying"] == [row["state"] for row in rows]
+    assert all("out of order" in row["error_message"] for row in rows)
+    assert asked.count(NINJSFormatter) == 1
+
+
+def test_a_binary_is_named_by_its_row(
+    desk: Newsdesk, graph: Graph, clock: HandClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A binary that is written later goes by its id, as one that is written at once does."""
+    desk.newsroom.subscriber("s", {**file_in(tmp_path), "format": "idml"})
+    desk.published()
+    with monkeypatch.context() as broken:
+        broken.setattr(IDMLFormatter, "format", breaking)
+        graph.enqueue.run()
+    clock.advance(minutes=1)
+    graph.transmit.run()
+
+    row = desk.row()
+    payload = graph.db["publish_payloads"].find_one({"_id": row["payload_id"]}) or {}
+    assert row["state"] == "success"
+    assert (row["formatted_item"], str(row["encoded_item_id"])) == (
+        "",
+        str(payload["encoded_item_id"]),
+    )
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_refusal_is_final(

@@ -57,6 +57,7 @@ def transmitting(graph: Graph, db: Any) -> TransmitContent:
         sequences=Sequences(graph.db),
         transmitters=build_registry(),
         vault=Vault.of(graph.settings),
+        media=graph.media,
         notifier=graph.notifier,
         settings=graph.settings,
     )

@@ -269,6 +269,7 @@ def test_malformed_target_is_raised() -> None:
         {"products": [None, "gone"], "api_products": "all", "codes": 5, "destinations": ["x"]},
         {"global_filters": [], "sequence_num_settings": None, "email": None, "name": None},
         {"is_active": "yes"},
+        {"destinations": [{"name": "d", "config": {"key": b"\x00"}}, {"config": ["x"]}]},
     ],
 )
 def test_bad_subscribers_harm_nobody_else(bad: Document) -> None:
@@ -300,7 +301,19 @@ def test_the_snapshot_is_its_own() -> None:
 
     (match,) = rules.candidates(item(), NOW)
 
-    assert match.subscriber.destinations == ({"name": "d", "config": {"url": "old"}},)
+    (destination,) = match.subscriber.destinations
+    assert (destination.name, destination.shown["config"]) == ("d", {"url": "old"})
+
+
+def test_matching_products_are_those_of_nobody_too() -> None:
+    """Formats that show products name all that take an item, in their order, listed or not."""
+    rules = newsroom().rules()
+    own = item("sport", target_regions=region("NSW", True))
+
+    assert ["sport", "all"] == [
+        product.id for product in rules.matching_products(item("sport"), NOW)
+    ]
+    assert ["nsw"] == [product.id for product in rules.matching_products(own, NOW)]
 
 
 def test_active_subscribers_by_id() -> None:
