@@ -168,14 +168,6 @@ class Graph:
         self.legal_db.client.close()
 
 
-def nobody(rows: Sequence[Document]) -> None:
-    """Tell nobody of `rows`."""
-
-
-def tell_nobody(destination: Mapping[str, Any], rows: Sequence[Any], error: str) -> None:
-    """Tell nobody of `rows` that an internal destination got no copies of."""
-
-
 def build_graph(
     settings: Mapping[str, Any],
     *,
@@ -242,7 +234,8 @@ def build_graph(
         wake_legal()
 
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
-    alerts = Alerts(db, clock, notifier, sends_mail=outbox.is_open)
+    is_told = bool(settings["ERROR_NOTIFICATIONS"])
+    alerts = Alerts(db, clock, notifier, is_on=is_told, sends_mail=outbox.is_open)
     actions: dict[Operation, BasePublishService] = {}
     tools = Tools(
         db=db,
@@ -318,7 +311,7 @@ def build_graph(
             desk_copies=DeskCopies(
                 editing_tools,
                 Copying(editing_tools),
-                on_failed=alerts.not_copied if settings["ERROR_NOTIFICATIONS"] else tell_nobody,
+                on_failed=alerts.not_copied,
             ),
             sequences=sequences,
             formatters=formatters,
@@ -338,7 +331,7 @@ def build_graph(
             media=media,
             notifier=notifier,
             settings=settings,
-            on_failed=alerts.not_delivered if settings["ERROR_NOTIFICATIONS"] else nobody,
+            on_failed=alerts.not_delivered,
             sends_mail=outbox.is_open,
             format_row=Reformatting(db, sequences, formatting).format,
         ),

@@ -33,12 +33,20 @@ class Alerts:
 
     Args:
         notifier: tells clients.
+        is_on: whether anybody is told at all.
         sends_mail: whether mails are sent at all.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, notifier: Notifier, *, sends_mail: bool
+        self,
+        db: Database[Document],
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        is_on: bool,
+        sends_mail: bool,
     ) -> None:
+        self._is_on = is_on
         self._db = db
         self._clock = clock
         self._notifier = notifier
@@ -56,7 +64,7 @@ class Alerts:
 
         A destination that fails again and again causes one mail an hour.
         """
-        if not rows:
+        if not rows or not self._is_on:
             return
         last = rows[-1]
         data = {
@@ -104,6 +112,8 @@ class Alerts:
         Args:
             once: of mails with the same text here, only the first is sent.
         """
+        if not self._is_on:
+            return
         try:
             people = administrators(self._db)
             if not people:

@@ -92,7 +92,8 @@ def test_those_of_one_destination_together(desk: Newsdesk, graph: Graph) -> None
     """One activity says how many, and of which items."""
     rows = [{"item_id": id, "lane": "l", "error_message": "no"} for id in ("a", "b", "a")]
 
-    Alerts(graph.db, graph.clock, graph.notifier, sends_mail=True).not_delivered(rows)
+    alerts = Alerts(graph.db, graph.clock, graph.notifier, is_on=True, sends_mail=True)
+    alerts.not_delivered(rows)
 
     (activity,) = activities(desk.client)
     assert (activity["data"]["count"], activity["data"]["items"]) == (3, ["a", "b"])
@@ -139,6 +140,25 @@ def test_of_items_that_cannot_be_routed(desk: Newsdesk, graph: Graph) -> None:
         "headline": "Rivers rise",
         "error": "400: Unknown operation 'invent'",
     }
+
+
+class TestOff:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "ERROR_NOTIFICATIONS": False}
+
+    def test_nobody_is_told(self, desk: Newsdesk, graph: Graph, mailbox: Mailbox) -> None:
+        """Neither of what could not be delivered nor of what could not be routed."""
+        desk.published()
+        deliver(graph)
+        again = {"operation": "invent", "queue_state": "pending"}
+        graph.db["published"].update_one({}, {"$set": again})
+        graph.enqueue.run()
+        graph.outbox.run()
+
+        assert graph.db["published"].find_one()["queue_state"] == "error"
+        assert graph.db["publish_queue"].find_one()["state"] == "failed"
+        assert (mailbox.received, activities(desk.client)) == ([], [])
 
 
 class TestRetries:
