@@ -1,15 +1,12 @@
-"""Stores for the whole session: real servers, shared by the workers of one test run.
+"""Stores for the whole session: real servers, of its own for each worker of a test run.
 
-The process that controls the session starts them and stops them; its workers inherit the addresses.
+The embedded MongoDB uses one core at most, so one for all workers would hold them up.
 """
 
 import gc
 import os
-import shutil
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from flask import Flask
@@ -17,38 +14,18 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from apps.core import registry
-from apps.core.errors import ConfigurationError
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 from tests.support.url_rules import LazyRule
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
+"""Addresses of servers to use instead, which all workers share."""
 
 # A busy machine is no failure: tests are judged by what they find, not by how long they take.
 hypothesis_settings.register_profile(
     "wiredesk", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("wiredesk")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Start the stores, unless this is a worker, nothing will run, or servers are given."""
-    if MONGO in os.environ and REDIS in os.environ:
-        return
-    if config.option.collectonly or config.option.help:
-        return
-    directory = Path(mkdtemp(prefix="wiredesk-test-"))
-    config.add_cleanup(lambda: shutil.rmtree(directory))
-    stores = EmbeddedStores(directory)
-    config.add_cleanup(stores.stop)
-    try:
-        addresses = stores.start()
-    except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from error
-    environment = pytest.MonkeyPatch()
-    config.add_cleanup(environment.undo)
-    environment.setenv(MONGO, addresses.mongo_uri)
-    environment.setenv(REDIS, addresses.redis_url)
 
 
 def pytest_collection_finish() -> None:
@@ -68,9 +45,13 @@ def _fast_starts() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stores() -> StoreAddresses:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAddresses]:
     """Addresses of a real MongoDB-protocol server and a real Redis."""
-    return StoreAddresses(os.environ[MONGO], os.environ[REDIS])
+    if MONGO in os.environ and REDIS in os.environ:
+        yield StoreAddresses(os.environ[MONGO], os.environ[REDIS])
+        return
+    with EmbeddedStores(tmp_path_factory.mktemp("stores")) as addresses:
+        yield addresses
 
 
 @pytest.fixture(scope="session")
