@@ -121,9 +121,11 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
 
 def _count_words(text: str) -> int:
     tokens = text.split()
-    hold_words = [token[0].isalnum() or any(map(str.isalnum, token)) for token in tokens]
+    # Nearly every token begins with a letter or a digit.
+    others = [token for token in tokens if not token[0].isalnum()]
+    signs = [token for token in others if not any(map(str.isalnum, token))]
     # Groups of digits that stand next to each other are one word, hence one less for each gap.
-    words = sum(hold_words) - len(_DIGIT_GAP.findall(text))
+    words = len(tokens) - len(signs) - len(_DIGIT_GAP.findall(text))
     # A text that holds nothing but signs counts as one word, as clients know it.
     return words or min(len(tokens), 1)
 
