@@ -6,7 +6,8 @@ For every number of subscribers S there are 2 S products with filters of 1 to 5 
 subscriber has two of them. Every item matches five products, whatever S is: most filters name one
 of many codes, every tenth searches headlines. `compile` is what a change of rules costs, `match` is
 the decision alone, in memory. The cost of rows is that of the whole run: claim, decide, format,
-number, store. CPU time is that of this process; memory is its peak.
+number, store, in a process that has routed before: imports, connections and compiling are not in
+it. CPU time is that of this process; memory is its peak.
 """
 
 import json
