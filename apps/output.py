@@ -77,7 +77,13 @@ def build_output(
             db, clock, preview=preview, validator=validator, media=media, settings=settings
         ),
         feeds=FeedService(
-            db, clock, tokens=tokens, received=received, media=feed_media, settings=settings
+            db,
+            clock,
+            tokens=tokens,
+            received=received,
+            media=feed_media,
+            formatting=formatting,
+            settings=settings,
         ),
         feed_media=feed_media,
     )

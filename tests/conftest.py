@@ -14,6 +14,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from apps.core import registry
+from apps.core.memory import settle_memory
 from apps.embedded.stores import EmbeddedStores, StoreAddresses
 from tests.support.url_rules import LazyRule
 
@@ -30,8 +31,7 @@ hypothesis_settings.load_profile("wiredesk")
 
 def pytest_collection_finish() -> None:
     """Spare what lives as long as the session from garbage collection: a tenth of a run's time."""
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     gc.set_threshold(100_000, 20, 20)
 
 

@@ -72,10 +72,10 @@ class Alerts:
             "subscriber": self._subscriber(last.get("subscriber_id")),
             "destination": (last.get("destination") or {}).get("name"),
             "error": last.get("error_message"),
-            "items": list(dict.fromkeys(str(row.get("item_id")) for row in rows)),
+            "items": _items(rows),
         }
-        hour = self._clock.now().strftime("%Y-%m-%dT%H")
-        self._tell(last, "publish_queue", NOT_DELIVERED, data, once=f"{last.get('lane')} {hour}")
+        once = self._once_an_hour(last.get("lane"))
+        self._tell(last, "publish_queue", NOT_DELIVERED, data, once=once)
 
     def not_copied(
         self, destination: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], error: str
@@ -88,11 +88,13 @@ class Alerts:
             "count": len(rows),
             "destination": destination.get("name"),
             "error": error,
-            "items": list(dict.fromkeys(str(row.get("item_id")) for row in rows)),
+            "items": _items(rows),
         }
-        hour = self._clock.now().strftime("%Y-%m-%dT%H")
-        once = f"{destination['_id']} {hour}"
+        once = self._once_an_hour(destination["_id"])
         self._tell(destination, "internal_destinations", NOT_COPIED, data, once=once)
+
+    def _once_an_hour(self, destination: Any) -> str:
+        return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
 
     def _subscriber(self, id: Any) -> str | None:
         found = self._db["subscribers"].find_one({"_id": id}, {"name": 1})
@@ -144,6 +146,10 @@ class Alerts:
             self._db["mails"].insert_many(rows, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
+
+
+def _items(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(row.get("item_id")) for row in rows))
 
 
 def filled(message: str, data: Mapping[str, Any]) -> str:

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from apps.archive.action import Tools, with_new_etag
 from apps.archive.copied_rows import rows_to_copy
@@ -16,7 +14,7 @@ from apps.archive.schema import ITEM_SCHEMA
 from apps.archive.service import source_of
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.ids import newsml_guid, tag_guid
+from apps.core.ids import item_guid, tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.core.workflow import Action, check_allowed
@@ -59,18 +57,6 @@ class CopyOf:
     ties: Callable[[str], list[Document]] = lambda copy_id: []
     id: str | None = None
     macro: str | None = None
-
-
-def item_guid(settings: Mapping[str, Any], now: datetime, uuid: UUID | None = None) -> str:
-    """Return the id of a new item.
-
-    Args:
-        settings: URN_DOMAIN, GENERATE_SHORT_GUID.
-        now: the time in it, UTC.
-        uuid: for an id that can be made again; a random one unless given.
-    """
-    guid = newsml_guid(settings["URN_DOMAIN"], now, uuid)
-    return guid.rpartition(":")[2] if settings["GENERATE_SHORT_GUID"] else guid
 
 
 class Copying:

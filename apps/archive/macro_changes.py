@@ -62,8 +62,10 @@ def _apply(macros: Macros, rule: str, name: str, item: Mapping[str, Any], place:
 def _context(place: Place) -> Document:
     desk, stage = place.desk or {}, place.stage or {}
     return {
-        **{"desk": place.desk, "stage": place.stage},
-        **{"dest_desk_id": desk.get("_id"), "dest_stage_id": stage.get("_id")},
+        "desk": place.desk,
+        "stage": place.stage,
+        "dest_desk_id": desk.get("_id"),
+        "dest_stage_id": stage.get("_id"),
     }
 
 

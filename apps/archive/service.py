@@ -56,7 +56,7 @@ from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
-from apps.core.ids import newsml_guid, object_id, tag_guid
+from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.core.text import word_count
@@ -205,14 +205,12 @@ class ArchiveService(ResourceService):
         return place
 
     def _identify(self, document: Document, number: int) -> None:
-        now, domain = self.clock.now(), self._settings["URN_DOMAIN"]
+        now = self.clock.now()
         if not document.get("guid"):
-            document["guid"] = newsml_guid(domain, now)
-            if self._settings["GENERATE_SHORT_GUID"]:
-                document["guid"] = document["guid"].rpartition(":")[2]
+            document["guid"] = item_guid(self._settings, now)
         document.setdefault("_id", document["guid"])
         document.setdefault("family_id", document["guid"])
-        document.setdefault("event_id", tag_guid(domain, now))
+        document.setdefault("event_id", tag_guid(self._settings["URN_DOMAIN"], now))
         document.setdefault("unique_id", number)
         document.setdefault("unique_name", f"#{document['unique_id']}")
 

@@ -1,6 +1,8 @@
 """Ids of items."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from bson import ObjectId
@@ -16,6 +18,16 @@ def newsml_guid(domain: str, now: datetime, uuid: UUID | None = None) -> str:
         uuid: for an id that can be made again; a random one unless given.
     """
     return f"urn:newsml:{domain}:{now.replace(tzinfo=None).isoformat()}:{uuid or uuid4()}"
+
+
+def item_guid(settings: Mapping[str, Any], now: datetime, uuid: UUID | None = None) -> str:
+    """Return the id of a new item; arguments as of `newsml_guid`.
+
+    Args:
+        settings: URN_DOMAIN, GENERATE_SHORT_GUID.
+    """
+    guid = newsml_guid(settings["URN_DOMAIN"], now, uuid)
+    return guid.rpartition(":")[2] if settings["GENERATE_SHORT_GUID"] else guid
 
 
 def tag_guid(domain: str, now: datetime) -> str:

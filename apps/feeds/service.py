@@ -17,8 +17,7 @@ from apps.core.service import Document
 from apps.feeds.media import FeedMedia
 from apps.feeds.received import Cursor, Page, ReceivedItems
 from apps.publish.enqueue.formatting import format_settings
-from apps.publish.enqueue.lookups import Lookups
-from apps.publish.enqueue.snapshot import routing_rules
+from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.subscriber_token.service import SubscriberTokenService
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
@@ -86,6 +85,7 @@ class FeedService:
         tokens: finds the subscriber that a token stands for.
         received: what subscribers have received.
         media: knows where readers find files.
+        formatting: knows what items refer to.
         settings: PUBLIC_URL, FEED_PAGE_SIZE, FEED_PAGE_LIMIT and those of the formats.
     """
 
@@ -97,6 +97,7 @@ class FeedService:
         tokens: SubscriberTokenService,
         received: ReceivedItems,
         media: FeedMedia,
+        formatting: ItemFormatting,
         settings: Mapping[str, Any],
     ) -> None:
         self._db = db
@@ -104,6 +105,7 @@ class FeedService:
         self._tokens = tokens
         self._received = received
         self._media = media
+        self._formatting = formatting
         self._settings = format_settings(settings)
         self._public_url = settings["PUBLIC_URL"]
         self._size = int(settings["FEED_PAGE_SIZE"])
@@ -189,9 +191,7 @@ class FeedService:
 
     def _entries(self, page: Page, subscriber_id: ObjectId, token: str) -> list[Entry]:
         rows = self._media.linked(page.rows, subscriber_id, token)
-        vocabularies = list(self._db["vocabularies"].find({}))
-        lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
-        lookups.load(rows)
+        lookups = self._formatting.lookups(rows)
         context = FormatContext(
             settings=self._settings,
             now=self._clock.now(),

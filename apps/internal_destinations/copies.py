@@ -18,13 +18,13 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from apps.archive.action import Tools
-from apps.archive.copying import Copying, CopyOf, item_guid
+from apps.archive.copying import Copying, CopyOf
 from apps.archive.events import tell_stage
 from apps.archive.members import member_refs
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import BadRequest
-from apps.core.ids import object_id
+from apps.core.ids import item_guid, object_id
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.filters.content_filters import FilterSet

@@ -17,7 +17,7 @@ from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, Sta
 from apps.products.matching import split_codes
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of, sequence_of
 from apps.store.sequences import Bounds, Sequences
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
@@ -192,7 +192,7 @@ class PublishQueueService(ResourceService):
             if document.get("published_seq_num") is not None:
                 continue
             id_ = document.get("subscriber_id")
-            key = f"subscribers_{id_}"
+            key = sequence_of(id_)
             wanted = subscribers.get(id_, {}).get("sequence_num_settings") or {}
             bounds[key] = Bounds.of(wanted, self._maximum)
             unnumbered.setdefault(key, []).append(document)

@@ -108,10 +108,7 @@ class ContentApiRoutes:
             self._content.take_asset(str(file.id), reader)
         except NotFound as error:
             raise NotFound(ASSET_MISSING) from error
-        response = file_response(file)
-        response.cache_control.public = False
-        response.cache_control.private = True
-        return response
+        return file_response(file, shared=False)
 
 
 def serve_content_api(

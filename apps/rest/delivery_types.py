@@ -1,6 +1,5 @@
 """What clients need to know of the delivery types: their config, and the errors they may end in."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, request
@@ -11,6 +10,7 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API
 from apps.rest.auth import PrivilegeAuth
+from apps.rest.routes import add_view
 from transmitters.base import Transmitter
 
 
@@ -33,8 +33,8 @@ def serve_delivery_types(app: Flask, types: Registry[Transmitter], auth: Privile
             raise BadRequest("io_type has to be publish")
         return _answer({"_items": [errors_of(types, request.args.get("source_type"))]})
 
-    _add(app, "client_config", client_config)
-    _add(app, "io_errors", io_errors)
+    add_view(app, "client_config", "client_config", client_config)
+    add_view(app, "io_errors", "io_errors", io_errors)
 
 
 def transmitter_types(types: Registry[Transmitter]) -> list[Document]:
@@ -76,8 +76,3 @@ def errors_of(types: Registry[Transmitter], source_type: str | None) -> Document
 
 def _answer(body: Any) -> Response:
     return Response(json.dumps(body), mimetype="application/json")
-
-
-def _add(app: Flask, path: str, view: Callable[..., Response]) -> None:
-    prefix = app.config["URL_PREFIX"]
-    app.add_url_rule(f"/{prefix}/{path}" if prefix else f"/{path}", path, view, methods=["GET"])

@@ -9,6 +9,7 @@ from werkzeug.http import is_resource_modified, quote_etag
 from apps.core.errors import NotFound
 from apps.feeds.media import PATH, FeedMedia
 from apps.feeds.service import Answer, FeedService, Kind, Wanted
+from apps.rest.routes import add_view
 from apps.rest.uploads import file_response
 
 CACHE_CONTROL = "private, max-age=60"
@@ -36,17 +37,11 @@ def serve_feeds(app: Flask, feeds: FeedService, media: FeedMedia) -> None:
         return _response(feeds.page(wanted))
 
     def medium(subscriber_id: str, key: str, name: str) -> Response:
-        response = file_response(media.file(subscriber_id, key, name))
-        response.cache_control.public = False
-        response.cache_control.private = True
-        return response
+        return file_response(media.file(subscriber_id, key, name), shared=False)
 
-    prefix = app.config["URL_PREFIX"]
-    root = f"/{prefix}" if prefix else ""
     # Tokens hold slashes.
-    app.add_url_rule(f"{root}/feeds/<path:token>/<kind>", "feeds", feed, methods=["GET"])
-    path = f"{root}/{PATH}/<subscriber_id>/<key>/<name>"
-    app.add_url_rule(path, PATH, medium, methods=["GET"])
+    add_view(app, "feeds/<path:token>/<kind>", "feeds", feed)
+    add_view(app, f"{PATH}/<subscriber_id>/<key>/<name>", PATH, medium)
 
 
 def _response(answer: Answer) -> Response:

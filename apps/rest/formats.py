@@ -1,7 +1,5 @@
 """Routes around output formats: previews, and downloads of exports."""
 
-from collections.abc import Callable
-
 from flask import Flask, Response, request
 
 from apps.core.errors import NotFound
@@ -9,6 +7,7 @@ from apps.formats.export import is_export
 from apps.formats.preview import ItemPreview
 from apps.media.storage import NOT_STORED, MediaStorage
 from apps.rest.auth import PrivilegeAuth
+from apps.rest.routes import add_view
 from apps.rest.uploads import file_response
 
 ARGUMENTS = ("document_id", "subscriber_id", "formatter")
@@ -33,7 +32,7 @@ def serve_previews(app: Flask, preview: ItemPreview, auth: PrivilegeAuth) -> Non
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
-    _add(app, "format-document-for-preview/", "format_document_for_preview", format_document)
+    add_view(app, "format-document-for-preview/", "format_document_for_preview", format_document)
 
 
 def serve_exports(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
@@ -52,12 +51,7 @@ def serve_exports(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
             raise NotFound(NOT_STORED)
         return file_response(file)
 
-    _add(app, "download/<media_id>", "download", download)
-
-
-def _add(app: Flask, path: str, name: str, view: Callable[..., Response]) -> None:
-    prefix = app.config["URL_PREFIX"]
-    app.add_url_rule(f"/{prefix}/{path}" if prefix else f"/{path}", name, view, methods=["GET"])
+    add_view(app, "download/<media_id>", "download", download)
 
 
 def _argument(name: str) -> str:

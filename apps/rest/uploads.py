@@ -7,6 +7,7 @@ from werkzeug.wsgi import wrap_file
 from apps.media.signatures import extension_of
 from apps.media.storage import MediaStorage, StoredFile
 from apps.rest.auth import PrivilegeAuth
+from apps.rest.routes import add_view
 
 CACHE_SECONDS = 30 * 24 * 3600
 """Files never change: what a browser has it may keep."""
@@ -26,13 +27,15 @@ def serve_uploads(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
         # The extension is for whoever guesses types by it.
         return file_response(media.get(media_id.partition(".")[0]))
 
-    prefix = app.config["URL_PREFIX"]
-    rule = f"/{prefix}/upload-raw/<media_id>" if prefix else "/upload-raw/<media_id>"
-    app.add_url_rule(rule, "upload_raw", upload_raw, methods=["GET"])
+    add_view(app, "upload-raw/<media_id>", "upload_raw", upload_raw)
 
 
-def file_response(file: StoredFile) -> Response:
-    """Return the answer with a file, or with the part of it that the request asks for."""
+def file_response(file: StoredFile, *, shared: bool = True) -> Response:
+    """Return the answer with a file, or with the part of it that the request asks for.
+
+    Args:
+        shared: whether caches that several readers share may keep it.
+    """
     response = Response(
         wrap_file(request.environ, file.stream),
         mimetype=file.content_type,
@@ -41,7 +44,10 @@ def file_response(file: StoredFile) -> Response:
     response.content_length = file.length
     response.last_modified = file.stored_at
     response.set_etag(str(file.id))
-    response.cache_control.public = True
+    if shared:
+        response.cache_control.public = True
+    else:
+        response.cache_control.private = True
     response.cache_control.max_age = CACHE_SECONDS
     response.headers["Content-Disposition"] = disposition(file, request.args.get("download"))
     # Files come from outside: a browser must not find a page in one.

@@ -137,12 +137,14 @@ class StagesService(ResourceService):
     def _routing_schemes(self, stage_id: Any) -> list[str]:
         fields = ("rules.actions.fetch.stage", "rules.actions.publish.stage")
         condition = {"$or": [{field: as_stored(stage_id)} for field in fields]}
-        found = self.db["routing_schemes"].find(condition, {"name": 1})
-        return [str(scheme.get("name")) for scheme in found]
+        return self._names("routing_schemes", condition)
 
     def _internal_destinations(self, stage_id: Any) -> list[str]:
-        found = self.db["internal_destinations"].find({"stage": as_stored(stage_id)}, {"name": 1})
-        return [str(destination.get("name")) for destination in found]
+        return self._names("internal_destinations", {"stage": as_stored(stage_id)})
+
+    def _names(self, collection: str, condition: Document) -> list[str]:
+        found = self.db[collection].find(condition, {"name": 1})
+        return [str(document.get("name")) for document in found]
 
 
 class StagesOrderService(ResourceService):

@@ -54,9 +54,8 @@ class SubscriberTokenService(ResourceService):
         found = self._find(token)
         if found is None:
             return None
-        expiry = found.get("expiry")
-        if expiry is not None and expiry <= self.clock.now():
-            self.collection.delete_one({"_id": found["_id"], "expiry": expiry})
+        if self._is_over(found):
+            self.collection.delete_one({"_id": found["_id"], "expiry": found["expiry"]})
             return None
         return self.db["subscribers"].find_one({"_id": found["subscriber"], "is_active": True})
 
@@ -71,11 +70,13 @@ class SubscriberTokenService(ResourceService):
             return None
         owner = ObjectId(subscriber_id)
         for stored in self.collection.find({"subscriber": owner}):
-            expiry = stored.get("expiry")
-            is_over = expiry is not None and expiry <= self.clock.now()
-            if not is_over and _is_key_of(stored, media_id, key):
+            if not self._is_over(stored) and _is_key_of(stored, media_id, key):
                 return self.db["subscribers"].find_one({"_id": owner, "is_active": True})
         return None
+
+    def _is_over(self, stored: Mapping[str, Any]) -> bool:
+        expiry = stored.get("expiry")
+        return expiry is not None and expiry <= self.clock.now()
 
     def _find(self, token: str) -> Document | None:
         """Return the stored form of `token`."""

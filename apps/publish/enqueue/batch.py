@@ -247,8 +247,7 @@ class Batch:
 
 def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[Document]]:
     """Return what failed before of the items that `rows` follow; one command, or none."""
-    followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
-    followed |= {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
+    followed = _followed(rows)
     failed: dict[str, list[Document]] = {}
     if followed:
         query = {"item_id": {"$in": sorted(followed)}, "queue_state": QueueState.ERROR}
@@ -259,9 +258,12 @@ def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:
     ledger = Ledger(db)
-    followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
-    rewritten = {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
-    members = all_members(rows)
-    items = {row["item_id"] for row in rows} | rewritten | members
-    ledger.load(items, look_back=followed | rewritten | members)
+    earlier = _followed(rows) | all_members(rows)
+    ledger.load({row["item_id"] for row in rows} | earlier, look_back=earlier)
     return ledger
+
+
+def _followed(rows: Sequence[Document]) -> set[str]:
+    """Return the ids of the items that `rows` are later versions or updates of."""
+    followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
+    return followed | {row["rewrite_of"] for row in rows if row.get("rewrite_of")}

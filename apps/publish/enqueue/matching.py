@@ -28,6 +28,7 @@ from apps.products.matching import (
 )
 from apps.publish.enqueue.destinations import Destination, own_destinations
 from apps.publish.enqueue.targeting import Eligibility, Targets
+from apps.publish.queue.rows import sequence_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Subscriber:
     @property
     def sequence(self) -> str:
         """Key of the counter that numbers its deliveries."""
-        return f"subscribers_{self.key}"
+        return sequence_of(self.key)
 
     @property
     def takes_whole_packages(self) -> bool:

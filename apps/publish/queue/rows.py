@@ -41,6 +41,11 @@ CONTENT_API_DESTINATION: Mapping[str, Any] = {
 subscriber's list."""
 
 
+def sequence_of(subscriber_id: Any) -> str:
+    """Return the key of the counter that numbers the deliveries of a subscriber."""
+    return f"subscribers_{subscriber_id}"
+
+
 def is_content_api(destination: Mapping[str, Any]) -> bool:
     """Whether a destination, of a subscriber or a row, is the content API."""
     return destination.get("delivery_type") == CONTENT_API
