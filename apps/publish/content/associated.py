@@ -29,12 +29,6 @@ SYNCED = (
 TRIMMED = ("_id", "type", "order")
 OUT_STATES = PUBLISH_STATES - {State.UNPUBLISHED}
 WITHDRAWALS = (Operation.KILL, Operation.TAKEDOWN)
-TARGETS = {
-    Operation.PUBLISH: State.PUBLISHED,
-    Operation.CORRECT: State.CORRECTED,
-    Operation.KILL: State.KILLED,
-    Operation.TAKEDOWN: State.RECALLED,
-}
 
 
 @dataclass(frozen=True)

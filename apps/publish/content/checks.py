@@ -16,7 +16,6 @@ Check = Callable[[Attempt, Tools], None]
 TEXT_REFUSED = "Can't {action} as item state is {state}"
 OTHER_REFUSED = "Can't {action} as either package state or one of the items state is {state}"
 NOT_FOR_PUBLICATION = "Cannot publish an item which is marked as Not for Publication"
-SCHEDULE_PAST = "Schedule cannot be earlier than now"
 EMBARGO_TOO_LATE = "Embargo can't be set after publishing"
 DATELINE_FIXED = "Dateline can't be modified on kill or take down"
 UPDATE_IS_OUT = "Cannot publish the story after Update is published."
