@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from apps.commands.context import services
+from apps.core.vocabulary import RowState
 
 HEADINGS = ("subscriber", "outcome", "reason", "deliveries")
 
@@ -29,7 +30,15 @@ def row_of(line: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of one subscriber."""
     outcome = f"{line['outcome']} (resend)" if line["resend"] else line["outcome"]
     name = line["name"] or str(line["subscriber_id"])
-    return name, outcome, line["reason"], ", ".join(map(delivery_of, line["deliveries"]))
+    deliveries = [*map(delivery_of, line["deliveries"]), *newest_of(line)]
+    return name, outcome, line["reason"], ", ".join(deliveries)
+
+
+def newest_of(line: Mapping[str, Any]) -> list[str]:
+    """Return which version a subscriber has, in words, where its deliveries do not say it."""
+    is_told = any(delivery["state"] == RowState.SUCCESS for delivery in line["deliveries"])
+    version = line["delivered_version"]
+    return [] if is_told or version is None else [f"has version {version}"]
 
 
 def delivery_of(delivery: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from apps.filters.content_filters import FilterSet, compile_filters
 from apps.filters.fields import ItemView
 from apps.legal_archive.items import LegalItems
 from apps.publish.enqueue.recipients import Ledger
+from apps.publish.queue.delivered import keep_delivered_of
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,7 @@ class ContentExpiry:
             return 0
         # Some recipients may be known from the delivery queue only, which goes with the item.
         Ledger(self._db).keep(item["_id"] for item in items)
+        keep_delivered_of(self._db, (item["_id"] for item in items))
         self._legal.keep_history([item["_id"] for item in items])
         unwanted = UnwantedInArchive(self._db, now)
         removed = 0

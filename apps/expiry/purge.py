@@ -13,6 +13,8 @@ from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.formats.export import forget_exports
 from apps.mail.outbox import Outbox
 from apps.publish.enqueue.recipients import Ledger
+from apps.publish.queue.delivered import ROW_FIELDS as DELIVERED_FIELDS
+from apps.publish.queue.delivered import keep_delivered
 
 BATCH = 1000
 
@@ -57,11 +59,12 @@ class Purge:
         }
         if self._has_legal_archive:
             query["moved_to_legal"] = True
-        fields = {"item_id": 1, "payload_id": 1, "encoded_item_id": 1}
+        fields = dict.fromkeys((*DELIVERED_FIELDS, "payload_id", "encoded_item_id"), 1)
         rows = list(self._db["publish_queue"].find(query, fields).sort("_id", 1).limit(BATCH))
         if not rows:
             return 0
         Ledger(self._db).keep(row["item_id"] for row in rows)
+        keep_delivered(self._db, rows)
         # Payloads go first: a run that dies in between leaves rows, which the next one finds.
         self._forget_payloads(rows)
         gone = {"_id": {"$in": [row["_id"] for row in rows]}}

@@ -9,6 +9,7 @@ from bson import ObjectId
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
+from apps.publish.queue.delivered import delivered_versions
 
 UNRECORDED = "not recorded"
 """Outcome of a delivery that routing did not make, such as a copy that a client posted."""
@@ -40,7 +41,7 @@ class ExplainService(ResourceService):
         return {"_id": lookup["_id"]} if found else None
 
     def explain(self, item_id: str, version: int | None = None) -> Document:
-        """Return what became of a version of an item, expired ones included; four commands.
+        """Return what became of a version of an item, expired ones included; six commands.
 
         Args:
             version: None for the one published last.
@@ -49,8 +50,9 @@ class ExplainService(ResourceService):
             `_id`, `version`; `state` and `error_message` of its routing; `routings`, one for each
             time it was routed: `operation`, `resend`, `decided_at` and `whole`, false where there
             were too many subscribers to record of each which products refused; `subscribers`:
-            `subscriber_id`, `name`, `outcome`, `reason`, `resend` and `deliveries`, each with
-            `destination`, `state`, `error_message` and `completed_at`.
+            `subscriber_id`, `name`, `outcome`, `reason`, `resend`, `delivered_version`, the newest
+            version that it is known to have, and `deliveries`, each with `destination`, `state`,
+            `error_message` and `completed_at`.
 
         Raises:
             NotFound: the version was not published.
@@ -69,6 +71,10 @@ class ExplainService(ResourceService):
         number = row.get("_current_version")
         of_version = {"item_id": item_id, "item_version": number}
         routings = list(self.db["routing_decisions"].find(of_version).sort("decided_at", 1))
+        lines = self._lines(routings, self._deliveries(of_version))
+        delivered = delivered_versions(self.db, item_id)
+        for line in lines:
+            line["delivered_version"] = delivered.get(line["subscriber_id"])
         return {
             "_id": item_id,
             "version": number,
@@ -78,7 +84,7 @@ class ExplainService(ResourceService):
                 {key: r.get(key) for key in ("operation", "resend", "decided_at", "whole")}
                 for r in routings
             ],
-            "subscribers": self._lines(routings, self._deliveries(of_version)),
+            "subscribers": lines,
         }
 
     def _deliveries(self, of_version: Mapping[str, Any]) -> "Deliveries":

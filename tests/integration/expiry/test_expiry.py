@@ -75,7 +75,8 @@ class TestRemoval:
         assert graph.db["recipients"].count_documents({"_id": item["_id"]}) == 1
         explained = desk.client.get(f"explain/{item['_id']}").get_json()
         assert explained["version"] == 3
-        assert [(s["name"], s["outcome"]) for s in explained["subscribers"]] == [("s", "sent")]
+        told = [(s["name"], s["outcome"], s["delivered_version"]) for s in explained["subscribers"]]
+        assert told == [("s", "sent", 3)]
 
     @pytest.mark.parametrize("word", ["kill", "takedown"])
     def test_withdrawn_item_is_not_archived(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from apps.commands.explain import row_of
 from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.clients import Client
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 
@@ -161,6 +162,43 @@ def test_shows_what_became_of_deliveries(desk: Newsdesk, graph: Graph, editor: C
     )
     assert "failed" == failed["state"]
     assert failed["error_message"]
+
+
+def test_shows_which_version_everybody_has(
+    desk: Newsdesk, graph: Graph, clock: HandClock, editor: Client
+) -> None:
+    """Routing 12, R7: the last version delivered, also when the rows that said so are gone."""
+    with HTTPReceiver(answers=[200, 400]) as receiver:
+        desk.newsroom.subscriber("Strict", push(receiver.url))
+        desk.newsroom.subscriber("Closed", push(NOWHERE))
+        item = desk.published()
+        graph.enqueue.run()
+        graph.transmit.run()
+        desk.act("correct", item)
+        graph.enqueue.run()
+        graph.transmit.run()
+
+    def told() -> dict[str, tuple[Any, list[str]]]:
+        answer = editor.get(f"explain/{item['_id']}").get_json()
+        assert answer["version"] == 3
+        return {
+            s["name"]: (s["delivered_version"], [d["state"] for d in s["deliveries"]])
+            for s in answer["subscribers"]
+        }
+
+    before = told()
+    over = {"$set": {"state": "failed"}}
+    graph.db["publish_queue"].update_many({"state": "retrying"}, over)
+    graph.db["publish_queue"].update_many({}, {"$set": {"moved_to_legal": True}})
+    graph.db["archive"].update_many({}, {"$set": {"expiry": None}})
+    # Ids of rows are of the real time, of which the clock is ahead.
+    graph.expiry.run()
+
+    assert {"Strict": (2, ["failed"]), "Closed": (None, ["retrying"])} == before
+    assert 0 == graph.db["publish_queue"].count_documents({})
+    assert {"Strict": (2, []), "Closed": (None, [])} == told()
+    row = row_of(graph.explain.explain(item["_id"])["subscribers"][1])
+    assert ("Strict", "has version 2") == (row[0], row[-1])
 
 
 def test_shows_items_that_could_not_be_routed(desk: Newsdesk, graph: Graph, editor: Client) -> None:
