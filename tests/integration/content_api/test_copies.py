@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 import apps.content_api.backlog as backlog_module
+from apps.content_api.store import CopyStore
 from apps.core.service import Document
 from apps.graph import Graph, build_graph
 from apps.publish.enqueue.formatting import ItemFormats
@@ -475,6 +477,32 @@ class TestStoreDown:
         assert [who] == copy_of(recovered, item)["subscribers"]
         assert 1 == len(versions_of(recovered, item))
         assert 0 == graph.db["content_api_backlog"].count_documents({})
+
+    def test_an_answer_of_the_store_that_is_lost(
+        self, desk: Newsdesk, recovered: Graph, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It went down after it had stored the copy: the second try adds no version."""
+
+        def lossy(store: CopyStore, copies: Any) -> None:
+            whole(store, copies)
+            raise AutoReconnect("connection closed")
+
+        reader(desk)
+        item = desk.published()
+        whole = CopyStore.store
+        with monkeypatch.context() as patch:
+            patch.setattr(CopyStore, "store", lossy)
+            recovered.enqueue.run()
+            assert ["pending"] == [row["state"] for row in api_rows(desk)]
+            recovered.transmit.run()
+            assert ["retrying"] == [row["state"] for row in api_rows(desk)]
+        clock.advance(minutes=1)
+        recovered.transmit.run()
+        recovered.enqueue.run()
+
+        assert ["success"] == [row["state"] for row in api_rows(desk)]
+        assert [(item["_current_version"], "usable")] == versions_of(recovered, item)
+        assert 1 == recovered.db["items"].count_documents({})
 
     def test_a_copy_without_readers_is_made_up_for(
         self, desk: Newsdesk, graph: Graph, recovered: Graph, clock: HandClock

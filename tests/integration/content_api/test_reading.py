@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from bson import ObjectId
@@ -128,7 +129,9 @@ class TestWhoReads:
         clock.advance(days=7)
 
         assert 401 == Client(app, token).get("items").status_code
-        assert 1 == graph.db["subscriber_token"].count_documents({})
+        (left,) = desk.client.get("subscriber_token").get_json()["_items"]
+        assert (reader.token, False) == (left["_id"], "expiry" in left)
+        assert 404 == desk.client.get(f"subscriber_token/{quote(token)}").status_code
         assert 200 == reader.client.get("items").status_code
 
     def test_inactive_subscribers_do_not_read(self, graph: Graph, reader: Reading) -> None:
@@ -230,14 +233,20 @@ class TestShape:
         assert {} == s1.get(path)["associations"]
         assert "Flood" == s3.get(path)["associations"]["featuremedia"]["headline"]
 
-        graph.db["subscribers"].update_one(
-            {"_id": ObjectId(s3.id)}, {"$set": {"api_products": [texts]}}
-        )
+        less = {"api_products": [str(texts)]}
+        assert 200 == desk.client.patch(f"subscribers/{s3.id}", less).status_code
         desk.act("correct", item, headline="Rivers fall")
         graph.enqueue.run()
 
-        assert {} == s1.get(path)["associations"]
-        assert "Flood" == s3.get(path)["associations"]["featuremedia"]["headline"]
+        for subscriber, seen in ((s1, []), (s3, ["Flood"])):
+            (listed,) = subscriber.get("items")["_items"]
+            for shown in (subscriber.get(path), listed):
+                assert "Rivers fall" == shown["headline"]
+                held_now = shown["associations"].values()
+                assert seen == [picture["headline"] for picture in held_now]
+        late = desk.published(associations=held)
+        graph.enqueue.run()
+        assert {} == s3.get(f"items/{late['_id']}")["associations"]
 
     def test_media_in_the_text_are_associations_too(self, reader: Reading, store: Store) -> None:
         """What the reader may not see is not in the text either."""

@@ -136,6 +136,13 @@ class TestPublish:
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
         """Scenario 32: recipients of the original get the rewrite; its rewrite those of both."""
+
+        def rewritten(item: Document, slugline: str) -> Document:
+            update = desk.client.create(f"archive/{item['_id']}/rewrite", {})
+            change = {"slugline": slugline}
+            assert desk.client.patch(f"archive/{update['_id']}", change).status_code == 200
+            return desk.act("publish", update)
+
         desk.newsroom.subscriber("all", push(NOWHERE))
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("w", push(NOWHERE), products=[product], subscriber_type="wire")
@@ -143,8 +150,8 @@ class TestPublish:
         late = desk.newsroom.product("f", content_filter=only_slugline(desk, "floods"))
         desk.newsroom.subscriber("f", push(NOWHERE), products=[late], subscriber_type="wire")
         story = desk.published()
-        update = desk.published(slugline="floods", rewrite_of=story["_id"])
-        second = desk.published(slugline="storms", rewrite_of=update["_id"])
+        update = rewritten(story, "floods")
+        second = rewritten(update, "storms")
 
         graph.enqueue.run()
 
@@ -203,8 +210,8 @@ class TestFollowers:
         desk.act("correct", item, target_subscribers=aimed_at("s2"))
         graph.enqueue.run()
 
-        assert [n for n, _ in names(item_version=2)] == ["s1", "s4", "s5"]
-        assert [n for n, _ in names(item_version=3)] == ["s1", "s2", "s4", "s5"]
+        assert names(item_version=2) == [(n, "published") for n in ("s1", "s4", "s5")]
+        assert names(item_version=3) == [(n, "corrected") for n in ("s1", "s2", "s4", "s5")]
 
     @pytest.mark.parametrize(
         ("word", "action"),
@@ -393,6 +400,10 @@ class TestScheduled:
         assert (early, before, desk.queue_states(later)) == (1, [], ["queued"])
         stored = desk.client.get(f"archive/{later['_id']}").get_json()
         assert (stored["state"], stored["_current_version"]) == ("published", 3)
+        where = {"where": json.dumps({"item_id": later["_id"]}).decode()}
+        (out,) = desk.client.get("published", **where).get_json()["_items"]
+        told = (out["state"], out["_current_version"], out["queue_state"])
+        assert told == ("published", 3, "queued")
         row = desk.row(item_id=later["_id"])
         assert (row["item_version"], row["publishing_action"]) == (3, "published")
         versions = desk.client.get(f"archive/{later['_id']}", version="all").get_json()["_items"]

@@ -84,6 +84,12 @@ class TestPublish:
             "all": [flood["_id"], storm["_id"], vote["_id"]],
             "two": [flood["_id"], storm["_id"]],
         }
+        who = {s["name"]: s["_id"] for s in desk.db["subscribers"].find({})}
+        assert [r["item_id"] for r in desk.rows(subscriber_id=who["wire"])] == [flood["_id"]]
+        trimmed = desk.row(item_id=package["_id"], subscriber_id=who["two"])
+        sent = desk.client.get(f"publish_queue/{trimmed['_id']}").get_json()["formatted_item"]
+        assert storm["_id"] in sent
+        assert vote["_id"] not in sent
 
     def test_a_subscriber_without_any_member_stops_nobody_else(
         self, desk: Newsdesk, graph: Graph, copies: Copies
@@ -232,6 +238,10 @@ class TestFollowUps:
             "vote": [vote["_id"]],
         }
         added, corrected = desk.rows(item_id=vote["_id"])[0], desk.rows(item_id=package["_id"])[-1]
+        assert (added["publishing_action"], corrected["publishing_action"]) == (
+            "published",
+            "corrected",
+        )
         assert added["order_no"] < corrected["order_no"]
 
     def test_a_corrected_member_is_in_the_package_of_those_who_got_the_correction(

@@ -1,5 +1,6 @@
 """Sending a published item again (routing contract 11; scenario 39; lifecycle checklist 76)."""
 
+import hmac
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -198,7 +199,7 @@ def test_codes_are_those_of_all_direct_products(
 
 
 def test_sends_the_newest_version_with_credentials(desk: Newsdesk, graph: Graph) -> None:
-    """The receiver gets the correction, with the signature that the destination's secret makes."""
+    """Scenario 39: the receiver gets the correction, signed with the destination's secret."""
     with HTTPReceiver() as receiver:
         late = desk.newsroom.subscriber("Late", push(receiver.url, secret_token="x"), products=[])
         corrected = desk.act("correct", desk.published(), headline="Rivers fall")
@@ -210,7 +211,8 @@ def test_sends_the_newest_version_with_credentials(desk: Newsdesk, graph: Graph)
 
         (request,) = receiver.wait_for(1)
     assert ("3", "Rivers fall") == (request.json()["version"], request.json()["headline"])
-    assert "x-superdesk-signature" in request.headers
+    signature = hmac.new(b"x", request.body, "sha1").hexdigest()
+    assert f"sha1={signature}" == request.headers["x-superdesk-signature"]
     assert ("corrected", "success") == tuple(
         desk.row(subscriber_id=late)[name] for name in ("publishing_action", "state")
     )

@@ -157,17 +157,26 @@ class TestConditions:
     def test_scenario_14_vocabularies_are_fields_while_they_are_there(
         self, rules: Rules, graph: Graph
     ) -> None:
-        """A manageable vocabulary can be named once it is there and until it is deleted."""
-        wanted = condition("regions", "in", "QLD")
+        """A manageable vocabulary can be named, and is read, until it is deleted."""
+        wanted = condition("mood", "in", "glad")
         before = rules.client.post("filter_conditions", wanted)
-        vocabulary = {"_id": "regions", "type": "manageable", "display_name": "R", "items": []}
-        graph.db["vocabularies"].insert_one(vocabulary)
-        while_there = rules.client.post("filter_conditions", wanted)
-        graph.db["vocabularies"].update_one({"_id": "regions"}, {"$set": {"_deleted": True}})
-        after = rules.client.post("filter_conditions", condition("regions", "in", "NSW", "more"))
+        field = {"_id": "mood", "display_name": "Mood", "type": "manageable", "field_type": "text"}
+        rules.client.create("vocabularies", {**field, "items": []})
+        while_there = rules.client.create("filter_conditions", wanted)
+        reading = rules.filter("glad ones", {"fc": [while_there["_id"]]})
+        for mood in ("glad", "sad"):
+            graph.db["archive"].insert_one({"_id": mood, "extra": {"mood": mood}})
+        matched = [
+            rules.client.create(
+                "content_filters/test", {"filter_id": reading["_id"], "article_id": item}
+            )["match_results"]
+            for item in ("glad", "sad")
+        ]
+        assert rules.client.delete("vocabularies/mood").status_code == 204
+        after = rules.client.post("filter_conditions", condition("mood", "in", "sad", "more"))
 
-        assert issues(before) == issues(after) == {"field": "unallowed value regions"}
-        assert while_there.status_code == 201
+        assert issues(before) == issues(after) == {"field": "unallowed value mood"}
+        assert matched == [True, False]
 
     def test_an_excluded_vocabulary_is_no_field(self, rules: Rules, graph: Graph) -> None:
         """Vocabularies that the settings exclude have no operators."""
