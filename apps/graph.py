@@ -288,7 +288,13 @@ def build_graph(
         archived=ArchivedService(tools),
         published=PublishedService(db, clock, notifier),
         publish_queue=PublishQueueService(
-            db, clock, sequences=sequences, notifier=notifier, settings=settings
+            db,
+            clock,
+            sequences=sequences,
+            notifier=notifier,
+            transmitters=transmitters,
+            vault=vault,
+            settings=settings,
         ),
         correction=CorrectionService(tools),
         explain=ExplainService(db, clock),

@@ -11,8 +11,8 @@ from apps.core.service import Document
 from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import compile_subscriber
+from apps.publish.queue.destination_secrets import readable
 from apps.publish.queue.rows import shown_destination
-from apps.subscribers.destinations import readable
 from formatters.base import Formatted, Formatter
 
 NOT_FORMATTED = "Error in formatting article: {}"

@@ -81,6 +81,13 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "payload_id": {"type": "string", "nullable": True},
 }
 
+QUEUE_FILTERS = [
+    *(field for field in QUEUE_SCHEMA if field != "destination"),
+    *(f"destination.{key}" for key in ("_id", "name", "format", "delivery_type")),
+    *("_id", "_etag", "_created", "_updated", "resend_id"),
+]
+"""Fields that lists may be searched by: rows that others wrote may hold secrets."""
+
 RESOURCES: dict[str, dict[str, Any]] = {
     **{f"archive_{word}": _action(word) for word in PUBLISH_WORDS},
     "archive_correction": _action("correction", privilege="correct"),
@@ -119,6 +126,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     },
     "publish_queue": {
         "schema": QUEUE_SCHEMA,
+        "allowed_filters": QUEUE_FILTERS,
         "datasource": {"default_sort": [("_id", -1)]},
         "item_methods": ["GET", "PATCH"],
         "additional_lookup": {"url": ITEM_URL, "field": "item_id"},

@@ -12,13 +12,17 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
 from apps.core.notifier import Notifier
+from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
 from apps.products.matching import split_codes
+from apps.publish.queue.destination_secrets import sealed, secret_keys, without_secrets
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of, sequence_of
+from apps.secrets.vault import Vault
 from apps.store.sequences import Bounds, Sequences
+from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
 LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
@@ -86,6 +90,8 @@ class PublishQueueService(ResourceService):
     Args:
         sequences: source of sequence numbers.
         notifier: tells clients.
+        transmitters: say which keys of a destination are secret.
+        vault: encrypts the secrets of destinations that clients post.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE.
     """
 
@@ -98,9 +104,13 @@ class PublishQueueService(ResourceService):
         *,
         sequences: Sequences,
         notifier: Notifier,
+        transmitters: Registry[Transmitter],
+        vault: Vault,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
+        self._secrets = secret_keys(transmitters)
+        self._vault = vault
         self._sequences = sequences
         self._notifier = notifier
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
@@ -122,6 +132,7 @@ class PublishQueueService(ResourceService):
             document.setdefault("_id", ObjectId())
             document["moved_to_legal"] = False
             document["retry_attempt"] = 0
+            self._seal(document, {})
             complete_row(document, order_no)
         self._number(documents, subscribers)
 
@@ -136,6 +147,7 @@ class PublishQueueService(ResourceService):
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._seal(updates, original)
         if updates.get("state") != RowState.CANCELED:
             return
         if original.get("state") == RowState.IN_PROGRESS:
@@ -161,6 +173,10 @@ class PublishQueueService(ResourceService):
             completed_at=row.get("completed_at"),
             error_message=row.get("error_message"),
         )
+        if "destination" in row:
+            # What is stored by now; this is for the answer.
+            updates["destination"] = row["destination"]
+            self.hide([updates])
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Show the formatted item of rows that share theirs; hide what is for the server only."""
@@ -172,10 +188,24 @@ class PublishQueueService(ResourceService):
         self.hide(documents)
 
     def hide(self, documents: list[Document]) -> None:
-        """Remove the fields that only the server reads."""
+        """Remove the fields that only the server reads, and the secrets of destinations."""
         for document in documents:
+            if isinstance(document.get("destination"), Mapping):
+                (document["destination"],) = without_secrets(
+                    [document["destination"]], self._secrets
+                )
             for field in (*INTERNAL_ROW, "payload_id"):
                 document.pop(field, None)
+
+    def _seal(self, row: Document, original: Mapping[str, Any]) -> None:
+        """Encrypt the secrets of a destination that a client sends whole."""
+        if isinstance(row.get("destination"), Mapping):
+            (row["destination"],) = sealed(
+                [row["destination"]],
+                [original.get("destination") or {}],
+                self._secrets,
+                self._vault,
+            )
 
     def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> dict[Any, Document]:
         """Return the subscribers that rows name, by id; one command."""

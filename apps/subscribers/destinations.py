@@ -1,163 +1,38 @@
-"""Destinations of a subscriber: their ids, their secrets, what is missing (contract, 1.2 and 2)."""
+"""What is wrong with the destinations of a subscriber (routing contract, 2)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from bson import ObjectId
 
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
-from apps.core.userinfo import SUFFIX, apart
-from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id, shown_config
-from apps.secrets.vault import Vault, is_encrypted
+from apps.core.userinfo import split_userinfo
+from apps.publish.queue.rows import config_of
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 
 REQUIRED = ("name", "format", "delivery_type")
+PREVIEW = "preview_endpoint_url"
 
 Destinations = Iterable[Mapping[str, Any]]
 
 
-def secret_keys(transmitters: Registry[Transmitter]) -> frozenset[str]:
-    """Return the keys of `config` that are secret.
+def unstorable(destinations: Destinations) -> Document:
+    """Return the issues of destinations that cannot be stored, by position; empty when fine.
 
-    These are the well-known ones and those that a delivery type declares. A key counts for every
-    type: the type of a destination may change, and what its old type kept secret stays secret.
+    These are a required key that is missing, and credentials in the address of a preview: it is for
+    browsers, which take none, and shown to everybody.
     """
-    declared = (field for transmitter in transmitters for field in transmitter.fields)
-    return SECRET_KEYS | {field.name for field in declared if field.secret}
-
-
-def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) -> list[Document]:
-    """Return copies of stored destinations that anybody may see, each with its `_id`."""
-    return [
-        {
-            **destination,
-            "_id": destination_id(destination),
-            "config": shown_config(destination, secrets),
-        }
-        for destination in readable(destinations)
-    ]
-
-
-def readable(destinations: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield stored destinations; what is none, in data from elsewhere, is left out."""
-    if isinstance(destinations, (list, tuple)):
-        yield from (entry for entry in destinations if isinstance(entry, Mapping))
-
-
-def complete(
-    destinations: Destinations, stored: Destinations | None, secrets: frozenset[str]
-) -> list[Document]:
-    """Return `destinations` as they are stored.
-
-    One with the `_id` of a stored destination keeps the secrets that it does not mention, so that
-    what a client has read can be sent back. A null removes a key of `config`. Every destination
-    gets an `_id` that no other has: a lane and the keys of deliveries hang on it.
-
-    Args:
-        destinations: as a client sends them.
-        stored: those of the subscriber until now.
-        secrets: secret keys of `config`.
-    """
-    known = {destination_id(destination): destination for destination in readable(stored)}
-    completed: list[Document] = []
-    taken: set[str] = set()
-    for destination in destinations:
-        earlier = known.get(str(destination.get("_id")))
-        sent = _sent(config_of(destination), earlier)
-        config = {**_secrets_of(earlier, secrets, sent), **sent}
-        config = {key: value for key, value in config.items() if value is not None}
-        whole = {**destination, "config": config}
-        whole["_id"] = _free_id(destination_id(whole), taken)
-        taken.add(whole["_id"])
-        completed.append(whole)
-    return completed
-
-
-def encrypted(
-    destinations: Destinations,
-    stored: Destinations | None,
-    secrets: frozenset[str],
-    vault: Vault,
-) -> list[Document]:
-    """Return `destinations` with their secrets encrypted.
-
-    A value that is encrypted in the store already stays as it is; a text that only looks like one
-    is a secret like any other, so that nobody can have the secret of one destination sent to
-    another. The credentials of an address are a secret under a key of their own.
-
-    Args:
-        destinations: as `complete` returns them.
-        stored: those of the subscriber until now.
-    """
-    known = {destination_id(destination): destination for destination in readable(stored)}
-
-    def stored_value(key: str, value: Any, before: Mapping[str, Any] | None) -> Any:
-        is_plain = is_secret(key, secrets) and not _is_kept(value, key, before)
-        return vault.encrypt(value) if is_plain else value
-
-    return [
-        {
-            **destination,
-            "config": {
-                key: stored_value(key, value, known.get(destination["_id"]))
-                for key, value in config_of(destination).items()
-            },
-        }
-        for destination in destinations
-    ]
-
-
-def _is_kept(value: Any, key: str, destination: Mapping[str, Any] | None) -> bool:
-    return is_encrypted(value) and config_of(destination or {}).get(key) == value
-
-
-def is_secret(key: str, secrets: frozenset[str]) -> bool:
-    """Whether a key of `config` holds a secret: one of `secrets`, or credentials of an address."""
-    return key in secrets or key.endswith(SUFFIX)
-
-
-def _secrets_of(
-    destination: Mapping[str, Any] | None, secrets: frozenset[str], sent: Mapping[str, Any]
-) -> Document:
-    """Return the stored secrets of a destination; credentials only for the same address."""
-    stored = apart(config_of(destination or {}))
-    return {
-        key: value
-        for key, value in stored.items()
-        if is_secret(key, secrets)
-        and (not key.endswith(SUFFIX) or _is_same_address(key, stored, sent))
-    }
-
-
-def _sent(config: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> Document:
-    """Return what a client sends, without credentials that it has read of another address."""
-    sent, stored = apart(config), apart(config_of(earlier or {}))
-    return {
-        key: value
-        for key, value in sent.items()
-        if not (key.endswith(SUFFIX) and value is not None and value == stored.get(key))
-        or _is_same_address(key, stored, sent)
-    }
-
-
-def _is_same_address(key: str, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    address = key.removesuffix(SUFFIX)
-    return address in sent and sent[address] == stored.get(address)
-
-
-def _free_id(wanted: str, taken: set[str]) -> str:
-    return str(ObjectId()) if wanted in taken else wanted
-
-
-def incomplete(destinations: Destinations) -> Document:
-    """Return the issues of destinations without a required key, by position; empty when fine."""
     issues = {
-        str(number): {key: {"required": 1} for key in REQUIRED if key not in destination}
-        for number, destination in enumerate(destinations)
+        str(number): _storing_issues(destination) for number, destination in enumerate(destinations)
     }
     return {number: issue for number, issue in issues.items() if issue}
+
+
+def _storing_issues(destination: Mapping[str, Any]) -> Document:
+    issues: Document = {key: {"required": 1} for key in REQUIRED if key not in destination}
+    if split_userinfo(destination.get(PREVIEW))[1] is not None:
+        issues[PREVIEW] = "credentials not allowed"
+    return issues
 
 
 def undeliverable(

@@ -17,19 +17,17 @@ from apps.core.service import Document, new_etag
 from apps.core.userinfo import apart
 from apps.filters.rule_service import RuleService, names_of
 from apps.products.matching import ProductType
+from apps.publish.queue.destination_secrets import (
+    is_secret,
+    readable,
+    sealed,
+    secret_keys,
+    without_secrets,
+)
 from apps.publish.queue.lanes import wake
 from apps.publish.queue.rows import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
-from apps.subscribers.destinations import (
-    complete,
-    encrypted,
-    incomplete,
-    is_secret,
-    readable,
-    secret_keys,
-    undeliverable,
-    without_secrets,
-)
+from apps.subscribers.destinations import undeliverable, unstorable
 from apps.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.subscribers.selection import Selection
 from formatters.base import Formatter
@@ -115,11 +113,12 @@ class SubscribersService(RuleService):
     def _complete(self, updates: Document, original: Document) -> None:
         if updates.get("destinations") is not None:
             # The schema cannot ask a PATCH for keys: to it every part of a PATCH is an update.
-            if issues := incomplete(updates["destinations"]):
+            if issues := unstorable(updates["destinations"]):
                 raise SchemaIssues({"destinations": issues})
             stored = original.get("destinations")
-            whole = complete(updates["destinations"], stored, self._secrets)
-            updates["destinations"] = encrypted(whole, stored, self._secrets, self._vault)
+            updates["destinations"] = sealed(
+                updates["destinations"], stored, self._secrets, self._vault
+            )
 
     def _wake_lanes(self, subscriber: Document, original: Document) -> None:
         """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
@@ -208,8 +207,9 @@ class SubscribersService(RuleService):
         return [selection]
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        """Hide the secrets of destinations."""
+        """Hide the secrets of destinations, and tokens of older data, which open nothing here."""
         for document in documents:
+            document.pop("content_api_token", None)
             if "destinations" in document:
                 document["destinations"] = without_secrets(document["destinations"], self._secrets)
 

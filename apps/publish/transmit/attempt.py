@@ -1,7 +1,8 @@
 """One attempt at one delivery: from a row to its outcome. Stores nothing."""
 
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -61,20 +62,32 @@ class Attempts:
         try:
             receipt = transmitter.send(delivery)
         except DeliveryError as error:
-            return self.failed(row, error, started)
-        except Exception as error:
-            log.exception("delivery.crashed", row=str(row["_id"]), item=row["item_id"])
-            return self.failed(row, error, started)
+            return self.failed(row, error, started, transmitter.redact)
+        except Exception as error:  # noqa: BLE001 - logged, without what is secret in it
+            trace = transmitter.redact(traceback.format_exc())
+            log.error("delivery.crashed", row=str(row["_id"]), item=row["item_id"], exception=trace)
+            return self.failed(row, error, started, transmitter.redact)
         now = self._clock.precise()
         changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
         return self._result(row, changes, started, now, receipt.status, receipt.message)
 
-    def failed(self, row: Document, error: Exception, started: float | None = None) -> Result:
-        """Return the result of a failure: `retrying`, or `failed` when that is no use any more."""
+    def failed(
+        self,
+        row: Document,
+        error: Exception,
+        started: float | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> Result:
+        """Return the result of a failure: `retrying`, or `failed` when that is no use any more.
+
+        Args:
+            started: when the attempt began, by the monotonic clock; None where there was none.
+            redact: takes what is secret out of a text.
+        """
         now = self._clock.precise()
         tries = int(row.get("retry_attempt") or 0)
         status = error.response_status if isinstance(error, DeliveryError) else None
-        message = str(error)[:MESSAGE_LENGTH]
+        message = redact(str(error))[:MESSAGE_LENGTH]
         hopeless = isinstance(error, (PermanentFailure, PluginError))
         changes: Document = {"error_message": message}
         if hopeless or self._policy.is_exhausted(tries):
@@ -86,7 +99,7 @@ class Attempts:
             changes["retry_attempt"] = tries if self._is_extra_try(row, now) else tries + 1
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
-            result.code, result.cause = error.code, str(error.cause)
+            result.code, result.cause = error.code, redact(str(error.cause))
         return result
 
     def _is_extra_try(self, row: Mapping[str, Any], now: datetime) -> bool:

@@ -3,6 +3,8 @@
 Scenario numbers are those of the delivery contract, section 12.
 """
 
+import hmac
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 
 REFUSED = "validator exception"
+PLANTED = "planted-5d2e8"
 COPIED = (
     *("item_id", "item_version", "publishing_action", "formatted_item", "headline"),
     *("content_type", "subscriber_id", "unique_name", "destination", "ingest_provider"),
@@ -167,6 +170,69 @@ class TestCancel:
         answer = desk.client.patch(path, {"state": "gone"}, etag=queued[0]["_etag"])
 
         assert answer.get_json()["_issues"] == {"state": "unallowed value gone"}
+
+
+class TestSecrets:
+    """Routing 1.2: of destinations that others put into rows; those of routing name none."""
+
+    def shown(self, client: Client, row: dict[str, Any]) -> list[str]:
+        """Return the texts in which clients see a row."""
+        path = f"publish_queue/{row['_id']}"
+        answers = [client.get("publish_queue"), client.get(path)]
+        answers.append(client.get(f"publish_queue/{row['item_id']}"))
+        answers.append(client.patch(path, {"state": "canceled"}))
+        assert {answer.status_code for answer in answers} == {200}
+        return [answer.text for answer in answers]
+
+    @pytest.fixture
+    def whole(self, receiver: HTTPReceiver) -> dict[str, Any]:
+        """A destination that no subscriber has, with a secret and credentials."""
+        url = receiver.url.replace("http://", f"http://user:{PLANTED}-2@")
+        return {**push(url, secret_token=PLANTED), "_id": "whole", "name": "whole"}
+
+    def test_of_posted_rows_are_encrypted_and_used(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        subscriber: ObjectId,
+        receiver: HTTPReceiver,
+        whole: dict[str, Any],
+    ) -> None:
+        """Whoever posts a destination whole sees its address again, nobody sees its secrets."""
+        body = {"item_id": "a", "subscriber_id": str(subscriber), "formatted_item": "{}"}
+
+        posted = desk.client.post("publish_queue", {**body, "destination": whole})
+        graph.transmit.run()
+        other = desk.client.create("publish_queue", {**body, "destination": whole})
+        change = {"destination": {**whole, "name": "changed"}}
+        path = f"publish_queue/{other['_id']}"
+        changed = desk.client.patch(path, change)
+
+        assert changed.status_code == 200, changed.text
+        seen = [posted.text, changed.text, *self.shown(desk.client, other)]
+        assert PLANTED not in "".join(seen)
+        assert PLANTED not in str(desk.rows())
+        first, second = desk.rows()
+        assert (first["state"], second["destination"]["name"]) == ("success", "changed")
+        (request,) = receiver.requests
+        signature = hmac.new(PLANTED.encode(), request.body, "sha1").hexdigest()
+        assert request.headers["x-superdesk-signature"] == f"sha1={signature}"
+        assert b64decode(request.headers["authorization"].split()[1]) == (
+            f"user:{PLANTED}-2".encode()
+        )
+
+    def test_of_rows_that_others_wrote_are_hidden(
+        self, desk: Newsdesk, queued: list[dict[str, Any]], whole: dict[str, Any]
+    ) -> None:
+        """Those of an older installation hold secrets in clear."""
+        key = {"_id": ObjectId(queued[0]["_id"])}
+        desk.db["publish_queue"].update_one(key, {"$set": {"destination": whole}})
+
+        assert PLANTED not in "".join(self.shown(desk.client, queued[0]))
+        where = '{"destination.config.secret_token": {"$regex": "^p"}}'
+        assert desk.client.get("publish_queue", where=where).status_code == 400
+        where = '{"$and": [{"destination.name": "whole"}, {"state": "canceled"}]}'
+        assert len(desk.client.get("publish_queue", where=where).get_json()["_items"]) == 1
 
 
 class TestSendAgain:

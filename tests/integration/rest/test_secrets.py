@@ -264,6 +264,24 @@ class TestAddresses:
         (listed,) = editor.get("subscribers").get_json()["_items"]
         assert {"resource_url": address} == listed["destinations"][0]["config"]
 
+    def test_those_of_previews_are_refused_and_hidden(
+        self, desk: Newsdesk, graph: Graph, editor: Client
+    ) -> None:
+        """Browsers take none. Data from elsewhere may hold some; lists do not show them."""
+        address = f"https://user:{PLANTED}@example.com/preview"
+        created = subscriber(desk.client)
+        path = f"subscribers/{created['_id']}"
+        own = {**created["destinations"][0], "preview_endpoint_url": address}
+
+        refused = desk.client.patch(path, {"destinations": [own]})
+        graph.db["subscribers"].update_one({}, {"$set": {"destinations.0": own}})
+
+        issues = {"0": {"preview_endpoint_url": "credentials not allowed"}}
+        assert {"destinations": issues} == refused.get_json()["_issues"]
+        for answer in (desk.client.get("subscribers"), editor.get(path)):
+            assert PLANTED not in answer.text
+            assert "https://example.com/preview" in answer.text
+
     def test_they_stay_with_their_address(self, desk: Newsdesk, graph: Graph) -> None:
         """What a client has read may be sent back; another address does not get them."""
         created = subscriber(desk.client, f"http://user:{PLANTED}@127.0.0.1:9/push")

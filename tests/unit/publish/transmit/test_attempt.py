@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from apps.core.errors import DeliveryError, PermanentFailure, PluginError, TemporaryFailure
+from apps.core.registry import Field
 from apps.core.service import Document
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT, MESSAGE_LENGTH, Attempts
 from apps.publish.transmit.schedule import RetryPolicy
@@ -14,13 +15,15 @@ from tests.support.deliveries import build_delivery, build_destination, build_se
 from tests.support.newsdesk import START, HandClock
 from transmitters.base import Delivery, Mode, Receipt, Transmitter
 
+SECRET, PASSWORD = "planted-1", "planted-2"
+
 
 class Scripted(Transmitter):
     """Does what its destination's config says: raises the exception, or accepts."""
 
     type = "scripted"
     name = "Scripted"
-    fields = ()
+    fields = (Field("token", "Opens the door.", secret=True),)
     mode = Mode.REPLACE
     errors: ClassVar[dict[int, str]] = {}
 
@@ -38,7 +41,8 @@ def row(**fields: Any) -> Document:
 def attempt(error: Exception | None = None, clock: HandClock | None = None, **fields: Any) -> Any:
     """Send a row with `fields` by a transmitter that raises `error`."""
     attempts = Attempts(clock or HandClock(), RetryPolicy(10, 0.0, Random(1)))
-    transmitter = Scripted(build_destination("scripted", error=error), build_settings())
+    config = {"error": error, "token": SECRET, "url": f"https://user:{PASSWORD}@example.com/"}
+    transmitter = Scripted(build_destination("scripted", **config), build_settings())
     return attempts.send(row(**fields), transmitter, build_delivery())
 
 
@@ -116,3 +120,22 @@ def test_cuts_long_messages() -> None:
     result = attempt(RuntimeError("x" * 5000))
 
     assert len(result.changes["error_message"]) == MESSAGE_LENGTH
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(f"bad url https://user:{PASSWORD}@example.com/?t={SECRET}"),
+        TemporaryFailure(14000, "PublishError", "failed", f"{SECRET} is not {PASSWORD}"),
+    ],
+)
+def test_secrets_are_not_in_what_went_wrong(
+    error: Exception, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reports them, a plug-in or what it builds on: neither rows nor logs have them."""
+    result = attempt(error)
+
+    told = f"{result.changes} {result.cause} {caplog.text} {''.join(capfd.readouterr())}"
+    assert SECRET not in told
+    assert PASSWORD not in told
+    assert "****" in result.changes["error_message"]
