@@ -13,6 +13,7 @@ from apps.commands.explain import row_of
 from apps.core.service import Document
 from apps.graph import Graph
 from tests.support.clients import Client
+from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
@@ -52,8 +53,10 @@ class TestReasons:
         """Sent, filtered by a product, no products, inactive and no formatter are told apart."""
         newsroom = desk.newsroom
         only = newsroom.product("hills", content_filter=filter_on(desk, "about hills", "hills"))
+        own = {**filter_on(desk, "about rivers", "rivers"), "filter_type": "blocking"}
+        others = newsroom.product("all else", content_filter=own)
         newsroom.subscriber("Reads", push(NOWHERE))
-        newsroom.subscriber("Picky", push(NOWHERE), products=[only])
+        newsroom.subscriber("Picky", push(NOWHERE), products=[only, others])
         newsroom.subscriber("Asleep", push(NOWHERE), is_active=False)
         newsroom.subscriber("Odd", {**push(NOWHERE), "format": "morse"})
         newsroom.subscriber("Nowhere")
@@ -63,8 +66,8 @@ class TestReasons:
         told = explained(item)
 
         assert ("sent", "matched product all of Reads") == told["Reads"]
-        assert "no product matches" == told["Picky"][0]
-        assert "hills" in told["Picky"][1]
+        refused = "hills: filter about hills does not match; all else: filter about rivers blocks"
+        assert ("no product matches", refused) == told["Picky"]
         assert ("inactive", "") == told["Asleep"]
         assert ("no formatter", "push: no formatter morse") == told["Odd"]
         assert ("no destination", "") == told["Nowhere"]
@@ -288,7 +291,12 @@ def test_many_subscribers_are_told_apart_without_a_line_each(
 
 class TestBrokenRules:
     def test_what_is_broken_is_told_once(
-        self, desk: Newsdesk, graph: Graph, caplog: pytest.LogCaptureFixture
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        explained: Explain,
+        events: Events,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """Routing 12, R15: log and activity; it takes nothing, and everything else goes on."""
         reference = filter_on(desk, "about hills", "hills")
@@ -297,11 +305,14 @@ class TestBrokenRules:
         gone = {"filter_id": "gone", "filter_type": "blocking"}
         dangling = desk.newsroom.product("dangling", content_filter=gone)
         desk.newsroom.subscriber("Broken", push(NOWHERE), products=[broken, dangling])
+        all_of_it = desk.newsroom.product("all of it")
+        desk.newsroom.subscriber("Half", push(NOWHERE), products=[broken, all_of_it])
         desk.newsroom.subscriber("Whole", push(NOWHERE))
 
-        for _ in range(2):
-            desk.published()
-            graph.enqueue.run()
+        items = [desk.published(slugline="hills") for _ in range(2)]
+        graph.enqueue.run()
+        items.append(desk.published(slugline="hills"))
+        graph.enqueue.run()
 
         told = desk.client.get("activity").get_json()["_items"]
         reasons = sorted(activity["data"]["reason"] for activity in told)
@@ -310,4 +321,11 @@ class TestBrokenRules:
         assert "equals" in reasons[0]
         assert {"content_filter:broken"} == {activity["name"] for activity in told}
         assert 2 == sum("is broken" in record.getMessage() for record in caplog.records)
-        assert 2 == len(desk.rows())
+        assert 2 == len(events.named("activity"))
+        for item in items:
+            refused = "broken: filter about hills is broken; dangling: filter gone is gone"
+            assert {
+                "Broken": ("no product matches", refused),
+                "Half": ("sent", "matched product all of it"),
+                "Whole": ("sent", "matched product all of Whole"),
+            } == explained(item)

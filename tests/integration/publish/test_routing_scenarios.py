@@ -169,12 +169,20 @@ def test_scenario_33_an_embargo_is_what_filters_make_of_it(
 
     assert receivers(embargo=later) == ["digital", "wire"]
     rules.simple_filter("embargoed", "embargo", "eq", "True", is_global=True)
-    assert receivers(embargo=later) == []
-    item = desk.published(embargo=later)
+    held_back = desk.published(embargo=later)
+    graph.enqueue.run()
+    assert (desk.rows(item_id=held_back["_id"]), desk.queue_states(held_back)) == (
+        [],
+        ["queued_not_transmitted"],
+    )
+    waiting = desk.published(embargo=later)
     clock.advance(hours=2)
     graph.enqueue.run()
-    rows = desk.rows(item_id=item["_id"])
-    assert len(rows) == 2
+    desk.act("correct", held_back)
+    graph.enqueue.run()
+    for item, action in ((waiting, "published"), (held_back, "corrected")):
+        rows = desk.rows(item_id=item["_id"])
+        assert [row["publishing_action"] for row in rows] == [action] * 2
 
 
 def test_scenario_38_a_row_in_error_is_routed_again(
