@@ -13,6 +13,7 @@ from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.formats.export import forget_exports
 from apps.mail.outbox import Outbox
 from apps.publish.enqueue.recipients import Ledger
+from apps.publish.enqueue.refusals import forget_refusals
 from apps.publish.queue.delivered import ROW_FIELDS as DELIVERED_FIELDS
 from apps.publish.queue.delivered import keep_delivered
 
@@ -47,6 +48,7 @@ class Purge:
         if limit := self._limit(self._archived_minutes):
             while self._forget_archived(limit):
                 pass
+        forget_refusals(self._db, self._clock.now())
 
     def _limit(self, minutes: float | None) -> datetime | None:
         return self._clock.now() - timedelta(minutes=minutes) if minutes else None

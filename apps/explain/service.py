@@ -9,6 +9,7 @@ from bson import ObjectId
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
+from apps.publish.enqueue.refusals import reasons_of
 from apps.publish.queue.delivered import delivered_versions
 
 UNRECORDED = "not recorded"
@@ -49,7 +50,7 @@ class ExplainService(ResourceService):
         Returns:
             `_id`, `version`; `state` and `error_message` of its routing; `routings`, one for each
             time it was routed: `operation`, `resend`, `decided_at` and `whole`, false where there
-            were too many subscribers to record of each which products refused; `subscribers`:
+            were too many subscribers to decide about each; `subscribers`:
             `subscriber_id`, `name`, `outcome`, `reason`, `resend`, `delivered_version`, the newest
             version that it is known to have, and `deliveries`, each with `destination`, `state`,
             `error_message` and `completed_at`.
@@ -103,8 +104,10 @@ class ExplainService(ResourceService):
                     found = deliveries.pop((subscriber_id, resend_id), [])
                     line = _line(subscriber_id, group["outcome"], group["reason"], found)
                     lines.append({**line, "resend": routing["resend"]})
-            for subscriber_id in rest_of(routing, names):
-                line = _line(subscriber_id, routing["rest"], "", [])
+            rest = rest_of(routing, names)
+            reasons = reasons_of(self.db, routing) if rest else {}
+            for subscriber_id in rest:
+                line = _line(subscriber_id, routing["rest"], reasons.get(subscriber_id, ""), [])
                 lines.append({**line, "resend": False})
         for (subscriber_id, resend_id), rows in deliveries.items():
             line = _line(subscriber_id, UNRECORDED, "", rows)

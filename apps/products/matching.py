@@ -180,6 +180,13 @@ def product_matches(product: Product, view: ItemView, filters: FilterSet) -> boo
     return product_outcome(product, view, filters) is ProductOutcome.MATCHED
 
 
+def unasked_outcome(product: Product, filters: FilterSet) -> ProductOutcome:
+    """Return why an item does not belong to a product that need not be asked, as its index says."""
+    content_filter = filters.find(product.filter_id)
+    is_broken = content_filter is not None and content_filter.id in filters.broken
+    return ProductOutcome.UNDECIDED if is_broken else ProductOutcome.FILTER
+
+
 def describe_outcome(product: Product, outcome: ProductOutcome, filters: FilterSet) -> str:
     """Return `outcome` in words for people, such as "Sport: filter Football does not match"."""
     content_filter = filters.find(product.filter_id)

@@ -122,7 +122,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "resends": [_index("due_at"), _index("item_id")],
     # Feeds: what a subscriber has received, newest first.
     "recipients": [_index("receivers", ("routed_at", DESC), ("_id", DESC))],
-    "routing_decisions": [_index("item_id", "item_version")],
+    # Of an item; whether a record of refusals is still named.
+    "routing_decisions": [_index("item_id", "item_version"), _index("refusals", sparse=True)],
     "publish_payloads": [
         _index("item_id", "item_version"),
         _index("encoded_item_id", sparse=True),

@@ -58,7 +58,7 @@ def routing_tools(graph: Graph, *, db: Any = None) -> RoutingTools:
         graph.clock,
         Sequences(graph.db),
         build_registry(),
-        Snapshots(db, Alarm(db, graph.clock, graph.notifier), content_api=False),
+        Snapshots(db, graph.clock, Alarm(db, graph.clock, graph.notifier), content_api=False),
         None,
         graph.settings,
     )

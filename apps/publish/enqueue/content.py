@@ -110,7 +110,7 @@ class EnqueueContent:
         self._on_failed = on_failed
         self._settings = settings
         alarm = Alarm(db, clock, notifier)
-        snapshots = Snapshots(db, alarm, content_api=backlog is not None)
+        snapshots = Snapshots(db, clock, alarm, content_api=backlog is not None)
         self._tools = RoutingTools(db, clock, sequences, formatters, snapshots, backlog, settings)
         self._resends = ResendRouter(
             self._tools,

@@ -2,11 +2,13 @@
 
 One document of `routing_decisions` per published row, one per resend, and one per item that was
 sent along with another one:
-`{_id, item_id, item_version, operation, resend, resend_id, decided_at, whole, groups, rest}`.
+`{_id, item_id, item_version, operation, resend, resend_id, decided_at, whole, groups, rest,
+refusals, refused}`.
 Subscribers that share an outcome and a reason share a group:
 `{outcome, reason, subscribers: [ids]}`.
 `rest` is the outcome of all that existed and are in no group: with many subscribers those that
-nothing speaks for are not listed one by one.
+nothing speaks for are not listed one by one. Why their products refused it follows from `refusals`
+and `refused` (see `refusals.py`).
 """
 
 from collections import defaultdict
@@ -79,13 +81,15 @@ class DecisionLog:
         groups: dict[Line, list[Any]] = defaultdict(list)
         for subscriber, line in _received(service, served, decisions or ()):
             groups[line].append(subscriber.id)
-        rest = None
+        rest, further = None, {}
         if not resend_id:
             receivers = {each.recipient.subscriber for each in served}
             unlisted = Verdict.NO_MEMBER if is_package(row) else Verdict.NOT_SENT_BEFORE
             for subscriber, line in _refused(routing, decisions, receivers, unlisted):
                 groups[line].append(subscriber.id)
             rest = _rest(routing, decisions, unlisted)
+            if rest == Outcome.NO_PRODUCT:
+                further = _why(routing, row["_id"])
         self._documents.append(
             {
                 "_id": decision_id,
@@ -101,6 +105,7 @@ class DecisionLog:
                     {"outcome": outcome, "reason": reason, "subscribers": ids}
                     for (outcome, reason), ids in groups.items()
                 ],
+                **further,
             }
         )
 
@@ -138,6 +143,13 @@ def _rest(routing: Routing, decisions: Iterable[Decision] | None, unlisted: Verd
     if routing.is_detailed:
         return None
     return str(Outcome.NO_PRODUCT if decisions is not None else unlisted)
+
+
+def _why(routing: Routing, row_id: Any) -> Document:
+    """Return what tells why products of those that are in no group refused an item."""
+    refused = routing.refused.get(row_id) or {}
+    further = [{"_id": key, "outcome": outcome.value} for key, outcome in refused.items()]
+    return {"refusals": routing.rules.refusals.id, **({"refused": further} if further else {})}
 
 
 def _refused(

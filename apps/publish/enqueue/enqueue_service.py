@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
+from apps.products.matching import ProductOutcome
 from apps.publish.enqueue.associated import Shares, matching_shares, shares_held, united_shares
 from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
 from apps.publish.enqueue.recipients import Entry, Ledger
@@ -21,7 +22,7 @@ Item = Mapping[str, Any]
 
 WAS_MEANT = "an earlier version was meant for it"
 DETAILED_SUBSCRIBERS = 50
-"""Up to this many subscribers, it is recorded of each by which products it does not get an item."""
+"""Up to this many subscribers, it is recorded of each with every item why it does not get it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Routing:
         members: the items in the packages of the batch, by id; missing ones do not exist.
         failed: published rows that ended in `error`, by item id, oldest first.
         decisions: what the rules said about each subscriber, by `_id` of the published row.
+        refused: by the same, products that refused it for another reason than their filter; where
+            not every single subscriber is decided about.
     """
 
     rules: RoutingRules
@@ -45,11 +48,12 @@ class Routing:
     members: Mapping[str, Document] = field(default_factory=dict)
     failed: dict[str, list[Document]] = field(default_factory=dict)
     decisions: dict[Any, list[Decision]] = field(default_factory=dict)
+    refused: dict[Any, Mapping[str, ProductOutcome]] = field(default_factory=dict)
 
     @property
     def is_detailed(self) -> bool:
         """Whether it is recorded of every single subscriber why it gets nothing."""
-        return self.rules.size <= DETAILED_SUBSCRIBERS
+        return is_detailed(self.rules)
 
     def matches(self, item: Item, media: SubscriberType | None) -> list[Match]:
         """Return who gets `item` by the rules.
@@ -60,7 +64,9 @@ class Routing:
         if self.is_detailed:
             decisions = list(self.rules.decisions(item, self.now, target_media=media))
         else:
-            decisions = self.rules.possible_decisions(item, self.now, target_media=media)
+            decisions, self.refused[item["_id"]] = self.rules.possible_decisions(
+                item, self.now, target_media=media
+            )
         self.decisions[item["_id"]] = decisions
         return [decision.match for decision in decisions if decision.match]
 
@@ -152,6 +158,11 @@ class EnqueueService(ABC):
             for subscriber_id, entry in entries.items()
             if (subscriber := routing.rules.find(subscriber_id)) is not None
         ]
+
+
+def is_detailed(rules: RoutingRules) -> bool:
+    """Whether it is recorded of every single subscriber why it gets nothing."""
+    return rules.size <= DETAILED_SUBSCRIBERS
 
 
 def target_media(item: Item) -> SubscriberType | None:

@@ -25,8 +25,10 @@ from apps.products.matching import (
     product_matches,
     product_outcome,
     split_codes,
+    unasked_outcome,
 )
 from apps.publish.enqueue.destinations import Destination, own_destinations
+from apps.publish.enqueue.refusals import Listed, Refusals, compile_refusals
 from apps.publish.enqueue.targeting import Eligibility, Targets
 from apps.publish.queue.rows import sequence_of
 
@@ -169,6 +171,17 @@ class Decision(NamedTuple):
         return ", ".join(texts)
 
 
+class Possible(NamedTuple):
+    """Decisions about those that something speaks for, and what makes products refuse an item.
+
+    Attributes:
+        refused: products that refuse it for another reason than their filter, by key.
+    """
+
+    decisions: list[Decision]
+    refused: Mapping[str, ProductOutcome]
+
+
 @dataclass(frozen=True, eq=False)
 class _Entry:
     """A subscriber with the products it lists.
@@ -194,7 +207,7 @@ class _Entry:
         """What is decided when none of its products is possible; the same for all such items."""
         if not self.subscriber.is_active:
             return Decision(self.subscriber, (Outcome.INACTIVE,))
-        refusals = self.refusals(lambda product: ProductOutcome.FILTER)
+        refusals = self.refusals(lambda product: unasked_outcome(product, self.filters))
         return Decision(self.subscriber, (Outcome.NO_PRODUCT,), refusals)
 
     def refusals(self, outcome_of: Callable[[Product], ProductOutcome]) -> tuple[str, ...]:
@@ -245,6 +258,12 @@ class _Routing:
             outcome = product_outcome(product, self._view, self._filters)
             self._outcomes[product] = outcome
         return outcome
+
+    @property
+    def refused(self) -> dict[str, ProductOutcome]:
+        """Products that refuse the item for another reason than their filter, by key."""
+        usual = (ProductOutcome.MATCHED, ProductOutcome.FILTER)
+        return {p.key: outcome for p, outcome in self._outcomes.items() if outcome not in usual}
 
     def decide(self, entry: _Entry) -> Decision:
         """Apply the steps of the contract in their order."""
@@ -316,6 +335,16 @@ class RoutingRules:
             for product in self.products.values()
             if product.filter_id is not None and self.filters.find(product.filter_id) is None
         }
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        """What the products of active subscribers say when they refuse an item."""
+        entries = (entry for entry in self._entries.values() if entry.subscriber.is_active)
+        listed = [
+            Listed(e.subscriber.id, list(dict.fromkeys((*e.direct, *e.api))), e.gone)
+            for e in entries
+        ]
+        return compile_refusals(listed, self.filters)
 
     @cached_property
     def everybody(self) -> tuple[Subscriber, ...]:
@@ -412,14 +441,15 @@ class RoutingRules:
 
     def possible_decisions(
         self, item: Document, now: datetime, *, target_media: SubscriberType | None = None
-    ) -> list[Decision]:
+    ) -> Possible:
         """Return the decisions about those that a product or the item itself speaks for.
 
         The time does not grow with the number of subscribers; arguments and errors as of
         `candidates`.
         """
         routing = self._routing(item, now, target_media)
-        return [routing.decide(entry) for entry in self._possible(routing)]
+        decisions = [routing.decide(entry) for entry in self._possible(routing)]
+        return Possible(decisions, routing.refused)
 
     def explain(
         self,

@@ -15,7 +15,9 @@ from apps.activity.people import administrators
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
+from apps.publish.enqueue.enqueue_service import is_detailed
 from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.refusals import keep_refusals
 from apps.store.mongo import CODEC
 
 logger = logging.getLogger(__name__)
@@ -122,12 +124,16 @@ class Snapshots:
 
     Args:
         db: the database.
+        clock: source of time.
         alarm: told of what is broken.
         content_api: whether there is a content API.
     """
 
-    def __init__(self, db: Database[Document], alarm: Alarm, *, content_api: bool) -> None:
+    def __init__(
+        self, db: Database[Document], clock: Clock, alarm: Alarm, *, content_api: bool
+    ) -> None:
         self._db = db
+        self._clock = clock
         self._alarm = alarm
         self._content_api = content_api
         self._kept: Snapshot | None = None
@@ -154,6 +160,8 @@ class Snapshots:
         documents = [decode_all(stored[name], CODEC) for name in COLLECTIONS]
         rules = RoutingRules.build(*documents, content_api=self._content_api)
         self._alarm.tell(rules)
+        if not is_detailed(rules):
+            keep_refusals(self._db, rules.refusals, self._clock.now())
         return Snapshot(stored, rules, documents[-1])
 
     def _read_marks(self) -> Marks:

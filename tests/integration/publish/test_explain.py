@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from apps.commands.explain import row_of
 from apps.core.service import Document
@@ -264,15 +265,23 @@ def test_the_command_prints_a_table(
 def test_many_subscribers_are_told_apart_without_a_line_each(
     desk: Newsdesk, graph: Graph, explained: Explain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond a number of subscribers, those that nothing speaks for share one record."""
+    """Beyond a number of subscribers, those that nothing speaks for share one record.
+
+    Which filters refuse is recorded once for all items, as it was when they were routed.
+    """
     monkeypatch.setattr("apps.publish.enqueue.enqueue_service.DETAILED_SUBSCRIBERS", 2)
     newsroom = desk.newsroom
     only = newsroom.product("hills", content_filter=filter_on(desk, "about hills", "hills"))
     newsroom.subscriber("Reads", push(NOWHERE))
-    newsroom.subscriber("Picky", push(NOWHERE), products=[only])
+    north = newsroom.product("north", geo_restrictions="north")
+    broken = newsroom.product("broken", content_filter=filter_on(desk, "bad", "x"))
+    desk.db["filter_conditions"].update_one({"_id": "bad"}, {"$set": {"operator": "equals"}})
+    gone = ObjectId("6b0000000000000000000000")
+    newsroom.subscriber("Picky", push(NOWHERE), products=[only, north, broken, gone])
     newsroom.subscriber("Asleep", push(NOWHERE), is_active=False)
     item = desk.published()
     graph.enqueue.run()
+    desk.db["content_filters"].update_one({"_id": "about hills"}, {"$set": {"name": "renamed"}})
     corrected = desk.act("correct", item)
     graph.enqueue.run()
     desk.act("kill", corrected)
@@ -282,7 +291,10 @@ def test_many_subscribers_are_told_apart_without_a_line_each(
     killed = explained(item, version=4)
 
     assert ("sent", "matched product all of Reads") == published["Reads"]
-    assert ("no product matches", "") == published["Picky"] == corrected_to["Picky"]
+    refused = "hills: filter {} does not match; north: region; broken: filter bad is broken"
+    refused += f"; product {gone} is gone"
+    assert ("no product matches", refused.format("about hills")) == published["Picky"]
+    assert ("no product matches", refused.format("renamed")) == corrected_to["Picky"]
     assert ("not sent before", "") == killed["Picky"]
     assert ("inactive", "") == published["Asleep"] == killed["Asleep"]
     (routing,) = desk.db["routing_decisions"].find({"item_version": 2})

@@ -35,7 +35,7 @@ DECLARED: dict[str, list[IndexModel]] = {
 
 SMALL = frozenset(
     {"content_filters", "content_types", "desks", "filter_conditions", "highlights"}
-    | {"internal_destinations", "products", "roles", "stages", "subscribers"}
+    | {"internal_destinations", "products", "roles", "routing_refusals", "stages", "subscribers"}
     | {"users", "validators", "vocabularies"}
 )
 """Collections whose size is that of the newsroom, not that of its output: they are read whole."""
