@@ -18,10 +18,12 @@ from apps.core.userinfo import apart
 from apps.filters.rule_service import RuleService, names_of
 from apps.products.matching import ProductType
 from apps.publish.queue.destination_secrets import (
+    has_plain_secrets,
     is_secret,
     readable,
     sealed,
     secret_keys,
+    without_plain_secrets,
     without_secrets,
 )
 from apps.publish.queue.lanes import wake
@@ -111,14 +113,17 @@ class SubscribersService(RuleService):
         self._notifier.push("subscriber:update", _id=[original["_id"]])
 
     def _complete(self, updates: Document, original: Document) -> None:
+        stored = original.get("destinations")
         if updates.get("destinations") is not None:
             # The schema cannot ask a PATCH for keys: to it every part of a PATCH is an update.
             if issues := unstorable(updates["destinations"]):
                 raise SchemaIssues({"destinations": issues})
-            stored = original.get("destinations")
             updates["destinations"] = sealed(
                 updates["destinations"], stored, self._secrets, self._vault
             )
+        elif has_plain_secrets(stored, self._secrets):
+            written = list(readable(stored))
+            updates["destinations"] = sealed(written, written, self._secrets, self._vault)
 
     def _wake_lanes(self, subscriber: Document, original: Document) -> None:
         """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
@@ -214,9 +219,13 @@ class SubscribersService(RuleService):
                 document["destinations"] = without_secrets(document["destinations"], self._secrets)
 
     def on_fetched_item(self, document: Document, caller: Caller) -> None:
-        """Hide the secrets of destinations from those who may not write them."""
+        """Hide secrets of destinations from those who may not write them; plain ones from all."""
         if not caller.may(PRIVILEGE):
             self.on_fetched([document], caller)
+        elif "destinations" in document:
+            document["destinations"] = without_plain_secrets(
+                document["destinations"], self._secrets
+            )
 
 
 def check_sequence_numbers(wanted: Mapping[str, Any], maximum: int) -> None:

@@ -37,6 +37,32 @@ def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) 
     ]
 
 
+def without_plain_secrets(
+    destinations: Destinations | None, secrets: frozenset[str]
+) -> list[Document]:
+    """Return copies of stored destinations in which every secret is encrypted or left out."""
+    return [
+        {
+            **{key: without_userinfo(value) for key, value in destination.items()},
+            "config": {
+                key: value
+                for key, value in apart(config_of(destination)).items()
+                if not is_secret(key, secrets) or is_encrypted(value)
+            },
+        }
+        for destination in readable(destinations)
+    ]
+
+
+def has_plain_secrets(destinations: Destinations | None, secrets: frozenset[str]) -> bool:
+    """Whether fixtures or migrations have written a secret as it is."""
+    return any(
+        is_secret(key, secrets) and not is_encrypted(value)
+        for destination in readable(destinations)
+        for key, value in apart(config_of(destination)).items()
+    )
+
+
 def readable(destinations: Any) -> Iterator[Mapping[str, Any]]:
     """Yield stored destinations; what is none, in data from elsewhere, is left out."""
     if isinstance(destinations, (list, tuple)):

@@ -128,6 +128,29 @@ class TestSaving:
         assert 200 == answer.status_code, answer.text
         assert stored_config(graph, id_)["password"].startswith("enc:v1:")
 
+    def test_plain_secrets_are_shown_to_nobody(self, desk: Newsdesk, graph: Graph) -> None:
+        """Not to those who may write them either; any save encrypts them, and they still work."""
+        with HTTPReceiver() as receiver:
+            url = receiver.url.replace("http://", f"http://user:{PLANTED}@")
+            destination = push(url, secret_token=PLANTED)
+            id_ = desk.newsroom.subscriber("Old", destination, email="a@b.org")
+            path = f"subscribers/{id_}"
+
+            read = desk.client.get(path)
+            saved = desk.client.patch(path, {"codes": "a"})
+            desk.published()
+            graph.enqueue.run()
+            graph.transmit.run()
+            (request,) = receiver.requests
+            address = receiver.url
+
+        assert (200, 200) == (read.status_code, saved.status_code), saved.text
+        assert PLANTED not in read.text + saved.text + everything(graph)
+        assert {"resource_url": address} == read.get_json()["destinations"][0]["config"]
+        signature = hmac.new(PLANTED.encode(), request.body, "sha1").hexdigest()
+        assert f"sha1={signature}" == request.headers["x-superdesk-signature"]
+        assert request.headers["authorization"].startswith("Basic ")
+
     def test_an_encrypted_value_can_be_sent_back(self, desk: Newsdesk, graph: Graph) -> None:
         """It stays as it is stored."""
         stored = subscriber(desk.client, password=PLANTED)
@@ -278,7 +301,7 @@ class TestAddresses:
 
         issues = {"0": {"preview_endpoint_url": "credentials not allowed"}}
         assert {"destinations": issues} == refused.get_json()["_issues"]
-        for answer in (desk.client.get("subscribers"), editor.get(path)):
+        for answer in (desk.client.get("subscribers"), desk.client.get(path), editor.get(path)):
             assert PLANTED not in answer.text
             assert "https://example.com/preview" in answer.text
 
