@@ -21,9 +21,12 @@ DEEPEST_PARSED = 2000
 """Elements within elements that the HTML parser takes for certain."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ALLOWED_ASCII = bytes([9, 10, 13, *range(0x20, 0x80)])
 _TAG = re.compile("<[/!?A-Za-z][^<>]*>")
 _MARKUP = re.compile("[<&]")
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
+_ASCII_SIGNS = bytes(c for c in range(0x80) if not (chr(c).isalnum() or chr(c).isspace()))
+_GAPS_SHOWN = bytes.maketrans(b"123456789\t\n\v\f\r", b"000000000     ")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,13 @@ class TextFigures:
 
 def strip_forbidden(text: str) -> str:
     """Return `text` without the characters that XML 1.0 forbids: most controls, lone surrogates."""
-    # Nothing that can be printed is forbidden, nor are line feeds, which most texts have; asking is
-    # much faster than searching.
-    return text if text.replace("\n", " ").isprintable() else _FORBIDDEN.sub("", text)
+    # Asking is much faster than searching. Nothing that can be printed is forbidden, nor are line
+    # feeds, which most texts have.
+    if text.isascii():
+        is_clean = not text.encode().translate(None, _ALLOWED_ASCII)
+    else:
+        is_clean = text.replace("\n", " ").isprintable()
+    return text if is_clean else _FORBIDDEN.sub("", text)
 
 
 def parse_html(html: str) -> etree._Element:
@@ -97,9 +104,13 @@ def _text_of(root: etree._Element) -> str:
     return etree.tostring(root, encoding="unicode", method="text", with_tail=False)
 
 
-def _break_lines(root: etree._Element) -> None:
+def _break_lines(root: etree._Element) -> int:
+    """Put a line feed after each block and each `br`; return how many that were."""
+    count = 0
     for element in root.iter("br", *BLOCK_TAGS):
         element.tail = "\n" + (element.tail or "")
+        count += 1
+    return count
 
 
 def plain_text(html: str | None, line_feeds: bool = False) -> str:
@@ -120,14 +131,27 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
 
 
 def _count_words(text: str) -> int:
+    words = _count_ascii_words(text.encode()) if text.isascii() else _count_any_words(text)
+    # A text that holds nothing but signs counts as one word, as clients know it.
+    return words or int(bool(text.strip()))
+
+
+def _count_ascii_words(text: bytes) -> int:
+    """Count as `_count_any_words` does, in a fraction of its time."""
+    # What is nothing but signs is no word: without them, it is gone.
+    words = len(text.translate(None, _ASCII_SIGNS).split())
+    shown = text.translate(_GAPS_SHOWN)
+    has_gaps = b"0 0" in shown or b"0  " in shown
+    return words - len(_DIGIT_GAP.findall(text.decode())) if has_gaps else words
+
+
+def _count_any_words(text: str) -> int:
     tokens = text.split()
     # Nearly every token begins with a letter or a digit.
     others = [token for token in tokens if not token[0].isalnum()]
     signs = [token for token in others if not any(map(str.isalnum, token))]
     # Groups of digits that stand next to each other are one word, hence one less for each gap.
-    words = len(tokens) - len(signs) - len(_DIGIT_GAP.findall(text))
-    # A text that holds nothing but signs counts as one word, as clients know it.
-    return words or min(len(tokens), 1)
+    return len(tokens) - len(signs) - len(_DIGIT_GAP.findall(text))
 
 
 def _is_japanese(language: str | None) -> bool:
@@ -164,17 +188,16 @@ def read_time(html: str | None, language: str | None, japanese_rate: int) -> int
 @lru_cache(maxsize=FIGURES_KEPT)
 def text_figures(html: str | None, language: str | None, japanese_rate: int) -> TextFigures:
     """Return all figures of `html` for one parse; arguments as of `read_time`."""
-    source = html or ""
+    source, line_feeds = html or "", 0
     if _MARKUP.search(source):
         root = parse_html(source)
-        plain = _text_of(root)
-        _break_lines(root)
+        line_feeds = _break_lines(root)
         lines = _text_of(root)
     else:
-        plain = lines = strip_forbidden(source)
+        lines = strip_forbidden(source)
     words = _count_words(lines)
     return TextFigures(
-        characters=len(plain),
+        characters=len(lines) - line_feeds,
         words=words,
-        minutes=_minutes(plain, words, language, japanese_rate),
+        minutes=_minutes(lines, words, language, japanese_rate),
     )

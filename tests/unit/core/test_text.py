@@ -127,6 +127,10 @@ class TestAnyInput:
         assert figures.words == word_count(html)
         assert figures.minutes == read_time(html, "en", JAPANESE_RATE)
 
+    @given(st.text(st.sampled_from("aZ059 \n-.'_")))
+    def test_words_of_ascii_are_words_of_any_text(self, text: str) -> None:
+        assert word_count(f"a {text} \xe9") == word_count(f"a {text}") + 1
+
     @given(st.text(st.characters(exclude_characters="<&\r")))
     def test_text_without_markup_is_kept(self, text: str) -> None:
         """Text without markup comes out as it is, but for the characters XML forbids."""
