@@ -1,9 +1,8 @@
 """Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract, 10)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pymongo import ReturnDocument, UpdateOne
@@ -16,8 +15,7 @@ from apps.store.mongo import raise_unless_duplicates
 MAX_DRAWS = 100
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """Range of a wrapping counter, both ends included."""
 
     minimum: int
@@ -48,6 +46,13 @@ def _number(value: Any) -> int | None:
         return None
 
 
+class _Seen(NamedTuple):
+    """A wrapping counter as it was when this process looked last."""
+
+    id: Any
+    number: int
+
+
 class Sequences:
     """Draw numbers that no other process gets.
 
@@ -57,6 +62,7 @@ class Sequences:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._counters = db["sequences"]
+        self._seen: dict[str, _Seen] = {}
 
     def draw(self, key: str, count: int = 1) -> int:
         """Take `count` consecutive numbers of a counter that never wraps.
@@ -87,9 +93,9 @@ class Sequences:
     ) -> dict[str, list[int]]:
         """Take numbers of many wrapping counters at once.
 
-        Each counter is moved only from the value that was read, so no number is given twice, not
-        even at the wrap. A counter that moved meanwhile is tried again; gaps are allowed.
-        Two commands when no other process draws at the same time.
+        Each counter is moved only from the value that was seen last, so no number is given twice,
+        not even at the wrap. A counter that moved meanwhile is tried again; gaps are allowed.
+        One command as long as no other process draws, another one for counters met the first time.
 
         Args:
             wanted: counter key to how many numbers.
@@ -103,40 +109,50 @@ class Sequences:
         for _ in range(MAX_DRAWS):
             if not left:
                 return drawn
+            if unseen := [key for key in left if key not in self._seen]:
+                self._look(unseen)
             won = self._try_draw(left, bounds)
             drawn.update(won)
             left = {key: count for key, count in left.items() if key not in won}
+            for key in left:
+                self._seen.pop(key, None)
         raise ServerError("Sequence numbers could not be drawn")
+
+    def _look(self, keys: list[str]) -> None:
+        """See the counters `keys`; those that do not exist are made."""
+        self._see(self._counters.find({"key": {"$in": keys}}))
+        if missing := [key for key in keys if key not in self._seen]:
+            self._create(missing)
+            self._see(self._counters.find({"key": {"$in": missing}}))
+
+    def _see(self, counters: Iterable[Mapping[str, Any]]) -> None:
+        self._seen.update((c["key"], _Seen(c["_id"], int(c["sequence_number"]))) for c in counters)
 
     def _try_draw(
         self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
     ) -> dict[str, list[int]]:
-        stored = {c["key"]: c for c in self._counters.find({"key": {"$in": list(wanted)}})}
-        missing = [key for key in wanted if key not in stored]
-        if missing:
-            self._create(missing)
+        seen = {key: counter for key in wanted if (counter := self._seen.get(key))}
+        if not seen:
+            return {}
         token = uuid4().hex
         numbers = {
-            key: bounds[key].advance(int(stored[key]["sequence_number"]), count)
-            for key, count in wanted.items()
-            if key in stored
+            key: bounds[key].advance(counter.number, wanted[key]) for key, counter in seen.items()
         }
         moves = [
             UpdateOne(
-                {"key": key, "sequence_number": stored[key]["sequence_number"]},
-                {"$set": {"sequence_number": drawn[-1], "drawn_by": token}},
+                {"_id": counter.id, "sequence_number": counter.number},
+                {"$set": {"sequence_number": numbers[key][-1], "drawn_by": token}},
             )
-            for key, drawn in numbers.items()
+            for key, counter in seen.items()
         ]
-        if not moves:
-            return {}
         result = self._counters.bulk_write(moves, ordered=False)
-        if result.matched_count == len(moves):
-            return numbers
-        # Another process moved some counters first. A counter that it moved after us also looks
-        # lost; its numbers become a gap, which is allowed, while a repeat is not.
-        mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
-        return {c["key"]: numbers[c["key"]] for c in mine}
+        if result.matched_count < len(moves):
+            # Another process moved some counters first. A counter that it moved after us also looks
+            # lost; its numbers become a gap, which is allowed, while a repeat is not.
+            mine = self._counters.find({"key": {"$in": list(seen)}, "drawn_by": token})
+            numbers = {counter["key"]: numbers[counter["key"]] for counter in mine}
+        self._seen.update((key, _Seen(seen[key].id, own[-1])) for key, own in numbers.items())
+        return numbers
 
     def _create(self, keys: list[str]) -> None:
         try:

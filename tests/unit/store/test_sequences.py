@@ -110,6 +110,28 @@ class TestWrapping:
         assert len(set(drawn)) == 30
         assert db["sequences"].count_documents({"key": KEY}) == 1
 
+    def test_gives_no_number_twice_when_processes_take_turns(self, db: Any) -> None:
+        """What a process has seen of many counters may be out of date when it draws again."""
+        bounds = {key: Bounds(1, 7) for key in "abc"}
+        processes = [Sequences(db), Sequences(db)]
+        drawn: list[int] = []
+
+        for turn in (0, 1, 1, 0, 1, 0):
+            numbers = processes[turn].draw_wrapping(dict.fromkeys("abc", 2), bounds)
+            assert numbers["a"] == numbers["b"] == numbers["c"]
+            drawn += numbers["a"]
+
+        assert drawn == [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5]
+
+    def test_sees_that_a_counter_was_made_anew(self, db: Any) -> None:
+        """A counter that somebody removes begins again; others are not held up by it."""
+        bounds = {key: Bounds(1, 99) for key in "ab"}
+        sequences = Sequences(db)
+        sequences.draw_wrapping({"a": 5, "b": 5}, bounds)
+        db["sequences"].delete_one({"key": "a"})
+
+        assert sequences.draw_wrapping({"a": 1, "b": 1}, bounds) == {"a": [1], "b": [6]}
+
 
 class TestRising:
     def test_never_wraps_and_has_no_gaps(self, db: Any) -> None:
