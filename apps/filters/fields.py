@@ -24,6 +24,7 @@ Keys = frozenset[Key]
 T = TypeVar("T")
 
 _MARKUP = re.compile("[<&]")
+_NOT_SCALAR = (type(None), Mapping, list, tuple)
 
 
 class VocabularyKind(StrEnum):
@@ -106,7 +107,8 @@ def _mapping(value: Any) -> Document:
 
 def _scalars(value: Any) -> Iterator[Any]:
     for member in value if isinstance(value, (list, tuple)) else [value]:
-        if member is not None and not isinstance(member, (Mapping, list, tuple)):
+        # Most members are text, for which the second question takes long.
+        if isinstance(member, str) or not isinstance(member, _NOT_SCALAR):
             yield member
 
 

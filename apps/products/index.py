@@ -53,10 +53,11 @@ class ProductIndex:
             buckets, held = self._by_key[path], view.keys(field)
             for key in held & buckets.keys():
                 found.update(buckets[key])
-            texts = [key for key in held if isinstance(key, str)]
-            for part, products in self._by_part[path].items():
-                if any(part in text for text in texts):
-                    found.update(products)
+            if parts := self._by_part[path]:
+                for text in [key for key in held if isinstance(key, str)]:
+                    for part in parts:
+                        if part in text:
+                            found.update(parts[part])
         return found
 
 

@@ -184,9 +184,8 @@ class Batch:
         routing = self._routing
         shipment = Shipment(row, service.publishing_action, resend_id)
         whole, own = self._formats_of(row), self._own_formats(row, recipients)
-        served = self._deliveries.add(
-            shipment, recipients, lambda recipient: own.get(recipient.subscriber.id, whole)
-        )
+        formats = [own.get(r.subscriber.id, whole) if own else whole for r in recipients]
+        served = self._deliveries.add(shipment, recipients, formats)
         if self._copies is not None:
             self._copies.add(shipment, recipients, whole)
         for recipient in recipients:

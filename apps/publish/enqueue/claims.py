@@ -123,9 +123,11 @@ class PublishedClaims:
             dict.fromkeys(WAITING_FIELDS, 1),
         ):
             unfinished[other["item_id"]].append(other)
+        taken = {row["_id"] for row in mine}
+        if all(other["_id"] in taken for others in unfinished.values() for other in others):
+            return set()
         now = self._clock.now()
         blocked: set[Any] = set()
-        taken = {row["_id"] for row in mine}
         for row in mine:  # in routing order, so that a blocked version blocks the later ones
             others = (o for item in waits_for[row["_id"]] for o in unfinished[item])
             if any(

@@ -10,7 +10,6 @@ from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
 from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.matching import Subscriber
 from apps.publish.enqueue.shipment import Shipment
 from apps.publish.queue.rows import new_row
 from formatters.base import Formatter
@@ -36,10 +35,6 @@ class Consignment(NamedTuple):
     formatter: type[Formatter]
     formats: ItemFormats
 
-    @property
-    def subscriber(self) -> Subscriber:
-        return self.recipient.subscriber
-
     def rows(self, number: int, now: datetime) -> list[Document]:
         """Return the rows, formatted; one row that says why where that is not possible.
 
@@ -49,14 +44,14 @@ class Consignment(NamedTuple):
         Args:
             number: the delivery's `published_seq_num`.
         """
-        destination = self.destination
+        destination, subscriber = self.destination, self.recipient.subscriber
         try:
             payloads = self.formats.payloads(
                 self.formatter,
                 destination.shown["config"],
                 destination.lane,
                 number,
-                self.subscriber,
+                subscriber,
             )
         except FormatError as error:
             refused = _unformatted(self.formatter, error.cause)
@@ -80,17 +75,18 @@ class Consignment(NamedTuple):
         return [self._row(0, number, now, refused)]
 
     def _row(self, part: int, number: int, now: datetime, fields: Document) -> Document:
-        shipment, destination, subscriber = self.shipment, self.destination, self.subscriber
+        shipment, recipient, destination = self.shipment, self.recipient, self.destination
+        subscriber = recipient.subscriber
         return {
             **new_row(now),
             **shipment.fields,
             "subscriber_id": subscriber.id,
-            "codes": list(self.recipient.codes),
+            "codes": list(recipient.codes),
             "destination": destination.shown,
             "lane": destination.lane,
-            "idempotency_key": shipment.row_key(subscriber.id, destination.id, part),
+            "idempotency_key": shipment.row_key(subscriber.key, destination.id, part),
             "published_seq_num": number,
-            "associated_items": list(self.recipient.associated),
+            "associated_items": list(recipient.associated),
             # A withdrawal overtakes everything else that waits for its destination.
             "priority": subscriber.priority or shipment.action in WITHDRAWING_ACTIONS,
             **fields,

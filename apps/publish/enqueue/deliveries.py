@@ -1,7 +1,7 @@
 """Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -88,7 +88,7 @@ class Deliveries:
         self,
         shipment: Shipment,
         recipients: Sequence[Recipient],
-        formats_of: Callable[[Recipient], ItemFormats],
+        formats: Iterable[ItemFormats],
     ) -> list[Served]:
         """Note a delivery for each destination of each recipient, the content API included.
 
@@ -96,12 +96,13 @@ class Deliveries:
         its package.
 
         Args:
-            formats_of: returns the formats of what the recipient gets.
+            formats: of what each recipient gets, in their order.
 
         Returns:
             What became of each recipient, in their order.
         """
-        served = [self._serve(shipment, each, formats_of(each)) for each in recipients]
+        pairs = zip(recipients, formats, strict=True)
+        served = [self._serve(shipment, each, own) for each, own in pairs]
         # Only now, so that an item that breaks something is delivered to all of them or to nobody.
         for each in served:
             self._consignments += each.consignments
@@ -160,7 +161,7 @@ class Deliveries:
         """Number and format every delivery; numbers and places in the order are drawn in blocks."""
         numbers, now = self._numbers(), self._clock.now()
         for consignment in self._consignments:
-            rows = consignment.rows(next(numbers[consignment.subscriber.key]), now)
+            rows = consignment.rows(next(numbers[consignment.recipient.subscriber.sequence]), now)
             if consignment.destination.is_content_api:
                 _settle(rows, copied, consignment.shipment.copy_key, now)
             self._rows += rows
@@ -169,15 +170,15 @@ class Deliveries:
             row["order_no"] = place
 
     def _numbers(self) -> dict[str, Iterator[int]]:
-        """Draw the `published_seq_num` of all deliveries, by the subscribers' ids as text."""
-        subscribers = [consignment.subscriber for consignment in self._consignments]
-        wanted = Counter(subscriber.sequence for subscriber in subscribers)
+        """Draw the `published_seq_num` of all deliveries, by the keys of the counters."""
+        subscribers = [consignment.recipient.subscriber for consignment in self._consignments]
+        wanted = Counter([subscriber.sequence for subscriber in subscribers])
         bounds = {
             subscriber.sequence: Bounds.of(subscriber.sequence_num_settings, self._maximum)
             for subscriber in set(subscribers)
         }
         drawn = self._sequences.draw_wrapping(wanted, bounds)
-        return {subscriber.key: iter(drawn[subscriber.sequence]) for subscriber in set(subscribers)}
+        return {key: iter(numbers) for key, numbers in drawn.items()}
 
     def _insert(self, collection: str, documents: list[Document]) -> bool:
         """Insert what is not there yet; return False when some of it was."""

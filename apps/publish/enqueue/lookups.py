@@ -191,7 +191,7 @@ def associations_of(item: Item) -> Iterator[tuple[str, Item]]:
     Items may have been stored by others, and one of them must not stop a whole batch.
     """
     held = item.get("associations")
-    if isinstance(held, Mapping):
+    if held and isinstance(held, Mapping):
         yield from ((str(key), each) for key, each in held.items() if isinstance(each, Mapping))
 
 

@@ -66,7 +66,7 @@ class Subscriber:
     email: str
     is_closed: bool = False
 
-    @property
+    @cached_property
     def sequence(self) -> str:
         """Key of the counter that numbers its deliveries."""
         return sequence_of(self.key)

@@ -183,10 +183,12 @@ def _stored(entry: Entry) -> Document:
         "api_enabled": entry.api_enabled,
         "version": entry.version,
     }
-    further = {
-        "associated": list(entry.associated),
-        "members": list(entry.members),
-        "only_packaged": entry.only_packaged,
-        "products": list(entry.products),
-    }
-    return {**stored, **{name: value for name, value in further.items() if value}}
+    if entry.associated:
+        stored["associated"] = list(entry.associated)
+    if entry.members:
+        stored["members"] = list(entry.members)
+    if entry.only_packaged:
+        stored["only_packaged"] = True
+    if entry.products:
+        stored["products"] = list(entry.products)
+    return stored

@@ -54,8 +54,8 @@ class Shipment:
             return f"{self.resend_id}:{self.item['item_id']}"
         return str(self.item["_id"])
 
-    def row_key(self, subscriber_id: Any, destination_id: str, part: int) -> str:
-        """Return the idempotency key of a row."""
+    def row_key(self, subscriber_id: str, destination_id: str, part: int) -> str:
+        """Return the idempotency key of a row; the ids as text."""
         return RowKey(
             item_id=self.item["item_id"],
             item_version=int(self.item.get("_current_version") or 1),

@@ -61,7 +61,7 @@ class RowKey(NamedTuple):
 
     item_id: str
     item_version: int
-    subscriber_id: ObjectId | None
+    subscriber_id: ObjectId | str | None
     destination_id: str
     publishing_action: str
     part: int = 0
@@ -70,7 +70,9 @@ class RowKey(NamedTuple):
     @property
     def text(self) -> str:
         """The idempotency key: a hash that receivers see, without a dot."""
-        return sha256("\x00".join(map(str, self)).encode()).hexdigest()[:40]
+        item, version, subscriber, destination, action, part, resend = self
+        text = f"{item}\0{version}\0{subscriber}\0{destination}\0{action}\0{part}\0{resend}"
+        return sha256(text.encode()).hexdigest()[:40]
 
 
 def destination_id(destination: Mapping[str, Any]) -> str:

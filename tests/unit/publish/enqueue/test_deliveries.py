@@ -49,7 +49,9 @@ def test_says_what_became_of_each_destination() -> None:
         recipient("none", "digital"),
     ]
 
-    served = noted.add(Shipment(item, PublishingAction.PUBLISHED), recipients, lambda _: formats)
+    served = noted.add(
+        Shipment(item, PublishingAction.PUBLISHED), recipients, [formats] * len(recipients)
+    )
 
     assert [len(each.consignments) for each in served] == [1, 0, 0]
     assert [each.skipped for each in served] == [["unknown: no formatter unknown"], [], []]
@@ -64,6 +66,8 @@ def test_an_item_that_breaks_something_goes_to_nobody() -> None:
     recipients = [recipient("first", "digital", "ninjs"), recipient("second", "wire", "ninjs")]
 
     with pytest.raises(KeyError):
-        noted.add(Shipment(item, PublishingAction.CORRECTED), recipients, lambda _: formats)
+        noted.add(
+            Shipment(item, PublishingAction.CORRECTED), recipients, [formats] * len(recipients)
+        )
 
     assert noted.count == 0
