@@ -11,8 +11,9 @@ from apps.core import json
 from apps.core.text import strip_forbidden
 from formatters.base import Document
 
-SUSPICIOUS = (b"\\u", b"\\b", b"\\f", b"\xef\xbf")
-"""Bytes without which JSON cannot hold a character that `strip_forbidden` takes away."""
+ESCAPED = (b"\\u", b"\\b", b"\\f")
+BEYOND = b"\xef\xbf"
+"""Without one of these, JSON cannot hold a character that `strip_forbidden` takes away."""
 
 
 def encode(document: Document) -> str:
@@ -24,7 +25,8 @@ def encode(document: Document) -> str:
         written = json.dumps(document)
     except TypeError:
         return json.dumps(_clean(document)).decode()
-    if any(mark in written for mark in SUSPICIOUS):
+    is_escaped = b"\\" in written and any(mark in written for mark in ESCAPED)
+    if is_escaped or BEYOND in written:
         written = json.dumps(_clean(document))
     return written.decode()
 

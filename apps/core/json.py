@@ -16,7 +16,8 @@ OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
 
 def _wire(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.strftime(WIRE_DATE)
+        # What `strftime` writes by `WIRE_DATE`, in a fraction of its time.
+        return value.isoformat()[:19] + "+0000"
     if isinstance(value, ObjectId):
         return str(value)
     if isinstance(value, (set, frozenset, tuple)):

@@ -282,13 +282,14 @@ class _Routing:
 
     def _decide_by_products(self, entry: _Entry, is_direct: bool) -> Decision:
         subscriber = entry.subscriber
-        direct = [product for product in entry.direct if product in self.matching]
-        api = [product for product in entry.api if product in self.matching]
+        matching = self.matching
+        direct = [product for product in entry.direct if product in matching]
+        api = [product for product in entry.api if product in matching]
         matched = tuple(dict.fromkeys((*direct, *api)))
         if not matched and not is_direct:
             return Decision(subscriber, (Outcome.NO_PRODUCT,), entry.refusals(self._outcome))
         codes = dict.fromkeys(
-            (*subscriber.codes, *(code for product in matched for code in product.codes))
+            (*subscriber.codes, *[code for product in matched for code in product.codes])
         )
         match = Match(
             subscriber,
@@ -296,10 +297,10 @@ class _Routing:
             # Named subscribers get the API copy too where nothing else speaks for them.
             bool(api) or (not matched and entry.has_api),
             is_direct,
-            tuple(product.id for product in matched),
+            tuple([product.id for product in matched]),
         )
         outcomes = (Outcome.MATCHED,) * bool(matched) + (Outcome.TARGETED,) * is_direct
-        return Decision(subscriber, outcomes, tuple(p.name for p in matched), match)
+        return Decision(subscriber, outcomes, tuple([p.name for p in matched]), match)
 
 
 @dataclass(frozen=True)
