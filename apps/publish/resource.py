@@ -81,6 +81,9 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "payload_id": {"type": "string", "nullable": True},
 }
 
+INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
+"""Fields of rows of the delivery queue that clients never see."""
+
 QUEUE_FILTERS = [
     *(field for field in QUEUE_SCHEMA if field != "destination"),
     *(f"destination.{key}" for key in ("_id", "name", "format", "delivery_type")),
@@ -127,7 +130,10 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "publish_queue": {
         "schema": QUEUE_SCHEMA,
         "allowed_filters": QUEUE_FILTERS,
-        "datasource": {"default_sort": [("_id", -1)]},
+        "datasource": {
+            "default_sort": [("_id", -1)],
+            "projection": dict.fromkeys(INTERNAL_ROW, 0),
+        },
         "item_methods": ["GET", "PATCH"],
         "additional_lookup": {"url": ITEM_URL, "field": "item_id"},
         "etag_ignore_fields": ["moved_to_legal"],

@@ -20,13 +20,13 @@ from apps.publish.queue.destination_secrets import sealed, secret_keys, without_
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of, sequence_of
+from apps.publish.resource import INTERNAL_ROW
 from apps.secrets.vault import Vault
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
 LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
-INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 

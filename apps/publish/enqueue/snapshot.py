@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,10 +80,15 @@ class Alarm:
         for rule_id, reason in new.items():
             logger.error("routing rule %s is broken: %s", rule_id, reason)
         if new:
-            self._add_activities(new)
+            self._add_activities(new, {str(product_id) for product_id in rules.dangling})
 
-    def _add_activities(self, broken: Mapping[str, str]) -> None:
-        """Add what no other process has added within a day."""
+    def _add_activities(self, broken: Mapping[str, str], products: AbstractSet[str]) -> None:
+        """Add what no other process has added within a day.
+
+        Args:
+            broken: id of each rule to what is wrong with it.
+            products: ids of those that are products; the others are content filters.
+        """
         now = self._clock.now()
         recent = {"name": BROKEN, "_created": {"$gte": now - ONCE_IN}}
         known = {a["item"]: a["data"] for a in self._db["activity"].find(recent)}
@@ -94,7 +100,7 @@ class Alarm:
                 now=now,
                 recipients=recipients,
                 item={"_id": rule_id},
-                resource="content_filters",
+                resource="products" if rule_id in products else "content_filters",
                 reason=reason,
             )
             for rule_id, reason in broken.items()

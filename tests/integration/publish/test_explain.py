@@ -332,6 +332,8 @@ class TestBrokenRules:
         assert "content filter gone of product dangling is gone" == reasons[1]
         assert "equals" in reasons[0]
         assert {"content_filter:broken"} == {activity["name"] for activity in told}
+        about = {(activity["resource"], activity["item"]) for activity in told}
+        assert {("content_filters", "about hills"), ("products", str(dangling))} == about
         assert 2 == sum("is broken" in record.getMessage() for record in caplog.records)
         assert 2 == len(events.named("activity"))
         for item in items:

@@ -228,7 +228,9 @@ class TestSecrets:
         key = {"_id": ObjectId(queued[0]["_id"])}
         desk.db["publish_queue"].update_one(key, {"$set": {"destination": whole}})
 
-        assert PLANTED not in "".join(self.shown(desk.client, queued[0]))
+        seen = "".join(self.shown(desk.client, queued[0]))
+        assert PLANTED not in seen
+        assert '"lane"' not in seen
         where = '{"destination.config.secret_token": {"$regex": "^p"}}'
         assert desk.client.get("publish_queue", where=where).status_code == 400
         where = '{"$and": [{"destination.name": "whole"}, {"state": "canceled"}]}'
