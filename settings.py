@@ -267,6 +267,8 @@ def _delivery(env: Environment) -> dict[str, Any]:
         "LEASE_SECONDS": env.number("LEASE_SECONDS", 60),
         # Published rows taken by one enqueue batch.
         "ENQUEUE_BATCH_SIZE": env.number("ENQUEUE_BATCH_SIZE", 100),
+        # Seconds until enqueue runs see changes of the routing rules that were made past the API.
+        "RULES_MAX_AGE_SECONDS": env.number("RULES_MAX_AGE_SECONDS", 10),
         # Attempts at routing an item whose failure may pass, before it ends in `error`.
         "ENQUEUE_MAX_ATTEMPTS": env.number("ENQUEUE_MAX_ATTEMPTS", 5),
         # Kill, takedown and unpublish go to matching subscribers when nobody is on record.

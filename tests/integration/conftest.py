@@ -26,6 +26,8 @@ def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
             "REDIS_URL": redis_url,
             "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
             "CELERY_TASK_ALWAYS_EAGER": True,
+            # Tests write rules straight into the database.
+            "RULES_MAX_AGE_SECONDS": 0,
             # Of its own, because Redis tells every listener of a channel, whatever its database.
             "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
             "ENCRYPTION_KEYS": [Fernet.generate_key().decode()],

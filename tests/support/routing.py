@@ -1,5 +1,6 @@
 """Rules that tests of routing put straight into the store."""
 
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -53,12 +54,13 @@ def routing_tools(graph: Graph, *, db: Any = None) -> RoutingTools:
         db: another database than that of the graph.
     """
     db = graph.db if db is None else db
+    alarm = Alarm(db, graph.clock, graph.notifier)
     return RoutingTools(
         db,
         graph.clock,
         Sequences(graph.db),
         build_registry(),
-        Snapshots(db, graph.clock, Alarm(db, graph.clock, graph.notifier), content_api=False),
+        Snapshots(db, graph.clock, alarm, content_api=False, max_age=timedelta()),
         None,
         graph.settings,
     )

@@ -110,7 +110,13 @@ class EnqueueContent:
         self._on_failed = on_failed
         self._settings = settings
         alarm = Alarm(db, clock, notifier)
-        snapshots = Snapshots(db, clock, alarm, content_api=backlog is not None)
+        snapshots = Snapshots(
+            db,
+            clock,
+            alarm,
+            content_api=backlog is not None,
+            max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
+        )
         self._tools = RoutingTools(db, clock, sequences, formatters, snapshots, backlog, settings)
         self._resends = ResendRouter(
             self._tools,
@@ -123,7 +129,7 @@ class EnqueueContent:
 
     def run(self) -> int:
         """Route everything that is waiting; return how many published rows were taken."""
-        self._tools.snapshots.forget()
+        self._tools.snapshots.start_run()
         self._journal.settle_overdue()
         claims = PublishedClaims(
             self._db,

@@ -128,26 +128,41 @@ class Snapshot:
 class Snapshots:
     """Rules for the batches of all runs; each goes by rules that are current when it starts.
 
+    What has changed is told by counts and by `_updated`, which all services keep.
+
     Args:
         db: the database.
         clock: source of time.
         alarm: told of what is broken.
         content_api: whether there is a content API.
+        max_age: how long runs go by what was read before, as long as no mark says otherwise.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, alarm: Alarm, *, content_api: bool
+        self,
+        db: Database[Document],
+        clock: Clock,
+        alarm: Alarm,
+        *,
+        content_api: bool,
+        max_age: timedelta,
     ) -> None:
         self._db = db
         self._clock = clock
         self._alarm = alarm
         self._content_api = content_api
+        self._max_age = max_age
         self._kept: Snapshot | None = None
         self._marks: Marks | None = None
+        self._read_at = clock.precise()
 
-    def forget(self) -> None:
-        """Let the next batch read the rules anew: changes that nothing marks are seen, too."""
-        self._marks = None
+    def start_run(self) -> None:
+        """Let the next batch read the rules anew if that was not done for long.
+
+        So changes that nothing marks are seen, too.
+        """
+        if self._clock.precise() - self._read_at >= self._max_age:
+            self._marks = None
 
     def current(self) -> tuple[RoutingRules, list[Document]]:
         """Return the rules and the vocabularies; one small command where nothing has changed.
@@ -156,6 +171,7 @@ class Snapshots:
         """
         marks = self._read_marks()
         if self._kept is None or marks != self._marks or not _is_settled(marks):
+            self._read_at = self._clock.precise()
             stored = {name: _encoded(self._db[name]) for name in COLLECTIONS}
             if self._kept is None or stored != self._kept.stored:
                 self._kept = self._compiled(stored)

@@ -1,12 +1,14 @@
 """The compiled rules: kept between runs, read anew when something has changed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import ObjectId
 
 from apps.graph import Graph
 from apps.publish.enqueue import snapshot
+from apps.publish.enqueue.snapshot import Alarm, Snapshots
+from tests.support.newsdesk import HandClock
 from tests.support.routing import routing_tools
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -25,7 +27,7 @@ def test_rules_that_stay_are_compiled_once(graph: Graph, product: ObjectId) -> N
     first, _ = snapshots.current()
 
     same_run, _ = snapshots.current()
-    snapshots.forget()
+    snapshots.start_run()
     next_run, _ = snapshots.current()
 
     assert first is same_run
@@ -63,6 +65,23 @@ def test_a_change_without_a_mark_counts_for_the_next_run(graph: Graph, product: 
     snapshots.current()
     graph.db["products"].update_one({"_id": product}, {"$set": {"name": "football"}})
 
-    snapshots.forget()
+    snapshots.start_run()
 
+    assert snapshots.current()[0].products[str(product)].name == "football"
+
+
+def test_runs_within_the_age_limit_share_what_was_read(graph: Graph, product: ObjectId) -> None:
+    """RULES_MAX_AGE_SECONDS: a run that comes soon after another does not read all rules again."""
+    clock, age = HandClock(), timedelta(seconds=10)
+    alarm = Alarm(graph.db, clock, graph.notifier)
+    snapshots = Snapshots(graph.db, clock, alarm, content_api=False, max_age=age)
+    before, _ = snapshots.current()
+    graph.db["products"].update_one({"_id": product}, {"$set": {"name": "football"}})
+
+    clock.advance(seconds=9)
+    snapshots.start_run()
+    assert snapshots.current()[0] is before
+
+    clock.advance(seconds=1)
+    snapshots.start_run()
     assert snapshots.current()[0].products[str(product)].name == "football"
