@@ -5,7 +5,6 @@ there give way to their content, so that nothing a reader would see is dropped s
 scripts, styles and their like are left out.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,7 @@ from itertools import groupby, takewhile
 
 from lxml import etree
 
-from apps.core.text import parse_html, strip_forbidden
+from apps.core.text import bare_paragraphs, parse_html, strip_forbidden
 from formatters.nodes import (
     INLINE,
     Attributes,
@@ -53,8 +52,6 @@ DEEPEST = 60
 BODIES_KEPT = 4
 """One after the other, an item's formats ask for the same body and abstract."""
 
-_ONLY_PARAGRAPHS = re.compile("(?:<p>[^<&\r]*</p>)+")
-
 
 @lru_cache(maxsize=BODIES_KEPT)
 def parse_body(html: str | None) -> Nodes:
@@ -63,9 +60,9 @@ def parse_body(html: str | None) -> Nodes:
     No text or attribute in them holds a character that XML forbids.
     """
     source = html or ""
-    if _ONLY_PARAGRAPHS.fullmatch(source):
+    texts = None if "\r" in source else bare_paragraphs(source)
+    if texts is not None:
         # Most abstracts. Calling the parser would take several times as long.
-        texts = strip_forbidden(source)[3:-4].split("</p><p>")
         return tuple([Paragraph((Text(text),)) for text in texts if text.strip()])
     return blocks_of(_flow(parse_html(source), 0))
 

@@ -113,6 +113,20 @@ def _break_lines(root: etree._Element) -> int:
     return count
 
 
+def bare_paragraphs(html: str) -> list[str] | None:
+    """Return the texts of a story that is nothing but paragraphs, None for any other.
+
+    Many are, and a parser is not needed for them. No text in it holds a character that XML forbids.
+    """
+    if not (html.startswith("<p>") and html.endswith("</p>")):
+        return None
+    texts = html[3:-4].split("</p><p>")
+    bare = "".join(texts)
+    if "<" in bare or "&" in bare:
+        return None
+    return texts if strip_forbidden(bare) is bare else [strip_forbidden(text) for text in texts]
+
+
 def plain_text(html: str | None, line_feeds: bool = False) -> str:
     """Return the text content of `html`, elements joined without a separator.
 
@@ -121,6 +135,8 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
         line_feeds: put a line feed after each block element and for each `br`.
     """
     source = html or ""
+    if not line_feeds and (paragraphs := bare_paragraphs(source)) is not None:
+        return "".join(paragraphs)
     if not _MARKUP.search(source):
         return strip_forbidden(source)
     root = parse_html(source)
@@ -189,7 +205,10 @@ def read_time(html: str | None, language: str | None, japanese_rate: int) -> int
 def text_figures(html: str | None, language: str | None, japanese_rate: int) -> TextFigures:
     """Return all figures of `html` for one parse; arguments as of `read_time`."""
     source, line_feeds = html or "", 0
-    if _MARKUP.search(source):
+    if (paragraphs := bare_paragraphs(source)) is not None:
+        line_feeds = len(paragraphs)
+        lines = "".join([f"{text}\n" for text in paragraphs])
+    elif _MARKUP.search(source):
         root = parse_html(source)
         line_feeds = _break_lines(root)
         lines = _text_of(root)

@@ -46,13 +46,6 @@ def _number(value: Any) -> int | None:
         return None
 
 
-class _Seen(NamedTuple):
-    """A wrapping counter as it was when this process looked last."""
-
-    id: Any
-    number: int
-
-
 class Sequences:
     """Draw numbers that no other process gets.
 
@@ -62,7 +55,8 @@ class Sequences:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._counters = db["sequences"]
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, tuple[Any, int]] = {}
+        """Wrapping counters as they were when this process looked last: `_id` and number."""
 
     def draw(self, key: str, count: int = 1) -> int:
         """Take `count` consecutive numbers of a counter that never wraps.
@@ -126,32 +120,31 @@ class Sequences:
             self._see(self._counters.find({"key": {"$in": missing}}))
 
     def _see(self, counters: Iterable[Mapping[str, Any]]) -> None:
-        self._seen.update((c["key"], _Seen(c["_id"], int(c["sequence_number"]))) for c in counters)
+        self._seen.update((c["key"], (c["_id"], int(c["sequence_number"]))) for c in counters)
 
     def _try_draw(
         self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
     ) -> dict[str, list[int]]:
-        seen = {key: counter for key in wanted if (counter := self._seen.get(key))}
-        if not seen:
-            return {}
+        seen: dict[str, tuple[Any, int]] = {}
+        numbers: dict[str, list[int]] = {}
+        moves: list[UpdateOne] = []
         token = uuid4().hex
-        numbers = {
-            key: bounds[key].advance(counter.number, wanted[key]) for key, counter in seen.items()
-        }
-        moves = [
-            UpdateOne(
-                {"_id": counter.id, "sequence_number": counter.number},
-                {"$set": {"sequence_number": numbers[key][-1], "drawn_by": token}},
-            )
-            for key, counter in seen.items()
-        ]
+        for key, count in wanted.items():
+            if (counter := self._seen.get(key)) is not None:
+                seen[key] = id_, number = counter
+                own = numbers[key] = bounds[key].advance(number, count)
+                change = {"$set": {"sequence_number": own[-1], "drawn_by": token}}
+                moves.append(UpdateOne({"_id": id_, "sequence_number": number}, change))
+        if not moves:
+            return {}
         result = self._counters.bulk_write(moves, ordered=False)
         if result.matched_count < len(moves):
             # Another process moved some counters first. A counter that it moved after us also looks
             # lost; its numbers become a gap, which is allowed, while a repeat is not.
-            mine = self._counters.find({"key": {"$in": list(seen)}, "drawn_by": token})
+            mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
             numbers = {counter["key"]: numbers[counter["key"]] for counter in mine}
-        self._seen.update((key, _Seen(seen[key].id, own[-1])) for key, own in numbers.items())
+        for key, own in numbers.items():
+            self._seen[key] = (seen[key][0], own[-1])
         return numbers
 
     def _create(self, keys: list[str]) -> None:

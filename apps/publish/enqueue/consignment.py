@@ -82,7 +82,7 @@ class Consignment(NamedTuple):
             **shipment.fields,
             "subscriber_id": subscriber.id,
             "codes": list(recipient.codes),
-            "destination": destination.shown,
+            "destination": destination.stored,
             "lane": destination.lane,
             "idempotency_key": shipment.row_key(subscriber.key, destination.id, part),
             "published_seq_num": number,

@@ -3,7 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+from bson import encode
+from bson.raw_bson import RawBSONDocument
 
 from apps.core.service import Document
 from apps.publish.queue.rows import (
@@ -25,6 +29,7 @@ class Destination:
 
     Attributes:
         shown: as rows show it, without secrets. All rows share it; nobody may change it.
+        stored: the same, as it is written into rows: encoded once.
         lane: id of the lane that its deliveries go through.
         takes_whole_packages: it takes packages with their members inside.
     """
@@ -32,6 +37,10 @@ class Destination:
     shown: Document
     lane: str
     takes_whole_packages: bool = False
+
+    @cached_property
+    def stored(self) -> RawBSONDocument:
+        return RawBSONDocument(encode(self.shown))
 
     @property
     def is_content_api(self) -> bool:

@@ -47,7 +47,7 @@ class Routing:
     withdraw_to_matching: bool
     members: Mapping[str, Document] = field(default_factory=dict)
     failed: dict[str, list[Document]] = field(default_factory=dict)
-    decisions: dict[Any, list[Decision]] = field(default_factory=dict)
+    decisions: dict[Any, Sequence[Decision]] = field(default_factory=dict)
     refused: dict[Any, Mapping[str, ProductOutcome]] = field(default_factory=dict)
 
     @property
@@ -61,6 +61,7 @@ class Routing:
         Args:
             media: the one type, besides `all`, that may get it; None for any.
         """
+        decisions: Sequence[Decision]
         if self.is_detailed:
             decisions = list(self.rules.decisions(item, self.now, target_media=media))
         else:

@@ -5,8 +5,8 @@ from plain documents. What was sent to whom before is not its business.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -31,6 +31,9 @@ from apps.publish.enqueue.destinations import Destination, own_destinations
 from apps.publish.enqueue.refusals import Listed, Refusals, compile_refusals
 from apps.publish.enqueue.targeting import Eligibility, Targets
 from apps.publish.queue.rows import sequence_of
+
+KNOWN_KEPT = 1000
+"""Sets of products, all of which took an item, whose subscribers are kept in mind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,7 @@ class Possible(NamedTuple):
         refused: products that refuse it for another reason than their filter, by key.
     """
 
-    decisions: list[Decision]
+    decisions: Sequence[Decision]
     refused: Mapping[str, ProductOutcome]
 
 
@@ -248,9 +251,9 @@ class _Routing:
         self._blocking: tuple[ContentFilter, ...] = filters.matching_globals(view)
         self._outcomes: dict[Product, ProductOutcome] = {}
         self.possible = index.possible(view)
-        self.matching = {
-            product for product in self.possible if self._outcome(product) is ProductOutcome.MATCHED
-        }
+        self.matching = frozenset(
+            [p for p in self.possible if self._outcome(p) is ProductOutcome.MATCHED]
+        )
 
     def _outcome(self, product: Product) -> ProductOutcome:
         outcome = self._outcomes.get(product)
@@ -258,6 +261,12 @@ class _Routing:
             outcome = product_outcome(product, self._view, self._filters)
             self._outcomes[product] = outcome
         return outcome
+
+    @property
+    def goes_by_products(self) -> bool:
+        """Whether nothing but `matching` and the media type decides on those who list a match."""
+        targets = self.targets
+        return not self._blocking and not targets.subscribers and targets.types is None
 
     @property
     def refused(self) -> dict[str, ProductOutcome]:
@@ -322,6 +331,9 @@ class RoutingRules:
     _entries: Mapping[str, _Entry]
     _listing: Mapping[Product, tuple[_Entry, ...]]
     _index: ProductIndex
+    _known: dict[tuple[frozenset[Product], SubscriberType | None], tuple[Decision, ...]] = field(
+        default_factory=dict
+    )
 
     @property
     def size(self) -> int:
@@ -449,8 +461,19 @@ class RoutingRules:
         `candidates`.
         """
         routing = self._routing(item, now, target_media)
-        decisions = [routing.decide(entry) for entry in self._possible(routing)]
+        if not routing.goes_by_products:
+            return Possible(self._decided(routing), routing.refused)
+        # Items that the same products take go to the same subscribers.
+        alike = (routing.matching, target_media)
+        decisions = self._known.get(alike)
+        if decisions is None:
+            if len(self._known) >= KNOWN_KEPT:
+                self._known.clear()
+            decisions = self._known[alike] = self._decided(routing)
         return Possible(decisions, routing.refused)
+
+    def _decided(self, routing: _Routing) -> tuple[Decision, ...]:
+        return tuple([routing.decide(entry) for entry in self._possible(routing)])
 
     def explain(
         self,
