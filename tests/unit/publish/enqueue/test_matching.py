@@ -254,6 +254,36 @@ def test_global_embargo() -> None:
     assert ids(rules.candidates(routed, end)) == ["s2"]
 
 
+def shown(matches: list[Match]) -> list[Any]:
+    return [(m.subscriber.id, *m[1:]) for m in matches]
+
+
+@pytest.mark.parametrize("media", [None, SubscriberType.DIGITAL, SubscriberType.WIRE])
+def test_alike_items_are_decided_alike(media: SubscriberType | None) -> None:
+    """What is known of one item is no answer for another that names others, or that is blocked."""
+    documents = newsroom()
+    documents.filters.append(keyword_filter("secret", is_global=True))
+    documents.conditions.append(keyword_condition("secret"))
+    rules = documents.rules()
+    items = [
+        item("sport"),
+        item("sport", "more"),
+        item("sport", target_types=region("digital", True)),
+        item("sport", target_types=region("wire", True)),
+        item("sport", target_subscribers=targets("s5")),
+        item("sport", target_regions=region("QLD", True)),
+        item("sport", "secret"),
+        item("business"),
+    ]
+
+    for routed in items * 2:
+        decisions, _ = rules.possible_decisions(routed, NOW, target_media=media)
+
+        found = [decision.match for decision in decisions if decision.match]
+        expected = documents.rules().candidates(routed, NOW, target_media=media)
+        assert shown(found) == shown(expected)
+
+
 def test_malformed_target_is_raised() -> None:
     """An item that names nobody it could be meant for is not routed (scenario 38)."""
     rules = newsroom().rules()
