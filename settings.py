@@ -266,7 +266,7 @@ def _delivery(env: Environment) -> dict[str, Any]:
         # Seconds that a claim on items or rows is good for; renewed at a third of it.
         "LEASE_SECONDS": env.number("LEASE_SECONDS", 60),
         # Published rows taken by one enqueue batch.
-        "ENQUEUE_BATCH_SIZE": env.number("ENQUEUE_BATCH_SIZE", 100),
+        "ENQUEUE_BATCH_SIZE": env.number("ENQUEUE_BATCH_SIZE", 200),
         # Seconds until enqueue runs see changes of the routing rules that were made past the API.
         "RULES_MAX_AGE_SECONDS": env.number("RULES_MAX_AGE_SECONDS", 10),
         # Attempts at routing an item whose failure may pass, before it ends in `error`.
