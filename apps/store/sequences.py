@@ -55,8 +55,8 @@ class Sequences:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._counters = db["sequences"]
-        self._seen: dict[str, tuple[Any, int]] = {}
-        """Wrapping counters as they were when this process looked last: `_id` and number."""
+        self._seen: dict[str, tuple[Any, Any]] = {}
+        """Wrapping counters as this process saw them last: `_id`, and number as it is stored."""
 
     def draw(self, key: str, count: int = 1) -> int:
         """Take `count` consecutive numbers of a counter that never wraps.
@@ -120,19 +120,19 @@ class Sequences:
             self._see(self._counters.find({"key": {"$in": missing}}))
 
     def _see(self, counters: Iterable[Mapping[str, Any]]) -> None:
-        self._seen.update((c["key"], (c["_id"], int(c["sequence_number"]))) for c in counters)
+        self._seen.update((c["key"], (c["_id"], c["sequence_number"])) for c in counters)
 
     def _try_draw(
         self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
     ) -> dict[str, list[int]]:
-        seen: dict[str, tuple[Any, int]] = {}
+        seen: dict[str, tuple[Any, Any]] = {}
         numbers: dict[str, list[int]] = {}
         moves: list[UpdateOne] = []
         token = uuid4().hex
         for key, count in wanted.items():
             if (counter := self._seen.get(key)) is not None:
                 seen[key] = id_, number = counter
-                own = numbers[key] = bounds[key].advance(number, count)
+                own = numbers[key] = bounds[key].advance(int(number), count)
                 change = {"$set": {"sequence_number": own[-1], "drawn_by": token}}
                 moves.append(UpdateOne({"_id": id_, "sequence_number": number}, change))
         if not moves:

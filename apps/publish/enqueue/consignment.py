@@ -44,14 +44,14 @@ class Consignment(NamedTuple):
         Args:
             number: the delivery's `published_seq_num`.
         """
-        destination, subscriber = self.destination, self.recipient.subscriber
+        destination = self.destination
         try:
             payloads = self.formats.payloads(
                 self.formatter,
                 destination.shown["config"],
                 destination.lane,
                 number,
-                subscriber,
+                self.recipient.subscriber,
             )
         except FormatError as error:
             refused = _unformatted(self.formatter, error.cause)

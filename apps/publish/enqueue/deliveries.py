@@ -21,7 +21,7 @@ from apps.core.vocabulary import (
 )
 from apps.publish.enqueue.consignment import Consignment
 from apps.publish.enqueue.copies import Copied
-from apps.publish.enqueue.destinations import Destination, content_api_of
+from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.shipment import Shipment
@@ -130,7 +130,7 @@ class Deliveries:
     def _destinations(self, recipient: Recipient) -> tuple[Destination, ...]:
         subscriber = recipient.subscriber
         if recipient.api_enabled and self._has_content_api:
-            return (*subscriber.destinations, content_api_of(subscriber.id))
+            return (*subscriber.destinations, subscriber.content_api)
         return subscriber.destinations
 
     def store(self, copied: Copied) -> None:

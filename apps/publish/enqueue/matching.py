@@ -27,7 +27,7 @@ from apps.products.matching import (
     split_codes,
     unasked_outcome,
 )
-from apps.publish.enqueue.destinations import Destination, own_destinations
+from apps.publish.enqueue.destinations import Destination, content_api_of, own_destinations
 from apps.publish.enqueue.refusals import Listed, Refusals, compile_refusals
 from apps.publish.enqueue.targeting import Eligibility, Targets
 from apps.publish.queue.rows import sequence_of
@@ -73,6 +73,11 @@ class Subscriber:
     def sequence(self) -> str:
         """Key of the counter that numbers its deliveries."""
         return sequence_of(self.key)
+
+    @cached_property
+    def content_api(self) -> Destination:
+        """What stands for its reading of the content API."""
+        return content_api_of(self.id)
 
     @property
     def takes_whole_packages(self) -> bool:

@@ -123,6 +123,13 @@ class TestWrapping:
 
         assert drawn == [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5]
 
+    @pytest.mark.parametrize("stored", ["41", 41.5])
+    def test_goes_on_from_what_others_have_stored(self, db: Any, stored: Any) -> None:
+        """A number that came from elsewhere need not be an integer."""
+        db["sequences"].insert_one({"key": KEY, "sequence_number": stored})
+
+        assert draw(db, 2, 1, 99) == [42, 43]
+
     def test_sees_that_a_counter_was_made_anew(self, db: Any) -> None:
         """A counter that somebody removes begins again; others are not held up by it."""
         bounds = {key: Bounds(1, 99) for key in "ab"}
