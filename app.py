@@ -10,17 +10,17 @@ from eve import Eve
 from werkzeug.serving import make_server
 
 import settings as settings_module
+from apps.celery import create_celery
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
-from apps.embedded.stores import resolve_stores
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
+from apps.processes.embedded.stores import resolve_stores
 from apps.rest.api import create_api
 from apps.rest.content_api import serve_content_api
 from apps.rest.delivery_types import serve_delivery_types
 from apps.rest.domain import domain
 from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
-from apps.tasks import create_celery
 
 
 def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = None) -> Eve:

@@ -3,10 +3,10 @@
 from functools import cache
 
 import settings as settings_module
+from apps.celery import create_celery
 from apps.core.logs import configure_logs
 from apps.core.memory import settle_memory
-from apps.graph import Graph, build_graph
-from apps.tasks import create_celery
+from apps.graph.build import Graph, build_graph
 
 SETTINGS = settings_module.load()
 configure_logs(SETTINGS["LOG_LEVEL"])

@@ -12,7 +12,7 @@ import structlog
 from pymongo.monitoring import CommandListener
 
 import settings as settings_module
-from apps.embedded.stores import resolve_stores
+from apps.processes.embedded.stores import resolve_stores
 
 ERRORS_ONLY = structlog.make_filtering_bound_logger(50)
 

@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app import create_app
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from benchmarks.installation import Commands, installed, sized_options
 
 SENTENCE = "The harbour stayed closed on Friday as the storm went on. "

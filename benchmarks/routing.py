@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bson import ObjectId
 
+from apps.celery import create_celery
 from apps.core.memory import settle_memory
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from apps.publish.enqueue.matching import RoutingRules
 from apps.store.mongo import connect
-from apps.tasks import create_celery
 from benchmarks.installation import Commands, installed, sized_options
 from benchmarks.pipeline import body
 

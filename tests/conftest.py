@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from apps.core import registry
 from apps.core.memory import settle_memory
-from apps.embedded.stores import EmbeddedStores, StoreAddresses
+from apps.processes.embedded.stores import EmbeddedStores, StoreAddresses
 from tests.support.url_rules import LazyRule
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.follow_ups import use
+from apps.archive.journal.follow_ups import use
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES
 

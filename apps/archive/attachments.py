@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.follow_ups import removal
+from apps.archive.journal.follow_ups import removal
 from apps.core.ids import object_id
 from apps.core.service import Document
 

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import NOT_TAKEN
-from apps.archive.follow_ups import change, removal
+from apps.archive.journal.follow_ups import change, removal
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 

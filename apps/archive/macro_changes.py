@@ -7,7 +7,7 @@ from apps.archive.places import NOWHERE, Place
 from apps.archive.schema import IDENTITY, ITEM_SCHEMA, NOT_VERSIONED
 from apps.core.errors import BadRequest
 from apps.core.service import Document
-from apps.macros.macros import MacroFailed, Macros
+from apps.newsroom.macros.macros import MacroFailed, Macros
 
 FIXED = frozenset(IDENTITY) | NOT_VERSIONED | {"task", "type", "linked_in_packages", "lock_action"}
 """Fields that no macro changes: what the item is and where it stands."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.follow_ups import addition, subtraction
+from apps.archive.journal.follow_ups import addition, subtraction
 from apps.archive.members import member_ids, member_refs
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document

@@ -37,12 +37,12 @@ from apps.archive.deschedule import (
 )
 from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage, tell_update
-from apps.archive.follow_ups import record, removal, with_follow_ups
 from apps.archive.highlighted import fill_with_highlighted
-from apps.archive.journal import NOT_IN_HISTORY, Journal
+from apps.archive.journal.follow_ups import record, removal, with_follow_ups
+from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
+from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
-from apps.archive.media_references import new_references
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places
 from apps.archive.preferences import fill_from_user
@@ -51,7 +51,6 @@ from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, complete_times
 from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
-from apps.content_templates.rendering import rendered
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
@@ -62,7 +61,8 @@ from apps.core.service import Document, ResourceService
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
-from apps.macros.macros import Macros
+from apps.newsroom.content_templates.rendering import rendered
+from apps.newsroom.macros.macros import Macros
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (

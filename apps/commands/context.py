@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import settings as settings_module
+from apps.celery import create_celery
 from apps.core.logs import configure_logs
-from apps.embedded.stores import resolve_stores
-from apps.graph import Graph, build_graph
-from apps.tasks import create_celery
+from apps.graph.build import Graph, build_graph
+from apps.processes.embedded.stores import resolve_stores
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from apps.demo.ear import Ear
 from apps.demo.newsroom import create_editor, furnish, import_stories, load_initial_data
 from apps.demo.receiver import Receiver
 from apps.demo.show import perform, steps, table
-from apps.embedded.children import free_port
-from apps.graph import build_graph
+from apps.graph.build import build_graph
+from apps.processes.embedded.children import free_port
 from apps.processes.programs import programs
 from apps.processes.supervisor import Supervisor
 from settings import DATABASES

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from bson import ObjectId
 
-from apps.archive.importing import Imported, Importer
 from apps.commands.context import services
 from apps.core.errors import NotFound, ServiceError, ValidationFailed
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.importing.importer import Imported, Importer
 
 
 @click.command("items:import")

@@ -8,7 +8,7 @@ import click
 from apps.commands.context import stored_settings
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
-from apps.graph import build_graph
+from apps.graph.build import build_graph
 from apps.processes.programs import listens, programs
 from apps.processes.supervisor import Supervisor
 

@@ -8,10 +8,10 @@ from typing import Any
 from bson import ObjectId
 
 from apps import initial_data
-from apps.archive.importing import Importer
 from apps.core.vocabulary import UserType
 from apps.demo.api import API
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.importing.importer import Importer
 
 STORIES = Path(__file__).parent / "stories"
 USERNAME = "editor"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from apps.celery import TASK_QUEUES
 from apps.processes.supervisor import Program
-from apps.tasks import TASK_QUEUES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUEUES = ("default", *sorted(set(TASK_QUEUES.values()) - {"default"}))

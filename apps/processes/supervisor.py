@@ -12,7 +12,7 @@ from types import FrameType
 import structlog
 
 from apps.core.errors import ConfigurationError
-from apps.embedded.children import has_ended, start, stop
+from apps.processes.embedded.children import has_ended, start, stop
 
 POLL_SECONDS = 0.1
 FIRST_DELAY_SECONDS = 1.0

@@ -15,12 +15,12 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
-from apps.products.matching import split_codes
-from apps.publish.queue.destination_secrets import sealed, secret_keys, without_secrets
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of, sequence_of
 from apps.publish.resource import INTERNAL_ROW
+from apps.routing.products.matching import split_codes
+from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter

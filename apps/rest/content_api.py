@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import Flask, Response, abort, request
 
 from apps.content_api.service import ContentApi, Page, Reader
+from apps.content_api.tokens.service import SubscriberTokenService
 from apps.core.errors import Forbidden, NotFound, Unauthorized
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
@@ -13,7 +14,6 @@ from apps.media.storage import MediaStorage
 from apps.rest.auth import PrivilegeAuth, request_token
 from apps.rest.errors import json_response
 from apps.rest.uploads import file_response
-from apps.subscriber_token.service import SubscriberTokenService
 
 KINDS = ("items", "packages")
 SEARCH = "search_capi"

@@ -7,8 +7,8 @@ from flask import Flask, Response, request
 from werkzeug.http import is_resource_modified, quote_etag
 
 from apps.core.errors import NotFound
-from apps.feeds.media import PATH, FeedMedia
-from apps.feeds.service import Answer, FeedService, Kind, Wanted
+from apps.output.feeds.media import PATH, FeedMedia
+from apps.output.feeds.service import Answer, FeedService, Kind, Wanted
 from apps.rest.routes import add_view
 from apps.rest.uploads import file_response
 

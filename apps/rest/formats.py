@@ -3,9 +3,9 @@
 from flask import Flask, Response, request
 
 from apps.core.errors import NotFound
-from apps.formats.export import is_export
-from apps.formats.preview import ItemPreview
 from apps.media.storage import NOT_STORED, MediaStorage
+from apps.output.formats.export import is_export
+from apps.output.formats.preview import ItemPreview
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.routes import add_view
 from apps.rest.uploads import file_response

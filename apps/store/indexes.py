@@ -37,7 +37,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Who holds an associated item, before it expires.
         _index("refs._id", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
-        # Writes whose further documents may be missing (apps/archive/journal.py).
+        # Writes whose further documents may be missing (apps/archive/journal/journal.py).
         _index("journal.at", sparse=True),
         # Who else holds an attachment.
         _index("attachments.attachment", sparse=True),

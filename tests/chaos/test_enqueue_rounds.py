@@ -17,7 +17,7 @@ from bson import ObjectId
 
 import settings as settings_module
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom, push
 from tests.support.processes import is_running, wait_until
 from tests.support.services import empty_services

@@ -18,7 +18,7 @@ from bson import ObjectId
 
 import settings as settings_module
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom, push
 from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver, Received, Reply

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 import settings as settings_module
 from app import create_app
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.services import empty_services
 

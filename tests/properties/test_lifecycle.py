@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 import settings as settings_module
 from app import create_app
 from apps.core.caller import Caller
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.dying import dies, dies_editing, dies_routing
 from tests.support.newsdesk import START, HandClock

@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from werkzeug.test import TestResponse
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 
 
 class Client:

@@ -5,23 +5,23 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from apps.archive.action import Tools as EditingTools
-from apps.archive.copying import Copying
-from apps.archive.journal import OVERDUE, Journal
+from apps.archive.actions.base import Tools as EditingTools
+from apps.archive.actions.item_copy import Copying
+from apps.archive.journal.journal import OVERDUE, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
-from apps.editing import build_editing
-from apps.graph import Graph
-from apps.internal_destinations.copies import DeskCopies
-from apps.publish.content.attempt import Tools
+from apps.graph.build import Graph
+from apps.graph.editing import build_editing
 from apps.publish.content.correction import CorrectionService
-from apps.publish.content.holders import Holders
+from apps.publish.content.parent_packages import Holders
+from apps.publish.content.publication import Tools
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.queue.copied import CopiedRows
+from apps.routing.internal_destinations.copies import DeskCopies
 from apps.store.sequences import Sequences
 from formatters import build_registry
 from tests.support.crashes import Crash, CrashingDatabase

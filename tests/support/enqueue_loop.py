@@ -18,9 +18,9 @@ from typing import Any
 from pymongo import monitoring
 
 import settings as settings_module
-from apps.graph import build_graph
+from apps.celery import create_celery
+from apps.graph.build import build_graph
 from apps.publish.enqueue import claims
-from apps.tasks import create_celery
 
 PAUSE_SECONDS = 0.03
 WRITES = ("insert", "update", "delete", "findAndModify", "bulkWrite")

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import settings as settings_module
-from apps.graph import build_graph
+from apps.celery import create_celery
+from apps.graph.build import build_graph
 from apps.publish.transmit import TransmitContent
 from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
-from apps.tasks import create_celery
 from transmitters import HTTPPushTransmitter, build_registry
 from transmitters.base import Delivery, Receipt
 

@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.publish.enqueue.batch import RoutingTools
 from apps.publish.enqueue.snapshot import Alarm, Snapshots
 from apps.store.sequences import Sequences

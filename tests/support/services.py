@@ -8,7 +8,7 @@ from pymongo import DeleteMany
 from pymongo.database import Database
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 
 _indexed: set[tuple[str, ...]] = set()
 """Databases that have their indexes: emptying a collection leaves them there."""

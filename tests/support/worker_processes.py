@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from apps.embedded.children import start
+from apps.processes.embedded.children import start
 
 ROOT = Path(__file__).parents[2]
 WORKER = [

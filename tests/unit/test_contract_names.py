@@ -4,9 +4,9 @@ from importlib import import_module
 
 import pytest
 
+from apps.celery import TASK_QUEUES
 from apps.commands import COMMANDS, cli
 from apps.publish.content.common import BasePublishService
-from apps.tasks import TASK_QUEUES
 
 CLASSES = [
     "apps.publish.content.publish.ArchivePublishService",

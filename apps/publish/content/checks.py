@@ -9,7 +9,7 @@ from apps.core.errors import BadRequest, TransitionError
 from apps.core.ids import object_id
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, State
 from apps.core.workflow import is_allowed
-from apps.publish.content.attempt import Attempt, Tools
+from apps.publish.content.publication import Attempt, Tools
 
 Check = Callable[[Attempt, Tools], None]
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from apps.activity.notes import activities_in, tell_activities
 from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.events import tell_update
-from apps.archive.follow_ups import with_follow_ups
+from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.marks import tell_marked
 from apps.archive.packages import is_package
 from apps.archive.rights import check_may_read
@@ -21,13 +20,14 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.publish.content.associated import refresh_associations
-from apps.publish.content.attempt import Attempt, Tools
-from apps.publish.content.batch import Batch, Outgoing
+from apps.newsroom.activity.notes import activities_in, tell_activities
+from apps.publish.content.associated_items import refresh_associations
 from apps.publish.content.checks import Check
 from apps.publish.content.correction import end_of_correction
-from apps.publish.content.holders import Holders
 from apps.publish.content.holdings import Holdings
+from apps.publish.content.parent_packages import Holders
+from apps.publish.content.publication import Attempt, Tools
+from apps.publish.content.request import Batch, Outgoing
 
 MEMO = "publication"
 """Under this name the check hands on to the write what it has read."""

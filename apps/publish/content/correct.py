@@ -5,13 +5,11 @@ from typing import Any
 
 from apps.archive.associations import drop_stale_renditions, present
 from apps.archive.editor import complete_from_editor
-from apps.archive.follow_ups import with_follow_ups
+from apps.archive.journal.follow_ups import with_follow_ups
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
-from apps.publish.content.attempt import Attempt
-from apps.publish.content.batch import Batch
 from apps.publish.content.checks import (
     check_for_publication,
     check_new_embargo,
@@ -21,12 +19,14 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.publication import Attempt
 from apps.publish.content.related_checks import (
     check_crops_sent,
     check_groups_sent,
     check_holdings,
     check_related_out,
 )
+from apps.publish.content.request import Batch
 from apps.publish.content.translations import Translations
 
 

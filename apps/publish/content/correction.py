@@ -6,14 +6,14 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.events import tell_stage
-from apps.archive.follow_ups import change, follow_up, record, with_follow_ups
+from apps.archive.journal.follow_ups import change, follow_up, record, with_follow_ups
 from apps.archive.rights import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
-from apps.publish.content.attempt import Tools
+from apps.publish.content.publication import Tools
 
 WAS_SCHEDULED = "was_scheduled"
 """Mark of a row under correction that has not been out."""

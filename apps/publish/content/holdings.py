@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.associations import present, related_content_keys, usage_changes, with_ids
-from apps.archive.follow_ups import with_follow_ups
-from apps.archive.media_references import published_references
+from apps.archive.journal.follow_ups import with_follow_ups
+from apps.archive.journal.media_references import published_references
 from apps.archive.packages import is_package, link_changes
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
-from apps.publish.content.associated import (
+from apps.publish.content.associated_items import (
     Step,
     is_fetchable,
     link_to,
@@ -24,14 +24,14 @@ from apps.publish.content.associated import (
     sync,
     trim_related,
 )
-from apps.publish.content.attempt import Attempt, Tools
-from apps.publish.content.batch import Batch
-from apps.publish.content.packages import (
+from apps.publish.content.package_members import (
     is_out,
     members_to_publish,
     publish_members,
     schedule_of,
 )
+from apps.publish.content.publication import Attempt, Tools
+from apps.publish.content.request import Batch
 
 
 class Holdings:

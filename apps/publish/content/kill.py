@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from apps.archive.follow_ups import change, with_follow_ups
+from apps.archive.journal.follow_ups import change, with_follow_ups
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.publish.content.attempt import Attempt
 from apps.publish.content.checks import (
     Check,
     check_for_publication,
@@ -22,6 +21,7 @@ from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import scheduled_row
 from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
+from apps.publish.content.publication import Attempt
 from apps.publish.content.related_checks import check_holdings_unlocked
 
 

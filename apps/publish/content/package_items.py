@@ -11,8 +11,8 @@ from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
-from apps.publish.content.attempt import Tools
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.publication import Tools
 
 
 class PackageItemsService(ResourceService):

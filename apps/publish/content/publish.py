@@ -4,7 +4,6 @@ from apps.archive.marks import move_mark
 from apps.archive.schedule import utc_of
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
-from apps.publish.content.attempt import Attempt
 from apps.publish.content.checks import (
     check_for_publication,
     check_new_embargo,
@@ -16,6 +15,7 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
+from apps.publish.content.publication import Attempt
 from apps.publish.content.related_checks import (
     check_groups_sent,
     check_holdings,

@@ -13,10 +13,10 @@ from apps.core.errors import BadRequest, MessagesError, TransitionError, Warning
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
 from apps.core.workflow import Action, is_allowed
-from apps.publish.content.associated import is_fetchable
-from apps.publish.content.attempt import Attempt, Tools
+from apps.publish.content.associated_items import is_fetchable
 from apps.publish.content.checks import NOT_FOR_PUBLICATION
-from apps.publish.content.packages import members_to_publish
+from apps.publish.content.package_members import members_to_publish
+from apps.publish.content.publication import Attempt, Tools
 
 UNPUBLISHED_RELATED = (
     "There are unpublished related items that won't be sent out as related items. "

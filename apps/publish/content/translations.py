@@ -7,13 +7,13 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.activity.notes import new_activity
-from apps.activity.people import CONTACT, wants_mail
-from apps.archive.follow_ups import insertion
+from apps.archive.journal.follow_ups import insertion
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
+from apps.newsroom.activity.notes import new_activity
+from apps.newsroom.activity.people import CONTACT, wants_mail
 
 NAME = "translated:changed"
 MESSAGE = 'The story "{{ headline }}" has been corrected; you translated it to {{ language }}'

@@ -16,8 +16,9 @@ from apps.core.errors import WiredeskError
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
-from apps.publish.enqueue.associated import associated_items, with_subscribers
-from apps.publish.enqueue.copies import BatchCopies, Copied
+from apps.publish.enqueue.associated_media import SentAlong
+from apps.publish.enqueue.association_shares import associated_items, with_subscribers
+from apps.publish.enqueue.content_api_copies import BatchCopies, Copied
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import (
@@ -28,12 +29,11 @@ from apps.publish.enqueue.enqueue_service import (
     ids_of,
 )
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
-from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
-from apps.publish.enqueue.recipients import Ledger
-from apps.publish.enqueue.sent_along import SentAlong
+from apps.publish.enqueue.references import Lookups, associations_of
 from apps.publish.enqueue.shipment import Shipment
 from apps.publish.enqueue.snapshot import Snapshots
+from apps.publish.queue.recipients import Ledger
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 

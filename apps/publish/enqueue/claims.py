@@ -16,7 +16,7 @@ from apps.archive.members import member_ids
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State
-from apps.publish.enqueue.lookups import associations_of
+from apps.publish.enqueue.references import associations_of
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 

@@ -19,11 +19,11 @@ from apps.core.vocabulary import (
     RowState,
     SubscriberType,
 )
-from apps.publish.enqueue.consignment import Consignment
-from apps.publish.enqueue.copies import Copied
+from apps.publish.enqueue.content_api_copies import Copied
 from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.queue_rows import Consignment
 from apps.publish.enqueue.shipment import Shipment
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from apps.archive.packages import is_package
 from apps.core.vocabulary import PublishingAction, State
-from apps.publish.enqueue.associated import Shares, shares_held
+from apps.publish.enqueue.association_shares import Shares, shares_held
 from apps.publish.enqueue.enqueue_service import (
     EnqueueService,
     Item,

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from apps.core.vocabulary import PublishingAction
-from apps.products.matching import Product
-from apps.publish.enqueue.associated import Shares, shares_of_all
+from apps.publish.enqueue.association_shares import Shares, shares_of_all
 from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Recipient, Routing, ids_of
 from apps.publish.enqueue.matching import Subscriber
+from apps.routing.products.matching import Product
 
 
 class EnqueueResentService(EnqueueService):

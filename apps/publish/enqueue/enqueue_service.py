@@ -11,10 +11,15 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
-from apps.products.matching import ProductOutcome
-from apps.publish.enqueue.associated import Shares, matching_shares, shares_held, united_shares
+from apps.publish.enqueue.association_shares import (
+    Shares,
+    matching_shares,
+    shares_held,
+    united_shares,
+)
 from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
-from apps.publish.enqueue.recipients import Entry, Ledger
+from apps.publish.queue.recipients import Entry, Ledger
+from apps.routing.products.matching import ProductOutcome
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from apps.core import json
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, ItemType
-from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.matching import Subscriber
+from apps.publish.enqueue.references import Lookups, associations_of
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.content_api import ContentApiFormatter
 

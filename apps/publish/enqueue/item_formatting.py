@@ -9,7 +9,7 @@ from apps.core.clock import Clock
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
-from apps.publish.enqueue.lookups import Lookups
+from apps.publish.enqueue.references import Lookups
 from apps.publish.enqueue.snapshot import routing_rules
 from formatters.base import Formatter
 

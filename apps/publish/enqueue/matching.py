@@ -14,10 +14,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from apps.core.vocabulary import SubscriberType
-from apps.filters.content_filters import ContentFilter, FilterSet, compile_filters
-from apps.filters.fields import Document, ItemView
-from apps.products.index import ProductIndex
-from apps.products.matching import (
+from apps.publish.enqueue.destinations import Destination, content_api_of, own_destinations
+from apps.publish.enqueue.refusals import Listed, Refusals, compile_refusals
+from apps.publish.enqueue.targeting import Eligibility, Targets
+from apps.publish.queue.rows import sequence_of
+from apps.routing.filters.content_filters import ContentFilter, FilterSet, compile_filters
+from apps.routing.filters.fields import Document, ItemView
+from apps.routing.products.index import ProductIndex
+from apps.routing.products.matching import (
     Product,
     ProductOutcome,
     compile_product,
@@ -27,10 +31,6 @@ from apps.products.matching import (
     split_codes,
     unasked_outcome,
 )
-from apps.publish.enqueue.destinations import Destination, content_api_of, own_destinations
-from apps.publish.enqueue.refusals import Listed, Refusals, compile_refusals
-from apps.publish.enqueue.targeting import Eligibility, Targets
-from apps.publish.queue.rows import sequence_of
 
 KNOWN_KEPT = 1000
 """Sets of products, all of which took an item, whose subscribers are kept in mind."""

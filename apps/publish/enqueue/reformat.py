@@ -19,7 +19,7 @@ from apps.publish.enqueue.formatting import ItemFormats, Payload
 from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.packages import own_package
-from apps.publish.enqueue.recipients import Ledger
+from apps.publish.queue.recipients import Ledger
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Sequences

@@ -18,8 +18,8 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError
 
 from apps.core.service import Document
-from apps.filters.content_filters import FilterSet
-from apps.products.matching import (
+from apps.routing.filters.content_filters import FilterSet
+from apps.routing.products.matching import (
     Product,
     ProductOutcome,
     describe_outcome,

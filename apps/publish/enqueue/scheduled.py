@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pymongo.database import Database
 
 from apps.archive.events import tell_update
-from apps.archive.follow_ups import change as changing
-from apps.archive.follow_ups import record, with_follow_ups
-from apps.archive.journal import Journal
+from apps.archive.journal.follow_ups import change as changing
+from apps.archive.journal.follow_ups import record, with_follow_ups
+from apps.archive.journal.journal import Journal
 from apps.archive.members import member_ids
 from apps.archive.packages import with_newer_versions
 from apps.core.clock import Clock

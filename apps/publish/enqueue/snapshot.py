@@ -11,11 +11,11 @@ from bson import decode_all
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from apps.activity.notes import new_activity, tell_activities
-from apps.activity.people import administrators
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
+from apps.newsroom.activity.notes import new_activity, tell_activities
+from apps.newsroom.activity.people import administrators
 from apps.publish.enqueue.enqueue_service import is_detailed
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.refusals import keep_refusals

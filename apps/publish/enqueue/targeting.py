@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from apps.core.vocabulary import SubscriberType
-from apps.filters.fields import Document
-from apps.products.matching import Restriction, read_restriction, target_value
+from apps.routing.filters.fields import Document
+from apps.routing.products.matching import Restriction, read_restriction, target_value
 
 _EVERY_KIND = frozenset({SubscriberType.DIGITAL, SubscriberType.WIRE})
 """What a subscriber of type `all` is at once."""

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from apps.archive.follow_ups import follow_up, record
+from apps.archive.journal.follow_ups import follow_up, record
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState

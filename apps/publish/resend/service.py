@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock

@@ -15,13 +15,13 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from apps.activity.notes import new_activity, tell_activities
-from apps.activity.people import administrators, wants_mail
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import RowState
 from apps.mail.outbox import mail_rows
+from apps.newsroom.activity.notes import new_activity, tell_activities
+from apps.newsroom.activity.people import administrators, wants_mail
 from apps.publish.transmit.attempt import Result
 
 log = structlog.get_logger(__name__)

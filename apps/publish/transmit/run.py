@@ -23,7 +23,7 @@ from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
 from apps.publish.transmit.failures import Failures
-from apps.publish.transmit.lane_delivery import LaneTools
+from apps.publish.transmit.lane import LaneTools
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.schedule import RetryPolicy
 from apps.publish.transmit.worker import LaneWorker

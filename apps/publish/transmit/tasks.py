@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.tasks import GraphTask
+from apps.celery import GraphTask
 
 
 @shared_task(base=GraphTask, bind=True, name="apps.publish.transmit.transmit")

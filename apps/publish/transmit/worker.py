@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 from apps.publish.transmit.claim import Lane
 from apps.publish.transmit.destinations import Subscribers
 from apps.publish.transmit.dispatcher import Dispatcher
-from apps.publish.transmit.lane_delivery import Batch, LaneDelivery, LaneTools
+from apps.publish.transmit.lane import Batch, LaneDelivery, LaneTools
 from apps.publish.transmit.recover import Recovery
 
 log = structlog.get_logger(__name__)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.activity.notes import new_activity
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.newsroom.activity.notes import new_activity
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock
 

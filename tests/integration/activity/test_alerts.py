@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from apps.activity.alerts import NOT_DELIVERED, Alerts, filled
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.newsroom.activity.alerts import NOT_DELIVERED, Alerts, filled
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.mailbox import Mailbox

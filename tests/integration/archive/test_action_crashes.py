@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal import OVERDUE, Journal
+from apps.archive.journal.journal import OVERDUE, Journal
 from apps.core.caller import Caller
-from apps.editing import build_editing
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.graph.editing import build_editing
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsroom import Newsroom
 

@@ -9,7 +9,7 @@ import pytest
 
 from apps.core.caller import Caller
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.crashes import Crash
 from tests.support.dying import MOST_WRITES, dying_editing, settle

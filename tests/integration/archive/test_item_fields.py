@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.newsroom import Newsroom
 

@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core import json
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 from tests.support.newsroom import Newsroom

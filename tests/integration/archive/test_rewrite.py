@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.archive.journal import Journal
-from apps.archived.service import ArchivedService
+from apps.archive.journal.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.retention.archived.service import ArchivedService
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom, file_in
 
 ROOT = Path(__file__).parent.parent.parent.parent

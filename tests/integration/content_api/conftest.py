@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.integration.publish.conftest import clock, eager, events, graph, settings  # noqa: F401
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk

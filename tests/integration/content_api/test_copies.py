@@ -11,7 +11,7 @@ from pymongo.errors import AutoReconnect
 import apps.content_api.backlog as backlog_module
 from apps.content_api.store import CopyStore
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from apps.publish.enqueue.formatting import ItemFormats
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push

@@ -9,7 +9,7 @@ import apps.content_api.backlog as backlog_module
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from apps.publish.queue.copied import CopiedRows
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events

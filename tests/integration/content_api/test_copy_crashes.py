@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.dying import dies_routing
 from tests.support.newsdesk import HandClock, Newsdesk
 

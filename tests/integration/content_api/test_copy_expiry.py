@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from apps.celery import create_celery
 from apps.content_api.expiry import AUDIT_BATCH, CopyExpiry
-from apps.graph import Graph
-from apps.tasks import create_celery
+from apps.graph.build import Graph
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import START, HandClock
 

@@ -12,7 +12,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from apps.content_api.copies import Copy, build_copy
 from apps.content_api.store import CopyStore
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.store.mongo import connect
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import START, HandClock

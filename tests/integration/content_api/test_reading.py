@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.newsdesk import START, HandClock, Newsdesk
 from tests.support.routing import permitting

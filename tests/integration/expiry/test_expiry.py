@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -10,7 +10,7 @@ from blinker import NamedSignal
 from apps.core import hooks
 from apps.core.errors import BadRequest, ConfigurationError
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import HandClock, Newsdesk
 
 Heard = list[tuple[str, Document]]

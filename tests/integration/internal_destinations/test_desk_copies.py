@@ -11,7 +11,7 @@ from pymongo.monitoring import CommandListener
 from apps.core import hooks
 from apps.core.errors import BadRequest
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.integration.internal_destinations.conftest import Destination, Macro
 from tests.support.dying import MOST_WRITES, dies_routing, settle
 from tests.support.events import Events

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.integration.internal_destinations.conftest import Destination, Macro
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk

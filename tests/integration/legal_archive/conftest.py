@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.integration.publish.conftest import clock, graph  # noqa: F401
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from apps.core import json
-from apps.graph import Graph, build_graph
-from apps.legal_archive.items import LegalItems
-from apps.legal_archive.queue import LegalQueue
+from apps.graph.build import Graph, build_graph
+from apps.retention.legal_archive.items import LegalItems
+from apps.retention.legal_archive.queue import LegalQueue
 from apps.store.mongo import connect, other_database
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase

@@ -6,8 +6,8 @@ import pytest
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from apps.core.service import Document
-from apps.graph import Graph
-from apps.legal_archive.items import LegalItems
+from apps.graph.build import Graph
+from apps.retention.legal_archive.items import LegalItems
 from apps.store.mongo import connect
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from apps.celery import TASKS
 from apps.core import json
 from apps.core.service import Document
-from apps.graph import Graph
-from apps.legal_archive.queue import LegalQueue
-from apps.legal_archive.tasks import import_legal_archive, import_legal_publish_queue
-from apps.tasks import TASKS
+from apps.graph.build import Graph
+from apps.retention.legal_archive.queue import LegalQueue
+from apps.retention.legal_archive.tasks import import_legal_archive, import_legal_publish_queue
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import HandClock, Newsdesk
 

@@ -8,7 +8,7 @@ import pytest
 
 import settings as settings_module
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsdesk import START, HandClock, Newsdesk
 
 DEFAULTS = {

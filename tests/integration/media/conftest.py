@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.media.storage import MediaStorage
 from tests.integration.publish.conftest import desk  # noqa: F401
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsdesk import Newsdesk
 
 SIZES = [

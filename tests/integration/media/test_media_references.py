@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.media.storage import MediaStorage
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import Newsdesk

@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.errors import NotFound
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.media.storage import MediaStorage
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
 from tests.support.routing import permitting

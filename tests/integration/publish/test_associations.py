@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.dying import MOST_WRITES, dies, settle
 from tests.support.newsdesk import Newsdesk

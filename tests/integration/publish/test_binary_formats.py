@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.ids import object_id
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.publish.enqueue import formatting
 from formatters.idml import IDMLFormatter
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in

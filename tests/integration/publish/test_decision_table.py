@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.routing import permitting, stored_filter

@@ -12,10 +12,10 @@ import pytest
 from bson import ObjectId
 from redis import Redis
 
+from apps.celery import create_celery
 from apps.core import json
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
-from apps.tasks import create_celery
+from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from apps.commands.explain import row_of
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from apps.content_api.tokens.service import file_key
 from apps.core.service import Document
-from apps.graph import Graph
-from apps.subscriber_token.service import file_key
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.feeds import assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -11,7 +11,7 @@ from lxml import etree
 from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.shared_files import shared
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk

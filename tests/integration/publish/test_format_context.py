@@ -16,7 +16,7 @@ from pymongo.monitoring import CommandListener
 
 from app import create_app
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from formatters import build_registry
 from formatters.base import FormatContext, FormatSettings, Formatted
 from tests.support.clients import make_user

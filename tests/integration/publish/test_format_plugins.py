@@ -10,7 +10,7 @@ import pytest
 
 from apps.core import registry
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.format_plugins import install
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import file_in

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import file_in, push
 

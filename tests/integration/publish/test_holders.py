@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from apps.core.caller import Caller
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import make_user
 from tests.support.dying import MOST_WRITES, dies, dies_routing
 from tests.support.newsdesk import Newsdesk

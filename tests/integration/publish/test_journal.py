@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.publish import ArchivePublishService
 from tests.support.clients import Client

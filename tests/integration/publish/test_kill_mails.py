@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal import Journal
-from apps.graph import Graph
+from apps.archive.journal.journal import Journal
+from apps.graph.build import Graph
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk

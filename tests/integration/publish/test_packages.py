@@ -8,7 +8,7 @@ from pymongo.monitoring import CommandListener
 
 from app import create_app
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.clients import log_in, make_user
 from tests.support.dying import MOST_WRITES, dies, settle
 from tests.support.newsdesk import HandClock, Newsdesk

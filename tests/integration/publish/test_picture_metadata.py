@@ -8,7 +8,7 @@ from PIL import Image, IptcImagePlugin
 
 from apps.core.errors import ConfigurationError
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import Newsdesk
 
 MAPPING = {

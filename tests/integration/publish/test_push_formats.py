@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 from lxml import etree
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.shared_files import shared
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push

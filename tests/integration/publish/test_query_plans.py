@@ -12,10 +12,10 @@ import pytest
 from bson import ObjectId
 from pymongo import IndexModel
 
+from apps.content_api.tokens.service import file_key
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.store.indexes import CONTENT_INDEXES, INDEXES, LEGAL_INDEXES
-from apps.subscriber_token.service import file_key
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push

@@ -12,7 +12,7 @@ from bson import ObjectId
 from redis import Redis
 
 from apps.core import json
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk

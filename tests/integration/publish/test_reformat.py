@@ -7,7 +7,7 @@ import pytest
 
 from apps.core.errors import FormatError
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from formatters.idml import IDMLFormatter
 from formatters.ninjs import NINJSFormatter
 from tests.support.newsdesk import HandClock, Newsdesk

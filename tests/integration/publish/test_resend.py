@@ -10,9 +10,9 @@ from bson import ObjectId
 from werkzeug.test import TestResponse
 
 from apps.core.service import Document
-from apps.graph import Graph
-from apps.publish.enqueue.content import enqueue_services
+from apps.graph.build import Graph
 from apps.publish.enqueue.resends import ResendRouter
+from apps.publish.enqueue.run import enqueue_services
 from apps.publish.resend.requests import ResendRequests
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.rules import Rules, push_destination
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.publish.enqueue import snapshot
 from apps.publish.enqueue.snapshot import Alarm, Snapshots
 from tests.support.newsdesk import HandClock

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal import Journal
+from apps.archive.journal.journal import Journal
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.publish.enqueue.scheduled import ScheduledRelease
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase

@@ -13,7 +13,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from apps.publish.transmit import TransmitContent
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.recover import Recovery

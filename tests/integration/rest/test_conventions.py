@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, make_user
 from tests.support.events import Events
 

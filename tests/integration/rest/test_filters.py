@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.rules import ERROR, Rules, issues, refusal
 

@@ -8,8 +8,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from apps.formats.export import forget_exports
-from apps.graph import Graph
+from apps.graph.build import Graph
+from apps.output.formats.export import forget_exports
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from formatters import build_registry
 
 NINE = {

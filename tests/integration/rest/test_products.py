@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.errors import SchemaIssues
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.newsroom import Newsroom, file_in
 from tests.support.rules import ERROR, Rules, issues, refusal

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, make_user
 from tests.support.events import Events
 

@@ -14,7 +14,7 @@ from bson.json_util import dumps
 from cryptography.fernet import Fernet
 
 from apps.core.service import Document
-from apps.graph import Graph, build_graph
+from apps.graph.build import Graph, build_graph
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push

@@ -11,9 +11,9 @@ from bson import ObjectId
 from bson.json_util import dumps
 from cryptography.fernet import Fernet
 
-from apps.graph import Graph
+from apps.content_api.tokens.service import SubscriberTokenService, hashed, new_token
+from apps.graph.build import Graph
 from apps.secrets.vault import Vault
-from apps.subscriber_token.service import SubscriberTokenService, hashed, new_token
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock

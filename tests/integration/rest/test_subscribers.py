@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from apps.core import json
 from apps.core.service import Document
-from apps.graph import Graph
+from apps.graph.build import Graph
 from apps.secrets.vault import Vault, is_encrypted
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.graph import Graph
+from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
 

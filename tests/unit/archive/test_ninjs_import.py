@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from apps.archive.ninjs_import import item_from_ninjs
+from apps.importing.ninjs import item_from_ninjs
 from formatters.base import FormatContext, FormatSettings
 from formatters.ninjs import NINJSFormatter
 from tests.shared_files import shared, shared_names

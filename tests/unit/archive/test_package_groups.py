@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.archive.follow_ups import addition, subtraction
+from apps.archive.journal.follow_ups import addition, subtraction
 from apps.archive.packages import check_groups, default_groups, link_changes
 from apps.core.errors import ServiceError
 

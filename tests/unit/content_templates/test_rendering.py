@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from apps.content_templates.rendering import rendered
 from apps.core.errors import BadRequest
+from apps.newsroom.content_templates.rendering import rendered
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 USER = {"_id": "u", "username": "ed", "byline": "Ed", "password": "$2b$secret"}

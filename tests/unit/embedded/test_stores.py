@@ -15,9 +15,9 @@ from pymongo import MongoClient
 from redis import Redis
 
 from apps.core.errors import ConfigurationError
-from apps.embedded.children import free_port
-from apps.embedded.servers import MONGO, REDIS
-from apps.embedded.stores import (
+from apps.processes.embedded.children import free_port
+from apps.processes.embedded.servers import MONGO, REDIS
+from apps.processes.embedded.stores import (
     EmbeddedServer,
     EmbeddedStores,
     StoreAddresses,
@@ -31,7 +31,7 @@ OTHER = """
 import sys
 from dataclasses import astuple
 from pathlib import Path
-from apps.embedded.stores import resolve_stores
+from apps.processes.embedded.stores import resolve_stores
 addresses, close = resolve_stores(sys.argv[1] or None, None, Path(sys.argv[2]))
 print(*astuple(addresses), flush=True)
 sys.stdin.readline()

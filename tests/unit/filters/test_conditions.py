@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.filters.conditions import (
+from apps.routing.filters.conditions import (
     FilterError,
     Operator,
     Part,
@@ -15,7 +15,7 @@ from apps.filters.conditions import (
     is_true,
     members_of,
 )
-from apps.filters.fields import FIELDS, ItemView, VocabularyKind
+from apps.routing.filters.fields import FIELDS, ItemView, VocabularyKind
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 KINDS = {"colour": VocabularyKind.CODES, "note": VocabularyKind.TEXT}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from apps.filters.content_filters import MAX_DEPTH, FilterSet, compile_filters
-from apps.filters.fields import ItemView
+from apps.routing.filters.content_filters import MAX_DEPTH, FilterSet, compile_filters
+from apps.routing.filters.fields import ItemView
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 CONDITIONS = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.filters.fields import (
+from apps.routing.filters.fields import (
     FIELDS,
     Field,
     ItemView,

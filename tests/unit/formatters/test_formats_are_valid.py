@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
-from apps.archive.ninjs_import import item_from_ninjs
 from apps.core.errors import FormatError
 from apps.core.vocabulary import ItemType
+from apps.importing.ninjs import item_from_ninjs
 from formatters import BUILT_IN, Formatter
 from tests.shared_files import shared, shared_names
 from tests.support.format_schemas import CHECKS

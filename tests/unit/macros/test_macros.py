@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import BadRequest
-from apps.macros.macros import MacroFailed, Macros
+from apps.newsroom.macros.macros import MacroFailed, Macros
 
 Write = Callable[[str, str], Macros]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import settings as settings_module
-from apps.embedded.children import free_port
+from apps.celery import TASK_QUEUES
+from apps.processes.embedded.children import free_port
 from apps.processes.programs import QUEUES, listens, programs
-from apps.tasks import TASK_QUEUES
 
 
 @pytest.fixture

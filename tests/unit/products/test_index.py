@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from apps.filters.content_filters import compile_filters
-from apps.filters.fields import ItemView
-from apps.products.index import ProductIndex
-from apps.products.matching import compile_product
+from apps.routing.filters.content_filters import compile_filters
+from apps.routing.filters.fields import ItemView
+from apps.routing.products.index import ProductIndex
+from apps.routing.products.matching import compile_product
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 

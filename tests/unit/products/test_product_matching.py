@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from apps.filters.content_filters import FilterSet, compile_filters
-from apps.filters.fields import ItemView
-from apps.products.matching import (
+from apps.routing.filters.content_filters import FilterSet, compile_filters
+from apps.routing.filters.fields import ItemView
+from apps.routing.products.matching import (
     FilterType,
     ProductOutcome,
     ProductType,

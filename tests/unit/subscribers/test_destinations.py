@@ -1,6 +1,6 @@
 """What is wrong with destinations."""
 
-from apps.subscribers.destinations import unstorable
+from apps.routing.subscribers.destinations import unstorable
 
 
 def test_what_cannot_be_stored_is_named_by_position() -> None:

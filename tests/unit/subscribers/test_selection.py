@@ -2,9 +2,9 @@
 
 import pytest
 
-from apps.filters.conditions import Operator
-from apps.filters.parameters import Parameter
-from apps.subscribers.selection import similar
+from apps.routing.filters.conditions import Operator
+from apps.routing.filters.parameters import Parameter
+from apps.routing.subscribers.selection import similar
 
 LISTED = (Operator.IN, Operator.NIN)
 PARAMETERS = {

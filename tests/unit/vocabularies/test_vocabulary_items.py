@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import BadRequest
-from apps.vocabularies.items import check_links, check_required, check_unique
+from apps.newsroom.vocabularies.items import check_links, check_required, check_unique
 
 REQUIRED = {"name": {"required": True}, "qcode": {}, "note": None}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.core.vocabulary import Operation
-from apps.publish.content.associated import (
+from apps.publish.content.associated_items import (
     changes_content,
     changes_of,
     operation_on,

@@ -10,8 +10,8 @@ from apps.core.vocabulary import PublishingAction
 from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.lookups import Lookups
 from apps.publish.enqueue.matching import compile_subscriber
+from apps.publish.enqueue.references import Lookups
 from apps.publish.enqueue.shipment import Shipment
 from formatters import FormatSettings, build_registry
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.vocabulary import SubscriberType
-from apps.filters.content_filters import compile_filters
-from apps.filters.fields import ItemView
-from apps.products.matching import compile_product, product_matches
 from apps.publish.enqueue.matching import Match, RoutingRules, compile_subscriber
 from apps.publish.enqueue.targeting import Eligibility, Targets
+from apps.routing.filters.content_filters import compile_filters
+from apps.routing.filters.fields import ItemView
+from apps.routing.products.matching import compile_product, product_matches
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 Document = dict[str, Any]

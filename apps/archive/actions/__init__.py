@@ -1,0 +1,1 @@
+"""What editors do with items beside saving them: one module per action."""

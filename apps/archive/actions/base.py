@@ -1,0 +1,186 @@
+"""What the editor's actions share: collaborators, the shape of a command, history."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.archive.events import tell_update
+from apps.archive.journal.follow_ups import record
+from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
+from apps.archive.places import Place, Places
+from apps.archive.rights import check_may_read
+from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import NotFound
+from apps.core.notifier import Notifier
+from apps.core.service import Document, ResourceService, new_etag
+from apps.core.vocabulary import Operation
+from apps.newsroom.macros.macros import Macros
+from apps.store.sequences import Sequences
+
+UNLOCKED: Mapping[str, None] = dict.fromkeys(
+    ("lock_user", "lock_session", "lock_time", "lock_action")
+)
+"""The lock fields of an item that nobody has locked."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every action works with."""
+
+    db: Database[Document]
+    clock: Clock
+    settings: Mapping[str, Any]
+    journal: Journal
+    sequences: Sequences
+    places: Places
+    notifier: Notifier
+    macros: Macros
+
+    def item(self, item_id: str) -> Document:
+        """Return the item as stored, with all rows of its last write in place.
+
+        Raises:
+            NotFound: no such item.
+        """
+        item = self.db["archive"].find_one({"_id": item_id})
+        if item is not None and item.get("journal"):
+            self.journal.settle(item_id)
+            item = self.db["archive"].find_one({"_id": item_id})
+        if item is None:
+            raise NotFound(f"Failed to find item with guid: {item_id}")
+        item.pop("journal", None)
+        return item
+
+    def readable_item(self, item_id: str, caller: Caller) -> Document:
+        """Return the item as stored, for a caller who can see it.
+
+        Raises:
+            NotFound: no such item.
+            Forbidden: it is on a stage that is hidden from the caller.
+        """
+        item = self.item(item_id)
+        check_may_read(item, caller)
+        return item
+
+    def expiry(self, place: Place) -> Any:
+        """Return when an item that comes to `place` now expires; None for never."""
+        default = self.settings["CONTENT_EXPIRY_MINUTES"]
+        return expires_at(self.clock.now(), expiry_minutes(place.desk, place.stage, default))
+
+    def sign_off(self, item: Mapping[str, Any], caller: Caller) -> str:
+        """Return the item's sign-off after the caller worked on it."""
+        mark = (caller.user or {}).get("sign_off")
+        return next_sign_off(item.get("sign_off"), mark, keep_all=self.settings["FULL_SIGN_OFF"])
+
+    def history(
+        self,
+        operation: Operation,
+        item: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        caller: Caller,
+    ) -> Document:
+        """Return the follow-up that adds a row of `archive_history` (lifecycle contract 3.13)."""
+        update = {name: value for name, value in changes.items() if name not in NOT_IN_HISTORY}
+        return record(operation, item, update, caller.user_id, self.clock.now())
+
+    def lock_history(
+        self, operation: Operation, item: Mapping[str, Any], lock: Mapping[str, Any], caller: Caller
+    ) -> Document:
+        """Return the follow-up that adds a row about the lock; it shows the lock fields."""
+        return record(operation, item, lock, caller.user_id, self.clock.now())
+
+    def tell_update(self, items: Iterable[Mapping[str, Any]], caller: Caller) -> None:
+        """Tell clients that items have changed: `content:update`."""
+        tell_update(self.notifier, items, caller.user_id)
+
+
+class ItemCommand(ResourceService):
+    """A command on one item, POST `/archive/<item id>/<verb>`.
+
+    Subclasses say in `act` what happens; the answer is what `act` returns.
+
+    Args:
+        tools: see `Tools`.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools.db, tools.clock)
+        self.tools = tools
+
+    @abstractmethod
+    def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
+        """Do it and return the answer to the client.
+
+        Args:
+            item_id: the item that the URL names.
+            request: the body, with the defaults of the schema.
+            caller: who asks.
+
+        Raises:
+            ServiceError: a rule refuses it.
+        """
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        for document in documents:
+            request = {k: v for k, v in document.items() if not k.startswith("_")}
+            answer = self.act(request.pop("target_id", ""), request, caller)
+            document.clear()
+            document.update(answer)
+        return [document["_id"] for document in documents]
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        """Point the answer at the item, not at the command."""
+        for document in documents:
+            if self_link := (document.get("_links") or {}).get("self"):
+                self_link["href"] = f"/archive/{document['_id']}"
+
+
+class ItemUpdate(ResourceService):
+    """A command on one item, PATCH `/archive/<verb>/<item id>`, that makes a version.
+
+    `on_update` of the subclasses completes the updates; storing is the same for all.
+
+    Attributes:
+        operation: written to the item and to its history.
+    """
+
+    resource = "archive"
+    operation: Operation
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools.db, tools.clock)
+        self.tools = tools
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_may_read(document, caller)
+
+    def stamp(self, updates: Document, original: Mapping[str, Any], caller: Caller) -> None:
+        """Set what every version of this kind gets."""
+        updates["operation"] = self.operation
+        updates["versioncreated"] = updates["_updated"] = self.clock.now()
+        updates["version_creator"] = str(caller.user_id or "")
+        updates["_current_version"] = original.get("_current_version", 0) + 1
+        updates.setdefault("sign_off", self.tools.sign_off(original, caller))
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        after = {**original, **updates}
+        own = self.tools.history(self.operation, after, updates, caller)
+        follow_ups = [own, *self.follow_ups(updates, original, caller)]
+        note = self.tools.journal.action(follow_ups, after["_current_version"])
+        self.tools.journal.write(updates, original, note)
+
+    def follow_ups(
+        self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
+    ) -> list[Document]:
+        """Return the writes of other documents that belong to the action."""
+        return []
+
+
+def with_new_etag(changes: Mapping[str, Any]) -> Document:
+    """Return `changes` of an item with the etag that they give it."""
+    return {**changes, "_etag": new_etag()}

@@ -1,0 +1,68 @@
+"""Duplicate an item onto a desk or into the personal space (lifecycle contract 3.7, 5.12)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.archive.actions.base import ItemCommand, Tools
+from apps.archive.actions.item_copy import Copying, CopyOf
+from apps.archive.autosave import LOCKED_BY_OTHER
+from apps.archive.events import tell_stage
+from apps.archive.rights import check_may_read, check_may_send_to, is_locked_by_other
+from apps.archive.service import with_ids
+from apps.core.caller import Caller
+from apps.core.errors import Forbidden, NotFound
+from apps.core.service import Document
+from apps.core.vocabulary import State
+from apps.core.workflow import Action, check_allowed
+
+NOT_TO_PERSONAL = "Duplicate to Personal space is not allowed."
+ARCHIVED = "archived"
+
+
+class DuplicateService(ItemCommand):
+    """POST `/archive/<item id>/duplicate`.
+
+    Args:
+        copying: makes the copies.
+    """
+
+    resource = "duplicate"
+
+    def __init__(self, tools: Tools, copying: Copying) -> None:
+        super().__init__(tools)
+        self._copying = copying
+
+    def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
+        desk_id = request["desk"]
+        if not desk_id and not self.tools.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
+            raise Forbidden(NOT_TO_PERSONAL)
+        source, source_id = self._source(item_id, request)
+        check_may_read(source, caller)
+        check_allowed(Action.DUPLICATE, source.get("state"))
+        if is_locked_by_other(source, caller):
+            raise Forbidden(LOCKED_BY_OTHER)
+        task = self._task(with_ids(request), caller)
+        state = State.SUBMITTED if desk_id else State.IN_PROGRESS
+        copied = self._copying.copy(CopyOf(source, source_id, task, state), caller)
+        self.tools.tell_update([{**source, "_id": source_id}], caller)
+        tell_stage(self.tools.notifier, copied)
+        return copied
+
+    def _source(self, item_id: str, request: Mapping[str, Any]) -> tuple[Document, str]:
+        if request["type"] != ARCHIVED:
+            return self.tools.item(item_id), item_id
+        wanted = request.get("item_id") or item_id
+        rows = self.db[ARCHIVED].find({"item_id": wanted}).sort("_current_version", -1).limit(1)
+        source = next(iter(rows), None)
+        if source is None:
+            raise NotFound(f"Failed to find item with guid: {wanted}")
+        return source, wanted
+
+    def _task(self, request: Mapping[str, Any], caller: Caller) -> Document:
+        if not request["desk"]:
+            return {"user": caller.user_id}
+        task = {"desk": request["desk"], "stage": request.get("stage"), "user": caller.user_id}
+        place = self.tools.places.of(task)
+        check_may_send_to(self.db, request["desk"], caller)
+        task["stage"] = task["stage"] or (place.desk or {}).get("working_stage")
+        return task

@@ -1,0 +1,165 @@
+"""Copies of an item with its versions and its history (lifecycle contract 5.12)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.archive.actions.base import Tools, with_new_etag
+from apps.archive.journal.copied_rows import rows_to_copy
+from apps.archive.journal.media_references import new_references
+from apps.archive.macro_changes import changes_of_macro, changes_of_stages
+from apps.archive.packages import link_changes
+from apps.archive.places import NOWHERE
+from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.service import source_of
+from apps.core import hooks
+from apps.core.caller import Caller
+from apps.core.ids import item_guid, tag_guid
+from apps.core.service import Document
+from apps.core.vocabulary import Operation
+from apps.core.workflow import Action, check_allowed
+
+NOT_COPIED = frozenset(
+    {"_id", "guid", "unique_id", "unique_name", "linked_in_packages", "embargo"}
+    | {"publish_schedule", "schedule_settings", "sign_off", "rewritten_by", "rewrite_of"}
+    | {"lock_user", "lock_time", "lock_session", "lock_action", "force_unlock", "task_id"}
+    | {"rewrite_sequence", "highlights", "marked_desks", "event_id", "assignment_id"}
+    | {"processed_from", "translations", "translation_id", "translated_from"}
+    | {"firstpublished", "auto_publish", "marked_for_user", "marked_for_sign_off"}
+)
+NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")
+
+
+@dataclass(frozen=True)
+class CopyOf:
+    """What is copied and what becomes of it.
+
+    Attributes:
+        source: the item as stored.
+        source_id: its item id.
+        task: where the copy stands.
+        state: of the copy.
+        operation: written to the copy and to the source's history.
+        told: what the copy's history says.
+        changes: further fields of the copy; with `groups`, members are not copied.
+        ties: returns the follow-ups that tie other items to the copy, given its id.
+        id: its item id; a new one unless given.
+        macro: run on it, after those of its stage.
+    """
+
+    source: Mapping[str, Any]
+    source_id: str
+    task: Mapping[str, Any]
+    state: str
+    operation: Operation = Operation.DUPLICATE
+    told: Operation = Operation.DUPLICATED_FROM
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    ties: Callable[[str], list[Document]] = lambda copy_id: []
+    id: str | None = None
+    macro: str | None = None
+
+
+class Copying:
+    """Copies items.
+
+    The note of the copy tells which versions and history it takes from its source, so that a crash
+    leaves neither an item without its rows nor rows without an item.
+
+    Args:
+        tools: see `Tools`.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def copy(self, order: CopyOf, caller: Caller) -> Document:
+        """Store a copy and return it.
+
+        Raises:
+            TransitionError: the state of the source does not allow it.
+            NotFound: the place does not exist.
+            BadRequest: there is no such macro, or it raised.
+            DuplicateKeyError: the copy that the order names is there already.
+        """
+        check_allowed(Action.DUPLICATE, order.source.get("state"))
+        item = self._item(order, caller)
+        if item.get("groups") and "groups" not in order.changes:
+            item["groups"] = self._copied_groups(item["groups"], order, caller)
+        told = {"original": order.source, "operation": order.operation}
+        hooks.ask(hooks.item_duplicate, "archive", item=item, **told)
+        self._store(item, order, caller)
+        hooks.tell(hooks.item_duplicated, "archive", item=item, **told)
+        return item
+
+    def _item(self, order: CopyOf, caller: Caller) -> Document:
+        tools, source, now = self._tools, order.source, self._tools.clock.now()
+        kept = {n: v for n, v in source.items() if n in ITEM_SCHEMA and n not in NOT_COPIED}
+        number = tools.sequences.draw("ARCHIVE_SEQ")
+        domain = tools.settings["URN_DOMAIN"]
+        guid = order.id or item_guid(tools.settings, now)
+        task = {n: v for n, v in order.task.items() if n not in NOT_COPIED_IN_TASK}
+        place = tools.places.of(task)
+        item = {
+            **kept,
+            "_id": guid,
+            "guid": guid,
+            "unique_id": number,
+            "unique_name": f"#{number}",
+            "event_id": tag_guid(domain, now),
+            "family_id": source.get("family_id") or order.source_id,
+            "original_id": order.source_id,
+            "state": order.state,
+            "operation": order.operation,
+            "task": task,
+            "sign_off": (caller.user or {}).get("sign_off") or "",
+            "version_creator": str(caller.user_id or ""),
+            "flags": {**(source.get("flags") or {}), "marked_for_sms": False},
+            "expiry": tools.expiry(place) if place.desk else None,
+            **dict.fromkeys(("firstcreated", "versioncreated", "_created", "_updated"), now),
+            "_current_version": source.get("_current_version", 0) + 1,
+            **order.changes,
+        }
+        item["source"] = source_of(item, place, tools.settings)
+        if order.operation == Operation.DUPLICATE:
+            item.update(changes_of_stages(tools.macros, item, NOWHERE, place))
+        if order.macro:
+            item.update(changes_of_macro(tools.macros, order.macro, item, place))
+        return with_new_etag(item)
+
+    def _copied_groups(self, groups: Any, order: CopyOf, caller: Caller) -> list[Document]:
+        """Copy the members and return the groups with the copies in their places."""
+        return [
+            {**group, "refs": [self._copied_ref(ref, order, caller) for ref in group["refs"]]}
+            for group in groups
+        ]
+
+    def _copied_ref(self, ref: Document, order: CopyOf, caller: Caller) -> Document:
+        if not ref.get("residRef") or ref.get("location", "archive") != "archive":
+            return ref
+        member = self._tools.item(ref["residRef"])
+        copied = self.copy(
+            CopyOf(member, member["_id"], order.task, order.state, order.operation, order.told),
+            caller,
+        )
+        return {**ref, "residRef": copied["_id"], "guid": copied["guid"]}
+
+    def _store(self, item: Document, order: CopyOf, caller: Caller) -> None:
+        tools = self._tools
+        changes = {"duplicate_id": item["_id"]}
+        source = {**order.source, "_id": order.source_id}
+        told = {"duplicate_id": order.source_id, "task": item["task"]}
+        # First, so that the copied history comes before the row about the copy.
+        copies = rows_to_copy(tools.db, order.source_id)
+        note = tools.journal.action(
+            [
+                tools.history(order.operation, source, changes, caller),
+                tools.history(order.told, item, told, caller),
+                *link_changes(item["_id"], [], item.get("groups")),
+                *new_references(item, {}),
+                *order.ties(item["_id"]),
+            ],
+            item["_current_version"],
+        )
+        note["copies"] = copies
+        tools.db["archive"].insert_one({**item, "journal": note})
+        tools.journal.complete(item, note)

@@ -1,0 +1,117 @@
+"""Spike an item: out of production, into the bin (lifecycle contract 5.10)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.archive.actions.base import UNLOCKED, ItemUpdate
+from apps.archive.actions.unlock import tell_unlocked
+from apps.archive.journal.follow_ups import change
+from apps.archive.packages import link_changes
+from apps.archive.stamps import expires_at
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest
+from apps.core.ids import tag_guid
+from apps.core.service import Document
+from apps.core.vocabulary import ItemType, Operation, State
+from apps.core.workflow import Action, check_allowed
+
+TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast", "translated_from")
+TIES_OF_UPDATES = ("anpa_take_key",)
+TIES_OF_TRANSLATION = ("translation_id", "translations")
+STORED_IN = (("archive", "_id"), ("published", "item_id"))
+"""Collections that hold an item, with the field that names it."""
+
+
+class SpikeService(ItemUpdate):
+    """PATCH `/archive/spike/<item id>`."""
+
+    operation = Operation.SPIKE
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        check_allowed(Action.SPIKE, original.get("state"))
+        self._check_in_no_package(original)
+        updates.clear()
+        updates["state"] = State.SPIKED
+        updates["revert_state"] = original.get("state")
+        updates["event_id"] = tag_guid(self.tools.settings["URN_DOMAIN"], self.clock.now())
+        updates["expiry"] = self._expiry(original)
+        updates.update(UNLOCKED)
+        of_update = TIES_OF_UPDATES if original.get("rewrite_of") else ()
+        ties = (*TIES, *of_update, *TIES_OF_TRANSLATION)
+        updates.update({name: None for name in ties if original.get(name) is not None})
+        if original.get("marked_for_user"):
+            updates["previous_marked_user"] = original["marked_for_user"]
+            updates["marked_for_user"] = updates["marked_for_sign_off"] = None
+        if original.get("type") == ItemType.COMPOSITE:
+            updates["deleted_groups"], updates["groups"] = original.get("groups") or [], []
+        self.stamp(updates, original, caller)
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        item_id, user = str(original["_id"]), str(caller.user_id or "")
+        self.db["archive_autosave"].delete_one({"_id": item_id})
+        if original.get("lock_user"):
+            tell_unlocked(self.tools, {**original, **updates}, caller)
+        if original.get("marked_for_user"):
+            marked = [str(original["marked_for_user"])]
+            self.tools.notifier.push(
+                "item:marked", item_id=item_id, user_list=marked, extension="markForUser"
+            )
+        self.tools.notifier.push("item:spike", item=item_id, user=user)
+
+    def follow_ups(
+        self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
+    ) -> list[Document]:
+        return [
+            *self._cut_rewrites({**original, **updates}, original, caller),
+            *self._cut_translations(original),
+            *link_changes(original["_id"], original.get("groups"), []),
+        ]
+
+    def _check_in_no_package(self, item: Mapping[str, Any]) -> None:
+        ids = [link.get("package") for link in item.get("linked_in_packages") or ()]
+        if ids and self.db["archive"].find_one({"_id": {"$in": ids}}, {"_id": 1}):
+            name = item.get("slugline") or item.get("headline") or item["_id"]
+            raise BadRequest(
+                f'The item "{name}" is in a package it needs to be removed'
+                " before the item can be spiked"
+            )
+
+    def _expiry(self, item: Mapping[str, Any]) -> Any:
+        minutes = self.tools.settings["SPIKE_EXPIRY_MINUTES"]
+        if minutes:
+            return expires_at(self.clock.now(), minutes)
+        return self.tools.expiry(self.tools.places.of(item.get("task") or {}))
+
+    def _cut_rewrites(
+        self, after: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
+    ) -> list[Document]:
+        writes: list[Document] = []
+        if story_id := original.get("rewrite_of"):
+            cut: dict[str, Any] = {"rewritten_by": None}
+            story = self.db["archive"].find_one({"_id": story_id}, {"_current_version": 1})
+            # Only this update's tie: the story may have another one by now.
+            writes += [
+                change(collection, {field: story_id, "rewritten_by": original["_id"]}, cut)
+                for collection, field in STORED_IN
+            ]
+            if story:
+                writes.append(self.tools.history(Operation.UNLINK, story, cut, caller))
+        if update_id := original.get("rewritten_by"):
+            cut = {"rewrite_of": None, "rewrite_sequence": 0}
+            writes += [change(place, {field: update_id}, cut) for place, field in STORED_IN]
+            writes.append(
+                self.tools.history(Operation.UNLINK, after, {"rewritten_by": None}, caller)
+            )
+        return writes
+
+    def _cut_translations(self, original: Mapping[str, Any]) -> list[Document]:
+        writes: list[Document] = []
+        if source_id := original.get("translated_from"):
+            source = self.db["archive"].find_one({"_id": source_id}, {"translations": 1}) or {}
+            others = [i for i in source.get("translations") or () if i != original["_id"]]
+            left = {"translations": others}
+            writes += [change(place, {field: source_id}, left) for place, field in STORED_IN]
+        cut = {"translated_from": None, "translation_id": None}
+        for translation_id in original.get("translations") or ():
+            writes += [change(place, {field: translation_id}, cut) for place, field in STORED_IN]
+        return writes

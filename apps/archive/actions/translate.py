@@ -1,0 +1,63 @@
+"""Translate an item: a copy in another language, tied to its source (resources contract 12)."""
+
+from typing import Any
+
+from apps.archive.actions.base import ItemCommand, Tools
+from apps.archive.actions.item_copy import Copying, CopyOf
+from apps.archive.events import tell_stage
+from apps.archive.journal.follow_ups import addition, change
+from apps.archive.rights import check_may_send_to
+from apps.archive.service import with_ids
+from apps.core.caller import Caller
+from apps.core.service import Document
+from apps.core.vocabulary import Operation, State
+from apps.core.workflow import Action, check_allowed
+
+
+class TranslateService(ItemCommand):
+    """POST `/archive/translate`.
+
+    Args:
+        copying: makes the copies.
+    """
+
+    resource = "translate"
+
+    def __init__(self, tools: Tools, copying: Copying) -> None:
+        super().__init__(tools)
+        self._copying = copying
+
+    def act(self, item_id: str, request: Any, caller: Caller) -> Document:
+        source_id = request["guid"]
+        source = self.tools.readable_item(source_id, caller)
+        check_allowed(Action.DUPLICATE, source.get("state"))
+        task = self._task(source, with_ids(request).get("desk"), caller)
+        translation_id = source.get("translation_id") or source_id
+        order = CopyOf(
+            source,
+            source_id,
+            task,
+            State.SUBMITTED if task.get("desk") else State.IN_PROGRESS,
+            Operation.TRANSLATE,
+            Operation.TRANSLATE,
+            {
+                "language": request["language"],
+                "translated_from": source_id,
+                "translation_id": translation_id,
+            },
+            lambda copy_id: [
+                addition("archive", {"_id": source_id}, {"translations": copy_id}),
+                change("archive", {"_id": source_id}, {"translation_id": translation_id}),
+            ],
+        )
+        copied = self._copying.copy(order, caller)
+        self.tools.tell_update([source, copied], caller)
+        tell_stage(self.tools.notifier, copied)
+        return copied
+
+    def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:
+        if not desk_id:
+            return {**(source.get("task") or {}), "user": caller.user_id}
+        desk = self.tools.places.of({"desk": desk_id}).desk or {}
+        check_may_send_to(self.db, desk_id, caller)
+        return {"desk": desk_id, "stage": desk.get("working_stage"), "user": caller.user_id}

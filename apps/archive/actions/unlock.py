@@ -1,0 +1,129 @@
+"""Unlock an item: by its holder, by who may, or because a login session ends (3.7, 3.8)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.archive.actions.base import UNLOCKED, ItemCommand, Tools, with_new_etag
+from apps.archive.actions.lock import without_rival
+from apps.archive.autosave import saved_changes
+from apps.archive.packages import link_changes
+from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.service import ArchiveService
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.service import Document
+from apps.core.vocabulary import PUBLISH_STATES, Operation, State
+from apps.core.workflow import Action, is_allowed
+
+NOT_LOCKED = "Item is not locked."
+MAY_NOT_UNLOCK = "You don't have permissions to unlock an item."
+
+
+class Unlocking:
+    """Unlocks items; who may is not asked here.
+
+    Args:
+        tools: see `Tools`.
+        archive: saves autosaved content as a version.
+    """
+
+    def __init__(self, tools: Tools, archive: ArchiveService) -> None:
+        self._tools = tools
+        self._archive = archive
+
+    def unlock(self, item: Document, caller: Caller) -> Document:
+        """Unlock the item as it was read; return it as it is now, `{"_id": 0}` when it is gone.
+
+        A draft that was never saved is deleted; autosaved content becomes a version.
+
+        Raises:
+            PreconditionFailed: somebody has written the item since.
+        """
+        if item.get("_current_version") == 0 and item.get("state") == State.DRAFT:
+            self._delete(item, caller)
+            self._tell(item, caller)
+            return {"_id": 0}
+        after = self._save(item, caller) or self._clear(item, caller)
+        self._tell(after, caller)
+        return after
+
+    def release(self, item_id: str, holder: Caller) -> None:
+        """Unlock at the end of a login session, whoever writes the item meanwhile."""
+
+        def attempt() -> Document:
+            item = self._tools.item(item_id)
+            return self.unlock(item, holder) if item.get("lock_user") == holder.user_id else item
+
+        try:
+            without_rival(attempt)
+        except NotFound:
+            return
+
+    def _delete(self, item: Document, caller: Caller) -> None:
+        unlink = link_changes(item["_id"], item.get("groups"), [])
+        if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
+            raise PreconditionFailed("Client and server etags don't match")
+        self._tools.tell_update([item], caller)
+        self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
+
+    def _save(self, item: Document, caller: Caller) -> Document | None:
+        """Save autosaved content as a version; None when there is none or it may not be saved."""
+        state = item.get("state")
+        if state in PUBLISH_STATES or not is_allowed(Action.SAVE, state):
+            return None
+        autosave = self._tools.db["archive_autosave"].find_one({"_id": item["_id"]})
+        changes = saved_changes(autosave or {}, item)
+        if not changes:
+            return None
+        self._archive.patch(item["_id"], {**changes, "force_unlock": True, **UNLOCKED}, caller)
+        return self._tools.item(item["_id"])
+
+    def _clear(self, item: Document, caller: Caller) -> Document:
+        tools = self._tools
+        updates = with_new_etag({**UNLOCKED, "_updated": tools.clock.now()})
+        row = tools.lock_history(Operation.ITEM_UNLOCK, item, UNLOCKED, caller)
+        tools.journal.write(updates, item, tools.journal.action([row]))
+        tools.db["archive_autosave"].delete_one({"_id": item["_id"]})
+        return {**item, **updates}
+
+    def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
+        tell_unlocked(self._tools, item, caller)
+
+
+class UnlockService(ItemCommand):
+    """POST `/archive/<item id>/unlock`.
+
+    Args:
+        unlocking: does it.
+    """
+
+    resource = "archive_unlock"
+
+    def __init__(self, tools: Tools, unlocking: Unlocking) -> None:
+        super().__init__(tools)
+        self._unlocking = unlocking
+
+    def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
+        return without_rival(lambda: self._unlock(item_id, caller))
+
+    def _unlock(self, item_id: str, caller: Caller) -> Document:
+        item = self.tools.item(item_id)
+        if not item.get("lock_user"):
+            raise BadRequest(NOT_LOCKED)
+        check_may_edit(self.db, item, caller)
+        if is_locked_by_other(item, caller) and not caller.may("unlock"):
+            raise Forbidden(MAY_NOT_UNLOCK)
+        return self._unlocking.unlock(item, caller)
+
+
+def tell_unlocked(tools: Tools, item: Mapping[str, Any], caller: Caller) -> None:
+    """Tell clients that the item is free: `item:unlock`."""
+    tools.notifier.push(
+        "item:unlock",
+        item=str(item["_id"]),
+        item_version=str(item.get("_current_version", 1)),
+        state=item.get("state"),
+        user=str(caller.user_id or ""),
+        lock_session=str(caller.session_id or ""),
+        _etag=item.get("_etag"),
+    )

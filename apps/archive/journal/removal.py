@@ -1,0 +1,81 @@
+"""The end of an item: what belongs to it goes, its published rows into `archived` where wanted.
+
+Every step may be repeated, and each document is deleted only when what it holds is stored where it
+is to stay. The item itself goes last: as long as it is there, its note tells what is left to do.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+
+from apps.archive.journal.follow_ups import follow_up
+from apps.archive.journal.media_references import forget_references
+from apps.core.service import Document
+
+NOT_IN_ARCHIVED = frozenset(
+    {"_id", "highlights", "marked_desks", "internal_destinations"}
+    | {"queue_owner", "queue_lease_until", "queue_retry_at", "queue_attempts"}
+)
+BELONGING = {
+    "publish_payloads": "item_id",
+    "publish_queue": "item_id",
+    "resends": "item_id",
+    "archive_versions": "_id_document",
+    "archive_history": "item_id",
+    "archive_autosave": "_id",
+}
+"""What goes with an item: collection to the field that names it. Payloads go before their rows."""
+
+
+def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -> None:
+    """Remove an item that is noted for removal, with all that belongs to it. Safe to repeat.
+
+    The recipients of an archived item stay on record, as its kill goes to them, and so does why
+    they are its recipients.
+
+    Args:
+        note: its `journal`; `removal` is `{archive: whether published rows are to be kept}`.
+    """
+    follow_up(db, note)
+    rows = list(db["published"].find({"item_id": item_id}).sort("publish_sequence_no", 1))
+    is_kept = note["removal"]["archive"]
+    if is_kept and rows:
+        db["archived"].bulk_write([_archiving(row, note) for row in rows])
+    # By row: what is published after the archived item was brought back is none of these.
+    db["published"].delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+    for collection, field in BELONGING.items():
+        db[collection].delete_many({field: item_id})
+    forget_references(db, item_id)
+    if not is_kept:
+        db["recipients"].delete_one({"_id": item_id})
+        db["routing_decisions"].delete_many({"item_id": item_id})
+    db["archive"].delete_one({"_id": item_id, "journal.at": note["at"]})
+
+
+def _archiving(row: Mapping[str, Any], note: Mapping[str, Any]) -> UpdateOne:
+    kept = archived_row(row, note)
+    return UpdateOne(
+        {"archived_id": kept["archived_id"]},
+        {"$set": kept, "$setOnInsert": {"_id": row["_id"]}},
+        upsert=True,
+    )
+
+
+def archived_row(row: Mapping[str, Any], note: Mapping[str, Any]) -> Document:
+    """Return the row of `archived` that keeps a published row (lifecycle contract 1.8)."""
+    kept = {name: value for name, value in row.items() if name not in NOT_IN_ARCHIVED}
+    if row.get("groups"):
+        kept["groups"] = [_archived_group(group) for group in row["groups"]]
+    version = row.get("_current_version") or 1
+    return {**kept, "archived_id": f"{row['item_id']}:{version}", "_updated": note["at"]}
+
+
+def _archived_group(group: Mapping[str, Any]) -> Document:
+    """Return a package group whose members are found among the archived items."""
+    refs = [
+        {**ref, "location": "archived"} if ref.get("residRef") else ref
+        for ref in group.get("refs") or ()
+    ]
+    return {**group, "refs": refs}

@@ -1,6 +1,0 @@
-"""Items whose time is over leave the newsroom; finished work is forgotten."""
-
-from apps.expiry.content import ContentExpiry
-from apps.expiry.tasks import content_expiry
-
-__all__ = ["ContentExpiry", "content_expiry"]

@@ -1,0 +1,1 @@
+"""Items that come in as files in ninjs."""

@@ -1,0 +1,1 @@
+"""The newsroom around the items: people, desks, vocabularies, profiles. Knows no items."""

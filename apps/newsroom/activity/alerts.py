@@ -1,0 +1,159 @@
+"""Administrators are told what went wrong on the way to subscribers (resources contract, 22.1)."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.service import Document
+from apps.mail.outbox import mail_rows
+from apps.newsroom.activity.notes import new_activity, tell_activities
+from apps.newsroom.activity.people import administrators, wants_mail
+from apps.store.mongo import raise_unless_duplicates
+
+log = structlog.get_logger(__name__)
+
+NAME = "error"
+NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
+NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
+
+NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
+
+
+class Alerts:
+    """Writes activities named `error` to all administrators, and mails to those who want them.
+
+    Best effort: what cannot be told is logged and holds nothing up.
+
+    Args:
+        notifier: tells clients.
+        is_on: whether anybody is told at all.
+        sends_mail: whether mails are sent at all.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        is_on: bool,
+        sends_mail: bool,
+    ) -> None:
+        self._is_on = is_on
+        self._db = db
+        self._clock = clock
+        self._notifier = notifier
+        self._sends_mail = sends_mail
+
+    def not_routed(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tell of published rows that ended in `error`; each has its `error_message`."""
+        for row in rows:
+            called = row.get("headline") or row.get("slugline") or row.get("item_id")
+            data = {"headline": called, "error": row.get("error_message")}
+            self._tell(row, "published", NOT_ROUTED, data, once=str(row["_id"]))
+
+    def not_delivered(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tell of deliveries of one lane that have failed for good, in one activity.
+
+        A destination that fails again and again causes one mail an hour.
+        """
+        if not rows or not self._is_on:
+            return
+        last = rows[-1]
+        data = {
+            "count": len(rows),
+            "subscriber": self._subscriber(last.get("subscriber_id")),
+            "destination": (last.get("destination") or {}).get("name"),
+            "error": last.get("error_message"),
+            "items": _items(rows),
+        }
+        once = self._once_an_hour(last.get("lane"))
+        self._tell(last, "publish_queue", NOT_DELIVERED, data, once=once)
+
+    def not_copied(
+        self, destination: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], error: str
+    ) -> None:
+        """Tell of published rows that an internal destination got no copies of, in one activity.
+
+        A destination that fails again and again causes one mail an hour.
+        """
+        data = {
+            "count": len(rows),
+            "destination": destination.get("name"),
+            "error": error,
+            "items": _items(rows),
+        }
+        once = self._once_an_hour(destination["_id"])
+        self._tell(destination, "internal_destinations", NOT_COPIED, data, once=once)
+
+    def _once_an_hour(self, destination: Any) -> str:
+        return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
+
+    def _subscriber(self, id: Any) -> str | None:
+        found = self._db["subscribers"].find_one({"_id": id}, {"name": 1})
+        return (found or {}).get("name")
+
+    def _tell(
+        self,
+        item: Mapping[str, Any],
+        resource: str,
+        message: str,
+        data: Mapping[str, Any],
+        *,
+        once: str,
+    ) -> None:
+        """Write activity and mails.
+
+        Args:
+            once: of mails with the same text here, only the first is sent.
+        """
+        if not self._is_on:
+            return
+        try:
+            people = administrators(self._db)
+            if not people:
+                return
+            activity = new_activity(
+                NAME,
+                message,
+                now=self._clock.now(),
+                recipients=[person["_id"] for person in people],
+                item=item,
+                resource=resource,
+                **data,
+            )
+            self._db["activity"].insert_one(activity)
+            tell_activities(self._notifier, [activity])
+            self._write_mails(people, filled(message, data), once)
+        except PyMongoError as error:
+            log.error("alert.lost", message=message, exc_info=error)
+
+    def _write_mails(self, people: Sequence[Document], text: str, once: str) -> None:
+        to = [[person["email"]] for person in people if wants_mail(person)]
+        if not self._sends_mail or not to:
+            return
+        id = ObjectId(sha256(once.encode()).digest()[:12])
+        subject = text if len(text) <= 120 else f"{text[:117]}..."
+        rows = mail_rows(id, subject, f"{text}\n", to, self._clock.precise())
+        try:
+            self._db["mails"].insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            raise_unless_duplicates(error)
+
+
+def _items(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(row.get("item_id")) for row in rows))
+
+
+def filled(message: str, data: Mapping[str, Any]) -> str:
+    """Return `message` with the values of `data` in their places, on one line."""
+    for name, value in data.items():
+        message = message.replace(f"{{{{ {name} }}}}", str(value if value is not None else "-"))
+    return " ".join(message.split())

@@ -1,0 +1,88 @@
+"""`desks`, and desks and users looked up through each other (resources contract, 7)."""
+
+from typing import Any
+
+from apps.core.schemas import relation
+from apps.newsroom.users.resource import USER_SCHEMA, USERS_FILTERS, USERS_SOURCE
+
+OBJECT_ID_URL = 'regex("[a-f0-9]{24}")'
+
+MONITORING_TYPES = (
+    "search",
+    "stage",
+    "scheduledDeskOutput",
+    "deskOutput",
+    "personal",
+    "sentDeskOutput",
+)
+
+
+def _open() -> dict[str, Any]:
+    return {"type": "dict", "allow_unknown": True, "nullable": True}
+
+
+DESK_SCHEMA: dict[str, Any] = {
+    "name": {"type": "string", "required": True, "iunique": True, "empty": False},
+    "description": {"type": "string", "nullable": True},
+    "source": {"type": "string", "nullable": True},
+    "desk_language": {"type": "string", "nullable": True},
+    "slack_channel_name": {"type": "string", "nullable": True},
+    "email": {"type": "string", "nullable": True},
+    "members": {"type": "list", "schema": {"type": "dict", "schema": {"user": relation("users")}}},
+    "incoming_stage": relation("stages"),
+    "working_stage": relation("stages"),
+    "content_expiry": {"type": "integer", "nullable": True},
+    "desk_type": {
+        "type": "string",
+        "allowed": ["authoring", "production"],
+        "default": "authoring",
+    },
+    "preserve_published_content": {"type": "boolean", "default": False},
+    "default_content_profile": relation("content_types", "string", nullable=True),
+    "default_content_template": {"type": "objectid", "nullable": True},
+    "monitoring_settings": {
+        "type": "list",
+        "schema": {
+            "type": "dict",
+            "allow_unknown": True,
+            "schema": {
+                "_id": {"type": "string", "required": True},
+                "type": {"type": "string", "required": True, "allowed": list(MONITORING_TYPES)},
+                "max_items": {"type": "integer", "required": True},
+            },
+        },
+    },
+    "monitoring_default_view": {
+        "type": "string",
+        "allowed": ["", "list", "swimlane", "photogrid"],
+    },
+    "send_to_desk_not_allowed": {"type": "boolean"},
+    "desk_metadata": _open(),
+    "content_profiles": _open(),
+    "preferred_cv_items": _open(),
+    "sams_settings": _open(),
+}
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "desks": {
+        "schema": DESK_SCHEMA,
+        "datasource": {"default_sort": [("name", 1)]},
+        "item_methods": ["GET", "PATCH", "DELETE"],
+        "privileges": {"POST": "desks", "PATCH": "desks", "DELETE": "desks"},
+    },
+    "user_desks": {
+        "url": f"users/<{OBJECT_ID_URL}:user_id>/desks",
+        "schema": DESK_SCHEMA,
+        "datasource": {"source": "desks", "default_sort": [("name", 1)]},
+        "resource_methods": ["GET"],
+        "item_methods": [],
+    },
+    "desk_users": {
+        "url": f"desks/<{OBJECT_ID_URL}:desk_id>/users",
+        "schema": USER_SCHEMA,
+        "datasource": USERS_SOURCE,
+        "allowed_filters": USERS_FILTERS,
+        "resource_methods": ["GET"],
+        "item_methods": [],
+    },
+}

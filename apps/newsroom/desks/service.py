@@ -1,0 +1,196 @@
+"""Rules of desks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import BadRequest, PreconditionFailed
+from apps.core.ids import object_id
+from apps.core.notifier import Notifier
+from apps.core.schemas import as_stored, fill_defaults
+from apps.core.service import Document, ResourceService
+from apps.newsroom.desks.resource import DESK_SCHEMA
+from apps.newsroom.stages.service import DESK_FIELDS, INCOMING, WORKING, StagesService
+from apps.newsroom.stages.visibility import StageVisibility
+
+STAGE_NAMES = {WORKING: "Working Stage", INCOMING: "Incoming Stage"}
+"""Stages that a new desk gets, in their order."""
+
+DESK_TYPE_IN_USE = "Cannot update Desk Type as there are article(s) referenced by the Desk."
+IS_DEFAULT = "Cannot delete desk as it is assigned as default desk to user(s)."
+HAS_ROUTING = "Cannot delete desk as routing scheme(s) are associated with the desk"
+HAS_DESTINATIONS = "Cannot delete desk as internal destination(s) are associated with the desk"
+HAS_ITEMS = "Cannot delete desk as it has article(s) or referenced by versions of the article(s)."
+
+LAST_DESKS = ("task.last_authoring_desk", "task.last_production_desk")
+ROUTING_FIELDS = ("rules.actions.fetch.desk", "rules.actions.publish.desk")
+
+
+class DesksService(ResourceService):
+    """Desks and their members.
+
+    Args:
+        stages: every desk has at least two.
+        visibility: keeps what users may see.
+        notifier: tells clients.
+        settings: CONTENT_EXPIRY_MINUTES.
+    """
+
+    resource = "desks"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        stages: StagesService,
+        visibility: StageVisibility,
+        notifier: Notifier,
+        settings: Mapping[str, Any],
+    ) -> None:
+        super().__init__(db, clock)
+        self._stages = stages
+        self._visibility = visibility
+        self._notifier = notifier
+        self._settings = settings
+
+    # Create and change.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        fill_defaults(documents, DESK_SCHEMA)
+        for document in documents:
+            document.setdefault("_id", ObjectId())
+            document["members"] = without_repeats(document.get("members"))
+            if document.get("content_expiry") == 0:
+                document["content_expiry"] = self._settings["CONTENT_EXPIRY_MINUTES"] or None
+            self._add_stages(document)
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            self._notifier.push("desk", created=1, desk_id=str(document["_id"]))
+        members = set().union(*(member_ids(document) for document in documents))
+        if members:
+            self._visibility.recompute(members)
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        if updates.get("content_expiry") == 0:
+            updates["content_expiry"] = None
+        if "members" in updates:
+            updates["members"] = without_repeats(updates["members"])
+        desk_type = updates.get("desk_type", original.get("desk_type"))
+        if desk_type != original.get("desk_type") and self._is_named(LAST_DESKS, original["_id"]):
+            raise BadRequest(DESK_TYPE_IN_USE)
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        desk_id = str(original["_id"])
+        if "members" not in updates:
+            self._notifier.push("desk", updated=1, desk_id=desk_id)
+            return
+        before, after = member_ids(original), member_ids(updates)
+        if before != after:
+            self._visibility.recompute(before ^ after)
+        if before - after:
+            removed = [str(user_id) for user_id in before - after]
+            self._notifier.push(
+                "desk_membership_revoked", updated=1, user_ids=removed, desk_id=desk_id
+            )
+
+    def _add_stages(self, desk: Document) -> None:
+        """Create the stages that `desk` does not bring along.
+
+        They come before the desk: one without stages could not take items, stages without a desk
+        harm nobody.
+        """
+        missing = [flag for flag in STAGE_NAMES if not desk.get(DESK_FIELDS[flag])]
+        if not missing:
+            return
+        stages = [
+            {"name": STAGE_NAMES[flag], "desk": desk["_id"], flag: True, "task_status": "todo"}
+            for flag in missing
+        ]
+        for flag, stage_id in zip(missing, self._stages.post(stages), strict=True):
+            desk[DESK_FIELDS[flag]] = stage_id
+
+    # Delete.
+
+    def on_delete(self, document: Document, caller: Caller) -> None:
+        desk_id = document["_id"]
+        if self.db["users"].find_one({"desk": desk_id}, {"_id": 1}):
+            raise PreconditionFailed(IS_DEFAULT)
+        routing = {"$or": [{field: as_stored(desk_id)} for field in ROUTING_FIELDS]}
+        if self.db["routing_schemes"].find_one(routing, {"_id": 1}):
+            raise PreconditionFailed(HAS_ROUTING)
+        if self.db["internal_destinations"].find_one({"desk": as_stored(desk_id)}, {"_id": 1}):
+            raise PreconditionFailed(HAS_DESTINATIONS)
+        if self.db["archive"].find_one({"task.desk": as_stored(desk_id)}, {"_id": 1}):
+            raise PreconditionFailed(HAS_ITEMS)
+        if self._is_named(("task.desk", *LAST_DESKS), desk_id):
+            raise PreconditionFailed(HAS_ITEMS)
+
+    def delete(self, document: Document, caller: Caller) -> None:
+        for stage in list(self.db["stages"].find({"desk": document["_id"]})):
+            self._stages.delete(stage, caller)
+            self._stages.on_deleted(stage, caller)
+        super().delete(document, caller)
+
+    def on_deleted(self, document: Document, caller: Caller) -> None:
+        users = [str(user_id) for user_id in member_ids(document)]
+        self._notifier.push("desk", deleted=1, user_ids=users, desk_id=str(document["_id"]))
+
+    def _is_named(self, fields: Iterable[str], desk_id: Any) -> bool:
+        """Whether a version of an item names the desk in one of `fields`."""
+        condition = {"$or": [{field: as_stored(desk_id)} for field in fields]}
+        return self.db["archive_versions"].find_one(condition, {"_id": 1}) is not None
+
+    # Read.
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        sort_members(self.db, documents)
+
+
+class UserDesksService(ResourceService):
+    """`/users/{id}/desks`: the desks that a user is a member of."""
+
+    resource = "desks"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        return {"members.user": object_id(lookup["user_id"])}
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        sort_members(self.db, documents)
+
+
+class DeskUsersService(ResourceService):
+    """`/desks/{id}/users`: the members of a desk."""
+
+    resource = "users"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        desk = self.db["desks"].find_one({"_id": object_id(lookup["desk_id"])}, {"members": 1})
+        return {"_id": {"$in": list(member_ids(desk or {}))}}
+
+
+def sort_members(db: Database[Document], desks: list[Document]) -> None:
+    """Sort members by the name that people see; leave out users who do not exist."""
+    wanted: set[Any] = set().union(*(member_ids(desk) for desk in desks))
+    if not wanted:
+        return
+    users = db["users"].find({"_id": {"$in": list(wanted)}}, {"display_name": 1})
+    names = {user["_id"]: (user.get("display_name") or "").lower() for user in users}
+    for desk in desks:
+        known = [member for member in desk.get("members") or () if member.get("user") in names]
+        desk["members"] = sorted(known, key=lambda member: names[member["user"]])
+
+
+def member_ids(desk: Mapping[str, Any]) -> set[Any]:
+    """Return the ids of the desk's members."""
+    return {member["user"] for member in desk.get("members") or () if member.get("user")}
+
+
+def without_repeats(members: Iterable[Document] | None) -> list[Document]:
+    """Return `members` with each user once, in their order."""
+    return list({member.get("user"): member for member in members or ()}.values())

@@ -1,0 +1,212 @@
+"""Rules of users."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.errors import Forbidden
+from apps.core.notifier import Notifier
+from apps.core.privileges import NO_PRIVILEGE
+from apps.core.schemas import fill_defaults
+from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import UserType
+from apps.newsroom.auth.passwords import hash_password, is_hash
+from apps.newsroom.roles.service import RolesService, revoked
+from apps.newsroom.stages.visibility import StageVisibility
+from apps.newsroom.users.names import NAME_FIELDS, default_sign_off, display_name
+from apps.newsroom.users.resource import USER_SCHEMA
+
+STATUS_FIELDS = ("is_active", "is_enabled")
+RIGHTS_FIELDS = ("role", "privileges", "user_type")
+
+OWN_STATUS = "Not allowed to change your own status"
+FOREIGN_STATUS = "Insufficient privileges to change user state"
+RIGHTS_OF_LOGGED_IN = "Not allowed to change the role/user_type/privileges of a logged-in user"
+RIGHTS = "Insufficient privileges to update role/user_type/privileges"
+OWN_PROFILE = "Not allowed to disable your own profile."
+
+SHOWN_ON_REQUEST = {"show_inactive": "is_active", "show_disabled": "is_enabled"}
+"""Argument of a list to the flag whose absence it tolerates."""
+
+
+class LoginSessions(Protocol):
+    """What users need of the authentication service."""
+
+    def is_logged_in(self, user_id: Any) -> bool:
+        """Whether the user has a session."""
+        ...
+
+    def end_all(self, user_id: Any) -> None:
+        """End every session of the user and unlock what the user has locked."""
+        ...
+
+
+class UsersService(ResourceService):
+    """Users of the newsroom.
+
+    Args:
+        roles: knows the default role.
+        sessions: sessions of users.
+        visibility: keeps what users may see.
+        notifier: tells clients.
+        settings: BCRYPT_GENSALT_WORK_FACTOR, SIGN_OFF_MAPPING, ORGANIZATION_NAME_ABBREVIATION.
+    """
+
+    resource = "users"
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        roles: RolesService,
+        sessions: LoginSessions,
+        visibility: StageVisibility,
+        notifier: Notifier,
+        settings: Mapping[str, Any],
+    ) -> None:
+        super().__init__(db, clock)
+        self._roles = roles
+        self._sessions = sessions
+        self._visibility = visibility
+        self._notifier = notifier
+        self._settings = settings
+
+    # Create.
+
+    def on_create(self, documents: list[Document], caller: Caller) -> None:
+        fill_defaults(documents, USER_SCHEMA)
+        default_role = self._roles.default_id()
+        for document in documents:
+            document.setdefault("display_name", display_name(document))
+            mapping = self._settings["SIGN_OFF_MAPPING"]
+            document.setdefault("sign_off", default_sign_off(document, mapping))
+            document.setdefault("role", default_role)
+            document.setdefault("invisible_stages", [])
+            self._normalise(document)
+            document.setdefault("password_changed_on", self.clock.now())
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        self._visibility.recompute([document["_id"] for document in documents])
+        for document in documents:
+            self._notifier.push("user", updated=1, user_id=str(document["_id"]))
+        self.on_fetched(documents, caller)
+
+    def _normalise(self, document: Document) -> None:
+        """Lower the case of the mail address; keep no clear password."""
+        if document.get("email"):
+            document["email"] = document["email"].lower()
+        password = document.get("password")
+        if password and not is_hash(password):
+            work_factor = int(self._settings["BCRYPT_GENSALT_WORK_FACTOR"])
+            document["password"] = hash_password(password, work_factor)
+            document["password_changed_on"] = self.clock.now()
+
+    # Change.
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        if caller.user is not None:
+            self._check_may_change(updates, original, caller)
+        if updates.get("is_enabled"):
+            updates["is_active"] = True
+        if NAME_FIELDS & updates.keys():
+            updates.setdefault("display_name", display_name({**original, **updates}))
+        self._normalise(updates)
+
+    def _check_may_change(self, updates: Document, original: Document, caller: Caller) -> None:
+        is_self = original["_id"] == caller.user_id
+        if touches(updates, original, STATUS_FIELDS):
+            if is_self:
+                raise Forbidden(OWN_STATUS)
+            if not caller.may("users"):
+                raise Forbidden(FOREIGN_STATUS)
+        if touches(updates, original, RIGHTS_FIELDS):
+            if not is_self and self._sessions.is_logged_in(original["_id"]):
+                raise Forbidden(RIGHTS_OF_LOGGED_IN)
+            if not caller.may("users"):
+                raise Forbidden(RIGHTS)
+        if not is_self and not caller.may("users"):
+            raise Forbidden(NO_PRIVILEGE)
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        user = {**original, **updates}
+        changed = [f for f in STATUS_FIELDS if user.get(f, True) != original.get(f, True)]
+        if changed:
+            self._sessions.end_all(original["_id"])
+        event = event_of(updates, original)
+        self._notifier.push(event, updated=1, user_id=str(original["_id"]))
+        updates["dateline_source"] = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
+
+    # Delete: users are never removed, because items name them.
+
+    def on_delete(self, document: Document, caller: Caller) -> None:
+        if document["_id"] == caller.user_id:
+            raise Forbidden(OWN_PROFILE)
+
+    def delete(self, document: Document, caller: Caller) -> None:
+        off = {"is_enabled": False, "is_active": False, "_updated": self.clock.now()}
+        self.collection.update_one({"_id": document["_id"]}, {"$set": off})
+        self._sessions.end_all(document["_id"])
+
+    def on_deleted(self, document: Document, caller: Caller) -> None:
+        self._notifier.push("user_disabled", updated=1, user_id=str(document["_id"]))
+
+    # Read.
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Leave out users who cannot log in, unless asked for them."""
+        query = dict(lookup)
+        for argument, flag in SHOWN_ON_REQUEST.items():
+            if not is_true(caller.arguments.get(argument)):
+                query[flag] = {"$ne": False}
+        if "is_author" in caller.arguments:
+            query["is_author"] = is_true(caller.arguments["is_author"])
+        return query
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document.setdefault("is_enabled", document.get("is_active"))
+            document["dateline_source"] = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
+
+
+def touches(
+    updates: Mapping[str, Any], original: Mapping[str, Any], fields: tuple[str, ...]
+) -> bool:
+    """Whether `updates` set one of `fields`.
+
+    A field that the stored user lacks counts only with a value that is not its default, because
+    validation adds defaults to updates.
+    """
+    return any(
+        field in updates
+        and (field in original or updates[field] != USER_SCHEMA[field].get("default"))
+        for field in fields
+    )
+
+
+def event_of(updates: Mapping[str, Any], original: Mapping[str, Any]) -> str:
+    """Return the name of the notification about a change (resources contract, 5)."""
+
+    def is_switched_off(flag: str) -> bool:
+        return updates.get(flag) is False and original.get(flag) is not False
+
+    if is_switched_off("is_enabled"):
+        return "user_disabled"
+    if is_switched_off("is_active"):
+        return "user_inactivated"
+    if updates.get("role", original.get("role")) != original.get("role"):
+        return "user_role_changed"
+    if revoked(updates, original):
+        return "user_privileges_revoked"
+    user_type = updates.get("user_type", original.get("user_type"))
+    if user_type not in (original.get("user_type"), UserType.ADMINISTRATOR):
+        return "user_type_changed"
+    return "user"
+
+
+def is_true(argument: str | None) -> bool:
+    """Whether a query argument means yes."""
+    return (argument or "").lower() in ("1", "true")

@@ -1,0 +1,1 @@
+"""Items in output formats outside of the delivery queue: previews, exports, feeds."""

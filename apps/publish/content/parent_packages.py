@@ -1,0 +1,180 @@
+"""Packages follow what they hold (lifecycle contract 5.1, step 26; 5.7).
+
+What goes out again is corrected in every package that is out, at all levels, members before what
+holds them. A publish request does it at once. The enqueue run looks again at what it is about to
+route: when the process of the request has died in between, the run makes the corrections.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from apps.archive.members import member_ids, member_refs
+from apps.archive.packages import Packages
+from apps.core.caller import Caller
+from apps.core.errors import PreconditionFailed, WiredeskError
+from apps.core.ids import object_id
+from apps.core.service import Document
+from apps.core.vocabulary import ItemType, Operation, State
+from apps.publish.content.package_members import is_behind, is_live, with_members
+from apps.publish.content.publication import Tools
+from apps.publish.content.request import Batch, Outgoing
+
+logger = logging.getLogger(__name__)
+
+TRIES = 3
+"""Tries at correcting a package that somebody else writes at the same time."""
+
+
+class Holders:
+    """Corrects the packages that hold what has gone out.
+
+    Args:
+        tools: of the publish services.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._packages = Packages(tools.db)
+
+    def follow(self, batch: Batch) -> None:
+        """Correct the packages around what went out in a request.
+
+        What cannot be corrected now is left to the enqueue run: the request has been carried out.
+        """
+        held = [i for i, gone in batch.outgoing.items() if _may_have_holders(gone.item, batch)]
+        for package_id, error in self._correct(held, batch):
+            logger.warning("package %s is left to the enqueue run: %s", package_id, error)
+
+    def catch_up(self, rows: Sequence[Document]) -> None:
+        """Make the corrections that a dead process owes to published rows; usually none.
+
+        One command when no package is behind. Safe to repeat.
+
+        Args:
+            rows: published rows that are about to be routed, in routing order.
+
+        Raises:
+            PreconditionFailed: others keep writing a package; it has to be tried again.
+        """
+        known = [*self._routed_members(rows), *rows]
+        newest = {row["item_id"]: row for row in known if not row.get("revived")}
+        holders = self._packages.live_holders(newest)
+        behind = [
+            row
+            for item_id, row in newest.items()
+            if any(_shows_older(package, row) for package in holders)
+            and item_id not in self._packages.live_above([item_id])
+        ]
+        for user_id, own in _by_user(behind).items():
+            batch = self._tools.batch(Caller(self._user(user_id)))
+            batch.outgoing = {row["item_id"]: self._outgoing(row) for row in own}
+            for package_id, error in self._correct(list(batch.outgoing), batch):
+                if isinstance(error, PreconditionFailed):
+                    raise error
+                logger.error("package %s does not follow its members: %s", package_id, error)
+
+    def _routed_members(self, rows: Iterable[Document]) -> Iterator[Document]:
+        """Yield the last published rows of what packages among `rows` hold.
+
+        A member that went out while its package was being stored is newer than the package shows.
+        """
+        packages = [row for row in rows if row.get("type") == ItemType.COMPOSITE]
+        ids = {m for row in packages for m in member_ids(row.get("groups"))}
+        if ids:
+            query = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
+            yield from self._tools.db["published"].find(
+                {**query, "state": {"$ne": State.SCHEDULED}}
+            )
+
+    def _outgoing(self, row: Document) -> Outgoing:
+        """Return what a published row says of the item; its history tells what had changed."""
+        told = self._tools.db["archive_history"].find_one(
+            {
+                "item_id": row["item_id"],
+                "version": row.get("_current_version"),
+                "operation": row.get("operation"),
+            },
+            {"update": 1},
+        )
+        changes = told["update"] if told else row
+        return Outgoing({**row, "_id": row["item_id"]}, changes)
+
+    def _user(self, user_id: str) -> Document | None:
+        return self._tools.db["users"].find_one({"_id": object_id(user_id)}) if user_id else None
+
+    def _correct(
+        self, item_ids: Iterable[str], batch: Batch
+    ) -> Iterator[tuple[str, WiredeskError]]:
+        """Correct each package around the items that is behind; yield those that cannot be.
+
+        A package is corrected once, with all that has changed, after the packages that it holds.
+        """
+        around = members_first(self._packages.live_above(item_ids))
+        around = [package for package in around if package["_id"] not in batch.started]
+        batch.provide(len(around))
+        for package in around:
+            try:
+                self._correct_one(package, batch)
+            except WiredeskError as error:
+                yield package["_id"], error
+
+    def _correct_one(self, package: Document | None, batch: Batch) -> None:
+        correct = self._tools.actions[Operation.CORRECT]
+        for tries_left in reversed(range(TRIES)):
+            if package is None or not is_live(package):
+                return
+            behind = [gone for gone in batch.outgoing.values() if is_behind(package, gone.item)]
+            if not behind:
+                return
+            try:
+                groups = with_members(package.get("groups"), behind)
+                correct.act_within({"groups": groups}, package, batch, {})
+            except PreconditionFailed:
+                if not tries_left:
+                    raise
+                # The member is out: the package follows, on top of what came in between.
+                package = self._tools.db["archive"].find_one({"_id": package["_id"]})
+            else:
+                return
+
+
+def members_first(packages: Mapping[str, Document]) -> list[Document]:
+    """Return packages so that each comes after those that it holds."""
+    ordered: dict[str, Document] = {}
+    begun: set[str] = set()
+
+    def add(package_id: str) -> None:
+        if package_id not in packages or package_id in begun:
+            return
+        begun.add(package_id)
+        for member_id in member_ids(packages[package_id].get("groups")):
+            add(member_id)
+        ordered[package_id] = packages[package_id]
+
+    for package_id in sorted(packages):
+        add(package_id)
+    return list(ordered.values())
+
+
+def _may_have_holders(item: Mapping[str, Any], batch: Batch) -> bool:
+    links = {link.get("package") for link in item.get("linked_in_packages") or ()}
+    return item.get("state") != State.SCHEDULED and bool(links - set(batch.started))
+
+
+def _shows_older(package: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether the package says that it holds an older version than that of the published row."""
+    version = row.get("_current_version") or 0
+    return any(
+        ref["residRef"] == row["item_id"]
+        and isinstance(ref.get("_current_version"), int)
+        and ref["_current_version"] < version
+        for ref in member_refs(package.get("groups"))
+    )
+
+
+def _by_user(rows: Iterable[Document]) -> dict[str, list[Document]]:
+    grouped: dict[str, list[Document]] = {}
+    for row in rows:
+        grouped.setdefault(str(row.get("version_creator") or ""), []).append(row)
+    return grouped

@@ -1,0 +1,1 @@
+"""What becomes of items whose time is over, and what is kept for good."""

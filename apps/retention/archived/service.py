@@ -1,0 +1,211 @@
+"""Archived items: read, kill and take down (lifecycle contract 3.10, 5.12)."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from bson import ObjectId
+
+from apps.archive.places import Place
+from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.stamps import expires_at, expiry_minutes
+from apps.core import hooks
+from apps.core.caller import Caller
+from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
+from apps.core.service import Document, ResourceService, new_etag
+from apps.core.vocabulary import ItemType, Operation, PubStatus, State
+from apps.publish.content.common import UNLOCKED
+from apps.publish.content.kill_mail import kill_mail
+from apps.publish.content.notice import notice
+from apps.publish.content.publication import Tools
+from apps.publish.content.request import PUBLISHED_SEQUENCE
+
+STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
+REPLACEABLE = ("headline", "abstract", "body_html")
+"""What the request may say anew; the rest is as it was archived."""
+BROADCAST = "Broadcast Script"
+
+NOT_TEXT = "Only Text articles are allowed to be Killed in Archived repo"
+IS_BROADCAST = "Killing of Broadcast Items isn't allowed in Archived repo"
+IS_MASTER = "Can't kill as this article acts as a Master Story for existing broadcast(s)"
+IN_PRODUCTION = "Can't Kill as article is still available in production"
+IN_PACKAGE = "Can't kill as article is part of a Package"
+
+
+class ArchivedService(ResourceService):
+    """Rows of `archived`, one for each version that was published.
+
+    A kill brings the item back as killed: everybody who ever received it is told.
+
+    Args:
+        tools: as the publish services have them.
+    """
+
+    resource = "archived"
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools.db, tools.clock)
+        self._tools = tools
+
+    # Read.
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Leave out rows on stages that the caller cannot see."""
+        hidden = (caller.user or {}).get("invisible_stages") or []
+        return {**lookup, "task.stage": {"$nin": hidden}} if hidden else lookup
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_type"] = "archived"
+
+    def on_fetched_item(self, document: Document, caller: Caller) -> None:
+        hidden = (caller.user or {}).get("invisible_stages") or []
+        if (document.get("task") or {}).get("stage") in hidden:
+            raise Forbidden("User does not have permissions to read the item.")
+        self.on_fetched([document], caller)
+
+    # Kill and takedown.
+
+    def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        if updates.get("operation") not in STATES:
+            # No rule of the item refuses this, the request is not one: envelope E.
+            raise WiredeskError("operation must be kill or takedown")
+
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        """Bring the item back as killed or recalled; safe against a crash at any point.
+
+        An item that is marked as archived only does not come back: it goes from here, and a mail
+        tells of it.
+
+        Raises:
+            BadRequest: the item is still in production.
+        """
+        operation = Operation(updates["operation"])
+        newest = self._newest(original["item_id"])
+        item = self._withdrawn(newest, {**original, **updates}, updates, operation, caller)
+        note = self._note(item, updates, caller)
+        if (newest.get("flags") or {}).get("marked_archived_only"):
+            # The same id if this dies half-way and is asked for again: nobody gets two mails.
+            note["row_id"] = ObjectId(sha256(newest["archived_id"].encode()).digest()[:12])
+            self._tools.journal.add_mails(note)
+            self.collection.delete_many({"item_id": item["_id"]})
+            self.db["recipients"].delete_one({"_id": item["_id"]})
+        elif self._tools.journal.store_new(item, note):
+            self._tools.journal.add_publication(item, note)
+        else:
+            raise BadRequest(IN_PRODUCTION)
+        updates.update({name: item[name] for name in (*REPLACEABLE, "state") if name in item})
+        updates["_current_version"] = item["_current_version"]
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        self._tools.wake_up()
+        self._tools.wake_mailer()
+        self._tools.wake_legal()
+        hooks.tell(hooks.archived_removed, self.resource, item=original)
+        self._tools.notifier.push(
+            "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
+        )
+
+    def _newest(self, item_id: str) -> Document:
+        row = self.collection.find_one({"item_id": item_id}, sort=[("_current_version", -1)])
+        if row is None:
+            raise NotFound(f"{item_id} is not archived any more")
+        return row
+
+    def _withdrawn(
+        self,
+        newest: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        updates: Mapping[str, Any],
+        operation: Operation,
+        caller: Caller,
+    ) -> Document:
+        """Return the item as it comes back.
+
+        Args:
+            newest: the last row of the item.
+            wanted: the row that was addressed, with what the request says.
+            updates: the request.
+        """
+        now = self.clock.now()
+        header = notice(operation, newest, newest.get("versioncreated") or now)
+        item = {name: newest[name] for name in ITEM_SCHEMA if name in newest}
+        return {
+            **item,
+            **{name: wanted[name] for name in REPLACEABLE if name in wanted},
+            **UNLOCKED,
+            "_id": newest["item_id"],
+            "_created": newest.get("firstcreated") or newest.get("_created") or now,
+            "_updated": now,
+            "_etag": new_etag(),
+            "body_html": header + (wanted.get("body_html") or ""),
+            "state": STATES[operation],
+            "operation": operation,
+            "pubstatus": PubStatus.CANCELED,
+            "version_creator": str(caller.user_id or ""),
+            "versioncreated": now,
+            "expiry": self._expiry(newest),
+            "expiry_status": None,
+            "_current_version": int(newest.get("_current_version") or 1) + 1,
+        }
+
+    def _note(
+        self,
+        item: Mapping[str, Any],
+        updates: Mapping[str, Any],
+        caller: Caller,
+    ) -> Document:
+        number = self._tools.sequences.draw(PUBLISHED_SEQUENCE)
+        note = self._tools.journal.publication(item, number, caller.user_id)
+        note.update({"revived": True, "changed": sorted(updates)})
+        if self._tools.sends_mail:
+            subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
+            note["mail"] = kill_mail(item["operation"], item, updates.get("headline"), subscribers)
+        return note
+
+    def _expiry(self, row: Mapping[str, Any]) -> Any:
+        """Return when the item expires anew; its desk may be gone by now."""
+        settings = self._tools.settings
+        try:
+            place = self._tools.places.of(row.get("task") or {})
+        except NotFound:
+            place = Place()
+        minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
+            place.desk, place.stage, settings["CONTENT_EXPIRY_MINUTES"]
+        )
+        return expires_at(self.clock.now(), float(minutes))
+
+    # Delete: checks whether a kill is possible, and removes nothing.
+
+    def on_delete(self, document: Document, caller: Caller) -> None:
+        """Refuse where a kill would not be possible, in the order of the contract.
+
+        Raises:
+            BadRequest: it would not.
+        """
+        item_id = document["item_id"]
+        if document.get("type") != ItemType.TEXT:
+            raise BadRequest(NOT_TEXT)
+        if self._tools.settings["BROADCAST_ENABLED"]:
+            if any(genre.get("name") == BROADCAST for genre in document.get("genre") or ()):
+                raise BadRequest(IS_BROADCAST)
+            if self._is_master(item_id):
+                raise BadRequest(IS_MASTER)
+        if self.db["archive"].find_one({"_id": item_id}, {"_id": 1}):
+            raise BadRequest(IN_PRODUCTION)
+        if self._is_in_package(document):
+            raise BadRequest(IN_PACKAGE)
+
+    def delete(self, document: Document, caller: Caller) -> None:
+        """Remove nothing: archived items go by a kill, or by age."""
+
+    def _is_master(self, item_id: str) -> bool:
+        scripts = {"genre.name": BROADCAST, "broadcast.master_id": item_id}
+        places = ("archive", "published", "archived")
+        return any(self.db[name].find_one(scripts, {"_id": 1}) for name in places)
+
+    def _is_in_package(self, document: Mapping[str, Any]) -> bool:
+        if document.get("linked_in_packages"):
+            return True
+        holding = {"groups.refs.residRef": document["item_id"]}
+        return any(self.db[n].find_one(holding, {"_id": 1}) for n in ("archive", "archived"))

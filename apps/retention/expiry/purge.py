@@ -1,0 +1,131 @@
+"""Forgetting: finished deliveries with their payloads, archived items, mails, exports."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.core.vocabulary import FINAL_ROW_STATES
+from apps.mail.outbox import Outbox
+from apps.output.formats.export import forget_exports
+from apps.publish.enqueue.refusals import forget_refusals
+from apps.publish.queue.delivered import ROW_FIELDS as DELIVERED_FIELDS
+from apps.publish.queue.delivered import keep_delivered
+from apps.publish.queue.recipients import Ledger
+
+BATCH = 1000
+
+
+class Purge:
+    """Remove what has been kept for long enough, a batch at a time.
+
+    Args:
+        outbox: mails.
+        settings: PUBLISH_QUEUE_EXPIRY_MINUTES, ARCHIVED_EXPIRY_MINUTES, LEGAL_ARCHIVE.
+    """
+
+    def __init__(
+        self, db: Database[Document], clock: Clock, *, outbox: Outbox, settings: Mapping[str, Any]
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._outbox = outbox
+        self._delivery_minutes = settings["PUBLISH_QUEUE_EXPIRY_MINUTES"]
+        self._archived_minutes = settings["ARCHIVED_EXPIRY_MINUTES"]
+        self._has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
+
+    def run(self) -> None:
+        """Remove everything that is old enough."""
+        forget_exports(self._db, self._clock.now())
+        if limit := self._limit(self._delivery_minutes):
+            while self._forget_deliveries(limit):
+                pass
+            self._outbox.purge(limit)
+        if limit := self._limit(self._archived_minutes):
+            while self._forget_archived(limit):
+                pass
+        forget_refusals(self._db, self._clock.now())
+
+    def _limit(self, minutes: float | None) -> datetime | None:
+        return self._clock.now() - timedelta(minutes=minutes) if minutes else None
+
+    def _forget_deliveries(self, before: datetime) -> int:
+        """Remove finished rows of the delivery queue (delivery contract 8); return how many."""
+        query: Document = {
+            "_id": {"$lt": ObjectId.from_datetime(before)},
+            "state": {"$in": list(FINAL_ROW_STATES)},
+        }
+        if self._has_legal_archive:
+            query["moved_to_legal"] = True
+        fields = dict.fromkeys((*DELIVERED_FIELDS, "payload_id", "encoded_item_id"), 1)
+        rows = list(self._db["publish_queue"].find(query, fields).sort("_id", 1).limit(BATCH))
+        if not rows:
+            return 0
+        Ledger(self._db).keep(row["item_id"] for row in rows)
+        keep_delivered(self._db, rows)
+        # Payloads go first: a run that dies in between leaves rows, which the next one finds.
+        self._forget_payloads(rows)
+        gone = {"_id": {"$in": [row["_id"] for row in rows]}}
+        self._db["publish_queue"].delete_many({**query, **gone})
+        return len(rows)
+
+    def _forget_payloads(self, rows: list[Document]) -> None:
+        """Remove the payloads that none but `rows` refer to, by their id or that of a binary."""
+        payloads, binaries = _referred(rows)
+        others = self._db["publish_queue"].find(
+            {
+                "item_id": {"$in": sorted({row["item_id"] for row in rows})},
+                "_id": {"$nin": [row["_id"] for row in rows]},
+                "$or": [
+                    {"payload_id": {"$in": sorted(payloads)}},
+                    {"encoded_item_id": {"$in": sorted(binaries)}},
+                ],
+            },
+            {"payload_id": 1, "encoded_item_id": 1},
+        )
+        used_payloads, used_binaries = _referred(others)
+        self._db["publish_payloads"].delete_many(
+            {
+                "$or": [
+                    {"_id": {"$in": sorted(payloads - used_payloads)}},
+                    {"encoded_item_id": {"$in": sorted(binaries - used_binaries)}},
+                ],
+                "_id": {"$nin": sorted(used_payloads)},
+                "encoded_item_id": {"$nin": sorted(used_binaries)},
+            }
+        )
+
+    def _forget_archived(self, before: datetime) -> int:
+        """Remove archived items, and what is known of their recipients with the last row.
+
+        Returns:
+            How many rows went.
+        """
+        old = self._db["archived"].find({"_updated": {"$lt": before}}, {"item_id": 1})
+        rows = list(old.sort("_updated", 1).limit(BATCH))
+        if not rows:
+            return 0
+        ids = [row["_id"] for row in rows]
+        items = {row["item_id"] for row in rows}
+        later = {"item_id": {"$in": sorted(items)}, "_id": {"$nin": ids}}
+        alive = {"_id": {"$in": sorted(items)}}
+        staying = {
+            *self._db["archived"].distinct("item_id", later),
+            *self._db["archive"].distinct("_id", alive),
+        }
+        gone = {"$in": sorted(items - staying)}
+        self._db["recipients"].delete_many({"_id": gone})
+        self._db["routing_decisions"].delete_many({"item_id": gone})
+        self._db["archived"].delete_many({"_id": {"$in": ids}})
+        return len(rows)
+
+
+def _referred(rows: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[ObjectId]]:
+    """Return the ids of payloads and of binaries that `rows` refer to."""
+    rows = list(rows)
+    payloads = {row["payload_id"] for row in rows if row.get("payload_id")}
+    return payloads, {row["encoded_item_id"] for row in rows if row.get("encoded_item_id")}

@@ -1,0 +1,85 @@
+"""The long-term archive as clients read it (resources contract 19)."""
+
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.service import Document, ResourceService
+from apps.publish.queue.payloads import Payloads
+from apps.retention.legal_archive.items import SEARCH_TERMS, search_terms
+from apps.retention.legal_archive.queue import PAYLOADS
+
+
+class LegalArchiveService(ResourceService):
+    """Items; `?query=words` finds those that have all of the words."""
+
+    resource = "legal_archive"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        words = search_terms(caller.arguments.get("query"))
+        return {**lookup, SEARCH_TERMS: {"$all": words}} if words else lookup
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_type"] = self.resource
+
+
+class LegalVersionsService(ResourceService):
+    """Versions of items, under the ids of the items."""
+
+    resource = "legal_archive_versions"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        item_id = caller.arguments.get("_id")
+        return {**lookup, "_id_document": item_id} if item_id else lookup
+
+    def item_filter(self, lookup: Document) -> Document:
+        """Of the versions of an item, one is shown."""
+        if "_id" not in lookup:
+            return lookup
+        rest = {name: value for name, value in lookup.items() if name != "_id"}
+        return {**rest, "_id_document": str(lookup["_id"])}
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_id"] = document["_id_document"]
+
+
+class LegalHistoryService(ResourceService):
+    """What was done to items, and by whom."""
+
+    resource = "legal_archive_history"
+
+
+class LegalQueueService(ResourceService):
+    """Deliveries with what was sent."""
+
+    resource = "legal_publish_queue"
+
+    def __init__(self, db: Database[Document], clock: Clock) -> None:
+        super().__init__(db, clock)
+        self._payloads = Payloads(db, PAYLOADS)
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Show the formatted item of deliveries that share theirs."""
+        bodies = self._payloads.load(documents)
+        for document in documents:
+            body = bodies.get(document["_id"])
+            if document.get("formatted_item") is None and body is not None:
+                document["formatted_item"] = body.text
+            document.pop("payload_id", None)
+
+
+SERVICES: dict[str, type[ResourceService]] = {
+    "legal_archive": LegalArchiveService,
+    "legal_versions": LegalVersionsService,
+    "legal_archive_history": LegalHistoryService,
+    "legal_publish_queue": LegalQueueService,
+}
+
+
+def build_services(db: Database[Document], clock: Clock) -> dict[str, Any]:
+    """Return the service behind each resource."""
+    return {name: service(db, clock) for name, service in SERVICES.items()}

@@ -1,0 +1,1 @@
+"""The rules of who receives what: filters, products, subscribers, internal destinations."""

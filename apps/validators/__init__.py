@@ -1,1 +1,0 @@
-"""Validators: rules that items must meet to be published; loaded by commands."""
