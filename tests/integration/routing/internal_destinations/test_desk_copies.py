@@ -12,7 +12,7 @@ from apps.core import hooks
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
-from tests.integration.internal_destinations.conftest import Destination, Macro
+from tests.integration.routing.internal_destinations.conftest import Destination, Macro
 from tests.support.dying import MOST_WRITES, dies_routing, settle
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk

@@ -18,7 +18,7 @@ from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
 
-ROOT = Path(__file__).parent.parent.parent.parent
+ROOT = Path(__file__).parents[4]
 TRACES = {
     "published": "item_id",
     "publish_queue": "item_id",

@@ -6,7 +6,7 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.integration.internal_destinations.conftest import Destination, Macro
+from tests.integration.routing.internal_destinations.conftest import Destination, Macro
 from tests.support.clients import Client
 from tests.support.newsdesk import Newsdesk
 from tests.support.routing import stored_filter

@@ -1,3 +1,0 @@
-"""Fixtures of tests in which time passes until items expire."""
-
-from tests.integration.expiry.conftest import clock, desk, graph, settings  # noqa: F401
