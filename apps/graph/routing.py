@@ -1,7 +1,7 @@
 """The part of the object graph that decides who receives items: filters, products, subscribers,
 internal destinations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.newsroom.macros.macros import Macros
+from apps.publish.queue.lanes import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
     FilterConditionsService,
@@ -66,6 +67,10 @@ def build_routing(
         macros: of the installation.
         settings: as `settings.load` returns them.
     """
+
+    def wake_lanes(lanes: Iterable[str]) -> None:
+        wake(db, dict.fromkeys(lanes, False), clock.precise())
+
     return Routing(
         filter_conditions=FilterConditionsService(db, clock, settings),
         filter_condition_parameters=FilterConditionParametersService(db, clock, settings),
@@ -80,6 +85,7 @@ def build_routing(
             formatters=formatters,
             transmitters=transmitters,
             vault=vault,
+            wake_lanes=wake_lanes,
             settings=settings,
         ),
         internal_destinations=InternalDestinationsService(db, clock, macros=macros),

@@ -10,7 +10,8 @@ from apps.core import json
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import RowKey, lane_id, new_row
+from apps.publish.queue.rows import RowKey, new_row
+from apps.routing.subscribers.stored_destinations import lane_id
 
 
 def fill(

@@ -11,8 +11,8 @@ from apps.core.service import Document
 from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.references import Lookups
-from apps.publish.queue.rows import shown_destination
 from apps.routing.subscribers.destination_secrets import readable
+from apps.routing.subscribers.stored_destinations import shown_destination
 from formatters.base import Formatted, Formatter
 
 NOT_FORMATTED = "Error in formatting article: {}"

@@ -10,7 +10,7 @@ from bson import encode
 from bson.raw_bson import RawBSONDocument
 
 from apps.core.service import Document
-from apps.publish.queue.rows import (
+from apps.routing.subscribers.stored_destinations import (
     CONTENT_API_DESTINATION,
     config_of,
     is_content_api,

@@ -13,7 +13,7 @@ from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import together
-from apps.publish.queue.rows import config_of, destination_id
+from apps.routing.subscribers.stored_destinations import config_of, destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Destination, TransmitSettings, Transmitter
 

@@ -19,13 +19,13 @@ from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
-from apps.publish.queue.rows import CONTENT_API_DESTINATION, destination_id
 from apps.publish.transmit.attempt import Attempts, Result
 from apps.publish.transmit.claim import Lane, LaneClaims, Selection
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
+from apps.routing.subscribers.stored_destinations import CONTENT_API_DESTINATION, destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, MediaFile, Mode, Transmitter
 

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
-from apps.publish.queue.rows import shown_config
+from apps.routing.subscribers.stored_destinations import shown_config
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 

@@ -8,7 +8,12 @@ from bson import ObjectId
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import SUFFIX, apart, without_userinfo
-from apps.publish.queue.rows import SECRET_KEYS, config_of, destination_id, shown_config
+from apps.routing.subscribers.stored_destinations import (
+    SECRET_KEYS,
+    config_of,
+    destination_id,
+    shown_config,
+)
 from apps.secrets.vault import Vault, is_encrypted
 from transmitters.base import Transmitter
 

@@ -6,7 +6,7 @@ from typing import Any
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
 from apps.core.userinfo import split_userinfo
-from apps.publish.queue.rows import config_of
+from apps.routing.subscribers.stored_destinations import config_of
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 

@@ -1,6 +1,6 @@
 """Rules of `subscribers` (routing contract, 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,6 @@ from apps.core.registry import Registry
 from apps.core.schemas import fill_defaults
 from apps.core.service import Document, new_etag
 from apps.core.userinfo import apart
-from apps.publish.queue.lanes import wake
-from apps.publish.queue.rows import config_of, destination_id, lane_id
 from apps.routing.filters.rule_service import RuleService, names_of
 from apps.routing.products.matching import ProductType
 from apps.routing.subscribers.destination_secrets import (
@@ -31,6 +29,7 @@ from apps.routing.subscribers.destination_secrets import (
 from apps.routing.subscribers.destinations import undeliverable, unstorable
 from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.routing.subscribers.selection import Selection
+from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from formatters.base import Formatter
 from transmitters.base import Transmitter
@@ -60,6 +59,7 @@ class SubscribersService(RuleService):
 
     Args:
         vault: encrypts secrets.
+        wake_lanes: makes the lanes with these ids due.
         notifier: tells clients.
         formatters, transmitters: what destinations may name where they are checked strictly.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, STRICT_DESTINATIONS, EXCLUDED_VOCABULARY_FIELDS.
@@ -76,6 +76,7 @@ class SubscribersService(RuleService):
         formatters: Registry[Formatter],
         transmitters: Registry[Transmitter],
         vault: Vault,
+        wake_lanes: Callable[[Iterable[str]], None],
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
@@ -83,6 +84,7 @@ class SubscribersService(RuleService):
         self._formatters = formatters
         self._transmitters = transmitters
         self._vault = vault
+        self._wake_lanes = wake_lanes
         self._secrets = secret_keys(transmitters)
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._is_strict = bool(settings["STRICT_DESTINATIONS"])
@@ -109,7 +111,7 @@ class SubscribersService(RuleService):
             updates["last_closed"] = {"closed_at": now, "closed_by": caller.user_id}
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        self._wake_lanes({**original, **updates}, original)
+        self._release_lanes({**original, **updates}, original)
         self._notifier.push("subscriber:update", _id=[original["_id"]])
 
     def _complete(self, updates: Document, original: Document) -> None:
@@ -125,7 +127,7 @@ class SubscribersService(RuleService):
             written = list(readable(stored))
             updates["destinations"] = sealed(written, written, self._secrets, self._vault)
 
-    def _wake_lanes(self, subscriber: Document, original: Document) -> None:
+    def _release_lanes(self, subscriber: Document, original: Document) -> None:
         """Let rows go out that were held while the subscriber was inactive or set up wrongly."""
         destinations = subscriber.get("destinations")
         was_ready = original.get("is_active") and original.get("destinations") == destinations
@@ -133,7 +135,7 @@ class SubscribersService(RuleService):
             return
         ids = map(destination_id, readable(destinations))
         lanes = [lane_id(subscriber["_id"], id_) for id_ in ids]
-        wake(self.db, dict.fromkeys(lanes, False), self.clock.precise())
+        self._wake_lanes(lanes)
 
     def rotate_secrets(self) -> Rotation:
         """Encrypt all secrets with the newest key, those that are stored plain as well."""

@@ -1,6 +1,6 @@
 """What rows of the delivery queue show of a destination."""
 
-from apps.publish.queue.rows import destination_id, shown_destination
+from apps.routing.subscribers.stored_destinations import destination_id, shown_destination
 
 
 def test_shows_nothing_secret() -> None:

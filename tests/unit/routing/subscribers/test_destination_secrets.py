@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.publish.queue.rows import SECRET_KEYS
 from apps.routing.subscribers.destination_secrets import complete, secret_keys, without_secrets
+from apps.routing.subscribers.stored_destinations import SECRET_KEYS
 from transmitters import build_registry
 
 SECRETS = frozenset({"password", "secret_token"})
