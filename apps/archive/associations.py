@@ -9,6 +9,7 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import use
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES
+from apps.store.collections import ARCHIVE, PUBLISHED, VOCABULARIES
 
 EDITOR_PREFIX = "editor_"
 NOT_TAKEN = frozenset(
@@ -90,7 +91,7 @@ def stored_items(db: Database[Document], ids: Iterable[str]) -> dict[str, Docume
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    return {item["_id"]: item for item in db["archive"].find({"_id": {"$in": wanted}})}
+    return {item["_id"]: item for item in db[ARCHIVE].find({"_id": {"$in": wanted}})}
 
 
 def related_content_keys(db: Database[Document], keys: Iterable[str]) -> frozenset[str]:
@@ -99,7 +100,7 @@ def related_content_keys(db: Database[Document], keys: Iterable[str]) -> frozens
     if not fields:
         return frozenset()
     query = {"_id": {"$in": sorted(set(fields.values()))}, "field_type": "related_content"}
-    found = {row["_id"] for row in db["vocabularies"].find(query, {"_id": 1})}
+    found = {row["_id"] for row in db[VOCABULARIES].find(query, {"_id": 1})}
     return frozenset(key for key, field in fields.items() if field in found)
 
 
@@ -249,7 +250,7 @@ def usage_changes(
         write
         for item_id in sorted(new)
         for write in (
-            use("archive", {"_id": item_id}, at),
-            use("published", {"item_id": item_id, "last_published_version": True}, at),
+            use(ARCHIVE, {"_id": item_id}, at),
+            use(PUBLISHED, {"item_id": item_id, "last_published_version": True}, at),
         )
     ]

@@ -8,6 +8,7 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import removal
 from apps.core.ids import object_id
 from apps.core.service import Document
+from apps.store.collections import ARCHIVE, ATTACHMENTS, PUBLISHED
 
 
 def what_was_attached(
@@ -29,10 +30,10 @@ def what_was_attached(
     for id in sorted(dropped, key=str):
         held = {"attachments.attachment": {"$in": [id, str(id)]}}
         other = {"_id": {"$ne": original["_id"]}, **held}
-        if db["archive"].find_one(other, {"_id": 1}) or db["published"].find_one(held, {"_id": 1}):
+        if db[ARCHIVE].find_one(other, {"_id": 1}) or db[PUBLISHED].find_one(held, {"_id": 1}):
             continue
-        media = (db["attachments"].find_one({"_id": id}, {"media": 1}) or {}).get("media")
-        writes.append(removal("attachments", {"_id": id}))
+        media = (db[ATTACHMENTS].find_one({"_id": id}, {"media": 1}) or {}).get("media")
+        writes.append(removal(ATTACHMENTS, {"_id": id}))
         if media:
             file = object_id(media)
             writes += [removal("fs.files", {"_id": file}), removal("fs.chunks", {"files_id": file})]

@@ -8,6 +8,7 @@ from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document, ResourceService, new_etag
+from apps.store.collections import ARCHIVE
 
 LOCKED_BY_OTHER = "The item was locked by another user"
 
@@ -70,7 +71,7 @@ class AutosaveService(ResourceService):
             document["_type"] = "archive"
 
     def _item(self, item_id: str, caller: Caller) -> Document:
-        item = self.db["archive"].find_one({"_id": item_id})
+        item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound("Invalid item identifier")
         if is_locked_by_other(item, caller):

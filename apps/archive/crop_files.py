@@ -14,6 +14,7 @@ from apps.core.service import Document
 from apps.media.cropping import CroppingError, Part, crop
 from apps.media.signatures import extension_of
 from apps.media.storage import MediaStorage
+from apps.store.collections import ARCHIVE
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class CropFiles:
         is_same = isinstance(stored, Mapping) and stored.get("_id") == media.get("_id")
         if is_same and _original(_renditions(stored)):
             return dict(stored)
-        found = self._db["archive"].find_one({"_id": media.get("_id")}, {"renditions": 1})
+        found = self._db[ARCHIVE].find_one({"_id": media.get("_id")}, {"renditions": 1})
         return found or {}
 
     def _with_files(self, picture: Mapping[str, Any], stored: Mapping[str, Any]) -> Document:

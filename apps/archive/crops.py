@@ -8,6 +8,7 @@ from pymongo.database import Database
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType
+from apps.store.collections import VOCABULARIES
 
 SIDES = ("CropLeft", "CropTop", "CropRight", "CropBottom")
 NUMBERS = (*SIDES, "width", "height")
@@ -19,7 +20,7 @@ Box = tuple[int, int, int, int]
 
 def crop_sizes(db: Database[Document]) -> dict[str, Mapping[str, Any]]:
     """Return the entries of the vocabulary `crop_sizes` by lower-cased name."""
-    vocabulary = db["vocabularies"].find_one({"_id": "crop_sizes"}, {"items": 1}) or {}
+    vocabulary = db[VOCABULARIES].find_one({"_id": "crop_sizes"}, {"items": 1}) or {}
     return {str(size.get("name") or "").lower(): size for size in vocabulary.get("items") or ()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.store.collections import CONTENT_TYPES
 
 
 def parse_extra_dates(
@@ -29,7 +30,7 @@ def parse_extra_dates(
     texts = {name: value for name, value in extra.items() if isinstance(value, str) and value}
     if not texts:
         return
-    found = db["content_types"].find_one({"_id": profile}, {"schema": 1}) or {}
+    found = db[CONTENT_TYPES].find_one({"_id": profile}, {"schema": 1}) or {}
     schema = found.get("schema") or {}
     dates = {
         name: date

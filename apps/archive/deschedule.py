@@ -13,6 +13,7 @@ from apps.archive.associations import NOT_TAKEN
 from apps.archive.journal.follow_ups import change, removal
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
+from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 
 DESCHEDULED = {
     "state": State.IN_PROGRESS,
@@ -45,9 +46,9 @@ def what_was_scheduled(db: Database[Document], item_id: str) -> list[Document]:
 
     What went out under earlier versions stays on record.
     """
-    writes = [removal("published", {"item_id": item_id, "state": State.SCHEDULED})]
+    writes = [removal(PUBLISHED, {"item_id": item_id, "state": State.SCHEDULED})]
     out = {"item_id": item_id, "state": {"$ne": State.SCHEDULED}}
-    last = db["published"].find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
+    last = db[PUBLISHED].find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
     if last is None:
-        return [*writes, removal("publish_queue", {"item_id": item_id})]
-    return [*writes, change("published", {"_id": last["_id"]}, {"last_published_version": True})]
+        return [*writes, removal(PUBLISH_QUEUE, {"item_id": item_id})]
+    return [*writes, change(PUBLISHED, {"_id": last["_id"]}, {"last_published_version": True})]

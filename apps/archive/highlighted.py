@@ -10,8 +10,9 @@ from apps.archive.packages import MAIN, ref_to
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import State
+from apps.store.collections import ARCHIVE, HIGHLIGHTS, PUBLISHED
 
-STORED_IN = ("archive", "published")
+STORED_IN = (ARCHIVE, PUBLISHED)
 """Collections whose documents carry marks."""
 
 MOST = 200
@@ -34,7 +35,7 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
     Raises:
         BadRequest: there is no such highlight.
     """
-    highlight = db["highlights"].find_one({"_id": package["highlight"]})
+    highlight = db[HIGHLIGHTS].find_one({"_id": package["highlight"]})
     if highlight is None:
         raise BadRequest(f"Highlight not found: {package['highlight']}")
     main = main_group(package.get("groups"))
@@ -46,7 +47,7 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
         "state": {"$nin": list(GONE)},
     }
     known = set(member_ids(package["groups"]))
-    found = db["archive"].find(marked).sort([("versioncreated", -1), ("_id", 1)]).limit(MOST)
+    found = db[ARCHIVE].find(marked).sort([("versioncreated", -1), ("_id", 1)]).limit(MOST)
     refs: list[Any] = main.setdefault("refs", [])
     refs.extend(ref_to(item) for item in found if item["_id"] not in known)
 

@@ -12,6 +12,7 @@ from apps.archive.members import member_ids, member_refs
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
+from apps.store.collections import ARCHIVE
 
 ROOT = "root"
 MAIN = "main"
@@ -79,9 +80,9 @@ def link_changes(package_id: str, before: Any, after: Any) -> list[Document]:
     old, new = set(member_ids(before)), set(member_ids(after))
     link = {"linked_in_packages": {"package": package_id}}
     added, dropped = sorted(new - old), sorted(old - new)
-    changes = [addition("archive", {"_id": {"$in": added}}, link)] if added else []
+    changes = [addition(ARCHIVE, {"_id": {"$in": added}}, link)] if added else []
     if dropped:
-        changes.append(subtraction("archive", {"_id": {"$in": dropped}}, link))
+        changes.append(subtraction(ARCHIVE, {"_id": {"$in": dropped}}, link))
     return changes
 
 
@@ -226,7 +227,7 @@ class Packages:
     def _check_cycles(self, package_id: str, members: set[str]) -> None:
         seen, level = {package_id}, [package_id]
         while level:
-            holders = self._db["archive"].find({"groups.refs.residRef": {"$in": level}}, {"_id": 1})
+            holders = self._db[ARCHIVE].find({"groups.refs.residRef": {"$in": level}}, {"_id": 1})
             level = [holder["_id"] for holder in holders if holder["_id"] not in seen]
             seen.update(level)
         for member in sorted(members & (seen - {package_id})):
@@ -247,7 +248,7 @@ class Packages:
         found: dict[str, Document] = {}
         level = set(_members_of(items))
         while level:
-            rows = list(self._db["archive"].find({"_id": {"$in": sorted(level)}}))
+            rows = list(self._db[ARCHIVE].find({"_id": {"$in": sorted(level)}}))
             found.update({row["_id"]: row for row in rows})
             level = set(_members_of(rows)) - set(found)
         return found
@@ -259,7 +260,7 @@ class Packages:
             "state": {"$in": [State.PUBLISHED, State.CORRECTED]},
             "package_type": {"$in": [None, ""]},
         }
-        return list(self._db["archive"].find(query).sort("_id", 1))
+        return list(self._db[ARCHIVE].find(query).sort("_id", 1))
 
     def live_above(self, item_ids: Iterable[str]) -> dict[str, Document]:
         """Return all packages that are out around the items, at any height; a command per level."""

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.errors import NotFound
 from apps.core.service import Document
+from apps.store.collections import DESKS, STAGES
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Places:
         desk_id, stage_id = task.get("desk"), task.get("stage")
         if not desk_id:
             return Place(None, self._stage(stage_id) if stage_id else None)
-        stages = {"from": "stages", "localField": "_id", "foreignField": "desk", "as": "stages"}
-        found = self._db["desks"].aggregate([{"$match": {"_id": desk_id}}, {"$lookup": stages}])
+        stages = {"from": STAGES, "localField": "_id", "foreignField": "desk", "as": "stages"}
+        found = self._db[DESKS].aggregate([{"$match": {"_id": desk_id}}, {"$lookup": stages}])
         desk = next(iter(found), None)
         if desk is None:
             raise NotFound(f"Invalid desk identifier {desk_id}")
@@ -74,7 +75,7 @@ class Places:
             return NOWHERE
 
     def _stage(self, stage_id: Any) -> Document:
-        stage = self._db["stages"].find_one({"_id": stage_id})
+        stage = self._db[STAGES].find_one({"_id": stage_id})
         if stage is None:
             raise NotFound(f"Invalid stage identifier {stage_id}")
         return stage

@@ -21,6 +21,7 @@ from apps.archive.schema import (
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, SchemaIssues
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
+from apps.store.collections import ARCHIVE_VERSIONS
 
 KEPT = (
     NOT_VERSIONED
@@ -64,7 +65,7 @@ def restored_fields(
     """
     wanted, last = request["old_version"], request.get("last_version")
     query = {"_id_document": original["_id"], "_current_version": wanted}
-    old = db["archive_versions"].find_one(query)
+    old = db[ARCHIVE_VERSIONS].find_one(query)
     if old is None:
         raise NotFound(f"Invalid version {wanted}")
     if last != original.get("_current_version"):

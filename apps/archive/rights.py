@@ -8,6 +8,7 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden
 from apps.core.service import Document
+from apps.store.collections import DESKS
 
 NOT_PERMITTED = "User does not have sufficient permissions."
 NOT_A_MEMBER = "User is not a member of the desk."
@@ -20,7 +21,7 @@ def is_member(db: Database[Document], desk_id: Any, caller: Caller) -> bool:
     if caller.user is None or caller.is_administrator:
         return True
     query = {"_id": desk_id, "members.user": caller.user_id}
-    return db["desks"].find_one(query, {"_id": 1}) is not None
+    return db[DESKS].find_one(query, {"_id": 1}) is not None
 
 
 def check_may_read(item: Mapping[str, Any], caller: Caller) -> None:

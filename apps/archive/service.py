@@ -63,6 +63,7 @@ from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
 from apps.newsroom.content_templates.rendering import rendered
 from apps.newsroom.macros.macros import Macros
+from apps.store.collections import ARCHIVE_AUTOSAVE, CONTENT_TEMPLATES, CONTENT_TYPES, USERS
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (
@@ -177,7 +178,7 @@ class ArchiveService(ResourceService):
         """Mark the content profiles of new items as used (resources contract 14); one command."""
         profiles = sorted({document["profile"] for document in documents})
         unmarked = {"_id": {"$in": profiles}, "is_used": {"$ne": True}}
-        self.db["content_types"].update_many(unmarked, {"$set": {"is_used": True}})
+        self.db[CONTENT_TYPES].update_many(unmarked, {"$set": {"is_used": True}})
 
     def _apply_template(self, document: Document, caller: Caller) -> None:
         """Give a new item the fields of its template that the request does not have.
@@ -187,7 +188,7 @@ class ArchiveService(ResourceService):
         """
         if not document.get("template"):
             return
-        template = self.db["content_templates"].find_one({"_id": document["template"]})
+        template = self.db[CONTENT_TEMPLATES].find_one({"_id": document["template"]})
         is_own = template is not None and template.get("user") == caller.user_id
         if template is None or not (template.get("is_public") or is_own):
             raise BadRequest(f"Template not found: {document['template']}")
@@ -321,7 +322,7 @@ class ArchiveService(ResourceService):
             note = with_follow_ups(note, what_was_scheduled(self.db, id))
         note = self._with_relations(note, updates, original)
         # Not what is typed while a process that died here is waited for.
-        typed = removal("archive_autosave", {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
+        typed = removal(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
         note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)
@@ -445,7 +446,7 @@ class ArchiveService(ResourceService):
         creator = item.get("original_creator")
         if item.get("state") != State.ROUTED or not creator or item.get("original_id"):
             return None
-        author = self.db["users"].find_one({"_id": object_id(creator)}, {"_id": 1})
+        author = self.db[USERS].find_one({"_id": object_id(creator)}, {"_id": 1})
         return author["_id"] if author else None
 
     # Read.

@@ -9,6 +9,7 @@ from apps.commands.context import services
 from apps.core.errors import NotFound, ServiceError, ValidationFailed
 from apps.graph.build import Graph
 from apps.importing.importer import Imported, Importer
+from apps.store.collections import DESKS
 
 
 @click.command("items:import")
@@ -48,7 +49,7 @@ def task_of(graph: Graph, desk_name: str | None) -> dict[str, ObjectId]:
     """
     if not desk_name:
         return {}
-    desk = graph.db["desks"].find_one({"name": desk_name})
+    desk = graph.db[DESKS].find_one({"name": desk_name})
     if desk is None:
         raise NotFound(f"There is no desk {desk_name!r}")
     return {"desk": desk["_id"], "stage": desk["working_stage"]}

@@ -4,6 +4,7 @@ import click
 
 from apps.commands.context import services
 from apps.core.vocabulary import UserType
+from apps.store.collections import USERS
 
 
 @click.command("users:create")
@@ -23,7 +24,7 @@ def create(username: str, password: str, email: str, admin: bool) -> int:
         "needs_activation": False,
     }
     with services() as graph:
-        known = graph.db["users"].find_one({"username": username}, {"_id": 1})
+        known = graph.db[USERS].find_one({"username": username}, {"_id": 1})
         if known:
             graph.users.patch(known["_id"], user)
         else:

@@ -20,6 +20,7 @@ from apps.content_api.store import CopyStore
 from apps.core.clock import Clock
 from apps.core.errors import ServerError
 from apps.core.service import Document
+from apps.store.collections import CONTENT_API_BACKLOG
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class CopyBacklog:
         store: CopyStore,
         on_stored: Callable[[Sequence[Copy], str], None],
     ) -> None:
-        self._backlog = db["content_api_backlog"]
+        self._backlog = db[CONTENT_API_BACKLOG]
         self._clock = clock
         self._store = store
         self._on_stored = on_stored

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.store.collections import API_AUDIT, ITEMS, ITEMS_VERSIONS
 
 BATCH = 100
 AUDIT_BATCH = 1000
@@ -45,7 +46,7 @@ class CopyExpiry:
         """Remove old rows of `api_audit`, a batch at a time."""
         if not self._audit_days:
             return
-        audit = self._db["api_audit"]
+        audit = self._db[API_AUDIT]
         old = {"_created": {"$lte": self._clock.now() - timedelta(days=self._audit_days)}}
         while rows := list(audit.find(old, {"_id": 1}).sort("_created", 1).limit(AUDIT_BATCH)):
             audit.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
@@ -54,7 +55,7 @@ class CopyExpiry:
         """Yield the items that chains begin with, and those without one, in batches."""
         query: Document = {"_updated": {"$lte": limit}, "ancestors.0": {"$exists": False}}
         while True:
-            found = self._db["items"].find(query, {"_updated": 1, "expiry": 1})
+            found = self._db[ITEMS].find(query, {"_updated": 1, "expiry": 1})
             roots = list(found.sort("_id", 1).limit(BATCH))
             if not roots:
                 return
@@ -65,7 +66,7 @@ class CopyExpiry:
         """Remove the chains of which every item is old."""
         fields = {"_updated": 1, "expiry": 1, "ancestors": 1}
         ids = [root["_id"] for root in roots]
-        updates = list(self._db["items"].find({"ancestors": {"$in": ids}}, fields))
+        updates = list(self._db[ITEMS].find({"ancestors": {"$in": ids}}, fields))
         young = {root["_id"] for root in roots if not _is_old(root, age, now)}
         young |= {a for u in updates if not _is_old(u, age, now) for a in u["ancestors"]}
         gone = [id_ for id_ in ids if id_ not in young]
@@ -74,9 +75,9 @@ class CopyExpiry:
         if not everything:
             return 0
         # The beginning of a chain goes last: whoever dies in between finds it again.
-        self._db["items_versions"].delete_many({"_id_document": {"$in": everything}})
-        self._db["items"].delete_many({"_id": {"$in": members}})
-        self._db["items"].delete_many({"_id": {"$in": gone}})
+        self._db[ITEMS_VERSIONS].delete_many({"_id_document": {"$in": everything}})
+        self._db[ITEMS].delete_many({"_id": {"$in": members}})
+        self._db[ITEMS].delete_many({"_id": {"$in": gone}})
         return len(everything)
 
 

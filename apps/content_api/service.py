@@ -23,6 +23,7 @@ from apps.core.clock import Clock
 from apps.core.errors import NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, PubStatus
+from apps.store.collections import API_AUDIT, ITEMS, ITEMS_VERSIONS
 
 AGGREGATIONS = {
     "type": "type",
@@ -130,10 +131,10 @@ class ContentApi:
         now = self._clock.now()
         selection = selection_of(values, now, self._limits, is_internal=reader.is_user)
         query = _both(selection.query, {**limit, **_visible_to(reader)})
-        found = self._db["items"].find(query).sort(selection.sort)
+        found = self._db[ITEMS].find(query).sort(selection.sort)
         skipped = (selection.page - 1) * selection.max_results
         stored = list(found.skip(skipped).limit(selection.max_results))
-        total = self._db["items"].count_documents(query)
+        total = self._db[ITEMS].count_documents(query)
         items = self._shaped(stored, reader)
         return Page(
             [selection.projection.of(item) for item in items],
@@ -147,7 +148,7 @@ class ContentApi:
         found = {}
         for name, path in AGGREGATIONS.items():
             root = path.partition(".")[0]
-            counted = self._db["items"].aggregate(
+            counted = self._db[ITEMS].aggregate(
                 [
                     {"$match": query},
                     {"$unwind": f"${root}"},
@@ -174,7 +175,7 @@ class ContentApi:
         projection = projection_of(values)
         wanted = values.get("version")
         query = _both({"_id": id}, {**_of_kind(kind), **_visible_to(reader)})
-        stored = self._db["items"].find_one(query)
+        stored = self._db[ITEMS].find_one(query)
         if stored is None:
             raise NotFound
         versions = [stored] if wanted is None else self._versions(stored, wanted, reader)
@@ -192,7 +193,7 @@ class ContentApi:
             if not wanted.isdecimal() or len(wanted) > 9:
                 raise bad_value("version parameter must be a number or all")
             query["_current_version"] = int(wanted)
-        found = self._db["items_versions"].find(query).sort("_current_version", 1)
+        found = self._db[ITEMS_VERSIONS].find(query).sort("_current_version", 1)
         versions = [_as_item(version) for version in found]
         if not versions:
             raise NotFound
@@ -218,7 +219,7 @@ class ContentApi:
         published = [row for row in references if row.get("published")]
         ids = {"$in": [row["item_id"] for row in published]}
         query = {"$or": [{"_id": ids}, {ITEM_ID: ids}], **_visible_to(reader)}
-        for item in self._db["items"].find(query, {"associations": 1, ITEM_ID: 1}):
+        for item in self._db[ITEMS].find(query, {"associations": 1, ITEM_ID: 1}):
             seen = {a.get("_id") for a in associated_of(item) if reader.key in readers_of(a)}
             own = (row for row in published if row["item_id"] in (item["_id"], item.get(ITEM_ID)))
             if any(row.get("associated_id") in {None, *seen} for row in own):
@@ -244,7 +245,7 @@ class ContentApi:
         if not members:
             return set()
         query = {"_id": {"$in": sorted(members)}, **_visible_to(reader)}
-        return {str(item["_id"]) for item in self._db["items"].find(query, {"_id": 1})}
+        return {str(item["_id"]) for item in self._db[ITEMS].find(query, {"_id": 1})}
 
     def _audit(self, served: Iterable[Mapping[str, Any]], reader: Reader) -> None:
         now = self._clock.now()
@@ -262,7 +263,7 @@ class ContentApi:
             for item in served
         ]
         if rows:
-            self._db["api_audit"].insert_many(rows)
+            self._db[API_AUDIT].insert_many(rows)
 
 
 def _of_kind(kind: str | None) -> Document:

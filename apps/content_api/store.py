@@ -18,6 +18,7 @@ from apps.core.clock import Clock
 from apps.core.errors import ServerError
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import PubStatus
+from apps.store.collections import ITEMS, ITEMS_VERSIONS
 from apps.store.indexes import CONTENT_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
@@ -64,13 +65,13 @@ class CopyStore:
     def _read(self, copies: Iterable[Copy]) -> dict[str, Document]:
         """Return the items that the copies change, and those that they are rewrites of."""
         ids = {id_ for copy in copies for id_ in (copy.id, copy.document.get("evolvedfrom")) if id_}
-        found = self._db["items"].find({"_id": {"$in": sorted(map(str, ids))}})
+        found = self._db[ITEMS].find({"_id": {"$in": sorted(map(str, ids))}})
         return {item["_id"]: item for item in found}
 
     def _write_items(self, writes: Sequence[Any]) -> bool:
         """Write items; False when another process has written one of them since it was read."""
         try:
-            done = self._db["items"].bulk_write(writes, ordered=False)
+            done = self._db[ITEMS].bulk_write(writes, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
             return False
@@ -89,7 +90,7 @@ class CopyStore:
             for version in versions
         ]
         try:
-            self._db["items_versions"].bulk_write(writes, ordered=False)
+            self._db[ITEMS_VERSIONS].bulk_write(writes, ordered=False)
         except BulkWriteError as error:
             # Another process has just stored the same version.
             raise_unless_duplicates(error)
@@ -101,14 +102,14 @@ class CopyStore:
         one item, the later one sees what both have done.
         """
         query = {"_id": {"$in": sorted(ids)}, CANCELED: {"$gt": 0}}
-        for item in list(self._db["items"].find(query, {CANCELED: 1})):
+        for item in list(self._db[ITEMS].find(query, {CANCELED: 1})):
             versions = {
                 "_id_document": item["_id"],
                 "_current_version": {"$lte": item[CANCELED]},
                 "pubstatus": {"$ne": PubStatus.CANCELED},
             }
             hidden = {"$set": {"pubstatus": PubStatus.CANCELED}}
-            self._db["items_versions"].update_many(versions, hidden)
+            self._db[ITEMS_VERSIONS].update_many(versions, hidden)
 
 
 class Plan:

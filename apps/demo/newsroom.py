@@ -12,6 +12,7 @@ from apps.core.vocabulary import UserType
 from apps.demo.api import API
 from apps.graph.build import Graph
 from apps.importing.importer import Importer
+from apps.store.collections import USERS
 
 STORIES = Path(__file__).parent / "stories"
 USERNAME = "editor"
@@ -28,7 +29,7 @@ class Login:
 def create_editor(graph: Graph) -> Login:
     """Create an administrator with a new password, or give the one that is there a new one."""
     login = Login(USERNAME, secrets.token_urlsafe(12))
-    known = graph.db["users"].find_one({"username": USERNAME}, {"_id": 1})
+    known = graph.db[USERS].find_one({"username": USERNAME}, {"_id": 1})
     if known:
         graph.users.patch(known["_id"], {"password": login.password})
         return login

@@ -18,6 +18,7 @@ from apps.core.clock import Clock
 from apps.core.errors import DeliveryError, PermanentFailure
 from apps.core.service import Document
 from apps.mail.mailer import Mail, Mailer
+from apps.store.collections import MAILS
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Outbox:
     def __init__(
         self, db: Database[Document], clock: Clock, *, mailer: Mailer, settings: Mapping[str, Any]
     ) -> None:
-        self._mails = db["mails"]
+        self._mails = db[MAILS]
         self._clock = clock
         self._mailer = mailer
         self._retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])

@@ -22,6 +22,7 @@ from apps.publish.resource import INTERNAL_ROW
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
+from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
@@ -65,7 +66,7 @@ class PublishedService(ResourceService):
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
         ids = [document.get("item_id") for document in documents]
-        items = {item["_id"]: item for item in self.db["archive"].find({"_id": {"$in": ids}})}
+        items = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
         for document in documents:
             self._shape(document, items.get(document.get("item_id")), caller)
 
@@ -211,7 +212,7 @@ class PublishQueueService(ResourceService):
         """Return the subscribers that rows name, by id; one command."""
         ids = list({id_ for document in documents if (id_ := document.get("subscriber_id"))})
         fields = {"codes": 1, "priority": 1, "sequence_num_settings": 1}
-        found = self.db["subscribers"].find({"_id": {"$in": ids}}, fields)
+        found = self.db[SUBSCRIBERS].find({"_id": {"$in": ids}}, fields)
         return {subscriber["_id"]: subscriber for subscriber in found}
 
     def _number(self, documents: Iterable[Document], subscribers: Mapping[Any, Document]) -> None:

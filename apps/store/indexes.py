@@ -6,6 +6,8 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 
+from apps.store import collections
+
 ASC, DESC = ASCENDING, DESCENDING
 
 
@@ -14,7 +16,7 @@ def _index(*keys: Any, **options: Any) -> IndexModel:
 
 
 INDEXES: dict[str, list[IndexModel]] = {
-    "archive": [
+    collections.ARCHIVE: [
         _index(("_updated", DESC)),
         _index("uri"),
         _index("ingest_id"),
@@ -46,7 +48,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Locks that a session leaves behind.
         _index("lock_user", sparse=True),
     ],
-    "archive_versions": [
+    collections.ARCHIVE_VERSIONS: [
         _index("guid"),
         # Unique, so that completing an interrupted publication cannot write a version twice.
         _index("_id_document", "_current_version", unique=True),
@@ -56,8 +58,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("task.last_production_desk", sparse=True),
         _index("task.stage"),
     ],
-    "archive_history": [_index("item_id")],
-    "published": [
+    collections.ARCHIVE_HISTORY: [_index("item_id")],
+    collections.PUBLISHED: [
         # Work of the enqueue task, in routing order.
         _index("queue_state", "publish_sequence_no"),
         # Scheduled items that are due, however many wait for their time.
@@ -74,9 +76,9 @@ INDEXES: dict[str, list[IndexModel]] = {
         # The end of a highlight.
         _index("highlights", sparse=True),
     ],
-    "highlights": [_index("name", unique=True)],
-    "content_templates": [_index("user", "template_name", "is_public", unique=True)],
-    "publish_queue": [
+    collections.HIGHLIGHTS: [_index("name", unique=True)],
+    collections.CONTENT_TEMPLATES: [_index("user", "template_name", "is_public", unique=True)],
+    collections.PUBLISH_QUEUE: [
         # One row per (item version, subscriber, destination, action, part, resend).
         _index(
             "idempotency_key",
@@ -97,57 +99,60 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("moved_to_legal", "state", "_id"),
     ],
     # Failures of a lane that administrators were told of.
-    "delivery_failures": [_index("lane")],
-    "publish_lanes": [
+    collections.DELIVERY_FAILURES: [_index("lane")],
+    collections.PUBLISH_LANES: [
         # Lanes with something due.
         _index("wake_at"),
         _index("lease_owner", sparse=True),
     ],
-    "archived": [
+    collections.ARCHIVED: [
         _index("archived_id", unique=True),
         _index("item_id"),
         _index(("_updated", DESC)),
     ],
     # Copies that the content API did not take yet.
-    "content_api_backlog": [_index("due_at"), _index("item_id", "version")],
-    "activity": [
+    collections.CONTENT_API_BACKLOG: [_index("due_at"), _index("item_id", "version")],
+    collections.ACTIVITY: [
         _index("_created", expireAfterSeconds=24 * 3600),
         _index("user", "_created"),
         _index("recipients.user_id"),
     ],
-    "media_references": [_index("item_id"), _index("media_id")],
+    collections.MEDIA_REFERENCES: [_index("item_id"), _index("media_id")],
     # Mails that are due.
-    "mails": [_index("state", "due_at")],
+    collections.MAILS: [_index("state", "due_at")],
     # Requests that are due, oldest first; those of one item.
-    "resends": [_index("due_at"), _index("item_id")],
+    collections.RESENDS: [_index("due_at"), _index("item_id")],
     # Feeds: what a subscriber has received, newest first.
-    "recipients": [_index("receivers", ("routed_at", DESC), ("_id", DESC))],
+    collections.RECIPIENTS: [_index("receivers", ("routed_at", DESC), ("_id", DESC))],
     # Of an item; whether a record of refusals is still named.
-    "routing_decisions": [_index("item_id", "item_version"), _index("refusals", sparse=True)],
-    "publish_payloads": [
+    collections.ROUTING_DECISIONS: [
+        _index("item_id", "item_version"),
+        _index("refusals", sparse=True),
+    ],
+    collections.PUBLISH_PAYLOADS: [
         _index("item_id", "item_version"),
         _index("encoded_item_id", sparse=True),
     ],
-    "auth": [_index("token"), _index("user"), _index("_updated")],
-    "users": [_index("username", unique=True), _index("email")],
-    "roles": [_index("name", unique=True)],
-    "desks": [_index("name", unique=True), _index("members.user")],
-    "stages": [_index("desk", "name", unique=True)],
-    "validators": [_index("act", "type")],
-    "vocabularies": [_index("field_type")],
-    "content_types": [_index("label", unique=True, sparse=True)],
-    "subscribers": [_index("name", unique=True), _index("is_active")],
-    "subscriber_token": [_index("subscriber")],
-    "products": [_index("name", unique=True)],
-    "internal_destinations": [_index("name", unique=True)],
-    "filter_conditions": [_index("name", unique=True)],
-    "content_filters": [_index("name", unique=True)],
-    "sequences": [_index("key", unique=True)],
+    collections.AUTH: [_index("token"), _index("user"), _index("_updated")],
+    collections.USERS: [_index("username", unique=True), _index("email")],
+    collections.ROLES: [_index("name", unique=True)],
+    collections.DESKS: [_index("name", unique=True), _index("members.user")],
+    collections.STAGES: [_index("desk", "name", unique=True)],
+    collections.VALIDATORS: [_index("act", "type")],
+    collections.VOCABULARIES: [_index("field_type")],
+    collections.CONTENT_TYPES: [_index("label", unique=True, sparse=True)],
+    collections.SUBSCRIBERS: [_index("name", unique=True), _index("is_active")],
+    collections.SUBSCRIBER_TOKEN: [_index("subscriber")],
+    collections.PRODUCTS: [_index("name", unique=True)],
+    collections.INTERNAL_DESTINATIONS: [_index("name", unique=True)],
+    collections.FILTER_CONDITIONS: [_index("name", unique=True)],
+    collections.CONTENT_FILTERS: [_index("name", unique=True)],
+    collections.SEQUENCES: [_index("key", unique=True)],
 }
 
 
 CONTENT_INDEXES: dict[str, list[IndexModel]] = {
-    "items": [
+    collections.ITEMS: [
         # What a subscriber may read, newest first; a subscriber's list by time.
         _index("subscribers", ("versioncreated", DESC), "_id"),
         _index(("versioncreated", DESC), "_id"),
@@ -156,18 +161,18 @@ CONTENT_INDEXES: dict[str, list[IndexModel]] = {
         # Expiry: roots of chains, oldest first.
         _index("_updated"),
     ],
-    "items_versions": [_index("_id_document", "_current_version", unique=True)],
+    collections.ITEMS_VERSIONS: [_index("_id_document", "_current_version", unique=True)],
     # Expiry: the oldest first.
-    "api_audit": [_index("_created")],
+    collections.API_AUDIT: [_index("_created")],
 }
 """Collections of the content API, which may have a database of its own."""
 
 LEGAL_INDEXES: dict[str, list[IndexModel]] = {
-    "legal_archive": [_index(("versioncreated", DESC)), _index("search_terms")],
-    "legal_archive_versions": [_index("_id_document", "_current_version", unique=True)],
-    "legal_archive_history": [_index("item_id")],
-    "legal_publish_payloads": [_index("encoded_item_id", sparse=True)],
-    "legal_publish_queue": [_index(("_updated", DESC)), _index("item_id")],
+    collections.LEGAL_ARCHIVE: [_index(("versioncreated", DESC)), _index("search_terms")],
+    collections.LEGAL_ARCHIVE_VERSIONS: [_index("_id_document", "_current_version", unique=True)],
+    collections.LEGAL_ARCHIVE_HISTORY: [_index("item_id")],
+    collections.LEGAL_PUBLISH_PAYLOADS: [_index("encoded_item_id", sparse=True)],
+    collections.LEGAL_PUBLISH_QUEUE: [_index(("_updated", DESC)), _index("item_id")],
 }
 """Collections of the long-term archive, which may have a database of its own."""
 

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.core.errors import ServerError
+from apps.store.collections import SEQUENCES
 from apps.store.mongo import raise_unless_duplicates
 
 MAX_DRAWS = 100
@@ -54,7 +55,7 @@ class Sequences:
     """
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
-        self._counters = db["sequences"]
+        self._counters = db[SEQUENCES]
         self._seen: dict[str, tuple[Any, Any]] = {}
         """Wrapping counters as this process saw them last: `_id`, and number as it is stored."""
 

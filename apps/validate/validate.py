@@ -12,6 +12,7 @@ from pymongo.database import Database
 from apps.core import hooks
 from apps.core.errors import BadRequest, ValidationFailed
 from apps.core.service import Document
+from apps.store.collections import CONTENT_TYPES, VALIDATORS
 from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
 from apps.validate.documents import associations_of, is_marked_for_sms, prepare
 from apps.validate.labels import Labels
@@ -98,11 +99,11 @@ class ValidateService:
         known = list(items)
         ids = {name for item in known for name in self._profile_ids(item, _text(item.get("type")))}
         types = {_text(item.get("type")) for item in known} - {None}
-        found = self._db["content_types"].find({"_id": {"$in": sorted(ids)}}, {"schema": 1})
+        found = self._db[CONTENT_TYPES].find({"_id": {"$in": sorted(ids)}}, {"schema": 1})
         profiles = {profile["_id"]: profile for profile in found}
         query = {"act": {"$in": sorted(acts)}, "type": {"$in": sorted(map(str, types))}}
         validators: dict[Key, Document] = {}
-        for row in self._db["validators"].find(query):
+        for row in self._db[VALIDATORS].find(query):
             key = (row.get("act"), row.get("type"), row.get("embedded") is True)
             validators.setdefault(key, row)
         service = copy(self)
@@ -212,7 +213,7 @@ class ValidateService:
             known = self._rules.profiles
             return {name: known[name] for name in ids if name in known}
         query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}}
-        found = self._db["content_types"].find(query, {"schema": 1})
+        found = self._db[CONTENT_TYPES].find(query, {"schema": 1})
         return {profile["_id"]: profile for profile in found}
 
     def _profile_ids(self, item: Mapping[str, Any], item_type: str | None) -> set[str]:
@@ -256,7 +257,7 @@ class ValidateService:
         else:
             wanted = True if embedded else {"$ne": True}
             query = {"act": act, "type": item_type, "embedded": wanted}
-            validator = self._db["validators"].find_one(query, {"schema": 1})
+            validator = self._db[VALIDATORS].find_one(query, {"schema": 1})
         if validator is None:
             return None
         origin = f"validators {validator['_id']}"

@@ -6,6 +6,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.store.collections import VOCABULARIES
 
 Vocabularies = Sequence[Mapping[str, Any]]
 
@@ -35,7 +36,7 @@ class VocabularyReader:
     def __call__(self) -> Vocabularies:
         if self._vocabularies is None:
             alive = {"_deleted": {"$ne": True}}
-            self._vocabularies = list(self._db["vocabularies"].find(alive, PROJECTION))
+            self._vocabularies = list(self._db[VOCABULARIES].find(alive, PROJECTION))
         return self._vocabularies
 
     def subject_schemes(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
+from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
 UNLOCKED: Mapping[str, None] = dict.fromkeys(
@@ -47,10 +48,10 @@ class Tools:
         Raises:
             NotFound: no such item.
         """
-        item = self.db["archive"].find_one({"_id": item_id})
+        item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is not None and item.get("journal"):
             self.journal.settle(item_id)
-            item = self.db["archive"].find_one({"_id": item_id})
+            item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound(f"Failed to find item with guid: {item_id}")
         item.pop("journal", None)

@@ -25,6 +25,7 @@ from apps.core.ids import tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS
 
 NOT_FETCHED = frozenset(WORK) | {"_id", "guid", "unique_id", "unique_name", "version"}
 OF_THE_ASSOCIATION = frozenset(CONTENT) | frozenset(METADATA) | {"renditions", "poi", "order"}
@@ -69,7 +70,7 @@ class FetchService(ItemCommand):
         note = self.tools.journal.action(writes, item["_current_version"])
         used = [write for each in fetching.items for write in usage_changes(each, {}, note["at"])]
         note = with_follow_ups(note, used)
-        self.db["archive"].insert_one({**item, "journal": note})
+        self.db[ARCHIVE].insert_one({**item, "journal": note})
         self.tools.journal.complete(item, note)
         for each in fetching.items:
             source = fetching.source_of(each)
@@ -248,8 +249,8 @@ class _Fetching:
             for item in self.items
             if item["_id"] != holder["_id"]
             for write in (
-                insertion("archive_versions", {"_id": f"{item['_id']}:1", **version_row(item)}),
-                insertion("archive", item),
+                insertion(ARCHIVE_VERSIONS, {"_id": f"{item['_id']}:1", **version_row(item)}),
+                insertion(ARCHIVE, item),
             )
         ]
 

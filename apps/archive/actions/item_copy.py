@@ -18,6 +18,7 @@ from apps.core.ids import item_guid, tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVE
 
 NOT_COPIED = frozenset(
     {"_id", "guid", "unique_id", "unique_name", "linked_in_packages", "embargo"}
@@ -161,5 +162,5 @@ class Copying:
             item["_current_version"],
         )
         note["copies"] = copies
-        tools.db["archive"].insert_one({**item, "journal": note})
+        tools.db[ARCHIVE].insert_one({**item, "journal": note})
         tools.journal.complete(item, note)

@@ -22,6 +22,7 @@ from apps.core.ids import object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
+from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, PUBLISHED
 
 UNLINKED = {"rewrite_of": None, "anpa_take_key": None, "rewrite_sequence": None}
 
@@ -95,9 +96,9 @@ class RewriteService(ResourceService):
         link = {"rewritten_by": update["_id"]}
         story = self.collection.find_one({"_id": original_id}) or {"_id": original_id}
         follow_ups = [
-            change("published", {"item_id": update["_id"]}, changes),
-            change("archive", {"_id": original_id, **link}, {"rewritten_by": None}),
-            change("published", {"item_id": original_id, **link}, {"rewritten_by": None}),
+            change(PUBLISHED, {"item_id": update["_id"]}, changes),
+            change(ARCHIVE, {"_id": original_id, **link}, {"rewritten_by": None}),
+            change(PUBLISHED, {"item_id": original_id, **link}, {"rewritten_by": None}),
             record(Operation.UNLINK, story, {"rewritten_by": None}, caller.user_id, now),
             record(Operation.UNLINK, update, changes, caller.user_id, now),
         ]
@@ -137,8 +138,8 @@ class RewriteService(ResourceService):
         item |= {"_created": now, "_updated": now, "_etag": new_etag()}
         hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
         follow_ups = [
-            insertion("archive", item),
-            insertion("archive_versions", {"_id": f"{item['_id']}:1", **version_row(item)}),
+            insertion(ARCHIVE, item),
+            insertion(ARCHIVE_VERSIONS, {"_id": f"{item['_id']}:1", **version_row(item)}),
             record(Operation.CREATE, item, {**fields, "task": task}, caller.user_id, now),
             *new_references(item, {}),
         ]
@@ -160,7 +161,7 @@ class RewriteService(ResourceService):
         changes = {name: value for name, value in item.items() if update.get(name) != value}
         written = {**changes, "_updated": self.clock.now(), "_etag": new_etag()}
         free = {"_id": update["_id"], "rewrite_of": None}
-        self._link(original, update, [change("archive", free, written)], caller)
+        self._link(original, update, [change(ARCHIVE, free, written)], caller)
         return {**update, **written}
 
     def _link(
@@ -175,7 +176,7 @@ class RewriteService(ResourceService):
         linked = {"rewrite_of": original["_id"]}
         follow_ups = [
             *follow_ups,
-            change("published", {"item_id": original["_id"]}, link),
+            change(PUBLISHED, {"item_id": original["_id"]}, link),
             record(Operation.REWRITE, original, link, caller.user_id, now),
             record(Operation.LINK, update, linked, caller.user_id, now),
         ]

@@ -14,11 +14,12 @@ from apps.core.ids import tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVE, ARCHIVE_AUTOSAVE, PUBLISHED
 
 TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast", "translated_from")
 TIES_OF_UPDATES = ("anpa_take_key",)
 TIES_OF_TRANSLATION = ("translation_id", "translations")
-STORED_IN = (("archive", "_id"), ("published", "item_id"))
+STORED_IN = ((ARCHIVE, "_id"), (PUBLISHED, "item_id"))
 """Collections that hold an item, with the field that names it."""
 
 
@@ -48,7 +49,7 @@ class SpikeService(ItemUpdate):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         item_id, user = str(original["_id"]), str(caller.user_id or "")
-        self.db["archive_autosave"].delete_one({"_id": item_id})
+        self.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
         if original.get("lock_user"):
             tell_unlocked(self.tools, {**original, **updates}, caller)
         if original.get("marked_for_user"):
@@ -69,7 +70,7 @@ class SpikeService(ItemUpdate):
 
     def _check_in_no_package(self, item: Mapping[str, Any]) -> None:
         ids = [link.get("package") for link in item.get("linked_in_packages") or ()]
-        if ids and self.db["archive"].find_one({"_id": {"$in": ids}}, {"_id": 1}):
+        if ids and self.db[ARCHIVE].find_one({"_id": {"$in": ids}}, {"_id": 1}):
             name = item.get("slugline") or item.get("headline") or item["_id"]
             raise BadRequest(
                 f'The item "{name}" is in a package it needs to be removed'
@@ -88,7 +89,7 @@ class SpikeService(ItemUpdate):
         writes: list[Document] = []
         if story_id := original.get("rewrite_of"):
             cut: dict[str, Any] = {"rewritten_by": None}
-            story = self.db["archive"].find_one({"_id": story_id}, {"_current_version": 1})
+            story = self.db[ARCHIVE].find_one({"_id": story_id}, {"_current_version": 1})
             # Only this update's tie: the story may have another one by now.
             writes += [
                 change(collection, {field: story_id, "rewritten_by": original["_id"]}, cut)
@@ -107,7 +108,7 @@ class SpikeService(ItemUpdate):
     def _cut_translations(self, original: Mapping[str, Any]) -> list[Document]:
         writes: list[Document] = []
         if source_id := original.get("translated_from"):
-            source = self.db["archive"].find_one({"_id": source_id}, {"translations": 1}) or {}
+            source = self.db[ARCHIVE].find_one({"_id": source_id}, {"translations": 1}) or {}
             others = [i for i in source.get("translations") or () if i != original["_id"]]
             left = {"translations": others}
             writes += [change(place, {field: source_id}, left) for place, field in STORED_IN]

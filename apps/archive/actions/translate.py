@@ -12,6 +12,7 @@ from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVE
 
 
 class TranslateService(ItemCommand):
@@ -46,8 +47,8 @@ class TranslateService(ItemCommand):
                 "translation_id": translation_id,
             },
             lambda copy_id: [
-                addition("archive", {"_id": source_id}, {"translations": copy_id}),
-                change("archive", {"_id": source_id}, {"translation_id": translation_id}),
+                addition(ARCHIVE, {"_id": source_id}, {"translations": copy_id}),
+                change(ARCHIVE, {"_id": source_id}, {"translation_id": translation_id}),
             ],
         )
         copied = self._copying.copy(order, caller)

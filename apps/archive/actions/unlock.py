@@ -14,6 +14,7 @@ from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
+from apps.store.collections import ARCHIVE_AUTOSAVE
 
 NOT_LOCKED = "Item is not locked."
 MAY_NOT_UNLOCK = "You don't have permissions to unlock an item."
@@ -71,7 +72,7 @@ class Unlocking:
         state = item.get("state")
         if state in PUBLISH_STATES or not is_allowed(Action.SAVE, state):
             return None
-        autosave = self._tools.db["archive_autosave"].find_one({"_id": item["_id"]})
+        autosave = self._tools.db[ARCHIVE_AUTOSAVE].find_one({"_id": item["_id"]})
         changes = saved_changes(autosave or {}, item)
         if not changes:
             return None
@@ -83,7 +84,7 @@ class Unlocking:
         updates = with_new_etag({**UNLOCKED, "_updated": tools.clock.now()})
         row = tools.lock_history(Operation.ITEM_UNLOCK, item, UNLOCKED, caller)
         tools.journal.write(updates, item, tools.journal.action([row]))
-        tools.db["archive_autosave"].delete_one({"_id": item["_id"]})
+        tools.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
         return {**item, **updates}
 
     def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:

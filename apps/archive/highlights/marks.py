@@ -11,6 +11,7 @@ from apps.core.caller import Caller
 from apps.core.errors import Conflict, NotFound, PreconditionFailed
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation
+from apps.store.collections import HIGHLIGHTS, PUBLISHED
 
 ATTEMPTS = 5
 BUSY = "The item is being written by others. Try again."
@@ -91,7 +92,7 @@ class MarksService(ResourceService):
         journal = self._tools.journal
         note = journal.action(
             [
-                change("published", rows, updates),
+                change(PUBLISHED, rows, updates),
                 *(
                     self._tools.history(
                         Operation.MARK if mark.is_on else Operation.UNMARK, item, mark.told, caller
@@ -122,7 +123,7 @@ class HighlightMarksService(MarksService):
     ) -> Iterator[Mark]:
         entries = list(item.get(self.field) or ())
         wanted = list(dict.fromkeys(request["highlights"]))
-        found = self.db["highlights"].find({"_id": {"$in": wanted}}, {"name": 1})
+        found = self.db[HIGHLIGHTS].find({"_id": {"$in": wanted}}, {"name": 1})
         names = {row["_id"]: row.get("name") for row in found}
         for highlight in wanted:
             is_on = highlight not in entries

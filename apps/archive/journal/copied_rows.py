@@ -11,6 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from apps.core.service import Document
+from apps.store.collections import ARCHIVE_HISTORY, ARCHIVE_VERSIONS
 from apps.store.mongo import raise_unless_duplicates
 
 IDS = ("guid", "unique_id", "unique_name")
@@ -22,7 +23,7 @@ def rows_to_copy(db: Database[Document], source_id: str) -> Document:
 
     As data: `source`, and `history`, the `from` and `to` ids of rows, in order.
     """
-    told = db["archive_history"].find({"item_id": source_id}, {"_id": 1}).sort("_id", 1)
+    told = db[ARCHIVE_HISTORY].find({"item_id": source_id}, {"_id": 1}).sort("_id", 1)
     return {
         "source": source_id,
         "history": [{"from": row["_id"], "to": ObjectId()} for row in told],
@@ -41,13 +42,13 @@ def copy_rows(db: Database[Document], item: Mapping[str, Any], copies: Mapping[s
     source = {"_id_document": copies["source"], "_current_version": before}
     own = {"_id_document": item["_id"], **ids}
     _add(
-        db["archive_versions"],
-        [{**row, "_id": ObjectId(), **own} for row in db["archive_versions"].find(source)],
+        db[ARCHIVE_VERSIONS],
+        [{**row, "_id": ObjectId(), **own} for row in db[ARCHIVE_VERSIONS].find(source)],
     )
     to = {pair["from"]: pair["to"] for pair in copies["history"]}
-    rows = db["archive_history"].find({"_id": {"$in": list(to)}}).sort("_id", 1)
+    rows = db[ARCHIVE_HISTORY].find({"_id": {"$in": list(to)}}).sort("_id", 1)
     own = {"item_id": item["_id"], "original_item_id": copies["source"]}
-    _add(db["archive_history"], [{**row, "_id": to[row["_id"]], **own} for row in rows])
+    _add(db[ARCHIVE_HISTORY], [{**row, "_id": to[row["_id"]], **own} for row in rows])
 
 
 def _add(collection: Any, rows: list[Document]) -> None:

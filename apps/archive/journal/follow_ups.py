@@ -25,6 +25,7 @@ from pymongo.errors import DuplicateKeyError
 
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
+from apps.store.collections import ARCHIVE_HISTORY
 
 
 def change(collection: str, where: Mapping[str, Any], fields: Mapping[str, Any]) -> Document:
@@ -82,7 +83,7 @@ def record(
         "_created": now,
         "_updated": now,
     }
-    return insertion("archive_history", row)
+    return insertion(ARCHIVE_HISTORY, row)
 
 
 def follow_up(db: Database[Document], note: Mapping[str, Any]) -> None:

@@ -26,6 +26,15 @@ from apps.core.errors import PreconditionFailed
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.mail.outbox import mail_rows
+from apps.store.collections import (
+    ARCHIVE,
+    ARCHIVE_AUTOSAVE,
+    ARCHIVE_HISTORY,
+    ARCHIVE_VERSIONS,
+    ARCHIVED,
+    MAILS,
+    PUBLISHED,
+)
 from apps.store.mongo import raise_unless_duplicates
 
 OVERDUE = timedelta(seconds=5)
@@ -94,7 +103,7 @@ class Journal:
     def complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Make the writes that `note` tells of, then remove it. Safe to repeat."""
         self.add_rows(item, note)
-        self._db["archive"].update_one(
+        self._db[ARCHIVE].update_one(
             {"_id": item["_id"], "journal.at": note["at"]}, {"$unset": {"journal": 1}}
         )
 
@@ -106,7 +115,7 @@ class Journal:
             self.add_version(item)
         if told := note.get("told"):
             row = history_row(item, told, self._clock.now())
-            add_once(self._db["archive_history"], told["_id"], row)
+            add_once(self._db[ARCHIVE_HISTORY], told["_id"], row)
         follow_up(self._db, note)
 
     def publication(
@@ -148,7 +157,7 @@ class Journal:
         condition = {**unchanged(original), "journal": None}
         condition.update({field: original.get(field) for field in unless_changed})
         change = {"$set": {**updates, "journal": note}}
-        archive = self._db["archive"]
+        archive = self._db[ARCHIVE]
         if archive.update_one(condition, change).matched_count:
             return
         # Either the item changed, or its last write still has rows to come.
@@ -159,7 +168,7 @@ class Journal:
     def store_new(self, item: Document, note: Document) -> bool:
         """Store an item that comes back with the `note` of what follows; False if it is there."""
         try:
-            self._db["archive"].insert_one({**item, "journal": note})
+            self._db[ARCHIVE].insert_one({**item, "journal": note})
         except DuplicateKeyError:
             return False
         return True
@@ -181,7 +190,7 @@ class Journal:
         """
         note = {**self.action(follow_ups), "removal": {"archive": archive}}
         same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
-        if not self._db["archive"].update_one(same, {"$set": {"journal": note}}).matched_count:
+        if not self._db[ARCHIVE].update_one(same, {"$set": {"journal": note}}).matched_count:
             return False
         remove_item(self._db, original["_id"], note)
         return True
@@ -189,7 +198,7 @@ class Journal:
     def add_version(self, item: Mapping[str, Any]) -> None:
         """Write the version row of `item` as it stands; writing it again changes nothing."""
         try:
-            self._db["archive_versions"].insert_one(version_row(item))
+            self._db[ARCHIVE_VERSIONS].insert_one(version_row(item))
         except DuplicateKeyError:
             return
 
@@ -208,11 +217,11 @@ class Journal:
         self.add_version(item)
         follow_up(self._db, note)
         row = history_row(item, note, self._clock.now())
-        add_once(self._db["archive_history"], note["row_id"], row)
+        add_once(self._db[ARCHIVE_HISTORY], note["row_id"], row)
         if note.get("mail"):
             self.add_mails(note)
         if note.get("revived"):
-            self._db["archived"].delete_many({"item_id": item["_id"]})
+            self._db[ARCHIVED].delete_many({"item_id": item["_id"]})
         row_id = note["row_id"]
         # Older ones only: this may be a process that wakes up after others have completed the
         # action and made the next.
@@ -222,7 +231,7 @@ class Journal:
             "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
         }
         try:
-            self._db["published"].bulk_write(
+            self._db[PUBLISHED].bulk_write(
                 [
                     UpdateMany(
                         {**others, "last_published_version": True},
@@ -251,7 +260,7 @@ class Journal:
         if not rows:
             return
         try:
-            self._db["mails"].insert_many(rows, ordered=False)
+            self._db[MAILS].insert_many(rows, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
 
@@ -260,7 +269,7 @@ class Journal:
         condition: Document = {"_id": {"$in": list(item_ids)}}
         if versions is not None:
             condition["journal.version"] = {"$in": list(versions)}
-        self._db["archive"].update_many(condition, {"$unset": {"journal": 1}})
+        self._db[ARCHIVE].update_many(condition, {"$unset": {"journal": 1}})
 
     def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
         """Remove the notes of publish actions; one command for any number of items.
@@ -269,7 +278,7 @@ class Journal:
             row_ids: item id to the published row that was found.
         """
         if row_ids:
-            self._db["archive"].update_many(
+            self._db[ARCHIVE].update_many(
                 {
                     "_id": {"$in": list(row_ids)},
                     "journal.row_id": {"$in": list(row_ids.values())},
@@ -279,7 +288,7 @@ class Journal:
 
     def settle(self, item_id: str) -> None:
         """Complete what an interrupted write of the item left undone. Safe to repeat."""
-        item = self._db["archive"].find_one({"_id": item_id})
+        item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is None or not item.get("journal"):
             return
         note = item["journal"]
@@ -289,17 +298,17 @@ class Journal:
         if "row_id" in note:
             self.add_publication(item, note)
             # Unsaved content is older than what has gone out.
-            self._db["archive_autosave"].delete_one({"_id": item_id})
+            self._db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
         else:
             self.add_rows(item, note)
-        self._db["archive"].update_one(
+        self._db[ARCHIVE].update_one(
             {"_id": item_id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
         )
 
     def settle_overdue(self) -> int:
         """Complete all writes that a dead process left undone; return how many."""
         limit = self._clock.precise() - OVERDUE
-        overdue = list(self._db["archive"].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
+        overdue = list(self._db[ARCHIVE].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
         for item in overdue:
             self.settle(item["_id"])
         return len(overdue)

@@ -15,8 +15,7 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import upserts
 from apps.core.service import Document
 from apps.media.storage import delete_files
-
-REFERENCES = "media_references"
+from apps.store.collections import MEDIA_REFERENCES
 
 
 def new_references(updates: Mapping[str, Any], original: Mapping[str, Any]) -> list[Document]:
@@ -28,13 +27,13 @@ def new_references(updates: Mapping[str, Any], original: Mapping[str, Any]) -> l
         return []
     known = {row["_id"] for row in references(original)}
     rows = [row for row in references({**original, **updates}) if row["_id"] not in known]
-    return [upserts(REFERENCES, rows)] if rows else []
+    return [upserts(MEDIA_REFERENCES, rows)] if rows else []
 
 
 def published_references(item: Mapping[str, Any]) -> list[Document]:
     """Return the follow-ups that mark what an item refers to as published."""
     rows = list(references(item))
-    return [upserts(REFERENCES, rows, {"published": True})] if rows else []
+    return [upserts(MEDIA_REFERENCES, rows, {"published": True})] if rows else []
 
 
 def references(item: Mapping[str, Any]) -> Iterator[Document]:
@@ -80,16 +79,16 @@ def forget_references(db: Database[Document], item_id: str) -> None:
     repeat: the references go last.
     """
     own = {"item_id": item_id, "published": {"$ne": True}}
-    media = set(db[REFERENCES].distinct("media_id", own))
+    media = set(db[MEDIA_REFERENCES].distinct("media_id", own))
     if not media:
         return
     others = {
         "media_id": {"$in": sorted(media)},
         "$or": [{"item_id": {"$ne": item_id}}, {"published": True}],
     }
-    unused = media - set(db[REFERENCES].distinct("media_id", others))
+    unused = media - set(db[MEDIA_REFERENCES].distinct("media_id", others))
     delete_files(db, _ids(unused))
-    db[REFERENCES].delete_many(own)
+    db[MEDIA_REFERENCES].delete_many(own)
 
 
 def _ids(media: Iterable[str]) -> list[ObjectId]:

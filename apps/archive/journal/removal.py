@@ -13,18 +13,31 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import follow_up
 from apps.archive.journal.media_references import forget_references
 from apps.core.service import Document
+from apps.store.collections import (
+    ARCHIVE,
+    ARCHIVE_AUTOSAVE,
+    ARCHIVE_HISTORY,
+    ARCHIVE_VERSIONS,
+    ARCHIVED,
+    PUBLISH_PAYLOADS,
+    PUBLISH_QUEUE,
+    PUBLISHED,
+    RECIPIENTS,
+    RESENDS,
+    ROUTING_DECISIONS,
+)
 
 NOT_IN_ARCHIVED = frozenset(
     {"_id", "highlights", "marked_desks", "internal_destinations"}
     | {"queue_owner", "queue_lease_until", "queue_retry_at", "queue_attempts"}
 )
 BELONGING = {
-    "publish_payloads": "item_id",
-    "publish_queue": "item_id",
-    "resends": "item_id",
-    "archive_versions": "_id_document",
-    "archive_history": "item_id",
-    "archive_autosave": "_id",
+    PUBLISH_PAYLOADS: "item_id",
+    PUBLISH_QUEUE: "item_id",
+    RESENDS: "item_id",
+    ARCHIVE_VERSIONS: "_id_document",
+    ARCHIVE_HISTORY: "item_id",
+    ARCHIVE_AUTOSAVE: "_id",
 }
 """What goes with an item: collection to the field that names it. Payloads go before their rows."""
 
@@ -39,19 +52,19 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
         note: its `journal`; `removal` is `{archive: whether published rows are to be kept}`.
     """
     follow_up(db, note)
-    rows = list(db["published"].find({"item_id": item_id}).sort("publish_sequence_no", 1))
+    rows = list(db[PUBLISHED].find({"item_id": item_id}).sort("publish_sequence_no", 1))
     is_kept = note["removal"]["archive"]
     if is_kept and rows:
-        db["archived"].bulk_write([_archiving(row, note) for row in rows])
+        db[ARCHIVED].bulk_write([_archiving(row, note) for row in rows])
     # By row: what is published after the archived item was brought back is none of these.
-    db["published"].delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+    db[PUBLISHED].delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
     for collection, field in BELONGING.items():
         db[collection].delete_many({field: item_id})
     forget_references(db, item_id)
     if not is_kept:
-        db["recipients"].delete_one({"_id": item_id})
-        db["routing_decisions"].delete_many({"item_id": item_id})
-    db["archive"].delete_one({"_id": item_id, "journal.at": note["at"]})
+        db[RECIPIENTS].delete_one({"_id": item_id})
+        db[ROUTING_DECISIONS].delete_many({"item_id": item_id})
+    db[ARCHIVE].delete_one({"_id": item_id, "journal.at": note["at"]})
 
 
 def _archiving(row: Mapping[str, Any], note: Mapping[str, Any]) -> UpdateOne:

@@ -21,6 +21,7 @@ from apps.core.clock import Clock
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document, ResourceService
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.collections import SUBSCRIBERS
 
 TOKEN_BYTES = 40
 KEY_BYTES = 24
@@ -57,7 +58,7 @@ class SubscriberTokenService(ResourceService):
         if self._is_over(found):
             self.collection.delete_one({"_id": found["_id"], "expiry": found["expiry"]})
             return None
-        return self.db["subscribers"].find_one({"_id": found["subscriber"], "is_active": True})
+        return self.db[SUBSCRIBERS].find_one({"_id": found["subscriber"], "is_active": True})
 
     def subscriber_of_key(self, subscriber_id: str, media_id: str, key: str) -> Document | None:
         """Return the active subscriber that has a token of which `key` was made, else None.
@@ -71,7 +72,7 @@ class SubscriberTokenService(ResourceService):
         owner = ObjectId(subscriber_id)
         for stored in self.collection.find({"subscriber": owner}):
             if not self._is_over(stored) and _is_key_of(stored, media_id, key):
-                return self.db["subscribers"].find_one({"_id": owner, "is_active": True})
+                return self.db[SUBSCRIBERS].find_one({"_id": owner, "is_active": True})
         return None
 
     def _is_over(self, stored: Mapping[str, Any]) -> bool:

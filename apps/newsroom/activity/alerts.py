@@ -15,6 +15,7 @@ from apps.core.service import Document
 from apps.mail.outbox import mail_rows
 from apps.newsroom.activity.notes import new_activity, tell_activities
 from apps.newsroom.activity.people import administrators, wants_mail
+from apps.store.collections import ACTIVITY, MAILS, SUBSCRIBERS
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class Alerts:
         return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
 
     def _subscriber(self, id: Any) -> str | None:
-        found = self._db["subscribers"].find_one({"_id": id}, {"name": 1})
+        found = self._db[SUBSCRIBERS].find_one({"_id": id}, {"name": 1})
         return (found or {}).get("name")
 
     def _tell(
@@ -129,7 +130,7 @@ class Alerts:
                 resource=resource,
                 **data,
             )
-            self._db["activity"].insert_one(activity)
+            self._db[ACTIVITY].insert_one(activity)
             tell_activities(self._notifier, [activity])
             self._write_mails(people, filled(message, data), once)
         except PyMongoError as error:
@@ -143,7 +144,7 @@ class Alerts:
         subject = text if len(text) <= 120 else f"{text[:117]}..."
         rows = mail_rows(id, subject, f"{text}\n", to, self._clock.precise())
         try:
-            self._db["mails"].insert_many(rows, ordered=False)
+            self._db[MAILS].insert_many(rows, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
 

@@ -7,6 +7,7 @@ from pymongo.database import Database
 
 from apps.core.service import Document
 from apps.core.vocabulary import UserType
+from apps.store.collections import USERS
 
 CONTACT = dict.fromkeys(("display_name", "username", "email", "is_active", "user_preferences"), 1)
 """What has to be known of a user to tell him something."""
@@ -22,4 +23,4 @@ def wants_mail(person: Mapping[str, Any]) -> bool:
 def administrators(db: Database[Document]) -> list[Document]:
     """Return the administrators who are not switched off."""
     query = {"user_type": UserType.ADMINISTRATOR, "is_active": {"$ne": False}}
-    return list(db["users"].find(query, CONTACT).sort("_id", 1))
+    return list(db[USERS].find(query, CONTACT).sort("_id", 1))

@@ -6,6 +6,7 @@ from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.service import Document
+from apps.store.collections import ARCHIVE, USERS
 
 
 class Unlocking(Protocol):
@@ -33,10 +34,10 @@ class ItemLocks:
         held = {"lock_user": user_id}
         if session_id is not None:
             held["lock_session"] = session_id
-        items = list(self._db["archive"].find(held, {"lock_session": 1}))
+        items = list(self._db[ARCHIVE].find(held, {"lock_session": 1}))
         if not items:
             return
-        user = self._db["users"].find_one({"_id": user_id}) or {"_id": user_id}
+        user = self._db[USERS].find_one({"_id": user_id}) or {"_id": user_id}
         for item in items:
             holder = Caller(user, {"_id": item.get("lock_session")})
             self._unlocking.release(item["_id"], holder)

@@ -14,6 +14,7 @@ from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import UserType
 from apps.newsroom.auth.item_locks import ItemLocks
 from apps.newsroom.auth.passwords import NOBODY, matches
+from apps.store.collections import USERS
 
 
 class AuthService(ResourceService):
@@ -73,7 +74,7 @@ class AuthService(ResourceService):
         if caller.session is None or caller.session["_updated"] > now - self._refresh_after:
             return
         self.collection.update_one({"_id": caller.session_id}, {"$set": {"_updated": now}})
-        self.db["users"].update_one({"_id": caller.user_id}, {"$set": {"last_activity_at": now}})
+        self.db[USERS].update_one({"_id": caller.user_id}, {"$set": {"last_activity_at": now}})
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Check the credentials and open the session.
@@ -83,7 +84,7 @@ class AuthService(ResourceService):
             Forbidden: the user may not log in.
         """
         for document in documents:
-            user = self.db["users"].find_one({"username": document["username"]})
+            user = self.db[USERS].find_one({"username": document["username"]})
             stored = user.get("password") if user else None
             if not matches(document.pop("password"), stored or NOBODY) or not user:
                 raise Unauthorized("", {"credentials": 1})
@@ -97,7 +98,7 @@ class AuthService(ResourceService):
         self.end_expired()
         now = self.clock.now()
         for document in documents:
-            self.db["users"].update_one(
+            self.db[USERS].update_one(
                 {"_id": document["user"]}, {"$set": {"last_activity_at": now}}
             )
 
@@ -112,7 +113,7 @@ class AuthService(ResourceService):
             self._locks.release(user_id, document["_id"])
             return
         self._locks.release(user_id)
-        self.db["users"].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+        self.db[USERS].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
 
     def is_logged_in(self, user_id: Any) -> bool:
         """Whether the user has a session."""
@@ -122,7 +123,7 @@ class AuthService(ResourceService):
         """End every session of the user and unlock what the user has locked."""
         self.collection.delete_many({"user": user_id})
         self._locks.release(user_id)
-        self.db["users"].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+        self.db[USERS].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
 
     def end_expired(self) -> int:
         """End the sessions that nobody has used for SESSION_EXPIRY_MINUTES; return how many."""

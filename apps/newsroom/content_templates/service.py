@@ -14,6 +14,7 @@ from apps.core.schemas import fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.content_templates.rendering import rendered
 from apps.newsroom.content_templates.resource import CREATE, KILL, TEMPLATE_SCHEMA
+from apps.store.collections import CONTENT_TEMPLATES
 
 NOT_UNIQUE = "Template Name is not unique"
 BAD_KILL = (
@@ -160,7 +161,7 @@ class ApplyTemplateService(ResourceService):
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
             item, name = dict(document["item"]), str(document["template_name"]).strip().lower()
-            template = self.db["content_templates"].find_one(
+            template = self.db[CONTENT_TEMPLATES].find_one(
                 {
                     "template_name": name,
                     "$or": [{"is_public": True}, {"user": caller.user_id}],

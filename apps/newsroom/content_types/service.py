@@ -12,6 +12,7 @@ from apps.core.errors import BadRequest, ServiceError
 from apps.core.schemas import fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.content_types.resource import CONTENT_TYPE_SCHEMA
+from apps.store.collections import ARCHIVE, DESKS
 from apps.validate.rules import NEVER_IN_PROFILES
 from apps.validate.vocabularies import VocabularyReader, hidden_fields
 
@@ -49,7 +50,7 @@ class ContentTypesService(ResourceService):
             self._check_no_desk_refers(original["_id"])
 
     def _check_no_desk_refers(self, profile_id: Any) -> None:
-        found = self.db["desks"].find({"default_content_profile": profile_id}, {"name": 1})
+        found = self.db[DESKS].find({"default_content_profile": profile_id}, {"name": 1})
         names = ", ".join(sorted(str(desk.get("name")) for desk in found))
         if names:
             raise BadRequest(DESKS_REFER.format(names=names))
@@ -60,7 +61,7 @@ class ContentTypesService(ResourceService):
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
         default = {"default_content_profile": document["_id"]}
-        self.db["desks"].update_many(default, {"$set": {"default_content_profile": None}})
+        self.db[DESKS].update_many(default, {"$set": {"default_content_profile": None}})
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Leave out the fields that profiles do not show (resources contract 14, rule 8)."""
@@ -75,4 +76,4 @@ class ContentTypesService(ResourceService):
                     }
 
     def _has_items(self, profile_id: Any) -> bool:
-        return self.db["archive"].find_one({"profile": profile_id}, {"_id": 1}) is not None
+        return self.db[ARCHIVE].find_one({"profile": profile_id}, {"_id": 1}) is not None

@@ -16,6 +16,15 @@ from apps.core.service import Document, ResourceService
 from apps.newsroom.desks.resource import DESK_SCHEMA
 from apps.newsroom.stages.service import DESK_FIELDS, INCOMING, WORKING, StagesService
 from apps.newsroom.stages.visibility import StageVisibility
+from apps.store.collections import (
+    ARCHIVE,
+    ARCHIVE_VERSIONS,
+    DESKS,
+    INTERNAL_DESTINATIONS,
+    ROUTING_SCHEMES,
+    STAGES,
+    USERS,
+)
 
 STAGE_NAMES = {WORKING: "Working Stage", INCOMING: "Incoming Stage"}
 """Stages that a new desk gets, in their order."""
@@ -119,20 +128,20 @@ class DesksService(ResourceService):
 
     def on_delete(self, document: Document, caller: Caller) -> None:
         desk_id = document["_id"]
-        if self.db["users"].find_one({"desk": desk_id}, {"_id": 1}):
+        if self.db[USERS].find_one({"desk": desk_id}, {"_id": 1}):
             raise PreconditionFailed(IS_DEFAULT)
         routing = {"$or": [{field: as_stored(desk_id)} for field in ROUTING_FIELDS]}
-        if self.db["routing_schemes"].find_one(routing, {"_id": 1}):
+        if self.db[ROUTING_SCHEMES].find_one(routing, {"_id": 1}):
             raise PreconditionFailed(HAS_ROUTING)
-        if self.db["internal_destinations"].find_one({"desk": as_stored(desk_id)}, {"_id": 1}):
+        if self.db[INTERNAL_DESTINATIONS].find_one({"desk": as_stored(desk_id)}, {"_id": 1}):
             raise PreconditionFailed(HAS_DESTINATIONS)
-        if self.db["archive"].find_one({"task.desk": as_stored(desk_id)}, {"_id": 1}):
+        if self.db[ARCHIVE].find_one({"task.desk": as_stored(desk_id)}, {"_id": 1}):
             raise PreconditionFailed(HAS_ITEMS)
         if self._is_named(("task.desk", *LAST_DESKS), desk_id):
             raise PreconditionFailed(HAS_ITEMS)
 
     def delete(self, document: Document, caller: Caller) -> None:
-        for stage in list(self.db["stages"].find({"desk": document["_id"]})):
+        for stage in list(self.db[STAGES].find({"desk": document["_id"]})):
             self._stages.delete(stage, caller)
             self._stages.on_deleted(stage, caller)
         super().delete(document, caller)
@@ -144,7 +153,7 @@ class DesksService(ResourceService):
     def _is_named(self, fields: Iterable[str], desk_id: Any) -> bool:
         """Whether a version of an item names the desk in one of `fields`."""
         condition = {"$or": [{field: as_stored(desk_id)} for field in fields]}
-        return self.db["archive_versions"].find_one(condition, {"_id": 1}) is not None
+        return self.db[ARCHIVE_VERSIONS].find_one(condition, {"_id": 1}) is not None
 
     # Read.
 
@@ -170,7 +179,7 @@ class DeskUsersService(ResourceService):
     resource = "users"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        desk = self.db["desks"].find_one({"_id": object_id(lookup["desk_id"])}, {"members": 1})
+        desk = self.db[DESKS].find_one({"_id": object_id(lookup["desk_id"])}, {"members": 1})
         return {"_id": {"$in": list(member_ids(desk or {}))}}
 
 
@@ -179,7 +188,7 @@ def sort_members(db: Database[Document], desks: list[Document]) -> None:
     wanted: set[Any] = set().union(*(member_ids(desk) for desk in desks))
     if not wanted:
         return
-    users = db["users"].find({"_id": {"$in": list(wanted)}}, {"display_name": 1})
+    users = db[USERS].find({"_id": {"$in": list(wanted)}}, {"display_name": 1})
     names = {user["_id"]: (user.get("display_name") or "").lower() for user in users}
     for desk in desks:
         known = [member for member in desk.get("members") or () if member.get("user") in names]

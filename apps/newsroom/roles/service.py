@@ -10,6 +10,7 @@ from apps.core.clock import Clock
 from apps.core.errors import Forbidden
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
+from apps.store.collections import USERS
 
 
 class RolesService(ResourceService):
@@ -43,7 +44,7 @@ class RolesService(ResourceService):
     def on_delete(self, document: Document, caller: Caller) -> None:
         if document.get("is_default"):
             raise Forbidden("Cannot delete the default role")
-        if self.db["users"].find_one({"role": document["_id"]}, {"_id": 1}):
+        if self.db[USERS].find_one({"role": document["_id"]}, {"_id": 1}):
             raise Forbidden("Cannot delete the role, it still has users in it!")
 
     def default_id(self) -> Any:

@@ -15,6 +15,7 @@ from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.stages.resource import STAGE_SCHEMA
 from apps.newsroom.stages.visibility import StageVisibility
+from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, DESKS, STAGES
 
 WORKING, INCOMING = "working_stage", "default_incoming"
 
@@ -104,12 +105,12 @@ class StagesService(ResourceService):
             if changes.get(flag):
                 others = {"desk": desk_id, flag: True, "_id": {"$ne": stage_id}}
                 self.collection.update_many(others, {"$set": {flag: False}})
-                self.db["desks"].update_one({"_id": desk_id}, {"$set": {field: stage_id}})
+                self.db[DESKS].update_one({"_id": desk_id}, {"$set": {field: stage_id}})
 
     # Delete.
 
     def on_delete(self, document: Document, caller: Caller) -> None:
-        if self.db["desks"].find_one({"_id": document["desk"]}, {"_id": 1}):
+        if self.db[DESKS].find_one({"_id": document["desk"]}, {"_id": 1}):
             for flag, message in NOT_TO_DELETE.items():
                 if document.get(flag):
                     raise PreconditionFailed(message)
@@ -131,7 +132,7 @@ class StagesService(ResourceService):
 
     def _is_in_use(self, stage_id: Any) -> bool:
         condition = {"task.stage": as_stored(stage_id)}
-        collections = (self.db["archive"], self.db["archive_versions"])
+        collections = (self.db[ARCHIVE], self.db[ARCHIVE_VERSIONS])
         return any(collection.find_one(condition, {"_id": 1}) for collection in collections)
 
     def _routing_schemes(self, stage_id: Any) -> list[str]:
@@ -162,7 +163,7 @@ class StagesOrderService(ResourceService):
                 for order, stage_id in enumerate(document["stages"], start=1)
             ]
             if changes:
-                self.db["stages"].bulk_write(changes)
+                self.db[STAGES].bulk_write(changes)
         return [document["_id"] for document in documents]
 
 

@@ -8,6 +8,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.store.collections import DESKS, STAGES, USERS
 
 
 class StageVisibility:
@@ -26,20 +27,20 @@ class StageVisibility:
         Invisible are stages that are not visible, on desks that the user is not a member of
         (resources contract 8, rule 7). Etags of users stay as they are.
         """
-        hidden = list(self._db["stages"].find({"is_visible": False}, {"desk": 1}))
+        hidden = list(self._db[STAGES].find({"is_visible": False}, {"desk": 1}))
         members = self._members({stage["desk"] for stage in hidden})
         wanted = {} if user_ids is None else {"_id": {"$in": list(user_ids)}}
         changes = []
-        for user in self._db["users"].find(wanted, {"invisible_stages": 1}):
+        for user in self._db[USERS].find(wanted, {"invisible_stages": 1}):
             stages = [s["_id"] for s in hidden if user["_id"] not in members[s["desk"]]]
             if stages != user.get("invisible_stages"):
                 change = {"$set": {"invisible_stages": stages}}
                 changes.append(UpdateOne({"_id": user["_id"]}, change))
         if changes:
-            self._db["users"].bulk_write(changes, ordered=False)
+            self._db[USERS].bulk_write(changes, ordered=False)
 
     def _members(self, desk_ids: Collection[Any]) -> Mapping[Any, set[Any]]:
         members: dict[Any, set[Any]] = defaultdict(set)
-        for desk in self._db["desks"].find({"_id": {"$in": list(desk_ids)}}, {"members": 1}):
+        for desk in self._db[DESKS].find({"_id": {"$in": list(desk_ids)}}, {"members": 1}):
             members[desk["_id"]] = {member.get("user") for member in desk.get("members") or ()}
         return members

@@ -10,6 +10,7 @@ from apps.core.errors import Unauthorized
 from apps.core.service import Document, ResourceService
 from apps.newsroom.auth.passwords import NOBODY, matches
 from apps.newsroom.users.service import UsersService
+from apps.store.collections import USERS
 
 
 class ChangePasswordService(ResourceService):
@@ -32,7 +33,7 @@ class ChangePasswordService(ResourceService):
             Unauthorized: unknown user, wrong password, or no new one; one answer for all.
         """
         for document in documents:
-            user = self.db["users"].find_one({"username": document["username"]})
+            user = self.db[USERS].find_one({"username": document["username"]})
             stored = user.get("password") if user else None
             knows = matches(document.pop("old_password"), stored or NOBODY)
             new = document.pop("new_password")

@@ -20,6 +20,7 @@ from apps.newsroom.vocabularies.items import (
     is_active,
 )
 from apps.newsroom.vocabularies.resource import VOCABULARY_SCHEMA
+from apps.store.collections import CONTENT_TYPES
 
 CROP_SIZES = "crop_sizes"
 MANAGEABLE = {"type": "manageable"}
@@ -78,9 +79,7 @@ class VocabulariesService(ResourceService):
         if not document.get("field_type"):
             raise BadRequest("Default vocabularies cannot be deleted")
         users = list(
-            self.db["content_types"].find(
-                {f"schema.{document['_id']}": {"$ne": None}}, {"label": 1}
-            )
+            self.db[CONTENT_TYPES].find({f"schema.{document['_id']}": {"$ne": None}}, {"label": 1})
         )
         if users:
             name = document.get("display_name")

@@ -12,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.journal.media_references import REFERENCES, media_of
+from apps.archive.journal.media_references import media_of
 from apps.content_api.tokens.service import SubscriberTokenService, file_key
 from apps.core.clock import Clock
 from apps.core.errors import NotFound, Unauthorized
@@ -21,6 +21,7 @@ from apps.core.vocabulary import PubStatus
 from apps.media.signatures import extension_of
 from apps.media.storage import NOT_STORED, MediaStorage, StoredFile
 from apps.output.feeds.received import ReceivedItems
+from apps.store.collections import MEDIA_REFERENCES
 
 PATH = "feed_media"
 BATCH = 100
@@ -97,7 +98,7 @@ class FeedMedia:
     def _is_shown(self, media: str, subscriber_id: ObjectId) -> bool:
         now = self._clock.now()
         query = {"media_id": media, "published": True}
-        items = sorted(self._db[REFERENCES].distinct("item_id", query), reverse=True)
+        items = sorted(self._db[MEDIA_REFERENCES].distinct("item_id", query), reverse=True)
         for start in range(0, len(items), BATCH):
             rows = self._received.rows_of(subscriber_id, items[start : start + BATCH], now)
             if any(media in _shown_media(row) for row in rows):

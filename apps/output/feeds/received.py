@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from apps.core.errors import BadRequest
 from apps.core.service import Document
+from apps.store.collections import PUBLISHED, RECIPIENTS
 from formatters.feed import ENTRY_TYPES
 from formatters.ninjs_embeds import rebuilt
 
@@ -107,7 +108,7 @@ class ReceivedItems:
         """Return those of some items that pages show to the subscriber; two commands."""
         query = {"_id": {"$in": list(item_ids)}, "receivers": subscriber_id}
         own = f"subscribers.{subscriber_id}"
-        entries = list(self._db["recipients"].find(query, {own: 1}))
+        entries = list(self._db[RECIPIENTS].find(query, {own: 1}))
         found = self._visible_rows(entries, subscriber_id)
         return [row for row in found if not _is_embargoed(row, now)]
 
@@ -133,7 +134,7 @@ class ReceivedItems:
                 {"routed_at": {"$lt": before.at}},
                 {"routed_at": before.at, "_id": {"$lt": before.item_id}},
             ]
-        found = self._db["recipients"].find(query, {"routed_at": 1, own: 1})
+        found = self._db[RECIPIENTS].find(query, {"routed_at": 1, own: 1})
         return list(found.sort([("routed_at", -1), ("_id", -1)]).limit(count))
 
     def _rows(self, entries: Sequence[Document], subscriber_id: ObjectId) -> list[Document]:
@@ -145,7 +146,7 @@ class ReceivedItems:
         if not wanted:
             return []
         query: Document = {"$or": wanted, "type": {"$in": sorted(ENTRY_TYPES)}}
-        return list(self._db["published"].find(query).sort("publish_sequence_no", 1))
+        return list(self._db[PUBLISHED].find(query).sort("publish_sequence_no", 1))
 
 
 def _own(entry: Mapping[str, Any], subscriber_id: ObjectId) -> Mapping[str, Any]:

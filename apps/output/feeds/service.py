@@ -19,6 +19,7 @@ from apps.output.feeds.media import FeedMedia
 from apps.output.feeds.received import Cursor, Page, ReceivedItems
 from apps.publish.enqueue.formatting import format_settings
 from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.store.collections import PRODUCTS
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
 from formatters.conversions import UNDETERMINED, language_tag
@@ -148,7 +149,7 @@ class FeedService:
     def _product(self, id_: str, subscriber: Document) -> Document:
         listed = [*(subscriber.get("products") or ()), *(subscriber.get("api_products") or ())]
         own = next((product for product in listed if str(product) == id_), None)
-        found = self._db["products"].find_one({"_id": own}, {"name": 1}) if own else None
+        found = self._db[PRODUCTS].find_one({"_id": own}, {"name": 1}) if own else None
         if found is None:
             raise NotFound(f"Product {id_} not found")
         return found

@@ -18,6 +18,7 @@ from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage, StoredFile, delete_files
 from apps.output.formats.preview import ItemPreview
 from apps.output.formats.service import ACT
+from apps.store.collections import ARCHIVE
 from apps.validate.validate import ValidateService
 from formatters.base import Formatted, Formatter
 
@@ -83,7 +84,7 @@ class ExportService(ResourceService):
         Items that are not there are passed over. Reads do not grow with the number of items.
         """
         ids = list(dict.fromkeys(wanted["item_ids"]))
-        by_id = {item["_id"]: item for item in self.db["archive"].find({"_id": {"$in": ids}})}
+        by_id = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
         items = [by_id[id_] for id_ in ids if id_ in by_id]
         lookups = self._preview.lookups(items)
         validator = self._validator.with_rules_for(items, {ACT})

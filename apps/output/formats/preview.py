@@ -13,6 +13,7 @@ from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.references import Lookups
 from apps.routing.subscribers.destination_secrets import readable
 from apps.routing.subscribers.stored_destinations import shown_destination
+from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from formatters.base import Formatted, Formatter
 
 NOT_FORMATTED = "Error in formatting article: {}"
@@ -47,10 +48,10 @@ class ItemPreview:
             NotFound: no such item, subscriber or format.
             BadRequest: the item cannot be written in this format.
         """
-        item = self._db["archive"].find_one({"_id": item_id})
+        item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound(f"Item {item_id} not found")
-        subscriber = self._db["subscribers"].find_one({"_id": object_id(subscriber_id)})
+        subscriber = self._db[SUBSCRIBERS].find_one({"_id": object_id(subscriber_id)})
         if subscriber is None:
             raise NotFound(f"Subscriber {subscriber_id} not found")
         formatter = self._formatting.formatters.find(format) or self.by_class(format)

@@ -12,6 +12,7 @@ from apps.core.errors import BadRequest, ValidationFailed
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.output.formats.preview import NOT_FORMATTED, ItemPreview
+from apps.store.collections import ARCHIVE
 from apps.validate.validate import ValidateService
 from formatters.base import Formatted, Formatter
 
@@ -103,7 +104,7 @@ class FormattersService(ResourceService):
         formatter = self._preview.by_class(name)
         if formatter is None:
             raise BadRequest("Formatter not found")
-        item = self.db["archive"].find_one({"_id": item_id})
+        item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest("Article not found!")
         try:

@@ -10,6 +10,7 @@ from apps.core.ids import object_id
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, State
 from apps.core.workflow import is_allowed
 from apps.publish.content.publication import Attempt, Tools
+from apps.store.collections import ARCHIVE, SUBSCRIBERS
 
 Check = Callable[[Attempt, Tools], None]
 
@@ -94,7 +95,7 @@ def check_original_out(attempt: Attempt, tools: Tools) -> None:
 
 def _state_of(item_id: str, tools: Tools) -> tuple[str | None, datetime | None]:
     fields = {"state": 1, "publish_schedule": 1, "schedule_settings": 1}
-    item = tools.db["archive"].find_one({"_id": item_id}, fields)
+    item = tools.db[ARCHIVE].find_one({"_id": item_id}, fields)
     return (item.get("state"), utc_of(item, "publish_schedule")) if item else (None, None)
 
 
@@ -104,7 +105,7 @@ def check_not_in_live_package(attempt: Attempt, tools: Tools) -> None:
     if not ids:
         return
     alive = {"_id": {"$in": ids}, "state": {"$nin": list(DEAD_STATES)}}
-    if tools.db["archive"].find_one(alive, {"_id": 1}):
+    if tools.db[ARCHIVE].find_one(alive, {"_id": 1}):
         raise BadRequest(IN_PACKAGE)
 
 
@@ -122,7 +123,7 @@ def check_targets(attempt: Attempt, tools: Tools) -> None:
         return
     ids = sorted(map(object_id, named), key=str)
     closed = {"_id": {"$in": ids}, "is_targetable": False}
-    found = tools.db["subscribers"].find(closed, {"name": 1}).sort("name", 1)
+    found = tools.db[SUBSCRIBERS].find(closed, {"name": 1}).sort("name", 1)
     if names := ", ".join(str(subscriber["name"]) for subscriber in found):
         raise BadRequest(NOT_TARGETABLE.format(names=names))
 

@@ -28,6 +28,7 @@ from apps.publish.content.holdings import Holdings
 from apps.publish.content.parent_packages import Holders
 from apps.publish.content.publication import Attempt, Tools
 from apps.publish.content.request import Batch, Outgoing
+from apps.store.collections import ARCHIVE_AUTOSAVE
 
 MEMO = "publication"
 """Under this name the check hands on to the write what it has read."""
@@ -152,7 +153,7 @@ class BasePublishService(ResourceService):
         journal.store(updates, original, note)
         if batch.started[0] == original["_id"]:
             # Once for all; unsaved content must not outlive what has gone out.
-            self.db["archive_autosave"].delete_many({"_id": {"$in": batch.started}})
+            self.db[ARCHIVE_AUTOSAVE].delete_many({"_id": {"$in": batch.started}})
         journal.add_publication({**original, **updates}, note)
         tell_activities(self.tools.notifier, activities_in(note))
 

@@ -14,6 +14,7 @@ from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
 from apps.publish.content.publication import Tools
+from apps.store.collections import PUBLISHED
 
 WAS_SCHEDULED = "was_scheduled"
 """Mark of a row under correction that has not been out."""
@@ -33,8 +34,8 @@ def end_of_correction(item: Mapping[str, Any]) -> list[Document]:
     """
     row = {"item_id": item["_id"], "state": State.BEING_CORRECTED}
     return [
-        change("published", {**row, WAS_SCHEDULED: True}, {"state": State.SCHEDULED}),
-        change("published", row, {"state": state_without_correction(item)}),
+        change(PUBLISHED, {**row, WAS_SCHEDULED: True}, {"state": State.SCHEDULED}),
+        change(PUBLISHED, row, {"state": state_without_correction(item)}),
     ]
 
 
@@ -42,13 +43,13 @@ def return_to_schedule(item: Mapping[str, Any]) -> Document:
     """Return the follow-up that lets the row under correction come out at its time again."""
     row = {"item_id": item["_id"], "state": State.BEING_CORRECTED, WAS_SCHEDULED: True}
     waiting = {"state": State.SCHEDULED, "queue_state": QueueState.PENDING}
-    return change("published", row, {**waiting, WAS_SCHEDULED: False})
+    return change(PUBLISHED, row, {**waiting, WAS_SCHEDULED: False})
 
 
 def scheduled_row(db: Database[Document], item_id: str) -> Document | None:
     """Return the row under correction of an item that was only scheduled, if it was."""
     row = {"item_id": item_id, "state": State.BEING_CORRECTED, WAS_SCHEDULED: True}
-    return db["published"].find_one(row)
+    return db[PUBLISHED].find_one(row)
 
 
 class CorrectionService(ResourceService):
@@ -120,7 +121,7 @@ class CorrectionService(ResourceService):
 
     def _beginning(self, original: Mapping[str, Any]) -> Document:
         last = {"item_id": original["_id"], "last_published_version": True}
-        if self.db["published"].find_one(last, {"_id": 1}) is None:
+        if self.db[PUBLISHED].find_one(last, {"_id": 1}) is None:
             item_id = original["_id"]
             raise ServerError(f"Failed to generate correction: {item_id} is not published")
         task = dict(original.get("task") or {})
@@ -146,7 +147,7 @@ class CorrectionService(ResourceService):
         if original.get("state") == State.SCHEDULED:
             # It waits for the correction, not for its time.
             begun |= {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED, WAS_SCHEDULED: True}
-        return [change("published", row, begun)]
+        return [change(PUBLISHED, row, begun)]
 
 
 def is_withdrawal(caller: Caller) -> bool:

@@ -23,6 +23,7 @@ from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 from apps.publish.content.publication import Attempt
 from apps.publish.content.related_checks import check_holdings_unlocked
+from apps.store.collections import PUBLISHED, SUBSCRIBERS
 
 
 class KillPublishService(BasePublishService):
@@ -68,13 +69,13 @@ class KillPublishService(BasePublishService):
         super().annotate(note, updates, original)
         if original.get("marked_for_user"):
             marked = {"item_id": original["_id"]}
-            unmarked = change("published", marked, {"marked_for_user": None})
+            unmarked = change(PUBLISHED, marked, {"marked_for_user": None})
             note.update(with_follow_ups(note, [unmarked]))
         # What was only scheduled has no recipients; a withdrawal of it must not find any.
         if original.get("state") == State.SCHEDULED or self._was_scheduled(original):
             note["only_scheduled"] = True
         if self.notice_word and self.tools.sends_mail:
-            subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
+            subscribers = self.db[SUBSCRIBERS].find({}, {"email": 1}).sort("_id", 1)
             item = {**original, **updates}
             note["mail"] = kill_mail(self.operation, item, updates.get("headline"), subscribers)
 
@@ -89,5 +90,5 @@ class KillPublishService(BasePublishService):
 
     def _published_at(self, attempt: Attempt) -> Any:
         last = {"item_id": attempt.original["_id"], "last_published_version": True}
-        row = self.db["published"].find_one(last, {"versioncreated": 1})
+        row = self.db[PUBLISHED].find_one(last, {"versioncreated": 1})
         return (row or attempt.original).get("versioncreated") or attempt.now

@@ -13,6 +13,7 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.publication import Tools
+from apps.store.collections import ARCHIVE
 
 
 class PackageItemsService(ResourceService):
@@ -37,7 +38,7 @@ class PackageItemsService(ResourceService):
         return [document["package_id"] for document in documents]
 
     def _add(self, package_id: str, entries: list[Mapping[str, Any]], caller: Caller) -> None:
-        package = self.db["archive"].find_one({"_id": package_id})
+        package = self.db[ARCHIVE].find_one({"_id": package_id})
         if package is None or not is_package(package):
             raise BadRequest("Invalid package identifier")
         if package.get("state") not in PUBLISH_STATES:

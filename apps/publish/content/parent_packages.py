@@ -19,6 +19,7 @@ from apps.core.vocabulary import ItemType, Operation, State
 from apps.publish.content.package_members import is_behind, is_live, with_members
 from apps.publish.content.publication import Tools
 from apps.publish.content.request import Batch, Outgoing
+from apps.store.collections import ARCHIVE, ARCHIVE_HISTORY, PUBLISHED, USERS
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +84,11 @@ class Holders:
         ids = {m for row in packages for m in member_ids(row.get("groups"))}
         if ids:
             query = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
-            yield from self._tools.db["published"].find(
-                {**query, "state": {"$ne": State.SCHEDULED}}
-            )
+            yield from self._tools.db[PUBLISHED].find({**query, "state": {"$ne": State.SCHEDULED}})
 
     def _outgoing(self, row: Document) -> Outgoing:
         """Return what a published row says of the item; its history tells what had changed."""
-        told = self._tools.db["archive_history"].find_one(
+        told = self._tools.db[ARCHIVE_HISTORY].find_one(
             {
                 "item_id": row["item_id"],
                 "version": row.get("_current_version"),
@@ -101,7 +100,7 @@ class Holders:
         return Outgoing({**row, "_id": row["item_id"]}, changes)
 
     def _user(self, user_id: str) -> Document | None:
-        return self._tools.db["users"].find_one({"_id": object_id(user_id)}) if user_id else None
+        return self._tools.db[USERS].find_one({"_id": object_id(user_id)}) if user_id else None
 
     def _correct(
         self, item_ids: Iterable[str], batch: Batch
@@ -134,7 +133,7 @@ class Holders:
                 if not tries_left:
                     raise
                 # The member is out: the package follows, on top of what came in between.
-                package = self._tools.db["archive"].find_one({"_id": package["_id"]})
+                package = self._tools.db[ARCHIVE].find_one({"_id": package["_id"]})
             else:
                 return
 

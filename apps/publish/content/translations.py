@@ -14,6 +14,7 @@ from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.newsroom.activity.notes import new_activity
 from apps.newsroom.activity.people import CONTACT, wants_mail
+from apps.store.collections import ARCHIVE, USERS
 
 NAME = "translated:changed"
 MESSAGE = 'The story "{{ headline }}" has been corrected; you translated it to {{ language }}'
@@ -35,9 +36,9 @@ class Translations:
         self._item = item
         wanted = {"_id": {"$in": list(item["translations"])}, "state": {"$nin": GONE}}
         fields = ("version_creator", "task", "headline", "slugline", "unique_name", "language")
-        self._items = list(db["archive"].find(wanted, dict.fromkeys(fields, 1)).sort("_id", 1))
+        self._items = list(db[ARCHIVE].find(wanted, dict.fromkeys(fields, 1)).sort("_id", 1))
         ids = {id_ for translation in self._items for id_ in translator_ids(translation)}
-        people = db["users"].find(
+        people = db[USERS].find(
             {"_id": {"$in": [*ids, user_id]}},
             CONTACT,
         )

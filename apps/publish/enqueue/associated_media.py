@@ -13,6 +13,7 @@ from pymongo.database import Database
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, Operation, State
 from apps.publish.enqueue.references import associations_of
+from apps.store.collections import PUBLISHED
 
 Item = Mapping[str, Any]
 
@@ -79,7 +80,7 @@ class SentAlong:
         newest: dict[str, Document] = {}
         if wanted:
             last = {"item_id": {"$in": wanted}, "last_published_version": True}
-            for row in db["published"].find(last).sort("publish_sequence_no", 1):
+            for row in db[PUBLISHED].find(last).sort("publish_sequence_no", 1):
                 newest[row["item_id"]] = row
         return cls(newest, when)
 

@@ -34,6 +34,7 @@ from apps.publish.enqueue.references import Lookups, associations_of
 from apps.publish.enqueue.shipment import Shipment
 from apps.publish.enqueue.snapshot import Snapshots
 from apps.publish.queue.recipients import Ledger
+from apps.store.collections import PUBLISHED
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -250,7 +251,7 @@ def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[
     failed: dict[str, list[Document]] = {}
     if followed:
         query = {"item_id": {"$in": sorted(followed)}, "queue_state": QueueState.ERROR}
-        for row in db["published"].find(query).sort("publish_sequence_no", 1):
+        for row in db[PUBLISHED].find(query).sort("publish_sequence_no", 1):
             failed.setdefault(row["item_id"], []).append(row)
     return failed
 

@@ -17,6 +17,7 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State
 from apps.publish.enqueue.references import associations_of
+from apps.store.collections import PUBLISHED
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 
@@ -39,7 +40,7 @@ class PublishedClaims:
     def __init__(
         self, db: Database[Document], clock: Clock, lease: timedelta, batch_size: int
     ) -> None:
-        self._rows = db["published"]
+        self._rows = db[PUBLISHED]
         self._clock = clock
         self._lease = lease
         self._batch_size = batch_size

@@ -26,6 +26,7 @@ from apps.core.service import Document
 from apps.publish.enqueue.deliveries import Served
 from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Routing
 from apps.publish.enqueue.matching import Decision, Outcome, Subscriber
+from apps.store.collections import ROUTING_DECISIONS
 
 OVERRULED = "target regions of a correction"
 
@@ -113,7 +114,7 @@ class DecisionLog:
         """Store what was noted; one command for the whole batch."""
         if self._documents:
             writes = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in self._documents]
-            self._db["routing_decisions"].bulk_write(writes, ordered=False)
+            self._db[ROUTING_DECISIONS].bulk_write(writes, ordered=False)
             self._documents.clear()
 
 

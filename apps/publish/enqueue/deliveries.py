@@ -27,6 +27,7 @@ from apps.publish.enqueue.queue_rows import Consignment
 from apps.publish.enqueue.shipment import Shipment
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE
+from apps.store.collections import PUBLISH_QUEUE
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
 
@@ -198,7 +199,7 @@ class Deliveries:
             "idempotency_key": {"$in": [row["idempotency_key"] for row in self._rows]},
         }
         fields = {"idempotency_key": 1, "order_no": 1, "state": 1}
-        stored = self._db["publish_queue"].find(own, fields)
+        stored = self._db[PUBLISH_QUEUE].find(own, fields)
         by_key = {row["idempotency_key"]: row for row in stored}
         for row in self._rows:
             row.update(by_key[row["idempotency_key"]])
@@ -227,7 +228,7 @@ class Deliveries:
             if row["publishing_action"] in WITHDRAWING_ACTIONS
         ]
         if writes:
-            self._db["publish_queue"].bulk_write(writes, ordered=False)
+            self._db[PUBLISH_QUEUE].bulk_write(writes, ordered=False)
 
 
 def _obstacle(

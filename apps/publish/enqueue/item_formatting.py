@@ -11,6 +11,7 @@ from apps.core.service import Document
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.references import Lookups
 from apps.publish.enqueue.snapshot import routing_rules
+from apps.store.collections import VOCABULARIES
 from formatters.base import Formatter
 
 
@@ -41,7 +42,7 @@ class ItemFormatting:
 
     def lookups(self, items: Sequence[Document]) -> Lookups:
         """Return what formats need to know of `items`, read at once."""
-        vocabularies = list(self._db["vocabularies"].find({}))
+        vocabularies = list(self._db[VOCABULARIES].find({}))
         lookups = Lookups(self._db, vocabularies, lambda: routing_rules(self._db, vocabularies))
         lookups.load(items)
         return lookups

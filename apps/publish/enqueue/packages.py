@@ -20,6 +20,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
 from apps.publish.enqueue.enqueue_service import Item, Recipient, Routing, active_subscriber
 from apps.publish.enqueue.matching import Subscriber
+from apps.store.collections import ARCHIVE, ARCHIVED
 
 NOT_PUBLISHED = "Package item with id: {} has not been published."
 EMPTY = "Corrected package cannot be empty!"
@@ -55,10 +56,10 @@ def stored_members(db: Database[Document], ids: Iterable[str]) -> dict[str, Docu
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    found = {item["_id"]: item for item in db["archive"].find({"_id": {"$in": wanted}})}
+    found = {item["_id"]: item for item in db[ARCHIVE].find({"_id": {"$in": wanted}})}
     missing = [id_ for id_ in wanted if id_ not in found]
     if missing:
-        rows = db["archived"].find({"item_id": {"$in": missing}}).sort("_current_version", 1)
+        rows = db[ARCHIVED].find({"item_id": {"$in": missing}}).sort("_current_version", 1)
         found.update({row["item_id"]: row for row in rows})
     return found
 

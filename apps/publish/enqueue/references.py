@@ -11,6 +11,7 @@ from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
 from apps.publish.enqueue.matching import RoutingRules
+from apps.store.collections import PUBLISHED, USERS
 
 Item = Mapping[str, Any]
 
@@ -140,7 +141,7 @@ class Lookups:
                 {"display_name": {"$in": sorted(names)}},
             ]
         }
-        found = self._db["users"].find(wanted, HIDDEN_USER_FIELDS)
+        found = self._db[USERS].find(wanted, HIDDEN_USER_FIELDS)
         self.users.update({str(user["_id"]): user for user in found})
 
     def members_of(self, package: Item) -> dict[str, Document]:
@@ -172,7 +173,7 @@ class Lookups:
         packages = self._packages
         wanted = {member for package in packages for member, _ in _member_versions(package)}
         rows = list(
-            self._db["published"]
+            self._db[PUBLISHED]
             .find({"item_id": {"$in": sorted(wanted)}})
             .sort([("item_id", 1), ("publish_sequence_no", 1)])
         )

@@ -21,6 +21,7 @@ from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.packages import own_package
 from apps.publish.queue.recipients import Ledger
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
+from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, SUBSCRIBERS
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Sequences
 
@@ -52,7 +53,7 @@ class Reformatting:
         formats = self._formats(row)
         destination = row["destination"]
         formatter = self._formatting.formatters.get(str(destination.get("format")))
-        found = self._db["subscribers"].find_one({"_id": row["subscriber_id"]})
+        found = self._db[SUBSCRIBERS].find_one({"_id": row["subscriber_id"]})
         if found is None:
             raise NotFound("The subscriber does not exist any more")
         first, *others = formats.payloads(
@@ -66,12 +67,12 @@ class Reformatting:
         if others:
             self._insert("publish_queue", self._further_rows(row, others))
         done = {"$set": first.row_fields, "$unset": {"unformatted": 1}}
-        self._db["publish_queue"].update_one({"_id": row["_id"]}, done)
+        self._db[PUBLISH_QUEUE].update_one({"_id": row["_id"]}, done)
         return first.id
 
     def _formats(self, row: Mapping[str, Any]) -> ItemFormats:
         version = {"item_id": row["item_id"], "_current_version": row["item_version"]}
-        item = self._db["published"].find_one(version, sort=[("publish_sequence_no", -1)])
+        item = self._db[PUBLISHED].find_one(version, sort=[("publish_sequence_no", -1)])
         if item is None:
             raise NotFound("The item is not published any more")
         if is_package(item):

@@ -25,6 +25,7 @@ from apps.routing.products.matching import (
     describe_outcome,
     unasked_outcome,
 )
+from apps.store.collections import ROUTING_DECISIONS, ROUTING_REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def keep_refusals(db: Database[Document], refusals: Refusals, now: datetime) -> 
     """Put on record what the rules in force say; one command."""
     change = {"$set": {"seen_at": now}, "$setOnInsert": refusals.document}
     try:
-        db["routing_refusals"].update_one({"_id": refusals.id}, change, upsert=True)
+        db[ROUTING_REFUSALS].update_one({"_id": refusals.id}, change, upsert=True)
     except DuplicateKeyError:
         # Another process has just put the same on record.
         return
@@ -94,7 +95,7 @@ def reasons_of(db: Database[Document], routing: Mapping[str, Any]) -> dict[Any, 
     Args:
         routing: a document of `routing_decisions`.
     """
-    found = db["routing_refusals"].find_one({"_id": routing.get("refusals")})
+    found = db[ROUTING_REFUSALS].find_one({"_id": routing.get("refusals")})
     if found is None:
         return {}
     outcomes = {refused["_id"]: refused["outcome"] for refused in routing.get("refused") or ()}
@@ -117,13 +118,13 @@ def _gone(key: str) -> str:
 def forget_refusals(db: Database[Document], now: datetime) -> None:
     """Remove what no decision names any more, but for that of the rules in force."""
     fields = {"seen_at": 1}
-    known = list(db["routing_refusals"].find({}, fields).sort("seen_at", -1))
+    known = list(db[ROUTING_REFUSALS].find({}, fields).sort("seen_at", -1))
     old = [each["_id"] for each in known[1:] if each["seen_at"] < now - IN_USE]
     if old:
         named = set(_named(db, old))
         gone = [id_ for id_ in old if id_ not in named]
-        db["routing_refusals"].delete_many({"_id": {"$in": gone}})
+        db[ROUTING_REFUSALS].delete_many({"_id": {"$in": gone}})
 
 
 def _named(db: Database[Document], ids: Sequence[str]) -> Iterable[str]:
-    return (id_ for id_ in ids if db["routing_decisions"].find_one({"refusals": id_}, {"_id": 1}))
+    return (id_ for id_ in ids if db[ROUTING_DECISIONS].find_one({"refusals": id_}, {"_id": 1}))

@@ -12,6 +12,7 @@ from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_resent import EnqueueResentService
 from apps.publish.enqueue.enqueue_service import EnqueueService
 from apps.publish.resend.requests import ResendRequests
+from apps.store.collections import PUBLISH_QUEUE
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class ResendRouter:
 
     def _withdraw(self, request: Document) -> None:
         """Cancel rows that something newer, such as a kill, came in the way of."""
-        self._db["publish_queue"].update_many(
+        self._db[PUBLISH_QUEUE].update_many(
             {"item_id": request["item_id"], "resend_id": request["_id"], "state": RowState.PENDING},
             {"$set": {"state": RowState.CANCELED, "_updated": self._clock.precise()}},
         )

@@ -29,6 +29,7 @@ from apps.publish.enqueue.scheduled import ScheduledRelease
 from apps.publish.enqueue.snapshot import Alarm, Snapshots
 from apps.publish.resend.requests import ResendRequests
 from apps.routing.internal_destinations.copies import DeskCopies
+from apps.store.collections import PUBLISHED
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -224,7 +225,7 @@ class EnqueueContent:
             own = {"_id": row["_id"], "queue_owner": claims.owner}
             writes.append(UpdateOne(own, {"$set": {**done, **failure}}))
         if writes:
-            self._db["published"].bulk_write(writes, ordered=False)
+            self._db[PUBLISHED].bulk_write(writes, ordered=False)
         ended = [{**row, **failure} for row, failure in outcome.failed]
         self._on_failed([row for row in ended if row["queue_state"] == QueueState.ERROR])
         if outcome.waiting:

@@ -14,6 +14,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, Operation, QueueState, State
+from apps.store.collections import ARCHIVE, PUBLISHED
 
 CHANGED = ("state", "versioncreated", "_current_version", "groups")
 """What the release changes, on the item and on its row."""
@@ -63,7 +64,7 @@ class ScheduledRelease:
         while not done and (item := self._waiting(row)) is not None:
             done = self._move(row, item)
         # The row tells, also when another run, or whoever wrote the item since, completed this.
-        stored = self._db["published"].find_one({"_id": row["_id"]})
+        stored = self._db[PUBLISHED].find_one({"_id": row["_id"]})
         if stored is None or stored.get("state") != State.PUBLISHED:
             return False
         row.update({name: stored[name] for name in CHANGED if name in stored})
@@ -82,11 +83,11 @@ class ScheduledRelease:
         # Whatever was begun on the item is completed first: its note must not get lost.
         self._journal.settle(row["item_id"])
         fields = {"_current_version": 1, "state": 1}
-        item = self._db["archive"].find_one({"_id": row["item_id"]}, fields)
+        item = self._db[ARCHIVE].find_one({"_id": row["item_id"]}, fields)
         if item is None or item.get("state") != State.SCHEDULED:
             return None
         unchanged = {"_id": row["_id"], "state": State.SCHEDULED}
-        return item if self._db["published"].find_one(unchanged, {"_id": 1}) else None
+        return item if self._db[PUBLISHED].find_one(unchanged, {"_id": 1}) else None
 
     def _move(self, row: Document, item: Document) -> bool:
         """Publish the item, then its row; False when somebody has written the item since."""
@@ -98,7 +99,7 @@ class ScheduledRelease:
         note = with_follow_ups(self._journal.note(version), follow_ups)
         written = {**own, "_updated": now, "_etag": new_etag(), "journal": note}
         unchanged = {**item, "journal": None}
-        done = self._db["archive"].update_one(unchanged, {"$set": {**change, **written}})
+        done = self._db[ARCHIVE].update_one(unchanged, {"$set": {**change, **written}})
         self._journal.settle(row["item_id"])
         return bool(done.matched_count)
 
@@ -109,10 +110,10 @@ class ScheduledRelease:
         """
         if row.get("type") != ItemType.COMPOSITE:
             return {}, {}
-        item = self._db["archive"].find_one({"_id": row["item_id"]}, {"groups": 1}) or {}
+        item = self._db[ARCHIVE].find_one({"_id": row["item_id"]}, {"groups": 1}) or {}
         ids = {*member_ids(row.get("groups")), *member_ids(item.get("groups"))}
         out = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
-        members = self._db["published"].find({**out, "state": {"$ne": State.SCHEDULED}})
+        members = self._db[PUBLISHED].find({**out, "state": {"$ne": State.SCHEDULED}})
         versions = {m["item_id"]: m.get("_current_version") or 0 for m in members}
         own = with_newer_versions(item.get("groups"), versions)
         return {"groups": own}, {"groups": with_newer_versions(row.get("groups"), versions)}
@@ -128,6 +129,6 @@ class ScheduledRelease:
         ]
 
     def _drop(self, row: Document) -> None:
-        self._db["published"].update_one(
+        self._db[PUBLISHED].update_one(
             {"_id": row["_id"]}, {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}}
         )

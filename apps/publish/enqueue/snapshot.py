@@ -19,11 +19,19 @@ from apps.newsroom.activity.people import administrators
 from apps.publish.enqueue.enqueue_service import is_detailed
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.refusals import keep_refusals
+from apps.store.collections import (
+    ACTIVITY,
+    CONTENT_FILTERS,
+    FILTER_CONDITIONS,
+    PRODUCTS,
+    SUBSCRIBERS,
+    VOCABULARIES,
+)
 from apps.store.mongo import CODEC
 
 logger = logging.getLogger(__name__)
 
-COLLECTIONS = ("subscribers", "products", "content_filters", "filter_conditions", "vocabularies")
+COLLECTIONS = (SUBSCRIBERS, PRODUCTS, CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES)
 """What rules are compiled from, in the order in which they are handed over."""
 
 BROKEN = "content_filter:broken"
@@ -49,10 +57,10 @@ def routing_rules(
     """
     return RoutingRules.build(
         # Inactive ones too: they get the kill of what was archived, and a line in explanations.
-        list(db["subscribers"].find({})),
-        list(db["products"].find({})),
-        list(db["content_filters"].find({})),
-        list(db["filter_conditions"].find({})),
+        list(db[SUBSCRIBERS].find({})),
+        list(db[PRODUCTS].find({})),
+        list(db[CONTENT_FILTERS].find({})),
+        list(db[FILTER_CONDITIONS].find({})),
         vocabularies,
         content_api=content_api,
     )
@@ -91,7 +99,7 @@ class Alarm:
         """
         now = self._clock.now()
         recent = {"name": BROKEN, "_created": {"$gte": now - ONCE_IN}}
-        known = {a["item"]: a["data"] for a in self._db["activity"].find(recent)}
+        known = {a["item"]: a["data"] for a in self._db[ACTIVITY].find(recent)}
         recipients = [person["_id"] for person in administrators(self._db)]
         activities = [
             new_activity(
@@ -107,7 +115,7 @@ class Alarm:
             if known.get(rule_id) != {"reason": reason}
         ]
         if activities:
-            self._db["activity"].insert_many(activities)
+            self._db[ACTIVITY].insert_many(activities)
             tell_activities(self._notifier, activities)
 
 

@@ -11,6 +11,13 @@ from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
 from apps.publish.enqueue.refusals import reasons_of
 from apps.publish.queue.delivered import delivered_versions
+from apps.store.collections import (
+    ARCHIVED,
+    PUBLISH_QUEUE,
+    PUBLISHED,
+    ROUTING_DECISIONS,
+    SUBSCRIBERS,
+)
 
 UNRECORDED = "not recorded"
 """Outcome of a delivery that routing did not make, such as a copy that a client posted."""
@@ -38,7 +45,7 @@ class ExplainService(ResourceService):
 
     def substitute(self, lookup: Document) -> Document | None:
         """Return what stands for an item that has expired and is archived."""
-        found = self.db["archived"].find_one({"item_id": lookup.get("_id")}, {"_id": 1})
+        found = self.db[ARCHIVED].find_one({"item_id": lookup.get("_id")}, {"_id": 1})
         return {"_id": lookup["_id"]} if found else None
 
     def explain(self, item_id: str, version: int | None = None) -> Document:
@@ -63,15 +70,15 @@ class ExplainService(ResourceService):
             query["_current_version"] = version
         fields = {"_current_version": 1, "queue_state": 1, "error_message": 1}
         newest = [("publish_sequence_no", -1)]
-        row = self.db["published"].find_one(query, fields, sort=newest)
+        row = self.db[PUBLISHED].find_one(query, fields, sort=newest)
         # What has expired is there without its deliveries.
-        row = row or self.db["archived"].find_one(query, fields, sort=newest)
+        row = row or self.db[ARCHIVED].find_one(query, fields, sort=newest)
         if row is None:
             what = item_id if version is None else f"version {version} of {item_id}"
             raise NotFound(f"{what} was not published")
         number = row.get("_current_version")
         of_version = {"item_id": item_id, "item_version": number}
-        routings = list(self.db["routing_decisions"].find(of_version).sort("decided_at", 1))
+        routings = list(self.db[ROUTING_DECISIONS].find(of_version).sort("decided_at", 1))
         lines = self._lines(routings, self._deliveries(of_version))
         delivered = delivered_versions(self.db, item_id)
         for line in lines:
@@ -91,7 +98,7 @@ class ExplainService(ResourceService):
     def _deliveries(self, of_version: Mapping[str, Any]) -> "Deliveries":
         fields = ("subscriber_id", "destination.name", "state", "error_message", "completed_at")
         wanted = dict.fromkeys((*fields, "resend_id"), 1)
-        rows = self.db["publish_queue"].find(of_version, wanted).sort("order_no", 1)
+        rows = self.db[PUBLISH_QUEUE].find(of_version, wanted).sort("order_no", 1)
         return by_routing(rows)
 
     def _lines(self, routings: Sequence[Document], deliveries: "Deliveries") -> list[Document]:
@@ -124,7 +131,7 @@ class ExplainService(ResourceService):
         ids = {id_ for group in groups for id_ in group["subscribers"]}
         ids |= {subscriber_id for subscriber_id, _resend in deliveries}
         wanted: Document = {} if of_all else {"_id": {"$in": list(ids)}}
-        found = self.db["subscribers"].find(wanted, {"name": 1})
+        found = self.db[SUBSCRIBERS].find(wanted, {"name": 1})
         return {each["_id"]: str(each.get("name")) for each in found}
 
 

@@ -10,6 +10,7 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, RowState
 from apps.publish.queue.rows import tell_rows
+from apps.store.collections import PUBLISH_QUEUE
 
 OPEN = (RowState.FAILED, RowState.IN_PROGRESS)
 """States that a stored copy ends. An attempt that is just being made may be about to fail; rows
@@ -26,7 +27,7 @@ class CopiedRows:
     """
 
     def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
-        self._rows = db["publish_queue"]
+        self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._notifier = notifier
 

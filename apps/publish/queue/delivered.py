@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
 
 ROW_FIELDS = ("item_id", "subscriber_id", "item_version", "state")
 """Fields of rows of the delivery queue that are looked at."""
@@ -34,21 +35,21 @@ def keep_delivered(db: Database[Document], rows: Iterable[Mapping[str, Any]]) ->
         for item_id, of in _newest(rows).items()
     ]
     if writes:
-        db["recipients"].bulk_write(writes, ordered=False)
+        db[RECIPIENTS].bulk_write(writes, ordered=False)
 
 
 def keep_delivered_of(db: Database[Document], item_ids: Iterable[str]) -> None:
     """Put on record what was delivered of items whose rows are about to go; two commands."""
     query = {"item_id": {"$in": sorted(item_ids)}, "state": RowState.SUCCESS}
-    keep_delivered(db, db["publish_queue"].find(query, dict.fromkeys(ROW_FIELDS, 1)))
+    keep_delivered(db, db[PUBLISH_QUEUE].find(query, dict.fromkeys(ROW_FIELDS, 1)))
 
 
 def delivered_versions(db: Database[Document], item_id: str) -> dict[ObjectId, int]:
     """Return the newest version of an item that each subscriber has; two commands."""
     query = {"item_id": item_id, "state": RowState.SUCCESS}
-    rows = db["publish_queue"].find(query, dict.fromkeys(ROW_FIELDS, 1))
+    rows = db[PUBLISH_QUEUE].find(query, dict.fromkeys(ROW_FIELDS, 1))
     found = _newest(rows).get(item_id, {})
-    ledger = db["recipients"].find_one({"_id": item_id}, {"delivered": 1}) or {}
+    ledger = db[RECIPIENTS].find_one({"_id": item_id}, {"delivered": 1}) or {}
     for subscriber, version in (ledger.get("delivered") or {}).items():
         id_ = ObjectId(subscriber)
         found[id_] = max(version, found.get(id_, 0))

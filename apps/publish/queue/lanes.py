@@ -13,6 +13,7 @@ from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.store.collections import PUBLISH_LANES
 
 
 def wake(db: Database[Document], lanes: Mapping[str, bool], now: datetime) -> None:
@@ -27,13 +28,13 @@ def wake(db: Database[Document], lanes: Mapping[str, bool], now: datetime) -> No
     alike: dict[bool, list[str]] = {}
     for lane, urgent in sorted(lanes.items()):
         alike.setdefault(urgent, []).append(lane)
-    known = db["publish_lanes"].bulk_write(
+    known = db[PUBLISH_LANES].bulk_write(
         [UpdateMany({"_id": {"$in": ids}}, _due(now, urgent)) for urgent, ids in alike.items()],
         ordered=False,
     )
     if known.matched_count < len(lanes):
         # To wake those up twice that are there does no harm.
-        db["publish_lanes"].bulk_write(
+        db[PUBLISH_LANES].bulk_write(
             [
                 UpdateOne({"_id": lane}, _due(now, urgent), upsert=True)
                 for urgent, ids in alike.items()

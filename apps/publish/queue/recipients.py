@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from apps.core.service import Document
 from apps.core.vocabulary import PublishingAction
+from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
 
 COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
 """Actions that make somebody a recipient."""
@@ -84,7 +85,7 @@ class Ledger:
                 delivery queue is asked: its rows may have been written by others.
         """
         wanted = sorted(set(item_ids) - set(self._known))
-        for document in self._db["recipients"].find({"_id": {"$in": wanted}}):
+        for document in self._db[RECIPIENTS].find({"_id": {"$in": wanted}}):
             entries = document.get("subscribers") or {}
             self._receivers[document["_id"]] = frozenset(document.get("receivers") or ())
             self._known[document["_id"]] = {
@@ -95,7 +96,7 @@ class Ledger:
             self._load_from_queue(missing)
 
     def _load_from_queue(self, item_ids: list[str]) -> None:
-        rows = self._db["publish_queue"].find(
+        rows = self._db[PUBLISH_QUEUE].find(
             {"item_id": {"$in": item_ids}, "publishing_action": {"$in": COUNTED}},
             dict.fromkeys(ROW_FIELDS, 1),
         )
@@ -133,7 +134,7 @@ class Ledger:
         """
         if not self._added:
             return
-        self._db["recipients"].bulk_write(
+        self._db[RECIPIENTS].bulk_write(
             [
                 UpdateOne({"_id": item_id}, self._change(item_id, entries, routed_at), upsert=True)
                 for item_id, entries in self._added.items()

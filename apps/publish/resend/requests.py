@@ -17,6 +17,7 @@ from apps.archive.journal.follow_ups import follow_up, record
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
+from apps.store.collections import PUBLISHED, RESENDS
 
 BEHIND_SECONDS = 1
 """How long a request waits for an earlier version of its item that has not been routed yet."""
@@ -33,7 +34,7 @@ class ResendRequests:
 
     def __init__(self, db: Database[Document], clock: Clock, lease: timedelta) -> None:
         self._db = db
-        self._requests = db["resends"]
+        self._requests = db[RESENDS]
         self._clock = clock
         self._lease = lease
 
@@ -86,7 +87,7 @@ class ResendRequests:
 
     def row_of(self, request: Mapping[str, Any]) -> Document | None:
         """Return the published row of a request; None when a newer one has taken its place."""
-        row = self._db["published"].find_one({"_id": request["row_id"]})
+        row = self._db[PUBLISHED].find_one({"_id": request["row_id"]})
         if row is None or self.is_outdated(row):
             return None
         return row
@@ -97,7 +98,7 @@ class ResendRequests:
             "item_id": row["item_id"],
             "publish_sequence_no": {"$gt": row.get("publish_sequence_no") or 0},
         }
-        return self._db["published"].find_one(newer, {"_id": 1}) is not None
+        return self._db[PUBLISHED].find_one(newer, {"_id": 1}) is not None
 
     def has_to_wait(self, row: Mapping[str, Any]) -> bool:
         """Whether a version of the item, this one or an earlier one, is yet to be routed."""
@@ -105,7 +106,7 @@ class ResendRequests:
             "item_id": row["item_id"],
             "queue_state": {"$in": [QueueState.PENDING, QueueState.IN_PROGRESS]},
         }
-        return self._db["published"].find_one(unrouted, {"_id": 1}) is not None
+        return self._db[PUBLISHED].find_one(unrouted, {"_id": 1}) is not None
 
     def renew(self, request: Mapping[str, Any]) -> bool:
         """Extend the claim; False when another run has taken it."""

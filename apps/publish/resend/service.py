@@ -14,6 +14,7 @@ from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import TEXT_TYPES, State, SubscriberType
 from apps.publish.resend.requests import ResendRequests
+from apps.store.collections import ARCHIVE, PUBLISHED, SUBSCRIBERS
 
 BROADCAST_SCRIPT = "Broadcast Script"
 RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)
@@ -89,11 +90,11 @@ class ResendService(ResourceService):
             BadRequest: no such item.
         """
         self._journal.settle(item_id)
-        item = self.db["archive"].find_one({"_id": item_id})
+        item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest(NOT_FOUND)
         last = {"item_id": item_id, "last_published_version": True}
-        row = self.db["published"].find_one(last, sort=[("publish_sequence_no", -1)])
+        row = self.db[PUBLISHED].find_one(last, sort=[("publish_sequence_no", -1)])
         if row is None:
             # Nothing of it is out, so its state refuses it, whatever it says.
             return {**item, "item_id": item_id, "state": None}
@@ -121,7 +122,7 @@ class ResendService(ResourceService):
         if not subscriber_ids:
             raise BadRequest(NOBODY_CHOSEN)
         chosen = {"_id": {"$in": list(subscriber_ids)}, "is_active": True}
-        active = list(self.db["subscribers"].find(chosen, {"subscriber_type": 1}))
+        active = list(self.db[SUBSCRIBERS].find(chosen, {"subscriber_type": 1}))
         if not active:
             raise BadRequest(NOBODY_ACTIVE)
         if (

@@ -17,6 +17,7 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
 from apps.publish.transmit.schedule import BEHIND_SECONDS
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
 from transmitters.base import Mode
 
 URGENT_IN_A_ROW = 4
@@ -76,8 +77,8 @@ class LaneClaims:
     """
 
     def __init__(self, db: Database[Document], clock: Clock, lease: timedelta, owner: str) -> None:
-        self._lanes = db["publish_lanes"]
-        self._rows = db["publish_queue"]
+        self._lanes = db[PUBLISH_LANES]
+        self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._lease = lease
         self.owner = owner

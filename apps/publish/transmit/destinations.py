@@ -15,6 +15,7 @@ from apps.core.service import Document
 from apps.core.userinfo import together
 from apps.routing.subscribers.stored_destinations import config_of, destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.collections import SUBSCRIBERS
 from transmitters.base import Destination, TransmitSettings, Transmitter
 
 KEPT = 256
@@ -83,7 +84,7 @@ class Subscribers:
             wanted = {subscriber_of(lane) for lane in lanes} - set(self._known)
         if not wanted:
             return
-        found = {s["_id"]: s for s in self._db["subscribers"].find({"_id": {"$in": list(wanted)}})}
+        found = {s["_id"]: s for s in self._db[SUBSCRIBERS].find({"_id": {"$in": list(wanted)}})}
         with self._lock:
             self._known.update({key: found.get(key) for key in wanted})
 

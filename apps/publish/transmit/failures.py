@@ -23,6 +23,7 @@ from apps.mail.outbox import mail_rows
 from apps.newsroom.activity.notes import new_activity, tell_activities
 from apps.newsroom.activity.people import administrators, wants_mail
 from apps.publish.transmit.attempt import Result
+from apps.store.collections import ACTIVITY, DELIVERY_FAILURES, MAILS, PUBLISH_LANES, SUBSCRIBERS
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +80,8 @@ class Failures:
             return
         failing = {"lane": row["lane"], "is_failing": True}
         ended = {"$set": {"is_failing": False}}
-        self._db["publish_lanes"].update_one({"_id": row["lane"]}, {"$unset": {"failing": 1}})
-        if self._db["delivery_failures"].update_many(failing, ended).modified_count:
+        self._db[PUBLISH_LANES].update_one({"_id": row["lane"]}, {"$unset": {"failing": 1}})
+        if self._db[DELIVERY_FAILURES].update_many(failing, ended).modified_count:
             self._add_activity("recovered", RECOVERED, row)
 
     def _close(self, subscriber: Mapping[str, Any], error: str) -> None:
@@ -94,24 +95,24 @@ class Failures:
             "_etag": new_etag(),
         }
         active = {"_id": subscriber["_id"], "is_active": True}
-        if self._db["subscribers"].update_one(active, {"$set": change}).modified_count:
+        if self._db[SUBSCRIBERS].update_one(active, {"$set": change}).modified_count:
             log.warning("subscriber.closed", subscriber=str(subscriber["_id"]), error=error)
             self._notifier.push("subscriber:update", _id=[subscriber["_id"]])
 
     def _tell(self, result: Result) -> None:
         row, now = result.row, self._clock.precise()
         failure = f"{row['lane']}:{result.code}"
-        seen = self._db["delivery_failures"].find_one_and_update(
+        seen = self._db[DELIVERY_FAILURES].find_one_and_update(
             {"_id": failure},
             {"$inc": {"count": 1}, "$set": {"lane": row["lane"], "is_failing": True, "at": now}},
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        self._db["publish_lanes"].update_one({"_id": row["lane"]}, {"$set": {"failing": True}})
+        self._db[PUBLISH_LANES].update_one({"_id": row["lane"]}, {"$set": {"failing": True}})
         message = FAILED.format(code=result.code, cause=result.cause[-CAUSE_LENGTH:])
         if self._is_due(failure, "activity_at", ACTIVITY_EVERY, now):
             count = int(seen["count"]) if seen else 1
-            self._db["delivery_failures"].update_one({"_id": failure}, {"$set": {"count": 0}})
+            self._db[DELIVERY_FAILURES].update_one({"_id": failure}, {"$set": {"count": 0}})
             self._add_activity("error", message, row, count=count)
         if self._sends_mail and self._is_due(failure, "mailed_at", self._mail_every, now):
             self._mail(message.replace("{{name}}", name_of(row)))
@@ -119,7 +120,7 @@ class Failures:
     def _is_due(self, failure: str, field: str, every: timedelta, now: datetime) -> bool:
         """Whether it is time to tell again; true for one process only."""
         old = {"_id": failure, "$or": [{field: None}, {field: {"$lte": now - every}}]}
-        told = self._db["delivery_failures"].update_one(old, {"$set": {field: now}})
+        told = self._db[DELIVERY_FAILURES].update_one(old, {"$set": {field: now}})
         return bool(told.modified_count)
 
     def _add_activity(self, name: str, message: str, row: Mapping[str, Any], **data: Any) -> None:
@@ -133,7 +134,7 @@ class Failures:
             **{"provider_id": (row.get("destination") or {}).get("_id"), **data},
         )
         activity["data"]["name"] = name_of(row)
-        self._db["activity"].insert_one(activity)
+        self._db[ACTIVITY].insert_one(activity)
         tell_activities(self._notifier, [activity])
 
     def _mail(self, message: str) -> None:
@@ -144,7 +145,7 @@ class Failures:
             subject = text.splitlines()[0]
             now = self._clock.precise()
             rows = mail_rows(ObjectId(), subject, text, [[address] for address in addresses], now)
-            self._db["mails"].insert_many(rows)
+            self._db[MAILS].insert_many(rows)
 
 
 def name_of(row: Mapping[str, Any]) -> str:

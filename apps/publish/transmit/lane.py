@@ -27,6 +27,7 @@ from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
 from apps.routing.subscribers.stored_destinations import CONTENT_API_DESTINATION, destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Delivery, MediaFile, Mode, Transmitter
 
 log = structlog.get_logger(__name__)
@@ -156,7 +157,7 @@ class LaneDelivery:
         of_items = {"item_id": {"$in": sorted({row["item_id"] for row in repeats})}}
         fields = {"item_id": 1, "publish_sequence_no": 1}
         newest: dict[str, int] = {}
-        for out in self._tools.db["published"].find(of_items, fields):
+        for out in self._tools.db[PUBLISHED].find(of_items, fields):
             number = int(out.get("publish_sequence_no") or 0)
             newest[out["item_id"]] = max(number, newest.get(out["item_id"], 0))
         outdated = {
@@ -268,7 +269,7 @@ class LaneDelivery:
 
     def _cancel(self, superseded: Mapping[Any, Any]) -> None:
         for row_id, newer in superseded.items():
-            self._tools.db["publish_queue"].update_one(
+            self._tools.db[PUBLISH_QUEUE].update_one(
                 {"_id": row_id, "state": {"$in": [RowState.PENDING, RowState.RETRYING]}},
                 {"$set": {"state": RowState.CANCELED, "superseded_by": newer}},
             )
@@ -279,7 +280,7 @@ class LaneDelivery:
             ids = [row["_id"] for row in rows if row["state"] == state]
             if ids:
                 own = {"_id": {"$in": ids}, "claim_token": self._lane.token}
-                self._tools.db["publish_queue"].update_many(
+                self._tools.db[PUBLISH_QUEUE].update_many(
                     {**own, "state": RowState.IN_PROGRESS}, {"$set": {"state": state}}
                 )
         self._batch.more = True

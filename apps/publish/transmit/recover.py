@@ -14,6 +14,7 @@ from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, tell_rows
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT
 from apps.publish.transmit.claim import Lane
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
 from apps.store.sequences import Sequences
 
 MAX_UNKNOWN = 3
@@ -47,7 +48,7 @@ class Recovery:
         on_failed: Callable[[Sequence[Document]], None],
     ) -> None:
         self._db = db
-        self._rows = db["publish_queue"]
+        self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._sequences = sequences
         self._lease = lease
@@ -139,7 +140,7 @@ class Recovery:
         with_lost = set(self._rows.distinct("lane", lost)) - {None}
         lanes = set(self._rows.distinct("lane", waiting)) - {None} | with_lost
         fields = {"wake_at": 1, "lease_until": 1, "lease_owner": 1}
-        known = list(self._db["publish_lanes"].find({"_id": {"$in": sorted(lanes)}}, fields))
+        known = list(self._db[PUBLISH_LANES].find({"_id": {"$in": sorted(lanes)}}, fields))
         awake = {lane["_id"] for lane in known if lane.get("wake_at")}
         held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
         orphaned = {lane["_id"] for lane in known if lane.get("lease_owner")}

@@ -16,6 +16,7 @@ from apps.core.vocabulary import WAITING_ROW_STATES, RowState
 from apps.publish.queue.rows import tell_rows
 from apps.publish.transmit.attempt import Result
 from apps.publish.transmit.claim import Lane
+from apps.store.collections import PUBLISH_QUEUE
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ class Results:
         mode: Mode,
         on_failed: Callable[[Sequence[Document]], None],
     ) -> None:
-        self._rows = db["publish_queue"]
+        self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._notifier = notifier
         self._lane = lane

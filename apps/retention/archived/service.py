@@ -19,6 +19,7 @@ from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 from apps.publish.content.publication import Tools
 from apps.publish.content.request import PUBLISHED_SEQUENCE
+from apps.store.collections import ARCHIVE, RECIPIENTS, SUBSCRIBERS
 
 STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
 REPLACEABLE = ("headline", "abstract", "body_html")
@@ -89,7 +90,7 @@ class ArchivedService(ResourceService):
             note["row_id"] = ObjectId(sha256(newest["archived_id"].encode()).digest()[:12])
             self._tools.journal.add_mails(note)
             self.collection.delete_many({"item_id": item["_id"]})
-            self.db["recipients"].delete_one({"_id": item["_id"]})
+            self.db[RECIPIENTS].delete_one({"_id": item["_id"]})
         elif self._tools.journal.store_new(item, note):
             self._tools.journal.add_publication(item, note)
         else:
@@ -159,7 +160,7 @@ class ArchivedService(ResourceService):
         note = self._tools.journal.publication(item, number, caller.user_id)
         note.update({"revived": True, "changed": sorted(updates)})
         if self._tools.sends_mail:
-            subscribers = self.db["subscribers"].find({}, {"email": 1}).sort("_id", 1)
+            subscribers = self.db[SUBSCRIBERS].find({}, {"email": 1}).sort("_id", 1)
             note["mail"] = kill_mail(item["operation"], item, updates.get("headline"), subscribers)
         return note
 
@@ -191,7 +192,7 @@ class ArchivedService(ResourceService):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):
                 raise BadRequest(IS_MASTER)
-        if self.db["archive"].find_one({"_id": item_id}, {"_id": 1}):
+        if self.db[ARCHIVE].find_one({"_id": item_id}, {"_id": 1}):
             raise BadRequest(IN_PRODUCTION)
         if self._is_in_package(document):
             raise BadRequest(IN_PACKAGE)

@@ -12,6 +12,7 @@ from pymongo.database import Database
 from apps.archive.associations import with_ids
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
+from apps.store.collections import ARCHIVE
 
 
 class Connections:
@@ -54,7 +55,7 @@ class Connections:
         for item in items:
             self._edges[item["_id"]] = linked_ids(item) | self.users(item["_id"])
         wanted = set().union(*(self._edges[id_] for id_ in ids)) - set(self.items)
-        found = list(self._db["archive"].find({"_id": {"$in": sorted(wanted)}}))
+        found = list(self._db[ARCHIVE].find({"_id": {"$in": sorted(wanted)}}))
         self.items.update({item["_id"]: item for item in found})
         return [item["_id"] for item in found]
 
@@ -63,7 +64,7 @@ class Connections:
         if not ids:
             return {}
         # The server writes `refs` whenever it writes associations, whose keys no index can name.
-        found = self._db["archive"].find({"refs._id": {"$in": ids}}, {"associations": 1})
+        found = self._db[ARCHIVE].find({"refs._id": {"$in": ids}}, {"associations": 1})
         users: dict[str, set[str]] = {}
         for item in found:
             for _key, held in with_ids(item):

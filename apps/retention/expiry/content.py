@@ -20,6 +20,7 @@ from apps.retention.expiry.purge import Purge
 from apps.retention.legal_archive.items import LegalItems
 from apps.routing.filters.content_filters import FilterSet, compile_filters
 from apps.routing.filters.fields import ItemView
+from apps.store.collections import ARCHIVE, CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,7 @@ class ContentExpiry:
 
     def _look_again(self) -> None:
         """Consider items again that have reached the long-term archive since the last run."""
-        waiting = self._db["archive"].find({"expiry_status": INVALID}, {"_id": 1})
+        waiting = self._db[ARCHIVE].find({"expiry_status": INVALID}, {"_id": 1})
         ids = [item["_id"] for item in waiting]
         if not ids:
             return
@@ -93,7 +94,7 @@ class ContentExpiry:
         last = ""
         for _ in range(self._loops):
             after = {**query, "_id": {"$gt": last}}
-            batch = list(self._db["archive"].find(after).sort("_id", 1).limit(self._limit))
+            batch = list(self._db[ARCHIVE].find(after).sort("_id", 1).limit(self._limit))
             if not batch:
                 return
             yield batch
@@ -130,7 +131,7 @@ class ContentExpiry:
     def _mark(self, ids: Collection[str], status: str | None) -> None:
         if ids:
             change = {"$set": {"expiry_status": status}}
-            self._db["archive"].update_many({"_id": {"$in": sorted(ids)}}, change)
+            self._db[ARCHIVE].update_many({"_id": {"$in": sorted(ids)}}, change)
 
 
 def group_of(item: Mapping[str, Any], connections: Connections) -> set[str]:
@@ -152,13 +153,13 @@ class UnwantedInArchive:
 
     def __init__(self, db: Database[Document], now: datetime) -> None:
         self._now = now
-        filters = list(db["content_filters"].find({}))
+        filters = list(db[CONTENT_FILTERS].find({}))
         self._ids = [f["_id"] for f in filters if f.get("is_archived_filter")]
         self._filters = self._compile(db, filters) if self._ids else None
 
     def _compile(self, db: Database[Document], filters: list[Document]) -> FilterSet:
-        conditions = list(db["filter_conditions"].find({}))
-        return compile_filters(filters, conditions, list(db["vocabularies"].find({})))
+        conditions = list(db[FILTER_CONDITIONS].find({}))
+        return compile_filters(filters, conditions, list(db[VOCABULARIES].find({})))
 
     def matches(self, item: Mapping[str, Any]) -> bool:
         """Whether a filter keeps `item` out; one that cannot be decided does not."""

@@ -11,6 +11,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES, QueueState, State
 from apps.retention.legal_archive.items import NOT_MOVED as ITEMS_NOT_MOVED
 from apps.retention.legal_archive.queue import FINISHED as DELIVERIES_NOT_MOVED
+from apps.store.collections import ASSIGNMENTS, DESKS, PUBLISH_QUEUE, PUBLISHED
 
 NOT_ROUTED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 OUT = (State.PUBLISHED, State.CORRECTED)
@@ -52,7 +53,7 @@ class Holds:
             id_: desk_of(item) for id_, item in self._items.items() if item.get("state") in OUT
         }
         wanted = {"_id": {"$in": list(set(desks.values()))}, "preserve_published_content": True}
-        keeping = {desk["_id"] for desk in self._db["desks"].find(wanted, {"_id": 1})}
+        keeping = {desk["_id"] for desk in self._db[DESKS].find(wanted, {"_id": 1})}
         return {id_ for id_, desk in desks.items() if desk in keeping}
 
     def _not_delivered(self) -> set[str]:
@@ -60,8 +61,8 @@ class Holds:
         ids: Collection[str] = list(self._items)
         not_routed = {"item_id": {"$in": ids}, "queue_state": {"$in": NOT_ROUTED}}
         not_sent = {"item_id": {"$in": ids}, "state": {"$nin": list(FINAL_ROW_STATES)}}
-        on_their_way = self._db["published"].distinct("item_id", not_routed)
-        return {*on_their_way, *self._db["publish_queue"].distinct("item_id", not_sent)}
+        on_their_way = self._db[PUBLISHED].distinct("item_id", not_routed)
+        return {*on_their_way, *self._db[PUBLISH_QUEUE].distinct("item_id", not_sent)}
 
     def _assigned(self) -> set[str]:
         """Return what belongs to an assignment that somebody still works on."""
@@ -76,7 +77,7 @@ class Holds:
             "_id": {"$in": list(assignments.values())},
             "assigned_to.state": {"$nin": ASSIGNMENT_ENDED},
         }
-        found = {a["_id"] for a in self._db["assignments"].find(is_open, {"_id": 1})}
+        found = {a["_id"] for a in self._db[ASSIGNMENTS].find(is_open, {"_id": 1})}
         return {id_ for id_, assignment in assignments.items() if assignment in found}
 
     def _not_in_legal(self) -> set[str]:
@@ -88,8 +89,8 @@ def missing_in_legal(db: Database[Document], ids: Collection[str]) -> set[str]:
     rows = {"item_id": {"$in": list(ids)}, **ITEMS_NOT_MOVED}
     deliveries = {"item_id": {"$in": list(ids)}, **DELIVERIES_NOT_MOVED}
     return {
-        *db["published"].distinct("item_id", rows),
-        *db["publish_queue"].distinct("item_id", deliveries),
+        *db[PUBLISHED].distinct("item_id", rows),
+        *db[PUBLISH_QUEUE].distinct("item_id", deliveries),
     }
 
 

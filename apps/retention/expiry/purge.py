@@ -16,6 +16,14 @@ from apps.publish.enqueue.refusals import forget_refusals
 from apps.publish.queue.delivered import ROW_FIELDS as DELIVERED_FIELDS
 from apps.publish.queue.delivered import keep_delivered
 from apps.publish.queue.recipients import Ledger
+from apps.store.collections import (
+    ARCHIVE,
+    ARCHIVED,
+    PUBLISH_PAYLOADS,
+    PUBLISH_QUEUE,
+    RECIPIENTS,
+    ROUTING_DECISIONS,
+)
 
 BATCH = 1000
 
@@ -62,7 +70,7 @@ class Purge:
         if self._has_legal_archive:
             query["moved_to_legal"] = True
         fields = dict.fromkeys((*DELIVERED_FIELDS, "payload_id", "encoded_item_id"), 1)
-        rows = list(self._db["publish_queue"].find(query, fields).sort("_id", 1).limit(BATCH))
+        rows = list(self._db[PUBLISH_QUEUE].find(query, fields).sort("_id", 1).limit(BATCH))
         if not rows:
             return 0
         Ledger(self._db).keep(row["item_id"] for row in rows)
@@ -70,13 +78,13 @@ class Purge:
         # Payloads go first: a run that dies in between leaves rows, which the next one finds.
         self._forget_payloads(rows)
         gone = {"_id": {"$in": [row["_id"] for row in rows]}}
-        self._db["publish_queue"].delete_many({**query, **gone})
+        self._db[PUBLISH_QUEUE].delete_many({**query, **gone})
         return len(rows)
 
     def _forget_payloads(self, rows: list[Document]) -> None:
         """Remove the payloads that none but `rows` refer to, by their id or that of a binary."""
         payloads, binaries = _referred(rows)
-        others = self._db["publish_queue"].find(
+        others = self._db[PUBLISH_QUEUE].find(
             {
                 "item_id": {"$in": sorted({row["item_id"] for row in rows})},
                 "_id": {"$nin": [row["_id"] for row in rows]},
@@ -88,7 +96,7 @@ class Purge:
             {"payload_id": 1, "encoded_item_id": 1},
         )
         used_payloads, used_binaries = _referred(others)
-        self._db["publish_payloads"].delete_many(
+        self._db[PUBLISH_PAYLOADS].delete_many(
             {
                 "$or": [
                     {"_id": {"$in": sorted(payloads - used_payloads)}},
@@ -105,7 +113,7 @@ class Purge:
         Returns:
             How many rows went.
         """
-        old = self._db["archived"].find({"_updated": {"$lt": before}}, {"item_id": 1})
+        old = self._db[ARCHIVED].find({"_updated": {"$lt": before}}, {"item_id": 1})
         rows = list(old.sort("_updated", 1).limit(BATCH))
         if not rows:
             return 0
@@ -114,13 +122,13 @@ class Purge:
         later = {"item_id": {"$in": sorted(items)}, "_id": {"$nin": ids}}
         alive = {"_id": {"$in": sorted(items)}}
         staying = {
-            *self._db["archived"].distinct("item_id", later),
-            *self._db["archive"].distinct("_id", alive),
+            *self._db[ARCHIVED].distinct("item_id", later),
+            *self._db[ARCHIVE].distinct("_id", alive),
         }
         gone = {"$in": sorted(items - staying)}
-        self._db["recipients"].delete_many({"_id": gone})
-        self._db["routing_decisions"].delete_many({"item_id": gone})
-        self._db["archived"].delete_many({"_id": {"$in": ids}})
+        self._db[RECIPIENTS].delete_many({"_id": gone})
+        self._db[ROUTING_DECISIONS].delete_many({"item_id": gone})
+        self._db[ARCHIVED].delete_many({"_id": {"$in": ids}})
         return len(rows)
 
 

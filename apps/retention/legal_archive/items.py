@@ -21,6 +21,13 @@ from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.retention.legal_archive.names import Names
+from apps.store.collections import (
+    ARCHIVE,
+    ARCHIVE_VERSIONS,
+    LEGAL_ARCHIVE,
+    LEGAL_ARCHIVE_VERSIONS,
+    PUBLISHED,
+)
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
@@ -106,14 +113,14 @@ class LegalItems:
         """
         if not self._is_on:
             return
-        ids = self._legal_db["legal_archive"].distinct("_id", {"_id": {"$in": list(item_ids)}})
+        ids = self._legal_db[LEGAL_ARCHIVE].distinct("_id", {"_id": {"$in": list(item_ids)}})
         history = self._missing(ids, "history", "item_id", "_id") if ids else []
         names = Names(self._db, history)
         self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
 
     def _next(self, last: ObjectId, limit: int) -> list[Document]:
         query = {**NOT_MOVED, "_id": {"$gt": last}}
-        return list(self._db["published"].find(query).sort("_id", 1).limit(limit))
+        return list(self._db[PUBLISHED].find(query).sort("_id", 1).limit(limit))
 
     def _import_rows(self, rows: Sequence[Document]) -> int:
         try:
@@ -139,7 +146,7 @@ class LegalItems:
         for row in rows:
             by_item.setdefault(row["item_id"], []).append(row)
         newest = {id_: max(group, key=version_of) for id_, group in by_item.items()}
-        items = {i["_id"]: i for i in self._db["archive"].find({"_id": {"$in": list(newest)}})}
+        items = {i["_id"]: i for i in self._db[ARCHIVE].find({"_id": {"$in": list(newest)}})}
         # An item may have been worked on since; what was out is in its versions.
         stale = [
             id_
@@ -158,7 +165,7 @@ class LegalItems:
         keys = [
             {"_id_document": id_, "_current_version": version_of(row)} for id_, row in rows.items()
         ]
-        found = self._db["archive_versions"].find({"$or": keys}) if keys else ()
+        found = self._db[ARCHIVE_VERSIONS].find({"$or": keys}) if keys else ()
         return {version["_id_document"]: of_version(version, rows) for version in found}
 
     def _import(self, publications: Sequence[Publication]) -> None:
@@ -175,13 +182,11 @@ class LegalItems:
         # Last, and in the other database: whoever dies before imports the same again.
         moved = [row["_id"] for publication in publications for row in publication.rows]
         # The etag stays: for clients the row is the same.
-        self._db["published"].update_many(
-            {"_id": {"$in": moved}}, {"$set": {"moved_to_legal": True}}
-        )
+        self._db[PUBLISHED].update_many({"_id": {"$in": moved}}, {"$set": {"moved_to_legal": True}})
 
     def _known_versions(self, ids: Sequence[str]) -> set[tuple[str, int]]:
         fields = {"_id_document": 1, "_current_version": 1}
-        rows = self._legal_db["legal_archive_versions"].find({"_id_document": {"$in": ids}}, fields)
+        rows = self._legal_db[LEGAL_ARCHIVE_VERSIONS].find({"_id_document": {"$in": ids}}, fields)
         return {(row["_id_document"], version_of(row)) for row in rows}
 
     def _missing(self, ids: Sequence[str], what: str, item_field: str, key: str) -> list[Document]:

@@ -12,6 +12,13 @@ from pymongo.errors import BulkWriteError
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.routing.subscribers.stored_destinations import shown_config
+from apps.store.collections import (
+    LEGAL_PUBLISH_PAYLOADS,
+    LEGAL_PUBLISH_QUEUE,
+    PUBLISH_PAYLOADS,
+    PUBLISH_QUEUE,
+    SUBSCRIBERS,
+)
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
@@ -19,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 PAGE_SIZE = 500
 DELETED = "Deleted Subscriber"
-PAYLOADS = "legal_publish_payloads"
+
 NOT_KEPT = frozenset(
     {"_etag", "moved_to_legal", "lane", "lease_owner", "lease_until", "claim_token"}
     | {"unknown_outcomes", "next_retry_attempt_at", "copy_key"}
@@ -67,15 +74,15 @@ class LegalQueue:
 
     def _next(self, last: ObjectId, limit: int) -> list[Document]:
         query = {**FINISHED, "_id": {"$gt": last}}
-        return list(self._db["publish_queue"].find(query).sort("_id", 1).limit(limit))
+        return list(self._db[PUBLISH_QUEUE].find(query).sort("_id", 1).limit(limit))
 
     def _import(self, rows: Sequence[Document]) -> None:
         ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
-        found = self._db["subscribers"].find({"_id": {"$in": ids}}, {"name": 1})
+        found = self._db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
         names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
         self._indexes.ensure()
         self._keep_payloads(rows)
-        self._legal_db["legal_publish_queue"].bulk_write(
+        self._legal_db[LEGAL_PUBLISH_QUEUE].bulk_write(
             [
                 UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, names)}, upsert=True)
                 for row in rows
@@ -83,7 +90,7 @@ class LegalQueue:
             ordered=False,
         )
         # The etag stays: for clients the row is the same.
-        self._db["publish_queue"].update_many(
+        self._db[PUBLISH_QUEUE].update_many(
             {"_id": {"$in": [row["_id"] for row in rows]}}, {"$set": {"moved_to_legal": True}}
         )
 
@@ -96,13 +103,13 @@ class LegalQueue:
         ]
         if not wanted:
             return
-        known = self._legal_db[PAYLOADS].distinct("_id", {"$or": wanted})
-        missing = self._db["publish_payloads"].find({"$or": wanted, "_id": {"$nin": known}})
+        known = self._legal_db[LEGAL_PUBLISH_PAYLOADS].distinct("_id", {"$or": wanted})
+        missing = self._db[PUBLISH_PAYLOADS].find({"$or": wanted, "_id": {"$nin": known}})
         documents = list(missing)
         if not documents:
             return
         try:
-            self._legal_db[PAYLOADS].insert_many(documents, ordered=False)
+            self._legal_db[LEGAL_PUBLISH_PAYLOADS].insert_many(documents, ordered=False)
         except BulkWriteError as error:
             # Another run stores the same.
             raise_unless_duplicates(error)

@@ -9,7 +9,7 @@ from apps.core.clock import Clock
 from apps.core.service import Document, ResourceService
 from apps.publish.queue.payloads import Payloads
 from apps.retention.legal_archive.items import SEARCH_TERMS, search_terms
-from apps.retention.legal_archive.queue import PAYLOADS
+from apps.store.collections import LEGAL_PUBLISH_PAYLOADS
 
 
 class LegalArchiveService(ResourceService):
@@ -60,7 +60,7 @@ class LegalQueueService(ResourceService):
 
     def __init__(self, db: Database[Document], clock: Clock) -> None:
         super().__init__(db, clock)
-        self._payloads = Payloads(db, PAYLOADS)
+        self._payloads = Payloads(db, LEGAL_PUBLISH_PAYLOADS)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Show the formatted item of deliveries that share theirs."""

@@ -14,6 +14,7 @@ from apps.routing.filters.conditions import FilterError, Operator, compile_condi
 from apps.routing.filters.fields import fold
 from apps.routing.filters.parameters import Sources, build_parameters
 from apps.routing.filters.rule_service import RuleService, names_of
+from apps.store.collections import CONTENT_FILTERS
 
 LIST_OPERATORS = frozenset({Operator.IN, Operator.NIN, Operator.MATCH})
 
@@ -42,7 +43,7 @@ class FilterConditionsService(RuleService):
 
     def on_delete(self, document: Document, caller: Caller) -> None:
         naming = {"content_filter.expression.fc": as_stored(document["_id"])}
-        filters = list(self.db["content_filters"].find(naming, {"name": 1}))
+        filters = list(self.db[CONTENT_FILTERS].find(naming, {"name": 1}))
         if filters:
             names = names_of(filters, ",")
             raise BadRequest(f"Filter condition has been referenced in content filter: {names}")

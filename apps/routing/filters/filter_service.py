@@ -24,6 +24,7 @@ from apps.routing.filters.content_filters import (
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.resource import FILTER_SCHEMA
 from apps.routing.filters.rule_service import RuleService, load_filters, names_of
+from apps.store.collections import ARCHIVE, PRODUCTS
 
 TRUE_ARGUMENTS = frozenset({"1", "true", "True"})
 MAX_MATCHES = 200
@@ -66,7 +67,7 @@ class ContentFiltersService(RuleService):
     def on_delete(self, document: Document, caller: Caller) -> None:
         """Refuse to delete a filter that is in use, naming those who use it."""
         id_ = as_stored(document["_id"])
-        products = list(self.db["products"].find({"content_filter.filter_id": id_}, {"name": 1}))
+        products = list(self.db[PRODUCTS].find({"content_filter.filter_id": id_}, {"name": 1}))
         if names := self._subscribers_of(products):
             raise BadRequest(f"Content filter has been referenced by subscriber(s) {names}")
         if names := self._names("routing_schemes", {"rules.filter": id_}):
@@ -166,5 +167,5 @@ class ContentFilterTestService(ResourceService):
 
     def _candidates(self, *, matching: bool) -> Iterator[Document]:
         query: Document = {"state": {"$ne": State.SPIKED}} if matching else {}
-        items = self.db["archive"].find(query).sort("versioncreated", DESCENDING)
+        items = self.db[ARCHIVE].find(query).sort("versioncreated", DESCENDING)
         yield from items.limit(MAX_TRIED)

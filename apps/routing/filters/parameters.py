@@ -9,6 +9,7 @@ from pymongo.database import Database
 from apps.core.service import Document
 from apps.routing.filters.conditions import Operator
 from apps.routing.filters.fields import FIELDS, VocabularyKind, vocabulary_kinds
+from apps.store.collections import DESKS, INGEST_PROVIDERS, STAGES, VOCABULARIES
 
 Values = Sequence[Mapping[str, Any]]
 
@@ -72,10 +73,10 @@ class Sources:
         """Read all of them: four commands."""
         name = {"name": 1, "desk": 1}
         return cls(
-            list(db["vocabularies"].find({"_deleted": {"$ne": True}})),
-            list(db["desks"].find({}, name)),
-            list(db["stages"].find({}, name)),
-            list(db["ingest_providers"].find({}, name)),
+            list(db[VOCABULARIES].find({"_deleted": {"$ne": True}})),
+            list(db[DESKS].find({}, name)),
+            list(db[STAGES].find({}, name)),
+            list(db[INGEST_PROVIDERS].find({}, name)),
             frozenset(excluded),
         )
 

@@ -11,6 +11,7 @@ from apps.core.errors import SchemaIssues
 from apps.core.service import Document, ResourceService
 from apps.routing.filters.content_filters import FilterSet, compile_filters
 from apps.routing.filters.fields import fold
+from apps.store.collections import CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES
 from apps.store.mongo import raise_unless_duplicates
 
 NAME_TAKEN: Mapping[str, Any] = {"name": {"unique": 1}}
@@ -64,7 +65,7 @@ def load_filters(db: Database[Document], extra: Iterable[Document] = ()) -> Filt
     Args:
         extra: filters that are not stored; they take the place of stored ones of the same `_id`.
     """
-    stored = {document["_id"]: document for document in db["content_filters"].find()}
+    stored = {document["_id"]: document for document in db[CONTENT_FILTERS].find()}
     stored.update({document["_id"]: document for document in extra})
-    kinds = db["vocabularies"].find({}, {"type": 1, "field_type": 1, "_deleted": 1})
-    return compile_filters(stored.values(), list(db["filter_conditions"].find()), kinds)
+    kinds = db[VOCABULARIES].find({}, {"type": 1, "field_type": 1, "_deleted": 1})
+    return compile_filters(stored.values(), list(db[FILTER_CONDITIONS].find()), kinds)

@@ -30,6 +30,7 @@ from apps.core.vocabulary import Operation, QueueState, State
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.rule_service import load_filters
+from apps.store.collections import ARCHIVE, INTERNAL_DESTINATIONS, PUBLISHED, USERS
 
 log = structlog.get_logger(__name__)
 
@@ -89,10 +90,10 @@ class DeskCopies:
             self._send(rows, destinations)
             # Rows that nobody wanted are not looked at again before their hour.
             unmarked = {"_id": {"$in": [row["_id"] for row in rows]}, SERVED: {"$exists": False}}
-            self._db["published"].update_many(unmarked, {"$set": {SERVED: []}})
+            self._db[PUBLISHED].update_many(unmarked, {"$set": {SERVED: []}})
 
     def _active(self) -> list[Document]:
-        return list(self._db["internal_destinations"].find({"is_active": True}).sort("_id", 1))
+        return list(self._db[INTERNAL_DESTINATIONS].find({"is_active": True}).sort("_id", 1))
 
     def _scheduled(self) -> list[Document]:
         waiting = {
@@ -100,7 +101,7 @@ class DeskCopies:
             "state": State.SCHEDULED,
             SERVED: {"$exists": False},
         }
-        found = self._db["published"].find(waiting).sort("publish_sequence_no", 1)
+        found = self._db[PUBLISHED].find(waiting).sort("publish_sequence_no", 1)
         return list(found.limit(PAGE_SIZE))
 
     def _send(self, rows: Sequence[Document], destinations: Sequence[Document]) -> None:
@@ -134,7 +135,7 @@ class DeskCopies:
     def _callers(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Caller]:
         """Return who published the rows, by id: the copies are theirs."""
         ids = {object_id(row.get("version_creator")) for row in rows} - {None, ""}
-        found = self._db["users"].find({"_id": {"$in": list(ids)}}) if ids else ()
+        found = self._db[USERS].find({"_id": {"$in": list(ids)}}) if ids else ()
         return {str(user["_id"]): Caller(user) for user in found}
 
     def _copy(self, order: "Order", callers: Mapping[str, Caller]) -> None:
@@ -189,9 +190,9 @@ class DeskCopies:
         ids = [ref["residRef"] for ref in _own_refs(groups)]
         out = {"item_id": {"$in": ids}, "last_published_version": True}
         copies: dict[str, str] = {}
-        for member in self._db["published"].find(out) if ids else ():
+        for member in self._db[PUBLISHED].find(out) if ids else ():
             copy_id = copies[member["item_id"]] = id_of_copy(self._tools, destination, member)
-            if self._db["archive"].find_one({"_id": copy_id}, {"_id": 1}) is None:
+            if self._db[ARCHIVE].find_one({"_id": copy_id}, {"_id": 1}) is None:
                 self._store(member, destination, copy_id, caller)
         return [
             {**group, "refs": [_copied_ref(ref, copies) for ref in group.get("refs") or ()]}
@@ -218,7 +219,7 @@ class DeskCopies:
         ]
         if writes:
             # The etag stays: for clients the row is the same.
-            self._db["published"].bulk_write(writes, ordered=False)
+            self._db[PUBLISHED].bulk_write(writes, ordered=False)
 
 
 @dataclass
@@ -260,7 +261,7 @@ class Orders:
         """Return the orders; one command, none where there is nothing to copy."""
         orders = [order for row in rows for order in self._of_row(row)]
         ids = [order.copy_id for order in orders]
-        found = self._tools.db["archive"].find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
+        found = self._tools.db[ARCHIVE].find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
         there = {item["_id"] for item in found}
         for order in orders:
             order.is_there = order.copy_id in there

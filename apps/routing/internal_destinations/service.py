@@ -13,6 +13,7 @@ from apps.core.service import Document
 from apps.newsroom.macros.macros import Macros
 from apps.routing.filters.rule_service import RuleService
 from apps.routing.internal_destinations.resource import DESTINATION_SCHEMA
+from apps.store.collections import STAGES
 
 OTHER_DESK = "The stage of an internal destination has to be one of its desk."
 
@@ -47,7 +48,7 @@ class InternalDestinationsService(RuleService):
         """
         if not changes.keys().isdisjoint({"desk", "stage"}) and after.get("stage"):
             place = {"_id": after["stage"], "desk": after["desk"]}
-            if self.db["stages"].find_one(place, {"_id": 1}) is None:
+            if self.db[STAGES].find_one(place, {"_id": 1}) is None:
                 raise BadRequest(OTHER_DESK)
         if changes.get("macro"):
             self._macros.find(changes["macro"])

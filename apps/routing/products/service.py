@@ -20,6 +20,7 @@ from apps.routing.products.matching import (
     product_outcome,
 )
 from apps.routing.products.resource import PRODUCT_SCHEMA
+from apps.store.collections import ARCHIVE, PRODUCTS, SUBSCRIBERS
 
 CLOSED_LISTS: Mapping[str, tuple[str, str]] = {
     ProductType.DIRECT: ("api_products", "API"),
@@ -53,7 +54,7 @@ class ProductsService(RuleService):
             raise BadRequest(f"Product is used by the subscriber(s): {names}")
 
     def _subscribers(self, query: Document) -> str:
-        return names_of(self.db["subscribers"].find(query, {"name": 1}), ", ")
+        return names_of(self.db[SUBSCRIBERS].find(query, {"name": 1}), ", ")
 
 
 class ProductTestService(ResourceService):
@@ -71,11 +72,11 @@ class ProductTestService(ResourceService):
     def _results(self, item_id: str | None) -> list[Document]:
         if not item_id:
             raise BadRequest("Article id cannot be empty!")
-        item = self.db["archive"].find_one({"_id": item_id})
+        item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest("Article not found!")
         view, filters = ItemView(item, self.clock.now()), load_filters(self.db)
-        products = [compile_product(document) for document in self.db["products"].find()]
+        products = [compile_product(document) for document in self.db[PRODUCTS].find()]
         try:
             return [result_row(product, view, filters) for product in products]
         except KeyError as error:

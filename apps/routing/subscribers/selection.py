@@ -10,6 +10,7 @@ from apps.core.service import Document
 from apps.routing.filters.conditions import Operator
 from apps.routing.filters.content_filters import expressions_of, ids_of, nested_ids, reachable
 from apps.routing.filters.parameters import Parameter, Sources, build_parameters
+from apps.store.collections import CONTENT_FILTERS, FILTER_CONDITIONS, PRODUCTS, SUBSCRIBERS
 
 
 class Selection:
@@ -38,8 +39,8 @@ class Selection:
         """
         wanted = read_condition(text)
         parameter = self._parameter(wanted)
-        conditions = similar(wanted, parameter, self._db["filter_conditions"].find())
-        filters = depending(conditions, list(self._db["content_filters"].find()))
+        conditions = similar(wanted, parameter, self._db[FILTER_CONDITIONS].find())
+        filters = depending(conditions, list(self._db[CONTENT_FILTERS].find()))
         products = self._products(filters)
         return {
             "filter_conditions": conditions,
@@ -61,7 +62,7 @@ class Selection:
         used = {str(document["_id"]) for document in filters}
         return [
             product
-            for product in self._db["products"].find({"content_filter.filter_id": {"$ne": None}})
+            for product in self._db[PRODUCTS].find({"content_filter.filter_id": {"$ne": None}})
             if str(product["content_filter"]["filter_id"]) in used
         ]
 
@@ -70,7 +71,7 @@ class Selection:
         blocking = {str(document["_id"]) for document in filters if document.get("is_global")}
         found = [
             subscriber
-            for subscriber in self._db["subscribers"].find()
+            for subscriber in self._db[SUBSCRIBERS].find()
             if listed & _products_of(subscriber) or blocking - _overridden_by(subscriber)
         ]
         for subscriber in found:

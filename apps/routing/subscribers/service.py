@@ -31,6 +31,7 @@ from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.routing.subscribers.selection import Selection
 from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.collections import PRODUCTS
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 
@@ -192,7 +193,7 @@ class SubscribersService(RuleService):
     ) -> None:
         ids = [object_id(id_) for id_ in subscriber.get(field) or () if id_ is not None]
         query = {"_id": {"$in": ids}, "product_type": closed}
-        if names := names_of(self.db["products"].find(query, {"name": 1}), ", "):
+        if names := names_of(self.db[PRODUCTS].find(query, {"name": 1}), ", "):
             raise BadRequest(f"Invalid Product Type. {label} {names}.", {"products": 1})
 
     def _check_deliverable(self, subscriber: Document) -> None:
