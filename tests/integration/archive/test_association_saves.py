@@ -83,7 +83,7 @@ class TestSave:
     def test_counts_each_use_once(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Checklist 59: a new picture is used once more; sent again it is not counted."""
+        """Lifecycle scenario 59: a new picture is used once more; sent again it is not counted."""
         story = admin.create("archive", newsroom.story())
         media = {"featuremedia": {"_id": picture["_id"], "type": "picture"}}
 

@@ -24,7 +24,10 @@ def put(client: Any, item: Any, body: Any) -> Any:
 
 
 def test_brings_the_content_back(admin: Any, item: Any, graph: Graph) -> None:
-    """Checklist 81, R26: a new version with the old content; the history says nothing."""
+    """A new version with the old content; the history says nothing.
+
+    Lifecycle scenario 81; resources scenario R26.
+    """
     answer = put(admin, item, {"old_version": 1, "last_version": 2})
 
     assert 200 == answer.status_code, answer.text
@@ -50,7 +53,7 @@ def test_brings_the_content_back(admin: Any, item: Any, graph: Graph) -> None:
     ],
 )
 def test_refuses_other_versions(admin: Any, item: Any, body: Any, message: str) -> None:
-    """R26: the version must exist, and the client must know the current one."""
+    """Resources scenario R26: the version must exist, and the client must know the current one."""
     answer = put(admin, item, body)
 
     assert (400, message) == (

@@ -1,4 +1,4 @@
-"""Published items are copied to desks of internal destinations (lifecycle contract 5.1, 25)."""
+"""Published items are copied to desks of internal destinations (lifecycle contract 5.1 step 25)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

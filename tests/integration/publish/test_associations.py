@@ -59,7 +59,7 @@ def related(desk: Newsdesk) -> None:
 
 class TestOff:
     def test_only_the_row_shows_the_action(self, desk: Newsdesk) -> None:
-        """Checklist 55: one row, whose association is published; the item's is not."""
+        """Lifecycle scenario 55: one row, whose association is published; the item's is not."""
         flood = picture(desk)
         story = with_picture(desk, flood)
 
@@ -100,7 +100,7 @@ class TestOff:
         assert "published" == desk.act("publish", story)["state"]
 
     def test_checks_metadata_of_media(self, desk: Newsdesk) -> None:
-        """Checklist 58: what the media's profile requires, the association has to have."""
+        """Lifecycle scenario 58: what the media's profile requires, the association has to have."""
         schema = {"headline": {"type": "string", "required": True}}
         desk.db["content_types"].insert_one({"_id": "picture", "schema": schema})
         story = desk.story(associations={"featuremedia": {"type": "picture"}})
@@ -143,7 +143,7 @@ class TestOff:
         assert "['Item cannot have associated items with Embargo']" == text
 
     def test_counts_a_picture_that_comes_with_the_publication(self, desk: Newsdesk) -> None:
-        """Checklist 59."""
+        """Lifecycle scenario 59."""
         flood, story = picture(desk), desk.story()
 
         desk.act("publish", story, associations={"featuremedia": media(flood)})
@@ -195,7 +195,7 @@ class TestOn:
         return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
 
     def test_publishes_the_picture_first(self, desk: Newsdesk) -> None:
-        """Checklist 53: both have rows, and the association is published."""
+        """Lifecycle scenario 53: both have rows, and the association is published."""
         flood = picture(desk)
         story = with_picture(desk, flood, headline="Road")
 
@@ -214,7 +214,7 @@ class TestOn:
         )
 
     def test_stores_related_items_by_their_names(self, desk: Newsdesk) -> None:
-        """Checklist 53: published too, but stored as id, type and order."""
+        """Lifecycle scenario 53: published too, but stored as id, type and order."""
         related(desk)
         other = desk.story()
         story = desk.story(associations={"media--1": media(other, headline="x", order=2)})
@@ -225,7 +225,7 @@ class TestOn:
         assert ["published"] == states(desk, other)
 
     def test_names_the_item_that_is_missing(self, desk: Newsdesk) -> None:
-        """Checklist 54: nothing is stored."""
+        """Lifecycle scenario 54: nothing is stored."""
         story = desk.story(associations={"featuremedia": {"_id": "none", "type": "picture"}})
 
         text = refusal(desk, "publish", story)
@@ -263,7 +263,7 @@ class TestOn:
         assert ["published"] == states(desk, flood)
 
     def test_schedules_with_the_story(self, desk: Newsdesk) -> None:
-        """Checklist 26: the picture waits for the same hour."""
+        """Lifecycle scenario 26: the picture waits for the same hour."""
         flood = picture(desk)
 
         desk.act("publish", with_picture(desk, flood), publish_schedule="2099-01-01T00:00:00+0000")
@@ -274,7 +274,10 @@ class TestOn:
         )
 
     def test_corrects_the_picture_too(self, desk: Newsdesk) -> None:
-        """Checklist 57: a correction without changes of associations takes the picture along."""
+        """A correction without changes of associations takes the picture along.
+
+        Lifecycle scenario 57.
+        """
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)
@@ -285,7 +288,7 @@ class TestOn:
         assert (["corrected"], 2) == (states(desk, flood), len(rows(desk, flood)))
 
     def test_corrects_only_the_story_that_drops_its_picture(self, desk: Newsdesk) -> None:
-        """Checklist 56."""
+        """Lifecycle scenario 56."""
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)
@@ -316,7 +319,10 @@ class TestOn:
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "published")],
     )
     def test_withdraws_the_picture(self, desk: Newsdesk, word: str, state: str) -> None:
-        """Checklist 57, lifecycle 9: a takedown recalls the picture, unpublish leaves it."""
+        """A takedown recalls the picture, unpublish leaves it.
+
+        Lifecycle scenario 57; lifecycle contract 5.8.
+        """
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)

@@ -81,7 +81,7 @@ class Counter(CommandListener):
 
 class TestPublish:
     def test_members_go_out_first(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 44: three rows, members first, refs carry the members' versions."""
+        """Lifecycle scenario 44: three rows, members first, refs carry the members' versions."""
         first, second = desk.story(), desk.story()
         whole = package(first, second)
 
@@ -98,7 +98,10 @@ class TestPublish:
         assert [2, 2] == versions_in(stored(desk, whole)) == versions_in(out[2])
 
     def test_all_levels_go_out(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 44: a package in a package goes out before it and after its own members."""
+        """A package in a package goes out before it and after its own members.
+
+        Lifecycle scenario 44.
+        """
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -155,11 +158,11 @@ class TestPublish:
         pytest.fail(f"more than {MOST_WRITES} writes")
 
     def test_refuses_an_empty_package(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 45."""
+        """Lifecycle scenario 45."""
         assert "400: Empty package cannot be published!" == refusal(desk, "publish", package())
 
     def test_refuses_a_package_under_embargo(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 42: also in the request that publishes it."""
+        """Lifecycle scenario 42: also in the request that publishes it."""
         whole = package(desk.story())
 
         text = refusal(desk, "publish", whole, {"embargo": "2099-01-01T00:00:00+0000"})
@@ -217,7 +220,7 @@ class TestPublish:
         graph.close()
 
     def test_refuses_a_spiked_member(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 48."""
+        """Lifecycle scenario 48."""
         story = desk.story()
         whole = package(story)
         desk.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"state": "spiked"}})
@@ -254,7 +257,7 @@ class TestPublish:
         assert [] == rows(desk, deep, member, whole)
 
     def test_collects_what_is_wrong_with_members(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 47: members come before the package that holds them."""
+        """Lifecycle scenario 47: members come before the package that holds them."""
         rule = {"abstract": {"type": "string", "required": True}}
         desk.db["validators"].update_one({"_id": "publish_text"}, {"$set": {"schema": rule}})
         rule = {"headline": {"type": "string", "required": True}}
@@ -273,7 +276,7 @@ class TestPublish:
 
 class TestCorrectMember:
     def test_corrects_every_level_around_it(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 49: refs show headline and version; each level gets one row more."""
+        """Lifecycle scenario 49: refs show headline and version; each level gets one row more."""
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -293,7 +296,7 @@ class TestCorrectMember:
         ] == [(r["item_id"], r["state"]) for r in rows(desk, story, inner, outer)[3:]]
 
     def test_leaves_unpublished_packages_alone(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 50."""
+        """Lifecycle scenario 50."""
         story = desk.published()
         whole = package(story)
 
@@ -307,7 +310,10 @@ class TestCorrectMember:
 
 class TestCorrectPackage:
     def test_adds_and_removes_members(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 51: a new member is published and linked, one that goes loses its link."""
+        """A new member is published and linked, one that goes loses its link.
+
+        Lifecycle scenario 51.
+        """
         stays, goes, comes = desk.story(), desk.story(), desk.story()
         whole = package(stays, goes)
         desk.act("publish", whole)
@@ -326,7 +332,7 @@ class TestCorrectPackage:
         assert 1 == len(rows(desk, stays))
 
     def test_refuses_to_empty_it(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 51."""
+        """Lifecycle scenario 51."""
         whole = package(desk.story())
         desk.act("publish", whole)
 
@@ -351,7 +357,7 @@ class TestWithdraw:
     def test_members_of_living_packages_stay(
         self, desk: Newsdesk, package: Package, word: str
     ) -> None:
-        """Checklist 52: first the package, then its members, inner packages among them."""
+        """Lifecycle scenario 52: first the package, then its members, inner packages among them."""
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -364,7 +370,7 @@ class TestWithdraw:
         assert 6 == len(rows(desk, story, inner, outer))
 
     def test_unpublish_asks_no_package(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 52."""
+        """Lifecycle scenario 52."""
         story = desk.story()
         desk.act("publish", package(story))
 
@@ -445,7 +451,7 @@ class TestLocks:
     def test_refuses_locked_members(
         self, desk: Newsdesk, package: Package, app: Any, graph: Graph
     ) -> None:
-        """Checklist 46: a member that somebody works on holds the package back."""
+        """Lifecycle scenario 46: a member that somebody works on holds the package back."""
         story = desk.story(headline="Flood")
         whole = package(story)
         make_user(graph, "other", user_type="administrator")
