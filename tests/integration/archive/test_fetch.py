@@ -113,7 +113,7 @@ def test_ingested_items_are_read(admin: Any, editor: Any, newsroom: Newsroom) ->
 
 
 class TestHoldings:
-    """Resources 12: members of a package and ingested associations are fetched with it."""
+    """Resources contract 12: members of a package and ingested associations are fetched with it."""
 
     @pytest.fixture
     def package(self, graph: Graph, newsroom: Newsroom) -> str:

@@ -363,7 +363,10 @@ class TestRead:
     def test_nobody_works_on_what_is_hidden_from_him(
         self, app: Any, newsroom: Newsroom, graph: Graph, method: str, path: str, body: Any
     ) -> None:
-        """Resources 2.6: the refusal of the GET keeps its status, before etags are compared."""
+        """The refusal of the GET keeps its status, before etags are compared.
+
+        Resources contract 2.6.
+        """
         words = ("archive", "publish", "correct", "kill", "takedown", "unpublish", "spike")
         rights = dict.fromkeys((*words, "unspike", "duplicate", "rewrite"), 1)
         make_user(graph, "member", privileges=rights)

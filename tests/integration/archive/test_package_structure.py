@@ -46,7 +46,10 @@ class TestCreate:
     def test_a_package_without_groups_gets_an_empty_main_group(
         self, admin: Client, newsroom: Newsroom
     ) -> None:
-        """Lifecycle 1.9: root and main are created; a missing stage is the desk's working stage."""
+        """Root and main are created; a missing stage is the desk's working stage.
+
+        Lifecycle contract 1.9.
+        """
         body = newsroom.story(type="composite")
         body["task"] = {"desk": body["task"]["desk"]}
 
@@ -58,7 +61,7 @@ class TestCreate:
     def test_fills_refs_and_links_members(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Lifecycle 1.9: guid and type come from the member, whose etag stays as it is."""
+        """Lifecycle contract 1.9: guid and type come from the member, whose etag stays as it is."""
         created = admin.create("archive", package(newsroom, ref(story["_id"])))
 
         assert [(story["guid"], "text", "archive")] == [
@@ -110,7 +113,7 @@ class TestCreate:
         assert (status, message) == (answer.status_code, answer.get_json()["_message"])
 
     def test_refuses_personal_packages(self, admin: Client) -> None:
-        """Lifecycle 1.9: a package is on a desk."""
+        """Lifecycle contract 1.9: a package is on a desk."""
         answer = admin.post("archive", {"type": "composite"})
 
         assert (403, "Packages can not be created in the personal space.") == (
@@ -121,7 +124,10 @@ class TestCreate:
     def test_an_item_may_stand_in_two_groups_of_a_new_package(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Lifecycle 1.9: on create an item is unique in its group, on PATCH in the package."""
+        """On create an item is unique in its group, on PATCH in the package.
+
+        Lifecycle contract 1.9.
+        """
         both = groups(ref(story["_id"]))
         both[0]["refs"].append({"idRef": "side"})
         both.append({"id": "side", "refs": [ref(story["_id"])]})

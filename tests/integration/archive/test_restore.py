@@ -101,7 +101,7 @@ def test_needs_both_versions(admin: Any, item: Any, body: Any, missing: str) -> 
 
 
 class TestReplace:
-    """Resources 9.3: a PUT without versions puts the document in the item's place."""
+    """Resources contract 9.3: a PUT without versions puts the document in the item's place."""
 
     def test_drops_what_the_document_lacks(self, admin: Any, item: Any, graph: Graph) -> None:
         """Content that is not sent goes; identity, place and state stay; it is a version."""

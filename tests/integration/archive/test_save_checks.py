@@ -42,7 +42,7 @@ def message(answer: Any) -> Any:
 
 
 class TestOrder:
-    """Lifecycle 3.3: of several broken rules the first one of the table answers."""
+    """Lifecycle contract 3.3: of several broken rules the first one of the table answers."""
 
     def walk(
         self, client: Client, db: Any, item: Document, payload: Document, steps: list[Step]
@@ -321,7 +321,7 @@ class TestCrops:
     def test_of_another_file_go_with_a_correction(
         self, admin: Client, newsroom: Newsroom, picture: Document
     ) -> None:
-        """Lifecycle 5.6: what was cropped from a file that was replaced does not stay."""
+        """Lifecycle contract 5.6: what was cropped from a file that was replaced does not stay."""
         old = {"original": {"href": "a"}, "4-3": {"href": "a-crop"}}
         media = {"_id": picture["_id"], "type": "picture", "renditions": old}
         story = admin.create("archive", newsroom.story(associations={"featuremedia": media}))

@@ -1,4 +1,7 @@
-"""Subscribers are mailed about kills and takedowns (delivery contract 7; lifecycle 5.8)."""
+"""Subscribers are mailed about kills and takedowns.
+
+Delivery contract 7; lifecycle contract 5.8.
+"""
 
 from collections.abc import Iterator
 from typing import Any

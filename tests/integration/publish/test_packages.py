@@ -114,7 +114,7 @@ class TestPublish:
         assert "published" == stored(desk, inner)["state"]
 
     def test_leaves_members_alone_that_are_out(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 5.7: only members that have not left the newsroom are published."""
+        """Lifecycle contract 5.7: only members that have not left the newsroom are published."""
         story = desk.published()
         whole = package(story)
 
@@ -171,7 +171,7 @@ class TestPublish:
         assert [] == rows(desk, whole)
 
     def test_refuses_a_missing_member(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 5.7: a member that is gone is named; nothing goes out."""
+        """Lifecycle contract 5.7: a member that is gone is named; nothing goes out."""
         kept, gone = desk.story(), desk.story()
         whole = package(kept, gone)
         desk.db["archive"].delete_one({"_id": gone["_id"]})
@@ -182,7 +182,7 @@ class TestPublish:
         assert [] == rows(desk, kept)
 
     def test_refuses_a_draft_member(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 2.3: the state of a member counts like the package's own."""
+        """Lifecycle contract 2.3: the state of a member counts like the package's own."""
         whole = package(desk.story(state="draft"))
 
         assert refusal(desk, "publish", whole) == (
@@ -230,7 +230,10 @@ class TestPublish:
         assert "['Item cannot contain associated spiked item.']" == text
 
     def test_looks_at_what_members_hold(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 4.6: associations of members count, at any depth, before the member itself."""
+        """Associations of members count, at any depth, before the member itself.
+
+        Lifecycle contract 4.6.
+        """
         embedded = {
             "_id": "publish_embedded_picture",
             "act": "publish",
@@ -343,7 +346,7 @@ class TestCorrectPackage:
     def test_refuses_groups_that_do_not_hang_together(
         self, desk: Newsdesk, package: Package
     ) -> None:
-        """Lifecycle 1.9: the rules of a save hold for a correction."""
+        """Lifecycle contract 1.9: the rules of a save hold for a correction."""
         whole = package(desk.story())
         desk.act("publish", whole)
 
@@ -381,7 +384,7 @@ class TestPublishedPackageItems:
     def test_adds_published_items_and_corrects_the_package(
         self, desk: Newsdesk, package: Package
     ) -> None:
-        """Lifecycle 3.12: missing groups are made, links set, the package is corrected."""
+        """Lifecycle contract 3.12: missing groups are made, links set, the package is corrected."""
         first, second = desk.story(), desk.published()
         whole = package(first)
         desk.act("publish", whole)
@@ -402,7 +405,7 @@ class TestPublishedPackageItems:
         assert [{"package": whole["_id"]}] == stored(desk, second)["linked_in_packages"]
 
     def test_only_stores_items_that_are_not_out(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 3.12: without a new member that is out there is nothing to correct."""
+        """Lifecycle contract 3.12: without a new member that is out there is nothing to correct."""
         whole = package(desk.story())
         desk.act("publish", whole)
         new = desk.story()
@@ -418,7 +421,7 @@ class TestPublishedPackageItems:
         assert [{"package": whole["_id"]}] == stored(desk, new)["linked_in_packages"]
 
     def test_refuses_what_it_cannot_add(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 3.12: each refusal has its text."""
+        """Lifecycle contract 3.12: each refusal has its text."""
         story = desk.story()
         draft, inner = package(story), package(story)
         outer = package(inner)

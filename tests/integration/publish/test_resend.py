@@ -130,7 +130,7 @@ class TestRefusals:
         assert 403 == editor.post(f"archive/{item['_id']}/resend", {}).status_code
 
 
-def test_76_makes_new_rows_and_history(
+def test_makes_new_rows_and_history(
     desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId
 ) -> None:
     """New rows under new keys, a history row with the subscribers; the item stays.

@@ -87,7 +87,10 @@ class TestSchedule:
     def test_tells_clients_when_it_is_over(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
     ) -> None:
-        """Lifecycle 6: `content:update` names the item that has come out, on behalf of nobody."""
+        """`content:update` names the item that has come out, on behalf of nobody.
+
+        Lifecycle contract 6.
+        """
         item = schedule(desk)
         clock.advance(hours=1)
 

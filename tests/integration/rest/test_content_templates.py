@@ -155,7 +155,7 @@ class TestKinds:
 
 class TestUse:
     def test_new_items_start_with_a_template(self, writer: Client, newsroom: Newsroom) -> None:
-        """Lifecycle 1.2: its fields are rendered; what the request says wins over them."""
+        """Lifecycle contract 1.2: its fields are rendered; what the request says wins over them."""
         made = template(
             writer,
             data={

@@ -93,7 +93,7 @@ class TestUse:
     def test_is_marked_by_the_first_item(
         self, admin: Client, profile: Document, graph: Graph
     ) -> None:
-        """Resources 14: `is_used` is set when an item uses the profile; its etag stays."""
+        """Resources contract 14: `is_used` is set when an item uses the profile; its etag stays."""
         admin.create("archive", {"profile": "story"})
 
         used = admin.get("content_types/story").get_json()

@@ -177,7 +177,7 @@ class TestPackages:
     def test_are_filled_with_what_is_marked(
         self, admin: Client, graph: Graph, newsroom: Newsroom, highlight: Document
     ) -> None:
-        """Resources 13: today's marked items, newest first, and each once."""
+        """Resources contract 13: today's marked items, newest first, and each once."""
         old, first, second, other = (admin.create("archive", newsroom.story()) for _ in range(4))
         now = datetime.now(UTC).replace(microsecond=0)
         for item, age in ((old, 8 * 24 * 60), (first, 0), (second, 0)):

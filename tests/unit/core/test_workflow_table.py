@@ -28,7 +28,10 @@ killed          |      |      |      |      |      |      |      |      |
 recalled        |      |      |      |      |      |      | spik |      |
 unpublished     | wip  | pub  |      |      |      | sub  | spik |      |
 """
-"""Takedown and unpublish have the cells of kill; publishing a scheduled item is allowed (9)."""
+"""Takedown and unpublish have the cells of kill; publishing a scheduled item is allowed.
+
+Lifecycle contract 2.2.
+"""
 
 REFUSE_COPIES = {State.RECALLED, State.KILLED, State.SPIKED}
 REFUSE_REWRITES = {State.KILLED, State.SPIKED, State.SCHEDULED}
