@@ -231,6 +231,6 @@ SAVE_CHECKS: tuple[Check, ...] = (
     check_no_duplicates,
     check_state,
 )
-"""Refusals of a PATCH, in the order of the contract."""
+"""Refusals of a PATCH, in their order (lifecycle contract 3.3)."""
 
 RESTORE_CHECKS: tuple[Check, ...] = (check_writable_stage, check_lock, check_not_withdrawn)

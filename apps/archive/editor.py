@@ -1,4 +1,6 @@
-"""Fields written from the editor's state, `fields_meta.<field>.draftjsState` (lifecycle 1.7).
+"""Fields written from the editor's state (lifecycle contract 1.7).
+
+The state of a field is in `fields_meta.<field>.draftjsState`.
 
 The state is the raw content of Draft.js with the entities of Superdesk's editor: links, media,
 embedded HTML, tables, annotations.

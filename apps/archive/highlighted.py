@@ -1,4 +1,4 @@
-"""Items that are marked for a highlight, as members of its package (resources contract, 13, 23)."""
+"""Items that are marked for a highlight, as members of its package (resources contract 13, 23)."""
 
 from datetime import datetime, timedelta
 from typing import Any

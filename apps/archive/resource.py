@@ -1,4 +1,4 @@
-"""`archive`: items as editors work on them (resources contract, 9)."""
+"""`archive`: items as editors work on them (resources contract 9)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Refusals of rewrites, in the order of the lifecycle contract, 3.7."""
+"""Refusals of rewrites, in their order (lifecycle contract 3.7)."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Schema of an item: of `archive`, its versions, and everything that stores items.
 
-Tables follow the item document of the lifecycle contract, section 1.
+Tables follow the item document (lifecycle contract 1).
 """
 
 from typing import Any

@@ -18,7 +18,7 @@
     ConfigurationError         not a WiredeskError, so that no delivery loop can swallow it
 
 Errors are data: they carry status, codes and ids; the edge that answers the client turns them into
-the envelopes of the REST contract (`apps/rest/errors.py`).
+the envelopes (`apps/rest/errors.py`; lifecycle contract 0.1).
 """
 
 import json

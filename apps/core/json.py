@@ -9,7 +9,7 @@ import orjson
 from bson import ObjectId
 
 WIRE_DATE = "%Y-%m-%dT%H:%M:%S+0000"
-"""Dates on the wire: UTC, to the second (lifecycle contract, conventions)."""
+"""Dates on the wire: UTC, to the second (lifecycle contract 0.3)."""
 
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
 

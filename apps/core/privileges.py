@@ -100,4 +100,4 @@ PRIVILEGES: tuple[Privilege, ...] = (
         ("ingest_providers", "Ingest sources", "Manage sources of ingest."),
     ),
 )
-"""Every privilege that can be granted (resources contract, 6)."""
+"""Every privilege that can be granted (resources contract 6)."""

@@ -1,4 +1,4 @@
-"""`media_references` at the REST edge (resources contract, 20.5)."""
+"""`media_references` at the REST edge (resources contract 20.5)."""
 
 from typing import Any
 

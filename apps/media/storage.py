@@ -1,4 +1,4 @@
-"""The store of binaries: GridFS in the main database (resources contract, 20.1)."""
+"""The store of binaries: GridFS in the main database (resources contract 20.1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime

@@ -66,5 +66,5 @@ class MongoSessions:
 
 
 def _may_log_in(user: Mapping[str, Any]) -> bool:
-    """Both switches default to on (resources contract, section 5)."""
+    """Both switches default to on (resources contract 5)."""
     return bool(user.get("is_active", True) and user.get("is_enabled", True))

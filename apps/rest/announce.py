@@ -23,7 +23,7 @@ QUIET = frozenset(
         "subscriber_token",
     }
 )
-"""Resources that change too often, or interest nobody (resources contract, 26), or whose ids are
+"""Resources that change too often, or interest nobody (resources contract 26), or whose ids are
 secrets."""
 
 

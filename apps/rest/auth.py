@@ -1,4 +1,4 @@
-"""Authentication and permission of every request (resources contract, 4.1)."""
+"""Authentication and permission of every request (resources contract 4.1)."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Cross-origin headers on every answer, errors included (resources contract, 2.7)."""
+"""Cross-origin headers on every answer, errors included (resources contract 2.7)."""
 
 from flask import Response, request
 

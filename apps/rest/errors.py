@@ -1,4 +1,4 @@
-"""Errors become answers: the envelopes of the REST contract (lifecycle contract, 0.1)."""
+"""Errors become answers: the envelopes (lifecycle contract 0.1)."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps

@@ -9,7 +9,7 @@ from apps.core import json
 
 
 class JSONRenderer(Renderer):
-    """Renders every answer. XML is not offered: no client of the contract asks for it."""
+    """Renders every answer. XML is not offered: no client asks for it."""
 
     mime = ("application/json",)
 

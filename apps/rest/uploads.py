@@ -1,4 +1,4 @@
-"""GET `/upload-raw/<id>`: binaries, to everybody who is logged in (resources contract, 20.1)."""
+"""GET `/upload-raw/<id>`: binaries, to everybody who is logged in (resources contract 20.1)."""
 
 from flask import Flask, Response, request
 from werkzeug.http import dump_options_header

@@ -1,4 +1,4 @@
-"""Schema validation of request bodies: the rules and issue values of the REST contract."""
+"""Schema validation of request bodies: rules and issue values (resources contract 2.6)."""
 
 import re
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def _checked(schema: Mapping[str, Any], resource: str) -> CheckedSchema:
 
 
 class ResourceValidator(Validator):
-    """Cerberus rules and types of the contract (resources contract, 2.6)."""
+    """Cerberus rules and types (resources contract 2.6)."""
 
     types_mapping = {
         **Validator.types_mapping,

@@ -46,8 +46,9 @@ class Labels:
     """The names of fields in one language.
 
     Args:
-        language: a language tag as users have it (`de`, `de-AT`, `pt_BR`); None for the labels of
-            the contract. A region that has no label of its own has those of its language.
+        language: a language tag as users have it (`de`, `de-AT`, `pt_BR`); None for the built-in
+            labels (lifecycle contract 4.5). A region that has no label of its own has those of its
+            language.
         directory: catalogues of the site; their labels win over those that come along.
     """
 
@@ -87,7 +88,7 @@ def fallbacks(language: str | None) -> tuple[str, ...]:
 def catalogue(language: str, directory: str | None = None) -> Mapping[str, str]:
     """Return field to label in `language`; empty where there is no catalogue.
 
-    A file that cannot be read is logged, once: messages fall back to the labels of the contract.
+    A file that cannot be read is logged, once: messages fall back to the built-in labels.
     """
     labels: dict[str, str] = {}
     for place in (OWN_CATALOGUES, Path(directory) if directory else None):

@@ -37,7 +37,7 @@ def build_messages(
     Args:
         errors: from `cerberus_rules.find_errors`.
         vocabularies: may be empty unless `needs_vocabularies`.
-        labels: names of fields; those of the contract unless given.
+        labels: names of fields; the built-in ones unless given.
     """
     names = labels or Labels()
     return [

@@ -1,6 +1,6 @@
 """Sets of rules: the default ones, and the translation of stored ones for Cerberus.
 
-Everything here is pure (lifecycle contract 4.2 to 4.4).
+Everything here is pure (lifecycle contract 4.2, 4.3, 4.4).
 """
 
 from collections.abc import Mapping

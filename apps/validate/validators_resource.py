@@ -1,4 +1,4 @@
-"""`validators` (resources contract, 16): no privilege exists, so HTTP may not write them."""
+"""`validators` (resources contract 16): no privilege exists, so HTTP may not write them."""
 
 from typing import Any
 

@@ -54,7 +54,7 @@ def custom_field_types(vocabularies: Vocabularies) -> dict[str, str]:
 
 
 def hidden_fields(vocabularies: Vocabularies) -> frozenset[str]:
-    """Return the fields that profiles do not show (resources contract 14, rule 8)."""
+    """Return the fields that profiles do not show (resources contract 14 rule 8)."""
     return frozenset(
         str(vocabulary["_id"])
         for vocabulary in vocabularies

@@ -1,4 +1,6 @@
-"""Whatever editors do, in whatever order, items stay within the rules of the lifecycle contract.
+"""Whatever editors do, in whatever order, items stay within the rules of the lifecycle.
+
+Lifecycle contract 2.2, 2.3.
 
 `HYPOTHESIS_PROFILE=long` walks further and more often than a usual test run does.
 """
@@ -418,7 +420,10 @@ def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Li
 
 @pytest.mark.timeout(0)
 def test_items_stay_within_the_rules(machine: type[Lifecycle]) -> None:
-    """2.2, 2.3: states, versions, locks, rows and packages hold after every step."""
+    """States, versions, locks, rows and packages hold after every step.
+
+    Lifecycle contract 2.2, 2.3.
+    """
     run_state_machine_as_test(
         machine,
         settings=hypothesis_settings(

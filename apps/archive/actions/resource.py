@@ -1,4 +1,4 @@
-"""REST resources of the editor's actions (resources contract 10 to 12)."""
+"""REST resources of the editor's actions (resources contract 10, 11, 12)."""
 
 from collections.abc import Mapping
 from typing import Any

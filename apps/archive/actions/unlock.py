@@ -1,4 +1,7 @@
-"""Unlock an item: by its holder, by who may, or because a login session ends (3.7, 3.8)."""
+"""Unlock an item: by its holder, by who may, or because a login session ends.
+
+Lifecycle contract 3.7, 3.8.
+"""
 
 from collections.abc import Mapping
 from typing import Any

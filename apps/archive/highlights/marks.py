@@ -1,4 +1,7 @@
-"""Marking items for highlights and for desks: each request turns a mark on or off (23)."""
+"""Marking items for highlights and for desks: each request turns a mark on or off.
+
+Resources contract 23.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""`highlights` and the marks of items (resources contract, 23)."""
+"""`highlights` and the marks of items (resources contract 23)."""
 
 from typing import Any
 

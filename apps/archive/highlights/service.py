@@ -1,4 +1,4 @@
-"""Rules of `highlights`: what is removed leaves no marks behind (resources contract, 23)."""
+"""Rules of `highlights`: what is removed leaves no marks behind (resources contract 23)."""
 
 from apps.archive.highlighted import STORED_IN
 from apps.core.caller import Caller

@@ -1,4 +1,4 @@
-"""Which items refer to which binaries (resources contract, 20.5).
+"""Which items refer to which binaries (resources contract 20.5).
 
 A row of `media_references` says that an item shows a binary, itself or in one of its associations,
 and whether it was published with it. Rows outlive changes of the item, so that its binaries are

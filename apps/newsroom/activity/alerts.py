@@ -1,4 +1,4 @@
-"""Administrators are told what went wrong on the way to subscribers (resources contract, 22.1)."""
+"""Administrators are told what went wrong on the way to subscribers (resources contract 22.1)."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""New rows of `activity` (resources contract, 22.1)."""
+"""New rows of `activity` (resources contract 22.1)."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`activity` at the REST edge (resources contract, 22.1)."""
+"""`activity` at the REST edge (resources contract 22.1)."""
 
 from typing import Any
 

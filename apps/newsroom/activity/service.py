@@ -1,4 +1,4 @@
-"""Activities as users read them (resources contract, 22.1)."""
+"""Activities as users read them (resources contract 22.1)."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Log in, find who a token stands for, end sessions (resources contract, 4.1)."""
+"""Log in, find who a token stands for, end sessions (resources contract 4.1)."""
 
 import secrets
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`content_templates` and their use on an item (resources contract, 17)."""
+"""`content_templates` and their use on an item (resources contract 17)."""
 
 from typing import Any
 

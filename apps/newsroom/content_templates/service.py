@@ -1,4 +1,4 @@
-"""Rules of content templates, and their use on an item (resources contract, 17)."""
+"""Rules of content templates, and their use on an item (resources contract 17)."""
 
 import re
 from collections.abc import Mapping

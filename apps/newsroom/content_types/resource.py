@@ -1,4 +1,4 @@
-"""`content_types`: content profiles (resources contract, 14)."""
+"""`content_types`: content profiles (resources contract 14)."""
 
 from typing import Any
 

@@ -64,7 +64,7 @@ class ContentTypesService(ResourceService):
         self.db[DESKS].update_many(default, {"$set": {"default_content_profile": None}})
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        """Leave out the fields that profiles do not show (resources contract 14, rule 8)."""
+        """Leave out the fields that profiles do not show (resources contract 14 rule 8)."""
         hidden = hidden_fields(VocabularyReader(self.db)()) | {NEVER_IN_PROFILES}
         for document in documents:
             for part in ("schema", "editor"):

@@ -1,4 +1,4 @@
-"""`desks`, and desks and users looked up through each other (resources contract, 7)."""
+"""`desks`, and desks and users looked up through each other (resources contract 7)."""
 
 from typing import Any
 

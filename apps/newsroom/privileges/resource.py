@@ -1,4 +1,4 @@
-"""`privileges`: what can be granted (resources contract, 6)."""
+"""`privileges`: what can be granted (resources contract 6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`roles` (resources contract, 6)."""
+"""`roles` (resources contract 6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`stages` and the order they stand in (resources contract, 8)."""
+"""`stages` and the order they stand in (resources contract 8)."""
 
 from typing import Any
 

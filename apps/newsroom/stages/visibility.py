@@ -25,7 +25,7 @@ class StageVisibility:
         """Set `invisible_stages` of the users, of all users when None.
 
         Invisible are stages that are not visible, on desks that the user is not a member of
-        (resources contract 8, rule 7). Etags of users stay as they are.
+        (resources contract 8 rule 7). Etags of users stay as they are.
         """
         hidden = list(self._db[STAGES].find({"is_visible": False}, {"desk": 1}))
         members = self._members({stage["desk"] for stage in hidden})

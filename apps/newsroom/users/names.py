@@ -13,7 +13,7 @@ def display_name(user: Mapping[str, Any]) -> str:
 
 
 def default_sign_off(user: Mapping[str, Any], mapping: str | None) -> str:
-    """Return the mark that a new user leaves on items (resources contract, 5).
+    """Return the mark that a new user leaves on items (resources contract 5).
 
     Args:
         user: the new user.

@@ -1,4 +1,4 @@
-"""`users` and the change of their passwords (resources contract, 5 and 4.3)."""
+"""`users` and the change of their passwords (resources contract 5, 4.3)."""
 
 from typing import Any
 

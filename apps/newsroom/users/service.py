@@ -188,7 +188,7 @@ def touches(
 
 
 def event_of(updates: Mapping[str, Any], original: Mapping[str, Any]) -> str:
-    """Return the name of the notification about a change (resources contract, 5)."""
+    """Return the name of the notification about a change (resources contract 5)."""
 
     def is_switched_off(flag: str) -> bool:
         return updates.get(flag) is False and original.get(flag) is not False

@@ -1,4 +1,4 @@
-"""`vocabularies` (resources contract, 15)."""
+"""`vocabularies` (resources contract 15)."""
 
 from typing import Any
 

@@ -47,7 +47,7 @@ def is_fetchable(held: Mapping[str, Any]) -> bool:
 
 
 def refresh_associations(attempt: Attempt, tools: Tools) -> None:
-    """Bring the item's associations up to the stored items (lifecycle contract 5.1, step 1)."""
+    """Bring the item's associations up to the stored items (lifecycle contract 5.1 step 1)."""
     if not attempt.item.get("associations"):
         return
     associations = copied(attempt.item["associations"])

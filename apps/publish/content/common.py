@@ -196,7 +196,7 @@ class BasePublishService(ResourceService):
         )
 
     def stamp(self, attempt: Attempt) -> None:
-        """Set what the action changes on the item (lifecycle contract 5.1, steps 3 to 8)."""
+        """Set what the action changes on the item (lifecycle contract 5.1 steps 3 to 8)."""
         updates, original, now = attempt.updates, attempt.original, attempt.now
         updates["operation"] = self.operation
         self.set_state(attempt)
@@ -227,7 +227,7 @@ class BasePublishService(ResourceService):
         hooks.tell(hooks.item_published, self.endpoint, item=shown, after_scheduled=False)
 
     def set_state(self, attempt: Attempt) -> None:
-        """Set the state; a schedule that has had its time goes (5.1, step 3)."""
+        """Set the state; a schedule that has had its time goes (lifecycle contract 5.1 step 3)."""
         attempt.updates["state"] = self.result_state
         if not self.keeps_embargo(attempt):
             attempt.updates.update({"publish_schedule": None, "schedule_settings": {}})

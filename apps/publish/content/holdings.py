@@ -85,7 +85,7 @@ class Holdings:
         batch.reserve(1 + len(members) + len(self._steps(updates, original, batch)) + around)
 
     def publish(self, updates: Document, original: Document, batch: Batch) -> None:
-        """Publish members and associated items (lifecycle contract 5.1, step 9)."""
+        """Publish members and associated items (lifecycle contract 5.1 step 9)."""
         if self._carries_members:
             self._publish_members(updates, original, batch)
         if self._carries_associated and updates.get("associations"):

@@ -1,4 +1,4 @@
-"""Packages follow what they hold (lifecycle contract 5.1, step 26; 5.7).
+"""Packages follow what they hold (lifecycle contract 5.1 step 26; 5.7).
 
 What goes out again is corrected in every package that is out, at all levels, members before what
 holds them. A publish request does it at once. The enqueue run looks again at what it is about to

@@ -1,4 +1,4 @@
-"""Pictures that go out carry their metadata in the file (lifecycle contract 5.1, step 10)."""
+"""Pictures that go out carry their metadata in the file (lifecycle contract 5.1 step 10)."""
 
 from collections.abc import Mapping
 from hashlib import sha256

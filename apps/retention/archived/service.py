@@ -179,7 +179,7 @@ class ArchivedService(ResourceService):
     # Delete: checks whether a kill is possible, and removes nothing.
 
     def on_delete(self, document: Document, caller: Caller) -> None:
-        """Refuse where a kill would not be possible, in the order of the contract.
+        """Refuse where a kill would not be possible (lifecycle contract 3.10).
 
         Raises:
             BadRequest: it would not.

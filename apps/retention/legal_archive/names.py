@@ -1,4 +1,4 @@
-"""Names in the place of ids (resources contract 19, step 2)."""
+"""Names in the place of ids (resources contract 19 step 2)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

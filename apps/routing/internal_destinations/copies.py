@@ -1,6 +1,6 @@
 """Copies of what has gone out, on the desks of internal destinations.
 
-Step 25 of a publish action (lifecycle contract 5.1), made by the enqueue run that routes a
+Step 25 of a publish action (lifecycle contract 5.1 step 25), made by the enqueue run that routes a
 published row. The row is claimed until its copies are there, so that what a process leaves behind
 when it dies is made by whoever claims the row next. The id of a copy follows from destination and
 row, and each is stored by a journalled write: however often this is tried, and however many do it

@@ -1,4 +1,4 @@
-"""`internal_destinations` at the REST edge (lifecycle contract 5.1, step 25)."""
+"""`internal_destinations` at the REST edge (lifecycle contract 5.1 step 25)."""
 
 from typing import Any
 

@@ -32,7 +32,10 @@ class TestCreate:
     def test_stamps_associations_and_lists_them(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Lifecycle 5.9: `_type` goes, times are set, `refs` names each association once."""
+        """`_type` goes, times are set, `refs` names each association once.
+
+        Lifecycle contract 5.9.
+        """
         media = {"_id": picture["_id"], "guid": picture["guid"], "type": "picture"}
         body = newsroom.story(
             associations={"featuremedia": {**media, "_type": "archive"}, "editor_0": None}
@@ -51,7 +54,10 @@ class TestSave:
     def test_overlays_the_item_that_it_names(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Lifecycle 5.9: what the association says wins, the rest comes from the stored item."""
+        """What the association says wins, the rest comes from the stored item.
+
+        Lifecycle contract 5.9.
+        """
         story = admin.create("archive", newsroom.story())
         media = {"_id": picture["_id"], "type": "picture", "headline": "Flooded road"}
 
@@ -69,7 +75,7 @@ class TestSave:
     def test_replaces_associations_as_a_whole(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Lifecycle 0.3: a dict in a PATCH replaces the stored one, `refs` follow."""
+        """Lifecycle contract 0.3: a dict in a PATCH replaces the stored one, `refs` follow."""
         media = {"_id": picture["_id"], "type": "picture"}
         story = admin.create("archive", newsroom.story(associations={"editor_0": media}))
 
@@ -83,7 +89,7 @@ class TestSave:
     def test_counts_each_use_once(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Checklist 59: a new picture is used once more; sent again it is not counted."""
+        """Lifecycle scenario 59: a new picture is used once more; sent again it is not counted."""
         story = admin.create("archive", newsroom.story())
         media = {"featuremedia": {"_id": picture["_id"], "type": "picture"}}
 
@@ -97,7 +103,10 @@ class TestSave:
     def test_follows_the_editor(
         self, admin: Client, newsroom: Newsroom, picture: dict[str, Any]
     ) -> None:
-        """Lifecycle 5.9: media of the editor's state are associations, others of that name go."""
+        """Media of the editor's state are associations, others of that name go.
+
+        Lifecycle contract 5.9.
+        """
         media = {"_id": picture["_id"], "type": "picture"}
         story = admin.create("archive", newsroom.story(associations={"editor_0": media}))
         state = {"blocks": [], "entityMap": {"1": {"type": "MEDIA", "data": {"media": media}}}}
@@ -112,7 +121,7 @@ class TestSave:
         assert picture["_id"] == shown["editor_1"]["_id"]
 
     def test_nulls_renditions_of_another_file(self, admin: Client, newsroom: Newsroom) -> None:
-        """Lifecycle 3.3: crops of a file that was replaced do not stay."""
+        """Lifecycle contract 3.3: crops of a file that was replaced do not stay."""
         old = {"original": {"href": "a"}, "16-9": {"href": "a-crop"}}
         new = {"original": {"href": "b"}}
         story = admin.create(

@@ -40,7 +40,7 @@ def test_is_written_again_and_again(admin: Any, item: Any) -> None:
 
 
 def test_goes_with_a_save(admin: Any, item: Any) -> None:
-    """Checklist 9: what is saved needs no autosave."""
+    """Lifecycle scenario 9: what is saved needs no autosave."""
     admin.create("archive_autosave", {"_id": item["_id"], "headline": "typed"})
 
     admin.patch(f"archive/{item['_id']}", {"headline": "typed"})
@@ -56,7 +56,7 @@ def test_goes_with_a_save(admin: Any, item: Any) -> None:
     ],
 )
 def test_needs_an_item(admin: Any, body: Any, status: int, message: str) -> None:
-    """R41: unknown items are 404; an autosave without an id is refused."""
+    """Resources scenario R41: unknown items are 404; an autosave without an id is refused."""
     answer = admin.post("archive_autosave", body)
 
     assert (status, message) == (answer.status_code, answer.get_json()["_message"])

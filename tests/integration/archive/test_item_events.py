@@ -161,7 +161,7 @@ class TestStage:
 def test_marks_of_members_that_go_out_with_a_package(
     admin: Client, newsroom: Newsroom, events: Events, story: Document
 ) -> None:
-    """Row 19 of 5.1 holds for nested publications: a mark that goes is told."""
+    """A mark that goes is told, for nested publications too (lifecycle contract 5.1 step 19)."""
     newsroom.validators(item_type="composite")
     user = admin.session["user"]
     admin.patch(f"archive/{story['_id']}", {"marked_for_user": user})

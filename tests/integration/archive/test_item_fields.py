@@ -1,4 +1,4 @@
-"""Fields of an item, row by row (lifecycle contract 1.1 to 1.7)."""
+"""Fields of an item, row by row (lifecycle contract 1)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,7 +58,10 @@ class TestSettings:
         }
 
     def test_of_new_items(self, admin: Client) -> None:
-        """1.1, 1.2, 1.7: a bare UUID, profile, language, priority, urgency, genre."""
+        """A bare UUID, profile, language, priority, urgency, genre.
+
+        Lifecycle contract 1.1, 1.2, 1.7.
+        """
         text = admin.create("archive", {})
         picture = admin.create("archive", {"type": "picture", "priority": 5})
 
@@ -73,7 +76,7 @@ class TestSettings:
         assert ("picture", 5) == (picture["profile"], picture["priority"])
 
     def test_of_sign_offs(self, app: Any, admin: Client, graph: Graph) -> None:
-        """1.10: an earlier mark of the user stays; one in the request wins."""
+        """Lifecycle contract 1.10: an earlier mark of the user stays; one in the request wins."""
         make_user(graph, "foo", user_type="administrator", sign_off="foo")
         item = admin.create("archive", {})
         foo = log_in(app, "foo")
@@ -84,7 +87,10 @@ class TestSettings:
         assert "me" == save(admin, item, sign_off="me")["sign_off"]
 
     def test_of_expiry(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.6, R34: stage before desk before setting, and only on a desk; 0 and -1 fall through."""
+        """Stage before desk before setting, and only on a desk; 0 and -1 fall through.
+
+        Lifecycle contract 1.6; resources scenario R34.
+        """
         db, desk = newsroom.db, newsroom.desk
 
         def minutes(stage: Any, of_desk: Any) -> int:
@@ -108,7 +114,7 @@ class TestSettings:
 
 class TestIdentity:
     def test_a_name_is_taken_once(self, admin: Client) -> None:
-        """Checklist 4: the second item that takes a name is refused."""
+        """Lifecycle scenario 4: the second item that takes a name is refused."""
         first, second = admin.create("archive", {}), admin.create("archive", {})
 
         answer = admin.patch(f"archive/{second['_id']}", {"unique_name": first["unique_name"]})
@@ -119,7 +125,7 @@ class TestIdentity:
         )
 
     def test_a_type_is_for_ever(self, admin: Client) -> None:
-        """1.2: a PATCH that brings another one drops it silently."""
+        """Lifecycle contract 1.2: a PATCH that brings another one drops it silently."""
         item = admin.create("archive", {})
 
         assert "text" == save(admin, item, type="picture")["type"]
@@ -127,7 +133,7 @@ class TestIdentity:
     def test_what_was_stored_by_others_is_read_as_clients_know_it(
         self, admin: Client, newsroom: Newsroom
     ) -> None:
-        """1.2, 1.3: a missing profile is the type, `pubstatus` is lower case."""
+        """Lifecycle contract 1.2, 1.3: a missing profile is the type, `pubstatus` is lower case."""
         newsroom.db["archive"].insert_one(
             {"_id": "old", "type": "picture", "state": "fetched", "pubstatus": "Usable"}
         )
@@ -137,7 +143,7 @@ class TestIdentity:
         assert ("picture", "usable") == (item["profile"], item["pubstatus"])
 
     def test_ids_in_tasks_are_stored_as_such(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.5: texts of ids become ids, on create and on save."""
+        """Lifecycle contract 1.5: texts of ids become ids, on create and on save."""
         item = admin.create("archive", newsroom.story())
         user = admin.session["user"]
         save(admin, item, task={**newsroom.task, "user": user})
@@ -148,7 +154,10 @@ class TestIdentity:
         assert {ObjectId} == {type(value) for value in task.values()}
 
     def test_an_unsaved_draft_shows_up_when_it_is_saved(self, admin: Client) -> None:
-        """1.4: version 0 is on no list; the first save gives it the number of its version."""
+        """Version 0 is on no list; the first save gives it the number of its version.
+
+        Lifecycle contract 1.4.
+        """
         draft = admin.create("archive", {"version": 0, "headline": "x"})
         before = admin.get("archive").get_json()["_meta"]["total"]
 
@@ -164,7 +173,10 @@ class TestIdentity:
 
 
 class TestWriter:
-    """1.7: byline, place and dateline come from the user's profile and preferences."""
+    """Byline, place and dateline come from the user's profile and preferences.
+
+    Lifecycle contract 1.7.
+    """
 
     @pytest.fixture
     def writer(self, app: Any, graph: Graph) -> Client:
@@ -213,7 +225,10 @@ class TestWriter:
 
 class TestContent:
     def test_a_dateline_is_written_on_save(self, admin: Client) -> None:
-        """1.7: place in upper case, month as agencies write it, in the zone of the place."""
+        """Place in upper case, month as agencies write it, in the zone of the place.
+
+        Lifecycle contract 1.7.
+        """
         item = admin.create("archive", {})
         dateline = {"located": OSLO, "date": "2030-09-01T22:30:00+0000", "source": "AAP"}
 
@@ -222,7 +237,10 @@ class TestContent:
         assert "OSLO, NORWAY, Sept 2 AAP -" == saved["dateline"]["text"]
 
     def test_words_are_counted(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.4: unless the client counts; an emptied body has none, after a correction neither."""
+        """Unless the client counts; an emptied body has none, after a correction neither.
+
+        Lifecycle contract 1.4.
+        """
         item = admin.create("archive", newsroom.story(body_html="<p>one two</p>"))
         counts = [
             save(admin, item, **changes)["word_count"]
@@ -241,7 +259,10 @@ class TestContent:
         assert (2, [1, 9, 9, 0], 0) == (item["word_count"], counts, corrected["word_count"])
 
     def test_the_editor_writes_fields(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.7: on save and on correct, in `extra` as well; the words are counted then."""
+        """On save and on correct, in `extra` as well; the words are counted then.
+
+        Lifecycle contract 1.7.
+        """
 
         def meta(**texts: str) -> Document:
             return {
@@ -270,7 +291,7 @@ class TestContent:
         assert ("<p>One</p>", 1) == (corrected["body_html"], corrected["word_count"])
 
     def test_dates_of_custom_fields(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.7: texts become dates where the profile says so, on every write."""
+        """Lifecycle contract 1.7: texts become dates where the profile says so, on every write."""
         schema = {"embargo_date": {"type": "date"}, "note": {"type": "text"}}
         newsroom.db["content_types"].insert_one({"_id": "dated", "schema": schema})
         day = "2030-05-01T10:00:00+0000"
@@ -291,14 +312,17 @@ class TestContent:
         assert day == published["extra"]["embargo_date"]
 
     def test_a_source_from_elsewhere_stays(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.7: ingested items keep their source, also when they are published."""
+        """Ingested items keep their source, also when they are published.
+
+        Lifecycle contract 1.7.
+        """
         own = {"ingest_provider": str(ObjectId()), "source": "WIRE"}
         item = admin.create("archive", newsroom.story(**own))
 
         assert ("WIRE", "WIRE") == (item["source"], publish(admin, "publish", item)["source"])
 
     def test_packages_have_no_footer(self, admin: Client, newsroom: Newsroom) -> None:
-        """1.9: refused on create, too."""
+        """Lifecycle contract 1.9: refused on create, too."""
         answer = admin.post("archive", newsroom.story(type="composite", body_footer="x"))
 
         assert (400, "Package doesn't support Public Service Announcements") == (
@@ -307,7 +331,7 @@ class TestContent:
         )
 
     def test_history_leaves_an_unchanged_message_out(self, admin: Client) -> None:
-        """3.13: an `sms_message` is on record when it changes."""
+        """Lifecycle contract 3.13: an `sms_message` is on record when it changes."""
         item = admin.create("archive", {"sms_message": "hello"})
         save(admin, item, sms_message="hello", headline="x")
         save(admin, item, sms_message="bye")
@@ -320,7 +344,10 @@ class TestContent:
 
 class TestRouted:
     def test_items_have_an_author_on_record(self, admin: Client, graph: Graph) -> None:
-        """3.13: what a routing rule puts on a desk was created by its author first, where known."""
+        """What a routing rule puts on a desk was created by its author first, where known.
+
+        Lifecycle contract 3.13.
+        """
         author = make_user(graph, "author")
         routed = {"state": "routed", "headline": "x"}
         known, unknown = graph.archive.post(
@@ -341,7 +368,7 @@ class TestRouted:
 
 
 class TestAttachments:
-    """1.7: an attachment that a save drops is deleted, with its file."""
+    """Lifecycle contract 1.7: an attachment that a save drops is deleted, with its file."""
 
     @pytest.fixture
     def attached(self, graph: Graph) -> dict[str, ObjectId]:

@@ -19,7 +19,10 @@ def newsroom(graph: Graph) -> Newsroom:
 
 class TestCreate:
     def test_fills_what_an_item_needs(self, admin: Any) -> None:
-        """Checklist 1: ids, names, version and sign-off of an item that was posted without any."""
+        """Ids, names, version and sign-off of an item that was posted without any.
+
+        Lifecycle scenario 1.
+        """
         item = admin.create("archive", {"type": "text", "body_html": "<p>content</p>"})
 
         assert item["_id"] == item["guid"] == item["family_id"]
@@ -69,7 +72,10 @@ class TestCreate:
         ],
     )
     def test_refuses_what_breaks_the_schema(self, admin: Any, body: Any, issues: Any) -> None:
-        """R22, R23: taken ids, unknown fields and values that are not allowed."""
+        """Taken ids, unknown fields and values that are not allowed.
+
+        Resources scenario R22, R23.
+        """
         admin.create("archive", {"_id": "taken", "guid": "taken", "unique_name": "#taken"})
         if "guid" in body:
             body = {**body, "_id": "taken"}
@@ -102,7 +108,7 @@ class TestCreate:
         )
 
     def test_refuses_a_read_only_stage(self, admin: Any, newsroom: Newsroom) -> None:
-        """R19: users cannot put items on a read-only stage; ingest can."""
+        """Resources scenario R19: users cannot put items on a read-only stage; ingest can."""
         newsroom.db["stages"].update_many({}, {"$set": {"local_readonly": True}})
 
         refused = admin.post("archive", newsroom.story())
@@ -130,13 +136,13 @@ class TestCreate:
         ],
     )
     def test_refuses_impossible_times(self, admin: Any, fields: Any, message: str) -> None:
-        """R32, checklist 41: embargo and schedule must be possible."""
+        """Resources scenario R32; lifecycle scenario 41: embargo and schedule must be possible."""
         answer = admin.post("archive", fields)
 
         assert (400, message) == (answer.status_code, answer.get_json()["_message"])
 
     def test_computes_utc_times_of_a_schedule(self, admin: Any) -> None:
-        """R33: a wall clock time in a zone becomes UTC."""
+        """Resources scenario R33: a wall clock time in a zone becomes UTC."""
         item = admin.create(
             "archive",
             {
@@ -150,7 +156,7 @@ class TestCreate:
 
 class TestSave:
     def test_raises_version_and_state(self, admin: Any, newsroom: Newsroom) -> None:
-        """Checklist 2: a save is a version, and puts a desk item to in_progress."""
+        """Lifecycle scenario 2: a save is a version, and puts a desk item to in_progress."""
         item = admin.create("archive", newsroom.story())
 
         saved = admin.patch(f"archive/{item['_id']}", {"headline": "new"}).get_json()
@@ -162,7 +168,7 @@ class TestSave:
         )
 
     def test_a_personal_draft_stays_a_draft(self, admin: Any) -> None:
-        """Checklist 2, R31: without a desk an item is a draft."""
+        """Lifecycle scenario 2; resources scenario R31: without a desk an item is a draft."""
         item = admin.create("archive", {"headline": "mine"})
 
         assert (
@@ -170,7 +176,7 @@ class TestSave:
         )
 
     def test_keeps_every_version(self, admin: Any, newsroom: Newsroom) -> None:
-        """R24: all versions, one version, and 404 for one that is not there."""
+        """Resources scenario R24: all versions, one version, and 404 for one that is not there."""
         path = f"archive/{admin.create('archive', newsroom.story(headline='one'))['_id']}"
         admin.patch(path, {"headline": "two"})
         admin.patch(path, {"headline": "three"})
@@ -183,7 +189,10 @@ class TestSave:
         assert 404 == admin.get(path, version="9").status_code
 
     def test_needs_the_current_etag(self, admin: Any) -> None:
-        """Checklist 3, R25: 428 without, 412 with a stale one; quotes and W/ do not matter."""
+        """428 without, 412 with a stale one; quotes and W/ do not matter.
+
+        Lifecycle scenario 3; resources scenario R25.
+        """
         item = admin.create("archive", {})
         path = f"archive/{item['_id']}"
 
@@ -215,7 +224,10 @@ class TestSave:
         ],
     )
     def test_refuses_repeated_codes(self, admin: Any, changes: Any, refusal: str) -> None:
-        """Checklist 5, R29: a code stands once; the same code of two schemes is fine."""
+        """A code stands once; the same code of two schemes is fine.
+
+        Lifecycle scenario 5; resources scenario R29.
+        """
         item = admin.create("archive", {})
         path = f"archive/{item['_id']}"
 
@@ -226,7 +238,10 @@ class TestSave:
         assert 200 == admin.patch(path, schemes).status_code
 
     def test_refuses_an_item_that_somebody_else_locked(self, admin: Any, graph: Graph) -> None:
-        """Checklist 6, R28: the lock of another user holds; `force_unlock` passes it."""
+        """The lock of another user holds; `force_unlock` passes it.
+
+        Lifecycle scenario 6; resources scenario R28.
+        """
         item = admin.create("archive", {})
         graph.db["archive"].update_one({"_id": item["_id"]}, {"$set": {"lock_user": ObjectId()}})
         path = f"archive/{item['_id']}"
@@ -239,7 +254,10 @@ class TestSave:
         assert "force_unlock" not in forced.get_json()
 
     def test_refuses_a_published_item(self, admin: Any, newsroom: Newsroom) -> None:
-        """Checklist 16, R30: what is out is changed by a correction, not by a save."""
+        """What is out is changed by a correction, not by a save.
+
+        Lifecycle scenario 16; resources scenario R30.
+        """
         item = admin.create("archive", newsroom.story(state="published"))
 
         answer = admin.patch(f"archive/{item['_id']}", {"headline": "x"})
@@ -259,7 +277,7 @@ class TestSave:
         assert refusal == answer.get_json()["_issues"][REFUSED]
 
     def test_appends_sign_offs(self, app: Any, admin: Any, graph: Graph) -> None:
-        """R37: abc, then foo: abc/foo; then abc again: foo/abc."""
+        """Resources scenario R37: abc, then foo: abc/foo; then abc again: foo/abc."""
         make_user(graph, "foo", user_type="administrator", sign_off="foo")
         item = admin.create("archive", {})
         path = f"archive/{item['_id']}"
@@ -276,7 +294,7 @@ class TestSave:
         assert 400 == admin.patch(f"archive/{item['_id']}", {"_id": "other"}).status_code
 
     def test_is_not_deleted_over_http(self, admin: Any) -> None:
-        """R27: items are not deleted by clients."""
+        """Resources scenario R27: items are not deleted by clients."""
         item = admin.create("archive", {})
 
         assert 405 == admin.request("DELETE", f"archive/{item['_id']}").status_code
@@ -284,7 +302,7 @@ class TestSave:
 
 class TestRead:
     def test_lists_what_is_being_worked_on(self, admin: Any, newsroom: Newsroom) -> None:
-        """R35: the list leaves out what is out; by id everything is read."""
+        """Resources scenario R35: the list leaves out what is out; by id everything is read."""
         fetched = admin.create("archive", newsroom.story())
         published = admin.create("archive", newsroom.story(state="published"))
 
@@ -294,7 +312,7 @@ class TestRead:
         assert 200 == admin.get(f"archive/{published['_id']}").status_code
 
     def test_hides_drafts_of_others(self, app: Any, admin: Any, graph: Graph) -> None:
-        """R36: a personal draft is its writer's own business."""
+        """Resources scenario R36: a personal draft is its writer's own business."""
         admin.create("archive", {"headline": "mine"})
         make_user(graph, "other", user_type="administrator")
 
@@ -306,7 +324,10 @@ class TestRead:
     def test_hides_items_on_invisible_stages(
         self, app: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """R20: no list and no look at an item on a stage that is hidden from the user."""
+        """No list and no look at an item on a stage that is hidden from the user.
+
+        Resources scenario R20.
+        """
         graph.db["stages"].update_many({}, {"$set": {"is_visible": False}})
         make_user(graph, "guest", privileges={"archive": 1})
         guest = log_in(app, "guest")
@@ -342,7 +363,10 @@ class TestRead:
     def test_nobody_works_on_what_is_hidden_from_him(
         self, app: Any, newsroom: Newsroom, graph: Graph, method: str, path: str, body: Any
     ) -> None:
-        """Resources 2.6: the refusal of the GET keeps its status, before etags are compared."""
+        """The refusal of the GET keeps its status, before etags are compared.
+
+        Resources contract 2.6.
+        """
         words = ("archive", "publish", "correct", "kill", "takedown", "unpublish", "spike")
         rights = dict.fromkeys((*words, "unspike", "duplicate", "rewrite"), 1)
         make_user(graph, "member", privileges=rights)
@@ -384,7 +408,7 @@ class TestRead:
         assert "journal" not in admin.get(f"archive/{item['_id']}").get_json()
 
     def test_records_who_did_what(self, admin: Any, newsroom: Newsroom) -> None:
-        """R58: one history row per operation, with the version it led to."""
+        """Resources scenario R58: one history row per operation, with the version it led to."""
         newsroom.validators()
         item = admin.create("archive", newsroom.story())
         admin.patch(f"archive/{item['_id']}", {"headline": "x"})

@@ -47,7 +47,10 @@ class TestCreate:
     def test_runs_on_the_complete_item(
         self, admin: Client, newsroom: Newsroom, macro: Macro
     ) -> None:
-        """Lifecycle 1.2: at the end of all that happens on create; the name is not stored."""
+        """At the end of all that happens on create; the name is not stored.
+
+        Lifecycle contract 1.2.
+        """
         macro("shout", "item['headline'] = item['headline'].upper()", "item['guid'] = 'stolen'")
 
         item = admin.create("archive", newsroom.story(headline="quiet", macro="shout"))
@@ -89,7 +92,7 @@ class TestCreate:
 
 class TestFetch:
     def test_changes_what_is_fetched(self, admin: Client, newsroom: Newsroom, macro: Macro) -> None:
-        """Resources 12: the item and its state, unless the request says another."""
+        """Resources contract 12: the item and its state, unless the request says another."""
         macro("prepare", "item.update(headline='Prepared', state='in_progress')")
         body = {"desk": str(newsroom.desk["_id"]), "macro": "prepare"}
 
@@ -163,7 +166,10 @@ class TestStages:
         stage: str,
         name: str,
     ) -> None:
-        """Resources 12: the message names rule, macro and stage; the item stays where it is."""
+        """The message names rule, macro and stage; the item stays where it is.
+
+        Resources contract 12.
+        """
         macro("guard", "raise ValueError('not yet')")
         on_stages(newsroom, stage, **{f"{rule}_macro": "guard"})
 

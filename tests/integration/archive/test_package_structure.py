@@ -46,7 +46,10 @@ class TestCreate:
     def test_a_package_without_groups_gets_an_empty_main_group(
         self, admin: Client, newsroom: Newsroom
     ) -> None:
-        """Lifecycle 1.9: root and main are created; a missing stage is the desk's working stage."""
+        """Root and main are created; a missing stage is the desk's working stage.
+
+        Lifecycle contract 1.9.
+        """
         body = newsroom.story(type="composite")
         body["task"] = {"desk": body["task"]["desk"]}
 
@@ -58,7 +61,7 @@ class TestCreate:
     def test_fills_refs_and_links_members(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Lifecycle 1.9: guid and type come from the member, whose etag stays as it is."""
+        """Lifecycle contract 1.9: guid and type come from the member, whose etag stays as it is."""
         created = admin.create("archive", package(newsroom, ref(story["_id"])))
 
         assert [(story["guid"], "text", "archive")] == [
@@ -68,7 +71,7 @@ class TestCreate:
         assert story["_etag"] == admin.get(f"archive/{story['_id']}").get_json()["_etag"]
 
     def test_refuses_no_groups_at_all(self, admin: Client, newsroom: Newsroom) -> None:
-        """R50: an empty list is a schema error."""
+        """Resources scenario R50: an empty list is a schema error."""
         answer = admin.post("archive", newsroom.story(type="composite", groups=[]))
 
         assert (400, {"groups": {"minlength": 1}}) == (
@@ -99,7 +102,10 @@ class TestCreate:
     def test_refuses_groups_that_do_not_hang_together(
         self, admin: Client, newsroom: Newsroom, sent: Any, status: int, message: str
     ) -> None:
-        """R50: each rule has its status and its text, with the real status in a POST."""
+        """Each rule has its status and its text, with the real status in a POST.
+
+        Resources scenario R50.
+        """
         body = newsroom.story(type="composite", _id="p", guid="p", groups=sent)
 
         answer = admin.post("archive", body)
@@ -107,7 +113,7 @@ class TestCreate:
         assert (status, message) == (answer.status_code, answer.get_json()["_message"])
 
     def test_refuses_personal_packages(self, admin: Client) -> None:
-        """Lifecycle 1.9: a package is on a desk."""
+        """Lifecycle contract 1.9: a package is on a desk."""
         answer = admin.post("archive", {"type": "composite"})
 
         assert (403, "Packages can not be created in the personal space.") == (
@@ -118,7 +124,10 @@ class TestCreate:
     def test_an_item_may_stand_in_two_groups_of_a_new_package(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Lifecycle 1.9: on create an item is unique in its group, on PATCH in the package."""
+        """On create an item is unique in its group, on PATCH in the package.
+
+        Lifecycle contract 1.9.
+        """
         both = groups(ref(story["_id"]))
         both[0]["refs"].append({"idRef": "side"})
         both.append({"id": "side", "refs": [ref(story["_id"])]})
@@ -131,7 +140,7 @@ class TestCreate:
 
 class TestSave:
     def test_keeps_the_links_in_step(self, admin: Client, newsroom: Newsroom) -> None:
-        """R51: a ref that goes takes the link of its item along."""
+        """Resources scenario R51: a ref that goes takes the link of its item along."""
         first, second = (admin.create("archive", newsroom.story()) for _ in range(2))
         created = admin.create("archive", package(newsroom, ref(first["_id"])))
 
@@ -141,7 +150,10 @@ class TestSave:
         assert ([], [created["_id"]]) == (links(admin, first["_id"]), links(admin, second["_id"]))
 
     def test_refuses_cycles(self, admin: Client, newsroom: Newsroom, story: dict[str, Any]) -> None:
-        """R51: a package that holds this one, at any distance, cannot be in it."""
+        """A package that holds this one, at any distance, cannot be in it.
+
+        Resources scenario R51.
+        """
         inner = admin.create("archive", package(newsroom, ref(story["_id"])))
         middle = admin.create("archive", package(newsroom, ref(inner["_id"])))
         outer = admin.create("archive", package(newsroom, ref(middle["_id"])))
@@ -154,7 +166,10 @@ class TestSave:
     def test_names_the_status_in_the_text(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """R50: a PATCH always answers 400, with the status in front of the message."""
+        """A PATCH always answers 400, with the status in front of the message.
+
+        Resources scenario R50.
+        """
         created = admin.create("archive", package(newsroom, ref(story["_id"])))
 
         answer = admin.patch(f"archive/{created['_id']}", {"groups": groups()[1:]})
@@ -165,7 +180,7 @@ class TestSave:
         )
 
     def test_refuses_a_footer(self, admin: Client, newsroom: Newsroom) -> None:
-        """Lifecycle 3.3, row 5: packages carry no public service announcements."""
+        """Lifecycle contract 3.3 row 5: packages carry no public service announcements."""
         created = admin.create("archive", package(newsroom))
         text = "Package doesn't support Public Service Announcements"
 
@@ -178,7 +193,7 @@ class TestSave:
     def test_members_cannot_be_scheduled(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Lifecycle 3.3, row 8: a member gets no time of its own."""
+        """Lifecycle contract 3.3 row 8: a member gets no time of its own."""
         admin.create("archive", package(newsroom, ref(story["_id"])))
 
         answer = admin.patch(
@@ -205,7 +220,7 @@ class TestEmbargo:
     LATER = "2099-01-01T00:00:00+0000"
 
     def test_a_package_has_none(self, admin: Client, newsroom: Newsroom) -> None:
-        """Checklist 42: an embargo on the package is refused on POST and PATCH."""
+        """Lifecycle scenario 42: an embargo on the package is refused on POST and PATCH."""
         created = admin.create("archive", package(newsroom))
         text = "A Package doesn't support Embargo"
 
@@ -216,7 +231,7 @@ class TestEmbargo:
         assert f"400: {text}" == saved.get_json()["_issues"][REFUSED]
 
     def test_nor_has_any_member(self, admin: Client, newsroom: Newsroom) -> None:
-        """Checklist 42: members under embargo are found at any depth, and named."""
+        """Lifecycle scenario 42: members under embargo are found at any depth, and named."""
         inner_story = admin.create("archive", newsroom.story())
         inner = admin.create("archive", package(newsroom, ref(inner_story["_id"])))
         admin.patch(f"archive/{inner_story['_id']}", {"embargo": self.LATER})
@@ -233,7 +248,10 @@ class TestSpike:
     def test_members_cannot_be_spiked_and_a_spiked_package_lets_them_go(
         self, admin: Client, newsroom: Newsroom, story: dict[str, Any]
     ) -> None:
-        """Checklist 72: the package's groups move to `deleted_groups`, and back on unspike."""
+        """The package's groups move to `deleted_groups`, and back on unspike.
+
+        Lifecycle scenario 72.
+        """
         created = admin.create("archive", package(newsroom, ref(story["_id"])))
 
         refused = admin.patch(f"archive/spike/{story['_id']}", {"state": "spiked"})

@@ -24,7 +24,10 @@ def put(client: Any, item: Any, body: Any) -> Any:
 
 
 def test_brings_the_content_back(admin: Any, item: Any, graph: Graph) -> None:
-    """Checklist 81, R26: a new version with the old content; the history says nothing."""
+    """A new version with the old content; the history says nothing.
+
+    Lifecycle scenario 81; resources scenario R26.
+    """
     answer = put(admin, item, {"old_version": 1, "last_version": 2})
 
     assert 200 == answer.status_code, answer.text
@@ -50,7 +53,7 @@ def test_brings_the_content_back(admin: Any, item: Any, graph: Graph) -> None:
     ],
 )
 def test_refuses_other_versions(admin: Any, item: Any, body: Any, message: str) -> None:
-    """R26: the version must exist, and the client must know the current one."""
+    """Resources scenario R26: the version must exist, and the client must know the current one."""
     answer = put(admin, item, body)
 
     assert (400, message) == (
@@ -98,7 +101,7 @@ def test_needs_both_versions(admin: Any, item: Any, body: Any, missing: str) -> 
 
 
 class TestReplace:
-    """Resources 9.3: a PUT without versions puts the document in the item's place."""
+    """Resources contract 9.3: a PUT without versions puts the document in the item's place."""
 
     def test_drops_what_the_document_lacks(self, admin: Any, item: Any, graph: Graph) -> None:
         """Content that is not sent goes; identity, place and state stay; it is a version."""

@@ -42,7 +42,7 @@ def message(answer: Any) -> Any:
 
 
 class TestOrder:
-    """Lifecycle 3.3: of several broken rules the first one of the table answers."""
+    """Lifecycle contract 3.3: of several broken rules the first one of the table answers."""
 
     def walk(
         self, client: Client, db: Any, item: Document, payload: Document, steps: list[Step]
@@ -190,7 +190,10 @@ class TestStages:
     def test_a_read_only_stage_is_left_and_entered_by_nobody(
         self, admin: Client, newsroom: Newsroom
     ) -> None:
-        """Row 2: the stage where the item is counts, and the one it would go to."""
+        """The stage where the item is counts, and the one it would go to.
+
+        Lifecycle contract 3.3 row 2.
+        """
         closed = str(newsroom.desk["incoming_stage"])
         item = admin.create("archive", newsroom.story())
         newsroom.db["stages"].update_one(
@@ -230,7 +233,10 @@ class TestRequestForSave:
     def test_saves_whatever_the_state_is(
         self, admin: Client, newsroom: Newsroom, value: Any
     ) -> None:
-        """Row 14: the state is neither asked nor changed, and the key is not stored."""
+        """The state is neither asked nor changed, and the key is not stored.
+
+        Lifecycle contract 3.3 row 14.
+        """
         item = admin.create("archive", newsroom.story(state="published"))
 
         saved = admin.patch(
@@ -257,7 +263,7 @@ Picture = Callable[..., Document]
 
 
 class TestCrops:
-    """Row 11 and lifecycle 5.6, on the item itself and on the pictures that it holds."""
+    """Lifecycle contract 3.3 row 11, 5.6, on the item itself and on the pictures that it holds."""
 
     @pytest.fixture
     def picture(self, admin: Client, newsroom: Newsroom) -> Document:
@@ -315,7 +321,7 @@ class TestCrops:
     def test_of_another_file_go_with_a_correction(
         self, admin: Client, newsroom: Newsroom, picture: Document
     ) -> None:
-        """Lifecycle 5.6: what was cropped from a file that was replaced does not stay."""
+        """Lifecycle contract 5.6: what was cropped from a file that was replaced does not stay."""
         old = {"original": {"href": "a"}, "4-3": {"href": "a-crop"}}
         media = {"_id": picture["_id"], "type": "picture", "renditions": old}
         story = admin.create("archive", newsroom.story(associations={"featuremedia": media}))

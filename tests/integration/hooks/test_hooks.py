@@ -35,7 +35,7 @@ def names(heard: Heard) -> list[str]:
     return [name for name, _ in heard if name != "item:validate"]
 
 
-def test_there_is_one_for_each_name_of_the_contract() -> None:
+def test_there_is_one_for_each_name() -> None:
     assert set(hooks.signals) == {
         "item:create", "item:update", "item:updated", "item:publish", "item:published",
         "item:validate", "item:rewrite", "item:duplicate", "item:duplicated", "item:move",

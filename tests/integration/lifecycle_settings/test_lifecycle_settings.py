@@ -1,5 +1,7 @@
-"""Settings of the lifecycle: what each changes (lifecycle contract 7), as far as no test of a rule
-does it."""
+"""Settings of the lifecycle: what each changes, as far as no test of a rule shows it.
+
+Lifecycle contract 7.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -59,7 +61,7 @@ def settings(settings: dict[str, Any], changed: Document) -> dict[str, Any]:
     return {**settings, **changed}
 
 
-def test_defaults_are_those_of_the_contract() -> None:
+def test_defaults() -> None:
     loaded = settings_module.load(environ={})
     assert {name: loaded[name] for name in DEFAULTS} == DEFAULTS
 

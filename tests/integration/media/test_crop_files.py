@@ -1,4 +1,4 @@
-"""Crops get their files (resources contract 20.4; scenario R57)."""
+"""Crops get their files (resources contract 20.4; resources scenario R57)."""
 
 from io import BytesIO
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which items refer to which binaries, and what becomes of them (resources contract, 20.5)."""
+"""Which items refer to which binaries, and what becomes of them (resources contract 20.5)."""
 
 from typing import Any
 

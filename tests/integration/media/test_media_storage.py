@@ -1,4 +1,4 @@
-"""The store of binaries (resources contract, 20.1)."""
+"""The store of binaries (resources contract 20.1)."""
 
 import pytest
 from bson import ObjectId

@@ -1,4 +1,4 @@
-"""GET `/upload-raw/<id>` (resources contract, 20.1)."""
+"""GET `/upload-raw/<id>` (resources contract 20.1)."""
 
 import pytest
 

@@ -43,7 +43,10 @@ def act(client: Any, word: str, item: dict[str, Any], body: Any = None, **argume
 
 class TestPublish:
     def test_publishes_a_story_on_a_desk(self, admin: Any, story: Story) -> None:
-        """Checklist 7: state, version, operation and pubstatus change, versioncreated does not."""
+        """State, version, operation and pubstatus change, versioncreated does not.
+
+        Lifecycle scenario 7.
+        """
         item = story()
 
         published = act(admin, "publish", item).get_json()
@@ -91,7 +94,7 @@ class TestPublish:
         assert [v["headline"] for v in versions] == ["Rivers rise", "second", "third"]
 
     def test_shows_the_row_under_the_id_of_the_item(self, admin: Any, story: Story) -> None:
-        """Checklist 8: `_id` and `item_id` are swapped unless `published_id` is given."""
+        """Lifecycle scenario 8: `_id` and `item_id` are swapped unless `published_id` is given."""
         item = story()
         act(admin, "publish", item)
 
@@ -113,7 +116,7 @@ class TestPublish:
         assert (published["lock_user"], published["lock_session"]) == (None, None)
 
     def test_refuses_a_draft_by_its_state(self, admin: Any, story: Story) -> None:
-        """Checklist 10: the message names action and state; the status is always 400."""
+        """Lifecycle scenario 10: the message names action and state; the status is always 400."""
         item = story(state="draft")
 
         answer = act(admin, "publish", item)
@@ -122,7 +125,7 @@ class TestPublish:
         assert answer.get_json()["_issues"][REFUSED] == "412: Can't publish as item state is draft"
 
     def test_refuses_other_types_in_other_words(self, admin: Any, story: Story) -> None:
-        """Checklist 11: for other types than text the message speaks of packages."""
+        """Lifecycle scenario 11: for other types than text the message speaks of packages."""
         item = story(type="picture", state="published")
 
         text = act(admin, "publish", item).get_json()["_issues"][REFUSED]
@@ -130,7 +133,7 @@ class TestPublish:
         assert text.startswith("412: Can't publish as either package state or one of the items")
 
     def test_refuses_without_the_privilege(self, admin: Any, editor: Any, story: Story) -> None:
-        """Checklist 12: a missing privilege is 403, before anything else is looked at."""
+        """Lifecycle scenario 12: a missing privilege is 403, before anything else is looked at."""
         item = story()
 
         answer = act(editor, "publish", item, etag="anything")
@@ -145,7 +148,10 @@ class TestPublish:
     def test_refuses_an_invalid_item_and_changes_nothing(
         self, admin: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 13: messages and fields; the item stays, no row appears; then it goes out."""
+        """Messages and fields; the item stays, no row appears; then it goes out.
+
+        Lifecycle scenario 13.
+        """
         rule = {"headline": {"type": "string", "required": True}}
         graph.db["validators"].update_many({}, {"$set": {"schema": rule}})
         without_headline = {k: v for k, v in newsroom.story().items() if k != "headline"}
@@ -167,7 +173,7 @@ class TestPublish:
     def test_refuses_what_is_not_for_publication(
         self, admin: Any, story: Story, where: str
     ) -> None:
-        """Checklist 15: the flag counts on the item and in the request."""
+        """Lifecycle scenario 15: the flag counts on the item and in the request."""
         flags = {"flags": {"marked_for_not_publication": True}}
         item = story(**(flags if where == "item" else {}))
 
@@ -179,13 +185,16 @@ class TestPublish:
     def test_takes_the_source_of_the_desk(
         self, admin: Any, story: Story, newsroom: Newsroom
     ) -> None:
-        """Checklist 17: the desk's source, or the default; an ingested item keeps its own."""
+        """The desk's source, or the default; an ingested item keeps its own.
+
+        Lifecycle scenario 17.
+        """
         newsroom.db["desks"].update_one({}, {"$set": {"source": "Desk"}})
 
         assert act(admin, "publish", story()).get_json()["source"] == "Desk"
 
     def test_sets_the_expiry_from_the_desk(self, admin: Any, story: Story, graph: Graph) -> None:
-        """Checklist 18: minutes of the desk count from the publication."""
+        """Lifecycle scenario 18: minutes of the desk count from the publication."""
         graph.db["desks"].update_one({}, {"$set": {"content_expiry": 60}})
         item = story()
         act(admin, "publish", item)
@@ -198,7 +207,7 @@ class TestPublish:
     def test_puts_a_personal_item_on_a_desk(
         self, admin: Any, story: Story, newsroom: Newsroom
     ) -> None:
-        """Checklist 19: `desk_id` gives a personal item its desk."""
+        """Lifecycle scenario 19: `desk_id` gives a personal item its desk."""
         item = story(task={}, state="in_progress")
 
         published = act(admin, "publish", item, desk_id=newsroom.task["desk"]).get_json()
@@ -231,7 +240,7 @@ class TestPublish:
         ) == (2, [1, 2])
 
     def test_refuses_an_update_before_its_story(self, admin: Any, story: Story) -> None:
-        """Checklist 62: an update waits until the story it updates is out."""
+        """Lifecycle scenario 62: an update waits until the story it updates is out."""
         first = story()
         update = story(rewrite_of=first["_id"])
 
@@ -243,7 +252,10 @@ class TestPublish:
 
 class TestCorrect:
     def test_counts_corrections(self, admin: Any, story: Story, graph: Graph) -> None:
-        """Checklist 27, 28: sequence 2, 3; only the newest row is the last published version."""
+        """Sequence 2, 3; only the newest row is the last published version.
+
+        Lifecycle scenario 27, 28.
+        """
         item = story()
         act(admin, "publish", item)
         first = act(admin, "correct", item, {"headline": "one"}).get_json()
@@ -260,7 +272,7 @@ class TestCorrect:
         assert [row["last_published_version"] for row in rows] == [False, False, True]
 
     def test_refuses_an_embargo_after_publication(self, admin: Any, story: Story) -> None:
-        """Checklist 40: an item that is out without an embargo gets none."""
+        """Lifecycle scenario 40: an item that is out without an embargo gets none."""
         item = story()
         act(admin, "publish", item)
 
@@ -270,7 +282,7 @@ class TestCorrect:
         assert expected == answer.get_json()["_issues"][REFUSED]
 
     def test_signs_for_every_user(self, app: Any, admin: Any, graph: Graph, story: Story) -> None:
-        """Checklist 29: publish by abc, correct by foo, kill by bar leaves `abc/foo`."""
+        """Lifecycle scenario 29: publish by abc, correct by foo, kill by bar leaves `abc/foo`."""
         for name in ("foo", "bar"):
             make_user(graph, name, user_type="administrator", sign_off=name)
         item = story()
@@ -294,7 +306,10 @@ class TestWithdraw:
     def test_withdraws_a_published_item(
         self, admin: Any, story: Story, word: str, state: str, operation: str
     ) -> None:
-        """Checklist 31 to 33: each action has its state; all cancel the publication status."""
+        """Each action has its state; all cancel the publication status.
+
+        Lifecycle scenario 31, 32, 33.
+        """
         item = story()
         act(admin, "publish", item)
 
@@ -309,7 +324,7 @@ class TestWithdraw:
 
     @pytest.mark.parametrize("word", ["kill", "takedown"])
     def test_puts_a_notice_before_the_body(self, admin: Any, story: Story, word: str) -> None:
-        """Checklist 31, 32: the body starts with the request to drop the story."""
+        """Lifecycle scenario 31, 32: the body starts with the request to drop the story."""
         item = story()
         act(admin, "publish", item)
 
@@ -319,7 +334,7 @@ class TestWithdraw:
         assert body.endswith("<p>Wrong.</p>")
 
     def test_unpublish_leaves_the_body(self, admin: Any, story: Story) -> None:
-        """Checklist 33: no notice; the item may be edited and published again."""
+        """Lifecycle scenario 33: no notice; the item may be edited and published again."""
         item = story()
         first = act(admin, "publish", item).get_json()["firstpublished"]
 
@@ -330,14 +345,14 @@ class TestWithdraw:
 
     @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
     def test_refuses_what_is_not_out(self, admin: Any, story: Story, word: str) -> None:
-        """Checklist 34: all three refuse in the words of a kill."""
+        """Lifecycle scenario 34: all three refuse in the words of a kill."""
         answer = act(admin, word, story())
 
         expected = "412: Can't kill as item state is fetched"
         assert expected == answer.get_json()["_issues"][REFUSED]
 
     def test_refuses_a_dateline(self, admin: Any, story: Story) -> None:
-        """Checklist 35: a withdrawal leaves the dateline alone."""
+        """Lifecycle scenario 35: a withdrawal leaves the dateline alone."""
         item = story()
         act(admin, "publish", item)
 
@@ -347,7 +362,7 @@ class TestWithdraw:
         assert expected == answer.get_json()["_issues"][REFUSED]
 
     def test_a_killed_item_is_dead(self, admin: Any, story: Story) -> None:
-        """Checklist 36: nothing can be saved on it any more."""
+        """Lifecycle scenario 36: nothing can be saved on it any more."""
         item = story()
         act(admin, "publish", item)
         act(admin, "kill", item)

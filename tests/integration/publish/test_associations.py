@@ -59,7 +59,7 @@ def related(desk: Newsdesk) -> None:
 
 class TestOff:
     def test_only_the_row_shows_the_action(self, desk: Newsdesk) -> None:
-        """Checklist 55: one row, whose association is published; the item's is not."""
+        """Lifecycle scenario 55: one row, whose association is published; the item's is not."""
         flood = picture(desk)
         story = with_picture(desk, flood)
 
@@ -72,7 +72,7 @@ class TestOff:
         assert ("published", "publish") == (held["state"], held["operation"])
 
     def test_asks_before_related_items_are_left_out(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.1 b: a warning that the request can answer in advance."""
+        """Lifecycle contract 5.1 b: a warning that the request can answer in advance."""
         related(desk)
         other = desk.story()
         story = desk.story(associations={"media--1": media(other)})
@@ -93,14 +93,14 @@ class TestOff:
         assert {"_id": other["_id"], "type": "text", "order": 1} == shown
 
     def test_asks_nothing_about_related_items_that_are_out(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.1 b: related items in a published state need no confirmation."""
+        """Lifecycle contract 5.1 b: related items in a published state need no confirmation."""
         related(desk)
         story = desk.story(associations={"media--1": media(desk.published())})
 
         assert "published" == desk.act("publish", story)["state"]
 
     def test_checks_metadata_of_media(self, desk: Newsdesk) -> None:
-        """Checklist 58: what the media's profile requires, the association has to have."""
+        """Lifecycle scenario 58: what the media's profile requires, the association has to have."""
         schema = {"headline": {"type": "string", "required": True}}
         desk.db["content_types"].insert_one({"_id": "picture", "schema": schema})
         story = desk.story(associations={"featuremedia": {"type": "picture"}})
@@ -112,7 +112,7 @@ class TestOff:
 
     @pytest.mark.parametrize("state", ["killed", "recalled", "spiked", "scheduled"])
     def test_refuses_items_in_other_states(self, desk: Newsdesk, state: str) -> None:
-        """Lifecycle 4.6: what was withdrawn, or waits while its parent does not."""
+        """Lifecycle contract 4.6: what was withdrawn, or waits while its parent does not."""
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.db["archive"].update_one({"_id": flood["_id"]}, {"$set": {"state": state}})
@@ -122,7 +122,7 @@ class TestOff:
         assert f"['Item cannot contain associated {state} item.']" == text
 
     def test_validates_what_is_not_out(self, desk: Newsdesk) -> None:
-        """Lifecycle 4.6: associations have validators of their own, marked as embedded."""
+        """Lifecycle contract 4.6: associations have validators of their own, marked as embedded."""
         flood = picture(desk, slugline=None)
         story = with_picture(desk, flood)
         rule = {"slugline": {"type": "string", "required": True}}
@@ -135,7 +135,7 @@ class TestOff:
         assert "['Associated item  Flood: SLUGLINE is a required field']" == text
 
     def test_refuses_embargoed_items(self, desk: Newsdesk) -> None:
-        """Lifecycle 4.6."""
+        """Lifecycle contract 4.6."""
         flood = picture(desk, embargo="2099-01-01T00:00:00+0000")
 
         text = refusal(desk, "publish", with_picture(desk, flood))
@@ -143,7 +143,7 @@ class TestOff:
         assert "['Item cannot have associated items with Embargo']" == text
 
     def test_counts_a_picture_that_comes_with_the_publication(self, desk: Newsdesk) -> None:
-        """Checklist 59."""
+        """Lifecycle scenario 59."""
         flood, story = picture(desk), desk.story()
 
         desk.act("publish", story, associations={"featuremedia": media(flood)})
@@ -155,7 +155,7 @@ class TestOff:
 
 class TestRefresh:
     def test_takes_what_a_newer_item_says(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: metadata follow the newer item, headline and byline do not."""
+        """Lifecycle contract 5.9: metadata follow the newer item, headline and byline do not."""
         flood = picture(desk)
         story = with_picture(desk, flood, headline="Road", slugline="old", _current_version=1)
         desk.client.patch(f"archive/{flood['_id']}", {"slugline": "new", "headline": "Other"})
@@ -165,7 +165,7 @@ class TestRefresh:
         assert ("Road", "new") == (held["headline"], held["slugline"])
 
     def test_only_fills_gaps_otherwise(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: an association that is as new as its item keeps what it says."""
+        """Lifecycle contract 5.9: an association that is as new as its item keeps what it says."""
         flood = picture(desk, ednote="wet")
         story = with_picture(desk, flood, slugline="own", _current_version=1)
 
@@ -180,7 +180,10 @@ class TestMetadataFromParent:
         return {**settings, "COPY_METADATA_FROM_PARENT": True}
 
     def test_media_take_it(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: subjects, categories, slugline ... of media are those of the story."""
+        """Subjects, categories, slugline ... of media are those of the story.
+
+        Lifecycle contract 5.9.
+        """
         flood = picture(desk, slugline="flood")
 
         held = desk.act("publish", with_picture(desk, flood))["associations"]["featuremedia"]
@@ -195,7 +198,7 @@ class TestOn:
         return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
 
     def test_publishes_the_picture_first(self, desk: Newsdesk) -> None:
-        """Checklist 53: both have rows, and the association is published."""
+        """Lifecycle scenario 53: both have rows, and the association is published."""
         flood = picture(desk)
         story = with_picture(desk, flood, headline="Road")
 
@@ -214,7 +217,7 @@ class TestOn:
         )
 
     def test_stores_related_items_by_their_names(self, desk: Newsdesk) -> None:
-        """Checklist 53: published too, but stored as id, type and order."""
+        """Lifecycle scenario 53: published too, but stored as id, type and order."""
         related(desk)
         other = desk.story()
         story = desk.story(associations={"media--1": media(other, headline="x", order=2)})
@@ -225,7 +228,7 @@ class TestOn:
         assert ["published"] == states(desk, other)
 
     def test_names_the_item_that_is_missing(self, desk: Newsdesk) -> None:
-        """Checklist 54: nothing is stored."""
+        """Lifecycle scenario 54: nothing is stored."""
         story = desk.story(associations={"featuremedia": {"_id": "none", "type": "picture"}})
 
         text = refusal(desk, "publish", story)
@@ -234,7 +237,7 @@ class TestOn:
         assert ["fetched"] == states(desk, story)
 
     def test_leaves_items_alone_that_are_not_fetchable(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: such an association only shows state and operation."""
+        """Lifecycle contract 5.9: such an association only shows state and operation."""
         held = {"_id": "elsewhere", "type": "picture", "_fetchable": False}
         story = desk.story(associations={"featuremedia": held})
 
@@ -243,7 +246,7 @@ class TestOn:
         assert ("published", "publish") == (published["state"], published["operation"])
 
     def test_does_not_publish_twice(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: what is out already is marked with its state."""
+        """Lifecycle contract 5.9: what is out already is marked with its state."""
         flood = picture(desk)
         desk.act("publish", flood)
         desk.act("correct", flood, headline="Great flood")
@@ -253,7 +256,7 @@ class TestOn:
         assert ("corrected", 2) == (held["state"], len(rows(desk, flood)))
 
     def test_publishes_again_what_was_unpublished(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9."""
+        """Lifecycle contract 5.9."""
         flood = picture(desk)
         desk.act("publish", flood)
         desk.act("unpublish", flood)
@@ -263,7 +266,7 @@ class TestOn:
         assert ["published"] == states(desk, flood)
 
     def test_schedules_with_the_story(self, desk: Newsdesk) -> None:
-        """Checklist 26: the picture waits for the same hour."""
+        """Lifecycle scenario 26: the picture waits for the same hour."""
         flood = picture(desk)
 
         desk.act("publish", with_picture(desk, flood), publish_schedule="2099-01-01T00:00:00+0000")
@@ -274,7 +277,10 @@ class TestOn:
         )
 
     def test_corrects_the_picture_too(self, desk: Newsdesk) -> None:
-        """Checklist 57: a correction without changes of associations takes the picture along."""
+        """A correction without changes of associations takes the picture along.
+
+        Lifecycle scenario 57.
+        """
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)
@@ -285,7 +291,7 @@ class TestOn:
         assert (["corrected"], 2) == (states(desk, flood), len(rows(desk, flood)))
 
     def test_corrects_only_the_story_that_drops_its_picture(self, desk: Newsdesk) -> None:
-        """Checklist 56."""
+        """Lifecycle scenario 56."""
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)
@@ -299,7 +305,7 @@ class TestOn:
         )
 
     def test_corrects_with_what_the_request_changes(self, desk: Newsdesk) -> None:
-        """Lifecycle 5.9: a new caption of the picture is the picture's own correction."""
+        """Lifecycle contract 5.9: a new caption of the picture is the picture's own correction."""
         flood = picture(desk)
         story = with_picture(desk, flood)
         published = desk.act("publish", story)["associations"]["featuremedia"]
@@ -316,7 +322,10 @@ class TestOn:
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "published")],
     )
     def test_withdraws_the_picture(self, desk: Newsdesk, word: str, state: str) -> None:
-        """Checklist 57, lifecycle 9: a takedown recalls the picture, unpublish leaves it."""
+        """A takedown recalls the picture, unpublish leaves it.
+
+        Lifecycle scenario 57; lifecycle contract 5.8.
+        """
         flood = picture(desk)
         story = with_picture(desk, flood)
         desk.act("publish", story)
@@ -332,7 +341,7 @@ class TestOn:
     def test_a_killed_picture_does_not_keep_its_story_out(
         self, desk: Newsdesk, word: str, state: str
     ) -> None:
-        """Lifecycle 4.6 is about what goes out: a withdrawal has to be possible at any time."""
+        """A withdrawal is possible at any time (lifecycle contract 5.1 k)."""
         flood, other = picture(desk), picture(desk)
         held = {"featuremedia": media(flood), "featuremedia--2": media(other)}
         story = desk.story(associations=held)
@@ -345,7 +354,7 @@ class TestOn:
         assert [state if word != "unpublish" else "published"] == states(desk, other)
 
     def test_refuses_locked_pictures(self, desk: Newsdesk, app: Any, graph: Graph) -> None:
-        """Lifecycle 4.6: whoever works on the picture holds the story back."""
+        """Lifecycle contract 4.6: whoever works on the picture holds the story back."""
         flood = picture(desk)
         story = with_picture(desk, flood)
         make_user(graph, "other", user_type="administrator")

@@ -1,4 +1,4 @@
-"""Corrections in a state of their own (lifecycle contract 5.6, checklist 77)."""
+"""Corrections in a state of their own (lifecycle contract 5.6, lifecycle scenario 77)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def row_states(desk: Newsdesk) -> list[str]:
 
 
 def test_begins_on_the_desk(desk: Newsdesk, settings: dict[str, Any]) -> None:
-    """Checklist 77: `correction`, on the working stage, version and etag as before."""
+    """Lifecycle scenario 77: `correction`, on the working stage, version and etag as before."""
     incoming = {**desk.newsroom.task, "stage": str(desk.newsroom.desk["incoming_stage"])}
     item = desk.published(task=incoming)
     with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
@@ -55,7 +55,7 @@ def test_begins_on_the_desk(desk: Newsdesk, settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("was", ["published", "corrected"])
 def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
-    """Checklist 77: item and row return to the state they had."""
+    """Lifecycle scenario 77: item and row return to the state they had."""
     item = desk.published()
     if was == "corrected":
         item = desk.act("correct", item)
@@ -75,7 +75,7 @@ def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
     ("word", "state"), [("correct", "corrected"), ("publish", "published"), ("kill", "killed")]
 )
 def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, word: str, state: str) -> None:
-    """Checklist 77: the row turns back and a new one is added."""
+    """Lifecycle scenario 77: the row turns back and a new one is added."""
     item = desk.published()
     graph.enqueue.run()
     correction(desk, item)
@@ -87,7 +87,7 @@ def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, word: str, state:
 
 
 def test_can_be_saved(desk: Newsdesk) -> None:
-    """2.2: while it is written, a correction is saved like any item."""
+    """Lifecycle contract 2.2: while it is written, a correction is saved like any item."""
     item = desk.published()
     correction(desk, item)
 
@@ -98,7 +98,7 @@ def test_can_be_saved(desk: Newsdesk) -> None:
 
 @pytest.mark.parametrize("word", ["kill", "takedown"])
 def test_is_for_what_is_out(desk: Newsdesk, word: str) -> None:
-    """2.3: other states are refused."""
+    """Lifecycle contract 2.3: other states are refused."""
     item = desk.act(word, desk.published())
 
     answer = correction(desk, item)
@@ -108,7 +108,7 @@ def test_is_for_what_is_out(desk: Newsdesk, word: str) -> None:
 
 
 def test_needs_a_published_row(desk: Newsdesk) -> None:
-    """5.6: without a row of the outbox there is nothing to correct."""
+    """Lifecycle contract 5.6: without a row of the outbox there is nothing to correct."""
     item = desk.published()
     desk.db["published"].delete_many({})
 
@@ -118,7 +118,7 @@ def test_needs_a_published_row(desk: Newsdesk) -> None:
 
 
 def test_is_off_by_default(desk: Newsdesk, settings: dict[str, Any]) -> None:
-    """Checklist 7: without the setting there are no corrections of this kind."""
+    """Lifecycle contract 7: without the setting there are no corrections of this kind."""
     item = desk.published()
     own = build_graph({**settings, "CORRECTIONS_WORKFLOW": False})
     with pytest.raises(Exception, match="not in use"):

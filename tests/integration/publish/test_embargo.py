@@ -1,4 +1,4 @@
-"""Embargoes. Numbers are those of the lifecycle contract's checklist."""
+"""Embargoes (lifecycle contract 5.5)."""
 
 from typing import Any
 
@@ -32,7 +32,10 @@ def refusal(answer: Any) -> tuple[int, Any]:
 
 
 def test_does_not_hold_the_item_back(desk: Newsdesk, graph: Graph, embargoed: Document) -> None:
-    """Checklist 37: published and queued at once; kept in item and row; expiry counts from it."""
+    """Published and queued at once; kept in item and row; expiry counts from it.
+
+    Lifecycle scenario 37.
+    """
     graph.enqueue.run()
 
     row = desk.db["published"].find_one({})
@@ -45,7 +48,7 @@ def test_does_not_hold_the_item_back(desk: Newsdesk, graph: Graph, embargoed: Do
 def test_ends_with_a_correction_after_it(
     desk: Newsdesk, clock: HandClock, embargoed: Document
 ) -> None:
-    """Checklist 38: the correction of an item whose embargo has passed removes it."""
+    """Lifecycle scenario 38: the correction of an item whose embargo has passed removes it."""
     clock.advance(hours=2)
 
     assert desk.act("correct", embargoed, headline="new")["embargo"] is None
@@ -55,18 +58,18 @@ def test_ends_with_a_correction_after_it(
 def test_may_be_changed_by_a_correction(
     desk: Newsdesk, embargoed: Document, embargo: str | None
 ) -> None:
-    """Checklist 39: a new one is stored, null removes it."""
+    """Lifecycle scenario 39: a new one is stored, null removes it."""
     assert desk.act("correct", embargoed, embargo=embargo)["embargo"] == embargo
 
 
 def test_stays_through_a_correction(desk: Newsdesk, embargoed: Document) -> None:
-    """Checklist 39: a running embargo that the request does not name stays."""
+    """Lifecycle scenario 39: a running embargo that the request does not name stays."""
     assert desk.act("correct", embargoed, headline="new")["embargo"] == LATER
 
 
 @pytest.mark.parametrize("word", ["correct", "kill", "takedown", "unpublish"])
 def test_cannot_be_set_afterwards(desk: Newsdesk, word: str) -> None:
-    """Checklist 40: what is out without an embargo gets none."""
+    """Lifecycle scenario 40: what is out without an embargo gets none."""
     item = desk.published()
 
     answer = desk.client.patch(f"archive/{word}/{item['_id']}", {"embargo": LATER})
@@ -83,7 +86,7 @@ def test_cannot_be_set_afterwards(desk: Newsdesk, word: str) -> None:
     ],
 )
 def test_is_refused_alike_on_post_and_patch(desk: Newsdesk, fields: Document, text: str) -> None:
-    """Checklist 41: the rules of embargoes hold for new items and for saves."""
+    """Lifecycle scenario 41: the rules of embargoes hold for new items and for saves."""
     posted = desk.client.post("archive", desk.newsroom.story(**fields))
     saved = desk.client.patch(f"archive/{desk.story()['_id']}", fields)
 
@@ -93,7 +96,7 @@ def test_is_refused_alike_on_post_and_patch(desk: Newsdesk, fields: Document, te
 
 @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
 def test_ends_with_a_withdrawal(desk: Newsdesk, embargoed: Document, word: str) -> None:
-    """3.6: embargo and schedule are reset."""
+    """Lifecycle contract 3.6: embargo and schedule are reset."""
     item = desk.act(word, embargoed)
 
     fields = ("embargo", "publish_schedule", "schedule_settings")

@@ -114,7 +114,10 @@ def test_related_content_is_read_from_the_archive(desk: Newsdesk, tmp_path: Path
 
 
 def test_related_content_that_is_not_out_is_not_sent(desk: Newsdesk, tmp_path: Path) -> None:
-    """Lifecycle 4.6 b: the editor was told that unpublished related items will not be sent."""
+    """The editor was told that unpublished related items will not be sent.
+
+    Lifecycle contract 5.1 b.
+    """
     desk.db["vocabularies"].insert_one({"_id": "related", "field_type": "related_content"})
     desk.newsroom.subscriber("Files", to_file(tmp_path / "out"))
     secret = desk.story(headline="Not yet")

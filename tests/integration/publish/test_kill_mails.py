@@ -1,4 +1,7 @@
-"""Subscribers are mailed about kills and takedowns (delivery contract 7; lifecycle 5.8)."""
+"""Subscribers are mailed about kills and takedowns.
+
+Delivery contract 7; lifecycle contract 5.8.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +44,7 @@ def states(graph: Graph) -> list[str]:
     ("word", "header"), [("kill", "Kill/Takedown Notice"), ("takedown", "Takedown Notice")]
 )
 def test_every_subscriber_is_told(desk: Newsdesk, mailbox: Mailbox, word: str, header: str) -> None:
-    """Checklist 31, 32: one mail per subscriber, active or not, before the answer."""
+    """Lifecycle scenario 31, 32: one mail per subscriber, active or not, before the answer."""
     desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
     desk.newsroom.subscriber("two", email="c@two.example", is_active=False)
     item = desk.published(place=[{"qcode": "NSW", "name": "New South Wales"}])
@@ -58,7 +61,7 @@ def test_every_subscriber_is_told(desk: Newsdesk, mailbox: Mailbox, word: str, h
 
 
 def test_an_address_gets_one_mail(desk: Newsdesk, mailbox: Mailbox) -> None:
-    """Checklist 31: distinct addresses, though several subscribers share one."""
+    """Lifecycle scenario 31: distinct addresses, though several subscribers share one."""
     for name in ("one", "two"):
         desk.newsroom.subscriber(name, email="same@example.com,SAME@example.com")
     desk.act("kill", desk.published(), body_html="x")
@@ -67,7 +70,7 @@ def test_an_address_gets_one_mail(desk: Newsdesk, mailbox: Mailbox) -> None:
 
 
 def test_unpublish_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
-    """Checklist 33: no mail about an unpublication."""
+    """Lifecycle scenario 33: no mail about an unpublication."""
     desk.newsroom.subscriber("one", email="a@one.example")
     desk.act("unpublish", desk.published())
     assert mailbox.received == []

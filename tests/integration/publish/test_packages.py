@@ -81,7 +81,7 @@ class Counter(CommandListener):
 
 class TestPublish:
     def test_members_go_out_first(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 44: three rows, members first, refs carry the members' versions."""
+        """Lifecycle scenario 44: three rows, members first, refs carry the members' versions."""
         first, second = desk.story(), desk.story()
         whole = package(first, second)
 
@@ -98,7 +98,10 @@ class TestPublish:
         assert [2, 2] == versions_in(stored(desk, whole)) == versions_in(out[2])
 
     def test_all_levels_go_out(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 44: a package in a package goes out before it and after its own members."""
+        """A package in a package goes out before it and after its own members.
+
+        Lifecycle scenario 44.
+        """
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -111,7 +114,7 @@ class TestPublish:
         assert "published" == stored(desk, inner)["state"]
 
     def test_leaves_members_alone_that_are_out(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 5.7: only members that have not left the newsroom are published."""
+        """Lifecycle contract 5.7: only members that have not left the newsroom are published."""
         story = desk.published()
         whole = package(story)
 
@@ -155,11 +158,11 @@ class TestPublish:
         pytest.fail(f"more than {MOST_WRITES} writes")
 
     def test_refuses_an_empty_package(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 45."""
+        """Lifecycle scenario 45."""
         assert "400: Empty package cannot be published!" == refusal(desk, "publish", package())
 
     def test_refuses_a_package_under_embargo(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 42: also in the request that publishes it."""
+        """Lifecycle scenario 42: also in the request that publishes it."""
         whole = package(desk.story())
 
         text = refusal(desk, "publish", whole, {"embargo": "2099-01-01T00:00:00+0000"})
@@ -168,7 +171,7 @@ class TestPublish:
         assert [] == rows(desk, whole)
 
     def test_refuses_a_missing_member(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 5.7: a member that is gone is named; nothing goes out."""
+        """Lifecycle contract 5.7: a member that is gone is named; nothing goes out."""
         kept, gone = desk.story(), desk.story()
         whole = package(kept, gone)
         desk.db["archive"].delete_one({"_id": gone["_id"]})
@@ -179,7 +182,7 @@ class TestPublish:
         assert [] == rows(desk, kept)
 
     def test_refuses_a_draft_member(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 2.3: the state of a member counts like the package's own."""
+        """Lifecycle contract 2.3: the state of a member counts like the package's own."""
         whole = package(desk.story(state="draft"))
 
         assert refusal(desk, "publish", whole) == (
@@ -217,7 +220,7 @@ class TestPublish:
         graph.close()
 
     def test_refuses_a_spiked_member(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 48."""
+        """Lifecycle scenario 48."""
         story = desk.story()
         whole = package(story)
         desk.db["archive"].update_one({"_id": story["_id"]}, {"$set": {"state": "spiked"}})
@@ -227,7 +230,10 @@ class TestPublish:
         assert "['Item cannot contain associated spiked item.']" == text
 
     def test_looks_at_what_members_hold(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 4.6: associations of members count, at any depth, before the member itself."""
+        """Associations of members count, at any depth, before the member itself.
+
+        Lifecycle contract 4.6.
+        """
         embedded = {
             "_id": "publish_embedded_picture",
             "act": "publish",
@@ -254,7 +260,7 @@ class TestPublish:
         assert [] == rows(desk, deep, member, whole)
 
     def test_collects_what_is_wrong_with_members(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 47: members come before the package that holds them."""
+        """Lifecycle scenario 47: members come before the package that holds them."""
         rule = {"abstract": {"type": "string", "required": True}}
         desk.db["validators"].update_one({"_id": "publish_text"}, {"$set": {"schema": rule}})
         rule = {"headline": {"type": "string", "required": True}}
@@ -273,7 +279,7 @@ class TestPublish:
 
 class TestCorrectMember:
     def test_corrects_every_level_around_it(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 49: refs show headline and version; each level gets one row more."""
+        """Lifecycle scenario 49: refs show headline and version; each level gets one row more."""
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -293,7 +299,7 @@ class TestCorrectMember:
         ] == [(r["item_id"], r["state"]) for r in rows(desk, story, inner, outer)[3:]]
 
     def test_leaves_unpublished_packages_alone(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 50."""
+        """Lifecycle scenario 50."""
         story = desk.published()
         whole = package(story)
 
@@ -307,7 +313,10 @@ class TestCorrectMember:
 
 class TestCorrectPackage:
     def test_adds_and_removes_members(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 51: a new member is published and linked, one that goes loses its link."""
+        """A new member is published and linked, one that goes loses its link.
+
+        Lifecycle scenario 51.
+        """
         stays, goes, comes = desk.story(), desk.story(), desk.story()
         whole = package(stays, goes)
         desk.act("publish", whole)
@@ -326,7 +335,7 @@ class TestCorrectPackage:
         assert 1 == len(rows(desk, stays))
 
     def test_refuses_to_empty_it(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 51."""
+        """Lifecycle scenario 51."""
         whole = package(desk.story())
         desk.act("publish", whole)
 
@@ -337,7 +346,7 @@ class TestCorrectPackage:
     def test_refuses_groups_that_do_not_hang_together(
         self, desk: Newsdesk, package: Package
     ) -> None:
-        """Lifecycle 1.9: the rules of a save hold for a correction."""
+        """Lifecycle contract 1.9: the rules of a save hold for a correction."""
         whole = package(desk.story())
         desk.act("publish", whole)
 
@@ -351,7 +360,7 @@ class TestWithdraw:
     def test_members_of_living_packages_stay(
         self, desk: Newsdesk, package: Package, word: str
     ) -> None:
-        """Checklist 52: first the package, then its members, inner packages among them."""
+        """Lifecycle scenario 52: first the package, then its members, inner packages among them."""
         story = desk.story()
         inner = package(story)
         outer = package(inner)
@@ -364,7 +373,7 @@ class TestWithdraw:
         assert 6 == len(rows(desk, story, inner, outer))
 
     def test_unpublish_asks_no_package(self, desk: Newsdesk, package: Package) -> None:
-        """Checklist 52."""
+        """Lifecycle scenario 52."""
         story = desk.story()
         desk.act("publish", package(story))
 
@@ -375,7 +384,7 @@ class TestPublishedPackageItems:
     def test_adds_published_items_and_corrects_the_package(
         self, desk: Newsdesk, package: Package
     ) -> None:
-        """Lifecycle 3.12: missing groups are made, links set, the package is corrected."""
+        """Lifecycle contract 3.12: missing groups are made, links set, the package is corrected."""
         first, second = desk.story(), desk.published()
         whole = package(first)
         desk.act("publish", whole)
@@ -396,7 +405,7 @@ class TestPublishedPackageItems:
         assert [{"package": whole["_id"]}] == stored(desk, second)["linked_in_packages"]
 
     def test_only_stores_items_that_are_not_out(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 3.12: without a new member that is out there is nothing to correct."""
+        """Lifecycle contract 3.12: without a new member that is out there is nothing to correct."""
         whole = package(desk.story())
         desk.act("publish", whole)
         new = desk.story()
@@ -412,7 +421,7 @@ class TestPublishedPackageItems:
         assert [{"package": whole["_id"]}] == stored(desk, new)["linked_in_packages"]
 
     def test_refuses_what_it_cannot_add(self, desk: Newsdesk, package: Package) -> None:
-        """Lifecycle 3.12: each refusal has its text."""
+        """Lifecycle contract 3.12: each refusal has its text."""
         story = desk.story()
         draft, inner = package(story), package(story)
         outer = package(inner)
@@ -445,7 +454,7 @@ class TestLocks:
     def test_refuses_locked_members(
         self, desk: Newsdesk, package: Package, app: Any, graph: Graph
     ) -> None:
-        """Checklist 46: a member that somebody works on holds the package back."""
+        """Lifecycle scenario 46: a member that somebody works on holds the package back."""
         story = desk.story(headline="Flood")
         whole = package(story)
         make_user(graph, "other", user_type="administrator")

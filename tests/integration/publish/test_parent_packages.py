@@ -227,7 +227,7 @@ class TestCrash:
     def test_a_headline_that_was_not_changed_stays_that_of_the_package(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """Lifecycle 5.7: refs take headline and slugline when they were in the request."""
+        """Lifecycle contract 5.7: refs take headline and slugline when they were in the request."""
         story = desk.story()
         own = groups(story)
         own[1]["refs"][0]["headline"] = "As the package says it"
@@ -374,7 +374,7 @@ class TestSchedule:
     def test_a_member_that_is_released_later_corrects_the_package(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """Lifecycle 5.7: whatever brings a member out again is shown by the package."""
+        """Lifecycle contract 5.7: whatever brings a member out again is shown by the package."""
         story = desk.published()
         whole = package(desk, story)
         desk.act("publish", whole)

@@ -1,4 +1,4 @@
-"""Metadata in the files of published pictures (lifecycle contract 5.1, step 10)."""
+"""Metadata in the files of published pictures (lifecycle contract 5.1 step 10)."""
 
 from io import BytesIO
 from typing import Any

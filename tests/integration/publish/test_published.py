@@ -1,4 +1,4 @@
-"""The outbox at the HTTP edge, and marks (lifecycle contract 3.9, checklist 80)."""
+"""The outbox at the HTTP edge, and marks (lifecycle contract 3.9, lifecycle scenario 80)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,10 @@ def change(desk: Newsdesk, row: Document, body: Document) -> Any:
 
 
 def test_of_an_item_shows_the_last_row(desk: Newsdesk) -> None:
-    """3.9: asked for by the id of the item, its newest row answers, with the item embedded."""
+    """Asked for by the id of the item, its newest row answers, with the item embedded.
+
+    Lifecycle contract 3.9.
+    """
     item = desk.published()
     desk.act("correct", item, headline="corrected")
 
@@ -39,7 +42,7 @@ def test_of_an_item_shows_the_last_row(desk: Newsdesk) -> None:
 
 
 def test_of_a_row_shows_that_row(desk: Newsdesk) -> None:
-    """3.9: asked for by its own id, an older row answers."""
+    """Lifecycle contract 3.9: asked for by its own id, an older row answers."""
     item = desk.published()
     desk.act("correct", item, headline="corrected")
     old = stored(desk, item, last_published_version=False)
@@ -55,7 +58,7 @@ def test_of_a_row_shows_that_row(desk: Newsdesk) -> None:
 
 
 def test_lists_the_newest_first(desk: Newsdesk) -> None:
-    """3.9: rows come by the time of their last change."""
+    """Lifecycle contract 3.9: rows come by the time of their last change."""
     first, second = desk.published(), desk.published()
     desk.db["published"].update_one(
         {"item_id": first["_id"]}, {"$set": {"_updated": second_of(2031)}}
@@ -72,7 +75,7 @@ def second_of(year: int) -> Any:
 
 @pytest.mark.parametrize("state", ["draft", "in_progress", "correction"])
 def test_holds_what_is_out(desk: Newsdesk, state: str) -> None:
-    """Checklist 80: states of items that are worked on are refused."""
+    """Lifecycle scenario 80: states of items that are worked on are refused."""
     row = stored(desk, desk.published())
 
     answer = change(desk, row, {"state": state})
@@ -85,21 +88,21 @@ def test_holds_what_is_out(desk: Newsdesk, state: str) -> None:
 
 
 def test_is_never_deleted(desk: Newsdesk) -> None:
-    """3.9: there is no DELETE."""
+    """Lifecycle contract 3.9: there is no DELETE."""
     row = stored(desk, desk.published())
 
     assert desk.client.delete(f"published/{row['_id']}", etag="x").status_code == 405
 
 
 def test_needs_a_privilege_to_write(desk: Newsdesk, editor: Client) -> None:
-    """3.1: PATCH needs `publish_queue`."""
+    """Lifecycle contract 3.1: PATCH needs `publish_queue`."""
     row = stored(desk, desk.published())
 
     assert editor.patch(f"published/{row['_id']}", {}, etag="x").status_code == 403
 
 
 def test_a_mark_on_a_row_is_told(desk: Newsdesk, events: Events) -> None:
-    """3.9: `marked_for_user` pushes `item:marked` and `content:update`."""
+    """Lifecycle contract 3.9: `marked_for_user` pushes `item:marked` and `content:update`."""
     item, user = desk.published(), str(desk.client.session["user"])
     before = len(events.named("content:update"))
 
@@ -111,7 +114,10 @@ def test_a_mark_on_a_row_is_told(desk: Newsdesk, events: Events) -> None:
 
 
 def test_publishing_moves_the_mark(desk: Newsdesk, events: Events) -> None:
-    """1.5: who the item was marked for becomes the previous one; clients are told."""
+    """Who the item was marked for becomes the previous one; clients are told.
+
+    Lifecycle contract 1.5.
+    """
     user = str(desk.client.session["user"])
     item = desk.story()
     marked = {"marked_for_user": user, "marked_for_sign_off": "abc"}
@@ -128,7 +134,7 @@ def test_publishing_moves_the_mark(desk: Newsdesk, events: Events) -> None:
 def test_a_withdrawal_removes_the_mark_everywhere(
     desk: Newsdesk, events: Events, word: str
 ) -> None:
-    """5.8: the mark goes from the item and all of its rows."""
+    """Lifecycle contract 5.8: the mark goes from the item and all of its rows."""
     item, user = desk.published(), ObjectId(str(desk.client.session["user"]))
     for name in ("archive", "published"):
         desk.db[name].update_many({}, {"$set": {"marked_for_user": user}})

@@ -1,4 +1,4 @@
-"""Sending a published item again (routing contract 11; scenario 39; lifecycle checklist 76)."""
+"""Sending a published item again (routing contract 11; scenario 39; lifecycle scenario 76)."""
 
 import hmac
 from contextlib import suppress
@@ -77,13 +77,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize("version", [1, 3, None])
     def test_of_another_version(self, desk: Newsdesk, item: Document, version: Any) -> None:
-        """Checklist 76: check 4 comes before that of subscribers, names the version."""
+        """Check 4 (lifecycle scenario 76) comes before that of subscribers, names the version."""
         answer = resend(desk, item, [], version)
 
         assert (400, "Please use the newest version 2 to resend!") == refusal(answer)
 
     def test_of_an_updated_story(self, desk: Newsdesk, item: Document) -> None:
-        """Checklist 76: check 5."""
+        """Check 5 (lifecycle scenario 76)."""
         assert desk.client.post(f"archive/{item['_id']}/rewrite", {}).status_code == 201
 
         assert (400, "Updated story cannot be resent!") == refusal(resend(desk, item, [], 2))
@@ -130,10 +130,13 @@ class TestRefusals:
         assert 403 == editor.post(f"archive/{item['_id']}/resend", {}).status_code
 
 
-def test_76_makes_new_rows_and_history(
+def test_makes_new_rows_and_history(
     desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId
 ) -> None:
-    """Checklist 76: new rows under new keys, a history row with the subscribers; the item stays."""
+    """New rows under new keys, a history row with the subscribers; the item stays.
+
+    Lifecycle scenario 76.
+    """
     answer = resend(desk, item, [subscriber], 2)
     graph.enqueue.run()
 

@@ -1,4 +1,4 @@
-"""Scheduled items: held back, released once, taken back. Numbers: lifecycle contract, checklist."""
+"""Scheduled items: held back, released once, taken back (lifecycle contract 5.3, 5.4)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -53,7 +53,7 @@ def versions(desk: Newsdesk, item: Document) -> list[int]:
 
 class TestSchedule:
     def test_holds_the_item_back(self, desk: Newsdesk, graph: Graph) -> None:
-        """Checklist 20: scheduled, first published in the future, nothing in the queue."""
+        """Lifecycle scenario 20: scheduled, first published in the future, nothing in the queue."""
         item = schedule(desk)
 
         graph.enqueue.run()
@@ -63,7 +63,10 @@ class TestSchedule:
         assert (desk.queue_states(item), desk.rows()) == (["pending"], [])
 
     def test_is_over_in_time(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """Checklist 21: the same row as version 3, queued; two `publish` in the history."""
+        """The same row as version 3, queued; two `publish` in the history.
+
+        Lifecycle scenario 21.
+        """
         item = schedule(desk)
         (before,) = desk.db["published"].find({})
         clock.advance(hours=1)
@@ -84,7 +87,10 @@ class TestSchedule:
     def test_tells_clients_when_it_is_over(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
     ) -> None:
-        """Lifecycle 6: `content:update` names the item that has come out, on behalf of nobody."""
+        """`content:update` names the item that has come out, on behalf of nobody.
+
+        Lifecycle contract 6.
+        """
         item = schedule(desk)
         clock.advance(hours=1)
 
@@ -95,7 +101,7 @@ class TestSchedule:
         assert [({item["_id"]: 1}, "")] == [(event["items"], event["user"]) for event in told]
 
     def test_counts_only_in_the_request(self, desk: Newsdesk) -> None:
-        """Checklist 22: what was saved earlier holds nothing back; it is cleared."""
+        """Lifecycle scenario 22: what was saved earlier holds nothing back; it is cleared."""
         item = desk.story()
         save(desk, item, publish_schedule=ONE_O_CLOCK)
 
@@ -105,7 +111,7 @@ class TestSchedule:
 
     @pytest.mark.parametrize("moment", ["2030-01-01T11:00:00+0000", "1960-01-01T11:00:00+0000"])
     def test_lies_ahead(self, desk: Newsdesk, moment: str) -> None:
-        """Checklist 23: a save with a passed time is refused."""
+        """Lifecycle scenario 23: a save with a passed time is refused."""
         text = "earlier than now" if moment.startswith("2030") else "not recognized"
 
         status, issues = issue(save(desk, desk.story(), publish_schedule=moment))
@@ -114,7 +120,7 @@ class TestSchedule:
         assert text in issues["validator exception"]
 
     def test_is_a_date(self, desk: Newsdesk) -> None:
-        """5.4: what is no date is refused by the schema."""
+        """Lifecycle contract 5.4: what is no date is refused by the schema."""
         answer = save(desk, desk.story(), publish_schedule="soon")
 
         assert (400, {"publish_schedule": "must be of datetime type"}) == issue(answer)
@@ -128,7 +134,10 @@ class TestSchedule:
         ],
     )
     def test_is_a_wall_clock_in_its_zone(self, desk: Newsdesk, zone: str | None, utc: str) -> None:
-        """Checklist 24: the UTC value is that of the clock in the zone; the zone may come later."""
+        """The UTC value is that of the clock in the zone; the zone may come later.
+
+        Lifecycle scenario 24.
+        """
         item = desk.story()
         save(desk, item, publish_schedule="2030-06-01T13:00:00+0000")
 
@@ -138,7 +147,7 @@ class TestSchedule:
         assert saved["schedule_settings"]["time_zone"] == zone
 
     def test_can_be_cleared(self, desk: Newsdesk) -> None:
-        """Checklist 24: null is null in both values."""
+        """Lifecycle scenario 24: null is null in both values."""
         item = desk.story()
         save(desk, item, publish_schedule=ONE_O_CLOCK)
 
@@ -178,7 +187,10 @@ class TestSchedule:
 
 class TestDeschedule:
     def test_takes_the_item_back(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """Checklist 25: in progress, a new version, no rows; the date stays until the next null."""
+        """In progress, a new version, no rows; the date stays until the next null.
+
+        Lifecycle scenario 25.
+        """
         item = schedule(desk)
 
         answer = save(desk, item, publish_schedule=None)
@@ -200,7 +212,7 @@ class TestDeschedule:
         assert [row["update"]["operation"] for row in history] == ["deschedule", "update"]
 
     def test_can_be_scheduled_anew(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
-        """Checklist 25: the old date, passed or not, says nothing about the new one."""
+        """Lifecycle scenario 25: the old date, passed or not, says nothing about the new one."""
         item = schedule(desk)
         save(desk, item, publish_schedule=None)
         clock.advance(hours=2)
@@ -214,7 +226,7 @@ class TestDeschedule:
         assert (held_back, desk.row()["item_version"]) == ([], 5)
 
     def test_keeps_what_was_out(self, desk: Newsdesk, graph: Graph) -> None:
-        """Checklist 25: of an item that was out before, only the scheduled row goes."""
+        """Lifecycle scenario 25: of an item that was out before, only the scheduled row goes."""
         item = desk.published()
         desk.act("unpublish", item)
         graph.enqueue.run()
@@ -233,7 +245,10 @@ class TestDeschedule:
     def test_against_its_release_one_wins(
         self, app: Any, desk: Newsdesk, graph: Graph, clock: HandClock, attempt: int
     ) -> None:
-        """Checklist 25: taken back and released at once: it is out or in progress, never both."""
+        """Taken back and released at once: it is out or in progress, never both.
+
+        Lifecycle scenario 25.
+        """
         item = schedule(desk)
         etag = desk.client.etag_of(f"archive/{item['_id']}")
         clock.advance(hours=1)
@@ -260,7 +275,10 @@ class TestRelease:
     def test_of_an_item_that_was_saved_since(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Checklist 21: what was scheduled goes out, on top of the versions written since."""
+        """What was scheduled goes out, on top of the versions written since.
+
+        Lifecycle scenario 21.
+        """
         item = schedule(desk)
         assert save(desk, item, ednote="call me").status_code == 200
         clock.advance(hours=1)
@@ -287,7 +305,10 @@ class TestRelease:
         before: int,
         corrects: bool,
     ) -> None:
-        """Checklist 21: a run dies at any write, and an editor corrects before the next one."""
+        """A run dies at any write, and an editor corrects before the next one.
+
+        Lifecycle scenario 21.
+        """
         item = schedule(desk)
         clock.advance(hours=1)
         die_releasing(graph, item, before)

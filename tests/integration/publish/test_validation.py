@@ -23,7 +23,7 @@ def newsroom(graph: Graph) -> Newsroom:
 
 
 def test_a_taken_name_is_refused_on_save(admin: Any, newsroom: Newsroom) -> None:
-    """Checklist 4: the unique name of another item cannot be taken."""
+    """Lifecycle scenario 4: the unique name of another item cannot be taken."""
     first = admin.create("archive", newsroom.story())
     second = admin.create("archive", newsroom.story())
 
@@ -36,7 +36,7 @@ def test_a_taken_name_is_refused_on_save(admin: Any, newsroom: Newsroom) -> None
 
 
 def test_an_empty_required_dict_is_missing(admin: Any, newsroom: Newsroom) -> None:
-    """Checklist 14: a dateline without its required parts, with nested fields."""
+    """Lifecycle scenario 14: a dateline without its required parts, with nested fields."""
     dateline = {"type": "dict", "required": True, "schema": {"text": {"required": True}}}
     newsroom.validators({"dateline": dateline})
     item = admin.create("archive", newsroom.story(dateline={}))
@@ -59,7 +59,10 @@ def test_an_empty_required_dict_is_missing(admin: Any, newsroom: Newsroom) -> No
 def test_validate_answers_the_messages(
     admin: Any, newsroom: Newsroom, item: dict[str, Any], message: str
 ) -> None:
-    """Checklist 78: `/validate` answers what publishing would refuse; lengths are of the text."""
+    """`/validate` answers what publishing would refuse; lengths are of the text.
+
+    Lifecycle scenario 78.
+    """
     headline = {"type": "string", "minlength": 5, "maxlength": 10}
     newsroom.validators({"headline": headline, "type": {"type": "string", "allowed": ["A"]}})
 
@@ -69,7 +72,7 @@ def test_validate_answers_the_messages(
 
 
 def test_validate_of_an_unknown_act_uses_the_default_rules(admin: Any) -> None:
-    """Checklist 78: what no rule set names is judged by the default schema."""
+    """Lifecycle scenario 78: what no rule set names is judged by the default schema."""
     answer = admin.create("validate", {"act": "nothing", "type": "text", "validate": {}})
 
     assert ["HEADLINE is a required field"] == answer["errors"]
@@ -88,7 +91,10 @@ def test_validate_needs_its_question(admin: Any, body: dict[str, Any]) -> None:
 def test_a_required_custom_field_is_named_as_displayed(
     admin: Any, newsroom: Newsroom, graph: Graph, extra: dict[str, Any]
 ) -> None:
-    """Checklist 79: a custom text field of the profile, also in the editor's empty form."""
+    """A custom text field of the profile, also in the editor's empty form.
+
+    Lifecycle scenario 79.
+    """
     graph.db["vocabularies"].insert_one(
         {"_id": "motto", "display_name": "Motto", "field_type": "text", "items": []}
     )

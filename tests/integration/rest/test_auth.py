@@ -1,4 +1,7 @@
-"""Logging in, sessions, and who may do what (resources contract 4; R01 to R09)."""
+"""Logging in, sessions, and who may do what.
+
+Resources contract 4; resources scenario R01, R02, R03, R04, R05, R06, R07, R08, R09.
+"""
 
 from typing import Any
 
@@ -15,7 +18,7 @@ CREDENTIALS = {"username": "admin", "password": "admin_password"}
 
 class TestLogin:
     def test_opens_a_session(self, admin: Client, anonymous: Client) -> None:
-        """R01: right credentials give a token and never the password."""
+        """Resources scenario R01: right credentials give a token and never the password."""
         answer = anonymous.post("auth_db", CREDENTIALS)
 
         assert answer.status_code == 201
@@ -36,7 +39,7 @@ class TestLogin:
     def test_refuses_wrong_credentials(
         self, admin: Client, anonymous: Client, credentials: dict[str, str]
     ) -> None:
-        """R02: a wrong name and a wrong password are refused alike."""
+        """Resources scenario R02: a wrong name and a wrong password are refused alike."""
         answer = anonymous.post("auth_db", credentials)
 
         assert answer.status_code == 401
@@ -61,7 +64,7 @@ class TestLogin:
     def test_refuses_users_who_are_switched_off(
         self, graph: Graph, anonymous: Client, fields: dict[str, Any], issues: dict[str, Any]
     ) -> None:
-        """R03: inactive, disabled and external users may not log in."""
+        """Resources scenario R03: inactive, disabled and external users may not log in."""
         make_user(graph, "foo", **fields)
 
         answer = anonymous.post("auth_db", {"username": "foo", "password": "foo_password"})
@@ -70,7 +73,7 @@ class TestLogin:
         assert answer.get_json()["_issues"] == issues
 
     def test_leaves_the_etag_of_the_user_alone(self, app: Any, admin: Client) -> None:
-        """R06: logging in and out is no change of the user."""
+        """Resources scenario R06: logging in and out is no change of the user."""
         path = f"users/{admin.session['user']}"
         before = admin.get(path).get_json()
 
@@ -85,7 +88,10 @@ class TestLogin:
 
 class TestSession:
     def test_is_needed(self, anonymous: Client) -> None:
-        """R04: without a token requests are refused, in a form that browsers may read."""
+        """Without a token requests are refused, in a form that browsers may read.
+
+        Resources scenario R04.
+        """
         answer = anonymous.request("GET", "users", headers={"Origin": "http://localhost:9000"})
 
         assert answer.status_code == 401
@@ -93,11 +99,11 @@ class TestSession:
         assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:9000"
 
     def test_is_not_needed_for_the_home_page(self, anonymous: Client) -> None:
-        """R05: the list of resources is public."""
+        """Resources scenario R05: the list of resources is public."""
         assert anonymous.get("").status_code == 200
 
     def test_ends_when_it_is_deleted(self, admin: Client) -> None:
-        """R06: the token of an ended session stands for nobody."""
+        """Resources scenario R06: the token of an ended session stands for nobody."""
         assert admin.delete(f"auth/{admin.session['_id']}").status_code == 204
 
         assert admin.get("users").status_code == 401
@@ -112,7 +118,10 @@ class TestSession:
     def test_unlocks_its_items_when_it_ends(
         self, app: Any, admin: Client, graph: Graph, events: Events
     ) -> None:
-        """R07: items locked in the session are free again, those of other sessions are not."""
+        """Items locked in the session are free again, those of other sessions are not.
+
+        Resources scenario R07.
+        """
         other = log_in(app, "admin")
         graph.db["archive"].insert_many(
             [locked("mine", other), locked("elsewhere", admin), {**locked("draft", other), **NEW}]
@@ -125,7 +134,7 @@ class TestSession:
         assert {event["item"] for event in events.named("item:unlock")} == {"mine", "draft"}
 
     def test_unlocks_everything_when_it_is_the_last(self, admin: Client, graph: Graph) -> None:
-        """R07: with the last session go locks of sessions that were lost."""
+        """Resources scenario R07: with the last session go locks of sessions that were lost."""
         item = {**locked("lost", admin), "lock_session": ObjectId()}
         graph.db["archive"].insert_one(item)
 
@@ -149,7 +158,7 @@ class TestSession:
 
 class TestPrivileges:
     def test_come_with_the_role(self, app: Any, admin: Client, editor: Client) -> None:
-        """R08: a user may create desks once the user's role says so."""
+        """Resources scenario R08: a user may create desks once the user's role says so."""
         refused = editor.post("desks", {"name": "Sports"})
         assert refused.status_code == 403
         assert refused.get_json()["_message"] == (
@@ -170,7 +179,7 @@ class TestPrivileges:
         assert log_in(app, "foo").post("desks", {"name": "Sports"}).status_code == 403
 
     def test_are_needed_even_by_administrators(self, admin: Client) -> None:
-        """R09: what no privilege allows is refused to everybody."""
+        """Resources scenario R09: what no privilege allows is refused to everybody."""
         rules = {"_id": "publish_text", "act": "publish", "type": "text", "schema": {}}
 
         assert admin.post("validators", rules).status_code == 403

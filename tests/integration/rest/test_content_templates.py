@@ -1,4 +1,4 @@
-"""Content templates and their use, at the HTTP edge (resources contract, 17)."""
+"""Content templates and their use, at the HTTP edge (resources contract 17)."""
 
 from typing import Any
 
@@ -38,7 +38,10 @@ def refusal(answer: Any) -> tuple[int, Any]:
 
 class TestNames:
     def test_are_trimmed_and_unique(self, admin: Client, writer: Client) -> None:
-        """R62: among the public ones, and among those of one user, whatever their case."""
+        """Among the public ones, and among those of one user, whatever their case.
+
+        Resources scenario R62.
+        """
         public = template(admin, "  Weather ", is_public=True)
         own = template(writer, "Weather")
 
@@ -99,7 +102,7 @@ class TestKinds:
     def test_kills_have_neither_desk_nor_dateline(
         self, admin: Client, newsroom: Newsroom, field: str
     ) -> None:
-        """R62: they are public, for all desks, and stay."""
+        """Resources scenario R62: they are public, for all desks, and stay."""
         values = {"template_desks": [newsroom.task["desk"]], "data": {"dateline": {}}}
         body = {"template_name": "kill", "template_type": "kill", field: values[field]}
 
@@ -112,7 +115,7 @@ class TestKinds:
         )
 
     def test_kills_are_public_for_ever(self, admin: Client) -> None:
-        """R62: neither hidden nor deleted."""
+        """Resources scenario R62: neither hidden nor deleted."""
         kill = template(admin, "kill", template_type="kill")
         path = f"content_templates/{kill['_id']}"
 
@@ -152,7 +155,7 @@ class TestKinds:
 
 class TestUse:
     def test_new_items_start_with_a_template(self, writer: Client, newsroom: Newsroom) -> None:
-        """Lifecycle 1.2: its fields are rendered; what the request says wins over them."""
+        """Lifecycle contract 1.2: its fields are rendered; what the request says wins over them."""
         made = template(
             writer,
             data={
@@ -190,7 +193,7 @@ class TestUse:
         assert 0 == graph.db["archive"].count_documents({})
 
     def test_is_applied_to_an_item_of_the_request(self, admin: Client) -> None:
-        """R62: `kill` nulls byline and place; nothing is stored."""
+        """Resources scenario R62: `kill` nulls byline and place; nothing is stored."""
         template(admin, "kill", template_type="kill", data={"headline": "Kill {{ item.slugline }}"})
         item = {"_id": "x", "slugline": "rain", "byline": "By", "place": [{"qcode": "NO"}]}
 

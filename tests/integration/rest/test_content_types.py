@@ -1,4 +1,4 @@
-"""Content profiles at the HTTP edge (resources contract 14; R52)."""
+"""Content profiles at the HTTP edge (resources contract 14; resources scenario R52)."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class TestCreate:
     def test_refuses_a_label_or_id_that_is_taken(
         self, admin: Client, profile: Document, body: Document, field: str
     ) -> None:
-        """R52: the case makes no difference."""
+        """Resources scenario R52: the case makes no difference."""
         answer = admin.post("content_types", body)
 
         assert answer.status_code == 400
@@ -74,7 +74,7 @@ class TestChange:
         assert answer.get_json()["schema"] == {"slugline": {"maxlength": 24}}
 
     def test_does_not_disable_the_default_of_a_desk(self, admin: Client, profile: Document) -> None:
-        """R52: the refusal names the desks."""
+        """Resources scenario R52: the refusal names the desks."""
         for name in ("Sports", "Politics"):
             admin.create("desks", {"name": name, "default_content_profile": "story"})
 
@@ -93,7 +93,7 @@ class TestUse:
     def test_is_marked_by_the_first_item(
         self, admin: Client, profile: Document, graph: Graph
     ) -> None:
-        """Resources 14: `is_used` is set when an item uses the profile; its etag stays."""
+        """Resources contract 14: `is_used` is set when an item uses the profile; its etag stays."""
         admin.create("archive", {"profile": "story"})
 
         used = admin.get("content_types/story").get_json()
@@ -105,7 +105,7 @@ class TestDelete:
     def test_of_a_used_profile_is_refused(
         self, admin: Client, profile: Document, graph: Graph
     ) -> None:
-        """R52: the refusal has the status that clients know."""
+        """Resources scenario R52: the refusal has the status that clients know."""
         graph.db["archive"].insert_one({"_id": "a", "profile": "story"})
 
         answer = admin.delete("content_types/story")

@@ -1,4 +1,7 @@
-"""Conventions of every resource (resources contract 2, 30; R23, R25, R65 to R67)."""
+"""Conventions of every resource.
+
+Resources contract 2, 30; resources scenario R23, R25, R65, R66, R67.
+"""
 
 import json
 from typing import Any
@@ -35,7 +38,10 @@ class TestLists:
     def test_take_odd_page_sizes_quietly(
         self, admin: Client, arguments: Document, page: int, rows: int
     ) -> None:
-        """R65: what makes no sense becomes the default, what is too much the limit."""
+        """What makes no sense becomes the default, what is too much the limit.
+
+        Resources scenario R65.
+        """
         for number in range(5):
             admin.create("roles", {"name": f"Role {number}"})
 
@@ -58,7 +64,7 @@ class TestLists:
         ],
     )
     def test_refuse_queries_that_run_code(self, admin: Client, where: str, status: int) -> None:
-        """R66: Mongo queries are allowed, code and nonsense are not."""
+        """Resources scenario R66: Mongo queries are allowed, code and nonsense are not."""
         answer = admin.get("users", where=where)
 
         assert answer.status_code == status
@@ -125,7 +131,7 @@ class TestBodies:
         "field", ["_etag", "_links", "_created", "_updated", "_current_version", "_status"]
     )
     def test_hold_no_fields_of_the_server(self, admin: Client, field: str) -> None:
-        """R23: what the server sets, clients do not send."""
+        """Resources scenario R23: what the server sets, clients do not send."""
         answer = admin.post("archive", {"type": "text", field: "x"})
 
         assert answer.status_code == 400
@@ -191,7 +197,10 @@ class TestEtags:
         [("{}", 200), ('"{}"', 200), ('W/"{}"', 200), ("{}x", 412)],
     )
     def test_guard_changes(self, admin: Client, desk: Document, form: str, status: int) -> None:
-        """R25: changes need the etag of what they change, in any of its forms."""
+        """Changes need the etag of what they change, in any of its forms.
+
+        Resources scenario R25.
+        """
         etag = form.format(desk["_etag"])
 
         answer = admin.patch(f"desks/{desk['_id']}", {"description": "x"}, etag=etag)
@@ -200,7 +209,7 @@ class TestEtags:
 
     @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
     def test_are_needed(self, admin: Client, desk: Document, method: str) -> None:
-        """R25: without an etag nothing is changed."""
+        """Resources scenario R25: without an etag nothing is changed."""
         answer = admin.request(method, f"desks/{desk['_id']}", json={})
 
         assert answer.status_code == 428
@@ -208,7 +217,7 @@ class TestEtags:
 
 class TestMethods:
     def test_options_need_no_login(self, anonymous: Client) -> None:
-        """R67: browsers ask before they send credentials."""
+        """Resources scenario R67: browsers ask before they send credentials."""
         answer = anonymous.request("OPTIONS", "desks", headers={"Origin": "http://localhost"})
 
         assert answer.status_code == 200

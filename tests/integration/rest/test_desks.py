@@ -1,4 +1,7 @@
-"""Desks at the HTTP edge and from inside (resources contract 7; R13 to R16, R70)."""
+"""Desks at the HTTP edge and from inside.
+
+Resources contract 7; resources scenario R13, R14, R15, R16, R70.
+"""
 
 from typing import Any
 
@@ -15,7 +18,10 @@ HAS_ITEMS = "Cannot delete desk as it has article(s) or referenced by versions o
 
 class TestCreate:
     def test_adds_the_stages(self, admin: Client, desk: Document) -> None:
-        """R13: a new desk has a working and an incoming stage, linked both ways."""
+        """A new desk has a working and an incoming stage, linked both ways.
+
+        Resources scenario R13.
+        """
         incoming = admin.get(f"stages/{desk['incoming_stage']}").get_json()
         working = admin.get(f"stages/{desk['working_stage']}").get_json()
 
@@ -25,7 +31,7 @@ class TestCreate:
         assert incoming["desk"] == working["desk"] == desk["_id"]
 
     def test_works_without_a_request(self, graph: Graph) -> None:
-        """R70: seeding through the service, as nobody, obeys the same rules."""
+        """Resources scenario R70: seeding through the service, as nobody, obeys the same rules."""
         desk_id = graph.newsroom.desks.post([{"name": "Sports"}])[0]
 
         desk = graph.newsroom.desks.find(desk_id)
@@ -34,7 +40,7 @@ class TestCreate:
         assert desk["desk_type"] == "authoring"
 
     def test_keeps_members_once(self, admin: Client, editor: Client) -> None:
-        """R15: a member given twice is stored once."""
+        """Resources scenario R15: a member given twice is stored once."""
         member = {"user": editor.session["user"]}
 
         created = admin.create("desks", {"name": "Sports", "members": [member, member]})
@@ -43,7 +49,7 @@ class TestCreate:
 
     @pytest.mark.parametrize("name", ["Sports", "SPORTS", " sports"])
     def test_refuses_a_name_that_is_taken(self, admin: Client, desk: Document, name: str) -> None:
-        """R14: the case of a name makes no difference."""
+        """Resources scenario R14: the case of a name makes no difference."""
         answer = admin.post("desks", {"name": name})
 
         assert answer.status_code == 400
@@ -81,7 +87,10 @@ class TestCreate:
 
 class TestChange:
     def test_to_a_name_that_is_taken_is_refused(self, admin: Client, desk: Document) -> None:
-        """R14: renaming obeys the same rule; the desk's own name is no obstacle."""
+        """Renaming obeys the same rule; the desk's own name is no obstacle.
+
+        Resources scenario R14.
+        """
         other = admin.create("desks", {"name": "Politics"})
 
         refused = admin.patch(f"desks/{other['_id']}", {"name": "sports"})
@@ -124,7 +133,7 @@ class TestDelete:
     def test_takes_the_stages_along(
         self, admin: Client, desk: Document, graph: Graph, events: Events
     ) -> None:
-        """R16: an empty desk goes, and its stages with it."""
+        """Resources scenario R16: an empty desk goes, and its stages with it."""
         answer = admin.delete(f"desks/{desk['_id']}")
 
         assert answer.status_code == 204
@@ -136,7 +145,7 @@ class TestDelete:
     def test_is_refused_while_items_name_it(
         self, admin: Client, desk: Document, graph: Graph, collection: str, as_text: bool
     ) -> None:
-        """R16: neither items nor their versions lose their desk."""
+        """Resources scenario R16: neither items nor their versions lose their desk."""
         desk_id = desk["_id"] if as_text else ObjectId(desk["_id"])
         graph.db[collection].insert_one({"_id": "a", "task": {"desk": desk_id}})
 

@@ -1,4 +1,4 @@
-"""Highlights and marks at the HTTP edge (resources contract, 23)."""
+"""Highlights and marks at the HTTP edge (resources contract 23)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,7 +85,10 @@ class TestMarksForHighlights:
     def test_are_turned_on_and_off(
         self, admin: Client, graph: Graph, highlight: Document, story: Document, settings: Any
     ) -> None:
-        """R61: mark, then unmark; etag and version stay, history and clients know."""
+        """Mark, then unmark; etag and version stay, history and clients know.
+
+        Resources scenario R61.
+        """
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
             assert story["_id"] == mark(admin, story, highlight)["_id"]
             marked = admin.get(f"archive/{story['_id']}").get_json()
@@ -132,7 +135,7 @@ class TestMarksForHighlights:
         assert [ObjectId(other["_id"])] == stored(graph, story)["highlights"]
 
     def test_of_an_item_that_does_not_exist(self, admin: Client, highlight: Document) -> None:
-        """R61: 201 without an id; an unknown highlight is refused."""
+        """Resources scenario R61: 201 without an id; an unknown highlight is refused."""
         assert mark(admin, {"_id": "nowhere"}, highlight)["_id"] is None
         body = {"highlights": [str(ObjectId())], "marked_item": "nowhere"}
         assert 400 == admin.post("marked_for_highlights", body).status_code
@@ -174,7 +177,7 @@ class TestPackages:
     def test_are_filled_with_what_is_marked(
         self, admin: Client, graph: Graph, newsroom: Newsroom, highlight: Document
     ) -> None:
-        """Resources 13: today's marked items, newest first, and each once."""
+        """Resources contract 13: today's marked items, newest first, and each once."""
         old, first, second, other = (admin.create("archive", newsroom.story()) for _ in range(4))
         now = datetime.now(UTC).replace(microsecond=0)
         for item, age in ((old, 8 * 24 * 60), (first, 0), (second, 0)):

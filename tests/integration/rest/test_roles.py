@@ -1,4 +1,4 @@
-"""Roles at the HTTP edge (resources contract 6; R12)."""
+"""Roles at the HTTP edge (resources contract 6; resources scenario R12)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.events import Events
 class TestRoles:
     @pytest.mark.parametrize("name", ["Writer", "WRITER", " writer "])
     def test_have_names_of_their_own(self, admin: Client, name: str) -> None:
-        """R12: the case of a name and blanks around it make no difference."""
+        """Resources scenario R12: the case of a name and blanks around it make no difference."""
         admin.create("roles", {"name": "Writer"})
 
         answer = admin.post("roles", {"name": name})
@@ -35,7 +35,7 @@ class TestRoles:
         assert admin.post("roles", role).get_json()["_issues"] == issues
 
     def test_with_users_stay(self, admin: Client, graph: Graph) -> None:
-        """R12: a role is not deleted under its users."""
+        """Resources scenario R12: a role is not deleted under its users."""
         role = graph.newsroom.roles.post([{"name": "Writer"}])[0]
         make_user(graph, "foo", role=role)
 

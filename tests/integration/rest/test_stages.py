@@ -1,4 +1,4 @@
-"""Stages at the HTTP edge (resources contract 8; R17 to R20)."""
+"""Stages at the HTTP edge (resources contract 8; resources scenario R17, R18, R19, R20)."""
 
 from typing import Any
 
@@ -24,19 +24,22 @@ def task(stage: Document) -> dict[str, Any]:
 
 class TestCreate:
     def test_puts_the_stage_last(self, stage: Document) -> None:
-        """R17: the first stage after the two that a desk starts with is third."""
+        """The first stage after the two that a desk starts with is third.
+
+        Resources scenario R17.
+        """
         assert stage["desk_order"] == 3
         assert (stage["is_visible"], stage["local_readonly"]) == (True, False)
 
     def test_needs_a_name_and_a_desk(self, admin: Client) -> None:
-        """R17: both are reported."""
+        """Resources scenario R17: both are reported."""
         answer = admin.post("stages", {})
 
         assert answer.status_code == 400
         assert answer.get_json()["_issues"] == {"name": {"required": 1}, "desk": {"required": 1}}
 
     def test_refuses_a_name_that_the_desk_has(self, admin: Client, stage: Document) -> None:
-        """R17: names are unique on a desk, not between desks."""
+        """Resources scenario R17: names are unique on a desk, not between desks."""
         other = admin.create("desks", {"name": "Politics"})
 
         refused = admin.post("stages", {"name": "copy Taster", "desk": stage["desk"]})
@@ -132,7 +135,7 @@ class TestDelete:
     def test_of_what_a_desk_needs_is_refused(
         self, admin: Client, desk: Document, field: str, message: str
     ) -> None:
-        """R18: a desk keeps its working and its incoming stage."""
+        """Resources scenario R18: a desk keeps its working and its incoming stage."""
         answer = admin.delete(f"stages/{desk[field]}")
 
         assert answer.status_code == 412
@@ -142,7 +145,7 @@ class TestDelete:
     def test_is_refused_while_items_are_on_it(
         self, admin: Client, stage: Document, graph: Graph, collection: str
     ) -> None:
-        """R18: spiked items and old versions keep their stage, too."""
+        """Resources scenario R18: spiked items and old versions keep their stage, too."""
         item = {"_id": "a", "state": "spiked", "task": {"stage": ObjectId(stage["_id"])}}
         graph.db[collection].insert_one(item)
 
@@ -176,7 +179,10 @@ class TestDelete:
 
 class TestReadOnly:
     def test_keeps_users_from_writing(self, admin: Client, stage: Document) -> None:
-        """R19: on a read-only stage only ingested items come to be, and none is changed."""
+        """On a read-only stage only ingested items come to be, and none is changed.
+
+        Resources scenario R19.
+        """
         first = admin.create("archive", {"type": "text", "task": task(stage)})
         admin.patch(f"stages/{stage['_id']}", {"local_readonly": True})
 
@@ -193,7 +199,10 @@ class TestVisibility:
     def test_is_kept_with_the_users(
         self, admin: Client, editor: Client, stage: Document, events: Events
     ) -> None:
-        """R20: who is not a member of the desk does not see an invisible stage."""
+        """Who is not a member of the desk does not see an invisible stage.
+
+        Resources scenario R20.
+        """
         path = f"users/{editor.session['user']}"
         before = admin.get(path).get_json()
 
@@ -226,7 +235,7 @@ class TestVisibility:
         assert admin.get(path).get_json()["invisible_stages"] == [hidden["_id"]]
 
     def test_hides_items(self, admin: Client, editor: Client, stage: Document) -> None:
-        """R20: who does not see the stage neither reads nor lists its items."""
+        """Resources scenario R20: who does not see the stage neither reads nor lists its items."""
         item = admin.create("archive", {"type": "text", "state": "fetched", "task": task(stage)})
         before = editor.get("archive").get_json()["_meta"]["total"]
 

@@ -1,4 +1,4 @@
-"""Users at the HTTP edge (resources contract 5; R10, R11)."""
+"""Users at the HTTP edge (resources contract 5; resources scenario R10, R11)."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ class TestCreate:
         assert log_in(app, "jdoe").get("users").status_code == 200
 
     def test_refuses_what_is_taken(self, admin: Client) -> None:
-        """R10: user name and mail address belong to one user."""
+        """Resources scenario R10: user name and mail address belong to one user."""
         admin.create("users", user())
 
         answer = admin.post("users", user())
@@ -125,7 +125,7 @@ class TestChange:
         "changes", [{"user_type": "administrator"}, {"privileges": {"kill": 1}}, {"role": None}]
     )
     def test_of_own_rights_needs_a_privilege(self, editor: Client, changes: dict[str, Any]) -> None:
-        """R11: nobody promotes themselves."""
+        """Resources scenario R11: nobody promotes themselves."""
         answer = editor.patch(f"users/{editor.session['user']}", changes)
 
         assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Vocabularies at the HTTP edge (resources contract 15; R54, R55)."""
+"""Vocabularies at the HTTP edge (resources contract 15; resources scenario R54, R55)."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def custom_field(**fields: Any) -> Document:
 
 class TestRead:
     def test_hides_inactive_items(self, admin: Client, categories: Document) -> None:
-        """R54: clients are offered active items only, in lists and alone."""
+        """Resources scenario R54: clients are offered active items only, in lists and alone."""
         wanted = [{"name": "National", "qcode": "a"}]
 
         assert admin.get("vocabularies").get_json()["_items"][0]["items"] == wanted
@@ -50,7 +50,7 @@ class TestRead:
     def test_shows_all_items_to_those_who_manage_them(
         self, admin: Client, categories: Document
     ) -> None:
-        """R54: the list of manageable vocabularies is complete."""
+        """Resources scenario R54: the list of manageable vocabularies is complete."""
         listed = admin.get("vocabularies", where='{"type":"manageable"}').get_json()["_items"]
 
         assert listed[0]["items"] == CATEGORIES["items"]
@@ -80,7 +80,7 @@ class TestWrite:
     def test_refuses_values_that_are_not_unique(
         self, admin: Client, categories: Document, items: list[Any], message: str
     ) -> None:
-        """R54: active items differ in the unique field."""
+        """Resources scenario R54: active items differ in the unique field."""
         rows = [{"name": code, "qcode": code, "is_active": active} for code, active in items]
 
         answer = admin.patch("vocabularies/categories", {"items": rows})
@@ -89,7 +89,7 @@ class TestWrite:
         assert answer.get_json()["_issues"] == {"validator exception": f"400: {message}"}
 
     def test_lets_inactive_items_repeat_values(self, admin: Client, categories: Document) -> None:
-        """R54: only active items count."""
+        """Resources scenario R54: only active items count."""
         rows = [{"name": "A", "qcode": "a"}, {"name": "A", "qcode": "a", "is_active": False}]
 
         assert admin.patch("vocabularies/categories", {"items": rows}).status_code == 200
@@ -171,14 +171,14 @@ class TestWrite:
 
 class TestDelete:
     def test_of_a_default_vocabulary_is_refused(self, admin: Client, categories: Document) -> None:
-        """R55: items refer to it."""
+        """Resources scenario R55: items refer to it."""
         answer = admin.delete("vocabularies/categories")
 
         assert answer.status_code == 400
         assert answer.get_json()["_message"] == "Default vocabularies cannot be deleted"
 
     def test_of_a_custom_field(self, admin: Client) -> None:
-        """R55: it is gone from lists and reads, and its id stays taken."""
+        """Resources scenario R55: it is gone from lists and reads, and its id stays taken."""
         admin.create("vocabularies", custom_field())
 
         deleted = admin.delete("vocabularies/mood")
@@ -193,7 +193,7 @@ class TestDelete:
         assert again.get_json()["_issues"] == {"_id": {"deleted": 1}}
 
     def test_of_a_field_in_use_is_refused(self, admin: Client, graph: Graph) -> None:
-        """R55: the refusal lists the content types that use the field."""
+        """Resources scenario R55: the refusal lists the content types that use the field."""
         admin.create("vocabularies", custom_field())
         profile = {"_id": "story", "label": "Story", "schema": {"mood": {"type": "string"}}}
         graph.newsroom.content_types.post([profile, {"label": "Other", "schema": {"mood": None}}])

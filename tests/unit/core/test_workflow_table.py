@@ -1,4 +1,4 @@
-"""The state machine, cell by cell as the lifecycle contract has it (2.2)."""
+"""The state machine, cell by cell as the lifecycle contract has it (lifecycle contract 2.2)."""
 
 import pytest
 
@@ -28,7 +28,10 @@ killed          |      |      |      |      |      |      |      |      |
 recalled        |      |      |      |      |      |      | spik |      |
 unpublished     | wip  | pub  |      |      |      | sub  | spik |      |
 """
-"""Takedown and unpublish have the cells of kill; publishing a scheduled item is allowed (9)."""
+"""Takedown and unpublish have the cells of kill; publishing a scheduled item is allowed.
+
+Lifecycle contract 2.2.
+"""
 
 REFUSE_COPIES = {State.RECALLED, State.KILLED, State.SPIKED}
 REFUSE_REWRITES = {State.KILLED, State.SPIKED, State.SCHEDULED}
@@ -51,14 +54,14 @@ def test_the_table_has_every_state() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_is_allowed_where_the_table_has_an_entry(action: str) -> None:
-    """2.2: an empty cell refuses."""
+    """Lifecycle contract 2.2: an empty cell refuses."""
     expected = {state for (state, verb), cell in cells().items() if verb == action and cell}
 
     assert {state for state in State if is_allowed(Action(action), state)} == expected
 
 
 def test_copies_and_rewrites() -> None:
-    """2.2, second table: copy and translate are checked as duplicate."""
+    """Lifecycle contract 2.2, second table: copy and translate are checked as duplicate."""
     assert {s for s in State if not is_allowed(Action.DUPLICATE, s)} == REFUSE_COPIES
     assert {s for s in State if not is_allowed(Action.REWRITE, s)} == REFUSE_REWRITES
 
@@ -67,13 +70,13 @@ def test_copies_and_rewrites() -> None:
     ("state", "cell"), [(s, c) for (s, a), c in cells().items() if a == "save" and c]
 )
 def test_a_save_leads_where_the_table_says(state: str, cell: str) -> None:
-    """2.2: `=` keeps the state, `wip` is a draft without a desk."""
+    """Lifecycle contract 2.2: `=` keeps the state, `wip` is a draft without a desk."""
     assert state_after_save(state, on_desk=True) == (state if cell == "=" else State.IN_PROGRESS)
     assert state_after_save(state, on_desk=False) == (state if cell == "=" else State.DRAFT)
 
 
 def test_a_move_keeps_what_the_table_says() -> None:
-    """2.2: what is out or scheduled stays so, everything else is submitted."""
+    """Lifecycle contract 2.2: what is out or scheduled stays so, everything else is submitted."""
     kept = {state for (state, action), cell in cells().items() if action == "move" and cell == "="}
 
     assert kept == KEEP_STATE_ON_MOVE
@@ -83,7 +86,7 @@ def test_a_move_keeps_what_the_table_says() -> None:
 def test_an_unknown_state_refuses_all_but_the_actions_that_list_what_they_refuse(
     action: Action,
 ) -> None:
-    """2.2: a state that the table does not know."""
+    """Lifecycle contract 2.2: a state that the table does not know."""
     lists_refusals = action in (Action.SPIKE, Action.DUPLICATE, Action.REWRITE)
 
     assert is_allowed(action, "made up") == is_allowed(action, None) == lists_refusals

@@ -1,4 +1,4 @@
-"""Which fields a change is announced with (resources contract, 26)."""
+"""Which fields a change is announced with (resources contract 26)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rules and types of the contract, as Cerberus applies them."""
+"""Rules and types as Cerberus applies them (lifecycle contract 4.4)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ def errors_of(
     ],
 )  # fmt: skip
 def test_rule(rule: dict[str, Any], value: Any, expected: Any) -> None:
-    """Each rule of the contract has its text."""
+    """Each rule has its text (lifecycle contract 4.4)."""
     assert errors_of({"f": rule}, {"f": value}) == ({"f": expected} if expected else {})
 
 

@@ -51,7 +51,7 @@ def test_messages_name_fields_in_the_language(language: str | None, messages: li
 
 
 def test_raw_names_stay(tmp_path: Path) -> None:
-    """Where the contract names the field itself, there is no label to translate."""
+    """Where messages name the field itself, there is no label to translate."""
     errors = {"headline": "null value not allowed"}
     assert build_messages(errors, (), Labels("de")) == ["HEADLINE is a required field"]
 

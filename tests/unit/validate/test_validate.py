@@ -75,7 +75,7 @@ def test_a_valid_item(db: Database[dict[str, Any]], service: Service) -> None:
 
 
 def test_check_raises(db: Database[dict[str, Any]], service: Service) -> None:
-    """A refusal carries the messages and the tree of fields (scenario 13)."""
+    """A refusal carries the messages and the tree of fields (lifecycle scenario 13)."""
     db["validators"].insert_one(VALIDATOR)
 
     with pytest.raises(ValidationFailed) as refused:
@@ -93,7 +93,7 @@ def test_check_lets_valid_items_pass(db: Database[dict[str, Any]], service: Serv
 
 
 def test_nested_fields(db: Database[dict[str, Any]], service: Service) -> None:
-    """An empty dateline is told as missing, with its nested errors (scenario 14)."""
+    """An empty dateline is told as missing, with its nested errors (lifecycle scenario 14)."""
     located = {"type": "dict", "required": True}
     dateline = {"type": "dict", "required": True, "schema": {"located": located}}
     db["validators"].insert_one({**VALIDATOR, "schema": {"dateline": dateline}})
@@ -215,7 +215,7 @@ def test_validate_request(
     item: dict[str, Any],
     expected: list[str],
 ) -> None:
-    """The body of `POST /validate` is answered by messages (scenario 78)."""
+    """The body of `POST /validate` is answered by messages (lifecycle scenario 78)."""
     db["validators"].insert_one({**VALIDATOR, "schema": schema})
     body = {"act": "publish", "type": "text", "validate": item}
 
@@ -247,7 +247,7 @@ def test_validate_request_for_an_embedded_item(
 def test_custom_fields(
     db: Database[dict[str, Any]], service: Service, item: dict[str, Any], expected: list[str]
 ) -> None:
-    """A custom text field of the profile is checked in `extra` (scenario 79)."""
+    """A custom text field of the profile is checked in `extra` (lifecycle scenario 79)."""
     town = {"required": True, "type": "text", "maxlength": 9}
     db["content_types"].insert_one({"_id": "story", "schema": {"town": town}})
     db["vocabularies"].insert_one(TOWN)
@@ -318,7 +318,7 @@ def test_media_metadata(
     settings: dict[str, Any],
     expected: list[str],
 ) -> None:
-    """Associated media satisfy the profile of their own (scenario 58)."""
+    """Associated media satisfy the profile of their own (lifecycle scenario 58)."""
     db["validators"].insert_one({**VALIDATOR, "schema": {}})
     db["content_types"].insert_many(
         [

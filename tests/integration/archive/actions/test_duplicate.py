@@ -38,7 +38,10 @@ class TestDuplicate:
     def test_is_an_item_of_its_own(
         self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 67, R48: new ids, the next version, all versions and all history."""
+        """New ids, the next version, all versions and all history.
+
+        Lifecycle scenario 67; resources scenario R48.
+        """
         copied = admin.create(f"archive/{story['_id']}/duplicate", desk(newsroom))
 
         item = admin.get(f"archive/{copied['_id']}").get_json()
@@ -78,7 +81,7 @@ class TestDuplicate:
     def test_leaves_behind_what_belongs_to_the_source(
         self, admin: Any, newsroom: Newsroom, verb: str, fields: Any
     ) -> None:
-        """Checklist 43: no embargo, and nothing else that was decided about the source."""
+        """Lifecycle scenario 43: no embargo, and nothing else that was decided about the source."""
         source = admin.create("archive", newsroom.story(**fields))
         body = desk(newsroom) if verb == "duplicate" else {}
 
@@ -90,7 +93,10 @@ class TestDuplicate:
     def test_of_an_archived_item_takes_the_newest(
         self, admin: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 67: `type: archived` copies the highest version of the archived item."""
+        """`type: archived` copies the highest version of the archived item.
+
+        Lifecycle scenario 67.
+        """
         graph.db["archived"].insert_many(
             {
                 "_id": ObjectId(),
@@ -144,7 +150,10 @@ class TestDuplicate:
     def test_refuses_withdrawn_items(
         self, admin: Any, newsroom: Newsroom, verb: str, state: str
     ) -> None:
-        """Checklist 36, R48: what must not be used must not be copied."""
+        """What must not be used must not be copied.
+
+        Lifecycle scenario 36; resources scenario R48.
+        """
         item = admin.create("archive", newsroom.story(state=state))
         body = desk(newsroom) if verb == "duplicate" else {}
 

@@ -35,7 +35,7 @@ def body(newsroom: Newsroom, **fields: Any) -> dict[str, Any]:
 
 
 def test_makes_an_item_on_the_desk(admin: Any, newsroom: Newsroom, graph: Graph) -> None:
-    """R49: fetched, version 1, on the incoming stage, with its origin."""
+    """Resources scenario R49: fetched, version 1, on the incoming stage, with its origin."""
     fetched = admin.create(f"ingest/{SOURCE}/fetch", body(newsroom))
 
     item = admin.get(f"archive/{fetched['_id']}").get_json()
@@ -80,7 +80,10 @@ def test_tells_clients(admin: Any, newsroom: Newsroom, settings: Any) -> None:
 
 
 def test_refuses_unknown_things(admin: Any, newsroom: Newsroom) -> None:
-    """R49: the ingested item and the desk must exist, and a desk must be named."""
+    """The ingested item and the desk must exist, and a desk must be named.
+
+    Resources scenario R49.
+    """
     unknown = str(ObjectId())
 
     no_item = admin.post("ingest/unknown/fetch", body(newsroom))
@@ -110,7 +113,7 @@ def test_ingested_items_are_read(admin: Any, editor: Any, newsroom: Newsroom) ->
 
 
 class TestHoldings:
-    """Resources 12: members of a package and ingested associations are fetched with it."""
+    """Resources contract 12: members of a package and ingested associations are fetched with it."""
 
     @pytest.fixture
     def package(self, graph: Graph, newsroom: Newsroom) -> str:

@@ -38,7 +38,10 @@ def refusal(answer: Any) -> tuple[int, str]:
 
 class TestLock:
     def test_locks_for_user_and_session(self, admin: Any, story: Any) -> None:
-        """R38: the lock fields and `task.user` are set; the version stays, the etag does not."""
+        """The lock fields and `task.user` are set; the version stays, the etag does not.
+
+        Resources scenario R38.
+        """
         locked = admin.create(f"archive/{story['_id']}/lock", {"lock_action": "correct"})
 
         me = admin.session["user"]
@@ -57,7 +60,10 @@ class TestLock:
     def test_tells_clients_and_history(
         self, admin: Any, story: Any, settings: Any, graph: Graph
     ) -> None:
-        """R38: `item:lock` has the version as a text; the history shows the lock."""
+        """`item:lock` has the version as a text; the history shows the lock.
+
+        Resources scenario R38.
+        """
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
             admin.create(f"archive/{story['_id']}/lock", {})
             (told,) = events.named("item:lock")
@@ -80,7 +86,10 @@ class TestLock:
     def test_holds_against_others(
         self, app: Any, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
     ) -> None:
-        """Checklist 68, R39: not another user, nor the same user in another session."""
+        """Not another user, nor the same user in another session.
+
+        Lifecycle scenario 68; resources scenario R39.
+        """
         admin.create(f"archive/{story['_id']}/lock", {})
         other = member(app, graph, newsroom, "other", "archive")
 
@@ -162,7 +171,7 @@ class TestUnlock:
         assert 1 == graph.db["archive_history"].count_documents({"operation": "item_unlock"})
 
     def test_refuses_a_free_item(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
-        """Checklist 30: publishing frees the item, so there is nothing left to unlock."""
+        """Lifecycle scenario 30: publishing frees the item, so there is nothing left to unlock."""
         newsroom.validators()
         admin.create(f"archive/{story['_id']}/lock", {})
         admin.patch(f"archive/publish/{story['_id']}", {})
@@ -174,7 +183,10 @@ class TestUnlock:
     def test_of_others_needs_the_privilege(
         self, app: Any, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
     ) -> None:
-        """Checklist 68, R39: 403 without the privilege `unlock`, 201 with it."""
+        """403 without the privilege `unlock`, 201 with it.
+
+        Lifecycle scenario 68; resources scenario R39.
+        """
         admin.create(f"archive/{story['_id']}/lock", {})
         plain = member(app, graph, newsroom, "plain", "archive")
         chief = member(app, graph, newsroom, "chief", "archive", "unlock")
@@ -186,7 +198,10 @@ class TestUnlock:
         assert 201 == chief.post(path, {}).status_code
 
     def test_of_an_unsaved_draft_deletes_it(self, admin: Any, graph: Graph) -> None:
-        """Checklist 69, R40: nothing is left of a draft that was never saved."""
+        """Nothing is left of a draft that was never saved.
+
+        Lifecycle scenario 69; resources scenario R40.
+        """
         draft = admin.create("archive", {"version": 0})
         admin.create(f"archive/{draft['_id']}/lock", {})
 
@@ -199,7 +214,7 @@ class TestUnlock:
     def test_of_an_unsaved_package_frees_its_members(
         self, admin: Any, story: Any, graph: Graph, newsroom: Newsroom
     ) -> None:
-        """Checklist 69: links of members to the deleted package are gone."""
+        """Lifecycle scenario 69: links of members to the deleted package are gone."""
         groups = [
             {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
             {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
@@ -214,7 +229,10 @@ class TestUnlock:
         assert [] == stored.get("linked_in_packages", [])
 
     def test_saves_what_was_autosaved(self, admin: Any, story: Any) -> None:
-        """Checklist 70, R41: autosaved content becomes the next version."""
+        """Autosaved content becomes the next version.
+
+        Lifecycle scenario 70; resources scenario R41.
+        """
         admin.create(f"archive/{story['_id']}/lock", {})
         admin.create("archive_autosave", {"_id": story["_id"], "headline": "typed"})
 
@@ -228,7 +246,7 @@ class TestUnlock:
         assert 404 == admin.get(f"archive_autosave/{story['_id']}").status_code
 
     def test_saves_a_schedule_that_has_passed(self, admin: Any, story: Any, graph: Graph) -> None:
-        """Checklist 70: what was typed is kept, even if it could not be saved any more."""
+        """Lifecycle scenario 70: what was typed is kept, even if it could not be saved any more."""
         admin.create(f"archive/{story['_id']}/lock", {})
         past = "2001-01-01T00:00:00+0000"
         admin.create("archive_autosave", {"_id": story["_id"], "publish_schedule": past})
@@ -240,7 +258,10 @@ class TestUnlock:
 
 class TestSessionEnd:
     def test_frees_the_items_of_the_session(self, app: Any, admin: Any, story: Any) -> None:
-        """R07: a logout unlocks what the session has locked; autosaved content is kept."""
+        """A logout unlocks what the session has locked; autosaved content is kept.
+
+        Resources scenario R07.
+        """
         leaver = log_in(app, "admin")
         leaver.create(f"archive/{story['_id']}/lock", {})
         leaver.create("archive_autosave", {"_id": story["_id"], "headline": "typed"})
@@ -268,7 +289,7 @@ class TestSessionEnd:
 
 class TestWorkqueue:
     def test_lists_what_a_user_has_locked(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
-        """R42: `source` narrows the list down to a holder of locks."""
+        """Resources scenario R42: `source` narrows the list down to a holder of locks."""
         admin.create("archive", newsroom.story())
         admin.create(f"archive/{story['_id']}/lock", {})
         source = json.dumps({"filter": {"term": {"lock_user": admin.session["user"]}}}).decode()

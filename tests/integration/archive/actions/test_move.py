@@ -33,7 +33,10 @@ def production(newsroom: Newsroom) -> dict[str, str]:
 def test_changes_desk_and_stage(
     admin: Any, story: Any, newsroom: Newsroom, production: Any, graph: Graph
 ) -> None:
-    """R46: the item remembers where it was; the answer has the item's new etag."""
+    """The item remembers where it was; the answer has the item's new etag.
+
+    Resources scenario R46.
+    """
     answer = admin.create(f"archive/{story['_id']}/move", {"task": production})
 
     item = admin.get(f"archive/{story['_id']}").get_json()
@@ -95,7 +98,7 @@ def test_refuses_other_states(admin: Any, newsroom: Newsroom, production: Any, s
 
 
 def test_refuses_the_same_stage(admin: Any, story: Any, newsroom: Newsroom) -> None:
-    """R47: there has to be somewhere to go."""
+    """Resources scenario R47: there has to be somewhere to go."""
     answer = admin.post(f"archive/{story['_id']}/move", {"task": newsroom.task})
 
     assert (412, "Move is not allowed within the same stage.") == (
@@ -116,7 +119,7 @@ def test_refuses_the_same_stage(admin: Any, story: Any, newsroom: Newsroom) -> N
     ],
 )
 def test_needs_desk_and_stage(admin: Any, story: Any, body: Any, issues: Any) -> None:
-    """R47: both are required."""
+    """Resources scenario R47: both are required."""
     answer = admin.post(f"archive/{story['_id']}/move", body)
 
     assert (400, issues) == (answer.status_code, answer.get_json()["_issues"])
@@ -140,7 +143,10 @@ def test_refuses_unknown_places(admin: Any, story: Any, production: Any) -> None
 
 
 def test_needs_membership_or_privilege(app: Any, graph: Graph, story: Any, production: Any) -> None:
-    """R47: a desk takes items of its members and of who may send to all desks."""
+    """A desk takes items of its members and of who may send to all desks.
+
+    Resources scenario R47.
+    """
     make_user(graph, "guest", privileges={"archive": 1})
     make_user(graph, "mover", privileges={"archive": 1, "move": 1})
     path = f"archive/{story['_id']}/move"

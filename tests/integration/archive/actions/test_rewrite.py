@@ -1,4 +1,4 @@
-"""Updates of stories at the HTTP edge. Numbers are those of the lifecycle contract's checklist."""
+"""Updates of stories at the HTTP edge (lifecycle contract 3.7, 5.11)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +57,10 @@ def history(desk: Newsdesk, item: Document) -> list[str]:
 
 class TestNewItem:
     def test_a_published_story_gets_an_update(self, desk: Newsdesk) -> None:
-        """Checklist 60: version 1, in progress, linked both ways, no SMS flag, same etag."""
+        """Version 1, in progress, linked both ways, no SMS flag, same etag.
+
+        Lifecycle scenario 60.
+        """
         story = desk.published(flags={"marked_for_sms": True}, subject=[{"qcode": "1"}])
 
         update = rewrite(desk, story)
@@ -86,7 +89,7 @@ class TestNewItem:
         assert history(desk, update) == ["create", "link"]
 
     def test_the_answer_can_be_saved(self, desk: Newsdesk) -> None:
-        """Checklist 60: the etag of the answer is the one of the stored update."""
+        """Lifecycle scenario 60: the etag of the answer is the one of the stored update."""
         update = rewrite(desk, desk.published())
 
         path = f"archive/{update['_id']}"
@@ -95,7 +98,10 @@ class TestNewItem:
         assert (saved.status_code, saved.get_json()["_current_version"]) == (200, 2)
 
     def test_updates_are_counted(self, desk: Newsdesk) -> None:
-        """Checklist 61: the update of an update has sequence 2 and the take key `2nd update`."""
+        """The update of an update has sequence 2 and the take key `2nd update`.
+
+        Lifecycle scenario 61.
+        """
         first = rewrite(desk, desk.published())
         desk.act("publish", first)
 
@@ -104,7 +110,7 @@ class TestNewItem:
         assert (second["rewrite_sequence"], second["anpa_take_key"]) == (2, "2nd update")
 
     def test_of_two_at_once_one_wins(self, app: Any, desk: Newsdesk) -> None:
-        """Checklist 60: requests at once leave one update; the others are told of it."""
+        """Lifecycle scenario 60: requests at once leave one update; the others are told of it."""
         story = desk.published()
         clients = [Client(app, desk.client.token) for _ in range(6)]
 
@@ -150,7 +156,7 @@ def graph_caller(desk: Newsdesk, graph: Graph) -> Any:
 
 class TestOrder:
     def test_an_update_waits_for_its_story(self, desk: Newsdesk) -> None:
-        """Checklist 62: the update of a story that is not out cannot be published."""
+        """Lifecycle scenario 62: the update of a story that is not out cannot be published."""
         story = desk.story()
         update = rewrite(desk, story)
 
@@ -160,7 +166,7 @@ class TestOrder:
         assert answer.get_json()["_issues"] == {"validator exception": text}
 
     def test_an_update_of_a_scheduled_story_is_later(self, desk: Newsdesk) -> None:
-        """Checklist 62: with the original scheduled, only a later schedule passes."""
+        """Lifecycle scenario 62: with the original scheduled, only a later schedule passes."""
         story = desk.story()
         update = rewrite(desk, story)
         desk.act("publish", story, publish_schedule=LATER)
@@ -174,7 +180,7 @@ class TestOrder:
         assert codes == [400, 400, 200]
 
     def test_a_story_does_not_follow_its_update(self, desk: Newsdesk) -> None:
-        """Checklist 63: an unpublished story whose update is out cannot be published."""
+        """Lifecycle scenario 63: an unpublished story whose update is out cannot be published."""
         story = desk.published()
         update = rewrite(desk, story)
         desk.act("publish", update)
@@ -230,7 +236,10 @@ class TestRefusals:
         ],
     )
     def test_of_the_story(self, desk: Newsdesk, prepare: Prepare, status: int, text: str) -> None:
-        """3.7: each rule of the story refuses with its text (64: an unpublished update)."""
+        """Each rule of the story refuses with its text, an unpublished update among them.
+
+        Lifecycle contract 3.7; lifecycle scenario 64.
+        """
         item = prepare(desk)
 
         answer = desk.client.post(f"archive/{item['_id']}/rewrite", {})
@@ -238,7 +247,7 @@ class TestRefusals:
         assert (status, text) == refused(answer)
 
     def test_of_a_story_that_is_not_there(self, desk: Newsdesk) -> None:
-        """3.7: an unknown story is 404."""
+        """Lifecycle contract 3.7: an unknown story is 404."""
         answer = desk.client.post("archive/nothing/rewrite", {})
 
         assert (404, "Cannot find the article") == refused(answer)
@@ -268,7 +277,10 @@ class TestRefusals:
     def test_of_an_existing_item(
         self, desk: Newsdesk, prepare: Prepare, status: int, text: str
     ) -> None:
-        """3.7: each rule of the item that is to become the update refuses with its text."""
+        """Each rule of the item that is to become the update refuses with its text.
+
+        Lifecycle contract 3.7.
+        """
         story, update = desk.published(), prepare(desk)
 
         answer = desk.client.post(f"archive/{story['_id']}/rewrite", {"update": update})
@@ -277,7 +289,7 @@ class TestRefusals:
         assert read(desk, story).get("rewritten_by") is None
 
     def test_without_the_privilege(self, desk: Newsdesk, editor: Client) -> None:
-        """3.1: writing an update needs the privilege `rewrite`."""
+        """Lifecycle contract 3.1: writing an update needs the privilege `rewrite`."""
         story = desk.published()
 
         assert editor.post(f"archive/{story['_id']}/rewrite", {}).status_code == 403
@@ -294,7 +306,7 @@ class TestSettings:
     def test_lift_a_refusal(
         self, desk: Newsdesk, settings: dict[str, Any], prepare: Prepare, setting: str
     ) -> None:
-        """Checklist 64: the setting allows what is refused without it."""
+        """Lifecycle scenario 64: the setting allows what is refused without it."""
         item = prepare(desk)
         own = build_graph({**settings, setting: True})
         documents: list[Document] = [{"original_id": item["_id"]}]
@@ -304,7 +316,7 @@ class TestSettings:
         assert documents[0]["rewrite_of"] == item["_id"]
 
     def test_choose_fields_and_priority(self, desk: Newsdesk, settings: dict[str, Any]) -> None:
-        """5.11: further fields go along; the priority starts anew."""
+        """Lifecycle contract 5.11: further fields go along; the priority starts anew."""
         story, own_item = desk.published(priority=1, byline="Ann"), desk.story(priority=2)
         changes = {
             "COPY_ON_REWRITE_FIELDS": ["byline"],
@@ -321,7 +333,10 @@ class TestSettings:
 
 class TestExistingItem:
     def test_keeps_what_is_its_own(self, desk: Newsdesk) -> None:
-        """Checklist 65: headline, associations, flags and version stay; subjects are merged."""
+        """Headline, associations, flags and version stay; subjects are merged.
+
+        Lifecycle scenario 65.
+        """
         story = desk.published(
             subject=[{"qcode": "1", "name": "story"}, {"qcode": "2"}],
             flags={"marked_for_legal": True},
@@ -355,7 +370,10 @@ class TestExistingItem:
 
 class TestUnlink:
     def test_takes_them_apart(self, desk: Newsdesk, settings: dict[str, Any]) -> None:
-        """Checklist 66: 204 without an etag; references are null everywhere, a new event."""
+        """204 without an etag; references are null everywhere, a new event.
+
+        Lifecycle scenario 66.
+        """
         story = desk.published()
         update = rewrite(desk, story)
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
@@ -373,7 +391,7 @@ class TestUnlink:
         assert rewrite(desk, story)["rewrite_sequence"] == 1
 
     def test_of_what_is_no_update(self, desk: Newsdesk) -> None:
-        """Checklist 66: only updates can be unlinked."""
+        """Lifecycle scenario 66: only updates can be unlinked."""
         story = desk.published()
 
         answer = desk.client.request("DELETE", f"archive/{story['_id']}/rewrite")

@@ -39,7 +39,10 @@ def package_of(client: Any, story: Any, newsroom: Newsroom) -> dict[str, Any]:
 
 class TestSpike:
     def test_takes_the_item_out(self, admin: Any, story: Any, graph: Graph) -> None:
-        """Checklist 71, R43: spiked, version 2, new `event_id`, and one row of history."""
+        """Spiked, version 2, new `event_id`, and one row of history.
+
+        Lifecycle scenario 71; resources scenario R43.
+        """
         spiked = act(admin, "spike", story)
 
         assert ("spiked", "fetched", "spike", 2) == (
@@ -54,7 +57,7 @@ class TestSpike:
         assert 2 == graph.db["archive_versions"].count_documents({"_id_document": story["_id"]})
 
     def test_frees_a_locked_item(self, admin: Any, story: Any, settings: Any) -> None:
-        """Checklist 71: the lock goes, and clients hear of both."""
+        """Lifecycle scenario 71: the lock goes, and clients hear of both."""
         admin.create(f"archive/{story['_id']}/lock", {})
 
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
@@ -66,7 +69,7 @@ class TestSpike:
 
     @pytest.mark.parametrize("state", ["published", "corrected", "killed", "scheduled", "spiked"])
     def test_refuses_other_states(self, admin: Any, newsroom: Newsroom, state: str) -> None:
-        """R44: what is out, or in the bin, is not spiked."""
+        """Resources scenario R44: what is out, or in the bin, is not spiked."""
         item = admin.create("archive", newsroom.story(state=state))
 
         answer = admin.patch(f"archive/spike/{item['_id']}", {})
@@ -77,7 +80,7 @@ class TestSpike:
     def test_refuses_a_member_of_a_package(
         self, admin: Any, story: Any, newsroom: Newsroom
     ) -> None:
-        """Checklist 72, R44: the refusal names the story."""
+        """Lifecycle scenario 72; resources scenario R44: the refusal names the story."""
         package_of(admin, story, newsroom)
 
         answer = admin.patch(f"archive/spike/{story['_id']}", {})
@@ -90,7 +93,10 @@ class TestSpike:
     def test_empties_a_package(
         self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 72, R45: groups move to `deleted_groups` and come back, links with them."""
+        """Groups move to `deleted_groups` and come back, links with them.
+
+        Lifecycle scenario 72; resources scenario R45.
+        """
         package = package_of(admin, story, newsroom)
 
         def links() -> list[str]:
@@ -108,7 +114,10 @@ class TestSpike:
     def test_cuts_the_ties_of_an_update(
         self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 66: the story that a spiked update was written for may be updated again."""
+        """The story that a spiked update was written for may be updated again.
+
+        Lifecycle scenario 66.
+        """
         update = admin.create("archive", newsroom.story(rewrite_of=story["_id"]))
         tie = {"$set": {"rewritten_by": update["_id"]}}
         graph.db["archive"].update_one({"_id": story["_id"]}, tie)
@@ -125,7 +134,7 @@ class TestSpike:
     def test_cuts_the_ties_of_a_story(
         self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
-        """Checklist 66: an update of a spiked story is a story of its own."""
+        """Lifecycle scenario 66: an update of a spiked story is a story of its own."""
         update = admin.create(
             "archive", newsroom.story(rewrite_of=story["_id"], rewrite_sequence=1)
         )
@@ -157,7 +166,10 @@ class TestUnspike:
     def test_brings_the_item_back(
         self, admin: Any, story: Any, newsroom: Newsroom, settings: Any
     ) -> None:
-        """Checklist 71, R43: the state of before, version 3, on the incoming stage."""
+        """The state of before, version 3, on the incoming stage.
+
+        Lifecycle scenario 71; resources scenario R43.
+        """
         act(admin, "spike", story)
 
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:

@@ -1,4 +1,4 @@
-"""The resource `activity` (resources contract, 22.1)."""
+"""The resource `activity` (resources contract 22.1)."""
 
 from datetime import timedelta
 from typing import Any

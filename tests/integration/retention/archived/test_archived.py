@@ -58,7 +58,10 @@ def by_subscriber(desk: Newsdesk, **wanted: Any) -> set[ObjectId]:
 def test_withdrawal_brings_the_item_back(
     desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, word: str, state: str
 ) -> None:
-    """Checklist 75: item and row are back with the next version, everybody who had it is told."""
+    """Item and row are back with the next version, everybody who had it is told.
+
+    Lifecycle scenario 75.
+    """
     row = archived(desk, graph, clock)
     graph.db["subscribers"].update_one({"name": "two"}, {"$set": {"is_active": False}})
     desk.newsroom.subscriber("new", file_in("/nowhere"), email="same@one.example")
@@ -99,7 +102,7 @@ def test_clients_are_told(
 
 
 def test_archived_only(desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox) -> None:
-    """Checklist 75: an item marked so is deleted and mailed about, nothing else."""
+    """Lifecycle scenario 75: an item marked so is deleted and mailed about, nothing else."""
     row = archived(desk, graph, clock, flags={"marked_archived_only": True})
     answer = desk.client.patch(f"archived/{row['_id']}", {"operation": "kill"})
     assert answer.status_code == 200, answer.text

@@ -61,7 +61,10 @@ class TestRemoval:
     def test_published_item_moves_to_archived(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Checklist 73: an expired item is archived with every version that was published."""
+        """An expired item is archived with every version that was published.
+
+        Lifecycle scenario 73.
+        """
         item = desk.published()
         desk.act("correct", item, headline="corrected")
         deliver(graph)
@@ -82,7 +85,7 @@ class TestRemoval:
     def test_withdrawn_item_is_not_archived(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, word: str
     ) -> None:
-        """Checklist 73: of killed and recalled items nothing is kept."""
+        """Lifecycle scenario 73: of killed and recalled items nothing is kept."""
         item = desk.published()
         deliver(graph)
         desk.act(word, item, headline="gone")
@@ -150,7 +153,7 @@ class TestHeld:
     def test_a_story_waits_for_its_package(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Checklist 74: a story in a live package goes with the package, not before it."""
+        """Lifecycle scenario 74: a story in a live package goes with the package, not before it."""
         story = desk.story()
         package = {
             **desk.newsroom.story(),

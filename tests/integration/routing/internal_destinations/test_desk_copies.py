@@ -1,4 +1,4 @@
-"""Published items are copied to desks of internal destinations (lifecycle contract 5.1, 25)."""
+"""Published items are copied to desks of internal destinations (lifecycle contract 5.1 step 25)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -250,7 +250,7 @@ class TestOperations:
     def test_an_update_and_a_duplicate_of_it_are_no_copies(
         self, desk: Newsdesk, graph: Graph, destination: Destination, features: Document
     ) -> None:
-        """Lifecycle 1.1: they drop `processed_from`."""
+        """Lifecycle contract 1.1: they drop `processed_from`."""
         destination()
         desk.published()
         graph.enqueue.run()

@@ -1,4 +1,4 @@
-"""What users are called (resources contract, 5)."""
+"""What users are called (resources contract 5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Checks of vocabulary items (resources contract 15, rules 3 to 5)."""
+"""Checks of vocabulary items (resources contract 15 rules 3 to 5)."""
 
 from typing import Any
 

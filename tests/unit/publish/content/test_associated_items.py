@@ -50,7 +50,7 @@ def test_each_state_has_its_operation(
     is_changed: bool,
     expected: Operation | None,
 ) -> None:
-    """Lifecycle 5.9: the table of associations under PUBLISH_ASSOCIATED_ITEMS."""
+    """Lifecycle contract 5.9: the table of associations under PUBLISH_ASSOCIATED_ITEMS."""
     assert expected == operation_on(operation, held, stored, is_changed=is_changed)
 
 
@@ -72,7 +72,7 @@ def test_only_content_is_a_change(
 
 
 def test_a_newer_item_wins() -> None:
-    """Lifecycle 5.2: a stale association changes nothing at its item."""
+    """Lifecycle contract 5.9: a stale association changes nothing at its item."""
     stored = {"headline": "new", "_current_version": 3}
 
     assert {} == changes_of({"headline": "old", "_current_version": 2}, stored)
@@ -80,7 +80,7 @@ def test_a_newer_item_wins() -> None:
 
 
 def test_related_content_is_trimmed_unless_it_is_elsewhere() -> None:
-    """Lifecycle 5.9: related content keeps id, type and order; 1 is the default order."""
+    """Lifecycle contract 5.9: related content keeps id, type and order; 1 is the default order."""
     elsewhere = {"_id": "b", "headline": "b", "_fetchable": False}
     associations = {"media--1": {"_id": "a", "headline": "a"}, "media--2": elsewhere}
 

@@ -1,6 +1,6 @@
-"""Scenarios of the lifecycle checklist (section 8) from their first request to their last.
+"""Scenarios of the lifecycle from their first request to their last.
 
-They complete the tests of the single rules, which name the lines of the checklist as well.
+They complete the tests of the single rules, which cite scenarios as well.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def operations(desk: Newsdesk, item: Document) -> list[str]:
 
 class TestSave:
     def test_leaves_two_versions_and_two_rows_of_history(self, desk: Newsdesk) -> None:
-        """Checklist 2: the version of before, the new one; `create` and `update`."""
+        """Lifecycle scenario 2: the version of before, the new one; `create` and `update`."""
         item = desk.story()
 
         desk.client.patch(f"archive/{item['_id']}", {"headline": "new"})
@@ -46,7 +46,7 @@ class TestSave:
         assert ["create", "update"] == operations(desk, item)
 
     def test_of_what_has_been_published_is_refused(self, desk: Newsdesk) -> None:
-        """Checklist 16: whatever the item is when it is out, it is not saved."""
+        """Lifecycle scenario 16: whatever the item is when it is out, it is not saved."""
         item = desk.published()
 
         answer = desk.client.patch(f"archive/{item['_id']}", {"headline": "new"})
@@ -61,7 +61,7 @@ class TestSave:
 
 class TestPublish:
     def test_waits_for_the_enqueue_run_without_its_lock(self, desk: Newsdesk, graph: Graph) -> None:
-        """Checklist 8: `pending` until enqueued; no lock in the row; ids of both kinds."""
+        """Lifecycle scenario 8: `pending` until enqueued; no lock in the row; ids of both kinds."""
         item = desk.story()
         desk.client.create(f"archive/{item['_id']}/lock", {})
         desk.act("publish", item)
@@ -81,7 +81,7 @@ class TestPublish:
         assert ["queued_not_transmitted"] == desk.queue_states(item)
 
     def test_ends_an_autosave(self, desk: Newsdesk) -> None:
-        """Checklist 9: nothing unsaved is left of an item that is out."""
+        """Lifecycle scenario 9: nothing unsaved is left of an item that is out."""
         item = desk.story()
         desk.client.create("archive_autosave", {"_id": item["_id"], "headline": "typed"})
 
@@ -90,14 +90,14 @@ class TestPublish:
         assert 404 == desk.client.get(f"archive_autosave/{item['_id']}").status_code
 
     def test_of_what_was_corrected_names_its_state(self, desk: Newsdesk) -> None:
-        """Checklist 10: the same for a corrected item."""
+        """Lifecycle scenario 10: the same for a corrected item."""
         item = desk.published()
         desk.act("correct", item)
 
         assert "412: Can't publish as item state is corrected" == refusal(desk, "publish", item)
 
     def test_of_a_picture_that_is_out_speaks_of_packages(self, desk: Newsdesk) -> None:
-        """Checklist 11: published once, and again."""
+        """Lifecycle scenario 11: published once, and again."""
         picture = desk.published(type="picture")
 
         assert refusal(desk, "publish", picture) == (
@@ -105,7 +105,7 @@ class TestPublish:
         )
 
     def test_gives_the_default_source_and_leaves_that_of_a_provider(self, desk: Newsdesk) -> None:
-        """Checklist 17: without a source of the desk; an ingested item keeps its own."""
+        """Lifecycle scenario 17: without a source of the desk; an ingested item keeps its own."""
         ingested = desk.story()
         own = {"ingest_provider": desk.newsroom.desk["_id"], "source": "Wire"}
         desk.db["archive"].update_one({"_id": ingested["_id"]}, {"$set": own})
@@ -118,7 +118,10 @@ class TestPublish:
     def test_expires_by_the_desk_or_the_setting(
         self, desk: Newsdesk, graph: Graph, minutes: int, expiry: str
     ) -> None:
-        """Checklist 18: desk expiry 60; PUBLISHED_CONTENT_EXPIRY_MINUTES 30 counts before it."""
+        """Desk expiry 60; PUBLISHED_CONTENT_EXPIRY_MINUTES 30 counts before it.
+
+        Lifecycle scenario 18.
+        """
         desk.db["desks"].update_one({}, {"$set": {"content_expiry": 60}})
         item = desk.story()
         settings = {**graph.settings, "PUBLISHED_CONTENT_EXPIRY_MINUTES": minutes}
@@ -129,7 +132,7 @@ class TestPublish:
         assert read(desk, item)["expiry"] == f"2030-01-01T{expiry}:00+0000"
 
     def test_keeps_whose_personal_item_it_was(self, desk: Newsdesk) -> None:
-        """Checklist 19: the desk of the request is added to the task."""
+        """Lifecycle scenario 19: the desk of the request is added to the task."""
         item = desk.story(task={"user": desk.client.session["user"]}, state="in_progress")
 
         out = desk.client.patch(
@@ -142,7 +145,7 @@ class TestPublish:
         )
 
     def test_at_an_hour_expires_after_it(self, desk: Newsdesk, graph: Graph) -> None:
-        """Checklist 20: minutes count from the schedule; nothing is queued before."""
+        """Lifecycle scenario 20: minutes count from the schedule; nothing is queued before."""
         desk.db["desks"].update_one({}, {"$set": {"content_expiry": 60}})
 
         item = desk.act("publish", desk.story(), publish_schedule=ONE_O_CLOCK)
@@ -159,7 +162,7 @@ class TestPublish:
 class TestWithdraw:
     @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
     def test_is_of_its_time(self, desk: Newsdesk, clock: HandClock, word: str) -> None:
-        """Checklist 31 to 33: `versioncreated` is now."""
+        """Lifecycle scenario 31, 32, 33: `versioncreated` is now."""
         item = desk.published()
         clock.advance(hours=1)
 
@@ -170,7 +173,7 @@ class TestWithdraw:
     def test_of_what_is_not_out_is_refused_alike(
         self, desk: Newsdesk, word: str, state: str
     ) -> None:
-        """Checklist 34: drafts and fetched items, in the words of a kill."""
+        """Lifecycle scenario 34: drafts and fetched items, in the words of a kill."""
         item = desk.story(state=state)
 
         assert f"412: Can't kill as item state is {state}" == refusal(desk, word, item)
@@ -182,7 +185,10 @@ class TestSchedule:
         return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
 
     def test_of_a_story_with_a_picture_comes_and_goes_for_both(self, desk: Newsdesk) -> None:
-        """Checklist 26: the same settings; descheduled, both are in progress, without rows."""
+        """The same settings; descheduled, both are in progress, without rows.
+
+        Lifecycle scenario 26.
+        """
         picture = desk.story(type="picture")
         held = {"featuremedia": {"_id": picture["_id"], "type": "picture"}}
         story = desk.story(associations=held)
@@ -202,7 +208,7 @@ class TestSchedule:
 
 class TestUpdates:
     def test_a_spiked_update_leaves_nothing_behind(self, desk: Newsdesk) -> None:
-        """Checklist 66: references, take key and sequence are null everywhere."""
+        """Lifecycle scenario 66: references, take key and sequence are null everywhere."""
         story = desk.published()
         update = desk.client.create(f"archive/{story['_id']}/rewrite", {})
 
@@ -214,7 +220,7 @@ class TestUpdates:
         assert (None, None) == (read(desk, story)["rewritten_by"], row["rewritten_by"])
 
     def test_a_duplicate_of_what_is_out_has_not_been_out(self, desk: Newsdesk) -> None:
-        """Checklist 67: from version 3: version 4, four rows, no `firstpublished`."""
+        """Lifecycle scenario 67: from version 3: version 4, four rows, no `firstpublished`."""
         item = desk.published()
         desk.act("correct", item)
         body = {"desk": desk.newsroom.task["desk"], "type": "archive"}
@@ -233,7 +239,7 @@ class TestUpdates:
 
 
 def test_a_forced_unlock_saves_what_was_typed(desk: Newsdesk, app: Any, graph: Graph) -> None:
-    """Checklist 70: another user takes the lock away; the autosave is the next version."""
+    """Lifecycle scenario 70: another user takes the lock away; the autosave is the next version."""
     make_user(graph, "chief", user_type="administrator")
     item = desk.story()
     desk.client.create(f"archive/{item['_id']}/lock", {})
