@@ -52,7 +52,7 @@ def is_content_api(destination: Mapping[str, Any]) -> bool:
 
 
 class RowKey(NamedTuple):
-    """What makes a delivery one and the same (routing contract 12, R2).
+    """What makes a delivery one and the same (routing contract R2).
 
     Attributes:
         part: number of the piece, where a formatter returns several.
