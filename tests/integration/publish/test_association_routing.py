@@ -127,7 +127,7 @@ class TestShares:
         assert seen(item) == {"s": []}
 
     def test_a_resend_shows_everything(self, desk: Newsdesk, graph: Graph) -> None:
-        """Routing 11: associations count as received by all who were chosen."""
+        """Routing contract 11: associations count as received by all who were chosen."""
         chosen = desk.newsroom.subscriber("S1", push(NOWHERE), products=[text_product(desk)])
         item = desk.published(associations=with_picture(desk))
         graph.enqueue.run()

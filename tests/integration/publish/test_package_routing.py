@@ -304,7 +304,7 @@ class TestFollowUps:
     ) -> None:
         """With what their copies held, also when nothing is left of it.
 
-        Routing contract 8.7 row 2, 3.
+        Routing contract 8.7 rows 2, 3.
         """
         desk.newsroom.subscriber("all", push(NOWHERE))
         subscriber_of(desk, "flood", "flood")

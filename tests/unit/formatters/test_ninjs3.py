@@ -1,4 +1,4 @@
-"""IPTC ninjs 3.1 and 2.2 (formats contract 8 row 1, 7)."""
+"""IPTC ninjs 3.1 and 2.2 (formats contract 8 rows 1, 7)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
