@@ -83,7 +83,7 @@ def free_port() -> int:
 
 
 def test_message(bus: Notifications, listener: PubSub) -> None:
-    """A message has four keys, ids and dates as text (delivery contract 9)."""
+    """A message has four keys, ids and dates as text."""
     user = ObjectId()
     bus.push("item:lock", item="urn:1", user=user, lock_time=MOMENT, items={str(user): 1})
 
