@@ -111,7 +111,7 @@ class Formatter(ABC):
         name: display name in `/output_formats`; None keeps the format out of that list.
         media_type: MIME type of the output.
         file_extension: extension of file names, without a dot.
-        error_code: code of `FormatError` (delivery contract, 7001 to 7012).
+        error_code: code of `FormatError` (delivery contract 4: 7001 to 7012).
         error_text: text of that code.
         item_types: item types the format takes.
         options: keys of `destination.config` that change the output. Destinations that agree on

@@ -1,4 +1,4 @@
-"""Conversions that several formats share (formats contract, section 2), and tolerant access.
+"""Conversions that several formats share (formats contract 2), and tolerant access.
 
 Null equals absent in every item, so the accessors return empty values for what is missing, null
 or of the wrong shape.

@@ -1,4 +1,4 @@
-"""HTML fragments that may stand in anybody's page or mail (formats contract, section 8)."""
+"""HTML fragments that may stand in anybody's page or mail (formats contract 8)."""
 
 import nh3
 

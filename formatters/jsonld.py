@@ -1,4 +1,7 @@
-"""The format `jsonld`: schema.org in JSON-LD, for web sites and search engines (contract 8)."""
+"""The format `jsonld`: schema.org in JSON-LD, for web sites and search engines.
+
+Formats contract 8.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,6 @@
-"""NewsML 1.2 as Superdesk lays it out, for subscribers whose readers expect that (contract 3.6).
+"""NewsML 1.2 as Superdesk lays it out, for subscribers whose readers expect that.
+
+Formats contract 3.6.
 
 Superdesk sends less: this takes away what it does not send, and adds what it sends empty.
 """

@@ -1,4 +1,6 @@
-"""NewsML-G2 as Superdesk lays it out, for subscribers whose readers expect that (contract 3.7).
+"""NewsML-G2 as Superdesk lays it out, for subscribers whose readers expect that.
+
+Formats contract 3.7.
 
 It is not valid by the standard: elements stand out of order, and NITF in the namespace of NewsML.
 """

@@ -1,6 +1,6 @@
 """The format `ninjs`: one JSON object per item, as readers of the Superdesk family know it.
 
-It extends IPTC ninjs 1.1 and is frozen on the wire (formats contract, 3.1). Related formats derive
+It extends IPTC ninjs 1.1 and is frozen on the wire (formats contract 3.1). Related formats derive
 from `NINJSFormatter` and override its hooks.
 """
 

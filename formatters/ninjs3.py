@@ -1,4 +1,4 @@
-"""The format `ninjs3`: IPTC ninjs 3.1, valid by its official schema (formats contract, section 8).
+"""The format `ninjs3`: IPTC ninjs 3.1, valid by its official schema (formats contract 8).
 
 A destination whose config says `version: "2.2"` gets ninjs 2.2, which spells the same in
 lower case.

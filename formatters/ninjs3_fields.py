@@ -1,4 +1,4 @@
-"""Parts of an IPTC ninjs 3.1 object, each made from an item (formats contract, section 8)."""
+"""Parts of an IPTC ninjs 3.1 object, each made from an item (formats contract 8)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite

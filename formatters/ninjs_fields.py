@@ -1,4 +1,4 @@
-"""Parts of a ninjs document, each made from an item alone (formats contract, 3.1).
+"""Parts of a ninjs document, each made from an item alone (formats contract 3.1).
 
 The functions return plain values or small objects; `formatters.ninjs` puts them together.
 """

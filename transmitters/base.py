@@ -15,7 +15,7 @@ MASK = "****"
 
 
 class Mode(StrEnum):
-    """What a destination does with several versions of one item (delivery contract, O0)."""
+    """What a destination does with several versions of one item (delivery contract O0)."""
 
     REPLACE = "replace"
     """It keeps the newest by `guid`; a newer version may pass an older one waiting for a retry."""

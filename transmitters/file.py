@@ -17,7 +17,7 @@ class FileTransmitter(Transmitter):
     """Write each item as a file that appears whole or not at all.
 
     Keeps nothing between deliveries, so one instance may be used by several threads.
-    Delivery contract, section 5.4.
+    Delivery contract 5.4.
     """
 
     type = "File"

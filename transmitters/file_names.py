@@ -1,4 +1,4 @@
-"""Names of the files that delivery types write at a destination (delivery contract, section 5)."""
+"""Names of the files that delivery types write at a destination (delivery contract 5)."""
 
 import re
 from hashlib import sha256
@@ -10,7 +10,7 @@ MAX_BYTES = 200
 MAX_EXTENSION = 20
 
 # What would leave the directory, hide in a listing or be refused: separators, `..`, controls and
-# lone surrogates. `:` is the contract's own replacement.
+# lone surrogates. `:` is replaced as Superdesk does.
 _UNSAFE = re.compile(r"\.\.|[/\\:\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -43,7 +43,7 @@ class HTTPPushTransmitter(Transmitter):
     """POST each item to `resource_url`, after the media it refers to went to `assets_url`.
 
     Connections are kept between deliveries; one instance may be used by several threads. Every
-    request is bounded by the HTTP time-outs of the settings. Delivery contract, section 5.1.
+    request is bounded by the HTTP time-outs of the settings. Delivery contract 5.1.
 
     Args:
         client: shared by several destinations, who then do not close it; one of its own if None.

@@ -7,7 +7,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - the public mark of a secret, not a secr
 
 
 def superdesk_signature(token: str, body: bytes) -> str:
-    """Return the value of `x-superdesk-signature` (delivery contract, section 5.1)."""
+    """Return the value of `x-superdesk-signature` (delivery contract 5.1)."""
     return "sha1=" + hmac.digest(token.encode(), body, "sha1").hex()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from apps.core.json import loads
 
 LEVELS = 3
-"""The item, its associations and theirs (delivery contract, section 5.1)."""
+"""The item, its associations and theirs (delivery contract 5.1)."""
 
 
 def media_references(body: bytes) -> list[str]:

@@ -14,7 +14,7 @@ ITEM_FIELDS = frozenset(
         *("service", "subject", "genre", "signal", "place"),
         *("renditions", "extra", "extra_items", "associations"),
         *("ancestors", "subscribers", "bookmarks", "downloads", "shares", "prints", "copies"),
-        # Beyond the contract's list: what ninjs sends, too.
+        # What ninjs sends beside them.
         *("organisation", "order", "publish_schedule"),
     }
 )

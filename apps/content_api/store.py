@@ -1,4 +1,4 @@
-"""Writes copies into `items` and `items_versions` (routing contract 9, F).
+"""Writes copies into `items` and `items_versions` (routing contract 9).
 
 Any number of processes may write the same copy, or different versions of an item, in any order and
 as often as they like: the newest version wins, each version has one row, and nothing that was

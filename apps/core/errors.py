@@ -168,7 +168,7 @@ class FormatError(WiredeskError):
     """An item could not be written in a format.
 
     Args:
-        code: numeric code of the format (delivery contract, 7001 to 7012).
+        code: numeric code of the format (delivery contract 4: 7001 to 7012).
         text: what went wrong, without the cause.
         item_id: the item.
         field: the field that could not be written, where one is to blame.
@@ -190,8 +190,8 @@ class DeliveryError(WiredeskError):
     """A delivery did not succeed.
 
     Args:
-        code: numeric code of the delivery contract (10000 FTP, 13000 File, 14000 HTTP push ...).
-        name: class name of the reference that clients see in the message.
+        code: numeric code (delivery contract 4: 10000 FTP, 13000 File, 14000 HTTP push ...).
+        name: class name that clients see in the message, as Superdesk has it.
         text: text of the code.
         cause: what happened, for people; never holds a secret.
         response_status: status the receiver answered with, where there was one.

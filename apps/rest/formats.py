@@ -14,7 +14,7 @@ ARGUMENTS = ("document_id", "subscriber_id", "formatter")
 
 
 def serve_previews(app: Flask, preview: ItemPreview, auth: PrivilegeAuth) -> None:
-    """Add GET `/format-document-for-preview/` to `app` (formats contract, 1.4).
+    """Add GET `/format-document-for-preview/` to `app` (formats contract 1.4).
 
     Args:
         preview: formats items.

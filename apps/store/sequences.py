@@ -1,4 +1,4 @@
-"""Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract, 10)."""
+"""Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract 10)."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress

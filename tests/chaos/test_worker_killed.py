@@ -1,6 +1,6 @@
 """Workers that are killed at any point: nothing is lost, nothing doubled, repeats are told apart.
 
-Scenarios 16 to 18 and 20 of the delivery contract, 42 and 43 of the routing contract.
+Delivery scenario 16 to 18, 20; routing scenario 42, 43.
 """
 
 import os
@@ -194,7 +194,7 @@ class TestTransmit:
     def test_a_run_that_was_stopped_for_longer_than_its_lease(
         self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
     ) -> None:
-        """Scenario 20: it wakes up, sends nothing more and changes nothing."""
+        """Delivery scenario 20: it wakes up, sends nothing more and changes nothing."""
         environment["LEASE_SECONDS"] = 1
         with SlowReceiver(0.05) as receiver:
             subscriber = newsroom.subscriber("s", push(receiver.url))
@@ -217,7 +217,10 @@ class TestTransmit:
     def test_an_item_that_kills_its_worker(
         self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
     ) -> None:
-        """C4: after three unknown outcomes it is failed; the others of its lane get through."""
+        """After three unknown outcomes it is failed; the others of its lane get through.
+
+        Delivery contract C4.
+        """
         environment["LEASE_SECONDS"] = 1
         with HTTPReceiver() as receiver:
             target = {**push(receiver.url), "delivery_type": "poison"}

@@ -163,7 +163,7 @@ class TransmitterSuite:
         assert len(far_side.documents()) == 5
 
     def test_temporary_failure(self, transmitter: Transmitter, far_side: FarSide) -> None:
-        """A failure that may pass is temporary, told in the contract's words."""
+        """A failure that may pass is temporary, told in the words of its code."""
         far_side.fail_for_now()
 
         with pytest.raises(TemporaryFailure) as caught:

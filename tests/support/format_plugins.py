@@ -21,7 +21,7 @@ class RaisingFormatter(NINJSFormatter):
 
 
 class GreedyFormatter(NINJSFormatter):
-    """A format that breaks its contract: it changes what it is handed."""
+    """A format that breaks the rules: it changes what it is handed."""
 
     type = "greedy"
     name = "Greedy"

@@ -58,7 +58,7 @@ def reference(path: str) -> dict[str, Any]:
 
 
 def escaped_captions(document: Any) -> Any:
-    """Return a reference output as it is once captions are escaped (fault F6)."""
+    """Return a reference output as it is once captions are escaped (formats contract F6)."""
     if isinstance(document, list):
         return [escaped_captions(entry) for entry in document]
     if not isinstance(document, dict):

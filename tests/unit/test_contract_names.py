@@ -43,7 +43,7 @@ def test_other_names_of_the_flow_can_be_imported(path: str) -> None:
     assert hasattr(import_module(module), name)
 
 
-def test_tasks_have_the_names_of_the_contract() -> None:
+def test_tasks_have_their_fixed_names() -> None:
     """Celery tasks are called by name from outside, and wait in queues under their names."""
     names = {
         "apps.publish.enqueue.enqueue_published",

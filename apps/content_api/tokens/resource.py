@@ -1,4 +1,4 @@
-"""`subscriber_token` (routing contract, 9.1)."""
+"""`subscriber_token` (routing contract 9.1)."""
 
 from typing import Any
 

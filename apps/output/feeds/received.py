@@ -155,7 +155,10 @@ def _own(entry: Mapping[str, Any], subscriber_id: ObjectId) -> Mapping[str, Any]
 
 
 def _visible(row: Document, own: Mapping[str, Any]) -> Document:
-    """Return a row without associated items that the subscriber may not see (routing 8.8)."""
+    """Return a row without associated items that the subscriber may not see.
+
+    Routing contract 8.8.
+    """
     associations = row.get("associations")
     if not isinstance(associations, Mapping):
         return row

@@ -36,7 +36,7 @@ NAME_LENGTH = 150
 
 
 class ExportService(ResourceService):
-    """Writes items of the archive in a format (formats contract, 1.4).
+    """Writes items of the archive in a format (formats contract 1.4).
 
     Args:
         preview: formats items.

@@ -1,4 +1,4 @@
-"""Output formats: those that destinations may name, and items in them (formats contract, 1.4)."""
+"""Output formats: those that destinations may name, and items in them (formats contract 1.4)."""
 
 from typing import Any
 

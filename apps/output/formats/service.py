@@ -1,4 +1,4 @@
-"""The lists of output formats, and items in them on request (formats contract, 1.4)."""
+"""The lists of output formats, and items in them on request (formats contract 1.4)."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ ACT = "publish"
 def listed(formatters: Registry[Formatter], caller: Caller) -> list[type[Formatter]]:
     """Return the formats that `caller` asks for, in registration order.
 
-    Lists are fixed for clients of the contract; the argument `extra` adds what goes beyond it.
+    Lists are those of Superdesk's clients; the argument `extra` adds what goes beyond them.
     """
     with_extra = caller.arguments.get("extra", "").lower() in ("true", "1")
     return [cls for cls in formatters if with_extra or not cls.is_extra]

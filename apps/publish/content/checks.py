@@ -110,7 +110,7 @@ def check_not_in_live_package(attempt: Attempt, tools: Tools) -> None:
 
 
 def check_targets(attempt: Attempt, tools: Tools) -> None:
-    """Nobody is targeted who must not be, where the setting says so (routing contract, 1).
+    """Nobody is targeted who must not be, where the setting says so (routing contract 1).
 
     Who was targeted when the item went out stays so.
     """

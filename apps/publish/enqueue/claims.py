@@ -1,7 +1,7 @@
 """Which published rows an enqueue run works on: claims with leases, versions in order.
 
 Several runs may overlap. A row belongs to whoever turned it to `in_progress`; a run that dies
-loses its rows when their lease ends (routing contract 12, R1 to R4).
+loses its rows when their lease ends (routing contract R1 to R4).
 """
 
 from collections import defaultdict

@@ -11,7 +11,7 @@ from apps.routing.products.matching import Product
 
 
 class EnqueueResentService(EnqueueService):
-    """Exactly the chosen subscribers that are active (routing contract 8.5 and 11).
+    """Exactly the chosen subscribers that are active (routing contract 8.5, 11).
 
     Args:
         subscriber_ids: the chosen ones.

@@ -141,7 +141,7 @@ class EnqueueService(ABC):
     def intended(self, item_id: str, routing: Routing) -> list[Recipient]:
         """Return M of the versions of `item_id` that ended in `error`, by the rules of now.
 
-        They block no later version, but it goes to those who were meant, too (contract 12).
+        They block no later version, but it goes to those who were meant, too (routing contract 12).
         """
         found: list[Recipient] = []
         for row in routing.failed.get(item_id, ()):

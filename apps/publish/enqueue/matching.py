@@ -1,4 +1,4 @@
-"""Which subscribers an item goes to by its content and targets (routing contract, 8.4).
+"""Which subscribers an item goes to by its content and targets (routing contract 8.4).
 
 `RoutingRules` is an immutable snapshot of subscribers, products and filters, built once per batch
 from plain documents. What was sent to whom before is not its business.
@@ -280,7 +280,7 @@ class _Routing:
         return {p.key: outcome for p, outcome in self._outcomes.items() if outcome not in usual}
 
     def decide(self, entry: _Entry) -> Decision:
-        """Apply the steps of the contract in their order."""
+        """Apply the steps of routing contract 8.4 in their order."""
         subscriber = entry.subscriber
         if not subscriber.is_active:
             return Decision(subscriber, (Outcome.INACTIVE,))

@@ -1,4 +1,4 @@
-"""Whom an item is aimed at (routing contract, 7.1)."""
+"""Whom an item is aimed at (routing contract 7.1)."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -41,7 +41,7 @@ class Targets:
 
         Raises:
             KeyError: an entry lacks its key (`_id`; `qcode`, `allow`). Nobody can tell who is
-                meant, so the item must not be routed (contract, 8.1).
+                meant, so the item must not be routed (routing contract 8.1).
         """
         subscribers = item.get("target_subscribers") or ()
         return cls(

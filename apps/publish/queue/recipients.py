@@ -1,7 +1,7 @@
 """Who has received which item: the ledger that corrections and kills go by.
 
 One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
-`archived`, unlike the rows of the delivery queue (routing contract 12, R7).
+`archived`, unlike the rows of the delivery queue (routing contract R7).
 """
 
 from collections.abc import Iterable, Mapping

@@ -22,7 +22,7 @@ def sequence_of(subscriber_id: Any) -> str:
 
 
 class RowKey(NamedTuple):
-    """What makes a delivery one and the same (routing contract 12, R2).
+    """What makes a delivery one and the same (routing contract R2).
 
     Attributes:
         part: number of the piece, where a formatter returns several.

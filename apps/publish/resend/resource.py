@@ -1,4 +1,4 @@
-"""POST `/archive/<item id>/resend` (routing contract, 11), and what became of such requests."""
+"""POST `/archive/<item id>/resend` (routing contract 11), and what became of such requests."""
 
 from typing import Any
 

@@ -64,7 +64,7 @@ class ResendService(ResourceService):
             The ids of the items.
 
         Raises:
-            BadRequest: a rule refuses it (routing contract, 11).
+            BadRequest: a rule refuses it (routing contract 11).
         """
         for document in documents:
             item = self._item(document["original_id"])
@@ -106,7 +106,7 @@ class ResendService(ResourceService):
     def _check(
         self, item: Mapping[str, Any], version: int | None, subscriber_ids: Sequence[ObjectId]
     ) -> None:
-        """Check in the order of the contract.
+        """Check in the order of the table (routing contract 11).
 
         Raises:
             BadRequest: the first refusal.

@@ -29,7 +29,7 @@ class Result:
     Attributes:
         row: the row as claimed.
         seconds: how long the attempt took.
-        code: of the delivery contract, where it failed with one.
+        code: where it failed with one (delivery contract 4).
         cause: what happened, for people.
     """
 
@@ -45,7 +45,7 @@ class Result:
 
 
 class Attempts:
-    """Sends rows and turns what happens into row states (delivery contract, 1 and 2.1).
+    """Sends rows and turns what happens into row states (delivery contract 1, 2.1).
 
     Args:
         clock: source of time.

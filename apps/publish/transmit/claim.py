@@ -1,6 +1,6 @@
 """Claims on lanes: who delivers what, and which rows come next.
 
-Rules O1 to O6, C1 to C4 and P1 of the delivery contract, section 3. A lane is leased by one
+Delivery contract O1 to O6, C1 to C4, P1. A lane is leased by one
 process at a time. Rows are marked in one update with the lane's token; every later write carries
 the token, so a process that lost its lease changes nothing.
 """
@@ -132,7 +132,8 @@ class LaneClaims:
             .sort("next_retry_attempt_at", 1)
             .limit(RETRYING_LIMIT)
         )
-        # Lines that may have to wait are read apart, so that however long, they hide no other (O2).
+        # Lines that may have to wait are read apart, so that however long, they hide no other
+        # (delivery contract O2).
         held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
         waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
         free = {**waiting, "item_id": {"$nin": sorted(held_up)}} if held_up else waiting
@@ -210,7 +211,10 @@ def _quiet(fields: Document, next_due: datetime | None) -> Document:
 
 
 def woven(urgent: list[str], normal: list[str]) -> list[str]:
-    """Return urgent lanes first, but a normal one after every four of them (rule P1)."""
+    """Return urgent lanes first, but a normal one after every four of them.
+
+    Delivery contract P1.
+    """
     order: list[str] = []
     left = list(normal)
     for number, lane in enumerate(urgent, start=1):
@@ -223,7 +227,10 @@ def woven(urgent: list[str], normal: list[str]) -> list[str]:
 def pick(
     pending: Iterable[Document], retrying: Iterable[Document], mode: Mode, now: datetime
 ) -> Selection:
-    """Return what may be delivered now of the rows that wait in a lane (rules O1 to O6)."""
+    """Return what may be delivered now of the rows that wait in a lane.
+
+    Delivery contract O1 to O6.
+    """
     selection = Selection()
     lines: dict[str, list[Document]] = {}
     for row in [*pending, *retrying]:

@@ -62,7 +62,7 @@ class Failures:
     def note(self, subscriber: Mapping[str, Any], result: Result) -> bool:
         """Act on a failed attempt; return whether its subscriber was closed.
 
-        Failures without a code of the contract have no consequence but the state of the row.
+        Failures without a code have no consequence but the state of the row.
         """
         if result.code is None:
             return False

@@ -87,7 +87,7 @@ class Batch:
 
 
 class LaneDelivery:
-    """Delivers the rows that are due in one lane, in order (rules O1 to O6).
+    """Delivers the rows that are due in one lane, in order (delivery contract O1 to O6).
 
     Args:
         tools: see `LaneTools`.
@@ -195,7 +195,8 @@ class LaneDelivery:
             if row["item_id"] in held_up or not self._may_start():
                 left.append(row)
                 continue
-            # Success of an older version is durable before the next one starts (C5).
+            # Success of an older version is durable before the next one starts (delivery
+            # contract C5).
             results.settle(row["item_id"])
             result, mode = self._attempt(row, bodies.get(row["_id"]))
             results.add(result)

@@ -58,10 +58,10 @@ class Recovery:
     def take_over(self, lane: Lane) -> bool:
         """Give back the rows of a lane whose process died; return whether there were any.
 
-        They keep their key and their number of retries, and are sent again (rule C4). Only where
-        one row was in progress is it known to be the one that was being sent; three such ends in
-        a row and it is given up, so that a delivery that kills its worker ends. That is told like
-        every failure for good.
+        They keep their key and their number of retries, and are sent again (delivery contract
+        C4). Only where one row was in progress is it known to be the one that was being sent;
+        three such ends in a row and it is given up, so that a delivery that kills its worker
+        ends. That is told like every failure for good.
         """
         held = list(self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS}))
         if not held:

@@ -1,4 +1,4 @@
-"""Results of attempts, written in bulk (rules O4, C2, C5 of the delivery contract)."""
+"""Results of attempts, written in bulk (delivery contract O4, C2, C5)."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ LIST_OPERATORS = frozenset({Operator.IN, Operator.NIN, Operator.MATCH})
 
 
 class FilterConditionsService(RuleService):
-    """Filter conditions are saved only if they can be evaluated (routing contract, 4.2).
+    """Filter conditions are saved only if they can be evaluated (routing contract 4.2).
 
     Args:
         settings: EXCLUDED_VOCABULARY_FIELDS.

@@ -1,4 +1,4 @@
-"""Filter conditions: one field of an item compared with a value (routing contract, section 4).
+"""Filter conditions: one field of an item compared with a value (routing contract 4).
 
 A condition is compiled once and evaluated on many items. Each operator is a test of the keys that
 the field holds, or the negation of one.
@@ -114,7 +114,7 @@ _POSITIVE_OPERATORS: Mapping[FieldKind, frozenset[Operator]] = {
     FieldKind.FLAG: _MEMBERSHIPS,
     FieldKind.PRESENCE: _EQUALITIES,
 }
-"""What can be evaluated, negations aside. Saving a condition is stricter (contract, 4.1)."""
+"""What can be evaluated, negations aside. Saving a condition is stricter (routing contract 4.1)."""
 
 
 def is_true(value: str) -> bool:

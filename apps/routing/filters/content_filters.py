@@ -1,4 +1,4 @@
-"""Content filters: statements of conditions and other filters (routing contract, section 5).
+"""Content filters: statements of conditions and other filters (routing contract 5).
 
 A filter is an OR of statements; a statement is an AND of conditions (`fc`) and of other filters
 (`pf`). The answer has three values: None says that the filter cannot be decided for the item,
@@ -161,7 +161,7 @@ class FilterSet:
         """Return the global filters that match.
 
         A filter that cannot be decided does not: it would stop every item for everybody, and one
-        bad filter must never do that (contract, R15). `broken` tells of it.
+        bad filter must never do that (routing contract R15). `broken` tells of it.
         """
         return tuple(filter_ for filter_ in self.global_filters if filter_.matches(view))
 

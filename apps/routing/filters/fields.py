@@ -1,4 +1,4 @@
-"""The fields of an item that filter conditions read (routing contract, 4.3).
+"""The fields of an item that filter conditions read (routing contract 4.3).
 
 Every field is read as a set of comparable keys: folded text, numbers or truth values. A field that
 is absent, null, an empty list or unreadable has no keys.

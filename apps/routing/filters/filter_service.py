@@ -33,7 +33,7 @@ MAX_TRIED = 10_000
 
 
 class ContentFiltersService(RuleService):
-    """Content filters are saved only if they can be evaluated (routing contract, 5)."""
+    """Content filters are saved only if they can be evaluated (routing contract 5)."""
 
     resource = "content_filters"
 

@@ -1,4 +1,7 @@
-"""What a filter condition may be made of: operators and values of each field (contract, 4.1)."""
+"""What a filter condition may be made of: operators and values of each field.
+
+Routing contract 4.1.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`filter_conditions` and `content_filters`, with their tests (routing contract, 4 and 5)."""
+"""`filter_conditions` and `content_filters`, with their tests (routing contract 4, 5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which items belong to a product (routing contract, sections 3 and 7.2)."""
+"""Which items belong to a product (routing contract 3, 7.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def read_restriction(entries: Any) -> Restriction | None:
 
     Raises:
         KeyError: an entry lacks `qcode` or `allow`. Nobody can tell who is meant, so the item must
-            not be routed (contract, 8.1).
+            not be routed (routing contract 8.1).
     """
     if not entries:
         return None

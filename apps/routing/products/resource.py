@@ -1,4 +1,4 @@
-"""`products` and `products/test` (routing contract, 3)."""
+"""`products` and `products/test` (routing contract 3)."""
 
 from typing import Any
 

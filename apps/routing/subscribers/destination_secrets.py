@@ -1,4 +1,4 @@
-"""Secrets in the `config` of destinations, of subscribers and of rows (routing contract, 1.2)."""
+"""Secrets in the `config` of destinations, of subscribers and of rows (routing contract 1.2)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`subscribers` (routing contract, 1 and 2)."""
+"""`subscribers` (routing contract 1, 2)."""
 
 from typing import Any
 

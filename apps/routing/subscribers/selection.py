@@ -1,4 +1,4 @@
-"""Which subscribers a filter condition leads to (routing contract, 1.3 and 4.6)."""
+"""Which subscribers a filter condition leads to (routing contract 1.3, 4.6)."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -109,7 +109,7 @@ def read_condition(text: str) -> dict[str, str]:
 def similar(
     wanted: Mapping[str, str], parameter: Parameter, conditions: Iterable[Document]
 ) -> list[Document]:
-    """Return the conditions that are like `wanted` (contract, 4.6).
+    """Return the conditions that are like `wanted` (routing contract 4.6).
 
     These are conditions of the same field and operator whose value contains the wanted one and, for
     fields with lists of values, those that say the same the other way round: of the field's other

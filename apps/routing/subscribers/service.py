@@ -1,4 +1,4 @@
-"""Rules of `subscribers` (routing contract, 1)."""
+"""Rules of `subscribers` (routing contract 1)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -171,7 +171,7 @@ class SubscribersService(RuleService):
         rotation.unreadable += unreadable
         return True
 
-    # Checks, in the order of the contract (1.1).
+    # Checks, in their order (routing contract 1.1).
 
     def _check(self, written: Document, subscriber: Document) -> None:
         """Check a write.

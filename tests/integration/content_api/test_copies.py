@@ -1,4 +1,4 @@
-"""Published items reach the content API (routing contract 9; scenarios of its section 13)."""
+"""Published items reach the content API (routing contract 9)."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -45,7 +45,10 @@ def api_rows(desk: Newsdesk) -> list[Document]:
 
 class TestPublish:
     def test_direct_and_api_products_make_a_row_each(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 27: the row of the API is success by now, and the copy lists its reader."""
+        """The row of the API is success by now, and the copy lists its reader.
+
+        Routing scenario 27.
+        """
         id_ = desk.newsroom.subscriber(
             "Both", push(NOWHERE), api_products=[desk.newsroom.product("api")]
         )
@@ -66,7 +69,10 @@ class TestPublish:
         assert ["push"] == [d["name"] for d in stored["destinations"]]
 
     def test_an_item_that_nobody_gets_is_copied(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 37: no rows, `queued_not_transmitted`, and a copy that nobody may read."""
+        """No rows, `queued_not_transmitted`, and a copy that nobody may read.
+
+        Routing scenario 37.
+        """
         item = desk.published()
 
         graph.enqueue.run()
@@ -119,7 +125,10 @@ class TestPublish:
         assert 2 == len(desk.rows())
 
     def test_a_global_filter_keeps_readers_out(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 20: nothing for direct and API subscribers, unless they override the filter."""
+        """Nothing for direct and API subscribers, unless they override the filter.
+
+        Routing scenario 20.
+        """
         filter_id = stored_filter(desk, "slugline", "eq", "secret", is_global=True)
         reader(desk, "Blocked")
         allowed = reader(desk, "Allowed", global_filters={str(filter_id): False})
@@ -282,7 +291,7 @@ class TestLaterVersions:
     def test_killing_what_was_only_scheduled_leaves_nothing(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 45: neither rows nor a copy, now or when its time comes."""
+        """Routing scenario 45: neither rows nor a copy, now or when its time comes."""
         reader(desk)
         item = desk.story()
         item = desk.act("publish", item, publish_schedule="2030-01-02T12:00:00+0000")
@@ -385,7 +394,10 @@ def with_picture(**fields: Any) -> Document:
 
 class TestAssociations:
     def test_readers_of_an_association_keep_it(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 40: S3 may see the picture, S1 may not; S3 also once its product is gone."""
+        """S3 may see the picture, S1 may not; S3 also once its product is gone.
+
+        Routing scenario 40.
+        """
         texts = desk.newsroom.product(
             "texts", content_filter=permitting(desk, "type", "eq", "text")
         )
@@ -433,7 +445,7 @@ class TestAssociations:
 
 
 class TestStoreDown:
-    """Scenario 46."""
+    """Routing scenario 46."""
 
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Deliveries to the content API that are given up before their copy is stored (contract 9, R8)."""
+"""Deliveries to the content API that are given up before their copy is stored.
+
+Routing contract 9, R8.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -78,7 +78,7 @@ class TestWhoReads:
     def test_only_its_subscribers_see_an_item(
         self, desk: Newsdesk, graph: Graph, reader: Reading, other: Reading
     ) -> None:
-        """Scenario 41: it is not there for the others, neither in lists nor by id.
+        """Routing scenario 41: it is not there for the others, neither in lists nor by id.
 
         Delivery scenario 38: the row is success when the item can be read.
         """
@@ -122,7 +122,7 @@ class TestWhoReads:
     def test_an_expired_token_is_gone(
         self, desk: Newsdesk, graph: Graph, app: Any, reader: Reading, clock: HandClock
     ) -> None:
-        """Scenario 41: 401, and it does not come back."""
+        """Routing scenario 41: 401, and it does not come back."""
         body = {"subscriber": reader.id, "expiry_days": 7}
         token = desk.client.create("subscriber_token", body)["_id"]
         assert 200 == Client(app, token).get("items").status_code
@@ -215,7 +215,10 @@ class TestShape:
     def test_associations_are_for_those_they_match(
         self, desk: Newsdesk, graph: Graph, app: Any
     ) -> None:
-        """Scenario 40: S3 sees the picture, S1 sees the item without it; also once S3's is gone."""
+        """S3 sees the picture, S1 sees the item without it; also once S3's is gone.
+
+        Routing scenario 40.
+        """
         texts = desk.newsroom.product(
             "texts", content_filter=permitting(desk, "type", "eq", "text")
         )
@@ -445,7 +448,7 @@ class TestLists:
     def test_can_be_narrowed(
         self, reader: Reading, store: Store, arguments: Document, found: list[str]
     ) -> None:
-        """Every argument of the contract."""
+        """Every argument (routing contract 9)."""
         code = {"service": [{"code": "news"}], "subject": [{"code": "02", "name": "Rain"}]}
         store("a", headline="A river", urgency=1, source="AAP", versioncreated=START, **code)
         store(
@@ -524,7 +527,7 @@ class TestBadRequests:
         ],
     )
     def test_lists(self, reader: Reading, query: str, message: str, issues: str) -> None:
-        """The bodies of the contract."""
+        """The bodies of refusals (routing contract 9)."""
         answer = reader.client.request("GET", f"items?{query}")
 
         assert 400 == answer.status_code
@@ -667,7 +670,7 @@ class TestAssets:
 
     @pytest.mark.parametrize("id_", ["5f0000000000000000000000", "no-id"])
     def test_that_are_missing(self, reader: Reading, id_: str) -> None:
-        """The body of the contract."""
+        """The body of the refusal (routing contract 9)."""
         answer = reader.client.get(f"assets/{id_}")
 
         assert 404 == answer.status_code

@@ -50,7 +50,7 @@ class TestShares:
     def test_an_association_is_for_those_it_matches(
         self, desk: Newsdesk, graph: Graph, seen: Seen
     ) -> None:
-        """Scenario 40, rows: S3 has a product for the picture, S1 has none."""
+        """Routing scenario 40, rows: S3 has a product for the picture, S1 has none."""
         texts, pictures = text_product(desk), picture_product(desk)
         s1 = desk.newsroom.subscriber("S1", push(NOWHERE), products=[texts])
         s3 = desk.newsroom.subscriber("S3", push(NOWHERE), products=[texts, pictures])
@@ -66,7 +66,10 @@ class TestShares:
         assert all("subscribers" not in body["body"] for body in bodies)
 
     def test_what_was_seen_stays_visible(self, desk: Newsdesk, graph: Graph, seen: Seen) -> None:
-        """Scenario 40, rows: S3 still sees it when its product is gone and the item corrected."""
+        """S3 still sees it when its product is gone and the item corrected.
+
+        Routing scenario 40, rows.
+        """
         texts, pictures = text_product(desk), picture_product(desk)
         desk.newsroom.subscriber("S1", push(NOWHERE), products=[texts])
         desk.newsroom.subscriber("S3", push(NOWHERE), products=[texts, pictures])
@@ -124,7 +127,7 @@ class TestShares:
         assert seen(item) == {"s": []}
 
     def test_a_resend_shows_everything(self, desk: Newsdesk, graph: Graph) -> None:
-        """Routing 11: associations count as received by all who were chosen."""
+        """Routing contract 11: associations count as received by all who were chosen."""
         chosen = desk.newsroom.subscriber("S1", push(NOWHERE), products=[text_product(desk)])
         item = desk.published(associations=with_picture(desk))
         graph.enqueue.run()
@@ -188,7 +191,7 @@ class TestSentAlong:
         when: Any,
         expected: list[str],
     ) -> None:
-        """Routing 8.6: by the setting, never with a kill."""
+        """Routing contract 8.6: by the setting, never with a kill."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         enqueue = enqueue_with(when)
         picture = desk.published(type="picture")
@@ -214,7 +217,7 @@ class TestSentAlong:
     def test_only_to_recipients_of_the_story(
         self, desk: Newsdesk, graph: Graph, told: Told
     ) -> None:
-        """Routing 8.6, F: and only to those whom the picture itself is for."""
+        """Routing contract 8.6: and only to those whom the picture itself is for."""
         texts = text_product(desk)
         pictures = permitting(desk, "type", "eq", "picture")
         pictures = desk.newsroom.product("pictures", content_filter=pictures)
@@ -240,7 +243,10 @@ class TestSentAlong:
     def test_not_when_it_is_withdrawn_or_went_out_with_the_story(
         self, desk: Newsdesk, graph: Graph, told: Told
     ) -> None:
-        """Routing 8.6: killed media stay away, those marked `is_queued` went out by themselves."""
+        """Killed media stay away, those marked `is_queued` went out by themselves.
+
+        Routing contract 8.6.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         killed = desk.act("kill", desk.published(type="picture"))
         queued = desk.published(type="picture")

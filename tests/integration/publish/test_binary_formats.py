@@ -1,4 +1,4 @@
-"""Binary formats through the pipeline; numbers are the scenarios of the formats contract."""
+"""Binary formats through the pipeline (formats contract 1.5)."""
 
 import zipfile
 from datetime import UTC, datetime
@@ -44,7 +44,10 @@ class TestDelivery:
     def test_the_row_names_the_binary(
         self, desk: Newsdesk, subscriber: ObjectId, tmp_path: Path
     ) -> None:
-        """42: the row has `encoded_item_id` and an empty `formatted_item`; the file is the zip."""
+        """The row has `encoded_item_id` and an empty `formatted_item`; the file is the zip.
+
+        Formats scenario 42.
+        """
         desk.published(headline="Rivers rise")
 
         [row] = listed(desk)
@@ -57,7 +60,10 @@ class TestDelivery:
     def test_a_client_sends_it_again(
         self, desk: Newsdesk, graph: Graph, subscriber: ObjectId, tmp_path: Path
     ) -> None:
-        """42: a copy of the row that a client posts names the same binary, and is delivered."""
+        """A copy of the row that a client posts names the same binary, and is delivered.
+
+        Formats scenario 42.
+        """
         desk.published(headline="Rivers rise")
         [row] = listed(desk)
         [first] = tmp_path.iterdir()
@@ -91,7 +97,10 @@ class TestDelivery:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """38: what the store cannot hold fails with the format's code; others get theirs."""
+        """What the store cannot hold fails with the format's code; others get theirs.
+
+        Formats scenario 38.
+        """
         monkeypatch.setattr(formatting, "LARGEST", 6000)
         (tmp_path / "text").mkdir()
         desk.newsroom.subscriber("Text", {**file_in(tmp_path / "text"), "format": "text"})
@@ -124,7 +133,10 @@ class TestDeletion:
     def test_goes_with_its_last_row(
         self, desk: Newsdesk, graph: Graph, subscriber: ObjectId
     ) -> None:
-        """43: the binary is there while a row names it, a client's copy too, and gone after."""
+        """The binary is there while a row names it, a client's copy too, and gone after.
+
+        Formats scenario 43.
+        """
         desk.published()
         [row] = listed(desk)
         copy = {name: row[name] for name in COPIED}

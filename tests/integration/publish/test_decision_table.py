@@ -1,4 +1,4 @@
-"""Who receives what after the first publication (routing contract 8.3 and 8.5), row by row."""
+"""Who receives what after the first publication (routing contract 8.3, 8.5), row by row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def patched(desk: Newsdesk, path: str, changes: Document) -> None:
 def test_a_correction_of_what_nobody_has_goes_to_those_who_match(
     desk: Newsdesk, told: Told
 ) -> None:
-    """P is empty: M over all active subscribers (F)."""
+    """P is empty: M over all active subscribers (routing contract 8.5)."""
     item = desk.published()
     assert told(2) == []
     desk.newsroom.subscriber("late", push(NOWHERE))
@@ -110,7 +110,7 @@ def test_it_goes_to_the_destinations_of_now(
 
 
 def test_codes_are_those_of_the_newest_delivery(desk: Newsdesk, told: Told) -> None:
-    """A kill carries the codes that the correction had, though no product matches any more (F)."""
+    """A kill carries the codes that the correction had, though no product matches any more."""
     product = rivers(desk)
     subscriber = desk.newsroom.subscriber("s", push(NOWHERE), products=[product], codes="own")
     item = desk.published()
@@ -130,7 +130,7 @@ def test_codes_are_those_of_the_newest_delivery(desk: Newsdesk, told: Told) -> N
 def test_who_is_closed_by_delivery_hears_of_a_kill(
     desk: Newsdesk, graph: Graph, told: Told
 ) -> None:
-    """Not one that a user has switched off (F)."""
+    """Not one that a user has switched off (routing contract 8.3)."""
     closed = desk.newsroom.subscriber("closed", push(NOWHERE))
     off = desk.newsroom.subscriber("off", push(NOWHERE))
     item = desk.published()
@@ -188,7 +188,7 @@ def test_media_are_for_digital_and_all(desk: Newsdesk, told: Told, kind: str) ->
 def test_global_filters_are_for_those_who_are_new(
     desk: Newsdesk, told: Told, word: str, action: str
 ) -> None:
-    """Row 4 of section 6: who has the story hears of it; who only matches is blocked."""
+    """Who has the story hears of it; who only matches is blocked (routing contract 6 row 4)."""
     desk.newsroom.subscriber("has it", push(NOWHERE))
     item = desk.published()
     told(2)
@@ -221,7 +221,7 @@ def test_global_filters_let_updates_and_resends_pass(desk: Newsdesk, told: Told)
 
 @pytest.mark.parametrize("kind", ["permitting", "blocking"])
 def test_a_product_whose_filter_is_gone_gets_nothing(desk: Newsdesk, told: Told, kind: str) -> None:
-    """Fail closed both ways (section 3, F), told to administrators; others get theirs."""
+    """Fail closed both ways, told to administrators; others get theirs (routing contract 3)."""
     gone = {"filter_id": ObjectId(), "filter_type": kind}
     closed = desk.newsroom.product("closed", content_filter=gone)
     desk.newsroom.subscriber("closed", push(NOWHERE), products=[closed])
@@ -241,7 +241,10 @@ class TestBatches:
     def test_what_waits_for_its_hour_starves_nobody(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """R14: one run takes all that is due, however many batches, and none that is not."""
+        """One run takes all that is due, however many batches, and none that is not.
+
+        Routing contract R14.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         later = [desk.story() for _ in range(3)]
         for item in later:

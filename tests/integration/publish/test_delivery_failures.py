@@ -1,4 +1,4 @@
-"""What failing deliveries come to (delivery contract 7, scenarios 6 and 26 to 29)."""
+"""What failing deliveries come to (delivery contract 7)."""
 
 from typing import Any
 
@@ -39,7 +39,10 @@ def told(desk: Newsdesk) -> list[tuple[str, str]]:
 
 class TestClosing:
     def test_a_critical_error_closes_the_subscriber(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 26: at the first such error; its rows are kept, nothing more is sent."""
+        """At the first such error; its rows are kept, nothing more is sent.
+
+        Delivery scenario 26.
+        """
         with HTTPReceiver(answers=[503]) as receiver:
             fields: Document = {"critical_errors": {"14002": True}}
             subscriber = desk.newsroom.subscriber("s", push(receiver.url), **fields)
@@ -61,7 +64,10 @@ class TestClosing:
     def test_what_was_held_goes_out_when_it_is_active_again(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 27: in order; an item that was killed meanwhile arrives only as kill."""
+        """In order; an item that was killed meanwhile arrives only as kill.
+
+        Delivery scenario 27.
+        """
         with HTTPReceiver(answers=[503]) as receiver:
             fields: Document = {"critical_errors": {"14002": True}, "email": "a@example.com"}
             subscriber = desk.newsroom.subscriber("s", push(receiver.url), **fields)
@@ -103,7 +109,7 @@ class TestClosing:
     def test_other_errors_do_not(
         self, desk: Newsdesk, graph: Graph, critical: dict[str, bool]
     ) -> None:
-        """Scenario 28: it stays active."""
+        """Delivery scenario 28: it stays active."""
         with HTTPReceiver(answers=[503]) as receiver:
             subscriber = desk.newsroom.subscriber("s", push(receiver.url), critical_errors=critical)
             desk.published()
@@ -112,7 +118,7 @@ class TestClosing:
         assert shown(desk, subscriber)["is_active"] is True
 
     def test_an_inactive_subscriber_is_sent_nothing(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 29: pending rows wait."""
+        """Delivery scenario 29: pending rows wait."""
         with HTTPReceiver() as receiver:
             subscriber = desk.newsroom.subscriber("s", push(receiver.url))
             desk.published()
@@ -128,7 +134,10 @@ class TestTelling:
     def test_administrators_are_told_once(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 6: one activity an hour with a count, one mail a day, and the recovery."""
+        """One activity an hour with a count, one mail a day, and the recovery.
+
+        Delivery scenario 6.
+        """
         refused = "http://127.0.0.1:9"
         subscriber = desk.newsroom.subscriber("s", push(refused))
         desk.published()

@@ -1,6 +1,6 @@
 """From published items to rows of the delivery queue: who gets what, once, whatever dies between.
 
-Scenario numbers are those of the routing contract, section 13, unless said otherwise.
+Routing contract 8.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +94,10 @@ class TestPublish:
     def test_puts_codes_of_subscriber_and_products_on_the_row(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """Scenario 25: codes are those of the subscriber and its matching products, each once."""
+        """Codes are those of the subscriber and its matching products, each once.
+
+        Routing scenario 25.
+        """
         products = [
             desk.newsroom.product("a", codes="X,Y"),
             desk.newsroom.product("b", codes="Y, Z"),
@@ -112,7 +115,7 @@ class TestPublish:
     def test_sends_text_to_wire_and_digital_and_pictures_to_digital(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """Scenario 26: two pending rows for a text; a picture does not go to wire."""
+        """Routing scenario 26: two pending rows for a text; a picture does not go to wire."""
         desk.newsroom.subscriber("wire", push(NOWHERE), subscriber_type="wire")
         desk.newsroom.subscriber("digital", push(NOWHERE), subscriber_type="digital")
         text, picture = desk.published(), desk.published(type="picture")
@@ -124,7 +127,7 @@ class TestPublish:
         assert {row["state"] for row in desk.rows()} == {"pending"}
 
     def test_an_item_for_nobody_is_done_without_rows(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 37: without a matching subscriber it ends `queued_not_transmitted`."""
+        """Routing scenario 37: without a matching subscriber it ends `queued_not_transmitted`."""
         desk.newsroom.subscriber("s", push(NOWHERE), products=[])
         item = desk.published()
 
@@ -135,7 +138,10 @@ class TestPublish:
     def test_an_update_goes_to_those_who_have_the_story(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """Scenario 32: recipients of the original get the rewrite; its rewrite those of both."""
+        """Recipients of the original get the rewrite; its rewrite those of both.
+
+        Routing scenario 32.
+        """
 
         def rewritten(item: Document, slugline: str) -> Document:
             update = desk.client.create(f"archive/{item['_id']}/rewrite", {})
@@ -162,7 +168,10 @@ class TestPublish:
     def test_targets_that_cannot_be_read_stop_the_item_until_it_is_mended(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """Scenario 38: a target without its key ends in `error`; set to pending it goes again."""
+        """A target without its key ends in `error`; set to pending it goes again.
+
+        Routing scenario 38.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published()
         broken = {"$set": {"target_regions": [{"a": "b"}]}}
@@ -184,7 +193,7 @@ class TestFollowers:
     def test_a_correction_goes_to_those_who_have_the_story_and_who_match_now(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """Scenario 28: earlier recipients whatever their product says, and new matches."""
+        """Routing scenario 28: earlier recipients whatever their product says, and new matches."""
         once = desk.newsroom.product("once", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("before", push(NOWHERE), products=[once])
         item = desk.published()
@@ -199,7 +208,7 @@ class TestFollowers:
     def test_a_correction_keeps_those_who_were_targeted_before(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """Scenario 29: s1, s4, s5 were targeted, now s2 is: all four get the correction."""
+        """Routing scenario 29: s1, s4, s5 were targeted, now s2 is: all four get the correction."""
         ids = {n: desk.newsroom.subscriber(n, push(NOWHERE)) for n in ("s1", "s2", "s4", "s5")}
 
         def aimed_at(*wanted: str) -> list[Document]:
@@ -220,7 +229,10 @@ class TestFollowers:
     def test_a_withdrawal_goes_to_those_who_have_the_story(
         self, desk: Newsdesk, graph: Graph, names: Names, word: str, action: str
     ) -> None:
-        """Scenario 30: each under its own word; a subscriber deactivated meanwhile gets none."""
+        """Each under its own word; a subscriber deactivated meanwhile gets none.
+
+        Routing scenario 30.
+        """
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("has it", push(NOWHERE), products=[product])
         desk.newsroom.subscriber("left", push(NOWHERE))
@@ -245,7 +257,7 @@ class TestFollowers:
         fallback: bool,
         expected: list[str],
     ) -> None:
-        """Scenario 31: it goes to those who match, where the setting says so."""
+        """Routing scenario 31: it goes to those who match, where the setting says so."""
         item = desk.published()
         own = build_graph(
             {**settings, "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": fallback}, clock=HandClock()
@@ -262,7 +274,10 @@ class TestFollowers:
     def test_recipients_are_known_when_the_queue_is_purged(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """R7: the ledger outlives the rows; the kill finds those who have the story."""
+        """The ledger outlives the rows; the kill finds those who have the story.
+
+        Routing contract R7.
+        """
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
         item = desk.published()
@@ -277,7 +292,7 @@ class TestFollowers:
     def test_recipients_are_found_in_rows_that_others_wrote(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """R7: without a ledger the rows of the queue say who has the story."""
+        """Routing contract R7: without a ledger the rows of the queue say who has the story."""
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
         item = desk.published()
@@ -292,7 +307,10 @@ class TestFollowers:
     def test_everything_at_once_is_routed_in_order(
         self, desk: Newsdesk, graph: Graph, names: Names
     ) -> None:
-        """R3: publish, correct and kill of one run: the kill finds the recipients of the first."""
+        """Publish, correct and kill of one run: the kill finds the recipients of the first.
+
+        Routing contract R3.
+        """
         product = desk.newsroom.product("r", content_filter=only_slugline(desk, "rivers"))
         desk.newsroom.subscriber("s", push(NOWHERE), products=[product])
         item = desk.published()
@@ -309,7 +327,10 @@ class TestFollowers:
 
 
 class TestFailedVersions:
-    """Order guarantee (12): a version in `error` blocks none, but those it was meant for count."""
+    """A version in `error` blocks none, but those it was meant for count.
+
+    Routing contract 12, order.
+    """
 
     def fails(self, desk: Newsdesk, item: Document) -> None:
         """Let the newest version of an item end in `error`."""
@@ -384,7 +405,7 @@ class TestScheduled:
     def test_goes_out_when_its_hour_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 34: no rows before; then published, one version more, rows, `queued`."""
+        """Routing scenario 34: no rows before; then published, one version more, rows, `queued`."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published(publish_schedule=None)
         later = desk.story()
@@ -413,7 +434,7 @@ class TestScheduled:
     def test_a_kill_before_its_hour_leaves_nothing(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 45: nobody had it, so nobody is told, and nothing comes out in time."""
+        """Routing scenario 45: nobody had it, so nobody is told, and nothing comes out in time."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.story()
         desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
@@ -429,7 +450,10 @@ class TestScheduled:
     def test_its_etag_changes_with_its_state(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """R17: who has read it as scheduled cannot act on it as if it were not out yet."""
+        """Who has read it as scheduled cannot act on it as if it were not out yet.
+
+        Routing contract R17.
+        """
         item = desk.story()
         scheduled = desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
         clock.advance(hours=1)
@@ -451,7 +475,10 @@ class TestOnce:
         assert (graph.enqueue.run(), graph.enqueue.run(), len(desk.rows())) == (1, 0, 1)
 
     def test_routing_twice_writes_every_row_once(self, desk: Newsdesk, graph: Graph) -> None:
-        """Scenario 42: after a crash behind half of the rows each destination has one row."""
+        """After a crash behind half of the rows each destination has one row.
+
+        Routing scenario 42.
+        """
         for name in ("s1", "s2", "s3"):
             desk.newsroom.subscriber(
                 name, push(NOWHERE), {**push(NOWHERE), "_id": "second", "name": "second"}
@@ -476,7 +503,7 @@ class TestOnce:
     def test_takes_over_what_a_dead_run_held(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """Scenario 43: killed in `in_progress`: after the lease another run finishes it."""
+        """Routing scenario 43: killed in `in_progress`: after the lease another run finishes it."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published()
         claim = {
@@ -496,7 +523,10 @@ class TestOnce:
     def test_takes_over_what_another_program_left(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """R1: a row in progress without any lease comes back after one lease, too."""
+        """A row in progress without any lease comes back after one lease, too.
+
+        Routing contract R1.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published()
         left = {"queue_state": "in_progress", "last_queue_event": clock.at}
@@ -510,7 +540,7 @@ class TestOnce:
     def test_later_versions_wait_for_one_that_is_being_routed(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """R3: a kill is not routed while another run has the publication."""
+        """Routing contract R3: a kill is not routed while another run has the publication."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published()
         held = {
@@ -530,7 +560,10 @@ class TestOnce:
     def test_a_run_that_lost_its_lease_adds_nothing(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
     ) -> None:
-        """R1: a run that wakes up after others routed the item and its kill writes no row."""
+        """A run that wakes up after others routed the item and its kill writes no row.
+
+        Routing contract R1.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         desk.newsroom.subscriber("leaving", push(NOWHERE))
         item = desk.published()
@@ -560,7 +593,10 @@ class TestOnce:
     def test_a_mistake_in_one_item_leaves_the_others_alone(
         self, desk: Newsdesk, graph: Graph
     ) -> None:
-        """§8.1: what cannot be routed ends in `error` with its text; the rest is queued."""
+        """What cannot be routed ends in `error` with its text; the rest is queued.
+
+        Routing contract 8.1.
+        """
         desk.newsroom.subscriber("s", push(NOWHERE))
         bad, good = desk.published(), desk.published()
         desk.db["published"].update_one(
@@ -577,7 +613,7 @@ class TestOnce:
     def test_a_failure_that_may_pass_is_tried_again_later(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """R6: pending with a growing wait; the fifth failure ends in `error`."""
+        """Routing contract R6: pending with a growing wait; the fifth failure ends in `error`."""
         desk.newsroom.subscriber("s", push(NOWHERE))
         item = desk.published()
         broken = {"$set": {"associations": "not a mapping"}}
@@ -622,7 +658,10 @@ class TestTogether:
     def test_two_runs_of_each_kind_over_200_items(
         self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
     ) -> None:
-        """C7: overlapping runs lose nothing, double nothing and keep each item's order."""
+        """Overlapping runs lose nothing, double nothing and keep each item's order.
+
+        Delivery contract C7.
+        """
         with HTTPReceiver() as receiver:
             desk.newsroom.subscriber("s", push(receiver.url))
             items = outbox(desk.db, desk.published(), count=100)

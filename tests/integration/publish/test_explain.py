@@ -1,4 +1,7 @@
-"""Why each subscriber got a version, or did not: one fixture per reason (R34)."""
+"""Why each subscriber got a version, or did not: one fixture per reason.
+
+Routing contract 8.10.
+"""
 
 import os
 import subprocess
@@ -171,7 +174,7 @@ def test_shows_what_became_of_deliveries(desk: Newsdesk, graph: Graph, editor: C
 def test_shows_which_version_everybody_has(
     desk: Newsdesk, graph: Graph, clock: HandClock, editor: Client
 ) -> None:
-    """Routing 12, R7: the last version delivered, also when the rows that said so are gone."""
+    """Routing contract R7: the last version delivered, also when the rows that said so are gone."""
     with HTTPReceiver(answers=[200, 400]) as receiver:
         desk.newsroom.subscriber("Strict", push(receiver.url))
         desk.newsroom.subscriber("Closed", push(NOWHERE))
@@ -310,7 +313,7 @@ class TestBrokenRules:
         events: Events,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Routing 12, R15: log and activity; it takes nothing, and everything else goes on."""
+        """Routing contract R15: log and activity; it takes nothing, and everything else goes on."""
         reference = filter_on(desk, "about hills", "hills")
         desk.db["filter_conditions"].update_one({}, {"$set": {"operator": "equals"}})
         broken = desk.newsroom.product("broken", content_filter=reference)

@@ -1,4 +1,4 @@
-"""Pictures that feeds link to are for whoever has the feed (formats contract 8 rank 4)."""
+"""Pictures that feeds link to are for whoever has the feed (formats contract 8 row 4)."""
 
 import re
 from collections.abc import Mapping
@@ -156,7 +156,7 @@ class TestReaders:
     def test_with_a_token_that_others_wrote(
         self, desk: Newsdesk, subscriber: Subscriber, rendition: Document
     ) -> None:
-        """Routing 9.1: tokens that stand in the database as they are."""
+        """Routing contract 9.1: tokens that stand in the database as they are."""
         desk.db["subscriber_token"].insert_one({"_id": "a/b+c==", "subscriber": subscriber.id})
         desk.published(associations={"featuremedia": picture("p", rendition)})
 

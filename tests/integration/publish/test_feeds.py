@@ -1,4 +1,4 @@
-"""Feeds of what subscribers have received (formats contract 8 rank 4, scenario 48)."""
+"""Feeds of what subscribers have received (formats contract 8 row 4)."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -131,7 +131,7 @@ class TestEntries:
         assert ["First, corrected", "Second"] == reader.titles(kind)
 
     def test_killed_items(self, desk: Newsdesk, reader: Reader, clock: HandClock) -> None:
-        """Scenario 48: gone from RSS and JSON Feed, a tombstone (RFC 6721) in Atom."""
+        """Formats scenario 48: gone from RSS and JSON Feed, a tombstone (RFC 6721) in Atom."""
         story = desk.published(headline="Wrong")
         desk.published(headline="Right")
         clock.advance(seconds=5)
@@ -158,7 +158,7 @@ class TestEntries:
         assert [] == reader_of(desk, anonymous, other).titles("json")
 
     def test_associated_items_need_to_be_received_too(self, desk: Newsdesk, reader: Reader) -> None:
-        """Routing 8.8: an association that does not match the subscriber is not shown."""
+        """Routing contract 8.8: an association that does not match the subscriber is not shown."""
 
         def picture(address: str) -> Document:
             return {"original": {"href": address, "mimetype": "image/jpeg"}}
@@ -302,7 +302,7 @@ class TestTokens:
     def test_unknown_and_expired(
         self, desk: Newsdesk, anonymous: Any, subscriber: ObjectId, clock: HandClock, kind: str
     ) -> None:
-        """Routing 9.1: 401 for a token that stands for nobody, or no longer."""
+        """Routing contract 9.1: 401 for a token that stands for nobody, or no longer."""
         reader = reader_of(desk, anonymous, subscriber, expiry_days=1)
         assert 200 == reader.get(kind).status_code
         clock.advance(days=2)
@@ -311,7 +311,7 @@ class TestTokens:
         ]
 
     def test_inactive_subscribers(self, desk: Newsdesk, reader: Reader) -> None:
-        """Routing 9.1 F: whoever is switched off reads nothing."""
+        """Routing contract 9.1: whoever is switched off reads nothing."""
         desk.db["subscribers"].update_many({}, {"$set": {"is_active": False}})
         assert 401 == reader.get("rss").status_code
 
@@ -322,7 +322,10 @@ class TestTokens:
     def test_tokens_with_slashes(
         self, desk: Newsdesk, anonymous: Any, subscriber: ObjectId
     ) -> None:
-        """Routing 9.1: tokens hold `/`, `+` and `=`; feeds name their own address whole."""
+        """Tokens hold `/`, `+` and `=`; feeds name their own address whole.
+
+        Routing contract 9.1.
+        """
         desk.db["subscriber_token"].insert_one({"_id": "a/b+c==", "subscriber": subscriber})
         desk.published()
         answer = Reader(anonymous, "a/b+c==").get("json")
@@ -399,7 +402,10 @@ class TestCaching:
 class TestValid:
     @pytest.mark.parametrize("kind", KINDS)
     def test_is_valid(self, desk: Newsdesk, reader: Reader, clock: HandClock, kind: str) -> None:
-        """Scenario 48: valid by the schemas, with a killed item and a picture of its own."""
+        """Valid by the schemas, with a killed item and a picture of its own.
+
+        Formats scenario 48.
+        """
         shared("schemas")
         original = {"href": "https://example.com/a b.jpg", "mimetype": "image/jpeg"}
         media = {"_id": "p", "type": "picture", "headline": "Flood", "description_text": "A & B"}

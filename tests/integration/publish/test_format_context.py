@@ -1,4 +1,4 @@
-"""What formatters are handed when items are routed (formats contract 1.5 and 3)."""
+"""What formatters are handed when items are routed (formats contract 1.5, 3)."""
 
 import json
 from collections import Counter
@@ -50,7 +50,7 @@ def sent(directory: Path) -> Any:
 
 
 def test_fields_that_the_profile_disables_stay_at_home(desk: Newsdesk, tmp_path: Path) -> None:
-    """1.5 step 1: disabled standard fields are dropped, all others are kept."""
+    """Formats contract 1.5 step 1: disabled standard fields are dropped, all others are kept."""
     schema = {"headline": {"type": "string"}, "ednote": None, "body_html": {"type": "string"}}
     desk.db["content_types"].insert_one({"_id": "plain", "label": "Plain", "schema": schema})
     desk.newsroom.subscriber("Files", to_file(tmp_path / "out"))
@@ -65,7 +65,7 @@ def test_fields_that_the_profile_disables_stay_at_home(desk: Newsdesk, tmp_path:
 
 
 def test_null_renditions_of_associations_are_dropped(desk: Newsdesk, tmp_path: Path) -> None:
-    """1.5 step 1: what has no file is no rendition."""
+    """Formats contract 1.5 step 1: what has no file is no rendition."""
     desk.newsroom.subscriber("Files", to_file(tmp_path / "out"))
     renditions = {"original": {"href": "https://example.com/a.jpg"}, "16-9": None}
 
@@ -77,7 +77,10 @@ def test_null_renditions_of_associations_are_dropped(desk: Newsdesk, tmp_path: P
 
 
 def test_attachments_are_read_unless_they_are_internal(desk: Newsdesk, tmp_path: Path) -> None:
-    """Scenario 20, whole: a public attachment has its address, an internal one stays at home."""
+    """A public attachment has its address, an internal one stays at home.
+
+    Formats scenario 20, whole.
+    """
     attachment = {"media": "m1", "title": "Figures", "filename": "f.csv", "mimetype": "text/csv"}
     public, internal = ObjectId(), ObjectId()
     desk.db["attachments"].insert_many(
@@ -101,7 +104,10 @@ def test_attachments_are_read_unless_they_are_internal(desk: Newsdesk, tmp_path:
 
 
 def test_related_content_is_read_from_the_archive(desk: Newsdesk, tmp_path: Path) -> None:
-    """3.1.2: a related-content field names an item only; the document shows the item."""
+    """A related-content field names an item only; the document shows the item.
+
+    Formats contract 3.1.2.
+    """
     desk.db["vocabularies"].insert_one({"_id": "related", "field_type": "related_content"})
     other = desk.published(headline="Earlier floods")
     desk.newsroom.subscriber("Files", to_file(tmp_path / "out"))
@@ -133,7 +139,10 @@ def test_related_content_that_is_not_out_is_not_sent(desk: Newsdesk, tmp_path: P
 
 
 def test_authors_are_looked_up(desk: Newsdesk, graph: Graph, tmp_path: Path) -> None:
-    """3.1.4: by user where there is one, else by display name; unknown ones as they stand."""
+    """By user where there is one, else by display name; unknown ones as they stand.
+
+    Formats contract 3.1.4.
+    """
     jane = make_user(graph, "jane", display_name="Jane Writer", biography="Knows rivers")
     desk.newsroom.subscriber("Files", to_file(tmp_path / "out"))
 
@@ -160,7 +169,10 @@ def package_of(desk: Newsdesk, *members: Document) -> Document:
 
 class TestPackaged:
     def test_members_travel_inside(self, desk: Newsdesk, tmp_path: Path) -> None:
-        """1.5 step 4 and routing 8.7 row 6: only where the destination wants packages whole."""
+        """Only where the destination wants packages whole.
+
+        Formats contract 1.5 step 4; routing contract 8.7 row 6.
+        """
         desk.newsroom.subscriber("Whole", to_file(tmp_path / "whole", packaged=True))
         desk.newsroom.subscriber("Parts", to_file(tmp_path / "parts"))
         package = package_of(desk, desk.story(headline="Inside"))
@@ -181,7 +193,10 @@ class TestPackaged:
     def test_a_member_that_is_missing_fails_the_destination(
         self, desk: Newsdesk, tmp_path: Path
     ) -> None:
-        """Routing 8.7 row 6, and formats 1.5 step 10: the row says what is missing."""
+        """The row says what is missing.
+
+        Routing contract 8.7 row 6; formats contract 1.5 step 10.
+        """
         whole, parts = to_file(tmp_path / "whole", packaged=True), to_file(tmp_path / "parts")
         desk.newsroom.subscriber("Files", whole, parts)
         story = desk.published()
@@ -199,7 +214,10 @@ class TestPackaged:
 
 class TestListed:
     def test_a_member_that_is_gone_is_not_listed(self, desk: Newsdesk, tmp_path: Path) -> None:
-        """Scenario 36: NewsML-G2 says what is published of the members; one that is gone is not."""
+        """NewsML-G2 says what is published of the members; one that is gone is not.
+
+        Formats scenario 36.
+        """
         desk.newsroom.subscriber("Messages", to_file(tmp_path / "g2", "newsmlg2"))
         story, other = desk.published(headline="Inside"), desk.published(headline="Gone")
         package = package_of(desk, story, other)
@@ -217,7 +235,7 @@ class TestListed:
 
 class TestNewsroom:
     def test_says_what_planning_knows(self, desk: Newsdesk, tmp_path: Path) -> None:
-        """3.3: ids of coverage and planning item come from the assignment."""
+        """Formats contract 3.3: ids of coverage and planning item come from the assignment."""
         assignment = ObjectId()
         desk.db["assignments"].insert_one(
             {"_id": assignment, "coverage_item": "coverage-1", "planning_item": "planning-1"}
@@ -233,7 +251,10 @@ class TestNewsroom:
         assert ("coverage-1", "planning-1") == (document["coverage_id"], document["planning_id"])
 
     def test_associated_items_name_their_own_products(self, desk: Newsdesk, tmp_path: Path) -> None:
-        """3.3: "also in associations": a picture's products are those that take the picture."""
+        """In associations, too: a picture's products are those that take the picture.
+
+        Formats contract 3.3.
+        """
         everything = desk.newsroom.product("Everything")
         pictures = product_of_type(desk.newsroom, "picture")
         destination = to_file(tmp_path / "out", "newsroom ninjs")
@@ -284,7 +305,10 @@ class TestEmbedFiltering:
     def test_embeds_that_no_product_takes_are_left_out(
         self, desk: Newsdesk, tmp_path: Path
     ) -> None:
-        """3.4: per subscriber, from associations, refs and text; what stays is written anew."""
+        """Per subscriber, from associations, refs and text; what stays is written anew.
+
+        Formats contract 3.4.
+        """
         videos, everything = product_of_type(desk.newsroom, "video"), desk.newsroom.product()
         texts = product_of_type(desk.newsroom, "text")
         some = to_file(tmp_path / "some", "ftp ninjs", associated_path="/media")
@@ -320,7 +344,7 @@ class TestEmbedFiltering:
 
 
 def test_formats_leave_the_item_as_it_was(desk: Newsdesk) -> None:
-    """Scenario 9, by format: built-in formats change nothing they are handed."""
+    """Formats scenario 9, by format: built-in formats change nothing they are handed."""
     item = dict(desk.published(extra={"a": {"embed": "x"}}, keywords=["b"]))
     item["associations"] = {"featuremedia": {"_id": "p", "type": "picture", "renditions": {}}}
     before = deepcopy(item)

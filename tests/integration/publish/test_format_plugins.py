@@ -59,7 +59,7 @@ def queue(desk: Newsdesk, item: Document) -> dict[str, Document]:
 
 
 def test_are_listed(desk: Newsdesk) -> None:
-    """1.4: beside those that the product has."""
+    """Formats contract 1.4: beside those that the product has."""
     listed = desk.client.get("output_formats").get_json()["_items"]
     assert {"raising": "Raising", "nitf": "NITF"}.items() <= {
         (format_["type"], format_["name"]) for format_ in listed
@@ -67,7 +67,10 @@ def test_are_listed(desk: Newsdesk) -> None:
 
 
 def test_a_failing_destination_stops_no_other(desk: Newsdesk, tmp_path: Path) -> None:
-    """Scenario 6: its row is failed and holds the code, the next destination's row is good."""
+    """Its row is failed and holds the code, the next destination's row is good.
+
+    Formats scenario 6.
+    """
     desk.newsroom.subscriber("Files", *destinations(tmp_path, "raising", "ninjs"))
 
     story = desk.published()
@@ -85,7 +88,7 @@ def test_a_failing_destination_stops_no_other(desk: Newsdesk, tmp_path: Path) ->
 
 
 def test_what_one_format_changes_no_other_sees(desk: Newsdesk, tmp_path: Path) -> None:
-    """Scenario 9: five formats get the item as it was, and a sixth one that changes it."""
+    """Formats scenario 9: five formats get the item as it was, and a sixth one that changes it."""
     held = {"_id": "p", "type": "picture", "headline": "Flood", "renditions": {}}
     desk.newsroom.subscriber("Files", *destinations(tmp_path, "greedy", *WELL_BEHAVED))
 

@@ -1,4 +1,4 @@
-"""Scenarios of the formats contract around the formatters: rows, numbers, file names."""
+"""Around the formatters: rows, numbers, file names (formats contract 1.5 to 1.7)."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ def eager() -> bool:
 
 
 def test_a_destination_with_an_unknown_format(desk: Newsdesk, tmp_path: Path) -> None:
-    """Scenario 5: it gets no row; the other destinations of that subscriber do."""
+    """Formats scenario 5: it gets no row; the other destinations of that subscriber do."""
     unknown = {**push(NOWHERE), "_id": "first", "format": "semaphore"}
     desk.newsroom.subscriber("News", unknown, {**file_in(tmp_path), "_id": "second"})
 
@@ -34,7 +34,10 @@ def test_a_destination_with_an_unknown_format(desk: Newsdesk, tmp_path: Path) ->
 
 class TestNumbers:
     def test_destinations_get_consecutive_numbers(self, desk: Newsdesk) -> None:
-        """Scenario 7: one number for each destination, also of formats that do not show it."""
+        """One number for each destination, also of formats that do not show it.
+
+        Formats scenario 7.
+        """
         one = {**push(NOWHERE), "_id": "one", "format": "ninjs"}
         two = {**push(NOWHERE), "_id": "two", "format": "newsmlg2"}
         desk.newsroom.subscriber("News", one, two)
@@ -52,14 +55,17 @@ class TestNumbers:
     def test_numbers_wrap(
         self, desk: Newsdesk, bounds: Mapping[str, int], expected: list[int]
     ) -> None:
-        """Scenario 7: `max` 3 gives 1, 2, 3, then `min`; 1.6: the first is `min` too."""
+        """Formats scenario 7: `max` 3 gives 1, 2, 3, then `min`; 1.6: the first is `min` too."""
         desk.newsroom.subscriber("News", push(NOWHERE), sequence_num_settings=bounds)
         for _ in expected:
             desk.published()
         assert expected == [row["published_seq_num"] for row in desk.rows()]
 
     def test_a_failed_format_burns_its_number(self, desk: Newsdesk) -> None:
-        """1.6: numbers are drawn before formatting, so a failed format leaves a gap."""
+        """Numbers are drawn before formatting, so a failed format leaves a gap.
+
+        Formats contract 1.6.
+        """
         failing = {**push(NOWHERE), "_id": "one", "format": "ninjs", "config": {"packaged": True}}
         other = {**push(NOWHERE), "_id": "two", "format": "ninjs"}
         desk.newsroom.validators(item_type="composite")
@@ -91,7 +97,7 @@ class TestParallel:
     def test_no_number_is_given_twice(
         self, desk: Newsdesk, graph: Graph, settings: Mapping[str, Any]
     ) -> None:
-        """Scenario 8: 50 items that are formatted in parallel get 50 different numbers."""
+        """Formats scenario 8: 50 items that are formatted in parallel get 50 different numbers."""
         desk.newsroom.subscriber("News", push(NOWHERE))
         for number in range(50):
             desk.published(headline=f"Story {number}")
@@ -108,7 +114,10 @@ class TestParallel:
 
 
 def test_wire_gets_no_pictures(desk: Newsdesk) -> None:
-    """Scenario 10: a wire subscriber gets no row for a picture, an `all` subscriber does."""
+    """A wire subscriber gets no row for a picture, an `all` subscriber does.
+
+    Formats scenario 10.
+    """
     wire = desk.newsroom.subscriber("Wire", push(NOWHERE), subscriber_type="wire")
     everything = desk.newsroom.subscriber("All", push(NOWHERE), subscriber_type="all")
 
@@ -140,7 +149,10 @@ class TestFileNames:
     def test_extension(
         self, desk: Newsdesk, tmp_path: Path, format: str, config: Any, extension: str
     ) -> None:
-        """Scenario 44: by format, unless `file_extension` says otherwise; `:` is replaced."""
+        """By format, unless `file_extension` says otherwise; `:` is replaced.
+
+        Formats scenario 44.
+        """
         desk.newsroom.subscriber("Files", {**file_in(tmp_path, **config), "format": format})
 
         story = desk.published()

@@ -70,7 +70,10 @@ class TestPublish:
     def test_everybody_gets_the_members_received(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Scenario 35: who is blocked from a story gets the package without it, wire gets none."""
+        """Who is blocked from a story gets the package without it, wire gets none.
+
+        Routing scenario 35.
+        """
         desk.newsroom.subscriber("all", push(NOWHERE))
         subscriber_of(desk, "two", "flood,storm")
         subscriber_of(desk, "wire", "flood", subscriber_type="wire")
@@ -94,7 +97,7 @@ class TestPublish:
     def test_a_subscriber_without_any_member_stops_nobody_else(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Row 3: only that subscriber is left out."""
+        """Routing contract 8.7 row 3: only that subscriber is left out."""
         for number, slugline in enumerate(("flood", "other", "flood", "other", "flood")):
             subscriber_of(desk, f"s{number}", slugline)
         flood = desk.story(slugline="flood")
@@ -105,7 +108,10 @@ class TestPublish:
         assert copies(package) == {name: [flood["_id"]] for name in ("s0", "s2", "s4")}
 
     def test_empty_groups_vanish(self, desk: Newsdesk, graph: Graph) -> None:
-        """Row 3: a group without a member that was received is not in the copy."""
+        """A group without a member that was received is not in the copy.
+
+        Routing contract 8.7 row 3.
+        """
         destination = {**push(NOWHERE), "format": "newsmlg2"}
         subscriber_of(desk, "s", "flood", destinations=[destination])
         flood, storm = desk.story(slugline="flood"), desk.story(slugline="storm")
@@ -121,7 +127,7 @@ class TestPublish:
         assert storm["_id"] not in sent
 
     def test_the_same_copy_is_formatted_once(self, desk: Newsdesk, graph: Graph) -> None:
-        """Routing R13: as many payloads as there are different copies."""
+        """Routing contract R13: as many payloads as there are different copies."""
         for number in range(3):
             subscriber_of(desk, f"flood {number}", "flood")
         for number in range(3):
@@ -150,7 +156,7 @@ class TestPublish:
         assert copies(outer) == {"flood": [inner["_id"]], "vote": [vote["_id"]]}
 
     def test_a_member_that_is_gone_stops_the_package(self, desk: Newsdesk, graph: Graph) -> None:
-        """Row 7: it ends in `error` and says which member is missing."""
+        """Routing contract 8.7 row 7: it ends in `error` and says which member is missing."""
         desk.newsroom.subscriber("all", push(NOWHERE))
         story = desk.published()
         package = desk.act("publish", packed(desk, story))
@@ -181,7 +187,7 @@ class TestWhole:
     """Destinations that take packages with their members inside (`config.packaged`)."""
 
     def test_members_travel_inside(self, desk: Newsdesk, graph: Graph, copies: Copies) -> None:
-        """Routing 8.6: no rows of their own for members, one for the package."""
+        """Routing contract 8.6: no rows of their own for members, one for the package."""
         whole = push(NOWHERE, packaged=True)
         subscriber_of(desk, "s", "flood", destinations=[whole])
         flood = desk.story(slugline="flood")
@@ -197,7 +203,10 @@ class TestWhole:
     def test_who_matches_the_package_gets_the_members_that_match(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Row 5: members that went out before, trimmed, to the destination that takes them."""
+        """Members that went out before, trimmed, to the destination that takes them.
+
+        Routing contract 8.7 row 5.
+        """
         flood, storm = desk.published(slugline="flood"), desk.published(slugline="storm")
         graph.enqueue.run()
         plain = {**push(NOWHERE), "_id": "plain", "name": "plain"}
@@ -221,7 +230,10 @@ class TestFollowUps:
     def test_a_member_leaves_and_another_comes(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Scenario 36: all recipients get it without the member; one that is added goes first."""
+        """All recipients get it without the member; one that is added goes first.
+
+        Routing scenario 36.
+        """
         desk.newsroom.subscriber("all", push(NOWHERE))
         subscriber_of(desk, "flood", "flood")
         subscriber_of(desk, "vote", "vote")
@@ -247,7 +259,10 @@ class TestFollowUps:
     def test_a_corrected_member_is_in_the_package_of_those_who_got_the_correction(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Row 2: received is what was received in the version that the package holds."""
+        """Received is what was received in the version that the package holds.
+
+        Routing contract 8.7 row 2.
+        """
         desk.newsroom.subscriber("stays", push(NOWHERE))
         desk.newsroom.subscriber("away", push(NOWHERE))
         flood = desk.story(slugline="flood")
@@ -266,7 +281,7 @@ class TestFollowUps:
         assert copies(package, "corrected") == {"stays": [flood["_id"]], "away": []}
 
     def test_an_empty_correction_is_an_error(self, desk: Newsdesk, graph: Graph) -> None:
-        """Row 8: of a package that others emptied."""
+        """Routing contract 8.7 row 8: of a package that others emptied."""
         desk.newsroom.subscriber("all", push(NOWHERE))
         package = desk.act("publish", packed(desk, desk.published()))
         graph.enqueue.run()
@@ -287,7 +302,10 @@ class TestFollowUps:
     def test_a_withdrawal_goes_to_all_who_have_it(
         self, desk: Newsdesk, graph: Graph, copies: Copies, word: str, action: str
     ) -> None:
-        """Row 2 and 3: with what their copies held, also when nothing is left of it."""
+        """With what their copies held, also when nothing is left of it.
+
+        Routing contract 8.7 rows 2, 3.
+        """
         desk.newsroom.subscriber("all", push(NOWHERE))
         subscriber_of(desk, "flood", "flood")
         flood, storm = desk.story(slugline="flood"), desk.story(slugline="storm")
@@ -305,7 +323,7 @@ class TestFollowUps:
     def test_copies_are_known_when_the_queue_is_purged(
         self, desk: Newsdesk, graph: Graph, copies: Copies
     ) -> None:
-        """Routing R7: the ledger says who has which members, not the rows."""
+        """Routing contract R7: the ledger says who has which members, not the rows."""
         subscriber_of(desk, "flood", "flood")
         flood = desk.story(slugline="flood")
         package = desk.act("publish", packed(desk, flood, desk.story(slugline="storm")))
@@ -322,7 +340,10 @@ class TestOrder:
     def test_a_package_waits_for_members_that_another_run_routes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, copies: Copies
     ) -> None:
-        """Routing 12, order guarantee: it is routed after everything earlier of its members."""
+        """It is routed after everything earlier of its members.
+
+        Routing contract 12, order guarantee.
+        """
         desk.newsroom.subscriber("all", push(NOWHERE))
         flood = desk.story(slugline="flood")
         package = desk.act("publish", packed(desk, flood))

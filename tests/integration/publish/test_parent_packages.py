@@ -139,7 +139,7 @@ class TestAtOnce:
         assert [5, 5] == [version for _, version in shown(desk, live)]
 
     def test_corrects_more_packages_than_a_page_has(self, desk: Newsdesk, graph: Graph) -> None:
-        """Routing contract 12, R10: there is no limit of 100 packages."""
+        """Routing contract R10: there is no limit of 100 packages."""
         story = desk.story()
         whole = stored(desk, package(desk, story))
         ids = [f"package-{number}" for number in range(101)]

@@ -1,4 +1,4 @@
-"""What HTTP push sends of each format, with and without an envelope (formats contract 1.7, 10)."""
+"""What HTTP push sends of each format, with and without an envelope (formats contract 1.7)."""
 
 import hmac
 import json
@@ -37,7 +37,7 @@ def is_signed(request: Received) -> bool:
 
 class TestFormats:
     def test_newsmlg2(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
-        """Scenario 45: XML with its MIME type, and the signature over those bytes."""
+        """Formats scenario 45: XML with its MIME type, and the signature over those bytes."""
         desk.newsroom.subscriber("G2", destination(receiver, "newsmlg2", secret_token=TOKEN))
 
         desk.published(headline="Rivers & lakes")
@@ -62,7 +62,10 @@ class TestFormats:
     def test_any_format(
         self, desk: Newsdesk, receiver: HTTPReceiver, format: str, content_type: str
     ) -> None:
-        """Fault F14: the body is what was formatted, whatever that is; nothing parses it."""
+        """The body is what was formatted, whatever that is; nothing parses it.
+
+        Formats contract F14.
+        """
         desk.newsroom.subscriber("Push", destination(receiver, format, secret_token=TOKEN))
 
         desk.published(headline="Flüsse steigen")
@@ -78,7 +81,10 @@ class TestMedia:
         return 404 if request.method == "GET" else 200
 
     def test_media_go_first(self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver) -> None:
-        """Delivery 5.1: files that the receiver lacks, then the item; once for each file."""
+        """Files that the receiver lacks, then the item; once for each file.
+
+        Delivery contract 5.1.
+        """
         receiver.answer(self.answers)
         media = str(graph.media.put(b"\xff\xd8\xff picture", "flood.jpg"))
         config = {"assets_url": f"{receiver.url}/assets", "secret_token": TOKEN}
@@ -112,7 +118,7 @@ class TestMedia:
         assert "gone: it is not stored here" in desk.row()["error_message"]
 
     def test_only_json_refers_to_media(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
-        """1.7: media discovery is for JSON; other formats go out alone."""
+        """Formats contract 1.7: media discovery is for JSON; other formats go out alone."""
         config = {"assets_url": f"{receiver.url}/assets"}
         desk.newsroom.subscriber("Push", destination(receiver, "nitf", **config))
         renditions = {"original": {"href": "https://example.com/a.jpg", "media": "gone"}}
@@ -140,7 +146,10 @@ class TestCloudEvents:
     def test_structured(
         self, desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, graph: Graph
     ) -> None:
-        """Scenario 49: valid by its schema; `id` is one per row, the same on every retry."""
+        """Valid by its schema; `id` is one per row, the same on every retry.
+
+        Formats scenario 49.
+        """
         config = {"envelope": "cloudevents-structured", "secret_token": TOKEN}
         desk.newsroom.subscriber("Push", destination(receiver, "ninjs", **config))
 
@@ -168,7 +177,7 @@ class TestCloudEvents:
     def test_binary(
         self, desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, graph: Graph
     ) -> None:
-        """Scenario 49: binary mode has `ce-` headers and the untouched body."""
+        """Formats scenario 49: binary mode has `ce-` headers and the untouched body."""
         config = {"envelope": "cloudevents-binary", "secret_token": TOKEN}
         desk.newsroom.subscriber("Push", destination(receiver, "nitf", **config))
 
@@ -202,7 +211,10 @@ class TestCloudEvents:
         assert event["datacontenttype"] in ("application/nitf+xml", "text/plain")
 
     def test_every_row_has_an_id_of_its_own(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
-        """Scenario 49: versions and destinations are told apart; the type says what happened."""
+        """Versions and destinations are told apart; the type says what happened.
+
+        Formats scenario 49.
+        """
         config = {"envelope": "cloudevents-binary"}
         one, two = (
             {**destination(receiver, "ninjs", **config), "_id": name, "name": name}

@@ -1,6 +1,6 @@
 """`publish_queue` as clients see it: list, cancel, send again (routing contract 8.9).
 
-Scenario numbers are those of the delivery contract, section 12.
+Canceling: delivery contract C1a.
 """
 
 import hmac
@@ -109,7 +109,7 @@ class TestCancel:
         queued: list[dict[str, Any]],
         settings: dict[str, Any],
     ) -> None:
-        """Scenario 22: canceled while pending; the next rows go; clients are told."""
+        """Delivery scenario 22: canceled while pending; the next rows go; clients are told."""
         with Redis.from_url(settings["REDIS_URL"]) as redis, redis.pubsub() as pubsub:
             pubsub.subscribe(settings["NOTIFICATION_CHANNEL"])
             assert pubsub.get_message(timeout=5)["type"] == "subscribe"
@@ -173,7 +173,10 @@ class TestCancel:
 
 
 class TestSecrets:
-    """Routing 1.2: of destinations that others put into rows; those of routing name none."""
+    """Of destinations that others put into rows; those of routing name none.
+
+    Routing contract 1.2.
+    """
 
     def shown(self, client: Client, row: dict[str, Any]) -> list[str]:
         """Return the texts in which clients see a row."""
@@ -241,7 +244,10 @@ class TestSendAgain:
     def test_makes_new_rows_of_copies(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, queued: list[dict[str, Any]]
     ) -> None:
-        """Scenario 23: three finished rows posted at once: new numbers, old ones untouched."""
+        """Three finished rows posted at once: new numbers, old ones untouched.
+
+        Delivery scenario 23.
+        """
         graph.transmit.run()
         before = desk.rows()
         finished = listed(desk.client)
@@ -280,7 +286,10 @@ class TestSendAgain:
         codes: list[str],
         priority: bool,
     ) -> None:
-        """Unless the client says otherwise; clients that send again copy neither (8.9)."""
+        """Unless the client says otherwise; clients that send again copy neither.
+
+        Routing contract 8.9.
+        """
         own = {"$set": {"codes": "a, b,", "priority": True}}
         desk.db["subscribers"].update_one({"_id": subscriber}, own)
         copy = strip({name: queued[0].get(name) for name in COPIED})
@@ -329,7 +338,10 @@ class TestSendAgain:
         queued: list[dict[str, Any]],
         missing: tuple[str, ...],
     ) -> None:
-        """Scenario 24: a row that lacks something is delivered or failed, and the rest goes."""
+        """A row that lacks something is delivered or failed, and the rest goes.
+
+        Delivery scenario 24.
+        """
         copy = {name: queued[0].get(name) for name in COPIED if name not in missing}
         assert desk.client.post("publish_queue", strip(copy)).status_code == 201
         desk.published(headline="after")
@@ -361,7 +373,7 @@ class TestSendAgain:
         subscriber: ObjectId,
         destination: dict[str, Any],
     ) -> None:
-        """Scenario 24: a destination of another shape is refused or its row fails."""
+        """Delivery scenario 24: a destination of another shape is refused or its row fails."""
         row = {
             "item_id": "odd",
             "subscriber_id": str(subscriber),
@@ -379,7 +391,10 @@ class TestSendAgain:
     def test_tells_no_resource_events(
         self, desk: Newsdesk, queued: list[dict[str, Any]], events: Events
     ) -> None:
-        """8.9: neither a post nor a change is told as `resource:created` or `resource:updated`."""
+        """Neither a post nor a change is told as `resource:created` or `resource:updated`.
+
+        Routing contract 8.9.
+        """
         copy = strip({name: queued[0].get(name) for name in COPIED})
 
         row = desk.client.create("publish_queue", copy)

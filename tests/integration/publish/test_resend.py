@@ -1,4 +1,4 @@
-"""Sending a published item again (routing contract 11; scenario 39; lifecycle scenario 76)."""
+"""Sending a published item again (routing contract 11; lifecycle scenario 76)."""
 
 import hmac
 from contextlib import suppress
@@ -158,10 +158,10 @@ def test_makes_new_rows_and_history(
     assert 0 == desk.db["resends"].count_documents({})
 
 
-def test_scenario_39_each_request_makes_rows(
+def test_each_request_makes_rows(
     desk: Newsdesk, graph: Graph, item: Document, subscriber: ObjectId
 ) -> None:
-    """Twice makes two further rows."""
+    """Routing scenario 39: twice makes two further rows."""
     for _ in range(2):
         assert 201 == resend(desk, item, [subscriber], 2).status_code
     graph.enqueue.run()
@@ -202,7 +202,10 @@ def test_codes_are_those_of_all_direct_products(
 
 
 def test_sends_the_newest_version_with_credentials(desk: Newsdesk, graph: Graph) -> None:
-    """Scenario 39: the receiver gets the correction, signed with the destination's secret."""
+    """The receiver gets the correction, signed with the destination's secret.
+
+    Routing scenario 39.
+    """
     with HTTPReceiver() as receiver:
         late = desk.newsroom.subscriber("Late", push(receiver.url, secret_token="x"), products=[])
         corrected = desk.act("correct", desk.published(), headline="Rivers fall")

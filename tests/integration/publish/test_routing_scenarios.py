@@ -1,6 +1,6 @@
-"""Targets, filters, embargoes and numbers from the desk to the rows (routing contract, section 13).
+"""Targets, filters, embargoes and numbers from the desk to the rows (routing contract 6 to 10).
 
-Rules are made and items are published over REST; each test is one numbered scenario.
+Rules are made and items are published over REST; each test is one scenario.
 """
 
 from collections.abc import Callable
@@ -59,10 +59,8 @@ def named(subscriber: Document) -> Document:
     return {"_id": subscriber["_id"], "name": subscriber["name"]}
 
 
-def test_scenario_21_a_global_filter_blocks_those_who_are_named(
-    rules: Rules, receivers: Receivers
-) -> None:
-    """Directly targeted, and still blocked unless it overrides the filter."""
+def test_a_global_filter_blocks_those_who_are_named(rules: Rules, receivers: Receivers) -> None:
+    """Routing scenario 21: directly targeted, and still blocked unless it overrides the filter."""
     blocking = rules.simple_filter("floods", "slugline", "eq", "floods", is_global=True)
     blocked = subscriber(rules, "blocked")
     free = subscriber(rules, "free", global_filters={blocking["_id"]: False})
@@ -72,8 +70,11 @@ def test_scenario_21_a_global_filter_blocks_those_who_are_named(
     assert receivers(slugline="storm", target_subscribers=targets) == ["blocked", "free"]
 
 
-def test_scenario_22_regions_choose_products(rules: Rules, receivers: Receivers) -> None:
-    """Allowed: only products of the region; denied: all regions but that; none: no regions."""
+def test_regions_choose_products(rules: Rules, receivers: Receivers) -> None:
+    """Allowed: only products of the region; denied: all regions but that; none: no regions.
+
+    Routing scenario 22.
+    """
     for name, place in (("qld", "QLD"), ("nsw", "NSW"), ("vic", "VIC"), ("anywhere", None)):
         product = rules.product(f"product {name}", geo_restrictions=place)
         subscriber(rules, name, product)
@@ -83,10 +84,13 @@ def test_scenario_22_regions_choose_products(rules: Rules, receivers: Receivers)
     assert receivers() == ["anywhere"]
 
 
-def test_scenario_23_types_and_names_choose_subscribers(
+def test_types_and_names_choose_subscribers(
     desk: Newsdesk, rules: Rules, receivers: Receivers
 ) -> None:
-    """Digital only; and exactly those named, who need no product and keep their own codes."""
+    """Digital only; and exactly those named, who need no product and keep their own codes.
+
+    Routing scenario 23.
+    """
     everything = rules.product()
     subscriber(rules, "digital", everything)
     subscriber(rules, "wire", everything, subscriber_type="wire")
@@ -105,7 +109,7 @@ def test_scenario_23_types_and_names_choose_subscribers(
 
 
 class TestStrictTargeting:
-    """`is_targetable` (routing contract, 1)."""
+    """`is_targetable` (routing contract 1)."""
 
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -145,8 +149,8 @@ def test_without_the_setting_anybody_can_be_named(
     assert receivers(target_subscribers=[named(one)]) == ["A"]
 
 
-def test_scenario_24_names_and_regions_add_up(rules: Rules, receivers: Receivers) -> None:
-    """The named one, and the subscribers of the region's products."""
+def test_names_and_regions_add_up(rules: Rules, receivers: Receivers) -> None:
+    """Routing scenario 24: the named one, and the subscribers of the region's products."""
     queensland = rules.product("queensland", geo_restrictions="QLD")
     everything = rules.product()
     subscriber(rules, "s1", queensland)
@@ -158,10 +162,13 @@ def test_scenario_24_names_and_regions_add_up(rules: Rules, receivers: Receivers
     assert receivers(**targets) == ["s1", "s3"]
 
 
-def test_scenario_33_an_embargo_is_what_filters_make_of_it(
+def test_an_embargo_is_what_filters_make_of_it(
     desk: Newsdesk, graph: Graph, clock: HandClock, rules: Rules, receivers: Receivers
 ) -> None:
-    """Alone it holds nothing back; a global filter on it does, until it has lapsed."""
+    """Alone it holds nothing back; a global filter on it does, until it has lapsed.
+
+    Routing scenario 33.
+    """
     everything = rules.product()
     subscriber(rules, "digital", everything)
     subscriber(rules, "wire", everything, subscriber_type="wire")
@@ -185,10 +192,11 @@ def test_scenario_33_an_embargo_is_what_filters_make_of_it(
         assert [row["publishing_action"] for row in rows] == [action] * 2
 
 
-def test_scenario_38_a_row_in_error_is_routed_again(
-    desk: Newsdesk, graph: Graph, rules: Rules
-) -> None:
-    """A target without its key: `error` with the text; PATCH to pending routes it again."""
+def test_a_row_in_error_is_routed_again(desk: Newsdesk, graph: Graph, rules: Rules) -> None:
+    """A target without its key: `error` with the text; PATCH to pending routes it again.
+
+    Routing scenario 38.
+    """
     subscriber(rules, "s", rules.product())
     item = desk.published(target_regions=[{"a": "b"}])
     graph.enqueue.run()
@@ -205,8 +213,8 @@ def test_scenario_38_a_row_in_error_is_routed_again(
     assert (desk.queue_states(item), len(desk.rows())) == (["queued"], 1)
 
 
-def test_scenario_44_numbers_wrap(desk: Newsdesk, graph: Graph, rules: Rules) -> None:
-    """After 9 999 comes 1, without a repeat in between."""
+def test_numbers_wrap(desk: Newsdesk, graph: Graph, rules: Rules) -> None:
+    """Routing scenario 44: after 9 999 comes 1, without a repeat in between."""
     fields: Document = {"sequence_num_settings": {"min": 1, "max": 9999}}
     created = subscriber(rules, "s", rules.product(), **fields)
     counter = {"key": f"subscribers_{created['_id']}", "sequence_number": 9997}

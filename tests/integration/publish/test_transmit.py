@@ -1,4 +1,7 @@
-"""From the delivery queue to receivers: retries, order, lanes, claims (delivery contract 1-3)."""
+"""From the delivery queue to receivers: retries, order, lanes and claims.
+
+Delivery contract 1 to 3.
+"""
 
 import hmac
 import re
@@ -76,7 +79,10 @@ class TestOneDelivery:
     def test_sends_a_published_text_once(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 1: one POST with guid and version; the row says when it started and ended."""
+        """One POST with guid and version; the row says when it started and ended.
+
+        Delivery scenario 1.
+        """
         desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published()
 
@@ -92,7 +98,10 @@ class TestOneDelivery:
     def test_signs_what_is_sent_with_the_secret_of_the_destination(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 2: the signature is that of the bytes; the row does not hold the secret."""
+        """The signature is that of the bytes; the row does not hold the secret.
+
+        Delivery scenario 2.
+        """
         desk.newsroom.subscriber("one", push(receiver.url, secret_token="s3cret"))
         desk.published()
 
@@ -106,7 +115,7 @@ class TestOneDelivery:
     def test_sends_no_signature_without_a_secret(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 2: without a secret the header is absent."""
+        """Delivery scenario 2: without a secret the header is absent."""
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
 
@@ -117,7 +126,7 @@ class TestOneDelivery:
     def test_does_not_take_a_redirect_for_success(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 7: a 302 is no success and is not followed."""
+        """Delivery scenario 7: a 302 is no success and is not followed."""
         receiver.answer([(302, {"Location": f"{receiver.url}/elsewhere"}, b"")])
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -130,7 +139,7 @@ class TestOneDelivery:
     def test_refuses_an_unknown_delivery_type_at_once(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 25: failed at once, with a message that names the type."""
+        """Delivery scenario 25: failed at once, with a message that names the type."""
         unknown = {**push(receiver.url), "delivery_type": "PublicArchive"}
         desk.newsroom.subscriber("one", unknown)
         desk.published()
@@ -146,7 +155,10 @@ class TestRetry:
     def test_tries_again_when_its_time_has_come(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 3: 500, then about a minute of rest, then 200; the message is cleared."""
+        """500, then about a minute of rest, then 200; the message is cleared.
+
+        Delivery scenario 3.
+        """
         receiver.answer([500])
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -169,7 +181,10 @@ class TestRetry:
     def test_gives_up_after_ten_retries(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 4: minutes 1, 2, 4 ... 64 with at most a tenth more; the eleventh failure."""
+        """Minutes 1, 2, 4 ... 64 with at most a tenth more; the eleventh failure.
+
+        Delivery scenario 4.
+        """
         receiver.answer(lambda request: 500)
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -191,7 +206,7 @@ class TestRetry:
     def test_gives_up_at_once_when_the_receiver_refuses_the_request(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, status: int
     ) -> None:
-        """Scenario 5: after a 4xx there is no second request."""
+        """Delivery scenario 5: after a 4xx there is no second request."""
         receiver.answer(lambda request: status)
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -208,7 +223,7 @@ class TestRetry:
     def test_waits_as_long_as_the_receiver_asks(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, status: int
     ) -> None:
-        """Scenario 5: `Retry-After: 120` counts, not the ladder's minute."""
+        """Delivery scenario 5: `Retry-After: 120` counts, not the ladder's minute."""
         receiver.answer([(status, {"Retry-After": "120"}, b"")])
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -223,7 +238,7 @@ class TestRetry:
     def test_records_why_nobody_answered(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 6: a closed port is retried, and the row says so."""
+        """Delivery scenario 6: a closed port is retried, and the row says so."""
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
         receiver.close()
@@ -237,7 +252,7 @@ class TestRetry:
     def test_starts_no_row_of_a_subscriber_that_is_not_active(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 29: nothing is sent while inactive; then everything is, in order."""
+        """Delivery scenario 29: nothing is sent while inactive; then everything is, in order."""
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         for headline in ("a", "b", "c"):
             desk.published(headline=headline)
@@ -258,7 +273,7 @@ class TestOrder:
     def test_the_kill_comes_last_after_an_outage(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 11: what the kill overtakes is canceled and says by what."""
+        """Delivery scenario 11: what the kill overtakes is canceled and says by what."""
         receiver.answer(lambda request: 503)
         desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published()
@@ -286,7 +301,10 @@ class TestOrder:
     def test_push_lets_a_correction_pass_a_version_that_is_refused(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 12: version 2 goes at the next run; version 1 is canceled, never repeated."""
+        """Version 2 goes at the next run; version 1 is canceled, never repeated.
+
+        Delivery scenario 12.
+        """
         receiver.answer([500])
         desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published(headline="first")
@@ -304,7 +322,10 @@ class TestOrder:
     def test_files_keep_the_order_of_versions(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path
     ) -> None:
-        """Scenario 12: where versions are documents of their own, the first is tried in 60 s."""
+        """Where versions are documents of their own, the first is tried in 60 s.
+
+        Delivery scenario 12.
+        """
         target = tmp_path / "inbox"
         desk.newsroom.subscriber("one", file_in(target))
         item = desk.published(headline="first")
@@ -328,7 +349,10 @@ class TestOrder:
     def test_early_tries_do_not_count_towards_giving_up(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path
     ) -> None:
-        """O1: tries that are made early because a newer version waits are extra."""
+        """Tries that are made early because a newer version waits are extra.
+
+        Delivery contract O1.
+        """
         desk.newsroom.subscriber("one", file_in(tmp_path / "missing"))
         item = desk.published(headline="first")
         deliver(graph)
@@ -351,7 +375,7 @@ class TestOrder:
     def test_other_items_pass_one_that_waits(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 13: B is delivered while A waits for its retry."""
+        """Delivery scenario 13: B is delivered while A waits for its retry."""
         receiver.answer(refuse("A"))
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published(headline="A")
@@ -364,7 +388,10 @@ class TestOrder:
     def test_other_items_pass_one_with_many_waiting_versions(
         self, desk: Newsdesk, graph: Graph, tmp_path: Path
     ) -> None:
-        """O2: more waiting versions than one claim takes hold up nobody else, and end the run."""
+        """More waiting versions than one claim takes hold up nobody else, and end the run.
+
+        Delivery contract O2.
+        """
         few = build_graph({**graph.settings, "MAX_TRANSMIT_QUERY_LIMIT": 2}, clock=graph.clock)
         desk.newsroom.subscriber("one", file_in(tmp_path / "missing"))
         item = desk.published(headline="A")
@@ -384,7 +411,10 @@ class TestOrder:
     def test_parallel_lines_keep_their_own_order(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 14: `async`, 50 items in 3 versions; every item's versions come in order."""
+        """`async`, 50 items in 3 versions; every item's versions come in order.
+
+        Delivery scenario 14.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url), **{"async": True})
         lane = f"{subscriber}:push"
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=50, versions=3)
@@ -402,7 +432,10 @@ class TestOrder:
     def test_versions_keep_their_order_when_only_the_newer_is_urgent(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """O1: a subscriber that becomes a priority does not get old content after new."""
+        """A subscriber that becomes a priority does not get old content after new.
+
+        Delivery contract O1.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published(headline="first")
         graph.enqueue.run()
@@ -416,7 +449,7 @@ class TestOrder:
     def test_a_kill_overtakes_a_thousand_rows(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 15: on a subscriber without priority the kill is still sent first."""
+        """Delivery scenario 15: on a subscriber without priority the kill is still sent first."""
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published(headline="story")
         deliver(graph)
@@ -439,7 +472,7 @@ class TestOrder:
     def test_failed_rows_block_nobody(
         self, desk: Newsdesk, graph: Graph, tmp_path: Path, receiver: HTTPReceiver
     ) -> None:
-        """O7: after a version was given up the next one goes."""
+        """Delivery contract O7: after a version was given up the next one goes."""
         receiver.answer(refuse("first", status=400))
         desk.newsroom.subscriber("one", push(receiver.url))
         item = desk.published(headline="first")
@@ -454,7 +487,10 @@ class TestClaims:
     def test_two_workers_send_every_row_once(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, settings: dict[str, Any]
     ) -> None:
-        """Scenario 19: two workers, one subscriber, 200 rows: exactly 200 requests, in order."""
+        """Two workers, one subscriber, 200 rows: exactly 200 requests, in order.
+
+        Delivery scenario 19.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=100, versions=2)
         second = build_graph(settings)
@@ -472,7 +508,10 @@ class TestClaims:
     def test_rows_of_a_dead_worker_are_sent_after_its_lease(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenarios 17, 18: killed after claiming 100 rows; after its lease each goes once."""
+        """Killed after claiming 100 rows; after its lease each goes once.
+
+        Delivery scenario 17, 18.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=100)
         leave_claimed(graph.db, clock)
@@ -490,7 +529,10 @@ class TestClaims:
     def test_repeats_with_the_same_key_what_a_dead_worker_may_have_sent(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 16: killed after the receiver had it, before success: same `webhook-id`."""
+        """Killed after the receiver had it, before success: same `webhook-id`.
+
+        Delivery scenario 16.
+        """
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
         deliver(graph)
@@ -506,7 +548,10 @@ class TestClaims:
     def test_gives_up_what_three_workers_died_of(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """C4: after three unknown outcomes in a row the delivery fails; the next one goes."""
+        """After three unknown outcomes in a row the delivery fails; the next one goes.
+
+        Delivery contract C4.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=2)
         poison = desk.rows()[0]
@@ -541,7 +586,10 @@ class TestClaims:
     def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """C4: a worker that is started again after minutes still knows that one died here."""
+        """A worker that is started again after minutes still knows that one died here.
+
+        Delivery contract C4.
+        """
         subscriber = desk.newsroom.subscriber("one", push(NOWHERE))
         fill(graph.db, subscriber, push(NOWHERE), graph.clock.precise(), items=1)
         leave_claimed(graph.db, clock)
@@ -556,7 +604,10 @@ class TestClaims:
     def test_a_worker_without_its_lease_changes_nothing(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 20: while it waits for an answer another one takes over; its result is void."""
+        """While it waits for an answer another one takes over; its result is void.
+
+        Delivery scenario 20.
+        """
         other = build_graph({**graph.settings}, clock=clock)
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
@@ -582,7 +633,10 @@ class TestClaims:
     def test_a_long_queue_does_not_delay_others(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
-        """Scenario 21: another subscriber's row does not wait for 2 000 rows of the first one."""
+        """Another subscriber's row does not wait for 2 000 rows of the first one.
+
+        Delivery scenario 21.
+        """
         many = desk.newsroom.subscriber("many", push(receiver.url))
         fill(graph.db, many, push(receiver.url), graph.clock.precise(), items=2000)
         stop = Event()
@@ -602,7 +656,10 @@ class TestClaims:
     def test_brings_rows_of_all_states_to_an_end(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """Scenario 45: 500 rows in all states; the open ones end, the ended are not sent again."""
+        """500 rows in all states; the open ones end, the ended are not sent again.
+
+        Delivery scenario 45.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=500)
         states = ("pending", "in-progress", "retrying", "success", "failed", "canceled")
@@ -641,7 +698,10 @@ class TestBrokenOff:
     def test_sends_again_what_could_not_be_recorded(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """§2.1: a result that is not stored leaves no row behind; it repeats with its key."""
+        """A result that is not stored leaves no row behind; it repeats with its key.
+
+        Delivery contract 2.1.
+        """
         desk.newsroom.subscriber("one", push(receiver.url))
         desk.published()
         graph.enqueue.run()
@@ -680,7 +740,10 @@ class TestBrokenOff:
     def test_finds_rows_that_nobody_looks_after(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
     ) -> None:
-        """C6: rows in progress of a lane that nobody holds are sent, even if it is never idle."""
+        """Rows in progress of a lane that nobody holds are sent, even if it is never idle.
+
+        Delivery contract C6.
+        """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         lost = fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)[1]
         change = {"state": "in-progress", "claim_token": 0, "_updated": clock.at}

@@ -1,7 +1,4 @@
-"""Filter conditions and content filters at the HTTP edge (routing contract, 4 and 5).
-
-Scenario numbers are those of section 13.
-"""
+"""Filter conditions and content filters at the HTTP edge (routing contract 4, 5)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -84,10 +81,13 @@ class TestConditions:
             ("headline", "in", " , ", "has no value"),
         ],
     )
-    def test_scenario_12_what_cannot_be_evaluated_is_not_saved(
+    def test_what_cannot_be_evaluated_is_not_saved(
         self, rules: Rules, field: str, operator: str, value: str, text: str
     ) -> None:
-        """Operators and values that make no sense for the field are refused on POST and PATCH."""
+        """Operators and values that make no sense for the field are refused on POST and PATCH.
+
+        Routing scenario 12.
+        """
         stored = rules.condition("old", "slugline", "eq", "a")
 
         posted = rules.client.post("filter_conditions", condition(field, operator, value))
@@ -107,10 +107,13 @@ class TestConditions:
             ("place", "match", "QLD,NSW", "nsw,qld"),
         ],
     )
-    def test_scenario_13_the_same_condition_is_not_saved_twice(
+    def test_the_same_condition_is_not_saved_twice(
         self, rules: Rules, field: str, operator: str, value: str, same: str
     ) -> None:
-        """Values are the same when they have the same members, whatever case and order."""
+        """Values are the same when they have the same members, whatever case and order.
+
+        Routing scenario 13.
+        """
         rules.condition("first", field, operator, value)
 
         answer = rules.client.post("filter_conditions", condition(field, operator, same))
@@ -126,10 +129,13 @@ class TestConditions:
             ("source", "eq", "a,b", "b,a"),
         ],
     )
-    def test_scenario_13_what_only_looks_the_same_is_saved(
+    def test_what_only_looks_the_same_is_saved(
         self, rules: Rules, field: str, operator: str, value: str, other: str
     ) -> None:
-        """Other members make another condition; `eq` takes no list, so order counts there."""
+        """Other members make another condition; `eq` takes no list, so order counts there.
+
+        Routing scenario 13.
+        """
         rules.condition("first", field, operator, value)
 
         rules.condition("second", field, operator, other)
@@ -154,10 +160,11 @@ class TestConditions:
             ERROR: "400: Filter condition:first has identical settings"
         }
 
-    def test_scenario_14_vocabularies_are_fields_while_they_are_there(
-        self, rules: Rules, graph: Graph
-    ) -> None:
-        """A manageable vocabulary can be named, and is read, until it is deleted."""
+    def test_vocabularies_are_fields_while_they_are_there(self, rules: Rules, graph: Graph) -> None:
+        """A manageable vocabulary can be named, and is read, until it is deleted.
+
+        Routing scenario 14.
+        """
         wanted = condition("mood", "in", "glad")
         before = rules.client.post("filter_conditions", wanted)
         field = {"_id": "mood", "display_name": "Mood", "type": "manageable", "field_type": "text"}
@@ -273,8 +280,11 @@ class TestParameters:
 
 
 class TestFilters:
-    def test_scenario_15_statements_are_alternatives(self, rules: Rules, graph: Graph) -> None:
-        """[A and B] or [C] matches when C matches alone, and not when only A does."""
+    def test_statements_are_alternatives(self, rules: Rules, graph: Graph) -> None:
+        """[A and B] or [C] matches when C matches alone, and not when only A does.
+
+        Routing scenario 15.
+        """
         a, b = (rules.condition(name, "headline", "like", name) for name in ("aaa", "bbb"))
         c = rules.simple_filter("ccc", "headline", "like", "ccc")
         wanted = rules.filter("f", {"fc": [a["_id"], b["_id"]]}, {"pf": [c["_id"]]})
@@ -292,8 +302,11 @@ class TestFilters:
 
         assert results == {"only a": False, "a and b": True, "only c": True}
 
-    def test_scenario_16_circles_are_refused(self, rules: Rules) -> None:
-        """A filter cannot come to include itself, directly or by way of others."""
+    def test_circles_are_refused(self, rules: Rules) -> None:
+        """A filter cannot come to include itself, directly or by way of others.
+
+        Routing scenario 16.
+        """
         inner = rules.simple_filter("inner", "source", "eq", "a")
         middle = rules.filter("middle", {"pf": [inner["_id"]]})
         outer = rules.filter("outer", {"pf": [middle["_id"]]})
@@ -306,8 +319,8 @@ class TestFilters:
             }
         assert rules.client.patch(path, {"name": "renamed"}).status_code == 200
 
-    def test_scenario_16_a_filter_inside_another_stays(self, rules: Rules) -> None:
-        """DELETE names the filters that include it."""
+    def test_a_filter_inside_another_stays(self, rules: Rules) -> None:
+        """Routing scenario 16: DELETE names the filters that include it."""
         inner = rules.simple_filter("inner", "source", "eq", "a")
         rules.filter("outer", {"pf": [inner["_id"]]})
 
@@ -427,7 +440,7 @@ class TestTryingFilters:
             ("headline", "startswith", "foo", {"headline": "  Foo bar"}, True),
         ],
     )
-    def test_scenarios_17_and_18_conditions_read_items(
+    def test_conditions_read_items(
         self,
         rules: Rules,
         graph: Graph,
@@ -437,7 +450,10 @@ class TestTryingFilters:
         item: Any,
         matches: bool,
     ) -> None:
-        """Conditions compare as the table of the contract says, through a stored filter."""
+        """Conditions compare as the table of operators says, through a stored filter.
+
+        Routing scenario 17, 18.
+        """
         wanted = rules.simple_filter("f", field, operator, value)
         graph.db["archive"].insert_one({"_id": "a", **item})
 

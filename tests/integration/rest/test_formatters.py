@@ -1,4 +1,4 @@
-"""Formatters, previews and exports at the HTTP edge (formats contract 1.4, scenarios 2 and 3)."""
+"""Formatters, previews and exports at the HTTP edge (formats contract 1.4)."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,10 @@ def sequences(desk: Newsdesk) -> list[Any]:
 
 class TestList:
     def test_names_the_classes(self, editor: Any) -> None:
-        """1.4: the classes in registration order; those beyond the contract when asked for."""
+        """The classes in registration order; those beyond Superdesk's when asked for.
+
+        Formats contract 1.4.
+        """
         assert REFERENCE_ORDER == names(editor.get("formatters"))
         assert {"TextFormatter", *REFERENCE_ORDER} <= set(
             names(editor.get("formatters", extra="true"))
@@ -51,13 +54,13 @@ class TestList:
 
     @pytest.mark.parametrize("criteria", ["can_export", "can_preview"])
     def test_by_criteria(self, editor: Any, criteria: str) -> None:
-        """Scenario 2: those whose attribute is true."""
+        """Formats scenario 2: those whose attribute is true."""
         assert ["NINJSFormatter", "NINJS2Formatter", "FTPNinjsFormatter"] == names(
             editor.get("formatters", criteria=criteria)
         )
 
     def test_unknown_criteria(self, editor: Any) -> None:
-        """Scenario 2: `?criteria=nope` is 400."""
+        """Formats scenario 2: `?criteria=nope` is 400."""
         assert "nope" in message(editor.get("formatters", criteria="nope"))
 
 
@@ -67,7 +70,10 @@ class TestPost:
         return desk.client.post("formatters", body)
 
     def test_formats_an_item(self, desk: Newsdesk) -> None:
-        """Scenario 3: 201 with `formatted_doc`; no sequence number of any subscriber moves."""
+        """201 with `formatted_doc`; no sequence number of any subscriber moves.
+
+        Formats scenario 3.
+        """
         desk.newsroom.subscriber("Push", push("http://127.0.0.1:9"))
         desk.published()
         before = sequences(desk)
@@ -85,13 +91,13 @@ class TestPost:
         )
 
     def test_refusals(self, desk: Newsdesk) -> None:
-        """Scenario 3: unknown class, then unknown item."""
+        """Formats scenario 3: unknown class, then unknown item."""
         story = desk.story()
         assert "Formatter not found" == message(self.post(desk, story["_id"], "NoFormatter"))
         assert "Article not found!" == message(self.post(desk, "nowhere"))
 
     def test_needs_both_fields(self, desk: Newsdesk) -> None:
-        """1.4: a missing field is a schema error."""
+        """Formats contract 1.4: a missing field is a schema error."""
         answer = desk.client.post("formatters", {"article_id": "x"})
         assert (400, {"formatter_name": {"required": 1}}) == (
             answer.status_code,
@@ -99,21 +105,21 @@ class TestPost:
         )
 
     def test_items_that_are_not_valid(self, desk: Newsdesk) -> None:
-        """1.4: the item is validated as if it were published."""
+        """Formats contract 1.4: the item is validated as if it were published."""
         story = desk.story(headline="")
         text = message(self.post(desk, story["_id"]))
         assert text.startswith("Error in formatting article: ")
         assert "HEADLINE" in text
 
     def test_formats_that_do_not_take_the_item(self, desk: Newsdesk) -> None:
-        """1.3: a picture has no NITF."""
+        """Formats contract 1.3: a picture has no NITF."""
         desk.newsroom.validators(item_type="picture")
         picture = desk.story(type="picture")
         text = message(self.post(desk, picture["_id"], "NITFFormatter"))
         assert text == "Error in formatting article: nitf takes no items of type picture"
 
     def test_drops_what_the_profile_disables(self, desk: Newsdesk) -> None:
-        """1.4: the content-profile filter applies."""
+        """Formats contract 1.4: the content-profile filter applies."""
         schema = {"headline": {"type": "string"}, "ednote": None}
         desk.db["content_types"].insert_one({"_id": "plain", "label": "p", "schema": schema})
         story = desk.story(profile="plain", ednote="Not for you")
@@ -121,7 +127,7 @@ class TestPost:
         assert "Not for you" not in answer.get_json()["formatted_doc"]
 
     def test_needs_a_privilege(self, desk: Newsdesk, editor: Any) -> None:
-        """1.4: privilege `archive`."""
+        """Formats contract 1.4: privilege `archive`."""
         body = {"article_id": desk.story()["_id"], "formatter_name": "NINJSFormatter"}
         assert 403 == editor.post("formatters", body).status_code
 
@@ -131,7 +137,10 @@ class TestPreview:
         return desk.client.get("format-document-for-preview/", **arguments)
 
     def test_shows_what_a_subscriber_would_get(self, desk: Newsdesk) -> None:
-        """1.4: the body is the formatted text, uncached, with the format's own type."""
+        """The body is the formatted text, uncached, with the format's own type.
+
+        Formats contract 1.4.
+        """
         destination = {**push("http://127.0.0.1:9"), "format": "nitf"}
         subscriber = str(desk.newsroom.subscriber("Push", destination))
         story = desk.story()
@@ -154,7 +163,7 @@ class TestPreview:
 
     @pytest.mark.parametrize("missing", ["document_id", "subscriber_id", "formatter"])
     def test_whatever_is_missing_is_not_found(self, desk: Newsdesk, missing: str) -> None:
-        """1.4 [R]: 404 for an argument that is absent or names nothing."""
+        """Formats contract 1.4: 404 for an argument that is absent or names nothing."""
         subscriber = str(desk.newsroom.subscriber("Push", push("http://127.0.0.1:9")))
         known = {
             "document_id": desk.story()["_id"],
@@ -179,7 +188,10 @@ class TestExport:
         return answer.get_json()
 
     def test_makes_an_archive(self, desk: Newsdesk) -> None:
-        """1.4: a zip with a file for each item, named by slugline and unique id."""
+        """A zip with a file for each item, named by slugline and unique id.
+
+        Formats contract 1.4.
+        """
         first = desk.story(slugline='a/b: "c"')
         second = desk.story(slugline="rivers", headline="Second")
         unique = [first["unique_id"], second["unique_id"]]
@@ -196,7 +208,7 @@ class TestExport:
             assert "Second" == written["headline"]
 
     def test_answers_inline(self, desk: Newsdesk) -> None:
-        """1.4: JSON as JSON, other formats as text."""
+        """Formats contract 1.4: JSON as JSON, other formats as text."""
         story = desk.story()
         ninjs = self.export(desk, story, inline=True)
         nitf = self.export(desk, story, inline=True, format_type="NITFFormatter")
@@ -205,20 +217,20 @@ class TestExport:
         assert "url" not in ninjs
 
     def test_counts_failures(self, desk: Newsdesk) -> None:
-        """1.4: with `validate`, what is not valid is left out and counted."""
+        """Formats contract 1.4: with `validate`, what is not valid is left out and counted."""
         good, bad = desk.story(), desk.story(headline="")
         assert 0 == self.export(desk, good, bad, inline=True)["failures"]
         answer = self.export(desk, good, bad, inline=True, validate=True)
         assert (1, [good["_id"]]) == (answer["failures"], [*answer["export"]])
 
     def test_nothing_left(self, desk: Newsdesk) -> None:
-        """1.4: neither url nor export."""
+        """Formats contract 1.4: neither url nor export."""
         answer = self.export(desk, desk.story(headline=""), validate=True)
         assert 1 == answer["failures"]
         assert not {"url", "export"} & answer.keys()
 
     def test_unknown_format(self, desk: Newsdesk) -> None:
-        """1.4: the class has to exist."""
+        """Formats contract 1.4: the class has to exist."""
         body = {"item_ids": ["x"], "format_type": "NoFormatter"}
         text = "Formatter not found for requested format type."
         assert text == message(desk.client.post("export", body))

@@ -1,4 +1,4 @@
-"""The list of output formats (formats contract, 1.4)."""
+"""The list of output formats (formats contract 1.4)."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ NINE = {
 
 
 def test_lists_the_formats_by_name(editor: Any) -> None:
-    """Scenario 1: exactly nine types, sorted; `imatrics` is not among them."""
+    """Formats scenario 1: exactly nine types, sorted; `imatrics` is not among them."""
     rows = editor.get("output_formats").get_json()["_items"]
 
     assert [*NINE.items()] == [(row["name"], row["type"]) for row in rows]

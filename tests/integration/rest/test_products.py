@@ -1,4 +1,4 @@
-"""Products and their test at the HTTP edge (routing contract, 3; scenarios of section 13)."""
+"""Products and their test at the HTTP edge (routing contract 3)."""
 
 from typing import Any
 
@@ -86,8 +86,11 @@ def test_a_name_is_taken_once_by_requests_at_once(rules: Rules, graph: Graph) ->
     assert created.value.payload == updated.value.payload == {"name": {"unique": 1}}
 
 
-def test_scenario_10_a_product_in_use_stays(rules: Rules) -> None:
-    """DELETE of a product that a subscriber lists is refused with its name; an unused one goes."""
+def test_a_product_in_use_stays(rules: Rules) -> None:
+    """DELETE of a product that a subscriber lists is refused with its name; an unused one goes.
+
+    Routing scenario 10.
+    """
     api, direct, unused = (rules.product(name) for name in ("api", "direct", "unused"))
     rules.subscriber("News2", api_products=[api["_id"]], products=[direct["_id"]])
 
@@ -109,10 +112,13 @@ def test_scenario_10_a_product_in_use_stays(rules: Rules) -> None:
         ),
     ],
 )
-def test_scenario_11_the_type_stays_as_subscribers_need_it(
+def test_the_type_stays_as_subscribers_need_it(
     rules: Rules, field: str, product_type: str, text: str
 ) -> None:
-    """PATCH of `product_type` is refused while a subscriber's list would not fit any more."""
+    """PATCH of `product_type` is refused while a subscriber's list would not fit any more.
+
+    Routing scenario 11.
+    """
     product = rules.product("P")
     rules.subscriber("S", **{field: [product["_id"]]})
     path = f"products/{product['_id']}"
@@ -217,10 +223,11 @@ def publish(admin: Any, graph: Graph) -> Any:
     return run
 
 
-def test_scenario_19_filters_decide_what_a_product_gets(
-    rules: Rules, publish: Any, tmp_path: Any
-) -> None:
-    """A permitting product gets what matches, a blocking one the rest, one without filter all."""
+def test_filters_decide_what_a_product_gets(rules: Rules, publish: Any, tmp_path: Any) -> None:
+    """A permitting product gets what matches, a blocking one the rest, one without filter all.
+
+    Routing scenario 19.
+    """
     wanted = rules.simple_filter("Fires", "headline", "like", "fire")["_id"]
     kinds = {
         "permitting": {"filter_id": wanted, "filter_type": "permitting"},
@@ -236,10 +243,13 @@ def test_scenario_19_filters_decide_what_a_product_gets(
     assert publish(headline="Rivers rise") == ["blocking", "none"]
 
 
-def test_scenario_20_a_global_filter_blocks_all_but_those_who_override_it(
+def test_a_global_filter_blocks_all_but_those_who_override_it(
     rules: Rules, publish: Any, tmp_path: Any
 ) -> None:
-    """A matching global filter drops a subscriber unless its `global_filters` say false."""
+    """A matching global filter drops a subscriber unless its `global_filters` say false.
+
+    Routing scenario 20.
+    """
     blocking = rules.simple_filter("Fires", "headline", "like", "fire", is_global=True)
     product = rules.product()
     to = {"destinations": [file_in(tmp_path)], "products": [product["_id"]], "is_active": True}

@@ -1,4 +1,4 @@
-"""Tokens of subscribers (routing contract, 9.1)."""
+"""Tokens of subscribers (routing contract 9.1)."""
 
 import re
 from collections.abc import Iterator
@@ -125,7 +125,10 @@ def test_the_database_does_not_give_tokens_away(
 def test_expiry_days_set_the_expiry(
     admin: Client, graph: Graph, subscriber: ObjectId, clock: HandClock
 ) -> None:
-    """Scenario 41: `expiry_days` 7 is seven days; a token that has expired is gone once used."""
+    """`expiry_days` 7 is seven days; a token that has expired is gone once used.
+
+    Routing scenario 41.
+    """
     token = admin.create("subscriber_token", {"subscriber": str(subscriber), "expiry_days": 7})
 
     assert "2030-01-08T12:00:00+0000" == token["expiry"]

@@ -1,4 +1,4 @@
-"""Subscribers at the HTTP edge (routing contract, 1 and 2; scenario numbers of section 13)."""
+"""Subscribers at the HTTP edge (routing contract 1, 2)."""
 
 from typing import Any
 
@@ -51,10 +51,8 @@ def config_of(graph: Graph, subscriber: Document, position: int = 0) -> Document
 
 
 class TestRules:
-    def test_scenario_1_is_inactive_unless_it_says_otherwise(
-        self, rules: Rules, events: Events
-    ) -> None:
-        """Defaults are filled, and clients are told of the new subscriber."""
+    def test_is_inactive_unless_it_says_otherwise(self, rules: Rules, events: Events) -> None:
+        """Routing scenario 1: defaults are filled, and clients are told of the new subscriber."""
         stored = rules.subscriber()
 
         assert (stored["is_active"], stored["is_targetable"]) == (False, True)
@@ -68,8 +66,11 @@ class TestRules:
 
         assert [extra["_id"] for extra in events.named("subscriber:update")] == [[stored["_id"]]]
 
-    def test_scenario_2_an_active_one_needs_somewhere_to_send(self, rules: Rules) -> None:
-        """Products without destination and API product are refused with both issues."""
+    def test_an_active_one_needs_somewhere_to_send(self, rules: Rules) -> None:
+        """Products without destination and API product are refused with both issues.
+
+        Routing scenario 2.
+        """
         product = rules.product()
         body = subscriber_body(is_active=True, destinations=[], products=[product["_id"]])
 
@@ -78,8 +79,11 @@ class TestRules:
         assert issues(answer) == NOWHERE_TO_SEND
         assert refusal(answer) == "At least one destination or one API Product should be specified"
 
-    def test_scenario_3_an_active_one_keeps_somewhere_to_send(self, rules: Rules) -> None:
-        """PATCH is checked on the merged document; the refusal is a validator exception."""
+    def test_an_active_one_keeps_somewhere_to_send(self, rules: Rules) -> None:
+        """PATCH is checked on the merged document; the refusal is a validator exception.
+
+        Routing scenario 3.
+        """
         stored = rules.subscriber(is_active=True, api_products=[rules.product()["_id"]])
 
         answer = rules.client.patch(path_of(stored), {"api_products": []})
@@ -117,10 +121,11 @@ class TestRules:
             ({"max": 1}, "should be less than the value of Maximum"),
         ],
     )
-    def test_scenario_4_sequence_numbers_need_a_range(
-        self, rules: Rules, wanted: Any, text: str
-    ) -> None:
-        """Minimum and maximum, given or by default, span a range, of inactive subscribers too."""
+    def test_sequence_numbers_need_a_range(self, rules: Rules, wanted: Any, text: str) -> None:
+        """Minimum and maximum, given or by default, span a range, of inactive subscribers too.
+
+        Routing scenario 4.
+        """
         stored = rules.subscriber()
         text = f"Value of Minimum in Sequence Number Settings {text}"
 
@@ -141,8 +146,8 @@ class TestRules:
 
         assert "greater than 0" in refusal(rules.client.post("subscribers", body))
 
-    def test_scenario_5_destinations_are_checked_by_position(self, rules: Rules) -> None:
-        """Issues of a destination are nested under its position."""
+    def test_destinations_are_checked_by_position(self, rules: Rules) -> None:
+        """Routing scenario 5: issues of a destination are nested under its position."""
         answer = rules.client.post("subscribers", subscriber_body(destinations=[{"name": ""}]))
 
         assert issues(answer) == {
@@ -164,8 +169,11 @@ class TestRules:
 
         assert issues(answer) == {"destinations": {"1": {"delivery_type": REQUIRED}}}
 
-    def test_scenario_6_names_and_addresses(self, rules: Rules) -> None:
-        """Names are unique whatever their case; every address in a list needs its at sign."""
+    def test_names_and_addresses(self, rules: Rules) -> None:
+        """Names are unique whatever their case; every address in a list needs its at sign.
+
+        Routing scenario 6.
+        """
         rules.subscriber("News")
 
         name = rules.client.post("subscribers", subscriber_body(" NEWS"))
@@ -247,8 +255,8 @@ class TestRules:
 
         assert issues(rules.client.post("subscribers", {})) == dict.fromkeys(wanted, REQUIRED)
 
-    def test_scenario_7_is_never_deleted(self, rules: Rules) -> None:
-        """DELETE and PUT are not offered."""
+    def test_is_never_deleted(self, rules: Rules) -> None:
+        """Routing scenario 7: DELETE and PUT are not offered."""
         stored = rules.subscriber()
 
         assert rules.client.delete(path_of(stored)).status_code == 405
@@ -263,10 +271,13 @@ class TestRules:
             ("api_products", "direct", "Invalid Product Type. API Products P."),
         ],
     )
-    def test_scenario_9_products_fit_their_list(
+    def test_products_fit_their_list(
         self, rules: Rules, field: str, product_type: str, text: str
     ) -> None:
-        """An active subscriber cannot list a product of the other type; an inactive one may."""
+        """An active subscriber cannot list a product of the other type; an inactive one may.
+
+        Routing scenario 9.
+        """
         product = rules.product("P", product_type=product_type)
         lists = {field: [product["_id"]], "destinations": [push_destination()]}
 
@@ -308,8 +319,8 @@ class TestSecrets:
         make_user(graph, "seller", privileges={"subscribers": 1})
         return log_in(app, "seller")
 
-    def test_scenario_8_lists_hide_secrets(self, stored: Document, admin: Any, editor: Any) -> None:
-        """A list never holds a secret; every destination in it has an `_id`."""
+    def test_lists_hide_secrets(self, stored: Document, admin: Any, editor: Any) -> None:
+        """Routing scenario 8: a list never holds a secret; every destination in it has an `_id`."""
         for client in (admin, editor):
             shown = client.get("subscribers").get_json()["_items"][0]["destinations"][0]
 
@@ -362,10 +373,13 @@ class TestSecrets:
             assert "secret_token" not in body
             assert "resource_url" in body
 
-    def test_scenario_8_secrets_survive_a_round_trip(
+    def test_secrets_survive_a_round_trip(
         self, stored: Document, rules: Rules, graph: Graph
     ) -> None:
-        """What a list shows can be sent back: the secrets stay, other keys are replaced."""
+        """What a list shows can be sent back: the secrets stay, other keys are replaced.
+
+        Routing scenario 8.
+        """
         shown = rules.client.get("subscribers").get_json()["_items"][0]["destinations"]
         shown[0]["config"] = {"resource_url": "http://127.0.0.1:10"}
 
@@ -553,7 +567,7 @@ def test_unknown_destinations_are_stored_unless_strict(rules: Rules) -> None:
 
 
 class TestSearchByCondition:
-    """What depends on a filter condition (routing contract, 1.3 and 4.6)."""
+    """What depends on a filter condition (routing contract 1.3, 4.6)."""
 
     @pytest.fixture(autouse=True)
     def _rules(self, rules: Rules) -> None:

@@ -1,4 +1,4 @@
-"""What each format makes of bad input (formats contract 5); numbers are its scenarios."""
+"""What each format makes of bad input (formats contract 5)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -67,7 +67,10 @@ def written(
 @pytest.mark.parametrize("kind", ["text", "picture", "package"])
 @pytest.mark.parametrize("field", NULL_EQUALS_ABSENT)
 def test_null_equals_absent(kind: str, field: str) -> None:
-    """38: dateline, subject, company codes, category, abstract ... null: as if absent."""
+    """Dateline, subject, company codes, category, abstract ... null: as if absent.
+
+    Formats scenario 38.
+    """
     item = reference(f"{INPUTS}/{kind}.json")
     without = {name: value for name, value in item.items() if name != field}
 
@@ -78,7 +81,7 @@ def test_null_equals_absent(kind: str, field: str) -> None:
 
 @pytest.mark.parametrize("name", SKIPPED)
 def test_nulls_in_lists_are_skipped(name: str) -> None:
-    """38: a null entry is none."""
+    """Formats scenario 38: a null entry is none."""
     item = reference(f"{INPUTS}/text.json")
     odd, plain = SKIPPED[name]
 
@@ -105,7 +108,7 @@ class TestMissing:
         ],
     )
     def test_first_created(self, name: str, read: Callable[[Formatted], str]) -> None:
-        """38: firstcreated missing: the time of the version."""
+        """Formats scenario 38: firstcreated missing: the time of the version."""
         [part] = written(FORMATS[name], {**STORY, "versioncreated": NOW})
 
         digits = "".join(filter(str.isdigit, read(part)))
@@ -121,7 +124,7 @@ class TestMissing:
         ],
     )
     def test_language(self, name: str, read: Callable[[Formatted], str]) -> None:
-        """38: language null: the default language."""
+        """Formats scenario 38: language null: the default language."""
         [part] = written(FORMATS[name], {**STORY, "language": None})
 
         assert "en" == read(part)
@@ -135,7 +138,7 @@ class TestMissing:
         ],
     )
     def test_urgency_and_priority(self, name: str, urgency: str, priority: str | None) -> None:
-        """38: urgency null: left out; priority null: 5; nothing says `None`."""
+        """Formats scenario 38: urgency null: left out; priority null: 5; nothing says `None`."""
         [part] = written(FORMATS[name], {**STORY, "urgency": None, "priority": None})
 
         root = parsed(part)
@@ -157,20 +160,20 @@ class TestMissing:
         ],
     )
     def test_status(self, name: str, read: Callable[[Formatted], str]) -> None:
-        """38: pubstatus and state missing: usable, published."""
+        """Formats scenario 38: pubstatus and state missing: usable, published."""
         [part] = written(FORMATS[name], STORY)
 
         assert "usable" == read(part)
 
     @pytest.mark.parametrize("name", FORMATS)
     def test_rights(self, name: str) -> None:
-        """38: no vocabulary of rights: they are left out."""
+        """Formats scenario 38: no vocabulary of rights: they are left out."""
         for part in written(FORMATS[name], STORY, NO_RIGHTS):
             assert b"Example News" not in part.data
 
     @pytest.mark.parametrize("name", ["nitf", "newsml12", "newsmlg2", "ninjs3", "jsonld"])
     def test_subject_without_code(self, name: str) -> None:
-        """38: subject.qcode null: no code is made up, and nothing fails."""
+        """Formats scenario 38: subject.qcode null: no code is made up, and nothing fails."""
         [part] = written(FORMATS[name], {**STORY, "subject": [{"qcode": None, "name": "n"}]})
 
         assert "None" not in str(part.body)
@@ -181,14 +184,17 @@ class TestMissing:
         [("newsml12", ".//ContentItem[@Href]"), ("newsmlg2", f".//{G2}remoteContent")],
     )
     def test_no_rendition(self, name: str, content: str, renditions: Any) -> None:
-        """38: no rendition, a null one, or one without href: no content item."""
+        """Formats scenario 38: no rendition, a null one, or one without href: no content item."""
         [part] = written(FORMATS[name], {**STORY, "type": "picture", "renditions": renditions})
 
         assert parsed(part).find(content) is None
 
     @pytest.mark.parametrize("name", ["ninjs", "ninjs2", "newsroom ninjs", "ftp ninjs"])
     def test_signal_without_scheme(self, name: str) -> None:
-        """38: a signal's code without a colon: it has no scheme, which readers otherwise expect."""
+        """A signal's code without a colon: it has no scheme, which readers otherwise expect.
+
+        Formats scenario 38.
+        """
         item = {**STORY, "signal": [{"qcode": "plain", "name": "P"}]}
         [part] = FORMATS[name]().format(item, CONTEXT)
 
@@ -205,7 +211,7 @@ class TestMissing:
         ],
     )
     def test_version_of_a_kill(self, name: str, read: Callable[[Formatted], str]) -> None:
-        """38: the version missing on a kill: 1."""
+        """Formats scenario 38: the version missing on a kill: 1."""
         killed = {**STORY, "state": "killed", "pubstatus": "canceled", "headline": "KILL"}
         [part] = written(FORMATS[name], killed)
 
@@ -218,7 +224,10 @@ STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "tex
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("character", ["\x00", "\x0b", "\x1f", "\ufffe", "\ud800"])
 def test_characters_that_xml_forbids(name: str, character: str) -> None:
-    """50: controls and lone surrogates in headline and body: well-formed, with the rest kept."""
+    """Controls and lone surrogates in headline and body: well-formed, with the rest kept.
+
+    Formats scenario 50.
+    """
     item = {**STORY, "headline": f"He{character}ad", "body_html": f"<p>Bo{character}dy</p>"}
 
     for part in written(FORMATS[name], item):
@@ -240,7 +249,7 @@ def test_characters_that_xml_forbids(name: str, character: str) -> None:
     ],
 )
 def test_broken_html(name: str, html: str) -> None:
-    """38: markup of any quality comes out valid, with its words."""
+    """Formats scenario 38: markup of any quality comes out valid, with its words."""
     for part in written(FORMATS[name], {**STORY, "headline": "h", "body_html": html}):
         text = part.data.decode("utf-8", "replace")
         assert all(word in text for word in ("one", "two", "three"))
@@ -263,7 +272,10 @@ def test_broken_html(name: str, html: str) -> None:
 )
 @pytest.mark.parametrize("levels", [100, 700, 3000])
 def test_deep_nesting(opened: str, closed: str, levels: int) -> None:
-    """38: markup nested beyond reason gives way to its text; nothing fails or is cut off."""
+    """Markup nested beyond reason gives way to its text; nothing fails or is cut off.
+
+    Formats scenario 38.
+    """
     html = f"<p>before</p>{opened * levels}deep{closed * levels}<p>after</p>"
 
     for formatter in formats("text"):

@@ -11,7 +11,7 @@ PUBLISHED = ALL[:-1]
 TAKEN = {
     **dict.fromkeys(("ninjs", "ninjs2", "newsroom ninjs", "ftp ninjs", "ninjs3"), ALL),
     "nitf": PACKAGED,
-    # Graphics go the way of pictures, beyond the reference.
+    # Graphics go the way of pictures.
     **dict.fromkeys(("newsml12", "newsmlg2", "jsonld"), PUBLISHED),
     **dict.fromkeys(("email", "imatrics"), ("text",)),
     "idml": TEXTS,
@@ -21,7 +21,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("formatter", BUILT_IN, ids=lambda cls: cls.type)
 def test_truth_table(formatter: type) -> None:
-    """4: every format by every item type; anything else is taken by none."""
+    """Formats scenario 4: every format by every item type; anything else is taken by none."""
     kind: str = formatter.type  # type: ignore[attr-defined]
     taken = [name for name in ALL if formatter.can_format({"type": name})]  # type: ignore[attr-defined]
 

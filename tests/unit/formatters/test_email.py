@@ -1,4 +1,4 @@
-"""The format `email`; numbers are the scenarios of the formats contract."""
+"""The format `email` (formats contract 3.8)."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,10 @@ def written(item: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", shared_names(OUTPUTS, "*.json"))
 def test_same_as_reference(name: str) -> None:
-    """39: subject, text and renditions are the reference's; HTML too, but for its faults (F5)."""
+    """Subject, text and renditions are Superdesk's; HTML too, but for its faults.
+
+    Formats scenario 39; formats contract F5.
+    """
     expected = json.loads(shared(f"{OUTPUTS}/{name}").read_text("utf-8"))
     html = expected["message_html"]
     if html:
@@ -44,7 +47,7 @@ def test_same_as_reference(name: str) -> None:
 
 
 def test_html_text_and_subject() -> None:
-    """39: an HTML item has all three; what follows a br stays in its paragraph."""
+    """Formats scenario 39: an HTML item has all three; what follows a br stays in its paragraph."""
     parts = written({**STORY, "body_html": "<p>one<br>two</p><p>three</p>"})
 
     assert "<p>one<br>two</p>\r<p>three</p>" in parts["message_html"]
@@ -53,7 +56,7 @@ def test_html_text_and_subject() -> None:
 
 
 def test_preserved_text_has_no_html() -> None:
-    """39: preserved text goes out as text alone, with its lines."""
+    """Formats scenario 39: preserved text goes out as text alone, with its lines."""
     parts = written({**STORY, "format": "preserved", "body_html": "<pre>a\n b</pre>"})
 
     assert parts["message_html"] is None
@@ -74,12 +77,12 @@ def test_preserved_text_has_no_html() -> None:
     ],
 )
 def test_markup_is_cleaned_by_an_allow_list(html: str, clean: str) -> None:
-    """39: nothing that runs gets into the HTML part."""
+    """Formats scenario 39: nothing that runs gets into the HTML part."""
     assert clean == sanitized(html)
 
 
 def test_script_in_the_body_is_gone() -> None:
-    """39: a script is in no part, from no field."""
+    """Formats scenario 39: a script is in no part, from no field."""
     script = "<script>alert(1)</script>"
     item = {**STORY, **dict.fromkeys(("abstract", "byline", "ednote", "body_footer"), script)}
 
@@ -94,7 +97,7 @@ def test_script_in_the_body_is_gone() -> None:
     [("killed", "KILL: h"), ("corrected", "CORR: h"), ("published", "h"), (None, "h")],
 )
 def test_a_withdrawn_or_corrected_story_has_a_prefix(state: str | None, subject: str) -> None:
-    """39: the configured prefix stands in all three parts."""
+    """Formats scenario 39: the configured prefix stands in all three parts."""
     prefixes = {"killed": "KILL: ", "corrected": "CORR: "}
 
     parts = written({**STORY, "state": state}, email_prefixes=prefixes)
@@ -105,7 +108,7 @@ def test_a_withdrawn_or_corrected_story_has_a_prefix(state: str | None, subject:
 
 
 def test_renditions_of_the_feature_media() -> None:
-    """40: datetimes and ids in renditions have a JSON form."""
+    """Formats scenario 40: datetimes and ids in renditions have a JSON form."""
     original = {"href": "o", "created": datetime(2026, 3, 4, tzinfo=UTC), "id": ObjectId("1" * 24)}
     media = {"type": "picture", "renditions": {"original": original}}
 
@@ -160,7 +163,7 @@ def test_templates_have_filters(tmp_path: Path) -> None:
 
 
 def test_a_broken_template_is_a_format_error(tmp_path: Path) -> None:
-    """39: a failure has the code of the format."""
+    """Formats scenario 39: a failure has the code of the format."""
     (tmp_path / "email_article_body.txt").write_text("{% if %}", "utf-8")
 
     with pytest.raises(FormatError) as caught:

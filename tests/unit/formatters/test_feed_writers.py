@@ -1,4 +1,4 @@
-"""Feeds apart from what is in them (formats contract 8 rank 4 and scenario 48)."""
+"""Feeds apart from what is in them (formats contract 8 row 4)."""
 
 import json
 from dataclasses import replace
@@ -43,14 +43,17 @@ def entry(name: str) -> Entry | None:
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("name", INPUTS)
 def test_every_input_is_valid(kind: str, name: str) -> None:
-    """Scenario 48: Atom, RSS and JSON Feed of every input but packages, valid and readable."""
+    """Atom, RSS and JSON Feed of every input but packages, valid and readable.
+
+    Formats scenario 48.
+    """
     found = entry(name)
     assert_valid_feed(kind, WRITERS[kind](FEED, [found] if found else []))
 
 
 @pytest.mark.parametrize("name", [n for n in INPUTS if n == "text-killed.json"])
 def test_withdrawn_items(name: str) -> None:
-    """Scenario 48: a killed item is gone from RSS and JSON Feed; Atom keeps a tombstone."""
+    """Formats scenario 48: a killed item is gone from RSS and JSON Feed; Atom keeps a tombstone."""
     killed = entry(name)
     assert killed
     assert killed.is_withdrawn

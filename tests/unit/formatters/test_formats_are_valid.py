@@ -1,6 +1,6 @@
 """Every format x every item type x every life-cycle action, against the official schemas.
 
-Numbers are the scenarios of the formats contract.
+Formats contract 7.
 """
 
 import json
@@ -67,7 +67,7 @@ def test_every_format_has_a_check() -> None:
 @pytest.mark.parametrize("kind", list(ItemType))
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_type_after_every_action(name: str, kind: str) -> None:
-    """9, 12, 26, 31, 33, 46: valid, whatever was done to the item."""
+    """Formats scenario 9, 12, 26, 31, 33, 46: valid, whatever was done to the item."""
     item = {**reference(f"{INPUTS}/{INPUT_OF[kind]}"), "type": kind}
     if not FORMATS[name].can_format(item):
         return
@@ -78,7 +78,10 @@ def test_every_type_after_every_action(name: str, kind: str) -> None:
 @pytest.mark.parametrize("input_name", shared_names(INPUTS, "*.json"))
 @pytest.mark.parametrize("name", FORMATS)
 def test_reference_inputs(name: str, input_name: str) -> None:
-    """9, 12, 26, 31, 33, 46, 47: the items that the reference was measured with."""
+    """The items that the reference was measured with.
+
+    Formats scenario 9, 12, 26, 31, 33, 46, 47.
+    """
     item = reference(f"{INPUTS}/{input_name}")
     if FORMATS[name].can_format(item):
         check(FORMATS[name], item)
@@ -101,7 +104,9 @@ def test_real_items(sample: str) -> None:
 )
 @given(items)
 def test_any_item(item: dict[str, Any]) -> None:
-    """38, 50, 51: whatever the fields hold, every format writes the item, and it is valid.
+    """Whatever the fields hold, every format writes the item, and it is valid.
+
+    Formats scenario 38, 50, 51.
 
     Items of a type that a format does not take are given one that it does, so that each format sees
     as many items as there are.
@@ -115,7 +120,7 @@ def test_any_item(item: dict[str, Any]) -> None:
 @pytest.mark.parametrize("field", ["guid", "type"])
 @pytest.mark.parametrize("value", [None, "", " ", "\x00"])
 def test_only_a_missing_guid_or_type_fails(name: str, field: str, value: str | None) -> None:
-    """38: the error has the format's code and names item and field."""
+    """Formats scenario 38: the error has the format's code and names item and field."""
     item = {"_id": "7", "guid": "urn:x:1", "type": "text", field: value}
     formatter = FORMATS[name]
 

@@ -1,4 +1,4 @@
-"""InDesign packages; numbers are the scenarios of the formats contract."""
+"""InDesign packages (formats contract 3.10)."""
 
 import zipfile
 from io import BytesIO
@@ -46,7 +46,10 @@ def _story(part: etree._Element) -> tuple[str, str]:
 
 
 def test_the_package() -> None:
-    """42: entries in their order, the media type first; the same item gives the same bytes."""
+    """Entries in their order, the media type first; the same item gives the same bytes.
+
+    Formats scenario 42.
+    """
     formatted = written(headline="h", body_html="<p>a</p>")
 
     assert [
@@ -64,7 +67,7 @@ def test_the_package() -> None:
 
 @pytest.mark.parametrize("name", shared_names(INPUTS, "text*.json"))
 def test_reference_inputs(name: str) -> None:
-    """42: each has headline and byline first, and what a list and a table hold."""
+    """Formats scenario 42: each has headline and byline first, and what a list and a table hold."""
     item = reference(f"{INPUTS}/{name}")
 
     texts = [text for _, text in stories(**item)]
@@ -98,12 +101,12 @@ def test_reference_inputs(name: str) -> None:
     ],
 )
 def test_stories(html: str, expected: list[tuple[str, str]]) -> None:
-    """42: every block is a story; nothing that a reader would see is lost."""
+    """Formats scenario 42: every block is a story; nothing that a reader would see is lost."""
     assert expected == stories(body_html=html)
 
 
 def test_preformatted_items() -> None:
-    """42: preserved text keeps its lines, in one story."""
+    """Formats scenario 42: preserved text keeps its lines, in one story."""
     assert [("Paragraphs%3aPreformatted", "a\u2028 b")] == stories(
         type="preformatted", format="preserved", body_html="<pre>a\n b</pre>"
     )
@@ -183,7 +186,10 @@ def test_long_texts_flow_over_pages() -> None:
 @hypothesis_settings(max_examples=100)
 @given(any_html)
 def test_any_body_keeps_its_text(html: str) -> None:
-    """42, 51: whatever the markup, the characters of its text are in the stories, in order."""
+    """Whatever the markup, the characters of its text are in the stories, in order.
+
+    Formats scenario 42, 51.
+    """
     told = "".join(text for _, text in stories(body_html=html))
 
     assert _visible(TextOnly().write(parse_body(html))) == _visible(told)

@@ -1,4 +1,4 @@
-"""schema.org in JSON-LD; numbers are the scenarios of the formats contract."""
+"""schema.org in JSON-LD (formats contract 8 row 3)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +24,10 @@ def written(item: Mapping[str, Any], **context: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
 def test_reference_inputs(name: str) -> None:
-    """47: every input has only known properties, with headline, publisher and a time."""
+    """Every input has only known properties, with headline, publisher and a time.
+
+    Formats scenario 47.
+    """
     item = reference(f"{INPUTS}/{name}")
 
     document = written(item)
@@ -36,7 +39,7 @@ def test_reference_inputs(name: str) -> None:
 
 
 def test_a_correction_has_its_comment() -> None:
-    """47: the editor's note says what was corrected."""
+    """Formats scenario 47: the editor's note says what was corrected."""
     document = written({**STORY, "state": "corrected", "ednote": "Corrects the name"})
 
     assert "CorrectionComment" == document["correction"]["@type"]
@@ -44,7 +47,7 @@ def test_a_correction_has_its_comment() -> None:
 
 
 def test_trust_data() -> None:
-    """47: where the content comes from, and how it came about."""
+    """Formats scenario 47: where the content comes from, and how it came about."""
     document = written(
         {**STORY, "source": "AAP", "extra": {"digitalsourcetype": CAPTURE}, "pubstatus": "canceled"}
     )
@@ -67,12 +70,12 @@ def test_trust_data() -> None:
     ],
 )
 def test_types(kind: str, name: str) -> None:
-    """47: each item type is a type of the vocabulary."""
+    """Formats scenario 47: each item type is a type of the vocabulary."""
     assert name == written({**STORY, "type": kind})["@type"]
 
 
 def test_media_stand_with_their_story() -> None:
-    """47: a picture of a story is its image, with its caption and its file."""
+    """Formats scenario 47: a picture of a story is its image, with its caption and its file."""
     original = {"href": "https://e.org/o.jpg", "mimetype": "image/jpeg", "width": 4, "height": 3}
     picture = {
         "guid": "urn:x:2",

@@ -1,4 +1,4 @@
-"""NewsML 1.2 and NewsML-G2; numbers are the scenarios of the formats contract.
+"""NewsML 1.2 and NewsML-G2 (formats contract 3.6, 3.7).
 
 That all outputs are valid is shown in `test_formats_are_valid`.
 """
@@ -86,7 +86,7 @@ class TestNewsML12:
         ],
     )
     def test_a_correction_says_so(self, state: str, previous: str, instruction: str) -> None:
-        """32: instruction and previous revision; the number is that of the row."""
+        """Formats scenario 32: instruction and previous revision; the number is that of the row."""
         root = newsml_12(item_of("text", state=state, _current_version=3), sequence_number=42)
 
         assert (previous, instruction, "42") == (
@@ -96,7 +96,7 @@ class TestNewsML12:
         )
 
     def test_an_embargo_changes_the_status(self) -> None:
-        """31: embargoed now, usable at a moment in basic form."""
+        """Formats scenario 31: embargoed now, usable at a moment in basic form."""
         root = newsml_12(item_of("text", schedule_settings={"utc_embargo": NOW}))
 
         assert "Embargoed" == attribute(root, ".//Status", "FormalName")
@@ -104,7 +104,10 @@ class TestNewsML12:
         assert "20260304T050608+0000" == root.findtext(".//StatusWillChange/DateAndTime")
 
     def test_carries_more_than_the_reference(self) -> None:
-        """3.6: version, languages, genre, slugline, keywords, what it derives from, captions."""
+        """Version, languages, genre, slugline, keywords, what it derives from, captions.
+
+        Formats contract 3.6.
+        """
         said = {
             "genre": [{"name": "Article"}],
             "slugline": "s",
@@ -131,7 +134,7 @@ class TestNewsML12:
         [("picture", "Photo"), ("graphic", "Graphic"), ("video", "Video"), ("audio", "Audio")],
     )
     def test_media(self, kind: str, role: str) -> None:
-        """31: each rendition is a content item; sizes are those of the file."""
+        """Formats scenario 31: each rendition is a content item; sizes are those of the file."""
         root = newsml_12(item_of(kind))
 
         content = root.find(".//ContentItem[@Href]")
@@ -142,7 +145,7 @@ class TestNewsML12:
         assert ("4" if kind in ("picture", "graphic") else "9") == width
 
     def test_a_package_refers_to_its_members(self) -> None:
-        """31: a component per group, with the version where it is known."""
+        """Formats scenario 31: a component per group, with the version where it is known."""
         root = newsml_12(item_of("composite"))
 
         assert ["urn:x:2", "urn:x:3:2N"] == [r.get("NewsItem") for r in root.iter("NewsItemRef")]
@@ -150,7 +153,10 @@ class TestNewsML12:
 
 class TestNewsMLG2:
     def test_nitf_stands_in_its_namespace(self) -> None:
-        """33: valid by both versions, the NITF in its own namespace, aliases of the catalog."""
+        """Valid by both versions, the NITF in its own namespace, aliases of the catalog.
+
+        Formats scenario 33.
+        """
         root = g2(item_of("text", body_html="<p>b</p>"))
 
         assert "b" == root.findtext(f".//{{{NITF_NAMESPACE}}}body.content/{{{NITF_NAMESPACE}}}p")
@@ -162,7 +168,10 @@ class TestNewsMLG2:
 
     @pytest.mark.parametrize("name", ["text", "picture", "video", "package"])
     def test_another_reader_understands_it(self, name: str) -> None:
-        """33: the IPTC's own library reads the item and resolves what kind it is."""
+        """The IPTC's own library reads the item and resolves what kind it is.
+
+        Formats scenario 33.
+        """
         item = reference(f"schemas/reference-output/inputs/{name}.json")
         [content] = g2(item).iterfind(f"{G2}itemSet/*")
         read = NewsMLG2Document(etree.tostring(content)).item
@@ -177,7 +186,7 @@ class TestNewsMLG2:
         assert f"http://cv.iptc.org/newscodes/ninature/{kind}" == uri
 
     def test_the_check_can_fail(self) -> None:
-        """33: the schemas refuse what stands out of order."""
+        """Formats scenario 33: the schemas refuse what stands out of order."""
         root = g2(item_of("text", embargo=NOW))
         embargoed, status = root.find(f".//{G2}embargoed"), root.find(f".//{G2}pubStatus")
         assert embargoed is not None
@@ -188,7 +197,7 @@ class TestNewsMLG2:
         assert not g2_schema("2.34").validate(root)
 
     def test_an_embargo_stands_before_the_status(self) -> None:
-        """34: embargoed, then pubStatus."""
+        """Formats scenario 34: embargoed, then pubStatus."""
         meta = g2(item_of("text", embargo=NOW)).find(f".//{G2}itemMeta")
 
         assert meta is not None
@@ -197,7 +206,10 @@ class TestNewsMLG2:
         assert "2026-03-04T05:06:08+00:00" == meta.findtext(f"{G2}embargoed")
 
     def test_names_stay_while_versions_rise(self) -> None:
-        """33: the guid is the same in all versions of an item, its version goes up."""
+        """The guid is the same in all versions of an item, its version goes up.
+
+        Formats scenario 33.
+        """
         items = [
             g2(item_of("text", _current_version=n)).find(f".//{G2}newsItem") for n in (1, 2, 9)
         ]
@@ -207,7 +219,10 @@ class TestNewsMLG2:
         ]
 
     def test_media_of_other_agencies(self) -> None:
-        """3.7: a rendition that measures itself is sent with that, its length in seconds."""
+        """A rendition that measures itself is sent with that, its length in seconds.
+
+        Formats contract 3.7.
+        """
         own = {"href": "https://e.org/v.mp4", "size": 7, "duration": 12, "width": 640}
         root = g2(item_of("video", renditions={"original": own}, filemeta=None))
 
@@ -226,7 +241,10 @@ class TestNewsMLG2:
         ],
     )
     def test_signals(self, fields: dict[str, Any], signal: str | None) -> None:
-        """34: corrected: sig:correction; first version: no signal; later ones: sig:update."""
+        """Corrected: sig:correction; first version: no signal; later ones: sig:update.
+
+        Formats scenario 34.
+        """
         root = g2(item_of("text", **fields))
 
         found = root.find(f".//{G2}signal")
@@ -247,7 +265,10 @@ class TestNewsMLG2:
     def test_takes_the_name_in_the_language(
         self, language: str | None, name: str, tag: str
     ) -> None:
-        """35: fr-CA takes the French name and marks it; without one, the default language."""
+        """`fr-CA` takes the French name and marks it; without one, the default language.
+
+        Formats scenario 35.
+        """
         names = {"fr": "Article FR", "pt_BR": "Artigo"}
         genre = {"qcode": "A", "name": "Article", "translations": {"name": names}}
         settings = FormatSettings(default_language="en_AU")
@@ -258,7 +279,7 @@ class TestNewsMLG2:
         assert (name, tag) == (found.text, found.get(LANG))
 
     def test_a_package_starts_with_its_root(self) -> None:
-        """36: root first, groupRefs, itemRefs with class, status and headline."""
+        """Formats scenario 36: root first, groupRefs, itemRefs with class, status and headline."""
         root = g2(item_of("composite"))
 
         assert ["root", "main"] == [group.get("id") for group in root.iter(f"{G2}group")]
@@ -274,7 +295,10 @@ class TestNewsMLG2:
         assert "H" == first.findtext(f"{G2}headline")
 
     def test_groups_of_any_id(self) -> None:
-        """3.7: ids are XML names, no two of them the same; no member is lost on the way."""
+        """Ids are XML names, no two of them the same; no member is lost on the way.
+
+        Formats contract 3.7.
+        """
         ids = ["1a", "a b", "a_b", "", None, "1a"]
         groups = [{"id": id_, "refs": [{"residRef": f"urn:{n}"}]} for n, id_ in enumerate(ids)]
         top = {"id": "root", "refs": [{"idRef": id_} for id_ in ids]}
@@ -292,7 +316,10 @@ class TestNewsMLG2:
         ]
 
     def test_subjects_stand_under_their_vocabulary(self) -> None:
-        """3.7: an alias for each, of the IPTC catalog or declared; only IPTC codes under subj."""
+        """An alias for each, of the IPTC catalog or declared; only IPTC codes under subj.
+
+        Formats contract 3.7.
+        """
         subjects = [
             {"qcode": "17000000", "name": "weather"},
             {"qcode": "medtop:20000763", "name": "forest fire"},
@@ -318,7 +345,7 @@ class TestNewsMLG2:
         }.items() <= declared.items()
 
     def test_a_member_that_is_gone_is_skipped(self) -> None:
-        """36: of members that are known, those that are gone are left out."""
+        """Formats scenario 36: of members that are known, those that are gone are left out."""
         member = {"guid": "urn:x:3", "type": "picture", "headline": "P", "pubstatus": "usable"}
         root = g2(item_of("composite"), members={"urn:x:3": member})
         empty = g2(item_of("composite"), members={})
@@ -328,7 +355,10 @@ class TestNewsMLG2:
         assert not list(empty.iter(f"{G2}itemRef"))
 
     def test_places(self) -> None:
-        """3.7: a place is an area with what lies around it; its position is asserted."""
+        """A place is an area with what lies around it; its position is asserted.
+
+        Formats contract 3.7.
+        """
         state = {"qcode": "NSW", "state": "New South Wales", "country": "Australia"}
         geoname = {
             "scheme": "geonames",
@@ -347,7 +377,10 @@ class TestNewsMLG2:
         assert "151.200000" == attribute(root, position, "longitude")
 
     def test_preformatted_text(self) -> None:
-        """3.7: preserved text is text/plain; any other is NITF, never an empty content set."""
+        """Preserved text is text/plain; any other is NITF, never an empty content set.
+
+        Formats contract 3.7.
+        """
         kept = g2(item_of("preformatted", format="preserved", body_html="a\nb"))
         other = g2(item_of("preformatted", body_html="<p>a</p>"))
 

@@ -1,4 +1,4 @@
-"""The format `ninjs`; numbers in docstrings are the scenarios of the formats contract."""
+"""The format `ninjs` (formats contract 3.1)."""
 
 import json
 from collections.abc import Mapping
@@ -53,7 +53,10 @@ def schema() -> Draft202012Validator:
 class TestReference:
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_same_as_reference(self, name: str) -> None:
-        """11: every key of every reference output, in the same order, but for escaped captions."""
+        """Every key of every reference output, in the same order, but for escaped captions.
+
+        Formats scenario 11.
+        """
         expected = escaped_captions(json.loads(shared(f"{OUTPUTS}/{name}").read_text("utf-8")))
 
         actual = written(reference(f"{INPUTS}/{name}"))
@@ -63,12 +66,12 @@ class TestReference:
 
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_valid(self, name: str, schema: Draft202012Validator) -> None:
-        """12: outputs are valid by the schema of the family."""
+        """Formats scenario 12: outputs are valid by the schema of the family."""
         schema.validate(written(reference(f"{INPUTS}/{name}")))
 
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_item_unchanged(self, name: str) -> None:
-        """9: formatting leaves the item as it was."""
+        """Formats scenario 9: formatting leaves the item as it was."""
         item = reference(f"{INPUTS}/{name}")
         before = deepcopy(item)
 
@@ -79,7 +82,10 @@ class TestReference:
 
 class TestIdentity:
     def test_defaults(self, schema: Draft202012Validator) -> None:
-        """12: the version is text, 1 when unknown; the priority is 5 when unknown."""
+        """The version is text, 1 when unknown; the priority is 5 when unknown.
+
+        Formats scenario 12.
+        """
         document = written(STORY)
 
         schema.validate(document)
@@ -87,7 +93,7 @@ class TestIdentity:
         assert document["priority"] == 5
 
     def test_preformatted(self) -> None:
-        """13: preformatted text goes out as text."""
+        """Formats scenario 13: preformatted text goes out as text."""
         assert written(story(type="preformatted"))["type"] == "text"
 
     def test_uri_stands_in(self) -> None:
@@ -104,7 +110,10 @@ class TestIdentity:
         ],
     )
     def test_only_failures(self, item: dict[str, Any], field: str) -> None:
-        """38: a missing guid or type fails with code 7004, which names the field."""
+        """A missing guid or type fails with code 7004, which names the field.
+
+        Formats scenario 38.
+        """
         with pytest.raises(FormatError) as caught:
             NINJSFormatter().format(item, CONTEXT)
 
@@ -138,7 +147,10 @@ class TestIdentity:
 
 class TestTexts:
     def test_abstract(self) -> None:
-        """14: an empty abstract empties both descriptions; without the key there are none."""
+        """An empty abstract empties both descriptions; without the key there are none.
+
+        Formats scenario 14.
+        """
         empty = written(story(abstract=""))
         absent = written(STORY)
 
@@ -146,7 +158,7 @@ class TestTexts:
         assert not {"description_html", "description_text"} & set(absent)
 
     def test_caption_is_escaped(self) -> None:
-        """16: a plain caption becomes markup without becoming an injection."""
+        """Formats scenario 16: a plain caption becomes markup without becoming an injection."""
         document = written(picture(description_text="a <b> & c"))
 
         assert document["description_text"] == "a <b> & c"
@@ -189,7 +201,7 @@ class TestTexts:
         [("<p>" + "word " * 1460 + "</p>", "en", 6), ("<p>" + "新" * 5000 + "</p>", "ja", 8)],
     )
     def test_reading_time(self, body: str, language: str, minutes: int) -> None:
-        """22: reading time goes by words, in Japanese by characters."""
+        """Formats scenario 22: reading time goes by words, in Japanese by characters."""
         assert written(story(body_html=body, language=language))["readtime"] == minutes
 
     def test_counts_of_plain_body(self) -> None:
@@ -210,14 +222,17 @@ class TestTexts:
 
 class TestRightsAndDates:
     def test_vocabulary_rights(self) -> None:
-        """15: rights come from the entry of the source, else from the default one."""
+        """Rights come from the entry of the source, else from the default one.
+
+        Formats scenario 15.
+        """
         assert written(story(source="Agency"))["copyrightholder"] == "Agency"
         assert written(story(source="Agency"))["usageterms"] is None
         assert written(story(source="Nobody"))["copyrightholder"] == "Example News"
         assert written(story(original_source="Agency"))["copyrightholder"] == "Agency"
 
     def test_own_rights(self) -> None:
-        """15: one right on the item is enough to leave the vocabulary aside."""
+        """Formats scenario 15: one right on the item is enough to leave the vocabulary aside."""
         document = written(story(copyrightholder="Own"))
 
         assert document["copyrightholder"] == "Own"
@@ -345,7 +360,10 @@ class TestVocabularies:
 
 class TestRenditions:
     def test_picture(self) -> None:
-        """17: a picture sends common renditions, original and active crops, sizes as numbers."""
+        """A picture sends common renditions, original and active crops, sizes as numbers.
+
+        Formats scenario 17.
+        """
         stored = {
             "4-3": {"href": "4-3"},
             "16-9": None,
@@ -364,7 +382,7 @@ class TestRenditions:
         assert written(item)["renditions"] == {"4-3": {"href": "x"}}
 
     def test_point_of_interest(self) -> None:
-        """17: inside an association only the original has a point of interest."""
+        """Formats scenario 17: inside an association only the original has a point of interest."""
         poi = {"x": 1, "y": 2}
         stored = {name: {"href": name, "poi": poi} for name in ("original", "viewImage")}
 
@@ -387,7 +405,10 @@ class TestRenditions:
 
 class TestAssociations:
     def test_media_field(self) -> None:
-        """18: entries of a media field are keyed by order and listed once more, sorted."""
+        """Entries of a media field are keyed by order and listed once more, sorted.
+
+        Formats scenario 18.
+        """
         associations = {
             "gallery--3": picture(guid="urn:x:b", order=2),
             "gallery--1": picture(guid="urn:x:a", order=1),
@@ -457,7 +478,10 @@ class TestAssociations:
         assert "associations" not in sent["featuremedia"]
 
     def test_package(self) -> None:
-        """19: members are keyed by group, numbered where a group has more than one."""
+        """Members are keyed by group, numbered where a group has more than one.
+
+        Formats scenario 19.
+        """
         document = written(self.package())
 
         assert document["associations"] == {
@@ -467,7 +491,10 @@ class TestAssociations:
         }
 
     def test_packaged(self) -> None:
-        """19: a destination that wants packages whole gets headline and body of the members."""
+        """A destination that wants packages whole gets headline and body of the members.
+
+        Formats scenario 19.
+        """
         member = story(headline="H", body_html="<p>b</p>")
         context = replace(CONTEXT, config={"packaged": True}, package_items={"urn:x:1": member})
 
@@ -492,7 +519,10 @@ class TestAssociations:
 
 class TestPeopleAndFiles:
     def test_attachments(self) -> None:
-        """20: a public attachment has an address, an internal or unknown one is left out."""
+        """A public attachment has an address, an internal or unknown one is left out.
+
+        Formats scenario 20.
+        """
         references = [{"attachment": key} for key in ("att2", "att1", "gone")]
 
         assert written(story(attachments=references))["attachments"] == [
@@ -515,7 +545,10 @@ class TestPeopleAndFiles:
         assert sent["href"] == "https://cdn.example.com/media5"
 
     def test_unknown_author(self) -> None:
-        """21: an author without user is sent as the reference has it, with an empty biography."""
+        """An author without user is sent as the reference has it, with an empty biography.
+
+        Formats scenario 21.
+        """
         author = {"name": "Guest", "role": "writer"}
 
         assert written(story(authors=[author]))["authors"] == [
@@ -562,7 +595,7 @@ class TestBadInput:
         ],
     )
     def test_null_equals_absent(self, fields: dict[str, Any], absent: str) -> None:
-        """38: what is null is not sent, and nothing fails."""
+        """Formats scenario 38: what is null is not sent, and nothing fails."""
         document = written(story(**fields), FormatContext(FormatSettings(), NOW))
 
         assert absent not in document
@@ -587,7 +620,10 @@ class TestBadInput:
         ],
     )
     def test_tolerated(self, fields: dict[str, Any], field: str, sent: object) -> None:
-        """38, 50: odd values are skipped or cleaned, and the output stays well-formed."""
+        """Odd values are skipped or cleaned, and the output stays well-formed.
+
+        Formats scenario 38, 50.
+        """
         expected = {"id": "65f000000000000000000001"} if sent is None else sent
 
         assert written(story(type="picture", **fields))[field] == expected
@@ -640,7 +676,10 @@ ITEMS = st.fixed_dictionaries(
 class TestAnyItem:
     @given(ITEMS)
     def test_formats_and_leaves_the_item(self, item: dict[str, Any]) -> None:
-        """38: any item with guid and type gives valid JSON and is not changed by it."""
+        """Any item with guid and type gives valid JSON and is not changed by it.
+
+        Formats scenario 38.
+        """
         before = repr(item)
 
         document = written(item)

@@ -1,4 +1,4 @@
-"""IPTC ninjs 3.1 and 2.2; numbers are the scenarios of the formats contract."""
+"""IPTC ninjs 3.1 and 2.2 (formats contract 8 rows 1, 7)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,7 +32,10 @@ class TestSchema:
     @pytest.mark.parametrize("version", ["3.1", "2.2"])
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_reference_inputs(self, name: str, version: str) -> None:
-        """46: every input is valid by the version that the destination asks for."""
+        """Every input is valid by the version that the destination asks for.
+
+        Formats scenario 46.
+        """
         document = written(reference(f"{INPUTS}/{name}"), config={"version": version})
 
         assert version == document["standard"]["version"]
@@ -49,7 +52,7 @@ class TestSchema:
         ],
     )
     def test_the_check_can_fail(self, fields: dict[str, Any]) -> None:
-        """46: formats are checked: what the standard refuses is refused."""
+        """Formats scenario 46: formats are checked: what the standard refuses is refused."""
         assert ninjs_schema("3.1").is_valid({"uri": "urn:x:1"})
         assert not ninjs_schema("3.1").is_valid({"uri": "urn:x:1", **fields})
 
@@ -63,14 +66,17 @@ class TestSchema:
 
 class TestIdentity:
     def test_a_uri_stays(self) -> None:
-        """46: a guid that is a URI is the uri; there is no other name for it."""
+        """Formats scenario 46: a guid that is a URI is the uri; there is no other name for it."""
         document = story()
 
         assert "urn:x:1" == document["uri"]
         assert "altIds" not in document
 
     def test_another_guid_becomes_a_urn(self) -> None:
-        """46: a guid that is no URI is percent-encoded and stands among the other ids."""
+        """A guid that is no URI is percent-encoded and stands among the other ids.
+
+        Formats scenario 46.
+        """
         document = story(guid="20260304 ö/1", rewrite_of="urn:x:0", unique_name="#1")
 
         assert "urn:localhost:item:20260304%20%C3%B6%2F1" == document["uri"]
@@ -82,7 +88,7 @@ class TestIdentity:
 
     @pytest.mark.parametrize("urgency", [0, None, 10, "high", -1])
     def test_an_urgency_out_of_range_is_left_out(self, urgency: object) -> None:
-        """46: 0 and null are no urgencies."""
+        """Formats scenario 46: 0 and null are no urgencies."""
         assert "urgency" not in story(urgency=urgency)
 
     @pytest.mark.parametrize(
@@ -265,7 +271,10 @@ class TestMedia:
         ] == written(item)["renditions"]
 
     def test_associations(self) -> None:
-        """46: every association has a name and its field; one level deep, nulls left out."""
+        """Every association has a name and its field; one level deep, nulls left out.
+
+        Formats scenario 46.
+        """
         inner = {"guid": "urn:x:3", "type": "picture"}
         picture = {"guid": "urn:x:2", "type": "picture", "associations": {"featuremedia": inner}}
         document = story(associations={"gallery--1": picture, "featuremedia": None, "x": {}})

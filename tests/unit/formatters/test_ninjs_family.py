@@ -1,4 +1,4 @@
-"""Formats derived from ninjs, and imatrics; numbers are the scenarios of the formats contract."""
+"""Formats derived from ninjs, and imatrics (formats contract 3.2, 3.3, 3.4, 3.9)."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def test_same_as_reference(folder: str, name: str) -> None:
 @pytest.mark.parametrize("folder", sorted(FAMILY))
 @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
 def test_valid(folder: str, name: str) -> None:
-    """12: outputs of the whole family are valid by its schema."""
+    """Formats scenario 12: outputs of the whole family are valid by its schema."""
     file = shared("schemas/superdesk-ninjs/superdesk-ninjs.schema.json")
     formatter, context = FAMILY[folder]
 
@@ -61,7 +61,10 @@ def test_valid(folder: str, name: str) -> None:
 
 class TestNINJS2:
     def test_version_counts_corrections(self) -> None:
-        """23: the version is the correction sequence; updates say what they update."""
+        """The version is the correction sequence; updates say what they update.
+
+        Formats scenario 23.
+        """
         item = {**STORY, "correction_sequence": 2, "rewrite_of": "urn:x:0", "rewrite_sequence": 1}
 
         document = written(NINJS2Formatter, item)
@@ -80,7 +83,10 @@ class TestNINJS2:
 
 class TestNewsroom:
     def test_keeps_the_id_of_the_ingest(self) -> None:
-        """24: what was published automatically goes out under its ingest id and version."""
+        """What was published automatically goes out under its ingest id and version.
+
+        Formats scenario 24.
+        """
         item = {**STORY, "auto_publish": True, "ingest_id": "in:1", "ingest_version": "7"}
 
         document = written(NewsroomNinjsFormatter, item)
@@ -88,7 +94,7 @@ class TestNewsroom:
         assert ("in:1", "7", []) == (document["guid"], document["version"], document["products"])
 
     def test_lists_matching_products(self) -> None:
-        """24: products are those that the item matches."""
+        """Formats scenario 24: products are those that the item matches."""
         assert PRODUCTS == written(NewsroomNinjsFormatter, STORY, products=PRODUCTS)["products"]
 
 
@@ -103,7 +109,10 @@ class TestFTP:
         ],
     )
     def test_links_to_the_file(self, path: str | None, href: str) -> None:
-        """25: an address is the directory and the file; no directory is no failure."""
+        """An address is the directory and the file; no directory is no failure.
+
+        Formats scenario 25.
+        """
         rendition = {"href": "x", "media": "media1", "mimetype": "image/jpeg"}
         item = {**STORY, "type": "picture", "renditions": {"original": rendition}}
         config = {"associated_path": path, "include_original": True}
@@ -142,7 +151,10 @@ class TestIMatrics:
         assert expected == actual
 
     def test_a_killed_item_is_not_usable(self) -> None:
-        """41: canceled is false; a missing publication time falls back to the version's."""
+        """Canceled is false; a missing publication time falls back to the version's.
+
+        Formats scenario 41.
+        """
         item = {**STORY, "pubstatus": "canceled", "versioncreated": "2026-03-04"}
 
         document = written(IMatricsFormatter, item)

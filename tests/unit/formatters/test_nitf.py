@@ -1,4 +1,4 @@
-"""NITF against its official schema; numbers are the scenarios of the formats contract."""
+"""NITF against its official schema (formats contract 3.5)."""
 
 import re
 from collections.abc import Mapping
@@ -62,13 +62,16 @@ class TestValid:
         ],
     )
     def test_odd_items(self, fields: dict[str, Any]) -> None:
-        """26, 38, 50: null equals absent; what XML forbids is left out."""
+        """Formats scenario 26, 38, 50: null equals absent; what XML forbids is left out."""
         check_valid({**STORY, **fields})
 
     @hypothesis_settings(max_examples=500, suppress_health_check=list(HealthCheck))
     @given(any_html)
     def test_any_body_keeps_its_text(self, html: str) -> None:
-        """51: any markup gives a valid body that keeps all characters but white space, in order."""
+        """Any markup gives a valid body that keeps all characters but white space, in order.
+
+        Formats scenario 51.
+        """
         check_valid({**STORY, "body_html": html})
         content = written(body_html=html or "<p></p>").find(".//body.content")
 
@@ -152,7 +155,7 @@ class TestBody:
         ],
     )
     def test_keeps_what_a_reader_sees(self, html: str, nitf: str) -> None:
-        """27, 28: every element has its place; loose text stands in paragraphs."""
+        """Formats scenario 27, 28: every element has its place; loose text stands in paragraphs."""
         assert nitf == body_of(html)
 
     @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ class TestBody:
         ],
     )
     def test_keeps_id_class_and_style(self, html: str, nitf: str) -> None:
-        """2: what the standard permits is kept, all else is dropped."""
+        """Formats contract 2: what the standard permits is kept, all else is dropped."""
         assert nitf == body_of(html)
         check_valid({**STORY, "body_html": html})
 
@@ -218,19 +221,25 @@ class TestBody:
         ],
     )
     def test_ids_are_names_and_unique(self, html: str, ids: list[str]) -> None:
-        """2: what would make the document invalid is left out; the first of several counts."""
+        """What would make the document invalid is left out; the first of several counts.
+
+        Formats contract 2.
+        """
         assert ids == [e.get("id") for e in written(body_html=html).iterfind(".//*[@id]")]
         check_valid({**STORY, "body_html": html, "abstract": html})
 
     def test_keeps_line_ends_of_preserved_text(self) -> None:
-        """30: preformatted text stands in one `pre`."""
+        """Formats scenario 30: preformatted text stands in one `pre`."""
         root = written(type="preformatted", format="preserved", body_html="<pre>a\nb</pre>")
 
         [kept] = root.iterfind(".//body.content/*")
         assert ("pre", ["a", "b"]) == (kept.tag, (kept.text or "").strip("\r\n").split("\r\n"))
 
     def test_everything_at_once(self) -> None:
-        """27: list, heading, table, link, bold, break, quote and formula keep text and order."""
+        """List, heading, table, link, bold, break, quote and formula keep text and order.
+
+        Formats scenario 27.
+        """
         html = (
             "<ul><li>a</li></ul><h2>b</h2><table><tr><td>c</td></tr></table>"
             '<p>d <a href="https://e.org">e</a> <b>f</b><br>g</p>'
@@ -243,14 +252,14 @@ class TestBody:
         assert "abcdefghH2O" == visible("".join(content.itertext()))
 
     def test_loose_text_comes_out_whole(self) -> None:
-        """28: text outside of any element is a paragraph."""
+        """Formats scenario 28: text outside of any element is a paragraph."""
         assert "<p>The story body</p>" == body_of("The story body")
         assert '<p>a <em class="bold">b</em> c</p>' == body_of("a <b>b</b> c")
 
 
 class TestHead:
     def test_expiry_stands_beside_an_embargo(self) -> None:
-        """29: both times, each in its element; nothing where there is none."""
+        """Formats scenario 29: both times, each in its element; nothing where there is none."""
         docdata = written(embargo=NOW, expiry=NOW).find(".//docdata")
 
         assert docdata is not None
@@ -275,14 +284,17 @@ class TestHead:
         ],
     )
     def test_places(self, place: dict[str, str], said: dict[str, str]) -> None:
-        """3.5: where it happened, as far as it is known."""
+        """Formats contract 3.5: where it happened, as far as it is known."""
         evloc = written(place=[place]).find(".//evloc")
 
         assert evloc is not None
         assert said == dict(evloc.attrib)
 
     def test_what_the_reference_does_not_send(self) -> None:
-        """3.5: media, category, slugline and version, copyright, corrections, language."""
+        """Media, category, slugline and version, copyright, corrections, language.
+
+        Formats contract 3.5.
+        """
         picture = {"type": "picture", "renditions": {"o": {"href": "https://e.org/a.jpg"}}}
         root = written(
             associations={"featuremedia": picture},
@@ -317,14 +329,14 @@ class TestHead:
         ("language", "tag"), [("fr_CA", "fr-CA"), ("no tag", "en"), (None, None)]
     )
     def test_languages(self, language: str | None, tag: str | None) -> None:
-        """3.5: what is no language tag would make the document invalid."""
+        """Formats contract 3.5: what is no language tag would make the document invalid."""
         body = written(language=language).find("body")
 
         assert body is not None
         assert tag == body.get("{http://www.w3.org/XML/1998/namespace}lang")
 
     def test_an_embargo_is_a_release_date(self) -> None:
-        """29: embargoed, with the time of release in basic form."""
+        """Formats scenario 29: embargoed, with the time of release in basic form."""
         docdata = written(embargo=NOW).find(".//docdata")
 
         assert docdata is not None
@@ -337,7 +349,7 @@ class TestHead:
 
     @pytest.mark.parametrize("embargo", [None, NOW])
     def test_a_kill_is_canceled(self, embargo: datetime | None) -> None:
-        """29: the status of a withdrawn story, whatever it was before."""
+        """Formats scenario 29: the status of a withdrawn story, whatever it was before."""
         fields = {"pubstatus": "canceled", "state": "killed", "embargo": embargo}
         docdata = written(**fields).find(".//docdata")
 

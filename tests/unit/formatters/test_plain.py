@@ -1,4 +1,4 @@
-"""Plain text and Markdown; numbers are scenarios of the formats contract."""
+"""Plain text and Markdown (formats contract 8 row 6)."""
 
 from typing import Any
 
@@ -91,7 +91,7 @@ def test_any_text_can_be_written(formatter: Any, body: str, headline: str | None
     ],
 )
 def test_elements(html: str, text: str, markdown: str | None) -> None:
-    """51: each element has its place in both."""
+    """Formats scenario 51: each element has its place in both."""
     assert text == written(TextFormatter, body_html=html).strip("\n")
     assert (text if markdown is None else markdown) == written(
         MarkdownFormatter, body_html=html
@@ -102,7 +102,7 @@ def test_elements(html: str, text: str, markdown: str | None) -> None:
 @hypothesis_settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(html=any_html)
 def test_any_body_keeps_its_text(formatter: Any, html: str) -> None:
-    """51: whatever the markup, all characters are there, in their order."""
+    """Formats scenario 51: whatever the markup, all characters are there, in their order."""
     told = iter(written(formatter, body_html=html))
 
     wanted = "".join(strip_forbidden(text_of_nodes(parse_body(html))).split())

@@ -1,4 +1,4 @@
-"""XML in Superdesk's layout (`config.compat`); numbers are scenarios of the formats contract."""
+"""XML in Superdesk's layout, `config.compat` (formats contract 3.5, 3.6, 3.7)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ FORMATS: dict[str, Any] = {
     "newsmlg2": NewsMLG2Formatter,
 }
 RICH = {"body.content", "abstract"}
-"""Elements whose content is written in full (fault F1): only their place is compared."""
+"""Elements whose content is written in full (formats contract F1): only their place is compared."""
 
 
 def compat() -> FormatContext:
@@ -57,10 +57,11 @@ def corrected(found: Any, name: str) -> Any:
     """Return the elements of a reference output, without faults that are mended here too."""
     for tag, attributes, text in found:
         if tag == "EndDate":
-            # F9: rights that end at the moment of sending.
+            # Formats contract F9: rights that end at the moment of sending.
             continue
         if name == "text-corrected.xml" and tag.endswith("}signal"):
-            # F3: Superdesk means to signal corrections, but looks for a state that never is.
+            # Superdesk means to signal corrections, but looks for a state that never is
+            # (formats contract F3).
             attributes = {"qcode": "sig:correction"}
         yield tag, attributes, text
 
@@ -70,7 +71,10 @@ def corrected(found: Any, name: str) -> Any:
     [(folder, name) for folder in FORMATS for name in shared_names(f"{OUTPUTS}/{folder}", "*.xml")],
 )
 def test_same_elements_as_superdesk(folder: str, name: str) -> None:
-    """37: the same elements with the same attributes and texts in the same order."""
+    """The same elements with the same attributes and texts in the same order.
+
+    Formats scenario 37.
+    """
     expected = etree.fromstring(shared(f"{OUTPUTS}/{folder}/{name}").read_bytes())
     item = reference(f"{INPUTS}/{name.replace('.xml', '.json')}")
 
@@ -82,7 +86,7 @@ def test_same_elements_as_superdesk(folder: str, name: str) -> None:
 
 @pytest.mark.parametrize("folder", FORMATS)
 def test_same_opening_as_superdesk(folder: str) -> None:
-    """37: declaration, document type and root element are the same to the byte."""
+    """Formats scenario 37: declaration, document type and root element are the same to the byte."""
     expected = shared(f"{OUTPUTS}/{folder}/text.xml").read_text("utf-8")
 
     [formatted] = FORMATS[folder]().format(reference(f"{INPUTS}/text.json"), compat())
@@ -97,7 +101,10 @@ def test_same_opening_as_superdesk(folder: str) -> None:
 @hypothesis_settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(items)
 def test_any_item(item: dict[str, Any]) -> None:
-    """37, 50: whatever the fields hold, the layout is well-formed, and nothing says `None`."""
+    """Whatever the fields hold, the layout is well-formed, and nothing says `None`.
+
+    Formats scenario 37, 50.
+    """
     context = replace(CONTEXT, config={"compat": "superdesk"})
     for formatter in FORMATS.values():
         if formatter.can_format(item):
@@ -118,7 +125,10 @@ def test_another_layout_is_refused(folder: str) -> None:
 
 
 def test_the_body_is_written_in_full() -> None:
-    """37: lists, tables and links, which Superdesk loses, are there in this layout too."""
+    """Lists, tables and links, which Superdesk loses, are there in this layout too.
+
+    Formats scenario 37.
+    """
     [formatted] = NITFFormatter().format(reference(f"{INPUTS}/text.json"), compat())
 
     content = etree.fromstring(formatted.data).find(".//body.content")

@@ -1,4 +1,4 @@
-"""Numbers that are given once, wrapping or not (routing contract, 10; scenario 44)."""
+"""Numbers that are given once, wrapping or not (routing contract 10)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,7 +92,7 @@ class TestWrapping:
         assert drawn == {"a": [1, 2], "c": [1]}
 
     def test_gives_no_number_twice_around_the_wrap(self, db: Any) -> None:
-        """Scenario 44: 50 draws at once, beginning shortly before the wrap."""
+        """Routing scenario 44: 50 draws at once, beginning shortly before the wrap."""
         db["sequences"].insert_one({"key": KEY, "sequence_number": 9974})
 
         with ThreadPoolExecutor(50) as threads:

@@ -25,7 +25,7 @@ from transmitters.file_names import file_name
     ],
 )
 def test_id_is_made_safe(item_id: str, expected: str) -> None:
-    """Colons become hyphens as the contract says, and so does whatever could leave a directory."""
+    """Colons become hyphens, and so does whatever could leave a directory (delivery contract 5)."""
     assert expected == file_name(build_delivery(item_id=item_id))
 
 

@@ -178,7 +178,7 @@ class TestConnections:
 
 
 class TestFaults:
-    """C7 of the chaos catalogue: every fault ends in bounded time, told in plain words."""
+    """Every fault ends in bounded time, told in plain words (delivery contract 5.1)."""
 
     @pytest.mark.parametrize(
         ("fault", "text"),

@@ -198,8 +198,8 @@ class TestItem:
 
         assert request.headers["x-superdesk-signature"] == f"sha1={digest}"
 
-    def test_vector_of_contract(self, push: Push) -> None:
-        """The contract's test vector holds on the wire."""
+    def test_vector_on_the_wire(self, push: Push) -> None:
+        """The test vector of delivery contract 5.1 holds on the wire."""
         push.to(secret_token=TOKEN).send(build_delivery(body=b"test payload"))
 
         assert (
@@ -493,7 +493,7 @@ LONG = (Fault.SLOW_BODY, Fault.ENDLESS_BODY)
 
 
 class TestOutcomes:
-    """C6 of the chaos catalogue: what each answer means."""
+    """What each answer means (delivery contract 5.1)."""
 
     @pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 299])
     def test_success(self, push: Push, status: int) -> None:

@@ -1,4 +1,4 @@
-"""Signatures of pushed bytes, checked with the contract's vector and somebody else's verifier."""
+"""Signatures of pushed bytes, checked with a test vector and somebody else's verifier."""
 
 from base64 import b64encode
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from transmitters.http_signatures import superdesk_signature, webhook_signature
 SECRETS = tuple("whsec_" + b64encode(bytes([n]) * 32).decode() for n in range(2))
 
 
-def test_vector_of_contract() -> None:
-    """The contract's test vector holds."""
+def test_vector() -> None:
+    """The test vector of delivery contract 5.1 holds."""
     signature = superdesk_signature("123456789", b"test payload")
 
     assert signature == "sha1=8be62a607898504f87559cb52dc23f9ebee65a21"

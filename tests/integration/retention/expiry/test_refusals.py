@@ -1,4 +1,7 @@
-"""Records of why products refuse items go when no routing decision names them (R34)."""
+"""Records of why products refuse items go when no routing decision names them.
+
+Routing contract 8.10.
+"""
 
 from datetime import timedelta
 from typing import Any

@@ -118,7 +118,7 @@ def region(qcode: str, allow: bool) -> list[Document]:
     ],
 )
 def test_candidates(routed: Document, expected: list[str]) -> None:
-    """Products, targeting and activity decide together (scenarios 19 and 22 to 24)."""
+    """Products, targeting and activity decide together (routing scenario 19, 22 to 24)."""
     assert expected == ids(newsroom().rules().candidates(routed, NOW))
 
 
@@ -131,7 +131,7 @@ def test_candidates(routed: Document, expected: list[str]) -> None:
     ],
 )
 def test_target_media(media: SubscriberType | None, expected: list[str]) -> None:
-    """A target media keeps one type and `all` (8.4, step 1)."""
+    """A target media keeps one type and `all` (routing contract 8.4 step 1)."""
     rules = newsroom().rules()
 
     assert expected == ids(rules.candidates(item("sport"), NOW, target_media=media))
@@ -155,7 +155,10 @@ def test_among(among: list[str], expected: list[str]) -> None:
     ],
 )
 def test_codes(own: Any, api_products: list[str], expected: tuple[str, ...]) -> None:
-    """Codes are the subscriber's own and the matching products', each once (scenario 25)."""
+    """Codes are the subscriber's own and the matching products', each once.
+
+    Routing scenario 25.
+    """
     documents = newsroom()
     documents.subscribers = [subscriber("s", ["sport", "business"], api_products, codes=own)]
 
@@ -165,7 +168,7 @@ def test_codes(own: Any, api_products: list[str], expected: tuple[str, ...]) -> 
 
 
 def test_match_of_direct_and_api_products() -> None:
-    """A subscriber with both kinds gets both and lists each product once (scenario 27)."""
+    """A subscriber with both kinds gets both and lists each product once (routing scenario 27)."""
     documents = newsroom()
     documents.subscribers = [subscriber("s", ["sport", "all"], ["all", "business"])]
 
@@ -188,7 +191,10 @@ def test_match_of_direct_and_api_products() -> None:
 def test_api_of_a_named_subscriber(
     products: list[str], api_products: list[str], api_enabled: bool
 ) -> None:
-    """A named subscriber that nothing matches is API-enabled if it lists API products (7.3)."""
+    """A named subscriber that nothing matches is API-enabled if it lists API products.
+
+    Routing contract 7.3.
+    """
     documents = newsroom()
     documents.subscribers = [subscriber("s", products, api_products)]
     routed = item("sport", target_subscribers=targets("s"))
@@ -199,7 +205,10 @@ def test_api_of_a_named_subscriber(
 
 
 def test_without_content_api() -> None:
-    """With the content API off, API products neither add nor enable anybody (8.4, step 5)."""
+    """With the content API off, API products neither add nor enable anybody.
+
+    Routing contract 8.4 step 5.
+    """
     documents = newsroom()
     documents.subscribers = [subscriber("s1", [], ["all"]), subscriber("s2", ["all"], ["all"])]
     routed = item(target_subscribers=targets("s3", "s2"), target_regions=None)
@@ -225,7 +234,7 @@ def test_without_content_api() -> None:
 )
 @pytest.mark.parametrize("target", [None, targets("s", "api")])
 def test_global_filter(global_filters: Any, expected: list[str], target: Any) -> None:
-    """A matching global filter blocks all that do not override it (scenarios 20 and 21)."""
+    """A matching global filter blocks all that do not override it (routing scenario 20, 21)."""
     documents = newsroom()
     documents.filters[0]["is_global"] = True
     documents.subscribers = [
@@ -239,7 +248,10 @@ def test_global_filter(global_filters: Any, expected: list[str], target: Any) ->
 
 
 def test_global_embargo() -> None:
-    """A global filter on the embargo holds items back while it is in force (scenario 33)."""
+    """A global filter on the embargo holds items back while it is in force.
+
+    Routing scenario 33.
+    """
     condition = {"_id": "e", "name": "e", "field": "embargo", "operator": "eq", "value": "True"}
     documents = newsroom()
     documents.filters.append(
@@ -285,7 +297,7 @@ def test_alike_items_are_decided_alike(media: SubscriberType | None) -> None:
 
 
 def test_malformed_target_is_raised() -> None:
-    """An item that names nobody it could be meant for is not routed (scenario 38)."""
+    """An item that names nobody it could be meant for is not routed (routing scenario 38)."""
     rules = newsroom().rules()
 
     with pytest.raises(KeyError, match="qcode"):
@@ -303,7 +315,10 @@ def test_malformed_target_is_raised() -> None:
     ],
 )
 def test_bad_subscribers_harm_nobody_else(bad: Document) -> None:
-    """A malformed subscriber gets nothing and leaves the others as they are (R15)."""
+    """A malformed subscriber gets nothing and leaves the others as they are.
+
+    Routing contract R15.
+    """
     documents = newsroom()
     documents.subscribers.append({**subscriber("bad"), **bad})
 
@@ -311,7 +326,7 @@ def test_bad_subscribers_harm_nobody_else(bad: Document) -> None:
 
 
 def test_bad_filters_harm_nobody_else() -> None:
-    """Products with a broken filter take nothing; all else is routed (R15)."""
+    """Products with a broken filter take nothing; all else is routed (routing contract R15)."""
     documents = newsroom()
     documents.filters[0]["content_filter"] = [{"expression": {}}]
     rules = documents.rules()
@@ -321,7 +336,7 @@ def test_bad_filters_harm_nobody_else() -> None:
 
 
 def test_the_snapshot_is_its_own() -> None:
-    """Changing a document after the build changes no rule (R9)."""
+    """Changing a document after the build changes no rule (routing contract R9)."""
     documents = newsroom()
     documents.subscribers[1]["destinations"] = [{"name": "d", "config": {"url": "old"}}]
     rules = documents.rules()

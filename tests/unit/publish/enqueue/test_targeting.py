@@ -34,7 +34,10 @@ def types(**allows: bool) -> dict[str, Any]:
     ],
 )
 def test_table(item: dict[str, Any], expected: Eligibility) -> None:
-    """The digital subscriber s1 against each row of the table (7.1, scenarios 23 and 24)."""
+    """The digital subscriber s1 against each row of the table.
+
+    Routing contract 7.1; routing scenario 23, 24.
+    """
     assert expected is Targets.of(item).eligibility("s1", "digital")
 
 
@@ -55,7 +58,7 @@ def test_table(item: dict[str, Any], expected: Eligibility) -> None:
     ],
 )
 def test_types(allows: dict[str, bool], digital: bool, wire: bool, every: bool) -> None:
-    """Denies are joined by AND, and `all` counts as digital and as wire (7.1 F)."""
+    """Denies are joined by AND, and `all` counts as digital and as wire (routing contract 7.1)."""
     targets = Targets.of(types(**allows))
     eligible = [targets.eligibility("s", type_) is ELIGIBLE for type_ in ("digital", "wire", "all")]
 
@@ -78,6 +81,6 @@ def test_ids_compare_as_text() -> None:
     ],
 )
 def test_malformed(item: dict[str, Any], missing: str) -> None:
-    """A target that names nobody is an error, by the key that is missing (8.1)."""
+    """A target that names nobody is an error, by the key that is missing (routing contract 8.1)."""
     with pytest.raises(KeyError, match=missing):
         Targets.of(item)

@@ -1,4 +1,4 @@
-"""From what a transmitter does to the state of the row (delivery contract 1 and 2.1)."""
+"""From what a transmitter does to the state of the row (delivery contract 1, 2.1)."""
 
 from datetime import timedelta
 from random import Random
@@ -95,7 +95,7 @@ def test_waits_as_long_as_the_receiver_asked() -> None:
     [(600, 60, False), (600, 30, True), (0, 60, True), (-5, 300, True)],
 )
 def test_an_early_try_does_not_count(due_in: int, waited: int, counted: bool) -> None:
-    """O1: a try before its time, because newer versions wait, is no retry."""
+    """Delivery contract O1: a try before its time, because newer versions wait, is no retry."""
     result = attempt(
         failure(TemporaryFailure),
         state="retrying",

@@ -1,4 +1,4 @@
-"""Which rows of a lane are delivered next (delivery contract 3, rules O1 to O6 and P1)."""
+"""Which rows of a lane are delivered next (delivery contract O1 to O6, P1)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,7 +140,10 @@ def line_of(rows: list[Document], one: Document) -> list[Document]:
 
 @given(lanes(), st.sampled_from(Mode))
 def test_versions_of_an_item_are_never_out_of_order(rows: list[Document], mode: Mode) -> None:
-    """O1: whatever priorities and retries say, an older version never follows a newer one."""
+    """Whatever priorities and retries say, an older version never follows a newer one.
+
+    Delivery contract O1.
+    """
     picked = pick(*split(rows), mode, NOW).rows
 
     for one in picked:
@@ -150,7 +153,10 @@ def test_versions_of_an_item_are_never_out_of_order(rows: list[Document], mode: 
 
 @given(lanes())
 def test_no_version_passes_one_that_waits(rows: list[Document]) -> None:
-    """O1, append: before a row everything older of its line goes that is not pointless."""
+    """Before a row everything older of its line goes that is not pointless.
+
+    Delivery contract O1, append.
+    """
     selection = pick(*split(rows), Mode.APPEND, NOW)
     going = {r["_id"] for r in selection.rows}
 
@@ -161,7 +167,10 @@ def test_no_version_passes_one_that_waits(rows: list[Document]) -> None:
 
 @given(lanes(), st.sampled_from(Mode))
 def test_nothing_older_goes_out_beside_a_withdrawal(rows: list[Document], mode: Mode) -> None:
-    """O5: what a withdrawal of the line overtakes is canceled, everything else is kept."""
+    """What a withdrawal of the line overtakes is canceled, everything else is kept.
+
+    Delivery contract O5.
+    """
     selection = pick(*split(rows), mode, NOW)
 
     for one in rows:
@@ -175,7 +184,7 @@ def test_nothing_older_goes_out_beside_a_withdrawal(rows: list[Document], mode: 
 
 @given(lanes(), st.sampled_from(Mode))
 def test_urgent_rows_of_other_lines_go_first(rows: list[Document], mode: Mode) -> None:
-    """P1 within a lane: between items with one row each, priority comes first, then age."""
+    """Within a lane: between items with one row each, priority comes first, then age."""
     picked = pick(*split(rows), mode, NOW).rows
     single = [r for r in picked if len(line_of(picked, r)) == 1]
 
@@ -204,5 +213,5 @@ def test_a_lane_is_never_forgotten(rows: list[Document], mode: Mode) -> None:
 def test_a_normal_lane_gets_its_turn_after_four_urgent_ones(
     urgent: str, normal: str, order: str
 ) -> None:
-    """P1: urgent lanes first, but nobody starves."""
+    """Delivery contract P1: urgent lanes first, but nobody starves."""
     assert woven(list(urgent), list(normal)) == list(order)

@@ -1,4 +1,4 @@
-"""Conditions against the truth table of the routing contract (4.5)."""
+"""Conditions against the truth table (routing contract 4.5)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,7 +70,7 @@ def matches(field: str, operator: str, value: str, item: dict[str, Any]) -> bool
 )
 @pytest.mark.parametrize("absence", ["missing", "null"])
 def test_absent(field: str, operator: str, value: str, absence: str, expected: bool) -> None:
-    """Only negative operators and "is not" match an absent field (scenario 17)."""
+    """Only negative operators and "is not" match an absent field (routing scenario 17)."""
     nulls = {"subject": None, "flags": None, "associations": None, "extra": None}
     item = {} if absence == "missing" else {**dict.fromkeys(FIELDS), **nulls}
 
@@ -158,7 +158,7 @@ def test_absent(field: str, operator: str, value: str, absence: str, expected: b
 def test_present(
     item: dict[str, Any], field: str, operator: str, value: str, expected: bool
 ) -> None:
-    """A present field follows the table (scenarios 17 and 18)."""
+    """A present field follows the table (routing scenario 17, 18)."""
     assert expected is matches(field, operator, value, item)
 
 
@@ -183,7 +183,7 @@ FUTURE, PAST = NOW + timedelta(days=1), NOW - timedelta(days=1)
     ],
 )
 def test_embargo(embargo: Any, operator: str, value: str, expected: bool) -> None:
-    """An absent or lapsed embargo is false (4.5 F)."""
+    """An absent or lapsed embargo is false (routing contract 4.5)."""
     item = {"embargo": embargo, "schedule_settings": {"utc_embargo": embargo}}
 
     assert expected is matches("embargo", operator, value, item)
@@ -241,7 +241,10 @@ def test_an_empty_document_is_malformed() -> None:
     ],
 )
 def test_members(value: str, members: list[str]) -> None:
-    """A list value is split at commas after the first character and trimmed (4.4 F)."""
+    """A list value is split at commas after the first character and trimmed.
+
+    Routing contract 4.4.
+    """
     assert members == members_of(value)
 
 

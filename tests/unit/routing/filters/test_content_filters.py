@@ -41,7 +41,10 @@ def answer(filters: FilterSet, filter_id: Any, *keywords: str) -> bool | None:
     ],
 )
 def test_statements(keywords: str, expected: bool) -> None:
-    """[a and b] or [filter C] matches when C matches alone, not when only a does (scenario 15)."""
+    """[a and b] or [filter C] matches when C matches alone, not when only a does.
+
+    Routing scenario 15.
+    """
     filters = compiled(C=[statement(["c"])], F=[statement(["a", "b"]), statement(pf=["C"])])
 
     assert expected is answer(filters, "F", *keywords)
@@ -83,7 +86,7 @@ def test_a_gone_condition() -> None:
 
 
 def test_a_gone_filter() -> None:
-    """A statement whose nested filter is gone is false (section 5 F)."""
+    """A statement whose nested filter is gone is false (routing contract 5)."""
     filters = compiled(F=[statement(["a"], ["gone"])])
 
     assert answer(filters, "F", "a") is False
@@ -157,7 +160,7 @@ def test_unknown_filter() -> None:
 
 
 def test_circle() -> None:
-    """Filters defined in a circle are never decided, whatever the item (scenario 16)."""
+    """Filters defined in a circle are never decided, whatever the item (routing scenario 16)."""
     filters = compiled(
         F=[statement(["a"]), statement(pf=["G"])],
         G=[statement(pf=["H"])],
@@ -222,7 +225,7 @@ def test_ids_compare_as_text() -> None:
     ],
 )
 def test_kinds(flags: dict[str, Any], is_global: bool, blocks: bool) -> None:
-    """A filter is global only if it says so (section 5 F); API blocks are separate."""
+    """A filter is global only if it says so (routing contract 5); API blocks are separate."""
     document = {"_id": "F", "name": "F", "content_filter": [statement(["a"])], **flags}
     filters = compile_filters([document], CONDITIONS, [])
     view = ItemView({"keywords": ["a"]}, NOW)
@@ -232,7 +235,7 @@ def test_kinds(flags: dict[str, Any], is_global: bool, blocks: bool) -> None:
 
 
 def test_an_undecided_global_filter_blocks_nobody() -> None:
-    """One bad filter never stops all publishing (R15)."""
+    """One bad filter never stops all publishing (routing contract R15)."""
     document = {"_id": "F", "is_global": True, "api_block": True, "content_filter": [statement()]}
     filters = compile_filters([document], [], [])
     view = ItemView({}, NOW)
@@ -243,7 +246,7 @@ def test_an_undecided_global_filter_blocks_nobody() -> None:
 
 
 def test_vocabularies_decide_on_fields() -> None:
-    """A condition on a vocabulary works while the vocabulary exists (scenario 14)."""
+    """A condition on a vocabulary works while the vocabulary exists (routing scenario 14)."""
     condition = {"_id": 1, "name": "x", "field": "colour", "operator": "in", "value": "red"}
     documents = [{"_id": "F", "content_filter": [statement([1])]}]
     colour = {"_id": "colour", "type": "manageable"}
@@ -254,7 +257,7 @@ def test_vocabularies_decide_on_fields() -> None:
 
 
 def test_views_do_not_share_answers() -> None:
-    """Answers are kept per view, so two versions of an item never mix (R9)."""
+    """Answers are kept per view, so two versions of an item never mix (routing contract R9)."""
     filters = compiled(F=[statement(["a"])])
 
     assert answer(filters, "F", "a") is True

@@ -56,7 +56,10 @@ TEXT_FIELDS = (
     ],
 )
 def test_text_fields(name: str, value: Any, expected: set[str]) -> None:
-    """Text is read trimmed and folded; null, dicts and nested lists are no text (4.3)."""
+    """Text is read trimmed and folded; null, dicts and nested lists are no text.
+
+    Routing contract 4.3.
+    """
     assert expected == keys(name, {name: value})
 
 
@@ -85,7 +88,7 @@ def test_empty_item(name: str) -> None:
     ],
 )
 def test_markup_in_plain_fields(text: str, expected: str) -> None:
-    """Plain text means itself unless it is well-formed markup (4.3 F)."""
+    """Plain text means itself unless it is well-formed markup (routing contract 4.3)."""
     assert {expected} == keys("headline", {"headline": text})
 
 
@@ -101,7 +104,7 @@ def test_markup_in_plain_fields(text: str, expected: str) -> None:
     ],
 )
 def test_html(html: str, expected: str) -> None:
-    """`body_html` is read as text, whatever its quality (4.3)."""
+    """`body_html` is read as text, whatever its quality (routing contract 4.3)."""
     assert {expected} == keys("body_html", {"body_html": html})
 
 
@@ -142,7 +145,7 @@ def test_number_fields(name: str, value: Any, expected: set[float]) -> None:
     ],
 )
 def test_code_fields(name: str, entries: Any, expected: set[str]) -> None:
-    """Entries without a `qcode` are skipped (4.3 F)."""
+    """Entries without a `qcode` are skipped (routing contract 4.3)."""
     assert expected == keys(name, {name: entries})
 
 
@@ -236,7 +239,7 @@ def test_featuremedia(associations: Any, expected: bool) -> None:
     ],
 )
 def test_vocabularies(name: str, item: dict[str, Any], expected: set[str]) -> None:
-    """Vocabularies are read under `extra`, or from `subject` by scheme (4.3 F)."""
+    """Vocabularies are read under `extra`, or from `subject` by scheme (routing contract 4.3)."""
     assert expected == keys(name, item)
 
 
@@ -248,7 +251,10 @@ def test_subject_reads_every_scheme() -> None:
 
 
 def test_vocabulary_kinds() -> None:
-    """Manageable vocabularies without a field type, or of text, may be fields (4.1)."""
+    """Manageable vocabularies without a field type, or of text, may be fields.
+
+    Routing contract 4.1.
+    """
     vocabularies = [
         {"_id": "codes", "type": "manageable"},
         {"_id": "null", "type": "manageable", "field_type": None},

@@ -66,7 +66,10 @@ def outcome(document: dict[str, Any], item: dict[str, Any], filters: FilterSet) 
 def test_filter_table(
     filter_id: Any, filter_type: Any, keyword: str, expected: ProductOutcome, filters: FilterSet
 ) -> None:
-    """Permitting and blocking are opposites; a filter that is gone fails both (scenario 19)."""
+    """Permitting and blocking are opposites; a filter that is gone fails both.
+
+    Routing scenario 19.
+    """
     document = {"content_filter": {"filter_id": filter_id, "filter_type": filter_type}}
 
     assert expected is outcome(document, {"keywords": [keyword]}, filters)
@@ -109,7 +112,10 @@ def region(qcode: str, allow: bool) -> dict[str, Any]:
     ],
 )
 def test_region_table(regions: Any, geo: Any, expected: ProductOutcome, filters: FilterSet) -> None:
-    """Targeted items go to products of an admitted region, others to products of none (22)."""
+    """Targeted items go to products of an admitted region, others to products of none.
+
+    Routing scenario 22.
+    """
     assert expected is outcome({"geo_restrictions": geo}, {"target_regions": regions}, filters)
 
 
@@ -131,7 +137,10 @@ def test_the_region_is_checked_first(filters: FilterSet) -> None:
     ],
 )
 def test_malformed_targets(entry: Any, missing: str, filters: FilterSet) -> None:
-    """A target that names nobody stops the item, by the key that is missing (scenario 38)."""
+    """A target that names nobody stops the item, by the key that is missing.
+
+    Routing scenario 38.
+    """
     with pytest.raises(KeyError, match=missing):
         outcome({}, {"target_regions": [entry]}, filters)
 
@@ -156,7 +165,7 @@ def test_restriction() -> None:
     ],
 )
 def test_codes(codes: Any, expected: tuple[str, ...]) -> None:
-    """Codes are trimmed; blank ones are dropped (section 3 F)."""
+    """Codes are trimmed; blank ones are dropped (routing contract 3)."""
     assert expected == split_codes(codes)
 
 

@@ -1,4 +1,4 @@
-"""Which conditions are similar (routing contract, 4.6)."""
+"""Which conditions are similar (routing contract 4.6)."""
 
 import pytest
 
