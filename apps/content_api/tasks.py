@@ -1,11 +1,9 @@
-"""Celery entry point of the content API."""
+"""Celery task of the content API."""
 
-from celery import shared_task
-
-from apps.celery import GraphTask
+from apps.core.tasks import GraphTask, task
 
 
-@shared_task(base=GraphTask, bind=True, name="content_api.commands.item_expiry")
+@task("content_api.commands.item_expiry", queue="expiry", every=24 * 3600, hour=2)
 def item_expiry(self: GraphTask) -> int:
     """Remove what has expired from the content API. Every night."""
     return self.graph.content_api_expiry.run()

@@ -15,7 +15,6 @@ from apps.archive.crop_files import CropFiles
 from apps.archive.journal.journal import Journal
 from apps.archive.places import Places
 from apps.archive.service import ArchiveService
-from apps.celery import wake_up
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.expiry import CopyExpiry
 from apps.content_api.service import ContentApi
@@ -27,6 +26,7 @@ from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
+from apps.core.tasks import wake_up
 from apps.core.vocabulary import Operation
 from apps.graph.editing import Editing, build_editing
 from apps.graph.newsroom import Newsroom, build_newsroom

@@ -1,11 +1,9 @@
-"""Celery entry point of the outbox."""
+"""Celery task of the outbox."""
 
-from celery import shared_task
-
-from apps.celery import GraphTask
+from apps.core.tasks import GraphTask, task
 
 
-@shared_task(base=GraphTask, bind=True, name="apps.mail.send_mails")
+@task("apps.mail.send_mails", queue="default", every=60)
 def send_mails(self: GraphTask) -> int:
     """Send the mails that are due. Every minute, and at once after each kill."""
     return self.graph.outbox.run()

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from apps.celery import TASK_QUEUES
+from apps.celery import queues
 from apps.processes.supervisor import Program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-QUEUES = ("default", *sorted(set(TASK_QUEUES.values()) - {"default"}))
 CONNECT_SECONDS = 0.3
 
 
@@ -51,7 +50,7 @@ def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    queues = ",".join(settings["CELERY_PREFIX"] + queue for queue in QUEUES)
+    listened = ",".join(settings["CELERY_PREFIX"] + queue for queue in queues())
     schedule = Path(settings["DATA_DIR"]).resolve() / "beat-schedule"
     return (
         _script("celery"),
@@ -59,7 +58,7 @@ def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
         "worker",
         "--beat",
         f"--schedule={schedule}",
-        f"--queues={queues}",
+        f"--queues={listened}",
         f"--concurrency={int(settings['WORKER_CONCURRENCY'])}",
         f"--loglevel={settings['LOG_LEVEL']}",
         "--without-gossip",

@@ -1,11 +1,9 @@
-"""Celery entry point of the transmit run."""
+"""Celery task of the transmit run."""
 
-from celery import shared_task
-
-from apps.celery import GraphTask
+from apps.core.tasks import GraphTask, task
 
 
-@shared_task(base=GraphTask, bind=True, name="apps.publish.transmit.transmit")
+@task("apps.publish.transmit.transmit", queue="publish")
 def transmit(self: GraphTask) -> int:
     """Deliver what is due. Every 10 seconds, and at once after routing made something due."""
     return self.graph.transmit.run()

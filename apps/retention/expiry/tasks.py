@@ -1,11 +1,9 @@
-"""Celery entry point of the expiry job."""
+"""Celery task of the expiry of items."""
 
-from celery import shared_task
-
-from apps.celery import GraphTask
+from apps.core.tasks import GraphTask, task
 
 
-@shared_task(base=GraphTask, bind=True, name="apps.archive.content_expiry")
+@task("apps.archive.content_expiry", queue="expiry", every=30 * 60)
 def content_expiry(self: GraphTask) -> int:
     """Remove what has expired. Every 30 minutes."""
     return self.graph.expiry.run()

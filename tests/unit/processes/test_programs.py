@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import settings as settings_module
-from apps.celery import TASK_QUEUES
+from apps.celery import queues, registered_tasks
 from apps.processes.embedded.children import free_port
-from apps.processes.programs import QUEUES, listens, programs
+from apps.processes.programs import listens, programs
 
 
 @pytest.fixture
@@ -40,17 +40,17 @@ def test_all_reach_the_same_stores(settings: dict[str, Any]) -> None:
 def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) -> None:
     """Addresses, counts, queue names and the place of the schedule come from the settings."""
     web, worker, websocket = programs(settings)
-    queues = ",".join(f"blue_{queue}" for queue in QUEUES)
+    listened = ",".join(f"blue_{queue}" for queue in queues())
     assert {"--bind=0.0.0.0:8123", "--workers=4", "app:create_app()"} < set(web.command)
-    wanted = {"--beat", "--concurrency=3", f"--queues={queues}"}
+    wanted = {"--beat", "--concurrency=3", f"--queues={listened}"}
     assert {*wanted, f"--schedule={tmp_path}/beat-schedule"} < set(worker.command)
     assert websocket.environment["WSPORT"] == "8124"
 
 
 def test_the_worker_serves_every_queue_of_a_task() -> None:
     """No task is routed to a queue that nobody reads."""
-    assert set(TASK_QUEUES.values()) <= set(QUEUES)
-    assert len(set(QUEUES)) == len(QUEUES)
+    assert {task.queue for task in registered_tasks().values()} <= set(queues())
+    assert len(set(queues())) == len(queues())
 
 
 def test_listens_tells_open_from_closed_ports() -> None:

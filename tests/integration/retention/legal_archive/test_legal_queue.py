@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from apps.celery import TASKS
 from apps.core import json
 from apps.core.service import Document
+from apps.core.tasks import TASKS
 from apps.graph.build import Graph
 from apps.retention.legal_archive.queue import LegalQueue
 from apps.retention.legal_archive.tasks import import_legal_archive, import_legal_publish_queue

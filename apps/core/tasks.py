@@ -1,0 +1,100 @@
+"""Celery tasks: how a module registers one, and how a process wakes one up.
+
+A task is registered where it is declared, in the module `tasks` of its package. Nothing here knows
+the Celery application: `apps/celery.py` builds it from what is registered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from celery import Task, shared_task
+from celery.schedules import crontab
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """When and where a task runs.
+
+    Attributes:
+        queue: Celery queue.
+        seconds: time between two runs that the beat starts.
+        hour: of runs that happen once a day, UTC; None for all others.
+    """
+
+    queue: str
+    seconds: int = TICK_SECONDS
+    hour: int | None = None
+
+    @property
+    def schedule(self) -> Any:
+        """The same for Celery's beat."""
+        return self.seconds if self.hour is None else crontab(hour=self.hour, minute=0)
+
+
+TASKS: dict[str, Periodic] = {}
+"""Every task by name, filled by `task`."""
+
+
+class Run(Protocol):
+    """A service of the object graph that is run to the end of its work."""
+
+    def run(self) -> int:
+        """Do what is waiting; return how much it was."""
+        ...
+
+
+class Runs(Protocol):
+    """The object graph, as far as tasks need it: services with a `run`, by name."""
+
+    def __getattr__(self, name: str) -> Run: ...
+
+
+class GraphTask(Task):
+    """A task that reaches the services of its process."""
+
+    @property
+    def graph(self) -> Runs:
+        """The object graph, built at first use: after the worker process has forked."""
+        build: Callable[[], Runs] = self.app.conf.wiredesk_graph
+        return build()
+
+
+def task(
+    name: str, queue: str, *, every: int = TICK_SECONDS, hour: int | None = None
+) -> Callable[[Callable[[GraphTask], int]], Task]:
+    """Return the decorator that registers a function as a periodic Celery task.
+
+    Args:
+        name: what the task is called by from outside.
+        queue: Celery queue, without CELERY_PREFIX.
+        every: seconds between two runs that the beat starts.
+        hour: of runs that happen once a day, UTC.
+    """
+
+    def register(function: Callable[[GraphTask], int]) -> Task:
+        TASKS[name] = Periodic(queue, every, hour)
+        return shared_task(base=GraphTask, bind=True, name=name)(function)
+
+    return register
+
+
+def wake_up(task: Task) -> Callable[[], None]:
+    """Return a function that starts `task` as soon as a worker is free.
+
+    A broker that is down costs one tick: the beat starts the task anyway.
+    """
+
+    def start() -> None:
+        try:
+            task.apply_async(expires=TICK_SECONDS, retry=False)
+        except OperationalError as error:
+            log.warning("wake_up.lost", task=task.name, error=str(error))
+
+    return start
