@@ -1,6 +1,9 @@
 """The worker process: `celery -A apps.worker worker --beat`."""
 
 from functools import cache
+from typing import Any
+
+from celery.signals import setup_logging
 
 import settings as settings_module
 from apps.celery import create_celery
@@ -18,6 +21,12 @@ def graph() -> Graph:
     services = build_graph(SETTINGS)
     settle_memory()
     return services
+
+
+@setup_logging.connect
+def configure_worker_logs(**_: Any) -> None:
+    """Keep the form of log lines: Celery sets up handlers of its own unless told not to."""
+    configure_logs(SETTINGS["LOG_LEVEL"])
 
 
 celery = create_celery(SETTINGS, graph)

@@ -1,12 +1,12 @@
 """The bus: services push events to a Redis pub/sub channel. The channel's readers are not here."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -15,7 +15,7 @@ from redis.retry import Retry
 from apps.core import json
 from apps.core.clock import Clock
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 SOCKET_TIMEOUT_SECONDS = 0.2
 """What a request may lose to a Redis that accepts nothing or answers nothing."""
@@ -136,7 +136,7 @@ class Notifications:
             return json.dumps(message)
         except (TypeError, ValueError, RecursionError):
             # A payload without a JSON form is a bug, but not worth a failed publish request.
-            log.exception("notification %s cannot be written as JSON, dropped", event.name)
+            log.exception("notification.not_json", name=event.name)
             return None
 
     def _publish(self, messages: Sequence[bytes]) -> None:
@@ -152,10 +152,10 @@ class Notifications:
         self._dropped += count
         # Counted from the end of the attempt, which may have waited for a timeout.
         self._next_attempt = self._monotonic() + self._pause
-        log.warning("Redis is away, %d notifications dropped so far: %s", self._dropped, error)
+        log.warning("notifications.redis_away", dropped=self._dropped, error=str(error))
 
     def _note_success(self) -> None:
         if self._dropped:
-            log.warning("Redis is back, %d notifications were dropped", self._dropped)
+            log.warning("notifications.redis_back", dropped=self._dropped)
         self._dropped = 0
         self._next_attempt = float("-inf")

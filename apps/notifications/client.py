@@ -1,16 +1,16 @@
 """One connected browser: a bounded buffer between the fan-out and a socket that may be slow."""
 
 import asyncio
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from apps.notifications.audience import Arguments
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,5 @@ class Client:
         try:
             self._outbox.put_nowait(entry)
         except asyncio.QueueFull:
-            log.warning("client %s is too slow, cut off", self._connection.id)
+            log.warning("websocket.client_too_slow", client=str(self._connection.id))
             self.cut()

@@ -1,15 +1,16 @@
 """Who is connected, and which of them gets which message when."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator
+
+import structlog
 
 from apps.core import json
 from apps.notifications.audience import is_addressed
 from apps.notifications.client import Client
 from apps.notifications.throttle import Message, Throttle
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Fanout:
@@ -41,7 +42,7 @@ class Fanout:
         """Take one message from the bus: send it, or hold it back until its time has come."""
         message = _parse(data)
         if message is None:
-            log.warning("message of %d bytes on the bus is no JSON object, dropped", len(data))
+            log.warning("websocket.message_not_json", bytes=len(data))
             return
         passed = self._throttle.offer(message)
         if passed is not None:

@@ -1,10 +1,10 @@
 """The websocket process' end of the bus: messages of a Redis channel, across lost connections."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from typing import Any, Self
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
 LAST_DELAY_SECONDS = 5.0
@@ -60,11 +60,11 @@ class ChannelFeed:
                         reply = await self._reply(pubsub)
                         delay = FIRST_DELAY_SECONDS
                         if reply["type"] == "subscribe":
-                            log.info("listening to channel %s", self._channel)
+                            log.info("websocket.listening", channel=self._channel)
                         elif reply["type"] == "message":
                             yield reply["data"]
             except (RedisError, OSError) as error:
-                log.warning("connection to Redis lost, next attempt in %.1f s: %s", delay, error)
+                log.warning("websocket.redis_lost", next_attempt_seconds=delay, error=str(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_DELAY_SECONDS)
 

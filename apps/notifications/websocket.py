@@ -1,7 +1,6 @@
 """The websocket process: pushes the bus to browsers (`python -m apps.notifications.websocket`)."""
 
 import asyncio
-import logging
 import signal
 import sys
 import time
@@ -10,12 +9,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 import settings
 from apps.core.errors import ConfigurationError
+from apps.core.logs import configure_logs
 from apps.notifications import credentials
 from apps.notifications.audience import subscription
 from apps.notifications.client import Client
@@ -24,7 +25,7 @@ from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import MongoSessions, Sessions, SessionsUnavailable
 from apps.notifications.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 UNAUTHORIZED = 4401
 """Close code of clients without a session in force."""
@@ -149,7 +150,7 @@ class WebsocketServer:
         try:
             active = await self._sessions.active([token])
         except SessionsUnavailable as error:
-            log.warning("client refused, sessions cannot be looked up: %s", error)
+            log.warning("websocket.client_refused", error=str(error))
             raise _Refused("sessions cannot be looked up", CloseCode.TRY_AGAIN_LATER) from error
         if token not in active:
             raise _Refused("no session in force for this token")
@@ -179,7 +180,7 @@ class WebsocketServer:
                 active = await self._sessions.active({c.token for c in clients if c.token})
             except SessionsUnavailable as error:
                 # Nothing is known against the clients: they stay until sessions can be read.
-                log.warning("sessions of connected clients cannot be checked: %s", error)
+                log.warning("websocket.sessions_unchecked", error=str(error))
                 continue
             for client in clients:
                 if client.token not in active:
@@ -255,7 +256,7 @@ async def serve_forever(config: Mapping[str, Any]) -> None:
         sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"])
     server = WebsocketServer(feed, sessions, config["WSHOST"], config["WSPORT"])
     try:
-        await server.run(stop, lambda port: log.info("websockets at port %d", port))
+        await server.run(stop, lambda port: log.info("websocket.serving", port=port))
     finally:
         await feed.close()
         if sessions is not None:
@@ -270,9 +271,7 @@ def main() -> None:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
-    logging.basicConfig(level=config["LOG_LEVEL"])
-    # At DEBUG the library logs request lines and headers, and with them tokens.
-    logging.getLogger("websockets").setLevel(logging.INFO)
+    configure_logs(config["LOG_LEVEL"])
     asyncio.run(serve_forever(config))
 
 

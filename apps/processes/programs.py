@@ -45,6 +45,7 @@ def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
         f"--threads={int(settings['WEB_THREADS'])}",
         f"--bind={settings['HOST']}:{int(settings['PORT'])}",
         "--no-control-socket",
+        "--logger-class=apps.processes.web_logs.WebLogger",
         "app:create_app()",
     )
 
@@ -60,7 +61,6 @@ def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
         f"--schedule={schedule}",
         f"--queues={listened}",
         f"--concurrency={int(settings['WORKER_CONCURRENCY'])}",
-        f"--loglevel={settings['LOG_LEVEL']}",
         "--without-gossip",
         "--without-mingle",
     )

