@@ -173,7 +173,7 @@ class TestSchedule:
     def test_ends_with_a_withdrawal(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, word: str
     ) -> None:
-        """Lifecycle contract 5.1 step 17: of an item withdrawn before its hour nothing comes out."""
+        """Lifecycle contract 5.1 step 17: nothing withdrawn before its hour ever comes out."""
         item = schedule(desk)
         desk.act(word, item)
 
