@@ -1,4 +1,4 @@
-"""Cut a part out of a picture (resources contract 20.3, 20.4)."""
+"""Cut a part out of a picture (resources contract 20.4)."""
 
 from dataclasses import dataclass
 from io import BytesIO

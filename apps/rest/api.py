@@ -23,7 +23,7 @@ from apps.rest.validator import ResourceValidator
 Services = Mapping[str, ResourceService]
 
 FRAMEWORK_SETTINGS: dict[str, Any] = {
-    # Behaviour that the REST contract depends on (lifecycle contract 0.3, resources contract 30).
+    # Behaviour that the REST contract depends on (lifecycle contract 0.3; resources contract 2).
     "VERSION": "_current_version",
     "IF_MATCH": True,
     "ENFORCE_IF_MATCH": True,

@@ -159,7 +159,7 @@ class TestSchedule:
     def test_is_replaced_by_publishing_now(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:
-        """§9: publishing what is scheduled takes it back and publishes it, once."""
+        """Lifecycle contract 5.4: what is scheduled is taken back and published, once."""
         item = schedule(desk)
 
         out = desk.act("publish", item, publish_schedule=None)
@@ -173,7 +173,7 @@ class TestSchedule:
     def test_ends_with_a_withdrawal(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, word: str
     ) -> None:
-        """§9: of an item withdrawn before its hour nothing ever comes out."""
+        """Lifecycle contract 5.1 step 17: nothing withdrawn before its hour ever comes out."""
         item = schedule(desk)
         desk.act(word, item)
 

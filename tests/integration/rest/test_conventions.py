@@ -1,6 +1,6 @@
 """Conventions of every resource.
 
-Resources contract 2, 30; resources scenario R23, R25, R65, R66, R67.
+Resources contract 2; resources scenario R23, R25, R65, R66, R67.
 """
 
 import json
