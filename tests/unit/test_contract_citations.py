@@ -39,7 +39,7 @@ OTHER_FORMS = re.compile(
     r"|\b(?:[Ss]cenarios?|[Cc]hecklist)\s+[A-Z]?\d+"
     rf"|\b(?:{'|'.join((*DOCUMENTS, *map(str.title, DOCUMENTS)))})\s+(?:\d+|{NAME}\b)"
     r"|§"
-    r"|(?:\(|\A|\n\s*\n\s*)(?:[Rr]ules?\s+)?[OCPRF]\d{1,2}[:,)]"
+    r"|(?:\(|\A|\n\s*\n\s*)(?:[Rr]ules?\s+)?[OCPRF]\d{1,2}[a-z]?[:,)]"
     r"|\(\d+\.\d+\)"
     r"|\A(?:\d{1,2}(?:,\s+\d{1,2})*|\d+\.\d+):\s"
 )
