@@ -190,7 +190,7 @@ class DeliveryError(WiredeskError):
     """A delivery did not succeed.
 
     Args:
-        code: numeric code (delivery contract 4: 10000 FTP, 13000 File, 14000 HTTP push ...).
+        code: numeric code (delivery contract 4: 13000 File, 14000 HTTP push ...).
         name: class name that clients see in the message, as Superdesk has it.
         text: text of the code.
         cause: what happened, for people; never holds a secret.

@@ -39,12 +39,13 @@ OTHER_FORMS = re.compile(
     r"|\b(?:[Ss]cenarios?|[Cc]hecklist)\s+[A-Z]?\d+"
     rf"|\b(?:{'|'.join((*DOCUMENTS, *map(str.title, DOCUMENTS)))})\s+(?:\d+|{NAME}\b)"
     r"|§"
-    r"|(?:\(|\A|\n\s*\n\s*)(?:[Rr]ules?\s+)?[OCPRF]\d{1,2}[:,)]"
+    r"|(?:\(|\A|\n\s*\n\s*)(?:[Rr]ules?\s+)?[OCPRF]\d{1,2}[a-z]?[:,)]"
     r"|\(\d+\.\d+\)"
     r"|\A(?:\d{1,2}(?:,\s+\d{1,2})*|\d+\.\d+):\s"
 )
 """Forms that name no document, so that nobody, and no test, can look them up."""
 
+OWN_SECTION = re.compile(r"\b[Ss]ections?\s(?=\d)|(?<=\()(?=\d+\.\d+\b)")
 HEADING = re.compile(rf"#+\s+(?:({NUMBER}|{NAME})\b)?(.*)")
 FIRST_CELL = re.compile(r"\|\s*([^|]*?)\s*\|")
 LIST_ITEM = re.compile(r"(\d+)\.\s")
@@ -185,10 +186,10 @@ def in_module(source: str, documents: Mapping[str, Document]) -> list[tuple[int,
 def in_page(text: str, documents: Mapping[str, Document], own: str) -> Iterator[tuple[int, str]]:
     """Yield line and text of what is wrong in a page of the documentation.
 
-    A page of `docs/contract/` cites its own sections as `section 8.5`.
+    A page of `docs/contract/` cites its own sections as `section 8.5` or `(8.5)`.
     """
     if own in documents:
-        text = re.sub(r"\bsection(?= \d)", lambda _: f"{own} contract", text, flags=re.IGNORECASE)
+        text = OWN_SECTION.sub(f"{own} contract ", text)
     for place, said in complaints(text, documents):
         yield text.count("\n", 0, place) + 1, said
     if own not in documents:
@@ -356,12 +357,13 @@ def test_the_line_is_named() -> None:
 
 
 def test_documents_cite_themselves() -> None:
-    """By section; another document by its name."""
-    text = "See section 8.1.\nSee section 8.2.\nSee delivery contract 1."
+    """By section, or by the number in brackets; another document by its name."""
+    text = "See section 8.1.\nSee sections 8, 8.2 (8.1).\nAs above (8.3).\nSee delivery contract 1."
 
     assert list(in_page(text, {"routing": read_document(ROUTING)}, "routing")) == [
         (2, "routing: no section or rule 8.2"),
-        (3, "delivery: no such document"),
+        (3, "routing: no section or rule 8.3"),
+        (4, "delivery: no such document"),
     ]
 
 

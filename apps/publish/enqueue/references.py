@@ -96,7 +96,7 @@ class Lookups:
                 yield key, held
 
     def trimmed(self, row: Item) -> Document:
-        """Return a published row as formats see it (formats contract 1.5, step 1).
+        """Return a published row as formats see it (formats contract 1.5 step 1).
 
         It stands under the item's own id, has the fields that its content profile enables, and
         names no related items that are not out: the editor was told that they will not be sent.

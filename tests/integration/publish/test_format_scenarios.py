@@ -55,7 +55,7 @@ class TestNumbers:
     def test_numbers_wrap(
         self, desk: Newsdesk, bounds: Mapping[str, int], expected: list[int]
     ) -> None:
-        """Formats scenario 7: `max` 3 gives 1, 2, 3, then `min`; 1.6: the first is `min` too."""
+        """Formats scenario 7: `max` 3 gives 1, 2, 3, then `min`; so is the first."""
         desk.newsroom.subscriber("News", push(NOWHERE), sequence_num_settings=bounds)
         for _ in expected:
             desk.published()

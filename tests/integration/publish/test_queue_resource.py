@@ -154,7 +154,7 @@ class TestCancel:
         state: str,
         message: str,
     ) -> None:
-        """C1a: what is being sent, or has ended, cannot be canceled."""
+        """Delivery contract C1a: what is being sent, or has ended, cannot be canceled."""
         key = {"_id": ObjectId(queued[0]["_id"])}
         graph.db["publish_queue"].update_one(key, {"$set": {"state": state}})
 
