@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The command line: `python3 manage.py <command>`.
 
-Run outside a virtual environment it makes one in `.venv` first, with the pinned requirements. That
-part uses the standard library only and runs nowhere else: importing this module does nothing.
+Run outside a virtual environment it makes one in `.venv` first, with the pinned requirements of what
+runs; a command of development adds its own when it is called. That part uses the standard library
+only and runs nowhere else: importing this module does nothing.
 """
 
 # Keeps this module readable for a Python that is too old, so that it can say so.
@@ -21,7 +22,9 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-REQUIREMENTS = (ROOT / "requirements" / "run.txt", ROOT / "requirements" / "dev.txt")
+REQUIREMENTS = ROOT / "requirements"
+RUNTIME, DEVELOPMENT = ("run.txt", "embedded.txt"), ("dev.txt",)
+DEVELOPMENT_COMMANDS = ("check", "lock", "test")
 OLDEST_PYTHON = (3, 11)
 FAILED, WRONG_USE = 1, 2
 LONGEST_SILENCE_SECONDS = 8
@@ -48,13 +51,13 @@ def main(argv: list[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if (ROOT / package).exists() or (ROOT / f"{package}.py").exists():
             raise
-        pip = f"{sys.executable} -m pip install -r {REQUIREMENTS[0]}"
+        pip = f"{sys.executable} -m pip install -r {REQUIREMENTS / RUNTIME[0]}"
         say(f"The package {package} is missing in this environment; run: {pip}")
         return WRONG_USE
 
 
 def bootstrap() -> None:
-    """Continue inside `.venv`, which is made anew where the requirements have changed.
+    """Continue inside `.venv`, which is set up first where it lacks what the command needs.
 
     Raises:
         CannotStart: wrong Python, no venv module, no packages.
@@ -65,27 +68,82 @@ def bootstrap() -> None:
         raise CannotStart(f"Wiredesk needs Python {wanted} or newer, and this is {found}.")
     if sys.prefix != sys.base_prefix or os.environ.get("NO_BOOTSTRAP"):
         return
-    stamp = expected_stamp()
-    if not is_ready(stamp):
+    wanted_sets = [PackageSet("runtime", RUNTIME)]
+    if sys.argv[1:2] and sys.argv[1] in DEVELOPMENT_COMMANDS:
+        wanted_sets.append(PackageSet("development", DEVELOPMENT, RUNTIME))
+    if not all(packages.is_ready() for packages in wanted_sets):
         with setup_lock():
-            if not is_ready(stamp):  # another start may have made it meanwhile
-                install(stamp)
+            set_up(wanted_sets)
     os.execv(PYTHON, [str(PYTHON), str(ROOT / "manage.py"), *sys.argv[1:]])  # noqa: S606
 
 
-def expected_stamp() -> str:
-    """Return what a ready `.venv` is marked with: a hash of the requirements and its place.
+class PackageSet:
+    """Packages that are installed together, and the stamp in `.venv` that says that they are.
 
-    The place, because scripts in an environment name their interpreter by its full path.
+    Args:
+        name: of the set.
+        files: its requirements.
+        below: requirements of the set that must be there first.
     """
-    contents = [str(VENV).encode(), *(path.read_bytes() for path in REQUIREMENTS)]
-    return hashlib.sha256(b"\0".join(contents)).hexdigest()
+
+    def __init__(self, name: str, files: tuple[str, ...], below: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.files = [REQUIREMENTS / file for file in files]
+        self.stamp = VENV / f"stamp-{name}"
+        # With the place, because scripts in an environment name their interpreter by its full path.
+        contents = [file.read_bytes() for file in (*(REQUIREMENTS / b for b in below), *self.files)]
+        self._expected = hashlib.sha256(b"\0".join([str(VENV).encode(), *contents])).hexdigest()
+
+    def is_ready(self) -> bool:
+        """Whether it has been installed to the end, and the environment's Python is still there."""
+        return PYTHON.exists() and self.is_begun() and self.stamp.read_text() == self._expected
+
+    def is_begun(self) -> bool:
+        """Whether it has been installed, in this version or another one."""
+        return self.stamp.exists()
+
+    def install(self) -> None:
+        """Install it into `.venv`.
+
+        Raises:
+            CannotStart: there is a package that cannot be had.
+        """
+        pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        # The files name all that is needed, and Python compiles what it comes to use.
+        options = ["--no-deps", "--no-compile"]
+        files = [option for file in self.files for option in ("-r", str(file))]
+        complaint = "The packages cannot be installed; is a package index within reach?"
+        run([*pip, *options, *files], complaint)
+        partial = self.stamp.with_suffix(".partial")
+        partial.write_text(self._expected)
+        partial.replace(self.stamp)
 
 
-def is_ready(expected: str) -> bool:
-    """Whether `.venv` has been made to the end and its Python is still there."""
-    stamp = VENV / "stamp"
-    return PYTHON.exists() and stamp.exists() and stamp.read_text() == expected
+def set_up(wanted: list[PackageSet]) -> None:
+    """Install the sets that are missing; make `.venv` anew where one is there in another version.
+
+    Args:
+        wanted: sets, each after those that it needs.
+
+    Raises:
+        CannotStart: no venv module, no packages.
+    """
+    missing = [packages for packages in wanted if not packages.is_ready()]
+    if not missing:  # another start has made it meanwhile
+        return
+    if missing[0] is wanted[0] or any(packages.is_begun() for packages in missing):
+        missing = wanted
+        if not (find_spec("venv") and find_spec("ensurepip")):
+            raise CannotStart(
+                "Python's venv module is missing (on Debian: apt install python3-venv)."
+            )
+        say(f"Setting up {VENV} with the packages of requirements/ (once; needs the network)")
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)], f"{VENV} cannot be made")
+    else:
+        say(f"Adding the packages of development to {VENV} (once; needs the network)")
+    for packages in missing:
+        packages.install()
+    say("Ready")
 
 
 def setup_lock() -> TextIO:
@@ -97,21 +155,6 @@ def setup_lock() -> TextIO:
         say(f"Waiting for another start that sets up {VENV}")
         fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
-
-
-def install(stamp: str) -> None:
-    """Make `.venv` with the pinned requirements; takes about a minute."""
-    if not (find_spec("venv") and find_spec("ensurepip")):
-        raise CannotStart("Python's venv module is missing (on Debian: apt install python3-venv).")
-    say(f"Setting up {VENV} with the packages of requirements/ (once; needs the network)")
-    run([sys.executable, "-m", "venv", "--clear", str(VENV)], f"{VENV} cannot be made")
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    files = [option for path in REQUIREMENTS for option in ("-r", str(path))]
-    run([*pip, *files], "The packages cannot be installed; is a package index within reach?")
-    partial = VENV / "stamp.partial"
-    partial.write_text(stamp)
-    partial.replace(VENV / "stamp")
-    say("Ready")
 
 
 def run(command: list[str], complaint: str) -> None:

@@ -15,13 +15,14 @@ CHECKS = (
     ("lint", ("ruff", "check", ".")),
     ("types", ("mypy",)),
     ("import layers", ("lint-imports",)),
+    ("dependencies", ("deptry", ".")),
 )
 PYTEST_USAGE_ERROR = 4
 
 
 @click.command("check")
 def check() -> int:
-    """Check format, lint, types and import layers; stop at the first that fails."""
+    """Check format, lint, types, import layers and dependencies; stop at the first that fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name, (program, *arguments) in CHECKS:
         click.echo(f"== {name}")

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 POLL_SECONDS = 0.02
@@ -14,8 +15,21 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:  # it has just gone, or there is no `/proc`
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def members(group: int) -> list[int]:
+    """Return the ids of the processes that run in a process group; reads `/proc`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getpgid(int(entry.name)) == group and is_running(int(entry.name)):
+                found.append(int(entry.name))
+    return found
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:

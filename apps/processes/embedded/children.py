@@ -1,18 +1,38 @@
 """Child processes that never outlive the process that started them."""
 
 import contextlib
-import ctypes
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 10.0
+CHECKS_PER_SECOND = 10
+
+GUARDED = """
+exec 3<&0
+checks=$1
+shift
+(
+    trap '' HUP INT TERM
+    read -r nothing <&3
+    kill -TERM $$
+    while [ $checks -gt 0 ] && kill -0 $$; do sleep 0.1; checks=$((checks - 1)); done
+    kill -KILL 0
+) 2>/dev/null &
+exec "$@" </dev/null 3<&-
+"""
+"""Becomes the command, and leaves a guard in its process group; the command's id (`$$`) names both.
+
+The guard reads from a pipe that only the owner can write to. It reads the end when the owner closes
+the pipe or is gone, in whatever way. Then it asks the command to end, looks for it so many times,
+and kills the group, itself included. While it is there, the id is not given to anybody else.
+"""
 
 
 def free_port() -> int:
@@ -27,58 +47,45 @@ def start(
     log: Path,
     environment: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
+    grace: float = GRACE_SECONDS,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own.
+    """Start `command` in a process group of its own, which ends with this process.
 
-    On Linux the kernel ends it when the calling thread ends, also by `kill -9` of the process. So
-    call this from a thread that lives as long as the child should.
+    Also when this process is killed: then the child is asked to end, and forced when it has not
+    after the grace time. It lives no longer than the returned object and its `stdin`, either.
 
     Args:
         command: program and arguments.
         log: file that the output is appended to.
         environment: variables on top of this process's own.
         inherited: open files that the child keeps open, a lock for instance.
+        grace: seconds that the child has to end by itself when this process is gone.
 
     Raises:
         OSError: there is no such program, or it may not be run.
     """
+    variables = {**os.environ, **(environment or {})}
+    if not shutil.which(command[0], path=variables.get("PATH")):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - commands are ours
-            command,
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", GUARDED, "sh", str(round(grace * CHECKS_PER_SECOND)), *command],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env=variables,
             process_group=0,
             pass_fds=inherited,
-            preexec_fn=_die_with_parent(os.getpid()) if sys.platform == "linux" else None,
         )
-
-
-def _die_with_parent(parent: int) -> "_Preparation":
-    # Loaded before the fork: a child of a threaded process may not load anything.
-    return _Preparation(ctypes.CDLL(None), parent)
-
-
-class _Preparation:
-    """What a child does before it becomes its command."""
-
-    def __init__(self, libc: ctypes.CDLL, parent: int) -> None:
-        self._libc = libc
-        self._parent = parent
-
-    def __call__(self) -> None:
-        self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != self._parent:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Whether a child has ended; what it left behind in its group is ended with it."""
-    if process.returncode is None and process.poll() is not None:
-        _kill_group(process)
-    return process.returncode is not None
+    if process.poll() is None:
+        return False
+    _end_group(process)
+    return True
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float = GRACE_SECONDS) -> None:
@@ -96,11 +103,15 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float = GRACE_SECO
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))
         # Whatever is left of its group, also when the child itself has gone.
-        _kill_group(process)
+        _end_group(process)
         process.wait()
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a child's group, its guard included. May be called again."""
+    if process.stdin is None or process.stdin.closed:
+        return
     # macOS answers "not permitted" for a group of which only a zombie is left.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.stdin.close()

@@ -40,7 +40,7 @@ def resolve_stores(
 ) -> tuple[StoreAddresses, Callable[[], None]]:
     """Return the addresses of both stores, joining or starting embedded ones for what is not given.
 
-    What is started ends with the calling thread at the latest, and takes those that joined with it.
+    What is started ends with this process at the latest, and takes those that joined with it.
 
     Args:
         mongo_uri, redis_url: addresses of real servers.

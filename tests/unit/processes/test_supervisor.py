@@ -95,7 +95,6 @@ def test_a_signal_stops_what_is_only_starting(tmp_path: Path, number: int) -> No
     assert not is_running(child)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
 def test_programs_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
     """`kill -9` of the supervisor ends its programs."""
     with supervise(tmp_path) as supervisor:

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from apps.processes.embedded.children import has_ended, start, stop
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running, members, wait_until
 
 PARENT = """
 import sys, time
 from pathlib import Path
 from apps.processes.embedded.children import start
-print(start(["sleep", "60"], Path(sys.argv[1])).pid, flush=True)
+log, program, grace = sys.argv[1:]
+child = start(["bash", "-c", program], Path(log), grace=float(grace))
+print(child.pid, flush=True)
 time.sleep(60)
 """
+LOOKS_AT_GROUPS = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 DEAF = "trap '' TERM; echo ready; while true; do sleep 0.1; done"
 FAMILY = "sleep 60 & echo $!; wait"
 POLITE = "trap 'echo bye; exit 0' TERM; echo ready; while true; do sleep 0.02; done"
@@ -33,7 +36,9 @@ def test_output_and_errors_are_appended_to_the_log(tmp_path: Path) -> None:
     """A log is never truncated: what was there before a restart stays."""
     log = tmp_path / "log" / "child.log"
     for _ in range(2):
-        start(["sh", "-c", "echo $WORD; echo oops >&2"], log, {"WORD": "hello"}).wait()
+        child = start(["sh", "-c", "echo $WORD; echo oops >&2"], log, {"WORD": "hello"})
+        child.wait()
+        stop([child])
     assert log.read_text() == "hello\noops\n" * 2
 
 
@@ -92,13 +97,28 @@ def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
         start([str(tmp_path / "no-such-program")], tmp_path / "log")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
-def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
-    """`kill -9` of the parent leaves no child."""
-    command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
+@LOOKS_AT_GROUPS
+@pytest.mark.parametrize(("program", "grace"), [(POLITE, "60"), (DEAF, "0.2"), (FAMILY, "60")])
+def test_children_do_not_outlive_a_killed_parent(tmp_path: Path, program: str, grace: str) -> None:
+    """After `kill -9` of the parent a child is asked to end, and killed if it is deaf to that."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", PARENT, str(log), program, grace]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        assert is_running(child)
+        group = int(parent.stdout.readline())
+        written(log)
+        assert is_running(group)
         os.kill(parent.pid, signal.SIGKILL)
-    wait_until(lambda: not is_running(child))
+    wait_until(lambda: not members(group))
+    assert ("bye" in log.read_text()) == (program == POLITE)
+
+
+@LOOKS_AT_GROUPS
+def test_a_child_is_not_guarded_longer_than_it_runs(tmp_path: Path) -> None:
+    """Nothing is left in the group of a child that has ended or was stopped."""
+    ended = start(["true"], tmp_path / "ended")
+    wait_until(lambda: has_ended(ended))
+    stopped = start(["sleep", "60"], tmp_path / "stopped")
+    assert members(stopped.pid)
+    stop([stopped])
+    wait_until(lambda: not members(ended.pid) and not members(stopped.pid))

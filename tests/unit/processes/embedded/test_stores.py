@@ -106,7 +106,6 @@ def test_two_processes_that_start_at_once_share_one_pair_of_stores(tmp_path: Pat
     assert (one.returncode, two.returncode) == (0, 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does this on Linux only")
 def test_a_killed_owner_leaves_neither_servers_nor_a_lock(tmp_path: Path) -> None:
     """After `kill -9` of the owner its servers end, and the next process takes over at once."""
     with other_process(tmp_path) as owner:
