@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The command line: `python3 manage.py <command>`.
 
-Run outside a virtual environment it makes one in `.venv` first, with the pinned requirements of what
-runs; a command of development adds its own when it is called. That part uses the standard library
-only and runs nowhere else: importing this module does nothing.
+Run outside a virtual environment it makes one in `.venv` first, with the pinned requirements of
+what runs; a command of development adds its own when it is called. That part uses the standard
+library only and runs nowhere else: importing this module does nothing.
 """
 
 # Keeps this module readable for a Python that is too old, so that it can say so.

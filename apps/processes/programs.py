@@ -55,6 +55,7 @@ def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
     schedule = Path(settings["DATA_DIR"]).resolve() / "beat-schedule"
     return (
         _script("celery"),
+        "--quiet",
         "--app=apps.worker",
         "worker",
         "--beat",
