@@ -41,7 +41,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
         domain(built.settings),
         built.db,
         built.services,
-        built.auth,
+        built.newsroom.auth,
         built.notifier,
         built.media,
     )
@@ -50,7 +50,8 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_delivery_types(app, built.transmitters, app.auth)
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:
-        serve_content_api(app, built.content_api, built.subscriber_token, built.media, app.auth)
+        content = built.content_api
+        serve_content_api(app, content.reading, content.subscriber_token, built.media, app.auth)
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

@@ -106,7 +106,7 @@ def seed(graph: Graph, url: str, subscribers: int) -> None:
     for name in graph.db.list_collection_names():
         graph.db[name].delete_many({})
     user = {"username": "editor", "password": "password", "email": "e@example.com"}
-    graph.users.post([{**user, "user_type": "administrator", "sign_off": "ED"}])
+    graph.newsroom.users.post([{**user, "user_type": "administrator", "sign_off": "ED"}])
     rule = {"headline": {"type": "string", "required": True, "maxlength": 200}}
     graph.db["validators"].insert_many(
         {"_id": f"{act}_text", "act": act, "type": "text", "schema": rule}

@@ -17,7 +17,7 @@ HEADINGS = ("subscriber", "outcome", "reason", "deliveries")
 def explain(item_id: str, version: int | None) -> None:
     """Show what routing decided about each subscriber for ITEM_ID, and what became of it."""
     with services() as graph:
-        explanation = graph.explain.explain(item_id, version)
+        explanation = graph.publishing.explain.explain(item_id, version)
     head = f"{item_id}  version {explanation['version']}  {explanation['state']}"
     click.echo(head)
     if explanation["error_message"]:

@@ -20,7 +20,7 @@ def import_items(files: tuple[Path, ...], desk: str | None, publish: bool) -> in
     """Import FILES, ninjs 1.x, 2.x or 3.x documents; folders are searched for .json files."""
     failures = 0
     with services() as graph:
-        importer = Importer(graph.archive, task_of(graph, desk))
+        importer = Importer(graph.editing.archive, task_of(graph, desk))
         for file in each_file(files):
             try:
                 imported = importer.add(file)
@@ -59,4 +59,4 @@ def publish_new(graph: Graph, imported: Imported) -> str:
     """Publish an item that has just been imported; return its state."""
     if not imported.is_new:
         return str(imported.item["state"])
-    return str(graph.publish["archive_publish"].patch(imported.item_id, {})["state"])
+    return str(graph.publishing.actions["archive_publish"].patch(imported.item_id, {})["state"])

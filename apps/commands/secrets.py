@@ -13,7 +13,7 @@ def rotate() -> int:
     """
     with services() as graph:
         rotation = graph.routing.subscribers.rotate_secrets()
-        tokens, unreadable = graph.subscriber_token.rotate_secrets()
+        tokens, unreadable = graph.content_api.subscriber_token.rotate_secrets()
     click.echo(f"{rotation.renewed + tokens} secrets encrypted with the newest key")
     lost = rotation.unreadable + [f"subscriber token {id_}" for id_ in unreadable]
     for place in lost:

@@ -26,8 +26,8 @@ def create(username: str, password: str, email: str, admin: bool) -> int:
     with services() as graph:
         known = graph.db[USERS].find_one({"username": username}, {"_id": 1})
         if known:
-            graph.users.patch(known["_id"], user)
+            graph.newsroom.users.patch(known["_id"], user)
         else:
-            graph.users.post([user])
+            graph.newsroom.users.post([user])
     click.echo(f"{'updated' if known else 'created'} {username}")
     return 0

@@ -31,7 +31,7 @@ def create_editor(graph: Graph) -> Login:
     login = Login(USERNAME, secrets.token_urlsafe(12))
     known = graph.db[USERS].find_one({"username": USERNAME}, {"_id": 1})
     if known:
-        graph.users.patch(known["_id"], {"password": login.password})
+        graph.newsroom.users.patch(known["_id"], {"password": login.password})
         return login
     user = {
         "username": login.username,
@@ -45,7 +45,7 @@ def create_editor(graph: Graph) -> Login:
         "is_enabled": True,
         "needs_activation": False,
     }
-    graph.users.post([user])
+    graph.newsroom.users.post([user])
     return login
 
 
@@ -98,7 +98,7 @@ def _ensure(api: API, resource: str, document: dict[str, Any]) -> dict[str, Any]
 def import_stories(graph: Graph, desk: dict[str, Any]) -> list[str]:
     """Import the stories that come with the demo onto `desk`; return the ids of the new ones."""
     task = {"desk": ObjectId(desk["_id"]), "stage": ObjectId(desk["working_stage"])}
-    importer = Importer(graph.archive, task)
+    importer = Importer(graph.editing.archive, task)
     imported = [importer.add(file) for file in sorted(STORIES.glob("*.json"))]
     return [one.item_id for one in imported if one.is_new]
 

@@ -1,15 +1,11 @@
 """The part of the object graph that items stand in: people, desks, vocabularies, profiles."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from pymongo.database import Database
 
 from apps.archive.schema import ITEM_SCHEMA
-from apps.core.clock import Clock
-from apps.core.notifier import Notifier
-from apps.core.service import Document, ResourceService
+from apps.core.service import ResourceService
+from apps.graph.foundation import Foundation
+from apps.newsroom.activity.service import ActivityService
 from apps.newsroom.auth.item_locks import ItemLocks, Unlocking
 from apps.newsroom.auth.service import AuthService
 from apps.newsroom.content_templates.service import ApplyTemplateService, ContentTemplatesService
@@ -25,7 +21,7 @@ from apps.newsroom.vocabularies.service import VocabulariesService
 
 
 @dataclass(frozen=True)
-class Newsroom:
+class NewsroomServices:
     """Services of the resources around items."""
 
     auth: AuthService
@@ -42,6 +38,7 @@ class Newsroom:
     content_types: ContentTypesService
     content_templates: ContentTemplatesService
     content_templates_apply: ApplyTemplateService
+    activity: ActivityService
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -49,22 +46,13 @@ class Newsroom:
         return {**vars(self), "auth_db": self.auth}
 
 
-def build_newsroom(
-    db: Database[Document],
-    clock: Clock,
-    notifier: Notifier,
-    settings: Mapping[str, Any],
-    unlocking: Unlocking,
-) -> Newsroom:
+def build_newsroom(base: Foundation, unlocking: Unlocking) -> NewsroomServices:
     """Build the services around items.
 
     Args:
-        db: the database.
-        clock: source of time.
-        notifier: tells clients.
-        settings: as `settings.load` returns them.
         unlocking: unlocks items when login sessions end.
     """
+    db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
     visibility = StageVisibility(db)
     auth = AuthService(db, clock, locks=ItemLocks(db, unlocking), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
@@ -78,7 +66,7 @@ def build_newsroom(
         notifier=notifier,
         settings=settings,
     )
-    return Newsroom(
+    return NewsroomServices(
         auth=auth,
         users=users,
         change_user_password=ChangePasswordService(db, clock, users=users),
@@ -104,4 +92,5 @@ def build_newsroom(
         content_templates_apply=ApplyTemplateService(
             db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"]
         ),
+        activity=ActivityService(db, clock),
     )

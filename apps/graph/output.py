@@ -1,15 +1,10 @@
 """The part of the object graph that shows items in output formats on request."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from pymongo.database import Database
 
 from apps.content_api.tokens.service import SubscriberTokenService
-from apps.core.clock import Clock
-from apps.core.service import Document, ResourceService
-from apps.media.storage import MediaStorage
+from apps.core.service import ResourceService
+from apps.graph.foundation import Foundation
 from apps.output.feeds.media import FeedMedia
 from apps.output.feeds.received import ReceivedItems
 from apps.output.feeds.service import FeedService
@@ -17,11 +12,10 @@ from apps.output.formats.export import ExportService
 from apps.output.formats.preview import ItemPreview
 from apps.output.formats.service import FormattersService, OutputFormatsService
 from apps.publish.enqueue.item_formatting import ItemFormatting
-from apps.validate.validate import ValidateService
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputServices:
     """Services that show items in output formats."""
 
     preview: ItemPreview
@@ -42,39 +36,34 @@ class Output:
 
 
 def build_output(
-    db: Database[Document],
-    clock: Clock,
-    formatting: ItemFormatting,
-    validator: ValidateService,
-    media: MediaStorage,
-    tokens: SubscriberTokenService,
-    settings: Mapping[str, Any],
-) -> Output:
+    base: Foundation, formatting: ItemFormatting, tokens: SubscriberTokenService
+) -> OutputServices:
     """Build the services that show items in output formats.
 
     Args:
-        db: the database.
-        clock: source of time.
         formatting: builds the formats of items.
-        validator: the publish validation.
-        media: keeps exports, and the files that feeds show.
         tokens: finds subscribers by what their readers show.
-        settings: as `settings.load` returns them.
     """
+    db, clock, settings = base.db, base.clock, base.settings
     preview = ItemPreview(db, formatting)
-    formatters = formatting.formatters
+    formatters = base.formatters
     received = ReceivedItems(db)
     feed_media = FeedMedia(
-        db, clock, tokens=tokens, received=received, storage=media, settings=settings
+        db, clock, tokens=tokens, received=received, storage=base.media, settings=settings
     )
-    return Output(
+    return OutputServices(
         preview=preview,
         output_formats=OutputFormatsService(db, clock, formatters=formatters),
         formatters=FormattersService(
-            db, clock, formatters=formatters, preview=preview, validator=validator
+            db, clock, formatters=formatters, preview=preview, validator=base.validator
         ),
         export=ExportService(
-            db, clock, preview=preview, validator=validator, media=media, settings=settings
+            db,
+            clock,
+            preview=preview,
+            validator=base.validator,
+            media=base.media,
+            settings=settings,
         ),
         feeds=FeedService(
             db,

@@ -1,17 +1,11 @@
 """The part of the object graph that decides who receives items: filters, products, subscribers,
 internal destinations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from pymongo.database import Database
-
-from apps.core.clock import Clock
-from apps.core.notifier import Notifier
-from apps.core.registry import Registry
-from apps.core.service import Document, ResourceService
-from apps.newsroom.macros.macros import Macros
+from apps.core.service import ResourceService
+from apps.graph.foundation import Foundation
 from apps.publish.queue.lanes import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
@@ -21,13 +15,10 @@ from apps.routing.filters.filter_service import ContentFiltersService, ContentFi
 from apps.routing.internal_destinations.service import InternalDestinationsService
 from apps.routing.products.service import ProductsService, ProductTestService
 from apps.routing.subscribers.service import SubscribersService
-from apps.secrets.vault import Vault
-from formatters.base import Formatter
-from transmitters.base import Transmitter
 
 
 @dataclass(frozen=True)
-class Routing:
+class RoutingServices:
     """Services of the resources of routing rules."""
 
     filter_conditions: FilterConditionsService
@@ -45,33 +36,14 @@ class Routing:
         return dict(vars(self))
 
 
-def build_routing(
-    db: Database[Document],
-    clock: Clock,
-    notifier: Notifier,
-    formatters: Registry[Formatter],
-    transmitters: Registry[Transmitter],
-    vault: Vault,
-    macros: Macros,
-    settings: Mapping[str, Any],
-) -> Routing:
-    """Build the services of routing rules.
-
-    Args:
-        db: the database.
-        clock: source of time.
-        notifier: tells clients.
-        formatters: output formats by name.
-        transmitters: delivery types by name.
-        vault: encrypts secrets.
-        macros: of the installation.
-        settings: as `settings.load` returns them.
-    """
+def build_routing(base: Foundation) -> RoutingServices:
+    """Build the services of routing rules."""
+    db, clock, settings = base.db, base.clock, base.settings
 
     def wake_lanes(lanes: Iterable[str]) -> None:
         wake(db, dict.fromkeys(lanes, False), clock.precise())
 
-    return Routing(
+    return RoutingServices(
         filter_conditions=FilterConditionsService(db, clock, settings),
         filter_condition_parameters=FilterConditionParametersService(db, clock, settings),
         content_filters=ContentFiltersService(db, clock),
@@ -81,12 +53,12 @@ def build_routing(
         subscribers=SubscribersService(
             db,
             clock,
-            notifier=notifier,
-            formatters=formatters,
-            transmitters=transmitters,
-            vault=vault,
+            notifier=base.notifier,
+            formatters=base.formatters,
+            transmitters=base.transmitters,
+            vault=base.vault,
             wake_lanes=wake_lanes,
             settings=settings,
         ),
-        internal_destinations=InternalDestinationsService(db, clock, macros=macros),
+        internal_destinations=InternalDestinationsService(db, clock, macros=base.macros),
     )

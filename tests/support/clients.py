@@ -70,7 +70,7 @@ def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
         "sign_off": username[:3],
         **fields,
     }
-    graph.users.post([user])
+    graph.newsroom.users.post([user])
     return user
 
 

@@ -1,11 +1,9 @@
 """Processes that die between two writes of a request or of an enqueue run."""
 
-from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from apps.archive.actions.base import Tools as EditingTools
 from apps.archive.actions.item_copy import Copying
 from apps.archive.journal.journal import OVERDUE, Journal
 from apps.content_api.backlog import CopyBacklog
@@ -13,12 +11,12 @@ from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
-from apps.core.vocabulary import Operation
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
+from apps.graph.foundation import Foundation
+from apps.graph.publishing import build_actions
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.parent_packages import Holders
-from apps.publish.content.publication import Tools
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.queue.copied import CopiedRows
 from apps.routing.internal_destinations.copies import DeskCopies
@@ -48,11 +46,10 @@ def dies(
     Returns:
         Whether it died; not when there are fewer writes, or a rule refuses the action.
     """
-    tools = _tools(graph, CrashingDatabase(graph.db, before))
+    _, actions = build_actions(_process(graph, CrashingDatabase(graph.db, before)))
+    action = next(action for action in actions.values() if action.operation == word)
     try:
-        tools.actions[Operation(word)].patch(  # type: ignore[attr-defined]
-            item["_id"], dict(changes or {}), caller
-        )
+        action.patch(item["_id"], dict(changes or {}), caller)
     except WiredeskError:
         return False
     except Crash:
@@ -63,12 +60,14 @@ def dies(
 def dies_routing(graph: Graph, before: int) -> bool:
     """Make an enqueue run that dies before its write number `before`; return whether it died."""
     db: Any = CrashingDatabase(graph.db, before)
+    process = _process(graph, db)
+    tools, _ = build_actions(process)
     run = EnqueueContent(
         db,
         graph.clock,
         journal=Journal(db, graph.clock),
-        catch_up=Holders(_tools(graph, db)).catch_up,
-        desk_copies=_desk_copies(graph, db),
+        catch_up=Holders(tools).catch_up,
+        desk_copies=_desk_copies(process),
         sequences=Sequences(db),
         formatters=build_registry(),
         backlog=CopyBacklog(
@@ -95,17 +94,11 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
 
     Among them are `archive`, which creates and saves items, and `archive_rewrite`.
     """
-    db: Any = CrashingDatabase(graph.db, before)
-    tools = _editing_tools(graph, db)
-    archive, rewrite = copy(graph.archive), copy(graph.rewrite)
-    archive.db = rewrite.db = db
-    archive._journal = rewrite._journal = tools.journal
-    rewrite._archive = archive
+    process = _process(graph, CrashingDatabase(graph.db, before))
+    tools, _ = build_actions(process)
     return {
-        **build_editing(tools, archive).services,
-        "archive": archive,
-        "archive_rewrite": rewrite,
-        "archive_correction": CorrectionService(_tools(graph, db)),
+        **build_editing(process).services,
+        "archive_correction": CorrectionService(tools),
     }
 
 
@@ -133,24 +126,14 @@ def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: C
     return False
 
 
-def _desk_copies(graph: Graph, db: Any) -> DeskCopies:
-    tools = _editing_tools(graph, db)
+def _process(graph: Graph, db: Any) -> Foundation:
+    """Return what the services of another process stand on, which works on `db`."""
+    return replace(graph, db=db, journal=Journal(db, graph.clock))
+
+
+def _desk_copies(process: Foundation) -> DeskCopies:
+    tools = build_editing(process).tools
     return DeskCopies(tools, Copying(tools), on_failed=lambda destination, rows, error: None)
-
-
-def _editing_tools(graph: Graph, db: Any) -> EditingTools:
-    """Return the tools of the editor's actions of another process, on `db`."""
-    tools: EditingTools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
-    return replace(tools, db=db, journal=Journal(db, graph.clock))
-
-
-def _tools(graph: Graph, db: Any) -> Tools:
-    """Return the tools of the publish services of another process, on `db`."""
-    actions: dict[Operation, Any] = {}
-    tools = graph.publish["archive_publish"].tools
-    tools = replace(tools, db=db, journal=Journal(db, graph.clock), actions=actions)
-    actions.update({s.operation: type(s)(tools) for s in graph.publish.values()})
-    return tools
 
 
 def settle(graph: Graph) -> None:

@@ -350,14 +350,14 @@ class TestRouted:
         """
         author = make_user(graph, "author")
         routed = {"state": "routed", "headline": "x"}
-        known, unknown = graph.archive.post(
+        known, unknown = graph.editing.archive.post(
             [
                 {**routed, "original_creator": str(author["_id"])},
                 {**routed, "original_creator": str(ObjectId())},
             ]
         )
         copied = {**routed, "original_creator": str(author["_id"]), "original_id": known}
-        (copy,) = graph.archive.post([copied])
+        (copy,) = graph.editing.archive.post([copied])
 
         def users(item_id: Any) -> list[Any]:
             rows = graph.db["archive_history"].find({"item_id": item_id}).sort("_id", 1)

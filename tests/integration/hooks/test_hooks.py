@@ -327,7 +327,7 @@ class TestModules:
         try:
             import site_hooks  # type: ignore[import-not-found]  # noqa: PLC0415
 
-            built.archive.post([{"headline": "A"}])
+            built.editing.archive.post([{"headline": "A"}])
             assert [item["headline"] for item in site_hooks.CREATED] == ["A"]
             hooks.item_create.disconnect(site_hooks.note)
         finally:

@@ -122,7 +122,7 @@ class TestRemoval:
         try:
             Journal(db, graph.clock).remove(stored(graph, item), archive=False)
         except Crash:
-            graph.archive.find(item["_id"])
+            graph.editing.archive.find(item["_id"])
             if before > 1:
                 Journal(graph.db, graph.clock).settle(item["_id"])
             else:
@@ -134,7 +134,7 @@ class TestRemoval:
 
 
 def stored(graph: Graph, item: Document) -> Document:
-    return graph.archive.find(item["_id"])
+    return graph.editing.archive.find(item["_id"])
 
 
 def remove(graph: Graph, item: Document) -> None:

@@ -122,7 +122,7 @@ def test_is_off_by_default(desk: Newsdesk, settings: dict[str, Any]) -> None:
     item = desk.published()
     own = build_graph({**settings, "CORRECTIONS_WORKFLOW": False})
     with pytest.raises(Exception, match="not in use"):
-        own.correction.patch(item["_id"], {})
+        own.publishing.services["archive_correction"].patch(item["_id"], {})
     own.close()
 
     assert read(desk, item)["state"] == "published"

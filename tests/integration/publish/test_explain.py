@@ -204,7 +204,7 @@ def test_shows_which_version_everybody_has(
     assert {"Strict": (2, ["failed"]), "Closed": (None, ["retrying"])} == before
     assert 0 == graph.db["publish_queue"].count_documents({})
     assert {"Strict": (2, []), "Closed": (None, [])} == told()
-    row = row_of(graph.explain.explain(item["_id"])["subscribers"][1])
+    row = row_of(graph.publishing.explain.explain(item["_id"])["subscribers"][1])
     assert ("Strict", "has version 2") == (row[0], row[-1])
 
 

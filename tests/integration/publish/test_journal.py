@@ -32,7 +32,7 @@ def desk(desk: Newsdesk) -> Newsdesk:
 
 def dying_publisher(graph: Graph, before: int) -> BasePublishService:
     """Return the publish service of a process that dies before its write number `before`."""
-    tools = graph.publish["archive_publish"].tools
+    tools = graph.publishing.actions["archive_publish"].tools
     db: Any = CrashingDatabase(graph.db, before)
     return ArchivePublishService(replace(tools, db=db, journal=Journal(db, graph.clock)))
 
@@ -158,7 +158,7 @@ class TestCompetition:
         def meanwhile() -> None:
             desk.act("correct", item, headline="corrected")
 
-        tools = graph.publish["archive_publish"].tools
+        tools = graph.publishing.actions["archive_publish"].tools
         late = ArchivePublishService(replace(tools, journal=LateJournal(graph, meanwhile)))
         late.patch(item["_id"], {})
 
@@ -180,8 +180,8 @@ class TestCompetition:
         def meanwhile() -> None:
             desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
 
-        tools = graph.publish["archive_unpublish"].tools
-        service = type(graph.publish["archive_unpublish"])
+        tools = graph.publishing.actions["archive_unpublish"].tools
+        service = type(graph.publishing.actions["archive_unpublish"])
         late = service(replace(tools, journal=LateJournal(graph, meanwhile)))
         late.patch(item["_id"], {})
 

@@ -138,7 +138,7 @@ def test_crash_while_killing(
     """A kill that dies before any of its later writes is completed; each mail goes out once."""
     desk.newsroom.subscriber("one", email="a@one.example")
     item = desk.published()
-    killing = graph.publish["archive_kill"]
+    killing = graph.publishing.actions["archive_kill"]
     stored = killing.find(item["_id"])
     updates: dict[str, Any] = {"headline": "Stop", "body_html": "x"}
     dying: Any = CrashingDatabase(graph.db, before)
@@ -156,7 +156,7 @@ def test_crash_while_killing(
 
 def dying_kill(graph: Graph, db: Any) -> Any:
     """Return the kill service of a process that dies at one of its writes."""
-    service = graph.publish["archive_kill"]
+    service = graph.publishing.actions["archive_kill"]
     tools = service.tools
     return type(service)(
         type(tools)(**{**vars(tools), "db": db, "journal": Journal(db, graph.clock)})

@@ -113,7 +113,7 @@ def test_pictures_of_a_story_carry_theirs(desk: Newsdesk, graph: Graph) -> None:
 
     shown = done["associations"]["featuremedia"]["renditions"]
     assert read(graph, shown["original"])[(2, 105)] == b"A bridge"
-    item = graph.archive.find(held["_id"])
+    item = graph.editing.archive.find(held["_id"])
     assert item["renditions"]["original"]["media"] == shown["original"]["media"]
 
 

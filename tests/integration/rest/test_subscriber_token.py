@@ -69,10 +69,10 @@ def test_a_token_is_random_and_stands_for_its_subscriber(
     assert BASE64.fullmatch(first["_id"])
     assert first["_id"] != second["_id"]
     assert "expiry" not in first
-    found = graph.subscriber_token.subscriber_of(first["_id"])
+    found = graph.content_api.subscriber_token.subscriber_of(first["_id"])
     assert found is not None
     assert subscriber == found["_id"]
-    assert graph.subscriber_token.subscriber_of("mine") is None
+    assert graph.content_api.subscriber_token.subscriber_of("mine") is None
 
 
 def test_a_token_can_be_listed_read_and_removed(admin: Client, subscriber: ObjectId) -> None:
@@ -101,9 +101,9 @@ def test_tokens_that_others_wrote_work(
     read = admin.get(f"subscriber_token/{token}")
 
     assert token == read.get_json()["_id"]
-    assert graph.subscriber_token.subscriber_of(token) is not None
+    assert graph.content_api.subscriber_token.subscriber_of(token) is not None
     assert 204 == admin.delete(f"subscriber_token/{token}", read.get_json()["_etag"]).status_code
-    assert graph.subscriber_token.subscriber_of(token) is None
+    assert graph.content_api.subscriber_token.subscriber_of(token) is None
 
 
 def test_the_database_does_not_give_tokens_away(
@@ -118,7 +118,7 @@ def test_the_database_does_not_give_tokens_away(
     stored = "".join(dumps(list(graph.db[name].find({}))) for name in names)
     assert token not in stored
     assert token not in announced
-    assert graph.subscriber_token.subscriber_of(hashed(token)) is None
+    assert graph.content_api.subscriber_token.subscriber_of(hashed(token)) is None
     assert 404 == admin.get(path_of(hashed(token))).status_code
 
 
@@ -133,9 +133,9 @@ def test_expiry_days_set_the_expiry(
 
     assert "2030-01-08T12:00:00+0000" == token["expiry"]
     clock.advance(days=7, seconds=-1)
-    assert graph.subscriber_token.subscriber_of(token["_id"]) is not None
+    assert graph.content_api.subscriber_token.subscriber_of(token["_id"]) is not None
     clock.advance(seconds=1)
-    assert graph.subscriber_token.subscriber_of(token["_id"]) is None
+    assert graph.content_api.subscriber_token.subscriber_of(token["_id"]) is None
     assert 0 == graph.db["subscriber_token"].count_documents({})
 
 
@@ -205,9 +205,9 @@ def test_tokens_of_inactive_subscribers_stand_for_nobody(
     subscribers = graph.db["subscribers"]
 
     subscribers.update_one({"_id": subscriber}, {"$set": {"is_active": False}})
-    assert graph.subscriber_token.subscriber_of(token) is None
+    assert graph.content_api.subscriber_token.subscriber_of(token) is None
     subscribers.update_one({"_id": subscriber}, {"$set": {"is_active": True}})
-    assert graph.subscriber_token.subscriber_of(token) is not None
+    assert graph.content_api.subscriber_token.subscriber_of(token) is not None
 
 
 def test_tokens_are_rotated_with_the_other_secrets(

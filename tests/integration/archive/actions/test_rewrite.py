@@ -130,7 +130,7 @@ class TestNewItem:
         """A process that dies between the writes leaves no story whose update is not there."""
         story = desk.published()
         db: Any = CrashingDatabase(graph.db, before)
-        service = graph.rewrite
+        service = graph.editing.services["archive_rewrite"]
         service.db, service._journal = db, Journal(db, graph.clock)
         document = {"original_id": story["_id"]}
         with suppress(Crash):
@@ -149,7 +149,7 @@ class TestNewItem:
 
 
 def graph_caller(desk: Newsdesk, graph: Graph) -> Any:
-    caller = graph.auth.caller_of(str(desk.client.token), {})
+    caller = graph.newsroom.auth.caller_of(str(desk.client.token), {})
     assert caller is not None
     return caller
 
@@ -310,7 +310,7 @@ class TestSettings:
         item = prepare(desk)
         own = build_graph({**settings, setting: True})
         documents: list[Document] = [{"original_id": item["_id"]}]
-        own.rewrite.create(documents, graph_caller(desk, own))
+        own.editing.services["archive_rewrite"].create(documents, graph_caller(desk, own))
         own.close()
 
         assert documents[0]["rewrite_of"] == item["_id"]
@@ -324,7 +324,7 @@ class TestSettings:
         }
         own = build_graph({**settings, **changes})
         body: Document = {"original_id": story["_id"], "update": {"_id": own_item["_id"]}}
-        own.rewrite.create([body], graph_caller(desk, own))
+        own.editing.services["archive_rewrite"].create([body], graph_caller(desk, own))
         own.close()
 
         seen = read(desk, own_item)

@@ -136,9 +136,9 @@ def test_crash(
 ) -> None:
     """A kill that dies at any write either did nothing or is completed, once."""
     row = archived(desk, graph, clock)
-    stored = graph.archived.find(ObjectId(row["_id"]))
+    stored = graph.retention.services["archived"].find(ObjectId(row["_id"]))
     dying: Any = CrashingDatabase(graph.db, before)
-    tools = graph.publish["archive_kill"].tools
+    tools = graph.publishing.actions["archive_kill"].tools
     service = ArchivedService(replace(tools, db=dying, journal=Journal(dying, clock)))
     try:
         service.patch(stored["_id"], {"operation": "kill", "headline": "Stop"})

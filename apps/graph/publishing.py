@@ -1,0 +1,183 @@
+"""The part of the object graph that publishes: lifecycle actions, enqueue run, transmit run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from apps.archive.actions.item_copy import Copying
+from apps.content_api.backlog import CopyBacklog
+from apps.core import hooks
+from apps.core.service import Document, ResourceService
+from apps.core.tasks import wake_up
+from apps.core.vocabulary import Operation
+from apps.graph.editing import EditingServices
+from apps.graph.foundation import Foundation
+from apps.mail.tasks import send_mails
+from apps.publish.content.common import BasePublishService
+from apps.publish.content.correct import CorrectPublishService
+from apps.publish.content.correction import CorrectionService
+from apps.publish.content.kill import KillPublishService
+from apps.publish.content.package_items import PackageItemsService
+from apps.publish.content.parent_packages import Holders
+from apps.publish.content.pictures import Pictures
+from apps.publish.content.publication import Tools
+from apps.publish.content.publish import ArchivePublishService
+from apps.publish.content.take_down import TakeDownPublishService
+from apps.publish.content.unpublish import UnpublishService
+from apps.publish.enqueue import EnqueueContent, enqueue_published
+from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.reformat import Reformatting
+from apps.publish.explain.service import ExplainService
+from apps.publish.resend.requests import ResendRequests
+from apps.publish.resend.service import ResendService
+from apps.publish.service import PublishedService, PublishQueueService
+from apps.publish.transmit import TransmitContent, transmit
+from apps.retention.legal_archive.tasks import import_legal_archive
+from apps.routing.internal_destinations.copies import DeskCopies
+from apps.validate.service import ValidateResource
+
+PUBLISH_SERVICES: tuple[type[BasePublishService], ...] = (
+    ArchivePublishService,
+    CorrectPublishService,
+    KillPublishService,
+    TakeDownPublishService,
+    UnpublishService,
+)
+"""The lifecycle actions; each is the service behind the endpoint that it names."""
+
+
+@dataclass(frozen=True)
+class PublishingServices:
+    """Services of publishing.
+
+    Attributes:
+        tools: what every lifecycle action works with.
+        actions: the lifecycle actions by endpoint.
+        explain: tells who received an item, and why.
+        services: the service behind each resource.
+    """
+
+    tools: Tools
+    actions: Mapping[str, BasePublishService]
+    explain: ExplainService
+    enqueue: EnqueueContent
+    transmit: TransmitContent
+    services: Mapping[str, ResourceService]
+
+
+def build_publishing(
+    base: Foundation, editing: EditingServices, backlog: CopyBacklog, formatting: ItemFormatting
+) -> PublishingServices:
+    """Build the services of publishing.
+
+    Args:
+        editing: copies items to other desks.
+        backlog: stores copies for the content API.
+        formatting: builds the formats of items.
+    """
+    db, clock, settings = base.db, base.clock, base.settings
+    tools, actions = build_actions(base)
+    explain = ExplainService(db, clock)
+    return PublishingServices(
+        tools=tools,
+        actions=actions,
+        explain=explain,
+        enqueue=build_enqueue(base, tools, editing, backlog),
+        transmit=TransmitContent(
+            db,
+            clock,
+            sequences=base.sequences,
+            transmitters=base.transmitters,
+            vault=base.vault,
+            media=base.media,
+            notifier=base.notifier,
+            settings=settings,
+            on_failed=base.alerts.not_delivered,
+            sends_mail=base.outbox.is_open,
+            format_row=Reformatting(db, base.sequences, formatting).format,
+        ),
+        services={
+            **actions,
+            "archive_correction": CorrectionService(tools),
+            "archive_resend": ResendService(
+                db,
+                clock,
+                journal=base.journal,
+                requests=ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
+                wake_up=wake_up(enqueue_published),
+                settings=settings,
+            ),
+            "explain": explain,
+            "published": PublishedService(db, clock, base.notifier),
+            "published_package_items": PackageItemsService(tools, actions["archive_correct"]),
+            "publish_queue": PublishQueueService(
+                db,
+                clock,
+                sequences=base.sequences,
+                notifier=base.notifier,
+                transmitters=base.transmitters,
+                vault=base.vault,
+                settings=settings,
+            ),
+            "validate": ValidateResource(db, clock, base.validator),
+        },
+    )
+
+
+def build_actions(base: Foundation) -> tuple[Tools, dict[str, BasePublishService]]:
+    """Build the lifecycle actions by endpoint, and what they work with."""
+    actions: dict[Operation, BasePublishService] = {}
+    tools = Tools(
+        db=base.db,
+        legal_db=base.legal_db,
+        clock=base.clock,
+        settings=base.settings,
+        validator=base.validator,
+        journal=base.journal,
+        sequences=base.sequences,
+        places=base.places,
+        notifier=base.notifier,
+        wake_up=wake_up(enqueue_published),
+        wake_mailer=wake_up(send_mails),
+        wake_legal=legal_wake_up(base),
+        pictures=Pictures(base.media, base.settings),
+        crop_files=base.crop_files,
+        sends_mail=base.outbox.is_open,
+        actions=actions,
+    )
+    actions.update({service.operation: service(tools) for service in PUBLISH_SERVICES})
+    return tools, {action.endpoint: action for action in actions.values()}
+
+
+def build_enqueue(
+    base: Foundation, tools: Tools, editing: EditingServices, backlog: CopyBacklog
+) -> EnqueueContent:
+    """Build the enqueue run; the arguments are those of `build_publishing`."""
+    wake_legal = legal_wake_up(base)
+
+    def on_released(item: Document) -> None:
+        hooks.tell(hooks.item_published, "archive_publish", item=item, after_scheduled=True)
+        wake_legal()
+
+    return EnqueueContent(
+        base.db,
+        base.clock,
+        journal=base.journal,
+        catch_up=Holders(tools).catch_up,
+        desk_copies=DeskCopies(
+            editing.tools, Copying(editing.tools), on_failed=base.alerts.not_copied
+        ),
+        sequences=base.sequences,
+        formatters=base.formatters,
+        backlog=backlog if base.settings["CONTENTAPI_ENABLED"] else None,
+        notifier=base.notifier,
+        wake_up=wake_up(transmit),
+        on_released=on_released,
+        on_failed=base.alerts.not_routed,
+        settings=base.settings,
+    )
+
+
+def legal_wake_up(base: Foundation) -> Callable[[], None]:
+    """Return what starts the import into the long-term archive; nothing where there is none."""
+    return wake_up(import_legal_archive) if base.settings["LEGAL_ARCHIVE"] else lambda: None
