@@ -1,4 +1,5 @@
-"""`validate`: ask whether an item could be published (lifecycle contract 3.11)."""
+"""`validate`, which tells whether an item could be published (lifecycle contract 3.11), and the
+rules that it goes by, `validators`."""
 
 from typing import Any
 
@@ -16,5 +17,18 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "resource_methods": ["POST"],
         "item_methods": [],
         "privileges": {"POST": INTRINSIC},
+    },
+    # No privilege exists for them, so HTTP may not write them (resources contract 16).
+    "validators": {
+        "schema": {
+            "_id": {"type": "string", "required": True, "unique": True},
+            "act": {"type": "string", "required": True},
+            "type": {"type": "string", "required": True},
+            "embedded": {"type": "boolean"},
+            "schema": {"type": "dict", "allow_unknown": True},
+            "init_version": {"type": "integer"},
+        },
+        "resource_methods": ["POST"],
+        "item_methods": [],
     },
 }

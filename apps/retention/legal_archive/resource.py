@@ -1,6 +1,5 @@
 """The long-term archive at the REST edge: read only, with the privilege `legal_archive`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.resource import ITEM_URL
@@ -21,6 +20,9 @@ LEGAL_ITEM_SCHEMA: Definition = {
     # Names, where items have ids.
     "task": {"type": "dict", "nullable": True, "allow_unknown": True},
 }
+
+ONLY_WITH = "LEGAL_ARCHIVE"
+"""Setting without which there are no such resources."""
 
 RESOURCES: dict[str, Definition] = {
     "legal_archive": {
@@ -66,12 +68,3 @@ RESOURCES: dict[str, Definition] = {
         "datasource": {"default_sort": [("_updated", -1)]},
     },
 }
-
-
-def resources(settings: Mapping[str, Any]) -> dict[str, Definition]:
-    """Return the resources; none without a long-term archive.
-
-    Args:
-        settings: LEGAL_ARCHIVE.
-    """
-    return RESOURCES if settings["LEGAL_ARCHIVE"] else {}
