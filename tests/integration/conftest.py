@@ -1,4 +1,4 @@
-"""Fixtures of tests at the HTTP edge: an API on a database of its own, and clients of it."""
+"""Fixtures of tests at the HTTP edge: an API on an empty database, and clients of it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,16 +8,35 @@ import pytest
 from cryptography.fernet import Fernet
 
 import settings as settings_module
-from app import create_app
 from apps.graph.build import Graph
-from tests.support.clients import Client, log_in, make_user
+from tests.support.applications import Applications
+from tests.support.clients import FAST_HASH, Client, log_in, make_user
 from tests.support.services import empty_services
 
-FAST_HASH = 4
+
+@pytest.fixture(scope="session")
+def worker_settings() -> dict[str, Any]:
+    """What the settings of one test worker alone are like.
+
+    The channel, because Redis tells every listener of one, whatever its database.
+    """
+    return {
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+        "ENCRYPTION_KEYS": [Fernet.generate_key().decode()],
+        "SECRET_KEY": uuid4().hex,
+    }
+
+
+@pytest.fixture(scope="session")
+def applications() -> Applications:
+    """The applications of the worker."""
+    return Applications()
 
 
 @pytest.fixture
-def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
+def settings(
+    stores: Any, database_name: str, redis_url: str, worker_settings: dict[str, Any]
+) -> dict[str, Any]:
     """Settings of the API under test; a test module may override this fixture."""
     return settings_module.load(
         {
@@ -28,10 +47,8 @@ def settings(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
             "CELERY_TASK_ALWAYS_EAGER": True,
             # Tests write rules straight into the database.
             "RULES_MAX_AGE_SECONDS": 0,
-            # Of its own, because Redis tells every listener of a channel, whatever its database.
-            "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-            "ENCRYPTION_KEYS": [Fernet.generate_key().decode()],
             "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": "AAP",
+            **worker_settings,
         },
         environ={},
     )
@@ -45,8 +62,9 @@ def graph(settings: Mapping[str, Any]) -> Iterator[Graph]:
 
 
 @pytest.fixture
-def app(graph: Graph) -> Any:
-    return create_app(graph=graph)
+def app(applications: Applications, graph: Graph) -> Any:
+    """The API, which serves the services of this test."""
+    return applications.serving(graph)
 
 
 @pytest.fixture

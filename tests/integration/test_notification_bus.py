@@ -118,9 +118,10 @@ def test_push_many_keeps_the_order(bus: Notifications, listener: PubSub) -> None
     assert [message["extra"]["n"] for message in heard if message] == list(range(50))
 
 
-def test_push_many_of_nothing(channel: str) -> None:
+def test_push_many_of_nothing(channel: str, tries: list[int]) -> None:
     """No events, no connection."""
     Notifications.connect(f"redis://127.0.0.1:{free_port()}", channel, SystemClock()).push_many([])
+    assert tries == []
 
 
 def test_payload_without_json_form(bus: Notifications, listener: PubSub) -> None:

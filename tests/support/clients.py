@@ -1,12 +1,20 @@
 """Clients of the REST API under test, and users to log in as."""
 
 from base64 import b64encode
+from functools import cache
+from secrets import token_urlsafe
 from typing import Any
 
 from bson import ObjectId
 from werkzeug.test import TestResponse
 
+from apps.core import json
+from apps.core.service import new_etag
 from apps.graph.build import Graph
+from apps.newsroom.auth.passwords import hash_password
+
+FAST_HASH = 4
+"""Work factor of password hashes, the lowest there is."""
 
 
 class Client:
@@ -61,7 +69,7 @@ def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
     user = {
         "_id": ObjectId(),
         "username": username,
-        "password": f"{username}_password",
+        "password": hashed(f"{username}_password"),
         "email": f"{username}@example.com",
         "user_type": "user",
         "is_active": True,
@@ -74,8 +82,33 @@ def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
     return user
 
 
+@cache
+def hashed(password: str) -> str:
+    """Return a hash of `password`, made once for all users who have it."""
+    return hash_password(password, FAST_HASH)
+
+
 def log_in(app: Any, username: str) -> Client:
-    """Return a client logged in as `username`."""
+    """Return a client with a session of `username`, stored as one that has just begun."""
+    graph = app.extensions["graph"]
+    now = graph.clock.now()
+    session = {
+        "_id": ObjectId(),
+        "username": username,
+        "user": graph.db["users"].find_one({"username": username}, {"_id": 1})["_id"],
+        "token": token_urlsafe(),
+        "_created": now,
+        "_updated": now,
+        "_etag": new_etag(),
+    }
+    graph.db["auth"].insert_one(session)
+    client = Client(app, session["token"])
+    client.session = json.loads(json.dumps(session))
+    return client
+
+
+def log_in_with_password(app: Any, username: str) -> Client:
+    """Return a client that `username` has logged in with the password of `make_user`."""
     client = Client(app)
     credentials = {"username": username, "password": f"{username}_password"}
     client.session = client.create("auth_db", credentials)

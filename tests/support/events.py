@@ -2,12 +2,13 @@
 
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from redis import Redis
 
 from apps.core import json
 
-WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 60
 
 
 class Events:
@@ -22,11 +23,11 @@ class Events:
         self._redis = Redis.from_url(url)
         self._pubsub = self._redis.pubsub()
         self._channel = channel
-        self._seen: list[tuple[str, dict[str, Any]]] = []
+        self._heard: list[tuple[str, dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
         self._pubsub.subscribe(self._channel)
-        assert self._pubsub.get_message(timeout=5)["type"] == "subscribe"
+        assert self._pubsub.get_message(timeout=LONGEST_WAIT_SECONDS)["type"] == "subscribe"
         return self
 
     def __exit__(
@@ -39,20 +40,19 @@ class Events:
         self._redis.close()
 
     def named(self, name: str) -> list[dict[str, Any]]:
-        """Return the `extra` of every event of that name so far, oldest first.
+        """Return the `extra` of every event of that name so far, oldest first."""
+        return [extra for event, extra in self.heard() if event == name]
 
-        Waits a moment for events under way, unless there are some already.
+    def heard(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return name and `extra` of every event so far, oldest first.
+
+        Redis keeps the order of a channel: whatever was pushed before the mark comes before it.
         """
-        while found := self._next(0 if self._has(name) else WAIT_SECONDS):
-            self._seen.append(found)
-        return [extra for event, extra in self._seen if event == name]
-
-    def _has(self, name: str) -> bool:
-        return any(event == name for event, _ in self._seen)
-
-    def _next(self, timeout: float) -> tuple[str, dict[str, Any]] | None:
-        message = self._pubsub.get_message(timeout=timeout)
-        if message is None:
-            return None
-        event = json.loads(message["data"])
-        return event["event"], event["extra"]
+        mark = uuid4().hex.encode()
+        self._redis.publish(self._channel, mark)
+        while (message := self._pubsub.get_message(timeout=LONGEST_WAIT_SECONDS)) is not None:
+            if message["data"] == mark:
+                return self._heard
+            event = json.loads(message["data"])
+            self._heard.append((event["event"], event["extra"]))
+        raise AssertionError("Redis did not return the mark")

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+from celery import Celery
 from pymongo import DeleteMany
 from pymongo.database import Database
 
+from apps.celery import create_celery
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 
 _indexed: set[tuple[str, ...]] = set()
 """Databases that have their indexes: emptying a collection leaves them there."""
+
+_current: list[Graph] = []
+"""The services that tasks reach: those of the test that runs."""
 
 ADDRESSES = ("MONGO_URI", "MONGO_DBNAME", "CONTENTAPI_MONGO_URI", "CONTENTAPI_MONGO_DBNAME")
 
@@ -21,6 +27,20 @@ def empty(db: Database[Document]) -> None:
     names = db.list_collection_names()
     if names:
         db.client.bulk_write([DeleteMany({}, namespace=f"{db.name}.{name}") for name in names])
+
+
+def serve_tasks(graph: Graph) -> None:
+    """Let tasks that are woken from here on, or run at once, reach `graph`."""
+    names = ("CELERY_BROKER_URL", "CELERY_TASK_ALWAYS_EAGER", "CELERY_PREFIX")
+    celery = _celery(**{name: graph.settings[name] for name in names})
+    celery.set_current()
+    celery.set_default()
+    _current[:] = [graph]
+
+
+@cache
+def _celery(**settings: Any) -> Celery:
+    return create_celery(settings, lambda: _current[0])
 
 
 @contextmanager
@@ -36,6 +56,7 @@ def empty_services(settings: Mapping[str, Any], **options: Any) -> Iterator[Grap
     _indexed.add(database)
     try:
         empty(built.db)
+        serve_tasks(built)
         yield built
     finally:
         built.close()

@@ -3,19 +3,18 @@
 Routing contract 8.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from redis import Redis
 
 from apps.celery import create_celery
 from apps.core import json
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
+from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill
@@ -72,22 +71,6 @@ def outbox(db: Any, like: Document, *, count: int) -> list[str]:
     ]
     db["published"].insert_many(copies)
     return items
-
-
-@contextmanager
-def events(settings: Mapping[str, Any]) -> Iterator[Callable[[], list[Document]]]:
-    """Listen on the bus; yields a function that returns the messages heard so far."""
-    with Redis.from_url(settings["REDIS_URL"]) as redis, redis.pubsub() as pubsub:
-        pubsub.subscribe(settings["NOTIFICATION_CHANNEL"])
-        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
-
-        def heard() -> list[Document]:
-            found = []
-            while message := pubsub.get_message(timeout=0.2):
-                found.append(json.loads(message["data"]))
-            return found
-
-        yield heard
 
 
 class TestPublish:
@@ -686,17 +669,16 @@ class TestTogether:
             assert [version for guid, version in told if guid == item] == [2, 3]
 
     def test_a_batch_is_announced_by_one_message(
-        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+        self, desk: Newsdesk, graph: Graph, events: Events
     ) -> None:
         """Delivery scenario 43, at the bus: 20 changes of state are one `publish_queue:update`."""
-        with HTTPReceiver() as receiver, events(settings) as heard:
+        with HTTPReceiver() as receiver:
             subscriber = desk.newsroom.subscriber("s", push(receiver.url))
             fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=20)
             graph.transmit.run()
-            messages = [m for m in heard() if m["event"] == "publish_queue:update"]
 
-        assert len(messages) == 1
-        items = messages[0]["extra"]["items"]
+        (message,) = events.named("publish_queue:update")
+        items = message["items"]
         assert len(items) == 20
         assert {item["state"] for item in items} == {"success"}
 

@@ -2,18 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from tests.support.clients import Client
 from tests.support.events import Events
-
-
-@pytest.fixture
-def settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The usual settings with a notification channel of this test alone."""
-    return {**settings, "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}"}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from apps.core.clock import SystemClock
 from apps.graph.build import Graph
-from tests.support.clients import Client, log_in, make_user
+from tests.support.clients import Client, log_in_with_password, make_user
 from tests.support.events import Events
 
 CREDENTIALS = {"username": "admin", "password": "admin_password"}
@@ -77,7 +77,7 @@ class TestLogin:
         path = f"users/{admin.session['user']}"
         before = admin.get(path).get_json()
 
-        second = log_in(app, "admin")
+        second = log_in_with_password(app, "admin")
         answer = second.delete(f"auth_db/{second.session['_id']}")
 
         assert answer.status_code == 204
@@ -122,7 +122,7 @@ class TestSession:
 
         Resources scenario R07.
         """
-        other = log_in(app, "admin")
+        other = log_in_with_password(app, "admin")
         graph.db["archive"].insert_many(
             [locked("mine", other), locked("elsewhere", admin), {**locked("draft", other), **NEW}]
         )
@@ -169,14 +169,16 @@ class TestPrivileges:
         editor.delete(f"auth_db/{editor.session['_id']}")
         admin.patch(f"users/{editor.session['user']}", {"role": role["_id"]})
 
-        assert log_in(app, "editor").post("desks", {"name": "Sports"}).status_code == 201
+        assert (
+            log_in_with_password(app, "editor").post("desks", {"name": "Sports"}).status_code == 201
+        )
 
     def test_of_the_user_win_over_the_role(self, app: Any, admin: Client, graph: Graph) -> None:
         """A user's own privileges may take away what the role grants."""
         role = admin.create("roles", {"name": "Chief", "privileges": {"desks": 1}})
         make_user(graph, "foo", role=ObjectId(role["_id"]), privileges={"desks": 0})
 
-        assert log_in(app, "foo").post("desks", {"name": "Sports"}).status_code == 403
+        assert log_in_with_password(app, "foo").post("desks", {"name": "Sports"}).status_code == 403
 
     def test_are_needed_even_by_administrators(self, admin: Client) -> None:
         """Resources scenario R09: what no privilege allows is refused to everybody."""

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from apps.graph.build import Graph
-from tests.support.clients import Client, log_in, make_user
+from tests.support.clients import Client, log_in_with_password, make_user
 from tests.support.events import Events
 
 
@@ -46,7 +46,7 @@ class TestCreate:
         """The password is stored as a hash that logs in."""
         admin.create("users", user(password="jdoe_password"))
 
-        assert log_in(app, "jdoe").get("users").status_code == 200
+        assert log_in_with_password(app, "jdoe").get("users").status_code == 200
 
     def test_refuses_what_is_taken(self, admin: Client) -> None:
         """Resources scenario R10: user name and mail address belong to one user."""
@@ -111,7 +111,7 @@ class TestChange:
 
         assert answer.status_code == 200
         assert "password" not in answer.get_json()
-        assert log_in(app, "jdoe").session["user"] == created["_id"]
+        assert log_in_with_password(app, "jdoe").session["user"] == created["_id"]
 
     def test_renames(self, admin: Client) -> None:
         """The display name follows the names."""
@@ -261,7 +261,7 @@ class TestPassword:
         assert (body["username"], body["_id"]) == ("jdoe", created["_id"])
         assert body["_etag"] == admin.get(f"users/{created['_id']}").get_json()["_etag"]
         assert not {"old_password", "new_password", "password"} & body.keys()
-        assert log_in(app, "jdoe").session["user"] == created["_id"]
+        assert log_in_with_password(app, "jdoe").session["user"] == created["_id"]
 
     @pytest.mark.parametrize(
         "change",

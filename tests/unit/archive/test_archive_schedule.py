@@ -81,8 +81,10 @@ def test_what_is_not_possible_is_refused(item: dict[str, Any], message: str) -> 
 
 @pytest.mark.parametrize("state", ["killed", "recalled"])
 def test_the_embargo_of_a_dead_item_may_have_passed(state: str) -> None:
-    """A withdrawal does not fail on an old embargo."""
+    """A withdrawal does not fail on an old embargo; a correction does."""
     check_embargo({"state": state, "embargo": EARLIER}, EARLIER, NOW)
+    with pytest.raises(BadRequest):
+        check_embargo({"state": "corrected", "embargo": EARLIER}, EARLIER, NOW)
 
 
 def test_now_is_not_too_early_for_a_schedule() -> None:

@@ -1,6 +1,7 @@
 """Crops that a picture can have (lifecycle contract 3.3; resources contract 20.4)."""
 
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ def write(name: str = "4-3", *sides: Any, **fields: Any) -> dict[str, Any]:
 )
 def test_takes_what_is_possible(updates: dict[str, Any]) -> None:
     """Large enough, in proportion, with the point of interest inside; or no crop at all."""
+    before = deepcopy(updates)
     check_crops(updates, PICTURE, SIZES)
+    assert updates == before
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class TestReference:
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_valid(self, name: str, schema: Draft202012Validator) -> None:
         """Formats scenario 12: outputs are valid by the schema of the family."""
-        schema.validate(written(reference(f"{INPUTS}/{name}")))
+        assert [] == list(schema.iter_errors(written(reference(f"{INPUTS}/{name}"))))
 
     @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
     def test_item_unchanged(self, name: str) -> None:

@@ -20,10 +20,12 @@ def test_required_values_are_not_empty(value: Any) -> None:
 
 
 def test_zero_is_a_value() -> None:
-    """Numbers are codes, too."""
-    check_required(
-        {"schema": REQUIRED, "unique_field": "qcode", "items": [{"name": 0, "qcode": 0}]}
-    )
+    """Numbers are codes, too; nothing else that is false is."""
+    vocabulary = {"schema": REQUIRED, "unique_field": "qcode", "items": [{"name": 0, "qcode": 0}]}
+    check_required(vocabulary)
+    vocabulary["items"] = [{"name": 0, "qcode": ""}]
+    with pytest.raises(BadRequest, match="Required qcode in item 0"):
+        check_required(vocabulary)
 
 
 def test_the_unique_field_is_required() -> None:
@@ -34,9 +36,11 @@ def test_the_unique_field_is_required() -> None:
 
 @pytest.mark.parametrize("vocabulary", [{}, {"items": [{}]}, {"schema": None, "items": None}])
 def test_nothing_is_required_without_a_schema(vocabulary: dict[str, Any]) -> None:
-    """Old vocabularies have no schema."""
+    """Old vocabularies have no schema; nothing is looked up for them."""
+    lookups: list[str] = []
     check_required(vocabulary)
-    check_links(vocabulary, lambda id, field: frozenset())
+    check_links(vocabulary, lambda id, field: frozenset(lookups.append(id) or ()))
+    assert lookups == []
 
 
 @pytest.mark.parametrize(
@@ -56,4 +60,7 @@ def test_unique_refuses(items: list[dict[str, Any]], message: str) -> None:
 
 def test_unique_ignores_inactive_items() -> None:
     """Only what can be chosen counts."""
-    check_unique([{"q": "a"}, {"q": "a", "is_active": False}, {"is_active": False}], "q")
+    twin = {"q": "a", "is_active": False}
+    check_unique([{"q": "a"}, twin, {"is_active": False}], "q")
+    with pytest.raises(BadRequest):
+        check_unique([{"q": "a"}, {**twin, "is_active": True}], "q")

@@ -210,6 +210,7 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
     stores = EmbeddedStores(tmp_path)
     stores.stop()
     stores.stop()
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_nothing_answers_where_nothing_listens() -> None:
