@@ -6,7 +6,7 @@ finds them when a request comes.
 """
 
 from collections import OrderedDict
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
@@ -50,10 +50,19 @@ class Applications:
         def service(name: str) -> Any:
             return LocalProxy(lambda: self._services[name])
 
-        parts = {field.name: part(field.name) for field in fields(graph)}
-        parts["settings"] = graph.settings
-        parts["services"] = {name: service(name) for name in graph.services}
-        parts["output"] = SimpleNamespace(
-            **{field.name: part(f"output.{field.name}") for field in fields(graph.output)}
-        )
-        return SimpleNamespace(**parts)
+        def parts(path: str, built: Any) -> Any:
+            """Return a stand-in for a dataclass whose parts, too, may be such."""
+            names = [field.name for field in fields(built)]
+            return SimpleNamespace(
+                **{
+                    name: parts(f"{path}{name}.", getattr(built, name))
+                    if is_dataclass(getattr(built, name))
+                    else part(path + name)
+                    for name in names
+                }
+            )
+
+        stand_in = parts("", graph)
+        stand_in.settings = graph.settings
+        stand_in.services = {name: service(name) for name in graph.services}
+        return stand_in
