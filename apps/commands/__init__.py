@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "demo:demo",
     "test": "checks:test",
     "check": "checks:check",
+    "schemas": "schemas:schemas",
     "settings": "show_settings:show_settings",
 }
 """Command name to the module and function in this package; imported when it is called."""
