@@ -12,7 +12,6 @@ from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
 from apps.graph import Graph
-from tests.shared_files import shared
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.services import empty_services
@@ -400,7 +399,6 @@ class TestValid:
     @pytest.mark.parametrize("kind", KINDS)
     def test_is_valid(self, desk: Newsdesk, reader: Reader, clock: HandClock, kind: str) -> None:
         """Scenario 48: valid by the schemas, with a killed item and a picture of its own."""
-        shared("schemas")
         original = {"href": "https://example.com/a b.jpg", "mimetype": "image/jpeg"}
         media = {"_id": "p", "type": "picture", "headline": "Flood", "description_text": "A & B"}
         thumbnail = {"href": "https://example.com/t.jpg"}

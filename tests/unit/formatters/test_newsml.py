@@ -16,6 +16,7 @@ from formatters.base import FormatSettings
 from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.nitf import NITF_NAMESPACE
+from tests.support.format_items import CONTEXT, example_item
 from tests.support.format_schemas import (
     G2,
     catalog_aliases,
@@ -24,7 +25,6 @@ from tests.support.format_schemas import (
     g2_schema,
     parsed,
 )
-from tests.support.reference_formats import CONTEXT, reference
 
 NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -163,7 +163,7 @@ class TestNewsMLG2:
     @pytest.mark.parametrize("name", ["text", "picture", "video", "package"])
     def test_another_reader_understands_it(self, name: str) -> None:
         """33: the IPTC's own library reads the item and resolves what kind it is."""
-        item = reference(f"schemas/reference-output/inputs/{name}.json")
+        item = example_item(name)
         [content] = g2(item).iterfind(f"{G2}itemSet/*")
         read = NewsMLG2Document(etree.tostring(content)).item
 
