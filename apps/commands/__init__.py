@@ -27,6 +27,7 @@ COMMANDS = {
     "test": "checks:test",
     "check": "checks:check",
     "lock": "lock:lock",
+    "schemas": "schemas:schemas",
     "settings": "show_settings:show_settings",
 }
 """Command name to the module and function in this package; imported when it is called."""

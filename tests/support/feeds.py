@@ -1,6 +1,7 @@
 """Checks feeds by the schemas of their standards."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import feedparser
@@ -9,7 +10,8 @@ from lxml import etree
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from tests.shared_files import shared
+from tests.support.format_items import DATA
+from tests.support.schema_files import schema
 
 ATOM = "http://www.w3.org/2005/Atom"
 TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"
@@ -26,7 +28,7 @@ def assert_valid_feed(kind: str, data: bytes) -> None:
 
 
 def _check_atom(data: bytes) -> None:
-    root = _valid(data, "schemas/atom/atom.rng")
+    root = _valid(data, schema("atom/atom.rng"))
     # The rules of RFC 4287 that stand in its schema only as Schematron.
     entries = root.findall("a:entry", NAMES)
     has_author = root.find("a:author", NAMES) is not None
@@ -40,7 +42,7 @@ def _check_atom(data: bytes) -> None:
 
 
 def _check_rss(data: bytes) -> None:
-    _valid(data, "schemas/rss/rss-2.0.rng")
+    _valid(data, DATA / "rss-2.0.rng")
     _read(data)
 
 
@@ -49,8 +51,8 @@ def _read(data: bytes) -> None:
     assert not parsed.bozo, parsed.get("bozo_exception")
 
 
-def _valid(data: bytes, schema: str) -> Any:
-    grammar = etree.RelaxNG(etree.parse(str(shared(schema))))
+def _valid(data: bytes, grammar_file: Path) -> Any:
+    grammar = etree.RelaxNG(etree.parse(str(grammar_file)))
     root = etree.fromstring(data)
     assert grammar.validate(root), grammar.error_log
     return root
@@ -58,7 +60,7 @@ def _valid(data: bytes, schema: str) -> Any:
 
 def _check_json(data: bytes) -> None:
     schemas = {
-        name: json.loads(shared(f"schemas/json-feed/{name}.json").read_text("utf-8"))
+        name: json.loads(schema(f"json-feed/{name}.json").read_text("utf-8"))
         for name in ("feed", "feed-1")
     }
     resource = Resource(schemas["feed-1"], DRAFT4)

@@ -15,7 +15,8 @@ from lxml import etree
 from apps.core.text import strip_forbidden
 from formatters.base import Formatted
 from formatters.nitf import NITF_NAMESPACE
-from tests.shared_files import shared
+from tests.support.format_items import DATA
+from tests.support.schema_files import schema
 
 G2 = "{http://iptc.org/std/nar/2006-10-01/}"
 GEOJSON = "https://geojson.org/schema/GeoJSON.json"
@@ -24,7 +25,7 @@ CATALOG = "catalogs/catalog.IPTC-G2-Standards_41.xml"
 
 
 def _json(path: str) -> Any:
-    return json.loads(shared(f"schemas/{path}").read_text("utf-8"))
+    return json.loads(schema(path).read_text("utf-8"))
 
 
 @cache
@@ -43,27 +44,27 @@ def _referred(address: str) -> Any:
 @cache
 def superdesk_schema() -> jsonschema_rs.Draft202012Validator:
     """Return the validator of the wire form of the ninjs family."""
-    schema = _json("superdesk-ninjs/superdesk-ninjs.schema.json")
-    return jsonschema_rs.Draft202012Validator(schema)
+    family = json.loads((DATA / "superdesk-ninjs.schema.json").read_text("utf-8"))
+    return jsonschema_rs.Draft202012Validator(family)
 
 
 @cache
 def g2_schema(version: str) -> etree.XMLSchema:
     """Return the schema of NewsML-G2 at power conformance."""
-    file = shared(f"schemas/newsml-g2/NewsML-G2_{version}-spec-All-Power.xsd")
+    file = schema(f"newsml-g2/NewsML-G2_{version}-spec-All-Power.xsd")
     return etree.XMLSchema(etree.parse(str(file)))
 
 
 @cache
 def nitf_schema() -> etree.XMLSchema:
     """Return the schema of NITF 3.6."""
-    return etree.XMLSchema(etree.parse(str(shared("schemas/nitf/nitf-3-6.xsd"))))
+    return etree.XMLSchema(etree.parse(str(schema("nitf/nitf-3-6.xsd"))))
 
 
 @cache
 def newsml_dtd() -> etree.DTD:
     """Return the DTD of NewsML 1.2."""
-    return etree.DTD(str(shared("schemas/newsml-1.2/NewsML_1.2.dtd")))
+    return etree.DTD(str(schema("newsml-1.2/NewsML_1.2.dtd")))
 
 
 @cache
@@ -77,7 +78,7 @@ def catalog_aliases() -> frozenset[str]:
 def schema_org_types() -> dict[str, frozenset[str]]:
     """Return the properties of each type of schema.org around news."""
     csv.field_size_limit(10**7)
-    file = shared("schemas/schema-org/schemaorg-30.0-news-types.csv")
+    file = schema("schema-org/schemaorg-30.0-news-types.csv")
     with file.open(newline="", encoding="utf-8") as table:
         return {
             row["label"]: frozenset(p.rsplit("/", 1)[-1] for p in row["properties"].split(", "))

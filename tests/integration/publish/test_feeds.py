@@ -12,7 +12,6 @@ from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.shared_files import shared
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.services import empty_services
@@ -406,7 +405,6 @@ class TestValid:
 
         Formats scenario 48.
         """
-        shared("schemas")
         original = {"href": "https://example.com/a b.jpg", "mimetype": "image/jpeg"}
         media = {"_id": "p", "type": "picture", "headline": "Flood", "description_text": "A & B"}
         thumbnail = {"href": "https://example.com/t.jpg"}

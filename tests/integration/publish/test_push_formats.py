@@ -11,10 +11,10 @@ from lxml import etree
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.shared_files import shared
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver, Received
+from tests.support.schema_files import schema
 
 TOKEN = "123456789"
 G2 = "application/vnd.iptc.g2.newsmessage+xml"
@@ -171,8 +171,8 @@ class TestCloudEvents:
             "datacontenttype": "application/json",
         } == {name: value for name, value in event.items() if name != "data"}
         assert "Rivers & lakes" == event["data"]["headline"]
-        schema = json.loads(shared("schemas/cloudevents/cloudevents.json").read_text("utf-8"))
-        assert [] == [e.message for e in Draft7Validator(schema).iter_errors(event)]
+        envelope = json.loads(schema("cloudevents/cloudevents.json").read_text("utf-8"))
+        assert [] == [e.message for e in Draft7Validator(envelope).iter_errors(event)]
 
     def test_binary(
         self, desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, graph: Graph

@@ -9,10 +9,9 @@ from lxml import etree
 
 from formatters import BUILT_IN, Formatter
 from formatters.base import FormatContext, Formatted
+from tests.support.format_items import CONTEXT, NOW, example_item
 from tests.support.format_schemas import CHECKS, G2, loaded, parsed
-from tests.support.reference_formats import CONTEXT, NOW, reference
 
-INPUTS = "schemas/reference-output/inputs"
 FORMATS = {formatter.type: formatter for formatter in BUILT_IN}
 NO_RIGHTS = replace(CONTEXT, vocabularies={})
 NULL_EQUALS_ABSENT = (
@@ -71,7 +70,7 @@ def test_null_equals_absent(kind: str, field: str) -> None:
 
     Formats scenario 38.
     """
-    item = reference(f"{INPUTS}/{kind}.json")
+    item = example_item(kind)
     without = {name: value for name, value in item.items() if name != field}
 
     for formatter in formats(item["type"]):
@@ -82,7 +81,7 @@ def test_null_equals_absent(kind: str, field: str) -> None:
 @pytest.mark.parametrize("name", SKIPPED)
 def test_nulls_in_lists_are_skipped(name: str) -> None:
     """Formats scenario 38: a null entry is none."""
-    item = reference(f"{INPUTS}/text.json")
+    item = example_item("text")
     odd, plain = SKIPPED[name]
 
     for formatter in formats("text"):

@@ -17,13 +17,11 @@ from apps.core.errors import FormatError
 from apps.core.vocabulary import ItemType
 from apps.importing.ninjs import item_from_ninjs
 from formatters import BUILT_IN, Formatter
-from tests.shared_files import shared, shared_names
+from tests.support.format_items import CONTEXT, EXAMPLES, NOW, example_item
 from tests.support.format_schemas import CHECKS
 from tests.support.generated_items import items
-from tests.support.reference_formats import CONTEXT, NOW, reference
+from tests.support.schema_files import names_in, sample
 
-INPUTS = "schemas/reference-output/inputs"
-SAMPLES = "samples/ninjs"
 FORMATS = {formatter.type: formatter for formatter in BUILT_IN}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "ninjs3": [{}, {"version": "2.2"}],
@@ -31,10 +29,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 """By format, the configurations of destinations that are checked; without one the default is."""
 
-INPUT_OF = {
-    **{kind: f"{kind}.json" for kind in ("text", "preformatted", "picture", "graphic", "video")},
-    **{"audio": "video.json", "composite": "package.json"},
-    **{"event": "text-minimal.json", "planning": "text-minimal.json"},
+EXAMPLE_OF = {
+    **{kind: kind for kind in ("text", "preformatted", "picture", "graphic", "video")},
+    **{"audio": "video", "composite": "package"},
+    **{"event": "text-minimal", "planning": "text-minimal"},
 }
 LIFE_CYCLE: Mapping[str, dict[str, Any]] = {
     "publish": {"state": "published", "pubstatus": "usable", "operation": "publish"},
@@ -68,31 +66,28 @@ def test_every_format_has_a_check() -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_type_after_every_action(name: str, kind: str) -> None:
     """Formats scenario 9, 12, 26, 31, 33, 46: valid, whatever was done to the item."""
-    item = {**reference(f"{INPUTS}/{INPUT_OF[kind]}"), "type": kind}
+    item = {**example_item(EXAMPLE_OF[kind]), "type": kind}
     if not FORMATS[name].can_format(item):
         return
     for changes in LIFE_CYCLE.values():
         check(FORMATS[name], {**item, **changes})
 
 
-@pytest.mark.parametrize("input_name", shared_names(INPUTS, "*.json"))
+@pytest.mark.parametrize("example", EXAMPLES)
 @pytest.mark.parametrize("name", FORMATS)
-def test_reference_inputs(name: str, input_name: str) -> None:
-    """The items that the reference was measured with.
-
-    Formats scenario 9, 12, 26, 31, 33, 46, 47.
-    """
-    item = reference(f"{INPUTS}/{input_name}")
+def test_example_items(name: str, example: str) -> None:
+    """Formats scenario 9, 12, 26, 31, 33, 46, 47: items with fields of every kind."""
+    item = example_item(example)
     if FORMATS[name].can_format(item):
         check(FORMATS[name], item)
         first, again = (FORMATS[name]().format(item, CONTEXT) for _ in range(2))
         assert first == again
 
 
-@pytest.mark.parametrize("sample", shared_names(SAMPLES, "**/*.json"))
-def test_real_items(sample: str) -> None:
+@pytest.mark.parametrize("name", names_in("samples/ninjs"))
+def test_real_items(name: str) -> None:
     """Items of agencies come out valid in every format."""
-    imported = item_from_ninjs(json.loads(shared(f"{SAMPLES}/{sample}").read_text("utf-8")))
+    imported = item_from_ninjs(json.loads(sample(f"ninjs/{name}").read_text("utf-8")))
     item = {**imported, "item_id": imported["guid"]}
     for formatter in BUILT_IN:
         if formatter.can_format(item):

@@ -15,12 +15,10 @@ from formatters.body import parse_body
 from formatters.idml import IDMLFormatter
 from formatters.nodes import Embed, Node, Rule, blocks_of
 from formatters.plain_body import TextBody
-from tests.shared_files import shared_names
+from tests.support.format_items import CONTEXT, EXAMPLES, example_item
 from tests.support.format_schemas import check_idml, idml_parts
 from tests.support.generated_items import html as any_html
-from tests.support.reference_formats import CONTEXT, reference
 
-INPUTS = "schemas/reference-output/inputs"
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
 NORMAL = "Paragraphs%3aNormalParagraph"
 STATIC = ["Resources/Styles.xml", "Resources/Graphic.xml", "Resources/Preferences.xml"]
@@ -65,16 +63,16 @@ def test_the_package() -> None:
         assert b'<?aid style="50" type="document"' in package.read("designmap.xml")
 
 
-@pytest.mark.parametrize("name", shared_names(INPUTS, "text*.json"))
-def test_reference_inputs(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name.startswith("text")])
+def test_example_items(name: str) -> None:
     """Formats scenario 42: each has headline and byline first, and what a list and a table hold."""
-    item = reference(f"{INPUTS}/{name}")
+    item = example_item(name)
 
     texts = [text for _, text in stories(**item)]
 
     assert item["headline"] == texts[0]
     if "<table>" in item["body_html"]:
-        assert {"a", "cell", "quote", "Sub"} <= set(texts)
+        assert {"red", "9:30", "We wait", "Later"} <= set(texts)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from formatters import BUILT_IN
 from formatters.base import FormatSettings, Formatted
+from tests.support.format_items import CONTEXT
 from tests.support.format_schemas import CHECKS, G2, loaded, parsed
-from tests.support.reference_formats import CONTEXT
 
 FORMATS = {formatter.type: formatter for formatter in BUILT_IN}
 MOMENT = datetime(2026, 3, 5, tzinfo=UTC)

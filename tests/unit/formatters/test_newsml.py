@@ -16,6 +16,7 @@ from formatters.base import FormatSettings
 from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.nitf import NITF_NAMESPACE
+from tests.support.format_items import CONTEXT, example_item
 from tests.support.format_schemas import (
     G2,
     catalog_aliases,
@@ -24,7 +25,6 @@ from tests.support.format_schemas import (
     g2_schema,
     parsed,
 )
-from tests.support.reference_formats import CONTEXT, reference
 
 NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -172,7 +172,7 @@ class TestNewsMLG2:
 
         Formats scenario 33.
         """
-        item = reference(f"schemas/reference-output/inputs/{name}.json")
+        item = example_item(name)
         [content] = g2(item).iterfind(f"{G2}itemSet/*")
         read = NewsMLG2Document(etree.tostring(content)).item
 

@@ -10,11 +10,9 @@ from apps.core.errors import FormatError
 from formatters.base import FormatSettings
 from formatters.ninjs3 import NINJS3Formatter
 from formatters.uris import concept_uri, is_uri, item_uri, web_address
-from tests.shared_files import shared_names
+from tests.support.format_items import CONTEXT, EXAMPLES, NOW, example_item
 from tests.support.format_schemas import check_ninjs, loaded, ninjs_schema
-from tests.support.reference_formats import CONTEXT, NOW, reference
 
-INPUTS = "schemas/reference-output/inputs"
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
 
 
@@ -30,13 +28,13 @@ def story(**fields: Any) -> dict[str, Any]:
 
 class TestSchema:
     @pytest.mark.parametrize("version", ["3.1", "2.2"])
-    @pytest.mark.parametrize("name", shared_names(INPUTS, "*.json"))
-    def test_reference_inputs(self, name: str, version: str) -> None:
+    @pytest.mark.parametrize("name", EXAMPLES)
+    def test_example_items(self, name: str, version: str) -> None:
         """Every input is valid by the version that the destination asks for.
 
         Formats scenario 46.
         """
-        document = written(reference(f"{INPUTS}/{name}"), config={"version": version})
+        document = written(example_item(name), config={"version": version})
 
         assert version == document["standard"]["version"]
         assert all(association["name"] for association in document.get("associations", ()))

@@ -15,9 +15,9 @@ from apps.core.text import parse_html, strip_forbidden
 from formatters.body import HIDDEN, parse_body
 from formatters.nitf import NITFFormatter
 from formatters.nodes import Paragraph, Text
+from tests.support.format_items import CONTEXT
 from tests.support.format_schemas import check_nitf
 from tests.support.generated_items import html as any_html
-from tests.support.reference_formats import CONTEXT
 
 NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
 PLAYERS = ("iframe", "video", "audio")

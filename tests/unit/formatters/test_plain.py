@@ -11,8 +11,8 @@ from apps.core.text import strip_forbidden
 from formatters.body import parse_body
 from formatters.nodes import text_of_nodes
 from formatters.plain import MarkdownFormatter, TextFormatter
+from tests.support.format_items import CONTEXT
 from tests.support.generated_items import html as any_html
-from tests.support.reference_formats import CONTEXT
 
 STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
 HTML = (

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from apps.importing.ninjs import item_from_ninjs
 from formatters.base import FormatContext, FormatSettings
 from formatters.ninjs import NINJSFormatter
-from tests.shared_files import shared, shared_names
+from tests.support.format_schemas import superdesk_schema
+from tests.support.schema_files import names_in, sample, schema
 
-SAMPLES = "samples/ninjs"
-OFFICIAL = "schemas/ninjs"
+OFFICIAL = "ninjs/test_suite"
 CONTEXT = FormatContext(settings=FormatSettings(), now=datetime(2026, 3, 4, tzinfo=UTC))
 
 JSON = st.recursive(
@@ -30,8 +29,8 @@ FIELD_NAMES = (
 )  # fmt: skip
 
 
-def sample(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(shared(f"{SAMPLES}/{name}").read_text("utf-8"))
+def ninjs(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(sample(f"ninjs/{name}").read_text("utf-8"))
     return document
 
 
@@ -40,25 +39,22 @@ def story(**fields: Any) -> dict[str, Any]:
 
 
 class TestSamples:
-    @pytest.mark.parametrize("name", shared_names(SAMPLES, "*/*.json"))
+    @pytest.mark.parametrize("name", names_in("samples/ninjs"))
     def test_formats_as_valid_ninjs(self, name: str) -> None:
         """Every sample imports, and what the formatter makes of it is valid."""
-        schema = json.loads(
-            shared("schemas/superdesk-ninjs/superdesk-ninjs.schema.json").read_text("utf-8")
-        )
-        item = item_from_ninjs(sample(name))
+        item = item_from_ninjs(ninjs(name))
 
         [formatted] = NINJSFormatter().format(item, CONTEXT)
 
         document = json.loads(formatted.body)
-        Draft202012Validator(schema).validate(document)
-        assert document["guid"] == sample(name)["uri"]
-        assert document["headline"] == sample(name)["headlines"][0]["value"]
+        superdesk_schema().validate(document)
+        assert document["guid"] == ninjs(name)["uri"]
+        assert document["headline"] == ninjs(name)["headlines"][0]["value"]
 
-    @pytest.mark.parametrize("name", shared_names(f"{OFFICIAL}/test_suite", "*/should_pass/*.json"))
+    @pytest.mark.parametrize("name", names_in(OFFICIAL))
     def test_official_suite_imports(self, name: str) -> None:
         """Every document that the standard's own suite calls valid imports, in all versions."""
-        document = json.loads(shared(f"{OFFICIAL}/test_suite/{name}").read_text("utf-8"))
+        document = json.loads(schema(f"{OFFICIAL}/{name}").read_text("utf-8"))
 
         assert item_from_ninjs(document)["guid"] == document["uri"]
 
@@ -78,11 +74,11 @@ class TestSamples:
     )
     def test_versions_agree(self, old: str, new: str) -> None:
         """The same story in 2.1 and 3.0 gives the same item."""
-        assert item_from_ninjs(sample(f"2.1/{old}")) == item_from_ninjs(sample(f"3.0/{new}"))
+        assert item_from_ninjs(ninjs(f"2.1/{old}")) == item_from_ninjs(ninjs(f"3.0/{new}"))
 
     def test_text(self) -> None:
         """A text story keeps its texts, dates, rights and classification."""
-        item = item_from_ninjs(sample("3.0/ntb_text.json"))
+        item = item_from_ninjs(ninjs("3.0/ntb_text.json"))
 
         assert item["guid"] == "urn:8d19cf88-b3ab-4972-8fec-1207599f2872"
         assert item["type"] == "text"
@@ -100,7 +96,7 @@ class TestSamples:
 
     def test_markup_body_wins(self) -> None:
         """Of a plain and a marked-up body the markup is taken, without its `body` element."""
-        item = item_from_ninjs(sample("2.1/ninjsExSimpleText_2.json"))
+        item = item_from_ninjs(ninjs("2.1/ninjsExSimpleText_2.json"))
 
         assert item["body_html"].startswith("<p>GROSSETO, Italy (AP) -- The trial of the captain")
         assert item["body_html"].endswith("Schettino has denied wrongdoing.</p>")
@@ -108,7 +104,7 @@ class TestSamples:
 
     def test_picture(self) -> None:
         """A picture keeps caption, credit, places with coordinates, and renditions by our names."""
-        item = item_from_ninjs(sample("3.0/ap_image.json"))
+        item = item_from_ninjs(ninjs("3.0/ap_image.json"))
 
         assert item["type"] == "picture"
         assert item["description_text"].startswith("FILE - In this Monday, Nov. 11, 2019")
@@ -131,7 +127,7 @@ class TestSamples:
 
     def test_composite(self) -> None:
         """A composite keeps its body and its associations by name, each an item of its own."""
-        item = item_from_ninjs(sample("2.1/businesswire-newsml-20130731006140.json"))
+        item = item_from_ninjs(ninjs("2.1/businesswire-newsml-20130731006140.json"))
 
         assert item["type"] == "composite"
         assert "Industrial Strength Lunch Decoy" in item["body_html"]
@@ -143,14 +139,14 @@ class TestSamples:
 
     def test_linked_rights(self) -> None:
         """A link to the rights stands in for terms of use that are not given."""
-        item = item_from_ninjs(sample("2.1/imageLinkedRights.json"))
+        item = item_from_ninjs(ninjs("2.1/imageLinkedRights.json"))
 
         assert item["usageterms"] == "http://example.agency.com/rights/editorialUseOnly"
         assert item["byline"] == "John Smith"
 
     def test_audio(self) -> None:
         """An audio item keeps place, people and a title that says something of its own."""
-        item = item_from_ninjs(sample("2.1/ap_audio.json"))
+        item = item_from_ninjs(ninjs("2.1/ap_audio.json"))
 
         assert item["dateline"]["located"]["city"] == "CAPITOL HILL"
         assert item["person"][0]["name"] == "Nancy Pelosi"
