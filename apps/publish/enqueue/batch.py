@@ -18,9 +18,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
 from apps.publish.enqueue.associated_media import SentAlong
 from apps.publish.enqueue.association_shares import associated_items, with_subscribers
-from apps.publish.enqueue.content_api_copies import BatchCopies, Copied
 from apps.publish.enqueue.decisions import DecisionLog
-from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import (
     EnqueueService,
     Recipient,
@@ -30,8 +28,9 @@ from apps.publish.enqueue.enqueue_service import (
 )
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
+from apps.publish.enqueue.queue_rows import OutgoingItem
+from apps.publish.enqueue.queue_writer import ContentApiCopies, CopyOutcome, QueueWriter
 from apps.publish.enqueue.references import Lookups, associations_of
-from apps.publish.enqueue.shipment import Shipment
 from apps.publish.enqueue.snapshot import Snapshots
 from apps.publish.queue.recipients import Ledger
 from apps.store.collections import PUBLISHED
@@ -108,19 +107,21 @@ class Batch:
         )
         self._lookups.load([*rows, *media])
         self._format_settings = format_settings(tools.settings)
-        self._deliveries = Deliveries(tools.db, tools.clock, tools.sequences, tools.settings)
+        self._queue = QueueWriter(tools.db, tools.clock, tools.sequences, tools.settings)
         self._decisions = DecisionLog(tools.db, tools.clock)
         self._copies = (
-            BatchCopies(backlog, rules.filters, self._routing.now) if backlog is not None else None
+            ContentApiCopies(backlog, rules.filters, self._routing.now)
+            if backlog is not None
+            else None
         )
 
     @property
     def count(self) -> int:
-        """How many deliveries the batch has."""
-        return self._deliveries.count
+        """How many queue rows the batch has; several parts of a format count once."""
+        return self._queue.count
 
     def route(self, row: Document, service: EnqueueService, resend_id: Any = None) -> int:
-        """Note a delivery of `row` for everybody that `service` says; return how many.
+        """Note a queue row for everybody that `service` says; return how many.
 
         Args:
             resend_id: the request that asks for it; None for the usual routing.
@@ -181,18 +182,18 @@ class Batch:
         resend_id: str,
         decision_id: Any,
     ) -> int:
-        """Note a delivery of `row` to each of `recipients`; return how many that makes."""
+        """Note the queue rows of `recipients`; return how many."""
         routing = self._routing
-        shipment = Shipment(row, service.publishing_action, resend_id)
+        item = OutgoingItem(row, service.publishing_action, resend_id)
         whole, own = self._formats_of(row), self._own_formats(row, recipients)
         formats = [own.get(r.subscriber.id, whole) if own else whole for r in recipients]
-        served = self._deliveries.add(shipment, recipients, formats)
+        served = self._queue.add(item, recipients, formats)
         if self._copies is not None:
-            self._copies.add(shipment, recipients, whole)
+            self._copies.add(item, recipients, whole)
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         self._decisions.add(row, service, routing, served, decision_id, resend_id)
-        return sum(len(each.consignments) for each in served)
+        return sum(len(each.drafts) for each in served)
 
     def _own_formats(
         self, row: Document, recipients: Iterable[Recipient]
@@ -237,12 +238,12 @@ class Batch:
         self._routing.ledger.save(self._tools.clock.precise())
         self._decisions.save()
         # Before the rows, which say whether the copy is there.
-        copied = self._copies.store() if self._copies is not None else Copied()
-        self._deliveries.store(copied)
+        copies = self._copies.store() if self._copies is not None else CopyOutcome()
+        self._queue.store(copies)
 
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
-        self._deliveries.announce()
+        self._queue.announce()
 
 
 def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[Document]]:

@@ -23,9 +23,9 @@ from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.publish.enqueue.deliveries import Served
 from apps.publish.enqueue.enqueue_service import EnqueueService, Item, Routing
 from apps.publish.enqueue.matching import Decision, Outcome, Subscriber
+from apps.publish.enqueue.queue_writer import Served
 from apps.store.collections import ROUTING_DECISIONS
 
 OVERRULED = "target regions of a correction"
@@ -126,7 +126,7 @@ def _received(
     for each in served:
         subscriber = each.recipient.subscriber
         obstacles = (*each.skipped, *each.left_out)
-        if each.consignments:
+        if each.drafts:
             reason = each.recipient.reason or matched.get(subscriber, service.without_match)
             yield subscriber, (Verdict.SENT, "; ".join((reason, *obstacles)))
         elif not each.takes_type:

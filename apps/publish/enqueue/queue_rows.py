@@ -1,17 +1,20 @@
-"""One item for one destination of one subscriber, before it is formatted."""
+"""Rows of the delivery queue, from the published row that they come from to what is stored."""
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from apps.core.errors import FormatError, WiredeskError
+from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
+from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
 from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.shipment import Shipment
-from apps.publish.queue.rows import new_row
+from apps.publish.queue.rows import RowKey, new_row
 from formatters.base import Formatter
 
 logger = logging.getLogger(__name__)
@@ -20,16 +23,76 @@ FIRST_RETRY = timedelta(minutes=1)
 """When what could not be formatted is tried again first (delivery contract 2.1)."""
 
 
-class Consignment(NamedTuple):
-    """A shipment's share for one destination of one subscriber.
-
-    It becomes a row of the delivery queue, or several where the format makes several parts.
+@dataclass(frozen=True)
+class OutgoingItem:
+    """A published row that goes out, by the usual routing or by a resend.
 
     Attributes:
-        recipient: who receives it; its destinations are not all meant.
+        row: the published row.
+        action: what the recipients are told.
+        resend_id: the resend that asked for it; empty for the usual routing.
     """
 
-    shipment: Shipment
+    row: Mapping[str, Any]
+    action: PublishingAction
+    resend_id: str = ""
+
+    @cached_property
+    def fields(self) -> Document:
+        """The fields that all of its queue rows share."""
+        row = self.row
+        fields: Document = {
+            "item_id": row["item_id"],
+            "item_version": row.get("_current_version"),
+            "publishing_action": self.action,
+            "unique_name": row.get("unique_name"),
+            "headline": row.get("headline"),
+            "content_type": row.get("type"),
+            "publish_schedule": row.get("publish_schedule"),
+            "published_in_package": row.get("published_in_package"),
+            "ingest_provider": row.get("ingest_provider"),
+        }
+        if self.resend_id:
+            fields["resend_id"] = object_id(self.resend_id)
+            # By this the transmit run recognises a repeat of what something newer is out of.
+            fields["publish_sequence_no"] = row.get("publish_sequence_no")
+        return fields
+
+    @property
+    def copy_key(self) -> str:
+        """The key of its copy in the backlog of the content API."""
+        # A story that is sent again names the media that go along with the same resend.
+        if self.resend_id:
+            return f"{self.resend_id}:{self.row['item_id']}"
+        return str(self.row["_id"])
+
+    def row_key(self, subscriber_id: str, destination_id: str, part: int) -> str:
+        """Return the idempotency key of a queue row.
+
+        Args:
+            part: number of the piece, where the format makes several.
+        """
+        return RowKey(
+            item_id=self.row["item_id"],
+            item_version=int(self.row.get("_current_version") or 1),
+            subscriber_id=subscriber_id,
+            destination_id=destination_id,
+            publishing_action=self.action,
+            part=part,
+            resend_id=self.resend_id,
+        ).text
+
+
+class RowDraft(NamedTuple):
+    """A queue row before it is numbered and formatted.
+
+    It becomes several rows where the format makes several parts.
+
+    Attributes:
+        recipient: who receives it; `destination` is one of its destinations.
+    """
+
+    item: OutgoingItem
     recipient: Recipient
     destination: Destination
     formatter: type[Formatter]
@@ -42,7 +105,7 @@ class Consignment(NamedTuple):
         the item is formatted before it is sent.
 
         Args:
-            number: the delivery's `published_seq_num`.
+            number: `published_seq_num`.
         """
         destination = self.destination
         try:
@@ -59,7 +122,7 @@ class Consignment(NamedTuple):
             refused = _unformatted(self.formatter, str(error))
         except Exception as error:
             # A format that breaks on an item must not keep it from other destinations.
-            logger.exception("item %s could not be formatted", self.shipment.item["item_id"])
+            logger.exception("item %s could not be formatted", self.item.row["item_id"])
             again = {
                 "state": RowState.RETRYING,
                 "retry_attempt": 1,
@@ -75,20 +138,20 @@ class Consignment(NamedTuple):
         return [self._row(0, number, now, refused)]
 
     def _row(self, part: int, number: int, now: datetime, fields: Document) -> Document:
-        shipment, recipient, destination = self.shipment, self.recipient, self.destination
+        recipient, destination = self.recipient, self.destination
         subscriber = recipient.subscriber
         return {
             **new_row(now),
-            **shipment.fields,
+            **self.item.fields,
             "subscriber_id": subscriber.id,
             "codes": list(recipient.codes),
             "destination": destination.stored,
             "lane": destination.lane,
-            "idempotency_key": shipment.row_key(subscriber.key, destination.id, part),
+            "idempotency_key": self.item.row_key(subscriber.key, destination.id, part),
             "published_seq_num": number,
             "associated_items": list(recipient.associated),
             # A withdrawal overtakes everything else that waits for its destination.
-            "priority": subscriber.priority or shipment.action in WITHDRAWING_ACTIONS,
+            "priority": subscriber.priority or self.item.action in WITHDRAWING_ACTIONS,
             **fields,
         }
 

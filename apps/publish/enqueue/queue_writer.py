@@ -1,5 +1,10 @@
-"""Rows of the delivery queue for a batch of routed items: built in memory, stored in bulk."""
+"""What a batch of routed items leaves behind: queue rows with payloads, and content API copies.
 
+All of it is built in memory and stored in bulk. The two belong together: a queue row of the content
+API stands for a copy, and says what became of it.
+"""
+
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +15,8 @@ from pymongo import UpdateMany
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from apps.content_api.backlog import CopyBacklog
+from apps.content_api.copies import Copy, build_copy
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import (
@@ -19,20 +26,88 @@ from apps.core.vocabulary import (
     RowState,
     SubscriberType,
 )
-from apps.publish.enqueue.content_api_copies import Copied
 from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.queue_rows import Consignment
-from apps.publish.enqueue.shipment import Shipment
+from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
 from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.rows import ORDER_SEQUENCE
-from apps.store.collections import PUBLISH_QUEUE
+from apps.routing.filters.content_filters import FilterSet
+from apps.routing.filters.fields import ItemView
+from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE
 from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 2000
 """Rows written by one command, so that a large batch stays within what a command may hold."""
+
+
+# Copies for the content API (routing contract 9).
+
+
+@dataclass
+class CopyOutcome:
+    """What became of the copies of a batch.
+
+    Attributes:
+        waiting: keys of those that the content API did not take yet.
+        faults: key to why there is no copy.
+    """
+
+    waiting: set[str] = field(default_factory=set)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+class ContentApiCopies:
+    """Collects the copies of one batch and stores them together.
+
+    Args:
+        backlog: stores them, at once or later.
+        filters: some of them keep items out of the content API.
+        now: time of the batch.
+    """
+
+    def __init__(self, backlog: CopyBacklog, filters: FilterSet, now: datetime) -> None:
+        self._backlog = backlog
+        self._filters = filters
+        self._now = now
+        self._copies: list[Copy] = []
+        self._outcome = CopyOutcome()
+
+    def add(
+        self, item: OutgoingItem, recipients: Iterable[Recipient], formats: ItemFormats
+    ) -> None:
+        """Note the copy of an item: every item gets one, also when nobody may read it."""
+        if self._stays_out(item):
+            return
+        # Who gets a package for destinations alone that take it whole has no use of its list.
+        enabled = (r for r in recipients if r.api_enabled and not r.only_packaged)
+        readers = [recipient.subscriber.id for recipient in enabled]
+        try:
+            ninjs = formats.content_api_document()
+        except Exception as error:
+            # An item that has no copy must still be delivered; its rows say why.
+            logger.exception("item %s could not be copied", item.row["item_id"])
+            self._outcome.faults[item.copy_key] = f"The item could not be copied: {error}"
+            return
+        self._copies.append(build_copy(item.row, ninjs, readers, item.copy_key, self._now))
+
+    def _stays_out(self, item: OutgoingItem) -> bool:
+        if item.action in WITHDRAWING_ACTIONS:
+            # A kill reaches whatever is there; what was only scheduled never was.
+            return bool(item.row.get("only_scheduled"))
+        return self._filters.blocks_api(ItemView(item.row, self._now))
+
+    def store(self) -> CopyOutcome:
+        """Store what was noted; return what became of it."""
+        self._outcome.waiting |= self._backlog.store(self._copies)
+        self._copies.clear()
+        return self._outcome
+
+
+# Queue rows.
 
 
 @dataclass
@@ -40,21 +115,21 @@ class Served:
     """What became of the destinations of one recipient of an item.
 
     Attributes:
-        consignments: its deliveries.
+        drafts: its queue rows, not formatted yet.
         skipped: destinations that no format writes the item for, and why.
         left_out: destinations that packages keep it from, and why.
         takes_type: whether the subscriber takes items of this type at all.
     """
 
     recipient: Recipient
-    consignments: list[Consignment] = field(default_factory=list)
+    drafts: list[RowDraft] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     takes_type: bool = True
 
 
-class Deliveries:
-    """Collects what one batch sends, then numbers, formats and stores it.
+class QueueWriter:
+    """Collects the queue rows of one batch, then numbers, formats and stores them.
 
     Numbers come before formats because some formats show theirs.
 
@@ -77,21 +152,21 @@ class Deliveries:
         self._sequences = sequences
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._has_content_api = bool(settings["CONTENTAPI_ENABLED"])
-        self._consignments: list[Consignment] = []
+        self._drafts: list[RowDraft] = []
         self._rows: list[Document] = []
 
     @property
     def count(self) -> int:
-        """How many deliveries the batch has."""
-        return len(self._consignments)
+        """How many queue rows the batch has; several parts of a format count once."""
+        return len(self._drafts)
 
     def add(
         self,
-        shipment: Shipment,
+        item: OutgoingItem,
         recipients: Sequence[Recipient],
         formats: Iterable[ItemFormats],
     ) -> list[Served]:
-        """Note a delivery for each destination of each recipient, the content API included.
+        """Note a queue row for each destination of each recipient, the content API included.
 
         Destinations whose format does not take the item are left out, and those that get it inside
         its package.
@@ -103,19 +178,20 @@ class Deliveries:
             What became of each recipient, in their order.
         """
         pairs = zip(recipients, formats, strict=True)
-        served = [self._serve(shipment, each, own) for each, own in pairs]
+        served = [self._serve(item, each, own) for each, own in pairs]
         # Only now, so that an item that breaks something is delivered to all of them or to nobody.
         for each in served:
-            self._consignments += each.consignments
+            self._drafts += each.drafts
         return served
 
-    def _serve(self, shipment: Shipment, recipient: Recipient, formats: ItemFormats) -> Served:
-        served, item = Served(recipient), shipment.item
-        if recipient.subscriber.type == SubscriberType.WIRE and item["type"] not in TEXT_TYPES:
+    def _serve(self, item: OutgoingItem, recipient: Recipient, formats: ItemFormats) -> Served:
+        served = Served(recipient)
+        is_text = item.row["type"] in TEXT_TYPES
+        if recipient.subscriber.type == SubscriberType.WIRE and not is_text:
             served.takes_type = False
             return served
         for destination in self._destinations(recipient):
-            if text := _obstacle(item, recipient, destination):
+            if text := _obstacle(item.row, recipient, destination):
                 served.left_out.append(text)
                 continue
             formatter = formats.formatter(destination.shown)
@@ -123,9 +199,7 @@ class Deliveries:
                 text = f"{destination.name}: no formatter {destination.shown['format']}"
                 served.skipped.append(text)
                 continue
-            served.consignments.append(
-                Consignment(shipment, recipient, destination, formatter, formats)
-            )
+            served.drafts.append(RowDraft(item, recipient, destination, formatter, formats))
         return served
 
     def _destinations(self, recipient: Recipient) -> tuple[Destination, ...]:
@@ -134,22 +208,22 @@ class Deliveries:
             return (*subscriber.destinations, subscriber.content_api)
         return subscriber.destinations
 
-    def store(self, copied: Copied) -> None:
+    def store(self, copies: CopyOutcome) -> None:
         """Store payloads and rows. What an earlier run stored already is left as it is.
 
         Args:
-            copied: what became of the items' copies in the content API.
+            copies: what became of the copies in the content API.
         """
-        if not self._consignments:
+        if not self._drafts:
             return
-        self._build_rows(copied)
+        self._build_rows(copies)
         payloads = {
             document["_id"]: document
-            for formats in {id(c.formats): c.formats for c in self._consignments}.values()
+            for formats in {id(draft.formats): draft.formats for draft in self._drafts}.values()
             for document in formats.documents()
         }
-        self._insert("publish_payloads", list(payloads.values()))
-        if not self._insert("publish_queue", self._rows):
+        self._insert(PUBLISH_PAYLOADS, list(payloads.values()))
+        if not self._insert(PUBLISH_QUEUE, self._rows):
             self._adopt_stored()
         self._supersede()
 
@@ -158,21 +232,21 @@ class Deliveries:
         waiting = (row for row in self._rows if row["state"] in WAITING_ROW_STATES)
         wake(self._db, lanes_of(waiting), self._clock.precise())
 
-    def _build_rows(self, copied: Copied) -> None:
-        """Number and format every delivery; numbers and places in the order are drawn in blocks."""
+    def _build_rows(self, copies: CopyOutcome) -> None:
+        """Number and format every row; numbers and places in the order are drawn in blocks."""
         numbers, now = self._numbers(), self._clock.now()
-        for consignment in self._consignments:
-            rows = consignment.rows(next(numbers[consignment.recipient.subscriber.sequence]), now)
-            if consignment.destination.is_content_api:
-                _settle(rows, copied, consignment.shipment.copy_key, now)
+        for draft in self._drafts:
+            rows = draft.rows(next(numbers[draft.recipient.subscriber.sequence]), now)
+            if draft.destination.is_content_api:
+                _note_copy(rows, copies, draft.item.copy_key, now)
             self._rows += rows
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
             row["order_no"] = place
 
     def _numbers(self) -> dict[str, Iterator[int]]:
-        """Draw the `published_seq_num` of all deliveries, by the keys of the counters."""
-        subscribers = [consignment.recipient.subscriber for consignment in self._consignments]
+        """Draw the `published_seq_num` of all rows, by the keys of the counters."""
+        subscribers = [draft.recipient.subscriber for draft in self._drafts]
         wanted = Counter([subscriber.sequence for subscriber in subscribers])
         bounds = {
             subscriber.sequence: Bounds.of(subscriber.sequence_num_settings, self._maximum)
@@ -231,27 +305,25 @@ class Deliveries:
             self._db[PUBLISH_QUEUE].bulk_write(writes, ordered=False)
 
 
-def _obstacle(
-    item: Mapping[str, Any], recipient: Recipient, destination: Destination
-) -> str | None:
+def _obstacle(row: Mapping[str, Any], recipient: Recipient, destination: Destination) -> str | None:
     """Return why a destination of a recipient is left out; None for one that is not."""
     whole = destination.takes_whole_packages
-    if whole and item.get("published_in_package"):
-        return f"{destination.name}: inside package {item['published_in_package']}"
+    if whole and row.get("published_in_package"):
+        return f"{destination.name}: inside package {row['published_in_package']}"
     if recipient.only_packaged and not whole:
         return f"{destination.name}: does not take packages whole"
     return None
 
 
-def _settle(rows: Iterable[Document], copied: Copied, key: str, now: datetime) -> None:
+def _note_copy(rows: Iterable[Document], copies: CopyOutcome, key: str, now: datetime) -> None:
     """Say on the rows of the content API what became of the copy that they stand for."""
     for row in rows:
         if row["state"] != RowState.PENDING:
             continue
-        if key in copied.waiting:
+        if key in copies.waiting:
             row["copy_key"] = key
-        elif key in copied.faults:
-            fault = {"error_message": copied.faults[key], "copy_key": key}
+        elif key in copies.faults:
+            fault = {"error_message": copies.faults[key], "copy_key": key}
             row.update({"state": RowState.FAILED, **fault})
         else:
             row.update({"state": RowState.SUCCESS, "completed_at": now})

@@ -1,4 +1,4 @@
-"""Deliveries as they are noted, before anything is stored."""
+"""Queue rows as they are noted, before anything is stored."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 
 from apps.core.clock import SystemClock
 from apps.core.vocabulary import PublishingAction
-from apps.publish.enqueue.deliveries import Deliveries
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.matching import compile_subscriber
+from apps.publish.enqueue.queue_rows import OutgoingItem
+from apps.publish.enqueue.queue_writer import QueueWriter
 from apps.publish.enqueue.references import Lookups
-from apps.publish.enqueue.shipment import Shipment
 from formatters import FormatSettings, build_registry
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -35,39 +35,39 @@ def formats_of(item: dict[str, Any]) -> ItemFormats:
     return ItemFormats(item, lookups, build_registry(), FormatSettings(), NOW)
 
 
-def deliveries() -> Deliveries:
-    return Deliveries(STORE, SystemClock(), STORE, SETTINGS)
+def writer() -> QueueWriter:
+    return QueueWriter(STORE, SystemClock(), STORE, SETTINGS)
 
 
 def test_says_what_became_of_each_destination() -> None:
     """What no format writes is told, and who takes no such items gets none."""
     item = {"_id": "r", "item_id": "i", "type": "picture"}
-    noted, formats = deliveries(), formats_of(item)
+    queue, formats = writer(), formats_of(item)
     recipients = [
         recipient("both", "digital", "ninjs", "unknown"),
         recipient("wire", "wire", "ninjs"),
         recipient("none", "digital"),
     ]
 
-    served = noted.add(
-        Shipment(item, PublishingAction.PUBLISHED), recipients, [formats] * len(recipients)
+    served = queue.add(
+        OutgoingItem(item, PublishingAction.PUBLISHED), recipients, [formats] * len(recipients)
     )
 
-    assert [len(each.consignments) for each in served] == [1, 0, 0]
+    assert [len(each.drafts) for each in served] == [1, 0, 0]
     assert [each.skipped for each in served] == [["unknown: no formatter unknown"], [], []]
     assert [each.takes_type for each in served] == [True, False, True]
-    assert noted.count == 1
+    assert queue.count == 1
 
 
 def test_an_item_that_breaks_something_goes_to_nobody() -> None:
     """Nobody may get what is not on record as received: a kill would not find them."""
     item = {"_id": "r", "item_id": "i"}
-    noted, formats = deliveries(), formats_of(item)
+    queue, formats = writer(), formats_of(item)
     recipients = [recipient("first", "digital", "ninjs"), recipient("second", "wire", "ninjs")]
 
     with pytest.raises(KeyError):
-        noted.add(
-            Shipment(item, PublishingAction.CORRECTED), recipients, [formats] * len(recipients)
+        queue.add(
+            OutgoingItem(item, PublishingAction.CORRECTED), recipients, [formats] * len(recipients)
         )
 
-    assert noted.count == 0
+    assert queue.count == 0
