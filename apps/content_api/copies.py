@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from apps.core.clock import moment_of
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, PubStatus
 
@@ -85,11 +86,7 @@ def _stored(ninjs: Document) -> Document:
 
 def _time(value: Any) -> Any:
     """Return the time that a text stands for; what is no time stays as it is."""
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return value
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment_of(value) or value
 
 
 def associated_of(document: Mapping[str, Any]) -> Iterator[Document]:

@@ -6,10 +6,10 @@ for single items. Everything else is refused.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from apps.content_api.schema import DATE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
+from apps.core.clock import moment_of
 from apps.core.service import Document
 
 MAX_DEPTH = 20
@@ -306,8 +306,7 @@ def _value(field: str, value: Any) -> Any:
         raise SearchError(f"{field} is compared with too large a number")
     if field not in DATE_FIELDS or not isinstance(value, str):
         return value
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise SearchError(f"{field} is compared with {value!r}, which is no time") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment_of(value)
+    if moment is None:
+        raise SearchError(f"{field} is compared with {value!r}, which is no time")
+    return moment

@@ -1,8 +1,10 @@
 """Readers of single values of a foreign JSON document; what has the wrong shape reads as empty."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from apps.core.clock import moment_of
 
 Fields = dict[str, Any]
 
@@ -40,9 +42,5 @@ def objects(value: Any) -> list[Fields]:
 
 def time(value: Any) -> datetime | None:
     """Return a moment as UTC to the second; what carries no zone is taken as UTC."""
-    try:
-        moment = datetime.fromisoformat(text(value))
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
-        return None
+    moment = moment_of(text(value))
+    return moment.replace(microsecond=0) if moment else None

@@ -1,11 +1,15 @@
-"""Builds the Eve application: framework settings, resources, hooks, error handlers."""
+"""Builds the Eve application: framework settings, JSON, resources, hooks, headers, errors."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from eve import Eve
+from eve.render import Renderer
+from flask import Response, request
+from flask.json.provider import JSONProvider
 from pymongo.database import Database
 
+from apps.core import json
 from apps.core.errors import BadRequest
 from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
@@ -13,10 +17,8 @@ from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
 from apps.rest.announce import Announcer
 from apps.rest.auth import PrivilegeAuth, Sessions, current_caller
-from apps.rest.cors import allow_cross_origin
 from apps.rest.data import ServiceData
 from apps.rest.errors import passing_through_eve, register_error_handlers
-from apps.rest.render import FlaskJSON
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
 
@@ -34,7 +36,7 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
     "BANDWIDTH_SAVER": False,
     "DATE_FORMAT": WIRE_DATE,
     "JSON_SORT_KEYS": False,
-    "RENDERERS": ["apps.rest.render.JSONRenderer"],
+    "RENDERERS": ["apps.rest.api.JSONRenderer"],
     "RESOURCE_METHODS": ["GET", "POST"],
     "ITEM_METHODS": ["GET", "PATCH", "PUT", "DELETE"],
     "PUBLIC_METHODS": ["GET"],
@@ -46,6 +48,29 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
     "RETURN_MEDIA_AS_URL": False,
     "AUTO_COLLAPSE_MULTI_KEYS": True,
 }
+
+
+MAX_AGE_SECONDS = "86400"
+"""How long browsers may keep what they have learned about cross-origin requests."""
+
+
+class JSONRenderer(Renderer):
+    """Renders every answer. XML is not offered: no client asks for it."""
+
+    mime = ("application/json",)
+
+    def render(self, data: Any) -> bytes:
+        return json.dumps(data)
+
+
+class FlaskJSON(JSONProvider):
+    """Parses request bodies."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return json.dumps(obj).decode("utf-8")
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return json.loads(s)
 
 
 def create_api(
@@ -130,3 +155,21 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("deleted_item", announcer.deleted)
     on("fetched_item", lambda item: service.on_fetched_item(item, current_caller()))
     on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))
+
+
+def allow_cross_origin(response: Response) -> Response:
+    """Let browser clients of any origin read `response`; tokens, not origins, guard the API.
+
+    On every answer, errors included (resources contract 2.7).
+    """
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return response
+    methods = (request.url_rule.methods if request.url_rule else None) or set()
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Vary"] = "Origin"
+    response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization, If-Match"
+    response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
+    response.headers["Access-Control-Allow-Credentials"] = "true"
+    response.headers["Access-Control-Max-Age"] = MAX_AGE_SECONDS
+    return response

@@ -3,7 +3,7 @@
 Everything here is pure (lifecycle contract 4.2, 4.3, 4.4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,22 @@ import bson
 from bson.errors import BSONError
 
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType
-from apps.validate.vocabularies import Vocabularies, custom_field_types, hidden_fields
 
 Rules = dict[str, Any]
+Vocabularies = Sequence[Mapping[str, Any]]
 
 NEVER_IN_PROFILES = "languages"
+
+CUSTOM_FIELD_TYPES = {
+    "text": "string",
+    "embed": "dict",
+    "date": "date",
+    "urls": "list",
+    "custom": "any",
+}
+"""`field_type` of a custom field to the type of its value in `extra` (lifecycle contract 4.2)."""
+
+HIDDEN = "do not show"
 
 
 class InvalidRules(ValueError):
@@ -85,7 +96,7 @@ _TEXT_DEFAULTS: Rules = {
     "body_footer": _optional("string"),
 }
 
-STANDARD_FIELDS = frozenset(_TEXT_DEFAULTS) | {
+BUILT_IN_FIELDS = frozenset(_TEXT_DEFAULTS) | {
     "alt_text",
     "archive_description",
     "copyrightholder",
@@ -111,7 +122,7 @@ def default_rules(item_type: str | None) -> RuleSet | None:
 
 def may_have_custom_fields(rule_set: RuleSet) -> bool:
     """Whether a rule may be named after a custom field."""
-    return rule_set.is_profile and not STANDARD_FIELDS.issuperset(rule_set.schema)
+    return rule_set.is_profile and not BUILT_IN_FIELDS.issuperset(rule_set.schema)
 
 
 def canonical(rule_set: RuleSet, vocabularies: Vocabularies, *, marked_for_sms: bool) -> bytes:
@@ -209,3 +220,30 @@ def _allow_retired_schemes(rules: Rules) -> None:
         scheme = scheme.get(step) if isinstance(scheme, dict) else None
     if isinstance(scheme, dict):
         scheme.pop("allowed", None)
+
+
+def custom_field_types(vocabularies: Vocabularies) -> dict[str, str]:
+    """Return custom field to the type of its value, for those that live in `extra`."""
+    return {
+        str(vocabulary["_id"]): CUSTOM_FIELD_TYPES[vocabulary["field_type"]]
+        for vocabulary in vocabularies
+        if vocabulary.get("field_type") in CUSTOM_FIELD_TYPES
+    }
+
+
+def hidden_fields(vocabularies: Vocabularies) -> frozenset[str]:
+    """Return the fields that profiles do not show (resources contract 14 rule 8)."""
+    return frozenset(
+        str(vocabulary["_id"])
+        for vocabulary in vocabularies
+        if vocabulary.get("selection_type") == HIDDEN
+    )
+
+
+def subject_schemes(vocabularies: Vocabularies) -> frozenset[str]:
+    """Return ids of the vocabularies that fill `subject`."""
+    return frozenset(
+        str(vocabulary["_id"])
+        for vocabulary in vocabularies
+        if vocabulary.get("schema_field") == "subject"
+    )

@@ -12,26 +12,35 @@ from pymongo.database import Database
 from apps.core import hooks
 from apps.core.errors import BadRequest, ValidationFailed
 from apps.core.service import Document
-from apps.store.collections import CONTENT_TYPES, VALIDATORS
+from apps.store.collections import CONTENT_TYPES, VALIDATORS, VOCABULARIES
 from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
-from apps.validate.documents import associations_of, is_marked_for_sms, prepare
-from apps.validate.labels import Labels
-from apps.validate.media_metadata import checked_associations, metadata_errors
-from apps.validate.messages import build_messages, needs_vocabularies, without_skipped
+from apps.validate.documents import (
+    associations_of,
+    checked_associations,
+    is_marked_for_sms,
+    metadata_errors,
+    prepare,
+)
+from apps.validate.messages import Labels, build_messages, needs_vocabularies, without_skipped
 from apps.validate.rules import (
     InvalidRules,
     Rules,
     RuleSet,
+    Vocabularies,
     canonical,
     clean_all,
     default_rules,
     may_have_custom_fields,
+    subject_schemes,
 )
-from apps.validate.vocabularies import VocabularyReader
 
 BAD_RULES = "Invalid validation schema in {origin}: {problem}"
 COMPILED_RULES_KEPT = 256
 """Rule sets kept compiled: a newsroom has some dozens, each of about 25 kB."""
+
+VOCABULARY_FIELDS = dict.fromkeys(
+    ("display_name", "translations", "field_type", "schema_field", "selection_type"), 1
+)
 
 Key = tuple[str | None, str | None, bool]
 Profiles = Mapping[str, Mapping[str, Any]]
@@ -65,6 +74,24 @@ class KnownRules:
 
     profiles: Profiles
     validators: Mapping[Key, Document]
+
+
+class VocabularyReader:
+    """The vocabularies as one validation sees them: read when first asked for, at most once."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+        self._vocabularies: Vocabularies | None = None
+
+    def __call__(self) -> Vocabularies:
+        if self._vocabularies is None:
+            alive = {"_deleted": {"$ne": True}}
+            self._vocabularies = list(self._db[VOCABULARIES].find(alive, VOCABULARY_FIELDS))
+        return self._vocabularies
+
+    def subject_schemes(self) -> frozenset[str]:
+        """Return the schemes whose entries count as subjects, see `subject_schemes`."""
+        return subject_schemes(self())
 
 
 class ValidateService:

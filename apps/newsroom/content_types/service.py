@@ -13,8 +13,8 @@ from apps.core.schemas import fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.content_types.resource import CONTENT_TYPE_SCHEMA
 from apps.store.collections import ARCHIVE, DESKS
-from apps.validate.rules import NEVER_IN_PROFILES
-from apps.validate.vocabularies import VocabularyReader, hidden_fields
+from apps.validate.rules import NEVER_IN_PROFILES, hidden_fields
+from apps.validate.validate import VocabularyReader
 
 DESKS_REFER = "Cannot disable content profile as following desks are referencing: {names}"
 

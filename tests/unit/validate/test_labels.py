@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from apps.archive.schema import ITEM_SCHEMA
-from apps.validate.labels import LABELS, OWN_CATALOGUES, Labels, catalogue, fallbacks
-from apps.validate.messages import build_messages
+from apps.validate.messages import (
+    LABELS,
+    OWN_CATALOGUES,
+    Labels,
+    build_messages,
+    catalogue,
+    fallbacks,
+)
 
 TOWN = {
     "_id": "town",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.validate.media_metadata import metadata_errors
+from apps.validate.documents import metadata_errors
 
 REQUIRED = "is a required field"
 RULES: dict[str, Any] = {

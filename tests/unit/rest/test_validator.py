@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from cerberus import SchemaError, Validator
 
-from apps.rest.checked_schema import CheckedSchema
+from apps.rest.validator import CheckedSchema
 
 SCHEMA = {
     "headline": {"type": "string", "minlength": 2, "default": "None yet"},
