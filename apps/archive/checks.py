@@ -22,6 +22,7 @@ from apps.archive.schedule import (
     utc_after,
 )
 from apps.core.caller import Caller
+from apps.core.documents import objects_in
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.service import Document
 from apps.core.vocabulary import State
@@ -114,8 +115,7 @@ def check_broadcast_genre(save: Save) -> None:
     """A broadcast script stays one."""
     if not save.original.get("broadcast"):
         return
-    genres = save.updates.get("genre")
-    codes = [genre.get("qcode") for genre in genres or () if isinstance(genre, Mapping)]
+    codes = [genre.get("qcode") for genre in objects_in(save.updates.get("genre"))]
     if any(str(code or "").lower() != BROADCAST_SCRIPT for code in codes):
         raise BadRequest(NO_OTHER_GENRE)
 
@@ -190,16 +190,13 @@ def check_groups(save: Save) -> None:
 
 def check_no_duplicates(save: Save) -> None:
     """No two categories have one code, no two subjects one scheme and code."""
-    categories = Counter(c.get("qcode") for c in _entries(save, "anpa_category"))
+    categories = Counter(c.get("qcode") for c in objects_in(save.updates.get("anpa_category")))
     if any(count > 1 for count in categories.values()):
         raise BadRequest("Duplicate category codes are not allowed")
-    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in _entries(save, "subject"))
+    named = objects_in(save.updates.get("subject"))
+    subjects = Counter((subject.get("scheme"), subject.get("qcode")) for subject in named)
     if any(count > 1 for count in subjects.values()):
         raise BadRequest("Duplicate subjects are not allowed")
-
-
-def _entries(save: Save, name: str) -> Iterator[Mapping[str, Any]]:
-    return (entry for entry in save.updates.get(name) or () if isinstance(entry, Mapping))
 
 
 def check_state(save: Save) -> None:

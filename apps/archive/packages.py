@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import addition, subtraction
-from apps.archive.members import member_ids, member_refs
+from apps.core.documents import objects_in
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
@@ -27,6 +27,24 @@ EMBARGOED_MEMBER = (
 def is_package(item: Mapping[str, Any]) -> bool:
     """Whether the item holds other items."""
     return item.get("type") == ItemType.COMPOSITE
+
+
+def member_refs(groups: Any) -> Iterator[dict[str, Any]]:
+    """Yield the refs of package groups that name items, in order.
+
+    Groups may have been stored by others: what has another shape is left out.
+    """
+    for group in objects_in(groups):
+        for ref in objects_in(group.get("refs")):
+            if "residRef" in ref:
+                yield ref
+
+
+def member_ids(groups: Any) -> Iterator[str]:
+    """Yield the ids of the items that package groups name, in order."""
+    for ref in member_refs(groups):
+        if isinstance(ref["residRef"], str) and ref["residRef"]:
+            yield ref["residRef"]
 
 
 def default_groups() -> list[Document]:

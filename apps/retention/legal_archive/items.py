@@ -17,6 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from apps.archive.journal.journal import NOT_IN_VERSIONS
+from apps.archive.journal.removal import groups_with_members_in
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
@@ -273,17 +274,7 @@ def in_legal_archive(item: Document) -> Document:
     """Return an item whose members, where it is a package, are found in the long-term archive."""
     if not item.get("groups"):
         return item
-    groups = [
-        {
-            **group,
-            "refs": [
-                {**ref, "location": "legal_archive"} if ref.get("residRef") else ref
-                for ref in group.get("refs") or ()
-            ],
-        }
-        for group in item["groups"]
-    ]
-    return {**item, "groups": groups}
+    return {**item, "groups": groups_with_members_in(LEGAL_ARCHIVE, item["groups"])}
 
 
 def search_terms(*texts: Any) -> list[str]:
