@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.rights import check_may_read, is_locked_by_other
+from apps.archive.places import LOCKED_BY_OTHER, check_may_read, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document, ResourceService, new_etag
 from apps.store.collections import ARCHIVE
-
-LOCKED_BY_OTHER = "The item was locked by another user"
 
 NOT_SAVED = (frozenset(IDENTITY) | frozenset(AUDIT) | frozenset(WORK)) - {"unique_name"} | {
     "type",

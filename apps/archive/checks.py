@@ -11,7 +11,7 @@ from pymongo.database import Database
 from apps.archive.associations import with_ids
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
-from apps.archive.places import NOWHERE, Place
+from apps.archive.places import LOCKED_BY_OTHER, NOWHERE, Place, is_locked_by_other
 from apps.archive.schedule import (
     TIMES,
     check_embargo,
@@ -84,11 +84,8 @@ def check_writable_stage(save: Save) -> None:
 
 def check_lock(save: Save) -> None:
     """Nobody else holds the item."""
-    holder = save.original.get("lock_user")
-    if save.is_forced or not holder or not save.caller.user:
-        return
-    if str(holder) != str(save.caller.user_id):
-        raise Forbidden("The item was locked by another user")
+    if not save.is_forced and is_locked_by_other(save.original, save.caller):
+        raise Forbidden(LOCKED_BY_OTHER)
 
 
 def check_not_withdrawn(save: Save) -> None:

@@ -36,18 +36,16 @@ from apps.archive.deschedule import (
     what_was_scheduled,
 )
 from apps.archive.editor import complete_from_editor
-from apps.archive.events import tell_stage, tell_update
+from apps.archive.events import tell_marked, tell_stage, tell_update
 from apps.archive.highlighted import fill_with_highlighted
 from apps.archive.journal.follow_ups import record, removal, with_follow_ups
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
-from apps.archive.marks import tell_marked
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places
+from apps.archive.places import Place, Places, check_may_read
 from apps.archive.preferences import fill_from_user
 from apps.archive.restore import is_restoration, replacement, restored_fields
-from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, complete_times
 from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
 from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off

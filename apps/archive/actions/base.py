@@ -10,8 +10,7 @@ from pymongo.database import Database
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
-from apps.archive.places import Place, Places
-from apps.archive.rights import check_may_read
+from apps.archive.places import Place, Places, check_may_read
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
 from apps.core.caller import Caller
 from apps.core.clock import Clock

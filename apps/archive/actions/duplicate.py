@@ -5,9 +5,13 @@ from typing import Any
 
 from apps.archive.actions.base import ItemCommand, Tools
 from apps.archive.actions.item_copy import Copying, CopyOf
-from apps.archive.autosave import LOCKED_BY_OTHER
 from apps.archive.events import tell_stage
-from apps.archive.rights import check_may_read, check_may_send_to, is_locked_by_other
+from apps.archive.places import (
+    LOCKED_BY_OTHER,
+    check_may_read,
+    check_may_send_to,
+    is_locked_by_other,
+)
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound

@@ -13,8 +13,7 @@ from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.packages import is_package, link_changes, member_refs
-from apps.archive.places import NOWHERE, Place
-from apps.archive.rights import check_may_send_to
+from apps.archive.places import NOWHERE, Place, check_may_send_to
 from apps.archive.schema import CONTENT, ITEM_SCHEMA, METADATA, WORK
 from apps.archive.service import with_ids
 from apps.core import hooks

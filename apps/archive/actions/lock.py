@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.archive.actions.base import ItemCommand, with_new_etag
-from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 
-LOCKED_BY_OTHER = "Item is locked by another user."
-LOCKED_ELSEWHERE = "Item is locked by you in another session."
+HELD_BY_OTHER = "Item is locked by another user."
+HELD_IN_OTHER_SESSION = "Item is locked by you in another session."
 
 ATTEMPTS = 5
 
@@ -30,7 +30,7 @@ def without_rival(attempt: Callable[[], Document]) -> Document:
             return attempt()
         except PreconditionFailed:
             continue
-    raise Forbidden(LOCKED_BY_OTHER)
+    raise Forbidden(HELD_BY_OTHER)
 
 
 class LockService(ItemCommand):
@@ -56,9 +56,9 @@ class LockService(ItemCommand):
         original = self.tools.item(item_id)
         check_may_edit(self.db, original, caller)
         if is_locked_by_other(original, caller):
-            raise Forbidden(LOCKED_BY_OTHER)
+            raise Forbidden(HELD_BY_OTHER)
         if original.get("lock_user") and original.get("lock_session") != caller.session_id:
-            raise Forbidden(LOCKED_ELSEWHERE)
+            raise Forbidden(HELD_IN_OTHER_SESSION)
         lock = {
             "lock_user": caller.user_id,
             "lock_session": caller.session_id,

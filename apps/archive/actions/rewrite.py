@@ -9,10 +9,9 @@ from apps.archive.events import tell_stage, tell_update
 from apps.archive.journal.follow_ups import change, follow_up, insertion, record, with_follow_ups
 from apps.archive.journal.journal import Journal, version_row
 from apps.archive.journal.media_references import new_references
-from apps.archive.places import Places
+from apps.archive.places import Places, check_may_read
 from apps.archive.rewrite_checks import check_original, check_update
 from apps.archive.rewrite_fields import fields_of_existing, fields_of_new
-from apps.archive.rights import check_may_read
 from apps.archive.service import ArchiveService
 from apps.core import hooks
 from apps.core.caller import Caller

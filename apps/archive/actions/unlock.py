@@ -10,7 +10,7 @@ from apps.archive.actions.base import UNLOCKED, ItemCommand, Tools, with_new_eta
 from apps.archive.actions.lock import without_rival
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
-from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed

@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from apps.archive.custom_fields import parse_extra_dates
-from apps.archive.events import tell_update
+from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
-from apps.archive.marks import tell_marked
 from apps.archive.packages import is_package
-from apps.archive.rights import check_may_read
+from apps.archive.places import check_may_read
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off

@@ -1,6 +1,6 @@
 """Publish an item, now or at a scheduled time."""
 
-from apps.archive.marks import move_mark
+from apps.archive.events import move_mark
 from apps.archive.schedule import utc_of
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action

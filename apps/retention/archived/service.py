@@ -6,12 +6,12 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.places import Place
+from apps.archive.places import Place, check_may_read, on_visible_stages
 from apps.archive.schema import ITEM_SCHEMA
 from apps.archive.stamps import expires_at, expiry_minutes
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
+from apps.core.errors import BadRequest, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import ItemType, Operation, PubStatus, State
 from apps.publish.content.common import UNLOCKED
@@ -52,17 +52,14 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        hidden = (caller.user or {}).get("invisible_stages") or []
-        return {**lookup, "task.stage": {"$nin": hidden}} if hidden else lookup
+        return on_visible_stages(lookup, caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             document["_type"] = "archived"
 
     def on_fetched_item(self, document: Document, caller: Caller) -> None:
-        hidden = (caller.user or {}).get("invisible_stages") or []
-        if (document.get("task") or {}).get("stage") in hidden:
-            raise Forbidden("User does not have permissions to read the item.")
+        check_may_read(document, caller)
         self.on_fetched([document], caller)
 
     # Kill and takedown.
