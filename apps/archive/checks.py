@@ -12,7 +12,7 @@ from apps.archive.associations import with_ids
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
 from apps.archive.places import LOCKED_BY_OTHER, NOWHERE, Place, is_locked_by_other
-from apps.archive.schedule import (
+from apps.archive.times import (
     TIMES,
     check_embargo,
     check_no_embargo_on_package,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from apps.archive.schedule import utc_of
+from apps.archive.times import utc_of
 from apps.core.errors import BadRequest, NotFound, TransitionError
 from apps.core.vocabulary import PUBLISH_STATES, TEXT_TYPES, State
 from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed

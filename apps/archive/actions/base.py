@@ -7,11 +7,12 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.places import Place, Places, check_may_read
-from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.archive.times import expiry_on
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import NotFound
@@ -69,8 +70,7 @@ class Tools:
 
     def expiry(self, place: Place) -> Any:
         """Return when an item that comes to `place` now expires; None for never."""
-        default = self.settings["CONTENT_EXPIRY_MINUTES"]
-        return expires_at(self.clock.now(), expiry_minutes(place.desk, place.stage, default))
+        return expiry_on(place, self.clock.now(), self.settings)
 
     def sign_off(self, item: Mapping[str, Any], caller: Caller) -> str:
         """Return the item's sign-off after the caller worked on it."""

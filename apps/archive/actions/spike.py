@@ -8,7 +8,7 @@ from apps.archive.actions.unlock import tell_unlocked
 from apps.archive.events import move_mark, tell_marked
 from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes
-from apps.archive.stamps import expires_at
+from apps.archive.times import expires_at
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid

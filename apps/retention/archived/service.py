@@ -6,9 +6,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.places import Place, check_may_read, on_visible_stages
+from apps.archive.places import check_may_read, on_visible_stages
 from apps.archive.schema import ITEM_SCHEMA
-from apps.archive.stamps import expires_at, expiry_minutes
+from apps.archive.times import expiry_of_published
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound, WiredeskError
@@ -163,15 +163,8 @@ class ArchivedService(ResourceService):
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        settings = self._tools.settings
-        try:
-            place = self._tools.places.of(row.get("task") or {})
-        except NotFound:
-            place = Place()
-        minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
-            place.desk, place.stage, settings["CONTENT_EXPIRY_MINUTES"]
-        )
-        return expires_at(self.clock.now(), float(minutes))
+        place = self._tools.places.where(row.get("task") or {})
+        return expiry_of_published(place, self.clock.now(), self._tools.settings)
 
     # Delete: checks whether a kill is possible, and removes nothing.
 
