@@ -25,7 +25,7 @@ from apps.core.caller import Caller
 from apps.core.documents import objects_in
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.service import Document
-from apps.core.vocabulary import State
+from apps.core.vocabulary import BROADCAST_SCRIPT, State
 from apps.core.workflow import Action, check_allowed
 
 NO_ANNOUNCEMENTS = "Package doesn't support Public Service Announcements"
@@ -34,7 +34,6 @@ NO_SCHEDULE_IN_PACKAGE = (
     "This item is in a package and it needs to be removed before the item can be scheduled!"
 )
 NO_OTHER_GENRE = "Cannot change the genre for broadcast content."
-BROADCAST_SCRIPT = "broadcast script"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def check_broadcast_genre(save: Save) -> None:
     if not save.original.get("broadcast"):
         return
     codes = [genre.get("qcode") for genre in objects_in(save.updates.get("genre"))]
-    if any(str(code or "").lower() != BROADCAST_SCRIPT for code in codes):
+    if any(str(code or "").lower() != BROADCAST_SCRIPT.lower() for code in codes):
         raise BadRequest(NO_OTHER_GENRE)
 
 

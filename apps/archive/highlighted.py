@@ -12,7 +12,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import State
 from apps.store.collections import ARCHIVE, HIGHLIGHTS, PUBLISHED
 
-STORED_IN = (ARCHIVE, PUBLISHED)
+MARKED_IN = (ARCHIVE, PUBLISHED)
 """Collections whose documents carry marks."""
 
 MOST = 200

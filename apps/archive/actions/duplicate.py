@@ -18,9 +18,9 @@ from apps.core.errors import Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import State
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVED
 
 NOT_TO_PERSONAL = "Duplicate to Personal space is not allowed."
-ARCHIVED = "archived"
 
 
 class DuplicateService(ItemCommand):

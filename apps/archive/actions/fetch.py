@@ -23,13 +23,11 @@ from apps.core.ids import tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
-from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS
+from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, INGEST
 
 NOT_FETCHED = frozenset(WORK) | {"_id", "guid", "unique_id", "unique_name", "version"}
 OF_THE_ASSOCIATION = frozenset(CONTENT) | frozenset(METADATA) | {"renditions", "poi", "order"}
 """Fields that an association keeps when its item is fetched."""
-
-INGEST = "ingest"
 
 
 class FetchService(ItemCommand):
@@ -214,7 +212,7 @@ class _Fetching:
             if not is_named and ref["residRef"] not in self._sources:
                 continue
             guid = self._fetched(ref["residRef"], package["state"])
-            ref.update({"residRef": guid, "guid": guid, "location": "archive"})
+            ref.update({"residRef": guid, "guid": guid, "location": ARCHIVE})
         return groups
 
     def _fetch_associated(self, item: Document) -> None:

@@ -21,7 +21,7 @@ from apps.core.errors import BadRequest, NotFound, PreconditionFailed, Transitio
 from apps.core.ids import object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
-from apps.core.vocabulary import PUBLISH_STATES, TEXT_TYPES, Operation, State
+from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
 from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed
 from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, PUBLISHED
 
@@ -41,8 +41,6 @@ REFUSED_UPDATES = frozenset(
     }
 )
 """States of existing items that cannot become an update."""
-
-BROADCAST = "Broadcast Script"
 
 SHARED = ("family_id", "event_id", "language", "place", "organisation", "person", "uri")
 """Fields that every update takes from its story, where the story has them."""
@@ -274,7 +272,7 @@ def check_update(update: Item, original: Item, settings: Settings) -> None:
     if update.get("type") not in TEXT_TYPES:
         raise BadRequest("Rewrite story can only be text or pre-formatted !")
     genres = update.get("genre") or () if settings["BROADCAST_ENABLED"] else ()
-    if any(BROADCAST in (genre.get("qcode"), genre.get("name")) for genre in genres):
+    if any(BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name")) for genre in genres):
         raise BadRequest("Broadcast cannot be a update story !")
     profiles = {item["profile"] for item in (update, original) if item.get("profile")}
     if len(profiles) > 1:
@@ -297,7 +295,7 @@ def fields_of_new(original: Item, settings: Settings) -> Document:
     item["flags"] = {**(original.get("flags") or {}), "marked_for_sms": False}
     if original.get("priority") is not None:
         item["priority"] = original["priority"]
-    item |= _link(original) | _priority(settings)
+    item |= _fields_of_link(original) | _priority(settings)
     return {**item, "state": State.IN_PROGRESS}
 
 

@@ -6,14 +6,15 @@ Lifecycle contract 3.7, 3.8.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import UNLOCKED, ItemCommand, Tools, with_new_etag
+from apps.archive.actions.base import ItemCommand, Tools, with_new_etag
 from apps.archive.actions.lock import without_rival
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
 from apps.archive.places import check_may_edit, is_locked_by_other
+from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import ETAG_MISMATCH, BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -66,7 +67,7 @@ class Unlocking:
     def _delete(self, item: Document, caller: Caller) -> None:
         unlink = link_changes(item["_id"], item.get("groups"), [])
         if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
-            raise PreconditionFailed("Client and server etags don't match")
+            raise PreconditionFailed(ETAG_MISMATCH)
         self._tools.tell_update([item], caller)
         self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
 

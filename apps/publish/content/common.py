@@ -9,6 +9,7 @@ from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.packages import is_package
 from apps.archive.places import check_may_read
+from apps.archive.schema import UNLOCKED
 from apps.archive.service import source_of, with_ids
 from apps.archive.times import complete_schedule, expiry_of_published, parse_extra_dates, utc_of
 from apps.core import hooks
@@ -30,8 +31,6 @@ from apps.store.collections import ARCHIVE_AUTOSAVE
 
 MEMO = "publication"
 """Under this name the check hands on to the write what it has read."""
-
-UNLOCKED = {"lock_user": None, "lock_session": None, "lock_time": None, "lock_action": None}
 
 
 class BasePublishService(ResourceService):
