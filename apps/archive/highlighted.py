@@ -10,10 +10,7 @@ from apps.core.documents import objects_in
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import State
-from apps.store.collections import ARCHIVE, HIGHLIGHTS, PUBLISHED
-
-MARKED_IN = (ARCHIVE, PUBLISHED)
-"""Collections whose documents carry marks."""
+from apps.store.collections import ARCHIVE, HIGHLIGHTS
 
 MOST = 200
 """Items that are put into a package at most."""

@@ -1,9 +1,9 @@
 """What the editor's actions share: collaborators, the shape of a command, history."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.database import Database
 
@@ -15,13 +15,18 @@ from apps.archive.places import Place, Places, check_may_read
 from apps.archive.times import expiry_on
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import NotFound
+from apps.core.errors import NotFound, PreconditionFailed, ServiceError
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
 from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""Of an operation that others overtake."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,23 @@ class ItemUpdate(ResourceService):
     ) -> list[Document]:
         """Return the writes of other documents that belong to the action."""
         return []
+
+
+def retry_when_overtaken(attempt: Callable[[], T], refusal: ServiceError) -> T:
+    """Return what `attempt` returns; it reads an item and writes it only as it has read it.
+
+    The conditional write excludes two operations at once and leaves nothing behind when a process
+    dies. Whoever comes too late reads the item again, a few times.
+
+    Raises:
+        ServiceError: `refusal`, when others keep writing the item.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except PreconditionFailed:
+            continue
+    raise refusal
 
 
 def with_new_etag(changes: Mapping[str, Any]) -> Document:

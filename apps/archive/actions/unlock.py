@@ -6,8 +6,8 @@ Lifecycle contract 3.7, 3.8.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, Tools, with_new_etag
-from apps.archive.actions.lock import without_rival
+from apps.archive.actions.base import ItemCommand, Tools, retry_when_overtaken, with_new_etag
+from apps.archive.actions.lock import HELD_BY_OTHER
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
 from apps.archive.places import check_may_edit, is_locked_by_other
@@ -60,7 +60,7 @@ class Unlocking:
             return self.unlock(item, holder) if item.get("lock_user") == holder.user_id else item
 
         try:
-            without_rival(attempt)
+            retry_when_overtaken(attempt, Forbidden(HELD_BY_OTHER))
         except NotFound:
             return
 
@@ -109,7 +109,7 @@ class UnlockService(ItemCommand):
         self._unlocking = unlocking
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        return without_rival(lambda: self._unlock(item_id, caller))
+        return retry_when_overtaken(lambda: self._unlock(item_id, caller), Forbidden(HELD_BY_OTHER))
 
     def _unlock(self, item_id: str, caller: Caller) -> Document:
         item = self.tools.item(item_id)
