@@ -7,14 +7,13 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import use
+from apps.archive.schema import LOCK_FIELDS
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES
 from apps.store.collections import ARCHIVE, PUBLISHED, VOCABULARIES
 
 EDITOR_PREFIX = "editor_"
-NOT_TAKEN = frozenset(
-    {"journal", "lock_user", "lock_session", "lock_time", "lock_action", "associations", "refs"}
-)
+NOT_TAKEN = frozenset({*LOCK_FIELDS, "journal", "associations", "refs"})
 """Fields of a stored item that are left out of what another one holds of it."""
 
 REFRESHED = [

@@ -6,9 +6,10 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import removal
+from apps.core.documents import objects_in
 from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.store.collections import ARCHIVE, ATTACHMENTS, PUBLISHED
+from apps.store.collections import ARCHIVE, ATTACHMENTS, FS_CHUNKS, FS_FILES, PUBLISHED
 
 
 def what_was_attached(
@@ -36,11 +37,11 @@ def what_was_attached(
         writes.append(removal(ATTACHMENTS, {"_id": id}))
         if media:
             file = object_id(media)
-            writes += [removal("fs.files", {"_id": file}), removal("fs.chunks", {"files_id": file})]
+            writes += [removal(FS_FILES, {"_id": file}), removal(FS_CHUNKS, {"files_id": file})]
     return writes
 
 
 def _ids(item: Mapping[str, Any]) -> Iterator[Any]:
-    for entry in item.get("attachments") or ():
-        if isinstance(entry, Mapping) and entry.get("attachment"):
+    for entry in objects_in(item.get("attachments")):
+        if entry.get("attachment"):
             yield object_id(entry["attachment"])

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.rights import check_may_read, is_locked_by_other
+from apps.archive.places import LOCKED_BY_OTHER, check_may_read, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import ETAG_MISMATCH, BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document, ResourceService, new_etag
 from apps.store.collections import ARCHIVE
-
-LOCKED_BY_OTHER = "The item was locked by another user"
 
 NOT_SAVED = (frozenset(IDENTITY) | frozenset(AUDIT) | frozenset(WORK)) - {"unique_name"} | {
     "type",
@@ -61,7 +59,7 @@ class AutosaveService(ResourceService):
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         condition = {"_id": id, "_etag": original.get("_etag")}
         if not self.collection.update_one(condition, {"$set": updates}).matched_count:
-            raise PreconditionFailed("Client and server etags don't match")
+            raise PreconditionFailed(ETAG_MISMATCH)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)

@@ -11,8 +11,8 @@ from pymongo.database import Database
 from apps.archive.associations import with_ids
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
-from apps.archive.places import NOWHERE, Place
-from apps.archive.schedule import (
+from apps.archive.places import LOCKED_BY_OTHER, NOWHERE, Place, is_locked_by_other
+from apps.archive.times import (
     TIMES,
     check_embargo,
     check_no_embargo_on_package,
@@ -22,9 +22,10 @@ from apps.archive.schedule import (
     utc_after,
 )
 from apps.core.caller import Caller
+from apps.core.documents import objects_in
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.service import Document
-from apps.core.vocabulary import State
+from apps.core.vocabulary import BROADCAST_SCRIPT, State
 from apps.core.workflow import Action, check_allowed
 
 NO_ANNOUNCEMENTS = "Package doesn't support Public Service Announcements"
@@ -33,7 +34,6 @@ NO_SCHEDULE_IN_PACKAGE = (
     "This item is in a package and it needs to be removed before the item can be scheduled!"
 )
 NO_OTHER_GENRE = "Cannot change the genre for broadcast content."
-BROADCAST_SCRIPT = "broadcast script"
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,8 @@ def check_writable_stage(save: Save) -> None:
 
 def check_lock(save: Save) -> None:
     """Nobody else holds the item."""
-    holder = save.original.get("lock_user")
-    if save.is_forced or not holder or not save.caller.user:
-        return
-    if str(holder) != str(save.caller.user_id):
-        raise Forbidden("The item was locked by another user")
+    if not save.is_forced and is_locked_by_other(save.original, save.caller):
+        raise Forbidden(LOCKED_BY_OTHER)
 
 
 def check_not_withdrawn(save: Save) -> None:
@@ -114,9 +111,8 @@ def check_broadcast_genre(save: Save) -> None:
     """A broadcast script stays one."""
     if not save.original.get("broadcast"):
         return
-    genres = save.updates.get("genre")
-    codes = [genre.get("qcode") for genre in genres or () if isinstance(genre, Mapping)]
-    if any(str(code or "").lower() != BROADCAST_SCRIPT for code in codes):
+    codes = [genre.get("qcode") for genre in objects_in(save.updates.get("genre"))]
+    if any(str(code or "").lower() != BROADCAST_SCRIPT.lower() for code in codes):
         raise BadRequest(NO_OTHER_GENRE)
 
 
@@ -190,16 +186,13 @@ def check_groups(save: Save) -> None:
 
 def check_no_duplicates(save: Save) -> None:
     """No two categories have one code, no two subjects one scheme and code."""
-    categories = Counter(c.get("qcode") for c in _entries(save, "anpa_category"))
+    categories = Counter(c.get("qcode") for c in objects_in(save.updates.get("anpa_category")))
     if any(count > 1 for count in categories.values()):
         raise BadRequest("Duplicate category codes are not allowed")
-    subjects = Counter((s.get("scheme"), s.get("qcode")) for s in _entries(save, "subject"))
+    named = objects_in(save.updates.get("subject"))
+    subjects = Counter((subject.get("scheme"), subject.get("qcode")) for subject in named)
     if any(count > 1 for count in subjects.values()):
         raise BadRequest("Duplicate subjects are not allowed")
-
-
-def _entries(save: Save, name: str) -> Iterator[Mapping[str, Any]]:
-    return (entry for entry in save.updates.get(name) or () if isinstance(entry, Mapping))
 
 
 def check_state(save: Save) -> None:

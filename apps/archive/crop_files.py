@@ -8,10 +8,10 @@ import structlog
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.crops import Box, box_of, crop_sizes, whole_number, with_points
+from apps.archive.crops import box_of, crop_sizes, whole_number, with_points
 from apps.core.errors import NotFound
 from apps.core.service import Document
-from apps.media.cropping import CroppingError, Part, crop
+from apps.media.cropping import Box, CroppedPicture, CroppingError, crop
 from apps.media.signatures import extension_of
 from apps.media.storage import MediaStorage
 from apps.store.collections import ARCHIVE
@@ -125,7 +125,7 @@ class CropFiles:
             log.warning("picture.not_cropped", media=str(media), error=str(error))
             return {}
 
-    def _stored(self, part: Part, original: Any) -> Document:
+    def _stored(self, part: CroppedPicture, original: Any) -> Document:
         id = ObjectId(sha256(part.content).digest()[:12])
         extension = extension_of(part.media_type)
         self._media.put(part.content, f"{id}{extension}", part.media_type, id=id)

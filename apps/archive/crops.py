@@ -8,14 +8,12 @@ from pymongo.database import Database
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType
+from apps.media.cropping import Box
 from apps.store.collections import VOCABULARIES
 
 SIDES = ("CropLeft", "CropTop", "CropRight", "CropBottom")
 NUMBERS = (*SIDES, "width", "height")
 RATIO_TOLERANCE = 0.1
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the original."""
 
 
 def crop_sizes(db: Database[Document]) -> dict[str, Mapping[str, Any]]:

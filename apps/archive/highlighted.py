@@ -5,15 +5,12 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.members import member_ids
-from apps.archive.packages import MAIN, ref_to
+from apps.archive.packages import MAIN, member_ids, ref_to
+from apps.core.documents import objects_in
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import State
-from apps.store.collections import ARCHIVE, HIGHLIGHTS, PUBLISHED
-
-STORED_IN = (ARCHIVE, PUBLISHED)
-"""Collections whose documents carry marks."""
+from apps.store.collections import ARCHIVE, HIGHLIGHTS
 
 MOST = 200
 """Items that are put into a package at most."""
@@ -54,8 +51,7 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
 
 def main_group(groups: Any) -> Document | None:
     """Return the group that marked items go to; None where a client sent no such thing."""
-    named = (group for group in groups or () if isinstance(group, dict))
-    main = next((group for group in named if group.get("id") == MAIN), None)
+    main = next((group for group in objects_in(groups) if group.get("id") == MAIN), None)
     return main if main and isinstance(main.get("refs", []), list) else None
 
 

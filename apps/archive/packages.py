@@ -8,16 +8,17 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import addition, subtraction
-from apps.archive.members import member_ids, member_refs
+from apps.core.documents import objects_in
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
-from apps.store.collections import ARCHIVE
+from apps.store.collections import ARCHIVE, ARCHIVED, INGEST, LEGAL_ARCHIVE, PUBLISHED
 
 ROOT = "root"
 MAIN = "main"
-LEGAL = "legal_archive"
-LOCATIONS = frozenset({"archive", "archived", "published", "ingest", LEGAL})
+LOCATIONS = frozenset({ARCHIVE, ARCHIVED, PUBLISHED, INGEST, LEGAL_ARCHIVE})
+"""Collections whose items may be members of a package."""
+
 EMBARGOED_MEMBER = (
     "Package can't have item which has embargo. "
     "Slugline/Unique Name of the item having embargo: {slugline}/{unique_name}"
@@ -27,6 +28,24 @@ EMBARGOED_MEMBER = (
 def is_package(item: Mapping[str, Any]) -> bool:
     """Whether the item holds other items."""
     return item.get("type") == ItemType.COMPOSITE
+
+
+def member_refs(groups: Any) -> Iterator[dict[str, Any]]:
+    """Yield the refs of package groups that name items, in order.
+
+    Groups may have been stored by others: what has another shape is left out.
+    """
+    for group in objects_in(groups):
+        for ref in objects_in(group.get("refs")):
+            if "residRef" in ref:
+                yield ref
+
+
+def member_ids(groups: Any) -> Iterator[str]:
+    """Yield the ids of the items that package groups name, in order."""
+    for ref in member_refs(groups):
+        if isinstance(ref["residRef"], str) and ref["residRef"]:
+            yield ref["residRef"]
 
 
 def default_groups() -> list[Document]:
@@ -62,7 +81,7 @@ def ref_to(item: Mapping[str, Any]) -> Document:
         "type": item.get("type"),
         "headline": item.get("headline"),
         "slugline": item.get("slugline"),
-        "location": "archive",
+        "location": ARCHIVE,
         "itemClass": f"icls:{item.get('type')}",
         "renditions": item.get("renditions") or {},
         "_current_version": item.get("_current_version"),
@@ -197,7 +216,7 @@ class Packages:
             member = members[ref["residRef"]]
             ref["guid"] = member.get("guid", ref["residRef"])
             ref["type"] = member.get("type")
-            ref.setdefault("location", "archive")
+            ref.setdefault("location", ARCHIVE)
         self._check_embargo(members)
 
     def _members(
@@ -206,17 +225,17 @@ class Packages:
         """Return the members by id, one command for each location."""
         places: dict[str, list[str]] = {}
         for ref in refs:
-            location = str(ref.get("location") or "archive")
+            location = str(ref.get("location") or ARCHIVE)
             places.setdefault(location, []).append(ref["residRef"])
         found: dict[str, Document] = {}
         for location, ids in places.items():
             if location not in LOCATIONS:
                 raise BadRequest(f"Invalid location of a package item: {location}")
-            if location == "archive":
+            if location == ARCHIVE:
                 found.update({item_id: known[item_id] for item_id in ids if item_id in known})
-            field = "item_id" if location in ("archived", "published") else "_id"
+            field = "item_id" if location in (ARCHIVED, PUBLISHED) else "_id"
             if missing := [item_id for item_id in ids if item_id not in found]:
-                db = self._legal_db if location == LEGAL else self._db
+                db = self._legal_db if location == LEGAL_ARCHIVE else self._db
                 for item in db[location].find({field: {"$in": missing}}):
                     found[item[field]] = item
             for item_id in ids:

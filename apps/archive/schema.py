@@ -229,6 +229,10 @@ ITEM_SCHEMA: Schema = {
 }
 """Every field of an item. Nothing is required: an empty POST is a text draft."""
 
+LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
+UNLOCKED = dict.fromkeys(LOCK_FIELDS)
+"""The lock fields of an item that nobody has locked."""
+
 NOT_VERSIONED = frozenset(
     name for name, rules in ITEM_SCHEMA.items() if rules.get("versioned") is False
 )

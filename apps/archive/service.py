@@ -18,6 +18,7 @@ from apps.archive.associations import (
 )
 from apps.archive.associations import with_ids as associated
 from apps.archive.attachments import what_was_attached
+from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
 from apps.archive.checks import (
     CREATE_CHECKS,
     RESTORE_CHECKS,
@@ -27,7 +28,6 @@ from apps.archive.checks import (
     check_broadcast_genre,
 )
 from apps.archive.crop_files import CropFiles
-from apps.archive.custom_fields import parse_extra_dates
 from apps.archive.deschedule import (
     DESCHEDULED,
     keep_schedule,
@@ -36,21 +36,17 @@ from apps.archive.deschedule import (
     what_was_scheduled,
 )
 from apps.archive.editor import complete_from_editor
-from apps.archive.events import tell_stage, tell_update
+from apps.archive.events import tell_marked, tell_stage, tell_update
 from apps.archive.highlighted import fill_with_highlighted
 from apps.archive.journal.follow_ups import record, removal, with_follow_ups
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
-from apps.archive.marks import tell_marked
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places
-from apps.archive.preferences import fill_from_user
+from apps.archive.places import Place, Places, check_may_read
 from apps.archive.restore import is_restoration, replacement, restored_fields
-from apps.archive.rights import check_may_read
-from apps.archive.schedule import complete_schedule, complete_times
 from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
-from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off
+from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
@@ -240,8 +236,7 @@ class ArchiveService(ResourceService):
         document.setdefault("language", place.language or settings["DEFAULT_LANGUAGE"])
         self._sign(document, caller)
         if place.desk:
-            minutes = expiry_minutes(place.desk, place.stage, settings["CONTENT_EXPIRY_MINUTES"])
-            document["expiry"] = expires_at(now, minutes)
+            document["expiry"] = expiry_on(place, now, settings)
         if document.get("body_html") is not None:
             document.setdefault("word_count", word_count(document["body_html"]))
 
@@ -420,9 +415,7 @@ class ArchiveService(ResourceService):
         if "body_html" in updates and "word_count" not in updates:
             updates["word_count"] = word_count(updates["body_html"] or "")
         if place.desk:
-            default = self._settings["CONTENT_EXPIRY_MINUTES"]
-            minutes = expiry_minutes(place.desk, place.stage, default)
-            updates["expiry"] = expires_at(now, minutes)
+            updates["expiry"] = expiry_on(place, now, self._settings)
         dateline = updates.get("dateline") or {}
         if dateline.get("located") and dateline.get("date"):
             dateline["text"] = dateline_text(

@@ -1,4 +1,4 @@
-"""Views of the items: what a user has locked, and what belongs to one story."""
+"""Lists of items that are only read: locked by a user, of one story, as they came in."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,8 +7,9 @@ from typing import Any
 from apps.archive.service import LISTED_STATES
 from apps.core import json
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, NotFound
+from apps.core.errors import BadRequest, Forbidden, NotFound
 from apps.core.ids import object_id
+from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
 
@@ -42,6 +43,25 @@ class RelatedService(ResourceService):
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }
+
+
+class IngestService(ResourceService):
+    """Ingested items. Others store them; nothing is written here but their removal."""
+
+    resource = "ingest"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        self._check_may_read(caller)
+        return lookup
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        self._check_may_read(caller)
+        for document in documents:
+            document["_type"] = "ingest"
+
+    def _check_may_read(self, caller: Caller) -> None:
+        if not caller.may("use_global_saved_searches"):
+            raise Forbidden(NO_PRIVILEGE)
 
 
 def parsed_source(text: str | None) -> Mapping[str, Any]:

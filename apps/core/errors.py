@@ -27,6 +27,9 @@ from typing import Any
 
 from cerberus import DocumentError
 
+ETAG_MISMATCH = "Client and server etags don't match"
+"""Refusal of a write to a document that somebody else has written since it was read."""
+
 
 class WiredeskError(Exception):
     """Base of all errors that a request or a delivery may end in."""

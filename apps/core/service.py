@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
-from apps.core.errors import NotFound, PreconditionFailed
+from apps.core.errors import ETAG_MISMATCH, NotFound, PreconditionFailed
 
 Document = dict[str, Any]
 
@@ -128,7 +128,7 @@ class ResourceService:
             PreconditionFailed: somebody has.
         """
         if not self.collection.update_one(unchanged(original), {"$set": updates}).matched_count:
-            raise PreconditionFailed("Client and server etags don't match")
+            raise PreconditionFailed(ETAG_MISMATCH)
 
     def delete(self, document: Document, caller: Caller) -> None:
         """Remove the document."""

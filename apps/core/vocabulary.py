@@ -1,4 +1,4 @@
-"""Every wire word that more than one room uses, declared once."""
+"""Words of the wire that more than one package uses."""
 
 from enum import StrEnum
 
@@ -93,6 +93,10 @@ class ItemType(StrEnum):
 
 TEXT_TYPES = frozenset({ItemType.TEXT, ItemType.PREFORMATTED})
 MEDIA_TYPES = frozenset({ItemType.AUDIO, ItemType.VIDEO, ItemType.PICTURE, ItemType.GRAPHIC})
+
+
+BROADCAST_SCRIPT = "Broadcast Script"
+"""Genre of a story that is read out in a broadcast: its code or its name."""
 
 
 class QueueState(StrEnum):

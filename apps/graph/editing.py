@@ -16,11 +16,13 @@ from apps.archive.actions.translate import TranslateService
 from apps.archive.actions.unlock import Unlocking, UnlockService
 from apps.archive.actions.unspike import UnspikeService
 from apps.archive.autosave import AutosaveService
-from apps.archive.highlights.marks import DeskMarksService, HighlightMarksService
-from apps.archive.highlights.service import HighlightsService
-from apps.archive.ingest import IngestService
+from apps.archive.highlights.service import (
+    DeskMarksService,
+    HighlightMarksService,
+    HighlightsService,
+)
 from apps.archive.service import ArchiveService
-from apps.archive.views import RelatedService, WorkqueueService
+from apps.archive.views import IngestService, RelatedService, WorkqueueService
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 

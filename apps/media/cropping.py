@@ -20,6 +20,7 @@ READ = (*MEDIA_TYPES, "WEBP", "BMP")
 OF_JPEG = frozenset({"L", "RGB", "CMYK"})
 
 Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the whole picture."""
 
 
 class CroppingError(Exception):
@@ -27,7 +28,7 @@ class CroppingError(Exception):
 
 
 @dataclass(frozen=True)
-class Part:
+class CroppedPicture:
     """What was cut out.
 
     Attributes:
@@ -42,7 +43,7 @@ class Part:
     height: int
 
 
-def crop(content: bytes, box: Box, width: int = 0, height: int = 0) -> Part:
+def crop(content: bytes, box: Box, width: int = 0, height: int = 0) -> CroppedPicture:
     """Return a part of a picture, upright as viewers show it.
 
     Args:
@@ -73,7 +74,7 @@ def crop(content: bytes, box: Box, width: int = 0, height: int = 0) -> Part:
     except (OSError, ValueError, SyntaxError) as error:
         # What Pillow says of files that are cut off or damaged.
         raise CroppingError(f"the file cannot be read: {error}") from error
-    return Part(file.getvalue(), MEDIA_TYPES[str(kind)], part.width, part.height)
+    return CroppedPicture(file.getvalue(), MEDIA_TYPES[str(kind)], part.width, part.height)
 
 
 def _inside(size: tuple[int, int], box: Box) -> Box:

@@ -15,6 +15,7 @@ from apps.core import json
 from apps.core.errors import NotFound
 from apps.core.service import Document
 from apps.media.signatures import media_type_of
+from apps.store.collections import FS_CHUNKS, FS_FILES
 
 CONTENT_TYPE = "contentType"
 HEAD = 100
@@ -64,8 +65,8 @@ class StoredFile:
 def delete_files(db: Database[Document], ids: Sequence[ObjectId]) -> None:
     """Remove files; two commands for any number of them. Safe to repeat."""
     if ids:
-        db["fs.files"].delete_many({"_id": {"$in": list(ids)}})
-        db["fs.chunks"].delete_many({"files_id": {"$in": list(ids)}})
+        db[FS_FILES].delete_many({"_id": {"$in": list(ids)}})
+        db[FS_CHUNKS].delete_many({"files_id": {"$in": list(ids)}})
 
 
 class MediaStorage:
@@ -138,7 +139,7 @@ class MediaStorage:
         wanted = [ObjectId(id_) for id_ in sorted(ids) if ObjectId.is_valid(id_)]
         if not wanted:
             return {}
-        found = self._db["fs.files"].find({"_id": {"$in": wanted}}, {"length": 1})
+        found = self._db[FS_FILES].find({"_id": {"$in": wanted}}, {"length": 1})
         return {str(file["_id"]): file["length"] for file in found}
 
     def delete(self, id: Any) -> None:

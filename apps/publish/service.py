@@ -6,8 +6,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from apps.archive.events import tell_update
-from apps.archive.marks import tell_marked
+from apps.archive.events import tell_marked, tell_update
+from apps.archive.places import on_visible_stages
+from apps.archive.schema import LOCK_FIELDS
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
@@ -27,7 +28,6 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
-LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
@@ -42,8 +42,7 @@ class PublishedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        hidden = (caller.user or {}).get("invisible_stages") or []
-        return {**lookup, "task.stage": {"$nin": hidden}} if hidden else lookup
+        return on_visible_stages(lookup, caller)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:

@@ -1,21 +1,21 @@
 """What the editor's actions share: collaborators, the shape of a command, history."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.database import Database
 
+from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
-from apps.archive.places import Place, Places
-from apps.archive.rights import check_may_read
-from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.archive.places import Place, Places, check_may_read
+from apps.archive.times import expiry_on
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import NotFound
+from apps.core.errors import NotFound, PreconditionFailed, ServiceError
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
@@ -23,10 +23,10 @@ from apps.newsroom.macros.macros import Macros
 from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
-UNLOCKED: Mapping[str, None] = dict.fromkeys(
-    ("lock_user", "lock_session", "lock_time", "lock_action")
-)
-"""The lock fields of an item that nobody has locked."""
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""Of an operation that others overtake."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class Tools:
 
     def expiry(self, place: Place) -> Any:
         """Return when an item that comes to `place` now expires; None for never."""
-        default = self.settings["CONTENT_EXPIRY_MINUTES"]
-        return expires_at(self.clock.now(), expiry_minutes(place.desk, place.stage, default))
+        return expiry_on(place, self.clock.now(), self.settings)
 
     def sign_off(self, item: Mapping[str, Any], caller: Caller) -> str:
         """Return the item's sign-off after the caller worked on it."""
@@ -180,6 +179,23 @@ class ItemUpdate(ResourceService):
     ) -> list[Document]:
         """Return the writes of other documents that belong to the action."""
         return []
+
+
+def retry_when_overtaken(attempt: Callable[[], T], refusal: ServiceError) -> T:
+    """Return what `attempt` returns; it reads an item and writes it only as it has read it.
+
+    The conditional write excludes two operations at once and leaves nothing behind when a process
+    dies. Whoever comes too late reads the item again, a few times.
+
+    Raises:
+        ServiceError: `refusal`, when others keep writing the item.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except PreconditionFailed:
+            continue
+    raise refusal
 
 
 def with_new_etag(changes: Mapping[str, Any]) -> Document:

@@ -5,18 +5,22 @@ from typing import Any
 
 from apps.archive.actions.base import ItemCommand, Tools
 from apps.archive.actions.item_copy import Copying, CopyOf
-from apps.archive.autosave import LOCKED_BY_OTHER
 from apps.archive.events import tell_stage
-from apps.archive.rights import check_may_read, check_may_send_to, is_locked_by_other
+from apps.archive.places import (
+    LOCKED_BY_OTHER,
+    check_may_read,
+    check_may_send_to,
+    is_locked_by_other,
+)
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import State
 from apps.core.workflow import Action, check_allowed
+from apps.store.collections import ARCHIVED
 
 NOT_TO_PERSONAL = "Duplicate to Personal space is not allowed."
-ARCHIVED = "archived"
 
 
 class DuplicateService(ItemCommand):

@@ -12,10 +12,8 @@ from apps.archive.journal.follow_ups import change, insertion, with_follow_ups
 from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
-from apps.archive.members import member_refs
-from apps.archive.packages import is_package, link_changes
-from apps.archive.places import NOWHERE, Place
-from apps.archive.rights import check_may_send_to
+from apps.archive.packages import is_package, link_changes, member_refs
+from apps.archive.places import NOWHERE, Place, check_may_send_to
 from apps.archive.schema import CONTENT, ITEM_SCHEMA, METADATA, WORK
 from apps.archive.service import with_ids
 from apps.core import hooks
@@ -25,13 +23,11 @@ from apps.core.ids import tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
-from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS
+from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, INGEST
 
 NOT_FETCHED = frozenset(WORK) | {"_id", "guid", "unique_id", "unique_name", "version"}
 OF_THE_ASSOCIATION = frozenset(CONTENT) | frozenset(METADATA) | {"renditions", "poi", "order"}
 """Fields that an association keeps when its item is fetched."""
-
-INGEST = "ingest"
 
 
 class FetchService(ItemCommand):
@@ -216,7 +212,7 @@ class _Fetching:
             if not is_named and ref["residRef"] not in self._sources:
                 continue
             guid = self._fetched(ref["residRef"], package["state"])
-            ref.update({"residRef": guid, "guid": guid, "location": "archive"})
+            ref.update({"residRef": guid, "guid": guid, "location": ARCHIVE})
         return groups
 
     def _fetch_associated(self, item: Document) -> None:

@@ -10,7 +10,7 @@ from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.packages import link_changes
 from apps.archive.places import NOWHERE
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS
 from apps.archive.service import source_of
 from apps.core import hooks
 from apps.core.caller import Caller
@@ -23,7 +23,7 @@ from apps.store.collections import ARCHIVE
 NOT_COPIED = frozenset(
     {"_id", "guid", "unique_id", "unique_name", "linked_in_packages", "embargo"}
     | {"publish_schedule", "schedule_settings", "sign_off", "rewritten_by", "rewrite_of"}
-    | {"lock_user", "lock_time", "lock_session", "lock_action", "force_unlock", "task_id"}
+    | {*LOCK_FIELDS, "force_unlock", "task_id"}
     | {"rewrite_sequence", "highlights", "marked_desks", "event_id", "assignment_id"}
     | {"processed_from", "translations", "translation_id", "translated_from"}
     | {"firstpublished", "auto_publish", "marked_for_user", "marked_for_sign_off"}
@@ -135,7 +135,7 @@ class Copying:
         ]
 
     def _copied_ref(self, ref: Document, order: CopyOf, caller: Caller) -> Document:
-        if not ref.get("residRef") or ref.get("location", "archive") != "archive":
+        if not ref.get("residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
             return ref
         member = self._tools.item(ref["residRef"])
         copied = self.copy(

@@ -1,36 +1,17 @@
 """Lock an item for one user and login session (lifecycle contract 3.7)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, with_new_etag
-from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.actions.base import ItemCommand, retry_when_overtaken, with_new_etag
+from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.core.caller import Caller
-from apps.core.errors import Forbidden, PreconditionFailed
+from apps.core.errors import Forbidden
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 
-LOCKED_BY_OTHER = "Item is locked by another user."
-LOCKED_ELSEWHERE = "Item is locked by you in another session."
-
-ATTEMPTS = 5
-
-
-def without_rival(attempt: Callable[[], Document]) -> Document:
-    """Return what `attempt` returns; it changes the item only as it has read it.
-
-    The conditional write excludes two operations at once and leaves nothing behind when a process
-    dies. Who loses to a save or the like looks again; who keeps losing is refused.
-
-    Raises:
-        Forbidden: others keep writing the item.
-    """
-    for _ in range(ATTEMPTS):
-        try:
-            return attempt()
-        except PreconditionFailed:
-            continue
-    raise Forbidden(LOCKED_BY_OTHER)
+HELD_BY_OTHER = "Item is locked by another user."
+HELD_IN_OTHER_SESSION = "Item is locked by you in another session."
 
 
 class LockService(ItemCommand):
@@ -40,7 +21,9 @@ class LockService(ItemCommand):
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         action = request.get("lock_action") or "edit"
-        item = without_rival(lambda: self._lock(item_id, action, caller))
+        item = retry_when_overtaken(
+            lambda: self._lock(item_id, action, caller), Forbidden(HELD_BY_OTHER)
+        )
         self.tools.notifier.push(
             "item:lock",
             item=item_id,
@@ -56,9 +39,9 @@ class LockService(ItemCommand):
         original = self.tools.item(item_id)
         check_may_edit(self.db, original, caller)
         if is_locked_by_other(original, caller):
-            raise Forbidden(LOCKED_BY_OTHER)
+            raise Forbidden(HELD_BY_OTHER)
         if original.get("lock_user") and original.get("lock_session") != caller.session_id:
-            raise Forbidden(LOCKED_ELSEWHERE)
+            raise Forbidden(HELD_IN_OTHER_SESSION)
         lock = {
             "lock_user": caller.user_id,
             "lock_session": caller.session_id,

@@ -6,9 +6,8 @@ from typing import Any
 from apps.archive.actions.base import ItemCommand, with_new_etag
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.macro_changes import changes_of_stages
-from apps.archive.members import member_refs
-from apps.archive.places import Place
-from apps.archive.rights import check_may_send_to
+from apps.archive.packages import member_refs
+from apps.archive.places import Place, check_may_send_to
 from apps.archive.service import with_ids
 from apps.core import hooks
 from apps.core.caller import Caller

@@ -1,6 +1,7 @@
 """Updates of stories: write one, take an item for one, unlink (lifecycle contract 5.11)."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -9,22 +10,52 @@ from apps.archive.events import tell_stage, tell_update
 from apps.archive.journal.follow_ups import change, follow_up, insertion, record, with_follow_ups
 from apps.archive.journal.journal import Journal, version_row
 from apps.archive.journal.media_references import new_references
-from apps.archive.places import Places
-from apps.archive.rewrite_checks import check_original, check_update
-from apps.archive.rewrite_fields import fields_of_existing, fields_of_new
-from apps.archive.rights import check_may_read
+from apps.archive.places import Places, check_may_read
+from apps.archive.schema import CONTENT, METADATA
 from apps.archive.service import ArchiveService
+from apps.archive.times import utc_of
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest, NotFound, PreconditionFailed
+from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
 from apps.core.ids import object_id, tag_guid
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
-from apps.core.vocabulary import Operation
+from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
+from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed
 from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, PUBLISHED
 
+Item = Mapping[str, Any]
+Settings = Mapping[str, Any]
+
 UNLINKED = {"rewrite_of": None, "anpa_take_key": None, "rewrite_sequence": None}
+
+REFUSED_UPDATES = frozenset(
+    {
+        State.PUBLISHED,
+        State.CORRECTED,
+        State.KILLED,
+        State.RECALLED,
+        State.SCHEDULED,
+        State.SPIKED,
+    }
+)
+"""States of existing items that cannot become an update."""
+
+SHARED = ("family_id", "event_id", "language", "place", "organisation", "person", "uri")
+"""Fields that every update takes from its story, where the story has them."""
+
+NOT_COPIED = frozenset(
+    {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
+    | {"broadcast", "fields_meta", "anpa_take_key", "flags"}
+)
+COPIED = (frozenset(CONTENT) | frozenset(METADATA)) - NOT_COPIED | {
+    "type",
+    "profile",
+    "ingest_provider",
+    "associations",
+}
+"""Fields that a new update takes besides."""
 
 
 class RewriteService(ResourceService):
@@ -200,3 +231,112 @@ class RewriteService(ResourceService):
         follow_up(self.db, note)
         own = {"_id": original["_id"], "journal.at": note["at"]}
         self.collection.update_one(own, {"$unset": {"journal": 1}})
+
+
+def check_original(original: Item, settings: Settings, now: datetime) -> None:
+    """Refuse an update of a story that can have none.
+
+    Raises:
+        ServiceError: it can have none, or has one.
+    """
+    embargo = utc_of(original, "embargo")
+    if embargo and embargo > now:
+        raise BadRequest("Rewrite of an Item having embargo isn't possible")
+    if not original.get("event_id"):
+        raise NotFound("Event id does not exist")
+    if original.get("rewritten_by"):
+        raise BadRequest("Article has been rewritten before !")
+    is_exempt = (
+        original.get("state") == State.SCHEDULED and settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]
+    )
+    if not is_exempt:
+        check_allowed(Action.REWRITE, original.get("state"))
+    is_open_update = original.get("rewrite_of") and original.get("state") not in PUBLISH_STATES
+    if is_open_update and not settings["WORKFLOW_ALLOW_MULTIPLE_UPDATES"]:
+        raise BadRequest("Rewrite is not published. Cannot rewrite the story again.")
+
+
+def check_update(update: Item, original: Item, settings: Settings) -> None:
+    """Refuse an existing item that cannot become the update of `original`.
+
+    Args:
+        settings: BROADCAST_ENABLED.
+
+    Raises:
+        ServiceError: it cannot.
+    """
+    if update.get("rewrite_of") or update["_id"] == original["_id"]:
+        raise BadRequest("Rewrite story has been used as update before !")
+    if update.get("state") in REFUSED_UPDATES:
+        raise TransitionError(INVALID_TRANSITION)
+    if update.get("type") not in TEXT_TYPES:
+        raise BadRequest("Rewrite story can only be text or pre-formatted !")
+    genres = update.get("genre") or () if settings["BROADCAST_ENABLED"] else ()
+    if any(BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name")) for genre in genres):
+        raise BadRequest("Broadcast cannot be a update story !")
+    profiles = {item["profile"] for item in (update, original) if item.get("profile")}
+    if len(profiles) > 1:
+        raise BadRequest("Rewrite item content profile does not match with Original item.")
+
+
+def take_key(sequence: int) -> str:
+    """Return `update`, `2nd update`, `3rd update`, `11th update` and so on."""
+    if sequence <= 1:
+        return "update"
+    is_teen = sequence % 100 in range(11, 14)
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(sequence % 10, "th")
+    return f"{sequence}{ending} update"
+
+
+def fields_of_new(original: Item, settings: Settings) -> Document:
+    """Return the fields of a new update of `original`, without its place."""
+    item = {name: original[name] for name in COPIED if original.get(name) is not None}
+    item |= _shared(original, settings)
+    item["flags"] = {**(original.get("flags") or {}), "marked_for_sms": False}
+    if original.get("priority") is not None:
+        item["priority"] = original["priority"]
+    item |= _fields_of_link(original) | _priority(settings)
+    return {**item, "state": State.IN_PROGRESS}
+
+
+def fields_of_existing(update: Item, original: Item, settings: Settings) -> Document:
+    """Return what changes on `update` when it becomes the update of `original`."""
+    fields = _shared(original, settings) | _fields_of_link(original) | _priority(settings)
+    own, inherited = update.get("flags") or {}, original.get("flags") or {}
+    fields["flags"] = {
+        name: bool(own.get(name) or inherited.get(name)) for name in {**inherited, **own}
+    }
+    for name in ("associations", "extra"):
+        merged = {**(original.get(name) or {}), **(update.get(name) or {})}
+        if merged:
+            fields[name] = merged
+    fields["subject"] = _merged_subjects(update, original)
+    on_desk = (update.get("task") or {}).get("desk")
+    return {**fields, "state": State.IN_PROGRESS if on_desk else State.DRAFT}
+
+
+def _shared(original: Item, settings: Settings) -> Document:
+    names = (*SHARED, *settings["COPY_ON_REWRITE_FIELDS"])
+    return {name: original[name] for name in names if original.get(name)}
+
+
+def _fields_of_link(original: Item) -> Document:
+    sequence = (original.get("rewrite_sequence") or 0) + 1
+    return {
+        "rewrite_of": original["_id"],
+        "rewrite_sequence": sequence,
+        "anpa_take_key": take_key(sequence),
+    }
+
+
+def _priority(settings: Settings) -> Document:
+    if not settings["RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES"]:
+        return {}
+    return {"priority": settings["DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES"]}
+
+
+def _merged_subjects(update: Item, original: Item) -> list[Any]:
+    """Return the subjects of both; of two with one code, the story's."""
+    theirs = list(original.get("subject") or ())
+    codes = {subject.get("qcode") for subject in theirs}
+    return [s for s in update.get("subject") or () if s.get("qcode") not in codes] + theirs

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import UNLOCKED, ItemUpdate
+from apps.archive.actions.base import ItemUpdate
 from apps.archive.actions.unlock import tell_unlocked
+from apps.archive.events import move_mark, tell_marked
 from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes
-from apps.archive.stamps import expires_at
+from apps.archive.schema import UNLOCKED
+from apps.archive.times import expires_at
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid
@@ -40,9 +42,7 @@ class SpikeService(ItemUpdate):
         of_update = TIES_OF_UPDATES if original.get("rewrite_of") else ()
         ties = (*TIES, *of_update, *TIES_OF_TRANSLATION)
         updates.update({name: None for name in ties if original.get(name) is not None})
-        if original.get("marked_for_user"):
-            updates["previous_marked_user"] = original["marked_for_user"]
-            updates["marked_for_user"] = updates["marked_for_sign_off"] = None
+        move_mark(updates, original)
         if original.get("type") == ItemType.COMPOSITE:
             updates["deleted_groups"], updates["groups"] = original.get("groups") or [], []
         self.stamp(updates, original, caller)
@@ -52,11 +52,7 @@ class SpikeService(ItemUpdate):
         self.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
         if original.get("lock_user"):
             tell_unlocked(self.tools, {**original, **updates}, caller)
-        if original.get("marked_for_user"):
-            marked = [str(original["marked_for_user"])]
-            self.tools.notifier.push(
-                "item:marked", item_id=item_id, user_list=marked, extension="markForUser"
-            )
+        tell_marked(self.tools.notifier, updates, original)
         self.tools.notifier.push("item:spike", item=item_id, user=user)
 
     def follow_ups(

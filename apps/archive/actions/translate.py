@@ -6,7 +6,7 @@ from apps.archive.actions.base import ItemCommand, Tools
 from apps.archive.actions.item_copy import Copying, CopyOf
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import addition, change
-from apps.archive.rights import check_may_send_to
+from apps.archive.places import check_may_send_to
 from apps.archive.service import with_ids
 from apps.core.caller import Caller
 from apps.core.service import Document

@@ -6,14 +6,15 @@ Lifecycle contract 3.7, 3.8.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import UNLOCKED, ItemCommand, Tools, with_new_etag
-from apps.archive.actions.lock import without_rival
+from apps.archive.actions.base import ItemCommand, Tools, retry_when_overtaken, with_new_etag
+from apps.archive.actions.lock import HELD_BY_OTHER
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
-from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.places import check_may_edit, is_locked_by_other
+from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import ETAG_MISMATCH, BadRequest, Forbidden, NotFound, PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -59,14 +60,14 @@ class Unlocking:
             return self.unlock(item, holder) if item.get("lock_user") == holder.user_id else item
 
         try:
-            without_rival(attempt)
+            retry_when_overtaken(attempt, Forbidden(HELD_BY_OTHER))
         except NotFound:
             return
 
     def _delete(self, item: Document, caller: Caller) -> None:
         unlink = link_changes(item["_id"], item.get("groups"), [])
         if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
-            raise PreconditionFailed("Client and server etags don't match")
+            raise PreconditionFailed(ETAG_MISMATCH)
         self._tools.tell_update([item], caller)
         self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
 
@@ -108,7 +109,7 @@ class UnlockService(ItemCommand):
         self._unlocking = unlocking
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        return without_rival(lambda: self._unlock(item_id, caller))
+        return retry_when_overtaken(lambda: self._unlock(item_id, caller), Forbidden(HELD_BY_OTHER))
 
     def _unlock(self, item_id: str, caller: Caller) -> Document:
         item = self.tools.item(item_id)

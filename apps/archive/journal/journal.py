@@ -20,9 +20,9 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from apps.archive.journal.copied_rows import copy_rows
 from apps.archive.journal.follow_ups import add_once, follow_up
 from apps.archive.journal.removal import remove_item
-from apps.archive.schema import NOT_VERSIONED
+from apps.archive.schema import LOCK_FIELDS, NOT_VERSIONED
 from apps.core.clock import Clock
-from apps.core.errors import PreconditionFailed
+from apps.core.errors import ETAG_MISMATCH, PreconditionFailed
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.mail.outbox import mail_rows
@@ -41,11 +41,7 @@ OVERDUE = timedelta(seconds=5)
 """Age at which a note is taken for left behind by a process that died."""
 
 NOT_IN_VERSIONS = NOT_VERSIONED | {"_id", "_created", "journal"}
-NOT_IN_PUBLISHED = frozenset(
-    {"_id", "_created", "_updated", "_etag", "journal"}
-    | {"lock_user", "lock_time", "lock_action", "lock_session"}
-)
-CHANGED = "Client and server etags don't match"
+NOT_IN_PUBLISHED = frozenset({*LOCK_FIELDS, "_id", "_created", "_updated", "_etag", "journal"})
 
 
 class Journal:
@@ -163,7 +159,7 @@ class Journal:
         # Either the item changed, or its last write still has rows to come.
         self.settle(original["_id"])
         if not archive.update_one(condition, change).matched_count:
-            raise PreconditionFailed(CHANGED)
+            raise PreconditionFailed(ETAG_MISMATCH)
 
     def store_new(self, item: Document, note: Document) -> bool:
         """Store an item that comes back with the `note` of what follows; False if it is there."""
@@ -353,7 +349,7 @@ def _marked(associations: Mapping[str, Any], marks: Mapping[str, Any]) -> Docume
 NOT_IN_HISTORY = frozenset(
     {"_id", "_etag", "_created", "_updated", "_current_version", "version", "versioncreated"}
     | {"firstcreated", "original_creator", "guid", "family_id", "force_unlock", "journal"}
-    | {"lock_user", "lock_session", "lock_time", "lock_action"}
+    | {*LOCK_FIELDS}
 )
 
 

@@ -80,15 +80,20 @@ def archived_row(row: Mapping[str, Any], note: Mapping[str, Any]) -> Document:
     """Return the row of `archived` that keeps a published row (lifecycle contract 1.8)."""
     kept = {name: value for name, value in row.items() if name not in NOT_IN_ARCHIVED}
     if row.get("groups"):
-        kept["groups"] = [_archived_group(group) for group in row["groups"]]
+        kept["groups"] = groups_with_members_in(ARCHIVED, row["groups"])
     version = row.get("_current_version") or 1
     return {**kept, "archived_id": f"{row['item_id']}:{version}", "_updated": note["at"]}
 
 
-def _archived_group(group: Mapping[str, Any]) -> Document:
-    """Return a package group whose members are found among the archived items."""
-    refs = [
-        {**ref, "location": "archived"} if ref.get("residRef") else ref
-        for ref in group.get("refs") or ()
+def groups_with_members_in(location: str, groups: Any) -> list[Document]:
+    """Return package groups whose members are found at `location`, a collection of items."""
+    return [
+        {
+            **group,
+            "refs": [
+                {**ref, "location": location} if ref.get("residRef") else ref
+                for ref in group.get("refs") or ()
+            ],
+        }
+        for group in groups
     ]
-    return {**group, "refs": refs}

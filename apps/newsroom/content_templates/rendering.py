@@ -18,7 +18,7 @@ OF_THE_USER = ("_id", "username", "first_name", "last_name", "display_name", "by
 """What templates may say about whoever uses them."""
 
 
-class Environment(ImmutableSandboxedEnvironment):
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Templates are written by users: they reach nothing but what they are given.
 
     Operators that make much of little are left out.
@@ -30,8 +30,8 @@ class Environment(ImmutableSandboxedEnvironment):
         raise SecurityError(f"{operator} is not allowed in templates")
 
 
-PLAIN = Environment(autoescape=False)
-HTML = Environment(autoescape=True)
+PLAIN = TemplateEnvironment(autoescape=False)
+HTML = TemplateEnvironment(autoescape=True)
 
 
 def rendered(
@@ -63,7 +63,7 @@ def rendered(
         raise BadRequest(f"Template {name} cannot be rendered: {error}") from error
 
 
-def _rendered(value: Any, environment: Environment, context: Document) -> Any:
+def _rendered(value: Any, environment: TemplateEnvironment, context: Document) -> Any:
     if isinstance(value, str):
         if "{" not in value:
             return value

@@ -18,7 +18,7 @@ from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage, StoredFile, delete_files
 from apps.output.formats.preview import ItemPreview
 from apps.output.formats.service import ACT
-from apps.store.collections import ARCHIVE
+from apps.store.collections import ARCHIVE, FS_FILES
 from apps.validate.validate import ValidateService
 from formatters.base import Formatted, Formatter
 
@@ -121,7 +121,7 @@ def forget_exports(db: Database[Document], now: datetime) -> None:
         "uploadDate": {"$lt": now - KEPT},
         "metadata.resource": json.dumps(EXPORT["resource"]).decode(),
     }
-    delete_files(db, [file["_id"] for file in db["fs.files"].find(query, {"_id": 1})])
+    delete_files(db, [file["_id"] for file in db[FS_FILES].find(query, {"_id": 1})])
 
 
 def is_export(file: StoredFile) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from apps.archive.schedule import check_embargo, check_schedule, utc_after, utc_of
+from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.errors import BadRequest, TransitionError
 from apps.core.ids import object_id
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, State

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from apps.archive.custom_fields import parse_extra_dates
-from apps.archive.events import tell_update
+from apps.archive.authorship import next_sign_off
+from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
-from apps.archive.marks import tell_marked
 from apps.archive.packages import is_package
-from apps.archive.rights import check_may_read
-from apps.archive.schedule import complete_schedule, utc_of
+from apps.archive.places import check_may_read
+from apps.archive.schema import UNLOCKED
 from apps.archive.service import source_of, with_ids
-from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
+from apps.archive.times import complete_schedule, expiry_of_published, parse_extra_dates, utc_of
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.ids import object_id
@@ -32,8 +31,6 @@ from apps.store.collections import ARCHIVE_AUTOSAVE
 
 MEMO = "publication"
 """Under this name the check hands on to the write what it has read."""
-
-UNLOCKED = {"lock_user": None, "lock_session": None, "lock_time": None, "lock_action": None}
 
 
 class BasePublishService(ResourceService):
@@ -274,12 +271,9 @@ class BasePublishService(ResourceService):
         return int(stored) + 1
 
     def _expiry(self, attempt: Attempt) -> Any:
-        item, settings = attempt.item, self.tools.settings
+        item = attempt.item
         start = utc_of(item, "publish_schedule") or utc_of(item, "embargo") or attempt.now
-        minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
-            attempt.place.desk, attempt.place.stage, settings["CONTENT_EXPIRY_MINUTES"]
-        )
-        return expires_at(start, float(minutes))
+        return expiry_of_published(attempt.place, start, self.tools.settings)
 
     def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
         task = item.get("task") or {}

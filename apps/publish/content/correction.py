@@ -7,7 +7,7 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, follow_up, record, with_follow_ups
-from apps.archive.rights import check_may_read
+from apps.archive.places import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService

@@ -5,8 +5,15 @@ from copy import deepcopy
 from typing import Any
 
 from apps.archive.associations import stored_items
-from apps.archive.members import member_ids
-from apps.archive.packages import ROOT, Packages, group, is_package, link_changes, ref_to
+from apps.archive.packages import (
+    ROOT,
+    Packages,
+    group,
+    is_package,
+    link_changes,
+    member_ids,
+    ref_to,
+)
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from apps.archive.members import member_ids, member_refs
-from apps.archive.packages import is_package
+from apps.archive.packages import is_package, member_ids, member_refs
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, State
 from apps.publish.content.request import Batch, Outgoing

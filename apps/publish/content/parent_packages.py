@@ -9,8 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from apps.archive.members import member_ids, member_refs
-from apps.archive.packages import Packages
+from apps.archive.packages import Packages, member_ids, member_refs
 from apps.core.caller import Caller
 from apps.core.errors import PreconditionFailed, WiredeskError
 from apps.core.ids import object_id

@@ -1,7 +1,7 @@
 """Publish an item, now or at a scheduled time."""
 
-from apps.archive.marks import move_mark
-from apps.archive.schedule import utc_of
+from apps.archive.events import move_mark
+from apps.archive.times import utc_of
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
 from apps.publish.content.checks import (

@@ -6,9 +6,8 @@ from typing import Any
 
 from apps.archive.associations import present, with_ids
 from apps.archive.crops import check_crops, crop_sizes, has_crops
-from apps.archive.members import member_ids, member_refs
-from apps.archive.packages import is_package
-from apps.archive.schedule import utc_of
+from apps.archive.packages import is_package, member_ids, member_refs
+from apps.archive.times import utc_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State

@@ -7,8 +7,7 @@ from typing import Any
 
 from apps.archive.associations import stored_items
 from apps.archive.associations import with_ids as associated
-from apps.archive.members import member_ids
-from apps.archive.packages import Packages, is_package
+from apps.archive.packages import Packages, is_package, member_ids
 from apps.archive.places import Place, Places
 from apps.core.caller import Caller
 from apps.core.service import Document

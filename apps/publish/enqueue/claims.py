@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pymongo.database import Database
 
-from apps.archive.members import member_ids
+from apps.archive.packages import member_ids
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, QueueState, State

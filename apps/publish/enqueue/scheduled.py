@@ -8,8 +8,7 @@ from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import change as changing
 from apps.archive.journal.follow_ups import record, with_follow_ups
 from apps.archive.journal.journal import Journal
-from apps.archive.members import member_ids
-from apps.archive.packages import with_newer_versions
+from apps.archive.packages import member_ids, with_newer_versions
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag

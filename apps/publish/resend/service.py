@@ -12,11 +12,10 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import TEXT_TYPES, State, SubscriberType
+from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
 from apps.publish.resend.requests import ResendRequests
 from apps.store.collections import ARCHIVE, PUBLISHED, SUBSCRIBERS
 
-BROADCAST_SCRIPT = "Broadcast Script"
 RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)
 
 NOT_FOUND = "Story couldn't be found!"

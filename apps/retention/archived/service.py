@@ -6,25 +6,23 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.places import Place
-from apps.archive.schema import ITEM_SCHEMA
-from apps.archive.stamps import expires_at, expiry_minutes
+from apps.archive.places import check_may_read, on_visible_stages
+from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
+from apps.archive.times import expiry_of_published
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
+from apps.core.errors import BadRequest, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
-from apps.core.vocabulary import ItemType, Operation, PubStatus, State
-from apps.publish.content.common import UNLOCKED
+from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
 from apps.publish.content.kill_mail import kill_mail
 from apps.publish.content.notice import notice
 from apps.publish.content.publication import Tools
 from apps.publish.content.request import PUBLISHED_SEQUENCE
-from apps.store.collections import ARCHIVE, RECIPIENTS, SUBSCRIBERS
+from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, RECIPIENTS, SUBSCRIBERS
 
 STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
 REPLACEABLE = ("headline", "abstract", "body_html")
 """What the request may say anew; the rest is as it was archived."""
-BROADCAST = "Broadcast Script"
 
 NOT_TEXT = "Only Text articles are allowed to be Killed in Archived repo"
 IS_BROADCAST = "Killing of Broadcast Items isn't allowed in Archived repo"
@@ -52,17 +50,14 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        hidden = (caller.user or {}).get("invisible_stages") or []
-        return {**lookup, "task.stage": {"$nin": hidden}} if hidden else lookup
+        return on_visible_stages(lookup, caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             document["_type"] = "archived"
 
     def on_fetched_item(self, document: Document, caller: Caller) -> None:
-        hidden = (caller.user or {}).get("invisible_stages") or []
-        if (document.get("task") or {}).get("stage") in hidden:
-            raise Forbidden("User does not have permissions to read the item.")
+        check_may_read(document, caller)
         self.on_fetched([document], caller)
 
     # Kill and takedown.
@@ -166,15 +161,8 @@ class ArchivedService(ResourceService):
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        settings = self._tools.settings
-        try:
-            place = self._tools.places.of(row.get("task") or {})
-        except NotFound:
-            place = Place()
-        minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
-            place.desk, place.stage, settings["CONTENT_EXPIRY_MINUTES"]
-        )
-        return expires_at(self.clock.now(), float(minutes))
+        place = self._tools.places.where(row.get("task") or {})
+        return expiry_of_published(place, self.clock.now(), self._tools.settings)
 
     # Delete: checks whether a kill is possible, and removes nothing.
 
@@ -188,7 +176,7 @@ class ArchivedService(ResourceService):
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
         if self._tools.settings["BROADCAST_ENABLED"]:
-            if any(genre.get("name") == BROADCAST for genre in document.get("genre") or ()):
+            if any(genre.get("name") == BROADCAST_SCRIPT for genre in document.get("genre") or ()):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):
                 raise BadRequest(IS_MASTER)
@@ -201,12 +189,12 @@ class ArchivedService(ResourceService):
         """Remove nothing: archived items go by a kill, or by age."""
 
     def _is_master(self, item_id: str) -> bool:
-        scripts = {"genre.name": BROADCAST, "broadcast.master_id": item_id}
-        places = ("archive", "published", "archived")
-        return any(self.db[name].find_one(scripts, {"_id": 1}) for name in places)
+        scripts = {"genre.name": BROADCAST_SCRIPT, "broadcast.master_id": item_id}
+        stored_in = (ARCHIVE, PUBLISHED, ARCHIVED)
+        return any(self.db[name].find_one(scripts, {"_id": 1}) for name in stored_in)
 
     def _is_in_package(self, document: Mapping[str, Any]) -> bool:
         if document.get("linked_in_packages"):
             return True
         holding = {"groups.refs.residRef": document["item_id"]}
-        return any(self.db[n].find_one(holding, {"_id": 1}) for n in ("archive", "archived"))
+        return any(self.db[n].find_one(holding, {"_id": 1}) for n in (ARCHIVE, ARCHIVED))

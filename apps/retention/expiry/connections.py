@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import with_ids
+from apps.archive.packages import member_refs
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
 from apps.store.collections import ARCHIVE
@@ -86,10 +87,6 @@ def linked_ids(item: Mapping[str, Any]) -> set[str]:
         broadcast.get("master_id"),
         broadcast.get("rewrite_id"),
         *(link.get("package") for link in item.get("linked_in_packages") or ()),
-        *(
-            ref.get("residRef")
-            for group in item.get("groups") or ()
-            for ref in group.get("refs") or ()
-        ),
+        *(ref["residRef"] for ref in member_refs(item.get("groups"))),
     }
     return {str(id_) for id_ in named if id_}

@@ -8,32 +8,33 @@ at any point, and two may run at once.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
-from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from apps.archive.journal.journal import NOT_IN_VERSIONS
+from apps.archive.journal.removal import groups_with_members_in
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.retention.legal_archive.names import Names
+from apps.retention.legal_archive.paged_import import PagedImport
 from apps.store.collections import (
     ARCHIVE,
+    ARCHIVE_HISTORY,
     ARCHIVE_VERSIONS,
     LEGAL_ARCHIVE,
+    LEGAL_ARCHIVE_HISTORY,
     LEGAL_ARCHIVE_VERSIONS,
     PUBLISHED,
 )
-from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
 
-PAGE_SIZE = 100
 SEARCHED = ("headline", "slugline", "description_text")
 """Fields whose words items are found by."""
 SEARCH_TERMS = "search_terms"
@@ -48,8 +49,26 @@ ROW_ONLY = frozenset(
 )
 
 
+class _Rows(NamedTuple):
+    """A collection whose rows belong to items, and where the long-term archive keeps them.
+
+    Attributes:
+        item_field: names the item.
+        key: tells the rows of one item apart.
+    """
+
+    stored_in: str
+    kept_in: str
+    item_field: str
+    key: str
+
+
+VERSIONS = _Rows(ARCHIVE_VERSIONS, LEGAL_ARCHIVE_VERSIONS, "_id_document", "_current_version")
+HISTORY = _Rows(ARCHIVE_HISTORY, LEGAL_ARCHIVE_HISTORY, "item_id", "_id")
+
+
 @dataclass(frozen=True)
-class Publication:
+class PublishedItem:
     """One item to import.
 
     Attributes:
@@ -65,45 +84,15 @@ class Publication:
     document: Document
 
 
-class LegalItems:
+class LegalItems(PagedImport):
     """Copy published items with their versions and history.
 
-    Args:
-        db: the main database, which holds them.
-        legal_db: the database of the long-term archive.
-        is_on: whether there is a long-term archive; without one `run` does nothing.
-        page_size: published rows taken at once.
+    An item that cannot be imported is left for the next run, and does not stop the others.
     """
 
-    def __init__(
-        self,
-        db: Database[Document],
-        legal_db: Database[Document],
-        *,
-        is_on: bool,
-        page_size: int = PAGE_SIZE,
-    ) -> None:
-        self._db = db
-        self._legal_db = legal_db
-        self._indexes = LateIndexes(legal_db, LEGAL_INDEXES)
-        self._is_on = is_on
-        self._page_size = page_size
-
-    def run(self, page_size: int | None = None) -> int:
-        """Import everything that is missing; return how many published rows were.
-
-        An item that cannot be imported is left for the next run, and does not stop the others.
-
-        Raises:
-            ConnectionFailure: one of the databases is away.
-        """
-        if not self._is_on:
-            return 0
-        count, last = 0, ObjectId("0" * 24)
-        while rows := self._next(last, page_size or self._page_size):
-            last = rows[-1]["_id"]
-            count += self._import_rows(rows)
-        return count
+    collection = PUBLISHED
+    not_moved = NOT_MOVED
+    page_size = 100
 
     def keep_history(self, item_ids: Collection[str]) -> None:
         """Copy what was done to items since they were imported: they are about to go.
@@ -114,17 +103,13 @@ class LegalItems:
         if not self._is_on:
             return
         ids = self._legal_db[LEGAL_ARCHIVE].distinct("_id", {"_id": {"$in": list(item_ids)}})
-        history = self._missing(ids, "history", "item_id", "_id") if ids else []
+        history = self._missing(HISTORY, ids) if ids else []
         names = Names(self._db, history)
-        self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
-
-    def _next(self, last: ObjectId, limit: int) -> list[Document]:
-        query = {**NOT_MOVED, "_id": {"$gt": last}}
-        return list(self._db[PUBLISHED].find(query).sort("_id", 1).limit(limit))
+        self._write(LEGAL_ARCHIVE_HISTORY, (adding(names.in_history(row)) for row in history))
 
     def _import_rows(self, rows: Sequence[Document]) -> int:
         try:
-            self._import(self._publications(rows))
+            self._import(self._items_of(rows))
             return len(rows)
         except ConnectionFailure:
             # The database is away: none of the others would fare better.
@@ -140,7 +125,7 @@ class LegalItems:
             by_item.setdefault(row.get("item_id"), []).append(row)
         return sum(self._import_rows(group) for group in by_item.values())
 
-    def _publications(self, rows: Sequence[Document]) -> list[Publication]:
+    def _items_of(self, rows: Sequence[Document]) -> list[PublishedItem]:
         """Return the items of `rows`, each as it was in the newest of its rows."""
         by_item: dict[str, list[Document]] = {}
         for row in rows:
@@ -156,7 +141,7 @@ class LegalItems:
         items.update({id_: of_row(newest[id_]) for id_ in stale})
         items.update(self._versions({id_: newest[id_] for id_ in stale}))
         return [
-            Publication(id_, version_of(row), by_item[id_], items[id_])
+            PublishedItem(id_, version_of(row), by_item[id_], items[id_])
             for id_, row in newest.items()
         ]
 
@@ -168,36 +153,34 @@ class LegalItems:
         found = self._db[ARCHIVE_VERSIONS].find({"$or": keys}) if keys else ()
         return {version["_id_document"]: of_version(version, rows) for version in found}
 
-    def _import(self, publications: Sequence[Publication]) -> None:
-        ids = [publication.item_id for publication in publications]
-        versions = self._missing(ids, "versions", "_id_document", "_current_version")
+    def _import(self, items: Sequence[PublishedItem]) -> None:
+        ids = [item.item_id for item in items]
+        versions = self._missing(VERSIONS, ids)
         known = {(v["_id_document"], version_of(v)) for v in versions} | self._known_versions(ids)
         # Of what was brought back from the archive, or written by others, there may be none.
-        versions += [as_version(p) for p in publications if (p.item_id, p.version) not in known]
-        history = self._missing(ids, "history", "item_id", "_id")
-        names = Names(self._db, [*(p.document for p in publications), *versions, *history])
-        self._write("legal_archive_versions", (adding_version(v, names) for v in versions))
-        self._write("legal_archive_history", (adding(names.in_history(row)) for row in history))
-        self._write("legal_archive", (replacing(p, names) for p in publications))
+        versions += [as_version(i) for i in items if (i.item_id, i.version) not in known]
+        history = self._missing(HISTORY, ids)
+        names = Names(self._db, [*(item.document for item in items), *versions, *history])
+        self._write(LEGAL_ARCHIVE_VERSIONS, (adding_version(v, names) for v in versions))
+        self._write(LEGAL_ARCHIVE_HISTORY, (adding(names.in_history(row)) for row in history))
+        self._write(LEGAL_ARCHIVE, (replacing(item, names) for item in items))
         # Last, and in the other database: whoever dies before imports the same again.
-        moved = [row["_id"] for publication in publications for row in publication.rows]
-        # The etag stays: for clients the row is the same.
-        self._db[PUBLISHED].update_many({"_id": {"$in": moved}}, {"$set": {"moved_to_legal": True}})
+        self._mark_moved([row["_id"] for item in items for row in item.rows])
 
     def _known_versions(self, ids: Sequence[str]) -> set[tuple[str, int]]:
         fields = {"_id_document": 1, "_current_version": 1}
         rows = self._legal_db[LEGAL_ARCHIVE_VERSIONS].find({"_id_document": {"$in": ids}}, fields)
         return {(row["_id_document"], version_of(row)) for row in rows}
 
-    def _missing(self, ids: Sequence[str], what: str, item_field: str, key: str) -> list[Document]:
-        """Return the versions, or rows of the history, that the long-term archive lacks."""
+    def _missing(self, rows: "_Rows", ids: Sequence[str]) -> list[Document]:
+        """Return the rows of items that the long-term archive lacks."""
         known: dict[str, list[Any]] = {id_: [] for id_ in ids}
-        fields = {item_field: 1, key: 1}
-        kept = self._legal_db[f"legal_archive_{what}"]
-        for row in kept.find({item_field: {"$in": ids}}, fields):
-            known[row[item_field]].append(row[key])
-        wanted = [{item_field: id_, key: {"$nin": keys}} for id_, keys in known.items()]
-        return list(self._db[f"archive_{what}"].find({"$or": wanted}))
+        fields = {rows.item_field: 1, rows.key: 1}
+        kept = self._legal_db[rows.kept_in]
+        for row in kept.find({rows.item_field: {"$in": ids}}, fields):
+            known[row[rows.item_field]].append(row[rows.key])
+        wanted = [{rows.item_field: id_, rows.key: {"$nin": keys}} for id_, keys in known.items()]
+        return list(self._db[rows.stored_in].find({"$or": wanted}))
 
     def _write(self, collection: str, writes: Iterable[Any]) -> None:
         """Make repeatable writes; duplicates show that another run, or a newer version, was first.
@@ -234,15 +217,15 @@ def of_version(version: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
     return item
 
 
-def as_version(publication: Publication) -> Document:
+def as_version(published: PublishedItem) -> Document:
     """Return the version row that the item never had."""
-    item = publication.document
+    item = published.document
     row = {name: value for name, value in item.items() if name not in NOT_IN_VERSIONS}
     return {
         **row,
         "_id": ObjectId(),
-        "_id_document": publication.item_id,
-        "_current_version": publication.version,
+        "_id_document": published.item_id,
+        "_current_version": published.version,
     }
 
 
@@ -259,13 +242,13 @@ def adding(row: Document) -> UpdateOne:
     return UpdateOne({"_id": row["_id"]}, {"$setOnInsert": rest}, upsert=True)
 
 
-def replacing(publication: Publication, names: Names) -> ReplaceOne:
+def replacing(published: PublishedItem, names: Names) -> ReplaceOne:
     """Return the write that stores an item, unless a newer version of it is there."""
-    item = in_legal_archive(names.in_document(publication.document))
-    item["_current_version"] = publication.version
+    item = in_legal_archive(names.in_document(published.document))
+    item["_current_version"] = published.version
     item[SEARCH_TERMS] = search_terms(*(item.get(name) for name in SEARCHED))
     # A newer copy does not match, and its id keeps this one from being added.
-    not_newer = {"_id": publication.item_id, "_current_version": {"$lte": publication.version}}
+    not_newer = {"_id": published.item_id, "_current_version": {"$lte": published.version}}
     return ReplaceOne(not_newer, item, upsert=True)
 
 
@@ -273,17 +256,7 @@ def in_legal_archive(item: Document) -> Document:
     """Return an item whose members, where it is a package, are found in the long-term archive."""
     if not item.get("groups"):
         return item
-    groups = [
-        {
-            **group,
-            "refs": [
-                {**ref, "location": "legal_archive"} if ref.get("residRef") else ref
-                for ref in group.get("refs") or ()
-            ],
-        }
-        for group in item["groups"]
-    ]
-    return {**item, "groups": groups}
+    return {**item, "groups": groups_with_members_in(LEGAL_ARCHIVE, item["groups"])}
 
 
 def search_terms(*texts: Any) -> list[str]:

@@ -5,12 +5,13 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.schema import LOCK_FIELDS
 from apps.core.ids import object_id
 from apps.core.service import Document
+from apps.store.collections import DESKS, STAGES, USERS
 
 CREATORS = ("original_creator", "version_creator")
-LOCK_FIELDS = frozenset({"lock_user", "lock_session", "lock_time", "lock_action"})
-NOT_KEPT = LOCK_FIELDS | {"_etag", "journal", "expiry_status", "force_unlock"}
+NOT_KEPT = frozenset(LOCK_FIELDS) | {"_etag", "journal", "expiry_status", "force_unlock"}
 
 
 class Names:
@@ -32,9 +33,9 @@ class Names:
                 desks.add(task.get("desk"))
                 stages.add(task.get("stage"))
             users.update((document.get("user_id"), (document.get("update") or {}).get("lock_user")))
-        self._users = _read(db, "users", users, "display_name", "username")
-        self._desks = _read(db, "desks", desks, "name")
-        self._stages = _read(db, "stages", stages, "name")
+        self._users = _read(db, USERS, users, "display_name", "username")
+        self._desks = _read(db, DESKS, desks, "name")
+        self._stages = _read(db, STAGES, stages, "name")
 
     def user(self, id: Any) -> str:
         """Return the name of a user, empty for one that is not known."""

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
-from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
+from apps.retention.legal_archive.paged_import import PagedImport
 from apps.routing.subscribers.stored_destinations import shown_config
 from apps.store.collections import (
     LEGAL_PUBLISH_PAYLOADS,
@@ -19,12 +17,8 @@ from apps.store.collections import (
     PUBLISH_QUEUE,
     SUBSCRIBERS,
 )
-from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 from apps.store.mongo import raise_unless_duplicates
 
-log = structlog.get_logger(__name__)
-
-PAGE_SIZE = 500
 DELETED = "Deleted Subscriber"
 
 NOT_KEPT = frozenset(
@@ -37,46 +31,14 @@ FINISHED: Document = {
 }
 
 
-class LegalQueue:
-    """Copy finished rows of the delivery queue with what was sent; safe to repeat and to kill.
+class LegalQueue(PagedImport):
+    """Copy finished rows of the delivery queue with what was sent."""
 
-    Args:
-        db: the main database, which holds them.
-        legal_db: the database of the long-term archive.
-        is_on: whether there is a long-term archive; without one `run` does nothing.
-        page_size: rows taken at once.
-    """
+    collection = PUBLISH_QUEUE
+    not_moved = FINISHED
+    page_size = 500
 
-    def __init__(
-        self,
-        db: Database[Document],
-        legal_db: Database[Document],
-        *,
-        is_on: bool,
-        page_size: int = PAGE_SIZE,
-    ) -> None:
-        self._db = db
-        self._legal_db = legal_db
-        self._indexes = LateIndexes(legal_db, LEGAL_INDEXES)
-        self._is_on = is_on
-        self._page_size = page_size
-
-    def run(self, page_size: int | None = None) -> int:
-        """Import every finished delivery that is missing; return how many."""
-        if not self._is_on:
-            return 0
-        count, last = 0, ObjectId("0" * 24)
-        while rows := self._next(last, page_size or self._page_size):
-            last = rows[-1]["_id"]
-            self._import(rows)
-            count += len(rows)
-        return count
-
-    def _next(self, last: ObjectId, limit: int) -> list[Document]:
-        query = {**FINISHED, "_id": {"$gt": last}}
-        return list(self._db[PUBLISH_QUEUE].find(query).sort("_id", 1).limit(limit))
-
-    def _import(self, rows: Sequence[Document]) -> None:
+    def _import_rows(self, rows: Sequence[Document]) -> int:
         ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
         found = self._db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
         names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
@@ -89,10 +51,8 @@ class LegalQueue:
             ],
             ordered=False,
         )
-        # The etag stays: for clients the row is the same.
-        self._db[PUBLISH_QUEUE].update_many(
-            {"_id": {"$in": [row["_id"] for row in rows]}}, {"$set": {"moved_to_legal": True}}
-        )
+        self._mark_moved([row["_id"] for row in rows])
+        return len(rows)
 
     def _keep_payloads(self, rows: Sequence[Document]) -> None:
         """Copy what was sent; many deliveries share one, and some name it by its binary only."""

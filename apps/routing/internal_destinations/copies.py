@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from apps.archive.actions.base import Tools
 from apps.archive.actions.item_copy import Copying, CopyOf
 from apps.archive.events import tell_stage
-from apps.archive.members import member_refs
+from apps.archive.packages import member_refs
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import BadRequest

@@ -1,13 +1,12 @@
-"""Sign-offs, expiry, datelines and wall clocks (lifecycle contract 1.7, 1.10)."""
+"""Sign-offs and datelines (lifecycle contract 1.7, 1.10)."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.archive.stamps import dateline_text, expires_at, expiry_minutes, next_sign_off, to_utc
-from apps.core.errors import BadRequest
+from apps.archive.authorship import dateline_text, next_sign_off
 
 NOW = datetime(2030, 7, 1, 12, tzinfo=UTC)
 
@@ -43,55 +42,6 @@ def test_nobody_signs_twice(marks: list[str]) -> None:
     parts = [part for part in signed.split("/") if part]
     assert len(parts) == len(set(parts))
     assert parts[-1:] == marks[-1:]
-
-
-@pytest.mark.parametrize(
-    ("desk", "stage", "default", "expected"),
-    [
-        (None, None, None, 0.0),
-        (None, None, 60, 60.0),
-        ({"content_expiry": 30}, None, 60, 30.0),
-        ({"content_expiry": 30}, {"content_expiry": 5}, 60, 5.0),
-        ({"content_expiry": 30}, {"content_expiry": 0}, 60, 30.0),
-        ({"content_expiry": None}, {"content_expiry": -1}, 60, 60.0),
-    ],
-)
-def test_the_nearest_place_says_how_long_an_item_lives(
-    desk: dict[str, int] | None, stage: dict[str, int] | None, default: int | None, expected: float
-) -> None:
-    """The stage counts before the desk, the desk before the setting."""
-    assert expiry_minutes(desk, stage, default) == expected
-
-
-@pytest.mark.parametrize(
-    ("minutes", "expected"), [(60, NOW + timedelta(hours=1)), (0, None), (-5, None)]
-)
-def test_zero_minutes_are_for_ever(minutes: float, expected: datetime | None) -> None:
-    """Without a time to live there is no expiry."""
-    assert expires_at(NOW, minutes) == expected
-
-
-@pytest.mark.parametrize(
-    ("zone", "hour"), [("Europe/Prague", 10), ("Australia/Sydney", 2), (None, 12), ("", 12)]
-)
-def test_a_wall_clock_is_read_in_its_zone(zone: str | None, hour: int) -> None:
-    """The digits are those of the zone; without one they are UTC."""
-    assert to_utc(NOW, zone) == NOW.replace(hour=hour)
-
-
-def test_a_time_with_an_offset_keeps_its_moment() -> None:
-    """Without a zone name the offset of the value itself counts; none is UTC."""
-    east = timezone(timedelta(hours=2))
-
-    assert to_utc(NOW.replace(tzinfo=east), None) == NOW.replace(hour=10)
-    assert to_utc(NOW.replace(tzinfo=None), None) == NOW
-
-
-@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "\0"])
-def test_an_unknown_zone_is_refused(zone: str) -> None:
-    """The message names the zone."""
-    with pytest.raises(BadRequest, match="Unknown time zone"):
-        to_utc(NOW, zone)
 
 
 SYDNEY = {"city": "Sydney", "state": "NSW", "country": "Australia", "tz": "Australia/Sydney"}

@@ -1,11 +1,12 @@
-"""Pure rules that fill an item's fields: sign-off, expiry, dateline, times."""
+"""Who worked on an item and where: byline, dateline and sign-off (lifecycle contract 1.7, 1.10)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from apps.core.errors import BadRequest
+from apps.core.service import Document
 
 FULL_MONTHS = frozenset({3, 4, 5, 6, 7})
 SEPTEMBER = 9
@@ -29,35 +30,37 @@ def next_sign_off(stored: str | None, mark: str | None, *, keep_all: bool = Fals
     return "/".join([*marks, mark])
 
 
-def expiry_minutes(
-    desk: Mapping[str, Any] | None, stage: Mapping[str, Any] | None, default: float | None
-) -> float:
-    """Return how long items live on `stage` of `desk`, in minutes; 0 is for ever."""
-    for place in (stage, desk):
-        minutes = (place or {}).get("content_expiry") or 0
-        if minutes > 0:
-            return float(minutes)
-    return float(default or 0)
+def fill_from_user(
+    item: Document, user: Mapping[str, Any] | None, now: datetime, source: str | None
+) -> None:
+    """Fill what the item lacks from the user's profile and preferences, in place.
 
-
-def expires_at(start: datetime, minutes: float) -> datetime | None:
-    """Return when an item that starts to age at `start` expires, or None for never."""
-    return start + timedelta(minutes=minutes) if minutes > 0 else None
-
-
-def to_utc(moment: datetime, time_zone: str | None) -> datetime:
-    """Return the UTC time of a wall clock in `time_zone` that shows `moment`'s digits.
-
-    Raises:
-        BadRequest: unknown time zone.
+    Args:
+        item: an item that is created.
+        user: the user document; None for the system, which has no preferences.
+        now: date of the dateline.
+        source: source of the dateline.
     """
-    if not time_zone:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise BadRequest(f"Unknown time zone {time_zone}") from error
-    return moment.replace(tzinfo=zone).astimezone(UTC)
+    if not user:
+        return
+    if user.get("byline"):
+        item.setdefault("byline", user["byline"])
+    place = _preference(user, "article:default:place").get("place")
+    if place:
+        item.setdefault("place", deepcopy(place))
+    located = _preference(user, "dateline:located").get("located")
+    if located and item.get("dateline") is None:
+        item["dateline"] = {
+            "located": deepcopy(located),
+            "date": now,
+            "source": source,
+            "text": dateline_text(located, now, source),
+        }
+
+
+def _preference(user: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = (user.get("user_preferences") or {}).get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def dateline_text(located: Mapping[str, Any], date: datetime, source: str | None) -> str:

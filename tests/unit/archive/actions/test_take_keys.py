@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.archive.rewrite_fields import take_key
+from apps.archive.actions.rewrite import take_key
 
 
 @pytest.mark.parametrize(

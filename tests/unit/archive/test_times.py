@@ -1,11 +1,19 @@
-"""Publish schedules and embargoes: UTC values and refusals (lifecycle contract 5.4, 5.5)."""
+"""Publish schedules, embargoes, expiry and wall clocks (lifecycle contract 5.4, 5.5)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from apps.archive.schedule import check_embargo, check_schedule, complete_schedule, utc_of
+from apps.archive.times import (
+    check_embargo,
+    check_schedule,
+    complete_schedule,
+    expires_at,
+    expiry_minutes,
+    to_utc,
+    utc_of,
+)
 from apps.core.errors import BadRequest
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -107,3 +115,52 @@ def test_now_is_not_too_early_for_a_schedule() -> None:
 def test_the_stored_utc_value_counts(item: dict[str, Any], expected: datetime | None) -> None:
     """It is computed only where it is missing, and void where the field is."""
     assert utc_of(item, "embargo") == expected
+
+
+@pytest.mark.parametrize(
+    ("desk", "stage", "default", "expected"),
+    [
+        (None, None, None, 0.0),
+        (None, None, 60, 60.0),
+        ({"content_expiry": 30}, None, 60, 30.0),
+        ({"content_expiry": 30}, {"content_expiry": 5}, 60, 5.0),
+        ({"content_expiry": 30}, {"content_expiry": 0}, 60, 30.0),
+        ({"content_expiry": None}, {"content_expiry": -1}, 60, 60.0),
+    ],
+)
+def test_the_nearest_place_says_how_long_an_item_lives(
+    desk: dict[str, int] | None, stage: dict[str, int] | None, default: int | None, expected: float
+) -> None:
+    """The stage counts before the desk, the desk before the setting."""
+    assert expiry_minutes(desk, stage, default) == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(60, NOW + timedelta(hours=1)), (0, None), (-5, None)]
+)
+def test_zero_minutes_are_for_ever(minutes: float, expected: datetime | None) -> None:
+    """Without a time to live there is no expiry."""
+    assert expires_at(NOW, minutes) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [("Europe/Prague", 11), ("Australia/Sydney", 1), (None, 12), ("", 12)]
+)
+def test_a_wall_clock_is_read_in_its_zone(zone: str | None, hour: int) -> None:
+    """The digits are those of the zone; without one they are UTC."""
+    assert to_utc(NOW, zone) == NOW.replace(hour=hour)
+
+
+def test_a_time_with_an_offset_keeps_its_moment() -> None:
+    """Without a zone name the offset of the value itself counts; none is UTC."""
+    east = timezone(timedelta(hours=2))
+
+    assert to_utc(NOW.replace(tzinfo=east), None) == NOW.replace(hour=10)
+    assert to_utc(NOW.replace(tzinfo=None), None) == NOW
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "\0"])
+def test_an_unknown_zone_is_refused(zone: str) -> None:
+    """The message names the zone."""
+    with pytest.raises(BadRequest, match="Unknown time zone"):
+        to_utc(NOW, zone)

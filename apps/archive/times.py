@@ -1,13 +1,22 @@
-"""Publish schedule and embargo: UTC values and refusals (lifecycle contract 5.4, 5.5)."""
+"""Times of an item: schedule and embargo (lifecycle contract 5.4, 5.5), expiry, custom dates.
+
+The UTC values of schedule and embargo stand in `schedule_settings`, beside the wall clock that the
+user has set and its time zone.
+"""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from apps.archive.stamps import to_utc
+from pymongo.database import Database
+
+from apps.archive.places import Place
+from apps.core.clock import moment_of
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
+from apps.store.collections import CONTENT_TYPES
 
 TIMES = ("publish_schedule", "embargo")
 FIRST_YEAR = 1971
@@ -125,3 +134,87 @@ def utc_after(
     merged = {**original, **updates}
     zone = (merged.get("schedule_settings") or {}).get("time_zone")
     return _to_utc(merged, field, zone)
+
+
+def to_utc(moment: datetime, time_zone: str | None) -> datetime:
+    """Return the UTC time of a wall clock in `time_zone` that shows `moment`'s digits.
+
+    Raises:
+        BadRequest: unknown time zone.
+    """
+    if not time_zone:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadRequest(f"Unknown time zone {time_zone}") from error
+    return moment.replace(tzinfo=zone).astimezone(UTC)
+
+
+def expiry_minutes(
+    desk: Mapping[str, Any] | None, stage: Mapping[str, Any] | None, default: float | None
+) -> float:
+    """Return how long items live on `stage` of `desk`, in minutes; 0 is for ever."""
+    for place in (stage, desk):
+        minutes = (place or {}).get("content_expiry") or 0
+        if minutes > 0:
+            return float(minutes)
+    return float(default or 0)
+
+
+def expires_at(start: datetime, minutes: float) -> datetime | None:
+    """Return when an item that starts to age at `start` expires, or None for never."""
+    return start + timedelta(minutes=minutes) if minutes > 0 else None
+
+
+def expiry_on(place: Place, start: datetime, settings: Mapping[str, Any]) -> datetime | None:
+    """Return when an item that comes to `place` at `start` expires, or None for never.
+
+    Args:
+        settings: CONTENT_EXPIRY_MINUTES.
+    """
+    default = settings["CONTENT_EXPIRY_MINUTES"]
+    return expires_at(start, expiry_minutes(place.desk, place.stage, default))
+
+
+def expiry_of_published(
+    place: Place, start: datetime, settings: Mapping[str, Any]
+) -> datetime | None:
+    """Return when an item that is out since `start` expires, or None for never.
+
+    Args:
+        settings: PUBLISHED_CONTENT_EXPIRY_MINUTES and, where that is 0, CONTENT_EXPIRY_MINUTES.
+    """
+    minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"]
+    return expires_at(start, float(minutes)) if minutes else expiry_on(place, start, settings)
+
+
+def parse_extra_dates(
+    db: Database[Document], updates: Document, original: Mapping[str, Any] | None = None
+) -> None:
+    """Turn texts of date fields into times, in place, as the item's profile declares them.
+
+    A text that is no date stays one: validation refuses it when the item is published. One command,
+    none without texts in `extra`.
+
+    Args:
+        db: the database.
+        updates: a write.
+        original: the item as stored; None for a new one.
+    """
+    extra = updates.get("extra")
+    profile = updates.get("profile") or (original or {}).get("profile")
+    if not profile or not isinstance(extra, Mapping):
+        return
+    texts = {name: value for name, value in extra.items() if isinstance(value, str) and value}
+    if not texts:
+        return
+    found = db[CONTENT_TYPES].find_one({"_id": profile}, {"schema": 1}) or {}
+    schema = found.get("schema") or {}
+    dates = {
+        name: date.replace(microsecond=0)
+        for name, value in texts.items()
+        if (schema.get(name) or {}).get("type") == "date" and (date := moment_of(value))
+    }
+    if dates:
+        updates["extra"] = {**extra, **dates}

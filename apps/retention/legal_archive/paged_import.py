@@ -1,0 +1,67 @@
+"""What both imports into the long-term archive share: they take what is missing in pages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from apps.core.service import Document
+from apps.store.indexes import LEGAL_INDEXES, LateIndexes
+
+FIRST_ID = ObjectId("0" * 24)
+
+
+class PagedImport(ABC):
+    """Copies rows of one collection into the long-term archive; safe to repeat and to kill.
+
+    Args:
+        db: the main database, which holds them.
+        legal_db: the database of the long-term archive.
+        is_on: whether there is a long-term archive; without one `run` does nothing.
+
+    Attributes:
+        collection: holds the rows, whose ids are ObjectIds.
+        not_moved: the query that finds those which the long-term archive lacks.
+        page_size: rows taken at once.
+    """
+
+    collection: str
+    not_moved: Document
+    page_size: int
+
+    def __init__(
+        self, db: Database[Document], legal_db: Database[Document], *, is_on: bool
+    ) -> None:
+        self._db = db
+        self._legal_db = legal_db
+        self._indexes = LateIndexes(legal_db, LEGAL_INDEXES)
+        self._is_on = is_on
+
+    def run(self, page_size: int | None = None) -> int:
+        """Import everything that is missing; return how many rows were.
+
+        Raises:
+            ConnectionFailure: one of the databases is away.
+        """
+        if not self._is_on:
+            return 0
+        count, last = 0, FIRST_ID
+        while rows := self._next(last, page_size or self.page_size):
+            last = rows[-1]["_id"]
+            count += self._import_rows(rows)
+        return count
+
+    def _next(self, last: Any, limit: int) -> list[Document]:
+        query = {**self.not_moved, "_id": {"$gt": last}}
+        return list(self._db[self.collection].find(query).sort("_id", 1).limit(limit))
+
+    def _mark_moved(self, ids: Sequence[Any]) -> None:
+        """Note on rows that they are imported. Their etags stay: for clients they are the same."""
+        found = {"_id": {"$in": list(ids)}}
+        self._db[self.collection].update_many(found, {"$set": {"moved_to_legal": True}})
+
+    @abstractmethod
+    def _import_rows(self, rows: Sequence[Document]) -> int:
+        """Import a page; return how many of its rows were imported."""
