@@ -1,4 +1,4 @@
-"""What rooms share when they declare and use schemas of resources."""
+"""Schemas of resources: what the packages that declare them share."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy

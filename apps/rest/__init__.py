@@ -1,1 +1,1 @@
-"""The REST edge: the only room that knows Eve. All below speaks of documents and callers."""
+"""The REST edge: the only package that knows Eve. All below speaks of documents and callers."""
