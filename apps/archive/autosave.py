@@ -6,7 +6,7 @@ from typing import Any
 from apps.archive.places import LOCKED_BY_OTHER, check_may_read, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
-from apps.core.errors import ETAG_MISMATCH, BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import BadRequest, Forbidden, NotFound
 from apps.core.service import Document, ResourceService, new_etag
 from apps.store.collections import ARCHIVE
 
@@ -55,11 +55,6 @@ class AutosaveService(ResourceService):
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._item(original["_id"], caller)
-
-    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
-        condition = {"_id": id, "_etag": original.get("_etag")}
-        if not self.collection.update_one(condition, {"$set": updates}).matched_count:
-            raise PreconditionFailed(ETAG_MISMATCH)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)

@@ -154,11 +154,8 @@ class ArchiveService(ResourceService):
             document["journal"] = self._with_relations(note, document, {})
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
-        ids = super().create(documents, caller)
-        for document in documents:
-            self._journal.add_rows(document, document["journal"])
-        self._journal.clear(ids)
-        return ids
+        self._journal.create_many(documents)
+        return [document["_id"] for document in documents]
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
@@ -321,9 +318,7 @@ class ArchiveService(ResourceService):
         note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)
-        self._journal.store(updates, original, note)
-        self._journal.add_rows({**original, **updates}, note)
-        self._journal.clear([id], [note["version"]])
+        self._journal.write(updates, original, note)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)

@@ -66,8 +66,7 @@ class FetchService(ItemCommand):
         note = self.tools.journal.action(writes, item["_current_version"])
         used = [write for each in fetching.items for write in usage_changes(each, {}, note["at"])]
         note = with_follow_ups(note, used)
-        self.db[ARCHIVE].insert_one({**item, "journal": note})
-        self.tools.journal.complete(item, note)
+        self.tools.journal.create(item, note)
         for each in fetching.items:
             source = fetching.source_of(each)
             hooks.tell(hooks.item_fetched, "archive", item=each, original=source)

@@ -162,5 +162,4 @@ class Copying:
             item["_current_version"],
         )
         note["copies"] = copies
-        tools.db[ARCHIVE].insert_one({**item, "journal": note})
-        tools.journal.complete(item, note)
+        tools.journal.create(item, note)

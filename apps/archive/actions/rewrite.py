@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.events import tell_stage, tell_update
-from apps.archive.journal.follow_ups import change, follow_up, insertion, record, with_follow_ups
+from apps.archive.journal.follow_ups import change, insertion, record
 from apps.archive.journal.journal import Journal, version_row
 from apps.archive.journal.media_references import new_references
 from apps.archive.places import Places, check_may_read
@@ -134,7 +134,8 @@ class RewriteService(ResourceService):
             record(Operation.UNLINK, update, changes, caller.user_id, now),
         ]
         written = {"operation": Operation.UNLINK, "_updated": now, "_etag": new_etag()}
-        self._store({**changes, **written}, update, follow_ups, ["rewrite_of"])
+        note = self._journal.action(follow_ups)
+        self._journal.write({**changes, **written}, update, note, ["rewrite_of"])
         self._notifier.push("item:unlink", item=str(update["_id"]), user=str(caller.user_id or ""))
 
     def _rewrite(self, request: Mapping[str, Any], caller: Caller) -> Document:
@@ -212,25 +213,13 @@ class RewriteService(ResourceService):
             record(Operation.LINK, update, linked, caller.user_id, now),
         ]
         try:
-            self._store(link, original, follow_ups, ["rewritten_by", "state"])
+            note = self._journal.action(follow_ups)
+            self._journal.write(link, original, note, ["rewritten_by", "state"])
         except PreconditionFailed:
             # Somebody wrote the story meanwhile; the usual case deserves its own answer.
             check_original(self._original(original["_id"]), self._settings, now)
             raise
         tell_update(self._notifier, [original, update], caller.user_id)
-
-    def _store(
-        self,
-        updates: Document,
-        original: Document,
-        follow_ups: list[Document],
-        unless_changed: list[str],
-    ) -> None:
-        note = with_follow_ups({"at": self.clock.precise()}, follow_ups)
-        self._journal.store(updates, original, note, unless_changed)
-        follow_up(self.db, note)
-        own = {"_id": original["_id"], "journal.at": note["at"]}
-        self.collection.update_one(own, {"$unset": {"journal": 1}})
 
 
 def check_original(original: Item, settings: Settings, now: datetime) -> None:

@@ -117,8 +117,7 @@ class MarksService(ResourceService):
                 ),
             ]
         )
-        journal.store(updates, item, note, [self.field])
-        journal.complete({**item, **updates}, note)
+        journal.write(updates, item, note, [self.field])
 
     def _tell(self, item: Mapping[str, Any], marks: list[Mark]) -> None:
         for mark in marks:

@@ -8,7 +8,7 @@ the content is the item's own. It is removed when the rest is there; until then 
 the item goes through without completing it first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,23 +87,46 @@ class Journal:
         note = {"at": self._clock.precise(), "follow_ups": list(follow_ups)}
         return note if version is None else {**note, "version": version}
 
-    def write(self, updates: Document, original: Document, note: Document) -> None:
-        """Store an editor's action with all that follows.
+    def write(
+        self,
+        updates: Document,
+        original: Document,
+        note: Document,
+        unless_changed: Iterable[str] = (),
+    ) -> None:
+        """Store a save or an editor's action with all that follows.
+
+        Args:
+            updates: what is stored on the item.
+            original: the item as it was read.
+            note: what follows.
+            unless_changed: see `store`.
 
         Raises:
             PreconditionFailed: the item was written since `original` was read.
         """
-        self.store(updates, original, note)
-        self.complete({**original, **updates}, note)
+        self.store(updates, original, note, unless_changed)
+        self._add_rows({**original, **updates}, note)
+        self._clear([original["_id"]], [note])
 
-    def complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
-        """Make the writes that `note` tells of, then remove it. Safe to repeat."""
-        self.add_rows(item, note)
-        self._db[ARCHIVE].update_one(
-            {"_id": item["_id"], "journal.at": note["at"]}, {"$unset": {"journal": 1}}
-        )
+    def create(self, item: Document, note: Document) -> None:
+        """Store a new item with all that follows.
 
-    def add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        Raises:
+            DuplicateKeyError: an item of this id is there.
+        """
+        self._db[ARCHIVE].insert_one({**item, "journal": note})
+        self._add_rows(item, note)
+        self._clear([item["_id"]], [note])
+
+    def create_many(self, items: Sequence[Document]) -> None:
+        """Store new items, each with the note that is in its field `journal`, and what follows."""
+        self._db[ARCHIVE].insert_many(items)
+        for item in items:
+            self._add_rows(item, item["journal"])
+        self._clear([item["_id"] for item in items], [item["journal"] for item in items])
+
+    def _add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Make the writes that the note of a save or an action tells of. Safe to repeat."""
         if copies := note.get("copies"):
             copy_rows(self._db, item, copies)
@@ -260,12 +283,11 @@ class Journal:
         except BulkWriteError as error:
             raise_unless_duplicates(error)
 
-    def clear(self, item_ids: Iterable[str], versions: Iterable[int] | None = None) -> None:
-        """Remove the notes of items whose rows are all there."""
-        condition: Document = {"_id": {"$in": list(item_ids)}}
-        if versions is not None:
-            condition["journal.version"] = {"$in": list(versions)}
-        self._db[ARCHIVE].update_many(condition, {"$unset": {"journal": 1}})
+    def _clear(self, item_ids: list[str], notes: Iterable[Mapping[str, Any]]) -> None:
+        """Remove notes of which everything is there; one command."""
+        times = [note["at"] for note in notes]
+        done = {"_id": {"$in": item_ids}, "journal.at": {"$in": times}}
+        self._db[ARCHIVE].update_many(done, {"$unset": {"journal": 1}})
 
     def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
         """Remove the notes of publish actions; one command for any number of items.
@@ -296,10 +318,8 @@ class Journal:
             # Unsaved content is older than what has gone out.
             self._db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
         else:
-            self.add_rows(item, note)
-        self._db[ARCHIVE].update_one(
-            {"_id": item_id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
-        )
+            self._add_rows(item, note)
+        self._clear([item_id], [note])
 
     def settle_overdue(self) -> int:
         """Complete all writes that a dead process left undone; return how many."""
