@@ -6,7 +6,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import removal
-from apps.core.documents import objects_in
+from apps.core.documents import objects
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.store.collections import ARCHIVE, ATTACHMENTS, FS_CHUNKS, FS_FILES, PUBLISHED
@@ -42,6 +42,6 @@ def what_was_attached(
 
 
 def _ids(item: Mapping[str, Any]) -> Iterator[Any]:
-    for entry in objects_in(item.get("attachments")):
+    for entry in objects(item.get("attachments")):
         if entry.get("attachment"):
             yield object_id(entry["attachment"])

@@ -22,7 +22,7 @@ from apps.archive.times import (
     utc_after,
 )
 from apps.core.caller import Caller
-from apps.core.documents import objects_in
+from apps.core.documents import objects
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.service import Document
 from apps.core.vocabulary import BROADCAST_SCRIPT, State
@@ -111,7 +111,7 @@ def check_broadcast_genre(save: Save) -> None:
     """A broadcast script stays one."""
     if not save.original.get("broadcast"):
         return
-    codes = [genre.get("qcode") for genre in objects_in(save.updates.get("genre"))]
+    codes = [genre.get("qcode") for genre in objects(save.updates.get("genre"))]
     if any(str(code or "").lower() != BROADCAST_SCRIPT.lower() for code in codes):
         raise BadRequest(NO_OTHER_GENRE)
 
@@ -186,10 +186,10 @@ def check_groups(save: Save) -> None:
 
 def check_no_duplicates(save: Save) -> None:
     """No two categories have one code, no two subjects one scheme and code."""
-    categories = Counter(c.get("qcode") for c in objects_in(save.updates.get("anpa_category")))
+    categories = Counter(c.get("qcode") for c in objects(save.updates.get("anpa_category")))
     if any(count > 1 for count in categories.values()):
         raise BadRequest("Duplicate category codes are not allowed")
-    named = objects_in(save.updates.get("subject"))
+    named = objects(save.updates.get("subject"))
     subjects = Counter((subject.get("scheme"), subject.get("qcode")) for subject in named)
     if any(count > 1 for count in subjects.values()):
         raise BadRequest("Duplicate subjects are not allowed")

@@ -6,7 +6,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.packages import MAIN, member_ids, ref_to
-from apps.core.documents import objects_in
+from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import State
@@ -51,7 +51,7 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
 
 def main_group(groups: Any) -> Document | None:
     """Return the group that marked items go to; None where a client sent no such thing."""
-    main = next((group for group in objects_in(groups) if group.get("id") == MAIN), None)
+    main = next((group for group in objects(groups) if group.get("id") == MAIN), None)
     return main if main and isinstance(main.get("refs", []), list) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import addition, subtraction
-from apps.core.documents import objects_in
+from apps.core.documents import objects
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
@@ -35,8 +35,8 @@ def member_refs(groups: Any) -> Iterator[dict[str, Any]]:
 
     Groups may have been stored by others: what has another shape is left out.
     """
-    for group in objects_in(groups):
-        for ref in objects_in(group.get("refs")):
+    for group in objects(groups):
+        for ref in objects(group.get("refs")):
             if "residRef" in ref:
                 yield ref
 

@@ -20,7 +20,7 @@ from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
 from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems

@@ -11,7 +11,7 @@ from apps.output.feeds.service import FeedService
 from apps.output.formats.export import ExportService
 from apps.output.formats.preview import ItemPreview
 from apps.output.formats.service import FormattersService, OutputFormatsService
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormatting
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from apps.publish.content.publish import ArchivePublishService
 from apps.publish.content.take_down import TakeDownPublishService
 from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.explain.service import ExplainService
 from apps.publish.resend.requests import ResendRequests

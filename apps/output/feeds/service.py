@@ -17,8 +17,7 @@ from apps.core.errors import BadRequest, NotFound, Unauthorized
 from apps.core.service import Document
 from apps.output.feeds.media import FeedMedia
 from apps.output.feeds.received import Cursor, Page, ReceivedItems
-from apps.publish.enqueue.formatting import format_settings
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormatting, format_settings
 from apps.store.collections import PRODUCTS
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
@@ -192,14 +191,14 @@ class FeedService:
 
     def _entries(self, page: Page, subscriber_id: ObjectId, token: str) -> list[Entry]:
         rows = self._media.linked(page.rows, subscriber_id, token)
-        lookups = self._formatting.lookups(rows)
+        references = self._formatting.references(rows)
         context = FormatContext(
             settings=self._settings,
             now=self._clock.now(),
-            vocabularies=lookups.vocabularies,
-            users=lookups.users,
+            vocabularies=references.vocabularies,
+            users=references.users,
         )
-        return [feed_entry(lookups.trimmed(row), context) for row in rows]
+        return [feed_entry(references.trimmed(row), context) for row in rows]
 
 
 def _etag(kind: Kind, feed: Feed, page: Page) -> str:

@@ -86,14 +86,14 @@ class ExportService(ResourceService):
         ids = list(dict.fromkeys(wanted["item_ids"]))
         by_id = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
         items = [by_id[id_] for id_ in ids if id_ in by_id]
-        lookups = self._preview.lookups(items)
+        references = self._preview.references(items)
         validator = self._validator.with_rules_for(items, {ACT})
         done, failures = [], 0
         for item in items:
             try:
                 if wanted.get("validate"):
                     validator.check(item, act=ACT, type=item.get("type"))
-                done.append((item, self._preview.format(item, formatter, lookups)))
+                done.append((item, self._preview.format(item, formatter, references)))
             except WiredeskError:
                 failures += 1
         return done, failures

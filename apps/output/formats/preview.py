@@ -8,9 +8,9 @@ from pymongo.database import Database
 from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.matching import compile_subscriber
-from apps.publish.enqueue.references import Lookups
+from apps.publish.enqueue.references import References
 from apps.routing.subscribers.destination_secrets import readable
 from apps.routing.subscribers.stored_destinations import shown_destination
 from apps.store.collections import ARCHIVE, SUBSCRIBERS
@@ -57,30 +57,30 @@ class ItemPreview:
         formatter = self._formatting.formatters.find(format) or self.by_class(format)
         if formatter is None:
             raise NotFound(f"Formatter {format} not found")
-        return formatter, self.format(item, formatter, self.lookups([item]), subscriber)
+        return formatter, self.format(item, formatter, self.references([item]), subscriber)
 
-    def lookups(self, items: Sequence[Document]) -> Lookups:
+    def references(self, items: Sequence[Document]) -> References:
         """Return what formats need to know of `items`, read at once."""
-        return self._formatting.lookups(items)
+        return self._formatting.references(items)
 
     def format(
         self,
         item: Document,
         formatter: type[Formatter],
-        lookups: Lookups,
+        references: References,
         subscriber: Document | None = None,
     ) -> Formatted:
         """Return the first part of an item in a format, with sequence number 0.
 
         Args:
-            lookups: holds what the item refers to.
+            references: holds what the item refers to.
             subscriber: who would receive it; None for nobody in particular.
 
         Raises:
             BadRequest: the item cannot be written in this format.
         """
         row = {**item, "item_id": item["_id"]}
-        formats = self._formatting.formats_of(row, lookups)
+        formats = self._formatting.formats_of(row, references)
         if not formatter.can_format(row):
             reason = f"{formatter.type} takes no items of type {item.get('type')}"
             raise BadRequest(NOT_FORMATTED.format(reason))

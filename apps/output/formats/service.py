@@ -111,7 +111,7 @@ class FormattersService(ResourceService):
             self._validator.check(item, act=ACT, type=item.get("type"))
         except ValidationFailed as error:
             raise BadRequest(NOT_FORMATTED.format(error)) from error
-        text = text_of(self._preview.format(item, formatter, self._preview.lookups([item])))
+        text = text_of(self._preview.format(item, formatter, self._preview.references([item])))
         if formatter.output_field:
             return str(json.loads(text).get(formatter.output_field, ""))
         return text

@@ -16,7 +16,6 @@ from apps.core.errors import WiredeskError
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
-from apps.publish.enqueue.associated_media import SentAlong
 from apps.publish.enqueue.association_shares import associated_items, with_subscribers
 from apps.publish.enqueue.decisions import DecisionLog
 from apps.publish.enqueue.enqueue_service import (
@@ -30,7 +29,7 @@ from apps.publish.enqueue.formatting import ItemFormats, format_settings
 from apps.publish.enqueue.packages import all_members, own_package, stored_members
 from apps.publish.enqueue.queue_rows import OutgoingItem
 from apps.publish.enqueue.queue_writer import ContentApiCopies, CopyOutcome, QueueWriter
-from apps.publish.enqueue.references import Lookups, associations_of
+from apps.publish.enqueue.references import AssociatedMedia, References, associations_of
 from apps.publish.enqueue.snapshot import Snapshots
 from apps.publish.queue.recipients import Ledger
 from apps.store.collections import PUBLISHED
@@ -91,12 +90,12 @@ class Batch:
     ) -> None:
         self._tools = tools
         self._services = services
-        along = tools.settings["PUBLISH_ASSOCIATIONS_RESEND"]
-        self._along = SentAlong.load(tools.db, rows, along)
-        media = list(self._along.rows.values())
+        when = tools.settings["PUBLISH_ASSOCIATIONS_RESEND"]
+        self._media = AssociatedMedia.load(tools.db, rows, when)
+        media = list(self._media.rows.values())
         backlog = tools.backlog
         rules, vocabularies = tools.snapshots.current()
-        self._lookups = Lookups(tools.db, vocabularies, lambda: rules)
+        self._references = References(tools.db, vocabularies, lambda: rules)
         self._routing = Routing(
             rules=rules,
             ledger=_ledger(tools.db, [*rows, *media]),
@@ -105,7 +104,7 @@ class Batch:
             members=stored_members(tools.db, all_members(rows)),
             failed=_failed(tools.db, rows),
         )
-        self._lookups.load([*rows, *media])
+        self._references.load([*rows, *media])
         self._format_settings = format_settings(tools.settings)
         self._queue = QueueWriter(tools.db, tools.clock, tools.sequences, tools.settings)
         self._decisions = DecisionLog(tools.db, tools.clock)
@@ -156,7 +155,7 @@ class Batch:
         self, row: Document, recipients: Iterable[Recipient]
     ) -> Iterator[tuple[Document, EnqueueService, list[Recipient]]]:
         """Yield what an item takes along, for those of its recipients that it is for anyway."""
-        along = list(self._along.of(row))
+        along = list(self._media.of(row))
         if not along:
             return
         ids, reason = ids_of(recipients), f"sent along with {row['item_id']}"
@@ -213,7 +212,7 @@ class Batch:
     def _formats_of(self, row: Document) -> ItemFormats:
         tools = self._tools
         return ItemFormats(
-            row, self._lookups, tools.formatters, self._format_settings, tools.clock.precise()
+            row, self._references, tools.formatters, self._format_settings, tools.clock.precise()
         )
 
     def _share(

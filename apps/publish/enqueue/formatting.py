@@ -1,6 +1,6 @@
 """Formats items for destinations: once for all destinations that agree on format and options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -8,13 +8,17 @@ from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
+from pymongo.database import Database
 
 from apps.core import json
+from apps.core.clock import Clock
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from apps.publish.enqueue.matching import Subscriber
-from apps.publish.enqueue.references import Lookups, associations_of
+from apps.publish.enqueue.references import References, associations_of
+from apps.publish.enqueue.snapshot import routing_rules
+from apps.store.collections import VOCABULARIES
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.content_api import ContentApiFormatter
 
@@ -74,7 +78,7 @@ class ItemFormats:
 
     Args:
         row: the published row.
-        lookups: see `Lookups`; what the row refers to is loaded.
+        references: hold what the row refers to.
         registry: formats by name.
         settings: see `FormatSettings`.
         now: time of formatting.
@@ -83,14 +87,14 @@ class ItemFormats:
     def __init__(
         self,
         row: Mapping[str, Any],
-        lookups: Lookups,
+        references: References,
         registry: Registry[Formatter],
         settings: FormatSettings,
         now: datetime,
     ) -> None:
         self._row_id = str(row["_id"])
-        self._item = lookups.trimmed(row)
-        self._lookups = lookups
+        self._item = references.trimmed(row)
+        self._references = references
         self._registry = registry
         self._settings = settings
         self._now = now
@@ -174,23 +178,23 @@ class ItemFormats:
         sequence_number: int,
         unwanted_embeds: frozenset[str] | None,
     ) -> FormatContext:
-        lookups = self._lookups
+        references = self._references
         return FormatContext(
             settings=self._settings,
             now=self._now,
             sequence_number=sequence_number if formatter.numbered else 0,
             config=config,
-            vocabularies=lookups.vocabularies,
-            vocabulary_fields=lookups.vocabulary_fields,
-            profiles=lookups.profiles,
-            users=lookups.users,
-            attachments=lookups.attachments,
-            related=lookups.related,
+            vocabularies=references.vocabularies,
+            vocabulary_fields=references.vocabulary_fields,
+            profiles=references.profiles,
+            users=references.users,
+            attachments=references.attachments,
+            related=references.related,
             package_items=self._members if config.get("packaged") else {},
             members=self._listed_members if formatter.lists_members else None,
             products=self._products if formatter.shows_products else (),
             association_products=self._associated if formatter.shows_products else {},
-            assignments=lookups.assignments,
+            assignments=references.assignments,
             unwanted_embeds=unwanted_embeds,
         )
 
@@ -199,16 +203,16 @@ class ItemFormats:
         """Members of a package as they were published, trimmed as they are on their own."""
         if self._item.get("type") != ItemType.COMPOSITE:
             return {}
-        members = self._lookups.members_of(self._item)
-        return {member: self._lookups.trimmed(row) for member, row in members.items()}
+        members = self._references.members_of(self._item)
+        return {member: self._references.trimmed(row) for member, row in members.items()}
 
     @cached_property
     def _listed_members(self) -> dict[str, Document] | None:
         """Members of a package that are published, None for what is no package."""
         if self._item.get("type") != ItemType.COMPOSITE:
             return None
-        members = self._lookups.published_members_of(self._item)
-        return {member: self._lookups.trimmed(row) for member, row in members.items()}
+        members = self._references.published_members_of(self._item)
+        return {member: self._references.trimmed(row) for member, row in members.items()}
 
     @cached_property
     def _products(self) -> list[Document]:
@@ -217,7 +221,7 @@ class ItemFormats:
     @cached_property
     def _associated(self) -> dict[str, list[Document]]:
         """Products of associated items, by id."""
-        related = self._lookups.related
+        related = self._references.related
         return {
             str(held["_id"]): self._products_of(related.get(str(held["_id"]), held))
             for _key, held in associations_of(self._item)
@@ -225,7 +229,7 @@ class ItemFormats:
         }
 
     def _products_of(self, item: Mapping[str, Any]) -> list[Document]:
-        matching = self._lookups.rules.matching_products(item, self._now)
+        matching = self._references.rules.matching_products(item, self._now)
         return [{"code": product.id, "name": product.name} for product in matching]
 
     @cached_property
@@ -305,3 +309,48 @@ def format_settings(settings: Mapping[str, Any]) -> FormatSettings:
         media_prefix=settings["MEDIA_PREFIX"],
         filter_embeds=settings["EMBED_PRODUCT_FILTERING"],
     )
+
+
+class ItemFormatting:
+    """Formats single items, outside of the batches of routing.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        formatters: output formats by name.
+        settings: those of the formats.
+
+    Attributes:
+        formatters: as given.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        formatters: Registry[Formatter],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self.formatters = formatters
+        self._settings = format_settings(settings)
+
+    def references(self, items: Sequence[Document]) -> References:
+        """Return what formats need to know besides `items`, read at once."""
+        vocabularies = list(self._db[VOCABULARIES].find({}))
+        references = References(
+            self._db, vocabularies, lambda: routing_rules(self._db, vocabularies)
+        )
+        references.load(items)
+        return references
+
+    def formats_of(self, row: Document, references: References | None = None) -> ItemFormats:
+        """Return the formats of a published row, or of what has the shape of one.
+
+        Args:
+            references: hold what the row refers to; read unless given.
+        """
+        references = references or self.references([row])
+        now = self._clock.precise()
+        return ItemFormats(row, references, self.formatters, self._settings, now)

@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.packages import ROOT, is_package, member_ids, member_refs
-from apps.core.documents import objects_in
+from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
@@ -231,8 +231,8 @@ def own_package(package: Item, members: Iterable[str]) -> Document:
 
 def _trimmed(groups: Any, kept: set[str]) -> list[Document]:
     trimmed: list[Document] = []
-    for group in objects_in(deepcopy(groups)):
-        refs = objects_in(group.get("refs"))
+    for group in objects(deepcopy(groups)):
+        refs = objects(group.get("refs"))
         group["refs"] = [r for r in refs if "residRef" not in r or r["residRef"] in kept]
         trimmed.append(group)
     # A group of groups may become empty when those in it do.

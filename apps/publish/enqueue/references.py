@@ -1,19 +1,46 @@
-"""The documents that formats read besides the item: for all items of a batch at once."""
+"""What the items of a batch refer to, read for all of them at once.
+
+`References` holds the documents that formats read besides the item. `AssociatedMedia` are the media
+that are sent again with the item that holds them.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.packages import member_refs
+from apps.core.documents import objects_of
 from apps.core.errors import ServerError
 from apps.core.ids import object_id
 from apps.core.service import Document
-from apps.core.vocabulary import ItemType, State
+from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.publish.enqueue.matching import RoutingRules
-from apps.store.collections import PUBLISHED, USERS
+from apps.store.collections import (
+    ARCHIVE,
+    ASSIGNMENTS,
+    ATTACHMENTS,
+    CONTENT_TYPES,
+    PUBLISHED,
+    USERS,
+)
 
 Item = Mapping[str, Any]
+
+
+def associations_of(item: Item) -> Iterator[tuple[str, Item]]:
+    """Yield key and association of all that `item` holds; what has another shape is left out.
+
+    Items may have been stored by others, and one of them must not stop a whole batch.
+    """
+    held = item.get("associations")
+    if held and isinstance(held, Mapping):
+        yield from ((str(key), each) for key, each in held.items() if isinstance(each, Mapping))
+
+
+# What formats read.
 
 VOCABULARIES = ("rightsinfo", "locators", "job_titles", "crop_sizes")
 """Vocabularies that formats read."""
@@ -21,7 +48,7 @@ VOCABULARIES = ("rightsinfo", "locators", "job_titles", "crop_sizes")
 OUT = frozenset({State.PUBLISHED, State.CORRECTED, State.CORRECTION, State.BEING_CORRECTED})
 """States in which an item may be shown as related to another one."""
 
-STANDARD_FIELDS = frozenset(
+SWITCHABLE_FIELDS = frozenset(
     {"usageterms", "keywords", "slugline", "genre", "anpa_take_key", "priority", "urgency"}
     | {"anpa_category", "subject", "company_codes", "ednote", "headline", "abstract", "byline"}
     | {"dateline", "body_html", "body_footer", "sign_off", "media_description", "sms", "footer"}
@@ -37,8 +64,8 @@ LEVELS = 2
 MISSING_MEMBER = "Can not find package {package} published item {member}"
 
 
-class Lookups:
-    """What formatters are handed, so that they need no store.
+class References:
+    """The documents that formatters are handed, so that they need no store.
 
     Args:
         db: the database.
@@ -80,14 +107,14 @@ class Lookups:
         """Read what `items` refer to: at most one command for each kind of reference."""
         items = list(items)
         self._packages += [item for item in items if item.get("type") == ItemType.COMPOSITE]
-        references = {str(held["_id"]) for item in items for _, held in self.references(item)}
-        found = self._found("archive", references)
+        wanted = {str(held["_id"]) for item in items for _, held in self.related_content(item)}
+        found = self._found(ARCHIVE, wanted)
         related = {id_: item for id_, item in found.items() if item.get("state") in OUT}
         self.related |= related
         self._not_out |= found.keys() - related.keys()
-        self._load_references([*items, *related.values()])
+        self._load_details([*items, *related.values()])
 
-    def references(self, item: Item) -> Iterator[tuple[str, Item]]:
+    def related_content(self, item: Item) -> Iterator[tuple[str, Item]]:
         """Yield key and association of what only names an item of the archive."""
         for key, held in associations_of(item):
             field = self.vocabulary_fields.get(key.partition("--")[0], {})
@@ -99,22 +126,24 @@ class Lookups:
         """Return a published row as formats see it (formats contract 1.5 step 1).
 
         It stands under the item's own id, has the fields that its content profile enables, and
-        names no related items that are not out: the editor was told that they will not be sent.
+        names no related items that are not out: the editor was warned that they will not be sent.
         """
         item = published_item(row, self.profiles.get(str(row.get("profile"))))
-        unsent = {key for key, held in self.references(item) if str(held["_id"]) in self._not_out}
+        related = self.related_content(item)
+        unsent = {key for key, held in related if str(held["_id"]) in self._not_out}
         if unsent:
             held = item["associations"]
             item["associations"] = {key: held[key] for key in held if key not in unsent}
         return item
 
-    def _load_references(self, items: Sequence[Item]) -> None:
+    def _load_details(self, items: Sequence[Item]) -> None:
+        """Read profiles, assignments, attachments and authors of items and their associations."""
         everything = [each for item in items for each in _with_associated(item)]
-        self.profiles |= self._found("content_types", _texts(everything, "profile"))
-        self.assignments |= self._found("assignments", _texts(everything, "assignment_id"))
-        references = [r for each in everything for r in _objects(each, "attachments")]
-        self.attachments |= self._found("attachments", _texts(references, "attachment"))
-        self._load_users([author for each in everything for author in _objects(each, "authors")])
+        self.profiles |= self._found(CONTENT_TYPES, _ids_in(everything, "profile"))
+        self.assignments |= self._found(ASSIGNMENTS, _ids_in(everything, "assignment_id"))
+        attachments = [entry for each in everything for entry in objects_of(each, "attachments")]
+        self.attachments |= self._found(ATTACHMENTS, _ids_in(attachments, "attachment"))
+        self._load_users([entry for each in everything for entry in objects_of(each, "authors")])
 
     def _found(self, collection: str, ids: set[str]) -> dict[str, Document]:
         """Return documents by id as text; no command where all of them were asked for before."""
@@ -177,7 +206,7 @@ class Lookups:
             .find({"item_id": {"$in": sorted(wanted)}})
             .sort([("item_id", 1), ("publish_sequence_no", 1)])
         )
-        self._load_references(rows)
+        self._load_details(rows)
         members: dict[tuple[str, int | None], Document] = {}
         for row in rows:
             # The last row counts where a package names no version.
@@ -186,21 +215,10 @@ class Lookups:
         return members
 
 
-def associations_of(item: Item) -> Iterator[tuple[str, Item]]:
-    """Yield key and association of all that `item` holds; what has another shape is left out.
-
-    Items may have been stored by others, and one of them must not stop a whole batch.
-    """
-    held = item.get("associations")
-    if held and isinstance(held, Mapping):
-        yield from ((str(key), each) for key, each in held.items() if isinstance(each, Mapping))
-
-
 def _member_versions(package: Item) -> Iterator[tuple[str, int | None]]:
-    for group in _objects(package, "groups"):
-        for ref in _objects(group, "refs"):
-            if ref.get("residRef"):
-                yield str(ref["residRef"]), ref.get("_current_version")
+    for ref in member_refs(package.get("groups")):
+        if ref["residRef"]:
+            yield str(ref["residRef"]), ref.get("_current_version")
 
 
 def _with_associated(item: Item, levels: int = LEVELS) -> Iterator[Item]:
@@ -210,23 +228,17 @@ def _with_associated(item: Item, levels: int = LEVELS) -> Iterator[Item]:
             yield from _with_associated(held, levels - 1)
 
 
-def _texts(documents: Iterable[Item], field: str) -> set[str]:
+def _ids_in(documents: Iterable[Item], field: str) -> set[str]:
     return {str(document[field]) for document in documents if document.get(field)}
 
 
-def _objects(item: Item, field: str) -> list[Item]:
-    value = item.get(field)
-    members = value if isinstance(value, list) else ()
-    return [entry for entry in members if isinstance(entry, Mapping)]
-
-
-def published_item(row: Mapping[str, Any], profile: Mapping[str, Any] | None) -> Document:
+def published_item(row: Item, profile: Mapping[str, Any] | None) -> Document:
     """Return the item as formats see it: under its own id, trimmed to its content profile."""
     schema = (profile or {}).get("schema") or {}
     item = {
         name: value
         for name, value in row.items()
-        if not (profile and name in STANDARD_FIELDS and schema.get(name) is None)
+        if not (profile and name in SWITCHABLE_FIELDS and schema.get(name) is None)
     }
     item["_id"] = row["item_id"]
     if item.get("associations"):
@@ -241,3 +253,90 @@ def _without_null_renditions(association: Any) -> Any:
         return association
     renditions = {k: v for k, v in association["renditions"].items() if v is not None}
     return {**association, "renditions": renditions}
+
+
+# Media that are sent again (routing contract 8.6). Whoever gets a story may lack its pictures: they
+# came before it was a subscriber, or before it had a product for them.
+
+FOLLOWING = (Operation.CORRECT, Operation.BEING_CORRECTED)
+WITHDRAWALS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
+LIVE = (State.PUBLISHED, State.CORRECTED, State.BEING_CORRECTED)
+
+
+class MediaResend(StrEnum):
+    """Setting PUBLISH_ASSOCIATIONS_RESEND: with what associated media are sent again."""
+
+    NEW = "new"
+    """New stories, not their corrections and updates."""
+    UPDATES = "updates"
+    """New stories and their updates."""
+    CORRECTIONS = "corrections"
+    """Everything but withdrawals."""
+
+
+def is_due(item: Item, when: Any) -> bool:
+    """Whether associated media are sent with this version of an item.
+
+    Args:
+        when: see `MediaResend`; anything else is never.
+    """
+    if item.get("operation") in WITHDRAWALS:
+        return False
+    is_correction = item.get("operation") in FOLLOWING
+    if when == MediaResend.CORRECTIONS:
+        return True
+    if when == MediaResend.UPDATES:
+        return not is_correction
+    return bool(when == MediaResend.NEW and not is_correction and not item.get("rewrite_of"))
+
+
+def media_ids(item: Item) -> Iterator[str]:
+    """Yield the ids of associated media that did not go out with the item anyway, each once."""
+    seen = set()
+    for _key, held in associations_of(item):
+        is_ours = held.get("_fetchable") is not False and held.get("type") in MEDIA_TYPES
+        id_ = held.get("_id")
+        if is_ours and isinstance(id_, str) and not held.get("is_queued") and id_ not in seen:
+            seen.add(id_)
+            yield id_
+
+
+class AssociatedMedia:
+    """The media that are sent again with the items of one batch.
+
+    Args:
+        rows: newest published row of each, by item id.
+        when: setting PUBLISH_ASSOCIATIONS_RESEND.
+    """
+
+    def __init__(self, rows: Mapping[str, Document], when: Any) -> None:
+        self.rows = rows
+        self._when = when
+
+    @classmethod
+    def load(cls, db: Database[Document], items: Iterable[Item], when: Any) -> "AssociatedMedia":
+        """Read the media of `items`; one command, none where there are none."""
+        due = [item for item in items if is_due(item, when)]
+        wanted = sorted({media for item in due for media in media_ids(item)})
+        newest: dict[str, Document] = {}
+        if wanted:
+            last = {"item_id": {"$in": wanted}, "last_published_version": True}
+            for row in db[PUBLISHED].find(last).sort("publish_sequence_no", 1):
+                newest[row["item_id"]] = row
+        return cls(newest, when)
+
+    def of(self, item: Item) -> Iterator[Document]:
+        """Yield the published rows to send to the recipients of `item`.
+
+        Media that something newer is on its way of are left to that, and those that went through
+        the same action as the item.
+        """
+        if not is_due(item, self._when):
+            return
+        mark = {"item_id": item["item_id"], "version": item.get("_current_version")}
+        for media in media_ids(item):
+            row = self.rows.get(media)
+            if row is None or row.get("state") not in LIVE or row.get("published_with") == mark:
+                continue
+            if (row.get("publish_sequence_no") or 0) < (item.get("publish_sequence_no") or 0):
+                yield row

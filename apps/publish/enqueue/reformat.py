@@ -15,8 +15,7 @@ from apps.archive.packages import is_package
 from apps.core.errors import NotFound
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import RowState
-from apps.publish.enqueue.formatting import ItemFormats, Payload
-from apps.publish.enqueue.item_formatting import ItemFormatting
+from apps.publish.enqueue.formatting import ItemFormats, ItemFormatting, Payload
 from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.packages import own_package
 from apps.publish.queue.recipients import Ledger

@@ -12,7 +12,7 @@ from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.queue_rows import OutgoingItem
 from apps.publish.enqueue.queue_writer import QueueWriter
-from apps.publish.enqueue.references import Lookups
+from apps.publish.enqueue.references import References
 from formatters import FormatSettings, build_registry
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -31,8 +31,8 @@ def formats_of(item: dict[str, Any]) -> ItemFormats:
     def no_rules() -> Any:
         raise AssertionError("nobody asks for products")
 
-    lookups = Lookups(STORE, [], no_rules)
-    return ItemFormats(item, lookups, build_registry(), FormatSettings(), NOW)
+    references = References(STORE, [], no_rules)
+    return ItemFormats(item, references, build_registry(), FormatSettings(), NOW)
 
 
 def writer() -> QueueWriter:
