@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The command line: `python3 manage.py <command>`.
 
-Run outside a virtual environment it makes one in `.venv` first, with the pinned requirements of
-what runs; a command of development adds its own when it is called. That part uses the standard
+Run outside a virtual environment it makes one in `.venv` first, with the pinned packages that run;
+those of development are added when one of its commands is called. That part uses the standard
 library only and runs nowhere else: importing this module does nothing.
 """
 
@@ -96,9 +96,9 @@ class PackageSet:
 
     def is_ready(self) -> bool:
         """Whether it has been installed to the end, and the environment's Python is still there."""
-        return PYTHON.exists() and self.is_begun() and self.stamp.read_text() == self._expected
+        return PYTHON.exists() and self.is_present() and self.stamp.read_text() == self._expected
 
-    def is_begun(self) -> bool:
+    def is_present(self) -> bool:
         """Whether it has been installed, in this version or another one."""
         return self.stamp.exists()
 
@@ -131,7 +131,7 @@ def set_up(wanted: list[PackageSet]) -> None:
     missing = [packages for packages in wanted if not packages.is_ready()]
     if not missing:  # another start has made it meanwhile
         return
-    if missing[0] is wanted[0] or any(packages.is_begun() for packages in missing):
+    if wanted[0] in missing or any(packages.is_present() for packages in missing):
         missing = wanted
         if not (find_spec("venv") and find_spec("ensurepip")):
             raise CannotStart(

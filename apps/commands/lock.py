@@ -13,7 +13,7 @@ LOCKS = (
     ("embedded", ("--group", "embedded")),
     ("dev", ("--group", "dev")),
 )
-"""Files in `requirements/` and what each is made from; versions follow those above."""
+"""Files in `requirements/` and their sources; each keeps to the versions of those above it."""
 
 
 @click.command("lock")

@@ -48,8 +48,8 @@ class Tree:
         (path / "requirements").mkdir()
         shutil.copy(ROOT / "manage.py", path)
         self.command(ONE_COMMAND)
-        self.require("run", "# nothing")
-        self.require("dev", "# nothing")
+        for name in ("run", "embedded", "dev"):
+            self.require(name, "# nothing")
 
     def command(self, source: str) -> None:
         """Replace the command."""
@@ -103,14 +103,40 @@ def test_sets_itself_up_once(tree: Tree) -> None:
     assert tree.run("again", **NO_NETWORK) == (1, f"{tree.venv} again\n", "")
 
 
+def test_a_command_of_development_adds_its_packages(tree: Tree) -> None:
+    """What only development needs is installed when it is first asked for, and asked for once."""
+    tree.require("dev", "wiredesk-needs-this==1.0")
+    assert tree.run("demo")[:2] == (1, f"{tree.venv} demo\n")
+    status, output, errors = tree.run("test", **NO_NETWORK)
+    assert (status, output) == (2, "")
+    assert "wiredesk-needs-this==1.0" in errors
+
+    (tree.venv / "still-there").touch()
+    tree.require("dev", "# nothing")
+    status, output, errors = tree.run("test", "-x")
+    assert (status, output) == (2, f"{tree.venv} test -x\n")
+    assert errors.startswith(f"Adding the packages of development to {tree.venv} ")
+    assert (tree.venv / "still-there").exists()
+    for command in ("check", "demo", "lock"):
+        assert tree.run(command) == (1, f"{tree.venv} {command}\n", "")
+
+
+def test_development_gets_all_packages_at_once(tree: Tree) -> None:
+    """The first start may be one of the tests."""
+    _, output, errors = tree.run("test")
+    assert output == f"{tree.venv} test\n"
+    assert errors.startswith(f"Setting up {tree.venv} ")
+    assert tree.run("test") == (1, f"{tree.venv} test\n", "")
+
+
 def test_follows_changed_requirements_and_a_moved_tree(tree: Tree, tmp_path: Path) -> None:
     """Other pins, or another place, make the environment anew."""
-    tree.run()
-    (tree.venv / "left-over").touch()
-
-    tree.require("dev", "# something else")
-    assert "Ready" in tree.run()[2]
-    assert not (tree.venv / "left-over").exists()
+    tree.run("test")
+    for name, command in (("embedded", "demo"), ("run", "test"), ("dev", "test")):
+        (tree.venv / "left-over").touch()
+        tree.require(name, "# something else")
+        assert "Ready" in tree.run(command)[2]
+        assert not (tree.venv / "left-over").exists()
 
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -123,10 +149,10 @@ def test_follows_changed_requirements_and_a_moved_tree(tree: Tree, tmp_path: Pat
 
 def test_two_starts_at_once_make_one_environment(tree: Tree) -> None:
     """The second start waits for the first and uses what it made."""
-    with tree.start() as one, tree.start() as two:
+    with tree.start("test") as one, tree.start("test") as two:
         results = [process.communicate(timeout=100) for process in (one, two)]
-    assert (one.returncode, two.returncode) == (0, 0)
-    assert [output for output, _ in results] == [f"{tree.venv}\n"] * 2
+    assert (one.returncode, two.returncode) == (1, 1)
+    assert [output for output, _ in results] == [f"{tree.venv} test\n"] * 2
     assert sorted(errors.partition(" ")[0] for _, errors in results) == ["Setting", "Waiting"]
 
 
