@@ -193,12 +193,13 @@ def _rights(item: Document, context: FormatContext) -> str:
 
 
 def _authors(item: Document, context: FormatContext) -> Iterator[Author]:
-    named = [author for author in authors(item, context) if author.get("name")]
-    for author in named:
-        yield Author(_clean(str(author["name"])), _address(author.get("avatar_url")))
+    named = [
+        Author(name, _address(author.get("avatar_url")))
+        for author in authors(item, context)
+        if (name := _clean(str(author.get("name") or "")))
+    ]
     byline = _clean(plain_text(text_of(item, "byline")))
-    if byline and not named:
-        yield Author(byline)
+    yield from named or ([Author(byline)] if byline else [])
 
 
 def _categories(item: Document) -> Iterator[Category]:

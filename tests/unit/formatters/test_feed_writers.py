@@ -124,6 +124,14 @@ def test_guids_that_are_no_uris() -> None:
     assert {f"urn:{CONTEXT.settings.urn_domain}:item:story%201"} == uris
 
 
+def test_an_author_has_a_name() -> None:
+    """A name of blanks is none: the byline stands in for it."""
+    item = {"guid": "urn:1", "type": "text", "authors": [{"name": " "}]}
+
+    assert [] == feed_entry(item, CONTEXT).authors
+    assert ["Jo"] == [a.name for a in feed_entry({**item, "byline": "Jo"}, CONTEXT).authors]
+
+
 TEXTS = st.text(max_size=40)
 ITEMS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"guid": st.text(min_size=1, max_size=20), "type": st.sampled_from(sorted(ENTRY_TYPES))},
