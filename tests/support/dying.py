@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.archive.actions.base import Tools as EditingTools
 from apps.archive.actions.item_copy import Copying
-from apps.archive.journal.journal import OVERDUE, Journal
+from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
@@ -153,7 +153,7 @@ def _tools(graph: Graph, db: Any) -> Tools:
     return tools
 
 
-def settle(graph: Graph) -> None:
+def complete_abandoned(graph: Graph) -> None:
     """Let the time pass after which other processes complete what was broken off."""
-    later = HandClock(graph.clock.precise() + OVERDUE + timedelta(seconds=1))
-    Journal(graph.db, later).settle_overdue()
+    later = HandClock(graph.clock.precise() + ABANDONED_AFTER + timedelta(seconds=1))
+    Journal(graph.db, later).complete_abandoned()
