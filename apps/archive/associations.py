@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.journal.follow_ups import use
+from apps.archive.journal.follow_ups import media_use
 from apps.archive.schema import LOCK_FIELDS
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES
@@ -237,7 +237,7 @@ def usage_changes(
     Args:
         updates: what is stored; only its associations are looked at.
         original: the item before.
-        at: names this use, so that counting it again changes nothing.
+        at: names this media_use, so that counting it again changes nothing.
     """
     before = {key: held["_id"] for key, held in with_ids(original)}
     new = {
@@ -249,7 +249,7 @@ def usage_changes(
         write
         for item_id in sorted(new)
         for write in (
-            use(ARCHIVE, {"_id": item_id}, at),
-            use(PUBLISHED, {"item_id": item_id, "last_published_version": True}, at),
+            media_use(ARCHIVE, {"_id": item_id}, at),
+            media_use(PUBLISHED, {"item_id": item_id, "last_published_version": True}, at),
         )
     ]

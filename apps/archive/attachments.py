@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.journal.follow_ups import removal
+from apps.archive.journal.follow_ups import deletion
 from apps.core.documents import objects
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -34,10 +34,10 @@ def what_was_attached(
         if db[ARCHIVE].find_one(other, {"_id": 1}) or db[PUBLISHED].find_one(held, {"_id": 1}):
             continue
         media = (db[ATTACHMENTS].find_one({"_id": id}, {"media": 1}) or {}).get("media")
-        writes.append(removal(ATTACHMENTS, {"_id": id}))
+        writes.append(deletion(ATTACHMENTS, {"_id": id}))
         if media:
             file = object_id(media)
-            writes += [removal(FS_FILES, {"_id": file}), removal(FS_CHUNKS, {"files_id": file})]
+            writes += [deletion(FS_FILES, {"_id": file}), deletion(FS_CHUNKS, {"files_id": file})]
     return writes
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import NOT_TAKEN
-from apps.archive.journal.follow_ups import change, removal
+from apps.archive.journal.follow_ups import change, deletion
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
@@ -46,9 +46,9 @@ def what_was_scheduled(db: Database[Document], item_id: str) -> list[Document]:
 
     What went out under earlier versions stays on record.
     """
-    writes = [removal(PUBLISHED, {"item_id": item_id, "state": State.SCHEDULED})]
+    writes = [deletion(PUBLISHED, {"item_id": item_id, "state": State.SCHEDULED})]
     out = {"item_id": item_id, "state": {"$ne": State.SCHEDULED}}
     last = db[PUBLISHED].find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
     if last is None:
-        return [*writes, removal(PUBLISH_QUEUE, {"item_id": item_id})]
+        return [*writes, deletion(PUBLISH_QUEUE, {"item_id": item_id})]
     return [*writes, change(PUBLISHED, {"_id": last["_id"]}, {"last_published_version": True})]

@@ -38,7 +38,7 @@ from apps.archive.deschedule import (
 from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_marked, tell_stage, tell_update
 from apps.archive.highlighted import fill_with_highlighted
-from apps.archive.journal.follow_ups import record, removal, with_follow_ups
+from apps.archive.journal.follow_ups import deletion, record, with_follow_ups, with_history
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
@@ -150,7 +150,7 @@ class ArchiveService(ResourceService):
             complete_new(document, self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
-            note = self._telling_of_creation(note, document, caller)
+            note = self._with_creation(note, document, caller)
             document["journal"] = self._with_relations(note, document, {})
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
@@ -308,13 +308,13 @@ class ArchiveService(ResourceService):
         note = self._journal.note(updates["_current_version"])
         if updates.get("operation") != Operation.RESTORE:
             changed = changes_of_save(updates, original)
-            note = self._journal.telling(note, Operation.UPDATE, caller.user_id, changed)
+            note = with_history(note, Operation.UPDATE, caller.user_id, changed)
         if updates.get("operation") == Operation.DESCHEDULE:
             self._take_back_associated(updates, original, caller)
             note = with_follow_ups(note, what_was_scheduled(self.db, id))
         note = self._with_relations(note, updates, original)
         # Not what is typed while a process that died here is waited for.
-        typed = removal(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
+        typed = deletion(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
         note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)
@@ -419,12 +419,12 @@ class ArchiveService(ResourceService):
 
     # Around the item.
 
-    def _telling_of_creation(self, note: Document, document: Document, caller: Caller) -> Document:
+    def _with_creation(self, note: Document, document: Document, caller: Caller) -> Document:
         """Return `note` with the audit rows of a creation (lifecycle contract 3.13)."""
         author = self._author_of(document)
         if author is None:
-            return self._journal.telling(note, Operation.CREATE, caller.user_id)
-        note = self._journal.telling(note, Operation.CREATE, author)
+            return with_history(note, Operation.CREATE, caller.user_id)
+        note = with_history(note, Operation.CREATE, author)
         update = {name: v for name, v in document.items() if name not in NOT_IN_HISTORY}
         own = record(Operation.CREATE, document, update, caller.user_id, self.clock.now())
         return with_follow_ups(note, [own])

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from apps.archive.actions.item_copy import Copying
-from apps.archive.journal.journal import OVERDUE, Journal
+from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
@@ -136,7 +136,7 @@ def _desk_copies(process: Foundation) -> DeskCopies:
     return DeskCopies(tools, Copying(tools), on_failed=lambda destination, rows, error: None)
 
 
-def settle(graph: Graph) -> None:
+def complete_abandoned(graph: Graph) -> None:
     """Let the time pass after which other processes complete what was broken off."""
-    later = HandClock(graph.clock.precise() + OVERDUE + timedelta(seconds=1))
-    Journal(graph.db, later).settle_overdue()
+    later = HandClock(graph.clock.precise() + ABANDONED_AFTER + timedelta(seconds=1))
+    Journal(graph.db, later).complete_abandoned()

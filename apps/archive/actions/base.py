@@ -50,7 +50,7 @@ class Tools:
         """
         item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is not None and item.get("journal"):
-            self.journal.settle(item_id)
+            self.journal.complete(item_id)
             item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound(f"Failed to find item with guid: {item_id}")

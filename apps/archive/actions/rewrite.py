@@ -115,13 +115,13 @@ class RewriteService(ResourceService):
         Raises:
             BadRequest: it is no update.
         """
-        self._journal.settle(document["_id"])
+        self._journal.complete(document["_id"])
         update = self.find(document["_id"])
         check_may_read(update, caller)
         original_id = update.get("rewrite_of")
         if not original_id:
             raise BadRequest("Only updates can be unlinked!")
-        self._journal.settle(original_id)
+        self._journal.complete(original_id)
         now = self.clock.now()
         changes = {**UNLINKED, "event_id": tag_guid(self._settings["URN_DOMAIN"], now)}
         link = {"rewritten_by": update["_id"]}
@@ -152,7 +152,7 @@ class RewriteService(ResourceService):
         return self._take_existing(original, update, caller)
 
     def _original(self, item_id: str) -> Document:
-        self._journal.settle(item_id)
+        self._journal.complete(item_id)
         original = self.collection.find_one({"_id": item_id})
         if original is None:
             raise NotFound("Cannot find the article")

@@ -1,4 +1,4 @@
-"""Writes that follow the write of an item, as data: they can be noted, and made again.
+"""Writes that follow the write of an item, as data: they can be stored in its note, and repeated.
 
 A follow-up is one of
 
@@ -33,7 +33,7 @@ def change(collection: str, where: Mapping[str, Any], fields: Mapping[str, Any])
     return {"in": collection, "where": dict(where), "set": dict(fields)}
 
 
-def removal(collection: str, where: Mapping[str, Any]) -> Document:
+def deletion(collection: str, where: Mapping[str, Any]) -> Document:
     """Return the follow-up that removes documents."""
     return {"in": collection, "where": dict(where), "delete": True}
 
@@ -60,7 +60,7 @@ def subtraction(collection: str, where: Mapping[str, Any], entries: Mapping[str,
     return {"in": collection, "where": dict(where), "take": dict(entries)}
 
 
-def use(collection: str, where: Mapping[str, Any], at: datetime) -> Document:
+def media_use(collection: str, where: Mapping[str, Any], at: datetime) -> Document:
     """Return the follow-up that counts one use of media; `at` tells uses apart."""
     return {"in": collection, "where": dict(where), "used_at": at}
 
@@ -86,7 +86,7 @@ def record(
     return insertion(ARCHIVE_HISTORY, row)
 
 
-def follow_up(db: Database[Document], note: Mapping[str, Any]) -> None:
+def make_follow_ups(db: Database[Document], note: Mapping[str, Any]) -> None:
     """Make the follow-ups of a note, in order. Safe to repeat."""
     for write in note.get("follow_ups") or ():
         _make(db, write)
@@ -95,6 +95,23 @@ def follow_up(db: Database[Document], note: Mapping[str, Any]) -> None:
 def with_follow_ups(note: Document, writes: Iterable[Document]) -> Document:
     """Return `note` with further follow-ups."""
     return {**note, "follow_ups": [*(note.get("follow_ups") or ()), *writes]}
+
+
+def with_history(
+    note: Document,
+    operation: Operation,
+    user_id: ObjectId | None,
+    changed: Iterable[str] | None = None,
+) -> Document:
+    """Return `note` with an audit row that is read from the item (lifecycle contract 3.13).
+
+    Args:
+        changed: names of the changed fields; None for the whole item.
+    """
+    history: Document = {"_id": ObjectId(), "operation": operation, "user_id": user_id}
+    if changed is not None:
+        history["changed"] = sorted(changed)
+    return {**note, "history": history}
 
 
 def add_once(collection: Collection[Document], row_id: Any, document: Mapping[str, Any]) -> None:

@@ -1,12 +1,4 @@
-"""Writes of one item that span several collections, made safe against a crash at any instruction.
-
-A write of an item belongs to several documents: the item itself, its version row, and for the
-publish actions the history row and the published row. MongoDB promises no more than one document
-at a time, so the item is stored first, in one conditional update that also notes in its field
-`journal` what is still to follow. The note makes the rest repeatable: ids and numbers are in it,
-the content is the item's own. It is removed when the rest is there; until then no other write of
-the item goes through without completing it first.
-"""
+"""The journal: items are stored with a note of what follows (see the docstring of the package)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,13 +10,13 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.archive.journal.copied_rows import copy_rows
-from apps.archive.journal.follow_ups import add_once, follow_up
+from apps.archive.journal.follow_ups import add_once, make_follow_ups
 from apps.archive.journal.removal import remove_item
 from apps.archive.schema import LOCK_FIELDS, NOT_VERSIONED
 from apps.core.clock import Clock
 from apps.core.errors import ETAG_MISMATCH, PreconditionFailed
 from apps.core.service import Document, new_etag, unchanged
-from apps.core.vocabulary import Operation, QueueState, State
+from apps.core.vocabulary import QueueState, State
 from apps.mail.outbox import mail_rows
 from apps.store.collections import (
     ARCHIVE,
@@ -37,15 +29,15 @@ from apps.store.collections import (
 )
 from apps.store.mongo import raise_unless_duplicates
 
-OVERDUE = timedelta(seconds=5)
-"""Age at which a note is taken for left behind by a process that died."""
+ABANDONED_AFTER = timedelta(seconds=5)
+"""Age at which a note counts as abandoned: its process has died."""
 
 NOT_IN_VERSIONS = NOT_VERSIONED | {"_id", "_created", "journal"}
 NOT_IN_PUBLISHED = frozenset({*LOCK_FIELDS, "_id", "_created", "_updated", "_etag", "journal"})
 
 
 class Journal:
-    """Store items together with the rows that belong to them.
+    """Stores items together with everything that follows.
 
     Args:
         db: the database.
@@ -56,26 +48,11 @@ class Journal:
         self._db = db
         self._clock = clock
 
+    # Notes.
+
     def note(self, version: int) -> Document:
         """Return the note of a save: a version row is to follow."""
         return {"at": self._clock.precise(), "version": version}
-
-    def telling(
-        self,
-        note: Document,
-        operation: Operation,
-        user_id: ObjectId | None,
-        changed: Iterable[str] | None = None,
-    ) -> Document:
-        """Return `note` with an audit row that follows.
-
-        Args:
-            changed: names of the changed fields; None for the whole item.
-        """
-        told: Document = {"_id": ObjectId(), "operation": operation, "user_id": user_id}
-        if changed is not None:
-            told["changed"] = sorted(changed)
-        return {**note, "told": told}
 
     def action(self, follow_ups: Iterable[Document], version: int | None = None) -> Document:
         """Return the note of an editor's action.
@@ -86,6 +63,28 @@ class Journal:
         """
         note = {"at": self._clock.precise(), "follow_ups": list(follow_ups)}
         return note if version is None else {**note, "version": version}
+
+    def publication(
+        self,
+        updates: Mapping[str, Any],
+        sequence_no: int,
+        user_id: ObjectId | None,
+    ) -> Document:
+        """Return the note of a publish action: version, history and published row follow.
+
+        Args:
+            updates: what the action stores on the item, `operation` and version among it.
+        """
+        return {
+            **self.note(updates["_current_version"]),
+            "row_id": ObjectId(),
+            "sequence_no": sequence_no,
+            "operation": updates["operation"],
+            "user_id": user_id,
+            "changed": sorted(updates),
+        }
+
+    # Writes of items with everything that follows.
 
     def write(
         self,
@@ -126,36 +125,29 @@ class Journal:
             self._add_rows(item, item["journal"])
         self._clear([item["_id"] for item in items], [item["journal"] for item in items])
 
-    def _add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
-        """Make the writes that the note of a save or an action tells of. Safe to repeat."""
-        if copies := note.get("copies"):
-            copy_rows(self._db, item, copies)
-        if "version" in note:
-            self.add_version(item)
-        if told := note.get("told"):
-            row = history_row(item, told, self._clock.now())
-            add_once(self._db[ARCHIVE_HISTORY], told["_id"], row)
-        follow_up(self._db, note)
+    def remove(
+        self, original: Document, *, archive: bool, follow_ups: Iterable[Document] = ()
+    ) -> bool:
+        """Remove an item with all that belongs to it; safe against a crash at any point.
 
-    def publication(
-        self,
-        updates: Mapping[str, Any],
-        sequence_no: int,
-        user_id: ObjectId | None,
-    ) -> Document:
-        """Return the note of a publish action: version, history and published row follow.
+        Whoever writes the item meanwhile comes too late: the removal is completed first.
 
         Args:
-            updates: what the action stores on the item, `operation` and version among it.
+            original: the item as it was read.
+            archive: keep its published rows in `archived`, and its recipients on record.
+            follow_ups: writes of other documents that belong to it.
+
+        Returns:
+            Whether it is gone; not if somebody has written it since, or is about to.
         """
-        return {
-            **self.note(updates["_current_version"]),
-            "row_id": ObjectId(),
-            "sequence_no": sequence_no,
-            "operation": updates["operation"],
-            "user_id": user_id,
-            "changed": sorted(updates),
-        }
+        note = {**self.action(follow_ups), "removal": {"archive": archive}}
+        same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
+        if not self._db[ARCHIVE].update_one(same, {"$set": {"journal": note}}).matched_count:
+            return False
+        remove_item(self._db, original["_id"], note)
+        return True
+
+    # Publish actions: the item first, then what follows.
 
     def store(
         self,
@@ -180,7 +172,7 @@ class Journal:
         if archive.update_one(condition, change).matched_count:
             return
         # Either the item changed, or its last write still has rows to come.
-        self.settle(original["_id"])
+        self.complete(original["_id"])
         if not archive.update_one(condition, change).matched_count:
             raise PreconditionFailed(ETAG_MISMATCH)
 
@@ -191,35 +183,6 @@ class Journal:
         except DuplicateKeyError:
             return False
         return True
-
-    def remove(
-        self, original: Document, *, archive: bool, follow_ups: Iterable[Document] = ()
-    ) -> bool:
-        """Remove an item with all that belongs to it; safe against a crash at any point.
-
-        Whoever writes the item meanwhile comes too late: the removal is completed first.
-
-        Args:
-            original: the item as it was read.
-            archive: keep its published rows in `archived`, and its recipients on record.
-            follow_ups: writes of other documents that belong to it.
-
-        Returns:
-            Whether it is gone; not if somebody has written it since, or is about to.
-        """
-        note = {**self.action(follow_ups), "removal": {"archive": archive}}
-        same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
-        if not self._db[ARCHIVE].update_one(same, {"$set": {"journal": note}}).matched_count:
-            return False
-        remove_item(self._db, original["_id"], note)
-        return True
-
-    def add_version(self, item: Mapping[str, Any]) -> None:
-        """Write the version row of `item` as it stands; writing it again changes nothing."""
-        try:
-            self._db[ARCHIVE_VERSIONS].insert_one(version_row(item))
-        except DuplicateKeyError:
-            return
 
     def add_publication(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         """Write the rows of a publish action in the order that loses nothing; three commands.
@@ -234,7 +197,7 @@ class Journal:
             note: its `journal`.
         """
         self.add_version(item)
-        follow_up(self._db, note)
+        make_follow_ups(self._db, note)
         row = history_row(item, note, self._clock.now())
         add_once(self._db[ARCHIVE_HISTORY], note["row_id"], row)
         if note.get("mail"):
@@ -272,6 +235,13 @@ class Journal:
             # The row comes last: somebody who completes the action has just added it.
             raise_unless_duplicates(error)
 
+    def add_version(self, item: Mapping[str, Any]) -> None:
+        """Write the version row of `item` as it stands; writing it again changes nothing."""
+        try:
+            self._db[ARCHIVE_VERSIONS].insert_one(version_row(item))
+        except DuplicateKeyError:
+            return
+
     def add_mails(self, note: Mapping[str, Any]) -> None:
         """Write the mails of a publish action into the outbox; those that are there stay."""
         mail = note["mail"]
@@ -282,12 +252,6 @@ class Journal:
             self._db[MAILS].insert_many(rows, ordered=False)
         except BulkWriteError as error:
             raise_unless_duplicates(error)
-
-    def _clear(self, item_ids: list[str], notes: Iterable[Mapping[str, Any]]) -> None:
-        """Remove notes of which everything is there; one command."""
-        times = [note["at"] for note in notes]
-        done = {"_id": {"$in": item_ids}, "journal.at": {"$in": times}}
-        self._db[ARCHIVE].update_many(done, {"$unset": {"journal": 1}})
 
     def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
         """Remove the notes of publish actions; one command for any number of items.
@@ -304,8 +268,10 @@ class Journal:
                 {"$unset": {"journal": 1}},
             )
 
-    def settle(self, item_id: str) -> None:
-        """Complete what an interrupted write of the item left undone. Safe to repeat."""
+    # What was interrupted.
+
+    def complete(self, item_id: str) -> None:
+        """Write what an interrupted write of the item left undone. Safe to repeat."""
         item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is None or not item.get("journal"):
             return
@@ -321,13 +287,30 @@ class Journal:
             self._add_rows(item, note)
         self._clear([item_id], [note])
 
-    def settle_overdue(self) -> int:
-        """Complete all writes that a dead process left undone; return how many."""
-        limit = self._clock.precise() - OVERDUE
-        overdue = list(self._db[ARCHIVE].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
-        for item in overdue:
-            self.settle(item["_id"])
-        return len(overdue)
+    def complete_abandoned(self) -> int:
+        """Complete all writes whose processes have died; return how many."""
+        limit = self._clock.precise() - ABANDONED_AFTER
+        abandoned = list(self._db[ARCHIVE].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
+        for item in abandoned:
+            self.complete(item["_id"])
+        return len(abandoned)
+
+    def _add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+        """Make the writes that the note of a save or an action tells of. Safe to repeat."""
+        if copies := note.get("copies"):
+            copy_rows(self._db, item, copies)
+        if "version" in note:
+            self.add_version(item)
+        if history := note.get("history"):
+            row = history_row(item, history, self._clock.now())
+            add_once(self._db[ARCHIVE_HISTORY], history["_id"], row)
+        make_follow_ups(self._db, note)
+
+    def _clear(self, item_ids: list[str], notes: Iterable[Mapping[str, Any]]) -> None:
+        """Remove notes of which everything is there; one command."""
+        times = [note["at"] for note in notes]
+        done = {"_id": {"$in": item_ids}, "journal.at": {"$in": times}}
+        self._db[ARCHIVE].update_many(done, {"$unset": {"journal": 1}})
 
 
 def version_row(item: Mapping[str, Any]) -> Document:

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from apps.archive.journal.follow_ups import follow_up
+from apps.archive.journal.follow_ups import make_follow_ups
 from apps.archive.journal.media_references import forget_references
 from apps.core.service import Document
 from apps.store.collections import (
@@ -51,7 +51,7 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
     Args:
         note: its `journal`; `removal` is `{archive: whether published rows are to be kept}`.
     """
-    follow_up(db, note)
+    make_follow_ups(db, note)
     rows = list(db[PUBLISHED].find({"item_id": item_id}).sort("publish_sequence_no", 1))
     is_kept = note["removal"]["archive"]
     if is_kept and rows:

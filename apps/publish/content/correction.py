@@ -6,7 +6,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.events import tell_stage
-from apps.archive.journal.follow_ups import change, follow_up, record, with_follow_ups
+from apps.archive.journal.follow_ups import change, record
 from apps.archive.places import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
@@ -89,18 +89,13 @@ class CorrectionService(ResourceService):
         """Store the state of the item and of its last row; safe against a crash."""
         # The item is the same for those who read it before: only its state is another.
         updates["_etag"] = original.get("_etag")
-        now, journal = self.clock.now(), self._tools.journal
         update = {name: updates[name] for name in ("state", "operation")}
         writes = [
             *self._row_changes(updates, original, caller),
-            record(Operation.CORRECTION, original, update, caller.user_id, now),
+            record(Operation.CORRECTION, original, update, caller.user_id, self.clock.now()),
         ]
-        note = with_follow_ups({"at": self.clock.precise()}, writes)
-        journal.store(updates, original, note, ["state"])
-        follow_up(self.db, note)
-        self.collection.update_one(
-            {"_id": id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
-        )
+        journal = self._tools.journal
+        journal.write(updates, original, journal.action(writes), unless_changed=["state"])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")

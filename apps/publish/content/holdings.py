@@ -78,7 +78,7 @@ class Holdings:
         for item in batch.items.values():
             if item.get("journal"):
                 # Its rows come before those of what holds it, also when its writer has died.
-                self._tools.journal.settle(item["_id"])
+                self._tools.journal.complete(item["_id"])
         members = self._members(updates, original, batch)
         # The packages around the item that are out follow it; one number too many does no harm.
         around = len(original.get("linked_in_packages") or ())

@@ -131,7 +131,7 @@ class EnqueueContent:
     def run(self) -> int:
         """Route everything that is waiting; return how many published rows were taken."""
         self._tools.snapshots.start_run()
-        self._journal.settle_overdue()
+        self._journal.complete_abandoned()
         claims = PublishedClaims(
             self._db,
             self._clock,

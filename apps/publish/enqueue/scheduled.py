@@ -80,7 +80,7 @@ class ScheduledRelease:
         read before the row, so an item that was taken back and scheduled anew is not mistaken.
         """
         # Whatever was begun on the item is completed first: its note must not get lost.
-        self._journal.settle(row["item_id"])
+        self._journal.complete(row["item_id"])
         fields = {"_current_version": 1, "state": 1}
         item = self._db[ARCHIVE].find_one({"_id": row["item_id"]}, fields)
         if item is None or item.get("state") != State.SCHEDULED:
@@ -99,7 +99,7 @@ class ScheduledRelease:
         written = {**own, "_updated": now, "_etag": new_etag(), "journal": note}
         unchanged = {**item, "journal": None}
         done = self._db[ARCHIVE].update_one(unchanged, {"$set": {**change, **written}})
-        self._journal.settle(row["item_id"])
+        self._journal.complete(row["item_id"])
         return bool(done.matched_count)
 
     def _groups(self, row: Document) -> tuple[Document, Document]:

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from apps.archive.journal.follow_ups import follow_up, record
+from apps.archive.journal.follow_ups import make_follow_ups, record
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
@@ -64,7 +64,7 @@ class ResendRequests:
             "follow_ups": [history],
         }
         self._requests.insert_one(request)
-        follow_up(self._db, request)
+        make_follow_ups(self._db, request)
 
     def take(self) -> Document | None:
         """Claim the oldest request that is due; None when there is none."""
@@ -82,7 +82,7 @@ class ResendRequests:
             return_document=ReturnDocument.AFTER,
         )
         if request is not None:
-            follow_up(self._db, request)
+            make_follow_ups(self._db, request)
         return request
 
     def row_of(self, request: Mapping[str, Any]) -> Document | None:

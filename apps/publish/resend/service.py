@@ -88,7 +88,7 @@ class ResendService(ResourceService):
         Raises:
             BadRequest: no such item.
         """
-        self._journal.settle(item_id)
+        self._journal.complete(item_id)
         item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest(NOT_FOUND)

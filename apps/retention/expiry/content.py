@@ -66,7 +66,7 @@ class ContentExpiry:
 
     def run(self) -> int:
         """Remove everything that may go now; return how many items went."""
-        self._journal.settle_overdue()
+        self._journal.complete_abandoned()
         self._look_again()
         now = self._clock.now()
         removed = sum(self._remove_batch(batch, now) for batch in self._expired(now))

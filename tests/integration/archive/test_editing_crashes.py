@@ -12,7 +12,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.crashes import Crash
-from tests.support.dying import MOST_WRITES, dying_editing, settle
+from tests.support.dying import MOST_WRITES, complete_abandoned, dying_editing
 from tests.support.newsroom import Newsroom
 
 SOURCE = "tag:wire:1"
@@ -208,14 +208,14 @@ def crashes(room: Room, deed: Deed) -> Iterator[tuple[Document, dict[str, Docume
     """
     for before in count(1):
         item = deed.before(room)
-        settle(room.graph)
+        complete_abandoned(room.graph)
         known = room.stored()
         has_died = False
         try:
             deed.act(dying_editing(room.graph, before), item, room)
         except Crash:
             has_died = True
-        settle(room.graph)
+        complete_abandoned(room.graph)
         yield item, known
         if not has_died:
             assert before > 2, "died at no write"

@@ -124,7 +124,7 @@ class TestRemoval:
         except Crash:
             graph.editing.archive.find(item["_id"])
             if before > 1:
-                Journal(graph.db, graph.clock).settle(item["_id"])
+                Journal(graph.db, graph.clock).complete(item["_id"])
             else:
                 remove(graph, item)
 
@@ -139,5 +139,5 @@ def stored(graph: Graph, item: Document) -> Document:
 
 def remove(graph: Graph, item: Document) -> None:
     """Remove the item as expiry does."""
-    Journal(graph.db, graph.clock).settle(item["_id"])
+    Journal(graph.db, graph.clock).complete(item["_id"])
     assert Journal(graph.db, graph.clock).remove(stored(graph, item), archive=False)

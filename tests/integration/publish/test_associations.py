@@ -9,7 +9,7 @@ import pytest
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
-from tests.support.dying import MOST_WRITES, dies, settle
+from tests.support.dying import MOST_WRITES, complete_abandoned, dies
 from tests.support.newsdesk import Newsdesk
 
 REFUSED = "validator exception"
@@ -381,7 +381,7 @@ class TestOn:
             died = dies(graph, word, story, before)
             if stored(desk, story)["_current_version"] == version:
                 desk.act(word, story)
-            settle(graph)
+            complete_abandoned(graph)
 
             assert (before, [flood["_id"], story["_id"]]) == (
                 before,

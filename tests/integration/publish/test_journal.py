@@ -105,7 +105,7 @@ class TestCrash:
         item = desk.story()
         die_publishing(graph, item, 2)
         with pytest.raises(Crash):
-            Journal(CrashingDatabase(graph.db, before), graph.clock).settle(item["_id"])  # type: ignore[arg-type]
+            Journal(CrashingDatabase(graph.db, before), graph.clock).complete(item["_id"])  # type: ignore[arg-type]
 
         by_tick(desk, graph, item)
 

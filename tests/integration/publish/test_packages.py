@@ -10,7 +10,7 @@ from app import create_app
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from tests.support.clients import log_in, make_user
-from tests.support.dying import MOST_WRITES, dies, settle
+from tests.support.dying import MOST_WRITES, complete_abandoned, dies
 from tests.support.newsdesk import HandClock, Newsdesk
 
 REFUSED = "validator exception"
@@ -148,7 +148,7 @@ class TestPublish:
             died = dies(graph, "publish", whole, before)
             if stored(desk, whole)["state"] != "published":
                 desk.act("publish", whole)
-            settle(graph)
+            complete_abandoned(graph)
 
             order = [first["_id"], second["_id"], inner["_id"], whole["_id"]]
             out = [row["item_id"] for row in rows(desk, first, second, inner, whole)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.archive.journal.journal import OVERDUE, Journal
+from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.core.caller import Caller
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
@@ -24,16 +24,16 @@ SOURCE = "tag:wire:1"
 
 
 class LateClock:
-    """The clock of a process that comes by when writes are overdue."""
+    """The clock of a process that comes by when writes count as abandoned."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
 
     def now(self) -> Any:
-        return self._clock.now() + OVERDUE + timedelta(seconds=1)
+        return self._clock.now() + ABANDONED_AFTER + timedelta(seconds=1)
 
     def precise(self) -> Any:
-        return self._clock.precise() + OVERDUE + timedelta(seconds=1)
+        return self._clock.precise() + ABANDONED_AFTER + timedelta(seconds=1)
 
 
 def dying_services(graph: Graph, before: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: 
     caller = Caller(graph.db["users"].find_one(), {"_id": None})
 
     has_died = act(dying_services(graph, before), verb, story, newsroom, caller)
-    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+    Journal(graph.db, LateClock(graph.clock)).complete_abandoned()
 
     assert has_died or before > FEWEST_WRITES
 
@@ -82,7 +82,7 @@ def test_a_mark_is_on_record_and_shown_at_what_is_out(
 
     with suppress(Crash):
         dying_services(graph, before)["marked_for_desks"].create([request], caller)
-    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+    Journal(graph.db, LateClock(graph.clock)).complete_abandoned()
 
     item = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
     row = graph.db["published"].find_one({"item_id": story["_id"]}) or {}
@@ -111,7 +111,7 @@ def test_a_fetched_package_is_whole_or_not_there(graph: Graph, admin: Any, befor
     caller = Caller(graph.db["users"].find_one(), {"_id": None})
 
     act(dying_services(graph, before), "fetch", {"_id": ""}, newsroom, caller)
-    Journal(graph.db, LateClock(graph.clock)).settle_overdue()
+    Journal(graph.db, LateClock(graph.clock)).complete_abandoned()
 
     items = {item["ingest_id"]: item for item in graph.db["archive"].find()}
     if before == 1:

@@ -136,7 +136,7 @@ class TestNewItem:
         with suppress(Crash):
             service.create([document], graph_caller(desk, graph))
 
-        Journal(graph.db, graph.clock).settle(story["_id"])
+        Journal(graph.db, graph.clock).complete(story["_id"])
 
         updates = list(graph.db["archive"].find({"rewrite_of": story["_id"]}))
         assert [u["_id"] for u in updates] == [

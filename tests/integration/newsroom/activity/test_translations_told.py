@@ -7,7 +7,7 @@ import pytest
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
-from tests.support.dying import dies, settle
+from tests.support.dying import complete_abandoned, dies
 from tests.support.events import Events
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import Newsdesk
@@ -141,7 +141,7 @@ def test_a_correction_that_dies_tells_once(
     story, _translation = translated
     for before in range(1, 20):
         died = dies(graph, "correct", story, before)
-        settle(graph)
+        complete_abandoned(graph)
         corrected = graph.db["published"].count_documents({"state": "corrected"})
         assert len(activities(graph)) == corrected
         mails = graph.db["mails"].count_documents({"subject": {"$regex": "^Corrected"}})

@@ -13,7 +13,7 @@ from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from tests.integration.routing.internal_destinations.conftest import Destination, Macro
-from tests.support.dying import MOST_WRITES, dies_routing, settle
+from tests.support.dying import MOST_WRITES, complete_abandoned, dies_routing
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
@@ -355,7 +355,7 @@ class TestScheduled:
         destination()
         item = self.scheduled(desk)
         died = dies_routing(graph, before)
-        settle(graph)
+        complete_abandoned(graph)
         graph.enqueue.run()
 
         assert died or before > 8
@@ -618,10 +618,10 @@ class TestOnce:
             desk.db["published"].delete_many({})
             item = desk.published()
             died = dies_routing(graph, before)
-            # The leases of the dead run end, and its notes are overdue.
+            # The leases of the dead run end, and its notes count as abandoned.
             clock.advance(minutes=2)
             graph.enqueue.run()
-            settle(graph)
+            complete_abandoned(graph)
 
             assert [copy["processed_from"] for copy in copies(desk)] == [item["_id"]] * 2
             assert self.counts(desk) == {
