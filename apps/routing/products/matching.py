@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
-from apps.routing.filters.conditions import Part
+from apps.routing.filters.conditions import Substring
 from apps.routing.filters.content_filters import FilterSet, Requirements
-from apps.routing.filters.fields import Document, Field, ItemView, Key
+from apps.routing.filters.fields import Document, ItemField, ItemView, Key
 
 
 class FilterType(StrEnum):
@@ -226,9 +226,9 @@ class ProductIndex:
 
     def __init__(self, products: Iterable[Product], filters: FilterSet) -> None:
         self._always: list[Product] = []
-        self._fields: dict[str, Field] = {}
+        self._fields: dict[str, ItemField] = {}
         self._by_key: dict[str, dict[Key, list[Product]]] = {}
-        self._by_part: dict[str, dict[str, list[Product]]] = {}
+        self._by_substring: dict[str, dict[str, list[Product]]] = {}
         for product in products:
             requirements = _requirements(product, filters)
             if requirements is None:
@@ -240,10 +240,10 @@ class ProductIndex:
         for field, keys in requirements:
             self._fields.setdefault(field.path, field)
             buckets = self._by_key.setdefault(field.path, defaultdict(list))
-            parts = self._by_part.setdefault(field.path, defaultdict(list))
+            texts = self._by_substring.setdefault(field.path, defaultdict(list))
             for key in keys:
-                if isinstance(key, Part):
-                    parts[key.text].append(product)
+                if isinstance(key, Substring):
+                    texts[key.text].append(product)
                 else:
                     buckets[key].append(product)
 
@@ -254,11 +254,11 @@ class ProductIndex:
             buckets, held = self._by_key[path], view.keys(field)
             for key in held & buckets.keys():
                 found.update(buckets[key])
-            if parts := self._by_part[path]:
-                for text in [key for key in held if isinstance(key, str)]:
-                    for part in parts:
-                        if part in text:
-                            found.update(parts[part])
+            if texts := self._by_substring[path]:
+                for value in [key for key in held if isinstance(key, str)]:
+                    for text in texts:
+                        if text in value:
+                            found.update(texts[text])
         return found
 
 
