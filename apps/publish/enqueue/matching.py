@@ -20,9 +20,9 @@ from apps.publish.enqueue.targeting import Eligibility, Targets
 from apps.publish.queue.rows import sequence_of
 from apps.routing.filters.content_filters import ContentFilter, FilterSet, compile_filters
 from apps.routing.filters.fields import Document, ItemView
-from apps.routing.products.index import ProductIndex
 from apps.routing.products.matching import (
     Product,
+    ProductIndex,
     ProductOutcome,
     compile_product,
     describe_outcome,

@@ -19,13 +19,12 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
-from apps.publish.enqueue.claims import PublishedClaims, predecessors
+from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, predecessors
 from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
 from apps.publish.enqueue.enqueue_killed import EnqueueKilledService
 from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
 from apps.publish.enqueue.enqueue_service import EnqueueService
 from apps.publish.enqueue.resends import ResendRouter
-from apps.publish.enqueue.scheduled import ScheduledRelease
 from apps.publish.enqueue.snapshot import Alarm, Snapshots
 from apps.publish.resend.requests import ResendRequests
 from apps.routing.internal_destinations.copies import DeskCopies

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from apps.core.errors import WiredeskError
 from apps.routing.filters.fields import (
     Document,
-    Field,
     FieldKind,
+    ItemField,
     ItemView,
     Key,
     Keys,
@@ -76,7 +76,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Part:
+class Substring:
     """Text that a key has to contain."""
 
     text: str
@@ -87,7 +87,7 @@ def _exists(keys: Keys) -> bool:
 
 
 Test = Callable[[Keys], bool]
-Wanted = frozenset[Key | Part]
+Wanted = frozenset[Key | Substring]
 
 _NEGATIONS = {
     Operator.NIN: Operator.IN,
@@ -164,7 +164,7 @@ class Condition(NamedTuple):
     """
 
     id: Any
-    field: Field
+    field: ItemField
     test: Test
     is_negated: bool
 
@@ -176,14 +176,14 @@ class Condition(NamedTuple):
     def required_keys(self) -> Wanted | None:
         """Keys of which an item must hold one to match, or None when they cannot be listed.
 
-        A part stands for all keys that contain it.
+        A substring stands for all keys that contain it.
         """
         if self.is_negated:
             return None
         if isinstance(self.test, Membership):
             return self.test.members
         if isinstance(self.test, Comparison) and self.test.relation in _TEXT_RELATIONS:
-            return frozenset({Part(str(self.test.operand))})
+            return frozenset({Substring(str(self.test.operand))})
         return None
 
 

@@ -11,15 +11,21 @@ from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
-from apps.routing.filters.conditions import Condition, FilterError, Part, Wanted, compile_condition
-from apps.routing.filters.fields import Document, Field, ItemView, vocabulary_kinds
+from apps.routing.filters.conditions import (
+    Condition,
+    FilterError,
+    Substring,
+    Wanted,
+    compile_condition,
+)
+from apps.routing.filters.fields import Document, ItemField, ItemView, vocabulary_kinds
 
 MAX_DEPTH = 50
 """Filters nested deeper are broken, so that no definition can exhaust the stack."""
 
 EMPTY_STATEMENT = "Filter statement {} does not have a filter condition"
 
-Requirements = tuple[tuple[Field, Wanted], ...]
+Requirements = tuple[tuple[ItemField, Wanted], ...]
 """Fields with keys: to match, an item must hold one of the keys of one of the fields."""
 
 
@@ -70,15 +76,15 @@ class Statement:
 def _breadth(requirements: Requirements) -> tuple[bool, bool, int]:
     return (
         any(field.is_broad for field, _ in requirements),
-        # Keys are looked up; each part has to be searched for.
-        any(isinstance(key, Part) for _, keys in requirements for key in keys),
+        # Keys are looked up; each substring has to be searched for.
+        any(isinstance(key, Substring) for _, keys in requirements for key in keys),
         sum(len(keys) for _, keys in requirements),
     )
 
 
 def _either(statements: Iterable[Statement]) -> Requirements | None:
     """Return the requirements of an OR of `statements`, each field once."""
-    merged: dict[str, tuple[Field, Wanted]] = {}
+    merged: dict[str, tuple[ItemField, Wanted]] = {}
     for statement in statements:
         requirements = statement.requirements
         if requirements is None:

@@ -66,7 +66,7 @@ class ItemView:
         self._keys: dict[str, Keys] = {}
         self._computed: dict[Hashable, Any] = {}
 
-    def keys(self, field: "Field") -> Keys:
+    def keys(self, field: "ItemField") -> Keys:
         """Return what `field` holds, as comparable keys; empty when the item lacks it."""
         keys = self._keys.get(field.path)
         if keys is None:
@@ -82,7 +82,7 @@ class ItemView:
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class ItemField:
     """A field that conditions may name.
 
     Attributes:
@@ -206,23 +206,23 @@ def _read_embargo(view: ItemView) -> Keys:
 # The fields.
 
 
-def _text_field(name: str, *, is_broad: bool = False) -> Field:
-    return Field(name, FieldKind.TEXT, partial(_read_text, name), is_broad)
+def _text_field(name: str, *, is_broad: bool = False) -> ItemField:
+    return ItemField(name, FieldKind.TEXT, partial(_read_text, name), is_broad)
 
 
-def _code_field(name: str) -> Field:
-    return Field(name, FieldKind.TEXT, partial(_read_codes, name))
+def _code_field(name: str) -> ItemField:
+    return ItemField(name, FieldKind.TEXT, partial(_read_codes, name))
 
 
-def _number_field(name: str) -> Field:
-    return Field(name, FieldKind.NUMBER, partial(_read_numbers, name), is_broad=True)
+def _number_field(name: str) -> ItemField:
+    return ItemField(name, FieldKind.NUMBER, partial(_read_numbers, name), is_broad=True)
 
 
-def _task_field(name: str) -> Field:
-    return Field(f"task.{name}", FieldKind.TEXT, partial(_read_nested, "task", name))
+def _task_field(name: str) -> ItemField:
+    return ItemField(f"task.{name}", FieldKind.TEXT, partial(_read_nested, "task", name))
 
 
-FIELDS: Mapping[str, Field] = MappingProxyType(
+FIELDS: Mapping[str, ItemField] = MappingProxyType(
     {
         "anpa_category": _code_field("anpa_category"),
         "urgency": _number_field("urgency"),
@@ -233,16 +233,16 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "source": _text_field("source"),
         "headline": _text_field("headline"),
         "ednote": _text_field("ednote"),
-        "body_html": Field("body_html", FieldKind.TEXT, partial(_read_html, "body_html")),
+        "body_html": ItemField("body_html", FieldKind.TEXT, partial(_read_html, "body_html")),
         "genre": _code_field("genre"),
         "subject": _code_field("subject"),
         "desk": _task_field("desk"),
         "stage": _task_field("stage"),
-        "sms": Field("flags.marked_for_sms", FieldKind.FLAG, _read_sms, is_broad=True),
+        "sms": ItemField("flags.marked_for_sms", FieldKind.FLAG, _read_sms, is_broad=True),
         "place": _code_field("place"),
         "ingest_provider": _text_field("ingest_provider"),
-        "embargo": Field("embargo", FieldKind.FLAG, _read_embargo, is_broad=True),
-        "featuremedia": Field(
+        "embargo": ItemField("embargo", FieldKind.FLAG, _read_embargo, is_broad=True),
+        "featuremedia": ItemField(
             "associations.featuremedia", FieldKind.PRESENCE, _read_featuremedia, is_broad=True
         ),
         "anpa_take_key": _text_field("anpa_take_key"),
@@ -270,7 +270,7 @@ def vocabulary_kinds(vocabularies: Iterable[Document]) -> dict[str, VocabularyKi
     }
 
 
-def find_field(name: str, kinds: Mapping[str, VocabularyKind]) -> Field | None:
+def find_field(name: str, kinds: Mapping[str, VocabularyKind]) -> ItemField | None:
     """Return the field that conditions call `name`, or None when there is none.
 
     Args:
@@ -283,5 +283,5 @@ def find_field(name: str, kinds: Mapping[str, VocabularyKind]) -> Field | None:
     if name == LANGUAGES:
         return _text_field("language", is_broad=True)
     if kinds[name] is VocabularyKind.TEXT:
-        return Field(f"extra.{name}", FieldKind.TEXT, partial(_read_nested, "extra", name))
-    return Field(f"subject[{name}]", FieldKind.TEXT, partial(_read_scheme, name))
+        return ItemField(f"extra.{name}", FieldKind.TEXT, partial(_read_nested, "extra", name))
+    return ItemField(f"subject[{name}]", FieldKind.TEXT, partial(_read_scheme, name))

@@ -1,12 +1,14 @@
 """Which items belong to a product (routing contract 3, 7.2)."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
-from apps.routing.filters.content_filters import FilterSet
-from apps.routing.filters.fields import Document, ItemView
+from apps.routing.filters.conditions import Substring
+from apps.routing.filters.content_filters import FilterSet, Requirements
+from apps.routing.filters.fields import Document, ItemField, ItemView, Key
 
 
 class FilterType(StrEnum):
@@ -203,3 +205,66 @@ def describe_outcome(product: Product, outcome: ProductOutcome, filters: FilterS
         case ProductOutcome.UNDECIDED:
             text = f"filter {name} is {'broken' if content_filter else 'gone'}"
     return f"{product.name}: {text}"
+
+
+# Finding the products that an item can belong to without asking all of them.
+
+
+class ProductIndex:
+    """Products by the values that an item must hold to pass their filters.
+
+    A permitting filter whose statements all ask for listed values (`subject in a,b`) puts its
+    product under these values; an item with none of them cannot belong to it. Texts that have to
+    be contained (`headline like storm`) are searched for once each, whatever product asks. All
+    other products are possible for every item. The time for an item grows with its values, with the
+    products under them, with the searched texts and with those others, not with all products.
+
+    Args:
+        products: what to index.
+        filters: the content filters that the products name.
+    """
+
+    def __init__(self, products: Iterable[Product], filters: FilterSet) -> None:
+        self._always: list[Product] = []
+        self._fields: dict[str, ItemField] = {}
+        self._by_key: dict[str, dict[Key, list[Product]]] = {}
+        self._by_substring: dict[str, dict[str, list[Product]]] = {}
+        for product in products:
+            requirements = _requirements(product, filters)
+            if requirements is None:
+                self._always.append(product)
+            else:
+                self._add(product, requirements)
+
+    def _add(self, product: Product, requirements: Requirements) -> None:
+        for field, keys in requirements:
+            self._fields.setdefault(field.path, field)
+            buckets = self._by_key.setdefault(field.path, defaultdict(list))
+            texts = self._by_substring.setdefault(field.path, defaultdict(list))
+            for key in keys:
+                if isinstance(key, Substring):
+                    texts[key.text].append(product)
+                else:
+                    buckets[key].append(product)
+
+    def possible(self, view: ItemView) -> set[Product]:
+        """Return every product that the item may belong to; those left out cannot match."""
+        found = set(self._always)
+        for path, field in self._fields.items():
+            buckets, held = self._by_key[path], view.keys(field)
+            for key in held & buckets.keys():
+                found.update(buckets[key])
+            if texts := self._by_substring[path]:
+                for value in [key for key in held if isinstance(key, str)]:
+                    for text in texts:
+                        if text in value:
+                            found.update(texts[text])
+        return found
+
+
+def _requirements(product: Product, filters: FilterSet) -> Requirements | None:
+    """Return what an item must hold to pass the filter of `product`, None if that is not listed."""
+    content_filter = filters.find(product.filter_id)
+    if content_filter is None or product.filter_type is not FilterType.PERMITTING:
+        return None
+    return content_filter.requirements

@@ -8,7 +8,7 @@ import pytest
 from apps.archive.journal.journal import Journal
 from apps.core.service import Document
 from apps.graph.build import Graph
-from apps.publish.enqueue.scheduled import ScheduledRelease
+from apps.publish.enqueue.claims import ScheduledRelease
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from apps.routing.filters.fields import (
     FIELDS,
-    Field,
+    ItemField,
     ItemView,
     VocabularyKind,
     find_field,
@@ -24,7 +24,7 @@ KINDS = {
 }
 
 
-def field(name: str) -> Field:
+def field(name: str) -> ItemField:
     found = find_field(name, KINDS)
     assert found is not None
     return found
@@ -286,7 +286,7 @@ def test_a_field_is_read_once() -> None:
         return frozenset({"a"})
 
     view = ItemView({}, NOW)
-    counted = Field("counted", FIELDS["headline"].kind, read)
+    counted = ItemField("counted", FIELDS["headline"].kind, read)
 
     assert view.keys(counted) is view.keys(counted)
     assert [view] == reads

@@ -7,8 +7,7 @@ import pytest
 
 from apps.routing.filters.content_filters import compile_filters
 from apps.routing.filters.fields import ItemView
-from apps.routing.products.index import ProductIndex
-from apps.routing.products.matching import compile_product
+from apps.routing.products.matching import ProductIndex, compile_product
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 
