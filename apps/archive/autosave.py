@@ -6,7 +6,7 @@ from typing import Any
 from apps.archive.rights import check_may_read, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import BadRequest, EtagMismatch, Forbidden, NotFound
 from apps.core.service import Document, ResourceService, new_etag
 from apps.store.collections import ARCHIVE
 
@@ -61,7 +61,7 @@ class AutosaveService(ResourceService):
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         condition = {"_id": id, "_etag": original.get("_etag")}
         if not self.collection.update_one(condition, {"$set": updates}).matched_count:
-            raise PreconditionFailed("Client and server etags don't match")
+            raise EtagMismatch()
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)

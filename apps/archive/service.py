@@ -57,7 +57,7 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
-from apps.core.service import Document, ResourceService
+from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
@@ -82,9 +82,6 @@ FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
 ) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
 """Fields that a template may give a new item."""
-
-TAKEN_BACK = "taken back"
-"""Under this name a request notes the items whose schedule it has taken back."""
 
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
@@ -313,22 +310,35 @@ class ArchiveService(ResourceService):
         return (self._places.where(stored) if is_moved else place), place
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        self._store(updates, original, caller, {id})
+
+    def _store(
+        self, updates: Document, original: Document, caller: Caller, taken_back: set[str]
+    ) -> None:
+        """Store a save with all that follows.
+
+        Args:
+            taken_back: ids of the items whose schedule this request takes back; ids are added.
+        """
+        item_id = original["_id"]
         note = self._journal.note(updates["_current_version"])
         if updates.get("operation") != Operation.RESTORE:
             changed = changes_of_save(updates, original)
             note = self._journal.telling(note, Operation.UPDATE, caller.user_id, changed)
         if updates.get("operation") == Operation.DESCHEDULE:
-            self._take_back_associated(updates, original, caller)
-            note = with_follow_ups(note, what_was_scheduled(self.db, id))
+            self._take_back_associated(updates, original, caller, taken_back)
+            note = with_follow_ups(note, what_was_scheduled(self.db, item_id))
         note = self._with_relations(note, updates, original)
         # Not what is typed while a process that died here is waited for.
-        typed = removal(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
+        typed = removal(
+            ARCHIVE_AUTOSAVE, {"_id": item_id, "_updated": {"$not": {"$gt": note["at"]}}}
+        )
         note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)
         self._journal.store(updates, original, note)
         self._journal.add_rows({**original, **updates}, note)
-        self._journal.clear([id], [note["version"]])
+        self._journal.clear([item_id], [note["version"]])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         tell_update(self._notifier, [original, {**original, **updates}], caller.user_id)
@@ -338,7 +348,11 @@ class ArchiveService(ResourceService):
         hooks.tell(hooks.item_updated, self.resource, item=item, original=original)
 
     def _take_back_associated(
-        self, updates: Document, original: Mapping[str, Any], caller: Caller
+        self,
+        updates: Document,
+        original: Mapping[str, Any],
+        caller: Caller,
+        taken_back: set[str],
     ) -> None:
         """Take associated items back that wait for an hour as well (lifecycle contract 5.4).
 
@@ -348,16 +362,26 @@ class ArchiveService(ResourceService):
             return
         held = copied({**original, **updates}.get("associations"))
         items = stored_items(self.db, (h["_id"] for _, h in associated({"associations": held})))
-        begun = caller.memo.setdefault(TAKEN_BACK, {original["_id"]})
         for key, association in associated({"associations": held}):
             item = items.get(association["_id"]) or {}
-            if item.get("state") != State.SCHEDULED or item["_id"] in begun:
+            if item.get("state") != State.SCHEDULED or item["_id"] in taken_back:
                 continue
-            begun.add(item["_id"])
-            item = self.patch(item["_id"], {"publish_schedule": None}, caller)
+            taken_back.add(item["_id"])
+            item = self._take_back(item["_id"], caller, taken_back)
             if association.get("state"):
                 held[key] = {**association, **unscheduled(item)}
         updates["associations"], updates["refs"] = held, refs_of(held)
+
+    def _take_back(self, item_id: str, caller: Caller, taken_back: set[str]) -> Document:
+        """Save an item without its schedule; return it as stored."""
+        item = self.find(item_id)
+        version, now = item.get("_current_version", 0) + 1, self.clock.now()
+        updates = {"publish_schedule": None, "_current_version": version, "_updated": now}
+        self.on_update(updates, item, caller)
+        updates["_etag"] = new_etag()
+        self._store(updates, item, caller, taken_back)
+        self.on_updated(updates, item, caller)
+        return {**item, **updates}
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)

@@ -27,7 +27,6 @@ from apps.core.clock import Clock, SystemClock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import Operation
 from apps.graph.editing import Editing, build_editing
 from apps.graph.newsroom import Newsroom, build_newsroom
 from apps.graph.output import Output, build_output
@@ -42,17 +41,13 @@ from apps.newsroom.auth.service import AuthService
 from apps.newsroom.macros.macros import Macros
 from apps.newsroom.users.service import UsersService
 from apps.notifications.bus import Notifications
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.common import BasePublishService
-from apps.publish.content.correct import CorrectPublishService
 from apps.publish.content.correction import CorrectionService
-from apps.publish.content.kill import KillPublishService
 from apps.publish.content.package_items import PackageItemsService
-from apps.publish.content.parent_packages import Holders
+from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures, check_mapping
-from apps.publish.content.publication import Tools
-from apps.publish.content.publish import ArchivePublishService
-from apps.publish.content.take_down import TakeDownPublishService
-from apps.publish.content.unpublish import UnpublishService
+from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.item_formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
@@ -79,15 +74,6 @@ from apps.validate.validate import ValidateService
 from formatters import build_registry as build_formatters
 from transmitters import build_registry as build_transmitters
 from transmitters.base import Transmitter
-
-PUBLISH_SERVICES: tuple[type[BasePublishService], ...] = (
-    ArchivePublishService,
-    CorrectPublishService,
-    KillPublishService,
-    TakeDownPublishService,
-    UnpublishService,
-)
-"""The lifecycle actions; each is the service behind the endpoint that it names."""
 
 
 @dataclass(frozen=True)
@@ -236,8 +222,7 @@ def build_graph(
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     is_told = bool(settings["ERROR_NOTIFICATIONS"])
     alerts = Alerts(db, clock, notifier, is_on=is_told, sends_mail=outbox.is_open)
-    actions: dict[Operation, BasePublishService] = {}
-    tools = Tools(
+    collaborators = Collaborators(
         db=db,
         legal_db=legal_db,
         clock=clock,
@@ -253,10 +238,8 @@ def build_graph(
         pictures=Pictures(media, settings),
         crop_files=crop_files,
         sends_mail=outbox.is_open,
-        actions=actions,
     )
-    publish = {service.endpoint: service(tools) for service in PUBLISH_SERVICES}
-    actions.update({service.operation: service for service in publish.values()})
+    publish = PublishServices(collaborators)
     return Graph(
         settings=settings,
         db=db,
@@ -285,7 +268,7 @@ def build_graph(
             notifier=notifier,
             settings=settings,
         ),
-        archived=ArchivedService(tools),
+        archived=ArchivedService(collaborators),
         published=PublishedService(db, clock, notifier),
         publish_queue=PublishQueueService(
             db,
@@ -296,7 +279,7 @@ def build_graph(
             vault=vault,
             settings=settings,
         ),
-        correction=CorrectionService(tools),
+        correction=CorrectionService(collaborators),
         explain=ExplainService(db, clock),
         resend=ResendService(
             db,
@@ -306,14 +289,14 @@ def build_graph(
             wake_up=wake_up(enqueue_published),
             settings=settings,
         ),
-        publish=publish,
-        package_items=PackageItemsService(tools, publish["archive_correct"]),
+        publish=publish.by_endpoint,
+        package_items=PackageItemsService(collaborators, publish.by_endpoint["archive_correct"]),
         validate=ValidateResource(db, clock, validator),
         enqueue=EnqueueContent(
             db,
             clock,
             journal=journal,
-            catch_up=Holders(tools).catch_up,
+            catch_up=ParentPackages(collaborators, publish).catch_up,
             desk_copies=DeskCopies(
                 editing_tools,
                 Copying(editing_tools),

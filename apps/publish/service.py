@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_update
 from apps.archive.marks import tell_marked
+from apps.archive.schema import LOCK_FIELDS
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
@@ -27,7 +28,6 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
-LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 

@@ -1,5 +1,6 @@
 """Processes that die between two writes of a request or of an enqueue run."""
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
@@ -13,12 +14,13 @@ from apps.content_api.store import CopyStore
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
-from apps.core.vocabulary import Operation
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
+from apps.publish.content.collaborators import Collaborators
+from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import CorrectionService
-from apps.publish.content.parent_packages import Holders
-from apps.publish.content.publication import Tools
+from apps.publish.content.parent_packages import ParentPackages
+from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.queue.copied import CopiedRows
 from apps.routing.internal_destinations.copies import DeskCopies
@@ -33,13 +35,13 @@ MOST_WRITES = 100
 
 def dies(
     graph: Graph,
-    word: str,
+    operation: str,
     item: Document,
     before: int,
     changes: Document | None = None,
     caller: Caller = SYSTEM,
 ) -> bool:
-    """Do `word` with an item in a process that dies before its write number `before`.
+    """Do `operation` with an item in a process that dies before its write number `before`.
 
     Args:
         changes: what the request says.
@@ -48,11 +50,10 @@ def dies(
     Returns:
         Whether it died; not when there are fewer writes, or a rule refuses the action.
     """
-    tools = _tools(graph, CrashingDatabase(graph.db, before))
+    db: Any = CrashingDatabase(graph.db, before)
+    services = publish_services(graph, db=db, journal=Journal(db, graph.clock))
     try:
-        tools.actions[Operation(word)].patch(  # type: ignore[attr-defined]
-            item["_id"], dict(changes or {}), caller
-        )
+        services[f"archive_{operation}"].patch(item["_id"], dict(changes or {}), caller)
     except WiredeskError:
         return False
     except Crash:
@@ -67,7 +68,7 @@ def dies_routing(graph: Graph, before: int) -> bool:
         db,
         graph.clock,
         journal=Journal(db, graph.clock),
-        catch_up=Holders(_tools(graph, db)).catch_up,
+        catch_up=_parent_packages(graph, db).catch_up,
         desk_copies=_desk_copies(graph, db),
         sequences=Sequences(db),
         formatters=build_registry(),
@@ -105,7 +106,7 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
         **build_editing(tools, archive).services,
         "archive": archive,
         "archive_rewrite": rewrite,
-        "archive_correction": CorrectionService(_tools(graph, db)),
+        "archive_correction": CorrectionService(_collaborators(graph, db)),
     }
 
 
@@ -144,13 +145,25 @@ def _editing_tools(graph: Graph, db: Any) -> EditingTools:
     return replace(tools, db=db, journal=Journal(db, graph.clock))
 
 
-def _tools(graph: Graph, db: Any) -> Tools:
-    """Return the tools of the publish services of another process, on `db`."""
-    actions: dict[Operation, Any] = {}
-    tools = graph.publish["archive_publish"].tools
-    tools = replace(tools, db=db, journal=Journal(db, graph.clock), actions=actions)
-    actions.update({s.operation: type(s)(tools) for s in graph.publish.values()})
-    return tools
+def publish_services(graph: Graph, **changes: Any) -> Mapping[str, BasePublishService]:
+    """Return the publish services of another process by endpoint.
+
+    Args:
+        changes: collaborators that are not those of `graph`.
+    """
+    collaborators = graph.publish["archive_publish"].collaborators
+    return PublishServices(replace(collaborators, **changes)).by_endpoint
+
+
+def _collaborators(graph: Graph, db: Any) -> Collaborators:
+    """Return what the publish services of another process work with, on `db`."""
+    collaborators = graph.publish["archive_publish"].collaborators
+    return replace(collaborators, db=db, journal=Journal(db, graph.clock))
+
+
+def _parent_packages(graph: Graph, db: Any) -> ParentPackages:
+    collaborators = _collaborators(graph, db)
+    return ParentPackages(collaborators, PublishServices(collaborators))
 
 
 def settle(graph: Graph) -> None:

@@ -23,11 +23,6 @@ from apps.newsroom.macros.macros import Macros
 from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
-UNLOCKED: Mapping[str, None] = dict.fromkeys(
-    ("lock_user", "lock_session", "lock_time", "lock_action")
-)
-"""The lock fields of an item that nobody has locked."""
-
 
 @dataclass(frozen=True)
 class Tools:

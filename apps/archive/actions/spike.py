@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import UNLOCKED, ItemUpdate
+from apps.archive.actions.base import ItemUpdate
 from apps.archive.actions.unlock import tell_unlocked
 from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes
+from apps.archive.schema import UNLOCKED
 from apps.archive.stamps import expires_at
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest

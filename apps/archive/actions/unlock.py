@@ -6,14 +6,15 @@ Lifecycle contract 3.7, 3.8.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import UNLOCKED, ItemCommand, Tools, with_new_etag
+from apps.archive.actions.base import ItemCommand, Tools, with_new_etag
 from apps.archive.actions.lock import without_rival
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
 from apps.archive.rights import check_may_edit, is_locked_by_other
+from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import BadRequest, EtagMismatch, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -41,7 +42,7 @@ class Unlocking:
         A draft that was never saved is deleted; autosaved content becomes a version.
 
         Raises:
-            PreconditionFailed: somebody has written the item since.
+            EtagMismatch: somebody has written the item since.
         """
         if item.get("_current_version") == 0 and item.get("state") == State.DRAFT:
             self._delete(item, caller)
@@ -66,7 +67,7 @@ class Unlocking:
     def _delete(self, item: Document, caller: Caller) -> None:
         unlink = link_changes(item["_id"], item.get("groups"), [])
         if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
-            raise PreconditionFailed("Client and server etags don't match")
+            raise EtagMismatch()
         self._tools.tell_update([item], caller)
         self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
 

@@ -22,7 +22,7 @@ from apps.archive.journal.follow_ups import add_once, follow_up
 from apps.archive.journal.removal import remove_item
 from apps.archive.schema import NOT_VERSIONED
 from apps.core.clock import Clock
-from apps.core.errors import PreconditionFailed
+from apps.core.errors import EtagMismatch
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.mail.outbox import mail_rows
@@ -45,7 +45,6 @@ NOT_IN_PUBLISHED = frozenset(
     {"_id", "_created", "_updated", "_etag", "journal"}
     | {"lock_user", "lock_time", "lock_action", "lock_session"}
 )
-CHANGED = "Client and server etags don't match"
 
 
 class Journal:
@@ -91,13 +90,22 @@ class Journal:
         note = {"at": self._clock.precise(), "follow_ups": list(follow_ups)}
         return note if version is None else {**note, "version": version}
 
-    def write(self, updates: Document, original: Document, note: Document) -> None:
+    def write(
+        self,
+        updates: Document,
+        original: Document,
+        note: Document,
+        unless_changed: Iterable[str] = (),
+    ) -> None:
         """Store an editor's action with all that follows.
 
+        Args:
+            unless_changed: as of `store`.
+
         Raises:
-            PreconditionFailed: the item was written since `original` was read.
+            EtagMismatch: the item was written since `original` was read.
         """
-        self.store(updates, original, note)
+        self.store(updates, original, note, unless_changed)
         self.complete({**original, **updates}, note)
 
     def complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
@@ -152,7 +160,7 @@ class Journal:
                 as in `original`, too.
 
         Raises:
-            PreconditionFailed: the item was written since `original` was read.
+            EtagMismatch: the item was written since `original` was read.
         """
         condition = {**unchanged(original), "journal": None}
         condition.update({field: original.get(field) for field in unless_changed})
@@ -163,7 +171,7 @@ class Journal:
         # Either the item changed, or its last write still has rows to come.
         self.settle(original["_id"])
         if not archive.update_one(condition, change).matched_count:
-            raise PreconditionFailed(CHANGED)
+            raise EtagMismatch()
 
     def store_new(self, item: Document, note: Document) -> bool:
         """Store an item that comes back with the `note` of what follows; False if it is there."""

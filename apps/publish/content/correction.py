@@ -6,14 +6,14 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.events import tell_stage
-from apps.archive.journal.follow_ups import change, follow_up, record, with_follow_ups
+from apps.archive.journal.follow_ups import change, record
 from apps.archive.rights import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
-from apps.publish.content.publication import Tools
+from apps.publish.content.collaborators import Collaborators
 from apps.store.collections import PUBLISHED
 
 WAS_SCHEDULED = "was_scheduled"
@@ -61,9 +61,13 @@ class CorrectionService(ResourceService):
     resource = "archive"
     endpoint = "archive_correction"
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, collaborators: Collaborators) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self._settings = collaborators.settings
+        self._journal = collaborators.journal
+        self._places = collaborators.places
+        self._notifier = collaborators.notifier
+        self._wake_up = collaborators.wake_up
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)
@@ -74,10 +78,10 @@ class CorrectionService(ResourceService):
         Raises:
             ServiceError: the workflow is off, the state does not allow it, or no row is out.
         """
-        if not self._tools.settings["CORRECTIONS_WORKFLOW"]:
+        if not self._settings["CORRECTIONS_WORKFLOW"]:
             raise NotFound("The corrections workflow is not in use.")
         state = original.get("state")
-        if state != State.SCHEDULED or not self._tools.settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]:
+        if state != State.SCHEDULED or not self._settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]:
             check_allowed(Action.CORRECTION, state)
         updates.clear()
         if is_withdrawal(caller):
@@ -89,25 +93,20 @@ class CorrectionService(ResourceService):
         """Store the state of the item and of its last row; safe against a crash."""
         # The item is the same for those who read it before: only its state is another.
         updates["_etag"] = original.get("_etag")
-        now, journal = self.clock.now(), self._tools.journal
+        now, journal = self.clock.now(), self._journal
         update = {name: updates[name] for name in ("state", "operation")}
         writes = [
             *self._row_changes(updates, original, caller),
             record(Operation.CORRECTION, original, update, caller.user_id, now),
         ]
-        note = with_follow_ups({"at": self.clock.precise()}, writes)
-        journal.store(updates, original, note, ["state"])
-        follow_up(self.db, note)
-        self.collection.update_one(
-            {"_id": id, "journal.at": note["at"]}, {"$unset": {"journal": 1}}
-        )
+        journal.write(updates, original, journal.action(writes), unless_changed=["state"])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self._tools.notifier.push("item:correction", item=str(original["_id"]), user=user)
-        tell_stage(self._tools.notifier, {**original, **updates}, original)
+        self._notifier.push("item:correction", item=str(original["_id"]), user=user)
+        tell_stage(self._notifier, {**original, **updates}, original)
         if updates.get("state") == State.SCHEDULED:
-            self._tools.wake_up()
+            self._wake_up()
 
     def _ending(self, original: Mapping[str, Any]) -> Document:
         """Return what an item gets back when its correction is given up."""
@@ -125,7 +124,7 @@ class CorrectionService(ResourceService):
             item_id = original["_id"]
             raise ServerError(f"Failed to generate correction: {item_id} is not published")
         task = dict(original.get("task") or {})
-        desk = self._tools.places.of({"desk": task.get("desk")}).desk
+        desk = self._places.of({"desk": task.get("desk")}).desk
         if desk:
             task["stage"] = desk.get("working_stage")
         return {

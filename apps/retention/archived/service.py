@@ -7,18 +7,16 @@ from typing import Any
 from bson import ObjectId
 
 from apps.archive.places import Place
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
 from apps.archive.stamps import expires_at, expiry_minutes
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import ItemType, Operation, PubStatus, State
-from apps.publish.content.common import UNLOCKED
-from apps.publish.content.kill_mail import kill_mail
-from apps.publish.content.notice import notice
-from apps.publish.content.publication import Tools
-from apps.publish.content.request import PUBLISHED_SEQUENCE
+from apps.publish.content.collaborators import Collaborators
+from apps.publish.content.notice import kill_mail, notice
+from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.store.collections import ARCHIVE, RECIPIENTS, SUBSCRIBERS
 
 STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
@@ -39,14 +37,14 @@ class ArchivedService(ResourceService):
     A kill brings the item back as killed: everybody who ever received it is told.
 
     Args:
-        tools: as the publish services have them.
+        collaborators: as the publish services have them.
     """
 
     resource = "archived"
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, collaborators: Collaborators) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self._collaborators = collaborators
 
     # Read.
 
@@ -88,22 +86,22 @@ class ArchivedService(ResourceService):
         if (newest.get("flags") or {}).get("marked_archived_only"):
             # The same id if this dies half-way and is asked for again: nobody gets two mails.
             note["row_id"] = ObjectId(sha256(newest["archived_id"].encode()).digest()[:12])
-            self._tools.journal.add_mails(note)
+            self._collaborators.journal.add_mails(note)
             self.collection.delete_many({"item_id": item["_id"]})
             self.db[RECIPIENTS].delete_one({"_id": item["_id"]})
-        elif self._tools.journal.store_new(item, note):
-            self._tools.journal.add_publication(item, note)
+        elif self._collaborators.journal.store_new(item, note):
+            self._collaborators.journal.add_publication(item, note)
         else:
             raise BadRequest(IN_PRODUCTION)
         updates.update({name: item[name] for name in (*REPLACEABLE, "state") if name in item})
         updates["_current_version"] = item["_current_version"]
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        self._tools.wake_up()
-        self._tools.wake_mailer()
-        self._tools.wake_legal()
+        self._collaborators.wake_up()
+        self._collaborators.wake_mailer()
+        self._collaborators.wake_legal()
         hooks.tell(hooks.archived_removed, self.resource, item=original)
-        self._tools.notifier.push(
+        self._collaborators.notifier.push(
             "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
         )
 
@@ -156,19 +154,19 @@ class ArchivedService(ResourceService):
         updates: Mapping[str, Any],
         caller: Caller,
     ) -> Document:
-        number = self._tools.sequences.draw(PUBLISHED_SEQUENCE)
-        note = self._tools.journal.publication(item, number, caller.user_id)
+        number = self._collaborators.sequences.draw(PUBLISHED_SEQUENCE)
+        note = self._collaborators.journal.publication(item, number, caller.user_id)
         note.update({"revived": True, "changed": sorted(updates)})
-        if self._tools.sends_mail:
+        if self._collaborators.sends_mail:
             subscribers = self.db[SUBSCRIBERS].find({}, {"email": 1}).sort("_id", 1)
             note["mail"] = kill_mail(item["operation"], item, updates.get("headline"), subscribers)
         return note
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        settings = self._tools.settings
+        settings = self._collaborators.settings
         try:
-            place = self._tools.places.of(row.get("task") or {})
+            place = self._collaborators.places.of(row.get("task") or {})
         except NotFound:
             place = Place()
         minutes = settings["PUBLISHED_CONTENT_EXPIRY_MINUTES"] or expiry_minutes(
@@ -187,7 +185,7 @@ class ArchivedService(ResourceService):
         item_id = document["item_id"]
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
-        if self._tools.settings["BROADCAST_ENABLED"]:
+        if self._collaborators.settings["BROADCAST_ENABLED"]:
             if any(genre.get("name") == BROADCAST for genre in document.get("genre") or ()):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):

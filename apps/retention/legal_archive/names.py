@@ -5,12 +5,12 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.schema import LOCK_FIELDS
 from apps.core.ids import object_id
 from apps.core.service import Document
 
 CREATORS = ("original_creator", "version_creator")
-LOCK_FIELDS = frozenset({"lock_user", "lock_session", "lock_time", "lock_action"})
-NOT_KEPT = LOCK_FIELDS | {"_etag", "journal", "expiry_status", "force_unlock"}
+NOT_KEPT = frozenset(LOCK_FIELDS) | {"_etag", "journal", "expiry_status", "force_unlock"}
 
 
 class Names:
