@@ -235,7 +235,7 @@ def build_graph(
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
         wake_legal=wake_legal,
-        pictures=Pictures(media, settings),
+        pictures=Pictures(media, settings) if settings["PICTURE_METADATA_MAPPING"] else None,
         crop_files=crop_files,
         sends_mail=outbox.is_open,
     )

@@ -224,7 +224,7 @@ def check_held_items(publication: Publication, collaborators: Collaborators) -> 
         messages.extend(_association_messages(member, publication, collaborators))
         messages.extend(_messages(member, None, publication, collaborators))
     if is_package(publication.item) and not any(member_ids(publication.item.get("groups"))):
-        if publication.action == Action.CORRECT:
+        if publication.is_correction:
             messages.append(EMPTY_CORRECTION)
         elif not messages:
             raise BadRequest(EMPTY_PACKAGE)
@@ -270,6 +270,8 @@ def _association_messages(
 
 def _members_in_order(publication: Publication) -> list[Document]:
     """Return what goes out with a package: the members of inner packages before these."""
+    if not is_package(publication.item):
+        return []
     items = publication.request.items
     if publication.is_correction:
         direct = members_to_publish(publication)
@@ -289,8 +291,7 @@ def _members_in_order(publication: Publication) -> list[Document]:
             del found[member_id]
             found[member_id] = member
 
-    if is_package(publication.item):
-        collect(direct)
+    collect(direct)
     return list(found.values())
 
 

@@ -26,7 +26,7 @@ class Collaborators:
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
-        pictures: write metadata into the files of pictures.
+        pictures: write metadata into the files of pictures; None where no tags are set.
         crop_files: cut pictures.
         sends_mail: whether mails are sent at all.
     """
@@ -43,6 +43,6 @@ class Collaborators:
     wake_up: Callable[[], None]
     wake_mailer: Callable[[], None]
     wake_legal: Callable[[], None]
-    pictures: Pictures
+    pictures: Pictures | None
     crop_files: CropFiles
     sends_mail: bool

@@ -23,7 +23,6 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.newsroom.activity.notes import activities_in, tell_activities
 from apps.publish.content.associated_items import AssociatedItems, published_marks
 from apps.publish.content.checks import Check
 from apps.publish.content.collaborators import Collaborators
@@ -202,6 +201,9 @@ class BasePublishService(ResourceService):
         if original.get("state") == State.CORRECTION:
             note.update(with_follow_ups(note, end_of_correction(original)))
 
+    def on_stored(self, note: Document) -> None:
+        """Act on an item that is stored with everything that its note tells of."""
+
     def finish(self, publication: Publication) -> None:
         """Correct the packages around what has gone out, wake the tasks, tell the clients."""
         updates = publication.updates
@@ -258,7 +260,8 @@ class BasePublishService(ResourceService):
         updates, original, request = publication.updates, publication.original, publication.request
         request.started.append(original["_id"])
         self._publish_held(publication)
-        self.collaborators.pictures.stamp(updates, original)
+        if self.collaborators.pictures:
+            self.collaborators.pictures.stamp(updates, original)
         updates["_etag"] = new_etag()
         journal = self.collaborators.journal
         note = self._note(publication, row)
@@ -267,7 +270,7 @@ class BasePublishService(ResourceService):
             # Once for all; unsaved content must not outlive what has gone out.
             self.db[ARCHIVE_AUTOSAVE].delete_many({"_id": {"$in": request.started}})
         journal.add_publication(publication.item, note)
-        tell_activities(self.collaborators.notifier, activities_in(note))
+        self.on_stored(note)
         request.outgoing[original["_id"]] = Outgoing(publication.item, updates)
 
     def _note(self, publication: Publication, row: Mapping[str, str]) -> Document:

@@ -6,6 +6,7 @@ from apps.archive.journal.follow_ups import with_follow_ups
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
+from apps.newsroom.activity.notes import activities_in, tell_activities
 from apps.publish.content.checks import (
     check_crops_sent,
     check_for_publication,
@@ -75,6 +76,9 @@ class CorrectPublishService(BasePublishService):
         note.update(with_follow_ups(note, translations.activities(self.clock.now())))
         if self.collaborators.sends_mail and (mail := translations.mail()):
             note["mail"] = mail
+
+    def on_stored(self, note: Document) -> None:
+        tell_activities(self.collaborators.notifier, activities_in(note))
 
     def finish(self, publication: Publication) -> None:
         super().finish(publication)

@@ -37,10 +37,8 @@ class Pictures:
     def stamp(self, updates: Document, original: Mapping[str, Any]) -> None:
         """Put the metadata of an item, and of the pictures that it holds, into their files.
 
-        Changes renditions in `updates` where a file is new. Does nothing without a mapping.
+        Changes renditions in `updates` where a file is new.
         """
-        if not self._mapping:
-            return
         item = {**original, **updates}
         if renditions := self._stamped(item):
             updates["renditions"] = renditions
