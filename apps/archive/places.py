@@ -7,8 +7,11 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.errors import NotFound
+from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.store.collections import DESKS, STAGES
+
+TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
 
 @dataclass(frozen=True)
@@ -79,3 +82,18 @@ class Places:
         if stage is None:
             raise NotFound(f"Invalid stage identifier {stage_id}")
         return stage
+
+
+def task_with_ids(task: Mapping[str, Any] | None) -> Document:
+    """Return `task` with its references as ObjectIds, as it is stored."""
+    return {
+        name: object_id(value) if name in TASK_IDS else value
+        for name, value in (task or {}).items()
+    }
+
+
+def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
+    """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
+    if document.get("ingest_provider"):
+        return document.get("source")
+    return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]

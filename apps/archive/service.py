@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import (
+    associations_with_ids,
     complete_new,
     complete_saved,
     copied,
@@ -16,7 +17,6 @@ from apps.archive.associations import (
     stored_items,
     usage_changes,
 )
-from apps.archive.associations import with_ids as associated
 from apps.archive.attachments import what_was_attached
 from apps.archive.checks import (
     CREATE_CHECKS,
@@ -44,7 +44,7 @@ from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.marks import tell_marked
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places
+from apps.archive.places import Place, Places, source_of, task_with_ids
 from apps.archive.preferences import fill_from_user
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.rights import check_may_read
@@ -82,8 +82,6 @@ FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
 ) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
 """Fields that a template may give a new item."""
-
-TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
 
 class ArchiveService(ResourceService):
@@ -195,7 +193,7 @@ class ArchiveService(ResourceService):
                 document.setdefault(name, value)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
-        document["task"] = with_ids(document.get("task"))
+        document["task"] = task_with_ids(document.get("task"))
         place = self._places.of(document["task"])
         if document.get("type") == ItemType.COMPOSITE and place.desk and not place.stage:
             document["task"]["stage"] = place.desk.get("working_stage")
@@ -276,10 +274,10 @@ class ArchiveService(ResourceService):
         for name in (*REQUEST_ONLY, "force_unlock", "type"):
             updates.pop(name, None)
         if updates.get("task") is not None:
-            updates["task"] = with_ids(updates["task"])
+            updates["task"] = task_with_ids(updates["task"])
         before, place = self._places_of(updates, original)
         follow_editor(updates, original)
-        named = stored_items(self.db, (held["_id"] for _, held in associated(updates)))
+        named = stored_items(self.db, (held["_id"] for _, held in associations_with_ids(updates)))
         save = self._save(updates, original, place, caller)
         self._check(
             self._save_checks,
@@ -361,8 +359,10 @@ class ArchiveService(ResourceService):
         if not self._settings["PUBLISH_ASSOCIATED_ITEMS"]:
             return
         held = copied({**original, **updates}.get("associations"))
-        items = stored_items(self.db, (h["_id"] for _, h in associated({"associations": held})))
-        for key, association in associated({"associations": held}):
+        items = stored_items(
+            self.db, (h["_id"] for _, h in associations_with_ids({"associations": held}))
+        )
+        for key, association in associations_with_ids({"associations": held}):
             item = items.get(association["_id"]) or {}
             if item.get("state") != State.SCHEDULED or item["_id"] in taken_back:
                 continue
@@ -516,18 +516,3 @@ def changes_of_save(updates: Mapping[str, Any], original: Mapping[str, Any]) -> 
 def leads_to_a_state(updates: Mapping[str, Any]) -> bool:
     """Whether a save is one of the workflow: `req_for_save` says so unless it is "true"."""
     return str(updates.get("req_for_save", True)).lower() == "true"
-
-
-def with_ids(task: Mapping[str, Any] | None) -> Document:
-    """Return `task` with its references as ObjectIds, as it is stored."""
-    return {
-        name: object_id(value) if name in TASK_IDS else value
-        for name, value in (task or {}).items()
-    }
-
-
-def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
-    """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
-    if document.get("ingest_provider"):
-        return document.get("source")
-    return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.archive.associations import (
+    associations_with_ids,
     copied,
     present,
     refresh,
     refs_of,
     related_content_keys,
     take_from_parent,
-    with_ids,
 )
 from apps.archive.schema import CONTENT, METADATA
 from apps.core.service import Document
@@ -86,7 +86,7 @@ class AssociatedItems:
         if not item.get("associations"):
             return
         associations = copied(item["associations"])
-        for key, held in with_ids({"associations": associations}):
+        for key, held in associations_with_ids({"associations": associations}):
             held.pop("_type", None)
             if key in request.related:
                 continue
@@ -131,7 +131,7 @@ class AssociatedItems:
 
     def _show(self, publication: Publication) -> None:
         updates, items = publication.updates, publication.request.items
-        for _key, held in with_ids(updates):
+        for _key, held in associations_with_ids(updates):
             if not is_fetchable(held):
                 held.update({"state": updates["state"], "operation": publication.operation})
             elif is_out(items.get(held["_id"])):
@@ -155,7 +155,7 @@ def associated_operations(
     """
     before = dict(present(publication.original))
     mark = link_to(publication)
-    for key, held in with_ids(publication.item):
+    for key, held in associations_with_ids(publication.item):
         stored = items.get(held["_id"])
         if stored is None or not is_fetchable(held):
             continue
@@ -224,7 +224,7 @@ def sync(held: Document, item: Mapping[str, Any]) -> None:
 
 def trim_related(associations: Document, related: frozenset[str]) -> None:
     """Reduce related content to what names it, in place."""
-    for key, held in with_ids({"associations": associations}):
+    for key, held in associations_with_ids({"associations": associations}):
         if key in related and is_fetchable(held):
             kept = {field: held[field] for field in TRIMMED if field in held}
             associations[key] = {"order": 1, **kept}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from apps.archive.associations import present, with_ids
+from apps.archive.associations import associations_with_ids, present
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.members import member_ids, member_refs
 from apps.archive.packages import is_package
@@ -175,7 +175,7 @@ def check_related_out(publication: Publication, collaborators: Collaborators) ->
     confirmed = publication.caller.arguments.get("publishing_warnings_confirmed")
     if collaborators.settings["PUBLISH_ASSOCIATED_ITEMS"] or str(confirmed).lower() == "true":
         return
-    for key, held in with_ids(publication.item):
+    for key, held in associations_with_ids(publication.item):
         item = publication.request.items.get(held["_id"])
         if key in publication.request.related and item and item.get("state") not in PUBLISH_STATES:
             raise WarningsError([UNPUBLISHED_RELATED])
@@ -183,7 +183,7 @@ def check_related_out(publication: Publication, collaborators: Collaborators) ->
 
 def check_crops_sent(publication: Publication, collaborators: Collaborators) -> None:
     """Crops in the request, of the item or of pictures that it holds, are possible."""
-    held = with_ids({"associations": publication.request.sent})
+    held = associations_with_ids({"associations": publication.request.sent})
     pictures = [(media, publication.request.items.get(media["_id"])) for _, media in held]
     cropped = [
         (updates, picture)
@@ -240,7 +240,7 @@ def check_associated_unlocked(publication: Publication, collaborators: Collabora
     if not collaborators.settings["PUBLISH_ASSOCIATED_ITEMS"]:
         return
     messages: list[str] = []
-    for _key, held in with_ids(publication.item):
+    for _key, held in associations_with_ids(publication.item):
         stored = publication.request.items.get(held["_id"], {})
         if is_allowed(Action.KILL, stored.get("state")):
             messages.extend(_lock_messages({**stored, **held}, stored, publication))
@@ -376,7 +376,7 @@ def _check_may_go_out(item: Mapping[str, Any]) -> None:
 
 def _check_associated(publication: Publication) -> None:
     """Every associated item exists, and its state allows that it goes out."""
-    for key, held in with_ids(publication.item):
+    for key, held in associations_with_ids(publication.item):
         if not is_fetchable(held):
             continue
         stored = publication.request.items.get(held["_id"])

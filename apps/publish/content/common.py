@@ -11,10 +11,10 @@ from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
 from apps.archive.marks import tell_marked
 from apps.archive.packages import is_package, link_changes
+from apps.archive.places import source_of, task_with_ids
 from apps.archive.rights import check_may_read
 from apps.archive.schedule import complete_schedule, utc_of
 from apps.archive.schema import UNLOCKED
-from apps.archive.service import source_of, with_ids
 from apps.archive.stamps import expires_at, expiry_minutes, next_sign_off
 from apps.core import hooks
 from apps.core.caller import Caller
@@ -135,7 +135,7 @@ class BasePublishService(ResourceService):
         self, updates: Document, original: Document, request: PublishRequest
     ) -> Publication:
         """Return the publication: request and item put together."""
-        task = with_ids(updates.get("task") or original.get("task"))
+        task = task_with_ids(updates.get("task") or original.get("task"))
         desk_id = request.caller.arguments.get("desk_id")
         if desk_id and not task.get("desk"):
             task["desk"] = object_id(desk_id)

@@ -7,8 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from apps.archive.associations import stored_items
-from apps.archive.associations import with_ids as associated
+from apps.archive.associations import associations_with_ids, stored_items
 from apps.archive.members import member_ids
 from apps.archive.packages import Packages, is_package
 from apps.archive.places import Place
@@ -73,7 +72,7 @@ class PublishRequest:
 
     def load_associated(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Read the items that are associated with `items`; no command when all are known."""
-        ids = {held["_id"] for item in items for _, held in associated(item)}
+        ids = {held["_id"] for item in items for _, held in associations_with_ids(item)}
         self.items.update(stored_items(self._db, ids - self.items.keys()))
 
     def place(self, task: Mapping[str, Any]) -> Place:
