@@ -22,7 +22,7 @@ class Pictures:
     """Writes metadata of items into the files of their renditions.
 
     A file is never changed: the rendition gets a new one, whose id follows from its content. A
-    repeated action finds it there. Files that cannot be rewritten go out as they are.
+    repeated operation finds it there. Files that cannot be rewritten go out as they are.
 
     Args:
         media: where the files are.
