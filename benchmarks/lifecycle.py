@@ -35,7 +35,7 @@ class Line:
     """One counted request."""
 
     item: str
-    word: str
+    operation: str
     commands: int
     limit: int
 
@@ -67,17 +67,17 @@ def lines(graph: Graph, commands: Commands) -> Iterator[Line]:
     session = Session(create_app(graph=graph))
     desk = session.desk()
 
-    def cost(word: str, item: dict[str, Any], body: dict[str, Any]) -> int:
+    def cost(operation: str, item: dict[str, Any], body: dict[str, Any]) -> int:
         before = commands.count.total()
-        item.update(session.act(word, item, body))
+        item.update(session.act(operation, item, body))
         return commands.count.total() - before
 
     session.publish(session.create(0, desk))  # the first request of a process reads more
     for name, (create, limit) in ITEMS.items():
         item = create(session, desk, 1)
-        for word in ACTIONS:
+        for operation in ACTIONS:
             graph.enqueue.run()
-            yield Line(name, word, cost(word, item, {"slugline": word}), limit)
+            yield Line(name, operation, cost(operation, item, {"slugline": operation}), limit)
     yield from _around_packages(graph, session, desk, cost)
 
 
@@ -112,7 +112,7 @@ def main() -> int:
     print(f"{'item':<20} {'request':<8} {'commands':>8} {'limit':>6}")
     for line in counted:
         mark = "  over" if line.is_over else ""
-        print(f"{line.item:<20} {line.word:<8} {line.commands:>8} {line.limit:>6}{mark}")
+        print(f"{line.item:<20} {line.operation:<8} {line.commands:>8} {line.limit:>6}{mark}")
     return int(any(line.is_over for line in counted))
 
 

@@ -174,10 +174,12 @@ class Session:
         """Publish a story."""
         self.act("publish", item, {})
 
-    def act(self, word: str, item: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    def act(self, operation: str, item: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         """Publish, correct or kill an item; return it as it is then."""
         headers = {**self._headers, "If-Match": item["_etag"]}
-        answer = self._http.patch(f"/api/archive/{word}/{item['_id']}", json=body, headers=headers)
+        answer = self._http.patch(
+            f"/api/archive/{operation}/{item['_id']}", json=body, headers=headers
+        )
         assert answer.status_code == 200, answer.text
         return dict(answer.get_json())
 

@@ -63,7 +63,7 @@ def present(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
             yield key, association
 
 
-def with_ids(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
+def associations_with_ids(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
     """Yield key and association where the association names a stored item."""
     return ((key, held) for key, held in present(item) if isinstance(held.get("_id"), str))
 
@@ -239,10 +239,10 @@ def usage_changes(
         original: the item before.
         at: names this media_use, so that counting it again changes nothing.
     """
-    before = {key: held["_id"] for key, held in with_ids(original)}
+    before = {key: held["_id"] for key, held in associations_with_ids(original)}
     new = {
         held["_id"]
-        for key, held in with_ids(updates)
+        for key, held in associations_with_ids(updates)
         if held.get("type") in MEDIA_TYPES and before.get(key) != held["_id"]
     }
     return [

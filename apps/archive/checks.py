@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import with_ids
+from apps.archive.associations import associations_with_ids
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
 from apps.archive.places import LOCKED_BY_OTHER, NOWHERE, Place, is_locked_by_other
@@ -164,7 +164,7 @@ def _cropped(save: Save) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]
     """Yield what brings crops, with the stored picture that it changes."""
     if has_crops(save.updates):
         yield save.updates, save.original
-    for _key, held in with_ids(save.updates):
+    for _key, held in associations_with_ids(save.updates):
         picture = save.associated.get(held["_id"])
         if picture and has_crops(held):
             yield held, picture

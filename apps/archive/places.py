@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound
+from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.store.collections import DESKS, STAGES
 
@@ -16,6 +17,8 @@ NOT_A_MEMBER = "User is not a member of the desk."
 NOT_READABLE = "User does not have permissions to read the item."
 OF_ANOTHER_USER = "Item belongs to another user."
 LOCKED_BY_OTHER = "The item was locked by another user"
+
+TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
 
 @dataclass(frozen=True)
@@ -143,3 +146,18 @@ def is_locked_by_other(item: Mapping[str, Any], caller: Caller) -> bool:
     """Whether a user other than the caller has locked the item."""
     holder = item.get("lock_user")
     return bool(holder and caller.user and str(holder) != str(caller.user_id))
+
+
+def task_with_ids(task: Mapping[str, Any] | None) -> Document:
+    """Return `task` with its references as ObjectIds, as it is stored."""
+    return {
+        name: object_id(value) if name in TASK_IDS else value
+        for name, value in (task or {}).items()
+    }
+
+
+def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
+    """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
+    if document.get("ingest_provider"):
+        return document.get("source")
+    return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]

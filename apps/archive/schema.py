@@ -3,11 +3,16 @@
 Tables follow the item document (lifecycle contract 1).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from apps.core.vocabulary import ItemType, PubStatus, State
 
 Schema = dict[str, Any]
+
+LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
+UNLOCKED: Mapping[str, None] = dict.fromkeys(LOCK_FIELDS)
+"""The lock fields of an item that nobody has locked."""
 
 
 def _text(**rules: Any) -> Schema:

@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import (
+    associations_with_ids,
     complete_new,
     complete_saved,
     copied,
@@ -16,7 +17,6 @@ from apps.archive.associations import (
     stored_items,
     usage_changes,
 )
-from apps.archive.associations import with_ids as associated
 from apps.archive.attachments import what_was_attached
 from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
 from apps.archive.checks import (
@@ -43,7 +43,7 @@ from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places, check_may_read
+from apps.archive.places import Place, Places, check_may_read, source_of, task_with_ids
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
@@ -53,7 +53,7 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
-from apps.core.service import Document, ResourceService
+from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
@@ -78,11 +78,6 @@ FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
 ) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
 """Fields that a template may give a new item."""
-
-TAKEN_BACK = "taken back"
-"""Under this name a request notes the items whose schedule it has taken back."""
-
-TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
 
 
 class ArchiveService(ResourceService):
@@ -191,7 +186,7 @@ class ArchiveService(ResourceService):
                 document.setdefault(name, value)
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
-        document["task"] = with_ids(document.get("task"))
+        document["task"] = task_with_ids(document.get("task"))
         place = self._places.of(document["task"])
         if document.get("type") == ItemType.COMPOSITE and place.desk and not place.stage:
             document["task"]["stage"] = place.desk.get("working_stage")
@@ -271,10 +266,10 @@ class ArchiveService(ResourceService):
         for name in (*REQUEST_ONLY, "force_unlock", "type"):
             updates.pop(name, None)
         if updates.get("task") is not None:
-            updates["task"] = with_ids(updates["task"])
+            updates["task"] = task_with_ids(updates["task"])
         before, place = self._places_of(updates, original)
         follow_editor(updates, original)
-        named = stored_items(self.db, (held["_id"] for _, held in associated(updates)))
+        named = stored_items(self.db, (held["_id"] for _, held in associations_with_ids(updates)))
         save = self._save(updates, original, place, caller)
         self._check(
             self._save_checks,
@@ -305,13 +300,24 @@ class ArchiveService(ResourceService):
         return (self._places.where(stored) if is_moved else place), place
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        self._store(updates, original, caller, {id})
+
+    def _store(
+        self, updates: Document, original: Document, caller: Caller, taken_back: set[str]
+    ) -> None:
+        """Store a save with all that follows.
+
+        Args:
+            taken_back: ids of the items whose schedule this request takes back; ids are added.
+        """
+        item_id = original["_id"]
         note = self._journal.note(updates["_current_version"])
         if updates.get("operation") != Operation.RESTORE:
             changed = changes_of_save(updates, original)
             note = with_history(note, Operation.UPDATE, caller.user_id, changed)
         if updates.get("operation") == Operation.DESCHEDULE:
-            self._take_back_associated(updates, original, caller)
-            note = with_follow_ups(note, what_was_scheduled(self.db, id))
+            self._take_back_associated(updates, original, caller, taken_back)
+            note = with_follow_ups(note, what_was_scheduled(self.db, item_id))
         note = self._with_relations(note, updates, original)
         # Not what is typed while a process that died here is waited for.
         typed = deletion(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
@@ -328,7 +334,11 @@ class ArchiveService(ResourceService):
         hooks.tell(hooks.item_updated, self.resource, item=item, original=original)
 
     def _take_back_associated(
-        self, updates: Document, original: Mapping[str, Any], caller: Caller
+        self,
+        updates: Document,
+        original: Mapping[str, Any],
+        caller: Caller,
+        taken_back: set[str],
     ) -> None:
         """Take associated items back that wait for an hour as well (lifecycle contract 5.4).
 
@@ -337,17 +347,29 @@ class ArchiveService(ResourceService):
         if not self._settings["PUBLISH_ASSOCIATED_ITEMS"]:
             return
         held = copied({**original, **updates}.get("associations"))
-        items = stored_items(self.db, (h["_id"] for _, h in associated({"associations": held})))
-        begun = caller.memo.setdefault(TAKEN_BACK, {original["_id"]})
-        for key, association in associated({"associations": held}):
+        items = stored_items(
+            self.db, (h["_id"] for _, h in associations_with_ids({"associations": held}))
+        )
+        for key, association in associations_with_ids({"associations": held}):
             item = items.get(association["_id"]) or {}
-            if item.get("state") != State.SCHEDULED or item["_id"] in begun:
+            if item.get("state") != State.SCHEDULED or item["_id"] in taken_back:
                 continue
-            begun.add(item["_id"])
-            item = self.patch(item["_id"], {"publish_schedule": None}, caller)
+            taken_back.add(item["_id"])
+            item = self._take_back(item["_id"], caller, taken_back)
             if association.get("state"):
                 held[key] = {**association, **unscheduled(item)}
         updates["associations"], updates["refs"] = held, refs_of(held)
+
+    def _take_back(self, item_id: str, caller: Caller, taken_back: set[str]) -> Document:
+        """Save an item without its schedule; return it as stored."""
+        item = self.find(item_id)
+        version, now = item.get("_current_version", 0) + 1, self.clock.now()
+        updates = {"publish_schedule": None, "_current_version": version, "_updated": now}
+        self.on_update(updates, item, caller)
+        updates["_etag"] = new_etag()
+        self._store(updates, item, caller, taken_back)
+        self.on_updated(updates, item, caller)
+        return {**item, **updates}
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)
@@ -480,18 +502,3 @@ def changes_of_save(updates: Mapping[str, Any], original: Mapping[str, Any]) -> 
 def leads_to_a_state(updates: Mapping[str, Any]) -> bool:
     """Whether a save is one of the workflow: `req_for_save` says so unless it is "true"."""
     return str(updates.get("req_for_save", True)).lower() == "true"
-
-
-def with_ids(task: Mapping[str, Any] | None) -> Document:
-    """Return `task` with its references as ObjectIds, as it is stored."""
-    return {
-        name: object_id(value) if name in TASK_IDS else value
-        for name, value in (task or {}).items()
-    }
-
-
-def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
-    """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
-    if document.get("ingest_provider"):
-        return document.get("source")
-    return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]

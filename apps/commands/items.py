@@ -59,4 +59,8 @@ def publish_new(graph: Graph, imported: Imported) -> str:
     """Publish an item that has just been imported; return its state."""
     if not imported.is_new:
         return str(imported.item["state"])
-    return str(graph.publishing.actions["archive_publish"].patch(imported.item_id, {})["state"])
+    return str(
+        graph.publishing.operations.by_endpoint["archive_publish"].patch(imported.item_id, {})[
+            "state"
+        ]
+    )

@@ -20,14 +20,12 @@ class Caller:
         session: the session document of `auth`.
         privileges: names that are granted; administrators hold every one.
         arguments: query arguments of the request.
-        memo: what the hooks of one request hand on to each other.
     """
 
     user: Mapping[str, Any] | None = None
     session: Mapping[str, Any] | None = None
     privileges: frozenset[str] = frozenset()
     arguments: Mapping[str, str] = field(default_factory=dict)
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def user_id(self) -> ObjectId | None:
@@ -55,4 +53,4 @@ class Caller:
 
 
 SYSTEM = Caller()
-"""Tasks, commands and data loading act as nobody."""
+"""The caller of tasks, commands and data loading: no user, and every privilege."""

@@ -4,6 +4,7 @@
     ├── ServiceError           a rule refused a request; carries the status that the service wants
     │   ├── BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 ·
     │   │   TransitionError 412 · PreconditionFailed 412 · ServerError 500
+    │   ├── EtagMismatch 412       the document was written since it was read
     │   ├── CircularReference 400  a package would hold itself
     │   └── SchemaIssues 400   the document breaks the schema of its resource
     ├── MessagesError          several refusals of one request, as a list of messages
@@ -26,9 +27,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cerberus import DocumentError
-
-ETAG_MISMATCH = "Client and server etags don't match"
-"""Refusal of a write to a document that somebody else has written since it was read."""
 
 
 class WiredeskError(Exception):
@@ -93,6 +91,13 @@ class Conflict(ServiceError):
 
 class PreconditionFailed(ServiceError):
     status = 412
+
+
+class EtagMismatch(PreconditionFailed):
+    """The document was written since the caller has read it."""
+
+    def __init__(self) -> None:
+        super().__init__("Client and server etags don't match")
 
 
 class TransitionError(PreconditionFailed):

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
-from apps.core.errors import ETAG_MISMATCH, NotFound, PreconditionFailed
+from apps.core.errors import EtagMismatch, NotFound
 
 Document = dict[str, Any]
 
@@ -125,10 +125,10 @@ class ResourceService:
         """Store `updates` unless somebody has written the document since `original` was read.
 
         Raises:
-            PreconditionFailed: somebody has.
+            EtagMismatch: somebody has.
         """
         if not self.collection.update_one(unchanged(original), {"$set": updates}).matched_count:
-            raise PreconditionFailed(ETAG_MISMATCH)
+            raise EtagMismatch()
 
     def delete(self, document: Document, caller: Caller) -> None:
         """Remove the document."""

@@ -91,7 +91,7 @@ def build_graph(
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
     publishing = build_publishing(base, editing, content_api.backlog, formatting)
-    retention = build_retention(base, publishing.tools)
+    retention = build_retention(base, publishing.collaborators)
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocking),

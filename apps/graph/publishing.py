@@ -9,21 +9,15 @@ from apps.content_api.backlog import CopyBacklog
 from apps.core import hooks
 from apps.core.service import Document, ResourceService
 from apps.core.tasks import wake_up
-from apps.core.vocabulary import Operation
 from apps.graph.editing import EditingServices
 from apps.graph.foundation import Foundation
 from apps.mail.tasks import send_mails
-from apps.publish.content.common import BasePublishService
-from apps.publish.content.correct import CorrectPublishService
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.correction import CorrectionService
-from apps.publish.content.kill import KillPublishService
 from apps.publish.content.package_items import PackageItemsService
-from apps.publish.content.parent_packages import Holders
+from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures
-from apps.publish.content.publication import Tools
-from apps.publish.content.publish import ArchivePublishService
-from apps.publish.content.take_down import TakeDownPublishService
-from apps.publish.content.unpublish import UnpublishService
+from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
@@ -36,29 +30,20 @@ from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.validate.service import ValidateResource
 
-PUBLISH_SERVICES: tuple[type[BasePublishService], ...] = (
-    ArchivePublishService,
-    CorrectPublishService,
-    KillPublishService,
-    TakeDownPublishService,
-    UnpublishService,
-)
-"""The lifecycle actions; each is the service behind the endpoint that it names."""
-
 
 @dataclass(frozen=True)
 class PublishingServices:
     """Services of publishing.
 
     Attributes:
-        tools: what every lifecycle action works with.
-        actions: the lifecycle actions by endpoint.
+        collaborators: what every publish service works with.
+        operations: the services of the publish operations.
         explain: tells who received an item, and why.
         services: the service behind each resource.
     """
 
-    tools: Tools
-    actions: Mapping[str, BasePublishService]
+    collaborators: Collaborators
+    operations: PublishServices
     explain: ExplainService
     enqueue: EnqueueContent
     transmit: TransmitContent
@@ -76,13 +61,14 @@ def build_publishing(
         formatting: builds the formats of items.
     """
     db, clock, settings = base.db, base.clock, base.settings
-    tools, actions = build_actions(base)
+    collaborators = build_collaborators(base)
+    operations = PublishServices(collaborators)
     explain = ExplainService(db, clock)
     return PublishingServices(
-        tools=tools,
-        actions=actions,
+        collaborators=collaborators,
+        operations=operations,
         explain=explain,
-        enqueue=build_enqueue(base, tools, editing, backlog),
+        enqueue=build_enqueue(base, operations, editing, backlog),
         transmit=TransmitContent(
             db,
             clock,
@@ -97,8 +83,8 @@ def build_publishing(
             format_row=Reformatting(db, base.sequences, formatting).format,
         ),
         services={
-            **actions,
-            "archive_correction": CorrectionService(tools),
+            **operations.by_endpoint,
+            "archive_correction": CorrectionService(collaborators),
             "archive_resend": ResendService(
                 db,
                 clock,
@@ -109,7 +95,9 @@ def build_publishing(
             ),
             "explain": explain,
             "published": PublishedService(db, clock, base.notifier),
-            "published_package_items": PackageItemsService(tools, actions["archive_correct"]),
+            "published_package_items": PackageItemsService(
+                collaborators, operations.by_endpoint["archive_correct"]
+            ),
             "publish_queue": PublishQueueService(
                 db,
                 clock,
@@ -124,14 +112,14 @@ def build_publishing(
     )
 
 
-def build_actions(base: Foundation) -> tuple[Tools, dict[str, BasePublishService]]:
-    """Build the lifecycle actions by endpoint, and what they work with."""
-    actions: dict[Operation, BasePublishService] = {}
-    tools = Tools(
+def build_collaborators(base: Foundation) -> Collaborators:
+    """Return what every publish service works with."""
+    settings = base.settings
+    return Collaborators(
         db=base.db,
         legal_db=base.legal_db,
         clock=base.clock,
-        settings=base.settings,
+        settings=settings,
         validator=base.validator,
         journal=base.journal,
         sequences=base.sequences,
@@ -140,17 +128,14 @@ def build_actions(base: Foundation) -> tuple[Tools, dict[str, BasePublishService
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
         wake_legal=legal_wake_up(base),
-        pictures=Pictures(base.media, base.settings),
+        pictures=Pictures(base.media, settings) if settings["PICTURE_METADATA_MAPPING"] else None,
         crop_files=base.crop_files,
         sends_mail=base.outbox.is_open,
-        actions=actions,
     )
-    actions.update({service.operation: service(tools) for service in PUBLISH_SERVICES})
-    return tools, {action.endpoint: action for action in actions.values()}
 
 
 def build_enqueue(
-    base: Foundation, tools: Tools, editing: EditingServices, backlog: CopyBacklog
+    base: Foundation, operations: PublishServices, editing: EditingServices, backlog: CopyBacklog
 ) -> EnqueueContent:
     """Build the enqueue run; the arguments are those of `build_publishing`."""
     wake_legal = legal_wake_up(base)
@@ -163,7 +148,7 @@ def build_enqueue(
         base.db,
         base.clock,
         journal=base.journal,
-        catch_up=Holders(tools).catch_up,
+        catch_up=ParentPackages(build_collaborators(base), operations).catch_up,
         desk_copies=DeskCopies(
             editing.tools, Copying(editing.tools), on_failed=base.alerts.not_copied
         ),

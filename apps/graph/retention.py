@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
-from apps.publish.content.publication import Tools
+from apps.publish.content.collaborators import Collaborators
 from apps.retention.archived.service import ArchivedService
 from apps.retention.expiry import ContentExpiry
 from apps.retention.expiry.purge import Purge
@@ -28,11 +28,11 @@ class RetentionServices:
     services: Mapping[str, ResourceService]
 
 
-def build_retention(base: Foundation, tools: Tools) -> RetentionServices:
+def build_retention(base: Foundation, collaborators: Collaborators) -> RetentionServices:
     """Build the services of expiry and of the archives.
 
     Args:
-        tools: of the lifecycle actions; kills reach archived items.
+        collaborators: of the publish services; kills reach archived items.
     """
     db, legal_db, clock, settings = base.db, base.legal_db, base.clock, base.settings
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
@@ -49,5 +49,5 @@ def build_retention(base: Foundation, tools: Tools) -> RetentionServices:
         ),
         legal_items=legal_items,
         legal_queue=LegalQueue(db, legal_db, is_on=has_legal_archive),
-        services={"archived": ArchivedService(tools), **legal_services(legal_db, clock)},
+        services={"archived": ArchivedService(collaborators), **legal_services(legal_db, clock)},
     )

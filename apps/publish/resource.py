@@ -6,13 +6,17 @@ from apps.archive.resource import ITEM_URL
 from apps.archive.schema import ITEM_SCHEMA
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
-PUBLISH_WORDS = ("publish", "correct", "kill", "takedown", "unpublish")
+PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
 
 
-def _action(word: str, privilege: str | None = None) -> dict[str, Any]:
-    """Return the endpoint PATCH `/archive/<word>/<item id>`; its privilege has the same name."""
+def _endpoint(operation: str, privilege: str | None = None) -> dict[str, Any]:
+    """Return the endpoint PATCH `/archive/<operation>/<item id>`.
+
+    Args:
+        privilege: what it needs; that of the operation's name unless given.
+    """
     return {
-        "url": f"archive/{word}",
+        "url": f"archive/{operation}",
         # Eve reads the fields of the schema only, and the service needs the stored version.
         "schema": {**ITEM_SCHEMA, "_current_version": {"type": "integer", "readonly": True}},
         "datasource": {"source": "archive"},
@@ -22,7 +26,7 @@ def _action(word: str, privilege: str | None = None) -> dict[str, Any]:
         # The publish services version items themselves, in one journalled write.
         "versioning": False,
         "etag_ignore_fields": ["broadcast"],
-        "privileges": {"PATCH": privilege or word},
+        "privileges": {"PATCH": privilege or operation},
     }
 
 
@@ -92,8 +96,8 @@ QUEUE_FILTERS = [
 """Fields that lists may be searched by: rows that others wrote may hold secrets."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
-    **{f"archive_{word}": _action(word) for word in PUBLISH_WORDS},
-    "archive_correction": _action("correction", privilege="correct"),
+    **{f"archive_{name}": _endpoint(name) for name in PUBLISH_OPERATIONS},
+    "archive_correction": _endpoint("correction", privilege="correct"),
     "published_package_items": {
         "schema": {
             "package_id": {"type": "string", "required": True},

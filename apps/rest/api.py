@@ -1,6 +1,9 @@
-"""Builds the Eve application: framework settings, JSON, resources, hooks, headers, errors."""
+"""Builds the Eve application: framework settings, JSON, resources, hooks, headers, errors.
 
-from collections.abc import Callable, Mapping
+Clients are told of every write made through the API: `resource:created` and so on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from eve import Eve
@@ -15,8 +18,7 @@ from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
-from apps.rest.announce import Announcer
-from apps.rest.auth import PrivilegeAuth, Sessions, current_caller
+from apps.rest.auth import Authentication, PrivilegeAuth, current_caller
 from apps.rest.data import ServiceData
 from apps.rest.errors import passing_through_eve, register_error_handlers
 from apps.rest.uploads import serve_uploads
@@ -50,6 +52,26 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
 }
 
 
+QUIET = frozenset(
+    {
+        "activity",
+        "archive_autosave",
+        "archive_history",
+        "archive_versions",
+        "media_references",
+        "publish_queue",
+        "product_test",
+        "content_filter_test",
+        "validate",
+        "formatters",
+        "export",
+        "items",
+        "subscriber_token",
+    }
+)
+"""Resources that change too often, or interest nobody (resources contract 26), or whose ids are
+secrets."""
+
 MAX_AGE_SECONDS = "86400"
 """How long browsers may keep what they have learned about cross-origin requests."""
 
@@ -78,7 +100,7 @@ def create_api(
     domain: Mapping[str, Mapping[str, Any]],
     db: Database[Document],
     services: Services,
-    sessions: Sessions,
+    authentication: Authentication,
     notifier: Notifier,
     media: MediaStorage,
 ) -> Eve:
@@ -89,12 +111,12 @@ def create_api(
         domain: Eve definition by resource name; `privileges` maps methods to what they need.
         db: the database.
         services: the service behind a resource; resources without one are read only.
-        sessions: the authentication service.
+        authentication: the authentication service.
         notifier: tells clients of every write.
         media: the binaries to serve.
     """
     privileges = {name: definition.get("privileges", {}) for name, definition in domain.items()}
-    auth = PrivilegeAuth(sessions, privileges)
+    auth = PrivilegeAuth(authentication, privileges)
     app = Eve(
         "wiredesk",
         settings=eve_settings(settings, domain),
@@ -128,6 +150,46 @@ def eve_settings(
         for name, definition in domain.items()
     }
     return {**settings, **FRAMEWORK_SETTINGS, "DOMAIN": resources}
+
+
+class Announcer:
+    """Announces the writes of one resource.
+
+    Args:
+        resource: name that clients know the documents under.
+        notifier: tells clients.
+    """
+
+    def __init__(self, resource: str, notifier: Notifier) -> None:
+        self._resource = resource
+        self._notifier = notifier
+
+    def created(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        for document in documents:
+            self._push("created", document["_id"])
+
+    def updated(self, updates: Mapping[str, Any], original: Mapping[str, Any]) -> None:
+        self._push("updated", original["_id"], fields=changed_fields(updates, original))
+
+    def deleted(self, document: Mapping[str, Any]) -> None:
+        self._push("deleted", document["_id"])
+
+    def _push(self, what: str, id: Any, **extra: Any) -> None:
+        if self._resource not in QUIET:
+            event = f"resource:{what}"
+            self._notifier.push(event, resource=self._resource, _id=str(id), **extra)
+
+
+def changed_fields(updates: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
+    """Return the fields of `updates` that differ, and the ones inside of them as dotted names."""
+    changed = [field for field in updates if updates[field] != original.get(field)]
+    fields: Document = dict.fromkeys(changed, 1)
+    for field in changed:
+        before, after = original.get(field), updates[field]
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            inner = before.keys() | after.keys()
+            fields.update({f"{field}.{n}": 1 for n in inner if before.get(n) != after.get(n)})
+    return fields
 
 
 def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: Announcer) -> None:

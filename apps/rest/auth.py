@@ -13,7 +13,7 @@ from apps.core.errors import Forbidden, Unauthorized
 from apps.core.privileges import INTRINSIC, NO_PRIVILEGE
 
 
-class Sessions(Protocol):
+class Authentication(Protocol):
     """What the edge asks of the authentication service."""
 
     def caller_of(self, token: str, arguments: Mapping[str, str]) -> Caller | None:
@@ -55,12 +55,14 @@ class PrivilegeAuth(TokenAuth):
     What has no entry is refused to everybody, administrators included.
 
     Args:
-        sessions: the authentication service.
+        authentication: the authentication service.
         privileges: resource to method to the privilege that it needs.
     """
 
-    def __init__(self, sessions: Sessions, privileges: Mapping[str, Mapping[str, str]]) -> None:
-        self._sessions = sessions
+    def __init__(
+        self, authentication: Authentication, privileges: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._authentication = authentication
         self._privileges = privileges
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrivilegeAuth":
@@ -70,7 +72,7 @@ class PrivilegeAuth(TokenAuth):
     def authorized(self, allowed_roles: Any, resource: str | None, method: str) -> bool:
         caller = self.identify()
         if method in ("POST", "PUT", "PATCH") or "auto" not in request.args:
-            self._sessions.touch(caller)
+            self._authentication.touch(caller)
         if resource is not None:
             self.check(caller, resource, method)
         return True
@@ -82,7 +84,7 @@ class PrivilegeAuth(TokenAuth):
             Unauthorized: no token, or one that stands for nobody.
         """
         token = request_token()
-        caller = self._sessions.caller_of(token, request.args.to_dict()) if token else None
+        caller = self._authentication.caller_of(token, request.args.to_dict()) if token else None
         if caller is None:
             raise Unauthorized("", {"auth": 1})
         g.caller = caller

@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from apps.core.errors import PreconditionFailed
+from apps.core.errors import EtagMismatch
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
 from apps.rest.errors import passing_through_eve
@@ -141,7 +141,7 @@ class ServiceData(Mongo):
         write = passing_through_eve(self._services[resource].update)
         try:
             write(id_, updates, original, current_caller())
-        except PreconditionFailed as error:
+        except EtagMismatch as error:
             raise self.OriginalChangedError from error
 
     def replace(self, resource: str, id_: Any, document: Document, original: Document) -> None:

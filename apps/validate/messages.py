@@ -124,7 +124,7 @@ def _normal(language: str) -> str:
 
 
 def without_skipped(errors: ErrorTree, act: str, *, has_profile: bool) -> ErrorTree:
-    """Return `errors` without fields that the action cannot change any more."""
+    """Return `errors` without fields that cannot be changed any more under `act`."""
     skipped: frozenset[str] = frozenset()
     if act == "correct":
         skipped = FIXED_ON_CORRECT

@@ -69,7 +69,7 @@ class KnownRules:
 
     Attributes:
         profiles: content profiles by id.
-        validators: the first validator for each action and type, embedded or not.
+        validators: the first validator for each `act` and type, embedded or not.
     """
 
     profiles: Profiles

@@ -1,5 +1,6 @@
 """Processes that die between two writes of a request or of an enqueue run."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,9 +15,11 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
 from apps.graph.foundation import Foundation
-from apps.graph.publishing import build_actions
+from apps.graph.publishing import build_collaborators
+from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import CorrectionService
-from apps.publish.content.parent_packages import Holders
+from apps.publish.content.parent_packages import ParentPackages
+from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.queue.copied import CopiedRows
 from apps.routing.internal_destinations.copies import DeskCopies
@@ -31,13 +34,13 @@ MOST_WRITES = 100
 
 def dies(
     graph: Graph,
-    word: str,
+    operation: str,
     item: Document,
     before: int,
     changes: Document | None = None,
     caller: Caller = SYSTEM,
 ) -> bool:
-    """Do `word` with an item in a process that dies before its write number `before`.
+    """Do `operation` with an item in a process that dies before its write number `before`.
 
     Args:
         changes: what the request says.
@@ -46,10 +49,11 @@ def dies(
     Returns:
         Whether it died; not when there are fewer writes, or a rule refuses the action.
     """
-    _, actions = build_actions(_process(graph, CrashingDatabase(graph.db, before)))
-    action = next(action for action in actions.values() if action.operation == word)
+    db: Any = CrashingDatabase(graph.db, before)
+    services = publish_services(graph, db=db, journal=Journal(db, graph.clock))
+    service = next(each for each in services.values() if each.operation == operation)
     try:
-        action.patch(item["_id"], dict(changes or {}), caller)
+        service.patch(item["_id"], dict(changes or {}), caller)
     except WiredeskError:
         return False
     except Crash:
@@ -61,12 +65,13 @@ def dies_routing(graph: Graph, before: int) -> bool:
     """Make an enqueue run that dies before its write number `before`; return whether it died."""
     db: Any = CrashingDatabase(graph.db, before)
     process = _process(graph, db)
-    tools, _ = build_actions(process)
+    collaborators = build_collaborators(process)
+    packages = ParentPackages(collaborators, PublishServices(collaborators))
     run = EnqueueContent(
         db,
         graph.clock,
         journal=Journal(db, graph.clock),
-        catch_up=Holders(tools).catch_up,
+        catch_up=packages.catch_up,
         desk_copies=_desk_copies(process),
         sequences=Sequences(db),
         formatters=build_registry(),
@@ -95,10 +100,9 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
     Among them are `archive`, which creates and saves items, and `archive_rewrite`.
     """
     process = _process(graph, CrashingDatabase(graph.db, before))
-    tools, _ = build_actions(process)
     return {
         **build_editing(process).services,
-        "archive_correction": CorrectionService(tools),
+        "archive_correction": CorrectionService(build_collaborators(process)),
     }
 
 
@@ -124,6 +128,16 @@ def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: C
     except Crash:
         return True
     return False
+
+
+def publish_services(graph: Graph, **changes: Any) -> Mapping[str, BasePublishService]:
+    """Return the publish services of another process by endpoint.
+
+    Args:
+        changes: collaborators that are not those of `graph`.
+    """
+    collaborators = graph.publishing.collaborators
+    return PublishServices(replace(collaborators, **changes)).by_endpoint
 
 
 def _process(graph: Graph, db: Any) -> Foundation:

@@ -11,8 +11,8 @@ from apps.archive.places import (
     check_may_read,
     check_may_send_to,
     is_locked_by_other,
+    task_with_ids,
 )
-from apps.archive.service import with_ids
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound
 from apps.core.service import Document
@@ -45,7 +45,7 @@ class DuplicateService(ItemCommand):
         check_allowed(Action.DUPLICATE, source.get("state"))
         if is_locked_by_other(source, caller):
             raise Forbidden(LOCKED_BY_OTHER)
-        task = self._task(with_ids(request), caller)
+        task = self._task(task_with_ids(request), caller)
         state = State.SUBMITTED if desk_id else State.IN_PROGRESS
         copied = self._copying.copy(CopyOf(source, source_id, task, state), caller)
         self.tools.tell_update([{**source, "_id": source_id}], caller)

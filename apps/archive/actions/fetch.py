@@ -5,17 +5,15 @@ from copy import deepcopy
 from typing import Any
 
 from apps.archive.actions.base import ItemCommand, Tools, with_new_etag
-from apps.archive.associations import NOT_TAKEN, refs_of, usage_changes
-from apps.archive.associations import with_ids as associated
+from apps.archive.associations import NOT_TAKEN, associations_with_ids, refs_of, usage_changes
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.journal.follow_ups import change, insertion, with_follow_ups
 from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.packages import is_package, link_changes, member_refs
-from apps.archive.places import NOWHERE, Place, check_may_send_to
+from apps.archive.places import NOWHERE, Place, check_may_send_to, task_with_ids
 from apps.archive.schema import CONTENT, ITEM_SCHEMA, METADATA, WORK
-from apps.archive.service import with_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import NotFound
@@ -42,7 +40,7 @@ class FetchService(ItemCommand):
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         sources = _Sources(self.tools)
         source = sources.get(item_id)
-        where = with_ids({name: request.get(name) for name in ("desk", "stage")})
+        where = task_with_ids({name: request.get(name) for name in ("desk", "stage")})
         place = self._place(where)
         check_may_send_to(self.db, where["desk"], caller)
         fetching = _Fetching(self.tools, sources, place, caller)
@@ -216,7 +214,7 @@ class _Fetching:
 
     def _fetch_associated(self, item: Document) -> None:
         """Put fetched items into the places of ingested associations."""
-        held_items = list(associated(item))
+        held_items = list(associations_with_ids(item))
         self._sources.read(held["_id"] for _, held in held_items)
         for key, held in held_items:
             if held["_id"] not in self._sources:

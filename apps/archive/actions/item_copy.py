@@ -9,9 +9,8 @@ from apps.archive.journal.copied_rows import rows_to_copy
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.packages import link_changes
-from apps.archive.places import NOWHERE
+from apps.archive.places import NOWHERE, source_of
 from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS
-from apps.archive.service import source_of
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.ids import item_guid, tag_guid

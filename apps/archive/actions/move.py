@@ -7,8 +7,7 @@ from apps.archive.actions.base import ItemCommand, with_new_etag
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.macro_changes import changes_of_stages
 from apps.archive.packages import member_refs
-from apps.archive.places import Place, check_may_send_to
-from apps.archive.service import with_ids
+from apps.archive.places import Place, check_may_send_to, task_with_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, PreconditionFailed
@@ -33,7 +32,7 @@ class MoveService(ItemCommand):
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         original = self.tools.readable_item(item_id, caller)
-        item = self._move(original, with_ids(request["task"]), caller)
+        item = self._move(original, task_with_ids(request["task"]), caller)
         if request.get("allPackageItems"):
             for ref in member_refs(original.get("groups")):
                 self._move_member(ref["residRef"], request, caller)
@@ -41,7 +40,7 @@ class MoveService(ItemCommand):
 
     def _move_member(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> None:
         member = self.tools.item(item_id)
-        if (member.get("task") or {}).get("stage") != with_ids(request["task"])["stage"]:
+        if (member.get("task") or {}).get("stage") != task_with_ids(request["task"])["stage"]:
             self.act(item_id, request, caller)
 
     def _move(self, original: Document, target: Mapping[str, Any], caller: Caller) -> Document:

@@ -6,8 +6,7 @@ from apps.archive.actions.base import ItemCommand, Tools
 from apps.archive.actions.item_copy import Copying, CopyOf
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import addition, change
-from apps.archive.places import check_may_send_to
-from apps.archive.service import with_ids
+from apps.archive.places import check_may_send_to, task_with_ids
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
@@ -32,7 +31,7 @@ class TranslateService(ItemCommand):
         source_id = request["guid"]
         source = self.tools.readable_item(source_id, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
-        task = self._task(source, with_ids(request).get("desk"), caller)
+        task = self._task(source, task_with_ids(request).get("desk"), caller)
         translation_id = source.get("translation_id") or source_id
         order = CopyOf(
             source,

@@ -14,7 +14,7 @@ from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
 from apps.core.caller import Caller
-from apps.core.errors import ETAG_MISMATCH, BadRequest, Forbidden, NotFound, PreconditionFailed
+from apps.core.errors import BadRequest, EtagMismatch, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -42,7 +42,7 @@ class Unlocking:
         A draft that was never saved is deleted; autosaved content becomes a version.
 
         Raises:
-            PreconditionFailed: somebody has written the item since.
+            EtagMismatch: somebody has written the item since.
         """
         if item.get("_current_version") == 0 and item.get("state") == State.DRAFT:
             self._delete(item, caller)
@@ -67,7 +67,7 @@ class Unlocking:
     def _delete(self, item: Document, caller: Caller) -> None:
         unlink = link_changes(item["_id"], item.get("groups"), [])
         if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
-            raise PreconditionFailed(ETAG_MISMATCH)
+            raise EtagMismatch()
         self._tools.tell_update([item], caller)
         self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
 

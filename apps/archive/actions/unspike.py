@@ -6,7 +6,7 @@ from typing import Any
 from apps.archive.actions.base import ItemUpdate
 from apps.archive.events import tell_stage
 from apps.archive.packages import link_changes
-from apps.archive.service import with_ids
+from apps.archive.places import task_with_ids
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
@@ -20,7 +20,7 @@ class UnspikeService(ItemUpdate):
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         check_allowed(Action.UNSPIKE, original.get("state"))
-        task = self._task(with_ids(updates.get("task")), original)
+        task = self._task(task_with_ids(updates.get("task")), original)
         updates.clear()
         updates["task"] = task
         updates["state"] = original.get("revert_state") or State.DRAFT

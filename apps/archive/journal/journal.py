@@ -14,7 +14,7 @@ from apps.archive.journal.follow_ups import add_once, make_follow_ups
 from apps.archive.journal.removal import remove_item
 from apps.archive.schema import LOCK_FIELDS, NOT_VERSIONED
 from apps.core.clock import Clock
-from apps.core.errors import ETAG_MISMATCH, PreconditionFailed
+from apps.core.errors import EtagMismatch
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import QueueState, State
 from apps.mail.outbox import mail_rows
@@ -163,7 +163,7 @@ class Journal:
                 as in `original`, too.
 
         Raises:
-            PreconditionFailed: the item was written since `original` was read.
+            EtagMismatch: the item was written since `original` was read.
         """
         condition = {**unchanged(original), "journal": None}
         condition.update({field: original.get(field) for field in unless_changed})
@@ -174,7 +174,7 @@ class Journal:
         # Either the item changed, or its last write still has rows to come.
         self.complete(original["_id"])
         if not archive.update_one(condition, change).matched_count:
-            raise PreconditionFailed(ETAG_MISMATCH)
+            raise EtagMismatch()
 
     def store_new(self, item: Document, note: Document) -> bool:
         """Store an item that comes back with the `note` of what follows; False if it is there."""

@@ -47,7 +47,7 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class Page:
+class ReceivedPage:
     """A part of what a subscriber has received.
 
     Attributes:
@@ -81,7 +81,7 @@ class ReceivedItems:
         size: int,
         product: ObjectId | None = None,
         before: Cursor | None = None,
-    ) -> Page:
+    ) -> ReceivedPage:
         """Return a page; two commands.
 
         Items under embargo are left out until it is over: what readers show is public.
@@ -95,7 +95,7 @@ class ReceivedItems:
         last = shown[-1] if len(entries) > size else None
         found = self._visible_rows(shown, subscriber_id)
         free = [row for row in found if not _is_embargoed(row, now)]
-        return Page(
+        return ReceivedPage(
             rows=free,
             updated=shown[0]["routed_at"] if shown else None,
             next=Cursor(last["routed_at"], last["_id"]) if last else None,

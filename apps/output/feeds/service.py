@@ -16,7 +16,7 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, Unauthorized
 from apps.core.service import Document
 from apps.output.feeds.media import FeedMedia
-from apps.output.feeds.received import Cursor, Page, ReceivedItems
+from apps.output.feeds.received import Cursor, ReceivedItems, ReceivedPage
 from apps.publish.enqueue.formatting import ItemFormatting, format_settings
 from apps.store.collections import PRODUCTS
 from formatters import atom, json_feed, rss
@@ -139,7 +139,7 @@ class FeedService:
             lambda: writer(feed, self._entries(page, subscriber["_id"], wanted.token)),
         )
 
-    def _modified_at(self, page: Page) -> datetime | None:
+    def _modified_at(self, page: ReceivedPage) -> datetime | None:
         if page.updated is None or not page.is_settled:
             return None
         is_over = page.updated.replace(microsecond=0) < self._clock.now()
@@ -161,7 +161,7 @@ class FeedService:
         return min(int(wanted), self._limit)
 
     def _feed(
-        self, wanted: Wanted, subscriber: Document, product: Document | None, page: Page
+        self, wanted: Wanted, subscriber: Document, product: Document | None, page: ReceivedPage
     ) -> Feed:
         settings = self._settings
         names = [str(subscriber.get("name")), *([str(product.get("name"))] if product else [])]
@@ -189,7 +189,7 @@ class FeedService:
         path = f"{self._public_url}/feeds/{quote(wanted.token, safe='/')}/{wanted.kind}"
         return f"{path}?{query}" if query else path
 
-    def _entries(self, page: Page, subscriber_id: ObjectId, token: str) -> list[Entry]:
+    def _entries(self, page: ReceivedPage, subscriber_id: ObjectId, token: str) -> list[Entry]:
         rows = self._media.linked(page.rows, subscriber_id, token)
         references = self._formatting.references(rows)
         context = FormatContext(
@@ -201,7 +201,7 @@ class FeedService:
         return [feed_entry(references.trimmed(row), context) for row in rows]
 
 
-def _etag(kind: Kind, feed: Feed, page: Page) -> str:
+def _etag(kind: Kind, feed: Feed, page: ReceivedPage) -> str:
     """Return a tag that changes with whatever the page shows."""
     parts = [str(kind), feed.title, feed.self_url, feed.next_url, str(page.updated)]
     parts += [f"{row['_id']} {sorted(row.get('associations') or ())}" for row in page.rows]

@@ -1,1 +1,1 @@
-"""The publish actions: validate an item, move it to its state, hand it to the enqueue task."""
+"""The publish operations: validate an item, move it to its state, hand it to the enqueue task."""

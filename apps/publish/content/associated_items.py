@@ -1,15 +1,30 @@
-"""Items that an item holds as associations, on the publish actions (lifecycle contract 5.9)."""
+"""Items that an item holds as associations, on the publish operations (lifecycle contract 5.9).
+
+Each of them goes through the publish service of its own operation, with a journalled write of its
+own, before the item that holds it. A request that is repeated after a crash finds what is out and
+goes on from there.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.archive.associations import copied, present, refresh, refs_of, take_from_parent, with_ids
+from apps.archive.associations import (
+    associations_with_ids,
+    copied,
+    present,
+    refresh,
+    refs_of,
+    related_content_keys,
+    take_from_parent,
+)
 from apps.archive.schema import CONTENT, METADATA
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
-from apps.publish.content.publication import Attempt, Tools
+from apps.publish.content.collaborators import Collaborators
+from apps.publish.content.package_members import is_out, schedule_of
+from apps.publish.content.publication import NestedPublishing, Publication
 
 EDITABLE = frozenset(CONTENT) | frozenset(METADATA) - {"flags"} | {"language", "renditions", "poi"}
 """Fields of a stored item that an association may change when it is published."""
@@ -32,8 +47,8 @@ WITHDRAWALS = (Operation.KILL, Operation.TAKEDOWN)
 
 
 @dataclass(frozen=True)
-class Step:
-    """The action that an associated item goes through with the item that holds it."""
+class AssociatedOperation:
+    """The operation that an associated item goes through with the item that holds it."""
 
     key: str
     operation: Operation
@@ -41,59 +56,120 @@ class Step:
     changes: Document
 
 
+class AssociatedItems:
+    """Publishes associated items with the items that hold them.
+
+    Args:
+        collaborators: of the publish services.
+        nested: publishes the associated items.
+    """
+
+    def __init__(self, collaborators: Collaborators, nested: NestedPublishing) -> None:
+        self._db = collaborators.db
+        self._nested = nested
+        self._copies_metadata = collaborators.settings["COPY_METADATA_FROM_PARENT"]
+        self.are_published = bool(collaborators.settings["PUBLISH_ASSOCIATED_ITEMS"])
+        """Whether they share the operation; otherwise associations only show it."""
+
+    def read(self, publication: Publication) -> None:
+        """Read the associated items, and bring the item's associations up to them."""
+        request = publication.request
+        request.load_associated([publication.item])
+        items = (publication.item, *request.items.values())
+        keys = [key for item in items for key, _ in present(item)]
+        request.related = related_content_keys(self._db, keys)
+        self.refresh(publication)
+
+    def refresh(self, publication: Publication) -> None:
+        """Bring the item's associations up to the stored items (lifecycle contract 5.1 step 1)."""
+        item, request = publication.item, publication.request
+        if not item.get("associations"):
+            return
+        associations = copied(item["associations"])
+        for key, held in associations_with_ids({"associations": associations}):
+            held.pop("_type", None)
+            if key in request.related:
+                continue
+            if self._copies_metadata and held.get("type") in MEDIA_TYPES:
+                take_from_parent(held, item)
+            else:
+                refresh(held, request.items.get(held["_id"]))
+        publication.updates["associations"] = associations
+        publication.updates["refs"] = refs_of(associations)
+
+    def to_publish(self, publication: Publication) -> list[AssociatedOperation]:
+        """Return what has to be done with the associated items of an item that is published."""
+        if not self.are_published:
+            return []
+        request = publication.request
+        # The request speaks of the associations of its own item only.
+        sent = request.sent if publication.is_requested else {}
+        return list(associated_operations(publication, request.items, sent))
+
+    def publish(self, publication: Publication) -> None:
+        """Publish associated items, and let associations show what has become of them."""
+        updates, request = publication.updates, publication.request
+        if not updates.get("associations"):
+            return
+        if self.are_published:
+            for associated in self.to_publish(publication):
+                self._publish_one(associated, publication)
+            self._show(publication)
+        trim_related(updates["associations"], request.related)
+
+    def _publish_one(self, associated: AssociatedOperation, publication: Publication) -> None:
+        updates, request = publication.updates, publication.request
+        if associated.original["_id"] not in request.started:
+            mark = {"published_with": link_to(publication)}
+            changes = {**associated.changes, **schedule_of(updates), **mark}
+            item = self._nested.publish_nested(
+                associated.operation, changes, associated.original, request
+            )
+            request.items[item["_id"]] = item
+        if associated.operation == Operation.PUBLISH:
+            updates["associations"][associated.key]["is_queued"] = True
+
+    def _show(self, publication: Publication) -> None:
+        updates, items = publication.updates, publication.request.items
+        for _key, held in associations_with_ids(updates):
+            if not is_fetchable(held):
+                held.update({"state": updates["state"], "operation": publication.operation})
+            elif is_out(items.get(held["_id"])):
+                sync(held, items[held["_id"]])
+
+
 def is_fetchable(held: Mapping[str, Any]) -> bool:
     """Whether the association stands for an item of ours."""
     return held.get("_fetchable") is not False
 
 
-def refresh_associations(attempt: Attempt, tools: Tools) -> None:
-    """Bring the item's associations up to the stored items (lifecycle contract 5.1 step 1)."""
-    if not attempt.item.get("associations"):
-        return
-    associations = copied(attempt.item["associations"])
-    copies = tools.settings["COPY_METADATA_FROM_PARENT"]
-    for key, held in with_ids({"associations": associations}):
-        held.pop("_type", None)
-        if key in attempt.batch.related:
-            continue
-        if copies and held.get("type") in MEDIA_TYPES:
-            take_from_parent(held, attempt.item)
-        else:
-            refresh(held, attempt.batch.items.get(held["_id"]))
-    attempt.updates["associations"] = associations
-    attempt.updates["refs"] = refs_of(associations)
-
-
-def steps(
-    operation: Operation,
-    updates: Mapping[str, Any],
-    original: Mapping[str, Any],
-    items: Mapping[str, Document],
-    sent: Mapping[str, Any],
-) -> Iterator[Step]:
-    """Yield what has to be done with associated items when `operation` is done with theirs.
+def associated_operations(
+    publication: Publication, items: Mapping[str, Document], sent: Mapping[str, Any]
+) -> Iterator[AssociatedOperation]:
+    """Yield what has to be done with associated items when the item that holds them is published.
 
     Args:
-        updates: the item's updates, associations refreshed.
-        original: the item as stored.
+        publication: of the item, associations refreshed.
         items: associated items as stored, by id.
         sent: the associations of the request.
     """
-    before = dict(present(original))
-    mark = link_to(original, updates)
-    for key, held in with_ids({**original, **updates}):
+    before = dict(present(publication.original))
+    mark = link_to(publication)
+    for key, held in associations_with_ids(publication.item):
         stored = items.get(held["_id"])
         if stored is None or not is_fetchable(held):
             continue
         is_changed = changes_content(sent.get(key), before.get(key))
         is_new = key not in before or before[key].get("_id") != held["_id"]
         held_state = None if is_new else before[key].get("state")
-        wanted = operation_on(operation, held_state, stored.get("state"), is_changed=is_changed)
-        speaks = is_changed or is_new or wanted == Operation.PUBLISH
-        changes = changes_of(held, stored) if speaks else {}
+        operation = operation_on(
+            publication.operation, held_state, stored.get("state"), is_changed=is_changed
+        )
+        is_told = is_changed or is_new or operation == Operation.PUBLISH
+        changes = changes_of(held, stored) if is_told else {}
         is_done = stored.get("published_with") == mark and not changes
-        if wanted and not is_done:
-            yield Step(key, wanted, stored, changes)
+        if operation and not is_done:
+            yield AssociatedOperation(key, operation, stored, changes)
 
 
 def operation_on(
@@ -117,12 +193,13 @@ def operation_on(
     return operation if is_due and is_allowed(Action.CORRECT, stored_state) else None
 
 
-def link_to(original: Mapping[str, Any], updates: Mapping[str, Any]) -> Document:
-    """Return the mark of an item that went out with a version of another one.
+def link_to(publication: Publication) -> Document:
+    """Return the mark of an item that goes out with this publication of another one.
 
     A request that is repeated after a crash finds it and does not publish the item again.
     """
-    return {"item_id": original["_id"], "version": updates.get("_current_version")}
+    version = publication.updates.get("_current_version")
+    return {"item_id": publication.original["_id"], "version": version}
 
 
 def changes_content(sent: Any, before: Mapping[str, Any] | None) -> bool:
@@ -147,7 +224,7 @@ def sync(held: Document, item: Mapping[str, Any]) -> None:
 
 def trim_related(associations: Document, related: frozenset[str]) -> None:
     """Reduce related content to what names it, in place."""
-    for key, held in with_ids({"associations": associations}):
+    for key, held in associations_with_ids({"associations": associations}):
         if key in related and is_fetchable(held):
             kept = {field: held[field] for field in TRIMMED if field in held}
             associations[key] = {"order": 1, **kept}

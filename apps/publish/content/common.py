@@ -1,36 +1,44 @@
-"""What all publish actions share: the order of the steps."""
+"""What all publish services share: the order of the steps."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar
 
+from apps.archive.associations import usage_changes
 from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
-from apps.archive.packages import is_package
-from apps.archive.places import check_may_read
+from apps.archive.journal.media_references import published_references
+from apps.archive.packages import is_package, link_changes
+from apps.archive.places import check_may_read, source_of, task_with_ids
 from apps.archive.schema import UNLOCKED
-from apps.archive.service import source_of, with_ids
-from apps.archive.times import complete_schedule, expiry_of_published, parse_extra_dates, utc_of
+from apps.archive.times import (
+    complete_schedule,
+    expiry_of_published,
+    parse_extra_dates,
+    utc_of,
+)
 from apps.core import hooks
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.ids import object_id
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.newsroom.activity.notes import activities_in, tell_activities
-from apps.publish.content.associated_items import refresh_associations
+from apps.publish.content.associated_items import AssociatedItems, published_marks
 from apps.publish.content.checks import Check
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.correction import end_of_correction
-from apps.publish.content.holdings import Holdings
-from apps.publish.content.parent_packages import Holders
-from apps.publish.content.publication import Attempt, Tools
-from apps.publish.content.request import Batch, Outgoing
+from apps.publish.content.package_members import members_to_publish, publish_members
+from apps.publish.content.parent_packages import ParentPackages
+from apps.publish.content.publication import (
+    NO_FIELDS,
+    NestedPublishing,
+    Outgoing,
+    Publication,
+    PublishRequest,
+)
 from apps.store.collections import ARCHIVE_AUTOSAVE
-
-MEMO = "publication"
-"""Under this name the check hands on to the write what it has read."""
 
 
 class BasePublishService(ResourceService):
@@ -38,7 +46,12 @@ class BasePublishService(ResourceService):
 
     Subclasses declare what differs; this class owns the order of the steps: check, stamp, store
     the item with its version, history and published row, wake the enqueue task, tell the clients.
+    All of it is one write, `update`, so that what the checks have read is at hand for the rest.
     Formatting and delivery happen elsewhere, after the request has been answered.
+
+    Args:
+        collaborators: stores and services to work with.
+        nested: publishes what goes out with an item.
 
     Attributes:
         endpoint: name of the REST resource.
@@ -49,7 +62,7 @@ class BasePublishService(ResourceService):
         pubstatus: publication status the item gets.
         checks: run in this order; the first refusal answers.
         carries_members: members of a package go out with it.
-        carries_associated: associated items share the action, or show it.
+        carries_associated: associated items share the operation, or show it.
     """
 
     resource = "archive"
@@ -64,224 +77,277 @@ class BasePublishService(ResourceService):
     carries_members: ClassVar[bool] = False
     carries_associated: ClassVar[bool] = False
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self.tools = tools
-        self._holders = Holders(tools)
-        self.holdings = Holdings(
-            tools,
-            self.operation,
-            carries_members=self.carries_members,
-            carries_associated=self.carries_associated,
-        )
+    def __init__(self, collaborators: Collaborators, nested: NestedPublishing) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self.collaborators = collaborators
+        self._nested = nested
+        self._associated = AssociatedItems(collaborators, nested)
+        self._parent_packages = ParentPackages(collaborators, nested)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
-        """Check the action and stamp the item; nothing is stored.
-
-        Raises:
-            ServiceError: a rule refuses the action.
-            ValidationFailed: the item breaks its content profile or the validators.
-        """
         updates.pop("force_unlock", None)
-        batch = self.tools.batch(caller)
-        caller.memo[MEMO] = batch
-        batch.sent = dict(updates.get("associations") or {})
-        attempt = self.prepare(updates, original, batch)
-        self.holdings.read(attempt)
-        for check in self.checks:
-            check(attempt, self.tools)
-        self.tools.crop_files.make(updates, original)
-        self.stamp(attempt)
-        self.ask_receivers(attempt)
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
-        """Store the item and the rows of the action; safe against a crash at any point.
+        """Check, stamp and store the item with all that follows; safe against a crash at any point.
 
         Raises:
-            PreconditionFailed: the item was written since `original` was read.
+            ServiceError: a rule refuses the operation.
+            ValidationFailed: the item breaks its content profile or the validators.
+            EtagMismatch: the item was written since `original` was read.
         """
-        batch = caller.memo.get(MEMO) or self.tools.batch(caller)
-        self.holdings.reserve(updates, original, batch)
-        self.store(updates, original, batch, {})
+        sent = set(updates)
+        associations = updates.get("associations") or NO_FIELDS
+        request = PublishRequest(caller, self.collaborators, associations)
+        publication = self.prepare(updates, original, request)
+        self._read(publication)
+        for check in self.checks:
+            check(publication, self.collaborators)
+        self.collaborators.crop_files.make(updates, original)
+        self.stamp(publication)
+        self.ask_receivers(publication)
+        self._reserve(publication)
+        self._store(publication)
+        self.finish(publication)
+        # What a receiver has taken out of the request is as it was, also in the answer.
+        updates.update({name: original.get(name) for name in sent - updates.keys()})
 
-    def act_within(
-        self, updates: Document, original: Document, batch: Batch, row: Mapping[str, Any]
+    def publish_nested(
+        self,
+        updates: Document,
+        original: Document,
+        request: PublishRequest,
+        row: Mapping[str, str] = NO_FIELDS,
     ) -> Document:
-        """Do this with an item that goes with another one, which has been checked.
+        """Publish an item that goes out with another one; see `NestedPublishing`."""
+        publication = self.prepare(updates, original, request)
+        self._associated.refresh(publication)
+        self.stamp(publication)
+        self.ask_receivers(publication)
+        self._store(publication, row)
+        self._tell(publication)
+        self.tell_receivers(publication)
+        return publication.item
 
-        Args:
-            row: fields that only the published row gets.
+    # Steps that operations refine.
 
-        Returns:
-            The item as stored.
-
-        Raises:
-            PreconditionFailed: the item was written since `original` was read.
-        """
-        attempt = self.prepare(updates, original, batch)
-        refresh_associations(attempt, self.tools)
-        self.stamp(attempt)
-        self.ask_receivers(attempt)
-        updates["_etag"] = new_etag()
-        self.store(updates, original, batch, row)
-        item = {**original, **updates}
-        self._tell(item, batch.caller)
-        tell_marked(self.tools.notifier, updates, original)
-        self.tell_receivers(item)
-        batch.outgoing[item["_id"]] = Outgoing(item, updates)
-        return item
-
-    def store(
-        self, updates: Document, original: Document, batch: Batch, row: Mapping[str, Any]
-    ) -> None:
-        """Publish what the item holds, then the item: whoever gets it has had its parts."""
-        batch.started.append(original["_id"])
-        self.holdings.publish(updates, original, batch)
-        self.tools.pictures.stamp(updates, original)
-        journal, number = self.tools.journal, batch.number()
-        note = journal.publication(updates, number, batch.caller.user_id)
-        if row:
-            note["row"] = dict(row)
-        self.annotate(note, updates, original)
-        self.holdings.annotate(note, updates, original, batch)
-        journal.store(updates, original, note)
-        if batch.started[0] == original["_id"]:
-            # Once for all; unsaved content must not outlive what has gone out.
-            self.db[ARCHIVE_AUTOSAVE].delete_many({"_id": {"$in": batch.started}})
-        journal.add_publication({**original, **updates}, note)
-        tell_activities(self.tools.notifier, activities_in(note))
-
-    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        """Wake the enqueue task and tell the clients."""
-        updates["_latest_version"] = updates["_current_version"]
-        batch = caller.memo.pop(MEMO, None) or self.tools.batch(caller)
-        self.tell_receivers({**original, **updates})
-        batch.outgoing[original["_id"]] = Outgoing({**original, **updates}, updates)
-        self._holders.follow(batch)
-        self.tools.wake_up()
-        self.tools.wake_legal()
-        self._tell({**original, **updates}, caller)
-        tell_marked(self.tools.notifier, updates, original)
-
-    def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
-        """Publish from inside: the same steps without a request."""
-        return super().patch(id, updates, replace(caller, memo={}))
-
-    # Steps that actions refine.
-
-    def prepare(self, updates: Document, original: Mapping[str, Any], batch: Batch) -> Attempt:
-        """Return the attempt: request and item put together."""
-        caller = batch.caller
-        task = with_ids(updates.get("task") or original.get("task"))
-        desk_id = caller.arguments.get("desk_id")
+    def prepare(
+        self, updates: Document, original: Document, request: PublishRequest
+    ) -> Publication:
+        """Return the publication: request and item put together."""
+        task = task_with_ids(updates.get("task") or original.get("task"))
+        desk_id = request.caller.arguments.get("desk_id")
         if desk_id and not task.get("desk"):
             task["desk"] = object_id(desk_id)
         if task:
             updates["task"] = task
-        return Attempt(
+        return Publication(
             original=original,
             updates=updates,
-            caller=caller,
-            now=self.clock.now(),
+            request=request,
+            operation=self.operation,
             action=self.action,
             act=self.act,
-            place=batch.place(task),
-            batch=batch,
+            now=self.clock.now(),
+            place=request.place(task),
         )
 
-    def stamp(self, attempt: Attempt) -> None:
-        """Set what the action changes on the item (lifecycle contract 5.1 steps 3 to 8)."""
-        updates, original, now = attempt.updates, attempt.original, attempt.now
+    def stamp(self, publication: Publication) -> None:
+        """Set what the operation changes on the item (lifecycle contract 5.1 steps 3 to 8)."""
+        updates, original = publication.updates, publication.original
+        settings = self.collaborators.settings
         updates["operation"] = self.operation
-        self.set_state(attempt)
+        self.set_state(publication)
         updates["pubstatus"] = self.pubstatus
         updates["_current_version"] = self._next_version(original)
-        updates["version_creator"] = str(attempt.caller.user_id or "")
+        updates["version_creator"] = str(publication.caller.user_id or "")
         parse_extra_dates(self.db, updates, original)
-        updates["source"] = source_of(attempt.item, attempt.place, self.tools.settings)
-        updates["expiry"] = self._expiry(attempt)
-        updates["_updated"] = now
+        updates["source"] = source_of(publication.item, publication.place, settings)
+        updates["expiry"] = self._expiry(publication)
+        updates["_updated"] = publication.now
         updates.update(UNLOCKED)
 
-    def ask_receivers(self, attempt: Attempt) -> None:
+    def ask_receivers(self, publication: Publication) -> None:
         """Let hooks change or refuse what will be stored.
 
-        They are asked before anything is, also before what the item holds goes out.
+        They are asked before anything is stored, also before what the item holds goes out.
 
         Raises:
             WiredeskError: a receiver refuses it.
         """
-        if not is_package(attempt.item):
-            item = hooks.without_notes(attempt.item)
-            hooks.ask(hooks.item_publish, self.endpoint, item=item, updates=attempt.updates)
+        if not is_package(publication.item):
+            item = hooks.without_notes(publication.item)
+            hooks.ask(hooks.item_publish, self.endpoint, item=item, updates=publication.updates)
 
-    def tell_receivers(self, item: Mapping[str, Any]) -> None:
+    def tell_receivers(self, publication: Publication) -> None:
         """Let hooks know that the item is stored."""
-        shown = hooks.without_notes(item)
-        hooks.tell(hooks.item_published, self.endpoint, item=shown, after_scheduled=False)
+        item = hooks.without_notes(publication.item)
+        hooks.tell(hooks.item_published, self.endpoint, item=item, after_scheduled=False)
 
-    def set_state(self, attempt: Attempt) -> None:
-        """Set the state; a schedule that has had its time goes (lifecycle contract 5.1 step 3)."""
-        attempt.updates["state"] = self.result_state
-        if not self.keeps_embargo(attempt):
-            attempt.updates.update({"publish_schedule": None, "schedule_settings": {}})
+    def set_state(self, publication: Publication) -> None:
+        """Set the state; a schedule whose time has come goes (lifecycle contract 5.1 step 3)."""
+        publication.updates["state"] = self.result_state
+        if not self.keeps_embargo(publication):
+            publication.updates.update({"publish_schedule": None, "schedule_settings": {}})
 
-    def keeps_embargo(self, attempt: Attempt) -> bool:
+    def keeps_embargo(self, publication: Publication) -> bool:
         """Whether the item stays under an embargo."""
-        embargo = utc_of(attempt.item, "embargo")
-        return embargo is not None and embargo > attempt.now
+        embargo = utc_of(publication.item, "embargo")
+        return embargo is not None and embargo > publication.now
 
-    def annotate(
-        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
-    ) -> None:
+    def annotate(self, note: Document, publication: Publication) -> None:
         """Add to the note what follows the item besides its version, history and published row."""
+        original = publication.original
         if original.get("state") == State.CORRECTION:
             note.update(with_follow_ups(note, end_of_correction(original)))
 
+    def on_stored(self, note: Document) -> None:
+        """Act on an item that is stored with everything that its note tells of."""
+
+    def finish(self, publication: Publication) -> None:
+        """Correct the packages around what has gone out, wake the tasks, tell the clients."""
+        updates = publication.updates
+        updates["_latest_version"] = updates["_current_version"]
+        self.tell_receivers(publication)
+        self._parent_packages.follow(publication.request)
+        self.collaborators.wake_up()
+        self.collaborators.wake_legal()
+        self._tell(publication)
+
+    # What the item holds.
+
+    def _read(self, publication: Publication) -> None:
+        """Read members, associated items and the rules for all of them; refresh associations."""
+        request = publication.request
+        if self.carries_members:
+            request.load_members(publication.item)
+        if self.carries_associated:
+            self._associated.read(publication)
+        if request.items:
+            items = [publication.item, *request.items.values()]
+            request.validator = request.validator.with_rules_for(items, publication.acts)
+
+    def _reserve(self, publication: Publication) -> None:
+        """Draw the numbers of the item and of what goes out with it, in one command."""
+        request = publication.request
+        for item in request.items.values():
+            if item.get("journal"):
+                # Its rows come before those of what holds it, also when its writer has died.
+                self.collaborators.journal.complete(item["_id"])
+        count = 1
+        if self.carries_members:
+            count += len(members_to_publish(publication))
+        if self.carries_associated:
+            count += len(self._associated.to_publish(publication))
+        # The packages around the item that are out follow it; one number too many does no harm.
+        request.reserve(count + len(publication.original.get("linked_in_packages") or ()))
+
+    def _publish_held(self, publication: Publication) -> None:
+        """Publish members and associated items (lifecycle contract 5.1 step 9)."""
+        if self.carries_members:
+            publish_members(publication, self._nested)
+        if self.carries_associated:
+            self._associated.publish(publication)
+
+    # The write.
+
+    def _store(self, publication: Publication, row: Mapping[str, str] = NO_FIELDS) -> None:
+        """Publish what the item holds, then the item: whoever gets it has had its parts.
+
+        Args:
+            row: fields that only the published row gets.
+        """
+        updates, original, request = publication.updates, publication.original, publication.request
+        request.started.append(original["_id"])
+        self._publish_held(publication)
+        if self.collaborators.pictures:
+            self.collaborators.pictures.stamp(updates, original)
+        updates["_etag"] = new_etag()
+        journal = self.collaborators.journal
+        note = self._note(publication, row)
+        journal.store(updates, original, note)
+        if publication.is_requested:
+            # Once for all; unsaved content must not outlive what has gone out.
+            self.db[ARCHIVE_AUTOSAVE].delete_many({"_id": {"$in": request.started}})
+        journal.add_publication(publication.item, note)
+        self.on_stored(note)
+        request.outgoing[original["_id"]] = Outgoing(publication.item, updates)
+
+    def _note(self, publication: Publication, row: Mapping[str, str]) -> Document:
+        """Return the note of what follows the item."""
+        updates, original, request = publication.updates, publication.original, publication.request
+        user_id = publication.caller.user_id
+        note = self.collaborators.journal.publication(updates, request.number(), user_id)
+        if row:
+            note["row"] = dict(row)
+        self.annotate(note, publication)
+        item = publication.item
+        writes = self._mark_media_item_as_used(publication, note["at"]) + published_references(item)
+        if is_package(item) and "groups" in updates:
+            writes += link_changes(item["_id"], original.get("groups"), updates["groups"])
+        if writes:
+            note.update(with_follow_ups(note, writes))
+        only_shown = self.carries_associated and not self._associated.are_published
+        if only_shown and item.get("associations"):
+            note["marks"] = published_marks(item["associations"], request.related, updates)
+        return note
+
+    def _mark_media_item_as_used(self, publication: Publication, at: datetime) -> list[Document]:
+        """Return the writes that count the associated media as used once more.
+
+        Args:
+            at: names this use, so that counting it again changes nothing.
+        """
+        return usage_changes(publication.updates, publication.original, at)
+
     # Shared stamps.
 
-    def sign(self, attempt: Attempt) -> None:
+    def sign(self, publication: Publication) -> None:
         """Add the user's sign-off and count the words; withdrawals do neither."""
-        user = attempt.caller.user or {}
-        attempt.updates.setdefault(
+        user = publication.caller.user or {}
+        publication.updates.setdefault(
             "sign_off",
             next_sign_off(
-                attempt.original.get("sign_off"),
+                publication.original.get("sign_off"),
                 user.get("sign_off"),
-                keep_all=self.tools.settings["FULL_SIGN_OFF"],
+                keep_all=self.collaborators.settings["FULL_SIGN_OFF"],
             ),
         )
-        has_text = attempt.item.get("body_html") is not None or "body_html" in attempt.updates
-        if attempt.updates.get("word_count") is None and has_text:
-            attempt.updates["word_count"] = word_count(attempt.item["body_html"] or "")
+        has_text = (
+            publication.item.get("body_html") is not None or "body_html" in publication.updates
+        )
+        if publication.updates.get("word_count") is None and has_text:
+            publication.updates["word_count"] = word_count(publication.item["body_html"] or "")
 
-    def complete_schedule(self, attempt: Attempt) -> None:
+    def complete_schedule(self, publication: Publication) -> None:
         """Compute the UTC values of a schedule or embargo in the request."""
-        complete_schedule(attempt.updates, attempt.original, attempt.now)
+        complete_schedule(publication.updates, publication.original, publication.now)
 
     def _next_version(self, original: Mapping[str, Any]) -> int:
         stored = original.get("_current_version")
         if stored is None:
             # Written by others without a version: what is there becomes version 1.
-            self.tools.journal.add_version({**original, "_current_version": 1})
+            self.collaborators.journal.add_version({**original, "_current_version": 1})
             return 2
         return int(stored) + 1
 
-    def _expiry(self, attempt: Attempt) -> Any:
-        item = attempt.item
-        start = utc_of(item, "publish_schedule") or utc_of(item, "embargo") or attempt.now
-        return expiry_of_published(attempt.place, start, self.tools.settings)
+    def _expiry(self, publication: Publication) -> Any:
+        item = publication.item
+        start = utc_of(item, "publish_schedule") or utc_of(item, "embargo") or publication.now
+        return expiry_of_published(publication.place, start, self.collaborators.settings)
 
-    def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
-        task = item.get("task") or {}
-        self.tools.notifier.push(
+    def _tell(self, publication: Publication) -> None:
+        """Tell clients that the item has been published, and who it is marked for."""
+        item, notifier = publication.item, self.collaborators.notifier
+        user_id = publication.caller.user_id
+        notifier.push(
             "item:publish",
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
-            desk=str(task.get("desk") or ""),
-            user=str(caller.user_id or ""),
+            desk=str((item.get("task") or {}).get("desk") or ""),
+            user=str(user_id or ""),
         )
-        tell_update(self.tools.notifier, [item], caller.user_id)
+        tell_update(notifier, [item], user_id)
+        tell_marked(notifier, publication.updates, publication.original)

@@ -13,7 +13,7 @@ from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
-from apps.publish.content.publication import Tools
+from apps.publish.content.collaborators import Collaborators
 from apps.store.collections import PUBLISHED
 
 WAS_SCHEDULED = "was_scheduled"
@@ -61,9 +61,13 @@ class CorrectionService(ResourceService):
     resource = "archive"
     endpoint = "archive_correction"
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, collaborators: Collaborators) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self._settings = collaborators.settings
+        self._journal = collaborators.journal
+        self._places = collaborators.places
+        self._notifier = collaborators.notifier
+        self._wake_up = collaborators.wake_up
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)
@@ -74,10 +78,10 @@ class CorrectionService(ResourceService):
         Raises:
             ServiceError: the workflow is off, the state does not allow it, or no row is out.
         """
-        if not self._tools.settings["CORRECTIONS_WORKFLOW"]:
+        if not self._settings["CORRECTIONS_WORKFLOW"]:
             raise NotFound("The corrections workflow is not in use.")
         state = original.get("state")
-        if state != State.SCHEDULED or not self._tools.settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]:
+        if state != State.SCHEDULED or not self._settings["ALLOW_UPDATING_SCHEDULED_ITEMS"]:
             check_allowed(Action.CORRECTION, state)
         updates.clear()
         if is_withdrawal(caller):
@@ -94,15 +98,15 @@ class CorrectionService(ResourceService):
             *self._row_changes(updates, original, caller),
             record(Operation.CORRECTION, original, update, caller.user_id, self.clock.now()),
         ]
-        journal = self._tools.journal
-        journal.write(updates, original, journal.action(writes), unless_changed=["state"])
+        note = self._journal.action(writes)
+        self._journal.write(updates, original, note, unless_changed=["state"])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self._tools.notifier.push("item:correction", item=str(original["_id"]), user=user)
-        tell_stage(self._tools.notifier, {**original, **updates}, original)
+        self._notifier.push("item:correction", item=str(original["_id"]), user=user)
+        tell_stage(self._notifier, {**original, **updates}, original)
         if updates.get("state") == State.SCHEDULED:
-            self._tools.wake_up()
+            self._wake_up()
 
     def _ending(self, original: Mapping[str, Any]) -> Document:
         """Return what an item gets back when its correction is given up."""
@@ -120,7 +124,7 @@ class CorrectionService(ResourceService):
             item_id = original["_id"]
             raise ServerError(f"Failed to generate correction: {item_id} is not published")
         task = dict(original.get("task") or {})
-        desk = self._tools.places.of({"desk": task.get("desk")}).desk
+        desk = self._places.of({"desk": task.get("desk")}).desk
         if desk:
             task["stage"] = desk.get("working_stage")
         return {

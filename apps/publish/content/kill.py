@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from apps.archive.journal.follow_ups import change, with_follow_ups
-from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
 from apps.publish.content.checks import (
     Check,
+    check_associated_unlocked,
     check_for_publication,
     check_no_dateline,
     check_no_late_embargo,
@@ -19,10 +19,8 @@ from apps.publish.content.checks import (
 )
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import scheduled_row
-from apps.publish.content.kill_mail import kill_mail
-from apps.publish.content.notice import notice
-from apps.publish.content.publication import Attempt
-from apps.publish.content.related_checks import check_holdings_unlocked
+from apps.publish.content.notice import kill_mail, notice
+from apps.publish.content.publication import Publication
 from apps.store.collections import PUBLISHED, SUBSCRIBERS
 
 
@@ -30,7 +28,7 @@ class KillPublishService(BasePublishService):
     """Recall an item as killed: everybody who has the story gets the kill.
 
     Attributes:
-        notice_word: word of the header that is put before the body; None puts none.
+        sends_notice: the body gets a header that asks receivers to drop the item; a mail asks, too.
     """
 
     endpoint = "archive_kill"
@@ -42,31 +40,31 @@ class KillPublishService(BasePublishService):
     checks: ClassVar[tuple[Check, ...]] = (
         check_not_in_live_package,
         check_transition,
+        check_associated_unlocked,
         check_for_publication,
         check_no_late_embargo,
         check_no_dateline,
         check_valid,
-        check_holdings_unlocked,
+        check_associated_unlocked,
     )
     carries_associated = True
-    notice_word: str | None = "kill"
+    sends_notice: ClassVar[bool] = True
 
-    def stamp(self, attempt: Attempt) -> None:
-        attempt.updates.update({"embargo": None, "publish_schedule": None})
-        attempt.updates["schedule_settings"] = {}
-        if attempt.original.get("marked_for_user"):
-            attempt.updates["marked_for_user"] = None
-        super().stamp(attempt)
-        attempt.updates["versioncreated"] = attempt.now
-        if self.notice_word:
-            body = attempt.updates.get("body_html") or ""
-            header = notice(self.notice_word, attempt.original, self._published_at(attempt))
-            attempt.updates["body_html"] = header + body
+    def stamp(self, publication: Publication) -> None:
+        publication.updates.update({"embargo": None, "publish_schedule": None})
+        publication.updates["schedule_settings"] = {}
+        if publication.original.get("marked_for_user"):
+            publication.updates["marked_for_user"] = None
+        super().stamp(publication)
+        publication.updates["versioncreated"] = publication.now
+        if self.sends_notice:
+            body = publication.updates.get("body_html") or ""
+            header = notice(self.operation, publication.original, self._published_at(publication))
+            publication.updates["body_html"] = header + body
 
-    def annotate(
-        self, note: Document, updates: Mapping[str, Any], original: Mapping[str, Any]
-    ) -> None:
-        super().annotate(note, updates, original)
+    def annotate(self, note: Document, publication: Publication) -> None:
+        super().annotate(note, publication)
+        original, updates = publication.original, publication.updates
         if original.get("marked_for_user"):
             marked = {"item_id": original["_id"]}
             unmarked = change(PUBLISHED, marked, {"marked_for_user": None})
@@ -74,21 +72,22 @@ class KillPublishService(BasePublishService):
         # What was only scheduled has no recipients; a withdrawal of it must not find any.
         if original.get("state") == State.SCHEDULED or self._was_scheduled(original):
             note["only_scheduled"] = True
-        if self.notice_word and self.tools.sends_mail:
+        if self.sends_notice and self.collaborators.sends_mail:
             subscribers = self.db[SUBSCRIBERS].find({}, {"email": 1}).sort("_id", 1)
-            item = {**original, **updates}
-            note["mail"] = kill_mail(self.operation, item, updates.get("headline"), subscribers)
+            note["mail"] = kill_mail(
+                self.operation, publication.item, updates.get("headline"), subscribers
+            )
 
-    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        super().on_updated(updates, original, caller)
-        if self.notice_word:
-            self.tools.wake_mailer()
+    def finish(self, publication: Publication) -> None:
+        super().finish(publication)
+        if self.sends_notice:
+            self.collaborators.wake_mailer()
 
     def _was_scheduled(self, original: Mapping[str, Any]) -> bool:
         is_under_correction = original.get("state") == State.CORRECTION
         return is_under_correction and scheduled_row(self.db, original["_id"]) is not None
 
-    def _published_at(self, attempt: Attempt) -> Any:
-        last = {"item_id": attempt.original["_id"], "last_published_version": True}
+    def _published_at(self, publication: Publication) -> Any:
+        last = {"item_id": publication.original["_id"], "last_published_version": True}
         row = self.db[PUBLISHED].find_one(last, {"versioncreated": 1})
-        return (row or attempt.original).get("versioncreated") or attempt.now
+        return (row or publication.original).get("versioncreated") or publication.now

@@ -1,17 +1,24 @@
-"""The header that a killed or recalled item's body starts with (lifecycle contract 5.8)."""
+"""What asks receivers to drop a killed or recalled item: the header of its body, and a mail."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from apps.core.service import Document
+from apps.core.text import plain_text
+from apps.core.vocabulary import Operation
 
-def notice(word: str, item: Mapping[str, Any], published_at: datetime) -> str:
-    """Return the paragraph that asks receivers to drop the item.
+HEADERS = {Operation.KILL: "Kill/Takedown", Operation.TAKEDOWN: "Takedown"}
+SUBJECTS = {Operation.KILL: "Kill Notification", Operation.TAKEDOWN: "Takedown Notification"}
+
+
+def notice(operation: Operation, item: Mapping[str, Any], published_at: datetime) -> str:
+    """Return the paragraph that asks receivers to drop the item (lifecycle contract 5.8).
 
     Args:
-        word: `kill` or `takedown`.
+        operation: `kill` or `takedown`.
         item: the item as it was sent.
         published_at: when its last version went out.
     """
@@ -24,4 +31,51 @@ def notice(word: str, item: Mapping[str, Any], published_at: datetime) -> str:
     when = local.strftime("%d %b %Y %H:%M %Z")
     slugline, headline = (escape(item.get(f) or "", quote=False) for f in ("slugline", "headline"))
     place = f" ex {escape(city, quote=False)}" if city else ""
-    return f"<p>Please {word} story slugged {slugline} headlined {headline}{place} at {when}.</p>"
+    return (
+        f"<p>Please {operation} story slugged {slugline} headlined {headline}{place} at {when}.</p>"
+    )
+
+
+def kill_mail(
+    operation: Operation,
+    item: Mapping[str, Any],
+    headline: str | None,
+    subscribers: Iterable[Mapping[str, Any]],
+) -> Document:
+    """Return the mail to subscribers: `{subject, text, to}` (delivery contract 7).
+
+    All get one text; `to` has the addresses of each mail.
+
+    Args:
+        operation: `kill` or `takedown`.
+        item: the item as it is stored, with the header in its body.
+        headline: the headline that was sent with the kill.
+        subscribers: all of them, active or not.
+    """
+    place = next(iter(item.get("place") or ()), None) or {}
+    qcode = place.get("qcode")
+    header = f"{f'{qcode}:' if qcode else ''}{HEADERS[operation]} Notice"
+    body = plain_text(item.get("body_html"), line_feeds=True)
+    return {
+        "subject": headline or SUBJECTS[operation],
+        "text": f"{header}\n{header}\n\n{body}\n",
+        "to": addresses(subscribers),
+    }
+
+
+def addresses(subscribers: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Return one list of addresses for each subscriber; each address stands in one list only.
+
+    A subscriber whose addresses others have too is in no list of its own. `email` is a comma list.
+    """
+    seen: set[str] = set()
+    lists = []
+    for subscriber in subscribers:
+        named = (part.strip() for part in str(subscriber.get("email") or "").split(","))
+        # Addresses that differ in case only are one mailbox.
+        own = {address.lower(): address for address in named if "@" in address}
+        new = [address for key, address in own.items() if key not in seen]
+        seen.update(own)
+        if new:
+            lists.append(new)
+    return lists

@@ -18,8 +18,8 @@ from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.common import BasePublishService
-from apps.publish.content.publication import Tools
 from apps.store.collections import ARCHIVE
 
 
@@ -27,17 +27,17 @@ class PackageItemsService(ResourceService):
     """Puts items into published packages, and corrects these where that shows.
 
     Args:
-        tools: of the publish services.
+        collaborators: of the publish services.
         correct: corrects the package.
     """
 
     resource = "published_package_items"
 
-    def __init__(self, tools: Tools, correct: BasePublishService) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, collaborators: Collaborators, correct: BasePublishService) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self._journal = collaborators.journal
         self._correct = correct
-        self._packages = Packages(tools.db)
+        self._packages = Packages(collaborators.db)
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
@@ -78,7 +78,7 @@ class PackageItemsService(ResourceService):
     def _store(self, package: Document, groups: list[Document]) -> None:
         updates = {"groups": groups, "_updated": self.clock.now(), "_etag": new_etag()}
         links = link_changes(package["_id"], package.get("groups"), groups)
-        self._tools.journal.write(updates, package, self._tools.journal.action(links))
+        self._journal.write(updates, package, self._journal.action(links))
 
 
 def with_items(

@@ -1,33 +1,55 @@
-"""Members of packages on the publish actions (lifecycle contract 5.7)."""
+"""Members of packages on the publish operations (lifecycle contract 5.7).
 
-from collections.abc import Callable, Iterable, Mapping
+Each member goes through the publish service, with a journalled write of its own, before the package
+that holds it.
+"""
+
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
 from apps.archive.packages import is_package, member_ids, member_refs
 from apps.core.service import Document
-from apps.core.vocabulary import PUBLISH_STATES, State
-from apps.publish.content.request import Batch, Outgoing
+from apps.core.vocabulary import PUBLISH_STATES, Operation, State
+from apps.publish.content.publication import NestedPublishing, Outgoing, Publication
 
 COPIED_TO_REFS = ("headline", "slugline")
 
-Publish = Callable[[Document, Document], Document]
-"""Publishes a member: its updates and the item as stored; returns what was stored."""
 
-
-def members_to_publish(
-    updates: Mapping[str, Any], original: Mapping[str, Any], batch: Batch, *, is_correction: bool
-) -> list[str]:
+def members_to_publish(publication: Publication) -> list[str]:
     """Return the ids of direct members that go out with the package.
 
     A correction takes only those along that are new in the package.
     """
-    item = {**original, **updates}
-    if not is_package(item) or (is_correction and "groups" not in updates):
+    item, original = publication.item, publication.original
+    if not _takes_members(publication):
         return []
-    known = set(member_ids(original.get("groups"))) if is_correction else set()
+    known = set(member_ids(original.get("groups"))) if publication.is_correction else set()
     wanted = dict.fromkeys(m for m in member_ids(item.get("groups")) if m not in known)
-    return [m for m in wanted if not is_out(batch.items.get(m))]
+    return [m for m in wanted if not is_out(publication.request.items.get(m))]
+
+
+def publish_members(publication: Publication, nested: NestedPublishing) -> None:
+    """Publish the members that are not out, then write their versions into the refs.
+
+    Members that are out are left alone, so a repeated request completes what one that died began.
+    """
+    if not _takes_members(publication):
+        return
+    updates, request = publication.updates, publication.request
+    row = {"published_in_package": publication.original["_id"]}
+    for member_id in members_to_publish(publication):
+        member = request.items.get(member_id)
+        if member and member_id not in request.started:
+            request.items[member_id] = nested.publish_nested(
+                Operation.PUBLISH, schedule_of(updates), member, request, row
+            )
+    updates["groups"] = with_versions(publication.item.get("groups"), request.items)
+
+
+def _takes_members(publication: Publication) -> bool:
+    has_groups = "groups" in publication.updates or not publication.is_correction
+    return is_package(publication.item) and has_groups
 
 
 def is_out(item: Mapping[str, Any] | None) -> bool:
@@ -40,30 +62,8 @@ def is_live(package: Mapping[str, Any]) -> bool:
     return package.get("state") in (State.PUBLISHED, State.CORRECTED)
 
 
-def publish_members(
-    updates: Document,
-    original: Mapping[str, Any],
-    batch: Batch,
-    publish: Publish,
-    *,
-    is_correction: bool,
-) -> None:
-    """Publish the members that are not out, then write their versions into the refs.
-
-    Members that are out are left alone, so a repeated request completes what one that died began.
-    """
-    item = {**original, **updates}
-    if not is_package(item) or (is_correction and "groups" not in updates):
-        return
-    for member_id in members_to_publish(updates, original, batch, is_correction=is_correction):
-        member = batch.items.get(member_id)
-        if member and member_id not in batch.started:
-            batch.items[member_id] = publish(schedule_of(updates), member)
-    updates["groups"] = with_versions(item.get("groups"), batch.items)
-
-
 def schedule_of(updates: Mapping[str, Any]) -> Document:
-    """Return the updates that give what goes out with an item the item's hour."""
+    """Return the updates that give what goes out with an item the item's schedule."""
     if updates.get("state") != State.SCHEDULED:
         return {}
     return {field: deepcopy(updates[field]) for field in ("publish_schedule", "schedule_settings")}

@@ -11,13 +11,13 @@ from typing import Any
 
 from apps.archive.packages import Packages, member_ids, member_refs
 from apps.core.caller import Caller
-from apps.core.errors import PreconditionFailed, WiredeskError
+from apps.core.errors import EtagMismatch, WiredeskError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.package_members import is_behind, is_live, with_members
-from apps.publish.content.publication import Tools
-from apps.publish.content.request import Batch, Outgoing
+from apps.publish.content.publication import NestedPublishing, Outgoing, PublishRequest
 from apps.store.collections import ARCHIVE, ARCHIVE_HISTORY, PUBLISHED, USERS
 
 logger = logging.getLogger(__name__)
@@ -26,36 +26,41 @@ TRIES = 3
 """Tries at correcting a package that somebody else writes at the same time."""
 
 
-class Holders:
+class ParentPackages:
     """Corrects the packages that hold what has gone out.
 
     Args:
-        tools: of the publish services.
+        collaborators: of the publish services.
+        nested: publishes the corrections.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self._packages = Packages(tools.db)
+    def __init__(self, collaborators: Collaborators, nested: NestedPublishing) -> None:
+        self._collaborators = collaborators
+        self._nested = nested
+        self._db = collaborators.db
+        self._packages = Packages(collaborators.db)
 
-    def follow(self, batch: Batch) -> None:
+    def follow(self, request: PublishRequest) -> None:
         """Correct the packages around what went out in a request.
 
         What cannot be corrected now is left to the enqueue run: the request has been carried out.
         """
-        held = [i for i, gone in batch.outgoing.items() if _may_have_holders(gone.item, batch)]
-        for package_id, error in self._correct(held, batch):
+        held = [
+            i for i, gone in request.outgoing.items() if _may_be_in_packages(gone.item, request)
+        ]
+        for package_id, error in self._correct(held, request):
             logger.warning("package %s is left to the enqueue run: %s", package_id, error)
 
     def catch_up(self, rows: Sequence[Document]) -> None:
-        """Make the corrections that a dead process owes to published rows; usually none.
+        """Make the corrections that a publish request left undone when its process died.
 
-        One command when no package is behind. Safe to repeat.
+        Usually there are none: one command when no package is behind. Safe to repeat.
 
         Args:
             rows: published rows that are about to be routed, in routing order.
 
         Raises:
-            PreconditionFailed: others keep writing a package; it has to be tried again.
+            EtagMismatch: others keep writing a package; it has to be tried again.
         """
         known = [*self._routed_members(rows), *rows]
         newest = {row["item_id"]: row for row in known if not row.get("revived")}
@@ -67,10 +72,10 @@ class Holders:
             and item_id not in self._packages.live_above([item_id])
         ]
         for user_id, own in _by_user(behind).items():
-            batch = self._tools.batch(Caller(self._user(user_id)))
-            batch.outgoing = {row["item_id"]: self._outgoing(row) for row in own}
-            for package_id, error in self._correct(list(batch.outgoing), batch):
-                if isinstance(error, PreconditionFailed):
+            request = PublishRequest(Caller(self._user(user_id)), self._collaborators)
+            request.outgoing = {row["item_id"]: self._outgoing(row) for row in own}
+            for package_id, error in self._correct(list(request.outgoing), request):
+                if isinstance(error, EtagMismatch):
                     raise error
                 logger.error("package %s does not follow its members: %s", package_id, error)
 
@@ -83,11 +88,11 @@ class Holders:
         ids = {m for row in packages for m in member_ids(row.get("groups"))}
         if ids:
             query = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
-            yield from self._tools.db[PUBLISHED].find({**query, "state": {"$ne": State.SCHEDULED}})
+            yield from self._db[PUBLISHED].find({**query, "state": {"$ne": State.SCHEDULED}})
 
     def _outgoing(self, row: Document) -> Outgoing:
         """Return what a published row says of the item; its history tells what had changed."""
-        told = self._tools.db[ARCHIVE_HISTORY].find_one(
+        told = self._db[ARCHIVE_HISTORY].find_one(
             {
                 "item_id": row["item_id"],
                 "version": row.get("_current_version"),
@@ -99,40 +104,39 @@ class Holders:
         return Outgoing({**row, "_id": row["item_id"]}, changes)
 
     def _user(self, user_id: str) -> Document | None:
-        return self._tools.db[USERS].find_one({"_id": object_id(user_id)}) if user_id else None
+        return self._db[USERS].find_one({"_id": object_id(user_id)}) if user_id else None
 
     def _correct(
-        self, item_ids: Iterable[str], batch: Batch
+        self, item_ids: Iterable[str], request: PublishRequest
     ) -> Iterator[tuple[str, WiredeskError]]:
         """Correct each package around the items that is behind; yield those that cannot be.
 
         A package is corrected once, with all that has changed, after the packages that it holds.
         """
         around = members_first(self._packages.live_above(item_ids))
-        around = [package for package in around if package["_id"] not in batch.started]
-        batch.provide(len(around))
+        around = [package for package in around if package["_id"] not in request.started]
+        request.reserve(len(around))
         for package in around:
             try:
-                self._correct_one(package, batch)
+                self._correct_one(package, request)
             except WiredeskError as error:
                 yield package["_id"], error
 
-    def _correct_one(self, package: Document | None, batch: Batch) -> None:
-        correct = self._tools.actions[Operation.CORRECT]
+    def _correct_one(self, package: Document | None, request: PublishRequest) -> None:
         for tries_left in reversed(range(TRIES)):
             if package is None or not is_live(package):
                 return
-            behind = [gone for gone in batch.outgoing.values() if is_behind(package, gone.item)]
+            behind = [gone for gone in request.outgoing.values() if is_behind(package, gone.item)]
             if not behind:
                 return
             try:
                 groups = with_members(package.get("groups"), behind)
-                correct.act_within({"groups": groups}, package, batch, {})
-            except PreconditionFailed:
+                self._nested.publish_nested(Operation.CORRECT, {"groups": groups}, package, request)
+            except EtagMismatch:
                 if not tries_left:
                     raise
                 # The member is out: the package follows, on top of what came in between.
-                package = self._tools.db[ARCHIVE].find_one({"_id": package["_id"]})
+                package = self._db[ARCHIVE].find_one({"_id": package["_id"]})
             else:
                 return
 
@@ -155,9 +159,9 @@ def members_first(packages: Mapping[str, Document]) -> list[Document]:
     return list(ordered.values())
 
 
-def _may_have_holders(item: Mapping[str, Any], batch: Batch) -> bool:
+def _may_be_in_packages(item: Mapping[str, Any], request: PublishRequest) -> bool:
     links = {link.get("package") for link in item.get("linked_in_packages") or ()}
-    return item.get("state") != State.SCHEDULED and bool(links - set(batch.started))
+    return item.get("state") != State.SCHEDULED and bool(links - set(request.started))
 
 
 def _shows_older(package: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

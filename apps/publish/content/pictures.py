@@ -22,7 +22,7 @@ class Pictures:
     """Writes metadata of items into the files of their renditions.
 
     A file is never changed: the rendition gets a new one, whose id follows from its content. A
-    repeated action finds it there. Files that cannot be rewritten go out as they are.
+    repeated operation finds it there. Files that cannot be rewritten go out as they are.
 
     Args:
         media: where the files are.
@@ -37,10 +37,8 @@ class Pictures:
     def stamp(self, updates: Document, original: Mapping[str, Any]) -> None:
         """Put the metadata of an item, and of the pictures that it holds, into their files.
 
-        Changes renditions in `updates` where a file is new. Does nothing without a mapping.
+        Changes renditions in `updates` where a file is new.
         """
-        if not self._mapping:
-            return
         item = {**original, **updates}
         if renditions := self._stamped(item):
             updates["renditions"] = renditions

@@ -1,99 +1,132 @@
-"""One publish action on one item, from request to store."""
+"""One publish request, and the publication of each item that goes out with it."""
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
-from pymongo.database import Database
-
-from apps.archive.crop_files import CropFiles
-from apps.archive.journal.journal import Journal
-from apps.archive.packages import Packages
-from apps.archive.places import Place, Places
+from apps.archive.associations import associations_with_ids, stored_items
+from apps.archive.packages import Packages, is_package, member_ids
+from apps.archive.places import Place
 from apps.core.caller import Caller
-from apps.core.clock import Clock
-from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.core.workflow import Action
-from apps.publish.content.pictures import Pictures
-from apps.publish.content.request import Batch
-from apps.store.sequences import Sequences
-from apps.validate.validate import ValidateService
+from apps.publish.content.collaborators import Collaborators
 
-
-class NestedAction(Protocol):
-    """A publish action on an item that goes with another one."""
-
-    def act_within(
-        self, updates: Document, original: Document, batch: Batch, row: Mapping[str, Any]
-    ) -> Document:
-        """Publish without further checks; return the item as stored."""
+PUBLISHED_SEQUENCE = "published_item_sequence_no"
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What every publish service works with.
+class Outgoing:
+    """An item that has gone out: as stored, and what the publication changed."""
+
+    item: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+
+class PublishRequest:
+    """What the publications of one request share: an item, what it holds, the packages around it.
+
+    Each read is made once.
+
+    Args:
+        caller: who publishes.
+        collaborators: of the publish services.
+        sent: associations in the body of the request.
 
     Attributes:
-        legal_db: database of the long-term archive.
-        wake_up: starts the enqueue task now; losing the call costs one tick.
-        wake_mailer: the same for the task that sends mails.
-        wake_legal: the same for the import into the long-term archive, where there is one.
-        pictures: write metadata into the files of pictures.
-        crop_files: cut pictures.
-        sends_mail: whether mails are sent at all.
-        actions: the publish services, for what goes out with something else.
+        items: stored items by id, as far as they were needed.
+        related: keys of associations, of the item and of what it holds, that are related content.
+        started: ids of the items whose publication has begun; none begins twice.
+        outgoing: what has gone out, by id.
+        validator: validation, with the rules of these items once they have been read.
     """
 
-    db: Database[Document]
-    legal_db: Database[Document]
-    clock: Clock
-    settings: Mapping[str, Any]
-    validator: ValidateService
-    journal: Journal
-    sequences: Sequences
-    places: Places
-    notifier: Notifier
-    wake_up: Callable[[], None]
-    wake_mailer: Callable[[], None]
-    wake_legal: Callable[[], None]
-    pictures: Pictures
-    crop_files: CropFiles
-    sends_mail: bool
-    actions: Mapping[Operation, NestedAction]
+    def __init__(
+        self, caller: Caller, collaborators: Collaborators, sent: Mapping[str, Any] = NO_FIELDS
+    ) -> None:
+        self.caller = caller
+        self.sent = dict(sent)
+        self.packages = Packages(collaborators.db, collaborators.legal_db)
+        self.items: dict[str, Document] = {}
+        self.related: frozenset[str] = frozenset()
+        self.started: list[str] = []
+        self.outgoing: dict[str, Outgoing] = {}
+        self.validator = collaborators.validator
+        self._db = collaborators.db
+        self._places = collaborators.places
+        self._sequences = collaborators.sequences
+        self._known_places: dict[tuple[Any, Any], Place] = {}
+        self._numbers: deque[int] = deque()
 
-    def batch(self, caller: Caller) -> Batch:
-        """Return what the publications of a new request share."""
-        return Batch(caller, Packages(self.db, self.legal_db), self.places, self.sequences, self.db)
+    def load_members(self, package: Mapping[str, Any]) -> None:
+        """Read all items that a package holds, at any depth, and what those hold."""
+        if is_package(package) and any(member_ids(package.get("groups"))):
+            self.items.update(self.packages.below([package]))
+            self.load_associated(list(self.items.values()))
+
+    def load_associated(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Read the items that are associated with `items`; no command when all are known."""
+        ids = {held["_id"] for item in items for _, held in associations_with_ids(item)}
+        self.items.update(stored_items(self._db, ids - self.items.keys()))
+
+    def place(self, task: Mapping[str, Any]) -> Place:
+        """Return the place that `task` names."""
+        key = (task.get("desk"), task.get("stage"))
+        if key not in self._known_places:
+            self._known_places[key] = self._places.of(task)
+        return self._known_places[key]
+
+    def reserve(self, count: int) -> None:
+        """Draw what is missing for the numbers of `count` more publications, at once."""
+        missing = count - len(self._numbers)
+        if missing > 0:
+            first = self._sequences.draw(PUBLISHED_SEQUENCE, missing)
+            self._numbers.extend(range(first, first + missing))
+
+    def number(self) -> int:
+        """Return the next publication's number; later ones are higher."""
+        self.reserve(1)
+        return self._numbers.popleft()
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """An action that is being checked and stamped; nothing is stored yet.
+class Publication:
+    """One operation on one item, from its checks until it is stored.
 
     Attributes:
         original: the item as stored.
         updates: what will be stored; checks read it, stamps add to it.
+        request: what this publication shares with others of the same request.
+        operation: what is written to the item as its operation.
         action: the workflow action that the state must allow.
         act: the `act` of the validators to use.
+        now: the time of the publication.
         place: desk and stage of the item.
-        batch: what this publication shares with others of the same request.
     """
 
-    original: Mapping[str, Any]
+    original: Document
     updates: Document
-    caller: Caller
-    now: datetime
+    request: PublishRequest
+    operation: Operation
     action: Action
     act: str
+    now: datetime
     place: Place
-    batch: Batch
 
-    def validator(self, tools: Tools) -> ValidateService:
-        """Return the validation, with the rules of this attempt read already."""
-        return self.batch.validator or tools.validator
+    @property
+    def caller(self) -> Caller:
+        """Who publishes."""
+        return self.request.caller
+
+    @property
+    def item(self) -> Document:
+        """The item as it would be stored."""
+        return {**self.original, **self.updates}
 
     @property
     def acts(self) -> set[str]:
@@ -101,6 +134,40 @@ class Attempt:
         return {self.act, "auto_publish"} if self.updates.get("auto_publish") else {self.act}
 
     @property
-    def item(self) -> Document:
-        """The item as it would be stored."""
-        return {**self.original, **self.updates}
+    def is_correction(self) -> bool:
+        return self.operation == Operation.CORRECT
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the request names this item; the others go out with it."""
+        started = self.request.started
+        return not started or started[0] == self.original["_id"]
+
+
+class NestedPublishing(Protocol):
+    """Publishes items that go out with another one, which has been checked."""
+
+    def publish_nested(
+        self,
+        operation: Operation,
+        updates: Document,
+        original: Document,
+        request: PublishRequest,
+        row: Mapping[str, str] = NO_FIELDS,
+    ) -> Document:
+        """Publish an item without further checks.
+
+        Args:
+            operation: picks the publish service.
+            updates: what changes at the item besides.
+            original: the item as stored.
+            request: the request that it goes out with.
+            row: fields that only its published row gets.
+
+        Returns:
+            The item as stored.
+
+        Raises:
+            EtagMismatch: the item was written since `original` was read.
+        """
+        ...

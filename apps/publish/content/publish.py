@@ -6,8 +6,11 @@ from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
 from apps.publish.content.checks import (
     check_for_publication,
+    check_groups_sent,
+    check_held_items,
     check_new_embargo,
     check_original_out,
+    check_related_out,
     check_schedule_ahead,
     check_targets,
     check_transition,
@@ -15,12 +18,7 @@ from apps.publish.content.checks import (
     check_valid,
 )
 from apps.publish.content.common import BasePublishService
-from apps.publish.content.publication import Attempt
-from apps.publish.content.related_checks import (
-    check_groups_sent,
-    check_holdings,
-    check_related_out,
-)
+from apps.publish.content.publication import Publication
 
 
 class ArchivePublishService(BasePublishService):
@@ -42,25 +40,25 @@ class ArchivePublishService(BasePublishService):
         check_groups_sent,
         check_targets,
         check_valid,
-        check_holdings,
+        check_held_items,
     )
     carries_members = True
     carries_associated = True
 
-    def stamp(self, attempt: Attempt) -> None:
-        self.complete_schedule(attempt)
-        super().stamp(attempt)
-        self.sign(attempt)
-        move_mark(attempt.updates, attempt.original)
+    def stamp(self, publication: Publication) -> None:
+        self.complete_schedule(publication)
+        super().stamp(publication)
+        self.sign(publication)
+        move_mark(publication.updates, publication.original)
         # What was only scheduled has not been out.
-        is_scheduled = attempt.original.get("state") == State.SCHEDULED
-        if is_scheduled or not attempt.original.get("firstpublished"):
-            first = utc_of(attempt.item, "publish_schedule") or attempt.now
-            attempt.updates["firstpublished"] = first
+        is_scheduled = publication.original.get("state") == State.SCHEDULED
+        if is_scheduled or not publication.original.get("firstpublished"):
+            first = utc_of(publication.item, "publish_schedule") or publication.now
+            publication.updates["firstpublished"] = first
 
-    def set_state(self, attempt: Attempt) -> None:
+    def set_state(self, publication: Publication) -> None:
         # Only a schedule in the request holds the item back; one that was saved earlier is spent.
-        if attempt.updates.get("publish_schedule"):
-            attempt.updates["state"] = State.SCHEDULED
+        if publication.updates.get("publish_schedule"):
+            publication.updates["state"] = State.SCHEDULED
         else:
-            super().set_state(attempt)
+            super().set_state(publication)

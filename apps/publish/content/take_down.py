@@ -10,4 +10,3 @@ class TakeDownPublishService(KillPublishService):
     endpoint = "archive_takedown"
     operation = Operation.TAKEDOWN
     result_state = State.RECALLED
-    notice_word = "takedown"

@@ -17,7 +17,7 @@ class UnpublishService(KillPublishService):
     endpoint = "archive_unpublish"
     operation = Operation.UNPUBLISH
     result_state = State.UNPUBLISHED
-    notice_word = None
+    sends_notice = False
     checks = (
         check_transition,
         check_for_publication,

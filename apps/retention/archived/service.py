@@ -14,10 +14,9 @@ from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
-from apps.publish.content.kill_mail import kill_mail
-from apps.publish.content.notice import notice
-from apps.publish.content.publication import Tools
-from apps.publish.content.request import PUBLISHED_SEQUENCE
+from apps.publish.content.collaborators import Collaborators
+from apps.publish.content.notice import kill_mail, notice
+from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, RECIPIENTS, SUBSCRIBERS
 
 STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
@@ -37,14 +36,14 @@ class ArchivedService(ResourceService):
     A kill brings the item back as killed: everybody who ever received it is told.
 
     Args:
-        tools: as the publish services have them.
+        collaborators: as the publish services have them.
     """
 
     resource = "archived"
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, collaborators: Collaborators) -> None:
+        super().__init__(collaborators.db, collaborators.clock)
+        self._collaborators = collaborators
 
     # Read.
 
@@ -83,22 +82,22 @@ class ArchivedService(ResourceService):
         if (newest.get("flags") or {}).get("marked_archived_only"):
             # The same id if this dies half-way and is asked for again: nobody gets two mails.
             note["row_id"] = ObjectId(sha256(newest["archived_id"].encode()).digest()[:12])
-            self._tools.journal.add_mails(note)
+            self._collaborators.journal.add_mails(note)
             self.collection.delete_many({"item_id": item["_id"]})
             self.db[RECIPIENTS].delete_one({"_id": item["_id"]})
-        elif self._tools.journal.store_new(item, note):
-            self._tools.journal.add_publication(item, note)
+        elif self._collaborators.journal.store_new(item, note):
+            self._collaborators.journal.add_publication(item, note)
         else:
             raise BadRequest(IN_PRODUCTION)
         updates.update({name: item[name] for name in (*REPLACEABLE, "state") if name in item})
         updates["_current_version"] = item["_current_version"]
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        self._tools.wake_up()
-        self._tools.wake_mailer()
-        self._tools.wake_legal()
+        self._collaborators.wake_up()
+        self._collaborators.wake_mailer()
+        self._collaborators.wake_legal()
         hooks.tell(hooks.archived_removed, self.resource, item=original)
-        self._tools.notifier.push(
+        self._collaborators.notifier.push(
             "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
         )
 
@@ -151,18 +150,18 @@ class ArchivedService(ResourceService):
         updates: Mapping[str, Any],
         caller: Caller,
     ) -> Document:
-        number = self._tools.sequences.draw(PUBLISHED_SEQUENCE)
-        note = self._tools.journal.publication(item, number, caller.user_id)
+        number = self._collaborators.sequences.draw(PUBLISHED_SEQUENCE)
+        note = self._collaborators.journal.publication(item, number, caller.user_id)
         note.update({"revived": True, "changed": sorted(updates)})
-        if self._tools.sends_mail:
+        if self._collaborators.sends_mail:
             subscribers = self.db[SUBSCRIBERS].find({}, {"email": 1}).sort("_id", 1)
             note["mail"] = kill_mail(item["operation"], item, updates.get("headline"), subscribers)
         return note
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        place = self._tools.places.where(row.get("task") or {})
-        return expiry_of_published(place, self.clock.now(), self._tools.settings)
+        place = self._collaborators.places.where(row.get("task") or {})
+        return expiry_of_published(place, self.clock.now(), self._collaborators.settings)
 
     # Delete: checks whether a kill is possible, and removes nothing.
 
@@ -175,7 +174,7 @@ class ArchivedService(ResourceService):
         item_id = document["item_id"]
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
-        if self._tools.settings["BROADCAST_ENABLED"]:
+        if self._collaborators.settings["BROADCAST_ENABLED"]:
             if any(genre.get("name") == BROADCAST_SCRIPT for genre in document.get("genre") or ()):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):

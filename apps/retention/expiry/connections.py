@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import with_ids
+from apps.archive.associations import associations_with_ids
 from apps.archive.packages import member_refs
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
@@ -68,7 +68,7 @@ class Connections:
         found = self._db[ARCHIVE].find({"refs._id": {"$in": ids}}, {"associations": 1})
         users: dict[str, set[str]] = {}
         for item in found:
-            for _key, held in with_ids(item):
+            for _key, held in associations_with_ids(item):
                 users.setdefault(held["_id"], set()).add(item["_id"])
         return users
 

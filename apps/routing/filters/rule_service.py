@@ -46,7 +46,7 @@ class RuleService(ResourceService):
 
         Raises:
             SchemaIssues: another request took the name meanwhile.
-            PreconditionFailed: somebody has written the document since it was read.
+            EtagMismatch: somebody has written the document since it was read.
         """
         try:
             super().update(id, updates, original, caller)

@@ -267,6 +267,21 @@ def test_what_a_receiver_changes_is_stored(desk: Newsdesk, graph: Graph) -> None
     assert (version["ednote"], row["ednote"]) == (wanted, wanted)
 
 
+def test_what_a_receiver_takes_out_of_a_request_stays_as_it_was(
+    desk: Newsdesk, graph: Graph
+) -> None:
+    """Stored, in the version, and in the answer."""
+
+    def keep_headline(sender: str, updates: Document, **rest: Any) -> None:
+        del updates["headline"]
+
+    with hooks.item_publish.connected_to(keep_headline):
+        answer = desk.act("publish", desk.story(), headline="New")
+
+    version = graph.db["archive_versions"].find_one({"_current_version": 2}) or {}
+    assert [answer["headline"], version["headline"]] == ["Rivers rise"] * 2
+
+
 def test_validation_messages_of_receivers_refuse(desk: Newsdesk) -> None:
     """They stand after the others, also in the answer of POST `/validate`."""
     item = desk.story()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ from apps.core.errors import PreconditionFailed
 from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.content.common import BasePublishService
-from apps.publish.content.publish import ArchivePublishService
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.dying import publish_services
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
 
@@ -32,9 +31,8 @@ def desk(desk: Newsdesk) -> Newsdesk:
 
 def dying_publisher(graph: Graph, before: int) -> BasePublishService:
     """Return the publish service of a process that dies before its write number `before`."""
-    tools = graph.publishing.actions["archive_publish"].tools
     db: Any = CrashingDatabase(graph.db, before)
-    return ArchivePublishService(replace(tools, db=db, journal=Journal(db, graph.clock)))
+    return publish_services(graph, db=db, journal=Journal(db, graph.clock))["archive_publish"]
 
 
 def die_publishing(graph: Graph, item: Document, before: int) -> None:
@@ -158,8 +156,7 @@ class TestCompetition:
         def meanwhile() -> None:
             desk.act("correct", item, headline="corrected")
 
-        tools = graph.publishing.actions["archive_publish"].tools
-        late = ArchivePublishService(replace(tools, journal=LateJournal(graph, meanwhile)))
+        late = publish_services(graph, journal=LateJournal(graph, meanwhile))["archive_publish"]
         late.patch(item["_id"], {})
 
         rows = list(graph.db["published"].find({}).sort("publish_sequence_no", 1))
@@ -180,9 +177,7 @@ class TestCompetition:
         def meanwhile() -> None:
             desk.act("publish", item, publish_schedule="2030-01-01T13:00:00+0000")
 
-        tools = graph.publishing.actions["archive_unpublish"].tools
-        service = type(graph.publishing.actions["archive_unpublish"])
-        late = service(replace(tools, journal=LateJournal(graph, meanwhile)))
+        late = publish_services(graph, journal=LateJournal(graph, meanwhile))["archive_unpublish"]
         late.patch(item["_id"], {})
 
         assert desk.queue_states(item)[-1] == "pending"

@@ -11,6 +11,7 @@ import pytest
 from apps.archive.journal.journal import Journal
 from apps.graph.build import Graph
 from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.dying import publish_services
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
 
@@ -138,11 +139,12 @@ def test_crash_while_killing(
     """A kill that dies before any of its later writes is completed; each mail goes out once."""
     desk.newsroom.subscriber("one", email="a@one.example")
     item = desk.published()
-    killing = graph.publishing.actions["archive_kill"]
+    killing = graph.publishing.operations.by_endpoint["archive_kill"]
     stored = killing.find(item["_id"])
     updates: dict[str, Any] = {"headline": "Stop", "body_html": "x"}
     dying: Any = CrashingDatabase(graph.db, before)
-    service = dying_kill(graph, dying)
+    journal = Journal(dying, graph.clock)
+    service = publish_services(graph, db=dying, journal=journal)["archive_kill"]
     with pytest.raises(Crash):
         service.patch(stored["_id"], updates)
     clock.advance(seconds=6)
@@ -152,15 +154,6 @@ def test_crash_while_killing(
 
     assert [["a@one.example"]] == mailbox.recipients
     assert desk.queue_states(item)[-1:] != []
-
-
-def dying_kill(graph: Graph, db: Any) -> Any:
-    """Return the kill service of a process that dies at one of its writes."""
-    service = graph.publishing.actions["archive_kill"]
-    tools = service.tools
-    return type(service)(
-        type(tools)(**{**vars(tools), "db": db, "journal": Journal(db, graph.clock)})
-    )
 
 
 def test_crash_while_sending(

@@ -126,7 +126,7 @@ class TestPublish:
         item = desk.story()
         settings = {**graph.settings, "PUBLISHED_CONTENT_EXPIRY_MINUTES": minutes}
         own = build_graph(settings, clock=graph.clock)
-        own.publishing.actions["archive_publish"].patch(item["_id"], {})
+        own.publishing.operations.by_endpoint["archive_publish"].patch(item["_id"], {})
         own.close()
 
         assert read(desk, item)["expiry"] == f"2030-01-01T{expiry}:00+0000"

@@ -138,8 +138,8 @@ def test_crash(
     row = archived(desk, graph, clock)
     stored = graph.retention.services["archived"].find(ObjectId(row["_id"]))
     dying: Any = CrashingDatabase(graph.db, before)
-    tools = graph.publishing.actions["archive_kill"].tools
-    service = ArchivedService(replace(tools, db=dying, journal=Journal(dying, clock)))
+    collaborators = graph.publishing.collaborators
+    service = ArchivedService(replace(collaborators, db=dying, journal=Journal(dying, clock)))
     try:
         service.patch(stored["_id"], {"operation": "kill", "headline": "Stop"})
     except Crash:

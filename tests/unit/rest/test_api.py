@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.rest.announce import changed_fields
+from apps.rest.api import changed_fields
 
 
 @pytest.mark.parametrize(
