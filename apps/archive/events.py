@@ -1,4 +1,4 @@
-"""Push notifications about items (lifecycle contract 6), and their marks for users (1.5)."""
+"""Push notifications about items, and their marks for users (lifecycle contract 1.5, 6)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -8,8 +8,8 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
-from apps.archive.actions.base import Tools as EditingTools
-from apps.archive.actions.item_copy import Copying
+from apps.archive.actions.base import ActionContext
+from apps.archive.actions.item_copy import ItemCopier
 from apps.archive.actions.rewrite import RewriteService
 from apps.archive.crop_files import CropFiles
 from apps.archive.journal.journal import Journal
@@ -222,9 +222,11 @@ def build_graph(
         crop_files=crop_files,
         settings=settings,
     )
-    editing_tools = EditingTools(db, clock, settings, journal, sequences, places, notifier, macros)
-    editing = build_editing(editing_tools, archive)
-    newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocking)
+    action_context = ActionContext(
+        db, clock, settings, journal, sequences, places, notifier, macros
+    )
+    editing = build_editing(action_context, archive)
+    newsroom = build_newsroom(db, clock, notifier, settings, editing.unlocker)
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
     legal_items = LegalItems(db, legal_db, is_on=has_legal_archive)
     wake_legal = wake_up(import_legal_archive) if has_legal_archive else sleep_on
@@ -276,15 +278,7 @@ def build_graph(
         users=newsroom.users,
         activity=ActivityService(db, clock),
         archive=archive,
-        rewrite=RewriteService(
-            db,
-            clock,
-            archive=archive,
-            journal=journal,
-            places=places,
-            notifier=notifier,
-            settings=settings,
-        ),
+        rewrite=RewriteService(action_context, archive),
         archived=ArchivedService(tools),
         published=PublishedService(db, clock, notifier),
         publish_queue=PublishQueueService(
@@ -315,8 +309,8 @@ def build_graph(
             journal=journal,
             catch_up=Holders(tools).catch_up,
             desk_copies=DeskCopies(
-                editing_tools,
-                Copying(editing_tools),
+                action_context,
+                ItemCopier(action_context),
                 on_failed=alerts.not_copied,
             ),
             sequences=sequences,

@@ -10,7 +10,7 @@ from apps.archive.schema import ITEM_SCHEMA
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
-from apps.newsroom.auth.item_locks import ItemLocks, Unlocking
+from apps.newsroom.auth.item_locks import ItemLocks, Unlocker
 from apps.newsroom.auth.service import AuthService
 from apps.newsroom.content_templates.service import ApplyTemplateService, ContentTemplatesService
 from apps.newsroom.content_types.service import ContentTypesService
@@ -54,7 +54,7 @@ def build_newsroom(
     clock: Clock,
     notifier: Notifier,
     settings: Mapping[str, Any],
-    unlocking: Unlocking,
+    unlocker: Unlocker,
 ) -> Newsroom:
     """Build the services around items.
 
@@ -63,10 +63,10 @@ def build_newsroom(
         clock: source of time.
         notifier: tells clients.
         settings: as `settings.load` returns them.
-        unlocking: unlocks items when login sessions end.
+        unlocker: unlocks items when login sessions end.
     """
     visibility = StageVisibility(db)
-    auth = AuthService(db, clock, locks=ItemLocks(db, unlocking), settings=settings)
+    auth = AuthService(db, clock, locks=ItemLocks(db, unlocker), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)
     users = UsersService(

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from apps.archive.actions.base import Tools as EditingTools
-from apps.archive.actions.item_copy import Copying
+from apps.archive.actions.base import ActionContext
+from apps.archive.actions.item_copy import ItemCopier
+from apps.archive.actions.rewrite import RewriteService
 from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
@@ -96,15 +97,13 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
     Among them are `archive`, which creates and saves items, and `archive_rewrite`.
     """
     db: Any = CrashingDatabase(graph.db, before)
-    tools = _editing_tools(graph, db)
-    archive, rewrite = copy(graph.archive), copy(graph.rewrite)
-    archive.db = rewrite.db = db
-    archive._journal = rewrite._journal = tools.journal
-    rewrite._archive = archive
+    context = _action_context(graph, db)
+    archive = copy(graph.archive)
+    archive.db, archive._journal = db, context.journal
     return {
-        **build_editing(tools, archive).services,
+        **build_editing(context, archive).services,
         "archive": archive,
-        "archive_rewrite": rewrite,
+        "archive_rewrite": RewriteService(context, archive),
         "archive_correction": CorrectionService(_tools(graph, db)),
     }
 
@@ -134,14 +133,14 @@ def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: C
 
 
 def _desk_copies(graph: Graph, db: Any) -> DeskCopies:
-    tools = _editing_tools(graph, db)
-    return DeskCopies(tools, Copying(tools), on_failed=lambda destination, rows, error: None)
+    context = _action_context(graph, db)
+    return DeskCopies(context, ItemCopier(context), on_failed=lambda destination, rows, error: None)
 
 
-def _editing_tools(graph: Graph, db: Any) -> EditingTools:
-    """Return the tools of the editor's actions of another process, on `db`."""
-    tools: EditingTools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
-    return replace(tools, db=db, journal=Journal(db, graph.clock))
+def _action_context(graph: Graph, db: Any) -> ActionContext:
+    """Return the context of the editor's actions of another process, on `db`."""
+    context: ActionContext = graph.editing.services["move"].context  # type: ignore[attr-defined]
+    return replace(context, db=db, journal=Journal(db, graph.clock))
 
 
 def _tools(graph: Graph, db: Any) -> Tools:

@@ -19,14 +19,14 @@ IDS = ("guid", "unique_id", "unique_name")
 
 
 def rows_to_copy(db: Database[Document], source_id: str) -> Document:
-    """Return the part of a note that tells of the rows of the source as they are now.
+    """Return the part of a note that lists the rows of the source as they are now.
 
     As data: `source`, and `history`, the `from` and `to` ids of rows, in order.
     """
-    told = db[ARCHIVE_HISTORY].find({"item_id": source_id}, {"_id": 1}).sort("_id", 1)
+    rows = db[ARCHIVE_HISTORY].find({"item_id": source_id}, {"_id": 1}).sort("_id", 1)
     return {
         "source": source_id,
-        "history": [{"from": row["_id"], "to": ObjectId()} for row in told],
+        "history": [{"from": row["_id"], "to": ObjectId()} for row in rows],
     }
 
 

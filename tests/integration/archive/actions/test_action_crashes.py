@@ -39,8 +39,8 @@ class LateClock:
 def dying_services(graph: Graph, before: int) -> dict[str, Any]:
     """Return the services of a process that dies before its write number `before`."""
     db: Any = CrashingDatabase(graph.db, before)
-    tools = graph.editing.services["move"].tools  # type: ignore[attr-defined]
-    dying = replace(tools, db=db, journal=Journal(db, graph.clock))
+    context = graph.editing.services["move"].context  # type: ignore[attr-defined]
+    dying = replace(context, db=db, journal=Journal(db, graph.clock))
     return dict(build_editing(dying, graph.archive).services)
 
 
