@@ -1,1 +1,1 @@
-"""The rooms of Wiredesk: one package per domain. `docs/architecture.md` is the map."""
+"""Wiredesk: one package per domain. `docs/architecture.md` is the map."""

@@ -1,1 +1,1 @@
-"""Words and rules every room shares. Nothing here talks to a store, a network or a framework."""
+"""Words and rules that all packages share; nothing here knows a store, a network or a framework."""

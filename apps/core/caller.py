@@ -55,4 +55,4 @@ class Caller:
 
 
 SYSTEM = Caller()
-"""Tasks, commands and data loading act as nobody."""
+"""The system itself, without a user: the caller of tasks, commands and data loading."""

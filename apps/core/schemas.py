@@ -1,4 +1,4 @@
-"""What rooms share when they declare and use schemas of resources."""
+"""Rules that packages share when they declare and use schemas of resources."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy

@@ -42,8 +42,12 @@ class Line:
 def steps(item_ids: Sequence[str]) -> list[DemoStep]:
     """Return what the demo does with its stories: publish all, correct one, kill another."""
     publish = [DemoStep("publish", item_id, {}) for item_id in item_ids]
-    correct = DemoStep("correct", item_ids[0], {"headline": "Budget passes with a two-vote majority"})
-    kill = DemoStep("kill", item_ids[1], {"ednote": "Result was annulled", "body_html": "<p>Void.</p>"})
+    correct = DemoStep(
+        "correct", item_ids[0], {"headline": "Budget passes with a two-vote majority"}
+    )
+    kill = DemoStep(
+        "kill", item_ids[1], {"ednote": "Result was annulled", "body_html": "<p>Void.</p>"}
+    )
     return [*publish, correct, kill]
 
 
