@@ -13,8 +13,12 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.mail.outbox import mail_rows
-from apps.newsroom.activity.activities import (new_activity, tell_activities)
-from apps.newsroom.activity.activities import (administrators, wants_mail)
+from apps.newsroom.activity.activities import (
+    administrators,
+    new_activity,
+    tell_activities,
+    wants_mail,
+)
 from apps.store.collections import ACTIVITY, MAILS, SUBSCRIBERS
 from apps.store.mongo import insert_missing
 

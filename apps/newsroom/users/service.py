@@ -18,9 +18,6 @@ from apps.newsroom.roles.service import RolesService, revoked
 from apps.newsroom.stages.visibility import StageVisibility
 from apps.newsroom.users.resource import USER_SCHEMA
 
-from collections.abc import Mapping
-from typing import Any
-
 NAME_FIELDS = frozenset({"first_name", "last_name", "username"})
 STATUS_FIELDS = ("is_active", "is_enabled")
 RIGHTS_FIELDS = ("role", "privileges", "user_type")

@@ -4,7 +4,6 @@ from typing import Any
 
 from apps.core.schemas import open_object, text
 
-
 VOCABULARY_SCHEMA: dict[str, Any] = {
     "_id": {"type": "string", "required": True, "unique": True, "regex": "^[a-zA-Z0-9-_]+$"},
     "display_name": {"type": "string", "required": True},

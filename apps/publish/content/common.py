@@ -19,7 +19,7 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.newsroom.activity.activities import (activities_in, tell_activities)
+from apps.newsroom.activity.activities import activities_in, tell_activities
 from apps.publish.content.associated_items import refresh_associations
 from apps.publish.content.checks import Check
 from apps.publish.content.correction import end_of_correction
