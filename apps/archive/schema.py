@@ -211,7 +211,7 @@ RESTORE: Schema = {"old_version": _whole(), "last_version": _whole()}
 """Fields of a PUT that brings an earlier version back."""
 
 REQUEST_ONLY: Schema = {**RESTORE, "req_for_save": {"nullable": True}, "macro": text()}
-"""What requests may say besides the fields of an item; never stored."""
+"""Fields of requests besides those of an item; never stored."""
 
 ITEM_SCHEMA: Schema = {
     **IDENTITY,

@@ -1,4 +1,4 @@
-"""What the editor's actions share: collaborators, the shape of a command, history."""
+"""Shared by the editor's actions: collaborators, the shape of a command, history."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,16 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class ActionContext:
-    """What every action works with."""
+    """The collaborators of an action, and reads and rows that all actions need.
+
+    Attributes:
+        settings: as `settings.load` returns them.
+        journal: stores items with everything that follows.
+        sequences: source of `unique_id`.
+        places: desks and stages.
+        notifier: tells clients.
+        macros: of the installation.
+    """
 
     db: Database[Document]
     clock: Clock

@@ -33,7 +33,7 @@ NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")
 
 @dataclass(frozen=True)
 class CopyOrder:
-    """What is copied and what becomes of it.
+    """An item to copy, and how the copy differs from it.
 
     Attributes:
         source: the item as stored.

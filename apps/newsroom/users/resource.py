@@ -72,10 +72,11 @@ USERS_SOURCE: dict[str, Any] = {
     "default_sort": [("username", 1)],
     "projection": dict.fromkeys(PRIVATE, 0),
 }
-"""What everybody may read of users."""
+"""Source of the fields that everybody may read of users."""
 
 USERS_FILTERS = ["_id", "_created", "_updated", *(USER_SCHEMA.keys() - PRIVATE)]
-"""What lists may be filtered by: conditions on a field tell its value as well as the field."""
+"""Fields that lists may be filtered by. The private ones are not among them: a condition on a field
+tells its value."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "users": {

@@ -33,7 +33,7 @@ SHOWN_ON_REQUEST = {"show_inactive": "is_active", "show_disabled": "is_enabled"}
 
 
 class LoginSessions(Protocol):
-    """What users need of the authentication service."""
+    """The part of the authentication service that users need."""
 
     def is_logged_in(self, user_id: Any) -> bool:
         """Whether the user has a session."""
