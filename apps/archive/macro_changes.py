@@ -1,4 +1,4 @@
-"""What macros change at items (lifecycle contract 1.2; resources contract 8, 12)."""
+"""Changes that macros make to items (lifecycle contract 1.2; resources contract 8, 12)."""
 
 from collections.abc import Mapping
 from typing import Any

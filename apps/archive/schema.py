@@ -6,6 +6,7 @@ Tables follow the item document (lifecycle contract 1).
 from collections.abc import Mapping
 from typing import Any
 
+from apps.core.schemas import open_object, text
 from apps.core.vocabulary import ItemType, PubStatus, State
 
 Schema = dict[str, Any]
@@ -13,10 +14,6 @@ Schema = dict[str, Any]
 LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
 UNLOCKED: Mapping[str, None] = dict.fromkeys(LOCK_FIELDS)
 """The lock fields of an item that nobody has locked."""
-
-
-def _text(**rules: Any) -> Schema:
-    return {"type": "string", "nullable": True, **rules}
 
 
 def _whole(**rules: Any) -> Schema:
@@ -33,52 +30,51 @@ def _things(**rules: Any) -> Schema:
 
 
 def _open(**rules: Any) -> Schema:
-    """A document with any keys."""
-    return {"type": "dict", "nullable": True, "allow_unknown": True, "schema": {}, **rules}
+    return open_object(**{"nullable": True, "schema": {}, **rules})
 
 
 IDENTITY: Schema = {
     "_id": {"type": "string", "unique": True},
     "guid": {"type": "string", "unique": True},
-    "uri": _text(),
+    "uri": text(),
     "unique_id": {"type": "integer", "unique": True},
     "unique_name": {"type": "string", "unique": True},
     "version": _whole(),
-    "ingest_id": _text(),
-    "ingest_version": _text(),
+    "ingest_id": text(),
+    "ingest_version": text(),
     "ingest_provider": {"type": "objectid", "nullable": True},
-    "ingest_provider_sequence": _text(),
-    "family_id": _text(),
-    "event_id": _text(),
-    "original_id": _text(),
-    "related_to": _text(),
-    "processed_from": _text(),
-    "assignment_id": _text(),
+    "ingest_provider_sequence": text(),
+    "family_id": text(),
+    "event_id": text(),
+    "original_id": text(),
+    "related_to": text(),
+    "processed_from": text(),
+    "assignment_id": text(),
 }
 
 KIND: Schema = {
     "type": {"type": "string", "allowed": [t.value for t in ItemType], "default": "text"},
-    "profile": _text(),
-    "language": _text(),
-    "format": _text(default="HTML"),
+    "profile": text(),
+    "language": text(),
+    "format": text(default="HTML"),
     "state": {"type": "string", "allowed": [s.value for s in State], "default": "draft"},
-    "revert_state": _text(allowed=[s.value for s in State]),
-    "operation": _text(),
-    "pubstatus": _text(allowed=[s.value for s in PubStatus], default="usable"),
+    "revert_state": text(allowed=[s.value for s in State]),
+    "operation": text(),
+    "pubstatus": text(allowed=[s.value for s in PubStatus], default="usable"),
     "auto_publish": {"type": "boolean", "nullable": True},
     "template": {"type": "objectid", "nullable": True},
-    "package_type": _text(),
+    "package_type": text(),
     "highlight": {"type": "objectid", "nullable": True},
-    "scope": _text(),
+    "scope": text(),
 }
 
 AUDIT: Schema = {
-    "original_creator": _text(),
-    "version_creator": _text(),
+    "original_creator": text(),
+    "version_creator": text(),
     "firstcreated": _moment(),
     "versioncreated": _moment(),
     "firstpublished": _moment(),
-    "sign_off": _text(),
+    "sign_off": text(),
     "correction_sequence": _whole(),
     "sequence": _whole(),
     "word_count": _whole(),
@@ -88,7 +84,7 @@ AUDIT: Schema = {
 }
 
 CONTENT: Schema = {
-    name: _text()
+    name: text()
     for name in (
         "headline",
         "slugline",
@@ -143,7 +139,7 @@ METADATA: Schema = {
     "urgency": _whole(),
     "priority": _whole(),
     "dateline": _open(
-        schema={"located": _open(), "date": _moment(), "source": _text(), "text": _text()}
+        schema={"located": _open(), "date": _moment(), "source": text(), "text": text()}
     ),
     "flags": {
         "type": "dict",
@@ -170,22 +166,22 @@ METADATA: Schema = {
     "extra": _open(),
     "fields_meta": _open(),
     "broadcast": _open(),
-    "translated_from": _text(),
-    "translation_id": _text(),
+    "translated_from": text(),
+    "translation_id": text(),
 }
 
 WORK: Schema = {
     "task": _open(),
     "expiry": _moment(),
-    "expiry_status": _text(),
+    "expiry_status": text(),
     "lock_user": {"type": "objectid", "nullable": True, "versioned": False},
     "lock_session": {"type": "objectid", "nullable": True, "versioned": False},
     "lock_time": _moment(versioned=False),
-    "lock_action": _text(),
-    "task_id": _text(versioned=False),
+    "lock_action": text(),
+    "task_id": text(versioned=False),
     "force_unlock": {"type": "boolean", "nullable": True},
     "marked_for_user": {"type": "objectid", "nullable": True},
-    "marked_for_sign_off": _text(),
+    "marked_for_sign_off": text(),
     "previous_marked_user": {"type": "objectid", "nullable": True},
 }
 
@@ -195,7 +191,7 @@ TIMING: Schema = {
     "embargoed": _moment(),
     "schedule_settings": _open(
         schema={
-            "time_zone": _text(),
+            "time_zone": text(),
             "utc_publish_schedule": _moment(),
             "utc_embargo": _moment(),
         }
@@ -203,8 +199,8 @@ TIMING: Schema = {
 }
 
 RELATIONS: Schema = {
-    "rewrite_of": _text(),
-    "rewritten_by": _text(),
+    "rewrite_of": text(),
+    "rewritten_by": text(),
     "rewrite_sequence": _whole(),
     "groups": _things(minlength=1),
     "deleted_groups": _things(),
@@ -219,8 +215,8 @@ RELATIONS: Schema = {
 RESTORE: Schema = {"old_version": _whole(), "last_version": _whole()}
 """Fields of a PUT that brings an earlier version back."""
 
-REQUEST_ONLY: Schema = {**RESTORE, "req_for_save": {"nullable": True}, "macro": _text()}
-"""What requests may say besides the fields of an item; never stored."""
+REQUEST_ONLY: Schema = {**RESTORE, "req_for_save": {"nullable": True}, "macro": text()}
+"""Fields of requests besides those of an item; never stored."""
 
 ITEM_SCHEMA: Schema = {
     **IDENTITY,

@@ -1,4 +1,4 @@
-"""What commands share: settings with stores that answer, and the services on top of them."""
+"""Shared by commands: settings with stores that answer, and the services on top of them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

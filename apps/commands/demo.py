@@ -14,8 +14,8 @@ from apps.commands.context import stored_settings
 from apps.commands.run import START_SECONDS
 from apps.core.vocabulary import RowState
 from apps.demo.api import API
-from apps.demo.ear import Ear
-from apps.demo.newsroom import create_editor, furnish, import_stories, load_initial_data
+from apps.demo.newsroom import create_editor, import_stories, load_initial_data, set_up_newsroom
+from apps.demo.notification_listener import NotificationListener
 from apps.demo.receiver import Receiver
 from apps.demo.show import perform, steps, table
 from apps.graph.build import build_graph
@@ -50,15 +50,15 @@ def demo(keep: bool) -> int:
             with Receiver() as receiver:
                 api = API(settings["PUBLIC_URL"])
                 api.log_in(login.username, login.password)
-                desk = furnish(api, receiver.url, files)
+                desk = set_up_newsroom(api, receiver.url, files)
                 stories = import_stories(graph, desk)
-                with Ear(websocket_url(settings, api.token)) as ear:
+                with NotificationListener(websocket_url(settings, api.token)) as listener:
                     lines = perform(api, steps(stories), RECIPIENTS, progress) if stories else []
                 click.echo(table(lines))
                 good = all(line.state == RowState.SUCCESS for line in lines)
                 click.echo(
                     f"{len(lines)} deliveries: {receiver.received} over HTTP, "
-                    f"{len(list(files.iterdir()))} files; clients were told {ear.heard} times"
+                    f"{len(list(files.iterdir()))} files; {listener.received} notifications"
                 )
                 if keep:
                     stay_up(supervisor, settings, login.username, login.password, api.token)

@@ -53,4 +53,4 @@ class Caller:
 
 
 SYSTEM = Caller()
-"""The caller of tasks, commands and data loading: no user, and every privilege."""
+"""The system itself, without a user: the caller of tasks, commands and data loading."""

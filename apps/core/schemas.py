@@ -13,6 +13,16 @@ def relation(resource: str, type: str = "objectid", **rules: Any) -> Schema:
     return {"type": type, "data_relation": related, **rules}
 
 
+def text(**rules: Any) -> Schema:
+    """Return the rules of a text, which may be null."""
+    return {"type": "string", "nullable": True, **rules}
+
+
+def open_object(**rules: Any) -> Schema:
+    """Return the rules of an object with any keys."""
+    return {"type": "dict", "allow_unknown": True, **rules}
+
+
 def fill_defaults(documents: Iterable[dict[str, Any]], schema: Mapping[str, Schema]) -> None:
     """Give `documents` the defaults of `schema`.
 

@@ -49,7 +49,7 @@ def create_editor(graph: Graph) -> Login:
     return login
 
 
-def furnish(api: API, push_url: str, directory: Path) -> dict[str, Any]:
+def set_up_newsroom(api: API, push_url: str, directory: Path) -> dict[str, Any]:
     """Create desk, product and subscribers through the API where they are missing; return the desk.
 
     Args:

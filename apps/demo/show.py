@@ -14,15 +14,15 @@ FINAL = ("success", "failed", "canceled", "error")
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """One action of the demo.
 
     Attributes:
-        word: of the endpoint.
+        operation: the last part of the endpoint, such as `publish`.
         changes: body of the request.
     """
 
-    word: str
+    operation: str
     item_id: str
     changes: dict[str, Any]
 
@@ -39,16 +39,20 @@ class Line:
     message: str = ""
 
 
-def steps(item_ids: Sequence[str]) -> list[Step]:
+def steps(item_ids: Sequence[str]) -> list[DemoStep]:
     """Return what the demo does with its stories: publish all, correct one, kill another."""
-    publish = [Step("publish", item_id, {}) for item_id in item_ids]
-    correct = Step("correct", item_ids[0], {"headline": "Budget passes with a two-vote majority"})
-    kill = Step("kill", item_ids[1], {"ednote": "Result was annulled", "body_html": "<p>Void.</p>"})
+    publish = [DemoStep("publish", item_id, {}) for item_id in item_ids]
+    correct = DemoStep(
+        "correct", item_ids[0], {"headline": "Budget passes with a two-vote majority"}
+    )
+    kill = DemoStep(
+        "kill", item_ids[1], {"ednote": "Result was annulled", "body_html": "<p>Void.</p>"}
+    )
     return [*publish, correct, kill]
 
 
 def perform(
-    api: API, wanted: Sequence[Step], recipients: int, progress: Callable[[str], None]
+    api: API, wanted: Sequence[DemoStep], recipients: int, progress: Callable[[str], None]
 ) -> list[Line]:
     """Do the steps one after the other; return a line for each delivery.
 
@@ -61,10 +65,10 @@ def perform(
     """
     lines: list[Line] = []
     for step in wanted:
-        progress(f"{step.word} {step.item_id}")
+        progress(f"{step.operation} {step.item_id}")
         item = api.get(f"archive/{step.item_id}")
         asked_at = time.monotonic()
-        done = api.patch(f"archive/{step.word}/{step.item_id}", item["_etag"], step.changes)
+        done = api.patch(f"archive/{step.operation}/{step.item_id}", item["_etag"], step.changes)
         version = done["_current_version"]
         for row, ended_at in wait_for_rows(api, step.item_id, version, recipients):
             lines.append(line_of(step, row, round((ended_at - asked_at) * 1000)))
@@ -94,10 +98,10 @@ def wait_for_rows(
     raise ServerError(f"The deliveries of {item_id} version {version} did not end in time")
 
 
-def line_of(step: Step, row: dict[str, Any], milliseconds: int) -> Line:
+def line_of(step: DemoStep, row: dict[str, Any], milliseconds: int) -> Line:
     """Return the line of a delivery; the time runs from the request to the receipt."""
     return Line(
-        operation=step.word,
+        operation=step.operation,
         headline=str(row.get("headline") or ""),
         destination=row["destination"]["name"],
         state=row["state"],

@@ -94,7 +94,7 @@ def build_graph(
     retention = build_retention(base, publishing.collaborators)
     return Graph(
         **vars(base),
-        newsroom=build_newsroom(base, editing.unlocking),
+        newsroom=build_newsroom(base, editing.unlocker),
         editing=editing,
         routing=build_routing(base),
         content_api=content_api,

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps.archive.actions.base import Tools
+from apps.archive.actions.base import ActionContext
 from apps.archive.actions.copy import CopyService
 from apps.archive.actions.duplicate import DuplicateService
 from apps.archive.actions.fetch import FetchService
-from apps.archive.actions.item_copy import Copying
+from apps.archive.actions.item_copy import ItemCopier
 from apps.archive.actions.lock import LockService
 from apps.archive.actions.move import MoveService
 from apps.archive.actions.rewrite import RewriteService
 from apps.archive.actions.spike import SpikeService
 from apps.archive.actions.translate import TranslateService
-from apps.archive.actions.unlock import Unlocking, UnlockService
+from apps.archive.actions.unlock import ItemUnlocker, UnlockService
 from apps.archive.actions.unspike import UnspikeService
 from apps.archive.autosave import AutosaveService
 from apps.archive.highlights.service import (
@@ -33,14 +33,14 @@ class EditingServices:
 
     Attributes:
         archive: creates and saves items.
-        tools: what every action works with.
-        unlocking: unlocks items when login sessions end.
+        context: what every action works with.
+        unlocker: unlocks items when login sessions end.
         services: the service behind each resource.
     """
 
     archive: ArchiveService
-    tools: Tools
-    unlocking: Unlocking
+    context: ActionContext
+    unlocker: ItemUnlocker
     services: Mapping[str, ResourceService]
 
 
@@ -59,7 +59,7 @@ def build_editing(base: Foundation) -> EditingServices:
         crop_files=base.crop_files,
         settings=base.settings,
     )
-    tools = Tools(
+    context = ActionContext(
         db=db,
         clock=clock,
         settings=base.settings,
@@ -69,33 +69,25 @@ def build_editing(base: Foundation) -> EditingServices:
         notifier=base.notifier,
         macros=base.macros,
     )
-    unlocking, copying = Unlocking(tools, archive), Copying(tools)
+    unlocker, copier = ItemUnlocker(context, archive), ItemCopier(context)
     services = {
         "archive": archive,
-        "archive_rewrite": RewriteService(
-            db,
-            clock,
-            archive=archive,
-            journal=base.journal,
-            places=base.places,
-            notifier=base.notifier,
-            settings=base.settings,
-        ),
-        "archive_lock": LockService(tools),
-        "archive_unlock": UnlockService(tools, unlocking),
+        "archive_rewrite": RewriteService(context, archive),
+        "archive_lock": LockService(context),
+        "archive_unlock": UnlockService(context, unlocker),
         "archive_autosave": AutosaveService(db, clock),
-        "archive_spike": SpikeService(tools),
-        "archive_unspike": UnspikeService(tools),
-        "move": MoveService(tools),
-        "duplicate": DuplicateService(tools, copying),
-        "copy": CopyService(tools, copying),
-        "translate": TranslateService(tools, copying),
-        "fetch": FetchService(tools),
+        "archive_spike": SpikeService(context),
+        "archive_unspike": UnspikeService(context),
+        "move": MoveService(context),
+        "duplicate": DuplicateService(context, copier),
+        "copy": CopyService(context, copier),
+        "translate": TranslateService(context, copier),
+        "fetch": FetchService(context),
         "ingest": IngestService(db, clock),
         "highlights": HighlightsService(db, clock),
-        "marked_for_highlights": HighlightMarksService(tools),
-        "marked_for_desks": DeskMarksService(tools),
+        "marked_for_highlights": HighlightMarksService(context),
+        "marked_for_desks": DeskMarksService(context),
         "workqueue": WorkqueueService(db, clock),
         "archive_related": RelatedService(db, clock),
     }
-    return EditingServices(archive, tools, unlocking, services)
+    return EditingServices(archive, context, unlocker, services)

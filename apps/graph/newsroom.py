@@ -6,7 +6,7 @@ from apps.archive.schema import ITEM_SCHEMA
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 from apps.newsroom.activity.service import ActivityService
-from apps.newsroom.auth.item_locks import ItemLocks, Unlocking
+from apps.newsroom.auth.item_locks import ItemLocks, Unlocker
 from apps.newsroom.auth.service import AuthService
 from apps.newsroom.content_templates.service import ApplyTemplateService, ContentTemplatesService
 from apps.newsroom.content_types.service import ContentTypesService
@@ -46,15 +46,15 @@ class NewsroomServices:
         return {**vars(self), "auth_db": self.auth}
 
 
-def build_newsroom(base: Foundation, unlocking: Unlocking) -> NewsroomServices:
+def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
     """Build the services around items.
 
     Args:
-        unlocking: unlocks items when login sessions end.
+        unlocker: unlocks items when login sessions end.
     """
     db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
     visibility = StageVisibility(db)
-    auth = AuthService(db, clock, locks=ItemLocks(db, unlocking), settings=settings)
+    auth = AuthService(db, clock, locks=ItemLocks(db, unlocker), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)
     users = UsersService(

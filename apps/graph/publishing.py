@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from apps.archive.actions.item_copy import Copying
+from apps.archive.actions.item_copy import ItemCopier
 from apps.content_api.backlog import CopyBacklog
 from apps.core import hooks
 from apps.core.service import Document, ResourceService
@@ -150,7 +150,7 @@ def build_enqueue(
         journal=base.journal,
         catch_up=ParentPackages(build_collaborators(base), operations).catch_up,
         desk_copies=DeskCopies(
-            editing.tools, Copying(editing.tools), on_failed=base.alerts.not_copied
+            editing.context, ItemCopier(editing.context), on_failed=base.alerts.not_copied
         ),
         sequences=base.sequences,
         formatters=base.formatters,

@@ -21,7 +21,7 @@ ID_IN_URL = re.compile(r"[\w,.:_-]+")
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of one file.
+    """The result of importing one file.
 
     Attributes:
         item_id: id of the item, also when it was there already.

@@ -10,8 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.core.vocabulary import ItemType, PubStatus
-from apps.importing.ninjs_texts import texts_of
-from apps.importing.ninjs_values import Fields, integer, lowered, non_empty, objects, text, time
+from apps.importing.ninjs_fields import (
+    Fields,
+    integer,
+    lowered,
+    non_empty,
+    objects,
+    text,
+    texts_of,
+    time,
+)
 
 TEXT_FIELDS = {
     "slugline": "slugline",

@@ -29,7 +29,7 @@ class CroppingError(Exception):
 
 @dataclass(frozen=True)
 class CroppedPicture:
-    """What was cut out.
+    """A part of a picture, as a file of its own.
 
     Attributes:
         content: the new file.

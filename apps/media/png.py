@@ -6,7 +6,7 @@ from zlib import crc32, decompressobj
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER, TEXT, END = b"IHDR", b"iTXt", b"IEND"
 MOST_TEXT_BYTES = 16 * 1024 * 1024
-"""What a compressed text may unpack to."""
+"""Largest size that a compressed text may unpack to, in bytes."""
 
 Chunk = tuple[bytes, bytes]
 """Type and data."""

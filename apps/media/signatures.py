@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, told from their beginning."""
+"""Kinds of files, recognised by their first bytes."""
 
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "image/jpeg"),

@@ -58,7 +58,7 @@ class StoredFile:
 
     @property
     def metadata(self) -> Document:
-        """What was stored about the file."""
+        """The metadata that was stored with the file."""
         return {n: json.loads(value) for n, value in self._metadata.items() if n != CONTENT_TYPE}
 
 

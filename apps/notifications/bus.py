@@ -18,7 +18,7 @@ from apps.core.clock import Clock
 log = structlog.get_logger(__name__)
 
 SOCKET_TIMEOUT_SECONDS = 0.2
-"""What a request may lose to a Redis that accepts nothing or answers nothing."""
+"""Most seconds that a request loses to a Redis that accepts nothing or answers nothing."""
 
 PAUSE_SECONDS = 5.0
 """How long pushes are dropped unsent after a failure, so that not every request pays the above."""

@@ -7,12 +7,14 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from apps.store.collections import AUTH, USERS
+
 
 class SessionsUnavailable(Exception):
     """Sessions cannot be looked up at the moment."""
 
 
-class Sessions(Protocol):
+class ActiveSessions(Protocol):
     """Look-up of sessions by token."""
 
     async def active(self, tokens: Collection[str]) -> set[str]:
@@ -43,11 +45,11 @@ class MongoSessions:
         return cls(client[name])
 
     async def active(self, tokens: Collection[str]) -> set[str]:
-        """See `Sessions.active`. Two queries, whatever the number of tokens."""
+        """See `ActiveSessions.active`. Two queries, whatever the number of tokens."""
         try:
-            sessions = await self._find("auth", "token", tokens, {"token": 1, "user": 1})
+            sessions = await self._find(AUTH, "token", tokens, {"token": 1, "user": 1})
             owners = {session["user"] for session in sessions if session.get("user")}
-            users = await self._find("users", "_id", owners, {"is_active": 1, "is_enabled": 1})
+            users = await self._find(USERS, "_id", owners, {"is_active": 1, "is_enabled": 1})
         except PyMongoError as error:
             raise SessionsUnavailable(str(error)) from error
         allowed = {user["_id"] for user in users if _may_log_in(user)}

@@ -22,7 +22,7 @@ from apps.notifications.audience import subscription
 from apps.notifications.client import Client
 from apps.notifications.fanout import Fanout
 from apps.notifications.feed import ChannelFeed
-from apps.notifications.sessions import MongoSessions, Sessions, SessionsUnavailable
+from apps.notifications.sessions import ActiveSessions, MongoSessions, SessionsUnavailable
 from apps.notifications.throttle import Throttle
 
 log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class WebsocketServer:
     def __init__(
         self,
         feed: ChannelFeed,
-        sessions: Sessions | None,
+        sessions: ActiveSessions | None,
         host: str,
         port: int,
         *,
@@ -88,7 +88,7 @@ class WebsocketServer:
     async def run(
         self, stop: asyncio.Event, started: Callable[[int], None] = lambda port: None
     ) -> None:
-        """Serve until `stop` is set, then take leave of the clients.
+        """Serve until `stop` is set, then close the connections of the clients.
 
         Args:
             stop: ends the process.

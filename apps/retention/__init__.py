@@ -1,1 +1,1 @@
-"""What becomes of items whose time is over, and what is kept for good."""
+"""Expiry of items, what remains of them in `archived`, and the long-term archive."""

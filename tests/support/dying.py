@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from apps.archive.actions.item_copy import Copying
+from apps.archive.actions.item_copy import ItemCopier
 from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
@@ -146,8 +146,8 @@ def _process(graph: Graph, db: Any) -> Foundation:
 
 
 def _desk_copies(process: Foundation) -> DeskCopies:
-    tools = build_editing(process).tools
-    return DeskCopies(tools, Copying(tools), on_failed=lambda destination, rows, error: None)
+    context = build_editing(process).context
+    return DeskCopies(context, ItemCopier(context), on_failed=lambda destination, rows, error: None)
 
 
 def complete_abandoned(graph: Graph) -> None:

@@ -1,1 +1,1 @@
-"""What editors do with items beside saving them: one module per action."""
+"""Actions of editors on items, beside saving them: one module per action."""

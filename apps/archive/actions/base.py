@@ -1,4 +1,4 @@
-"""What the editor's actions share: collaborators, the shape of a command, history."""
+"""Shared by the editor's actions: collaborators, the shape of a command, history."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -30,8 +30,17 @@ ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What every action works with."""
+class ActionContext:
+    """The collaborators of an action, and reads and rows that all actions need.
+
+    Attributes:
+        settings: as `settings.load` returns them.
+        journal: stores items with everything that follows.
+        sequences: source of `unique_id`.
+        places: desks and stages.
+        notifier: tells clients.
+        macros: of the installation.
+    """
 
     db: Database[Document]
     clock: Clock
@@ -105,12 +114,12 @@ class ItemCommand(ResourceService):
     Subclasses say in `act` what happens; the answer is what `act` returns.
 
     Args:
-        tools: see `Tools`.
+        context: see `ActionContext`.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self.tools = tools
+    def __init__(self, context: ActionContext) -> None:
+        super().__init__(context.db, context.clock)
+        self.context = context
 
     @abstractmethod
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
@@ -152,9 +161,9 @@ class ItemUpdate(ResourceService):
     resource = "archive"
     operation: Operation
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self.tools = tools
+    def __init__(self, context: ActionContext) -> None:
+        super().__init__(context.db, context.clock)
+        self.context = context
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_may_read(document, caller)
@@ -165,14 +174,14 @@ class ItemUpdate(ResourceService):
         updates["versioncreated"] = updates["_updated"] = self.clock.now()
         updates["version_creator"] = str(caller.user_id or "")
         updates["_current_version"] = original.get("_current_version", 0) + 1
-        updates.setdefault("sign_off", self.tools.sign_off(original, caller))
+        updates.setdefault("sign_off", self.context.sign_off(original, caller))
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         after = {**original, **updates}
-        own = self.tools.history(self.operation, after, updates, caller)
+        own = self.context.history(self.operation, after, updates, caller)
         follow_ups = [own, *self.follow_ups(updates, original, caller)]
-        note = self.tools.journal.action(follow_ups, after["_current_version"])
-        self.tools.journal.write(updates, original, note)
+        note = self.context.journal.action(follow_ups, after["_current_version"])
+        self.context.journal.write(updates, original, note)
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller

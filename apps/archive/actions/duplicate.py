@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, Tools
-from apps.archive.actions.item_copy import Copying, CopyOf
+from apps.archive.actions.base import ActionContext, ItemCommand
+from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.archive.events import tell_stage
 from apps.archive.places import (
     LOCKED_BY_OTHER,
@@ -27,18 +27,18 @@ class DuplicateService(ItemCommand):
     """POST `/archive/<item id>/duplicate`.
 
     Args:
-        copying: makes the copies.
+        copier: makes the copies.
     """
 
     resource = "duplicate"
 
-    def __init__(self, tools: Tools, copying: Copying) -> None:
-        super().__init__(tools)
-        self._copying = copying
+    def __init__(self, context: ActionContext, copier: ItemCopier) -> None:
+        super().__init__(context)
+        self._copier = copier
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         desk_id = request["desk"]
-        if not desk_id and not self.tools.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
+        if not desk_id and not self.context.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
             raise Forbidden(NOT_TO_PERSONAL)
         source, source_id = self._source(item_id, request)
         check_may_read(source, caller)
@@ -47,14 +47,14 @@ class DuplicateService(ItemCommand):
             raise Forbidden(LOCKED_BY_OTHER)
         task = self._task(task_with_ids(request), caller)
         state = State.SUBMITTED if desk_id else State.IN_PROGRESS
-        copied = self._copying.copy(CopyOf(source, source_id, task, state), caller)
-        self.tools.tell_update([{**source, "_id": source_id}], caller)
-        tell_stage(self.tools.notifier, copied)
+        copied = self._copier.copy(CopyOrder(source, source_id, task, state), caller)
+        self.context.tell_update([{**source, "_id": source_id}], caller)
+        tell_stage(self.context.notifier, copied)
         return copied
 
     def _source(self, item_id: str, request: Mapping[str, Any]) -> tuple[Document, str]:
         if request["type"] != ARCHIVED:
-            return self.tools.item(item_id), item_id
+            return self.context.item(item_id), item_id
         wanted = request.get("item_id") or item_id
         rows = self.db[ARCHIVED].find({"item_id": wanted}).sort("_current_version", -1).limit(1)
         source = next(iter(rows), None)
@@ -66,7 +66,7 @@ class DuplicateService(ItemCommand):
         if not request["desk"]:
             return {"user": caller.user_id}
         task = {"desk": request["desk"], "stage": request.get("stage"), "user": caller.user_id}
-        place = self.tools.places.of(task)
+        place = self.context.places.of(task)
         check_may_send_to(self.db, request["desk"], caller)
         task["stage"] = task["stage"] or (place.desk or {}).get("working_stage")
         return task

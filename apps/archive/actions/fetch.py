@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, Tools, with_new_etag
+from apps.archive.actions.base import ActionContext, ItemCommand, with_new_etag
 from apps.archive.associations import NOT_TAKEN, associations_with_ids, refs_of, usage_changes
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.journal.follow_ups import change, insertion, with_follow_ups
@@ -38,33 +38,33 @@ class FetchService(ItemCommand):
     resource = "fetch"
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        sources = _Sources(self.tools)
+        sources = _Sources(self.context)
         source = sources.get(item_id)
         where = task_with_ids({name: request.get(name) for name in ("desk", "stage")})
         place = self._place(where)
         check_may_send_to(self.db, where["desk"], caller)
-        fetching = _Fetching(self.tools, sources, place, caller)
+        fetching = _Fetching(self.context, sources, place, caller)
         item = fetching.fetch(source, request)
         self._store(item, fetching)
-        tell_arrival(self.tools.notifier, "item:fetch", item, source, caller.user_id)
-        tell_stage(self.tools.notifier, item)
+        tell_arrival(self.context.notifier, "item:fetch", item, source, caller.user_id)
+        tell_stage(self.context.notifier, item)
         return item
 
     def _place(self, where: Mapping[str, Any]) -> Place:
         """Return where the item goes: the desk's incoming stage, unless the request names one."""
-        place = self.tools.places.of(where)
+        place = self.context.places.of(where)
         incoming = (place.desk or {}).get("incoming_stage")
         if place.stage or not incoming:
             return place
-        return self.tools.places.of({**where, "stage": incoming})
+        return self.context.places.of({**where, "stage": incoming})
 
     def _store(self, item: Document, fetching: "_Fetching") -> None:
         # Of the item itself everything but history and marks is in the write that has the note.
         writes = [*fetching.stored_with(item), *fetching.marks]
-        note = self.tools.journal.action(writes, item["_current_version"])
+        note = self.context.journal.action(writes, item["_current_version"])
         used = [write for each in fetching.items for write in usage_changes(each, {}, note["at"])]
         note = with_follow_ups(note, used)
-        self.tools.journal.create(item, note)
+        self.context.journal.create(item, note)
         for each in fetching.items:
             source = fetching.source_of(each)
             hooks.tell(hooks.item_fetched, "archive", item=each, original=source)
@@ -74,18 +74,18 @@ class _Sources:
     """Ingested items, read once each.
 
     Args:
-        tools: see `Tools`.
+        context: see `ActionContext`.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, context: ActionContext) -> None:
+        self._context = context
         self._known: dict[str, Document] = {}
 
     def read(self, ids: Iterable[str]) -> None:
         """Read items; one command, none when all are known."""
         wanted = sorted(set(ids) - self._known.keys())
         if wanted:
-            rows = self._tools.db[INGEST].find({"_id": {"$in": wanted}})
+            rows = self._context.db[INGEST].find({"_id": {"$in": wanted}})
             self._known.update({row["_id"]: row for row in rows})
 
     def __contains__(self, item_id: str) -> bool:
@@ -110,7 +110,7 @@ class _Fetching:
     """One fetch: makes the items and collects the writes that store them.
 
     Args:
-        tools: see `Tools`.
+        context: see `ActionContext`.
         sources: ingested items.
         place: desk and stage where all items go.
         caller: who fetches them.
@@ -120,8 +120,10 @@ class _Fetching:
         marks: follow-ups that record the fetch, mark the sources, and link members.
     """
 
-    def __init__(self, tools: Tools, sources: _Sources, place: Place, caller: Caller) -> None:
-        self._tools = tools
+    def __init__(
+        self, context: ActionContext, sources: _Sources, place: Place, caller: Caller
+    ) -> None:
+        self._context = context
         self._sources = sources
         self._place = place
         self._caller = caller
@@ -136,18 +138,18 @@ class _Fetching:
             source: the ingested item.
             request: `macro` and item fields that win over those of the source.
         """
-        tools = self._tools
+        context = self._context
         guid = self._guids[source["_id"]] = tag_guid(
-            tools.settings["URN_DOMAIN"], tools.clock.now()
+            context.settings["URN_DOMAIN"], context.clock.now()
         )
         changes: Document = {}
         if request.get("macro"):
-            changes = changes_of_macro(tools.macros, request["macro"], source, self._place)
+            changes = changes_of_macro(context.macros, request["macro"], source, self._place)
         item = self._item(source, changes, request, guid)
         if is_package(item):
             item["groups"] = self._with_members(item)
         self._fetch_associated(item)
-        item.update(changes_of_stages(tools.macros, item, NOWHERE, self._place))
+        item.update(changes_of_stages(context.macros, item, NOWHERE, self._place))
         if item.get("associations"):
             item["refs"] = refs_of(item["associations"])
         item = with_new_etag(item)
@@ -157,18 +159,18 @@ class _Fetching:
     def _item(
         self, source: Document, changes: Document, request: Mapping[str, Any], guid: str
     ) -> Document:
-        tools, now, desk = self._tools, self._tools.clock.now(), self._place.desk or {}
+        context, now, desk = self._context, self._context.clock.now(), self._place.desk or {}
         macro_state = {"state": changes["state"]} if changes.get("state") else {}
         source = {**source, **changes}
         kept = {k: v for k, v in source.items() if k in ITEM_SCHEMA and k not in NOT_FETCHED}
         sent = {k: v for k, v in request.items() if k in ITEM_SCHEMA and k not in NOT_FETCHED}
-        number = tools.sequences.draw("ARCHIVE_SEQ")
+        number = context.sequences.draw("ARCHIVE_SEQ")
         user_id = str(self._caller.user_id or "")
         stage_id = (self._place.stage or {}).get("_id")
         item = {
             "type": ItemType.TEXT,
             "pubstatus": "usable",
-            "priority": tools.settings["DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES"],
+            "priority": context.settings["DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES"],
             **deepcopy(kept),
             "state": State.FETCHED,
             **macro_state,
@@ -180,13 +182,13 @@ class _Fetching:
             "ingest_id": source["_id"],
             "ingest_version": str(source.get("version", "")) or None,
             "family_id": source["_id"],
-            "event_id": source.get("event_id") or tag_guid(tools.settings["URN_DOMAIN"], now),
+            "event_id": source.get("event_id") or tag_guid(context.settings["URN_DOMAIN"], now),
             "task": {"desk": desk["_id"], "stage": stage_id, "user": None},
             "operation": Operation.FETCH,
             "original_creator": user_id,
             "version_creator": user_id,
-            "sign_off": tools.sign_off(source, self._caller),
-            "expiry": tools.expiry(self._place),
+            "sign_off": context.sign_off(source, self._caller),
+            "expiry": context.expiry(self._place),
             **dict.fromkeys(("versioncreated", "_created", "_updated"), now),
             "firstcreated": source.get("firstcreated") or now,
             "_current_version": 1,
@@ -248,11 +250,11 @@ class _Fetching:
         ]
 
     def _collect(self, item: Document, source: Document) -> None:
-        tools = self._tools
+        context = self._context
         self.items.append(item)
         self.marks += [
-            tools.history(Operation.FETCH, item, item, self._caller),
-            change(INGEST, {"_id": source["_id"]}, {"archived": tools.clock.now()}),
+            context.history(Operation.FETCH, item, item, self._caller),
+            change(INGEST, {"_id": source["_id"]}, {"archived": context.clock.now()}),
             *link_changes(item["_id"], [], item.get("groups")),
             *new_references(item, {}),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.archive.actions.base import Tools, with_new_etag
+from apps.archive.actions.base import ActionContext, with_new_etag
 from apps.archive.journal.copied_rows import rows_to_copy
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
@@ -31,8 +31,8 @@ NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")
 
 
 @dataclass(frozen=True)
-class CopyOf:
-    """What is copied and what becomes of it.
+class CopyOrder:
+    """An item to copy, and how the copy differs from it.
 
     Attributes:
         source: the item as stored.
@@ -40,7 +40,7 @@ class CopyOf:
         task: where the copy stands.
         state: of the copy.
         operation: written to the copy and to the source's history.
-        told: what the copy's history says.
+        history_operation: written to the copy's history.
         changes: further fields of the copy; with `groups`, members are not copied.
         ties: returns the follow-ups that tie other items to the copy, given its id.
         id: its item id; a new one unless given.
@@ -52,27 +52,27 @@ class CopyOf:
     task: Mapping[str, Any]
     state: str
     operation: Operation = Operation.DUPLICATE
-    told: Operation = Operation.DUPLICATED_FROM
+    history_operation: Operation = Operation.DUPLICATED_FROM
     changes: Mapping[str, Any] = field(default_factory=dict)
     ties: Callable[[str], list[Document]] = lambda copy_id: []
     id: str | None = None
     macro: str | None = None
 
 
-class Copying:
+class ItemCopier:
     """Copies items.
 
     The note of the copy tells which versions and history it takes from its source, so that a crash
     leaves neither an item without its rows nor rows without an item.
 
     Args:
-        tools: see `Tools`.
+        context: see `ActionContext`.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, context: ActionContext) -> None:
+        self._context = context
 
-    def copy(self, order: CopyOf, caller: Caller) -> Document:
+    def copy(self, order: CopyOrder, caller: Caller) -> Document:
         """Store a copy and return it.
 
         Raises:
@@ -85,20 +85,20 @@ class Copying:
         item = self._item(order, caller)
         if item.get("groups") and "groups" not in order.changes:
             item["groups"] = self._copied_groups(item["groups"], order, caller)
-        told = {"original": order.source, "operation": order.operation}
-        hooks.ask(hooks.item_duplicate, "archive", item=item, **told)
+        arguments = {"item": item, "original": order.source, "operation": order.operation}
+        hooks.ask(hooks.item_duplicate, ARCHIVE, **arguments)
         self._store(item, order, caller)
-        hooks.tell(hooks.item_duplicated, "archive", item=item, **told)
+        hooks.tell(hooks.item_duplicated, ARCHIVE, **arguments)
         return item
 
-    def _item(self, order: CopyOf, caller: Caller) -> Document:
-        tools, source, now = self._tools, order.source, self._tools.clock.now()
+    def _item(self, order: CopyOrder, caller: Caller) -> Document:
+        context, source, now = self._context, order.source, self._context.clock.now()
         kept = {n: v for n, v in source.items() if n in ITEM_SCHEMA and n not in NOT_COPIED}
-        number = tools.sequences.draw("ARCHIVE_SEQ")
-        domain = tools.settings["URN_DOMAIN"]
-        guid = order.id or item_guid(tools.settings, now)
+        number = context.sequences.draw("ARCHIVE_SEQ")
+        domain = context.settings["URN_DOMAIN"]
+        guid = order.id or item_guid(context.settings, now)
         task = {n: v for n, v in order.task.items() if n not in NOT_COPIED_IN_TASK}
-        place = tools.places.of(task)
+        place = context.places.of(task)
         item = {
             **kept,
             "_id": guid,
@@ -114,46 +114,53 @@ class Copying:
             "sign_off": (caller.user or {}).get("sign_off") or "",
             "version_creator": str(caller.user_id or ""),
             "flags": {**(source.get("flags") or {}), "marked_for_sms": False},
-            "expiry": tools.expiry(place) if place.desk else None,
+            "expiry": context.expiry(place) if place.desk else None,
             **dict.fromkeys(("firstcreated", "versioncreated", "_created", "_updated"), now),
             "_current_version": source.get("_current_version", 0) + 1,
             **order.changes,
         }
-        item["source"] = source_of(item, place, tools.settings)
+        item["source"] = source_of(item, place, context.settings)
         if order.operation == Operation.DUPLICATE:
-            item.update(changes_of_stages(tools.macros, item, NOWHERE, place))
+            item.update(changes_of_stages(context.macros, item, NOWHERE, place))
         if order.macro:
-            item.update(changes_of_macro(tools.macros, order.macro, item, place))
+            item.update(changes_of_macro(context.macros, order.macro, item, place))
         return with_new_etag(item)
 
-    def _copied_groups(self, groups: Any, order: CopyOf, caller: Caller) -> list[Document]:
+    def _copied_groups(self, groups: Any, order: CopyOrder, caller: Caller) -> list[Document]:
         """Copy the members and return the groups with the copies in their places."""
         return [
             {**group, "refs": [self._copied_ref(ref, order, caller) for ref in group["refs"]]}
             for group in groups
         ]
 
-    def _copied_ref(self, ref: Document, order: CopyOf, caller: Caller) -> Document:
+    def _copied_ref(self, ref: Document, order: CopyOrder, caller: Caller) -> Document:
         if not ref.get("residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
             return ref
-        member = self._tools.item(ref["residRef"])
+        member = self._context.item(ref["residRef"])
         copied = self.copy(
-            CopyOf(member, member["_id"], order.task, order.state, order.operation, order.told),
+            CopyOrder(
+                member,
+                member["_id"],
+                order.task,
+                order.state,
+                order.operation,
+                order.history_operation,
+            ),
             caller,
         )
         return {**ref, "residRef": copied["_id"], "guid": copied["guid"]}
 
-    def _store(self, item: Document, order: CopyOf, caller: Caller) -> None:
-        tools = self._tools
-        changes = {"duplicate_id": item["_id"]}
+    def _store(self, item: Document, order: CopyOrder, caller: Caller) -> None:
+        context = self._context
         source = {**order.source, "_id": order.source_id}
-        told = {"duplicate_id": order.source_id, "task": item["task"]}
+        of_source = {"duplicate_id": item["_id"]}
+        of_copy = {"duplicate_id": order.source_id, "task": item["task"]}
         # First, so that the copied history comes before the row about the copy.
-        copies = rows_to_copy(tools.db, order.source_id)
-        note = tools.journal.action(
+        copies = rows_to_copy(context.db, order.source_id)
+        note = context.journal.action(
             [
-                tools.history(order.operation, source, changes, caller),
-                tools.history(order.told, item, told, caller),
+                context.history(order.operation, source, of_source, caller),
+                context.history(order.history_operation, item, of_copy, caller),
                 *link_changes(item["_id"], [], item.get("groups")),
                 *new_references(item, {}),
                 *order.ties(item["_id"]),
@@ -161,4 +168,4 @@ class Copying:
             item["_current_version"],
         )
         note["copies"] = copies
-        tools.journal.create(item, note)
+        context.journal.create(item, note)

@@ -24,7 +24,7 @@ class LockService(ItemCommand):
         item = retry_when_overtaken(
             lambda: self._lock(item_id, action, caller), Forbidden(HELD_BY_OTHER)
         )
-        self.tools.notifier.push(
+        self.context.notifier.push(
             "item:lock",
             item=item_id,
             item_version=str(item.get("_current_version", 1)),
@@ -36,7 +36,7 @@ class LockService(ItemCommand):
         return item
 
     def _lock(self, item_id: str, action: str, caller: Caller) -> Document:
-        original = self.tools.item(item_id)
+        original = self.context.item(item_id)
         check_may_edit(self.db, original, caller)
         if is_locked_by_other(original, caller):
             raise Forbidden(HELD_BY_OTHER)
@@ -50,6 +50,6 @@ class LockService(ItemCommand):
         }
         task = {**(original.get("task") or {}), "user": caller.user_id}
         updates = with_new_etag({**lock, "task": task, "_updated": self.clock.now()})
-        row = self.tools.lock_history(Operation.ITEM_LOCK, original, lock, caller)
-        self.tools.journal.write(updates, original, self.tools.journal.action([row]))
+        row = self.context.lock_history(Operation.ITEM_LOCK, original, lock, caller)
+        self.context.journal.write(updates, original, self.context.journal.action([row]))
         return {**original, **updates}

@@ -31,7 +31,7 @@ class MoveService(ItemCommand):
     resource = "move"
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
-        original = self.tools.readable_item(item_id, caller)
+        original = self.context.readable_item(item_id, caller)
         item = self._move(original, task_with_ids(request["task"]), caller)
         if request.get("allPackageItems"):
             for ref in member_refs(original.get("groups")):
@@ -39,7 +39,7 @@ class MoveService(ItemCommand):
         return {"_id": item["_id"], "_etag": item["_etag"], "task": item["task"]}
 
     def _move_member(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> None:
-        member = self.tools.item(item_id)
+        member = self.context.item(item_id)
         if (member.get("task") or {}).get("stage") != task_with_ids(request["task"])["stage"]:
             self.act(item_id, request, caller)
 
@@ -48,23 +48,23 @@ class MoveService(ItemCommand):
         before = original.get("task") or {}
         if before.get("stage") and before["stage"] == target["stage"]:
             raise PreconditionFailed(SAME_STAGE)
-        place = self.tools.places.of(target)
+        place = self.context.places.of(target)
         check_may_send_to(self.db, target["desk"], caller)
-        left = self.tools.places.where(before)
+        left = self.context.places.where(before)
         updates = self._updates(original, left, place, caller)
-        sent = changes_of_stages(self.tools.macros, {**original, **updates}, left, place)
+        sent = changes_of_stages(self.context.macros, {**original, **updates}, left, place)
         updates.update({name: value for name, value in sent.items() if name not in OF_THE_MOVE})
         hooks.ask(hooks.item_move, "archive", item={**original, **updates}, updates=updates)
         after = {**original, **updates}
-        row = self.tools.history(Operation.MOVE, after, updates, caller)
-        note = self.tools.journal.action([row], after["_current_version"])
+        row = self.context.history(Operation.MOVE, after, updates, caller)
+        note = self.context.journal.action([row], after["_current_version"])
         try:
-            self.tools.journal.write(updates, original, note)
+            self.context.journal.write(updates, original, note)
         except PreconditionFailed as error:
             raise Forbidden(MOVED_BY_OTHER) from error
-        tell_arrival(self.tools.notifier, "item:move", after, original, caller.user_id)
+        tell_arrival(self.context.notifier, "item:move", after, original, caller.user_id)
         hooks.tell(hooks.item_moved, "archive", item=after, original=original)
-        tell_stage(self.tools.notifier, after, original)
+        tell_stage(self.context.notifier, after, original)
         return after
 
     def _updates(
@@ -77,8 +77,8 @@ class MoveService(ItemCommand):
                 "state": state if state in KEEP_STATE_ON_MOVE else State.SUBMITTED,
                 "operation": Operation.MOVE,
                 "task": self._task(original.get("task") or {}, left, place, caller),
-                "sign_off": self.tools.sign_off(original, caller),
-                "expiry": self.tools.expiry(place),
+                "sign_off": self.context.sign_off(original, caller),
+                "expiry": self.context.expiry(place),
                 "version_creator": str(caller.user_id or ""),
                 "versioncreated": now,
                 "_updated": now,

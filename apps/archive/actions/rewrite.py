@@ -4,22 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pymongo.database import Database
-
-from apps.archive.events import tell_stage, tell_update
+from apps.archive.actions.base import ActionContext
+from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
-from apps.archive.journal.journal import Journal, version_row
+from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
-from apps.archive.places import Places, check_may_read
+from apps.archive.places import check_may_read
 from apps.archive.schema import CONTENT, METADATA
 from apps.archive.service import ArchiveService
 from apps.archive.times import utc_of
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
 from apps.core.ids import object_id, tag_guid
-from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
 from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed
@@ -65,33 +62,18 @@ class RewriteService(ResourceService):
     once one is refused, and a process that dies leaves a link that is completed.
 
     Args:
+        context: see `ActionContext`. Its settings: WORKFLOW_ALLOW_MULTIPLE_UPDATES,
+            ALLOW_UPDATING_SCHEDULED_ITEMS, RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES,
+            COPY_ON_REWRITE_FIELDS, BROADCAST_ENABLED, and the defaults.
         archive: completes new items.
-        journal: notes and completes links.
-        places: desks and stages.
-        notifier: tells clients.
-        settings: WORKFLOW_ALLOW_MULTIPLE_UPDATES, ALLOW_UPDATING_SCHEDULED_ITEMS,
-            RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES, COPY_ON_REWRITE_FIELDS, and the defaults.
     """
 
     resource = "archive"
 
-    def __init__(
-        self,
-        db: Database[Document],
-        clock: Clock,
-        *,
-        archive: ArchiveService,
-        journal: Journal,
-        places: Places,
-        notifier: Notifier,
-        settings: Mapping[str, Any],
-    ) -> None:
-        super().__init__(db, clock)
+    def __init__(self, context: ActionContext, archive: ArchiveService) -> None:
+        super().__init__(context.db, context.clock)
+        self._context = context
         self._archive = archive
-        self._journal = journal
-        self._places = places
-        self._notifier = notifier
-        self._settings = settings
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Address the item that the URL names."""
@@ -115,15 +97,15 @@ class RewriteService(ResourceService):
         Raises:
             BadRequest: it is no update.
         """
-        self._journal.complete(document["_id"])
+        self._context.journal.complete(document["_id"])
         update = self.find(document["_id"])
         check_may_read(update, caller)
         original_id = update.get("rewrite_of")
         if not original_id:
             raise BadRequest("Only updates can be unlinked!")
-        self._journal.complete(original_id)
+        self._context.journal.complete(original_id)
         now = self.clock.now()
-        changes = {**UNLINKED, "event_id": tag_guid(self._settings["URN_DOMAIN"], now)}
+        changes = {**UNLINKED, "event_id": tag_guid(self._context.settings["URN_DOMAIN"], now)}
         link = {"rewritten_by": update["_id"]}
         story = self.collection.find_one({"_id": original_id}) or {"_id": original_id}
         follow_ups = [
@@ -134,25 +116,27 @@ class RewriteService(ResourceService):
             record(Operation.UNLINK, update, changes, caller.user_id, now),
         ]
         written = {"operation": Operation.UNLINK, "_updated": now, "_etag": new_etag()}
-        note = self._journal.action(follow_ups)
-        self._journal.write({**changes, **written}, update, note, ["rewrite_of"])
-        self._notifier.push("item:unlink", item=str(update["_id"]), user=str(caller.user_id or ""))
+        note = self._context.journal.action(follow_ups)
+        self._context.journal.write({**changes, **written}, update, note, ["rewrite_of"])
+        self._context.notifier.push(
+            "item:unlink", item=str(update["_id"]), user=str(caller.user_id or "")
+        )
 
     def _rewrite(self, request: Mapping[str, Any], caller: Caller) -> Document:
         original = self._original(request["original_id"])
         check_may_read(original, caller)
-        check_original(original, self._settings, self.clock.now())
+        check_original(original, self._context.settings, self.clock.now())
         named = request.get("update")
         if not named:
             return self._write_new(original, request.get("desk_id"), caller)
         update = self.collection.find_one({"_id": named.get("_id") or named.get("guid")})
         if update is None:
             raise NotFound("Cannot find the update")
-        check_update(update, original, self._settings)
+        check_update(update, original, self._context.settings)
         return self._take_existing(original, update, caller)
 
     def _original(self, item_id: str) -> Document:
-        self._journal.complete(item_id)
+        self._context.journal.complete(item_id)
         original = self.collection.find_one({"_id": item_id})
         if original is None:
             raise NotFound("Cannot find the article")
@@ -160,7 +144,7 @@ class RewriteService(ResourceService):
 
     def _write_new(self, original: Document, desk_id: Any, caller: Caller) -> Document:
         task = self._task(original, desk_id, caller)
-        fields = fields_of_new(original, self._settings)
+        fields = fields_of_new(original, self._context.settings)
         item: Document = {**fields, "task": task}
         self._archive.on_create([item], caller)
         item.pop("journal", None)
@@ -176,7 +160,7 @@ class RewriteService(ResourceService):
             *new_references(item, {}),
         ]
         self._link(original, item, follow_ups, caller)
-        tell_stage(self._notifier, item)
+        tell_stage(self._context.notifier, item)
         return item
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:
@@ -184,11 +168,11 @@ class RewriteService(ResourceService):
         user = {"user": caller.user_id}
         if not desk_id:
             return user
-        desk = self._places.of({"desk": desk_id}).desk or {}
+        desk = self._context.places.of({"desk": desk_id}).desk or {}
         return {"desk": desk_id, "stage": desk.get("working_stage"), **user}
 
     def _take_existing(self, original: Document, update: Document, caller: Caller) -> Document:
-        item = {**update, **fields_of_existing(update, original, self._settings)}
+        item = {**update, **fields_of_existing(update, original, self._context.settings)}
         hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
         changes = {name: value for name, value in item.items() if update.get(name) != value}
         written = {**changes, "_updated": self.clock.now(), "_etag": new_etag()}
@@ -213,13 +197,13 @@ class RewriteService(ResourceService):
             record(Operation.LINK, update, linked, caller.user_id, now),
         ]
         try:
-            note = self._journal.action(follow_ups)
-            self._journal.write(link, original, note, ["rewritten_by", "state"])
+            note = self._context.journal.action(follow_ups)
+            self._context.journal.write(link, original, note, ["rewritten_by", "state"])
         except PreconditionFailed:
             # Somebody wrote the story meanwhile; the usual case deserves its own answer.
-            check_original(self._original(original["_id"]), self._settings, now)
+            check_original(self._original(original["_id"]), self._context.settings, now)
             raise
-        tell_update(self._notifier, [original, update], caller.user_id)
+        self._context.tell_update([original, update], caller)
 
 
 def check_original(original: Item, settings: Settings, now: datetime) -> None:

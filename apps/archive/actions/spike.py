@@ -36,7 +36,7 @@ class SpikeService(ItemUpdate):
         updates.clear()
         updates["state"] = State.SPIKED
         updates["revert_state"] = original.get("state")
-        updates["event_id"] = tag_guid(self.tools.settings["URN_DOMAIN"], self.clock.now())
+        updates["event_id"] = tag_guid(self.context.settings["URN_DOMAIN"], self.clock.now())
         updates["expiry"] = self._expiry(original)
         updates.update(UNLOCKED)
         of_update = TIES_OF_UPDATES if original.get("rewrite_of") else ()
@@ -51,9 +51,9 @@ class SpikeService(ItemUpdate):
         item_id, user = str(original["_id"]), str(caller.user_id or "")
         self.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
         if original.get("lock_user"):
-            tell_unlocked(self.tools, {**original, **updates}, caller)
-        tell_marked(self.tools.notifier, updates, original)
-        self.tools.notifier.push("item:spike", item=item_id, user=user)
+            tell_unlocked(self.context, {**original, **updates}, caller)
+        tell_marked(self.context.notifier, updates, original)
+        self.context.notifier.push("item:spike", item=item_id, user=user)
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
@@ -74,10 +74,10 @@ class SpikeService(ItemUpdate):
             )
 
     def _expiry(self, item: Mapping[str, Any]) -> Any:
-        minutes = self.tools.settings["SPIKE_EXPIRY_MINUTES"]
+        minutes = self.context.settings["SPIKE_EXPIRY_MINUTES"]
         if minutes:
             return expires_at(self.clock.now(), minutes)
-        return self.tools.expiry(self.tools.places.of(item.get("task") or {}))
+        return self.context.expiry(self.context.places.of(item.get("task") or {}))
 
     def _cut_rewrites(
         self, after: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
@@ -92,12 +92,12 @@ class SpikeService(ItemUpdate):
                 for collection, field in STORED_IN
             ]
             if story:
-                writes.append(self.tools.history(Operation.UNLINK, story, cut, caller))
+                writes.append(self.context.history(Operation.UNLINK, story, cut, caller))
         if update_id := original.get("rewritten_by"):
             cut = {"rewrite_of": None, "rewrite_sequence": 0}
             writes += [change(place, {field: update_id}, cut) for place, field in STORED_IN]
             writes.append(
-                self.tools.history(Operation.UNLINK, after, {"rewritten_by": None}, caller)
+                self.context.history(Operation.UNLINK, after, {"rewritten_by": None}, caller)
             )
         return writes
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, Tools
-from apps.archive.actions.item_copy import Copying, CopyOf
+from apps.archive.actions.base import ActionContext, ItemCommand
+from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import addition, change
 from apps.archive.places import check_may_send_to, task_with_ids
@@ -18,22 +18,22 @@ class TranslateService(ItemCommand):
     """POST `/archive/translate`.
 
     Args:
-        copying: makes the copies.
+        copier: makes the copies.
     """
 
     resource = "translate"
 
-    def __init__(self, tools: Tools, copying: Copying) -> None:
-        super().__init__(tools)
-        self._copying = copying
+    def __init__(self, context: ActionContext, copier: ItemCopier) -> None:
+        super().__init__(context)
+        self._copier = copier
 
     def act(self, item_id: str, request: Any, caller: Caller) -> Document:
         source_id = request["guid"]
-        source = self.tools.readable_item(source_id, caller)
+        source = self.context.readable_item(source_id, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         task = self._task(source, task_with_ids(request).get("desk"), caller)
         translation_id = source.get("translation_id") or source_id
-        order = CopyOf(
+        order = CopyOrder(
             source,
             source_id,
             task,
@@ -50,14 +50,14 @@ class TranslateService(ItemCommand):
                 change(ARCHIVE, {"_id": source_id}, {"translation_id": translation_id}),
             ],
         )
-        copied = self._copying.copy(order, caller)
-        self.tools.tell_update([source, copied], caller)
-        tell_stage(self.tools.notifier, copied)
+        copied = self._copier.copy(order, caller)
+        self.context.tell_update([source, copied], caller)
+        tell_stage(self.context.notifier, copied)
         return copied
 
     def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:
         if not desk_id:
             return {**(source.get("task") or {}), "user": caller.user_id}
-        desk = self.tools.places.of({"desk": desk_id}).desk or {}
+        desk = self.context.places.of({"desk": desk_id}).desk or {}
         check_may_send_to(self.db, desk_id, caller)
         return {"desk": desk_id, "stage": desk.get("working_stage"), "user": caller.user_id}

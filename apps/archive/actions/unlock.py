@@ -6,7 +6,12 @@ Lifecycle contract 3.7, 3.8.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.actions.base import ItemCommand, Tools, retry_when_overtaken, with_new_etag
+from apps.archive.actions.base import (
+    ActionContext,
+    ItemCommand,
+    retry_when_overtaken,
+    with_new_etag,
+)
 from apps.archive.actions.lock import HELD_BY_OTHER
 from apps.archive.autosave import saved_changes
 from apps.archive.packages import link_changes
@@ -24,16 +29,16 @@ NOT_LOCKED = "Item is not locked."
 MAY_NOT_UNLOCK = "You don't have permissions to unlock an item."
 
 
-class Unlocking:
+class ItemUnlocker:
     """Unlocks items; who may is not asked here.
 
     Args:
-        tools: see `Tools`.
+        context: see `ActionContext`.
         archive: saves autosaved content as a version.
     """
 
-    def __init__(self, tools: Tools, archive: ArchiveService) -> None:
-        self._tools = tools
+    def __init__(self, context: ActionContext, archive: ArchiveService) -> None:
+        self._context = context
         self._archive = archive
 
     def unlock(self, item: Document, caller: Caller) -> Document:
@@ -56,7 +61,7 @@ class Unlocking:
         """Unlock at the end of a login session, whoever writes the item meanwhile."""
 
         def attempt() -> Document:
-            item = self._tools.item(item_id)
+            item = self._context.item(item_id)
             return self.unlock(item, holder) if item.get("lock_user") == holder.user_id else item
 
         try:
@@ -66,64 +71,64 @@ class Unlocking:
 
     def _delete(self, item: Document, caller: Caller) -> None:
         unlink = link_changes(item["_id"], item.get("groups"), [])
-        if not self._tools.journal.remove(item, archive=False, follow_ups=unlink):
+        if not self._context.journal.remove(item, archive=False, follow_ups=unlink):
             raise EtagMismatch()
-        self._tools.tell_update([item], caller)
-        self._tools.notifier.push("item:expired", items={str(item["_id"]): 1})
+        self._context.tell_update([item], caller)
+        self._context.notifier.push("item:expired", items={str(item["_id"]): 1})
 
     def _save(self, item: Document, caller: Caller) -> Document | None:
         """Save autosaved content as a version; None when there is none or it may not be saved."""
         state = item.get("state")
         if state in PUBLISH_STATES or not is_allowed(Action.SAVE, state):
             return None
-        autosave = self._tools.db[ARCHIVE_AUTOSAVE].find_one({"_id": item["_id"]})
+        autosave = self._context.db[ARCHIVE_AUTOSAVE].find_one({"_id": item["_id"]})
         changes = saved_changes(autosave or {}, item)
         if not changes:
             return None
         self._archive.patch(item["_id"], {**changes, "force_unlock": True, **UNLOCKED}, caller)
-        return self._tools.item(item["_id"])
+        return self._context.item(item["_id"])
 
     def _clear(self, item: Document, caller: Caller) -> Document:
-        tools = self._tools
-        updates = with_new_etag({**UNLOCKED, "_updated": tools.clock.now()})
-        row = tools.lock_history(Operation.ITEM_UNLOCK, item, UNLOCKED, caller)
-        tools.journal.write(updates, item, tools.journal.action([row]))
-        tools.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
+        context = self._context
+        updates = with_new_etag({**UNLOCKED, "_updated": context.clock.now()})
+        row = context.lock_history(Operation.ITEM_UNLOCK, item, UNLOCKED, caller)
+        context.journal.write(updates, item, context.journal.action([row]))
+        context.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
         return {**item, **updates}
 
     def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
-        tell_unlocked(self._tools, item, caller)
+        tell_unlocked(self._context, item, caller)
 
 
 class UnlockService(ItemCommand):
     """POST `/archive/<item id>/unlock`.
 
     Args:
-        unlocking: does it.
+        unlocker: does it.
     """
 
     resource = "archive_unlock"
 
-    def __init__(self, tools: Tools, unlocking: Unlocking) -> None:
-        super().__init__(tools)
-        self._unlocking = unlocking
+    def __init__(self, context: ActionContext, unlocker: ItemUnlocker) -> None:
+        super().__init__(context)
+        self._unlocker = unlocker
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         return retry_when_overtaken(lambda: self._unlock(item_id, caller), Forbidden(HELD_BY_OTHER))
 
     def _unlock(self, item_id: str, caller: Caller) -> Document:
-        item = self.tools.item(item_id)
+        item = self.context.item(item_id)
         if not item.get("lock_user"):
             raise BadRequest(NOT_LOCKED)
         check_may_edit(self.db, item, caller)
         if is_locked_by_other(item, caller) and not caller.may("unlock"):
             raise Forbidden(MAY_NOT_UNLOCK)
-        return self._unlocking.unlock(item, caller)
+        return self._unlocker.unlock(item, caller)
 
 
-def tell_unlocked(tools: Tools, item: Mapping[str, Any], caller: Caller) -> None:
+def tell_unlocked(context: ActionContext, item: Mapping[str, Any], caller: Caller) -> None:
     """Tell clients that the item is free: `item:unlock`."""
-    tools.notifier.push(
+    context.notifier.push(
         "item:unlock",
         item=str(item["_id"]),
         item_version=str(item.get("_current_version", 1)),

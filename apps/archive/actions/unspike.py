@@ -25,15 +25,15 @@ class UnspikeService(ItemUpdate):
         updates["task"] = task
         updates["state"] = original.get("revert_state") or State.DRAFT
         updates["revert_state"] = None
-        updates["expiry"] = self.tools.expiry(self.tools.places.of(task))
+        updates["expiry"] = self.context.expiry(self.context.places.of(task))
         if original.get("type") == ItemType.COMPOSITE:
             updates["groups"], updates["deleted_groups"] = original.get("deleted_groups"), None
         self.stamp(updates, original, caller)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self.tools.notifier.push("item:unspike", item=str(original["_id"]), user=user)
-        tell_stage(self.tools.notifier, {**original, **updates}, original)
+        self.context.notifier.push("item:unspike", item=str(original["_id"]), user=user)
+        tell_stage(self.context.notifier, {**original, **updates}, original)
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
@@ -45,7 +45,7 @@ class UnspikeService(ItemUpdate):
         task = {**before, "user": None}
         desk_id = wanted.get("desk") or before.get("desk")
         if desk_id:
-            desk = self.tools.places.of({"desk": desk_id}).desk or {}
+            desk = self.context.places.of({"desk": desk_id}).desk or {}
             stage_id = wanted.get("stage") or desk.get("incoming_stage")
             task.update({"desk": desk_id, "stage": stage_id})
         return task

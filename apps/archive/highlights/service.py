@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.archive.actions.base import Tools, retry_when_overtaken
+from apps.archive.actions.base import ActionContext, retry_when_overtaken
 from apps.archive.journal.follow_ups import change
 from apps.core.caller import Caller
 from apps.core.errors import Conflict, NotFound
@@ -40,20 +40,20 @@ class Mark:
         id: what the item is marked for.
         entries: all marks of the item afterwards.
         is_on: whether the item has it now.
-        told: what the history says.
+        history: what the item's history says of it.
     """
 
     id: Any
     entries: list[Any]
     is_on: bool
-    told: Mapping[str, Any]
+    history: Mapping[str, Any]
 
 
 class MarksService(ResourceService):
     """Turns marks of items; the items keep version and etag.
 
     Args:
-        tools: of the editor's actions.
+        context: of the editor's actions.
 
     Attributes:
         field: of the item, a list of marks.
@@ -63,9 +63,9 @@ class MarksService(ResourceService):
     field: str
     event: str
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools.db, tools.clock)
-        self._tools = tools
+    def __init__(self, context: ActionContext) -> None:
+        super().__init__(context.db, context.clock)
+        self._context = context
 
     @abstractmethod
     def turned(
@@ -94,7 +94,7 @@ class MarksService(ResourceService):
         return str(item["_id"])
 
     def _turn_once(self, request: Mapping[str, Any], caller: Caller) -> tuple[Document, list[Mark]]:
-        item = self._tools.readable_item(request["marked_item"], caller)
+        item = self._context.readable_item(request["marked_item"], caller)
         marks = list(self.turned(request, item, caller))
         self._store(item, marks, caller)
         return item, marks
@@ -105,13 +105,16 @@ class MarksService(ResourceService):
         if all(mark.is_on for mark in marks):
             # A mark is for what the item is now; without it, no version keeps it.
             rows["_current_version"] = item.get("_current_version")
-        journal = self._tools.journal
+        journal = self._context.journal
         note = journal.action(
             [
                 change(PUBLISHED, rows, updates),
                 *(
-                    self._tools.history(
-                        Operation.MARK if mark.is_on else Operation.UNMARK, item, mark.told, caller
+                    self._context.history(
+                        Operation.MARK if mark.is_on else Operation.UNMARK,
+                        item,
+                        mark.history,
+                        caller,
                     )
                     for mark in marks
                 ),
@@ -121,7 +124,7 @@ class MarksService(ResourceService):
 
     def _tell(self, item: Mapping[str, Any], marks: list[Mark]) -> None:
         for mark in marks:
-            self._tools.notifier.push(
+            self._context.notifier.push(
                 self.event, marked=int(mark.is_on), item_id=str(item["_id"]), mark_id=str(mark.id)
             )
 
@@ -144,8 +147,8 @@ class HighlightMarksService(MarksService):
             is_on = highlight not in entries
             left = [entry for entry in entries if entry != highlight]
             entries = [*left, highlight] if is_on else left
-            told = {"highlight_id": highlight, "highlight_name": names.get(highlight)}
-            yield Mark(highlight, entries, is_on, told)
+            history = {"highlight_id": highlight, "highlight_name": names.get(highlight)}
+            yield Mark(highlight, entries, is_on, history)
 
 
 class DeskMarksService(MarksService):

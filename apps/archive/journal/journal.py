@@ -27,7 +27,7 @@ from apps.store.collections import (
     MAILS,
     PUBLISHED,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import insert_missing, raise_unless_duplicates
 
 ABANDONED_AFTER = timedelta(seconds=5)
 """Age at which a note counts as abandoned: its process has died."""
@@ -246,12 +246,7 @@ class Journal:
         """Write the mails of a publish action into the outbox; those that are there stay."""
         mail = note["mail"]
         rows = mail_rows(note["row_id"], mail["subject"], mail["text"], mail["to"], note["at"])
-        if not rows:
-            return
-        try:
-            self._db[MAILS].insert_many(rows, ordered=False)
-        except BulkWriteError as error:
-            raise_unless_duplicates(error)
+        insert_missing(self._db[MAILS], rows)
 
     def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
         """Remove the notes of publish actions; one command for any number of items.

@@ -39,7 +39,8 @@ BELONGING = {
     ARCHIVE_HISTORY: "item_id",
     ARCHIVE_AUTOSAVE: "_id",
 }
-"""What goes with an item: collection to the field that names it. Payloads go before their rows."""
+"""Documents that go with an item: collection to the field that names the item. Payloads go before
+the rows that name them."""
 
 
 def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""What users are told personally: it waits for a day until they have read it."""
+"""Activities: messages to users, which wait for a day until they have been read."""

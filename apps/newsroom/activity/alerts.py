@@ -7,16 +7,20 @@ from typing import Any
 import structlog
 from bson import ObjectId
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.mail.outbox import mail_rows
-from apps.newsroom.activity.notes import new_activity, tell_activities
-from apps.newsroom.activity.people import administrators, wants_mail
+from apps.newsroom.activity.activities import (
+    administrators,
+    new_activity,
+    tell_activities,
+    wants_mail,
+)
 from apps.store.collections import ACTIVITY, MAILS, SUBSCRIBERS
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import insert_missing
 
 log = structlog.get_logger(__name__)
 
@@ -143,10 +147,7 @@ class Alerts:
         id = ObjectId(sha256(once.encode()).digest()[:12])
         subject = text if len(text) <= 120 else f"{text[:117]}..."
         rows = mail_rows(id, subject, f"{text}\n", to, self._clock.precise())
-        try:
-            self._db[MAILS].insert_many(rows, ordered=False)
-        except BulkWriteError as error:
-            raise_unless_duplicates(error)
+        insert_missing(self._db[MAILS], rows)
 
 
 def _items(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from apps.core.service import Document
 from apps.store.collections import ARCHIVE, USERS
 
 
-class Unlocking(Protocol):
+class Unlocker(Protocol):
     """Unlocks one item at the end of a login session."""
 
     def release(self, item_id: str, holder: Caller) -> None:
@@ -22,12 +22,12 @@ class ItemLocks:
 
     Args:
         db: the database.
-        unlocking: unlocks one item; drafts that were never saved go, autosaved content is saved.
+        unlocker: unlocks one item; drafts that were never saved go, autosaved content is saved.
     """
 
-    def __init__(self, db: Database[Document], unlocking: Unlocking) -> None:
+    def __init__(self, db: Database[Document], unlocker: Unlocker) -> None:
         self._db = db
-        self._unlocking = unlocking
+        self._unlocker = unlocker
 
     def release(self, user_id: Any, session_id: Any | None = None) -> None:
         """Unlock what the user has locked, in one session or, without `session_id`, in all."""
@@ -40,4 +40,4 @@ class ItemLocks:
         user = self._db[USERS].find_one({"_id": user_id}) or {"_id": user_id}
         for item in items:
             holder = Caller(user, {"_id": item.get("lock_session")})
-            self._unlocking.release(item["_id"], holder)
+            self._unlocker.release(item["_id"], holder)

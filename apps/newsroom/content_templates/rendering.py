@@ -15,7 +15,7 @@ HTML_FIELDS = frozenset({"body_html", "abstract", "body_footer", "description_te
 """Fields that hold HTML: what is put into their text is escaped."""
 
 OF_THE_USER = ("_id", "username", "first_name", "last_name", "display_name", "byline", "sign_off")
-"""What templates may say about whoever uses them."""
+"""Fields of the user that templates may show."""
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):

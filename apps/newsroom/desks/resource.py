@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import open_object, relation
 from apps.newsroom.users.resource import USER_SCHEMA, USERS_FILTERS, USERS_SOURCE
 
 OBJECT_ID_URL = 'regex("[a-f0-9]{24}")'
@@ -15,10 +15,6 @@ MONITORING_TYPES = (
     "personal",
     "sentDeskOutput",
 )
-
-
-def _open() -> dict[str, Any]:
-    return {"type": "dict", "allow_unknown": True, "nullable": True}
 
 
 DESK_SCHEMA: dict[str, Any] = {
@@ -57,10 +53,10 @@ DESK_SCHEMA: dict[str, Any] = {
         "allowed": ["", "list", "swimlane", "photogrid"],
     },
     "send_to_desk_not_allowed": {"type": "boolean"},
-    "desk_metadata": _open(),
-    "content_profiles": _open(),
-    "preferred_cv_items": _open(),
-    "sams_settings": _open(),
+    "desk_metadata": open_object(nullable=True),
+    "content_profiles": open_object(nullable=True),
+    "preferred_cv_items": open_object(nullable=True),
+    "sams_settings": open_object(nullable=True),
 }
 
 RESOURCES: dict[str, dict[str, Any]] = {

@@ -3,19 +3,11 @@
 from typing import Any
 
 from apps.core.privileges import INTRINSIC
-from apps.core.schemas import relation
+from apps.core.schemas import open_object, relation, text
 from apps.core.vocabulary import UserType
 
 PRIVATE = frozenset({"password", "session_preferences"})
 """Fields that no answer holds."""
-
-
-def _text() -> dict[str, Any]:
-    return {"type": "string", "nullable": True}
-
-
-def _open() -> dict[str, Any]:
-    return {"type": "dict", "allow_unknown": True}
 
 
 USER_SCHEMA: dict[str, Any] = {
@@ -33,7 +25,7 @@ USER_SCHEMA: dict[str, Any] = {
     "display_name": {"type": "string"},
     "email": {"type": "email", "unique": True, "nullable": True},
     **{
-        field: _text()
+        field: text()
         for field in (
             "phone",
             "biography",
@@ -49,12 +41,12 @@ USER_SCHEMA: dict[str, Any] = {
     "twitter": {"type": "string", "nullable": True, "twitter": True},
     "job_title": {"type": "string"},
     "jid": {"type": "string", "unique": True},
-    "user_info": _open(),
-    "workspace": _open(),
+    "user_info": open_object(),
+    "workspace": open_object(),
     "avatar": {"type": "objectid", "nullable": True},
-    "avatar_renditions": _open(),
+    "avatar_renditions": open_object(),
     "role": relation("roles", nullable=True),
-    "privileges": _open(),
+    "privileges": open_object(),
     "user_type": {
         "type": "string",
         "allowed": [user_type.value for user_type in UserType],
@@ -70,8 +62,8 @@ USER_SCHEMA: dict[str, Any] = {
     "desk": relation("desks", nullable=True),
     "sign_off": {"type": "string", "nullable": True, "regex": "^[a-zA-Z0-9]+$"},
     "invisible_stages": {"type": "list", "nullable": True},
-    "session_preferences": _open(),
-    "user_preferences": _open(),
+    "session_preferences": open_object(),
+    "user_preferences": open_object(),
     "last_activity_at": {"type": "datetime", "nullable": True, "readonly": True},
 }
 
@@ -80,10 +72,11 @@ USERS_SOURCE: dict[str, Any] = {
     "default_sort": [("username", 1)],
     "projection": dict.fromkeys(PRIVATE, 0),
 }
-"""What everybody may read of users."""
+"""Source of the fields that everybody may read of users."""
 
 USERS_FILTERS = ["_id", "_created", "_updated", *(USER_SCHEMA.keys() - PRIVATE)]
-"""What lists may be filtered by: conditions on a field tell its value as well as the field."""
+"""Fields that lists may be filtered by. The private ones are not among them: a condition on a field
+tells its value."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
     "users": {

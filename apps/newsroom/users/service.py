@@ -16,9 +16,9 @@ from apps.core.vocabulary import UserType
 from apps.newsroom.auth.passwords import hash_password, is_hash
 from apps.newsroom.roles.service import RolesService, revoked
 from apps.newsroom.stages.visibility import StageVisibility
-from apps.newsroom.users.names import NAME_FIELDS, default_sign_off, display_name
 from apps.newsroom.users.resource import USER_SCHEMA
 
+NAME_FIELDS = frozenset({"first_name", "last_name", "username"})
 STATUS_FIELDS = ("is_active", "is_enabled")
 RIGHTS_FIELDS = ("role", "privileges", "user_type")
 
@@ -33,7 +33,7 @@ SHOWN_ON_REQUEST = {"show_inactive": "is_active", "show_disabled": "is_enabled"}
 
 
 class LoginSessions(Protocol):
-    """What users need of the authentication service."""
+    """The part of the authentication service that users need."""
 
     def is_logged_in(self, user_id: Any) -> bool:
         """Whether the user has a session."""
@@ -210,3 +210,24 @@ def event_of(updates: Mapping[str, Any], original: Mapping[str, Any]) -> str:
 def is_true(argument: str | None) -> bool:
     """Whether a query argument means yes."""
     return (argument or "").lower() in ("1", "true")
+
+
+def display_name(user: Mapping[str, Any]) -> str:
+    """Return first and last name, or the user name where there is neither."""
+    names = (user.get("first_name"), user.get("last_name"))
+    return " ".join(name for name in names if name) or str(user.get("username") or "")
+
+
+def default_sign_off(user: Mapping[str, Any], mapping: str | None) -> str:
+    """Return the mark that a new user leaves on items (resources contract 5).
+
+    Args:
+        user: the new user.
+        mapping: field to take the mark from, if the installation has one (`SIGN_OFF_MAPPING`).
+    """
+    if mapping and user.get(mapping):
+        return str(user[mapping])
+    first, last = user.get("first_name"), user.get("last_name")
+    if first and last:
+        return f"{first[0]}{last[0]}".upper()
+    return str(user["username"])[:3].upper()

@@ -25,7 +25,10 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
-from apps.publish.content.associated_items import AssociatedItems, published_marks
+from apps.publish.content.associated_items import (
+    AssociatedItems,
+    published_marks,
+)
 from apps.publish.content.checks import Check
 from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.correction import end_of_correction

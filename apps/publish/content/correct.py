@@ -6,7 +6,7 @@ from apps.archive.journal.follow_ups import with_follow_ups
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
-from apps.newsroom.activity.notes import activities_in, tell_activities
+from apps.newsroom.activity.activities import activities_in, tell_activities
 from apps.publish.content.checks import (
     check_crops_sent,
     check_for_publication,

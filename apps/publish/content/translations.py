@@ -12,8 +12,7 @@ from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
-from apps.newsroom.activity.notes import new_activity
-from apps.newsroom.activity.people import CONTACT, wants_mail
+from apps.newsroom.activity.activities import CONTACT, new_activity, wants_mail
 from apps.store.collections import ARCHIVE, USERS
 
 NAME = "translated:changed"

@@ -14,8 +14,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.newsroom.activity.notes import new_activity, tell_activities
-from apps.newsroom.activity.people import administrators
+from apps.newsroom.activity.activities import administrators, new_activity, tell_activities
 from apps.publish.enqueue.enqueue_service import is_detailed
 from apps.publish.enqueue.matching import RoutingRules
 from apps.publish.enqueue.refusals import keep_refusals

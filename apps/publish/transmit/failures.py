@@ -20,8 +20,12 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import RowState
 from apps.mail.outbox import mail_rows
-from apps.newsroom.activity.notes import new_activity, tell_activities
-from apps.newsroom.activity.people import administrators, wants_mail
+from apps.newsroom.activity.activities import (
+    administrators,
+    new_activity,
+    tell_activities,
+    wants_mail,
+)
 from apps.publish.transmit.attempt import Result
 from apps.store.collections import ACTIVITY, DELIVERY_FAILURES, MAILS, PUBLISH_LANES, SUBSCRIBERS
 

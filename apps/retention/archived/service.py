@@ -21,7 +21,7 @@ from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, RECIPIENTS, SUB
 
 STATES = {Operation.KILL: State.KILLED, Operation.TAKEDOWN: State.RECALLED}
 REPLACEABLE = ("headline", "abstract", "body_html")
-"""What the request may say anew; the rest is as it was archived."""
+"""Fields that the request may replace; the others stay as they were archived."""
 
 NOT_TEXT = "Only Text articles are allowed to be Killed in Archived repo"
 IS_BROADCAST = "Killing of Broadcast Items isn't allowed in Archived repo"

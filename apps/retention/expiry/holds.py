@@ -1,4 +1,4 @@
-"""What keeps an item from going although its time may be over (lifecycle contract 5.14)."""
+"""Reasons for which an item stays although its time may be over (lifecycle contract 5.14)."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ ASSIGNMENT_ENDED = ["completed", "cancelled"]
 
 
 class Holds:
-    """What is known to hold the items of one batch; one command for each reason.
+    """The items of one batch that cannot go now; one command for each reason.
 
     Args:
         db: the database.

@@ -1,4 +1,4 @@
-"""What both imports into the long-term archive share: they take what is missing in pages."""
+"""Shared by both imports into the long-term archive: they take what is missing in pages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

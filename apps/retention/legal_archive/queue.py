@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
 
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
@@ -17,7 +16,7 @@ from apps.store.collections import (
     PUBLISH_QUEUE,
     SUBSCRIBERS,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import insert_missing
 
 DELETED = "Deleted Subscriber"
 
@@ -65,14 +64,8 @@ class LegalQueue(PagedImport):
             return
         known = self._legal_db[LEGAL_PUBLISH_PAYLOADS].distinct("_id", {"$or": wanted})
         missing = self._db[PUBLISH_PAYLOADS].find({"$or": wanted, "_id": {"$nin": known}})
-        documents = list(missing)
-        if not documents:
-            return
-        try:
-            self._legal_db[LEGAL_PUBLISH_PAYLOADS].insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            # Another run stores the same.
-            raise_unless_duplicates(error)
+        # Another run may store the same.
+        insert_missing(self._legal_db[LEGAL_PUBLISH_PAYLOADS], list(missing))
 
 
 def legal_row(row: Mapping[str, Any], names: Mapping[Any, Any]) -> Document:

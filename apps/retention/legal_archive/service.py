@@ -48,7 +48,7 @@ class LegalVersionsService(ResourceService):
 
 
 class LegalHistoryService(ResourceService):
-    """What was done to items, and by whom."""
+    """Operations on items, and who made them."""
 
     resource = "legal_archive_history"
 

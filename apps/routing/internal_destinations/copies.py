@@ -17,8 +17,8 @@ import structlog
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from apps.archive.actions.base import Tools
-from apps.archive.actions.item_copy import Copying, CopyOf
+from apps.archive.actions.base import ActionContext
+from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.archive.events import tell_stage
 from apps.archive.packages import member_refs
 from apps.core import hooks
@@ -52,16 +52,16 @@ class DeskCopies:
     destination only, and holds nothing up.
 
     Args:
-        tools: of the editor's actions.
-        copying: makes the copies.
+        context: of the editor's actions.
+        copier: makes the copies.
         on_failed: called with a destination, the published rows that it got no copies of, and why.
     """
 
-    def __init__(self, tools: Tools, copying: Copying, *, on_failed: Alert) -> None:
-        self._tools = tools
-        self._copying = copying
+    def __init__(self, context: ActionContext, copier: ItemCopier, *, on_failed: Alert) -> None:
+        self._context = context
+        self._copier = copier
         self._on_failed = on_failed
-        self._db = tools.db
+        self._db = context.db
 
     def send(self, rows: Iterable[Document]) -> None:
         """Copy what has gone out. One command where there is no active destination; none where
@@ -105,7 +105,7 @@ class DeskCopies:
         return list(found.limit(PAGE_SIZE))
 
     def _send(self, rows: Sequence[Document], destinations: Sequence[Document]) -> None:
-        orders = Orders(self._tools, destinations).of(rows)
+        orders = Orders(self._context, destinations).of(rows)
         if not orders:
             return
         callers = self._callers(rows)
@@ -161,7 +161,7 @@ class DeskCopies:
         if row.get("groups"):
             changes["groups"] = self._copied_groups(row["groups"], destination, caller)
         source = {**row, "_id": row["item_id"]}
-        wanted = CopyOf(
+        wanted = CopyOrder(
             source,
             row["item_id"],
             self._task(destination),
@@ -171,13 +171,13 @@ class DeskCopies:
             macro=destination.get("macro"),
         )
         try:
-            copied = self._copying.copy(wanted, caller)
+            copied = self._copier.copy(wanted, caller)
         except DuplicateKeyError:
             # Another run was faster; its journal completes what it has begun.
             return
         hooks.tell(hooks.item_routed, "archive", item=copied)
-        self._tools.tell_update([source, copied], caller)
-        tell_stage(self._tools.notifier, copied)
+        self._context.tell_update([source, copied], caller)
+        tell_stage(self._context.notifier, copied)
 
     def _copied_groups(
         self, groups: Any, destination: Mapping[str, Any], caller: Caller
@@ -191,7 +191,7 @@ class DeskCopies:
         out = {"item_id": {"$in": ids}, "last_published_version": True}
         copies: dict[str, str] = {}
         for member in self._db[PUBLISHED].find(out) if ids else ():
-            copy_id = copies[member["item_id"]] = id_of_copy(self._tools, destination, member)
+            copy_id = copies[member["item_id"]] = id_of_copy(self._context, destination, member)
             if self._db[ARCHIVE].find_one({"_id": copy_id}, {"_id": 1}) is None:
                 self._store(member, destination, copy_id, caller)
         return [
@@ -206,7 +206,7 @@ class DeskCopies:
             NotFound: the desk or the stage does not exist.
         """
         task = {"desk": destination["desk"], "stage": destination.get("stage")}
-        place = self._tools.places.of(task)
+        place = self._context.places.of(task)
         desk = place.desk or {}
         task["stage"] = task["stage"] or desk.get("incoming_stage") or desk.get("working_stage")
         return task
@@ -247,34 +247,34 @@ class Orders:
     """Which destinations are to have copies of which rows.
 
     Args:
-        tools: of the editor's actions.
+        context: of the editor's actions.
         destinations: active ones.
     """
 
-    def __init__(self, tools: Tools, destinations: Sequence[Document]) -> None:
-        self._tools = tools
+    def __init__(self, context: ActionContext, destinations: Sequence[Document]) -> None:
+        self._context = context
         self._destinations = destinations
         has_filters = any(destination.get("filter") for destination in destinations)
-        self._filters: FilterSet | None = load_filters(tools.db) if has_filters else None
+        self._filters: FilterSet | None = load_filters(context.db) if has_filters else None
 
     def of(self, rows: Iterable[Document]) -> list[Order]:
         """Return the orders; one command, none where there is nothing to copy."""
         orders = [order for row in rows for order in self._of_row(row)]
         ids = [order.copy_id for order in orders]
-        found = self._tools.db[ARCHIVE].find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
+        found = self._context.db[ARCHIVE].find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
         there = {item["_id"] for item in found}
         for order in orders:
             order.is_there = order.copy_id in there
         return orders
 
     def _of_row(self, row: Document) -> Iterator[Order]:
-        view = ItemView(row, self._tools.clock.now())
+        view = ItemView(row, self._context.clock.now())
         for destination in self._destinations:
             if not _is_for(destination, row):
                 continue
             answer = self._matches(destination, view)
             if answer is not False:
-                copy_id = id_of_copy(self._tools, destination, row)
+                copy_id = id_of_copy(self._context, destination, row)
                 yield Order(row, destination, copy_id, is_decided=answer is True)
 
     def _matches(self, destination: Mapping[str, Any], view: ItemView) -> bool | None:
@@ -295,10 +295,12 @@ def _is_for(destination: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return not waits and not is_served and str(destination.get("desk")) != str(desk_id)
 
 
-def id_of_copy(tools: Tools, destination: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def id_of_copy(
+    context: ActionContext, destination: Mapping[str, Any], row: Mapping[str, Any]
+) -> str:
     """Return the item id that the copy of a published row has; always the same."""
     uuid = uuid5(NAMESPACE_URL, f"{destination['_id']}/{row['_id']}")
-    return item_guid(tools.settings, row["_id"].generation_time, uuid)
+    return item_guid(context.settings, row["_id"].generation_time, uuid)
 
 
 def _own_refs(groups: Any) -> Iterator[Document]:

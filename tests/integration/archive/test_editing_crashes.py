@@ -25,8 +25,8 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Room:
-    """Where the actions of the tests take place."""
+class Editing:
+    """An editor at work, and what the database holds afterwards."""
 
     graph: Graph
     admin: Client
@@ -55,16 +55,16 @@ class Room:
     def stored(self) -> dict[str, Document]:
         return {item["_id"]: item for item in self.graph.db["archive"].find({})}
 
-    def told(self, item_id: str) -> list[str]:
+    def history(self, item_id: str) -> list[str]:
         rows = self.graph.db["archive_history"].find({"item_id": item_id}).sort("_id", 1)
         return [row["operation"] for row in rows]
 
 
 @pytest.fixture
-def room(graph: Graph, admin: Client) -> Room:
+def editing(graph: Graph, admin: Client) -> Editing:
     newsroom = Newsroom(graph.db)
     newsroom.validators()
-    return Room(graph, admin, newsroom)
+    return Editing(graph, admin, newsroom)
 
 
 Services = Mapping[str, Any]
@@ -74,95 +74,95 @@ Services = Mapping[str, Any]
 class Deed:
     """An action: what is there before, what is done, what the item's history says then."""
 
-    before: Callable[[Room], Document]
-    act: Callable[[Services, Document, Room], object]
-    tells: str | None
+    before: Callable[[Editing], Document]
+    act: Callable[[Services, Document, Editing], object]
+    recorded: str | None
 
 
-def fresh(room: Room) -> Document:
-    return room.story()
+def fresh(editing: Editing) -> Document:
+    return editing.story()
 
 
-def locked(room: Room) -> Document:
-    item = room.story()
-    return room.admin.create(f"archive/{item['_id']}/lock", {})
+def locked(editing: Editing) -> Document:
+    item = editing.story()
+    return editing.admin.create(f"archive/{item['_id']}/lock", {})
 
 
-def typed(room: Room) -> Document:
-    item = locked(room)
-    room.admin.create("archive_autosave", {"_id": item["_id"], "headline": "typed"})
+def typed(editing: Editing) -> Document:
+    item = locked(editing)
+    editing.admin.create("archive_autosave", {"_id": item["_id"], "headline": "typed"})
     return item
 
 
-def saved(room: Room) -> Document:
-    return room.act(f"archive/{room.story()['_id']}", {"headline": "second"})
+def saved(editing: Editing) -> Document:
+    return editing.act(f"archive/{editing.story()['_id']}", {"headline": "second"})
 
 
-def spiked(room: Room) -> Document:
-    return room.act(f"archive/spike/{room.story()['_id']}")
+def spiked(editing: Editing) -> Document:
+    return editing.act(f"archive/spike/{editing.story()['_id']}")
 
 
-def out(room: Room) -> Document:
-    return room.published()
+def out(editing: Editing) -> Document:
+    return editing.published()
 
 
-def scheduled(room: Room) -> Document:
-    return room.published(publish_schedule=LATER)
+def scheduled(editing: Editing) -> Document:
+    return editing.published(publish_schedule=LATER)
 
 
-def under_correction(room: Room) -> Document:
-    return room.act(f"archive/correction/{room.published()['_id']}")
+def under_correction(editing: Editing) -> Document:
+    return editing.act(f"archive/correction/{editing.published()['_id']}")
 
 
-def update(room: Room) -> Document:
-    return room.admin.create(f"archive/{room.published()['_id']}/rewrite", {})
+def update(editing: Editing) -> Document:
+    return editing.admin.create(f"archive/{editing.published()['_id']}/rewrite", {})
 
 
-def save(**changes: Any) -> Callable[[Services, Document, Room], object]:
+def save(**changes: Any) -> Callable[[Services, Document, Editing], object]:
     """Return the save of `changes`."""
-    return lambda services, item, room: services["archive"].patch(
-        item["_id"], dict(changes), room.caller
+    return lambda services, item, editing: services["archive"].patch(
+        item["_id"], dict(changes), editing.caller
     )
 
 
-def patch(resource: str) -> Callable[[Services, Document, Room], object]:
+def patch(resource: str) -> Callable[[Services, Document, Editing], object]:
     """Return the PATCH of a resource that needs no body."""
-    return lambda services, item, room: services[resource].patch(item["_id"], {}, room.caller)
+    return lambda services, item, editing: services[resource].patch(item["_id"], {}, editing.caller)
 
 
 def command(
-    resource: str, body: Callable[[Room, Document], Document] = lambda room, item: {}
-) -> Callable[[Services, Document, Room], object]:
+    resource: str, body: Callable[[Editing, Document], Document] = lambda editing, item: {}
+) -> Callable[[Services, Document, Editing], object]:
     """Return the command on an item."""
-    return lambda services, item, room: services[resource].act(
-        item["_id"], body(room, item), room.caller
+    return lambda services, item, editing: services[resource].act(
+        item["_id"], body(editing, item), editing.caller
     )
 
 
-def give_up(services: Services, item: Document, room: Room) -> None:
-    user = room.caller.user
+def give_up(services: Services, item: Document, editing: Editing) -> None:
+    user = editing.caller.user
     caller = Caller(user, arguments={"remove_correction": "true"})
     services["archive_correction"].patch(item["_id"], {}, caller)
 
 
-def unlink(services: Services, item: Document, room: Room) -> None:
-    services["archive_rewrite"].delete({"_id": item["_id"]}, room.caller)
+def unlink(services: Services, item: Document, editing: Editing) -> None:
+    services["archive_rewrite"].delete({"_id": item["_id"]}, editing.caller)
 
 
-def rewrite(services: Services, item: Document, room: Room) -> None:
-    services["archive_rewrite"].create([{"original_id": item["_id"]}], room.caller)
+def rewrite(services: Services, item: Document, editing: Editing) -> None:
+    services["archive_rewrite"].create([{"original_id": item["_id"]}], editing.caller)
 
 
-def restore(services: Services, item: Document, room: Room) -> None:
-    original = room.stored()[item["_id"]]
+def restore(services: Services, item: Document, editing: Editing) -> None:
+    original = editing.stored()[item["_id"]]
     document = {"type": "text", "old_version": 1, "last_version": 2}
-    services["archive"].on_replace(document, original, room.caller)
-    services["archive"].update(item["_id"], document, original, room.caller)
+    services["archive"].on_replace(document, original, editing.caller)
+    services["archive"].update(item["_id"], document, original, editing.caller)
 
 
-def to_other_stage(room: Room, item: Document) -> Document:
-    stage = str(room.newsroom.desk["incoming_stage"])
-    return {"task": {**room.newsroom.task, "stage": stage}}
+def to_other_stage(editing: Editing, item: Document) -> Document:
+    stage = str(editing.newsroom.desk["incoming_stage"])
+    return {"task": {**editing.newsroom.task, "stage": stage}}
 
 
 DEEDS = {
@@ -186,13 +186,13 @@ DEEDS = {
 COPIES = {
     "duplicate": Deed(
         saved,
-        command("duplicate", lambda room, item: {"desk": room.desk, "type": "archive"}),
+        command("duplicate", lambda editing, item: {"desk": editing.desk, "type": "archive"}),
         "duplicate",
     ),
     "copy": Deed(saved, command("copy"), "duplicate"),
     "translate": Deed(
         saved,
-        command("translate", lambda room, item: {"guid": item["_id"], "language": "de"}),
+        command("translate", lambda editing, item: {"guid": item["_id"], "language": "de"}),
         "translate",
     ),
     "rewrite": Deed(out, rewrite, "rewrite"),
@@ -200,22 +200,22 @@ COPIES = {
 """Actions that make an item out of another one."""
 
 
-def crashes(room: Room, deed: Deed) -> Iterator[tuple[Document, dict[str, Document]]]:
+def crashes(editing: Editing, deed: Deed) -> Iterator[tuple[Document, dict[str, Document]]]:
     """Do it on ever new items, dying one write later each time, until it comes to its end.
 
     Yields:
         The item, and all items as they were before.
     """
     for before in count(1):
-        item = deed.before(room)
-        complete_abandoned(room.graph)
-        known = room.stored()
+        item = deed.before(editing)
+        complete_abandoned(editing.graph)
+        known = editing.stored()
         has_died = False
         try:
-            deed.act(dying_editing(room.graph, before), item, room)
+            deed.act(dying_editing(editing.graph, before), item, editing)
         except Crash:
             has_died = True
-        complete_abandoned(room.graph)
+        complete_abandoned(editing.graph)
         yield item, known
         if not has_died:
             assert before > 2, "died at no write"
@@ -223,46 +223,46 @@ def crashes(room: Room, deed: Deed) -> Iterator[tuple[Document, dict[str, Docume
         assert before < MOST_WRITES
 
 
-def check_whole(room: Room) -> None:
+def check_whole(editing: Editing) -> None:
     """All items have all their versions; nothing is left to do, nothing belongs to nobody."""
-    items = room.stored()
+    items = editing.stored()
     assert not [item for item in items.values() if "journal" in item]
     versions: dict[str, list[int]] = {item_id: [] for item_id in items}
-    for row in room.graph.db["archive_versions"].find({}):
+    for row in editing.graph.db["archive_versions"].find({}):
         versions[row["_id_document"]].append(row["_current_version"])
     for item_id, numbers in versions.items():
         assert sorted(numbers) == list(range(1, items[item_id]["_current_version"] + 1))
-    owners = set(room.graph.db["archive_history"].distinct("item_id"))
+    owners = set(editing.graph.db["archive_history"].distinct("item_id"))
     assert owners <= set(items)
 
 
 @pytest.mark.parametrize("verb", DEEDS)
-def test_is_completed_or_never_was(room: Room, verb: str) -> None:
+def test_is_completed_or_never_was(editing: Editing, verb: str) -> None:
     """After a crash at any write, the item is as before, or changed with all that belongs to it."""
     deed, ends = DEEDS[verb], set()
-    for item, known in crashes(room, deed):
-        now = room.stored()[item["_id"]]
+    for item, known in crashes(editing, deed):
+        now = editing.stored()[item["_id"]]
         is_done = now != known[item["_id"]]
         ends.add(is_done)
-        check_whole(room)
-        if deed.tells:
-            more = room.told(item["_id"])[len(told_of(room, item, deed, is_done)) :]
-            assert more == ([deed.tells] if is_done else [])
-        check_ties(room, now)
+        check_whole(editing)
+        if deed.recorded:
+            more = editing.history(item["_id"])[len(history_of(editing, item, deed, is_done)) :]
+            assert more == ([deed.recorded] if is_done else [])
+        check_ties(editing, now)
         if is_done and verb != "lock":
-            assert room.graph.db["archive_autosave"].find_one({"_id": item["_id"]}) is None
+            assert editing.graph.db["archive_autosave"].find_one({"_id": item["_id"]}) is None
     assert ends == {False, True}
 
 
-def told_of(room: Room, item: Document, deed: Deed, is_done: bool) -> list[str]:
+def history_of(editing: Editing, item: Document, deed: Deed, is_done: bool) -> list[str]:
     """Return what the history said before."""
-    told = room.told(item["_id"])
-    return told[:-1] if is_done and told and told[-1] == deed.tells else told
+    history = editing.history(item["_id"])
+    return history[:-1] if is_done and history and history[-1] == deed.recorded else history
 
 
-def check_ties(room: Room, item: Document) -> None:
+def check_ties(editing: Editing, item: Document) -> None:
     """Items and rows that belong together say so on both sides, or on neither."""
-    db = room.graph.db
+    db = editing.graph.db
     for row in db["published"].find({"item_id": item["_id"], "last_published_version": True}):
         assert (row["state"] == "being_corrected") == (item["state"] == "correction")
     if item["state"] in ("in_progress", "fetched"):
@@ -272,59 +272,61 @@ def check_ties(room: Room, item: Document) -> None:
 
 
 @pytest.mark.parametrize("verb", COPIES)
-def test_a_new_item_is_there_with_all_or_not_at_all(room: Room, verb: str) -> None:
+def test_a_new_item_is_there_with_all_or_not_at_all(editing: Editing, verb: str) -> None:
     """After a crash at any write there is no new item, or one with versions, history and ties."""
     deed, ends = COPIES[verb], set()
-    for item, known in crashes(room, deed):
-        stored = room.stored()
+    for item, known in crashes(editing, deed):
+        stored = editing.stored()
         new = [stored[item_id] for item_id in set(stored) - set(known)]
-        check_whole(room)
+        check_whole(editing)
         ends.add(bool(new))
-        assert room.told(item["_id"]).count(str(deed.tells)) == len(new) <= 1
+        assert editing.history(item["_id"]).count(str(deed.recorded)) == len(new) <= 1
         source = stored[item["_id"]]
         for made in new:
-            check_ties(room, made)
-            told = room.told(made["_id"])
+            check_ties(editing, made)
+            history = editing.history(made["_id"])
             if verb != "rewrite":
-                copied = room.told(item["_id"])
-                copied.remove(str(deed.tells))
-                assert told[:-1] == copied
+                copied = editing.history(item["_id"])
+                copied.remove(str(deed.recorded))
+                assert history[:-1] == copied
             if verb == "translate":
                 assert source["translations"] == [made["_id"]]
     assert ends == {False, True}
 
 
-def test_a_fetched_item_is_there_with_all_or_not_at_all(room: Room) -> None:
+def test_a_fetched_item_is_there_with_all_or_not_at_all(editing: Editing) -> None:
     """The item of the wire, its version and its row of history."""
-    room.graph.db["ingest"].insert_one({"_id": SOURCE, "type": "text", "state": "ingested"})
-    act = command("fetch", lambda room, item: {"desk": room.desk})
-    deed = Deed(lambda room: {"_id": SOURCE}, act, None)
+    editing.graph.db["ingest"].insert_one({"_id": SOURCE, "type": "text", "state": "ingested"})
+    act = command("fetch", lambda editing, item: {"desk": editing.desk})
+    deed = Deed(lambda editing: {"_id": SOURCE}, act, None)
 
-    for _item, known in crashes(room, deed):
-        new = set(room.stored()) - set(known)
-        check_whole(room)
-        assert ["fetch" for _ in new] == [op for i in new for op in room.told(i) if op == "fetch"]
+    for _item, known in crashes(editing, deed):
+        new = set(editing.stored()) - set(known)
+        check_whole(editing)
+        assert ["fetch" for _ in new] == [
+            op for i in new for op in editing.history(i) if op == "fetch"
+        ]
 
 
-def test_an_unsaved_draft_goes_with_all_or_stays(room: Room) -> None:
+def test_an_unsaved_draft_goes_with_all_or_stays(editing: Editing) -> None:
     """Unlocking a package of version 0 removes it, its history and the links of its members."""
 
-    def draft(room: Room) -> Document:
-        member = room.story()
+    def draft(editing: Editing) -> Document:
+        member = editing.story()
         groups = [
             {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
             {"id": "main", "refs": [{"residRef": member["_id"]}]},
         ]
-        task = room.newsroom.task
+        task = editing.newsroom.task
         body = {"type": "composite", "version": 0, "groups": groups, "task": task}
-        item = room.admin.create("archive", body)
-        return room.admin.create(f"archive/{item['_id']}/lock", {})
+        item = editing.admin.create("archive", body)
+        return editing.admin.create(f"archive/{item['_id']}/lock", {})
 
-    db = room.graph.db
-    for item, known in crashes(room, Deed(draft, command("archive_unlock"), None)):
+    db = editing.graph.db
+    for item, known in crashes(editing, Deed(draft, command("archive_unlock"), None)):
         is_there = db["archive"].find_one({"_id": item["_id"]}) is not None
         member = known[item["_id"]]["groups"][1]["refs"][0]["residRef"]
-        links = room.stored()[member].get("linked_in_packages") or []
+        links = editing.stored()[member].get("linked_in_packages") or []
         assert links == ([{"package": item["_id"]}] if is_there else [])
-        assert bool(room.told(item["_id"])) == is_there
+        assert bool(editing.history(item["_id"])) == is_there
         assert db["archive_versions"].count_documents({"_id_document": item["_id"]}) == is_there

@@ -31,7 +31,7 @@ class TestCreate:
         assert incoming["desk"] == working["desk"] == desk["_id"]
 
     def test_works_without_a_request(self, graph: Graph) -> None:
-        """Resources scenario R70: seeding through the service, as nobody, obeys the same rules."""
+        """Resources scenario R70: seeding through the service obeys the same rules."""
         desk_id = graph.newsroom.desks.post([{"name": "Sports"}])[0]
 
         desk = graph.newsroom.desks.find(desk_id)

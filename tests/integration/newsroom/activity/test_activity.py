@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from apps.newsroom.activity.notes import new_activity
+from apps.newsroom.activity.activities import new_activity
 from tests.support.clients import Client
 from tests.support.newsdesk import HandClock
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.newsroom.users.names import default_sign_off, display_name
+from apps.newsroom.users.service import default_sign_off, display_name
 
 
 @pytest.mark.parametrize(

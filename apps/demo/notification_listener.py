@@ -8,7 +8,7 @@ from websockets.sync.client import connect
 from apps.core import json
 
 
-class Ear:
+class NotificationListener:
     """Counts the notifications that arrive while it is open. A context manager.
 
     Args:
@@ -17,10 +17,10 @@ class Ear:
 
     def __init__(self, url: str) -> None:
         self._socket = connect(url)
-        self.heard = 0
-        self._thread = Thread(target=self._listen, name="demo-ear", daemon=True)
+        self.received = 0
+        self._thread = Thread(target=self._listen, name="demo-notifications", daemon=True)
 
-    def __enter__(self) -> "Ear":
+    def __enter__(self) -> "NotificationListener":
         self._thread.start()
         return self
 
@@ -31,6 +31,6 @@ class Ear:
     def _listen(self) -> None:
         try:
             for message in self._socket:
-                self.heard += "event" in json.loads(message)
+                self.received += "event" in json.loads(message)
         except ConnectionClosed:
             return

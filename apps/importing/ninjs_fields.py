@@ -1,16 +1,21 @@
-"""Headline, description and body of a ninjs document, in the variants a document may hold.
+"""Fields of a ninjs document: single values, and texts in the variants that a document may hold.
 
-2.x and 3.x have lists of variants, each with a role and a content type. 1.x has plain fields: the
-name alone is the main variant, `body_xhtml` the one with the role `xhtml`.
+Values of the wrong shape read as empty. 2.x and 3.x have lists of variants of a text, each with a
+role and a content type. 1.x has plain fields: the name alone is the main variant, `body_xhtml` the
+one with the role `xhtml`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from html import escape
+from typing import Any
 
+from apps.core.clock import moment_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType
-from apps.importing.ninjs_values import Fields, non_empty, objects, text
+
+Fields = dict[str, Any]
 
 TEXT_KINDS = {"headline": "headlines", "description": "descriptions", "body": "bodies"}
 """Name of a text in 1.x, where a role may follow it, and of its list in 2.x and 3.x."""
@@ -29,6 +34,43 @@ _BLOCK_ELEMENT = re.compile(
     r"<(p|div|h[1-6]|ul|ol|dl|table|blockquote|pre|section|article|figure)\b", re.IGNORECASE
 )
 _NO_KEY_CHARACTER = re.compile(r"\W+")
+
+
+def lowered(document: Mapping[str, Any]) -> Fields:
+    """Return `document` with lower-case keys and without nulls."""
+    return {str(key).lower(): value for key, value in document.items() if value is not None}
+
+
+def non_empty(fields: Fields) -> Fields:
+    """Return `fields` without empty texts, lists and objects; numbers stay."""
+    return {key: value for key, value in fields.items() if value not in ("", None, [], {})}
+
+
+def text(value: Any) -> str:
+    """Return a text without surrounding white space."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def integer(value: Any) -> int | None:
+    """Return a number, or a text that is one, as an integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def objects(value: Any) -> list[Fields]:
+    """Return the objects in a list, or a single object, with lower-case keys."""
+    entries = value if isinstance(value, list) else [value]
+    return [lowered(entry) for entry in entries if isinstance(entry, Mapping)]
+
+
+def time(value: Any) -> datetime | None:
+    """Return a moment as UTC to the second; what carries no zone is taken as UTC."""
+    moment = moment_of(text(value))
+    return moment.replace(microsecond=0) if moment else None
 
 
 class _Texts:

@@ -1,13 +1,20 @@
-"""New rows of `activity` (resources contract 22.1)."""
+"""New rows of `activity`, and the users whom they are for (resources contract 22.1)."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo.database import Database
 
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
+from apps.core.vocabulary import UserType
+from apps.store.collections import ACTIVITY, USERS
+
+CONTACT = dict.fromkeys(("display_name", "username", "email", "is_active", "user_preferences"), 1)
+"""Fields that say how a user is reached."""
+EMAIL_PREFERENCE = "email:notification"
 
 
 def new_activity(
@@ -57,7 +64,7 @@ def activities_in(note: Mapping[str, Any]) -> list[Document]:
     return [
         write["insert"]
         for write in note.get("follow_ups") or ()
-        if write["in"] == "activity" and "insert" in write
+        if write["in"] == ACTIVITY and "insert" in write
     ]
 
 
@@ -66,3 +73,15 @@ def tell_activities(notifier: Notifier, activities: Iterable[Mapping[str, Any]])
     for activity in activities:
         shown = {name: value for name, value in activity.items() if name != "_etag"}
         notifier.push("activity", _dest=activity["recipients"], activity=shown)
+
+
+def wants_mail(person: Mapping[str, Any]) -> bool:
+    """Whether a user has an address and does not refuse mails."""
+    preference = (person.get("user_preferences") or {}).get(EMAIL_PREFERENCE) or {}
+    return bool(person.get("email")) and preference.get("enabled") is not False
+
+
+def administrators(db: Database[Document]) -> list[Document]:
+    """Return the administrators who are not switched off."""
+    query = {"user_type": UserType.ADMINISTRATOR, "is_active": {"$ne": False}}
+    return list(db[USERS].find(query, CONTACT).sort("_id", 1))
