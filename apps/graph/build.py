@@ -57,7 +57,7 @@ from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.explain.service import ExplainService
-from apps.publish.queue.copied import CopiedRows
+from apps.publish.queue.content_api_rows import ContentApiRows
 from apps.publish.resend.requests import ResendRequests
 from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
@@ -201,8 +201,8 @@ def build_graph(
     legal_db = other_database(
         db, settings["LEGAL_ARCHIVE_URI"], settings["LEGAL_ARCHIVE_DBNAME"], listeners
     )
-    copied = CopiedRows(db, clock, notifier)
-    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), copied.succeed)
+    content_api_rows = ContentApiRows(db, clock, notifier)
+    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), content_api_rows.succeed)
     transmitters.add(transmitter_for(backlog))
     validator = ValidateService(db, settings)
     media = MediaStorage(db)

@@ -12,7 +12,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.newsroom.macros.macros import Macros
-from apps.publish.queue.lanes import wake
+from apps.publish.queue.rows import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
     FilterConditionsService,

@@ -18,7 +18,7 @@ from apps.publish.enqueue.association_shares import (
     united_shares,
 )
 from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
-from apps.publish.queue.recipients import Entry, Ledger
+from apps.publish.queue.recipients import Ledger, LedgerEntry
 from apps.routing.products.matching import ProductOutcome
 
 logger = logging.getLogger(__name__)
@@ -208,9 +208,9 @@ def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
     return list(merged.values())
 
 
-def entry_of(recipient: Recipient, item: Item) -> Entry:
+def entry_of(recipient: Recipient, item: Item) -> LedgerEntry:
     """Return what the ledger keeps of a delivery of `item` to `recipient`."""
-    return Entry(
+    return LedgerEntry(
         recipient.codes,
         recipient.api_enabled,
         int(item.get("_current_version") or 0),

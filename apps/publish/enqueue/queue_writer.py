@@ -30,8 +30,7 @@ from apps.publish.enqueue.destinations import Destination
 from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
-from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import ORDER_SEQUENCE
+from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of, wake
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE

@@ -10,7 +10,7 @@ from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
 from apps.publish.enqueue.refusals import reasons_of
-from apps.publish.queue.delivered import delivered_versions
+from apps.publish.queue.recipients import delivered_versions
 from apps.store.collections import (
     ARCHIVED,
     PUBLISH_QUEUE,
