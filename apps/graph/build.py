@@ -56,9 +56,9 @@ from apps.publish.content.unpublish import UnpublishService
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
+from apps.publish.enqueue.resends import ResendRequests
 from apps.publish.explain.service import ExplainService
 from apps.publish.queue.content_api_rows import ContentApiRows
-from apps.publish.resend.requests import ResendRequests
 from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
