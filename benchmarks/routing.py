@@ -26,7 +26,7 @@ from bson import ObjectId
 from apps.celery import create_celery
 from apps.core.memory import settle_memory
 from apps.graph.build import Graph, build_graph
-from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.rules import RoutingRules
 from apps.store.mongo import connect
 from benchmarks.installation import Commands, installed, sized_options
 from benchmarks.pipeline import body
@@ -165,7 +165,7 @@ def measure(settings: Document, subscribers: int, items: int) -> Figures:
     compiled = time.process_time() - started
     now = datetime.now(UTC)
     started = time.process_time()
-    matches = sum(len(rules.candidates(row, now)) for row in rows)
+    matches = sum(len(rules.matches(row, now)) for row in rows)
     matched = time.process_time() - started
     published, queue = graph.db["published"], graph.db["publish_queue"]
     # What a process does once is not in the figures: imports, connections, compiled rules.

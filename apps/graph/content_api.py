@@ -10,7 +10,7 @@ from apps.content_api.tokens.service import SubscriberTokenService
 from apps.content_api.transmitter import transmitter_for
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
-from apps.publish.queue.copied import CopiedRows
+from apps.publish.queue.content_api_rows import ContentApiRows
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ContentApiServices:
 def build_content_api(base: Foundation) -> ContentApiServices:
     """Build the services of the content API, and add its delivery type to the others."""
     db, content_db, clock = base.db, base.content_db, base.clock
-    copied = CopiedRows(db, clock, base.notifier)
-    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), copied.succeed)
+    rows = ContentApiRows(db, clock, base.notifier)
+    backlog = CopyBacklog(db, clock, CopyStore(content_db, clock), rows.succeed)
     base.transmitters.add(transmitter_for(backlog))
     return ContentApiServices(
         reading=ContentApi(content_db, db, clock, base.settings),

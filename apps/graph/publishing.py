@@ -21,8 +21,8 @@ from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
+from apps.publish.enqueue.resends import ResendRequests
 from apps.publish.explain.service import ExplainService
-from apps.publish.resend.requests import ResendRequests
 from apps.publish.resend.service import ResendService
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit

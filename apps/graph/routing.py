@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
-from apps.publish.queue.lanes import wake
+from apps.publish.queue.rows import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
     FilterConditionsService,

@@ -16,9 +16,15 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
-from apps.publish.queue.lanes import lanes_of, wake
 from apps.publish.queue.payloads import Payloads
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lane_of, sequence_of
+from apps.publish.queue.rows import (
+    ORDER_SEQUENCE,
+    complete_row,
+    lane_of,
+    lanes_of,
+    sequence_of,
+    wake,
+)
 from apps.publish.resource import INTERNAL_ROW
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets

@@ -21,7 +21,7 @@ from apps.publish.content.correction import CorrectionService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent
-from apps.publish.queue.copied import CopiedRows
+from apps.publish.queue.content_api_rows import ContentApiRows
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.store.sequences import Sequences
 from formatters import build_registry
@@ -79,7 +79,7 @@ def dies_routing(graph: Graph, before: int) -> bool:
             db,
             graph.clock,
             CopyStore(db, graph.clock),
-            CopiedRows(db, graph.clock, graph.notifier).succeed,
+            ContentApiRows(db, graph.clock, graph.notifier).succeed,
         ),
         notifier=graph.notifier,
         wake_up=lambda: None,

@@ -9,8 +9,7 @@ from bson import ObjectId
 from apps.core import json
 from apps.core.clock import Clock
 from apps.core.service import Document
-from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import RowKey, new_row
+from apps.publish.queue.rows import RowKey, lanes_of, new_row, wake
 from apps.routing.subscribers.stored_destinations import lane_id
 
 

@@ -8,7 +8,7 @@ from bson import ObjectId
 from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.enqueue.batch import RoutingTools
-from apps.publish.enqueue.snapshot import Alarm, Snapshots
+from apps.publish.enqueue.rules import Alarm, Snapshots
 from apps.store.sequences import Sequences
 from formatters import build_registry
 from tests.support.newsdesk import Newsdesk

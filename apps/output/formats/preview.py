@@ -9,8 +9,8 @@ from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.publish.enqueue.formatting import ItemFormatting
-from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.references import References
+from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.routing.subscribers.destination_secrets import readable
 from apps.routing.subscribers.stored_destinations import shown_destination
 from apps.store.collections import ARCHIVE, SUBSCRIBERS

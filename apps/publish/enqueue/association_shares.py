@@ -4,19 +4,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
-from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.decisions import Item
 from apps.publish.enqueue.references import associations_of
+from apps.publish.enqueue.rules import RoutingRules
 from apps.publish.queue.recipients import Ledger
 
 logger = logging.getLogger(__name__)
-
-Item = Mapping[str, Any]
 
 Shares = dict[str, frozenset[ObjectId]]
 """Key of each association to the ids of the subscribers that may see it."""
@@ -38,7 +36,7 @@ def matching_shares(
     shares = {}
     for key, held in associations_of(item):
         try:
-            matches = rules.candidates(held, now, among=subscriber_ids, target_media=media)
+            matches = rules.matches(held, now, among=subscriber_ids, target_media=media)
         except KeyError as error:
             # Nobody can tell who is meant; the story itself is not to suffer.
             logger.warning("association %s of %s lacks %s", key, item.get("item_id"), error)

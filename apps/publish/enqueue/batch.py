@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from apps.archive.packages import is_package
+from apps.archive.packages import is_package, member_ids
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
@@ -18,21 +18,16 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
 from apps.publish.enqueue.association_shares import associated_items, with_subscribers
 from apps.publish.enqueue.decisions import DecisionLog
-from apps.publish.enqueue.enqueue_service import (
-    EnqueueService,
-    Recipient,
-    Routing,
-    entry_of,
-    ids_of,
-)
+from apps.publish.enqueue.enqueue_service import EnqueueService, enqueue_services, entry_of
 from apps.publish.enqueue.formatting import ItemFormats, format_settings
-from apps.publish.enqueue.packages import all_members, own_package, stored_members
+from apps.publish.enqueue.packages import own_package
 from apps.publish.enqueue.queue_rows import OutgoingItem
 from apps.publish.enqueue.queue_writer import ContentApiCopies, CopyOutcome, QueueWriter
 from apps.publish.enqueue.references import AssociatedMedia, References, associations_of
-from apps.publish.enqueue.snapshot import Snapshots
+from apps.publish.enqueue.rules import RoutingContext, Snapshots
+from apps.publish.enqueue.subscribers import Recipient, ids_of
 from apps.publish.queue.recipients import Ledger
-from apps.store.collections import PUBLISHED
+from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -73,41 +68,34 @@ class Unroutable(Exception):
         self.may_pass = may_pass
 
 
-class Batch:
+class RoutingBatch:
     """Routes published rows, then stores all that came of it.
 
     Args:
         tools: see `RoutingTools`.
         rows: the published rows; rules and earlier recipients are read for all of them at once.
-        services: enqueue services by operation, for what is sent along with the rows.
     """
 
-    def __init__(
-        self,
-        tools: RoutingTools,
-        rows: Sequence[Document],
-        services: Mapping[str, EnqueueService],
-    ) -> None:
+    def __init__(self, tools: RoutingTools, rows: Sequence[Document]) -> None:
         self._tools = tools
-        self._services = services
         when = tools.settings["PUBLISH_ASSOCIATIONS_RESEND"]
         self._media = AssociatedMedia.load(tools.db, rows, when)
         media = list(self._media.rows.values())
         backlog = tools.backlog
         rules, vocabularies = tools.snapshots.current()
         self._references = References(tools.db, vocabularies, lambda: rules)
-        self._routing = Routing(
+        self._routing = RoutingContext(
             rules=rules,
             ledger=_ledger(tools.db, [*rows, *media]),
             now=tools.clock.now(),
             withdraw_to_matching=tools.settings["UNPUBLISH_TO_MATCHING_SUBSCRIBERS"],
-            members=stored_members(tools.db, all_members(rows)),
+            members=_stored_members(tools.db, _members_in(rows)),
             failed=_failed(tools.db, rows),
         )
         self._references.load([*rows, *media])
         self._format_settings = format_settings(tools.settings)
         self._queue = QueueWriter(tools.db, tools.clock, tools.sequences, tools.settings)
-        self._decisions = DecisionLog(tools.db, tools.clock)
+        self._decisions = DecisionLog(tools.db, tools.clock, rules.refusals.id, rules.inactive)
         self._copies = (
             ContentApiCopies(backlog, rules.filters, self._routing.now)
             if backlog is not None
@@ -160,7 +148,7 @@ class Batch:
             return
         ids, reason = ids_of(recipients), f"sent along with {row['item_id']}"
         for media in along:
-            service = self._services.get(media.get("operation") or "")
+            service = enqueue_services.get(media.get("operation") or "")
             try:
                 found = service.recipients(media, self._routing) if service else []
             except (WiredeskError, KeyError) as error:
@@ -191,7 +179,13 @@ class Batch:
             self._copies.add(item, recipients, whole)
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
-        self._decisions.add(row, service, routing, served, decision_id, resend_id)
+        decisions = routing.decisions.get(row["_id"])
+        reasons = {d.subscriber.id: d.reason for d in decisions.of_subscribers} if decisions else {}
+        meant = {
+            each.subscriber_id: each.outcome(reasons.get(each.subscriber_id, service.without_match))
+            for each in served
+        }
+        self._decisions.add(row, decisions, meant, decision_id, resend_id)
         return sum(len(each.drafts) for each in served)
 
     def _own_formats(
@@ -245,6 +239,25 @@ class Batch:
         self._queue.announce()
 
 
+def _members_in(rows: Iterable[Document]) -> set[str]:
+    """Return the ids of the direct members of all packages among `rows`."""
+    packages = (row for row in rows if is_package(row))
+    return {member for package in packages for member in member_ids(package.get("groups"))}
+
+
+def _stored_members(db: Database[Document], ids: Iterable[str]) -> dict[str, Document]:
+    """Return the members that exist by id, with what filters read; one command, seldom two."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    found = {item["_id"]: item for item in db[ARCHIVE].find({"_id": {"$in": wanted}})}
+    missing = [id_ for id_ in wanted if id_ not in found]
+    if missing:
+        rows = db[ARCHIVED].find({"item_id": {"$in": missing}}).sort("_current_version", 1)
+        found.update({row["item_id"]: row for row in rows})
+    return found
+
+
 def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[Document]]:
     """Return what failed before of the items that `rows` follow; one command, or none."""
     followed = _followed(rows)
@@ -258,7 +271,7 @@ def _failed(db: Database[Document], rows: Sequence[Document]) -> dict[str, list[
 
 def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:
     ledger = Ledger(db)
-    earlier = _followed(rows) | all_members(rows)
+    earlier = _followed(rows) | _members_in(rows)
     ledger.load({row["item_id"] for row in rows} | earlier, look_back=earlier)
     return ledger
 

@@ -1,108 +1,55 @@
-"""Who receives an item: one service per operation, behind one question."""
+"""Who receives an item: one service per operation, behind one question.
+
+Routing contract 8.5: P are the earlier recipients of an item, M are those that match it now.
+"""
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
-from bson import ObjectId
-
-from apps.core.service import Document
-from apps.core.vocabulary import TEXT_TYPES, PublishingAction, SubscriberType
+from apps.archive.packages import is_package
+from apps.core.vocabulary import TEXT_TYPES, Operation, PublishingAction, State, SubscriberType
 from apps.publish.enqueue.association_shares import (
     Shares,
     matching_shares,
     shares_held,
+    shares_of_all,
     united_shares,
 )
-from apps.publish.enqueue.matching import Decision, Match, RoutingRules, Subscriber
-from apps.publish.queue.recipients import Entry, Ledger
-from apps.routing.products.matching import ProductOutcome
+from apps.publish.enqueue.decisions import Item, Match
+from apps.publish.enqueue.packages import (
+    check_members,
+    check_not_empty,
+    followers,
+    recipients_of_package,
+    withdrawn_from,
+)
+from apps.publish.enqueue.rules import RoutingContext
+from apps.publish.enqueue.subscribers import Recipient, Subscriber, ids_of, united
+from apps.publish.queue.recipients import LedgerEntry
+from apps.routing.products.matching import Product
 
 logger = logging.getLogger(__name__)
 
-Item = Mapping[str, Any]
-
 WAS_MEANT = "an earlier version was meant for it"
-DETAILED_SUBSCRIBERS = 50
-"""Up to this many subscribers, it is recorded of each with every item why it does not get it."""
 
+WITHOUT_REGION_TARGETS = (SubscriberType.DIGITAL, SubscriberType.ALL)
+"""Types that a correction for regions adds nobody of."""
 
-@dataclass(frozen=True)
-class Routing:
-    """What routing decisions of one batch are made from.
-
-    Attributes:
-        rules: snapshot of subscribers, products and filters.
-        ledger: earlier recipients.
-        now: time of the decision.
-        withdraw_to_matching: setting UNPUBLISH_TO_MATCHING_SUBSCRIBERS.
-        members: the items in the packages of the batch, by id; missing ones do not exist.
-        failed: published rows that ended in `error`, by item id, oldest first.
-        decisions: what the rules said about each subscriber, by `_id` of the published row.
-        refused: by the same, products that refused it for another reason than their filter; where
-            not every single subscriber is decided about.
-    """
-
-    rules: RoutingRules
-    ledger: Ledger
-    now: datetime
-    withdraw_to_matching: bool
-    members: Mapping[str, Document] = field(default_factory=dict)
-    failed: dict[str, list[Document]] = field(default_factory=dict)
-    decisions: dict[Any, Sequence[Decision]] = field(default_factory=dict)
-    refused: dict[Any, Mapping[str, ProductOutcome]] = field(default_factory=dict)
-
-    @property
-    def is_detailed(self) -> bool:
-        """Whether it is recorded of every single subscriber why it gets nothing."""
-        return is_detailed(self.rules)
-
-    def matches(self, item: Item, media: SubscriberType | None) -> list[Match]:
-        """Return who gets `item` by the rules.
-
-        Args:
-            media: the one type, besides `all`, that may get it; None for any.
-        """
-        decisions: Sequence[Decision]
-        if self.is_detailed:
-            decisions = list(self.rules.decisions(item, self.now, target_media=media))
-        else:
-            decisions, self.refused[item["_id"]] = self.rules.possible_decisions(
-                item, self.now, target_media=media
-            )
-        self.decisions[item["_id"]] = decisions
-        return [decision.match for decision in decisions if decision.match]
-
-
-class Recipient(NamedTuple):
-    """A subscriber that receives an item.
-
-    Attributes:
-        associated: ids of the item's associations that it may see.
-        members: of a package, the members that its own package holds; None for other items.
-        only_packaged: of a package, only destinations that take packages whole get it.
-        reason: why it receives the item, where that is neither a rule nor usual for the service.
-        products: ids of its products that match the item.
-    """
-
-    subscriber: Subscriber
-    codes: tuple[str, ...]
-    api_enabled: bool
-    associated: tuple[str, ...] = ()
-    members: tuple[str, ...] | None = None
-    only_packaged: bool = False
-    reason: str = ""
-    products: tuple[Any, ...] = ()
+WITHDRAWN_BY = {
+    State.KILLED: PublishingAction.KILLED,
+    State.RECALLED: PublishingAction.RECALLED,
+    State.UNPUBLISHED: PublishingAction.UNPUBLISHED,
+}
+"""What recipients are told of a withdrawal, by the state that it gave the item."""
 
 
 class EnqueueService(ABC):
-    """Decide who receives an item (routing contract 8.5: P = earlier recipients, M = matching).
+    """Decide who receives an item.
 
     Attributes:
-        publishing_action: what the recipients' rows say.
+        publishing_action: what the queue rows of the recipients say.
         without_match: why somebody receives an item that no rule speaks for.
     """
 
@@ -110,10 +57,12 @@ class EnqueueService(ABC):
     without_match: ClassVar[str] = "has the story"
 
     @abstractmethod
-    def recipients(self, item: Item, routing: Routing) -> list[Recipient]:
+    def recipients(self, item: Item, routing: RoutingContext) -> list[Recipient]:
         """Return who receives `item`."""
 
-    def shares(self, item: Item, recipients: Sequence[Recipient], routing: Routing) -> Shares:
+    def shares(
+        self, item: Item, recipients: Sequence[Recipient], routing: RoutingContext
+    ) -> Shares:
         """Return which recipients may see which of the item's associations.
 
         Those that the association goes to by its own content, and those that had it before.
@@ -125,20 +74,20 @@ class EnqueueService(ABC):
             matching_shares(item, ids, routing.rules, routing.now, media),
         )
 
-    def matching(self, item: Item, routing: Routing) -> list[Recipient]:
+    def matching(self, item: Item, routing: RoutingContext) -> list[Recipient]:
         """Return M: active subscribers whose products and targeting match."""
         return [recipient_of(match) for match in routing.matches(item, target_media(item))]
 
-    def earlier(self, item_id: str, routing: Routing) -> list[Recipient]:
+    def earlier(self, item_id: str, routing: RoutingContext) -> list[Recipient]:
         """Return P: active subscribers that were sent `item_id` before."""
         return [r for r in self.ever(item_id, routing) if r.subscriber.is_active]
 
-    def held(self, item_id: str, routing: Routing) -> list[Recipient]:
+    def held(self, item_id: str, routing: RoutingContext) -> list[Recipient]:
         """Return P with those that delivery closed: their rows are kept for when they are back."""
         ever = self.ever(item_id, routing)
         return [r for r in ever if r.subscriber.is_active or r.subscriber.is_closed]
 
-    def intended(self, item_id: str, routing: Routing) -> list[Recipient]:
+    def intended(self, item_id: str, routing: RoutingContext) -> list[Recipient]:
         """Return M of the versions of `item_id` that ended in `error`, by the rules of now.
 
         They block no later version, but it goes to those who were meant, too (routing contract 12).
@@ -147,7 +96,7 @@ class EnqueueService(ABC):
         for row in routing.failed.get(item_id, ()):
             media = target_media(row)
             try:
-                matches = routing.rules.candidates(row, routing.now, target_media=media)
+                matches = routing.rules.matches(row, routing.now, target_media=media)
             except Exception:
                 # What made it fail may be just this.
                 logger.exception("nobody can tell who was meant by %s", row["_id"])
@@ -156,7 +105,7 @@ class EnqueueService(ABC):
             found = united(found, meant)
         return found
 
-    def ever(self, item_id: str, routing: Routing) -> list[Recipient]:
+    def ever(self, item_id: str, routing: RoutingContext) -> list[Recipient]:
         """Return all subscribers that were sent `item_id` before, active now or not."""
         entries = routing.ledger.of(item_id)
         return [
@@ -166,19 +115,9 @@ class EnqueueService(ABC):
         ]
 
 
-def is_detailed(rules: RoutingRules) -> bool:
-    """Whether it is recorded of every single subscriber why it gets nothing."""
-    return rules.size <= DETAILED_SUBSCRIBERS
-
-
 def target_media(item: Item) -> SubscriberType | None:
     """Return the one type of subscriber, besides `all`, that may get `item`; None for any."""
     return None if item.get("type") in TEXT_TYPES else SubscriberType.DIGITAL
-
-
-def ids_of(recipients: Iterable[Recipient]) -> set[ObjectId]:
-    """Return the ids of the subscribers."""
-    return {recipient.subscriber.id for recipient in recipients}
 
 
 def recipient_of(match: Match) -> Recipient:
@@ -187,30 +126,9 @@ def recipient_of(match: Match) -> Recipient:
     return Recipient(match.subscriber, codes, match.api_enabled, products=products)
 
 
-def active_subscriber(subscriber_id: ObjectId, routing: Routing) -> Subscriber | None:
-    """Return the subscriber if it is active now."""
-    return routing.rules.subscribers.get(subscriber_id)
-
-
-def united(first: list[Recipient], second: list[Recipient]) -> list[Recipient]:
-    """Return both lists as one; a subscriber in both stands once, with the codes of both."""
-    merged: dict[Any, Recipient] = {r.subscriber.id: r for r in first}
-    for recipient in second:
-        known = merged.get(recipient.subscriber.id)
-        if known is None:
-            merged[recipient.subscriber.id] = recipient
-            continue
-        codes = tuple(dict.fromkeys((*known.codes, *recipient.codes)))
-        api = known.api_enabled or recipient.api_enabled
-        products = tuple(dict.fromkeys((*known.products, *recipient.products)))
-        both = known._replace(codes=codes, api_enabled=api, products=products)
-        merged[recipient.subscriber.id] = both
-    return list(merged.values())
-
-
-def entry_of(recipient: Recipient, item: Item) -> Entry:
+def entry_of(recipient: Recipient, item: Item) -> LedgerEntry:
     """Return what the ledger keeps of a delivery of `item` to `recipient`."""
-    return Entry(
+    return LedgerEntry(
         recipient.codes,
         recipient.api_enabled,
         int(item.get("_current_version") or 0),
@@ -219,3 +137,147 @@ def entry_of(recipient: Recipient, item: Item) -> Entry:
         recipient.only_packaged,
         recipient.products,
     )
+
+
+# The services.
+
+
+class EnqueuePublishedService(EnqueueService):
+    """Everybody who matches; an update also goes to those who have the story it updates.
+
+    A package goes to those who received members of it.
+    """
+
+    publishing_action = PublishingAction.PUBLISHED
+
+    def recipients(self, item: Item, routing: RoutingContext) -> list[Recipient]:
+        if is_package(item):
+            check_members(item, routing)
+            return recipients_of_package(item, routing)
+        matching = self.matching(item, routing)
+        if not item.get("rewrite_of"):
+            return matching
+        earlier = self.earlier(item["rewrite_of"], routing)
+        meant = self.intended(item["rewrite_of"], routing)
+        return united(united(earlier, meant), matching)
+
+
+class EnqueueCorrectedService(EnqueueService):
+    """Everybody who has the story, whatever its targets are now, and those who match by now."""
+
+    publishing_action = PublishingAction.CORRECTED
+
+    def recipients(self, item: Item, routing: RoutingContext) -> list[Recipient]:
+        earlier = self.earlier(item["item_id"], routing)
+        if is_package(item):
+            return self._of_package(item, earlier, routing)
+        known = ids_of(earlier)
+        added = [r for r in self.matching(item, routing) if r.subscriber.id not in known]
+        if earlier and item.get("target_regions"):
+            added = [r for r in added if r.subscriber.type not in WITHOUT_REGION_TARGETS]
+        meant = [r for r in self.intended(item["item_id"], routing) if r.subscriber.id not in known]
+        return earlier + united(added, meant)
+
+    def _of_package(
+        self, package: Item, earlier: list[Recipient], routing: RoutingContext
+    ) -> list[Recipient]:
+        check_not_empty(package)
+        check_members(package, routing)
+        known = ids_of(earlier)
+        added = recipients_of_package(package, routing)
+        return [
+            *followers(package, earlier, routing),
+            *(recipient for recipient in added if recipient.subscriber.id not in known),
+        ]
+
+
+class EnqueueKilledService(EnqueueService):
+    """Everybody who has the story, those included that delivery closed meanwhile.
+
+    Where nobody is on record it goes to those who match, unless a setting says otherwise or the
+    item was never out at all. An item that was archived goes to all who ever had it, active or not,
+    and to nobody else.
+
+    Args:
+        published_state: the state that the withdrawal gave the item.
+    """
+
+    def __init__(self, published_state: State = State.KILLED) -> None:
+        self.publishing_action = WITHDRAWN_BY[published_state]
+
+    def recipients(self, item: Item, routing: RoutingContext) -> list[Recipient]:
+        if item.get("revived"):
+            return self.ever(item["item_id"], routing)
+        earlier = self.held(item["item_id"], routing)
+        falls_back = routing.withdraw_to_matching and not item.get("only_scheduled")
+        if is_package(item):
+            if earlier or not falls_back:
+                return withdrawn_from(item, earlier, routing)
+            return recipients_of_package(item, routing)
+        if not falls_back:
+            return earlier
+        meant = self.intended(item["item_id"], routing)
+        return united(earlier or self.matching(item, routing), meant)
+
+    def shares(
+        self, item: Item, recipients: Sequence[Recipient], routing: RoutingContext
+    ) -> Shares:
+        """Return who had the associations; a withdrawal shows nobody anything new."""
+        return shares_held(item, ids_of(recipients), routing.ledger)
+
+
+class EnqueueResentService(EnqueueService):
+    """Exactly the chosen subscribers that are active (routing contract 8.5, 11).
+
+    Args:
+        subscriber_ids: the chosen ones.
+        publishing_action: what they are told: that of the item's last operation.
+    """
+
+    without_match: ClassVar[str] = "chosen for a resend"
+
+    def __init__(
+        self, subscriber_ids: Collection[Any], publishing_action: PublishingAction
+    ) -> None:
+        self._subscriber_ids = subscriber_ids
+        self.publishing_action = publishing_action
+
+    def recipients(self, item: Item, routing: RoutingContext) -> list[Recipient]:
+        chosen = dict.fromkeys(self._subscriber_ids)
+        rules = routing.rules
+        return [
+            Recipient(
+                subscriber, all_codes(subscriber, rules.products), bool(subscriber.api_products)
+            )
+            for id_ in chosen
+            if (subscriber := rules.subscribers.get(id_)) is not None
+        ]
+
+    def shares(
+        self, item: Item, recipients: Sequence[Recipient], routing: RoutingContext
+    ) -> Shares:
+        """Return that everybody chosen sees all associations."""
+        return shares_of_all(item, ids_of(recipients))
+
+
+def all_codes(subscriber: Subscriber, products: Mapping[str, Product]) -> tuple[str, ...]:
+    """Return the subscriber's codes and those of all its direct products, each once.
+
+    Without direct products there are none at all.
+    """
+    if not subscriber.products:
+        return ()
+    listed = (products[str(id_)] for id_ in subscriber.products if str(id_) in products)
+    codes = (code for product in listed for code in product.codes)
+    return tuple(dict.fromkeys((*subscriber.codes, *codes)))
+
+
+enqueue_services: Mapping[str, EnqueueService] = {
+    Operation.PUBLISH: EnqueuePublishedService(),
+    Operation.CORRECT: EnqueueCorrectedService(),
+    Operation.BEING_CORRECTED: EnqueueCorrectedService(),
+    Operation.KILL: EnqueueKilledService(),
+    Operation.TAKEDOWN: EnqueueKilledService(published_state=State.RECALLED),
+    Operation.UNPUBLISH: EnqueueKilledService(published_state=State.UNPUBLISHED),
+}
+"""Who receives an item depends on the operation that published it."""

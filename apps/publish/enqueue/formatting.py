@@ -15,9 +15,9 @@ from apps.core.clock import Clock
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, ItemType
-from apps.publish.enqueue.matching import Subscriber
 from apps.publish.enqueue.references import References, associations_of
-from apps.publish.enqueue.snapshot import routing_rules
+from apps.publish.enqueue.rules import routing_rules
+from apps.publish.enqueue.subscribers import Subscriber
 from apps.store.collections import VOCABULARIES
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
 from formatters.content_api import ContentApiFormatter

@@ -11,16 +11,15 @@ from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
-from pymongo.database import Database
 
-from apps.archive.packages import ROOT, is_package, member_ids, member_refs
+from apps.archive.packages import ROOT, member_ids, member_refs
 from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
-from apps.publish.enqueue.enqueue_service import Item, Recipient, Routing, active_subscriber
-from apps.publish.enqueue.matching import Subscriber
-from apps.store.collections import ARCHIVE, ARCHIVED
+from apps.publish.enqueue.decisions import Item
+from apps.publish.enqueue.rules import RoutingContext
+from apps.publish.enqueue.subscribers import Recipient, Subscriber
 
 NOT_PUBLISHED = "Package item with id: {} has not been published."
 EMPTY = "Corrected package cannot be empty!"
@@ -45,26 +44,7 @@ def takes_packages(subscriber: Subscriber) -> bool:
     return subscriber.type != SubscriberType.WIRE
 
 
-def all_members(rows: Iterable[Item]) -> set[str]:
-    """Return the ids of the direct members of all packages among `rows`."""
-    packages = (row for row in rows if is_package(row))
-    return {member for package in packages for member in member_ids(package.get("groups"))}
-
-
-def stored_members(db: Database[Document], ids: Iterable[str]) -> dict[str, Document]:
-    """Return the members that exist by id, with what filters read; one command, seldom two."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return {}
-    found = {item["_id"]: item for item in db[ARCHIVE].find({"_id": {"$in": wanted}})}
-    missing = [id_ for id_ in wanted if id_ not in found]
-    if missing:
-        rows = db[ARCHIVED].find({"item_id": {"$in": missing}}).sort("_current_version", 1)
-        found.update({row["item_id"]: row for row in rows})
-    return found
-
-
-def recipients_of_package(package: Item, routing: Routing) -> list[Recipient]:
+def recipients_of_package(package: Item, routing: RoutingContext) -> list[Recipient]:
     """Return who receives a publication or correction of a package, apart from earlier recipients.
 
     These are those who received a member in the version that the package holds. Of those who did
@@ -76,13 +56,13 @@ def recipients_of_package(package: Item, routing: Routing) -> list[Recipient]:
     recipients = [
         _recipient(subscriber, got, routing)
         for subscriber_id, got in received.items()
-        if (subscriber := active_subscriber(subscriber_id, routing)) is not None
+        if (subscriber := routing.rules.subscribers.get(subscriber_id)) is not None
         and takes_packages(subscriber)
     ]
     return recipients + _whole_only(package, members, set(received), routing)
 
 
-def followers(package: Item, earlier: list[Recipient], routing: Routing) -> list[Recipient]:
+def followers(package: Item, earlier: list[Recipient], routing: RoutingContext) -> list[Recipient]:
     """Return earlier recipients with the members that their copies hold now.
 
     Members that left the package are gone from them; a copy may end up without any.
@@ -106,7 +86,9 @@ def followers(package: Item, earlier: list[Recipient], routing: Routing) -> list
     return result
 
 
-def withdrawn_from(package: Item, earlier: list[Recipient], routing: Routing) -> list[Recipient]:
+def withdrawn_from(
+    package: Item, earlier: list[Recipient], routing: RoutingContext
+) -> list[Recipient]:
     """Return earlier recipients with the members that their last copies held."""
     members = members_in(package)
     received = _received(members, routing)
@@ -132,7 +114,7 @@ def members_in(package: Item) -> list[Member]:
     return list(members.values())
 
 
-def check_members(package: Item, routing: Routing) -> None:
+def check_members(package: Item, routing: RoutingContext) -> None:
     """Check that everything in a package exists.
 
     Raises:
@@ -153,7 +135,9 @@ def check_not_empty(package: Item) -> None:
         raise BadRequest(EMPTY)
 
 
-def _received(members: Iterable[Member], routing: Routing) -> dict[ObjectId, tuple[str, ...]]:
+def _received(
+    members: Iterable[Member], routing: RoutingContext
+) -> dict[ObjectId, tuple[str, ...]]:
     """Return who received which members, in the version that is in the package or a newer one."""
     received: dict[ObjectId, tuple[str, ...]] = {}
     for member in members:
@@ -163,7 +147,9 @@ def _received(members: Iterable[Member], routing: Routing) -> dict[ObjectId, tup
     return received
 
 
-def _recipient(subscriber: Subscriber, members: tuple[str, ...], routing: Routing) -> Recipient:
+def _recipient(
+    subscriber: Subscriber, members: tuple[str, ...], routing: RoutingContext
+) -> Recipient:
     """Return the recipient that has received `members`: with their codes, and as they came."""
     entries = [routing.ledger.of(member)[subscriber.id] for member in members]
     codes = tuple(dict.fromkeys(code for entry in entries for code in entry.codes))
@@ -172,7 +158,7 @@ def _recipient(subscriber: Subscriber, members: tuple[str, ...], routing: Routin
 
 
 def _whole_only(
-    package: Item, members: Iterable[Member], served: set[ObjectId], routing: Routing
+    package: Item, members: Iterable[Member], served: set[ObjectId], routing: RoutingContext
 ) -> list[Recipient]:
     if not routing.rules.takers_of_whole_packages:
         return []
@@ -197,7 +183,7 @@ def _whole_only(
 
 
 def _matching_members(
-    package: Item, subscriber_ids: Iterable[ObjectId], routing: Routing
+    package: Item, subscriber_ids: Iterable[ObjectId], routing: RoutingContext
 ) -> dict[ObjectId, tuple[str, ...]]:
     """Return the members that match each of the subscribers by what they are."""
     wanted = list(subscriber_ids)
@@ -206,7 +192,7 @@ def _matching_members(
         return held
     for member_id in dict.fromkeys(member_ids(package.get("groups"))):
         item = routing.members.get(member_id, {})
-        for match in routing.rules.candidates(item, routing.now, among=wanted):
+        for match in routing.rules.matches(item, routing.now, among=wanted):
             id_ = match.subscriber.id
             held[id_] = (*held.get(id_, ()), member_id)
     return held

@@ -11,9 +11,8 @@ from apps.core.errors import FormatError, WiredeskError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction, RowState
-from apps.publish.enqueue.destinations import Destination
-from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
+from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
 from apps.publish.queue.rows import RowKey, new_row
 from formatters.base import Formatter
 
@@ -94,7 +93,7 @@ class RowDraft(NamedTuple):
 
     item: OutgoingItem
     recipient: Recipient
-    destination: Destination
+    destination: SubscriberDestination
     formatter: type[Formatter]
     formats: ItemFormats
 
@@ -145,7 +144,7 @@ class RowDraft(NamedTuple):
             **self.item.fields,
             "subscriber_id": subscriber.id,
             "codes": list(recipient.codes),
-            "destination": destination.stored,
+            "destination": destination.shown,
             "lane": destination.lane,
             "idempotency_key": self.item.row_key(subscriber.key, destination.id, part),
             "published_seq_num": number,

@@ -26,12 +26,11 @@ from apps.core.vocabulary import (
     RowState,
     SubscriberType,
 )
-from apps.publish.enqueue.destinations import Destination
-from apps.publish.enqueue.enqueue_service import Recipient
+from apps.publish.enqueue.decisions import Line, Outcome
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
-from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import ORDER_SEQUENCE
+from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
+from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of, wake
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE
@@ -127,6 +126,26 @@ class Served:
     left_out: list[str] = field(default_factory=list)
     takes_type: bool = True
 
+    @property
+    def subscriber_id(self) -> Any:
+        return self.recipient.subscriber.id
+
+    def outcome(self, reason: str) -> Line:
+        """Return what became of the recipient, in words for people.
+
+        Args:
+            reason: why it receives the item, where the recipient does not say.
+        """
+        obstacles = "; ".join((*self.skipped, *self.left_out))
+        if self.drafts:
+            said = self.recipient.reason or reason
+            return Outcome.SENT, f"{said}; {obstacles}" if obstacles else said
+        if not self.takes_type:
+            return Outcome.MEDIA_TYPE, "wire gets text only"
+        if self.skipped:
+            return Outcome.NO_FORMATTER, obstacles
+        return Outcome.IN_PACKAGE if self.left_out else Outcome.NO_DESTINATION, obstacles
+
 
 class QueueWriter:
     """Collects the queue rows of one batch, then numbers, formats and stores them.
@@ -202,7 +221,7 @@ class QueueWriter:
             served.drafts.append(RowDraft(item, recipient, destination, formatter, formats))
         return served
 
-    def _destinations(self, recipient: Recipient) -> tuple[Destination, ...]:
+    def _destinations(self, recipient: Recipient) -> tuple[SubscriberDestination, ...]:
         subscriber = recipient.subscriber
         if recipient.api_enabled and self._has_content_api:
             return (*subscriber.destinations, subscriber.content_api)
@@ -246,11 +265,13 @@ class QueueWriter:
 
     def _numbers(self) -> dict[str, Iterator[int]]:
         """Draw the `published_seq_num` of all rows, by the keys of the counters."""
-        subscribers = [draft.recipient.subscriber for draft in self._drafts]
-        wanted = Counter([subscriber.sequence for subscriber in subscribers])
+        subscribers = {
+            d.recipient.subscriber.sequence: d.recipient.subscriber for d in self._drafts
+        }
+        wanted = Counter(draft.recipient.subscriber.sequence for draft in self._drafts)
         bounds = {
-            subscriber.sequence: Bounds.of(subscriber.sequence_num_settings, self._maximum)
-            for subscriber in set(subscribers)
+            key: Bounds.of(subscriber.sequence_num_settings, self._maximum)
+            for key, subscriber in subscribers.items()
         }
         drawn = self._sequences.draw_wrapping(wanted, bounds)
         return {key: iter(numbers) for key, numbers in drawn.items()}
@@ -305,7 +326,9 @@ class QueueWriter:
             self._db[PUBLISH_QUEUE].bulk_write(writes, ordered=False)
 
 
-def _obstacle(row: Mapping[str, Any], recipient: Recipient, destination: Destination) -> str | None:
+def _obstacle(
+    row: Mapping[str, Any], recipient: Recipient, destination: SubscriberDestination
+) -> str | None:
     """Return why a destination of a recipient is left out; None for one that is not."""
     whole = destination.takes_whole_packages
     if whole and row.get("published_in_package"):

@@ -17,7 +17,8 @@ from apps.core.errors import ServerError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
-from apps.publish.enqueue.matching import RoutingRules
+from apps.publish.enqueue.decisions import Item
+from apps.publish.enqueue.rules import RoutingRules
 from apps.store.collections import (
     ARCHIVE,
     ASSIGNMENTS,
@@ -26,8 +27,6 @@ from apps.store.collections import (
     PUBLISHED,
     USERS,
 )
-
-Item = Mapping[str, Any]
 
 
 def associations_of(item: Item) -> Iterator[tuple[str, Item]]:

@@ -16,8 +16,8 @@ from apps.core.errors import NotFound
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import RowState
 from apps.publish.enqueue.formatting import ItemFormats, ItemFormatting, Payload
-from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.packages import own_package
+from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.publish.queue.recipients import Ledger
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, SUBSCRIBERS

@@ -1,7 +1,8 @@
 """Why products refuse items, put on record once for all items that are routed by the same rules.
 
-With many subscribers it is not written down for each item why each of them gets nothing. A document
-of `routing_refusals` says what every product of every active subscriber would say:
+It is not written down for each item why each subscriber gets nothing: most of them list no product
+that takes it. A document of `routing_refusals` says what every product of every active subscriber
+would say:
 `{_id, products: [{_id, name, region, filter, undecided}], subscribers: [{_id, products, gone}],
 seen_at}`. Its id follows from what it holds. A routing decision names it, and the products that
 refused the item for another reason than their filter.
@@ -18,6 +19,7 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError
 
 from apps.core.service import Document
+from apps.publish.enqueue.subscribers import ListedProducts
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.products.matching import (
     Product,
@@ -34,14 +36,6 @@ IN_USE = timedelta(days=1)
 """How long what no decision names is kept: a run that goes by it may still be about to name it."""
 
 
-class Listed(NamedTuple):
-    """The products of an active subscriber, each once, and the ids of those that are gone."""
-
-    subscriber_id: Any
-    products: Sequence[Product]
-    gone: Sequence[str]
-
-
 class Refusals(NamedTuple):
     """What is put on record, and its id."""
 
@@ -49,8 +43,9 @@ class Refusals(NamedTuple):
     document: Document
 
 
-def compile_refusals(listed: Sequence[Listed], filters: FilterSet) -> Refusals:
-    """Return what the products of subscribers say when they refuse an item."""
+def compile_refusals(subscribers: Iterable[ListedProducts], filters: FilterSet) -> Refusals:
+    """Return what the products of active subscribers say when they refuse an item."""
+    listed = sorted(subscribers, key=lambda each: each.subscriber.key)
     products = {product.key: product for each in listed for product in each.products}
     document = {
         "products": [
@@ -58,11 +53,11 @@ def compile_refusals(listed: Sequence[Listed], filters: FilterSet) -> Refusals:
         ],
         "subscribers": [
             {
-                "_id": each.subscriber_id,
+                "_id": each.subscriber.id,
                 "products": [product.key for product in each.products],
                 "gone": list(each.gone),
             }
-            for each in sorted(listed, key=lambda each: str(each.subscriber_id))
+            for each in listed
         ],
     }
     return Refusals(sha256(bson.encode(document)).hexdigest()[:40], document)
@@ -86,11 +81,11 @@ def keep_refusals(db: Database[Document], refusals: Refusals, now: datetime) -> 
         # Another process has just put the same on record.
         return
     except DocumentTooLarge:
-        logger.warning("explanations will not say why products refuse items: too many of them")
+        logger.warning("explanations will not name who got nothing by its products: too many")
 
 
 def reasons_of(db: Database[Document], routing: Mapping[str, Any]) -> dict[Any, str]:
-    """Return why each active subscriber got nothing by its products; one command.
+    """Return the active subscribers by id, and why their products refused the item; one command.
 
     Args:
         routing: a document of `routing_decisions`.

@@ -17,16 +17,12 @@ from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import Operation, QueueState, State
-from apps.publish.enqueue.batch import Batch, RoutingTools, Unroutable
+from apps.core.vocabulary import QueueState
+from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, predecessors
-from apps.publish.enqueue.enqueue_corrected import EnqueueCorrectedService
-from apps.publish.enqueue.enqueue_killed import EnqueueKilledService
-from apps.publish.enqueue.enqueue_published import EnqueuePublishedService
-from apps.publish.enqueue.enqueue_service import EnqueueService
-from apps.publish.enqueue.resends import ResendRouter
-from apps.publish.enqueue.snapshot import Alarm, Snapshots
-from apps.publish.resend.requests import ResendRequests
+from apps.publish.enqueue.enqueue_service import enqueue_services
+from apps.publish.enqueue.resends import ResendRequests, ResendRouter
+from apps.publish.enqueue.rules import Alarm, Snapshots
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.store.collections import PUBLISHED
 from apps.store.sequences import Sequences
@@ -36,19 +32,9 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10
 
-enqueue_services: Mapping[str, EnqueueService] = {
-    Operation.PUBLISH: EnqueuePublishedService(),
-    Operation.CORRECT: EnqueueCorrectedService(),
-    Operation.BEING_CORRECTED: EnqueueCorrectedService(),
-    Operation.KILL: EnqueueKilledService(),
-    Operation.TAKEDOWN: EnqueueKilledService(published_state=State.RECALLED),
-    Operation.UNPUBLISH: EnqueueKilledService(published_state=State.UNPUBLISHED),
-}
-"""Who receives an item depends on the operation that published it."""
-
 
 @dataclass
-class Outcome:
+class BatchOutcome:
     """What became of the published rows of one batch.
 
     Attributes:
@@ -121,7 +107,6 @@ class EnqueueContent:
         self._resends = ResendRouter(
             self._tools,
             ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),
-            enqueue_services,
             int(settings["ENQUEUE_MAX_ATTEMPTS"]),
             RETRY_SECONDS,
         )
@@ -151,12 +136,12 @@ class EnqueueContent:
         return total
 
     def _route(self, batch: Sequence[Document], claims: PublishedClaims) -> int:
-        """Route a claimed batch; return how many deliveries it made."""
+        """Route a claimed batch; return how many queue rows it made."""
         self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
         rows = self._release.release(batch)
         self._follow(rows, claims)
-        routed = Batch(self._tools, rows, enqueue_services)
-        outcome = Outcome()
+        routed = RoutingBatch(self._tools, rows)
+        outcome = BatchOutcome()
         for row in rows:
             if outcome.held_up.isdisjoint({row["item_id"], *predecessors(row)}):
                 self._route_one(row, routed, outcome)
@@ -187,7 +172,7 @@ class EnqueueContent:
             items = sorted({row["item_id"] for row in rows})
             logger.exception("packages around %s could not be corrected", ", ".join(items))
 
-    def _route_one(self, row: Document, batch: Batch, outcome: Outcome) -> None:
+    def _route_one(self, row: Document, batch: RoutingBatch, outcome: BatchOutcome) -> None:
         service = enqueue_services.get(row.get("operation") or "")
         if service is None:
             message = f"400: Unknown operation {row.get('operation')!r}"
@@ -206,7 +191,7 @@ class EnqueueContent:
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)
 
-    def _finish(self, outcome: Outcome, claims: PublishedClaims) -> None:
+    def _finish(self, outcome: BatchOutcome, claims: PublishedClaims) -> None:
         """Write the queue states of the batch in one command."""
         done = {"queue_owner": None, "queue_lease_until": None}
         writes = [
@@ -226,7 +211,8 @@ class EnqueueContent:
         if writes:
             self._db[PUBLISHED].bulk_write(writes, ordered=False)
         ended = [{**row, **failure} for row, failure in outcome.failed]
-        self._on_failed([row for row in ended if row["queue_state"] == QueueState.ERROR])
+        if given_up := [row for row in ended if row["queue_state"] == QueueState.ERROR]:
+            self._on_failed(given_up)
         if outcome.waiting:
             claims.give_back(row["_id"] for row in outcome.waiting)
 

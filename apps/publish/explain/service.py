@@ -1,16 +1,15 @@
 """Puts recorded decisions and the states of deliveries together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-from bson import ObjectId
 
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
+from apps.publish.enqueue.decisions import Outcome
 from apps.publish.enqueue.refusals import reasons_of
-from apps.publish.queue.delivered import delivered_versions
+from apps.publish.queue.recipients import delivered_versions
 from apps.store.collections import (
     ARCHIVED,
     PUBLISH_QUEUE,
@@ -56,8 +55,7 @@ class ExplainService(ResourceService):
 
         Returns:
             `_id`, `version`; `state` and `error_message` of its routing; `routings`, one for each
-            time it was routed: `operation`, `resend`, `decided_at` and `whole`, false where there
-            were too many subscribers to decide about each; `subscribers`:
+            time it was routed: `operation`, `resend` and `decided_at`; `subscribers`:
             `subscriber_id`, `name`, `outcome`, `reason`, `resend`, `delivered_version`, the newest
             version that it is known to have, and `deliveries`, each with `destination`, `state`,
             `error_message` and `completed_at`.
@@ -89,8 +87,7 @@ class ExplainService(ResourceService):
             "state": row.get("queue_state"),
             "error_message": row.get("error_message"),
             "routings": [
-                {key: r.get(key) for key in ("operation", "resend", "decided_at", "whole")}
-                for r in routings
+                {key: r.get(key) for key in ("operation", "resend", "decided_at")} for r in routings
             ],
             "subscribers": lines,
         }
@@ -103,49 +100,33 @@ class ExplainService(ResourceService):
 
     def _lines(self, routings: Sequence[Document], deliveries: "Deliveries") -> list[Document]:
         lines: list[Document] = []
-        names = self._names(any(routing.get("rest") for routing in routings), routings, deliveries)
         for routing in routings:
-            resend_id = routing.get("resend_id")
             for group in routing["groups"]:
                 for subscriber_id in group["subscribers"]:
-                    found = deliveries.pop((subscriber_id, resend_id), [])
+                    found = deliveries.pop((subscriber_id, routing.get("resend_id")), [])
                     line = _line(subscriber_id, group["outcome"], group["reason"], found)
                     lines.append({**line, "resend": routing["resend"]})
-            rest = rest_of(routing, names)
-            reasons = reasons_of(self.db, routing) if rest else {}
-            for subscriber_id in rest:
-                line = _line(subscriber_id, routing["rest"], reasons.get(subscriber_id, ""), [])
-                lines.append({**line, "resend": False})
+            lines += self._rest(routing)
         for (subscriber_id, resend_id), rows in deliveries.items():
             line = _line(subscriber_id, UNRECORDED, "", rows)
             lines.append({**line, "resend": resend_id is not None})
+        ids = list({line["subscriber_id"] for line in lines})
+        subscribers = self.db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
+        names = {each["_id"]: str(each.get("name")) for each in subscribers}
         for line in lines:
             line["name"] = names.get(line["subscriber_id"])
+        # Subscribers with deliveries come first.
         return sorted(lines, key=lambda line: (not line["deliveries"], str(line["name"])))
 
-    def _names(
-        self, of_all: bool, routings: Iterable[Document], deliveries: "Deliveries"
-    ) -> dict[Any, str]:
-        """Return the names of subscribers by id: of all, or of those that are spoken of."""
-        groups = [group for routing in routings for group in routing["groups"]]
-        ids = {id_ for group in groups for id_ in group["subscribers"]}
-        ids |= {subscriber_id for subscriber_id, _resend in deliveries}
-        wanted: Document = {} if of_all else {"_id": {"$in": list(ids)}}
-        found = self.db[SUBSCRIBERS].find(wanted, {"name": 1})
-        return {each["_id"]: str(each.get("name")) for each in found}
-
-
-def rest_of(routing: Mapping[str, Any], names: Mapping[Any, str]) -> list[Any]:
-    """Return the ids of the subscribers that existed and are in no group of a routing."""
-    if not routing.get("rest"):
-        return []
-    listed = {id_ for group in routing["groups"] for id_ in group["subscribers"]}
-    return [
-        id_
-        for id_ in names
-        if id_ not in listed
-        and not (isinstance(id_, ObjectId) and id_.generation_time > routing["decided_at"])
-    ]
+    def _rest(self, routing: Mapping[str, Any]) -> Iterator[Document]:
+        """Yield the lines of the subscribers that were active and are in no group of a routing."""
+        if not routing["rest"]:
+            return
+        listed = {id_ for group in routing["groups"] for id_ in group["subscribers"]}
+        for subscriber_id, refusals in reasons_of(self.db, routing).items():
+            if subscriber_id not in listed:
+                reason = refusals if routing["rest"] == Outcome.NO_PRODUCT else ""
+                yield {**_line(subscriber_id, routing["rest"], reason, []), "resend": False}
 
 
 Deliveries = dict[tuple[Any, Any], list[Document]]

@@ -1,7 +1,8 @@
 """Who has received which item: the ledger that corrections and kills go by.
 
 One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
-`archived`, unlike the rows of the delivery queue (routing contract R7).
+`archived`, unlike the rows of the delivery queue (routing contract R7). Before these go, what they
+say of deliveries is put into it, under `delivered`: subscriber id to the newest version delivered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.service import Document
-from apps.core.vocabulary import PublishingAction
+from apps.core.vocabulary import CONTENT_API, PublishingAction, RowState
 from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
 
 COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
@@ -24,11 +25,11 @@ ROW_FIELDS = (
     "destination.delivery_type",
 )
 
-CONTENT_API = "content_api"
-"""Delivery type of the rows that stand for the content API's copy."""
+DELIVERED_FIELDS = ("item_id", "subscriber_id", "item_version", "state")
+"""Fields of queue rows that say which version was delivered."""
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """What the ledger knows of one subscriber's copy of an item.
 
     Attributes:
@@ -49,7 +50,7 @@ class Entry(NamedTuple):
     only_packaged: bool = False
     products: tuple[Any, ...] = ()
 
-    def after(self, earlier: "Entry | None") -> "Entry":
+    def after(self, earlier: "LedgerEntry | None") -> "LedgerEntry":
         """Return the entry as it follows an earlier one: what was given is not taken back."""
         if earlier is None:
             return self
@@ -72,9 +73,9 @@ class Ledger:
 
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
-        self._known: dict[str, dict[ObjectId, Entry]] = {}
+        self._known: dict[str, dict[ObjectId, LedgerEntry]] = {}
         self._receivers: dict[str, frozenset[ObjectId]] = {}
-        self._added: dict[str, dict[ObjectId, Entry]] = {}
+        self._added: dict[str, dict[ObjectId, LedgerEntry]] = {}
         self._from_queue: set[str] = set()
 
     def load(self, item_ids: Iterable[str], *, look_back: Iterable[str]) -> None:
@@ -115,11 +116,11 @@ class Ledger:
         self._added = {id_: self._known[id_] for id_ in ids if id_ in self._from_queue}
         self.save()
 
-    def of(self, item_id: str) -> Mapping[ObjectId, Entry]:
+    def of(self, item_id: str) -> Mapping[ObjectId, LedgerEntry]:
         """Return the recipients of an item by subscriber id, those of this batch included."""
         return self._known.get(item_id, {})
 
-    def add(self, item_id: str, subscriber_id: ObjectId, entry: Entry) -> None:
+    def add(self, item_id: str, subscriber_id: ObjectId, entry: LedgerEntry) -> None:
         """Note that `subscriber_id` receives the item."""
         known = self._known.setdefault(item_id, {})
         known[subscriber_id] = entry.after(known.get(subscriber_id))
@@ -144,7 +145,7 @@ class Ledger:
         self._added.clear()
 
     def _change(
-        self, item_id: str, entries: Mapping[ObjectId, Entry], routed_at: datetime | None
+        self, item_id: str, entries: Mapping[ObjectId, LedgerEntry], routed_at: datetime | None
     ) -> Document:
         written: Document = {f"subscribers.{s}": _stored(e) for s, e in entries.items()}
         if routed_at is None:
@@ -155,8 +156,8 @@ class Ledger:
         return {"$set": written, "$addToSet": {"receivers": {"$each": new}}}
 
 
-def _entry(stored: Mapping[str, Any]) -> Entry:
-    return Entry(
+def _entry(stored: Mapping[str, Any]) -> LedgerEntry:
+    return LedgerEntry(
         codes=tuple(stored.get("codes") or ()),
         api_enabled=bool(stored.get("api_enabled")),
         version=int(stored.get("version") or 0),
@@ -167,10 +168,10 @@ def _entry(stored: Mapping[str, Any]) -> Entry:
     )
 
 
-def _entry_of_row(row: Mapping[str, Any]) -> Entry:
+def _entry_of_row(row: Mapping[str, Any]) -> LedgerEntry:
     """Return what a row of the delivery queue says of its subscriber's copy."""
     delivery_type = (row.get("destination") or {}).get("delivery_type")
-    return Entry(
+    return LedgerEntry(
         codes=tuple(row.get("codes") or ()),
         api_enabled=delivery_type == CONTENT_API,
         version=int(row.get("item_version") or 0),
@@ -178,7 +179,7 @@ def _entry_of_row(row: Mapping[str, Any]) -> Entry:
     )
 
 
-def _stored(entry: Entry) -> Document:
+def _stored(entry: LedgerEntry) -> Document:
     stored: Document = {
         "codes": list(entry.codes),
         "api_enabled": entry.api_enabled,
@@ -193,3 +194,55 @@ def _stored(entry: Entry) -> Document:
     if entry.products:
         stored["products"] = list(entry.products)
     return stored
+
+
+# Which version of an item each subscriber has.
+
+
+def keep_delivered(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Put on record what was delivered by `rows`, which are about to go; one command.
+
+    Items that the ledger does not know are left out.
+
+    Args:
+        rows: with `DELIVERED_FIELDS`.
+    """
+    writes = [
+        UpdateOne(
+            {"_id": item_id},
+            {"$max": {f"delivered.{subscriber}": version for subscriber, version in of.items()}},
+        )
+        for item_id, of in _newest(rows).items()
+    ]
+    if writes:
+        db[RECIPIENTS].bulk_write(writes, ordered=False)
+
+
+def keep_delivered_of(db: Database[Document], item_ids: Iterable[str]) -> None:
+    """Put on record what was delivered of items whose rows are about to go; two commands."""
+    query = {"item_id": {"$in": sorted(item_ids)}, "state": RowState.SUCCESS}
+    keep_delivered(db, db[PUBLISH_QUEUE].find(query, dict.fromkeys(DELIVERED_FIELDS, 1)))
+
+
+def delivered_versions(db: Database[Document], item_id: str) -> dict[ObjectId, int]:
+    """Return the newest version of an item that each subscriber has; two commands."""
+    query = {"item_id": item_id, "state": RowState.SUCCESS}
+    rows = db[PUBLISH_QUEUE].find(query, dict.fromkeys(DELIVERED_FIELDS, 1))
+    found = _newest(rows).get(item_id, {})
+    ledger = db[RECIPIENTS].find_one({"_id": item_id}, {"delivered": 1}) or {}
+    for subscriber, version in (ledger.get("delivered") or {}).items():
+        id_ = ObjectId(subscriber)
+        found[id_] = max(version, found.get(id_, 0))
+    return found
+
+
+def _newest(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[ObjectId, int]]:
+    """Return the newest delivered version by item and subscriber."""
+    found: dict[str, dict[ObjectId, int]] = {}
+    for row in rows:
+        subscriber, version = row.get("subscriber_id"), row.get("item_version")
+        # Rows that others wrote may say less.
+        if row.get("state") == RowState.SUCCESS and isinstance(subscriber, ObjectId) and version:
+            of_item = found.setdefault(row["item_id"], {})
+            of_item[subscriber] = max(int(version), of_item.get(subscriber, 0))
+    return found

@@ -13,7 +13,7 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
-from apps.publish.resend.requests import ResendRequests
+from apps.publish.enqueue.resends import ResendRequests
 from apps.store.collections import ARCHIVE, PUBLISHED, SUBSCRIBERS
 
 RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)

@@ -10,8 +10,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
-from apps.publish.queue.lanes import lanes_of, wake
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, tell_rows
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lanes_of, tell_rows, wake
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT
 from apps.publish.transmit.claim import Lane
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE

@@ -12,8 +12,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import State
-from apps.publish.queue.delivered import keep_delivered_of
-from apps.publish.queue.recipients import Ledger
+from apps.publish.queue.recipients import Ledger, keep_delivered_of
 from apps.retention.expiry.connections import Connections
 from apps.retention.expiry.holds import Holds, missing_in_legal
 from apps.retention.expiry.purge import Purge

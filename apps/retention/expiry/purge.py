@@ -13,9 +13,7 @@ from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.mail.outbox import Outbox
 from apps.output.formats.export import forget_exports
 from apps.publish.enqueue.refusals import forget_refusals
-from apps.publish.queue.delivered import ROW_FIELDS as DELIVERED_FIELDS
-from apps.publish.queue.delivered import keep_delivered
-from apps.publish.queue.recipients import Ledger
+from apps.publish.queue.recipients import DELIVERED_FIELDS, Ledger, keep_delivered
 from apps.store.collections import (
     ARCHIVE,
     ARCHIVED,

@@ -92,7 +92,7 @@ def target_value(entry: Any, key: str) -> Any:
     return entry[key]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Product:
     """A compiled product.
 
@@ -247,19 +247,19 @@ class ProductIndex:
                 else:
                     buckets[key].append(product)
 
-    def possible(self, view: ItemView) -> set[Product]:
-        """Return every product that the item may belong to; those left out cannot match."""
-        found = set(self._always)
+    def possible(self, view: ItemView) -> list[Product]:
+        """Return the products that the item may belong to, each once; others cannot match."""
+        found = list(self._always)
         for path, field in self._fields.items():
             buckets, held = self._by_key[path], view.keys(field)
             for key in held & buckets.keys():
-                found.update(buckets[key])
+                found += buckets[key]
             if texts := self._by_substring[path]:
                 for value in [key for key in held if isinstance(key, str)]:
                     for text in texts:
                         if text in value:
-                            found.update(texts[text])
-        return found
+                            found += texts[text]
+        return list({product.key: product for product in found}.values())
 
 
 def _requirements(product: Product, filters: FilterSet) -> Requirements | None:

@@ -17,6 +17,7 @@ from apps.core.service import Document, new_etag
 from apps.core.userinfo import apart
 from apps.routing.filters.rule_service import RuleService, names_of
 from apps.routing.products.matching import ProductType
+from apps.routing.subscribers.condition_search import ConditionSearch
 from apps.routing.subscribers.destination_secrets import (
     has_plain_secrets,
     is_secret,
@@ -28,7 +29,6 @@ from apps.routing.subscribers.destination_secrets import (
 )
 from apps.routing.subscribers.destinations import undeliverable, unstorable
 from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
-from apps.routing.subscribers.selection import Selection
 from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.collections import PRODUCTS
@@ -89,7 +89,7 @@ class SubscribersService(RuleService):
         self._secrets = secret_keys(transmitters)
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._is_strict = bool(settings["STRICT_DESTINATIONS"])
-        self._selection = Selection(db, settings["EXCLUDED_VOCABULARY_FIELDS"])
+        self._condition_search = ConditionSearch(db, settings["EXCLUDED_VOCABULARY_FIELDS"])
 
     # Writes.
 
@@ -210,9 +210,9 @@ class SubscribersService(RuleService):
         condition = caller.arguments.get("filter_condition")
         if condition is None:
             return None
-        selection = self._selection.find(condition)
-        self.on_fetched(selection["selected_subscribers"], caller)
-        return [selection]
+        found = self._condition_search.find(condition)
+        self.on_fetched(found["selected_subscribers"], caller)
+        return [found]
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Hide the secrets of destinations, and tokens of older data, which open nothing here."""

@@ -13,7 +13,7 @@ from apps.content_api.backlog import CopyBacklog
 from apps.content_api.store import CopyStore
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
-from apps.publish.queue.copied import CopiedRows
+from apps.publish.queue.content_api_rows import ContentApiRows
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -179,7 +179,7 @@ def test_a_process_that_dies_in_between_loses_none(
             db,
             clock,
             CopyStore(db, clock),
-            CopiedRows(db, clock, recovered.notifier).succeed,
+            ContentApiRows(db, clock, recovered.notifier).succeed,
         )
         try:
             dying.retry_due()

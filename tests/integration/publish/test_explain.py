@@ -265,14 +265,10 @@ def test_the_command_prints_a_table(
     assert (1, True) == (refused.returncode, "was not published" in refused.stderr)
 
 
-def test_many_subscribers_are_told_apart_without_a_line_each(
-    desk: Newsdesk, graph: Graph, explained: Explain, monkeypatch: pytest.MonkeyPatch
+def test_those_that_nothing_speaks_for_share_one_record(
+    desk: Newsdesk, graph: Graph, explained: Explain
 ) -> None:
-    """Beyond a number of subscribers, those that nothing speaks for share one record.
-
-    Which filters refuse is recorded once for all items, as it was when they were routed.
-    """
-    monkeypatch.setattr("apps.publish.enqueue.enqueue_service.DETAILED_SUBSCRIBERS", 2)
+    """Which filters refuse is recorded once for all items, as it was when they were routed."""
     newsroom = desk.newsroom
     only = newsroom.product("hills", content_filter=filter_on(desk, "about hills", "hills"))
     newsroom.subscriber("Reads", push(NOWHERE))

@@ -11,9 +11,7 @@ from werkzeug.test import TestResponse
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from apps.publish.enqueue.resends import ResendRouter
-from apps.publish.enqueue.run import enqueue_services
-from apps.publish.resend.requests import ResendRequests
+from apps.publish.enqueue.resends import ResendRequests, ResendRouter
 from tests.support.clients import Client
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import Newsdesk
@@ -382,4 +380,4 @@ def dying_run(graph: Graph, before: int) -> ResendRouter:
     db: Any = CrashingDatabase(graph.db, before)
     tools = routing_tools(graph, db=db)
     requests = ResendRequests(db, graph.clock, LEASE)
-    return ResendRouter(tools, requests, enqueue_services, 5, 10)
+    return ResendRouter(tools, requests, 5, 10)

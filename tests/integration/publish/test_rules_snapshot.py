@@ -6,8 +6,7 @@ import pytest
 from bson import ObjectId
 
 from apps.graph.build import Graph
-from apps.publish.enqueue import snapshot
-from apps.publish.enqueue.snapshot import Alarm, Snapshots
+from apps.publish.enqueue.rules import RULE_COLLECTIONS, Alarm, Snapshots
 from tests.support.newsdesk import HandClock
 from tests.support.routing import routing_tools
 
@@ -34,7 +33,7 @@ def test_rules_that_stay_are_compiled_once(graph: Graph, product: ObjectId) -> N
     assert first is next_run
 
 
-@pytest.mark.parametrize("collection", snapshot.COLLECTIONS)
+@pytest.mark.parametrize("collection", RULE_COLLECTIONS)
 def test_whatever_is_added_counts(graph: Graph, product: ObjectId, collection: str) -> None:
     """A new document of any kind of rule is in force for the next batch."""
     snapshots = routing_tools(graph).snapshots

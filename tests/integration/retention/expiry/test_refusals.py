@@ -19,12 +19,6 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "SESSION_EXPIRY_MINUTES": 1_000_000}
 
 
-@pytest.fixture(autouse=True)
-def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two subscribers count as many."""
-    monkeypatch.setattr("apps.publish.enqueue.enqueue_service.DETAILED_SUBSCRIBERS", 1)
-
-
 def test_what_is_named_or_in_force_stays(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
     """An item was routed by the first of three states of the rules; the last one is in force."""
     newsroom = desk.newsroom

@@ -7,12 +7,11 @@ import pytest
 
 from apps.core.clock import SystemClock
 from apps.core.vocabulary import PublishingAction
-from apps.publish.enqueue.enqueue_service import Recipient
 from apps.publish.enqueue.formatting import ItemFormats
-from apps.publish.enqueue.matching import compile_subscriber
 from apps.publish.enqueue.queue_rows import OutgoingItem
 from apps.publish.enqueue.queue_writer import QueueWriter
 from apps.publish.enqueue.references import References
+from apps.publish.enqueue.subscribers import Recipient, compile_subscriber
 from formatters import FormatSettings, build_registry
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

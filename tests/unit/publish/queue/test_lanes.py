@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from apps.publish.queue.lanes import lanes_of, wake
+from apps.publish.queue.rows import lanes_of, wake
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)

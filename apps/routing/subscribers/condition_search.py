@@ -13,7 +13,7 @@ from apps.routing.filters.parameters import Parameter, Sources, build_parameters
 from apps.store.collections import CONTENT_FILTERS, FILTER_CONDITIONS, PRODUCTS, SUBSCRIBERS
 
 
-class Selection:
+class ConditionSearch:
     """Follows a condition to filters, products and subscribers.
 
     Args:

@@ -1,4 +1,4 @@
-"""Deliveries to the content API whose copy was stored later than they were tried."""
+"""Queue rows of the content API whose copy was stored later than they were tried."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ OPEN = (RowState.FAILED, RowState.IN_PROGRESS)
 that wait for one find by themselves that the copy is there."""
 
 
-class CopiedRows:
-    """Makes deliveries succeed once their copy is stored, also those that were given up.
+class ContentApiRows:
+    """Makes queue rows succeed once their copy is stored, also those that were given up.
 
     Args:
         db: the main database.

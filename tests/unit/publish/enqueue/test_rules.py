@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.vocabulary import SubscriberType
-from apps.publish.enqueue.matching import Match, RoutingRules, compile_subscriber
-from apps.publish.enqueue.targeting import Eligibility, Targets
+from apps.publish.enqueue.decisions import Eligibility, Match, Targets
+from apps.publish.enqueue.rules import RoutingRules
+from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.routing.filters.content_filters import compile_filters
 from apps.routing.filters.fields import ItemView
-from apps.routing.products.matching import compile_product, product_matches
+from apps.routing.products.matching import ProductOutcome, compile_product, product_matches
 
 NOW = datetime(2025, 1, 15, 12, tzinfo=UTC)
 Document = dict[str, Any]
@@ -117,9 +118,9 @@ def region(qcode: str, allow: bool) -> list[Document]:
         (item(target_subscribers=None, target_types=None, target_regions=None), ["s2"]),
     ],
 )
-def test_candidates(routed: Document, expected: list[str]) -> None:
+def test_matches(routed: Document, expected: list[str]) -> None:
     """Products, targeting and activity decide together (routing scenario 19, 22 to 24)."""
-    assert expected == ids(newsroom().rules().candidates(routed, NOW))
+    assert expected == ids(newsroom().rules().matches(routed, NOW))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_target_media(media: SubscriberType | None, expected: list[str]) -> None
     """A target media keeps one type and `all` (routing contract 8.4 step 1)."""
     rules = newsroom().rules()
 
-    assert expected == ids(rules.candidates(item("sport"), NOW, target_media=media))
+    assert expected == ids(rules.matches(item("sport"), NOW, target_media=media))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_target_media(media: SubscriberType | None, expected: list[str]) -> None
 )
 def test_among(among: list[str], expected: list[str]) -> None:
     """Only the subscribers asked for are considered, in their usual order."""
-    assert expected == ids(newsroom().rules().candidates(item("sport"), NOW, among=among))
+    assert expected == ids(newsroom().rules().matches(item("sport"), NOW, among=among))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_codes(own: Any, api_products: list[str], expected: tuple[str, ...]) -> 
     documents = newsroom()
     documents.subscribers = [subscriber("s", ["sport", "business"], api_products, codes=own)]
 
-    (match,) = documents.rules().candidates(item("sport"), NOW)
+    (match,) = documents.rules().matches(item("sport"), NOW)
 
     assert expected == match.codes
 
@@ -172,7 +173,7 @@ def test_match_of_direct_and_api_products() -> None:
     documents = newsroom()
     documents.subscribers = [subscriber("s", ["sport", "all"], ["all", "business"])]
 
-    (match,) = documents.rules().candidates(item("sport"), NOW)
+    (match,) = documents.rules().matches(item("sport"), NOW)
 
     assert (match.api_enabled, match.direct, match.products) == (True, False, ("sport", "all"))
 
@@ -199,7 +200,7 @@ def test_api_of_a_named_subscriber(
     documents.subscribers = [subscriber("s", products, api_products)]
     routed = item("sport", target_subscribers=targets("s"))
 
-    (match,) = documents.rules().candidates(routed, NOW)
+    (match,) = documents.rules().matches(routed, NOW)
 
     assert (True, api_enabled) == (match.direct, match.api_enabled)
 
@@ -214,10 +215,8 @@ def test_without_content_api() -> None:
     routed = item(target_subscribers=targets("s3", "s2"), target_regions=None)
     rules = documents.rules(content_api=False)
 
-    assert [(m.subscriber.id, m.api_enabled) for m in rules.candidates(item(), NOW)] == [
-        ("s2", False)
-    ]
-    assert [m.api_enabled for m in rules.candidates(routed, NOW)] == [False]
+    assert [(m.subscriber.id, m.api_enabled) for m in rules.matches(item(), NOW)] == [("s2", False)]
+    assert [m.api_enabled for m in rules.matches(routed, NOW)] == [False]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +242,8 @@ def test_global_filter(global_filters: Any, expected: list[str], target: Any) ->
     ]
     rules = documents.rules()
 
-    assert expected == ids(rules.candidates(item("sport", target_subscribers=target), NOW))
-    assert ids(rules.candidates(item(target_subscribers=target), NOW)) == ["s", "api"]
+    assert expected == ids(rules.matches(item("sport", target_subscribers=target), NOW))
+    assert ids(rules.matches(item(target_subscribers=target), NOW)) == ["s", "api"]
 
 
 def test_global_embargo() -> None:
@@ -262,38 +261,8 @@ def test_global_embargo() -> None:
     routed = item(embargo=end, schedule_settings={"utc_embargo": end})
     rules = documents.rules()
 
-    assert ids(rules.candidates(routed, NOW)) == []
-    assert ids(rules.candidates(routed, end)) == ["s2"]
-
-
-def shown(matches: list[Match]) -> list[Any]:
-    return [(m.subscriber.id, *m[1:]) for m in matches]
-
-
-@pytest.mark.parametrize("media", [None, SubscriberType.DIGITAL, SubscriberType.WIRE])
-def test_alike_items_are_decided_alike(media: SubscriberType | None) -> None:
-    """What is known of one item is no answer for another that names others, or that is blocked."""
-    documents = newsroom()
-    documents.filters.append(keyword_filter("secret", is_global=True))
-    documents.conditions.append(keyword_condition("secret"))
-    rules = documents.rules()
-    items = [
-        item("sport"),
-        item("sport", "more"),
-        item("sport", target_types=region("digital", True)),
-        item("sport", target_types=region("wire", True)),
-        item("sport", target_subscribers=targets("s5")),
-        item("sport", target_regions=region("QLD", True)),
-        item("sport", "secret"),
-        item("business"),
-    ]
-
-    for routed in items * 2:
-        decisions, _ = rules.possible_decisions(routed, NOW, target_media=media)
-
-        found = [decision.match for decision in decisions if decision.match]
-        expected = documents.rules().candidates(routed, NOW, target_media=media)
-        assert shown(found) == shown(expected)
+    assert ids(rules.matches(routed, NOW)) == []
+    assert ids(rules.matches(routed, end)) == ["s2"]
 
 
 def test_malformed_target_is_raised() -> None:
@@ -301,7 +270,7 @@ def test_malformed_target_is_raised() -> None:
     rules = newsroom().rules()
 
     with pytest.raises(KeyError, match="qcode"):
-        rules.candidates(item(target_regions=[{"a": "b"}]), NOW)
+        rules.matches(item(target_regions=[{"a": "b"}]), NOW)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +291,7 @@ def test_bad_subscribers_harm_nobody_else(bad: Document) -> None:
     documents = newsroom()
     documents.subscribers.append({**subscriber("bad"), **bad})
 
-    assert ids(documents.rules().candidates(item(), NOW)) == ["s2"]
+    assert ids(documents.rules().matches(item(), NOW)) == ["s2"]
 
 
 def test_bad_filters_harm_nobody_else() -> None:
@@ -331,7 +300,7 @@ def test_bad_filters_harm_nobody_else() -> None:
     documents.filters[0]["content_filter"] = [{"expression": {}}]
     rules = documents.rules()
 
-    assert ids(rules.candidates(item("sport"), NOW)) == ["s2"]
+    assert ids(rules.matches(item("sport"), NOW)) == ["s2"]
     assert {"sport"} == set(rules.filters.broken)
 
 
@@ -344,7 +313,7 @@ def test_the_snapshot_is_its_own() -> None:
     documents.subscribers[1]["destinations"].append({"name": "content api"})
     documents.subscribers[1]["products"].clear()
 
-    (match,) = rules.candidates(item(), NOW)
+    (match,) = rules.matches(item(), NOW)
 
     (destination,) = match.subscriber.destinations
     assert (destination.name, destination.shown["config"]) == ("d", {"url": "old"})
@@ -371,21 +340,13 @@ def test_active_subscribers_by_id() -> None:
 def test_compiled_subscriber() -> None:
     """A subscriber keeps what delivery needs of its document."""
     compiled = compile_subscriber(
-        subscriber(
-            "s",
-            ["p"],
-            ["q"],
-            email="a@b.c",
-            priority=True,
-            sequence_num_settings={"min": 1, "max": 9},
-            **{"async": True},
-        )
+        subscriber("s", ["p"], ["q"], priority=True, sequence_num_settings={"min": 1, "max": 9})
     )
 
     assert (compiled.id, compiled.type, compiled.is_active) == ("s", "digital", True)
     assert (compiled.products, compiled.api_products) == (("p",), ("q",))
-    assert (compiled.is_async, compiled.priority, compiled.email) == (True, True, "a@b.c")
-    assert dict(compiled.sequence_num_settings) == {"min": 1, "max": 9}
+    assert compiled.priority
+    assert compiled.sequence_num_settings == {"min": 1, "max": 9}
 
 
 @pytest.mark.parametrize(
@@ -401,33 +362,42 @@ def test_compiled_subscriber() -> None:
         (item("sport"), SubscriberType.WIRE, "media type"),
         (item("sport", target_types=region("wire", True)), None, "targeting"),
         (item("sport", "legal"), None, "global filter legal"),
-        (
-            item(),
-            None,
-            "no product matches: sport: filter sport does not match; qld: region; "
-            "product missing is gone",
-        ),
     ],
 )
-def test_explain(routed: Document, media: SubscriberType | None, expected: str) -> None:
+def test_reasons(routed: Document, media: SubscriberType | None, expected: str) -> None:
     """Every decision names what it rests on."""
     documents = newsroom()
     documents.subscribers = [subscriber("s", ["sport", "missing"], ["qld"])]
     documents.filters.append(keyword_filter("legal", is_global=True))
     documents.conditions.append(keyword_condition("legal"))
 
-    assert [("s", expected)] == documents.rules().explain(routed, NOW, target_media=media)
+    decisions = documents.rules().decide(routed, NOW, target_media=media).of_subscribers
+
+    assert [("s", expected)] == [(each.subscriber.id, each.reason) for each in decisions]
 
 
-def test_explain_covers_everybody() -> None:
-    """Inactive subscribers and those without products are explained too."""
-    explained = dict(newsroom().rules().explain(item(), NOW))
+def test_who_is_not_decided_about_is_on_record() -> None:
+    """Nothing speaks for them: what their products say is put on record once for all items."""
+    documents = newsroom()
+    documents.subscribers[0]["products"] = ["sport", "qld", "missing"]
+    rules = documents.rules()
 
-    assert list(explained) == ["s1", "s2", "s3", "s4", "s5", "s6"]
-    assert (explained["s5"], explained["s6"]) == ("no product matches", "inactive")
+    decisions = rules.decide(item("business"), NOW)
+
+    assert ["s2"] == [each.subscriber.id for each in decisions.of_subscribers]
+    assert {"qld": ProductOutcome.REGION} == {
+        key: outcome for key, outcome in decisions.refused.items() if key == "qld"
+    }
+    assert ["s6"] == [subscriber.id for subscriber in rules.inactive]
+    products, subscribers = (rules.refusals.document[key] for key in ("products", "subscribers"))
+    assert ["s1", "s2", "s3", "s4", "s5"] == [each["_id"] for each in subscribers]
+    assert (["sport", "qld"], ["missing"]) == (subscribers[0]["products"], subscribers[0]["gone"])
+    texts = {each["_id"]: each for each in products}
+    assert "sport: filter sport does not match" == texts["sport"]["filter"]
+    assert "qld: region" == texts["qld"]["region"]
 
 
-# Candidates are found through an index. These tests compare with asking everybody.
+# Who gets an item is found through an index. These tests compare with asking everybody.
 
 LETTERS = "abc"
 FIELD_VALUES: dict[str, st.SearchStrategy[str]] = {
@@ -526,7 +496,7 @@ DOCUMENTS = st.builds(
 )
 
 
-def plain_candidates(
+def plain_matches(
     documents: Documents, routed: Document, media: SubscriberType | None
 ) -> list[tuple[str, set[str], bool, bool]]:
     """The steps of 8.4 for each subscriber and each of its products, without an index."""
@@ -569,11 +539,8 @@ def test_index_equals_plain_evaluation(
 ) -> None:
     """The index leaves nobody out and adds nobody, whatever the rules and the item."""
     rules = documents.rules()
-    matches = rules.candidates(routed, NOW, target_media=media)
-    decisions = list(rules.decisions(routed, NOW, target_media=media))
+    matches = rules.matches(routed, NOW, target_media=media)
 
-    assert plain_candidates(documents, routed, media) == [
+    assert plain_matches(documents, routed, media) == [
         (m.subscriber.id, set(m.codes), m.api_enabled, m.direct) for m in matches
     ]
-    assert [d.match for d in decisions if d.match] == matches
-    assert len(documents.subscribers) == len(decisions)

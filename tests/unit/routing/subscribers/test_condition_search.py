@@ -4,7 +4,7 @@ import pytest
 
 from apps.routing.filters.conditions import Operator
 from apps.routing.filters.parameters import Parameter
-from apps.routing.subscribers.selection import similar
+from apps.routing.subscribers.condition_search import similar
 
 LISTED = (Operator.IN, Operator.NIN)
 PARAMETERS = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.publish.enqueue.targeting import Eligibility, Targets
+from apps.publish.enqueue.decisions import Eligibility, Targets
 
 ELIGIBLE, DIRECT, DROPPED = Eligibility.ELIGIBLE, Eligibility.DIRECT, Eligibility.DROPPED
 NAMED = {"target_subscribers": [{"_id": "s1"}]}
