@@ -16,7 +16,7 @@ from apps.core.vocabulary import TEXT_TYPES, ItemType
 from apps.publish.enqueue.lookups import Lookups, associations_of
 from apps.publish.enqueue.matching import Subscriber
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
-from formatters.content_api import ContentApiFormatter
+from formatters.ninjs import ContentApiFormatter
 
 LARGEST = 15 * 1024 * 1024
 """Bytes of a body: documents of the store end at 16 MB."""

@@ -10,9 +10,12 @@ from jsonschema import Draft202012Validator
 
 from formatters.base import Formatter
 from formatters.imatrics import IMatricsFormatter
-from formatters.ninjs2 import NINJS2Formatter
-from formatters.ninjs_ftp import FTPNinjsFormatter, media_file_name
-from formatters.ninjs_newsroom import NewsroomNinjsFormatter
+from formatters.ninjs import (
+    FTPNinjsFormatter,
+    NewsroomNinjsFormatter,
+    NINJS2Formatter,
+    media_file_name,
+)
 from tests.shared_files import shared, shared_names
 from tests.support.reference_formats import CONTEXT, escaped_captions, reference
 

@@ -1,0 +1,44 @@
+"""Tolerant access to stored documents: null equals absent, and so does what has the wrong shape.
+
+What MongoDB and JSON call an object is a `dict` here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def text_of(document: Mapping[str, Any], field: str) -> str:
+    """Return the text in `field`, `""` where there is none."""
+    value = document.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def texts_of(document: Mapping[str, Any], field: str) -> list[str]:
+    """Return the texts in the list `field`, without blank ones."""
+    value = document.get(field)
+    if not isinstance(value, (list, tuple)):
+        return []
+    return [entry for entry in value if isinstance(entry, str) and entry.strip()]
+
+
+def object_of(document: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """Return the object in `field`, empty where there is none."""
+    value = document.get(field)
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+    """Return the objects in the list `field`, in order; entries of another kind are skipped."""
+    return objects(document.get(field))
+
+
+def values_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
+    """Return the objects that the object in `field` holds, whatever their keys."""
+    return objects([*object_of(document, field).values()])
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a list; what is no list holds none."""
+    if not isinstance(value, (list, tuple)):
+        return []
+    return [entry for entry in value if isinstance(entry, dict)]
