@@ -8,11 +8,13 @@ from formatters.imatrics import IMatricsFormatter
 from formatters.jsonld import JSONLDFormatter
 from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
-from formatters.ninjs import NINJSFormatter
-from formatters.ninjs2 import NINJS2Formatter
+from formatters.ninjs import (
+    FTPNinjsFormatter,
+    NewsroomNinjsFormatter,
+    NINJS2Formatter,
+    NINJSFormatter,
+)
 from formatters.ninjs3 import NINJS3Formatter
-from formatters.ninjs_ftp import FTPNinjsFormatter
-from formatters.ninjs_newsroom import NewsroomNinjsFormatter
 from formatters.nitf import NITFFormatter
 from formatters.plain import MarkdownFormatter, TextFormatter
 

@@ -1,18 +1,15 @@
-"""Conversions that several formats share (formats contract 2), and tolerant access.
-
-Null equals absent in every item, so the accessors return empty values for what is missing, null
-or of the wrong shape.
-"""
+"""Conversions that several formats share (formats contract 2)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from lxml import etree
 
+from apps.core.documents import object_of, text_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
-from apps.core.vocabulary import TEXT_TYPES, PubStatus
+from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext
 
 CRLF = "\r\n"
@@ -32,51 +29,14 @@ _LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _BREAK = re.compile(r"<br\b[^>]*>(?:</br>)?", re.IGNORECASE)
 
 
-def text_of(item: Document, field: str) -> str:
-    """Return the text in `field`, `""` where there is none."""
-    value = item.get(field)
-    return value if isinstance(value, str) else ""
-
-
-def mapping_of(item: Document, field: str) -> Document:
-    """Return the object in `field`, empty where there is none."""
-    value = item.get(field)
-    # Asked first because it is fast: nearly every object is a dict.
-    return value if isinstance(value, dict) or isinstance(value, Mapping) else {}  # noqa: SIM101
-
-
-def objects_of(item: Document, field: str) -> list[Document]:
-    """Return the objects in the list `field`; nulls and anything else are skipped."""
-    value = item.get(field)
-    if not isinstance(value, (list, tuple)):
-        return []
-    return [e for e in value if isinstance(e, dict) or isinstance(e, Mapping)]  # noqa: SIM101
-
-
-def values_of(item: Document, field: str) -> list[Document]:
-    """Return the objects that the object in `field` holds; nulls and anything else are skipped."""
-    held = mapping_of(item, field).values()
-    return [e for e in held if isinstance(e, dict) or isinstance(e, Mapping)]  # noqa: SIM101
-
-
 def integer(value: object) -> int | None:
     """Return `value` as an integer, None where it is none."""
-    if type(value) is int:
-        return value
-    if isinstance(value, (int, float, str)):
-        try:
-            return int(value)
-        except (ValueError, OverflowError):
-            return None
-    return None
-
-
-def texts_of(item: Document, field: str) -> list[str]:
-    """Return the texts in the list `field`, without empty ones."""
-    value = item.get(field)
-    if not isinstance(value, (list, tuple)):
-        return []
-    return [entry for entry in value if isinstance(entry, str) and entry.strip()]
+    if not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def number_within(value: object, lowest: int, highest: int) -> int | None:
@@ -95,7 +55,7 @@ def first_entry(entries: Sequence[Document], key: str, value: object) -> Documen
 
 def localised(entry: Document, field: str, language: str) -> Any:
     """Return `field` of a vocabulary entry in exactly `language`, else as the entry has it."""
-    translated = mapping_of(mapping_of(entry, "translations"), field).get(language)
+    translated = object_of(object_of(entry, "translations"), field).get(language)
     return translated or entry.get(field)
 
 
@@ -121,9 +81,34 @@ def known_status(value: object) -> PubStatus:
     return _STATUSES.get(value, PubStatus.USABLE) if isinstance(value, str) else PubStatus.USABLE
 
 
+def sent_type(kind: str) -> str:
+    """Return what an item type is called outside: preformatted text is text, and so is no type."""
+    return ItemType.TEXT if kind in ("", ItemType.PREFORMATTED) else kind
+
+
+def version_of(item: Document) -> int:
+    """Return the version of `item`, at least 1."""
+    return max(1, integer(item.get("_current_version")) or 1)
+
+
+def created_time(item: Document) -> Any:
+    """Return when `item` was created, as stored; where that is missing, when this version was."""
+    return item.get("firstcreated") or item.get("versioncreated")
+
+
+def source_of(item: Document) -> str:
+    """Return who `item` came from in the first place."""
+    return text_of(item, "original_source") or text_of(item, "source")
+
+
+def caption_of(item: Document) -> str:
+    """Return the caption of a medium."""
+    return text_of(item, "description_text") or text_of(item, "description")
+
+
 def embargo_time(item: Document) -> Any:
     """Return the moment until which `item` is embargoed, None where it is not."""
-    return mapping_of(item, "schedule_settings").get("utc_embargo") or item.get("embargo")
+    return object_of(item, "schedule_settings").get("utc_embargo") or item.get("embargo")
 
 
 def iso_time(value: Any) -> Any:
@@ -173,13 +158,19 @@ def rights(item: Document, context: FormatContext) -> dict[str, Any]:
     entry = first_entry(entries, "name", source) or first_entry(entries, "name", "default")
     if not entry:
         return {}
-    if not mapping_of(entry, "translations"):
+    if not object_of(entry, "translations"):
         return {name: entry.get(key) for name, key in RIGHTS_FIELDS.items()}
     language = text_of(item, "language")
     return {name: localised(entry, key, language) for name, key in RIGHTS_FIELDS.items()}
 
 
+def own_rights(item: Document, context: FormatContext) -> Document:
+    """Return the rights fields of `item` as texts; where all are empty, those of `rights`."""
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    return own if any(own.values()) else rights(item, context)
+
+
 def basic_time(moment: datetime) -> str:
     """Return a moment in UTC in the basic form of ISO 8601, without its offset."""
-    # Much faster than `strftime`.
+    # `strftime` writes years before 1000 with fewer digits.
     return moment.isoformat()[:19].replace("-", "").replace(":", "")

@@ -16,10 +16,10 @@ from lxml import etree
 from markupsafe import Markup
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import mapping_of, objects_of, text_of
 from formatters.fragment import sanitized
 from formatters.json import encode
 
@@ -54,7 +54,7 @@ class EmailFormatter(Formatter):
             subject = _render(SUBJECT, article, context)
         except TemplateError as error:
             raise self.refusal(item, "template", str(error)) from error
-        media = mapping_of(mapping_of(item, "associations"), "featuremedia")
+        media = object_of(object_of(item, "associations"), "featuremedia")
         parts = {
             "message_html": html,
             "message_text": text,
@@ -73,14 +73,14 @@ def _markup(html: str) -> Markup:
 def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `item` as templates see it: markup cleaned, texts never null."""
     body = _EMBEDDED.sub("", strip_forbidden(text_of(item, "body_html")))
-    dateline = text_of(mapping_of(item, "dateline"), "text")
+    dateline = text_of(object_of(item, "dateline"), "text")
     prefix = context.settings.email_prefixes.get(text_of(item, "state"), "")
     return {
         **item,
         **{field: strip_forbidden(text_of(item, field)) for field in PLAIN_FIELDS},
         **{field: _markup(text_of(item, field)) for field in MARKUP_FIELDS},
         "place": [{**place, "name": text_of(place, "name")} for place in objects_of(item, "place")],
-        "dateline": {**mapping_of(item, "dateline"), "text": dateline},
+        "dateline": {**object_of(item, "dateline"), "text": dateline},
         "prefix": prefix,
         "body_html": _markup(_with_dateline(body, dateline)),
         "body_text": _body_text(item, body, dateline),

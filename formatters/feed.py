@@ -5,18 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext
-from formatters.conversions import (
-    body_with_footer,
-    language_of,
-    mapping_of,
-    objects_of,
-    rights,
-    text_of,
-)
-from formatters.media import Rendition, renditions_of
+from formatters.conversions import body_with_footer, language_of, rights
+from formatters.media import MEDIUMS, Rendition, renditions_of
 from formatters.ninjs_fields import authors
 from formatters.uris import item_uri, web_address
 
@@ -25,14 +19,6 @@ ENTRY_TYPES = frozenset(
     | {ItemType.VIDEO, ItemType.AUDIO}
 )
 """Item types that can stand in a feed."""
-
-MEDIUMS = {
-    ItemType.PICTURE: "image",
-    ItemType.GRAPHIC: "image",
-    ItemType.VIDEO: "video",
-    ItemType.AUDIO: "audio",
-}
-"""Item types of media by what Media RSS calls them."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +203,7 @@ def _categories(item: Document) -> Iterator[Category]:
 
 def _media(item: Document) -> Iterator[Medium]:
     """Yield the item's own file, if it is a medium, and those of what it holds."""
-    associations = mapping_of(item, "associations")
+    associations = object_of(item, "associations")
     first = associations.get("featuremedia")
     others = (held for key, held in associations.items() if key != "featuremedia")
     for medium in (item, first, *others):

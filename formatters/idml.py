@@ -8,11 +8,12 @@ from typing import Any
 
 from lxml import etree
 
+from apps.core.documents import text_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, text_of
+from formatters.conversions import body_with_footer
 from formatters.idml_body import Stories, Story
 from formatters.idml_resources import (
     BYLINE,

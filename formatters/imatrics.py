@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import iso_time, mapping_of, objects_of, text_of
+from formatters.conversions import created_time, iso_time
 from formatters.json import encode
+from formatters.ninjs import NINJSFormatter
 
 CONCEPT_TYPES = ("organisation", "person", "place", "event", "object")
 
@@ -19,13 +21,13 @@ class IMatricsFormatter(Formatter):
     name = None
     media_type = "application/json"
     file_extension = "txt"
-    error_code = 7004
-    error_text = 'Article couldn"t be converted to NinJS'
+    error_code = NINJSFormatter.error_code
+    error_text = NINJSFormatter.error_text
     item_types = frozenset({ItemType.TEXT})
 
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        created = item.get("firstcreated") or item.get("versioncreated")
+        created = created_time(item)
         modified = item.get("versioncreated") or created
         document = {
             "uuid": text_of(item, "guid"),
@@ -37,7 +39,7 @@ class IMatricsFormatter(Formatter):
             "pubStatus": (item.get("pubstatus") or PubStatus.USABLE) == PubStatus.USABLE,
             "headline": text_of(item, "headline"),
             "preamble": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
-            "dateline": text_of(mapping_of(item, "dateline"), "text"),
+            "dateline": text_of(object_of(item, "dateline"), "text"),
             "body": _lines(text_of(item, "body_html")),
             "concepts": list(_concepts(item)),
         }
@@ -59,6 +61,6 @@ def _concepts(item: Document) -> Iterator[dict[str, Any]]:
 
 
 def _concept(kind: str, entry: Document) -> Iterator[dict[str, Any]]:
-    uuid = mapping_of(entry, "altids").get("imatrics")
+    uuid = object_of(entry, "altids").get("imatrics")
     if uuid:
         yield {"type": kind, "title": entry.get("name"), "uuid": uuid}

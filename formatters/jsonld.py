@@ -6,22 +6,21 @@ Formats contract 8.
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType, State
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
-    RIGHTS_FIELDS,
     body_with_footer,
+    caption_of,
+    created_time,
     integer,
     language_of,
     localised,
-    mapping_of,
-    objects_of,
+    own_rights,
     publish_status,
-    rights,
-    text_of,
-    texts_of,
+    source_of,
 )
 from formatters.json import encode
 from formatters.media import renditions_of
@@ -71,7 +70,7 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `item` without what it is associated with."""
     kind = TYPES.get(text_of(item, "type"), "NewsArticle")  # type: ignore[call-overload]
     guid = text_of(item, "guid")
-    created = time(item.get("firstcreated") or item.get("versioncreated"))
+    created = time(created_time(item))
     modified = time(item.get("versioncreated")) or created
     version = item.get("_current_version")
     shown = {
@@ -80,7 +79,7 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
         "alternativeHeadline": text_of(item, "slugline"),
         "dateCreated": created,
         "dateModified": modified,
-        "expires": time(mapping_of(item, "extra").get("expires")),
+        "expires": time(object_of(item, "extra").get("expires")),
         "inLanguage": language_of(item, context),
         "creativeWorkStatus": publish_status(item),
         "keywords": list(dict.fromkeys(texts_of(item, "keywords"))),
@@ -89,9 +88,7 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
         "contentLocation": list(_places(item, context)),
         "locationCreated": _located(item),
         "author": list(_authors(item, context)),
-        "sourceOrganization": _organisation(
-            text_of(item, "original_source") or text_of(item, "source")
-        ),
+        "sourceOrganization": _organisation(source_of(item)),
         **_rights(item, context),
         "mentions": list(_companies(item)),
         "isBasedOn": text_of(item, "rewrite_of"),
@@ -119,7 +116,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
         "description": plain_text(text_of(item, "abstract")),
         "articleBody": plain_text(html) if is_preserved else TextBody().write(parse_body(html)),
         "articleSection": _names(item, "anpa_category"),
-        "dateline": text_of(mapping_of(item, "dateline"), "text"),
+        "dateline": text_of(object_of(item, "dateline"), "text"),
         "wordCount": counted.words,
         "timeRequired": f"PT{counted.minutes}M" if html else "",
     }
@@ -127,7 +124,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
 
 def _described(item: Document) -> dict[str, Any]:
     """Return what is said of a medium or a package, and where the medium lies."""
-    caption = text_of(item, "description_text") or text_of(item, "description")
+    caption = caption_of(item)
     return {
         "description": plain_text(caption or text_of(item, "abstract")),
         "creditText": text_of(item, "byline"),
@@ -177,7 +174,7 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
         name = place.get("name") if is_geoname else place_label(place, locators)
         if isinstance(name, str) and name:
             found: dict[str, Any] = {"@type": "Place", "name": name}
-            point = position(mapping_of(place, "location"))
+            point = position(object_of(place, "location"))
             if point:
                 longitude, latitude = point
                 geo = {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
@@ -186,7 +183,7 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
 
 
 def _located(item: Document) -> dict[str, Any]:
-    city = text_of(mapping_of(mapping_of(item, "dateline"), "located"), "city")
+    city = text_of(object_of(object_of(item, "dateline"), "located"), "city")
     return {"@type": "Place", "name": city} if city else {}
 
 
@@ -207,20 +204,15 @@ def _organisation(name: str) -> dict[str, Any]:
     return {"@type": "Organization", "name": name} if name else {}
 
 
-def _known_rights(item: Document, context: FormatContext) -> Document:
-    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
-    return own if any(own.values()) else rights(item, context)
-
-
 def _publisher(item: Document, context: FormatContext) -> str:
-    holder = text_of(_known_rights(item, context), "copyrightholder")
+    holder = text_of(own_rights(item, context), "copyrightholder")
     return holder or context.settings.provider_id
 
 
 def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
-    known = _known_rights(item, context)
+    known = own_rights(item, context)
     terms = text_of(known, "usageterms")
-    created = time(item.get("firstcreated") or item.get("versioncreated"))
+    created = time(created_time(item))
     return {
         "copyrightHolder": _organisation(text_of(known, "copyrightholder")),
         "copyrightNotice": text_of(known, "copyrightnotice"),
@@ -259,7 +251,7 @@ def _digital_source(item: Document) -> str:
 def _media(item: Document, context: FormatContext) -> dict[str, list[dict[str, Any]]]:
     """Return the associated items: media by their kind, stories as mentioned."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for entry in associated_items(mapping_of(item, "associations"), context):
+    for entry in associated_items(object_of(item, "associations"), context):
         stored = entry.stored
         guid = text_of(stored, "guid") or text_of(stored, "_id")
         if guid.strip() and text_of(stored, "type") in TYPES:

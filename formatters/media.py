@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from apps.core.documents import object_of, text_of
 from apps.core.vocabulary import ItemType
 from formatters.base import Document
-from formatters.conversions import integer, mapping_of, text_of
+from formatters.conversions import integer
+
+MEDIUMS = {
+    ItemType.PICTURE: "image",
+    ItemType.GRAPHIC: "image",
+    ItemType.VIDEO: "video",
+    ItemType.AUDIO: "audio",
+}
+"""Item types of media by what NITF and Media RSS call them."""
 
 STILL = (ItemType.PICTURE, ItemType.GRAPHIC)
 
@@ -34,7 +43,7 @@ class Rendition:
 
 def renditions_of(item: Document) -> list[Rendition]:
     """Return the renditions that have an address, in the order stored."""
-    stored = mapping_of(item, "renditions")
+    stored = object_of(item, "renditions")
     return [
         _rendition(item, str(name), rendition)
         for name, rendition in stored.items()
@@ -44,7 +53,7 @@ def renditions_of(item: Document) -> list[Rendition]:
 
 def _rendition(item: Document, name: str, stored: Mapping[str, Any]) -> Rendition:
     """Return a rendition; of what plays, the measures of the file come before its own."""
-    meta = mapping_of(item, "filemeta")
+    meta = object_of(item, "filemeta")
     is_still = item.get("type") in STILL
     measured = stored if is_still else {**stored, **meta}
     duration = "" if is_still else str(meta.get("duration") or "")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -12,15 +13,15 @@ from formatters.conversions import (
     RIGHTS_FIELDS,
     basic_time,
     body_with_footer,
+    caption_of,
+    created_time,
     embargo_time,
     integer,
     language_of,
-    mapping_of,
-    objects_of,
     publish_status,
     rights,
-    text_of,
-    texts_of,
+    source_of,
+    version_of,
 )
 from formatters.media import Rendition, renditions_of
 from formatters.newsml_12_superdesk import DOCTYPE, superdesk_newsml
@@ -88,10 +89,6 @@ def _property(name: str, value: object) -> str:
     return f'<Property FormalName="{name}" Value={quoted(str(value))}/>'
 
 
-def _version(item: Document) -> int:
-    return max(1, integer(item.get("_current_version")) or 1)
-
-
 def _envelope(item: Document, context: FormatContext) -> str:
     return (
         f"<NewsEnvelope><TransmissionId>{context.sequence_number}</TransmissionId>"
@@ -101,8 +98,8 @@ def _envelope(item: Document, context: FormatContext) -> str:
 
 
 def _identification(item: Document, context: FormatContext) -> str:
-    guid, version = text_of(item, "guid"), _version(item)
-    created = item.get("firstcreated") or item.get("versioncreated")
+    guid, version = text_of(item, "guid"), version_of(item)
+    created = created_time(item)
     public_id = f"{item.get('_id') or guid}:{version}N"
     previous = version - 1 if item.get("state") in LATER_STATES else 0
     return (
@@ -117,7 +114,7 @@ def _identification(item: Document, context: FormatContext) -> str:
 
 
 def _management(item: Document) -> str:
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     revised = item.get("versioncreated") or created
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     status = publish_status(item)
@@ -180,8 +177,8 @@ def _lines(item: Document) -> str:
         for tag, text in (
             ("HeadLine", text_of(item, "headline")),
             ("ByLine", text_of(item, "byline")),
-            ("DateLine", text_of(mapping_of(item, "dateline"), "text")),
-            ("CreditLine", text_of(item, "original_source") or text_of(item, "source")),
+            ("DateLine", text_of(object_of(item, "dateline"), "text")),
+            ("CreditLine", source_of(item)),
             ("SlugLine", slugline),
             ("KeywordLine", slugline),
         )
@@ -196,7 +193,7 @@ def _lines(item: Document) -> str:
 def _rights(item: Document, context: FormatContext) -> str:
     known = rights(item, context)
     said = {field: text_of(item, field) or str(known.get(field) or "") for field in RIGHTS_FIELDS}
-    source = text_of(item, "original_source") or text_of(item, "source")
+    source = source_of(item)
     return (
         f"<RightsMetadata><Copyright>{leaf('CopyrightHolder', said['copyrightholder'])}"
         f"<CopyrightDate>{context.now.year}</CopyrightDate></Copyright>"
@@ -225,7 +222,7 @@ def _description(item: Document, context: FormatContext) -> str:
 
 
 def _locations(item: Document) -> Iterator[str]:
-    if located := mapping_of(mapping_of(item, "dateline"), "located"):
+    if located := object_of(object_of(item, "dateline"), "located"):
         yield _location("Origin", located, ORIGIN)
     for place in objects_of(item, "place"):
         if any(place.get(field) for _, field in RELATED):
@@ -262,7 +259,7 @@ def _text(item: Document) -> str:
 
 def _media(item: Document, role: str) -> str:
     parts = []
-    caption = text_of(item, "description_text") or text_of(item, "description")
+    caption = caption_of(item)
     if caption:
         said = leaf("DataContent", plain_text(caption))
         parts.append(_role("Caption", _content("Text", said)))

@@ -7,10 +7,11 @@ Superdesk sends less: this takes away what it does not send, and adds what it se
 
 from lxml import etree
 
+from apps.core.documents import objects_of, text_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
 from formatters.base import Document
-from formatters.conversions import embargo_time, iso_time, objects_of, text_of
+from formatters.conversions import embargo_time, iso_time
 from formatters.xml import XML_LANG, as_lxml
 
 DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"

@@ -3,27 +3,29 @@
 from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
     body_with_footer,
+    caption_of,
+    created_time,
     embargo_time,
     integer,
     language_of,
-    mapping_of,
     number_within,
-    objects_of,
     publish_status,
     rights,
-    text_of,
-    texts_of,
+    source_of,
+    version_of,
 )
 from formatters.media import Rendition, renditions_of
 from formatters.newsml_g2_parts import (
     NAMESPACE,
     OWN_ALIAS,
+    PLACE_KINDS,
     QCODE,
     geoname_code,
     groups,
@@ -35,7 +37,6 @@ from formatters.newsml_g2_parts import (
     own_aliases,
     position,
     subject_qcode,
-    version_of,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
@@ -45,7 +46,6 @@ from formatters.xml import as_superdesk, document, element, escaped, quoted
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
 SCHEMES = ("cat", "genrecv", "rendition", "grpRole", OWN_ALIAS)
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
-PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
 
 
 class NewsMLG2Formatter(Formatter):
@@ -75,7 +75,7 @@ class NewsMLG2Formatter(Formatter):
 
 
 def _header(item: Document, context: FormatContext) -> str:
-    origin = text_of(item, "original_source") or text_of(item, "source")
+    origin = source_of(item)
     priority = min(9, max(1, integer(item.get("priority")) or 5))
     return (
         f"<header><sent>{iso(context.now, context.now)}</sent>"
@@ -134,7 +134,7 @@ def _named(tag: str, name: str, /, **attributes: str) -> str:
 
 
 def _item_meta(item: Document, context: FormatContext, version: int) -> str:
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     embargo = embargo_time(item)
     provider = context.settings.provider_id
     parts = [
@@ -162,12 +162,12 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
     """Yield the description of the content, in the order of the standard."""
     if urgency := number_within(item.get("urgency"), 1, 9):
         yield f"<urgency>{urgency}</urgency>"
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     if moment_of(created):
         yield f"<contentCreated>{iso(created, context.now)}</contentCreated>"
     if moment_of(item.get("versioncreated")):
         yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
-    yield _located(mapping_of(mapping_of(item, "dateline"), "located"))
+    yield _located(object_of(object_of(item, "dateline"), "located"))
     for name in _creators(item):
         yield _named("creator", name, literal=name)
     yield f'<language tag="{language}"/>'
@@ -260,14 +260,14 @@ def _place(place: Document) -> str:
 
 def _lines(item: Document) -> Iterator[str]:
     is_media = item.get("type") in MEDIA_TYPES
-    description = text_of(item, "description_text") or text_of(item, "description")
+    description = caption_of(item)
     if not is_media:
         description = plain_text(text_of(item, "abstract"))
-    credit = text_of(item, "original_source") or text_of(item, "source")
+    credit = source_of(item)
     for tag, text in (
         ("slugline", text_of(item, "slugline")),
         ("headline", text_of(item, "headline")),
-        ("dateline", text_of(mapping_of(item, "dateline"), "text")),
+        ("dateline", text_of(object_of(item, "dateline"), "text")),
         ("by", plain_text(text_of(item, "byline"))),
         ("creditline", credit),
     ):
@@ -283,7 +283,7 @@ def _asserts(item: Document) -> str:
     parts = []
     for place in objects_of(item, "place"):
         name, identity = _place_identity(place)
-        if name and mapping_of(place, "location"):
+        if name and object_of(place, "location"):
             found = position(place)
             details = element("geoAreaDetails", found) if found else ""
             parts.append(element("assert", details, **identity))

@@ -6,18 +6,11 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
-from apps.core.vocabulary import ItemType
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import (
-    integer,
-    language_of,
-    mapping_of,
-    objects_of,
-    publish_status,
-    text_of,
-)
+from formatters.conversions import integer, language_of, publish_status, sent_type
 from formatters.uris import NEWSCODES, is_uri, scheme_uri
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
@@ -28,6 +21,8 @@ IPTC_SCHEMES = ("subj", "medtop")
 """Vocabularies of subjects that are known by the alias of the IPTC catalog."""
 OWN_ALIAS = "cv"
 """Alias of codes without a vocabulary; those of vocabularies begin with it."""
+PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
+"""What a place lies in, from near to far: its kind and the field of a place that names it."""
 _NO_ALIAS = re.compile(r"[^\w.-]+", re.ASCII)
 _NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
@@ -52,14 +47,9 @@ def iso(moment: object, fallback: datetime) -> str:
     return f"{known.isoformat()[:19]}+00:00"
 
 
-def version_of(item: Document) -> int:
-    """Return the version of an item, at least 1."""
-    return max(1, integer(item.get("_current_version")) or 1)
-
-
 def item_class(kind: str) -> str:
     """Return the QCode of an item type."""
-    return f"ninat:{ItemType.TEXT if kind in ('', ItemType.PREFORMATTED) else kind}"
+    return f"ninat:{sent_type(kind)}"
 
 
 def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str, str]:
@@ -68,7 +58,7 @@ def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str
     That is the item's, else its main language without the region, else the name that the entry has,
     which is in the default language.
     """
-    translated = mapping_of(mapping_of(entry, "translations"), "name")
+    translated = object_of(object_of(entry, "translations"), "name")
     main = re.split("[-_]", language)[0]
     for key, tag in ((language, language), (language.replace("-", "_"), language), (main, main)):
         if name := line(translated.get(key)):
@@ -86,7 +76,7 @@ def geoname_code(place: Document) -> str:
 
 def position(place: Document) -> str:
     """Return where a place lies, "" where that is not known."""
-    location = mapping_of(place, "location")
+    location = object_of(place, "location")
     said = {"latitude": (location.get("lat"), 90), "longitude": (location.get("lon"), 180)}
     known = {
         name: format(value, "f")

@@ -10,6 +10,7 @@ from typing import Any
 
 from lxml import etree
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus, State
 from formatters import newsml_g2_parts as parts
@@ -17,13 +18,14 @@ from formatters.base import Document, FormatContext
 from formatters.conversions import (
     RIGHTS_FIELDS,
     body_with_footer,
+    caption_of,
+    created_time,
     embargo_time,
     integer,
     iso_time,
-    mapping_of,
-    objects_of,
     rights,
-    text_of,
+    source_of,
+    version_of,
 )
 from formatters.media import renditions_of
 from formatters.newsml_g2_parts import NAMESPACE, iso
@@ -33,7 +35,6 @@ from formatters.xml import XML_LANG, add, add_written
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_25.xml"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 SCHEMA = "http://www.iptc.org/std/NewsML-G2/2.18/specification/NewsML-G2_2.18-spec-All-Power.xsd"
-PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
 
 
 def superdesk_message(item: Document, context: FormatContext) -> etree._Element:
@@ -63,13 +64,13 @@ def _header(header: etree._Element, item: Document, context: FormatContext) -> N
     add(header, "sender", context.settings.provider_id)
     add(header, "transmitId", str(context.sequence_number))
     add(header, "priority", str(integer(item.get("priority")) or 5))
-    add(header, "origin", text_of(item, "original_source") or text_of(item, "source"))
+    add(header, "origin", source_of(item))
 
 
 def _item(element: etree._Element, item: Document, context: FormatContext) -> None:
     language = text_of(item, "language") or context.settings.default_language
     said = {"standard": "NewsML-G2", "standardversion": "2.18", "guid": text_of(item, "guid")}
-    for name, value in (*said.items(), ("version", str(parts.version_of(item)))):
+    for name, value in (*said.items(), ("version", str(version_of(item)))):
         element.set(name, parts.line(value))
     element.set(XML_LANG, parts.line(language))
     element.set("conformance", "power")
@@ -85,7 +86,7 @@ def _item(element: etree._Element, item: Document, context: FormatContext) -> No
 
 
 def _item_meta(meta: etree._Element, item: Document, context: FormatContext) -> None:
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     add(meta, "itemClass", qcode=parts.item_class(text_of(item, "type")))
     add(add(meta, "provider"), "name", context.settings.provider_id)
     add(meta, "versionCreated", iso(item.get("versioncreated") or created, context.now))
@@ -103,14 +104,14 @@ def _item_meta(meta: etree._Element, item: Document, context: FormatContext) -> 
 def _content_meta(
     meta: etree._Element, item: Document, context: FormatContext, language: str
 ) -> None:
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     add(meta, "urgency", str(integer(item.get("urgency")) or 5))
     add(meta, "contentCreated", iso(created, context.now))
     add(meta, "contentModified", iso(item.get("versioncreated") or created, context.now))
     if item.get("byline") is not None:
         add(add(meta, "creator"), "name", text_of(item, "byline"))
-    dateline = mapping_of(item, "dateline")
-    _located(meta, mapping_of(dateline, "located"))
+    dateline = object_of(item, "dateline")
+    _located(meta, object_of(dateline, "located"))
     if text_of(dateline, "text"):
         add(meta, "dateline", text_of(dateline, "text"))
     for subject in objects_of(item, "subject"):
@@ -134,9 +135,9 @@ def _content_meta(
         element = add(meta, "subject", type="cpnat:organisation", literal=code)
         add(element, "name", text_of(company, "name"))
     if item.get("type") in MEDIA_TYPES:
-        caption = text_of(item, "description_text") or text_of(item, "description")
+        caption = caption_of(item)
         add(meta, "description", caption, role="drol:caption")
-        add(meta, "creditline", text_of(item, "original_source") or text_of(item, "source"))
+        add(meta, "creditline", source_of(item))
 
 
 def _name(element: etree._Element, entry: Document, language: str, context: FormatContext) -> None:
@@ -154,7 +155,7 @@ def _located(meta: etree._Element, located: Document) -> None:
         return
     element = _abstract(meta, "located", "loctyp:City")
     add(element, "name", text_of(located, "city"))
-    for kind, field in PLACE_KINDS[:2]:
+    for kind, field in parts.PLACE_KINDS[:2]:
         if text_of(located, field):
             broader = _abstract(element, "broader", f"loctyp:{kind}")
             add(broader, "name", text_of(located, field))
@@ -164,7 +165,9 @@ def _place(meta: etree._Element, place: Document) -> None:
     if place.get("scheme") == "geonames":
         _geoname(meta, place)
         return
-    known = [(kind, text_of(place, field)) for kind, field in PLACE_KINDS if text_of(place, field)]
+    known = [
+        (kind, text_of(place, field)) for kind, field in parts.PLACE_KINDS if text_of(place, field)
+    ]
     if not known:
         return
     (kind, name), *wider = known

@@ -1,17 +1,18 @@
-"""The format `ninjs`: one JSON object per item, as readers of the Superdesk family know it.
+"""The ninjs family: one JSON object per item, as readers of Superdesk know it.
 
-It extends IPTC ninjs 1.1 and is frozen on the wire (formats contract 3.1). Related formats derive
-from `NINJSFormatter` and override its hooks.
+The format `ninjs` extends IPTC ninjs 1.1 and is frozen on the wire (formats contract 3.1). The
+others derive from it and override its hooks.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters import ninjs_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import RIGHTS_FIELDS, mapping_of, objects_of, rights, text_of
+from formatters.conversions import RIGHTS_FIELDS, rights, sent_type
 from formatters.json import encode
 from formatters.ninjs_associations import (
     RELATED_CONTENT,
@@ -20,6 +21,35 @@ from formatters.ninjs_associations import (
     by_field,
     by_key,
 )
+from formatters.ninjs_embeds import filtered, rebuilt
+
+UPDATE_FIELDS = ("rewrite_sequence", "rewrite_of")
+"""What `ninjs2` says of an update."""
+
+NEWSROOM_RENDITIONS = ("original", "viewImage", "baseImage")
+"""Renditions of a picture that Newshub reads, besides its crops."""
+
+PLANNING = {"coverage_id": "coverage_item", "planning_id": "planning_item"}
+"""What Newshub is sent of an item's assignment."""
+
+EXTENSIONS = {
+    "image/jpeg": ".jpg",
+    "image/jpg": ".jpg",
+    "image/png": ".png",
+    "image/gif": ".gif",
+    "image/tiff": ".tiff",
+    "image/webp": ".webp",
+    "audio/mpeg": ".mp3",
+    "audio/mp3": ".mp3",
+    "audio/flac": ".flac",
+    "audio/x-flac": ".flac",
+    "audio/ogg": ".ogg",
+    "audio/wav": ".wav",
+    "video/mp4": ".mp4",
+    "video/webm": ".webm",
+    "video/quicktime": ".mov",
+}
+"""File name extension by media type, the usual one where there are several."""
 
 
 class NINJSFormatter(Formatter):
@@ -55,8 +85,7 @@ class NINJSFormatter(Formatter):
 
     def rendition_names(self, context: FormatContext) -> list[str]:
         """Return the renditions that are sent of a picture, in order."""
-        crops = [str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())]
-        return [*context.settings.common_renditions, "original", *crops]
+        return [*context.settings.common_renditions, "original", *fields.crop_names(context)]
 
     def rendition(self, stored: Document, context: FormatContext) -> dict[str, Any]:
         """Return one rendition as it is sent."""
@@ -98,11 +127,11 @@ class NINJSFormatter(Formatter):
         return {
             "guid": self.guid(item) or item.get("_id"),
             "version": str(self.version(item)),
-            "type": _sent_type(text_of(item, "type")),
+            "type": sent_type(text_of(item, "type")),
         }
 
     def _renditions(self, item: Document, context: FormatContext) -> dict[str, Any]:
-        stored = mapping_of(item, "renditions")
+        stored = object_of(item, "renditions")
         if not stored:
             is_linked = item.get("url") is not None
             return {"renditions": fields.linked_renditions(item)} if is_linked else {}
@@ -122,7 +151,7 @@ class NINJSFormatter(Formatter):
         if not is_package and not item.get("associations"):
             return {}
         members = self._members(item, context) if is_package else {}
-        stored = associated_items(mapping_of(item, "associations"), context)
+        stored = associated_items(object_of(item, "associations"), context)
         written = ((entry, self._association(entry, context)) for entry in stored)
         entries = [(entry, sent) for entry, sent in written if sent is not None]
         extra_items = by_field(entries)
@@ -149,7 +178,7 @@ class NINJSFormatter(Formatter):
 
     def _member(self, reference: Document, context: FormatContext) -> dict[str, Any]:
         guid = str(reference["residRef"])
-        member = {"guid": guid, "type": _sent_type(text_of(reference, "type"))}
+        member = {"guid": guid, "type": sent_type(text_of(reference, "type"))}
         if reference.get("label"):
             member["label"] = reference["label"]
         embedded = context.package_items.get(guid)
@@ -173,5 +202,108 @@ class NINJSFormatter(Formatter):
         return sent
 
 
-def _sent_type(kind: str) -> str:
-    return ItemType.TEXT if kind in ("", ItemType.PREFORMATTED) else kind
+class NINJS2Formatter(NINJSFormatter):
+    """As ninjs; the version is the correction sequence, and updates say what they update."""
+
+    type = "ninjs2"
+    name = "NINJSv2"
+
+    def version(self, item: Document) -> Any:
+        sequence = item.get("correction_sequence")
+        return 1 if sequence is None else sequence
+
+    def additions(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        return {field: item[field] for field in UPDATE_FIELDS if item.get(field) is not None}
+
+
+class NewsroomNinjsFormatter(NINJSFormatter):
+    """As ninjs, with the products that the item matches and what planning knows of it."""
+
+    type = "newsroom ninjs"
+    name: ClassVar[str | None] = "Newsroom NINJS"
+    shows_products = True
+    can_preview = False
+    can_export = False
+
+    def rendition_names(self, context: FormatContext) -> list[str]:
+        return [*NEWSROOM_RENDITIONS, *fields.crop_names(context)]
+
+    def guid(self, item: Document) -> Any:
+        return item["ingest_id"] if keeps_ingest_id(item) else super().guid(item)
+
+    def version(self, item: Document) -> Any:
+        if keeps_ingest_id(item) and item.get("ingest_version"):
+            return item["ingest_version"]
+        return super().version(item)
+
+    def additions(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        products = context.association_products.get(str(item.get("_id")), context.products)
+        added: dict[str, Any] = {"products": list(products)}
+        assignment = context.assignments.get(str(item.get("assignment_id")), {})
+        for field, source in PLANNING.items():
+            if assignment.get(source):
+                added[field] = assignment[source]
+        if item.get("refs"):
+            added["refs"] = item["refs"]
+        return added
+
+
+class ContentApiFormatter(NewsroomNinjsFormatter):
+    """As newsroom ninjs, without the products. No destination can name it."""
+
+    type = "content api"
+    name = None
+    shows_products = False
+
+    def additions(self, item: Document, context: FormatContext) -> dict[str, Any]:
+        added = super().additions(item, context)
+        del added["products"]
+        return added
+
+
+class FTPNinjsFormatter(NINJSFormatter):
+    """As ninjs, with links to the files that a transfer of media leaves in `associated_path`."""
+
+    type = "ftp ninjs"
+    name = "NINJS FTP"
+    options = ("packaged", "associated_path", "include_original")
+    filters_embeds = True
+
+    def document(
+        self, item: Document, context: FormatContext, *, is_nested: bool = False
+    ) -> dict[str, Any]:
+        unwanted = context.unwanted_embeds
+        if unwanted is None or is_nested:
+            return super().document(item, context, is_nested=is_nested)
+        document = super().document(filtered(item, unwanted), context)
+        if "body_html" in document:
+            sent = document.get("associations", {})
+            document["body_html"] = rebuilt(document["body_html"], sent, unwanted)
+            document |= fields.figures(document, text_of(item, "language"), context)
+        return document
+
+    def rendition_names(self, context: FormatContext) -> list[str]:
+        crops = fields.crop_names(context)
+        return ["original", *crops] if context.config.get("include_original") else crops
+
+    def rendition(self, stored: Document, context: FormatContext) -> dict[str, Any]:
+        sent = fields.rendition(stored)
+        if stored.get("media"):
+            directory = str(context.config.get("associated_path") or "").lstrip("/")
+            separator = "/" if directory and not directory.endswith("/") else ""
+            sent["href"] = f"{directory}{separator}{media_file_name(stored)}"
+        return sent
+
+
+def keeps_ingest_id(item: Document) -> bool:
+    """Whether the item goes out under the id it came in with."""
+    asked = item.get("auto_publish") or object_of(item, "extra").get("publish_ingest_id_as_guid")
+    return bool(item.get("ingest_id") and asked)
+
+
+def media_file_name(rendition: Document) -> str:
+    """Return the name of the file that holds a rendition: its media id, with an extension."""
+    name = str(rendition["media"]).replace("/", "-")
+    if "." in name.rsplit("-", 1)[-1]:
+        return name
+    return name + EXTENSIONS.get(str(rendition.get("mimetype") or "").lower(), "")

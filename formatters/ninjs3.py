@@ -7,22 +7,22 @@ lower case.
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType
 from formatters import ninjs3_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
+    created_time,
     embargo_time,
     language_of,
-    mapping_of,
     number_within,
-    objects_of,
+    own_rights,
     publish_status,
-    rights,
-    text_of,
 )
 from formatters.json import encode
+from formatters.ninjs import NINJSFormatter
 from formatters.ninjs_associations import RELATED_CONTENT, associated_items
 from formatters.ninjs_fields import profile_name, without_empty
 from formatters.uris import item_uri
@@ -42,8 +42,8 @@ class NINJS3Formatter(Formatter):
     name = "IPTC ninjs 3"
     media_type = "application/json"
     file_extension = "json"
-    error_code = 7004
-    error_text = 'Article couldn"t be converted to NinJS'
+    error_code = NINJSFormatter.error_code
+    error_text = NINJSFormatter.error_text
     item_types = frozenset(ItemType)
     options = ("packaged", "version")
     is_extra = True
@@ -66,7 +66,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
     uri = item_uri(text_of(item, "guid") or text_of(item, "uri"), context.settings.urn_domain)
     kind = text_of(item, "type")
     version = item.get("_current_version")
-    extra = mapping_of(item, "extra")
+    extra = object_of(item, "extra")
     return {
         "uri": uri,
         **({"type": SENT_TYPES[kind]} if kind in SENT_TYPES else {}),
@@ -76,7 +76,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
     } | without_empty(
         {
             "profile": profile_name(item, context) if item.get("profile") else "",
-            "firstCreated": fields.time(item.get("firstcreated") or item.get("versioncreated")),
+            "firstCreated": fields.time(created_time(item)),
             "versionCreated": fields.time(item.get("versioncreated")),
             "contentCreated": fields.time(extra.get("contentcreated") or item.get("firstcreated")),
             "embargoedUntil": fields.time(embargo_time(item) or item.get("embargoed")),
@@ -88,7 +88,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             "title": text_of(item, "title") or text_of(item, "headline"),
             "by": plain_text(text_of(item, "byline")),
             "slugline": text_of(item, "slugline"),
-            "located": text_of(mapping_of(mapping_of(item, "dateline"), "located"), "city"),
+            "located": text_of(object_of(object_of(item, "dateline"), "located"), "city"),
             "headlines": fields.headlines(item),
             "descriptions": fields.descriptions(item),
             "bodies": fields.bodies(item, context),
@@ -110,14 +110,13 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
 
 
 def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
-    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
-    known = own if any(own.values()) else rights(item, context)
+    known = own_rights(item, context)
     return {name: text_of(known, field) for field, name in RIGHTS_FIELDS.items()}
 
 
 def _associations(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
     """Yield the associated items, under the key they have; their own associations stay out."""
-    for entry in associated_items(mapping_of(item, "associations"), context):
+    for entry in associated_items(object_of(item, "associations"), context):
         stored, is_full = entry.stored, True
         if entry.kind == RELATED_CONTENT and stored.get("_type") is None:
             is_full = str(stored.get("_id")) in context.related

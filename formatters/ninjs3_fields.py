@@ -6,21 +6,14 @@ from typing import Any
 from urllib.parse import quote
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext
 from formatters.body import parse_body
-from formatters.conversions import (
-    body_with_footer,
-    integer,
-    localised,
-    mapping_of,
-    objects_of,
-    text_of,
-    texts_of,
-)
+from formatters.conversions import body_with_footer, integer, localised
 from formatters.media import renditions_of
-from formatters.ninjs_fields import place_label, user_of, without_empty
+from formatters.ninjs_fields import crop_names, place_label, user_of, without_empty
 from formatters.plain_body import TextBody
 from formatters.uris import concept_uri, is_uri, web_address
 
@@ -130,7 +123,7 @@ def places(item: Document, context: FormatContext) -> list[dict[str, Any]]:
             named = {**place, "qcode": code, "name": label}
         said = concept(named, text_of(item, "language"))
         if said:
-            found.append(said | _feature(mapping_of(place, "location")))
+            found.append(said | _feature(object_of(place, "location")))
     return found
 
 
@@ -192,17 +185,16 @@ def sources(item: Document) -> list[dict[str, Any]]:
 
 def renditions(item: Document, context: FormatContext) -> list[dict[str, Any]]:
     """Return the renditions that can be fetched; of a picture those that ninjs sends."""
-    stored = mapping_of(item, "renditions")
+    stored = object_of(item, "renditions")
     if not stored and text_of(item, "url"):
         return _linked(item)
-    crops = {str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())}
-    sent = {*context.settings.common_renditions, "original", *crops}
+    sent = {*context.settings.common_renditions, "original", *crop_names(context)}
     found = []
     for rendition in renditions_of(item):
         href = web_address(rendition.href)
         if not href or (item.get("type") == ItemType.PICTURE and rendition.name not in sent):
             continue
-        poi = mapping_of(mapping_of(stored, rendition.name), "poi")
+        poi = object_of(object_of(stored, rendition.name), "poi")
         point = {side: integer(poi.get(side)) for side in ("x", "y")}
         said = {
             "name": rendition.name,
@@ -251,7 +243,7 @@ def alternative_ids(item: Document, uri: str) -> list[dict[str, Any]]:
 
 def digital_source_type(item: Document) -> dict[str, Any]:
     """Return how the content came about (a camera, a model ...), where the item says so."""
-    for holder in (item, mapping_of(item, "extra")):
+    for holder in (item, object_of(item, "extra")):
         said = holder.get("digitalsourcetype")
         if isinstance(said, str) and said:
             return {"uri": said} if is_uri(said) else {"literal": said}

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from typing import Any
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.vocabulary import ItemType
 from formatters.base import Document
-from formatters.conversions import integer, mapping_of, objects_of, text_of
+from formatters.conversions import integer
 
 KINDS: dict[str, str] = {
     ItemType.PICTURE: "Image",
@@ -26,7 +27,7 @@ def filtered(item: Document, unwanted: Collection[str]) -> dict[str, Any]:
     Args:
         unwanted: keys of associations that are embedded in the text.
     """
-    associations = mapping_of(item, "associations")
+    associations = object_of(item, "associations")
     return {
         **item,
         "associations": {k: held for k, held in associations.items() if k not in unwanted},
@@ -80,7 +81,7 @@ def embed(key: str, medium: Document) -> str:
 
 
 def _image(key: str, medium: Document) -> str:
-    sizes = [r for r in mapping_of(medium, "renditions").values() if integer(r.get("width"))]
+    sizes = [r for r in object_of(medium, "renditions").values() if integer(r.get("width"))]
     srcset = ",".join(f"{r.get('href')} {r['width']}w" for r in sizes)
     attributes = {
         "src": _source(medium),
@@ -104,7 +105,7 @@ def _player(key: str, tag: str, medium: Document) -> str:
 
 def _source(medium: Document) -> str:
     """Return the address of the original, else of the widest rendition."""
-    renditions = mapping_of(medium, "renditions")
+    renditions = object_of(medium, "renditions")
     original = renditions.get("original")
     if original is None:
         widths = {name: integer(r.get("width")) or 0 for name, r in renditions.items()}

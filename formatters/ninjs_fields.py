@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden, text_figures
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
@@ -20,9 +21,6 @@ from formatters.conversions import (
     iso_time,
     known_status,
     localised,
-    mapping_of,
-    objects_of,
-    text_of,
 )
 
 COPIED_FIELDS = (
@@ -116,7 +114,7 @@ def byline_and_place(item: Document) -> dict[str, Any]:
     fields = {}
     if item.get("byline"):
         fields["byline"] = item["byline"]
-    located = mapping_of(mapping_of(item, "dateline"), "located")
+    located = object_of(object_of(item, "dateline"), "located")
     if located:
         fields["located"] = located.get("city") or ""
     return fields
@@ -190,7 +188,7 @@ def dates_and_priority(item: Document) -> dict[str, Any]:
     """Return `embargoed`, `publish_schedule` and `priority`."""
     dates = {
         "embargoed": iso_time(embargo_time(item) or item.get("embargoed")),
-        "publish_schedule": mapping_of(item, "schedule_settings").get("utc_publish_schedule"),
+        "publish_schedule": object_of(item, "schedule_settings").get("utc_publish_schedule"),
     }
     return without_empty(dates) | {"priority": integer(item.get("priority")) or DEFAULT_PRIORITY}
 
@@ -205,7 +203,7 @@ def relations(item: Document) -> dict[str, Any]:
 def _geoname(place: Document, is_extended: bool) -> dict[str, Any]:
     fields = PLACE_FIELDS + EXTENDED_PLACE_FIELDS if is_extended else PLACE_FIELDS
     found = without_empty({field: place.get(field) for field in fields})
-    location = mapping_of(place, "location")
+    location = object_of(place, "location")
     if is_extended and location.get("lat") is not None and location.get("lon") is not None:
         # Latitude first, unlike GeoJSON: readers rely on it.
         coordinates = [location["lat"], location["lon"]]
@@ -265,6 +263,11 @@ def rendition(stored: Document) -> dict[str, Any]:
     return sent
 
 
+def crop_names(context: FormatContext) -> list[str]:
+    """Return the names of the crops that an installation cuts out of pictures."""
+    return [str(crop.get("name")) for crop in context.vocabularies.get("crop_sizes", ())]
+
+
 def linked_renditions(item: Document) -> dict[str, Any]:
     """Return the renditions of an embedded medium from elsewhere, which only has a `url`."""
     sent = {
@@ -310,7 +313,7 @@ def _signal(signal: Document) -> dict[str, Any]:
 
 def signals(item: Document) -> list[dict[str, Any]]:
     """Return the signals, first the warning that legal review is asked for."""
-    warnings = [CONTENT_WARNING] if mapping_of(item, "flags").get("marked_for_legal") else []
+    warnings = [CONTENT_WARNING] if object_of(item, "flags").get("marked_for_legal") else []
     return warnings + [_signal(entry) for entry in objects_of(item, "signal") if entry.get("qcode")]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of, text_of, texts_of, values_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -10,30 +11,20 @@ from formatters.body import parse_body
 from formatters.conversions import (
     basic_time,
     body_with_footer,
+    created_time,
     embargo_time,
     integer,
     language_of,
-    mapping_of,
     number_within,
-    objects_of,
     publish_status,
     rights,
-    text_of,
-    texts_of,
-    values_of,
 )
+from formatters.media import MEDIUMS
 from formatters.nitf_body import NITFBody
-from formatters.nitf_superdesk import superdesk_nitf
+from formatters.nitf_superdesk import VERSION, superdesk_nitf
 from formatters.xml import as_superdesk, document, element, leaf, name_token, quoted
 
-VERSION = "-//IPTC//DTD NITF 3.6//EN"
 NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
-MEDIA_TYPES = {
-    ItemType.PICTURE: "image",
-    ItemType.GRAPHIC: "image",
-    ItemType.VIDEO: "video",
-    ItemType.AUDIO: "audio",
-}
 CORRECTED = (State.CORRECTED, State.KILLED, State.RECALLED, State.UNPUBLISHED)
 
 
@@ -113,7 +104,7 @@ def _docdata(item: Document, context: FormatContext) -> str:
     if urgency := number_within(item.get("urgency"), 1, 8):
         parts.append(f'<urgency ed-urg="{urgency}"/>')
     parts += [_place(place) for place in objects_of(item, "place")]
-    parts.append(_date("date.issue", item.get("firstcreated") or item.get("versioncreated")))
+    parts.append(_date("date.issue", created_time(item)))
     parts.append(_date("date.release", embargo))
     parts.append(_date("date.expire", item.get("expiry")))
     parts.append(_copyright(item, context))
@@ -170,7 +161,7 @@ def _body_head(item: Document, writer: NITFBody) -> str:
     parts = [f"<body.head><hedline>{leaf('hl1', text_of(item, 'headline'))}</hedline>"]
     if byline := text_of(item, "byline"):
         parts.append(leaf("byline", byline))
-    if dateline := text_of(mapping_of(item, "dateline"), "text"):
+    if dateline := text_of(object_of(item, "dateline"), "text"):
         parts.append(leaf("dateline", dateline))
     if abstract := parse_body(text_of(item, "abstract")):
         parts.append(f"<abstract>{writer.blocks(abstract)}</abstract>")
@@ -189,7 +180,7 @@ def _body_content(item: Document, writer: NITFBody) -> str:
 
 
 def _associated_media(item: Document) -> str:
-    kind = MEDIA_TYPES.get(text_of(item, "type"))  # type: ignore[call-overload]
+    kind = MEDIUMS.get(text_of(item, "type"))  # type: ignore[call-overload]
     if kind is None:
         return ""
     alternative = text_of(item, "alt_text")

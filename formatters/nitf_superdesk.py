@@ -8,19 +8,12 @@ from typing import Any
 
 from lxml import etree
 
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import PubStatus
 from formatters.base import Document
 from formatters.body import parse_body
-from formatters.conversions import (
-    body_with_footer,
-    embargo_time,
-    iso_time,
-    mapping_of,
-    objects_of,
-    text_of,
-    texts_of,
-)
+from formatters.conversions import body_with_footer, created_time, embargo_time, iso_time
 from formatters.nitf_body import NITFBody
 from formatters.xml import add, add_written
 
@@ -63,7 +56,7 @@ def _head(head: etree._Element, item: Document) -> None:
     status = "embargoed" if embargo else text_of(item, "pubstatus") or PubStatus.USABLE
     expiry = iso_time(embargo) if embargo else item.get("expiry")
     docdata = add(head, "docdata", **{"management-status": status})
-    created = item.get("firstcreated") or item.get("versioncreated")
+    created = created_time(item)
     add(docdata, "date.expire", norm=str(expiry or ""))
     add(docdata, "urgency", **{"ed-urg": str(item.get("urgency") or "")})
     add(docdata, "date.issue", norm=str(created or ""))
@@ -78,7 +71,7 @@ def _head(head: etree._Element, item: Document) -> None:
 
 def _body_head(head: etree._Element, item: Document, writer: NITFBody) -> None:
     add(add(head, "hedline"), "hl1", text_of(item, "headline"))
-    dateline = text_of(mapping_of(item, "dateline"), "text")
+    dateline = text_of(object_of(item, "dateline"), "text")
     for tag, text in (("byline", text_of(item, "byline")), ("dateline", dateline)):
         if text:
             add(head, tag, text)

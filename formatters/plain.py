@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from apps.core.documents import object_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, mapping_of, text_of
+from formatters.conversions import body_with_footer
 from formatters.plain_body import MarkdownBody, TextBody
 
 
@@ -41,7 +42,7 @@ class _PlainFormatter(Formatter):
         html = body_with_footer(item)
         if item.get("format") == "preserved":
             return plain_text(html).strip("\r\n")
-        dateline = text_of(mapping_of(item, "dateline"), "text")
+        dateline = text_of(object_of(item, "dateline"), "text")
         body = self.writer.write(parse_body(html))
         return f"{dateline} {body}".strip()
 

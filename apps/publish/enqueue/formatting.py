@@ -20,7 +20,7 @@ from apps.publish.enqueue.rules import routing_rules
 from apps.publish.enqueue.subscribers import Subscriber
 from apps.store.collections import VOCABULARIES
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
-from formatters.content_api import ContentApiFormatter
+from formatters.ninjs import ContentApiFormatter
 
 LARGEST = 15 * 1024 * 1024
 """Bytes of a body: documents of the store end at 16 MB."""

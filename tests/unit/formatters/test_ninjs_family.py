@@ -6,12 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from formatters.base import Formatter
-from formatters.imatrics import IMatricsFormatter
 from formatters.ninjs2 import NINJS2Formatter
 from formatters.ninjs_ftp import FTPNinjsFormatter, media_file_name
 from formatters.ninjs_newsroom import NewsroomNinjsFormatter
+from tests.support.reference_formats import CONTEXT
+
+from formatters.base import Formatter
+from formatters.imatrics import IMatricsFormatter
+from formatters.ninjs import (
+    FTPNinjsFormatter,
+    NewsroomNinjsFormatter,
+    NINJS2Formatter,
+    media_file_name,
+)
 from tests.support.format_items import CONTEXT, EXAMPLES, changed, example_item, expected
 from tests.support.format_schemas import superdesk_schema
 
