@@ -12,6 +12,7 @@ from apps.tasks import TASK_QUEUES
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUEUES = ("default", *sorted(set(TASK_QUEUES.values()) - {"default"}))
 CONNECT_SECONDS = 0.3
+PROGRAMS = ("web", "worker", "websocket")
 
 
 def programs(settings: Mapping[str, Any]) -> list[Program]:
