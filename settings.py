@@ -1,28 +1,459 @@
 """Every setting of Wiredesk: name, default, meaning.
 
 Each can be set by an environment variable of its name; a value that parses as JSON is JSON.
-`python manage.py settings` prints what is in force. Reference: `docs/settings.md`.
+`python3 manage.py settings` prints what is in force. Reference: `docs/settings.md`.
 """
 
 import os
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps.core.env import Environment, parse
-
-SECRETS = (
-    "SECRET_KEY",
-    "ENCRYPTION_KEYS",
-    "MONGO_URI",
-    "CONTENTAPI_MONGO_URI",
-    "LEGAL_ARCHIVE_URI",
-    "REDIS_URL",
-    "CELERY_BROKER_URL",
-    "MAIL_PASSWORD",
+from apps.core.env import (
+    Setting,
+    choice,
+    flag,
+    items,
+    number,
+    parse,
+    read_all,
+    secret,
+    table,
+    text,
 )
+
+SECTIONS: dict[str, tuple[Setting, ...]] = {
+    "Processes": (
+        text("HOST", "127.0.0.1", "Address on which the web process listens."),
+        number("PORT", 5000, "Port on which the web process listens."),
+        text("WSHOST", "127.0.0.1", "Address on which the websocket process listens."),
+        number("WSPORT", 5100, "Port on which the websocket process listens."),
+        number("WEB_WORKERS", 2, "Processes of the web server."),
+        number("WEB_THREADS", 8, "Threads in each of them."),
+        number("WORKER_CONCURRENCY", 2, "Celery worker processes."),
+        flag(
+            "CELERY_TASK_ALWAYS_EAGER",
+            False,
+            "Tasks run inside the request or command that starts them; no worker, no beat needed.",
+        ),
+        text(
+            "CELERY_PREFIX",
+            "",
+            "Prefix of the Celery queue names, for several installations on one broker.",
+        ),
+        choice(
+            "LOG_LEVEL",
+            "INFO",
+            ("DEBUG", "INFO", "WARNING", "ERROR"),
+            "The least important log lines that are written: `DEBUG`, `INFO`, `WARNING` or "
+            "`ERROR`.",
+        ),
+    ),
+    "Stores": (
+        text("DATA_DIR", "var", "Data of the embedded stores, their discovery file, logs."),
+        secret("MONGO_URI", "MongoDB; none starts the embedded store."),
+        text("MONGO_DBNAME", None, "Database.", derived="the name in MONGO_URI, else `wiredesk`"),
+        secret(
+            "CONTENTAPI_MONGO_URI", "Server of the content API's database; none is the main one."
+        ),
+        text(
+            "CONTENTAPI_MONGO_DBNAME",
+            None,
+            "Its database. Without it and the server's address it is the main database.",
+            derived="with CONTENTAPI_MONGO_URI: the name in it, else `contentapi`",
+        ),
+        secret(
+            "LEGAL_ARCHIVE_URI", "Server of the long-term archive's database; none is the main one."
+        ),
+        text(
+            "LEGAL_ARCHIVE_DBNAME",
+            None,
+            "Its database. Without it and the server's address it is the main database.",
+            derived="with LEGAL_ARCHIVE_URI: the name in it, else `legal_archive`",
+        ),
+        secret("REDIS_URL", "Redis; none starts the embedded store."),
+        secret("CELERY_BROKER_URL", "Celery's broker.", derived="REDIS_URL"),
+        text(
+            "NOTIFICATION_CHANNEL",
+            "wiredesk_notifications",
+            "Redis pub/sub channel of notifications.",
+        ),
+    ),
+    "REST": (
+        text("URL_PREFIX", "api", "First part of every path."),
+        text(
+            "PUBLIC_URL",
+            None,
+            "The API's own address in absolute links, without a trailing slash.",
+            derived="`http://HOST:PORT/URL_PREFIX`",
+        ),
+        text(
+            "MEDIA_PREFIX",
+            None,
+            "Where receivers find media; their ids follow. Set, it is what feeds link to as "
+            "well; otherwise feeds serve media themselves.",
+            derived="`PUBLIC_URL/upload-raw`",
+        ),
+        number("PAGINATION_DEFAULT", 500, "Rows of a list where the client names no number."),
+        number("PAGINATION_LIMIT", 500, "Most rows of a list."),
+    ),
+    "Security": (
+        secret(
+            "SECRET_KEY",
+            "Signs cookies. A random one for each process is enough for clients with tokens.",
+            derived="random",
+        ),
+        secret(
+            "ENCRYPTION_KEYS",
+            "Encrypt the secrets of destinations: Fernet keys, newest first, as a JSON list or "
+            "separated by commas.",
+            derived="a key file in DATA_DIR",
+        ),
+        number("BCRYPT_GENSALT_WORK_FACTOR", 12, "Cost of password hashes; each step doubles it."),
+        number(
+            "PASSWORD_EXPIRY_DAYS", 0, "Age after which a password no longer logs in; 0 is never."
+        ),
+        number(
+            "SESSION_EXPIRY_MINUTES", 240, "Minutes without a request after which a session ends."
+        ),
+        number(
+            "SESSION_UPDATE_SECONDS", 30, "Seconds after which a request refreshes its session."
+        ),
+        flag(
+            "WEBSOCKET_REQUIRE_TOKEN",
+            True,
+            "Websocket clients must show a token; off equals Superdesk.",
+        ),
+    ),
+    "Newsroom": (
+        text("DEFAULT_TIMEZONE", "UTC", "Zone of times that are shown in texts."),
+        text(
+            "DEFAULT_LANGUAGE", "en", "Language of items, unless they or their desk say otherwise."
+        ),
+        text("DEFAULT_CONTENT_TYPE", None, "Profile of text items that name none."),
+        text(
+            "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES",
+            "Superdesk",
+            "Source of items written by hand that bring none.",
+        ),
+        number("DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES", 6, "Their priority."),
+        number("DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES", 3, "Their urgency."),
+        items(
+            "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES",
+            [{"qcode": "Article", "name": "Article (news)"}],
+            "Their genre.",
+        ),
+        text("URN_DOMAIN", None, "Host part of generated item ids.", derived="host of PUBLIC_URL"),
+        flag("GENERATE_SHORT_GUID", False, "Item ids are bare UUIDs."),
+        text(
+            "SIGN_OFF_MAPPING",
+            None,
+            "User field that `sign_off` of a new user is taken from; none takes the initials.",
+        ),
+        text("USERNAME_PATTERN", r"^[\w.@+'-]+$", "Regular expression of user names."),
+        text("ORGANIZATION_NAME_ABBREVIATION", "WD", "Source in the datelines that users write."),
+        flag("FULL_SIGN_OFF", False, "Keep every earlier mark of a user in `sign_off`."),
+        items("HOOK_MODULES", [], "Python modules with [receivers of hooks](hooks.md)."),
+        flag(
+            "WORKFLOW_ALLOW_COPY_TO_PERSONAL",
+            True,
+            "Let users copy items of desks to themselves, and duplicate items without a desk.",
+        ),
+        items(
+            "KILL_TEMPLATE_NULL_FIELDS",
+            ["byline", "place"],
+            "Fields that are nulled when the template `kill` is applied to an item.",
+        ),
+        text(
+            "MACROS_DIR",
+            None,
+            "Directory of the macros, python modules that change items; none has no macros.",
+        ),
+        items(
+            "EXCLUDED_VOCABULARY_FIELDS",
+            [
+                "default_categories",
+                "signal",
+                "rightsinfo",
+                "subscriber_types",
+                "crop_sizes",
+                "desk_types",
+                "replace_words",
+                "locators",
+                "product_types",
+                "author_roles",
+                "job_titles",
+            ],
+            "Vocabularies that filter conditions cannot name, whatever their type.",
+        ),
+    ),
+    "Lifecycle": (
+        number(
+            "CONTENT_EXPIRY_MINUTES",
+            0,
+            "Minutes until an item expires; 0 is never. Stage and desk may say otherwise.",
+        ),
+        number(
+            "PUBLISHED_CONTENT_EXPIRY_MINUTES",
+            0,
+            "The same for published items; 0 uses the rule for unpublished ones.",
+        ),
+        number(
+            "SPIKE_EXPIRY_MINUTES",
+            None,
+            "The same for spiked items; none uses the rule for unpublished ones.",
+        ),
+        number(
+            "ARCHIVED_EXPIRY_MINUTES", 0, "Minutes that archived items are kept; 0 is for ever."
+        ),
+        number(
+            "PUBLISH_QUEUE_EXPIRY_MINUTES",
+            20160,
+            "Minutes that finished deliveries and mails stay on record; 0 is for ever.",
+        ),
+        number("MAX_EXPIRY_QUERY_LIMIT", 100, "Expired items looked at in one batch."),
+        number("MAX_EXPIRY_LOOPS", 100, "Batches of one expiry run."),
+        flag(
+            "WORKFLOW_ALLOW_MULTIPLE_UPDATES",
+            False,
+            "Updates may be made of updates that are not out yet.",
+        ),
+        flag(
+            "ALLOW_UPDATING_SCHEDULED_ITEMS",
+            False,
+            "Updates and corrections of stories that are only scheduled.",
+        ),
+        flag(
+            "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES",
+            False,
+            "Updates start with the default priority instead of their story's.",
+        ),
+        items("COPY_ON_REWRITE_FIELDS", [], "Further fields that updates take from their story."),
+        flag(
+            "CORRECTIONS_WORKFLOW",
+            False,
+            "Corrections are written in a state of their own before they are published.",
+        ),
+        flag(
+            "BROADCAST_ENABLED",
+            True,
+            "Broadcast scripts have rules of their own: they keep their genre, are no updates, "
+            "go to wire subscribers only when they are sent again, and are not killed in the "
+            "archive.",
+        ),
+        flag(
+            "LEGAL_ARCHIVE",
+            False,
+            "There is a long-term archive; nothing is removed before it is there.",
+        ),
+        table(
+            "SCHEMA",
+            {},
+            "Validation schemas by item type, between content profiles and validators.",
+        ),
+        flag(
+            "AUTO_PUBLISH_CONTENT_PROFILE",
+            True,
+            "Content profiles also validate what routing rules publish.",
+        ),
+        flag(
+            "VALIDATE_MEDIA_METADATA_ON_PUBLISH",
+            True,
+            "Metadata of associated media is checked when the story is published.",
+        ),
+        table(
+            "PICTURE_METADATA_MAPPING",
+            {},
+            "Item field to the IPTC property that is written into the files of published "
+            "pictures, see [below](#picture-metadata).",
+        ),
+        flag(
+            "PUBLISH_ASSOCIATED_ITEMS",
+            False,
+            "Associated items are published, corrected and killed with the story that holds them.",
+        ),
+        flag(
+            "COPY_METADATA_FROM_PARENT",
+            False,
+            "Associated media take metadata from the story that holds them.",
+        ),
+        text(
+            "LABELS_DIR",
+            None,
+            "Directory with `<language>.json`: names of fields in validation messages.",
+        ),
+        items(
+            "DISALLOWED_CHARACTERS", [], "Characters that fields with `validate_characters` refuse."
+        ),
+    ),
+    "Delivery": (
+        number(
+            "LEASE_SECONDS",
+            60,
+            "Seconds that a claim on items or rows is good for; renewed at a third of it.",
+        ),
+        number("ENQUEUE_BATCH_SIZE", 200, "Published rows taken by one enqueue batch."),
+        number(
+            "RULES_MAX_AGE_SECONDS",
+            10,
+            "Seconds until an enqueue run sees changes of the routing rules that were made past "
+            "the API, straight in the database. Those made through it count at once.",
+        ),
+        number(
+            "ENQUEUE_MAX_ATTEMPTS",
+            5,
+            "Attempts at routing an item whose failure may pass, before it ends in `error`.",
+        ),
+        flag(
+            "UNPUBLISH_TO_MATCHING_SUBSCRIBERS",
+            True,
+            "Kill, takedown and unpublish go to matching subscribers when nobody is on record.",
+        ),
+        choice(
+            "PUBLISH_ASSOCIATIONS_RESEND",
+            "new",
+            ("new", "updates", "corrections", False),
+            'Associated media that are out are sent again with stories: "new", with "updates" '
+            'of these too, or with all "corrections" too; false never.',
+        ),
+        flag(
+            "STRICT_TARGETING",
+            False,
+            "Items cannot target subscribers whose is_targetable is false.",
+        ),
+        flag(
+            "STRICT_DESTINATIONS",
+            False,
+            "Active subscribers need known formats and delivery types, completely configured.",
+        ),
+        number(
+            "MAX_VALUE_OF_PUBLISH_SEQUENCE",
+            9999,
+            "Highest `published_seq_num` where a subscriber sets none.",
+        ),
+        flag(
+            "ERROR_NOTIFICATIONS",
+            True,
+            "Administrators are told of failing deliveries, by activities and mails.",
+        ),
+        number(
+            "EMAIL_NOTIFICATION_RESEND",
+            24,
+            "Hours after which a mail about the same failure of a destination is sent again.",
+        ),
+        number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
+        number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
+        number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
+        items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
+        number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt."),
+        flag(
+            "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES",
+            True,
+            "Deliver to private, loopback and link-local addresses.",
+        ),
+        items(
+            "HTTP_PUSH_ALLOWED_NETWORKS",
+            [],
+            "Networks (CIDR) that stay allowed when private addresses are not.",
+        ),
+        text(
+            "FILE_ROOT",
+            None,
+            "Directory outside which `File` destinations are refused; none allows every directory.",
+        ),
+    ),
+    "Content API": (
+        flag(
+            "CONTENTAPI_ENABLED", True, "Subscribers may read what is published in the content API."
+        ),
+        text(
+            "CONTENTAPI_URL",
+            None,
+            "Its address in absolute links, without a trailing slash; where its path is another "
+            "than that of PUBLIC_URL, it is served there, too.",
+            derived="PUBLIC_URL",
+        ),
+        number(
+            "CONTENT_API_EXPIRY_DAYS",
+            0,
+            "Days after its last change that an item can be read there; 0 is for ever.",
+        ),
+        number(
+            "CONTENT_API_AUDIT_EXPIRY_DAYS",
+            0,
+            "Days that it is on record in api_audit who read what there; 0 is for ever.",
+        ),
+    ),
+    "Output": (
+        text("NEWSML_PROVIDER_ID", "wiredesk", "Who sends, in formats that name it."),
+        text(
+            "NEWSML12_DOCTYPE",
+            None,
+            "Address of the DTD that NewsML 1.2 documents name; none names no DTD.",
+        ),
+        text(
+            "EMAIL_TEMPLATES",
+            None,
+            "Directory with templates of the format `email`; those it lacks are the built-in ones.",
+        ),
+        table(
+            "EMAIL_PREFIXES",
+            {
+                "corrected": "Correction: ",
+                "killed": "Kill: ",
+                "recalled": "Takedown: ",
+                "unpublished": "Withdrawn: ",
+            },
+            "What subjects of mails begin with, by state of the item.",
+        ),
+        items(
+            "NINJS_COMMON_RENDITIONS",
+            ["thumbnail", "viewImage", "baseImage"],
+            "Renditions of a picture that ninjs sends besides the original and the active crops.",
+        ),
+        flag("NINJS_PLACE_EXTENDED", False, "ninjs sends all that is known of a place."),
+        flag(
+            "EMBED_PRODUCT_FILTERING",
+            False,
+            "`ftp ninjs` leaves out media in the text that none of the subscriber's products "
+            "takes.",
+        ),
+        items(
+            "NINJS_TRUST_INDICATORS",
+            [],
+            "Trust indicators in ninjs 3: objects with role, title and href (URIs).",
+        ),
+        table(
+            "NINJS_RIGHTS_INFO",
+            {},
+            "Rights in ninjs 3: an object with langId and linkedRights (URIs) or encodedRights.",
+        ),
+        number("FEED_PAGE_SIZE", 50, "Entries of a page of a feed."),
+        number("FEED_PAGE_LIMIT", 200, "Most entries of a page that its reader may ask for."),
+        number("JAPANESE_CHARACTERS_PER_MINUTE", 600, "Reading speed for Japanese text."),
+    ),
+    "Mail": (
+        text("MAIL_SERVER", None, "Server for outgoing mail; none sends no mail."),
+        number("MAIL_PORT", 25, "Its port."),
+        text("MAIL_USERNAME", None, "User to log in as; none does not log in."),
+        secret("MAIL_PASSWORD", "Password of that user."),
+        flag("MAIL_USE_TLS", False, "Turn to TLS before anything is said."),
+        items(
+            "ADMINS",
+            [],
+            "Addresses of those who run the installation; the first one is the sender of mails.",
+        ),
+        number("EMAIL_TIMEOUT", 10, "Seconds for each answer of the server."),
+    ),
+}
+"""All settings by section of the reference."""
+
+SETTINGS = tuple(chain.from_iterable(SECTIONS.values()))
+SECRETS = tuple(setting.name for setting in SETTINGS if setting.is_secret)
 """Settings that are masked wherever settings are shown."""
 
 DATABASES = (
@@ -30,27 +461,6 @@ DATABASES = (
     ("LEGAL_ARCHIVE_URI", "LEGAL_ARCHIVE_DBNAME", "legal_archive"),
 )
 """What may have a database of its own: settings of its server and its name, the default name."""
-
-EXCLUDED_VOCABULARY_FIELDS = (
-    "default_categories",
-    "signal",
-    "rightsinfo",
-    "subscriber_types",
-    "crop_sizes",
-    "desk_types",
-    "replace_words",
-    "locators",
-    "product_types",
-    "author_roles",
-    "job_titles",
-)
-
-EMAIL_PREFIXES = {
-    "corrected": "Correction: ",
-    "killed": "Kill: ",
-    "recalled": "Takedown: ",
-    "unpublished": "Withdrawn: ",
-}
 
 
 def load(
@@ -65,311 +475,8 @@ def load(
     Raises:
         ConfigurationError: names every bad setting.
     """
-    env = Environment(os.environ if environ is None else environ)
-    settings: dict[str, Any] = {}
-    readers = (
-        *(_processes, _stores, _rest, _security, _newsroom),
-        *(_lifecycle, _delivery, _content_api, _output, _mail),
-    )
-    for read in readers:
-        settings.update(read(env))
-    settings.update(overrides or {})
-    env.check()
-    return _derive(settings)
-
-
-def _processes(env: Environment) -> dict[str, Any]:
-    return {
-        # Address and port on which the web process listens.
-        "HOST": env.text("HOST", "127.0.0.1"),
-        "PORT": env.number("PORT", 5000),
-        # Address and port on which the websocket process listens.
-        "WSHOST": env.text("WSHOST", "127.0.0.1"),
-        "WSPORT": env.number("WSPORT", 5100),
-        # Gunicorn: processes, and threads in each.
-        "WEB_WORKERS": env.number("WEB_WORKERS", 2),
-        "WEB_THREADS": env.number("WEB_THREADS", 8),
-        # Celery worker processes.
-        "WORKER_CONCURRENCY": env.number("WORKER_CONCURRENCY", 2),
-        # Tasks run inside the request or command that starts them; no worker, no beat needed.
-        "CELERY_TASK_ALWAYS_EAGER": env.flag("CELERY_TASK_ALWAYS_EAGER", False),
-        # Prefix of the Celery queue names, for several installations on one broker.
-        "CELERY_PREFIX": env.text("CELERY_PREFIX", ""),
-        # DEBUG, INFO, WARNING or ERROR.
-        "LOG_LEVEL": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
-    }
-
-
-def _stores(env: Environment) -> dict[str, Any]:
-    return {
-        # Data of the embedded stores, their discovery file, logs.
-        "DATA_DIR": env.text("DATA_DIR", "var"),
-        # MongoDB; none starts the embedded store.
-        "MONGO_URI": env.secret("MONGO_URI", None),
-        # Database; the name in MONGO_URI counts when this is not set, then `wiredesk`.
-        "MONGO_DBNAME": env.text("MONGO_DBNAME", None),
-        # Server of the content API's database; none is the main one.
-        "CONTENTAPI_MONGO_URI": env.secret("CONTENTAPI_MONGO_URI", None),
-        # Its name; the one in CONTENTAPI_MONGO_URI counts when this is not set, then `contentapi`;
-        # without either the database is the main one.
-        "CONTENTAPI_MONGO_DBNAME": env.text("CONTENTAPI_MONGO_DBNAME", None),
-        # Server of the long-term archive's database; none is the main one.
-        "LEGAL_ARCHIVE_URI": env.secret("LEGAL_ARCHIVE_URI", None),
-        # Its name; the one in LEGAL_ARCHIVE_URI counts when this is not set, then `legal_archive`;
-        # without either the database is the main one.
-        "LEGAL_ARCHIVE_DBNAME": env.text("LEGAL_ARCHIVE_DBNAME", None),
-        # Redis; none starts the embedded store.
-        "REDIS_URL": env.secret("REDIS_URL", None),
-        # Celery's broker; REDIS_URL unless set.
-        "CELERY_BROKER_URL": env.secret("CELERY_BROKER_URL", None),
-        # Redis pub/sub channel of notifications.
-        "NOTIFICATION_CHANNEL": env.text("NOTIFICATION_CHANNEL", "wiredesk_notifications"),
-    }
-
-
-def _rest(env: Environment) -> dict[str, Any]:
-    return {
-        # First part of every path.
-        "URL_PREFIX": env.text("URL_PREFIX", "api"),
-        # The API's own address in absolute links, without a trailing slash.
-        "PUBLIC_URL": env.text("PUBLIC_URL", None),
-        # Where receivers find media; their ids follow.
-        "MEDIA_PREFIX": env.text("MEDIA_PREFIX", None),
-        # Rows of a list: default and maximum.
-        "PAGINATION_DEFAULT": env.number("PAGINATION_DEFAULT", 500),
-        "PAGINATION_LIMIT": env.number("PAGINATION_LIMIT", 500),
-    }
-
-
-def _security(env: Environment) -> dict[str, Any]:
-    return {
-        # Signs cookies; random per process unless set, which is enough for token clients.
-        "SECRET_KEY": env.secret("SECRET_KEY", None),
-        # Encrypt the secrets of destinations: Fernet keys, newest first, as a JSON list or
-        # separated by commas; none makes a key file in DATA_DIR.
-        "ENCRYPTION_KEYS": env.secret("ENCRYPTION_KEYS", None),
-        # Cost of password hashes; each step doubles it.
-        "BCRYPT_GENSALT_WORK_FACTOR": env.number("BCRYPT_GENSALT_WORK_FACTOR", 12),
-        # Age after which a password no longer logs in, days; 0 is never.
-        "PASSWORD_EXPIRY_DAYS": env.number("PASSWORD_EXPIRY_DAYS", 0),
-        # Minutes without a request after which a session ends.
-        "SESSION_EXPIRY_MINUTES": env.number("SESSION_EXPIRY_MINUTES", 240),
-        # Seconds after which a request refreshes its session.
-        "SESSION_UPDATE_SECONDS": env.number("SESSION_UPDATE_SECONDS", 30),
-        # Websocket clients must show a token; off equals Superdesk.
-        "WEBSOCKET_REQUIRE_TOKEN": env.flag("WEBSOCKET_REQUIRE_TOKEN", True),
-    }
-
-
-def _newsroom(env: Environment) -> dict[str, Any]:
-    article = [{"qcode": "Article", "name": "Article (news)"}]
-    return {
-        # Zone of times that are shown in texts.
-        "DEFAULT_TIMEZONE": env.text("DEFAULT_TIMEZONE", "UTC"),
-        # Language of items, unless they or their desk say otherwise.
-        "DEFAULT_LANGUAGE": env.text("DEFAULT_LANGUAGE", "en"),
-        # Profile of text items that name none.
-        "DEFAULT_CONTENT_TYPE": env.text("DEFAULT_CONTENT_TYPE", None),
-        # Metadata of items written by hand that do not bring their own.
-        "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES": env.text(
-            "DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES", "Superdesk"
-        ),
-        "DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES": env.number(
-            "DEFAULT_PRIORITY_VALUE_FOR_MANUAL_ARTICLES", 6
-        ),
-        "DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES": env.number(
-            "DEFAULT_URGENCY_VALUE_FOR_MANUAL_ARTICLES", 3
-        ),
-        "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES": env.items(
-            "DEFAULT_GENRE_VALUE_FOR_MANUAL_ARTICLES", article
-        ),
-        # Host part of generated item ids.
-        "URN_DOMAIN": env.text("URN_DOMAIN", None),
-        # Item ids are bare UUIDs.
-        "GENERATE_SHORT_GUID": env.flag("GENERATE_SHORT_GUID", False),
-        # User field that `sign_off` of a new user is taken from; initials unless set.
-        "SIGN_OFF_MAPPING": env.text("SIGN_OFF_MAPPING", None),
-        # Regular expression of user names.
-        "USERNAME_PATTERN": env.text("USERNAME_PATTERN", r"^[\w.@+'-]+$"),
-        # Source in the datelines that users write.
-        "ORGANIZATION_NAME_ABBREVIATION": env.text("ORGANIZATION_NAME_ABBREVIATION", "WD"),
-        # Keep every earlier mark of a user in `sign_off`.
-        "FULL_SIGN_OFF": env.flag("FULL_SIGN_OFF", False),
-        # Python modules with receivers of hooks.
-        "HOOK_MODULES": env.items("HOOK_MODULES", []),
-        # Let users copy items of desks to themselves, and duplicate items without a desk.
-        "WORKFLOW_ALLOW_COPY_TO_PERSONAL": env.flag("WORKFLOW_ALLOW_COPY_TO_PERSONAL", True),
-        # Fields that are nulled when the template `kill` is applied to an item.
-        "KILL_TEMPLATE_NULL_FIELDS": env.items("KILL_TEMPLATE_NULL_FIELDS", ["byline", "place"]),
-        # Directory of the macros, python modules that change items; none has no macros.
-        "MACROS_DIR": env.text("MACROS_DIR", None),
-        # Vocabularies that filter conditions cannot name, whatever their type.
-        "EXCLUDED_VOCABULARY_FIELDS": env.items(
-            "EXCLUDED_VOCABULARY_FIELDS", list(EXCLUDED_VOCABULARY_FIELDS)
-        ),
-    }
-
-
-def _lifecycle(env: Environment) -> dict[str, Any]:
-    return {
-        # Minutes until an item expires; 0 is never. Stage and desk may say otherwise.
-        "CONTENT_EXPIRY_MINUTES": env.number("CONTENT_EXPIRY_MINUTES", 0),
-        # The same for published items; 0 uses the rule for unpublished ones.
-        "PUBLISHED_CONTENT_EXPIRY_MINUTES": env.number("PUBLISHED_CONTENT_EXPIRY_MINUTES", 0),
-        # The same for spiked items; none uses the rule for unpublished ones.
-        "SPIKE_EXPIRY_MINUTES": env.number("SPIKE_EXPIRY_MINUTES", None),
-        # Minutes that archived items are kept; 0 is for ever.
-        "ARCHIVED_EXPIRY_MINUTES": env.number("ARCHIVED_EXPIRY_MINUTES", 0),
-        # Minutes that finished deliveries and mails stay on record; 0 is for ever.
-        "PUBLISH_QUEUE_EXPIRY_MINUTES": env.number("PUBLISH_QUEUE_EXPIRY_MINUTES", 20160),
-        # Expired items looked at in one batch.
-        "MAX_EXPIRY_QUERY_LIMIT": env.number("MAX_EXPIRY_QUERY_LIMIT", 100),
-        # Batches of one expiry run.
-        "MAX_EXPIRY_LOOPS": env.number("MAX_EXPIRY_LOOPS", 100),
-        # Updates of updates that are not out yet.
-        "WORKFLOW_ALLOW_MULTIPLE_UPDATES": env.flag("WORKFLOW_ALLOW_MULTIPLE_UPDATES", False),
-        # Updates and corrections of stories that are only scheduled.
-        "ALLOW_UPDATING_SCHEDULED_ITEMS": env.flag("ALLOW_UPDATING_SCHEDULED_ITEMS", False),
-        # Updates start with the default priority instead of their story's.
-        "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES": env.flag(
-            "RESET_PRIORITY_VALUE_FOR_UPDATE_ARTICLES", False
-        ),
-        # Further fields that updates take from their story.
-        "COPY_ON_REWRITE_FIELDS": env.items("COPY_ON_REWRITE_FIELDS", []),
-        # Corrections are written in a state of their own before they are published.
-        "CORRECTIONS_WORKFLOW": env.flag("CORRECTIONS_WORKFLOW", False),
-        # Broadcast scripts have rules of their own.
-        "BROADCAST_ENABLED": env.flag("BROADCAST_ENABLED", True),
-        # There is a long-term archive; nothing is removed before it is there.
-        "LEGAL_ARCHIVE": env.flag("LEGAL_ARCHIVE", False),
-        # Validation schemas by item type, between content profiles and validators.
-        "SCHEMA": env.table("SCHEMA", {}),
-        # Content profiles also validate what routing rules publish.
-        "AUTO_PUBLISH_CONTENT_PROFILE": env.flag("AUTO_PUBLISH_CONTENT_PROFILE", True),
-        # Metadata of associated media is checked when the story is published.
-        "VALIDATE_MEDIA_METADATA_ON_PUBLISH": env.flag("VALIDATE_MEDIA_METADATA_ON_PUBLISH", True),
-        # Item field to the IPTC property that is written into the files of published pictures.
-        "PICTURE_METADATA_MAPPING": env.table("PICTURE_METADATA_MAPPING", {}),
-        # Associated items are published, corrected and killed with the story that holds them.
-        "PUBLISH_ASSOCIATED_ITEMS": env.flag("PUBLISH_ASSOCIATED_ITEMS", False),
-        # Associated media take metadata from the story that holds them.
-        "COPY_METADATA_FROM_PARENT": env.flag("COPY_METADATA_FROM_PARENT", False),
-        # Directory with `<language>.json`: names of fields in validation messages.
-        "LABELS_DIR": env.text("LABELS_DIR", None),
-        # Characters that fields with `validate_characters` refuse.
-        "DISALLOWED_CHARACTERS": env.items("DISALLOWED_CHARACTERS", []),
-    }
-
-
-def _delivery(env: Environment) -> dict[str, Any]:
-    return {
-        # Seconds that a claim on items or rows is good for; renewed at a third of it.
-        "LEASE_SECONDS": env.number("LEASE_SECONDS", 60),
-        # Published rows taken by one enqueue batch.
-        "ENQUEUE_BATCH_SIZE": env.number("ENQUEUE_BATCH_SIZE", 200),
-        # Seconds until enqueue runs see changes of the routing rules that were made past the API.
-        "RULES_MAX_AGE_SECONDS": env.number("RULES_MAX_AGE_SECONDS", 10),
-        # Attempts at routing an item whose failure may pass, before it ends in `error`.
-        "ENQUEUE_MAX_ATTEMPTS": env.number("ENQUEUE_MAX_ATTEMPTS", 5),
-        # Kill, takedown and unpublish go to matching subscribers when nobody is on record.
-        "UNPUBLISH_TO_MATCHING_SUBSCRIBERS": env.flag("UNPUBLISH_TO_MATCHING_SUBSCRIBERS", True),
-        # Associated media that are out are sent again with stories: "new", with "updates" of these
-        # too, or with all "corrections" too; false never.
-        "PUBLISH_ASSOCIATIONS_RESEND": env.choice(
-            "PUBLISH_ASSOCIATIONS_RESEND", "new", ("new", "updates", "corrections", False)
-        ),
-        # Items cannot target subscribers whose is_targetable is false.
-        "STRICT_TARGETING": env.flag("STRICT_TARGETING", False),
-        # Active subscribers need known formats and delivery types, completely configured.
-        "STRICT_DESTINATIONS": env.flag("STRICT_DESTINATIONS", False),
-        # Highest `published_seq_num` where a subscriber sets none.
-        "MAX_VALUE_OF_PUBLISH_SEQUENCE": env.number("MAX_VALUE_OF_PUBLISH_SEQUENCE", 9999),
-        # Administrators are told of failing deliveries, by activities and mails.
-        "ERROR_NOTIFICATIONS": env.flag("ERROR_NOTIFICATIONS", True),
-        # Hours after which a mail about the same failure of a destination is sent again.
-        "EMAIL_NOTIFICATION_RESEND": env.number("EMAIL_NOTIFICATION_RESEND", 24),
-        # Tries after the first.
-        "MAX_TRANSMIT_RETRY_ATTEMPT": env.number("MAX_TRANSMIT_RETRY_ATTEMPT", 10),
-        # Rows of one lane taken by one claim.
-        "MAX_TRANSMIT_QUERY_LIMIT": env.number("MAX_TRANSMIT_QUERY_LIMIT", 100),
-        # Threads that deliver, in each worker process.
-        "TRANSMIT_THREADS": env.number("TRANSMIT_THREADS", 8),
-        # Share of a retry delay that is added at random.
-        "RETRY_JITTER": env.number("RETRY_JITTER", 0.1),
-        # Seconds: connect, read.
-        "HTTP_PUSH_TIMEOUT": env.items("HTTP_PUSH_TIMEOUT", [5, 30]),
-        # Seconds for one whole HTTP attempt.
-        "HTTP_PUSH_TOTAL_TIMEOUT": env.number("HTTP_PUSH_TOTAL_TIMEOUT", 60),
-        # Deliver to private, loopback and link-local addresses.
-        "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES": env.flag("HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES", True),
-        # Networks (CIDR) that stay allowed when private addresses are not.
-        "HTTP_PUSH_ALLOWED_NETWORKS": env.items("HTTP_PUSH_ALLOWED_NETWORKS", []),
-        # Directory outside which `File` destinations are refused; none allows every directory.
-        "FILE_ROOT": env.text("FILE_ROOT", None),
-    }
-
-
-def _content_api(env: Environment) -> dict[str, Any]:
-    return {
-        # Subscribers may read what is published in the content API.
-        "CONTENTAPI_ENABLED": env.flag("CONTENTAPI_ENABLED", True),
-        # Its address in absolute links, without a trailing slash; where its path is another than
-        # that of PUBLIC_URL, it is served there, too.
-        "CONTENTAPI_URL": env.text("CONTENTAPI_URL", None),
-        # Days after its last change that an item can be read there; 0 is for ever.
-        "CONTENT_API_EXPIRY_DAYS": env.number("CONTENT_API_EXPIRY_DAYS", 0),
-        # Days that it is on record in api_audit who read what there; 0 is for ever.
-        "CONTENT_API_AUDIT_EXPIRY_DAYS": env.number("CONTENT_API_AUDIT_EXPIRY_DAYS", 0),
-    }
-
-
-def _output(env: Environment) -> dict[str, Any]:
-    return {
-        # Who sends, in formats that name it.
-        "NEWSML_PROVIDER_ID": env.text("NEWSML_PROVIDER_ID", "wiredesk"),
-        # Address of the DTD that NewsML 1.2 documents name; none names no DTD.
-        "NEWSML12_DOCTYPE": env.text("NEWSML12_DOCTYPE", None),
-        # Directory with templates of the format `email`; those it lacks are the built-in ones.
-        "EMAIL_TEMPLATES": env.text("EMAIL_TEMPLATES", None),
-        # What subjects of mails begin with, by state of the item.
-        "EMAIL_PREFIXES": env.table("EMAIL_PREFIXES", dict(EMAIL_PREFIXES)),
-        # Renditions of a picture that ninjs sends besides the original and the active crops.
-        "NINJS_COMMON_RENDITIONS": env.items(
-            "NINJS_COMMON_RENDITIONS", ["thumbnail", "viewImage", "baseImage"]
-        ),
-        # ninjs sends all that is known of a place.
-        "NINJS_PLACE_EXTENDED": env.flag("NINJS_PLACE_EXTENDED", False),
-        # `ftp ninjs` leaves out media in the text that none of the subscriber's products takes.
-        "EMBED_PRODUCT_FILTERING": env.flag("EMBED_PRODUCT_FILTERING", False),
-        # Trust indicators in ninjs 3: objects with role, title and href (URIs).
-        "NINJS_TRUST_INDICATORS": env.items("NINJS_TRUST_INDICATORS", []),
-        # Rights in ninjs 3: an object with langId and linkedRights (URIs) or encodedRights.
-        "NINJS_RIGHTS_INFO": env.table("NINJS_RIGHTS_INFO", {}),
-        # Entries of a page of a feed, and the most that its reader may ask for.
-        "FEED_PAGE_SIZE": env.number("FEED_PAGE_SIZE", 50),
-        "FEED_PAGE_LIMIT": env.number("FEED_PAGE_LIMIT", 200),
-        # Reading speed for Japanese text.
-        "JAPANESE_CHARACTERS_PER_MINUTE": env.number("JAPANESE_CHARACTERS_PER_MINUTE", 600),
-    }
-
-
-def _mail(env: Environment) -> dict[str, Any]:
-    return {
-        # Server for outgoing mail; none sends no mail.
-        "MAIL_SERVER": env.text("MAIL_SERVER", None),
-        # Its port.
-        "MAIL_PORT": env.number("MAIL_PORT", 25),
-        # User to log in as; none does not log in.
-        "MAIL_USERNAME": env.text("MAIL_USERNAME", None),
-        # Password of that user.
-        "MAIL_PASSWORD": env.secret("MAIL_PASSWORD", None),
-        # Turn to TLS before anything is said.
-        "MAIL_USE_TLS": env.flag("MAIL_USE_TLS", False),
-        # Addresses of those who run the installation; the first one is the sender of mails.
-        "ADMINS": env.items("ADMINS", []),
-        # Seconds for each answer of the server.
-        "EMAIL_TIMEOUT": env.number("EMAIL_TIMEOUT", 10),
-    }
+    read = read_all(SETTINGS, os.environ if environ is None else environ)
+    return _derive({**read, **(overrides or {})})
 
 
 def _derive(settings: dict[str, Any]) -> dict[str, Any]:

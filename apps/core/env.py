@@ -1,15 +1,120 @@
-"""Typed readers of settings from environment variables.
+"""What a setting is, and how the environment says its value.
 
-A value that parses as JSON is JSON (`true`, `99`, `{"a": 1}`), anything else is text. Readers
-collect what is wrong, so that one start reports every bad setting.
+A value that parses as JSON is JSON (`true`, `99`, `{"a": 1}`), anything else is text.
+`null` is none.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from apps.core.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. Made by a function that is called as its form: `text`, `number`, `flag` ...
+
+    Attributes:
+        name: also that of the environment variable.
+        default: its value where the environment says nothing.
+        meaning: for the reference, in Markdown; with the unit, unless the name states it.
+        derived: what it follows from where it has no default of its own.
+        accepted: what values it takes, in words.
+        convert: returns the value of a text; raises ValueError for one that is not taken.
+        is_secret: masked wherever settings are shown; may stand in the file `<name>_FILE` names.
+    """
+
+    name: str
+    default: Any
+    meaning: str
+    derived: str
+    accepted: str
+    convert: Callable[[str], Any]
+    is_secret: bool = False
+
+    def read(self, variables: Mapping[str, str]) -> Any:
+        """Return the value that the environment says, else the default.
+
+        Raises:
+            ConfigurationError: it is none that this setting takes, or its file cannot be read.
+        """
+        file_name = variables.get(f"{self.name}_FILE") if self.is_secret else None
+        try:
+            if file_name is not None:
+                return Path(file_name).read_text(encoding="utf-8").strip()
+            if self.name in variables:
+                return self.convert(variables[self.name])
+        except OSError as error:
+            raise ConfigurationError(f"{self.name}_FILE cannot be read: {error}") from error
+        except ValueError as error:
+            said = repr(parse(variables[self.name]))
+            text = f"{self.name} is {said}, but must be {self.accepted}"
+            raise ConfigurationError(text) from error
+        return deepcopy(self.default)
+
+
+def read_all(settings: Iterable[Setting], variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of settings by name.
+
+    Raises:
+        ConfigurationError: one line for each bad value.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in settings:
+        try:
+            values[setting.name] = setting.read(variables)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return values
+
+
+def text(name: str, default: str | None, meaning: str, derived: str = "") -> Setting:
+    """Return a setting that takes any text; digits too, as they are."""
+    return Setting(name, default, meaning, derived, "text", _text)
+
+
+def secret(name: str, meaning: str, derived: str = "") -> Setting:
+    """Return a setting that nobody may see."""
+    return Setting(name, None, meaning, derived, "text", _text, is_secret=True)
+
+
+def number(name: str, default: float | None, meaning: str) -> Setting:
+    """Return a setting that is a count, or an amount in the unit that name or meaning states."""
+    return Setting(name, default, meaning, "", "a number", _json(int, float))
+
+
+def flag(name: str, default: bool, meaning: str) -> Setting:
+    """Return a setting that is true or false; 1 and 0 are taken as well."""
+    return Setting(name, default, meaning, "", "true or false", _flag)
+
+
+def items(name: str, default: list[Any], meaning: str) -> Setting:
+    """Return a setting that is a JSON list."""
+    return Setting(name, default, meaning, "", "a JSON list", _json(list))
+
+
+def table(name: str, default: dict[str, Any], meaning: str) -> Setting:
+    """Return a setting that is a JSON object."""
+    return Setting(name, default, meaning, "", "a JSON object", _json(dict))
+
+
+def choice(name: str, default: Any, values: tuple[Any, ...], meaning: str) -> Setting:
+    """Return a setting that is one of `values`."""
+
+    def convert(raw: str) -> Any:
+        value = parse(raw)
+        if value not in values:
+            raise ValueError(value)
+        return value
+
+    return Setting(name, default, meaning, "", f"one of {values}", convert)
 
 
 def parse(raw: str) -> Any:
@@ -20,76 +125,21 @@ def parse(raw: str) -> Any:
         return raw
 
 
-class Environment:
-    """Read settings by name and remember the bad ones.
+def _text(raw: str) -> str | None:
+    return None if parse(raw) is None else raw
 
-    Args:
-        variables: the environment, usually `os.environ`.
-    """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self._problems: list[str] = []
+def _flag(raw: str) -> bool | None:
+    value = _json(bool, int)(raw)
+    return None if value is None else bool(value)
 
-    def _read(self, name: str, default: Any, accepted: str, kinds: tuple[type, ...]) -> Any:
-        if name not in self._variables:
-            return default
-        value = parse(self._variables[name])
-        if value is None or (isinstance(value, kinds) and not _is_stray_bool(value, kinds)):
-            return value
-        self._problems.append(f"{name} is {value!r}, but must be {accepted}")
-        return default
 
-    def flag(self, name: str, default: bool | None) -> Any:
-        """Return a boolean setting."""
-        value = self._read(name, default, "true or false", (bool, int))
-        return bool(value) if value is not None else None
-
-    def number(self, name: str, default: float | None) -> Any:
-        """Return a number: a count, or an amount in the unit that the name states."""
-        return self._read(name, default, "a number", (int, float))
-
-    def text(self, name: str, default: str | None) -> Any:
-        """Return a text setting. Numbers are taken as text: a token may consist of digits."""
-        if name not in self._variables:
-            return default
-        return self._variables[name] if parse(self._variables[name]) is not None else None
-
-    def choice(self, name: str, default: Any, values: tuple[Any, ...]) -> Any:
-        """Return one of `values`."""
-        value = self._read(name, default, f"one of {values}", (str, bool, int))
-        if value not in values:
-            self._problems.append(f"{name} is {value!r}, but must be one of {values}")
+def _json(*types: type) -> Callable[[str], Any]:
+    def convert(raw: str) -> Any:
+        value = parse(raw)
+        is_stray_bool = isinstance(value, bool) and bool not in types
+        if value is not None and (is_stray_bool or not isinstance(value, types)):
+            raise ValueError(value)
         return value
 
-    def table(self, name: str, default: dict[str, Any]) -> Any:
-        """Return a JSON object."""
-        return self._read(name, default, "a JSON object", (dict,))
-
-    def items(self, name: str, default: list[Any]) -> Any:
-        """Return a JSON list."""
-        return self._read(name, default, "a JSON list", (list,))
-
-    def secret(self, name: str, default: str | None) -> Any:
-        """Return a secret: the value of `name`, or the content of the file `<name>_FILE` names."""
-        file_name = self._variables.get(f"{name}_FILE")
-        if file_name is None:
-            return self.text(name, default)
-        try:
-            return Path(file_name).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            self._problems.append(f"{name}_FILE cannot be read: {error}")
-            return default
-
-    def check(self) -> None:
-        """Raise for all bad settings together.
-
-        Raises:
-            ConfigurationError: one line per bad setting.
-        """
-        if self._problems:
-            raise ConfigurationError("\n".join(self._problems))
-
-
-def _is_stray_bool(value: Any, kinds: tuple[type, ...]) -> bool:
-    return isinstance(value, bool) and bool not in kinds
+    return convert

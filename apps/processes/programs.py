@@ -11,6 +11,7 @@ from apps.processes.supervisor import Program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONNECT_SECONDS = 0.3
+PROGRAMS = ("web", "worker", "websocket")
 
 
 def programs(settings: Mapping[str, Any]) -> list[Program]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from apps.graph.build import Graph
+from apps.processes.embedded.children import free_port
 from tests.support.newsroom import Newsroom, file_in
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -120,7 +121,13 @@ def test_names_the_files_that_cannot_be_imported(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nothing:here"], ["items:import"], ["users:create", "-u", "x"], ["run", "--port", "high"]],
+    [
+        ["nothing:here"],
+        ["items:import"],
+        ["users:create", "-u", "x"],
+        ["run", "--port", "high"],
+        ["run", "browser"],
+    ],
 )
 def test_wrong_use_is_status_2(manage: Command, arguments: list[str]) -> None:
     """Unknown commands and missing options end with status 2 and say what is wrong."""
@@ -135,6 +142,28 @@ def test_wrong_settings_are_status_2(manage: Command) -> None:
 
     assert 2 == done.returncode
     assert {"PORT", "LOG_LEVEL"} == {line.split()[0] for line in done.stderr.splitlines()}
+
+
+def test_runs_the_programs_that_are_named(
+    manage: Command, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """`run websocket` starts that process alone, on a port that must be free, until SIGTERM."""
+    port = str(free_port())
+    variables = {name: settings[name] for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")}
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "run", "websocket"],
+        env={**os.environ, **variables, "DATA_DIR": str(tmp_path), "WSPORT": port},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == f"Websocket  ws://127.0.0.1:{port}\n"
+        assert [log.name for log in (tmp_path / "log").iterdir()] == ["websocket.log"]
+        taken = manage("run", "websocket", WSPORT=port)
+        running.terminate()
+        rest, _ = running.communicate(timeout=60)
+    assert (rest, running.returncode) == ("Stop with Ctrl-C.\n", 0)
+    assert (taken.returncode, taken.stderr.startswith(f"WSPORT {port} is taken")) == (2, True)
 
 
 def test_prints_settings_without_secrets(manage: Command) -> None:

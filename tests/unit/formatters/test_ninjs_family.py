@@ -6,10 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from formatters.ninjs2 import NINJS2Formatter
-from formatters.ninjs_ftp import FTPNinjsFormatter, media_file_name
-from formatters.ninjs_newsroom import NewsroomNinjsFormatter
-from tests.support.reference_formats import CONTEXT
 
 from formatters.base import Formatter
 from formatters.imatrics import IMatricsFormatter

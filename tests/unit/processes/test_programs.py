@@ -9,7 +9,7 @@ import pytest
 import settings as settings_module
 from apps.celery import queues, registered_tasks
 from apps.processes.embedded.children import free_port
-from apps.processes.programs import listens, programs
+from apps.processes.programs import PROGRAMS, listens, programs
 
 
 @pytest.fixture
@@ -35,6 +35,11 @@ def test_all_reach_the_same_stores(settings: dict[str, Any]) -> None:
         assert program.environment["REDIS_URL"] == "redis://db/0"
         assert program.environment["SECRET_KEY"] == settings["SECRET_KEY"]
         assert program.environment["PUBLIC_URL"] == settings["PUBLIC_URL"]
+
+
+def test_programs_are_known_by_their_names(settings: dict[str, Any]) -> None:
+    """The names that `manage.py run` takes are those of the programs."""
+    assert [program.name for program in programs(settings)] == list(PROGRAMS)
 
 
 def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) -> None:
