@@ -11,7 +11,7 @@ from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client
-from tests.support.crashes import Crash
+from tests.support.crashes import DEATHS, Crash
 from tests.support.dying import MOST_WRITES, complete_abandoned, dying_editing
 from tests.support.newsroom import Newsroom
 
@@ -200,13 +200,13 @@ COPIES = {
 """Actions that make an item out of another one."""
 
 
-def crashes(room: Room, deed: Deed) -> Iterator[tuple[Document, dict[str, Document]]]:
-    """Do it on ever new items, dying one write later each time, until it comes to its end.
+def crashes(room: Room, deed: Deed, stride: int) -> Iterator[tuple[Document, dict[str, Document]]]:
+    """Do it on ever new items, dying `stride` writes later each time, until it comes to its end.
 
     Yields:
         The item, and all items as they were before.
     """
-    for before in count(1):
+    for before in count(1, stride):
         item = deed.before(room)
         complete_abandoned(room.graph)
         known = room.stored()
@@ -236,11 +236,12 @@ def check_whole(room: Room) -> None:
     assert owners <= set(items)
 
 
+@DEATHS
 @pytest.mark.parametrize("verb", DEEDS)
-def test_is_completed_or_never_was(room: Room, verb: str) -> None:
+def test_is_completed_or_never_was(room: Room, verb: str, stride: int) -> None:
     """After a crash at any write, the item is as before, or changed with all that belongs to it."""
     deed, ends = DEEDS[verb], set()
-    for item, known in crashes(room, deed):
+    for item, known in crashes(room, deed, stride):
         now = room.stored()[item["_id"]]
         is_done = now != known[item["_id"]]
         ends.add(is_done)
@@ -271,11 +272,12 @@ def check_ties(room: Room, item: Document) -> None:
     assert stories == ([item["rewrite_of"]] if item.get("rewrite_of") else [])
 
 
+@DEATHS
 @pytest.mark.parametrize("verb", COPIES)
-def test_a_new_item_is_there_with_all_or_not_at_all(room: Room, verb: str) -> None:
+def test_a_new_item_is_there_with_all_or_not_at_all(room: Room, verb: str, stride: int) -> None:
     """After a crash at any write there is no new item, or one with versions, history and ties."""
     deed, ends = COPIES[verb], set()
-    for item, known in crashes(room, deed):
+    for item, known in crashes(room, deed, stride):
         stored = room.stored()
         new = [stored[item_id] for item_id in set(stored) - set(known)]
         check_whole(room)
@@ -294,19 +296,21 @@ def test_a_new_item_is_there_with_all_or_not_at_all(room: Room, verb: str) -> No
     assert ends == {False, True}
 
 
-def test_a_fetched_item_is_there_with_all_or_not_at_all(room: Room) -> None:
+@DEATHS
+def test_a_fetched_item_is_there_with_all_or_not_at_all(room: Room, stride: int) -> None:
     """The item of the wire, its version and its row of history."""
     room.graph.db["ingest"].insert_one({"_id": SOURCE, "type": "text", "state": "ingested"})
     act = command("fetch", lambda room, item: {"desk": room.desk})
     deed = Deed(lambda room: {"_id": SOURCE}, act, None)
 
-    for _item, known in crashes(room, deed):
+    for _item, known in crashes(room, deed, stride):
         new = set(room.stored()) - set(known)
         check_whole(room)
         assert ["fetch" for _ in new] == [op for i in new for op in room.told(i) if op == "fetch"]
 
 
-def test_an_unsaved_draft_goes_with_all_or_stays(room: Room) -> None:
+@DEATHS
+def test_an_unsaved_draft_goes_with_all_or_stays(room: Room, stride: int) -> None:
     """Unlocking a package of version 0 removes it, its history and the links of its members."""
 
     def draft(room: Room) -> Document:
@@ -321,7 +325,7 @@ def test_an_unsaved_draft_goes_with_all_or_stays(room: Room) -> None:
         return room.admin.create(f"archive/{item['_id']}/lock", {})
 
     db = room.graph.db
-    for item, known in crashes(room, Deed(draft, command("archive_unlock"), None)):
+    for item, known in crashes(room, Deed(draft, command("archive_unlock"), None), stride):
         is_there = db["archive"].find_one({"_id": item["_id"]}) is not None
         member = known[item["_id"]]["groups"][1]["refs"][0]["residRef"]
         links = room.stored()[member].get("linked_in_packages") or []
