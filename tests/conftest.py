@@ -23,9 +23,13 @@ MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
 """Addresses of servers to use instead, which all workers share."""
 
 # A busy machine is no failure: tests are judged by what they find, not by how long they take.
-hypothesis_settings.register_profile(
-    "wiredesk", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+for profile, examples in (("wiredesk", 30), ("chaos", 400)):
+    hypothesis_settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 hypothesis_settings.load_profile("wiredesk")
 
 

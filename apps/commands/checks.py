@@ -18,6 +18,8 @@ CHECKS = (
     ("dependencies", ("deptry", ".")),
 )
 PYTEST_USAGE_ERROR = 4
+CAMPAIGNS = ("-m", "chaos or hypothesis", "--hypothesis-profile", "chaos")
+"""What pytest runs instead of all others: the marker `hypothesis` is on tests that draw examples."""
 
 
 @click.command("check")
@@ -34,12 +36,22 @@ def check() -> int:
 
 
 @click.command("test", context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--chaos",
+    is_flag=True,
+    help="Run the long campaigns instead: processes that die at every step, walks through the states "
+    "of items, and many more examples for each property.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...]) -> int:
-    """Run the tests, as many at a time as there are processors; ARGUMENTS go to pytest."""
+def test(chaos: bool, arguments: tuple[str, ...]) -> int:
+    """Run the tests but the long campaigns, as many at a time as there are processors.
+
+    ARGUMENTS go to pytest. The order is another one each time; its seed is printed at the start,
+    and `--randomly-seed=NUMBER` repeats it.
+    """
     chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
     parallel = () if chosen else ("-n", str(os.cpu_count() or 1))
-    command = [tool("pytest"), *parallel, *arguments]
+    command = [tool("pytest"), *parallel, *(CAMPAIGNS if chaos else ()), *arguments]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
     if status == PYTEST_USAGE_ERROR:
         return 2

@@ -48,6 +48,22 @@ def test_test_hands_on_arguments_and_status(
     assert says in done.stdout + done.stderr
 
 
+def test_campaigns_run_when_they_are_asked_for(tmp_path: Path) -> None:
+    """So do properties, with the examples of the campaigns; all other tests do not."""
+    (tmp_path / "conftest.py").write_text(
+        "from hypothesis import settings\nsettings.register_profile('chaos', max_examples=7)\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\nfrom hypothesis import given, settings, strategies as st\n"
+        "@pytest.mark.chaos\ndef test_campaign():\n    pass\n"
+        "@given(st.none())\ndef test_property(value):\n"
+        "    assert settings.default.max_examples == 7\n" + FAILING
+    )
+    options = ("-n0", "-p", "no:cacheprovider", "-W", "ignore")
+    done = manage(ROOT, "test", str(tmp_path), "--chaos", *options)
+    assert (done.returncode, "2 passed, 1 deselected" in done.stdout) == (0, True), done.stdout
+
+
 def test_check_stops_at_the_first_failure(tmp_path: Path) -> None:
     """The failing check is named last; those after it are not run."""
     for name in ("manage.py", "pyproject.toml", "apps/__init__.py"):

@@ -1,11 +1,8 @@
 """Whatever editors do, in whatever order, items stay within the rules of the lifecycle.
 
 Lifecycle contract 2.2, 2.3.
-
-`HYPOTHESIS_PROFILE=long` walks further and more often than a usual test run does.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -34,8 +31,8 @@ from tests.support.newsdesk import START, HandClock
 from tests.support.newsroom import Newsroom, push
 from tests.support.services import empty_services
 
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-EXAMPLES, STEPS = (400, 50) if LONG else (20, 25)
+WALKS, STEPS = 3, 20
+WALKS_OF_A_CAMPAIGN, STEPS_OF_A_CAMPAIGN = 40, 40
 
 OUT = ("published", "corrected")
 EDITED = ("fetched", "in_progress", "unpublished")
@@ -419,19 +416,21 @@ def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Li
 
 
 @pytest.mark.timeout(0)
+@pytest.mark.hypothesis
 def test_items_stay_within_the_rules(machine: type[Lifecycle]) -> None:
     """States, versions, locks, rows and packages hold after every step.
 
     Lifecycle contract 2.2, 2.3.
     """
+    is_campaign = hypothesis_settings.get_current_profile_name() == "chaos"
     run_state_machine_as_test(
         machine,
         settings=hypothesis_settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
+            max_examples=WALKS_OF_A_CAMPAIGN if is_campaign else WALKS,
+            stateful_step_count=STEPS_OF_A_CAMPAIGN if is_campaign else STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=[phase for phase in Phase if LONG or phase != Phase.shrink],
+            phases=[phase for phase in Phase if is_campaign or phase != Phase.shrink],
             report_multiple_bugs=False,
         ),
     )

@@ -4,10 +4,30 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from pymongo.results import BulkWriteResult
 
 COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 """What a bulk write says it has done."""
+
+
+FEW = 4
+"""A usual run dies before every fourth write only."""
+
+DEATHS = pytest.mark.parametrize("stride", [FEW, pytest.param(1, marks=pytest.mark.chaos)])
+"""For tests that die before one write after another: from one death to the next."""
+
+
+def each_write(last: int, first: int = 1) -> list[Any]:
+    """Return the numbers of the writes to die before, as parameters of a test.
+
+    Args:
+        last: number of the last one. A usual run dies before that one, too.
+        first: number of the first one.
+    """
+    few = {*range(first, last, FEW), last}
+    rare = pytest.mark.chaos
+    return [n if n in few else pytest.param(n, marks=rare) for n in range(first, last + 1)]
 
 
 class Crash(BaseException):

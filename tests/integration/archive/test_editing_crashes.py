@@ -11,7 +11,7 @@ from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client
-from tests.support.crashes import Crash
+from tests.support.crashes import DEATHS, Crash
 from tests.support.dying import MOST_WRITES, complete_abandoned, dying_editing
 from tests.support.newsroom import Newsroom
 
@@ -200,13 +200,15 @@ COPIES = {
 """Actions that make an item out of another one."""
 
 
-def crashes(editing: Editing, deed: Deed) -> Iterator[tuple[Document, dict[str, Document]]]:
-    """Do it on ever new items, dying one write later each time, until it comes to its end.
+def crashes(
+    editing: Editing, deed: Deed, stride: int
+) -> Iterator[tuple[Document, dict[str, Document]]]:
+    """Do it on ever new items, dying `stride` writes later each time, until it comes to its end.
 
     Yields:
         The item, and all items as they were before.
     """
-    for before in count(1):
+    for before in count(1, stride):
         item = deed.before(editing)
         complete_abandoned(editing.graph)
         known = editing.stored()
@@ -236,11 +238,12 @@ def check_whole(editing: Editing) -> None:
     assert owners <= set(items)
 
 
+@DEATHS
 @pytest.mark.parametrize("verb", DEEDS)
-def test_is_completed_or_never_was(editing: Editing, verb: str) -> None:
+def test_is_completed_or_never_was(editing: Editing, verb: str, stride: int) -> None:
     """After a crash at any write, the item is as before, or changed with all that belongs to it."""
     deed, ends = DEEDS[verb], set()
-    for item, known in crashes(editing, deed):
+    for item, known in crashes(editing, deed, stride):
         now = editing.stored()[item["_id"]]
         is_done = now != known[item["_id"]]
         ends.add(is_done)
@@ -271,11 +274,14 @@ def check_ties(editing: Editing, item: Document) -> None:
     assert stories == ([item["rewrite_of"]] if item.get("rewrite_of") else [])
 
 
+@DEATHS
 @pytest.mark.parametrize("verb", COPIES)
-def test_a_new_item_is_there_with_all_or_not_at_all(editing: Editing, verb: str) -> None:
+def test_a_new_item_is_there_with_all_or_not_at_all(
+    editing: Editing, verb: str, stride: int
+) -> None:
     """After a crash at any write there is no new item, or one with versions, history and ties."""
     deed, ends = COPIES[verb], set()
-    for item, known in crashes(editing, deed):
+    for item, known in crashes(editing, deed, stride):
         stored = editing.stored()
         new = [stored[item_id] for item_id in set(stored) - set(known)]
         check_whole(editing)
@@ -294,13 +300,14 @@ def test_a_new_item_is_there_with_all_or_not_at_all(editing: Editing, verb: str)
     assert ends == {False, True}
 
 
-def test_a_fetched_item_is_there_with_all_or_not_at_all(editing: Editing) -> None:
+@DEATHS
+def test_a_fetched_item_is_there_with_all_or_not_at_all(editing: Editing, stride: int) -> None:
     """The item of the wire, its version and its row of history."""
     editing.graph.db["ingest"].insert_one({"_id": SOURCE, "type": "text", "state": "ingested"})
     act = command("fetch", lambda editing, item: {"desk": editing.desk})
     deed = Deed(lambda editing: {"_id": SOURCE}, act, None)
 
-    for _item, known in crashes(editing, deed):
+    for _item, known in crashes(editing, deed, stride):
         new = set(editing.stored()) - set(known)
         check_whole(editing)
         assert ["fetch" for _ in new] == [
@@ -308,7 +315,8 @@ def test_a_fetched_item_is_there_with_all_or_not_at_all(editing: Editing) -> Non
         ]
 
 
-def test_an_unsaved_draft_goes_with_all_or_stays(editing: Editing) -> None:
+@DEATHS
+def test_an_unsaved_draft_goes_with_all_or_stays(editing: Editing, stride: int) -> None:
     """Unlocking a package of version 0 removes it, its history and the links of its members."""
 
     def draft(editing: Editing) -> Document:
@@ -323,7 +331,7 @@ def test_an_unsaved_draft_goes_with_all_or_stays(editing: Editing) -> None:
         return editing.admin.create(f"archive/{item['_id']}/lock", {})
 
     db = editing.graph.db
-    for item, known in crashes(editing, Deed(draft, command("archive_unlock"), None)):
+    for item, known in crashes(editing, Deed(draft, command("archive_unlock"), None), stride):
         is_there = db["archive"].find_one({"_id": item["_id"]}) is not None
         member = known[item["_id"]]["groups"][1]["refs"][0]["residRef"]
         links = editing.stored()[member].get("linked_in_packages") or []

@@ -6,20 +6,22 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from tests.support.crashes import DEATHS
 from tests.support.dying import dies_routing
 from tests.support.newsdesk import HandClock, Newsdesk
 
 
-def crash_at_every_write(graph: Graph, clock: HandClock, publish: Any) -> int:
-    """Publish, die before the first write of the run, the second ..., and recover each time.
+def crash_at_writes(graph: Graph, clock: HandClock, publish: Any, stride: int) -> int:
+    """Publish, die before the first write of the run, a later one ..., and recover each time.
 
     Args:
         publish: makes something to route and returns it.
+        stride: from one of these writes to the next.
 
     Returns:
-        How many writes a run has.
+        How many writes a run has at most.
     """
-    for before in range(1, 100):
+    for before in range(1, 100, stride):
         items = publish()
         if not dies_routing(graph, before):
             return before - 1
@@ -51,7 +53,10 @@ def reader(desk: Newsdesk) -> None:
     desk.newsroom.subscriber("Reader", products=[], api_products=[product])
 
 
-def test_a_publication_and_its_update(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+@DEATHS
+def test_a_publication_and_its_update(
+    desk: Newsdesk, graph: Graph, clock: HandClock, stride: int
+) -> None:
     """A story and its update in one run: both copies, the link between them, one row each."""
 
     def publish() -> list[Document]:
@@ -59,7 +64,7 @@ def test_a_publication_and_its_update(desk: Newsdesk, graph: Graph, clock: HandC
         update = desk.client.create(f"archive/{story['_id']}/rewrite", {})
         return [story, desk.act("publish", update)]
 
-    writes = crash_at_every_write(graph, clock, publish)
+    writes = crash_at_writes(graph, clock, publish, stride)
 
     assert writes >= 8
     updates = list(graph.db["items"].find({"evolvedfrom": {"$exists": True}}))
@@ -70,7 +75,8 @@ def test_a_publication_and_its_update(desk: Newsdesk, graph: Graph, clock: HandC
         assert update["_id"] == parent["nextversion"]
 
 
-def test_a_kill(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
+@DEATHS
+def test_a_kill(desk: Newsdesk, graph: Graph, clock: HandClock, stride: int) -> None:
     """The item and all its versions are canceled, whatever dies in between."""
 
     def publish() -> list[Document]:
@@ -78,4 +84,4 @@ def test_a_kill(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
         graph.enqueue.run()
         return [desk.act("kill", story)]
 
-    assert crash_at_every_write(graph, clock, publish) >= 8
+    assert crash_at_writes(graph, clock, publish, stride) >= 8

@@ -65,7 +65,7 @@ takes = st.lists(
 
 
 # Every example begins with empty collections.
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(takes=takes, data=st.data())
 def test_the_newest_version_wins_in_any_order(graph: Graph, takes: Any, data: Any) -> None:
     """Versions come shuffled and repeated, in batches, with processes that die in between."""

@@ -9,6 +9,7 @@ import pytest
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
+from tests.support.crashes import DEATHS
 from tests.support.dying import MOST_WRITES, complete_abandoned, dies
 from tests.support.newsdesk import Newsdesk
 
@@ -365,12 +366,13 @@ class TestOn:
 
         assert "['Flood: packaged item is locked by another user']" == text
 
+    @DEATHS
     @pytest.mark.parametrize("word", ["publish", "correct", "kill"])
     def test_is_whole_after_a_crash_at_any_write(
-        self, desk: Newsdesk, graph: Graph, word: str
+        self, desk: Newsdesk, graph: Graph, word: str, stride: int
     ) -> None:
         """A request that is repeated after a crash completes the work, and repeats none of it."""
-        for before in range(1, MOST_WRITES):
+        for before in range(1, MOST_WRITES, stride):
             flood = picture(desk)
             story = with_picture(desk, flood)
             if word != "publish":

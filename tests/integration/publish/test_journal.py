@@ -12,7 +12,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.content.common import BasePublishService
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.dying import publish_services
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
@@ -56,7 +56,7 @@ Finish = Callable[[Newsdesk, Graph, Document], None]
 
 
 class TestCrash:
-    @pytest.mark.parametrize("before", range(2, WRITES + 1))
+    @pytest.mark.parametrize("before", each_write(WRITES, first=2))
     @pytest.mark.parametrize(("finish", "version"), [(by_tick, 2), (by_next_write, 3)])
     def test_is_completed_once(
         self, desk: Newsdesk, graph: Graph, before: int, finish: Finish, version: int
@@ -95,7 +95,7 @@ class TestCrash:
         assert item["_etag"] == desk.client.etag_of(f"archive/{item['_id']}")
         assert desk.act("publish", item)["_current_version"] == 2
 
-    @pytest.mark.parametrize("before", range(2, WRITES + 1))
+    @pytest.mark.parametrize("before", each_write(WRITES, first=2))
     def test_dying_again_while_completing_changes_nothing(
         self, desk: Newsdesk, graph: Graph, before: int
     ) -> None:

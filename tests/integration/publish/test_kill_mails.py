@@ -10,7 +10,7 @@ import pytest
 
 from apps.archive.journal.journal import Journal
 from apps.graph.build import Graph
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.dying import publish_services
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -132,7 +132,7 @@ def test_addresses_refused_for_good(desk: Newsdesk, mailbox: Mailbox, graph: Gra
     assert states(graph) == ["failed"]
 
 
-@pytest.mark.parametrize("before", range(2, 8))
+@pytest.mark.parametrize("before", each_write(7, first=2))
 def test_crash_while_killing(
     desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock, before: int
 ) -> None:

@@ -10,6 +10,7 @@ from app import create_app
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from tests.support.clients import log_in, make_user
+from tests.support.crashes import DEATHS
 from tests.support.dying import MOST_WRITES, complete_abandoned, dies
 from tests.support.newsdesk import HandClock, Newsdesk
 
@@ -136,11 +137,12 @@ class TestPublish:
             member["publish_schedule"],
         )
 
+    @DEATHS
     def test_is_whole_after_a_crash_at_any_write(
-        self, desk: Newsdesk, package: Package, graph: Graph
+        self, desk: Newsdesk, package: Package, graph: Graph, stride: int
     ) -> None:
         """A repeated request publishes what is missing, members first, and nothing twice."""
-        for before in range(1, MOST_WRITES):
+        for before in range(1, MOST_WRITES, stride):
             first, second = desk.story(), desk.story()
             inner = package(second)
             whole = package(first, inner)

@@ -10,6 +10,7 @@ from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import make_user
+from tests.support.crashes import DEATHS
 from tests.support.dying import MOST_WRITES, dies, dies_routing
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
@@ -153,8 +154,9 @@ class TestAtOnce:
 
 
 class TestCrash:
+    @DEATHS
     def test_the_enqueue_run_corrects_what_a_dead_process_owes(
-        self, desk: Newsdesk, graph: Graph
+        self, desk: Newsdesk, graph: Graph, stride: int
     ) -> None:
         """After a crash at any write every level follows, in order, each package once."""
         story = desk.story()
@@ -164,7 +166,7 @@ class TestCrash:
         for item in (outer, alone):
             desk.act("publish", item)
         tick(graph)
-        for before in count(1):
+        for before in count(1, stride):
             known = publications(desk, *items)
             died = dies(graph, "correct", story, before, {"headline": f"Day {before}"})
             tick(graph)
@@ -179,7 +181,10 @@ class TestCrash:
             if not died:
                 return
 
-    def test_an_enqueue_run_may_die_as_well(self, desk: Newsdesk, graph: Graph) -> None:
+    @DEATHS
+    def test_an_enqueue_run_may_die_as_well(
+        self, desk: Newsdesk, graph: Graph, stride: int
+    ) -> None:
         """The lease of what it was about to route ends; the next run corrects what is left."""
         story = desk.story()
         inner = package(desk, story)
@@ -187,7 +192,7 @@ class TestCrash:
         items = (story, inner, outer)
         desk.act("publish", outer)
         tick(graph)
-        for before in count(1):
+        for before in count(1, stride):
             known = publications(desk, *items)
             assert dies(graph, "correct", story, LAST_OF_MEMBER, {"headline": f"Day {before}"})
             graph.clock.advance(seconds=61)  # type: ignore[attr-defined]
@@ -242,15 +247,16 @@ class TestCrash:
 
 
 class TestRequestThatNobodyRepeats:
+    @DEATHS
     def test_leaves_whole_items_and_those_that_were_not_reached(
-        self, desk: Newsdesk, graph: Graph
+        self, desk: Newsdesk, graph: Graph, stride: int
     ) -> None:
         """A package half out: members are out and delivered or untouched, never in between.
 
         Nobody was told that the package is out; it is as it was, and can be published any time.
         """
         desk.newsroom.subscriber("s", push("http://127.0.0.1:9"))
-        for before in count(1):
+        for before in count(1, stride):
             first, second = desk.story(), desk.story()
             whole = package(desk, first, second)
             items = (first, second, whole)

@@ -10,7 +10,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.enqueue.claims import ScheduledRelease
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
@@ -294,7 +294,7 @@ class TestRelease:
         out = desk.db["published"].find_one({"item_id": item["_id"]}) or {}
         assert (seen["ednote"], out.get("ednote")) == ("call me", None)
 
-    @pytest.mark.parametrize("before", range(1, RELEASE_WRITES + 1))
+    @pytest.mark.parametrize("before", each_write(RELEASE_WRITES))
     @pytest.mark.parametrize("corrects", [False, True])
     def test_survives_a_crash(
         self,

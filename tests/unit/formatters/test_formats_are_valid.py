@@ -94,9 +94,7 @@ def test_real_items(name: str) -> None:
             check(formatter, item)
 
 
-@hypothesis_settings(
-    max_examples=500, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain}
-)
+@hypothesis_settings(suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain})
 @given(items)
 def test_any_item(item: dict[str, Any]) -> None:
     """Whatever the fields hold, every format writes the item, and it is valid.

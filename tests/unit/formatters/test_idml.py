@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from lxml import etree
 
 from apps.core.text import strip_forbidden
@@ -181,7 +180,6 @@ def test_long_texts_flow_over_pages() -> None:
     assert {frame.get("ParentStory") for frame in frames} == {f"story_{n}" for n in range(1, 62)}
 
 
-@hypothesis_settings(max_examples=100)
 @given(any_html)
 def test_any_body_keeps_its_text(html: str) -> None:
     """Whatever the markup, the characters of its text are in the stories, in order.

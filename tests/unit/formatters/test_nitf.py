@@ -65,7 +65,7 @@ class TestValid:
         """Formats scenario 26, 38, 50: null equals absent; what XML forbids is left out."""
         check_valid({**STORY, **fields})
 
-    @hypothesis_settings(max_examples=500, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(suppress_health_check=list(HealthCheck))
     @given(any_html)
     def test_any_body_keeps_its_text(self, html: str) -> None:
         """Any markup gives a valid body that keeps all characters but white space, in order.

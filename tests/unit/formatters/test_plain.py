@@ -100,7 +100,7 @@ def test_elements(html: str, text: str, markdown: str | None) -> None:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter, MarkdownFormatter])
-@hypothesis_settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(suppress_health_check=list(HealthCheck))
 @given(html=any_html)
 def test_any_body_keeps_its_text(formatter: Any, html: str) -> None:
     """Formats scenario 51: whatever the markup, all characters are there, in their order."""

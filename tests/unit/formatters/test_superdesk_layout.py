@@ -131,7 +131,7 @@ def test_opening(name: str) -> None:
     assert "".join(str(written(name, "text").body).split()).startswith(opening)
 
 
-@hypothesis_settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(suppress_health_check=list(HealthCheck))
 @given(items)
 def test_any_item(item: dict[str, Any]) -> None:
     """Whatever the fields hold, the layout is well-formed, and nothing says `None`.

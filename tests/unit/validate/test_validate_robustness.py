@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.validate.cerberus_rules import RuleValidator, compile_rules, find_errors
@@ -59,7 +59,6 @@ def messages_of(schema: Any, item: dict[str, Any], is_profile: bool) -> list[str
     return build_messages(errors, [TOWN])
 
 
-@settings(max_examples=400, deadline=None)
 @given(schema=schemas, item=items, is_profile=st.booleans())
 def test_any_rules_and_items(schema: Any, item: dict[str, Any], is_profile: bool) -> None:
     """Rules of any shape are applied, or refused as malformed; nothing else is raised."""
@@ -70,7 +69,6 @@ def test_any_rules_and_items(schema: Any, item: dict[str, Any], is_profile: bool
     assert all(isinstance(message, str) for message in messages)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     schema=st.dictionaries(st.sampled_from(NAMES), sensible_rules, max_size=4),
     item=items,

@@ -11,7 +11,7 @@ from apps.archive.journal.journal import ABANDONED_AFTER, Journal
 from apps.core.caller import Caller
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.newsroom import Newsroom
 
 WRITES = 7
@@ -43,7 +43,7 @@ def dying_services(graph: Graph, before: int) -> dict[str, Any]:
     return dict(build_editing(dying).services)
 
 
-@pytest.mark.parametrize("before", range(1, WRITES + 1))
+@pytest.mark.parametrize("before", each_write(WRITES))
 @pytest.mark.parametrize("verb", ["lock", "spike", "move", "duplicate", "translate", "fetch"])
 def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: int) -> None:
     """After a crash at any write, what is stored has its version row and its row of history."""
@@ -68,7 +68,7 @@ def test_is_completed_or_never_was(graph: Graph, admin: Any, verb: str, before: 
             assert [item["_id"]] == source["translations"]
 
 
-@pytest.mark.parametrize("before", range(1, WRITES + 1))
+@pytest.mark.parametrize("before", each_write(WRITES))
 def test_a_mark_is_on_record_and_shown_at_what_is_out(
     graph: Graph, admin: Any, before: int
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_mark_is_on_record_and_shown_at_what_is_out(
 WRITES_OF_A_PACKAGE = 16
 
 
-@pytest.mark.parametrize("before", range(1, WRITES_OF_A_PACKAGE + 1))
+@pytest.mark.parametrize("before", each_write(WRITES_OF_A_PACKAGE))
 def test_a_fetched_package_is_whole_or_not_there(graph: Graph, admin: Any, before: int) -> None:
     """Whatever the fetch of a package had not made when its process died, is made later."""
     newsroom = Newsroom(graph.db)

@@ -12,7 +12,7 @@ from apps.archive.journal.journal import Journal
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom
@@ -123,7 +123,7 @@ class TestNewItem:
         assert codes == [201] + [400] * 5
         assert desk.db["archive"].count_documents({"rewrite_of": story["_id"]}) == 1
 
-    @pytest.mark.parametrize("before", range(1, 9))
+    @pytest.mark.parametrize("before", each_write(8))
     def test_a_link_is_completed_whatever_dies(
         self, desk: Newsdesk, graph: Graph, before: int
     ) -> None:

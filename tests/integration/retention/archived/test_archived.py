@@ -13,7 +13,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.retention.archived.service import ArchivedService
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.events import Events
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -130,7 +130,7 @@ def test_item_in_production_is_not_replaced(desk: Newsdesk, graph: Graph, clock:
     assert "available in production" in answer.text
 
 
-@pytest.mark.parametrize("before", range(1, 11))
+@pytest.mark.parametrize("before", each_write(10))
 def test_crash(
     desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, before: int
 ) -> None:

@@ -13,7 +13,7 @@ from bson import ObjectId
 from apps.archive.journal.journal import Journal
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
@@ -244,7 +244,7 @@ WRITES = 10
 
 
 class TestCrash:
-    @pytest.mark.parametrize("before", range(1, WRITES + 1))
+    @pytest.mark.parametrize("before", each_write(WRITES))
     def test_is_completed_once(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, before: int
     ) -> None:

@@ -11,7 +11,7 @@ from apps.retention.legal_archive.items import LegalItems
 from apps.retention.legal_archive.queue import LegalQueue
 from apps.store.mongo import connect, other_database
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.services import empty
 
@@ -136,7 +136,7 @@ def test_a_package_may_hold_what_is_there(desk: Newsdesk, graph: Graph) -> None:
     }
 
 
-@pytest.mark.parametrize("before", range(1, IMPORT_WRITES + 1))
+@pytest.mark.parametrize("before", each_write(IMPORT_WRITES))
 def test_an_import_that_dies_between_both_databases_is_completed(
     desk: Newsdesk, graph: Graph, before: int
 ) -> None:

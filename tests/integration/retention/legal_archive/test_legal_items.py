@@ -10,7 +10,7 @@ from apps.graph.build import Graph
 from apps.retention.legal_archive.items import LegalItems
 from apps.store.mongo import connect
 from tests.support.clients import Client
-from tests.support.crashes import Crash, CrashingDatabase
+from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.newsdesk import HandClock, Newsdesk
 
 COLLECTIONS = ("legal_archive", "legal_archive_versions", "legal_archive_history")
@@ -193,7 +193,7 @@ WRITES = 9
 """Two versions, two rows of the history, the item, the mark of its row; the rest is no crash."""
 
 
-@pytest.mark.parametrize("before", range(1, WRITES + 1))
+@pytest.mark.parametrize("before", each_write(WRITES))
 def test_an_import_that_dies_is_completed_by_the_next(
     desk: Newsdesk, graph: Graph, before: int
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.vocabulary import SubscriberType
@@ -532,7 +532,6 @@ def plain_matches(
     return found
 
 
-@settings(max_examples=400, deadline=None)
 @given(DOCUMENTS, ITEM, st.sampled_from([None, SubscriberType.DIGITAL, SubscriberType.WIRE]))
 def test_index_equals_plain_evaluation(
     documents: Documents, routed: Document, media: SubscriberType | None
