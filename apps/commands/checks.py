@@ -19,7 +19,7 @@ CHECKS = (
 )
 PYTEST_USAGE_ERROR = 4
 CAMPAIGNS = ("-m", "chaos or hypothesis", "--hypothesis-profile", "chaos")
-"""What pytest runs instead of all others: the marker `hypothesis` is on tests that draw examples."""
+"""What pytest runs instead of all others; tests that draw examples have the marker `hypothesis`."""
 
 
 @click.command("check")
@@ -39,8 +39,8 @@ def check() -> int:
 @click.option(
     "--chaos",
     is_flag=True,
-    help="Run the long campaigns instead: processes that die at every step, walks through the states "
-    "of items, and many more examples for each property.",
+    help="Run the long campaigns instead: processes that die at every step, walks through the "
+    "states of items, and many more examples for each property.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(chaos: bool, arguments: tuple[str, ...]) -> int:

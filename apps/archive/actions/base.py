@@ -20,7 +20,6 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
-from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
 T = TypeVar("T")
@@ -57,13 +56,9 @@ class ActionContext:
         Raises:
             NotFound: no such item.
         """
-        item = self.db[ARCHIVE].find_one({"_id": item_id})
-        if item is not None and item.get("journal"):
-            self.journal.complete(item_id)
-            item = self.db[ARCHIVE].find_one({"_id": item_id})
+        item = self.journal.read(item_id)
         if item is None:
             raise NotFound(f"Failed to find item with guid: {item_id}")
-        item.pop("journal", None)
         return item
 
     def readable_item(self, item_id: str, caller: Caller) -> Document:

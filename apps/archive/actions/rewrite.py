@@ -97,17 +97,14 @@ class RewriteService(ResourceService):
         Raises:
             BadRequest: it is no update.
         """
-        self._context.journal.complete(document["_id"])
-        update = self.find(document["_id"])
-        check_may_read(update, caller)
+        update = self._context.readable_item(document["_id"], caller)
         original_id = update.get("rewrite_of")
         if not original_id:
             raise BadRequest("Only updates can be unlinked!")
-        self._context.journal.complete(original_id)
+        story = self._context.journal.read(original_id) or {"_id": original_id}
         now = self.clock.now()
         changes = {**UNLINKED, "event_id": tag_guid(self._context.settings["URN_DOMAIN"], now)}
         link = {"rewritten_by": update["_id"]}
-        story = self.collection.find_one({"_id": original_id}) or {"_id": original_id}
         follow_ups = [
             change(PUBLISHED, {"item_id": update["_id"]}, changes),
             change(ARCHIVE, {"_id": original_id, **link}, {"rewritten_by": None}),
@@ -136,8 +133,7 @@ class RewriteService(ResourceService):
         return self._take_existing(original, update, caller)
 
     def _original(self, item_id: str) -> Document:
-        self._context.journal.complete(item_id)
-        original = self.collection.find_one({"_id": item_id})
+        original = self._context.journal.read(item_id)
         if original is None:
             raise NotFound("Cannot find the article")
         return original

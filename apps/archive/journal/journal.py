@@ -265,6 +265,16 @@ class Journal:
 
     # What was interrupted.
 
+    def read(self, item_id: str) -> Document | None:
+        """Return the item without a note, all of its last write in place; None for no such item."""
+        item = self._db[ARCHIVE].find_one({"_id": item_id})
+        if item is not None and item.get("journal"):
+            self.complete(item_id)
+            item = self._db[ARCHIVE].find_one({"_id": item_id})
+        if item is not None:
+            item.pop("journal", None)
+        return item
+
     def complete(self, item_id: str) -> None:
         """Write what an interrupted write of the item left undone. Safe to repeat."""
         item = self._db[ARCHIVE].find_one({"_id": item_id})

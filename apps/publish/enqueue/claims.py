@@ -15,15 +15,16 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import change as changing
-from apps.archive.journal.follow_ups import record, with_follow_ups
+from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import Journal
 from apps.archive.packages import member_ids, with_newer_versions
 from apps.core.clock import Clock
+from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, Operation, QueueState, State
 from apps.publish.enqueue.references import associations_of
-from apps.store.collections import ARCHIVE, PUBLISHED
+from apps.store.collections import PUBLISHED
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 
@@ -258,10 +259,7 @@ class ScheduledRelease:
         The item may have been saved or moved since it was scheduled: its version has grown. It is
         read before the row, so an item that was taken back and scheduled anew is not mistaken.
         """
-        # Whatever was begun on the item is completed first: its note must not get lost.
-        self._journal.complete(row["item_id"])
-        fields = {"_current_version": 1, "state": 1}
-        item = self._db[ARCHIVE].find_one({"_id": row["item_id"]}, fields)
+        item = self._journal.read(row["item_id"])
         if item is None or item.get("state") != State.SCHEDULED:
             return None
         unchanged = {"_id": row["_id"], "state": State.SCHEDULED}
@@ -271,24 +269,24 @@ class ScheduledRelease:
         """Publish the item, then its row; False when somebody has written the item since."""
         now, version = self._clock.now(), int(item["_current_version"]) + 1
         change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
-        own, shown = self._groups(row)
-        follow_ups = self._follow_ups(row, {**change, **shown})
+        own, shown = self._groups(row, item)
+        note = self._journal.action(self._follow_ups(row, {**change, **shown}), version)
         # A new etag: who has read the item as scheduled must not act on it as if it still were.
-        note = with_follow_ups(self._journal.note(version), follow_ups)
-        written = {**own, "_updated": now, "_etag": new_etag(), "journal": note}
-        unchanged = {**item, "journal": None}
-        done = self._db[ARCHIVE].update_one(unchanged, {"$set": {**change, **written}})
-        self._journal.complete(row["item_id"])
-        return bool(done.matched_count)
+        written = {**change, **own, "_updated": now, "_etag": new_etag()}
+        try:
+            # The beginning of a correction changes the state and keeps the etag.
+            self._journal.write(written, item, note, unless_changed=["state"])
+        except PreconditionFailed:
+            return False
+        return True
 
-    def _groups(self, row: Document) -> tuple[Document, Document]:
+    def _groups(self, row: Document, item: Document) -> tuple[Document, Document]:
         """Return what a package and its row show of members whose hour has come before.
 
         Saved groups of the item may differ from those that were scheduled.
         """
         if row.get("type") != ItemType.COMPOSITE:
             return {}, {}
-        item = self._db[ARCHIVE].find_one({"_id": row["item_id"]}, {"groups": 1}) or {}
         ids = {*member_ids(row.get("groups")), *member_ids(item.get("groups"))}
         out = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
         members = self._db[PUBLISHED].find({**out, "state": {"$ne": State.SCHEDULED}})

@@ -14,7 +14,7 @@ from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
 from apps.publish.enqueue.resends import ResendRequests
-from apps.store.collections import ARCHIVE, PUBLISHED, SUBSCRIBERS
+from apps.store.collections import PUBLISHED, SUBSCRIBERS
 
 RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)
 
@@ -88,8 +88,7 @@ class ResendService(ResourceService):
         Raises:
             BadRequest: no such item.
         """
-        self._journal.complete(item_id)
-        item = self.db[ARCHIVE].find_one({"_id": item_id})
+        item = self._journal.read(item_id)
         if item is None:
             raise BadRequest(NOT_FOUND)
         last = {"item_id": item_id, "last_published_version": True}
