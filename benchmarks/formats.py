@@ -13,11 +13,13 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -154,8 +156,10 @@ def rate(write: Any, items: Sequence[Any], seconds: float) -> float:
     return best
 
 
-def feeds(items: Sequence[dict[str, Any]], known: FormatContext, seconds: float) -> None:
-    """Print how many entries per second each kind of feed writes, in pages of 50."""
+def feeds(
+    items: Sequence[dict[str, Any]], known: FormatContext, seconds: float
+) -> Iterator[tuple[str, float]]:
+    """Yield how many entries per second each kind of feed writes, in pages of 50."""
     address = "https://example.com/feed"
     page = Feed("urn:x", "Feed", address, address, address, None, "Example", "en", NOW)
     for name, write in (("atom", atom_feed), ("rss", rss_feed), ("json feed", json_feed)):
@@ -164,7 +168,7 @@ def feeds(items: Sequence[dict[str, Any]], known: FormatContext, seconds: float)
             [items],
             seconds,
         )
-        print(f"{name:16} {entries * len(items):>9.0f}")
+        yield name, entries * len(items)
 
 
 def measure(formatter: type[Formatter], items: Sequence[dict[str, Any]], seconds: float) -> float:
@@ -184,22 +188,24 @@ def main() -> int:
     arguments = parser.parse_args()
     items = [story(number) for number in range(1, VARIANTS + 1)]
     slow = []
-    print(f"{'format':16} {'items/s':>9}  {'superdesk':>11}  {'ratio':>6}")
+    rows: list[tuple[str | float, ...]] = []
     for formatter in build_registry():
         if arguments.format and formatter.type not in arguments.format:
             continue
         if not formatter.can_format(items[0]):
             continue
         found = measure(formatter, items, arguments.seconds)
-        line = f"{formatter.type:16} {found:>9.0f}"
+        row: tuple[str | float, ...] = (formatter.type, found)
         if formatter.type in REFERENCE:
             lowest, highest = REFERENCE[formatter.type]
-            line += f"  {f'{lowest}-{highest}':>11}  {found / highest:>6.1f}"
+            row += (f"{lowest}-{highest}", found / highest)
             if found < WANTED * highest:
                 slow.append(formatter.type)
-        print(line)
+        rows.append(row)
     if not arguments.format:
-        feeds(items, context(), arguments.seconds)
+        rows += feeds(items, context(), arguments.seconds)
+    heads = ("format", "items/s", "superdesk", "ratio")
+    print(tabulate(rows, heads, floatfmt=("", ".0f", "", ".1f")))
     if slow:
         print(f"less than {WANTED:.0f} times as fast: {', '.join(slow)}")
     return 1 if slow else 0

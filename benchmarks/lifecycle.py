@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app import create_app
@@ -109,10 +111,11 @@ def main() -> int:
         seed(graph, "http://127.0.0.1:9", 1)
         counted = list(lines(graph, commands))
         graph.close()
-    print(f"{'item':<20} {'request':<8} {'commands':>8} {'limit':>6}")
-    for line in counted:
-        mark = "  over" if line.is_over else ""
-        print(f"{line.item:<20} {line.operation:<8} {line.commands:>8} {line.limit:>6}{mark}")
+    rows = [
+        (line.item, line.operation, line.commands, line.limit, "over" if line.is_over else "")
+        for line in counted
+    ]
+    print(tabulate(rows, ("item", "request", "commands", "limit", "")))
     return int(any(line.is_over for line in counted))
 
 

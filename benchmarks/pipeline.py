@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app import create_app
@@ -44,14 +46,10 @@ class Cost:
     wall: float
 
     @property
-    def row(self) -> tuple[str, str, str]:
+    def row(self) -> tuple[float, float, float]:
         """Commands and CPU milliseconds per unit, and units per second."""
         per_second = self.units / self.wall if self.wall else 0
-        return (
-            f"{self.commands / self.units:.3f}",
-            f"{self.cpu / self.units * 1000:.3f}",
-            f"{per_second:.0f}",
-        )
+        return self.commands / self.units, self.cpu / self.units * 1000, per_second
 
 
 @contextmanager
@@ -279,20 +277,24 @@ def main() -> int:
         costs = {str(d): [vars(c) for c in costs] for d, costs in figures.items()}
         print(json.dumps({**costs, **{name: [vars(c)] for name, c in holdings.items()}}))
     else:
-        print_table(figures, arguments.items)
-        print("\nPublish request of an item that holds others")
-        for name, cost in holdings.items():
-            print("{:<20} {:>8} {:>8} {:>8}".format(name, *cost.row))
+        print_tables(figures, holdings, arguments.items)
     return 0
 
 
-def print_table(figures: dict[int, list[Cost]], items: int) -> None:
-    """Print commands, CPU milliseconds and rate per phase."""
-    print(f"N = {items} items; per unit: MongoDB commands, CPU ms; units per second")
-    print(f"{'D':>4}  {'publish request':>26}  {'queue row':>26}  {'delivery':>26}")
-    for subscribers, costs in figures.items():
-        cells = "  ".join("{:>8} {:>8} {:>8}".format(*cost.row) for cost in costs)
-        print(f"{subscribers:>4}  {cells}")
+def print_tables(figures: dict[int, list[Cost]], holdings: dict[str, Cost], items: int) -> None:
+    """Print commands, CPU milliseconds and rate per phase, then of items that hold others."""
+    print(f"{items} items; per unit: MongoDB commands, CPU ms; units per second")
+    phases = ("publish request", "queue row", "delivery")
+    units, decimals = ("commands", "CPU ms", "per second"), (".3f", ".3f", ".0f")
+    rows = [
+        (subscribers, phase, *cost.row)
+        for subscribers, costs in figures.items()
+        for phase, cost in zip(phases, costs, strict=True)
+    ]
+    print(tabulate(rows, ("subscribers", "phase", *units), floatfmt=("", "", *decimals)))
+    print("\nPublish request of an item that holds others")
+    held = [(name, *cost.row) for name, cost in holdings.items()]
+    print(tabulate(held, ("item", *units), floatfmt=("", *decimals)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import json
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bson import ObjectId
+from tabulate import tabulate
 
 from apps.celery import create_celery
 from apps.core.memory import settle_memory
@@ -209,17 +210,10 @@ def main() -> int:
 def print_table(figures: list[Figures], items: int) -> None:
     """Print one line per size."""
     print(f"{items} items; at most 0.1 commands and 0.3 ms CPU per row are wanted")
-    print(
-        f"{'S':>5} {'products':>8} {'compile ms':>10} {'match ms':>9} {'matches':>7} "
-        f"{'items/s':>8} {'rows':>6} {'cmd/row':>8} {'ms/row':>7} {'peak MB':>8}"
-    )
-    for each in figures:
-        print(
-            f"{each.subscribers:>5} {each.products:>8} {each.compile_ms:>10.1f} "
-            f"{each.match_ms:>9.3f} {each.matches:>7.1f} {each.items_per_second:>8.0f} "
-            f"{each.rows:>6} {each.commands_per_row:>8.3f} {each.cpu_per_row_ms:>7.3f} "
-            f"{each.peak_mb:>8.0f}"
-        )
+    heads = ("S", "products", "compile ms", "match ms", "matches", "items/s", "rows")
+    formats = ("d", "d", ".1f", ".3f", ".1f", ".0f", "d", ".3f", ".3f", ".0f")
+    rows = [astuple(each) for each in figures]
+    print(tabulate(rows, (*heads, "cmd/row", "ms/row", "peak MB"), floatfmt=formats))
 
 
 if __name__ == "__main__":

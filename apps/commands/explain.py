@@ -1,9 +1,10 @@
 """`explain`: why each subscriber got a version of an item, or did not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
+from tabulate import tabulate
 
 from apps.commands.context import services
 from apps.core.vocabulary import RowState
@@ -22,8 +23,8 @@ def explain(item_id: str, version: int | None) -> None:
     click.echo(head)
     if explanation["error_message"]:
         click.echo(explanation["error_message"])
-    for line in table([HEADINGS, *map(row_of, explanation["subscribers"])]):
-        click.echo(line)
+    rows = [row_of(line) for line in explanation["subscribers"]]
+    click.echo(tabulate(rows, HEADINGS, disable_numparse=True))
 
 
 def row_of(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -45,13 +46,3 @@ def delivery_of(delivery: Mapping[str, Any]) -> str:
     """Return a delivery in words: `push success`, `push failed: Connection refused`."""
     said = f"{delivery['destination']} {delivery['state']}"
     return f"{said}: {delivery['error_message']}" if delivery["error_message"] else said
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return `rows` as lines with columns of equal width; the first row is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

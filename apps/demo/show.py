@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tabulate import tabulate
+
 from apps.core.errors import ServerError
 from apps.demo.api import API
 
@@ -114,17 +116,7 @@ def table(lines: Sequence[Line]) -> str:
     """Return the result as a table."""
     head = ("operation", "destination", "state", "ms", "headline")
     rows = [
-        (
-            line.operation,
-            line.destination,
-            line.state,
-            str(line.milliseconds),
-            line.headline or line.message,
-        )
-        for line in lines
+        (one.operation, one.destination, one.state, one.milliseconds, one.headline or one.message)
+        for one in lines
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, tuple("-" * width for width in widths), *rows)
-    )
+    return tabulate(rows, head, disable_numparse=True)

@@ -1,12 +1,12 @@
 """Formatted bodies: stored once per item version and format, shared by their rows."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 from bson import ObjectId
+from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core.service import Document
@@ -41,7 +41,7 @@ class Payloads:
 
     def __init__(self, db: Database[Document], collection: str = "publish_payloads") -> None:
         self._stored = db[collection]
-        self._kept: OrderedDict[Any, Body] = OrderedDict()
+        self._kept = LRUCache[Any, Body](KEPT)
         self._lock = Lock()
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, Body]:
@@ -50,15 +50,15 @@ class Payloads:
         Rows that others wrote hold their text themselves. A row without any has no body.
         """
         rows = list(rows)
+        keys = {key for row in rows if (key := _key(row)) is not None}
         with self._lock:
-            wanted = {key for row in rows if (key := _key(row)) is not None} - set(self._kept)
+            known = {key: self._kept[key] for key in keys if key in self._kept}
+        wanted = keys - known.keys()
         read = self._read(wanted) if wanted else {}
         with self._lock:
-            bodies = {row["_id"]: body for row in rows if (body := self._body(row, read))}
             self._kept.update(read)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return bodies
+        known.update(read)
+        return {row["_id"]: body for row in rows if (body := _body(row, known))}
 
     def _read(self, wanted: set[Any]) -> dict[Any, Body]:
         """Return bodies by payload id; those that were asked for by the id of a binary by that."""
@@ -75,17 +75,15 @@ class Payloads:
                     read[key] = body
         return read
 
-    def _body(self, row: Mapping[str, Any], read: Mapping[Any, Body]) -> Body | None:
-        text = row.get("formatted_item")
-        if text:
-            return _own_body(row, text)
-        key = _key(row)
-        return read.get(key) or self._kept.get(key)
-
 
 def _key(row: Mapping[str, Any]) -> Any:
     """Return what names the body of a row: its payload, else the binary that a client names."""
     return row.get("payload_id") or row.get("encoded_item_id")
+
+
+def _body(row: Mapping[str, Any], known: Mapping[Any, Body]) -> Body | None:
+    text = row.get("formatted_item")
+    return _own_body(row, text) if text else known.get(_key(row))
 
 
 def _stored_body(document: Mapping[str, Any]) -> Body:

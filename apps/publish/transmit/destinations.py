@@ -1,11 +1,11 @@
 """Destinations as the transmit run sees them: secrets resolved, connections kept."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core import json
@@ -36,7 +36,7 @@ class TransmitterPool:
     def __init__(self, registry: Registry[Transmitter], settings: TransmitSettings) -> None:
         self._registry = registry
         self._settings = settings
-        self._kept: OrderedDict[str, Transmitter] = OrderedDict()
+        self._kept = LRUCache[str, Transmitter](KEPT)
         self._lock = Lock()
 
     def get(self, lane: str, destination: Destination) -> Transmitter:
@@ -50,10 +50,10 @@ class TransmitterPool:
         key = f"{lane}-{sha256(json.dumps(said)).hexdigest()}"
         with self._lock:
             if key in self._kept:
-                self._kept.move_to_end(key)
                 return self._kept[key]
-            transmitter = self._kept[key] = cls(destination, self._settings)
-            dropped = [self._kept.popitem(last=False)[1]] if len(self._kept) > KEPT else []
+            transmitter = cls(destination, self._settings)
+            dropped = [self._kept.popitem()[1]] if len(self._kept) == KEPT else []
+            self._kept[key] = transmitter
         for unused in dropped:
             unused.close()
         return transmitter
@@ -61,7 +61,8 @@ class TransmitterPool:
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
-            kept, self._kept = list(self._kept.values()), OrderedDict()
+            kept = list(self._kept.values())
+            self._kept.clear()
         for transmitter in kept:
             transmitter.close()
 
