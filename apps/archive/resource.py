@@ -7,6 +7,28 @@ from apps.archive.schema import ITEM_SCHEMA, REQUEST_ONLY
 ITEM_URL = r'regex("[\w,.:_-]+")'
 """Item ids as they stand in URLs: URNs and tags need no escaping."""
 
+
+def item_operation(verb: str, privilege: str | None = None) -> dict[str, Any]:
+    """Return the resource PATCH `/archive/<verb>/<item id>`.
+
+    Args:
+        privilege: what it needs; that of the verb's name unless given.
+    """
+    return {
+        "url": f"archive/{verb}",
+        # Eve reads the fields of the schema only, and services need the stored version.
+        "schema": {**ITEM_SCHEMA, "_current_version": {"type": "integer", "readonly": True}},
+        "datasource": {"source": "archive"},
+        "item_url": ITEM_URL,
+        "resource_methods": [],
+        "item_methods": ["PATCH"],
+        # Versions are part of the journalled write.
+        "versioning": False,
+        "etag_ignore_fields": ["broadcast"],
+        "privileges": {"PATCH": privilege or verb},
+    }
+
+
 RESOURCES: dict[str, dict[str, Any]] = {
     "archive": {
         "schema": {**ITEM_SCHEMA, **REQUEST_ONLY},

@@ -320,7 +320,9 @@ class ArchiveService(ResourceService):
             note = with_follow_ups(note, what_was_scheduled(self.db, item_id))
         note = self._with_relations(note, updates, original)
         # Not what is typed while a process that died here is waited for.
-        typed = deletion(ARCHIVE_AUTOSAVE, {"_id": id, "_updated": {"$not": {"$gt": note["at"]}}})
+        typed = deletion(
+            ARCHIVE_AUTOSAVE, {"_id": item_id, "_updated": {"$not": {"$gt": note["at"]}}}
+        )
         note = with_follow_ups(note, [typed])
         if dropped := what_was_attached(self.db, updates, original):
             note = with_follow_ups(note, dropped)

@@ -2,33 +2,11 @@
 
 from typing import Any
 
-from apps.archive.resource import ITEM_URL
+from apps.archive.resource import ITEM_URL, item_operation
 from apps.archive.schema import ITEM_SCHEMA
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
 PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
-
-
-def _endpoint(operation: str, privilege: str | None = None) -> dict[str, Any]:
-    """Return the endpoint PATCH `/archive/<operation>/<item id>`.
-
-    Args:
-        privilege: what it needs; that of the operation's name unless given.
-    """
-    return {
-        "url": f"archive/{operation}",
-        # Eve reads the fields of the schema only, and the service needs the stored version.
-        "schema": {**ITEM_SCHEMA, "_current_version": {"type": "integer", "readonly": True}},
-        "datasource": {"source": "archive"},
-        "item_url": ITEM_URL,
-        "resource_methods": [],
-        "item_methods": ["PATCH"],
-        # The publish services version items themselves, in one journalled write.
-        "versioning": False,
-        "etag_ignore_fields": ["broadcast"],
-        "privileges": {"PATCH": privilege or operation},
-    }
-
 
 PUBLISHED_SCHEMA: dict[str, Any] = {
     **ITEM_SCHEMA,
@@ -96,8 +74,8 @@ QUEUE_FILTERS = [
 """Fields that lists may be searched by: rows that others wrote may hold secrets."""
 
 RESOURCES: dict[str, dict[str, Any]] = {
-    **{f"archive_{name}": _endpoint(name) for name in PUBLISH_OPERATIONS},
-    "archive_correction": _endpoint("correction", privilege="correct"),
+    **{f"archive_{name}": item_operation(name) for name in PUBLISH_OPERATIONS},
+    "archive_correction": item_operation("correction", privilege="correct"),
     "published_package_items": {
         "schema": {
             "package_id": {"type": "string", "required": True},

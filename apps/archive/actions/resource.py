@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.resource import ITEM_URL
+from apps.archive.resource import ITEM_URL, item_operation
 from apps.archive.schema import ITEM_SCHEMA
 from apps.core.privileges import INTRINSIC
 
@@ -35,22 +35,6 @@ def _command(verb: str, privilege: str, schema: Schema, source: str = "archive")
         "item_methods": [],
         "bulk_enabled": False,
         "privileges": {"POST": privilege},
-    }
-
-
-def _change(verb: str, schema: Schema) -> Schema:
-    """Return the resource PATCH `/archive/<verb>/<item id>`; its privilege has the same name."""
-    return {
-        "url": f"archive/{verb}",
-        "schema": {**schema, "_current_version": {"type": "integer", "readonly": True}},
-        "datasource": {"source": "archive"},
-        "item_url": ITEM_URL,
-        "resource_methods": [],
-        "item_methods": ["PATCH"],
-        # Versions are part of the journalled write.
-        "versioning": False,
-        "etag_ignore_fields": ["broadcast"],
-        "privileges": {"PATCH": verb},
     }
 
 
@@ -106,8 +90,8 @@ RESOURCES: dict[str, dict[str, Any]] = {
         **_command("translate", "translate", TRANSLATE_SCHEMA),
         "url": "archive/translate",
     },
-    "archive_spike": _change("spike", ITEM_SCHEMA),
-    "archive_unspike": _change("unspike", ITEM_SCHEMA),
+    "archive_spike": item_operation("spike"),
+    "archive_unspike": item_operation("unspike"),
     "archive_autosave": {
         "schema": {**ITEM_FIELDS, **VERSION},
         "item_url": ITEM_URL,
