@@ -107,8 +107,7 @@ def _mapping(value: Any) -> Document:
 
 def _scalars(value: Any) -> Iterator[Any]:
     for member in value if isinstance(value, (list, tuple)) else [value]:
-        # Most members are text, for which the second question takes long.
-        if isinstance(member, str) or not isinstance(member, _NOT_SCALAR):
+        if not isinstance(member, _NOT_SCALAR):
             yield member
 
 
