@@ -5,6 +5,7 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.monitoring import CommandListener
@@ -53,6 +54,27 @@ def other_database(
     if uri:
         return connect({"MONGO_URI": uri, "MONGO_DBNAME": name}, listeners)
     return db.client.get_database(name, codec_options=CODEC) if name else db
+
+
+def insert_missing(
+    collection: Collection[dict[str, Any]], documents: Sequence[dict[str, Any]]
+) -> bool:
+    """Insert the documents that are not there yet; one command, none without documents.
+
+    Returns:
+        Whether all of them were new.
+
+    Raises:
+        BulkWriteError: anything but a duplicate went wrong.
+    """
+    if not documents:
+        return True
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        raise_unless_duplicates(error)
+        return False
+    return True
 
 
 def raise_unless_duplicates(error: BulkWriteError) -> None:

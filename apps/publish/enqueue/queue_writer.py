@@ -13,7 +13,6 @@ from typing import Any
 
 from pymongo import UpdateMany
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.copies import Copy, build_copy
@@ -34,7 +33,7 @@ from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of, wake
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import insert_missing
 from apps.store.sequences import Bounds, Sequences
 
 logger = logging.getLogger(__name__)
@@ -280,11 +279,8 @@ class QueueWriter:
         """Insert what is not there yet; return False when some of it was."""
         all_new = True
         for start in range(0, len(documents), CHUNK):
-            try:
-                self._db[collection].insert_many(documents[start : start + CHUNK], ordered=False)
-            except BulkWriteError as error:
-                raise_unless_duplicates(error)
-                all_new = False
+            chunk = documents[start : start + CHUNK]
+            all_new = insert_missing(self._db[collection], chunk) and all_new
         return all_new
 
     def _adopt_stored(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from apps.archive.packages import is_package
 from apps.core.errors import NotFound
@@ -20,8 +19,8 @@ from apps.publish.enqueue.packages import own_package
 from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.publish.queue.recipients import Ledger
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
-from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, SUBSCRIBERS
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE, PUBLISHED, SUBSCRIBERS
+from apps.store.mongo import insert_missing
 from apps.store.sequences import Sequences
 
 
@@ -62,9 +61,9 @@ class Reformatting:
             int(row["published_seq_num"]),
             compile_subscriber(found),
         )
-        self._insert("publish_payloads", formats.documents())
+        insert_missing(self._db[PUBLISH_PAYLOADS], formats.documents())
         if others:
-            self._insert("publish_queue", self._further_rows(row, others))
+            insert_missing(self._db[PUBLISH_QUEUE], self._further_rows(row, others))
         done = {"$set": first.row_fields, "$unset": {"unformatted": 1}}
         self._db[PUBLISH_QUEUE].update_one({"_id": row["_id"]}, done)
         return first.id
@@ -104,12 +103,6 @@ class Reformatting:
             }
             for place, payload in enumerate(payloads)
         ]
-
-    def _insert(self, collection: str, documents: list[Document]) -> None:
-        try:
-            self._db[collection].insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            raise_unless_duplicates(error)
 
 
 OF_ONE_ROW = frozenset(
