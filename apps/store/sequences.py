@@ -1,6 +1,6 @@
 """Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract 10)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -56,8 +56,6 @@ class Sequences:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._counters = db[SEQUENCES]
-        self._seen: dict[str, tuple[Any, Any]] = {}
-        """Wrapping counters as this process saw them last: `_id`, and number as it is stored."""
 
     def draw(self, key: str, count: int = 1) -> int:
         """Take `count` consecutive numbers of a counter that never wraps.
@@ -88,9 +86,9 @@ class Sequences:
     ) -> dict[str, list[int]]:
         """Take numbers of many wrapping counters at once.
 
-        Each counter is moved only from the value that was seen last, so no number is given twice,
-        not even at the wrap. A counter that moved meanwhile is tried again; gaps are allowed.
-        One command as long as no other process draws, another one for counters met the first time.
+        Each counter is moved only from the value that it was found with, so no number is given
+        twice, not even at the wrap. A counter that moved meanwhile is tried again; gaps are
+        allowed. Two commands as long as no other process draws, two more where a counter is new.
 
         Args:
             wanted: counter key to how many numbers.
@@ -104,49 +102,36 @@ class Sequences:
         for _ in range(MAX_DRAWS):
             if not left:
                 return drawn
-            if unseen := [key for key in left if key not in self._seen]:
-                self._look(unseen)
-            won = self._try_draw(left, bounds)
-            drawn.update(won)
-            left = {key: count for key, count in left.items() if key not in won}
-            for key in left:
-                self._seen.pop(key, None)
+            drawn |= self._try_draw(left, bounds)
+            left = {key: count for key, count in left.items() if key not in drawn}
         raise ServerError("Sequence numbers could not be drawn")
-
-    def _look(self, keys: list[str]) -> None:
-        """See the counters `keys`; those that do not exist are made."""
-        self._see(self._counters.find({"key": {"$in": keys}}))
-        if missing := [key for key in keys if key not in self._seen]:
-            self._create(missing)
-            self._see(self._counters.find({"key": {"$in": missing}}))
-
-    def _see(self, counters: Iterable[Mapping[str, Any]]) -> None:
-        self._seen.update((c["key"], (c["_id"], c["sequence_number"])) for c in counters)
 
     def _try_draw(
         self, wanted: Mapping[str, int], bounds: Mapping[str, Bounds]
     ) -> dict[str, list[int]]:
-        seen: dict[str, tuple[Any, Any]] = {}
         numbers: dict[str, list[int]] = {}
         moves: list[UpdateOne] = []
         token = uuid4().hex
-        for key, count in wanted.items():
-            if (counter := self._seen.get(key)) is not None:
-                seen[key] = id_, number = counter
-                own = numbers[key] = bounds[key].advance(int(number), count)
-                change = {"$set": {"sequence_number": own[-1], "drawn_by": token}}
-                moves.append(UpdateOne({"_id": id_, "sequence_number": number}, change))
-        if not moves:
-            return {}
+        for counter in self._find(list(wanted)):
+            key, last = counter["key"], counter["sequence_number"]
+            own = numbers[key] = bounds[key].advance(int(last), wanted[key])
+            change = {"$set": {"sequence_number": own[-1], "drawn_by": token}}
+            moves.append(UpdateOne({"_id": counter["_id"], "sequence_number": last}, change))
         result = self._counters.bulk_write(moves, ordered=False)
-        if result.matched_count < len(moves):
-            # Another process moved some counters first. A counter that it moved after us also looks
-            # lost; its numbers become a gap, which is allowed, while a repeat is not.
-            mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
-            numbers = {counter["key"]: numbers[counter["key"]] for counter in mine}
-        for key, own in numbers.items():
-            self._seen[key] = (seen[key][0], own[-1])
-        return numbers
+        if result.matched_count == len(moves):
+            return numbers
+        # Another process moved some counters first. A counter that it moved after us also looks
+        # lost; its numbers become a gap, which is allowed, while a repeat is not.
+        mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
+        return {counter["key"]: numbers[counter["key"]] for counter in mine}
+
+    def _find(self, keys: list[str]) -> list[dict[str, Any]]:
+        """Return the counters `keys`; those that do not exist are made."""
+        found = list(self._counters.find({"key": {"$in": keys}}))
+        if missing := sorted(set(keys) - {counter["key"] for counter in found}):
+            self._create(missing)
+            found += self._counters.find({"key": {"$in": missing}})
+        return found
 
     def _create(self, keys: list[str]) -> None:
         try:

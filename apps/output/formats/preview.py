@@ -5,13 +5,13 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.references import References
 from apps.publish.enqueue.subscribers import compile_subscriber
-from apps.routing.subscribers.destination_secrets import readable
 from apps.routing.subscribers.stored_destinations import shown_destination
 from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from formatters.base import Formatted, Formatter
@@ -96,7 +96,7 @@ class ItemPreview:
 
 def _config(subscriber: Mapping[str, Any], formatter: type[Formatter]) -> Mapping[str, Any]:
     """Return the config, without secrets, of the first destination with this format."""
-    for destination in readable(subscriber.get("destinations")):
+    for destination in objects_of(subscriber, "destinations"):
         if destination.get("format") == formatter.type:
             config: Mapping[str, Any] = shown_destination(destination)["config"]
             return config

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -128,10 +128,7 @@ class ItemFormats:
         options = {key: config[key] for key in formatter.options if key in config}
         own = f"{destination} {sequence_number}" if formatter.numbered else ""
         unwanted = self._unwanted_embeds(formatter, subscriber)
-        if options or own or unwanted is not None:
-            version = _version(formatter.type, options, own, unwanted)
-        else:
-            version = _plain_version(formatter.type)
+        version = _version(formatter.type, options, own, unwanted)
         if version in self._refused:
             raise self._refused[version].with_traceback(None)
         if version not in self._done:
@@ -267,25 +264,13 @@ class ItemFormats:
 def _version(
     format_type: str, options: Mapping[str, Any], own: str, unwanted: frozenset[str] | None
 ) -> bytes:
-    """Return what tells one formatted form of an item from the others."""
+    """Return what names one formatted form of an item."""
     embeds = None if unwanted is None else sorted(unwanted)
     return json.dumps([format_type, sorted(options.items()), own, embeds])
 
 
-@lru_cache
-def _plain_version(format_type: str) -> bytes:
-    """Return what most destinations of a format agree on."""
-    return _version(format_type, {}, "", None)
-
-
-_SHARED = frozenset({str, int, float, bool, type(None), datetime, ObjectId})
-"""Most of what items hold. Asking for these first saves asking whether they are mappings."""
-
-
 def _copied(value: Any) -> Any:
     """Return a copy of `value`; what cannot be changed is shared."""
-    if type(value) in _SHARED:
-        return value
     if isinstance(value, Mapping):
         return {key: _copied(entry) for key, entry in value.items()}
     return [_copied(entry) for entry in value] if isinstance(value, list) else value

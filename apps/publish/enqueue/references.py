@@ -17,6 +17,7 @@ from apps.core.errors import ServerError
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
+from apps.newsroom.vocabularies.items import is_active
 from apps.publish.enqueue.decisions import Item
 from apps.publish.enqueue.rules import RoutingRules
 from apps.store.collections import (
@@ -82,7 +83,7 @@ class References:
         self._build_rules = rules
         by_id = {v["_id"]: v for v in vocabularies}
         self.vocabularies = {
-            name: [i for i in by_id[name].get("items") or () if i.get("is_active", True)]
+            name: [item for item in by_id[name].get("items") or () if is_active(item)]
             for name in VOCABULARIES
             if name in by_id
         }
@@ -258,7 +259,7 @@ def _without_null_renditions(association: Any) -> Any:
 # came before it was a subscriber, or before it had a product for them.
 
 FOLLOWING = (Operation.CORRECT, Operation.BEING_CORRECTED)
-WITHDRAWALS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
+WITHDRAWING_OPERATIONS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
 LIVE = (State.PUBLISHED, State.CORRECTED, State.BEING_CORRECTED)
 
 
@@ -279,7 +280,7 @@ def is_due(item: Item, when: Any) -> bool:
     Args:
         when: see `MediaResend`; anything else is never.
     """
-    if item.get("operation") in WITHDRAWALS:
+    if item.get("operation") in WITHDRAWING_OPERATIONS:
         return False
     is_correction = item.get("operation") in FOLLOWING
     if when == MediaResend.CORRECTIONS:

@@ -25,7 +25,7 @@ from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 
 logger = logging.getLogger(__name__)
 
-BEHIND_SECONDS = 1
+WAIT_SECONDS = 1
 """How long a request waits for an earlier version of its item that has not been routed yet."""
 
 
@@ -119,7 +119,7 @@ class ResendRequests:
         until = {"$set": {"due_at": self._clock.precise() + self._lease}}
         return bool(self._requests.update_one(_own(request), until).matched_count)
 
-    def put_off(self, request: Mapping[str, Any], seconds: float = BEHIND_SECONDS) -> None:
+    def put_off(self, request: Mapping[str, Any], seconds: float = WAIT_SECONDS) -> None:
         """Give a request back, to be tried again later."""
         later = self._clock.precise() + timedelta(seconds=seconds)
         change = {"state": QueueState.PENDING, "owner": None, "due_at": later}

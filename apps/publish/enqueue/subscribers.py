@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from apps.core.documents import object_of
+from apps.core.documents import object_of, objects
 from apps.core.service import Document
 from apps.publish.queue.rows import sequence_of
 from apps.routing.filters.content_filters import ContentFilter
@@ -52,8 +52,8 @@ def own_destinations(subscriber_id: Any, stored: Any) -> tuple[SubscriberDestina
     Lists may come from elsewhere: what cannot be read is left out, and harms nobody else.
     """
     found = []
-    for destination in stored if isinstance(stored, (list, tuple)) else ():
-        if isinstance(destination, Mapping) and not is_content_api(destination):
+    for destination in objects(stored):
+        if not is_content_api(destination):
             try:
                 found.append(_destination(subscriber_id, destination))
             except TypeError as error:

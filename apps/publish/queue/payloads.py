@@ -10,6 +10,7 @@ from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.store.collections import PUBLISH_PAYLOADS
 
 KEPT = 500
 
@@ -39,7 +40,7 @@ class Payloads:
         collection: where the bodies are.
     """
 
-    def __init__(self, db: Database[Document], collection: str = "publish_payloads") -> None:
+    def __init__(self, db: Database[Document], collection: str = PUBLISH_PAYLOADS) -> None:
         self._stored = db[collection]
         self._kept = LRUCache[Any, Body](KEPT)
         self._lock = Lock()

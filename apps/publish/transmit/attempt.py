@@ -1,4 +1,7 @@
-"""One attempt at one delivery: from a row to its outcome. Stores nothing."""
+"""One attempt at one delivery: from a queue row to its outcome.
+
+Stores nothing but what had to be formatted first.
+"""
 
 import time
 import traceback
@@ -8,16 +11,31 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
-from apps.core.errors import DeliveryError, PermanentFailure, PluginError
+from apps.core.errors import (
+    DeliveryError,
+    FormatError,
+    NotFound,
+    PermanentFailure,
+    PluginError,
+)
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.media.storage import MediaStorage
+from apps.publish.queue.payloads import Body, Payloads
+from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
-from transmitters.base import Delivery, Transmitter
+from apps.secrets.vault import UnreadableSecret, Vault
+from transmitters.base import Delivery, MediaFile, Mode, Transmitter
 
 ATTEMPTS_KEPT = 20
 MESSAGE_LENGTH = 1000
+NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
+NO_SUBSCRIBER = "The subscriber does not exist any more"
+UNKNOWN_TYPE_MODE = Mode.APPEND
+"""How versions are treated where the type of the destination is not known."""
 
 log = structlog.get_logger(__name__)
 
@@ -154,4 +172,124 @@ def _log(row: Mapping[str, Any], changes: Mapping[str, Any], note: Mapping[str, 
         ms=note["ms"],
         next_at=changes.get("next_retry_attempt_at"),
         key=row.get("idempotency_key"),
+    )
+
+
+class RowSender:
+    """Makes the attempt at a queue row: finds its destination, transmitter and body, then sends it.
+
+    Args:
+        attempts: sends rows.
+        transmitters: of the destinations.
+        vault: decrypts the secrets of destinations.
+        media: the binaries that deliveries take along.
+        payloads: bodies of rows.
+        format_row: formats what could not be formatted before; returns the id of the payload.
+    """
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        *,
+        transmitters: TransmitterPool,
+        vault: Vault,
+        media: MediaStorage,
+        payloads: Payloads,
+        format_row: Callable[[Document], str],
+    ) -> None:
+        self._attempts = attempts
+        self._transmitters = transmitters
+        self._vault = vault
+        self._media = media
+        self._payloads = payloads
+        self._format_row = format_row
+
+    def send(
+        self, row: Document, lane: str, subscriber: Mapping[str, Any] | None, body: Body | None
+    ) -> tuple[Result, Mode]:
+        """Return what the attempt came to, and what the destination does with several versions.
+
+        Args:
+            lane: id of the row's lane.
+            subscriber: owner of the lane; None when it is gone.
+            body: what is sent, where that is known.
+
+        Raises:
+            PyMongoError: the row could not be formatted, for want of the store.
+        """
+        if subscriber is None:
+            gone = refused(8001, "Subscriber is closed", NO_SUBSCRIBER)
+            return self._attempts.failed(row, gone), UNKNOWN_TYPE_MODE
+        try:
+            destination = resolve(row, subscriber, self._vault)
+            transmitter = self._transmitters.get(lane, destination)
+        except UnreadableSecret as error:
+            unreadable = refused(9004, "Queue item could not be sent", str(error))
+            return self._attempts.failed(row, unreadable), UNKNOWN_TYPE_MODE
+        except PluginError as error:
+            return self._attempts.failed(row, error), UNKNOWN_TYPE_MODE
+        return self._transmit(row, transmitter, body), transmitter.mode
+
+    def _transmit(self, row: Document, transmitter: Transmitter, body: Body | None) -> Result:
+        if body is None and row.get("unformatted"):
+            try:
+                body = self._format(row)
+            except PyMongoError:
+                raise
+            except Exception as error:
+                log.exception("item.not_formatted", row=str(row["_id"]), item=row["item_id"])
+                return self._attempts.failed(row, error)
+        if body is None:
+            nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
+            return self._attempts.failed(row, nothing)
+        return self._attempts.send(row, transmitter, delivery_of(row, body, self._media))
+
+    def _format(self, row: Document) -> Body | None:
+        """Return the body of a row that could not be formatted before.
+
+        Raises:
+            PermanentFailure: the format refuses the item.
+        """
+        try:
+            row["payload_id"] = self._format_row(row)
+        except FormatError as error:
+            name = "FormatterError"
+            raise PermanentFailure(error.code, name, error.text, error.cause) from error
+        return self._payloads.load([row]).get(row["_id"])
+
+
+def refused(code: int, text: str, cause: str) -> PermanentFailure:
+    """Return the error of a row that cannot be sent at all."""
+    return PermanentFailure(code, "PublishQueueError", text, cause)
+
+
+def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Delivery:
+    """Return what a transmitter is handed for a row.
+
+    Args:
+        media: where the binaries are that the item refers to.
+    """
+
+    def open_media(media_id: str) -> MediaFile | None:
+        try:
+            file = media.get(media_id)
+        except NotFound:
+            return None
+        return MediaFile(file.filename or media_id, file.content_type, file.read())
+
+    return Delivery(
+        key=str(row.get("idempotency_key") or row["_id"]),
+        item_id=row["item_id"],
+        item_version=int(row.get("item_version") or 1),
+        content_type=str(row.get("content_type") or ""),
+        publishing_action=str(row.get("publishing_action") or ""),
+        headline=row.get("headline"),
+        body=body.data,
+        media_type=body.media_type,
+        file_extension=body.file_extension,
+        sequence_number=int(row.get("published_seq_num") or 0),
+        inside_package=row.get("published_in_package"),
+        attempt=int(row.get("retry_attempt") or 0) + 1,
+        queued_at=row.get("_created"),
+        open_media=open_media,
     )

@@ -17,7 +17,7 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
 from apps.publish.transmit.schedule import BEHIND_SECONDS
-from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
 
 URGENT_IN_A_ROW = 4
@@ -48,7 +48,7 @@ class Lane:
 
 
 @dataclass
-class Selection:
+class LaneSelection:
     """What to deliver next in a lane.
 
     Attributes:
@@ -79,6 +79,7 @@ class LaneClaims:
     def __init__(self, db: Database[Document], clock: Clock, lease: timedelta, owner: str) -> None:
         self._lanes = db[PUBLISH_LANES]
         self._rows = db[PUBLISH_QUEUE]
+        self._published = db[PUBLISHED]
         self._clock = clock
         self._lease = lease
         self.owner = owner
@@ -89,7 +90,7 @@ class LaneClaims:
         found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
         lanes = found.sort("wake_at", 1).limit(DUE_LANES)
         free = [lane for lane in lanes if not lane.get("lease_until") or lane["lease_until"] < now]
-        return woven(
+        return interleaved(
             [lane["_id"] for lane in free if lane.get("urgent")],
             [lane["_id"] for lane in free if not lane.get("urgent")],
         )
@@ -121,7 +122,7 @@ class LaneClaims:
         until = self._clock.precise() + self._lease
         self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
 
-    def select(self, lane: Lane, mode: Mode, limit: int) -> Selection:
+    def select(self, lane: Lane, mode: Mode, limit: int) -> LaneSelection:
         """Pick up to `limit` rows that may be delivered now; two commands, seldom more.
 
         Args:
@@ -176,6 +177,48 @@ class LaneClaims:
         won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
         return [row for row in rows if row["_id"] in won]
 
+    def outdated(self, rows: Sequence[Document]) -> set[Any]:
+        """Return the ids of repeats that something newer of their item is out of; one command.
+
+        A kill must have the last word. None where there is no repeat among `rows`.
+        """
+        repeats = [row for row in rows if row.get("resend_id") and row.get("publish_sequence_no")]
+        if not repeats:
+            return set()
+        of_items = {"item_id": {"$in": sorted({row["item_id"] for row in repeats})}}
+        fields = {"item_id": 1, "publish_sequence_no": 1}
+        newest: dict[str, int] = {}
+        for published in self._published.find(of_items, fields):
+            number = int(published.get("publish_sequence_no") or 0)
+            newest[published["item_id"]] = max(number, newest.get(published["item_id"], 0))
+        return {
+            row["_id"]
+            for row in repeats
+            if newest.get(row["item_id"], 0) > row["publish_sequence_no"]
+        }
+
+    def cancel(self, superseded: Mapping[Any, Any]) -> None:
+        """Cancel rows that wait and have become pointless.
+
+        Args:
+            superseded: row id to the id of the row that takes its place.
+        """
+        for row_id, newer in superseded.items():
+            self._rows.update_one(
+                {"_id": row_id, "state": {"$in": list(WAITING_ROW_STATES)}},
+                {"$set": {"state": RowState.CANCELED, "superseded_by": newer}},
+            )
+
+    def give_back(self, lane: Lane, rows: Sequence[Document]) -> None:
+        """Return marked rows that were not started to the state they were taken in."""
+        for state in WAITING_ROW_STATES:
+            ids = [row["_id"] for row in rows if row["state"] == state]
+            if ids:
+                own = {"_id": {"$in": ids}, "claim_token": lane.token}
+                self._rows.update_many(
+                    {**own, "state": RowState.IN_PROGRESS}, {"$set": {"state": state}}
+                )
+
     def release(
         self,
         lane: Lane,
@@ -210,11 +253,8 @@ def _quiet(fields: Document, next_due: datetime | None) -> Document:
     return {"$set": fields, "$unset": {"wake_at": 1}}
 
 
-def woven(urgent: list[str], normal: list[str]) -> list[str]:
-    """Return urgent lanes first, but a normal one after every four of them.
-
-    Delivery contract P1.
-    """
+def interleaved(urgent: list[str], normal: list[str]) -> list[str]:
+    """Return urgent lanes first, a normal one after every four of them (delivery contract P1)."""
     order: list[str] = []
     left = list(normal)
     for number, lane in enumerate(urgent, start=1):
@@ -226,12 +266,12 @@ def woven(urgent: list[str], normal: list[str]) -> list[str]:
 
 def pick(
     pending: Iterable[Document], retrying: Iterable[Document], mode: Mode, now: datetime
-) -> Selection:
+) -> LaneSelection:
     """Return what may be delivered now of the rows that wait in a lane.
 
     Delivery contract O1 to O6.
     """
-    selection = Selection()
+    selection = LaneSelection()
     lines: dict[str, list[Document]] = {}
     for row in [*pending, *retrying]:
         lines.setdefault(row["item_id"], []).append(row)
@@ -244,7 +284,7 @@ def pick(
     return selection
 
 
-def _without_withdrawn(line: list[Document], selection: Selection) -> list[Document]:
+def _without_withdrawn(line: list[Document], selection: LaneSelection) -> list[Document]:
     """Drop what a newer kill, takedown or unpublication of the line makes pointless."""
     last = None
     for row in line:
@@ -258,7 +298,7 @@ def _without_withdrawn(line: list[Document], selection: Selection) -> list[Docum
 
 
 def _pick_line(
-    item_id: str, line: list[Document], mode: Mode, now: datetime, selection: Selection
+    item_id: str, line: list[Document], mode: Mode, now: datetime, selection: LaneSelection
 ) -> None:
     for position, row in enumerate(line):
         due_at = _due_at(row, is_followed=mode is Mode.APPEND and position + 1 < len(line))

@@ -9,26 +9,20 @@ from typing import Any
 
 import structlog
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
-from apps.core.errors import FormatError, NotFound, PermanentFailure, PluginError
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
-from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
-from apps.publish.transmit.attempt import Attempts, Result
-from apps.publish.transmit.claim import Lane, LaneClaims, Selection
-from apps.publish.transmit.destinations import TransmitterPool, resolve
+from apps.publish.transmit.attempt import UNKNOWN_TYPE_MODE, Result, RowSender
+from apps.publish.transmit.claim import Lane, LaneClaims, LaneSelection
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.recover import UNKNOWN
 from apps.publish.transmit.results import Results
 from apps.routing.subscribers.stored_destinations import CONTENT_API_DESTINATION, destination_id
-from apps.secrets.vault import UnreadableSecret, Vault
-from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
-from transmitters.base import Delivery, MediaFile, Mode, Transmitter
+from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +30,6 @@ SLOW_SECONDS = 1.0
 BATCH_SECONDS = 20.0
 """Time after which a batch ends, so that slow lanes do not hold rows that could be canceled."""
 PARALLEL_LINES = 4
-NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
-NO_SUBSCRIBER = "The subscriber does not exist any more"
-MODE = Mode.APPEND
-"""How versions are treated where the type of the destination is not known."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +39,11 @@ class LaneTools:
     db: Database[Document]
     clock: Clock
     claims: LaneClaims
-    attempts: Attempts
+    sender: RowSender
     payloads: Payloads
-    transmitters: TransmitterPool
     registry: Registry[Transmitter]
-    vault: Vault
     notifier: Notifier
-    media: MediaStorage
     failures: Failures
-    format_row: Callable[[Document], str]
-    """Formats what could not be formatted before; returns the id of the payload."""
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
     may_continue: Callable[[], bool]
@@ -68,8 +53,8 @@ class LaneTools:
 
 
 @dataclass
-class Batch:
-    """What one batch came to.
+class LaneOutcome:
+    """What serving a lane came to.
 
     Attributes:
         sent: attempts made.
@@ -106,17 +91,17 @@ class LaneDelivery:
         self._limit = 1 if lane.careful else limit
         self._is_failing = lane.failing
         self._deadline = time.monotonic() + BATCH_SECONDS
-        self._batch = Batch()
+        self._outcome = LaneOutcome()
 
-    def run(self) -> Batch:
+    def run(self) -> LaneOutcome:
         """Claim, deliver, record; return what it came to."""
         mode = self._mode()
         selection = self._tools.claims.select(self._lane, mode, self._limit)
-        self._cancel(selection.superseded)
-        self._batch.more = selection.more
-        self._batch.next_due = selection.next_due
+        self._tools.claims.cancel(selection.superseded)
+        self._outcome.more = selection.more
+        self._outcome.next_due = selection.next_due
         if not selection.rows:
-            return self._batch
+            return self._outcome
         rows = self._tools.claims.mark(self._lane, selection.rows)
         results = self._results(mode, selection)
         try:
@@ -125,10 +110,11 @@ class LaneDelivery:
             left = self._deliver(rows, bodies, results)
         finally:
             results.close()
-        self._batch.unsettled = results.is_incomplete
+        self._outcome.unsettled = results.is_incomplete
         if left:
-            self._give_back(left)
-        return self._batch
+            self._tools.claims.give_back(self._lane, left)
+            self._outcome.more = True
+        return self._outcome
 
     def _mode(self) -> Mode:
         """Return how the destination treats versions; unknown types are refused row by row."""
@@ -136,10 +122,10 @@ class LaneDelivery:
         for destination in (*own, CONTENT_API_DESTINATION):
             if self._lane.id.endswith(f":{destination_id(destination)}"):
                 cls = self._tools.registry.find(str(destination.get("delivery_type")))
-                return cls.mode if cls else MODE
-        return MODE
+                return cls.mode if cls else UNKNOWN_TYPE_MODE
+        return UNKNOWN_TYPE_MODE
 
-    def _results(self, mode: Mode, selection: Selection) -> Results:
+    def _results(self, mode: Mode, selection: LaneSelection) -> Results:
         tools = self._tools
         results = Results(tools.db, tools.clock, tools.notifier, self._lane, mode, tools.on_failed)
         results.older |= selection.older
@@ -151,21 +137,8 @@ class LaneDelivery:
 
         Looked at once they are marked as being sent: what is published from now on comes behind.
         """
-        repeats = [row for row in rows if row.get("resend_id") and row.get("publish_sequence_no")]
-        if not repeats:
-            return rows
-        of_items = {"item_id": {"$in": sorted({row["item_id"] for row in repeats})}}
-        fields = {"item_id": 1, "publish_sequence_no": 1}
-        newest: dict[str, int] = {}
-        for out in self._tools.db[PUBLISHED].find(of_items, fields):
-            number = int(out.get("publish_sequence_no") or 0)
-            newest[out["item_id"]] = max(number, newest.get(out["item_id"], 0))
-        outdated = {
-            row["_id"]
-            for row in repeats
-            if newest.get(row["item_id"], 0) > row["publish_sequence_no"]
-        }
-        for row in repeats:
+        outdated = self._tools.claims.outdated(rows)
+        for row in rows:
             if row["_id"] in outdated:
                 now = self._tools.clock.precise()
                 results.add(Result(row, {"state": RowState.CANCELED, "_updated": now}))
@@ -197,8 +170,11 @@ class LaneDelivery:
                 continue
             # Success of an older version is durable before the next one starts (delivery
             # contract C5).
-            results.settle(row["item_id"])
-            result, mode = self._attempt(row, bodies.get(row["_id"]))
+            results.write_of(row["item_id"])
+            subscriber = None if self._is_gone else self._subscriber
+            result, mode = self._tools.sender.send(
+                row, self._lane.id, subscriber, bodies.get(row["_id"])
+            )
             results.add(result)
             self._note(row, result)
             self._act_on(result)
@@ -221,104 +197,10 @@ class LaneDelivery:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         return not is_closed and self._tools.may_continue() and time.monotonic() < self._deadline
 
-    def _attempt(self, row: Document, body: Body | None) -> tuple[Result, Mode]:
-        attempts = self._tools.attempts
-        if self._is_gone:
-            return attempts.failed(row, refused(8001, "Subscriber is closed", NO_SUBSCRIBER)), MODE
-        try:
-            destination = resolve(row, self._subscriber, self._tools.vault)
-            transmitter = self._tools.transmitters.get(self._lane.id, destination)
-        except UnreadableSecret as error:
-            unreadable = refused(9004, "Queue item could not be sent", str(error))
-            return attempts.failed(row, unreadable), MODE
-        except PluginError as error:
-            return attempts.failed(row, error), MODE
-        if body is None and row.get("unformatted"):
-            try:
-                body = self._format(row)
-            except PyMongoError:
-                raise
-            except Exception as error:
-                log.exception("item.not_formatted", row=str(row["_id"]), item=row["item_id"])
-                return attempts.failed(row, error), transmitter.mode
-        if body is None:
-            nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
-            return attempts.failed(row, nothing), transmitter.mode
-        delivery = delivery_of(row, body, self._tools.media)
-        return attempts.send(row, transmitter, delivery), transmitter.mode
-
-    def _format(self, row: Document) -> Body | None:
-        """Return the body of a row that could not be formatted before.
-
-        Raises:
-            PermanentFailure: the format refuses the item.
-        """
-        try:
-            row["payload_id"] = self._tools.format_row(row)
-        except FormatError as error:
-            name = "FormatterError"
-            raise PermanentFailure(error.code, name, error.text, error.cause) from error
-        return self._tools.payloads.load([row]).get(row["_id"])
-
     def _note(self, row: Document, result: Result) -> None:
-        self._batch.sent += 1
+        self._outcome.sent += 1
         died_before = any(a.get("outcome") == UNKNOWN for a in (row.get("attempts") or ())[-1:])
-        self._batch.careful |= result.seconds > SLOW_SECONDS or died_before
+        self._outcome.careful |= result.seconds > SLOW_SECONDS or died_before
         due_at = result.changes.get("next_retry_attempt_at")
         if due_at:
-            self._batch.next_due = min(filter(None, (self._batch.next_due, due_at)))
-
-    def _cancel(self, superseded: Mapping[Any, Any]) -> None:
-        for row_id, newer in superseded.items():
-            self._tools.db[PUBLISH_QUEUE].update_one(
-                {"_id": row_id, "state": {"$in": [RowState.PENDING, RowState.RETRYING]}},
-                {"$set": {"state": RowState.CANCELED, "superseded_by": newer}},
-            )
-
-    def _give_back(self, rows: Sequence[Document]) -> None:
-        """Return rows that were not started to the state they were taken in."""
-        for state in (RowState.PENDING, RowState.RETRYING):
-            ids = [row["_id"] for row in rows if row["state"] == state]
-            if ids:
-                own = {"_id": {"$in": ids}, "claim_token": self._lane.token}
-                self._tools.db[PUBLISH_QUEUE].update_many(
-                    {**own, "state": RowState.IN_PROGRESS}, {"$set": {"state": state}}
-                )
-        self._batch.more = True
-
-
-def refused(code: int, text: str, cause: str) -> PermanentFailure:
-    """Return the error of a row that cannot be sent at all."""
-    return PermanentFailure(code, "PublishQueueError", text, cause)
-
-
-def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Delivery:
-    """Return what a transmitter is handed for a row.
-
-    Args:
-        media: where the binaries are that the item refers to.
-    """
-
-    def open_media(media_id: str) -> MediaFile | None:
-        try:
-            file = media.get(media_id)
-        except NotFound:
-            return None
-        return MediaFile(file.filename or media_id, file.content_type, file.read())
-
-    return Delivery(
-        key=str(row.get("idempotency_key") or row["_id"]),
-        item_id=row["item_id"],
-        item_version=int(row.get("item_version") or 1),
-        content_type=str(row.get("content_type") or ""),
-        publishing_action=str(row.get("publishing_action") or ""),
-        headline=row.get("headline"),
-        body=body.data,
-        media_type=body.media_type,
-        file_extension=body.file_extension,
-        sequence_number=int(row.get("published_seq_num") or 0),
-        inside_package=row.get("published_in_package"),
-        attempt=int(row.get("retry_attempt") or 0) + 1,
-        queued_at=row.get("_created"),
-        open_media=open_media,
-    )
+            self._outcome.next_due = min(filter(None, (self._outcome.next_due, due_at)))

@@ -74,8 +74,8 @@ class Results:
             if full or time.monotonic() - self._since >= FLUSH_SECONDS:
                 self._write()
 
-    def settle(self, item_id: str) -> None:
-        """Make sure that results of `item_id` are stored."""
+    def write_of(self, item_id: str) -> None:
+        """Write what is kept if results of `item_id` are among it."""
         with self._lock:
             if any(result.row["item_id"] == item_id for result in self._waiting):
                 self._write()
@@ -96,7 +96,8 @@ class Results:
             return
         rows = [{**result.row, **result.changes} for result in stored]
         tell_rows(self._notifier, rows)
-        self._on_failed([row for row in rows if row["state"] == RowState.FAILED])
+        if failed := [row for row in rows if row["state"] == RowState.FAILED]:
+            self._on_failed(failed)
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row

@@ -18,7 +18,7 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Payloads
-from apps.publish.transmit.attempt import Attempts
+from apps.publish.transmit.attempt import Attempts, RowSender
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
@@ -82,10 +82,8 @@ class TransmitContent:
         self._notifier = notifier
         self._on_failed = on_failed
         self._registry = transmitters
-        self._vault = vault
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
-        self._media = media
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
         self._threads = int(settings["TRANSMIT_THREADS"])
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
@@ -93,12 +91,19 @@ class TransmitContent:
             db, clock, sequences, self._lease, notifier=notifier, on_failed=on_failed
         )
         self._reconciled_at = float("-inf")
-        self._format_row = format_row
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
         retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
-        self._attempts = Attempts(clock, RetryPolicy(retries, settings["RETRY_JITTER"], Random()))
+        policy = RetryPolicy(retries, settings["RETRY_JITTER"], Random())
+        self._sender = RowSender(
+            Attempts(clock, policy),
+            transmitters=self._pool,
+            vault=vault,
+            media=media,
+            payloads=self._payloads,
+            format_row=format_row,
+        )
 
     def run(self, stop: Event | None = None) -> int:
         """Attempt every delivery that is due now; return how many were attempted.
@@ -139,15 +144,11 @@ class TransmitContent:
             db=self._db,
             clock=self._clock,
             claims=claims,
-            attempts=self._attempts,
+            sender=self._sender,
             payloads=self._payloads,
-            transmitters=self._pool,
             registry=self._registry,
-            vault=self._vault,
             notifier=self._notifier,
-            media=self._media,
             failures=self._failures,
-            format_row=self._format_row,
             closed=set(),
             may_continue=heartbeat.is_safe,
             on_failed=self._on_failed,

@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 from apps.publish.transmit.claim import Lane
 from apps.publish.transmit.destinations import Subscribers
 from apps.publish.transmit.dispatcher import Dispatcher
-from apps.publish.transmit.lane import Batch, LaneDelivery, LaneTools
+from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools
 from apps.publish.transmit.recover import Recovery
 
 log = structlog.get_logger(__name__)
@@ -62,29 +62,29 @@ class LaneWorker:
             return 0
         # Holds if the delivery breaks off.
         later = self._tools.clock.precise() + LOOK_AGAIN
-        batch = Batch(next_due=later, careful=True, unsettled=True)
+        outcome = LaneOutcome(next_due=later, careful=True, unsettled=True)
         try:
-            batch = self._deliver(lane)
-            if batch.unsettled:
-                batch.next_due = later
-            return batch.sent
+            outcome = self._deliver(lane)
+            if outcome.unsettled:
+                outcome.next_due = later
+            return outcome.sent
         finally:
             self._tools.claims.release(
                 lane,
-                more=batch.more,
-                next_due=batch.next_due,
-                careful=batch.careful,
-                unsettled=batch.unsettled,
+                more=outcome.more,
+                next_due=outcome.next_due,
+                careful=outcome.careful,
+                unsettled=outcome.unsettled,
             )
 
-    def _deliver(self, lane: Lane) -> Batch:
+    def _deliver(self, lane: Lane) -> LaneOutcome:
         if lane.orphaned and self._recovery.take_over(lane):
             # Whatever ended the other process: go on one row at a time.
-            return Batch(more=True, careful=True)
+            return LaneOutcome(more=True, careful=True)
         self._subscribers.load([lane.id, *self._dispatcher.upcoming()])
         subscriber = self._subscribers.of(lane.id)
         is_closed = subscriber is not None and subscriber["_id"] in self._tools.closed
         if subscriber is not None and (is_closed or not subscriber.get("is_active")):
             # Its rows are kept; they go out in order when it is active again.
-            return Batch(next_due=self._tools.clock.precise() + LOOK_AGAIN)
+            return LaneOutcome(next_due=self._tools.clock.precise() + LOOK_AGAIN)
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()

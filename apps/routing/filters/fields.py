@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from lxml import etree
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of, objects_of
 from apps.core.text import plain_text, strip_forbidden
 
 Document = Mapping[str, Any]
@@ -101,14 +102,9 @@ class ItemField:
 # Reading items. Items may come from anywhere: what cannot be read counts as absent.
 
 
-def _mapping(value: Any) -> Document:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _scalars(value: Any) -> Iterator[Any]:
     for member in value if isinstance(value, (list, tuple)) else [value]:
-        # Most members are text, for which the second question takes long.
-        if isinstance(member, str) or not isinstance(member, _NOT_SCALAR):
+        if not isinstance(member, _NOT_SCALAR):
             yield member
 
 
@@ -148,7 +144,7 @@ def _read_html(name: str, view: ItemView) -> Keys:
 
 
 def _read_nested(parent: str, name: str, view: ItemView) -> Keys:
-    return _texts(_mapping(view.item.get(parent)).get(name))
+    return _texts(object_of(view.item, parent).get(name))
 
 
 def number_of(value: Any) -> int | float | None:
@@ -166,31 +162,26 @@ def _read_numbers(name: str, view: ItemView) -> Keys:
     return frozenset(number for number in numbers if number is not None)
 
 
-def _entries(value: Any) -> Iterator[Document]:
-    if isinstance(value, (list, tuple)):
-        yield from (entry for entry in value if isinstance(entry, Mapping))
-
-
 def _codes(entries: Iterable[Document]) -> Keys:
     codes = (entry.get("qcode") for entry in entries)
     return frozenset(fold(str(code)) for code in codes if code is not None)
 
 
 def _read_codes(name: str, view: ItemView) -> Keys:
-    return _codes(_entries(view.item.get(name)))
+    return _codes(objects_of(view.item, name))
 
 
 def _read_scheme(scheme: str, view: ItemView) -> Keys:
-    entries = _entries(view.item.get("subject"))
+    entries = objects_of(view.item, "subject")
     return _codes(entry for entry in entries if entry.get("scheme") == scheme)
 
 
 def _read_sms(view: ItemView) -> Keys:
-    return frozenset({bool(_mapping(view.item.get("flags")).get("marked_for_sms"))})
+    return frozenset({bool(object_of(view.item, "flags").get("marked_for_sms"))})
 
 
 def _read_featuremedia(view: ItemView) -> Keys:
-    media = _mapping(_mapping(view.item.get("associations")).get("featuremedia"))
+    media = object_of(object_of(view.item, "associations"), "featuremedia")
     return frozenset({bool(media.get("_id"))})
 
 
@@ -199,7 +190,7 @@ def _read_embargo(view: ItemView) -> Keys:
     embargo = view.item.get("embargo")
     if not embargo:
         return frozenset({False})
-    end = moment_of(_mapping(view.item.get("schedule_settings")).get("utc_embargo") or embargo)
+    end = moment_of(object_of(view.item, "schedule_settings").get("utc_embargo") or embargo)
     return frozenset({end is None or end > view.now})
 
 

@@ -24,7 +24,15 @@ from apps.routing.filters.content_filters import (
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.resource import FILTER_SCHEMA
 from apps.routing.filters.rule_service import RuleService, load_filters, names_of
-from apps.store.collections import ARCHIVE, PRODUCTS
+from apps.store.collections import (
+    ARCHIVE,
+    CONTENT_FILTERS,
+    INGEST,
+    INTERNAL_DESTINATIONS,
+    PRODUCTS,
+    ROUTING_SCHEMES,
+    SUBSCRIBERS,
+)
 
 TRUE_ARGUMENTS = frozenset({"1", "true", "True"})
 MAX_MATCHES = 200
@@ -70,13 +78,13 @@ class ContentFiltersService(RuleService):
         products = list(self.db[PRODUCTS].find({"content_filter.filter_id": id_}, {"name": 1}))
         if names := self._subscribers_of(products):
             raise BadRequest(f"Content filter has been referenced by subscriber(s) {names}")
-        if names := self._names("routing_schemes", {"rules.filter": id_}):
+        if names := self._names(ROUTING_SCHEMES, {"rules.filter": id_}):
             raise BadRequest(f"Content filter has been referenced by routing scheme(s) {names}")
-        if names := self._names("internal_destinations", {"filter": id_}):
+        if names := self._names(INTERNAL_DESTINATIONS, {"filter": id_}):
             raise BadRequest(
                 f"Content filter has been referenced by internal destination(s) {names}"
             )
-        if names := self._names("content_filters", {"content_filter.expression.pf": id_}):
+        if names := self._names(CONTENT_FILTERS, {"content_filter.expression.pf": id_}):
             # The bracket is part of the text that clients know.
             raise BadRequest(f"Content filter has been referenced in {names})")
         if products:
@@ -85,7 +93,7 @@ class ContentFiltersService(RuleService):
 
     def _subscribers_of(self, products: list[Document]) -> str:
         ids = {"$in": [product["_id"] for product in products]}
-        return self._names("subscribers", {"$or": [{"products": ids}, {"api_products": ids}]})
+        return self._names(SUBSCRIBERS, {"$or": [{"products": ids}, {"api_products": ids}]})
 
     def _names(self, collection: str, query: Document) -> str:
         return names_of(self.db[collection].find(query, {"name": 1}), ",")
@@ -138,7 +146,7 @@ class ContentFilterTestService(ResourceService):
         return filters, found
 
     def _find_item(self, item_id: str) -> Document:
-        for collection in ("archive", "ingest"):
+        for collection in (ARCHIVE, INGEST):
             item = self.db[collection].find_one({"_id": item_id})
             if item is not None:
                 return item

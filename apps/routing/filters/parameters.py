@@ -9,7 +9,9 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.core.documents import objects_of
 from apps.core.service import Document
+from apps.newsroom.vocabularies.items import is_active
 from apps.routing.filters.conditions import Operator
 from apps.routing.filters.fields import FIELDS, VocabularyKind, vocabulary_kinds
 from apps.store.collections import DESKS, INGEST_PROVIDERS, STAGES, VOCABULARIES
@@ -114,8 +116,7 @@ class Sources:
 
 
 def _active(vocabulary: Document) -> Values:
-    items = vocabulary.get("items") or ()
-    return [item for item in items if isinstance(item, Mapping) and item.get("is_active", True)]
+    return [item for item in objects_of(vocabulary, "items") if is_active(item)]
 
 
 def _named(documents: Sequence[Document]) -> Values:

@@ -1,10 +1,11 @@
 """Secrets in the `config` of destinations, of subscribers and of rows (routing contract 1.2)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import ObjectId
 
+from apps.core.documents import objects
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import SUFFIX, apart, without_userinfo
@@ -38,7 +39,7 @@ def without_secrets(destinations: Destinations | None, secrets: frozenset[str]) 
             "_id": destination_id(destination),
             "config": shown_config(destination, secrets),
         }
-        for destination in readable(destinations)
+        for destination in objects(destinations)
     ]
 
 
@@ -55,7 +56,7 @@ def without_plain_secrets(
                 if not is_secret(key, secrets) or is_encrypted(value)
             },
         }
-        for destination in readable(destinations)
+        for destination in objects(destinations)
     ]
 
 
@@ -63,15 +64,9 @@ def has_plain_secrets(destinations: Destinations | None, secrets: frozenset[str]
     """Whether fixtures or migrations have written a secret as it is."""
     return any(
         is_secret(key, secrets) and not is_encrypted(value)
-        for destination in readable(destinations)
+        for destination in objects(destinations)
         for key, value in apart(config_of(destination)).items()
     )
-
-
-def readable(destinations: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield stored destinations; what is none, in data from elsewhere, is left out."""
-    if isinstance(destinations, (list, tuple)):
-        yield from (entry for entry in destinations if isinstance(entry, Mapping))
 
 
 def sealed(
@@ -103,7 +98,7 @@ def complete(
         stored: those of the subscriber until now.
         secrets: secret keys of `config`.
     """
-    known = {destination_id(destination): destination for destination in readable(stored)}
+    known = {destination_id(destination): destination for destination in objects(stored)}
     completed: list[Document] = []
     taken: set[str] = set()
     for destination in destinations:
@@ -134,7 +129,7 @@ def encrypted(
         destinations: as `complete` returns them.
         stored: those of the subscriber until now.
     """
-    known = {destination_id(destination): destination for destination in readable(stored)}
+    known = {destination_id(destination): destination for destination in objects(stored)}
 
     def stored_value(key: str, value: Any, before: Mapping[str, Any] | None) -> Any:
         is_plain = is_secret(key, secrets) and not _is_kept(value, key, before)

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import objects
 from apps.core.errors import BadRequest, SchemaIssues
 from apps.core.ids import object_id
 from apps.core.notifier import Notifier
@@ -21,7 +22,6 @@ from apps.routing.subscribers.condition_search import ConditionSearch
 from apps.routing.subscribers.destination_secrets import (
     has_plain_secrets,
     is_secret,
-    readable,
     sealed,
     secret_keys,
     without_plain_secrets,
@@ -125,7 +125,7 @@ class SubscribersService(RuleService):
                 updates["destinations"], stored, self._secrets, self._vault
             )
         elif has_plain_secrets(stored, self._secrets):
-            written = list(readable(stored))
+            written = objects(stored)
             updates["destinations"] = sealed(written, written, self._secrets, self._vault)
 
     def _release_lanes(self, subscriber: Document, original: Document) -> None:
@@ -134,7 +134,7 @@ class SubscribersService(RuleService):
         was_ready = original.get("is_active") and original.get("destinations") == destinations
         if was_ready or not subscriber.get("is_active"):
             return
-        ids = map(destination_id, readable(destinations))
+        ids = map(destination_id, objects(destinations))
         lanes = [lane_id(subscriber["_id"], id_) for id_ in ids]
         self._wake_lanes(lanes)
 
@@ -152,7 +152,7 @@ class SubscribersService(RuleService):
         before = subscriber.get("destinations")
         renewed, unreadable = 0, []
         after: list[Document] = []
-        for destination in readable(before):
+        for destination in objects(before):
             config = apart(config_of(destination))
             for key in sorted(key for key in config if is_secret(key, self._secrets)):
                 try:
@@ -199,7 +199,7 @@ class SubscribersService(RuleService):
     def _check_deliverable(self, subscriber: Document) -> None:
         if not self._is_strict:
             return
-        destinations = readable(subscriber.get("destinations"))
+        destinations = objects(subscriber.get("destinations"))
         if issues := undeliverable(destinations, self._formatters, self._transmitters):
             raise SchemaIssues({"destinations": issues})
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from apps.core import json
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API
@@ -51,8 +52,7 @@ def destination_id(destination: Mapping[str, Any]) -> str:
 
 def config_of(destination: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the config of a destination; what is no object, in a row of others, is empty."""
-    config = destination.get("config")
-    return config if isinstance(config, Mapping) else {}
+    return object_of(destination, "config")
 
 
 def shown_config(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS
-from apps.publish.transmit.claim import pick, woven
+from apps.publish.transmit.claim import interleaved, pick
 from transmitters.base import Mode
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -214,4 +214,4 @@ def test_a_normal_lane_gets_its_turn_after_four_urgent_ones(
     urgent: str, normal: str, order: str
 ) -> None:
     """Delivery contract P1: urgent lanes first, but nobody starves."""
-    assert woven(list(urgent), list(normal)) == list(order)
+    assert interleaved(list(urgent), list(normal)) == list(order)
