@@ -6,6 +6,7 @@ The embedded MongoDB uses one core at most, so one for all workers would hold th
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from apps.core import registry
 from apps.core.memory import settle_memory
 from apps.processes.embedded.stores import EmbeddedStores, StoreAddresses
+from tests.support.services import lent_connections
 from tests.support.url_rules import LazyRule
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
@@ -51,10 +53,13 @@ def _fast_starts() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAddresses]:
     """Addresses of a real MongoDB-protocol server and a real Redis."""
-    if MONGO in os.environ and REDIS in os.environ:
-        yield StoreAddresses(os.environ[MONGO], os.environ[REDIS])
-        return
-    with EmbeddedStores(tmp_path_factory.mktemp("stores")) as addresses:
+    with ExitStack() as session:
+        if MONGO in os.environ and REDIS in os.environ:
+            addresses = StoreAddresses(os.environ[MONGO], os.environ[REDIS])
+        else:
+            servers = EmbeddedStores(tmp_path_factory.mktemp("stores"))
+            addresses = session.enter_context(servers)
+        session.enter_context(lent_connections(addresses.mongo_uri))
         yield addresses
 
 

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import pytest
 from celery import Celery
-from pymongo import DeleteMany
+from pymongo import DeleteMany, MongoClient
 from pymongo.database import Database
 
 from apps.celery import create_celery
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
+from apps.store import mongo
 
 _indexed: set[tuple[str, ...]] = set()
 """Databases that have their indexes: emptying a collection leaves them there."""
@@ -20,6 +22,35 @@ _current: list[Graph] = []
 """The services that tasks reach: those of the test that runs."""
 
 ADDRESSES = ("MONGO_URI", "MONGO_DBNAME", "CONTENTAPI_MONGO_URI", "CONTENTAPI_MONGO_DBNAME")
+
+
+class LentClient(MongoClient[Document]):
+    """A connection that tests use one after the other, and that stays open between them."""
+
+    def close(self) -> None:
+        """Leave it open for the next test."""
+
+
+@contextmanager
+def lent_connections(uri: str) -> Iterator[None]:
+    """Let all services on the MongoDB at `uri` share a connection: each opens three otherwise.
+
+    Services with command listeners have connections of their own.
+    """
+    lent: list[LentClient] = []
+
+    def connect(address: str, **options: Any) -> MongoClient[Document]:
+        if address != uri or options["event_listeners"]:
+            return MongoClient(address, **options)
+        if not lent:
+            lent.append(LentClient(address, **options))
+        return lent[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mongo, "MongoClient", connect)
+        yield
+    for client in lent:
+        MongoClient.close(client)
 
 
 def empty(db: Database[Document]) -> None:
