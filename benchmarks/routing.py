@@ -208,7 +208,7 @@ def main() -> int:
 
 def print_table(figures: list[Figures], items: int) -> None:
     """Print one line per size."""
-    print(f"{items} items; at most 0.1 commands and 0.3 ms CPU per row are wanted")
+    print(f"{items} items; at most 0.1 commands and 0.4 ms CPU per row are wanted")
     print(
         f"{'S':>5} {'products':>8} {'compile ms':>10} {'match ms':>9} {'matches':>7} "
         f"{'items/s':>8} {'rows':>6} {'cmd/row':>8} {'ms/row':>7} {'peak MB':>8}"

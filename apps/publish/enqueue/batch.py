@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RoutingTools:
-    """What routing works with.
+    """The services and settings that routing works with.
 
     Attributes:
         formatters: output formats by name.
@@ -105,7 +105,7 @@ class RoutingBatch:
 
     @property
     def count(self) -> int:
-        """How many queue rows the batch has; several parts of a format count once."""
+        """Number of queue rows of the batch; several parts of a format count once."""
         return self._queue.count
 
     def route(self, row: Document, service: EnqueueService, resend_id: Any = None) -> int:
@@ -153,7 +153,7 @@ class RoutingBatch:
             try:
                 found = service.recipients(media, self._routing) if service else []
             except (WiredeskError, KeyError) as error:
-                # It was refused on its own, too; what holds it is not to suffer.
+                # It was refused on its own, too. The story that holds it goes out without it.
                 logger.warning("%s is not sent along: %s", media["item_id"], error)
                 continue
             finally:

@@ -26,7 +26,7 @@ from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1
-"""How long a request waits for an earlier version of its item that has not been routed yet."""
+"""Wait of a request for an earlier version of its item that has not been routed yet."""
 
 
 class ResendRequests:

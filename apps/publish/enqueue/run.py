@@ -35,7 +35,7 @@ RETRY_SECONDS = 10
 
 @dataclass
 class BatchOutcome:
-    """What became of the published rows of one batch.
+    """Outcome of the published rows of one batch.
 
     Attributes:
         failed: rows with what is written to them.
@@ -58,8 +58,8 @@ class EnqueueContent:
 
     Args:
         journal: completes publish actions that a dead process left undone.
-        catch_up: does with published rows, before they are routed, what a dead process owes to the
-            packages around them.
+        catch_up: corrects the packages around published rows, before these are routed, where a
+            process died before it did.
         desk_copies: copies published rows to the desks of internal destinations.
         formatters: output formats by name.
         backlog: copies items into the content API; None where there is none.

@@ -1,4 +1,4 @@
-"""Who has received which item: the ledger that corrections and kills go by.
+"""The ledger of recipients: who has received which item. Corrections and kills go by it.
 
 One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
 `archived`, unlike the rows of the delivery queue (routing contract R7). Before these go, what they
@@ -30,7 +30,7 @@ DELIVERED_FIELDS = ("item_id", "subscriber_id", "item_version", "state")
 
 
 class LedgerEntry(NamedTuple):
-    """What the ledger knows of one subscriber's copy of an item.
+    """The ledger's entry of one subscriber's copy of an item.
 
     Attributes:
         codes: of the newest delivery.

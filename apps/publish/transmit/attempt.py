@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Result:
-    """What an attempt came to: the fields to write on the row.
+    """Result of an attempt: the fields to write on the row.
 
     Attributes:
         row: the row as claimed.

@@ -34,7 +34,7 @@ PARALLEL_LINES = 4
 
 @dataclass(frozen=True)
 class LaneTools:
-    """What lane deliveries share within a run."""
+    """The services that lane deliveries share within a run."""
 
     db: Database[Document]
     clock: Clock
@@ -54,21 +54,21 @@ class LaneTools:
 
 @dataclass
 class LaneOutcome:
-    """What serving a lane came to.
+    """Outcome of serving a lane.
 
     Attributes:
         sent: attempts made.
         more: whether more is due in the lane.
         next_due: when something that waits becomes due.
         careful: whether the next claim should take one row only.
-        unsettled: whether rows are left that are marked as being sent.
+        incomplete: whether rows are left that are marked as being sent.
     """
 
     sent: int = 0
     more: bool = False
     next_due: datetime | None = None
     careful: bool = False
-    unsettled: bool = False
+    incomplete: bool = False
 
 
 class LaneDelivery:
@@ -110,7 +110,7 @@ class LaneDelivery:
             left = self._deliver(rows, bodies, results)
         finally:
             results.close()
-        self._outcome.unsettled = results.is_incomplete
+        self._outcome.incomplete = results.is_incomplete
         if left:
             self._tools.claims.give_back(self._lane, left)
             self._outcome.more = True

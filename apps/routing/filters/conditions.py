@@ -114,7 +114,10 @@ _POSITIVE_OPERATORS: Mapping[FieldKind, frozenset[Operator]] = {
     FieldKind.FLAG: _MEMBERSHIPS,
     FieldKind.PRESENCE: _EQUALITIES,
 }
-"""What can be evaluated, negations aside. Saving a condition is stricter (routing contract 4.1)."""
+"""Operators that can be evaluated, negations aside.
+
+Saving a condition is stricter (routing contract 4.1).
+"""
 
 
 def is_true(value: str) -> bool:

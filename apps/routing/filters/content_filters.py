@@ -58,7 +58,7 @@ class Statement:
 
     @property
     def requirements(self) -> Requirements | None:
-        """What an item must hold for the statement to match, or None when no part can be put so.
+        """Keys that an item must hold for the statement to match; None when these cannot be listed.
 
         The most selective part speaks for the statement.
         """

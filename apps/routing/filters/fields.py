@@ -29,7 +29,7 @@ _NOT_SCALAR = (type(None), Mapping, list, tuple)
 
 
 class VocabularyKind(StrEnum):
-    """How items hold the values of a vocabulary that conditions may name."""
+    """The way in which items hold the values of a vocabulary that conditions may name."""
 
     TEXT = "text"
     """As text under `extra`."""
@@ -38,7 +38,7 @@ class VocabularyKind(StrEnum):
 
 
 class FieldKind(Enum):
-    """What the keys of a field are."""
+    """Type of the keys of a field."""
 
     TEXT = "text"
     NUMBER = "number"

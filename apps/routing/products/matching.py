@@ -1,4 +1,4 @@
-"""Which items belong to a product (routing contract 3, 7.2)."""
+"""Products: which items belong to them (routing contract 3, 7.2)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class ProductType(StrEnum):
 
 
 class ProductOutcome(Enum):
-    """What became of an item at a product."""
+    """Result of asking a product whether it takes an item."""
 
     MATCHED = "matched"
     REGION = "region"
