@@ -109,13 +109,13 @@ class RoutingBatch:
         return self._queue.count
 
     def route(self, row: Document, service: EnqueueService, resend_id: Any = None) -> int:
-        """Note a queue row for everybody that `service` says; return how many.
+        """Add a queue row for everybody that `service` says; return how many.
 
         Args:
             resend_id: the request that asks for it; None for the usual routing.
 
         Raises:
-            Unroutable: nothing of the row has been noted.
+            Unroutable: nothing of the row has been added.
         """
         try:
             return self._route(row, service, resend_id)
@@ -170,7 +170,7 @@ class RoutingBatch:
         resend_id: str,
         decision_id: Any,
     ) -> int:
-        """Note the queue rows of `recipients`; return how many."""
+        """Add the queue rows of `recipients`; return how many."""
         routing = self._routing
         item = OutgoingItem(row, service.publishing_action, resend_id)
         whole, own = self._formats_of(row), self._own_formats(row, recipients)
@@ -213,7 +213,7 @@ class RoutingBatch:
     def _share(
         self, row: Document, service: EnqueueService, recipients: list[Recipient]
     ) -> list[Recipient]:
-        """Note on the row's associations, and with the recipients, who may see them."""
+        """Write on the row's associations who may see them; return the recipients with theirs."""
         if not any(associations_of(row)):
             return recipients
         shares = service.shares(row, recipients, self._routing)
@@ -221,8 +221,8 @@ class RoutingBatch:
         seen = associated_items(row, shares)
         return [r._replace(associated=seen.get(r.subscriber.id, ())) for r in recipients]
 
-    def note_failed(self, row: Document) -> None:
-        """Note that `row` ends in `error`, for the later versions of its item in the batch."""
+    def add_failed(self, row: Document) -> None:
+        """Keep that `row` ends in `error`, for the later versions of its item in the batch."""
         self._routing.failed.setdefault(row["item_id"], []).append(row)
 
     def store(self) -> None:

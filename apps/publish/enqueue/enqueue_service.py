@@ -127,7 +127,7 @@ def recipient_of(match: Match) -> Recipient:
 
 
 def entry_of(recipient: Recipient, item: Item) -> LedgerEntry:
-    """Return what the ledger keeps of a delivery of `item` to `recipient`."""
+    """Return the ledger's entry for `recipient` of `item`."""
     return LedgerEntry(
         recipient.codes,
         recipient.api_enabled,

@@ -256,7 +256,7 @@ class QueueWriter:
         for draft in self._drafts:
             rows = draft.rows(next(numbers[draft.recipient.subscriber.sequence]), now)
             if draft.destination.is_content_api:
-                _note_copy(rows, copies, draft.item.copy_key, now)
+                _complete_api_rows(rows, copies, draft.item.copy_key, now)
             self._rows += rows
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
@@ -334,7 +334,9 @@ def _obstacle(
     return None
 
 
-def _note_copy(rows: Iterable[Document], copies: CopyOutcome, key: str, now: datetime) -> None:
+def _complete_api_rows(
+    rows: Iterable[Document], copies: CopyOutcome, key: str, now: datetime
+) -> None:
     """Say on the rows of the content API what became of the copy that they stand for."""
     for row in rows:
         if row["state"] != RowState.PENDING:

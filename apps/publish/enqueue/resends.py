@@ -126,7 +126,7 @@ class ResendRequests:
         self._requests.update_one(_own(request), {"$set": change})
 
     def failed(self, request: Mapping[str, Any], message: str, retry_seconds: float | None) -> None:
-        """Note a failure.
+        """Record a failure.
 
         Args:
             retry_seconds: when to try again; None gives up.

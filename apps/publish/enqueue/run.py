@@ -154,7 +154,7 @@ class EnqueueContent:
             return 0
         routed.store()
         routed.announce()
-        # Deliveries do not wait for the macros of other desks.
+        # Queue rows do not wait for the macros of other desks.
         self._desk_copies.send(rows)
         self._finish(outcome, claims)
         return routed.count
@@ -186,7 +186,7 @@ class EnqueueContent:
             if failure["queue_state"] == QueueState.PENDING:
                 outcome.held_up.add(row["item_id"])
             else:
-                batch.note_failed(row)
+                batch.add_failed(row)
             return
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)

@@ -121,7 +121,7 @@ class Ledger:
         return self._known.get(item_id, {})
 
     def add(self, item_id: str, subscriber_id: ObjectId, entry: LedgerEntry) -> None:
-        """Note that `subscriber_id` receives the item."""
+        """Add a recipient of the item."""
         known = self._known.setdefault(item_id, {})
         known[subscriber_id] = entry.after(known.get(subscriber_id))
         self._added.setdefault(item_id, {})[subscriber_id] = known[subscriber_id]

@@ -59,7 +59,7 @@ class Failures:
         self._notifies = bool(settings["ERROR_NOTIFICATIONS"])
         self._mail_every = timedelta(hours=float(settings["EMAIL_NOTIFICATION_RESEND"]))
 
-    def note(self, subscriber: Mapping[str, Any], result: Result) -> bool:
+    def record(self, subscriber: Mapping[str, Any], result: Result) -> bool:
         """Act on a failed attempt; return whether its subscriber was closed.
 
         Failures without a code have no consequence but the state of the row.

@@ -176,7 +176,7 @@ class LaneDelivery:
                 row, self._lane.id, subscriber, bodies.get(row["_id"])
             )
             results.add(result)
-            self._note(row, result)
+            self._count(row, result)
             self._act_on(result)
             if result.state == RowState.RETRYING and mode is Mode.APPEND:
                 held_up.add(row["item_id"])
@@ -190,14 +190,14 @@ class LaneDelivery:
             failures.recovered(result.row)
         elif result.code is not None and not self._is_gone:
             self._is_failing = True
-            if failures.note(self._subscriber, result):
+            if failures.record(self._subscriber, result):
                 self._tools.closed.add(self._subscriber["_id"])
 
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         return not is_closed and self._tools.may_continue() and time.monotonic() < self._deadline
 
-    def _note(self, row: Document, result: Result) -> None:
+    def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
         died_before = any(a.get("outcome") == UNKNOWN for a in (row.get("attempts") or ())[-1:])
         self._outcome.careful |= result.seconds > SLOW_SECONDS or died_before

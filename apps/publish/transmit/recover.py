@@ -87,13 +87,13 @@ class Recovery:
             alone: no other row of the lane was in progress.
         """
         now = self._clock.precise()
-        note = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
+        attempt = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
         unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
         change: Document = {
             "state": RowState.PENDING,
             "unknown_outcomes": unknown,
             "claim_token": lane.token,
-            "attempts": [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:],
+            "attempts": [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:],
             "_updated": now,
         }
         if unknown >= MAX_UNKNOWN:

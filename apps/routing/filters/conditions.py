@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from apps.core.errors import WiredeskError
 from apps.routing.filters.fields import (
-    Document,
     FieldKind,
     ItemField,
     ItemView,
@@ -190,7 +189,7 @@ class Condition(NamedTuple):
         return None
 
 
-def _operator(document: Document, kind: FieldKind) -> tuple[Operator, bool]:
+def _operator(document: Mapping[str, Any], kind: FieldKind) -> tuple[Operator, bool]:
     """Return the operator as a positive one, and whether it is negated."""
     word = str(document.get("operator"))
     try:
@@ -203,7 +202,7 @@ def _operator(document: Document, kind: FieldKind) -> tuple[Operator, bool]:
     return positive, positive is not operator
 
 
-def _compile(document: Document, kinds: Mapping[str, VocabularyKind]) -> Condition:
+def _compile(document: Mapping[str, Any], kinds: Mapping[str, VocabularyKind]) -> Condition:
     field = find_field(str(document.get("field")), kinds)
     if field is None:
         raise FilterError(f"has unidentified field: {document.get('field')}")
@@ -219,7 +218,7 @@ def _compile(document: Document, kinds: Mapping[str, VocabularyKind]) -> Conditi
 
 
 def compile_condition(
-    document: Document, vocabulary_kinds: Mapping[str, VocabularyKind]
+    document: Mapping[str, Any], vocabulary_kinds: Mapping[str, VocabularyKind]
 ) -> Condition:
     """Return the condition that a `filter_conditions` document describes.
 

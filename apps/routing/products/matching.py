@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.routing.filters.conditions import Substring
 from apps.routing.filters.content_filters import FilterSet, Requirements
-from apps.routing.filters.fields import Document, ItemField, ItemView, Key
+from apps.routing.filters.fields import ItemField, ItemView, Key
 
 
 class FilterType(StrEnum):
@@ -123,7 +123,7 @@ def _filter_type(word: Any) -> FilterType | None:
         return None
 
 
-def compile_product(document: Document) -> Product:
+def compile_product(document: Mapping[str, Any]) -> Product:
     """Return the product of a `products` document.
 
     Nothing wrong with the document is raised: a filter that cannot be read makes the product take
