@@ -181,7 +181,7 @@ class RoutingBatch:
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         decisions = routing.decisions.get(row["_id"])
-        reasons = {d.subscriber.id: d.reason for d in decisions.of_subscribers} if decisions else {}
+        reasons = decisions.reasons if decisions else {}
         meant = {
             each.subscriber_id: each.outcome(reasons.get(each.subscriber_id, service.without_match))
             for each in served

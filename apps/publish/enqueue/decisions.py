@@ -188,6 +188,11 @@ class Decisions(NamedTuple):
         """Those that get the item."""
         return [decision.match for decision in self.of_subscribers if decision.match]
 
+    @property
+    def reasons(self) -> dict[Any, str]:
+        """Why they get it, by subscriber id."""
+        return {each.subscriber.id: each.reason for each in self.of_subscribers if each.match}
+
 
 class ItemDecider:
     """Decides about one item.
