@@ -209,7 +209,7 @@ def main() -> int:
 
 def print_table(figures: list[Figures], items: int) -> None:
     """Print one line per size."""
-    print(f"{items} items; at most 0.1 commands and 0.3 ms CPU per row are wanted")
+    print(f"{items} items; at most 0.1 commands and 0.4 ms CPU per row are wanted")
     heads = ("S", "products", "compile ms", "match ms", "matches", "items/s", "rows")
     formats = ("d", "d", ".1f", ".3f", ".1f", ".0f", "d", ".3f", ".3f", ".0f")
     rows = [astuple(each) for each in figures]

@@ -38,7 +38,7 @@ def matching_shares(
         try:
             matches = rules.matches(held, now, among=subscriber_ids, target_media=media)
         except KeyError as error:
-            # Nobody can tell who is meant; the story itself is not to suffer.
+            # Nobody knows who is meant. The story goes out without the association.
             logger.warning("association %s of %s lacks %s", key, item.get("item_id"), error)
             matches = []
         shares[key] = frozenset(match.subscriber.id for match in matches)

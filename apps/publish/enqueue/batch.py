@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RoutingTools:
-    """What routing works with.
+    """The services and settings that routing works with.
 
     Attributes:
         formatters: output formats by name.
@@ -104,17 +104,17 @@ class RoutingBatch:
 
     @property
     def count(self) -> int:
-        """How many queue rows the batch has; several parts of a format count once."""
+        """Number of queue rows of the batch; several parts of a format count once."""
         return self._queue.count
 
     def route(self, row: Document, service: EnqueueService, resend_id: Any = None) -> int:
-        """Note a queue row for everybody that `service` says; return how many.
+        """Add a queue row for everybody that `service` says; return how many.
 
         Args:
             resend_id: the request that asks for it; None for the usual routing.
 
         Raises:
-            Unroutable: nothing of the row has been noted.
+            Unroutable: nothing of the row has been added.
         """
         try:
             return self._route(row, service, resend_id)
@@ -152,7 +152,7 @@ class RoutingBatch:
             try:
                 found = service.recipients(media, self._routing) if service else []
             except (WiredeskError, KeyError) as error:
-                # It was refused on its own, too; what holds it is not to suffer.
+                # It was refused on its own, too. The story that holds it goes out without it.
                 logger.warning("%s is not sent along: %s", media["item_id"], error)
                 continue
             finally:
@@ -169,7 +169,7 @@ class RoutingBatch:
         resend_id: str,
         decision_id: Any,
     ) -> int:
-        """Note the queue rows of `recipients`; return how many."""
+        """Add the queue rows of `recipients`; return how many."""
         routing = self._routing
         item = OutgoingItem(row, service.publishing_action, resend_id)
         whole, own = self._formats_of(row), self._own_formats(row, recipients)
@@ -180,7 +180,7 @@ class RoutingBatch:
         for recipient in recipients:
             routing.ledger.add(row["item_id"], recipient.subscriber.id, entry_of(recipient, row))
         decisions = routing.decisions.get(row["_id"])
-        reasons = {d.subscriber.id: d.reason for d in decisions.of_subscribers} if decisions else {}
+        reasons = decisions.reasons if decisions else {}
         meant = {
             each.subscriber_id: each.outcome(reasons.get(each.subscriber_id, service.without_match))
             for each in served
@@ -212,7 +212,7 @@ class RoutingBatch:
     def _share(
         self, row: Document, service: EnqueueService, recipients: list[Recipient]
     ) -> list[Recipient]:
-        """Note on the row's associations, and with the recipients, who may see them."""
+        """Write on the row's associations who may see them; return the recipients with theirs."""
         if not any(associations_of(row)):
             return recipients
         shares = service.shares(row, recipients, self._routing)
@@ -220,8 +220,8 @@ class RoutingBatch:
         seen = associated_items(row, shares)
         return [r._replace(associated=seen.get(r.subscriber.id, ())) for r in recipients]
 
-    def note_failed(self, row: Document) -> None:
-        """Note that `row` ends in `error`, for the later versions of its item in the batch."""
+    def add_failed(self, row: Document) -> None:
+        """Keep that `row` ends in `error`, for the later versions of its item in the batch."""
         self._routing.failed.setdefault(row["item_id"], []).append(row)
 
     def store(self) -> None:

@@ -1,6 +1,6 @@
-"""Which published rows an enqueue run works on: claims with leases, versions in order.
+"""Claims of published rows: which ones an enqueue run works on, and in which order.
 
-Several runs may overlap. A row belongs to whoever turned it to `in_progress`; a run that dies
+Several runs may overlap. A row belongs to the run that turned it to `in_progress`; a run that dies
 loses its rows when their lease ends (routing contract R1 to R4). Claimed rows that were scheduled
 are published before they are routed.
 """
@@ -176,27 +176,27 @@ def predecessors(row: Mapping[str, Any]) -> set[str]:
 
 
 def precedes(other: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> bool:
-    """Whether `other` has to be routed before `row`. What waits for its hour holds nothing up."""
-    if other["_id"] == row["_id"] or _waits_for_its_hour(other, now):
+    """Whether `other` has to be routed before `row`. A row that is not due yet holds nothing up."""
+    if other["_id"] == row["_id"] or _is_scheduled_for_later(other, now):
         return False
     return _place(other) < _place(row)
 
 
-def _waits_for_its_hour(row: Mapping[str, Any], now: datetime) -> bool:
+def _is_scheduled_for_later(row: Mapping[str, Any], now: datetime) -> bool:
     if row.get("state") != State.SCHEDULED:
         return False
-    hour = (row.get("schedule_settings") or {}).get("utc_publish_schedule")
-    return not isinstance(hour, datetime) or hour > now
+    due_at = (row.get("schedule_settings") or {}).get("utc_publish_schedule")
+    return not isinstance(due_at, datetime) or due_at > now
 
 
 def _place(row: Mapping[str, Any]) -> int:
     return int(row.get("publish_sequence_no") or 0)
 
 
-# Rows whose hour has come: the scheduled version becomes the published one.
+# Scheduled rows that are due: the scheduled version becomes the published one.
 
 CHANGED = ("state", "versioncreated", "_current_version", "groups")
-"""What the release changes, on the item and on its row."""
+"""Fields that the release changes, on the item and on its row."""
 
 
 class ScheduledRelease:
@@ -242,7 +242,7 @@ class ScheduledRelease:
         # Whoever writes the item in between makes the move match nothing: look again.
         while not done and (item := self._waiting(row)) is not None:
             done = self._move(row, item)
-        # The row says so, also when another run, or whoever wrote the item since, completed this.
+        # The row says so, also when another process has completed this.
         stored = self._db[PUBLISHED].find_one({"_id": row["_id"]})
         if stored is None or stored.get("state") != State.PUBLISHED:
             return False
@@ -281,7 +281,7 @@ class ScheduledRelease:
         return True
 
     def _groups(self, row: Document, item: Document) -> tuple[Document, Document]:
-        """Return what a package and its row show of members whose hour has come before.
+        """Return the groups of a package and of its row, with members that came out before.
 
         Saved groups of the item may differ from those that were scheduled.
         """

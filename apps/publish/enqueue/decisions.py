@@ -1,4 +1,4 @@
-"""What routing decides about each subscriber (routing contract 8.4), and the record of it.
+"""Decisions about subscribers (routing contract 8.4), and the record of them.
 
 One document of `routing_decisions` per published row, one per resend, and one per item that was
 sent along with another one:
@@ -6,9 +6,9 @@ sent along with another one:
 refused}`.
 Subscribers that share an outcome and a reason share a group:
 `{outcome, reason, subscribers: [ids]}`.
-`rest` is the outcome of all active subscribers that are in no group: those that nothing speaks for
-are not listed one by one. Who they are, and why their products refused the item, follows from
-`refusals` and `refused` (see `refusals.py`).
+`rest` is the outcome of all active subscribers that are in no group: those that neither list a
+product which takes the item nor are named by it. Who they are, and why their products refused the
+item, follows from `refusals` and `refused` (see `refusals.py`).
 """
 
 from collections import defaultdict
@@ -45,11 +45,11 @@ Item = Mapping[str, Any]
 # Whom an item is aimed at (routing contract 7.1).
 
 _EVERY_KIND = frozenset({SubscriberType.DIGITAL, SubscriberType.WIRE})
-"""What a subscriber of type `all` is at once."""
+"""Types that a subscriber of type `all` counts as."""
 
 
 class Eligibility(Enum):
-    """What targeting says of a subscriber."""
+    """Result of targeting for one subscriber."""
 
     ELIGIBLE = "eligible"
     """Its products decide."""
@@ -116,7 +116,7 @@ def _admits(types: Restriction, subscriber_type: str) -> bool:
 
 
 class Outcome(StrEnum):
-    """What the rules said of a subscriber, or what became of it then, in words for people."""
+    """Why a subscriber got an item or not, in words for people."""
 
     MATCHED = "matched product"
     TARGETED = "targeted directly"
@@ -151,7 +151,7 @@ class Match(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What was decided about one subscriber, and why.
+    """A decision about one subscriber, with its reason.
 
     Attributes:
         outcomes: one for a refusal; for a match what it rests on.
@@ -173,7 +173,7 @@ class Decision(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """The decisions about those that a product or the item itself speaks for.
+    """The decisions about those that list a product which takes the item, or that it names.
 
     Attributes:
         refused: key to outcome of the products that refuse the item for another reason than their
@@ -187,6 +187,11 @@ class Decisions(NamedTuple):
     def matches(self) -> list[Match]:
         """Those that get the item."""
         return [decision.match for decision in self.of_subscribers if decision.match]
+
+    @property
+    def reasons(self) -> dict[Any, str]:
+        """Why they get it, by subscriber id."""
+        return {each.subscriber.id: each.reason for each in self.of_subscribers if each.match}
 
 
 class ItemDecider:
@@ -253,7 +258,7 @@ class ItemDecider:
         match = Match(
             subscriber,
             tuple(dict.fromkeys((*subscriber.codes, *codes))),
-            # Named subscribers get the API copy too where nothing else speaks for them.
+            # Named subscribers get the API copy too where no product matches.
             has_api or (not matched and listed.has_api),
             is_direct,
             tuple(product.id for product in matched),
@@ -297,12 +302,12 @@ class DecisionLog:
         decision_id: Any,
         resend_id: str = "",
     ) -> None:
-        """Note how a published row was routed.
+        """Add the record of how a published row was routed.
 
         Args:
             row: the published row.
             decisions: what the rules said; None where they were not asked.
-            meant: what became of the subscribers that the row is meant for, by id.
+            meant: outcome and reason of the recipients, by subscriber id.
             decision_id: id of the record.
             resend_id: as the queue rows have it; empty for the usual routing.
         """
@@ -349,7 +354,7 @@ class DecisionLog:
             yield decision.subscriber, line
 
     def save(self) -> None:
-        """Store what was noted; one command for the whole batch."""
+        """Store the records; one command for the whole batch."""
         if self._documents:
             writes = [ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in self._documents]
             self._db[ROUTING_DECISIONS].bulk_write(writes, ordered=False)

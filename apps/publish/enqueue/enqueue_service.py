@@ -1,4 +1,4 @@
-"""Who receives an item: one service per operation, behind one question.
+"""Recipients of an item: one service per operation, all with one interface.
 
 Routing contract 8.5: P are the earlier recipients of an item, M are those that match it now.
 """
@@ -42,7 +42,7 @@ WITHDRAWN_BY = {
     State.RECALLED: PublishingAction.RECALLED,
     State.UNPUBLISHED: PublishingAction.UNPUBLISHED,
 }
-"""What recipients are told of a withdrawal, by the state that it gave the item."""
+"""Publishing action of a withdrawal, by the state that it gave the item."""
 
 
 class EnqueueService(ABC):
@@ -98,8 +98,8 @@ class EnqueueService(ABC):
             try:
                 matches = routing.rules.matches(row, routing.now, target_media=media)
             except Exception:
-                # What made it fail may be just this.
-                logger.exception("nobody can tell who was meant by %s", row["_id"])
+                # This may be the reason why it failed.
+                logger.exception("recipients of failed row %s are unknown", row["_id"])
                 continue
             meant = [recipient_of(match)._replace(reason=WAS_MEANT) for match in matches]
             found = united(found, meant)
@@ -127,7 +127,7 @@ def recipient_of(match: Match) -> Recipient:
 
 
 def entry_of(recipient: Recipient, item: Item) -> LedgerEntry:
-    """Return what the ledger keeps of a delivery of `item` to `recipient`."""
+    """Return the ledger's entry for `recipient` of `item`."""
     return LedgerEntry(
         recipient.codes,
         recipient.api_enabled,
@@ -231,7 +231,7 @@ class EnqueueResentService(EnqueueService):
 
     Args:
         subscriber_ids: the chosen ones.
-        publishing_action: what they are told: that of the item's last operation.
+        publishing_action: that of the item's last operation.
     """
 
     without_match: ClassVar[str] = "chosen for a resend"
@@ -280,4 +280,4 @@ enqueue_services: Mapping[str, EnqueueService] = {
     Operation.TAKEDOWN: EnqueueKilledService(published_state=State.RECALLED),
     Operation.UNPUBLISH: EnqueueKilledService(published_state=State.UNPUBLISHED),
 }
-"""Who receives an item depends on the operation that published it."""
+"""By the operation that published an item."""

@@ -25,7 +25,7 @@ from formatters.ninjs import ContentApiFormatter
 LARGEST = 15 * 1024 * 1024
 """Bytes of a body: documents of the store end at 16 MB."""
 EMBEDDED = "editor_"
-"""How keys of associations begin that are embedded in the text."""
+"""Prefix of the keys of associations that are embedded in the text."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Payload:
 
     @cached_property
     def row_fields(self) -> Document:
-        """What rows say of their body: the encoding of text, or what clients know a binary by."""
+        """Fields of rows about their body: the encoding of text, or the id of a binary."""
         if isinstance(self.formatted.body, str):
             return {"payload_id": self.id, "item_encoding": self.formatted.encoding}
         return {"payload_id": self.id, **self._encoded_item, "formatted_item": ""}
@@ -136,7 +136,7 @@ class ItemFormats:
                 context = self._context(formatter, options, sequence_number, unwanted)
                 self._done[version] = self._formatted(formatter, context, version)
             except Exception as error:
-                # What fails for one destination fails for all that share it: once is enough.
+                # What fails for one destination fails for all that share it.
                 self._refused[version] = error
                 raise
         return self._done[version]

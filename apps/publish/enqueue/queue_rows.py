@@ -19,7 +19,7 @@ from formatters.base import Formatter
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY = timedelta(minutes=1)
-"""When what could not be formatted is tried again first (delivery contract 2.1)."""
+"""Wait before an item that could not be formatted is tried again (delivery contract 2.1)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class OutgoingItem:
 
     Attributes:
         row: the published row.
-        action: what the recipients are told.
+        action: publishing action of its queue rows.
         resend_id: the resend that asked for it; empty for the usual routing.
     """
 
@@ -156,6 +156,6 @@ class RowDraft(NamedTuple):
 
 
 def _unformatted(formatter: type[Formatter], cause: str) -> Document:
-    """Return what a row says that could not be formatted (formats contract 1.5)."""
+    """Return the fields of a row that could not be formatted (formats contract 1.5)."""
     message = f"{formatter.error_code} {formatter.error_text}: {cause}"
     return {"state": RowState.FAILED, "error_message": message}

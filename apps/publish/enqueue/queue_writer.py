@@ -1,4 +1,4 @@
-"""What a batch of routed items leaves behind: queue rows with payloads, and content API copies.
+"""Results of a batch of routed items: queue rows with their payloads, and content API copies.
 
 All of it is built in memory and stored in bulk. The two belong together: a queue row of the content
 API stands for a copy, and says what became of it.
@@ -47,7 +47,7 @@ CHUNK = 2000
 
 @dataclass
 class CopyOutcome:
-    """What became of the copies of a batch.
+    """Outcome of storing the copies of a batch.
 
     Attributes:
         waiting: keys of those that the content API did not take yet.
@@ -77,7 +77,7 @@ class ContentApiCopies:
     def add(
         self, item: OutgoingItem, recipients: Iterable[Recipient], formats: ItemFormats
     ) -> None:
-        """Note the copy of an item: every item gets one, also when nobody may read it."""
+        """Add the copy of an item: every item gets one, also when nobody may read it."""
         if self._stays_out(item):
             return
         # Who gets a package for destinations alone that take it whole has no use of its list.
@@ -99,7 +99,7 @@ class ContentApiCopies:
         return self._filters.blocks_api(ItemView(item.row, self._now))
 
     def store(self) -> CopyOutcome:
-        """Store what was noted; return what became of it."""
+        """Store the copies; return what became of them."""
         self._outcome.waiting |= self._backlog.store(self._copies)
         self._copies.clear()
         return self._outcome
@@ -110,7 +110,7 @@ class ContentApiCopies:
 
 @dataclass
 class Served:
-    """What became of the destinations of one recipient of an item.
+    """The destinations of one recipient of an item, those left out included.
 
     Attributes:
         drafts: its queue rows, not formatted yet.
@@ -130,7 +130,7 @@ class Served:
         return self.recipient.subscriber.id
 
     def outcome(self, reason: str) -> Line:
-        """Return what became of the recipient, in words for people.
+        """Return outcome and reason of the recipient, in words for people.
 
         Args:
             reason: why it receives the item, where the recipient does not say.
@@ -175,7 +175,7 @@ class QueueWriter:
 
     @property
     def count(self) -> int:
-        """How many queue rows the batch has; several parts of a format count once."""
+        """Number of queue rows of the batch; several parts of a format count once."""
         return len(self._drafts)
 
     def add(
@@ -184,7 +184,7 @@ class QueueWriter:
         recipients: Sequence[Recipient],
         formats: Iterable[ItemFormats],
     ) -> list[Served]:
-        """Note a queue row for each destination of each recipient, the content API included.
+        """Add a queue row for each destination of each recipient, the content API included.
 
         Destinations whose format does not take the item are left out, and those that get it inside
         its package.
@@ -256,7 +256,7 @@ class QueueWriter:
         for draft in self._drafts:
             rows = draft.rows(next(numbers[draft.recipient.subscriber.sequence]), now)
             if draft.destination.is_content_api:
-                _note_copy(rows, copies, draft.item.copy_key, now)
+                _complete_api_rows(rows, copies, draft.item.copy_key, now)
             self._rows += rows
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
@@ -334,7 +334,9 @@ def _obstacle(
     return None
 
 
-def _note_copy(rows: Iterable[Document], copies: CopyOutcome, key: str, now: datetime) -> None:
+def _complete_api_rows(
+    rows: Iterable[Document], copies: CopyOutcome, key: str, now: datetime
+) -> None:
     """Say on the rows of the content API what became of the copy that they stand for."""
     for row in rows:
         if row["state"] != RowState.PENDING:

@@ -1,4 +1,4 @@
-"""What the items of a batch refer to, read for all of them at once.
+"""Documents that the items of a batch refer to, read for all of them at once.
 
 `References` holds the documents that formats read besides the item. `AssociatedMedia` are the media
 that are sent again with the item that holds them.
@@ -255,8 +255,8 @@ def _without_null_renditions(association: Any) -> Any:
     return {**association, "renditions": renditions}
 
 
-# Media that are sent again (routing contract 8.6). Whoever gets a story may lack its pictures: they
-# came before it was a subscriber, or before it had a product for them.
+# Media that are sent again (routing contract 8.6). A recipient of a story may lack its pictures:
+# they came before it was a subscriber, or before it had a product for them.
 
 FOLLOWING = (Operation.CORRECT, Operation.BEING_CORRECTED)
 WITHDRAWING_OPERATIONS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
@@ -328,8 +328,8 @@ class AssociatedMedia:
     def of(self, item: Item) -> Iterator[Document]:
         """Yield the published rows to send to the recipients of `item`.
 
-        Media that something newer is on its way of are left to that, and those that went through
-        the same action as the item.
+        Media of which something newer is about to go out are left out, and those that were
+        published by the same action as the item.
         """
         if not is_due(item, self._when):
             return

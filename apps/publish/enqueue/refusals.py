@@ -33,11 +33,11 @@ logger = logging.getLogger(__name__)
 
 REFUSING = (ProductOutcome.REGION, ProductOutcome.FILTER, ProductOutcome.UNDECIDED)
 IN_USE = timedelta(days=1)
-"""How long what no decision names is kept: a run that goes by it may still be about to name it."""
+"""How long a record that no decision names is kept: a run may still be about to name it."""
 
 
 class Refusals(NamedTuple):
-    """What is put on record, and its id."""
+    """The record, and its id."""
 
     id: str
     document: Document
@@ -69,7 +69,7 @@ def _texts(product: Product, filters: FilterSet) -> dict[str, str]:
         **{o: o for o in REFUSING},
         ProductOutcome.FILTER: unasked_outcome(product, filters),
     }
-    return {o.value: describe_outcome(product, told, filters) for o, told in outcomes.items()}
+    return {o.value: describe_outcome(product, outcome, filters) for o, outcome in outcomes.items()}
 
 
 def keep_refusals(db: Database[Document], refusals: Refusals, now: datetime) -> None:

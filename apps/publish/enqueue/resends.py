@@ -26,7 +26,7 @@ from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1
-"""How long a request waits for an earlier version of its item that has not been routed yet."""
+"""Wait of a request for an earlier version of its item that has not been routed yet."""
 
 
 class ResendRequests:
@@ -126,7 +126,7 @@ class ResendRequests:
         self._requests.update_one(_own(request), {"$set": change})
 
     def failed(self, request: Mapping[str, Any], message: str, retry_seconds: float | None) -> None:
-        """Note a failure.
+        """Record a failure.
 
         Args:
             retry_seconds: when to try again; None gives up.

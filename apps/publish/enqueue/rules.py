@@ -119,7 +119,7 @@ class RoutingRules:
 
     @cached_property
     def refusals(self) -> Refusals:
-        """What the products of active subscribers say when they refuse an item."""
+        """The record of what the products of active subscribers say when they refuse an item."""
         active = (each for each in self._listed.values() if each.subscriber.is_active)
         return compile_refusals(active, self.filters)
 
@@ -136,7 +136,7 @@ class RoutingRules:
         among: Collection[Any] | None = None,
         target_media: SubscriberType | None = None,
     ) -> Decisions:
-        """Decide about those that a product or the item itself speaks for.
+        """Decide about those that list a product which takes the item, or that it names.
 
         The time does not grow with the number of subscribers.
 
@@ -191,7 +191,7 @@ class RoutingRules:
 
 @dataclass(frozen=True)
 class RoutingContext:
-    """What decides who receives the items of one batch.
+    """Everything that decides who receives the items of one batch.
 
     Attributes:
         ledger: earlier recipients.
@@ -224,14 +224,14 @@ class RoutingContext:
 # Rules as they are stored.
 
 RULE_COLLECTIONS = (SUBSCRIBERS, PRODUCTS, CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES)
-"""What rules are compiled from."""
+"""Collections that rules are compiled from."""
 
 BROKEN = "content_filter:broken"
-"""Name of the activity that tells of a broken rule."""
+"""Name of the activity about a broken rule."""
 
 ONCE_IN = timedelta(days=1)
 
-SETTLED = timedelta(seconds=2)
+RELIABLE_AFTER = timedelta(seconds=2)
 """Times of changes are in whole seconds: what changed just now may change again unseen."""
 
 Marks = dict[str, tuple[int, Any]]
@@ -259,7 +259,7 @@ def routing_rules(
 
 
 class Alarm:
-    """Tells administrators of rules that are broken, when that changes.
+    """Notifies administrators of broken rules, when these change.
 
     Args:
         notifier: tells clients of the activity.
@@ -314,12 +314,12 @@ class Alarm:
 class Snapshots:
     """Rules for the batches of all runs; each goes by rules that are current when it starts.
 
-    What has changed is told by counts and by `_updated`, which all services keep.
+    A change shows in the counts and in `_updated`, which all services keep.
 
     Args:
         db: the database.
         clock: source of time.
-        alarm: told of what is broken.
+        alarm: reports what is broken.
         content_api: whether there is a content API.
         max_age: how long runs go by what was read before, as long as no mark says otherwise.
     """
@@ -344,9 +344,9 @@ class Snapshots:
         self._recorded = ""
 
     def start_run(self) -> None:
-        """Let the next batch read the rules anew if that was not done for long.
+        """Let the next batch read the rules anew if they were read longer than `max_age` ago.
 
-        So changes that nothing marks are seen, too.
+        So changes that leave `_updated` as it is are seen, too.
         """
         if self._clock.precise() - self._read_at >= self._max_age:
             self._marks = None
@@ -354,7 +354,7 @@ class Snapshots:
     def current(self) -> tuple[RoutingRules, list[Document]]:
         """Return the rules and the vocabularies; one small command where nothing has changed."""
         marks = self._read_marks()
-        if self._kept is None or marks != self._marks or not _is_settled(marks):
+        if self._kept is None or marks != self._marks or not _are_reliable(marks):
             self._read_at = self._clock.precise()
             self._kept = self._read()
             self._marks = marks
@@ -382,7 +382,7 @@ def _count(collection: str) -> list[Document]:
     return [{"$group": {"_id": collection, "count": {"$sum": 1}, "newest": newest}}]
 
 
-def _is_settled(marks: Marks) -> bool:
-    latest = datetime.now(UTC) - SETTLED
+def _are_reliable(marks: Marks) -> bool:
+    latest = datetime.now(UTC) - RELIABLE_AFTER
     newest = (time for _count, time in marks.values() if isinstance(time, datetime))
     return all(time <= latest for time in newest)

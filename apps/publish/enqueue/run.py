@@ -35,7 +35,7 @@ RETRY_SECONDS = 10
 
 @dataclass
 class BatchOutcome:
-    """What became of the published rows of one batch.
+    """Outcome of the published rows of one batch.
 
     Attributes:
         failed: rows with what is written to them.
@@ -58,8 +58,8 @@ class EnqueueContent:
 
     Args:
         journal: completes publish actions that a dead process left undone.
-        catch_up: does with published rows, before they are routed, what a dead process owes to the
-            packages around them.
+        catch_up: corrects the packages around published rows, before these are routed, where a
+            process died before it did.
         desk_copies: copies published rows to the desks of internal destinations.
         formatters: output formats by name.
         backlog: copies items into the content API; None where there is none.
@@ -154,7 +154,7 @@ class EnqueueContent:
             return 0
         routed.store()
         routed.announce()
-        # Deliveries do not wait for the macros of other desks.
+        # Queue rows do not wait for the macros of other desks.
         self._desk_copies.send(rows)
         self._finish(outcome, claims)
         return routed.count
@@ -186,7 +186,7 @@ class EnqueueContent:
             if failure["queue_state"] == QueueState.PENDING:
                 outcome.held_up.add(row["item_id"])
             else:
-                batch.note_failed(row)
+                batch.add_failed(row)
             return
         is_queued = added or row.get("revived")
         (outcome.queued if is_queued else outcome.not_transmitted).append(row)

@@ -9,7 +9,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, RowState
-from apps.publish.queue.rows import tell_rows
+from apps.publish.queue.rows import notify_rows
 from apps.store.collections import PUBLISH_QUEUE
 
 OPEN = (RowState.FAILED, RowState.IN_PROGRESS)
@@ -23,7 +23,7 @@ class ContentApiRows:
     Args:
         db: the main database.
         clock: source of time.
-        notifier: tells clients.
+        notifier: notifies clients.
     """
 
     def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
@@ -37,7 +37,7 @@ class ContentApiRows:
         May be repeated, and is to be called before the copies are forgotten.
 
         Args:
-            besides: `idempotency_key` of a row that is left to whoever is sending it.
+            besides: `idempotency_key` of a row that is left to the process that is sending it.
 
         Raises:
             PyMongoError: nothing was written, or not all.
@@ -70,4 +70,4 @@ class ContentApiRows:
         open_rows = {**rows, "state": {"$in": list(OPEN)}}
         if self._rows.update_many(open_rows, {"$set": ended}).modified_count:
             changed = list(self._rows.find({**rows, "completed_at": now, "_updated": now}))
-            tell_rows(self._notifier, changed)
+            notify_rows(self._notifier, changed)

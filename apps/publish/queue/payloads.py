@@ -17,7 +17,7 @@ KEPT = 500
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent.
+    """A formatted body.
 
     Attributes:
         data: the bytes.

@@ -1,4 +1,4 @@
-"""Who has received which item: the ledger that corrections and kills go by.
+"""The ledger of recipients: who has received which item. Corrections and kills go by it.
 
 One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
 `archived`, unlike the rows of the delivery queue (routing contract R7). Before these go, what they
@@ -30,7 +30,7 @@ DELIVERED_FIELDS = ("item_id", "subscriber_id", "item_version", "state")
 
 
 class LedgerEntry(NamedTuple):
-    """What the ledger knows of one subscriber's copy of an item.
+    """The ledger's entry of one subscriber's copy of an item.
 
     Attributes:
         codes: of the newest delivery.
@@ -121,7 +121,7 @@ class Ledger:
         return self._known.get(item_id, {})
 
     def add(self, item_id: str, subscriber_id: ObjectId, entry: LedgerEntry) -> None:
-        """Note that `subscriber_id` receives the item."""
+        """Add a recipient of the item."""
         known = self._known.setdefault(item_id, {})
         known[subscriber_id] = entry.after(known.get(subscriber_id))
         self._added.setdefault(item_id, {})[subscriber_id] = known[subscriber_id]

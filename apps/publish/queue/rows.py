@@ -1,9 +1,9 @@
 """Rows of `publish_queue`, and the lanes that they wait in.
 
 A row is one item version for one destination of one subscriber. A lane is one destination of one
-subscriber. Its document in `publish_lanes` says when something is due next (`wake_at`): whoever
-adds rows moves that forward, the transmit run moves it back when it finds nothing more. `wakes`
-counts the former, so that a wake-up in between is never lost.
+subscriber. Its document in `publish_lanes` says when something is due next (`wake_at`): code
+that adds rows moves that forward, the transmit run moves it back when it finds nothing more.
+`wakes` counts the former, so that a wake-up in between is never lost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ def sequence_of(subscriber_id: Any) -> str:
 
 
 class RowKey(NamedTuple):
-    """What makes two rows the same (routing contract R2).
+    """Values that make two rows the same (routing contract R2).
 
     Attributes:
         part: number of the piece, where a formatter returns several.
@@ -97,8 +97,8 @@ def complete_row(row: Document, order_no: int) -> None:
     row.setdefault("idempotency_key", key.text)
 
 
-def tell_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Tell clients what became of `rows`, in one message; the last row counts for old clients."""
+def notify_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Notify clients of changed rows, in one message; the last row counts for old clients."""
     items = [
         {
             "queue_id": str(row["_id"]),

@@ -29,7 +29,7 @@ WIRE_ONLY = "Only wire subscribers can receive broadcast stories!"
 
 
 class ResendService(ResourceService):
-    """Takes requests for deliveries of an item that is out; each one makes new deliveries.
+    """Takes requests to send an item that is out; each one makes new queue rows.
 
     Args:
         journal: completes what a dead process left undone of the item.

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Result:
-    """What an attempt came to: the fields to write on the row.
+    """Result of an attempt: the fields to write on the row.
 
     Attributes:
         row: the row as claimed.
@@ -140,21 +140,21 @@ class Attempts:
     ) -> Result:
         seconds = time.monotonic() - started if started is not None else 0.0
         state = changes["state"]
-        note = {
+        attempt = {
             "at": now,
             "ms": round(seconds * 1000),
             "outcome": str(state),
             "status": status,
             "message": message,
         }
-        changes["attempts"] = [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:]
+        changes["attempts"] = [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:]
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
-        _log(row, changes, note)
+        _log(row, changes, attempt)
         return Result(row, changes, seconds)
 
 
-def _log(row: Mapping[str, Any], changes: Mapping[str, Any], note: Mapping[str, Any]) -> None:
+def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
     """Write the one log line that every attempt gets."""
     destination = row.get("destination") or {}
     log.info(
@@ -167,9 +167,9 @@ def _log(row: Mapping[str, Any], changes: Mapping[str, Any], note: Mapping[str, 
         destination=destination.get("name"),
         type=destination.get("delivery_type"),
         attempt=int(row.get("retry_attempt") or 0) + 1,
-        outcome=note["outcome"],
-        status=note["status"],
-        ms=note["ms"],
+        outcome=attempt["outcome"],
+        status=attempt["status"],
+        ms=attempt["ms"],
         next_at=changes.get("next_retry_attempt_at"),
         key=row.get("idempotency_key"),
     )

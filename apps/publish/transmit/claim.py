@@ -23,7 +23,7 @@ from transmitters.base import Mode
 URGENT_IN_A_ROW = 4
 DUE_LANES = 100
 RETRYING_LIMIT = 1000
-UNSETTLED = "unsettled"
+INCOMPLETE = "incomplete"
 """Owner of a lane that was given back before all its rows were."""
 
 
@@ -36,7 +36,7 @@ class Lane:
         wakes: wake-ups seen; when there are more at release, rows have come meanwhile.
         careful: take one row at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
-        failing: administrators were told that deliveries fail, and nothing has succeeded since.
+        failing: administrators were notified that deliveries fail, and nothing has succeeded since.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Lane:
 
 @dataclass
 class LaneSelection:
-    """What to deliver next in a lane.
+    """The rows to deliver next in a lane.
 
     Attributes:
         rows: in delivery order.
@@ -226,16 +226,16 @@ class LaneClaims:
         more: bool,
         next_due: datetime | None,
         careful: bool,
-        unsettled: bool = False,
+        incomplete: bool = False,
     ) -> None:
         """Give the lane back and say when it is due again; one command.
 
         Args:
-            unsettled: rows may still be marked as being sent; whoever leases the lane next takes
-                them over as from a process that died.
+            incomplete: rows may still be marked as being sent; the next process that leases the
+                lane takes them over as from a process that died.
         """
         now = self._clock.precise()
-        owner = UNSETTLED if unsettled else None
+        owner = INCOMPLETE if incomplete else None
         free = {"lease_owner": owner, "lease_until": None, "careful": careful}
         own = {"_id": lane.id, "claim_token": lane.token}
         if not more:

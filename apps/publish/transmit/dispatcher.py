@@ -47,7 +47,7 @@ class Dispatcher:
             return lane
 
     def done(self, lane: str) -> None:
-        """Note that a lane has been released."""
+        """Take a lane off the busy ones."""
         with self._lock:
             self._busy.discard(lane)
 

@@ -1,9 +1,9 @@
-"""What failing deliveries come to, besides the states of their rows (delivery contract 7).
+"""Consequences of failing deliveries, besides the states of their rows (delivery contract 7).
 
 A subscriber whose `critical_errors` name the code is closed; its rows are kept and go out in order
-when it is active again. Administrators are told of failures, and of the first success after them:
-by an activity at most once an hour, by mail at most once in EMAIL_NOTIFICATION_RESEND hours, for
-each destination and code.
+when it is active again. Administrators are notified of failures and of the first success after
+them: by an activity at most once an hour, by mail at most once in EMAIL_NOTIFICATION_RESEND hours,
+for each destination and code.
 """
 
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ ACTIVITY_EVERY = timedelta(hours=1)
 
 
 class Failures:
-    """Closes subscribers and tells of failures.
+    """Closes subscribers and notifies administrators.
 
     Args:
-        notifier: tells clients.
+        notifier: notifies clients.
         sends_mail: whether mails are sent at all.
         settings: ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND.
     """
@@ -60,27 +60,27 @@ class Failures:
         self._clock = clock
         self._notifier = notifier
         self._sends_mail = sends_mail
-        self._is_told = bool(settings["ERROR_NOTIFICATIONS"])
+        self._notifies = bool(settings["ERROR_NOTIFICATIONS"])
         self._mail_every = timedelta(hours=float(settings["EMAIL_NOTIFICATION_RESEND"]))
 
-    def note(self, subscriber: Mapping[str, Any], result: Result) -> bool:
+    def record(self, subscriber: Mapping[str, Any], result: Result) -> bool:
         """Act on a failed attempt; return whether its subscriber was closed.
 
         Failures without a code have no consequence but the state of the row.
         """
         if result.code is None:
             return False
-        # Of what has failed for good administrators are told by the alerts of the run.
-        if self._is_told and result.state != RowState.FAILED:
-            self._tell(result)
+        # Of failures for good administrators are notified by the alerts of the run.
+        if self._notifies and result.state != RowState.FAILED:
+            self._report(result)
         is_critical = (subscriber.get("critical_errors") or {}).get(str(result.code)) is True
         if is_critical:
             self._close(subscriber, str(result.changes["error_message"]))
         return is_critical
 
     def recovered(self, row: Mapping[str, Any]) -> None:
-        """Tell that a destination takes deliveries again that failed before."""
-        if not self._is_told:
+        """Report that a destination takes deliveries again that failed before."""
+        if not self._notifies:
             return
         failing = {"lane": row["lane"], "is_failing": True}
         ended = {"$set": {"is_failing": False}}
@@ -103,7 +103,7 @@ class Failures:
             log.warning("subscriber.closed", subscriber=str(subscriber["_id"]), error=error)
             self._notifier.push("subscriber:update", _id=[subscriber["_id"]])
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: Result) -> None:
         row, now = result.row, self._clock.precise()
         failure = f"{row['lane']}:{result.code}"
         seen = self._db[DELIVERY_FAILURES].find_one_and_update(
@@ -122,10 +122,10 @@ class Failures:
             self._mail(message.replace("{{name}}", name_of(row)))
 
     def _is_due(self, failure: str, field: str, every: timedelta, now: datetime) -> bool:
-        """Whether it is time to tell again; true for one process only."""
+        """Whether it is time to report it again; true for one process only."""
         old = {"_id": failure, "$or": [{field: None}, {field: {"$lte": now - every}}]}
-        told = self._db[DELIVERY_FAILURES].update_one(old, {"$set": {field: now}})
-        return bool(told.modified_count)
+        done = self._db[DELIVERY_FAILURES].update_one(old, {"$set": {field: now}})
+        return bool(done.modified_count)
 
     def _add_activity(self, name: str, message: str, row: Mapping[str, Any], **data: Any) -> None:
         activity = new_activity(

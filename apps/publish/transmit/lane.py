@@ -34,7 +34,7 @@ PARALLEL_LINES = 4
 
 @dataclass(frozen=True)
 class LaneTools:
-    """What lane deliveries share within a run."""
+    """The services that lane deliveries share within a run."""
 
     db: Database[Document]
     clock: Clock
@@ -54,21 +54,21 @@ class LaneTools:
 
 @dataclass
 class LaneOutcome:
-    """What serving a lane came to.
+    """Outcome of serving a lane.
 
     Attributes:
         sent: attempts made.
         more: whether more is due in the lane.
         next_due: when something that waits becomes due.
         careful: whether the next claim should take one row only.
-        unsettled: whether rows are left that are marked as being sent.
+        incomplete: whether rows are left that are marked as being sent.
     """
 
     sent: int = 0
     more: bool = False
     next_due: datetime | None = None
     careful: bool = False
-    unsettled: bool = False
+    incomplete: bool = False
 
 
 class LaneDelivery:
@@ -110,7 +110,7 @@ class LaneDelivery:
             left = self._deliver(rows, bodies, results)
         finally:
             results.close()
-        self._outcome.unsettled = results.is_incomplete
+        self._outcome.incomplete = results.is_incomplete
         if left:
             self._tools.claims.give_back(self._lane, left)
             self._outcome.more = True
@@ -176,7 +176,7 @@ class LaneDelivery:
                 row, self._lane.id, subscriber, bodies.get(row["_id"])
             )
             results.add(result)
-            self._note(row, result)
+            self._count(row, result)
             self._act_on(result)
             if result.state == RowState.RETRYING and mode is Mode.APPEND:
                 held_up.add(row["item_id"])
@@ -190,14 +190,14 @@ class LaneDelivery:
             failures.recovered(result.row)
         elif result.code is not None and not self._is_gone:
             self._is_failing = True
-            if failures.note(self._subscriber, result):
+            if failures.record(self._subscriber, result):
                 self._tools.closed.add(self._subscriber["_id"])
 
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         return not is_closed and self._tools.may_continue() and time.monotonic() < self._deadline
 
-    def _note(self, row: Document, result: Result) -> None:
+    def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
         died_before = any(a.get("outcome") == UNKNOWN for a in (row.get("attempts") or ())[-1:])
         self._outcome.careful |= result.seconds > SLOW_SECONDS or died_before

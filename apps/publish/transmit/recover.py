@@ -10,7 +10,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lanes_of, tell_rows, wake
+from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lanes_of, notify_rows, wake
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT
 from apps.publish.transmit.claim import Lane
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
@@ -32,7 +32,7 @@ class Recovery:
         clock: source of time.
         sequences: source of `order_no`.
         lease: age at which a row in progress without a lane is taken for lost.
-        notifier: tells clients about rows that were given up.
+        notifier: notifies clients of rows that were given up.
         on_failed: called with rows of one lane that have failed for good.
     """
 
@@ -60,7 +60,7 @@ class Recovery:
         They keep their key and their number of retries, and are sent again (delivery contract
         C4). Only where one row was in progress is it known to be the one that was being sent;
         three such ends in a row and it is given up, so that a delivery that kills its worker
-        ends. That is told like every failure for good.
+        ends. That is reported like every failure for good.
         """
         held = list(self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS}))
         if not held:
@@ -76,7 +76,7 @@ class Recovery:
         changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
         given_up = [row for row in changed if row["state"] == RowState.FAILED]
         if given_up:
-            tell_rows(self._notifier, given_up)
+            notify_rows(self._notifier, given_up)
             self._on_failed(given_up)
         return True
 
@@ -87,13 +87,13 @@ class Recovery:
             alone: no other row of the lane was in progress.
         """
         now = self._clock.precise()
-        note = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
+        attempt = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
         unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
         change: Document = {
             "state": RowState.PENDING,
             "unknown_outcomes": unknown,
             "claim_token": lane.token,
-            "attempts": [*(row.get("attempts") or ()), note][-ATTEMPTS_KEPT:],
+            "attempts": [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:],
             "_updated": now,
         }
         if unknown >= MAX_UNKNOWN:
@@ -128,8 +128,8 @@ class Recovery:
     def reconcile(self) -> int:
         """Wake lanes that hold rows and are not due, and give back what nobody sends any more.
 
-        A net under every other mechanism. Rows of a lane whose process died are left to whoever
-        leases it next: `take_over` counts their unknown outcomes.
+        A net under every other mechanism. Rows of a lane whose process died are left to the process
+        that leases it next: `take_over` counts their unknown outcomes.
 
         Reads the whole queue index, so it runs seldom. Returns how many lanes were woken.
         """

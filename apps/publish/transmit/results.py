@@ -13,7 +13,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
-from apps.publish.queue.rows import tell_rows
+from apps.publish.queue.rows import notify_rows
 from apps.publish.transmit.attempt import Result
 from apps.publish.transmit.claim import Lane
 from apps.store.collections import PUBLISH_QUEUE
@@ -37,7 +37,7 @@ class Results:
     Args:
         db: the database.
         clock: source of time.
-        notifier: tells clients about changed rows, one message per write.
+        notifier: notifies clients of changed rows, one message per write.
         lane: the claim; its token goes with every write.
         mode: what the destination does with several versions of an item.
         on_failed: called with rows that have failed for good.
@@ -95,7 +95,7 @@ class Results:
             self.is_incomplete = True
             return
         rows = [{**result.row, **result.changes} for result in stored]
-        tell_rows(self._notifier, rows)
+        notify_rows(self._notifier, rows)
         if failed := [row for row in rows if row["state"] == RowState.FAILED]:
             self._on_failed(failed)
 

@@ -1,4 +1,7 @@
-"""When a failed delivery is tried again, and when it is given up (delivery contract 2.1)."""
+"""Retries: when a failed delivery is tried again, and when it is given up.
+
+Delivery contract 2.1.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -14,7 +14,7 @@ from apps.publish.transmit.recover import Recovery
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=60)
-"""When a lane is looked at again whose subscriber is not active, or that could not be served."""
+"""Wait before a lane is tried again that could not be served, or whose subscriber is inactive."""
 
 
 class LaneWorker:
@@ -62,10 +62,10 @@ class LaneWorker:
             return 0
         # Holds if the delivery breaks off.
         later = self._tools.clock.precise() + LOOK_AGAIN
-        outcome = LaneOutcome(next_due=later, careful=True, unsettled=True)
+        outcome = LaneOutcome(next_due=later, careful=True, incomplete=True)
         try:
             outcome = self._deliver(lane)
-            if outcome.unsettled:
+            if outcome.incomplete:
                 outcome.next_due = later
             return outcome.sent
         finally:
@@ -74,7 +74,7 @@ class LaneWorker:
                 more=outcome.more,
                 next_due=outcome.next_due,
                 careful=outcome.careful,
-                unsettled=outcome.unsettled,
+                incomplete=outcome.incomplete,
             )
 
     def _deliver(self, lane: Lane) -> LaneOutcome:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from apps.core.errors import WiredeskError
 from apps.routing.filters.fields import (
-    Document,
     FieldKind,
     ItemField,
     ItemView,
@@ -114,7 +113,10 @@ _POSITIVE_OPERATORS: Mapping[FieldKind, frozenset[Operator]] = {
     FieldKind.FLAG: _MEMBERSHIPS,
     FieldKind.PRESENCE: _EQUALITIES,
 }
-"""What can be evaluated, negations aside. Saving a condition is stricter (routing contract 4.1)."""
+"""Operators that can be evaluated, negations aside.
+
+Saving a condition is stricter (routing contract 4.1).
+"""
 
 
 def is_true(value: str) -> bool:
@@ -187,7 +189,7 @@ class Condition(NamedTuple):
         return None
 
 
-def _operator(document: Document, kind: FieldKind) -> tuple[Operator, bool]:
+def _operator(document: Mapping[str, Any], kind: FieldKind) -> tuple[Operator, bool]:
     """Return the operator as a positive one, and whether it is negated."""
     word = str(document.get("operator"))
     try:
@@ -200,7 +202,7 @@ def _operator(document: Document, kind: FieldKind) -> tuple[Operator, bool]:
     return positive, positive is not operator
 
 
-def _compile(document: Document, kinds: Mapping[str, VocabularyKind]) -> Condition:
+def _compile(document: Mapping[str, Any], kinds: Mapping[str, VocabularyKind]) -> Condition:
     field = find_field(str(document.get("field")), kinds)
     if field is None:
         raise FilterError(f"has unidentified field: {document.get('field')}")
@@ -216,7 +218,7 @@ def _compile(document: Document, kinds: Mapping[str, VocabularyKind]) -> Conditi
 
 
 def compile_condition(
-    document: Document, vocabulary_kinds: Mapping[str, VocabularyKind]
+    document: Mapping[str, Any], vocabulary_kinds: Mapping[str, VocabularyKind]
 ) -> Condition:
     """Return the condition that a `filter_conditions` document describes.
 

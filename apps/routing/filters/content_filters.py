@@ -18,7 +18,7 @@ from apps.routing.filters.conditions import (
     Wanted,
     compile_condition,
 )
-from apps.routing.filters.fields import Document, ItemField, ItemView, vocabulary_kinds
+from apps.routing.filters.fields import ItemField, ItemView, vocabulary_kinds
 
 MAX_DEPTH = 50
 """Filters nested deeper are broken, so that no definition can exhaust the stack."""
@@ -58,7 +58,7 @@ class Statement:
 
     @property
     def requirements(self) -> Requirements | None:
-        """What an item must hold for the statement to match, or None when no part can be put so.
+        """Keys that an item must hold for the statement to match; None when these cannot be listed.
 
         The most selective part speaks for the statement.
         """
@@ -178,7 +178,7 @@ def ids_of(value: Any) -> list[str]:
     return [str(member) for member in members if member is not None]
 
 
-def expressions_of(document: Document) -> list[Any]:
+def expressions_of(document: Mapping[str, Any]) -> list[Any]:
     """Return the expression of each statement; what is no statement has an empty one."""
     statements = document.get("content_filter") or []
     if not isinstance(statements, (list, tuple)):
@@ -190,7 +190,7 @@ def expressions_of(document: Document) -> list[Any]:
     return [expression if isinstance(expression, Mapping) else {} for expression in expressions]
 
 
-def nested_ids(document: Document) -> set[str]:
+def nested_ids(document: Mapping[str, Any]) -> set[str]:
     """Return the ids of the filters that `document` names."""
     return {id_ for expression in expressions_of(document) for id_ in ids_of(expression.get("pf"))}
 
@@ -219,7 +219,9 @@ class _Compiler:
     """
 
     def __init__(
-        self, documents: Mapping[str, Document], conditions: Mapping[str, Condition | FilterError]
+        self,
+        documents: Mapping[str, Mapping[str, Any]],
+        conditions: Mapping[str, Condition | FilterError],
     ) -> None:
         self.documents = documents
         self.conditions = conditions
@@ -270,7 +272,9 @@ class _Compiler:
         if reasons:
             self.broken[document["_id"]] = "; ".join(reasons)
 
-    def _statement(self, expression: Document, number: int, reasons: list[str]) -> Statement | None:
+    def _statement(
+        self, expression: Mapping[str, Any], number: int, reasons: list[str]
+    ) -> Statement | None:
         """Return the compiled statement, or None for one that never matches: a part is gone.
 
         Args:
@@ -296,7 +300,7 @@ class _Compiler:
 
 
 def _compile_conditions(
-    documents: Iterable[Document], vocabularies: Iterable[Document]
+    documents: Iterable[Mapping[str, Any]], vocabularies: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Condition | FilterError]]:
     kinds = vocabulary_kinds(vocabularies)
     for document in documents:
@@ -307,9 +311,9 @@ def _compile_conditions(
 
 
 def compile_filters(
-    filter_documents: Iterable[Document],
-    condition_documents: Iterable[Document],
-    vocabularies: Iterable[Document],
+    filter_documents: Iterable[Mapping[str, Any]],
+    condition_documents: Iterable[Mapping[str, Any]],
+    vocabularies: Iterable[Mapping[str, Any]],
 ) -> FilterSet:
     """Return the content filters, ready to be evaluated.
 

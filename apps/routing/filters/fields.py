@@ -19,7 +19,6 @@ from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of
 from apps.core.text import plain_text, strip_forbidden
 
-Document = Mapping[str, Any]
 Key = str | int | float | bool
 Keys = frozenset[Key]
 T = TypeVar("T")
@@ -29,7 +28,7 @@ _NOT_SCALAR = (type(None), Mapping, list, tuple)
 
 
 class VocabularyKind(StrEnum):
-    """How items hold the values of a vocabulary that conditions may name."""
+    """The way in which items hold the values of a vocabulary that conditions may name."""
 
     TEXT = "text"
     """As text under `extra`."""
@@ -38,7 +37,7 @@ class VocabularyKind(StrEnum):
 
 
 class FieldKind(Enum):
-    """What the keys of a field are."""
+    """Type of the keys of a field."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -61,7 +60,7 @@ class ItemView:
 
     __slots__ = ("_computed", "_keys", "item", "now")
 
-    def __init__(self, item: Document, now: datetime) -> None:
+    def __init__(self, item: Mapping[str, Any], now: datetime) -> None:
         self.item = item
         self.now = now
         self._keys: dict[str, Keys] = {}
@@ -162,7 +161,7 @@ def _read_numbers(name: str, view: ItemView) -> Keys:
     return frozenset(number for number in numbers if number is not None)
 
 
-def _codes(entries: Iterable[Document]) -> Keys:
+def _codes(entries: Iterable[Mapping[str, Any]]) -> Keys:
     codes = (entry.get("qcode") for entry in entries)
     return frozenset(fold(str(code)) for code in codes if code is not None)
 
@@ -246,7 +245,7 @@ LANGUAGES = "languages"
 """Id of the vocabulary whose values items hold in `language`."""
 
 
-def vocabulary_kinds(vocabularies: Iterable[Document]) -> dict[str, VocabularyKind]:
+def vocabulary_kinds(vocabularies: Iterable[Mapping[str, Any]]) -> dict[str, VocabularyKind]:
     """Return the vocabularies that conditions may name, by id.
 
     These are the manageable ones that are not deleted, either without `field_type` or of `text`.

@@ -1,4 +1,4 @@
-"""What a filter condition may be made of: operators and values of each field.
+"""Parameters of filter conditions: operators and values of each field.
 
 Routing contract 4.1.
 """
@@ -30,7 +30,7 @@ FALSE_TRUE: Values = ({"qcode": 0, "name": "False"}, {"qcode": 1, "name": "True"
 
 @dataclass(frozen=True)
 class Parameter:
-    """How conditions on one field may look.
+    """Operators and values of conditions on one field.
 
     Attributes:
         field: as conditions name it.

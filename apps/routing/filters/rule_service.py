@@ -1,4 +1,4 @@
-"""What the resources of routing rules have in common: names that nobody else has."""
+"""Base of the resources of routing rules: names that nobody else has."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -244,7 +244,7 @@ class Order:
 
 
 class Orders:
-    """Which destinations are to have copies of which rows.
+    """Decides which destinations are to have copies of which rows.
 
     Args:
         context: of the editor's actions.

@@ -1,4 +1,4 @@
-"""Which items belong to a product (routing contract 3, 7.2)."""
+"""Products: which items belong to them (routing contract 3, 7.2)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.routing.filters.conditions import Substring
 from apps.routing.filters.content_filters import FilterSet, Requirements
-from apps.routing.filters.fields import Document, ItemField, ItemView, Key
+from apps.routing.filters.fields import ItemField, ItemView, Key
 
 
 class FilterType(StrEnum):
@@ -27,7 +27,7 @@ class ProductType(StrEnum):
 
 
 class ProductOutcome(Enum):
-    """What became of an item at a product."""
+    """Result of asking a product whether it takes an item."""
 
     MATCHED = "matched"
     REGION = "region"
@@ -123,7 +123,7 @@ def _filter_type(word: Any) -> FilterType | None:
         return None
 
 
-def compile_product(document: Document) -> Product:
+def compile_product(document: Mapping[str, Any]) -> Product:
     """Return the product of a `products` document.
 
     Nothing wrong with the document is raised: a filter that cannot be read makes the product take

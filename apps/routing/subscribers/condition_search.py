@@ -1,4 +1,4 @@
-"""Which subscribers a filter condition leads to (routing contract 1.3, 4.6)."""
+"""Search for subscribers by a filter condition (routing contract 1.3, 4.6)."""
 
 from collections.abc import Collection, Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""What is wrong with the destinations of a subscriber (routing contract 2)."""
+"""Checks of the destinations of a subscriber (routing contract 2)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -41,7 +41,7 @@ REQUIRED: Mapping[str, Any] = {"required": 1}
 
 @dataclass
 class Rotation:
-    """What became of the secrets of all destinations.
+    """Outcome of encrypting the secrets of all destinations anew.
 
     Attributes:
         renewed: how many secrets are encrypted with the newest key now.
@@ -53,7 +53,7 @@ class Rotation:
 
 
 class SubscribersService(RuleService):
-    """Who receives items, and where to.
+    """Subscribers of items, with their destinations.
 
     Secrets of destinations are encrypted before they are stored and go out as they are stored:
     clients may send them back, but cannot read them.

@@ -109,6 +109,24 @@ class TestReasons:
 
         assert {"Wire": ("media type", "")} == explained(item)
 
+    def test_of_a_correction_for_others(
+        self, desk: Newsdesk, graph: Graph, explained: Explain
+    ) -> None:
+        """Who has the story gets its correction for that reason, whoever is named by now."""
+        desk.newsroom.subscriber("Reader", push(NOWHERE))
+        item = desk.published()
+        graph.enqueue.run()
+        named = desk.newsroom.subscriber("Named", push(NOWHERE), products=[])
+        desk.newsroom.subscriber("Other", push(NOWHERE))
+        desk.act("correct", item, target_subscribers=[{"_id": str(named)}])
+        graph.enqueue.run()
+
+        assert {
+            "Reader": ("sent", "has the story"),
+            "Named": ("sent", "targeted directly"),
+            "Other": ("targeting", ""),
+        } == explained(item)
+
     def test_of_a_kill(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
         """A kill goes to those who have the story, whatever the rules say by now."""
         reader = desk.newsroom.subscriber("Reader", push(NOWHERE))
