@@ -16,6 +16,7 @@ from bson.codec_options import CodecOptions
 from cerberus import DocumentError, SchemaError, TypeDefinition, Validator
 from cerberus.errors import BasicErrorHandler
 
+from apps.core.documents import objects
 from apps.core.json import WIRE_DATE
 from apps.core.text import plain_text
 from apps.validate.rules import InvalidRules, Rules, translate
@@ -128,9 +129,8 @@ class RuleValidator(Validator):
 
     def _validate_mandatory_in_list(self, mandatory: Mapping, field: str, value: Any) -> None:
         """{'type': 'dict', 'valuesrules': {'type': 'dict'}}"""
-        entries = value if isinstance(value, list) else []
         for key, wanted in mandatory.items():
-            found = [entry.get(key) for entry in entries if isinstance(entry, Mapping)]
+            found = [entry.get(key) for entry in objects(value)]
             for name, demand in wanted.items():
                 if not self._is_met(name, demand, found):
                     self._error(name, REQUIRED)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from apps.core.documents import objects_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType
 from apps.validate.cerberus_rules import EDITOR_EMPTY, REQUIRED, CompiledRules, ErrorTree
@@ -47,11 +48,10 @@ def _extra(item: Mapping[str, Any], compiled: CompiledRules) -> Any:
     extra = item.get("extra")
     if extra is not None and not isinstance(extra, Mapping):
         return extra
-    subjects = item.get("subject")
     stored = {
         entry["scheme"]: entry.get("qcode", "")
-        for entry in (subjects if isinstance(subjects, list) else ())
-        if isinstance(entry, Mapping) and entry.get("scheme") in compiled.custom_fields
+        for entry in objects_of(item, "subject")
+        if entry.get("scheme") in compiled.custom_fields
     }
     return {**(extra or {}), **stored}
 

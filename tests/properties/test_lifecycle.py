@@ -117,9 +117,9 @@ class Lifecycle(RuleBasedStateMachine):
         if self.known[item]["state"] == "scheduled":
             self._act("deschedule", item, f"archive/{item}", {"publish_schedule": None}, editor)
 
-    @rule(item=items, word=st.sampled_from(["correct", *WITHDRAWN]), editor=editors)
-    def change(self, item: str, word: str, editor: str) -> None:
-        self._act(word, item, f"archive/{word}/{item}", {}, editor)
+    @rule(item=items, operation=st.sampled_from(["correct", *WITHDRAWN]), editor=editors)
+    def change(self, item: str, operation: str, editor: str) -> None:
+        self._act(operation, item, f"archive/{operation}/{item}", {}, editor)
 
     @rule(item=items, editor=editors)
     def publish(self, item: str, editor: str) -> None:
@@ -209,29 +209,31 @@ class Lifecycle(RuleBasedStateMachine):
         dies_routing(self.graph, before)
         self.enqueue(2)
 
-    @rule(item=items, word=st.sampled_from(PUBLICATIONS), before=st.integers(1, 25))
-    def die_publishing(self, item: str, word: str, before: int) -> None:
+    @rule(item=items, operation=st.sampled_from(PUBLICATIONS), before=st.integers(1, 25))
+    def die_publishing(self, item: str, operation: str, before: int) -> None:
         """A process dies between two writes of a publish action; the enqueue task comes by."""
-        after = self._after(word, item)
-        dies(self.graph, word, self.known[item], before, {"headline": word}, self._caller())
-        self._recover(word, item, after)
+        after = self._after(operation, item)
+        dies(
+            self.graph, operation, self.known[item], before, {"headline": operation}, self._caller()
+        )
+        self._recover(operation, item, after)
 
-    @rule(item=items, word=st.sampled_from(EDITS), before=st.integers(1, 10))
-    def die_editing(self, item: str, word: str, before: int) -> None:
+    @rule(item=items, operation=st.sampled_from(EDITS), before=st.integers(1, 10))
+    def die_editing(self, item: str, operation: str, before: int) -> None:
         """A process dies between two writes of an editor's action; the enqueue task comes by."""
-        after = self._after(word, item)
-        dies_editing(self.graph, word, self.known[item], before, self._caller())
-        self._recover(word, item, after)
+        after = self._after(operation, item)
+        dies_editing(self.graph, operation, self.known[item], before, self._caller())
+        self._recover(operation, item, after)
 
-    def _recover(self, word: str, item: str, after: str) -> None:
+    def _recover(self, operation: str, item: str, after: str) -> None:
         self.clock.advance(minutes=1)
         self.graph.enqueue.run()
         held = self._stored()[item]["state"]
         # Its hour may have come meanwhile.
         allowed = {self.known[item]["state"], after}
         released = {"published"} if "scheduled" in allowed else set()
-        assert held in allowed | released, (word, self.known[item]["state"], held)
-        self._check_step(word, item, held)
+        assert held in allowed | released, (operation, self.known[item]["state"], held)
+        self._check_step(operation, item, held)
         self._check_routed()
 
     # How steps are judged.
@@ -245,36 +247,36 @@ class Lifecycle(RuleBasedStateMachine):
         self.known = stored
         return str(item["_id"])
 
-    def _after(self, word: str, item: str) -> str:
+    def _after(self, operation: str, item: str) -> str:
         before = self.known[item]
-        if word in ("lock", "unlock"):
+        if operation in ("lock", "unlock"):
             return str(before["state"])
-        if word == "unspike":
+        if operation == "unspike":
             return str(before.get("revert_state") or before["state"])
-        return TABLE[word].get(before["state"], before["state"])
+        return TABLE[operation].get(before["state"], before["state"])
 
-    def _act(self, word: str, item: str, path: str, body: Item, editor: str) -> None:
+    def _act(self, operation: str, item: str, path: str, body: Item, editor: str) -> None:
         """Do it: what the table refuses is refused, what is done leads where the table says."""
         before = self.known[item]
-        after = TABLE[word].get(before["state"])
+        after = TABLE[operation].get(before["state"])
         answer = self.clients[editor].patch(path, body)
         assert answer.status_code in (200, 400), answer.text
         if after is None:
-            assert answer.status_code == 400, (word, before["state"], answer.text)
+            assert answer.status_code == 400, (operation, before["state"], answer.text)
         if answer.status_code == 400:
             assert after is None or any(reason in answer.text for reason in REASONS), (
-                word,
+                operation,
                 before["state"],
                 answer.text,
             )
-            assert self._stored() == self.known, (word, "is refused and leaves traces")
+            assert self._stored() == self.known, (operation, "is refused and leaves traces")
             return
-        assert word not in ("save", "deschedule") or self._may_save(before, editor)
-        self._check_step(word, item, after)
-        held = None if word in CLEARS_LOCK else before.get("lock_user")
+        assert operation not in ("save", "deschedule") or self._may_save(before, editor)
+        self._check_step(operation, item, after)
+        held = None if operation in CLEARS_LOCK else before.get("lock_user")
         assert self.known[item].get("lock_user") == held
 
-    def _check_step(self, word: str, item: str | None, after: str | None) -> None:
+    def _check_step(self, operation: str, item: str | None, after: str | None) -> None:
         """The item is in its new state; others change only as far as they go with it."""
         stored = self._stored()
         assert set(stored) == set(self.known)
@@ -282,11 +284,16 @@ class Lifecycle(RuleBasedStateMachine):
             before = self.known[item_id]
             assert now["_current_version"] >= before["_current_version"]
             if item_id == item:
-                assert now["state"] == after, (word, before["state"], now["state"])
+                assert now["state"] == after, (operation, before["state"], now["state"])
             elif now["state"] != before["state"]:
-                assert self._goes_along(before, now), (word, item_id, before["state"], now["state"])
+                assert self._goes_along(before, now), (
+                    operation,
+                    item_id,
+                    before["state"],
+                    now["state"],
+                )
             elif now["_current_version"] != before["_current_version"]:
-                assert now["state"] in ("published", "corrected"), (word, now["state"])
+                assert now["state"] in ("published", "corrected"), (operation, now["state"])
         self.known = stored
 
     def _goes_along(self, before: Item, now: Item) -> bool:

@@ -106,23 +106,23 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
     }
 
 
-def dies_editing(graph: Graph, word: str, item: Document, before: int, caller: Caller) -> bool:
+def dies_editing(graph: Graph, operation: str, item: Document, before: int, caller: Caller) -> bool:
     """Do an editor's action in a process that dies before its write number `before`.
 
     Args:
-        word: `save`, `lock`, `unlock`, `spike` or `unspike`.
+        operation: `save`, `lock`, `unlock`, `spike` or `unspike`.
 
     Returns:
         Whether it died; not when there are fewer writes, or a rule refuses the action.
     """
     services = dying_editing(graph, before)
     try:
-        if word == "save":
-            services["archive"].patch(item["_id"], {"headline": word}, caller)
-        elif word in ("lock", "unlock"):
-            services[f"archive_{word}"].act(item["_id"], {}, caller)
+        if operation == "save":
+            services["archive"].patch(item["_id"], {"headline": operation}, caller)
+        elif operation in ("lock", "unlock"):
+            services[f"archive_{operation}"].act(item["_id"], {}, caller)
         else:
-            services[f"archive_{word}"].patch(item["_id"], {}, caller)
+            services[f"archive_{operation}"].patch(item["_id"], {}, caller)
     except WiredeskError:
         return False
     except Crash:

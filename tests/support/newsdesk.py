@@ -44,9 +44,9 @@ class Newsdesk:
         """Create an item on the desk."""
         return self.client.create("archive", self.newsroom.story(**fields))
 
-    def act(self, word: str, item: Document, **changes: Any) -> Document:
+    def act(self, operation: str, item: Document, **changes: Any) -> Document:
         """Publish, correct, kill ... an item with `changes`; fails the test unless it is 200."""
-        answer = self.client.patch(f"archive/{word}/{item['_id']}", changes)
+        answer = self.client.patch(f"archive/{operation}/{item['_id']}", changes)
         assert answer.status_code == 200, answer.text
         return dict(answer.get_json())
 

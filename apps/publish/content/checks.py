@@ -11,6 +11,7 @@ from apps.archive.associations import associations_with_ids, present
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import is_package, member_ids, member_refs
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
+from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -157,8 +158,8 @@ def check_targets(publication: Publication, collaborators: Collaborators) -> Non
 
 
 def _targets(item: Mapping[str, Any]) -> set[str]:
-    entries = item.get("target_subscribers") or ()
-    return {str(entry["_id"]) for entry in entries if isinstance(entry, Mapping) and "_id" in entry}
+    entries = objects_of(item, "target_subscribers")
+    return {str(entry["_id"]) for entry in entries if "_id" in entry}
 
 
 def check_valid(publication: Publication, collaborators: Collaborators) -> None:

@@ -5,9 +5,10 @@ holds them. A publish request does it at once. The enqueue run looks again at wh
 route: when the process of the request has died in between, the run makes the corrections.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import structlog
 
 from apps.archive.packages import Packages, member_ids, member_refs
 from apps.core.caller import Caller
@@ -20,7 +21,7 @@ from apps.publish.content.package_members import is_behind, is_live, with_member
 from apps.publish.content.publication import NestedPublishing, Outgoing, PublishRequest
 from apps.store.collections import ARCHIVE, ARCHIVE_HISTORY, PUBLISHED, USERS
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 TRIES = 3
 """Tries at correcting a package that somebody else writes at the same time."""
@@ -49,7 +50,7 @@ class ParentPackages:
             i for i, gone in request.outgoing.items() if _may_be_in_packages(gone.item, request)
         ]
         for package_id, error in self._correct(held, request):
-            logger.warning("package %s is left to the enqueue run: %s", package_id, error)
+            log.warning("package.left_to_enqueue_run", package=package_id, error=str(error))
 
     def catch_up(self, rows: Sequence[Document]) -> None:
         """Make the corrections that a publish request left undone when its process died.
@@ -77,7 +78,7 @@ class ParentPackages:
             for package_id, error in self._correct(list(request.outgoing), request):
                 if isinstance(error, EtagMismatch):
                     raise error
-                logger.error("package %s does not follow its members: %s", package_id, error)
+                log.error("package.not_corrected", package=package_id, error=str(error))
 
     def _routed_members(self, rows: Iterable[Document]) -> Iterator[Document]:
         """Yield the last published rows of what packages among `rows` hold.

@@ -72,12 +72,12 @@ class TestContentUpdate:
         (told,) = events.named("content:update")
         assert [story["_id"]] == names(told)[0]
 
-    @pytest.mark.parametrize("word", ["correct", "kill", "takedown", "unpublish"])
+    @pytest.mark.parametrize("operation", ["correct", "kill", "takedown", "unpublish"])
     def test_after_a_publish_action(
-        self, admin: Client, events: Events, story: Document, word: str
+        self, admin: Client, events: Events, story: Document, operation: str
     ) -> None:
         """Together with `item:publish`, for each of the actions."""
-        for action in ("publish", word):
+        for action in ("publish", operation):
             answer = admin.patch(f"archive/{action}/{story['_id']}", {})
             assert 200 == answer.status_code, answer.text
 

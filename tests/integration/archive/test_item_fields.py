@@ -34,8 +34,8 @@ def save(client: Client, item: Document, **changes: Any) -> Document:
     return dict(answer.get_json())
 
 
-def publish(client: Client, word: str, item: Document, **changes: Any) -> Document:
-    answer = client.patch(f"archive/{word}/{item['_id']}", changes)
+def publish(client: Client, operation: str, item: Document, **changes: Any) -> Document:
+    answer = client.patch(f"archive/{operation}/{item['_id']}", changes)
     assert answer.status_code == 200, answer.text
     return dict(answer.get_json())
 

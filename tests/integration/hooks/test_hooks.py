@@ -54,17 +54,17 @@ class TestWhen:
         assert (saved["item"]["headline"], saved["original"]["headline"]) == ("New", "Rivers rise")
         assert "journal" not in saved["item"]
 
-    @pytest.mark.parametrize("word", ["correct", "kill", "takedown", "unpublish"])
-    def test_an_item_is_published(self, desk: Newsdesk, heard: Heard, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["correct", "kill", "takedown", "unpublish"])
+    def test_an_item_is_published(self, desk: Newsdesk, heard: Heard, operation: str) -> None:
         item = desk.published()
         heard.clear()
 
-        desk.act(word, item)
+        desk.act(operation, item)
 
         assert names(heard) == ["item:publish", "item:published"]
         asked, told = (arguments for name, arguments in heard if name != "item:validate")
-        assert asked["sender"] == told["sender"] == f"archive_{word}"
-        assert asked["item"]["operation"] == told["item"]["operation"] == word
+        assert asked["sender"] == told["sender"] == f"archive_{operation}"
+        assert asked["item"]["operation"] == told["item"]["operation"] == operation
         assert told["after_scheduled"] is False
 
     def test_a_package_goes_out(self, desk: Newsdesk, heard: Heard) -> None:

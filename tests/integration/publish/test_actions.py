@@ -36,9 +36,11 @@ def story(admin: Any, newsroom: Newsroom) -> Story:
     return create
 
 
-def act(client: Any, word: str, item: dict[str, Any], body: Any = None, **arguments: Any) -> Any:
+def act(
+    client: Any, operation: str, item: dict[str, Any], body: Any = None, **arguments: Any
+) -> Any:
     """PATCH a publish endpoint with the item's current etag."""
-    return client.patch(f"archive/{word}/{item['_id']}", body or {}, **arguments)
+    return client.patch(f"archive/{operation}/{item['_id']}", body or {}, **arguments)
 
 
 class TestPublish:
@@ -296,24 +298,20 @@ class TestCorrect:
 
 class TestWithdraw:
     @pytest.mark.parametrize(
-        ("word", "state", "operation"),
-        [
-            ("kill", "killed", "kill"),
-            ("takedown", "recalled", "takedown"),
-            ("unpublish", "unpublished", "unpublish"),
-        ],
+        ("operation", "state"),
+        [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
     )
     def test_withdraws_a_published_item(
-        self, admin: Any, story: Story, word: str, state: str, operation: str
+        self, admin: Any, story: Story, operation: str, state: str
     ) -> None:
-        """Each action has its state; all cancel the publication status.
+        """Each operation has its state; all cancel the publication status.
 
         Lifecycle scenario 31, 32, 33.
         """
         item = story()
         act(admin, "publish", item)
 
-        withdrawn = act(admin, word, item).get_json()
+        withdrawn = act(admin, operation, item).get_json()
 
         assert (state, operation, "canceled", 3) == (
             withdrawn["state"],
@@ -322,15 +320,15 @@ class TestWithdraw:
             withdrawn["_current_version"],
         )
 
-    @pytest.mark.parametrize("word", ["kill", "takedown"])
-    def test_puts_a_notice_before_the_body(self, admin: Any, story: Story, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["kill", "takedown"])
+    def test_puts_a_notice_before_the_body(self, admin: Any, story: Story, operation: str) -> None:
         """Lifecycle scenario 31, 32: the body starts with the request to drop the story."""
         item = story()
         act(admin, "publish", item)
 
-        body = act(admin, word, item, {"body_html": "<p>Wrong.</p>"}).get_json()["body_html"]
+        body = act(admin, operation, item, {"body_html": "<p>Wrong.</p>"}).get_json()["body_html"]
 
-        assert body.startswith(f"<p>Please {word} story slugged rivers headlined Rivers rise")
+        assert body.startswith(f"<p>Please {operation} story slugged rivers headlined Rivers rise")
         assert body.endswith("<p>Wrong.</p>")
 
     def test_unpublish_leaves_the_body(self, admin: Any, story: Story) -> None:
@@ -343,10 +341,10 @@ class TestWithdraw:
         assert saved["state"] == "in_progress"
         assert first == act(admin, "publish", item).get_json()["firstpublished"]
 
-    @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
-    def test_refuses_what_is_not_out(self, admin: Any, story: Story, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
+    def test_refuses_what_is_not_out(self, admin: Any, story: Story, operation: str) -> None:
         """Lifecycle scenario 34: all three refuse in the words of a kill."""
-        answer = act(admin, word, story())
+        answer = act(admin, operation, story())
 
         expected = "412: Can't kill as item state is fetched"
         assert expected == answer.get_json()["_issues"][REFUSED]
@@ -374,21 +372,21 @@ class TestWithdraw:
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("word", ["publish", "correct", "kill", "takedown", "unpublish"])
-    def test_needs_an_etag(self, admin: Any, story: Story, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["publish", "correct", "kill", "takedown", "unpublish"])
+    def test_needs_an_etag(self, admin: Any, story: Story, operation: str) -> None:
         """Every action needs If-Match, and the current one."""
         item = story()
-        path = f"archive/{word}/{item['_id']}"
+        path = f"archive/{operation}/{item['_id']}"
 
         without = admin.request("PATCH", path, json={})
         stale = admin.patch(path, {}, etag="0" * 40)
 
         assert (without.status_code, stale.status_code) == (428, 412)
 
-    @pytest.mark.parametrize("word", ["publish", "correct", "kill", "takedown", "unpublish"])
-    def test_knows_no_such_item(self, admin: Any, newsroom: Newsroom, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["publish", "correct", "kill", "takedown", "unpublish"])
+    def test_knows_no_such_item(self, admin: Any, newsroom: Newsroom, operation: str) -> None:
         """An unknown id is 404."""
-        assert admin.patch(f"archive/{word}/nothing", {}, etag="x").status_code == 404
+        assert admin.patch(f"archive/{operation}/nothing", {}, etag="x").status_code == 404
 
     @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
     def test_takes_patch_only(self, admin: Any, story: Story, method: str) -> None:

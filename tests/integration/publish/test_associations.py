@@ -48,8 +48,8 @@ def states(desk: Newsdesk, *items: Mapping[str, Any]) -> list[str]:
     return [stored(desk, item)["state"] for item in items]
 
 
-def refusal(desk: Newsdesk, word: str, item: Mapping[str, Any], body: Any = None) -> str:
-    answer = desk.client.patch(f"archive/{word}/{item['_id']}", body or {})
+def refusal(desk: Newsdesk, operation: str, item: Mapping[str, Any], body: Any = None) -> str:
+    answer = desk.client.patch(f"archive/{operation}/{item['_id']}", body or {})
     assert answer.status_code == 400, answer.text
     return str(answer.get_json()["_issues"][REFUSED])
 
@@ -319,10 +319,10 @@ class TestOn:
         )
 
     @pytest.mark.parametrize(
-        ("word", "state"),
+        ("operation", "state"),
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "published")],
     )
-    def test_withdraws_the_picture(self, desk: Newsdesk, word: str, state: str) -> None:
+    def test_withdraws_the_picture(self, desk: Newsdesk, operation: str, state: str) -> None:
         """A takedown recalls the picture, unpublish leaves it.
 
         Lifecycle scenario 57; lifecycle contract 5.8.
@@ -331,16 +331,16 @@ class TestOn:
         story = with_picture(desk, flood)
         desk.act("publish", story)
 
-        desk.act(word, story)
+        desk.act(operation, story)
 
         assert [state] == states(desk, flood)
 
     @pytest.mark.parametrize(
-        ("word", "state"),
+        ("operation", "state"),
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
     )
     def test_a_killed_picture_does_not_keep_its_story_out(
-        self, desk: Newsdesk, word: str, state: str
+        self, desk: Newsdesk, operation: str, state: str
     ) -> None:
         """A withdrawal is possible at any time (lifecycle contract 5.1 k)."""
         flood, other = picture(desk), picture(desk)
@@ -349,10 +349,10 @@ class TestOn:
         desk.act("publish", story)
         desk.act("kill", flood)
 
-        desk.act(word, story)
+        desk.act(operation, story)
 
         assert ([state], ["killed"]) == (states(desk, story), states(desk, flood))
-        assert [state if word != "unpublish" else "published"] == states(desk, other)
+        assert [state if operation != "unpublish" else "published"] == states(desk, other)
 
     def test_refuses_locked_pictures(self, desk: Newsdesk, app: Any, graph: Graph) -> None:
         """Lifecycle contract 4.6: whoever works on the picture holds the story back."""
@@ -367,22 +367,22 @@ class TestOn:
         assert "['Flood: packaged item is locked by another user']" == text
 
     @DEATHS
-    @pytest.mark.parametrize("word", ["publish", "correct", "kill"])
+    @pytest.mark.parametrize("operation", ["publish", "correct", "kill"])
     def test_is_whole_after_a_crash_at_any_write(
-        self, desk: Newsdesk, graph: Graph, word: str, stride: int
+        self, desk: Newsdesk, graph: Graph, operation: str, stride: int
     ) -> None:
         """A request that is repeated after a crash completes the work, and repeats none of it."""
         for before in range(1, MOST_WRITES, stride):
             flood = picture(desk)
             story = with_picture(desk, flood)
-            if word != "publish":
+            if operation != "publish":
                 desk.act("publish", story)
             version = stored(desk, story)["_current_version"]
             known = len(rows(desk, flood, story))
 
-            died = dies(graph, word, story, before)
+            died = dies(graph, operation, story, before)
             if stored(desk, story)["_current_version"] == version:
-                desk.act(word, story)
+                desk.act(operation, story)
             complete_abandoned(graph)
 
             assert (before, [flood["_id"], story["_id"]]) == (

@@ -72,15 +72,15 @@ def test_can_be_given_up(desk: Newsdesk, was: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "state"), [("correct", "corrected"), ("publish", "published"), ("kill", "killed")]
+    ("operation", "state"), [("correct", "corrected"), ("publish", "published"), ("kill", "killed")]
 )
-def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, word: str, state: str) -> None:
+def test_ends_with_a_publication(desk: Newsdesk, graph: Graph, operation: str, state: str) -> None:
     """Lifecycle scenario 77: the row turns back and a new one is added."""
     item = desk.published()
     graph.enqueue.run()
     correction(desk, item)
 
-    desk.act(word, item)
+    desk.act(operation, item)
     graph.enqueue.run()
 
     assert row_states(desk) == ["published", state]
@@ -96,10 +96,10 @@ def test_can_be_saved(desk: Newsdesk) -> None:
     assert (answer.status_code, answer.get_json()["state"]) == (200, "correction")
 
 
-@pytest.mark.parametrize("word", ["kill", "takedown"])
-def test_is_for_what_is_out(desk: Newsdesk, word: str) -> None:
+@pytest.mark.parametrize("operation", ["kill", "takedown"])
+def test_is_for_what_is_out(desk: Newsdesk, operation: str) -> None:
     """Lifecycle contract 2.3: other states are refused."""
-    item = desk.act(word, desk.published())
+    item = desk.act(operation, desk.published())
 
     answer = correction(desk, item)
 

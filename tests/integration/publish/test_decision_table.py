@@ -75,10 +75,10 @@ def test_a_correction_for_regions_adds_wire_subscribers_only(desk: Newsdesk, tol
     assert names == ["has it, all", "has it, digital", "has it, wire", "new, wire"]
 
 
-@pytest.mark.parametrize(("word", "action"), [("correct", "corrected"), *WITHDRAWALS])
+@pytest.mark.parametrize(("operation", "action"), [("correct", "corrected"), *WITHDRAWALS])
 @pytest.mark.parametrize("state", ["pending", "failed", "canceled", "success"])
 def test_rows_count_whatever_became_of_them(
-    desk: Newsdesk, told: Told, word: str, action: str, state: str
+    desk: Newsdesk, told: Told, operation: str, action: str, state: str
 ) -> None:
     """Who was meant to have it hears of it, also if the delivery failed or was canceled."""
     desk.newsroom.subscriber("s", push(NOWHERE), products=[rivers(desk)])
@@ -86,14 +86,14 @@ def test_rows_count_whatever_became_of_them(
     told(2)
     desk.db["publish_queue"].update_many({}, {"$set": {"state": state}})
 
-    desk.act(word, item, slugline="floods")
+    desk.act(operation, item, slugline="floods")
 
     assert told(3) == [("s", action)]
 
 
-@pytest.mark.parametrize(("word", "action"), [("correct", "corrected"), *WITHDRAWALS])
+@pytest.mark.parametrize(("operation", "action"), [("correct", "corrected"), *WITHDRAWALS])
 def test_it_goes_to_the_destinations_of_now(
-    desk: Newsdesk, told: Told, word: str, action: str
+    desk: Newsdesk, told: Told, operation: str, action: str
 ) -> None:
     """Not to those that the subscriber had when it received the item."""
     subscriber = desk.newsroom.subscriber("s", push(NOWHERE))
@@ -102,7 +102,7 @@ def test_it_goes_to_the_destinations_of_now(
     moved = [{**push(NOWHERE), "_id": id_, "name": id_} for id_ in ("new", "newer")]
     patched(desk, f"subscribers/{subscriber}", {"destinations": moved})
 
-    desk.act(word, item)
+    desk.act(operation, item)
 
     assert told(3) == [("s", action)] * 2
     names = {row["destination"]["name"] for row in desk.rows(item_version=3)}
@@ -184,9 +184,9 @@ def test_media_are_for_digital_and_all(desk: Newsdesk, told: Told, kind: str) ->
     assert told(3) == [("all", "corrected"), ("digital", "corrected")]
 
 
-@pytest.mark.parametrize(("word", "action"), [("correct", "corrected"), *WITHDRAWALS])
+@pytest.mark.parametrize(("operation", "action"), [("correct", "corrected"), *WITHDRAWALS])
 def test_global_filters_are_for_those_who_are_new(
-    desk: Newsdesk, told: Told, word: str, action: str
+    desk: Newsdesk, told: Told, operation: str, action: str
 ) -> None:
     """Who has the story hears of it; who only matches is blocked (routing contract 6 row 4)."""
     desk.newsroom.subscriber("has it", push(NOWHERE))
@@ -195,7 +195,7 @@ def test_global_filters_are_for_those_who_are_new(
     desk.newsroom.subscriber("new", push(NOWHERE))
     stored_filter(desk, "slugline", "eq", "rivers", is_global=True)
 
-    desk.act(word, item)
+    desk.act(operation, item)
 
     assert told(3) == [("has it", action)]
 

@@ -67,12 +67,12 @@ def test_stays_through_a_correction(desk: Newsdesk, embargoed: Document) -> None
     assert desk.act("correct", embargoed, headline="new")["embargo"] == LATER
 
 
-@pytest.mark.parametrize("word", ["correct", "kill", "takedown", "unpublish"])
-def test_cannot_be_set_afterwards(desk: Newsdesk, word: str) -> None:
+@pytest.mark.parametrize("operation", ["correct", "kill", "takedown", "unpublish"])
+def test_cannot_be_set_afterwards(desk: Newsdesk, operation: str) -> None:
     """Lifecycle scenario 40: what is out without an embargo gets none."""
     item = desk.published()
 
-    answer = desk.client.patch(f"archive/{word}/{item['_id']}", {"embargo": LATER})
+    answer = desk.client.patch(f"archive/{operation}/{item['_id']}", {"embargo": LATER})
 
     assert (400, "400: Embargo can't be set after publishing") == refusal(answer)
 
@@ -94,10 +94,10 @@ def test_is_refused_alike_on_post_and_patch(desk: Newsdesk, fields: Document, te
     assert (400, f"400: {text}") == refusal(saved)
 
 
-@pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
-def test_ends_with_a_withdrawal(desk: Newsdesk, embargoed: Document, word: str) -> None:
+@pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
+def test_ends_with_a_withdrawal(desk: Newsdesk, embargoed: Document, operation: str) -> None:
     """Lifecycle contract 3.6: embargo and schedule are reset."""
-    item = desk.act(word, embargoed)
+    item = desk.act(operation, embargoed)
 
     fields = ("embargo", "publish_schedule", "schedule_settings")
     assert [item[name] for name in fields] == [None, None, {}]

@@ -206,13 +206,13 @@ class TestFollowers:
         assert names(item_version=3) == [(n, "corrected") for n in ("s1", "s2", "s4", "s5")]
 
     @pytest.mark.parametrize(
-        ("word", "action"),
+        ("operation", "action"),
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
     )
     def test_a_withdrawal_goes_to_those_who_have_the_story(
-        self, desk: Newsdesk, graph: Graph, names: Names, word: str, action: str
+        self, desk: Newsdesk, graph: Graph, names: Names, operation: str, action: str
     ) -> None:
-        """Each under its own word; a subscriber deactivated meanwhile gets none.
+        """Each under its own operation; a subscriber deactivated meanwhile gets none.
 
         Routing scenario 30.
         """
@@ -225,7 +225,7 @@ class TestFollowers:
         desk.db["subscribers"].update_one({"name": "left"}, {"$set": {"is_active": False}})
         desk.db["products"].delete_one({"_id": product})
 
-        desk.act(word, item)
+        desk.act(operation, item)
         graph.enqueue.run()
 
         assert names(item_version=3) == [("has it", action)]

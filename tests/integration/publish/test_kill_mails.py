@@ -42,14 +42,16 @@ def states(graph: Graph) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("word", "header"), [("kill", "Kill/Takedown Notice"), ("takedown", "Takedown Notice")]
+    ("operation", "header"), [("kill", "Kill/Takedown Notice"), ("takedown", "Takedown Notice")]
 )
-def test_every_subscriber_is_told(desk: Newsdesk, mailbox: Mailbox, word: str, header: str) -> None:
+def test_every_subscriber_is_told(
+    desk: Newsdesk, mailbox: Mailbox, operation: str, header: str
+) -> None:
     """Lifecycle scenario 31, 32: one mail per subscriber, active or not, before the answer."""
     desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
     desk.newsroom.subscriber("two", email="c@two.example", is_active=False)
     item = desk.published(place=[{"qcode": "NSW", "name": "New South Wales"}])
-    desk.act(word, item, headline="Stop it", body_html="<p>Not <b>true</b>.</p>")
+    desk.act(operation, item, headline="Stop it", body_html="<p>Not <b>true</b>.</p>")
 
     assert [["a@one.example", "b@one.example"], ["c@two.example"]] == mailbox.recipients
     message = mailbox.received[0][1]
@@ -57,7 +59,7 @@ def test_every_subscriber_is_told(desk: Newsdesk, mailbox: Mailbox, word: str, h
     assert message["From"] == "desk@agency.example"
     lines = message.get_content().splitlines()
     assert [f"NSW:{header}"] * 2 == lines[:2]
-    assert lines[3].startswith(f"Please {word} story slugged rivers headlined Rivers rise at")
+    assert lines[3].startswith(f"Please {operation} story slugged rivers headlined Rivers rise at")
     assert lines[4] == "Not true."
 
 

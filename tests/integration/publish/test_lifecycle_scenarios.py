@@ -20,8 +20,8 @@ def read(desk: Newsdesk, item: Document) -> Document:
     return dict(desk.client.get(f"archive/{item['_id']}").get_json())
 
 
-def refusal(desk: Newsdesk, word: str, item: Document) -> str:
-    answer = desk.client.patch(f"archive/{word}/{item['_id']}", {})
+def refusal(desk: Newsdesk, operation: str, item: Document) -> str:
+    answer = desk.client.patch(f"archive/{operation}/{item['_id']}", {})
     assert answer.status_code == 400, answer.text
     return str(answer.get_json()["_issues"][REFUSED])
 
@@ -160,23 +160,23 @@ class TestPublish:
 
 
 class TestWithdraw:
-    @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
-    def test_is_of_its_time(self, desk: Newsdesk, clock: HandClock, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
+    def test_is_of_its_time(self, desk: Newsdesk, clock: HandClock, operation: str) -> None:
         """Lifecycle scenario 31, 32, 33: `versioncreated` is now."""
         item = desk.published()
         clock.advance(hours=1)
 
-        assert ONE_O_CLOCK == desk.act(word, item)["versioncreated"]
+        assert ONE_O_CLOCK == desk.act(operation, item)["versioncreated"]
 
-    @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+    @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
     @pytest.mark.parametrize("state", ["draft", "fetched"])
     def test_of_what_is_not_out_is_refused_alike(
-        self, desk: Newsdesk, word: str, state: str
+        self, desk: Newsdesk, operation: str, state: str
     ) -> None:
         """Lifecycle scenario 34: drafts and fetched items, in the words of a kill."""
         item = desk.story(state=state)
 
-        assert f"412: Can't kill as item state is {state}" == refusal(desk, word, item)
+        assert f"412: Can't kill as item state is {state}" == refusal(desk, operation, item)
 
 
 class TestSchedule:

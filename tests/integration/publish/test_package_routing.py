@@ -296,11 +296,11 @@ class TestFollowUps:
         assert (row["queue_state"], row["error_message"]) == ("error", text)
 
     @pytest.mark.parametrize(
-        ("word", "action"),
+        ("operation", "action"),
         [("kill", "killed"), ("takedown", "recalled"), ("unpublish", "unpublished")],
     )
     def test_a_withdrawal_goes_to_all_who_have_it(
-        self, desk: Newsdesk, graph: Graph, copies: Copies, word: str, action: str
+        self, desk: Newsdesk, graph: Graph, copies: Copies, operation: str, action: str
     ) -> None:
         """With what their copies held, also when nothing is left of it.
 
@@ -315,7 +315,7 @@ class TestFollowUps:
         graph.enqueue.run()
         desk.newsroom.subscriber("never had it", push(NOWHERE))
 
-        desk.act(word, package)
+        desk.act(operation, package)
         graph.enqueue.run()
 
         assert copies(package, action) == {"all": [storm["_id"]], "flood": []}

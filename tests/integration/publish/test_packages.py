@@ -57,8 +57,8 @@ def rows(desk: Newsdesk, *items: Document) -> list[Document]:
     return list(desk.db["published"].find(wanted).sort("publish_sequence_no", 1))
 
 
-def refusal(desk: Newsdesk, word: str, item: Document, body: Any = None) -> str:
-    answer = desk.client.patch(f"archive/{word}/{item['_id']}", body or {})
+def refusal(desk: Newsdesk, operation: str, item: Document, body: Any = None) -> str:
+    answer = desk.client.patch(f"archive/{operation}/{item['_id']}", body or {})
     assert answer.status_code == 400, answer.text
     return str(answer.get_json()["_issues"][REFUSED])
 
@@ -358,9 +358,9 @@ class TestCorrectPackage:
 
 
 class TestWithdraw:
-    @pytest.mark.parametrize("word", ["kill", "takedown"])
+    @pytest.mark.parametrize("operation", ["kill", "takedown"])
     def test_members_of_living_packages_stay(
-        self, desk: Newsdesk, package: Package, word: str
+        self, desk: Newsdesk, package: Package, operation: str
     ) -> None:
         """Lifecycle scenario 52: first the package, then its members, inner packages among them."""
         story = desk.story()
@@ -368,9 +368,9 @@ class TestWithdraw:
         outer = package(inner)
         desk.act("publish", outer)
 
-        assert [IN_PACKAGE, IN_PACKAGE] == [refusal(desk, word, i) for i in (story, inner)]
+        assert [IN_PACKAGE, IN_PACKAGE] == [refusal(desk, operation, i) for i in (story, inner)]
         for item in (outer, inner, story):
-            desk.act(word, item)
+            desk.act(operation, item)
 
         assert 6 == len(rows(desk, story, inner, outer))
 

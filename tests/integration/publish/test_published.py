@@ -130,16 +130,16 @@ def test_publishing_moves_the_mark(desk: Newsdesk, events: Events) -> None:
     assert len(events.named("item:marked")) == 2
 
 
-@pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+@pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
 def test_a_withdrawal_removes_the_mark_everywhere(
-    desk: Newsdesk, events: Events, word: str
+    desk: Newsdesk, events: Events, operation: str
 ) -> None:
     """Lifecycle contract 5.8: the mark goes from the item and all of its rows."""
     item, user = desk.published(), ObjectId(str(desk.client.session["user"]))
     for name in ("archive", "published"):
         desk.db[name].update_many({}, {"$set": {"marked_for_user": user}})
 
-    desk.act(word, item)
+    desk.act(operation, item)
 
     marks = [row.get("marked_for_user") for row in desk.db["published"].find({})]
     assert marks == [None, None]

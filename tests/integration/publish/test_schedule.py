@@ -169,13 +169,13 @@ class TestSchedule:
         assert (out["state"], out["firstpublished"]) == ("published", "2030-01-01T12:00:00+0000")
         assert [row["item_version"] for row in desk.rows()] == [3]
 
-    @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+    @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
     def test_ends_with_a_withdrawal(
-        self, desk: Newsdesk, graph: Graph, clock: HandClock, word: str
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, operation: str
     ) -> None:
         """Lifecycle contract 5.1 step 17: nothing withdrawn before its hour ever comes out."""
         item = schedule(desk)
-        desk.act(word, item)
+        desk.act(operation, item)
 
         for _ in range(3):
             graph.enqueue.run()

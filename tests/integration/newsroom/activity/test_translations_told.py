@@ -126,11 +126,11 @@ def test_users_who_are_switched_off_and_the_author_are_not_told(
     assert activities(graph) == []
 
 
-@pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+@pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
 def test_only_corrections_do(
-    desk: Newsdesk, graph: Graph, translated: tuple[Document, Document], word: str
+    desk: Newsdesk, graph: Graph, translated: tuple[Document, Document], operation: str
 ) -> None:
-    desk.act(word, translated[0])
+    desk.act(operation, translated[0])
     assert activities(graph) == []
 
 

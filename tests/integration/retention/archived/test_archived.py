@@ -54,9 +54,9 @@ def by_subscriber(desk: Newsdesk, **wanted: Any) -> set[ObjectId]:
     return {row["subscriber_id"] for row in desk.rows(**wanted)}
 
 
-@pytest.mark.parametrize(("word", "state"), [("kill", "killed"), ("takedown", "recalled")])
+@pytest.mark.parametrize(("operation", "state"), [("kill", "killed"), ("takedown", "recalled")])
 def test_withdrawal_brings_the_item_back(
-    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, word: str, state: str
+    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox, operation: str, state: str
 ) -> None:
     """Item and row are back with the next version, everybody who had it is told.
 
@@ -66,16 +66,17 @@ def test_withdrawal_brings_the_item_back(
     graph.db["subscribers"].update_one({"name": "two"}, {"$set": {"is_active": False}})
     desk.newsroom.subscriber("new", file_in("/nowhere"), email="same@one.example")
     answer = desk.client.patch(
-        f"archived/{row['_id']}", {"operation": word, "headline": "Stop", "body_html": "<p>No</p>"}
+        f"archived/{row['_id']}",
+        {"operation": operation, "headline": "Stop", "body_html": "<p>No</p>"},
     )
     assert answer.status_code == 200, answer.text
 
     item = desk.client.get(f"archive/{row['item_id']}").get_json()
-    assert (state, word, "canceled", 4) == tuple(
+    assert (state, operation, "canceled", 4) == tuple(
         item[f] for f in ("state", "operation", "pubstatus", "_current_version")
     )
     assert item["headline"] == "Stop"
-    assert item["body_html"].startswith(f"<p>Please {word} story slugged rivers headlined")
+    assert item["body_html"].startswith(f"<p>Please {operation} story slugged rivers headlined")
     assert item["body_html"].endswith("<p>No</p>")
     (published,) = graph.db["published"].find({})
     assert (state, 4, "queued") == tuple(

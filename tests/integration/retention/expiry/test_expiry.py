@@ -81,14 +81,14 @@ class TestRemoval:
         told = [(s["name"], s["outcome"], s["delivered_version"]) for s in explained["subscribers"]]
         assert told == [("s", "sent", 3)]
 
-    @pytest.mark.parametrize("word", ["kill", "takedown"])
+    @pytest.mark.parametrize("operation", ["kill", "takedown"])
     def test_withdrawn_item_is_not_archived(
-        self, desk: Newsdesk, graph: Graph, clock: HandClock, word: str
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, operation: str
     ) -> None:
         """Lifecycle scenario 73: of killed and recalled items nothing is kept."""
         item = desk.published()
         deliver(graph)
-        desk.act(word, item, headline="gone")
+        desk.act(operation, item, headline="gone")
         deliver(graph)
 
         assert expire(graph, clock) == 1

@@ -83,10 +83,10 @@ class TestImport:
             (one["_id"], 2),
         ]
 
-    @pytest.mark.parametrize("word", ["correct", "kill", "takedown", "unpublish"])
-    def test_every_action_brings_its_version(self, desk: Newsdesk, word: str) -> None:
+    @pytest.mark.parametrize("operation", ["correct", "kill", "takedown", "unpublish"])
+    def test_every_action_brings_its_version(self, desk: Newsdesk, operation: str) -> None:
         """The copy is the newest version that is out, or was withdrawn."""
-        done = desk.act(word, desk.published())
+        done = desk.act(operation, desk.published())
 
         kept = in_legal(desk, done)
         assert (kept["state"], kept["_current_version"]) == (done["state"], 3)

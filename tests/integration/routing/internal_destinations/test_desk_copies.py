@@ -226,14 +226,14 @@ class TestOperations:
         found = [(c["headline"], c["_current_version"], c["state"]) for c in copies(desk)]
         assert found == [("Rivers rise", 3, "routed"), ("Rivers fall", 4, "routed")]
 
-    @pytest.mark.parametrize("word", ["kill", "takedown", "unpublish"])
+    @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])
     def test_what_is_withdrawn_is_not_copied(
-        self, desk: Newsdesk, graph: Graph, destination: Destination, word: str
+        self, desk: Newsdesk, graph: Graph, destination: Destination, operation: str
     ) -> None:
         item = desk.published()
         graph.enqueue.run()
         destination()
-        desk.act(word, item)
+        desk.act(operation, item)
         graph.enqueue.run()
 
         assert copies(desk) == []
