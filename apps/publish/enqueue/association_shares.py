@@ -1,10 +1,10 @@
 """Which recipients of an item may see which of its associations (routing contract 8.8)."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+import structlog
 from bson import ObjectId
 
 from apps.core.service import Document
@@ -14,7 +14,7 @@ from apps.publish.enqueue.references import associations_of
 from apps.publish.enqueue.rules import RoutingRules
 from apps.publish.queue.recipients import Ledger
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Shares = dict[str, frozenset[ObjectId]]
 """Key of each association to the ids of the subscribers that may see it."""
@@ -39,7 +39,9 @@ def matching_shares(
             matches = rules.matches(held, now, among=subscriber_ids, target_media=media)
         except KeyError as error:
             # Nobody knows who is meant. The story goes out without the association.
-            logger.warning("association %s of %s lacks %s", key, item.get("item_id"), error)
+            log.warning(
+                "association.incomplete", item=item.get("item_id"), key=key, lacks=str(error)
+            )
             matches = []
         shares[key] = frozenset(match.subscriber.id for match in matches)
     return shares

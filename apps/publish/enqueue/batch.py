@@ -1,10 +1,10 @@
 """Published rows that are routed together: one snapshot of the rules, bulk writes."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from bson import ObjectId
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -31,7 +31,7 @@ from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class RoutingBatch:
             raise
         except Exception as error:
             # One item must not stop the others; it is tried again, then ends in `error`.
-            logger.exception("item %s could not be routed", row["item_id"])
+            log.exception("item.not_routed", item=row["item_id"])
             raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
 
     def _route(self, row: Document, service: EnqueueService, resend_id: Any) -> int:
@@ -153,7 +153,7 @@ class RoutingBatch:
                 found = service.recipients(media, self._routing) if service else []
             except (WiredeskError, KeyError) as error:
                 # It was refused on its own, too. The story that holds it goes out without it.
-                logger.warning("%s is not sent along: %s", media["item_id"], error)
+                log.warning("association.not_sent", item=media["item_id"], error=str(error))
                 continue
             finally:
                 self._routing.decisions.pop(media["_id"], None)

@@ -3,10 +3,11 @@
 Routing contract 8.5: P are the earlier recipients of an item, M are those that match it now.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
+
+import structlog
 
 from apps.archive.packages import is_package
 from apps.core.vocabulary import TEXT_TYPES, Operation, PublishingAction, State, SubscriberType
@@ -30,7 +31,7 @@ from apps.publish.enqueue.subscribers import Recipient, Subscriber, ids_of, unit
 from apps.publish.queue.recipients import LedgerEntry
 from apps.routing.products.matching import Product
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 WAS_MEANT = "an earlier version was meant for it"
 
@@ -99,7 +100,7 @@ class EnqueueService(ABC):
                 matches = routing.rules.matches(row, routing.now, target_media=media)
             except Exception:
                 # This may be the reason why it failed.
-                logger.exception("recipients of failed row %s are unknown", row["_id"])
+                log.exception("item.recipients_unknown", published=str(row["_id"]))
                 continue
             meant = [recipient_of(match)._replace(reason=WAS_MEANT) for match in matches]
             found = united(found, meant)

@@ -1,11 +1,12 @@
 """Rows of the delivery queue, from the published row that they come from to what is stored."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
+
+import structlog
 
 from apps.core.errors import FormatError, WiredeskError
 from apps.core.ids import object_id
@@ -16,7 +17,7 @@ from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
 from apps.publish.queue.rows import RowKey, new_row
 from formatters.base import Formatter
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 FIRST_RETRY = timedelta(minutes=1)
 """Wait before an item that could not be formatted is tried again (delivery contract 2.1)."""
@@ -121,7 +122,7 @@ class RowDraft(NamedTuple):
             refused = _unformatted(self.formatter, str(error))
         except Exception as error:
             # A format that breaks on an item must not keep it from other destinations.
-            logger.exception("item %s could not be formatted", self.item.row["item_id"])
+            log.exception("item.not_formatted", item=self.item.row["item_id"])
             again = {
                 "state": RowState.RETRYING,
                 "retry_attempt": 1,

@@ -4,13 +4,13 @@ All of it is built in memory and stored in bulk. The two belong together: a queu
 API stands for a copy, and says what became of it.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pymongo import UpdateMany
 from pymongo.database import Database
 
@@ -36,7 +36,7 @@ from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE
 from apps.store.mongo import insert_missing
 from apps.store.sequences import Bounds, Sequences
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CHUNK = 2000
 """Rows written by one command, so that a large batch stays within what a command may hold."""
@@ -87,7 +87,7 @@ class ContentApiCopies:
             ninjs = formats.content_api_document()
         except Exception as error:
             # An item that has no copy must still be delivered; its rows say why.
-            logger.exception("item %s could not be copied", item.row["item_id"])
+            log.exception("item.not_copied", item=item.row["item_id"])
             self._outcome.faults[item.copy_key] = f"The item could not be copied: {error}"
             return
         self._copies.append(build_copy(item.row, ninjs, readers, item.copy_key, self._now))

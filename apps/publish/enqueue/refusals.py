@@ -8,13 +8,13 @@ seen_at}`. Its id follows from what it holds. A routing decision names it, and t
 refused the item for another reason than their filter.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import bson
+import structlog
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, DuplicateKeyError
 
@@ -29,7 +29,7 @@ from apps.routing.products.matching import (
 )
 from apps.store.collections import ROUTING_DECISIONS, ROUTING_REFUSALS
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 REFUSING = (ProductOutcome.REGION, ProductOutcome.FILTER, ProductOutcome.UNDECIDED)
 IN_USE = timedelta(days=1)
@@ -81,7 +81,7 @@ def keep_refusals(db: Database[Document], refusals: Refusals, now: datetime) -> 
         # Another process has just put the same on record.
         return
     except DocumentTooLarge:
-        logger.warning("explanations will not name who got nothing by its products: too many")
+        log.warning("refusals.too_many")
 
 
 def reasons_of(db: Database[Document], routing: Mapping[str, Any]) -> dict[Any, str]:

@@ -5,12 +5,12 @@ One that could not be is kept in state `error`, with the reason, as long as its 
 again by the same steps as any routing.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.database import Database
@@ -23,7 +23,7 @@ from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 1
 """Wait of a request for an earlier version of its item that has not been routed yet."""
@@ -240,6 +240,6 @@ class ResendRouter:
         return 0
 
     def _give_up(self, request: Document, message: str) -> int:
-        logger.warning("item %s is not sent again: %s", request["item_id"], message)
+        log.warning("resend.refused", item=request["item_id"], error=message)
         self._requests.failed(request, message, None)
         return 0

@@ -4,7 +4,6 @@
 `RoutingContext` has both.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import structlog
 from pymongo.database import Database
 
 from apps.core.clock import Clock
@@ -41,7 +41,7 @@ from apps.store.collections import (
     VOCABULARIES,
 )
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class Alarm:
         new = {id_: reason for id_, reason in reasons.items() if self._reported.get(id_) != reason}
         self._reported = reasons
         for rule_id, reason in new.items():
-            logger.error("routing rule %s is broken: %s", rule_id, reason)
+            log.error("routing_rule.broken", rule=str(rule_id), error=str(reason))
         if new:
             self._add_activities(new, {str(product_id) for product_id in rules.dangling})
 

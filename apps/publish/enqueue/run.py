@@ -1,11 +1,11 @@
 """One enqueue run: from published rows to rows of the delivery queue."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -28,7 +28,7 @@ from apps.store.collections import PUBLISHED
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 10
 
@@ -170,7 +170,7 @@ class EnqueueContent:
             raise
         except Exception:
             items = sorted({row["item_id"] for row in rows})
-            logger.exception("packages around %s could not be corrected", ", ".join(items))
+            log.exception("packages.not_corrected", items=list(items))
 
     def _route_one(self, row: Document, batch: RoutingBatch, outcome: BatchOutcome) -> None:
         service = enqueue_services.get(row.get("operation") or "")

@@ -3,11 +3,11 @@
 Compiled once per change of the rules, from documents as they are stored.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import structlog
 from bson import ObjectId
 
 from apps.core.documents import object_of, objects
@@ -23,7 +23,7 @@ from apps.routing.subscribers.stored_destinations import (
     shown_destination,
 )
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CONTENT_API_SHOWN = shown_destination(CONTENT_API_DESTINATION)
 
@@ -58,7 +58,12 @@ def own_destinations(subscriber_id: Any, stored: Any) -> tuple[SubscriberDestina
                 found.append(_destination(subscriber_id, destination))
             except TypeError as error:
                 name = destination.get("name")
-                logger.warning("destination %s of %s is left out: %s", name, subscriber_id, error)
+                log.warning(
+                    "destination.left_out",
+                    destination=name,
+                    subscriber=str(subscriber_id),
+                    error=str(error),
+                )
     return tuple(found)
 
 
