@@ -62,5 +62,6 @@ def routing_tools(graph: Graph, *, db: Any = None) -> RoutingTools:
         build_registry(),
         Snapshots(db, graph.clock, alarm, content_api=False, max_age=timedelta()),
         None,
+        graph.notifier,
         graph.settings,
     )

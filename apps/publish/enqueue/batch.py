@@ -13,6 +13,7 @@ from apps.archive.packages import is_package, member_ids
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
+from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState
@@ -42,6 +43,7 @@ class RoutingTools:
         formatters: output formats by name.
         snapshots: the rules.
         backlog: copies items into the content API; None where there is none.
+        notifier: tells clients.
         settings: UNPUBLISH_TO_MATCHING_SUBSCRIBERS, PUBLISH_ASSOCIATIONS_RESEND,
             MAX_VALUE_OF_PUBLISH_SEQUENCE and those of the formats.
     """
@@ -52,6 +54,7 @@ class RoutingTools:
     formatters: Registry[Formatter]
     snapshots: Snapshots
     backlog: CopyBacklog | None
+    notifier: Notifier
     settings: Mapping[str, Any]
 
 
@@ -96,6 +99,7 @@ class RoutingBatch:
         self._format_settings = format_settings(tools.settings)
         self._queue = QueueWriter(tools.db, tools.clock, tools.sequences, tools.settings)
         self._decisions = DecisionLog(tools.db, tools.clock, rules.refusals.id, rules.inactive)
+        self._missing_formats: list[tuple[Document, list[str]]] = []
         self._copies = (
             ContentApiCopies(backlog, rules.filters, self._routing.now)
             if backlog is not None
@@ -175,6 +179,8 @@ class RoutingBatch:
         whole, own = self._formats_of(row), self._own_formats(row, recipients)
         formats = [own.get(r.subscriber.id, whole) if own else whole for r in recipients]
         served = self._queue.add(item, recipients, formats)
+        if missing := sorted({name for each in served for name in each.missing_formats}):
+            self._missing_formats.append((row, missing))
         if self._copies is not None:
             self._copies.add(item, recipients, whole)
         for recipient in recipients:
@@ -235,8 +241,17 @@ class RoutingBatch:
         self._queue.store(copies)
 
     def announce(self) -> None:
-        """Wake the lanes of the rows; the rows are stored by now."""
+        """Wake the lanes of the rows, which are stored by now, and tell of missing formats."""
         self._queue.announce()
+        for row, formats in self._missing_formats:
+            self._tools.notifier.push(
+                "item:publish:wrong:format",
+                item=row["item_id"],
+                unique_name=row.get("unique_name"),
+                desk=str((row.get("task") or {}).get("desk") or ""),
+                user=str(row.get("version_creator") or ""),
+                formats=formats,
+            )
 
 
 def _members_in(rows: Iterable[Document]) -> set[str]:

@@ -115,6 +115,7 @@ class Served:
     Attributes:
         drafts: its queue rows, not formatted yet.
         skipped: destinations that no format writes the item for, and why.
+        missing_formats: the formats of those.
         left_out: destinations that packages keep it from, and why.
         takes_type: whether the subscriber takes items of this type at all.
     """
@@ -122,6 +123,7 @@ class Served:
     recipient: Recipient
     drafts: list[RowDraft] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    missing_formats: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     takes_type: bool = True
 
@@ -216,6 +218,7 @@ class QueueWriter:
             if formatter is None:
                 text = f"{destination.name}: no formatter {destination.shown['format']}"
                 served.skipped.append(text)
+                served.missing_formats.append(str(destination.shown["format"]))
                 continue
             served.drafts.append(RowDraft(item, recipient, destination, formatter, formats))
         return served

@@ -103,7 +103,9 @@ class EnqueueContent:
             content_api=backlog is not None,
             max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
         )
-        self._tools = RoutingTools(db, clock, sequences, formatters, snapshots, backlog, settings)
+        self._tools = RoutingTools(
+            db, clock, sequences, formatters, snapshots, backlog, notifier, settings
+        )
         self._resends = ResendRouter(
             self._tools,
             ResendRequests(db, clock, timedelta(seconds=settings["LEASE_SECONDS"])),

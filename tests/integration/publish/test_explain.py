@@ -78,6 +78,31 @@ class TestReasons:
         assert ("no formatter", "push: no formatter morse") == told["Odd"]
         assert ("no destination", "") == told["Nowhere"]
 
+    def test_clients_are_told_of_formats_that_are_missing(
+        self, desk: Newsdesk, graph: Graph, events: Events
+    ) -> None:
+        """One event for each item names what its recipients asked for in vain.
+
+        Lifecycle contract 6.
+        """
+        morse, smoke = ({**push(NOWHERE), "format": name} for name in ("morse", "smoke"))
+        desk.newsroom.subscriber("Odd", morse, smoke)
+        desk.newsroom.subscriber("Odder", smoke, push(NOWHERE))
+        item = desk.published()
+
+        graph.enqueue.run()
+
+        desk_id, user = str(item["task"]["desk"]), str(item["version_creator"])
+        assert events.named("item:publish:wrong:format") == [
+            {
+                "item": item["_id"],
+                "unique_name": item["unique_name"],
+                "desk": desk_id,
+                "user": user,
+                "formats": ["morse", "smoke"],
+            }
+        ]
+
     def test_of_a_global_filter(self, desk: Newsdesk, graph: Graph, explained: Explain) -> None:
         """The filter is named; who overrides it gets the item."""
         filter_on(desk, "No rivers", "rivers", is_global=True)
