@@ -20,6 +20,9 @@ from apps.processes.embedded.stores import EmbeddedStores, StoreAddresses
 from tests.support.services import lent_connections
 from tests.support.url_rules import LazyRule
 
+# Suites live outside the test modules; their assertions explain themselves all the same.
+pytest.register_assert_rewrite("tests.suites.transmitter_suite")
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
 """Addresses of servers to use instead, which all workers share."""

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from apps.celery import create_celery
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
+from apps.notifications import bus
 from apps.store import mongo
 
 _indexed: set[tuple[str, ...]] = set()
@@ -20,6 +21,9 @@ _indexed: set[tuple[str, ...]] = set()
 
 _current: list[Graph] = []
 """The services that tasks reach: those of the test that runs."""
+
+PATIENCE_SECONDS = 20
+"""How long a notification may take: requests drop it sooner, which a busy machine makes them do."""
 
 ADDRESSES = ("MONGO_URI", "MONGO_DBNAME", "CONTENTAPI_MONGO_URI", "CONTENTAPI_MONGO_DBNAME")
 
@@ -83,7 +87,9 @@ def empty_services(settings: Mapping[str, Any], **options: Any) -> Iterator[Grap
         options: of `build_graph`.
     """
     database = tuple(str(settings[name]) for name in ADDRESSES)
-    built = build_graph(settings, has_indexes=database in _indexed, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bus, "SOCKET_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+        built = build_graph(settings, has_indexes=database in _indexed, **options)
     _indexed.add(database)
     try:
         empty(built.db)
