@@ -11,22 +11,21 @@ from apps.core import json
 from apps.core.text import strip_forbidden
 from formatters.base import Document
 
-ESCAPED = (b"\\u", b"\\b", b"\\f")
-BEYOND = b"\xef\xbf"
+MARKS = (b"\\u", b"\\b", b"\\f", b"\xef\xbf")
 """Without one of these, JSON cannot hold a character that `strip_forbidden` takes away."""
 
 
 def encode(document: Document) -> str:
     """Return `document` as JSON without the characters that XML forbids.
 
-    Most documents hold none, so they are only searched for once they are written.
+    Most documents hold none, so they are only searched for once they are written. Cleaning each
+    document first makes ninjs 20 % slower.
     """
     try:
         written = json.dumps(document)
     except TypeError:
         return json.dumps(_clean(document)).decode()
-    is_escaped = b"\\" in written and any(mark in written for mark in ESCAPED)
-    if is_escaped or BEYOND in written:
+    if any(mark in written for mark in MARKS):
         written = json.dumps(_clean(document))
     return written.decode()
 

@@ -29,10 +29,11 @@ from formatters.nodes import (
     is_inline,
     text_of_nodes,
 )
-from formatters.xml import escaped_clean, name_token, quoted
+from formatters.xml import escaped, name_token, quoted
 
 EMPHASIS_CLASS = {"bold": "bold", "italic": "italic", "underline": "underscore"}
-MEDIA_TYPE = {"audio": "audio", "video": "video"}
+EMBED_KINDS = {"audio": "audio", "video": "video"}
+"""NITF's `media-type` of embeds; all others are `other`."""
 ID = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 """Editions of XML disagree on letters beyond these."""
 
@@ -49,8 +50,7 @@ class NITFBody:
 
     def _element(self, tag: str, attributes: str, children: Nodes) -> str:
         if len(children) == 1 and type(children[0]) is Text:
-            # Most elements.
-            content = escaped_clean(children[0].text)
+            content = escaped(children[0].text)
         else:
             content = self.blocks(children)
         return f"<{tag}{attributes}>{content}</{tag}>" if content else f"<{tag}{attributes}/>"
@@ -80,7 +80,7 @@ class NITFBody:
         return f' id="{wanted}"'
 
     def _text(self, node: Text) -> str:
-        return escaped_clean(node.text)
+        return escaped(node.text)
 
     def _break(self, node: Break) -> str:
         return f"<br{self._id(dict(node.attributes).get('id', ''))}/>"
@@ -95,28 +95,20 @@ class NITFBody:
 
     def _link(self, node: Link) -> str:
         attributes = f" href={quoted(node.href)}" if node.href else ""
-        if len(node.attributes) > 1 or not node.href:
-            attributes += self._more_of_link(dict(node.attributes))
-            attributes += self._common(node.attributes)
-        return self._element("a", attributes, node.children)
-
-    @staticmethod
-    def _more_of_link(said: Mapping[str, str]) -> str:
-        written = ""
+        said = dict(node.attributes)
         for name in ("title", "name"):
             if value := said.get(name):
-                written += f" {name}={quoted(value)}"
+                attributes += f" {name}={quoted(value)}"
         for name in ("rel", "rev"):
             if token := name_token(said.get(name)):
-                written += f' {name}="{token}"'
-        return written
+                attributes += f' {name}="{token}"'
+        return self._element("a", attributes + self._common(node.attributes), node.children)
 
     def _paragraph(self, node: Paragraph) -> str:
         children = node.children
         if children and type(children[-1]) is Break:
             children = children[:-1]
-        attributes = node.attributes and self._common(node.attributes)
-        return self._element("p", attributes or "", children)
+        return self._element("p", self._common(node.attributes), children)
 
     def _heading(self, node: Heading) -> str:
         return self._element("hl2", self._common(node.attributes), node.children)
@@ -186,7 +178,7 @@ class NITFBody:
         return self._media("image", node, node.alternative)
 
     def _embed(self, node: Embed) -> str:
-        return self._media(MEDIA_TYPE.get(node.kind, "other"), node)
+        return self._media(EMBED_KINDS.get(node.kind, "other"), node)
 
     def _media(self, kind: str, node: Picture | Embed, alternative: str = "") -> str:
         start = f'<media media-type="{kind}"{self._common(node.attributes)}>'

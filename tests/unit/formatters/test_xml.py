@@ -15,7 +15,6 @@ from formatters.xml import (
     document,
     element,
     escaped,
-    escaped_clean,
     leaf,
     name_token,
 )
@@ -38,12 +37,6 @@ def test_readers_get_what_was_written(text: str, value: str, tail: str) -> None:
         found.get("name"),
         found.tail or "",
     )
-
-
-@given(any_text)
-def test_clean_text_is_escaped_alike(text: str) -> None:
-    """What holds nothing forbidden needs no second look."""
-    assert escaped(text) == escaped_clean(strip_forbidden(text))
 
 
 @given(any_text, any_text)
