@@ -1,4 +1,4 @@
-"""Output formats: one module each. To add one, write its module and list its class here."""
+"""Output formats. `BUILT_IN` is the one place to register one: see `docs/formatters.md`."""
 
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter

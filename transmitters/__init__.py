@@ -1,4 +1,4 @@
-"""Delivery types: one module each. To add one, write its module and list its class here."""
+"""Delivery types. `BUILT_IN` is the one place to register one: see `docs/transmitters.md`."""
 
 from apps.core.registry import Registry
 from transmitters.base import (
