@@ -51,8 +51,4 @@ def build_registry() -> Registry[Formatter]:
     Raises:
         PluginError: a format cannot be loaded or its name is taken.
     """
-    registry = Registry("formatter", Formatter)
-    for cls in BUILT_IN:
-        registry.add(cls)
-    registry.discover("wiredesk.formatters")
-    return registry
+    return Registry.of("formatter", Formatter, BUILT_IN)

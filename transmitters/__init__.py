@@ -34,8 +34,4 @@ def build_registry() -> Registry[Transmitter]:
     Raises:
         PluginError: a type cannot be loaded or its name is taken.
     """
-    registry = Registry("transmitter", Transmitter)
-    for cls in BUILT_IN:
-        registry.add(cls)
-    registry.discover("wiredesk.transmitters")
-    return registry
+    return Registry.of("transmitter", Transmitter, BUILT_IN)
