@@ -1,4 +1,4 @@
-"""Output formats: one module each. To add one, write its module and list its class here."""
+"""Output formats. `BUILT_IN` is the one place to register one: see `docs/formatters.md`."""
 
 from apps.core.registry import Registry
 from formatters.base import FormatContext, FormatSettings, Formatted, Formatter
@@ -51,8 +51,4 @@ def build_registry() -> Registry[Formatter]:
     Raises:
         PluginError: a format cannot be loaded or its name is taken.
     """
-    registry = Registry("formatter", Formatter)
-    for cls in BUILT_IN:
-        registry.add(cls)
-    registry.discover("wiredesk.formatters")
-    return registry
+    return Registry.of("formatter", Formatter, BUILT_IN)

@@ -5,7 +5,7 @@ from typing import Any
 
 from lxml import etree
 
-from formatters.feed import Entry, Feed, rfc3339
+from formatters.feed import Feed, FeedEntry, rfc3339
 from formatters.feed_xml import ATOM, MEDIA, add_in, add_media, document
 from formatters.uris import is_uri
 from formatters.xml import XML_LANG
@@ -16,7 +16,7 @@ TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"
 NAMES: Any = {None: ATOM, "media": MEDIA, "at": TOMBSTONES}
 
 
-def atom_feed(feed: Feed, entries: Iterable[Entry]) -> bytes:
+def atom_feed(feed: Feed, entries: Iterable[FeedEntry]) -> bytes:
     """Return a page of a feed; withdrawn items stand in it as tombstones."""
     root = etree.Element(f"{{{ATOM}}}feed", nsmap=NAMES)
     root.set(XML_LANG, feed.language)
@@ -40,12 +40,12 @@ def _add(parent: Any, tag: str, text: str = "", **attributes: str | None) -> Any
     return add_in(parent, ATOM, tag, text, **attributes)
 
 
-def _tombstone(root: Any, entry: Entry) -> None:
+def _tombstone(root: Any, entry: FeedEntry) -> None:
     stone = add_in(root, TOMBSTONES, "deleted-entry", ref=entry.uri, when=rfc3339(entry.updated))
     add_in(stone, TOMBSTONES, "comment", "Withdrawn by the publisher")
 
 
-def _entry(root: Any, entry: Entry) -> None:
+def _entry(root: Any, entry: FeedEntry) -> None:
     written = _add(root, "entry")
     written.set(XML_LANG, entry.language)
     _add(written, "id", entry.uri)

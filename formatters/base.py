@@ -1,4 +1,4 @@
-"""What a formatter is, what it is handed and what it returns."""
+"""The base class of output formats, what they are handed and what they return."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

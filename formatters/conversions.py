@@ -45,6 +45,11 @@ def number_within(value: object, lowest: int, highest: int) -> int | None:
     return number if number is not None and lowest <= number <= highest else None
 
 
+def without_empty(values: Document) -> dict[str, Any]:
+    """Return `values` without the empty ones."""
+    return {key: value for key, value in values.items() if value}
+
+
 def first_entry(entries: Sequence[Document], key: str, value: object) -> Document:
     """Return the first of `entries` whose `key` is `value`, empty where there is none."""
     for entry in entries:

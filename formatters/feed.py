@@ -1,4 +1,4 @@
-"""What Atom, RSS and JSON Feed share: a feed, and an item as an entry of one."""
+"""Feeds and their entries, from which Atom, RSS and JSON Feed are written."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class Author:
-    """Who wrote an entry."""
+    """The author of an entry."""
 
     name: str
     avatar: str = ""
@@ -83,7 +83,7 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeedEntry:
     """An item as feeds show it. Texts are plain unless their name says otherwise.
 
     Attributes:
@@ -105,7 +105,7 @@ class Entry:
     media: Sequence[Medium]
 
 
-def feed_entry(item: Document, context: FormatContext) -> Entry:
+def feed_entry(item: Document, context: FormatContext) -> FeedEntry:
     """Return `item` as an entry.
 
     Args:
@@ -113,7 +113,7 @@ def feed_entry(item: Document, context: FormatContext) -> Entry:
         context: users, vocabularies, settings and the time.
     """
     updated = _moment(item, ("versioncreated", "firstpublished", "firstcreated"), context.now)
-    return Entry(
+    return FeedEntry(
         uri=item_uri(text_of(item, "guid") or str(item.get("_id")), context.settings.urn_domain),
         is_withdrawn=text_of(item, "pubstatus") == PubStatus.CANCELED,
         title=_title(item),

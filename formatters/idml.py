@@ -38,7 +38,7 @@ MEDIA_TYPE = "application/vnd.adobe.indesign-idml-package"
 FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)
 """Time of all entries: the same item gives the same bytes."""
 AID = 'style="50" type="document" readerVersion="6.0" featureSet="257" product="13.1(255)"'
-"""What tells InDesign that the document is one of its own."""
+"""The processing instruction by which InDesign knows its own documents."""
 LAYER = "layer_1"
 FRAME_WIDTH, FRAME_HEIGHT = PAGE_WIDTH - 2 * MARGIN, PAGE_HEIGHT - 2 * MARGIN
 GAP = 6

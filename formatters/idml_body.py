@@ -43,7 +43,7 @@ from formatters.nodes import (
 from formatters.xml import add
 
 LINE_BREAK = "\u2028"
-"""What InDesign takes as a line break within a paragraph."""
+"""The line break of InDesign within a paragraph."""
 NO_STYLE = "CharacterStyle/$ID/[No character style]"
 INDENT = 18
 """Points by which a list within a list is set in."""

@@ -21,12 +21,13 @@ from formatters.conversions import (
     own_rights,
     publish_status,
     source_of,
+    without_empty,
 )
 from formatters.json import encode
 from formatters.media import renditions_of
 from formatters.ninjs3_fields import digital_source_type, position, time
 from formatters.ninjs_associations import associated_items
-from formatters.ninjs_fields import place_label, user_of, without_empty
+from formatters.ninjs_fields import place_label, user_of
 from formatters.plain_body import TextBody
 from formatters.uris import concept_uri, is_uri, item_uri, web_address
 

@@ -22,7 +22,7 @@ IPTC_SCHEMES = ("subj", "medtop")
 OWN_ALIAS = "cv"
 """Alias of codes without a vocabulary; those of vocabularies begin with it."""
 PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
-"""What a place lies in, from near to far: its kind and the field of a place that names it."""
+"""Places around a place, from near to far: their kind, and the field that names them."""
 _NO_ALIAS = re.compile(r"[^\w.-]+", re.ASCII)
 _NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
 QCODE = re.compile(r"[^\s:]+:[^\s]+")

@@ -12,7 +12,7 @@ from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters import ninjs_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import RIGHTS_FIELDS, rights, sent_type
+from formatters.conversions import RIGHTS_FIELDS, rights, sent_type, without_empty
 from formatters.json import encode
 from formatters.ninjs_associations import (
     RELATED_CONTENT,
@@ -24,13 +24,13 @@ from formatters.ninjs_associations import (
 from formatters.ninjs_embeds import filtered, rebuilt
 
 UPDATE_FIELDS = ("rewrite_sequence", "rewrite_of")
-"""What `ninjs2` says of an update."""
+"""Fields of an update that `ninjs2` sends."""
 
 NEWSROOM_RENDITIONS = ("original", "viewImage", "baseImage")
 """Renditions of a picture that Newshub reads, besides its crops."""
 
 PLANNING = {"coverage_id": "coverage_item", "planning_id": "planning_item"}
-"""What Newshub is sent of an item's assignment."""
+"""Fields for Newshub, and where an item's planning assignment has them."""
 
 EXTENSIONS = {
     "image/jpeg": ".jpg",
@@ -118,9 +118,9 @@ class NINJSFormatter(Formatter):
         if not any(document.get(field) for field in RIGHTS_FIELDS):
             document |= rights(item, context)
         document |= fields.genre_and_signal(item)
-        document |= fields.without_empty({"attachments": fields.attachments(item, context)})
+        document |= without_empty({"attachments": fields.attachments(item, context)})
         document |= fields.figures(document, text_of(item, "language"), context)
-        document |= fields.without_empty({"authors": fields.authors(item, context)})
+        document |= without_empty({"authors": fields.authors(item, context)})
         return document | self.additions(item, context)
 
     def _identity(self, item: Document) -> dict[str, Any]:
@@ -203,7 +203,10 @@ class NINJSFormatter(Formatter):
 
 
 class NINJS2Formatter(NINJSFormatter):
-    """As ninjs; the version is the correction sequence, and updates say what they update."""
+    """As ninjs; the version is the correction sequence, and updates say what they update.
+
+    Formats contract 3.2.
+    """
 
     type = "ninjs2"
     name = "NINJSv2"
@@ -217,7 +220,10 @@ class NINJS2Formatter(NINJSFormatter):
 
 
 class NewsroomNinjsFormatter(NINJSFormatter):
-    """As ninjs, with the products that the item matches and what planning knows of it."""
+    """As ninjs, for Newshub: with the products that the item matches and its planning assignment.
+
+    Formats contract 3.3.
+    """
 
     type = "newsroom ninjs"
     name: ClassVar[str | None] = "Newsroom NINJS"
@@ -249,7 +255,10 @@ class NewsroomNinjsFormatter(NINJSFormatter):
 
 
 class ContentApiFormatter(NewsroomNinjsFormatter):
-    """As newsroom ninjs, without the products. No destination can name it."""
+    """The content API's copy of an item: as newsroom ninjs, without the products.
+
+    Routing contract 9. It is not registered, so no destination can name it.
+    """
 
     type = "content api"
     name = None
@@ -262,7 +271,10 @@ class ContentApiFormatter(NewsroomNinjsFormatter):
 
 
 class FTPNinjsFormatter(NINJSFormatter):
-    """As ninjs, with links to the files that a transfer of media leaves in `associated_path`."""
+    """As ninjs, with links to the files that a transfer of media leaves in `associated_path`.
+
+    Formats contract 3.4.
+    """
 
     type = "ftp ninjs"
     name = "NINJS FTP"

@@ -20,11 +20,12 @@ from formatters.conversions import (
     number_within,
     own_rights,
     publish_status,
+    without_empty,
 )
 from formatters.json import encode
 from formatters.ninjs import NINJSFormatter
 from formatters.ninjs_associations import RELATED_CONTENT, associated_items
-from formatters.ninjs_fields import profile_name, without_empty
+from formatters.ninjs_fields import profile_name
 from formatters.uris import item_uri
 
 SCHEMA = "http://www.iptc.org/std/ninjs/ninjs-schema_{version}.json"

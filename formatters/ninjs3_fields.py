@@ -11,9 +11,9 @@ from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, integer, localised
+from formatters.conversions import body_with_footer, integer, localised, without_empty
 from formatters.media import renditions_of
-from formatters.ninjs_fields import crop_names, place_label, user_of, without_empty
+from formatters.ninjs_fields import crop_names, place_label, user_of
 from formatters.plain_body import TextBody
 from formatters.uris import concept_uri, is_uri, web_address
 

@@ -1,4 +1,4 @@
-"""Where associated items stand in a ninjs document: under which key, and in which custom field."""
+"""The keys and custom fields under which associated items stand in a ninjs document."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ KINDS: dict[str, str] = {
     ItemType.VIDEO: "Video",
     ItemType.AUDIO: "Audio",
 }
-"""What the comments around an embedded medium call it."""
+"""Kinds of media, by the names that stand in the comments around embedded ones."""
 
 _MARK = re.compile(r'<!-- EMBED (?P<side>START|END) \w+ \{id: "(?P<key>editor_\d+)"\} -->')
 

@@ -21,6 +21,7 @@ from formatters.conversions import (
     iso_time,
     known_status,
     localised,
+    without_empty,
 )
 
 COPIED_FIELDS = (
@@ -66,11 +67,6 @@ SIGNAL_SCHEME = "http://cv.iptc.org/newscodes/signal/"
 CONTENT_WARNING = {"name": "Content Warning", "code": "cwarn", "scheme": SIGNAL_SCHEME}
 
 _NO_NAME_CHARACTER = re.compile("[^0-9A-Za-z_]")
-
-
-def without_empty(values: Document) -> dict[str, Any]:
-    """Return `values` without the empty ones."""
-    return {key: value for key, value in values.items() if value}
 
 
 def _keywords(value: Any) -> Any:

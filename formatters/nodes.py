@@ -79,7 +79,7 @@ class Heading:
 
 @_node
 class Flow:
-    """What a list item or a caption holds: inline and block nodes in their order."""
+    """The content of a list item or a caption: inline and block nodes in their order."""
 
     children: "Nodes" = ()
     attributes: Attributes = ()

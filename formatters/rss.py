@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from formatters.feed import Entry, Feed, Medium
+from formatters.feed import Feed, FeedEntry, Medium
 from formatters.feed_xml import ATOM, MEDIA, add_in, add_media, document
 
 MEDIA_TYPE = "application/rss+xml"
@@ -15,7 +15,7 @@ DC = "http://purl.org/dc/elements/1.1/"
 NAMES = {"atom": ATOM, "content": CONTENT, "dc": DC, "media": MEDIA}
 
 
-def rss_feed(feed: Feed, entries: Iterable[Entry]) -> bytes:
+def rss_feed(feed: Feed, entries: Iterable[FeedEntry]) -> bytes:
     """Return a page of a feed; withdrawn items are not in it."""
     root = etree.Element("rss", nsmap=NAMES, version="2.0")
     channel = _add(root, "channel")
@@ -37,7 +37,7 @@ def _add(parent: Any, tag: str, text: str = "", **attributes: str | None) -> Any
     return add_in(parent, "", tag, text, **attributes)
 
 
-def _item(channel: Any, entry: Entry) -> None:
+def _item(channel: Any, entry: FeedEntry) -> None:
     item = _add(channel, "item")
     _add(item, "title", entry.title)
     _add(item, "guid", entry.uri, isPermaLink="false")

@@ -1,4 +1,4 @@
-"""What a transmitter is, what it is handed and what it returns."""
+"""The base class of delivery types, what they are handed and what they return."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from apps.core.registry import Field
 from apps.core.userinfo import split_userinfo
 
 MASK = "****"
-"""What stands in a text where a secret was."""
+"""Stands in a text where a secret was."""
 
 
 class Mode(StrEnum):
@@ -100,7 +100,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the other side said when it accepted a delivery.
+    """The answer of the other side when it accepted a delivery.
 
     Attributes:
         status: status code of the receiver, where its protocol has one.

@@ -1,4 +1,8 @@
-"""CloudEvents 1.0 around a pushed item (its specification and HTTP protocol binding)."""
+"""CloudEvents 1.0 around a pushed item (its specification and HTTP protocol binding).
+
+The package `cloudevents` does not do it: it writes JSON data anew, and gives an event without a
+time the present one, so that retries would differ.
+"""
 
 from base64 import b64encode
 from collections.abc import Mapping

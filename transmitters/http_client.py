@@ -34,7 +34,7 @@ from transmitters.http_connections import (
 from transmitters.networks import AddressGuard
 
 KEPT_BYTES = 20_000
-"""How much of a response body is kept."""
+"""Bytes of a response body that are kept."""
 DRAINED_BYTES = 1 << 20
 """A response body longer than this costs the connection."""
 DRAIN_SECONDS = 5.0

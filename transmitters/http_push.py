@@ -5,9 +5,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from threading import Lock
+from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
+from cachetools import TTLCache
 from urllib3.filepost import encode_multipart_formdata
 
 from apps.core.clock import Clock, SystemClock
@@ -18,7 +21,6 @@ from transmitters.cloud_events import Envelope, enveloped
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_signatures import superdesk_signature, webhook_signature
-from transmitters.media_memory import MediaMemory
 from transmitters.media_references import media_references
 
 PUSH, CLIENT, SERVER = 14000, 14001, 14002
@@ -37,6 +39,9 @@ LONGEST_WAIT = 6 * 3600.0
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
 DEFAULT_MEDIA_TYPE = "image/jpeg"
+MEDIA_REMEMBERED = 10_000
+SECONDS_REMEMBERED = 600.0
+"""A receiver may lose its media; after this long it is asked again."""
 
 
 class HTTPPushTransmitter(Transmitter):
@@ -48,6 +53,7 @@ class HTTPPushTransmitter(Transmitter):
     Args:
         client: shared by several destinations, who then do not close it; one of its own if None.
         clock: source of `webhook-timestamp`.
+        timer: seconds that never run backwards.
     """
 
     type = "http_push"
@@ -82,12 +88,14 @@ class HTTPPushTransmitter(Transmitter):
         settings: TransmitSettings,
         client: HTTPClient | None = None,
         clock: Clock | None = None,
+        timer: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(destination, settings)
         self._owns_client = client is None
         self._client = client or HTTPClient(settings)
         self._clock = clock or SystemClock()
-        self._there = MediaMemory()
+        self._there: TTLCache[str, bool] = TTLCache(MEDIA_REMEMBERED, SECONDS_REMEMBERED, timer)
+        self._there_lock = Lock()
 
     def send(self, delivery: Delivery) -> Receipt:
         """Post the media that the receiver lacks, then the item.
@@ -149,11 +157,14 @@ class HTTPPushTransmitter(Transmitter):
         if not delivery.media_type.endswith("json"):
             return
         for media_id in media_references(delivery.body):
-            if media_id in self._there:
+            with self._there_lock:
+                is_known = media_id in self._there
+            if is_known:
                 continue
             if not self._is_there(media_id, assets_url):
                 self._upload(media_id, delivery, assets_url)
-            self._there.add(media_id)
+            with self._there_lock:
+                self._there[media_id] = True
 
     def _is_there(self, media_id: str, assets_url: str) -> bool:
         url = f"{assets_url.rstrip('/')}/{quote(media_id, safe='/:')}"

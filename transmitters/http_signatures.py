@@ -1,4 +1,7 @@
-"""Signatures of pushed bytes: Superdesk's own and those of the Standard Webhooks specification."""
+"""Signatures of pushed bytes: Superdesk's own and those of the Standard Webhooks specification.
+
+The package `standardwebhooks` does not do it: it signs text only, and items may be binary.
+"""
 
 import hmac
 from base64 import b64decode, b64encode

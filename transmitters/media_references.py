@@ -1,4 +1,4 @@
-"""Which stored binaries a formatted JSON item refers to."""
+"""The stored binaries that a formatted JSON item refers to."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which network addresses deliveries may go to."""
+"""The network addresses that deliveries may go to."""
 
 from dataclasses import dataclass
 from ipaddress import (

@@ -1,7 +1,7 @@
 """Named plug-in classes of one family, and the settings fields they declare."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -44,6 +44,21 @@ class Registry(Generic[T]):
         self.family = family
         self.base = base
         self._classes: dict[str, type[T]] = {}
+
+    @classmethod
+    def of(cls, family: str, base: type[T], built_in: Iterable[type[T]]) -> "Registry[T]":
+        """Return the built-in classes and those that installed packages offer.
+
+        Packages name them under the entry point group `wiredesk.<family>s`.
+
+        Raises:
+            PluginError: a class cannot be loaded or its name is taken.
+        """
+        registry = cls(family, base)
+        for plugin in built_in:
+            registry.add(plugin)
+        registry.discover(f"wiredesk.{family}s")
+        return registry
 
     def add(self, cls: type[T], *, replace: bool = False) -> type[T]:
         """Register `cls` under its `type`.

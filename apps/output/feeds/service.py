@@ -22,9 +22,9 @@ from apps.store.collections import PRODUCTS
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
 from formatters.conversions import UNDETERMINED, language_tag
-from formatters.feed import Entry, Feed, feed_entry
+from formatters.feed import Feed, FeedEntry, feed_entry
 
-Writer = Callable[[Feed, Iterable[Entry]], bytes]
+Writer = Callable[[Feed, Iterable[FeedEntry]], bytes]
 
 
 class Kind(StrEnum):
@@ -189,7 +189,7 @@ class FeedService:
         path = f"{self._public_url}/feeds/{quote(wanted.token, safe='/')}/{wanted.kind}"
         return f"{path}?{query}" if query else path
 
-    def _entries(self, page: ReceivedPage, subscriber_id: ObjectId, token: str) -> list[Entry]:
+    def _entries(self, page: ReceivedPage, subscriber_id: ObjectId, token: str) -> list[FeedEntry]:
         rows = self._media.linked(page.rows, subscriber_id, token)
         references = self._formatting.references(rows)
         context = FormatContext(

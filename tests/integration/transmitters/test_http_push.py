@@ -39,7 +39,12 @@ from tests.support.deliveries import (
 from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from transmitters.base import MediaFile
 from transmitters.http_client import HTTPClient
-from transmitters.http_push import LONGEST_WAIT, HTTPPushTransmitter, retry_after
+from transmitters.http_push import (
+    LONGEST_WAIT,
+    SECONDS_REMEMBERED,
+    HTTPPushTransmitter,
+    retry_after,
+)
 
 TOKEN = "123456789"
 SECRETS = tuple("whsec_" + b64encode(bytes([n]) * 32).decode() for n in range(2))
@@ -54,6 +59,15 @@ class StoppedClock:
 
     def precise(self) -> datetime:
         return NOON
+
+
+class Timer:
+    """Seconds that move when told."""
+
+    now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class PushReceiver(NetworkFarSide, KeyFarSide):
@@ -352,6 +366,22 @@ class TestMedia:
             "POST /assets",
             *["POST /push"] * 3,
         ]
+
+    def test_known_media_are_asked_for_again_later(self, receiver: HTTPReceiver) -> None:
+        """A receiver may have lost them by then."""
+        receiver.answer(Assets("pic"))
+        timer = Timer()
+        destination = build_destination(
+            "http_push", resource_url=f"{receiver.url}/push", assets_url=f"{receiver.url}/assets"
+        )
+        transmitter = HTTPPushTransmitter(destination, build_settings(), timer=timer)
+        for later in (0, SECONDS_REMEMBERED - 1, SECONDS_REMEMBERED):
+            timer.now = 50.0 + later
+            transmitter.send(build_delivery(body=item("pic"), open_media=self.store.open))
+        transmitter.close()
+
+        asked, sent = "GET /assets/pic", "POST /push"
+        assert steps(receiver) == [asked, sent, sent, asked, sent]
 
     def test_without_assets_url(self, push: Push) -> None:
         """Without `assets_url` only the item is sent."""

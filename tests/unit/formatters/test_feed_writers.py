@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from formatters.atom import atom_feed
-from formatters.feed import ENTRY_TYPES, Entry, Feed, feed_entry
+from formatters.feed import ENTRY_TYPES, Feed, FeedEntry, feed_entry
 from formatters.json_feed import json_feed
 from formatters.rss import rss_feed
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
@@ -33,7 +33,7 @@ FEED = Feed(
 )
 
 
-def entry(name: str) -> Entry | None:
+def entry(name: str) -> FeedEntry | None:
     item = example_item(name)
     return feed_entry(item, CONTEXT) if item["type"] in ENTRY_TYPES else None
 
