@@ -70,7 +70,9 @@ class Supervisor:
             ConfigurationError: one of them ended or was not ready in time; names its log.
             KeyboardInterrupt: SIGTERM or SIGINT arrived.
         """
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # SIGINT as well: a shell that starts this in the background has it ignored.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
         for child in self._children:
             child.start()
         deadline = time.monotonic() + timeout

@@ -16,6 +16,9 @@ import pytest
 
 import manage
 
+# Environments are made for real, which takes minutes on a machine that is busy.
+LONGEST_SECONDS = 500
+pytestmark = pytest.mark.timeout(LONGEST_SECONDS + 100)
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTSIDE = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
 NO_NETWORK = {
@@ -77,7 +80,7 @@ class Tree:
     ) -> tuple[int, str, str]:
         """Return status, output and errors of a start."""
         with self.start(*arguments, python=python, **variables) as process:
-            output, errors = process.communicate(timeout=100)
+            output, errors = process.communicate(timeout=LONGEST_SECONDS)
         return process.returncode, output, errors
 
 
@@ -150,7 +153,7 @@ def test_follows_changed_requirements_and_a_moved_tree(tree: Tree, tmp_path: Pat
 def test_two_starts_at_once_make_one_environment(tree: Tree) -> None:
     """The second start waits for the first and uses what it made."""
     with tree.start("test") as one, tree.start("test") as two:
-        results = [process.communicate(timeout=100) for process in (one, two)]
+        results = [process.communicate(timeout=LONGEST_SECONDS) for process in (one, two)]
     assert (one.returncode, two.returncode) == (1, 1)
     assert [output for output, _ in results] == [f"{tree.venv} test\n"] * 2
     assert sorted(errors.partition(" ")[0] for _, errors in results) == ["Setting", "Waiting"]

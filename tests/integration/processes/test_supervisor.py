@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from apps.core.errors import ConfigurationError
 from apps.processes.supervisor import Program, Supervisor
 from tests.support.processes import is_running, wait_until
 
+IN_THE_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""Starts a command as shells start one in the background, with SIGINT ignored."""
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -45,9 +47,15 @@ def signal_handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def supervise(directory: Path, ready: str = "ready") -> "subprocess.Popen[str]":
-    """Start a process with a supervisor of one program that notes its process ids."""
-    command = [sys.executable, "-c", PROGRAM, str(directory), ready]
+def supervise(
+    directory: Path, ready: str = "ready", launcher: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
+    """Start a process with a supervisor of one program that notes its process ids.
+
+    Args:
+        launcher: command that the process is started with.
+    """
+    command = [*launcher, sys.executable, "-c", PROGRAM, str(directory), ready]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -84,10 +92,13 @@ def test_a_signal_stops_everything(tmp_path: Path, number: int) -> None:
     assert not is_running(child)
 
 
+@pytest.mark.parametrize("launcher", [(), IN_THE_BACKGROUND])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_what_is_only_starting(tmp_path: Path, number: int) -> None:
+def test_a_signal_stops_what_is_only_starting(
+    tmp_path: Path, number: int, launcher: Sequence[str]
+) -> None:
     """A program that is never ready does not keep the supervisor from stopping."""
-    with supervise(tmp_path, "never ready") as supervisor:
+    with supervise(tmp_path, "never ready", launcher) as supervisor:
         child = pids(tmp_path, 1)[0]
         supervisor.send_signal(number)
         output, _ = supervisor.communicate()
