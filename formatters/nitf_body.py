@@ -29,7 +29,7 @@ from formatters.nodes import (
     is_inline,
     text_of_nodes,
 )
-from formatters.xml import escaped, name_token, quoted
+from formatters.xml import escaped_clean, name_token, quoted
 
 EMPHASIS_CLASS = {"bold": "bold", "italic": "italic", "underline": "underscore"}
 EMBED_KINDS = {"audio": "audio", "video": "video"}
@@ -50,7 +50,7 @@ class NITFBody:
 
     def _element(self, tag: str, attributes: str, children: Nodes) -> str:
         if len(children) == 1 and type(children[0]) is Text:
-            content = escaped(children[0].text)
+            content = escaped_clean(children[0].text)
         else:
             content = self.blocks(children)
         return f"<{tag}{attributes}>{content}</{tag}>" if content else f"<{tag}{attributes}/>"
@@ -80,7 +80,7 @@ class NITFBody:
         return f' id="{wanted}"'
 
     def _text(self, node: Text) -> str:
-        return escaped(node.text)
+        return escaped_clean(node.text)
 
     def _break(self, node: Break) -> str:
         return f"<br{self._id(dict(node.attributes).get('id', ''))}/>"

@@ -20,7 +20,12 @@ HTML_VOID = frozenset({"br", "hr", "img"})
 
 def escaped(text: str) -> str:
     """Return `text` as the content of an element, without the characters that XML forbids."""
-    safe = strip_forbidden(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped_clean(strip_forbidden(text))
+
+
+def escaped_clean(text: str) -> str:
+    """As `escaped`, of text that holds no forbidden characters: bodies are cleaned as a whole."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Readers turn bare carriage returns into line feeds.
     return safe.replace("\r", "&#13;")
 
@@ -50,7 +55,10 @@ def element(tag: str, content: str = "", /, **attributes: str) -> str:
 
 def leaf(tag: str, text: str = "", /, **attributes: str) -> str:
     """Return an element that holds nothing but `text`."""
-    return element(tag, escaped(text), **attributes)
+    content = escaped(text)
+    if attributes:
+        return element(tag, content, **attributes)
+    return f"<{tag}>{content}</{tag}>" if content else f"<{tag}/>"
 
 
 def document(root: str, *, declaration: str, doctype: str = "") -> str:

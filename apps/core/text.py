@@ -6,12 +6,12 @@ from functools import lru_cache
 
 from lxml import etree
 
-BLOCK_TAGS = (
-    "address", "article", "aside", "blockquote", "caption", "dd", "details", "dialog", "div", "dl",
-    "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
-    "header", "hgroup", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td",
+LINE_ENDING_TAGS = frozenset({
+    "address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "dialog", "div",
+    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
+    "h6", "header", "hgroup", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td",
     "th", "tr", "ul",
-)  # fmt: skip
+})  # fmt: skip
 """Elements after which text starts on a new line."""
 
 WORDS_PER_MINUTE = 250
@@ -100,9 +100,10 @@ def _text_of(root: etree._Element) -> str:
 def _break_lines(root: etree._Element) -> int:
     """Put a line feed after each block and each `br`; return how many that were."""
     count = 0
-    for element in root.iter("br", *BLOCK_TAGS):
-        element.tail = "\n" + (element.tail or "")
-        count += 1
+    for element in root.iter():
+        if element.tag in LINE_ENDING_TAGS:
+            element.tail = "\n" + (element.tail or "")
+            count += 1
     return count
 
 
