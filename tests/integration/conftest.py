@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 import settings as settings_module
 from apps.graph.build import Graph
 from tests.support.applications import Applications
-from tests.support.clients import FAST_HASH, Client, log_in, make_user
+from tests.support.clients import FAST_HASH, Client, first_client
 from tests.support.services import empty_services
 
 
@@ -76,12 +76,10 @@ def anonymous(app: Any) -> Client:
 @pytest.fixture
 def admin(app: Any, graph: Graph) -> Client:
     """An administrator with the sign-off `abc`."""
-    make_user(graph, "admin", user_type="administrator", sign_off="abc")
-    return log_in(app, "admin")
+    return first_client(app, graph, "admin", user_type="administrator", sign_off="abc")
 
 
 @pytest.fixture
 def editor(app: Any, graph: Graph) -> Client:
     """A user without any privilege, with the sign-off `foo`."""
-    make_user(graph, "editor", sign_off="foo")
-    return log_in(app, "editor")
+    return first_client(app, graph, "editor", sign_off="foo")

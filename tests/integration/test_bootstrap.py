@@ -124,6 +124,7 @@ def test_a_command_of_development_adds_its_packages(tree: Tree) -> None:
         assert tree.run(command) == (1, f"{tree.venv} {command}\n", "")
 
 
+@pytest.mark.chaos
 def test_development_gets_all_packages_at_once(tree: Tree) -> None:
     """The first start may be one of the tests."""
     _, output, errors = tree.run("test")
@@ -132,6 +133,7 @@ def test_development_gets_all_packages_at_once(tree: Tree) -> None:
     assert tree.run("test") == (1, f"{tree.venv} test\n", "")
 
 
+@pytest.mark.chaos
 def test_follows_changed_requirements_and_a_moved_tree(tree: Tree, tmp_path: Path) -> None:
     """Other pins, or another place, make the environment anew."""
     tree.run("test")
@@ -150,6 +152,7 @@ def test_follows_changed_requirements_and_a_moved_tree(tree: Tree, tmp_path: Pat
     assert tree.run() == (0, f"{tree.venv}\n", "")
 
 
+@pytest.mark.chaos
 def test_two_starts_at_once_make_one_environment(tree: Tree) -> None:
     """The second start waits for the first and uses what it made."""
     with tree.start("test") as one, tree.start("test") as two:
@@ -159,6 +162,7 @@ def test_two_starts_at_once_make_one_environment(tree: Tree) -> None:
     assert sorted(errors.partition(" ")[0] for _, errors in results) == ["Setting", "Waiting"]
 
 
+@pytest.mark.chaos
 def test_no_network_is_said_in_one_sentence(tree: Tree) -> None:
     """Without a package index the start fails as wrong use, and the next one tries again."""
     tree.require("run", "wiredesk-needs-this==1.0")

@@ -9,9 +9,12 @@ from bson import ObjectId
 from werkzeug.test import TestResponse
 
 from apps.core import json
+from apps.core.schemas import fill_defaults
 from apps.core.service import new_etag
 from apps.graph.build import Graph
 from apps.newsroom.auth.passwords import hash_password
+from apps.newsroom.users.resource import USER_SCHEMA
+from apps.newsroom.users.service import display_name
 
 FAST_HASH = 4
 """Work factor of password hashes, the lowest there is."""
@@ -66,7 +69,24 @@ class Client:
 
 def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
     """Store a user whose password is `<username>_password`."""
-    user = {
+    user = new_user(username, **fields)
+    graph.newsroom.users.post([user])
+    return user
+
+
+def first_client(app: Any, graph: Graph, username: str, **fields: Any) -> Client:
+    """Return a client of a user who is stored as on an empty database: no role, no desk to see."""
+    user, now = new_user(username, **fields), graph.clock.now()
+    fill_defaults([user], USER_SCHEMA)
+    stamps = {"_created": now, "_updated": now, "_etag": new_etag(), "password_changed_on": now}
+    user.update(stamps, display_name=display_name(user), role=None, invisible_stages=[])
+    graph.db["users"].insert_one(user)
+    return client_of(app, user)
+
+
+def new_user(username: str, **fields: Any) -> dict[str, Any]:
+    """Return a user who is not stored yet."""
+    return {
         "_id": ObjectId(),
         "username": username,
         "password": hashed(f"{username}_password"),
@@ -78,8 +98,6 @@ def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
         "sign_off": username[:3],
         **fields,
     }
-    graph.newsroom.users.post([user])
-    return user
 
 
 @cache
@@ -90,12 +108,17 @@ def hashed(password: str) -> str:
 
 def log_in(app: Any, username: str) -> Client:
     """Return a client with a session of `username`, stored as one that has just begun."""
+    return client_of(app, app.extensions["graph"].db["users"].find_one({"username": username}))
+
+
+def client_of(app: Any, user: dict[str, Any]) -> Client:
+    """Return a client with a session of a stored user."""
     graph = app.extensions["graph"]
     now = graph.clock.now()
     session = {
         "_id": ObjectId(),
-        "username": username,
-        "user": graph.db["users"].find_one({"username": username}, {"_id": 1})["_id"],
+        "username": user["username"],
+        "user": user["_id"],
         "token": token_urlsafe(),
         "_created": now,
         "_updated": now,

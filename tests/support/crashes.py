@@ -11,8 +11,8 @@ COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 """What a bulk write says it has done."""
 
 
-FEW = 4
-"""A usual run dies before every fourth write only."""
+FEW = 5
+"""A usual run dies before every fifth write only."""
 
 DEATHS = pytest.mark.parametrize("stride", [FEW, pytest.param(1, marks=pytest.mark.chaos)])
 """For tests that die before one write after another: from one death to the next."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from bson import ObjectId
 
 from apps.core import json
@@ -11,6 +12,11 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.publish.queue.rows import RowKey, lanes_of, new_row, wake
 from apps.routing.subscribers.stored_destinations import lane_id
+
+
+def counts(usual: int, campaign: int) -> list[Any]:
+    """Return how many rows there are, as parameters of a test: in usual runs, and in campaigns."""
+    return [usual, pytest.param(campaign, marks=pytest.mark.chaos)]
 
 
 def fill(

@@ -13,6 +13,8 @@ import pytest
 
 from apps.graph.build import Graph
 from apps.processes.embedded.children import free_port
+from tests.support.clients import Client
+from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, file_in
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -196,16 +198,14 @@ def test_importing_the_command_line_starts_nothing() -> None:
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
-def test_imports_into_the_long_term_archive(manage: Command, graph: Graph, tmp_path: Path) -> None:
+def test_imports_into_the_long_term_archive(
+    manage: Command, admin: Client, graph: Graph, tmp_path: Path
+) -> None:
     """`legal_archive:import` and `legal_publish_queue:import` take everything that is finished."""
     newsroom = Newsroom(graph.db)
     newsroom.validators()
     newsroom.subscriber("s", file_in(tmp_path))
-    story = tmp_path / "story.json"
-    story.write_text(json.dumps(STORY))
-    manage("items:import", str(story), "--desk", "Sports", "--publish")
-    for command in ("publish:enqueue", "publish:transmit"):
-        manage(command)
+    Newsdesk(admin, newsroom).published()
 
     off = manage("legal_archive:import")
     assert (off.returncode, off.stdout) == (0, "0 published items imported\n")

@@ -17,7 +17,7 @@ from apps.graph.build import Graph, build_graph
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
-from tests.support.queues import fill
+from tests.support.queues import counts, fill
 from tests.support.receivers import HTTPReceiver
 from tests.support.routing import permitting
 
@@ -638,8 +638,9 @@ class TestOnce:
 
 
 class TestTogether:
-    def test_two_runs_of_each_kind_over_200_items(
-        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any]
+    @pytest.mark.parametrize("count", counts(30, 100))
+    def test_two_runs_of_each_kind_over_many_items(
+        self, desk: Newsdesk, graph: Graph, settings: dict[str, Any], count: int
     ) -> None:
         """Overlapping runs lose nothing, double nothing and keep each item's order.
 
@@ -647,7 +648,7 @@ class TestTogether:
         """
         with HTTPReceiver() as receiver:
             desk.newsroom.subscriber("s", push(receiver.url))
-            items = outbox(desk.db, desk.published(), count=100)
+            items = outbox(desk.db, desk.published(), count=count)
             second = build_graph(settings)
             try:
                 runs = [
@@ -662,7 +663,7 @@ class TestTogether:
             told = [(r.json()["guid"], int(r.json()["version"])) for r in receiver.requests]
 
         rows = desk.rows(item_id={"$in": items})
-        assert len(rows) == len({row["idempotency_key"] for row in rows}) == 200
+        assert len(rows) == len({row["idempotency_key"] for row in rows}) == 2 * count
         assert {row["state"] for row in rows} == {"success"}
         assert len(told) == len(set(told))
         for item in items:

@@ -10,6 +10,7 @@ import pytest
 from apps.graph.build import Graph, build_graph
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import file_in, push
+from tests.support.queues import counts
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -94,12 +95,13 @@ class TestParallel:
     def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {**settings, "CELERY_TASK_ALWAYS_EAGER": False, "ENQUEUE_BATCH_SIZE": 1}
 
+    @pytest.mark.parametrize("count", counts(20, 50))
     def test_no_number_is_given_twice(
-        self, desk: Newsdesk, graph: Graph, settings: Mapping[str, Any]
+        self, desk: Newsdesk, graph: Graph, settings: Mapping[str, Any], count: int
     ) -> None:
-        """Formats scenario 8: 50 items that are formatted in parallel get 50 different numbers."""
+        """Formats scenario 8: items that are formatted in parallel get different numbers."""
         desk.newsroom.subscriber("News", push(NOWHERE))
-        for number in range(50):
+        for number in range(count):
             desk.published(headline=f"Story {number}")
         others = [build_graph(settings) for _ in range(4)]
 
@@ -110,7 +112,7 @@ class TestParallel:
         for other in others:
             other.close()
         numbers = [row["published_seq_num"] for row in desk.rows()]
-        assert 50 == len(numbers) == len(set(numbers))
+        assert count == len(numbers) == len(set(numbers))
 
 
 def test_wire_gets_no_pictures(desk: Newsdesk) -> None:

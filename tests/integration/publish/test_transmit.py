@@ -25,7 +25,7 @@ from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
-from tests.support.queues import fill, leave_claimed, spread_over
+from tests.support.queues import counts, fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
 from transmitters import build_registry
 
@@ -484,25 +484,32 @@ class TestOrder:
 
 
 class TestClaims:
+    @pytest.mark.parametrize("items", counts(30, 100))
     def test_two_workers_send_every_row_once(
-        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, settings: dict[str, Any]
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        settings: dict[str, Any],
+        items: int,
     ) -> None:
-        """Two workers, one subscriber, 200 rows: exactly 200 requests, in order.
+        """Two workers, one subscriber: exactly one request for each row, in order.
 
         Delivery scenario 19.
         """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
-        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=100, versions=2)
+        at = graph.clock.precise()
+        fill(graph.db, subscriber, push(receiver.url), at, items=items, versions=2)
         second = build_graph(settings)
         try:
             with ThreadPoolExecutor() as threads:
                 runs = [threads.submit(g.transmit.run) for g in (graph, second)]
-                assert sum(run.result() for run in runs) == 200
+                assert sum(run.result() for run in runs) == 2 * items
         finally:
             second.close()
 
         seen = [(body["guid"], body["version"]) for body in bodies(receiver)]
-        assert len(seen) == len(set(seen)) == 200
+        assert len(seen) == len(set(seen)) == 2 * items
         assert seen == sorted(seen, key=lambda one: (one[1], one[0]))
 
     def test_rows_of_a_dead_worker_are_sent_after_its_lease(
@@ -630,15 +637,16 @@ class TestClaims:
         assert (row["state"], row["error_message"]) == ("success", None)
         assert [note["outcome"] for note in row["attempts"]] == ["unknown", "success"]
 
+    @pytest.mark.parametrize("items", counts(500, 2000))
     def test_a_long_queue_does_not_delay_others(
-        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, items: int
     ) -> None:
-        """Another subscriber's row does not wait for 2 000 rows of the first one.
+        """Another subscriber's row does not wait for all rows of the first one.
 
         Delivery scenario 21.
         """
         many = desk.newsroom.subscriber("many", push(receiver.url))
-        fill(graph.db, many, push(receiver.url), graph.clock.precise(), items=2000)
+        fill(graph.db, many, push(receiver.url), graph.clock.precise(), items=items)
         stop = Event()
 
         def answer(request: Received) -> Reply:
@@ -653,15 +661,16 @@ class TestClaims:
             assert len(other.requests) == 1
         assert len(receiver.requests) <= 200
 
+    @pytest.mark.parametrize("items", counts(60, 500))
     def test_brings_rows_of_all_states_to_an_end(
-        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, items: int
     ) -> None:
-        """500 rows in all states; the open ones end, the ended are not sent again.
+        """Rows in all states; the open ones end, the ended are not sent again.
 
         Delivery scenario 45.
         """
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
-        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=500)
+        fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=items)
         states = ("pending", "in-progress", "retrying", "success", "failed", "canceled")
         by_state = spread_over(graph.db, states, clock.at)
         leave_claimed(graph.db, clock, state="in-progress")
