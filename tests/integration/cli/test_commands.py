@@ -160,11 +160,11 @@ def test_runs_the_programs_that_are_named(
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == f"Websocket  ws://127.0.0.1:{port}\n"
+        assert running.stdout.readline() == "Stop with Ctrl-C.\n"
         assert [log.name for log in (tmp_path / "log").iterdir()] == ["websocket.log"]
         taken = manage("run", "websocket", WSPORT=port)
         running.terminate()
-        rest, _ = running.communicate(timeout=60)
-    assert (rest, running.returncode) == ("Stop with Ctrl-C.\n", 0)
+        assert running.wait(timeout=60) == 0
     assert (taken.returncode, taken.stderr.startswith(f"WSPORT {port} is taken")) == (2, True)
 
 
