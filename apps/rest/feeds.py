@@ -8,7 +8,7 @@ from werkzeug.http import is_resource_modified, quote_etag
 
 from apps.core.errors import NotFound
 from apps.output.feeds.media import PATH, FeedMedia
-from apps.output.feeds.service import Answer, FeedService, Kind, Wanted
+from apps.output.feeds.service import FeedAnswer, FeedService, Kind, Wanted
 from apps.rest.routes import add_view
 from apps.rest.uploads import file_response
 
@@ -44,7 +44,7 @@ def serve_feeds(app: Flask, feeds: FeedService, media: FeedMedia) -> None:
     add_view(app, f"{PATH}/<subscriber_id>/<key>/<name>", PATH, medium)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: FeedAnswer) -> Response:
     """Return the page, or 304 where the reader has it."""
     modified_at = answer.modified_at
     if is_resource_modified(request.environ, etag=answer.etag, last_modified=modified_at):

@@ -61,7 +61,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FeedAnswer:
     """A page that can be written.
 
     Attributes:
@@ -111,7 +111,7 @@ class FeedService:
         self._size = int(settings["FEED_PAGE_SIZE"])
         self._limit = int(settings["FEED_PAGE_LIMIT"])
 
-    def page(self, wanted: Wanted) -> Answer:
+    def page(self, wanted: Wanted) -> FeedAnswer:
         """Return a page of a feed. Commands do not grow with the number of entries.
 
         Raises:
@@ -132,7 +132,7 @@ class FeedService:
         )
         feed = self._feed(wanted, subscriber, product, page)
         media_type, writer = WRITERS[wanted.kind]
-        return Answer(
+        return FeedAnswer(
             media_type,
             _etag(wanted.kind, feed, page),
             self._modified_at(page),
