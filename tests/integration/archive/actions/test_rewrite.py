@@ -4,7 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -23,11 +22,7 @@ TAKEN = "Workflow transition is invalid."
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **settings,
-        "CELERY_TASK_ALWAYS_EAGER": False,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
+    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
 
 
 @pytest.fixture
