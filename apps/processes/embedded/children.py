@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -13,6 +14,9 @@ from pathlib import Path
 
 GRACE_SECONDS = 10.0
 CHECKS_PER_SECOND = 10
+
+FIRST_INHERITED = 10
+"""Lowest number of a file that a child keeps open: those of one digit are the guard's to use."""
 
 GUARDED = """
 exec 3<&0
@@ -68,16 +72,21 @@ def start(
     if not shutil.which(command[0], path=variables.get("PATH")):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - commands are ours
-            ["/bin/sh", "-c", GUARDED, "sh", str(round(grace * CHECKS_PER_SECOND)), *command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=variables,
-            process_group=0,
-            pass_fds=inherited,
-        )
+    kept = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, FIRST_INHERITED) for file in inherited]
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603 - commands are ours
+                ["/bin/sh", "-c", GUARDED, "sh", str(round(grace * CHECKS_PER_SECOND)), *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=variables,
+                process_group=0,
+                pass_fds=kept,
+            )
+    finally:
+        for file in kept:
+            os.close(file)
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:

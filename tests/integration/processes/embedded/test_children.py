@@ -21,6 +21,24 @@ child = start(["bash", "-c", program], Path(log), grace=float(grace))
 print(child.pid, flush=True)
 time.sleep(60)
 """
+LOCKED = """
+import fcntl, sys, time
+from pathlib import Path
+from apps.processes.embedded.children import start, stop
+path, log = Path(sys.argv[1]), Path(sys.argv[2])
+lock = path.open("a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+child = start(["sh", "-c", "echo ready; exec sleep 60"], log, inherited=[lock.fileno()])
+print(lock.fileno(), end=" ")
+lock.close()
+while not log.read_text():
+    time.sleep(0.01)
+try:
+    fcntl.flock(path.open("a"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("is kept")
+stop([child])
+"""
 LOOKS_AT_GROUPS = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 DEAF = "trap '' TERM; echo ready; while true; do sleep 0.1; done"
 FAMILY = "sleep 60 & echo $!; wait"
@@ -111,6 +129,13 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path: Path, program: str, g
         os.kill(parent.pid, signal.SIGKILL)
     wait_until(lambda: not members(group))
     assert ("bye" in log.read_text()) == (program == POLITE)
+
+
+def test_an_inherited_lock_is_kept_whatever_its_number(tmp_path: Path) -> None:
+    """Also by the first file that a program opens, whose number the shell would take for itself."""
+    command = [sys.executable, "-W", "ignore", "-c", LOCKED, tmp_path / "lock", tmp_path / "log"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "3 is kept\n"
 
 
 @LOOKS_AT_GROUPS
