@@ -95,7 +95,8 @@ class LoginAttempts:
         if not self._per_address:
             return False
         counter, _ = self._keys("address", network_of(address))
-        return int(self._ask(lambda redis: redis.get(counter), None) or 0) >= self._per_address
+        failures: int = self._ask(lambda redis: int(redis.get(counter) or 0), 0)
+        return failures >= self._per_address
 
     def _count(self, kind: str, whom: str, limit: int) -> tuple[int, int]:
         if not limit or not whom:
@@ -115,7 +116,7 @@ class LoginAttempts:
             return otherwise
         try:
             return command(self._redis)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:
             self._next_attempt = self._monotonic() + self._pause
             log.warning("login.not_counted", error=str(error))
             return otherwise
