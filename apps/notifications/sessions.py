@@ -8,6 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from apps.store.collections import AUTH, USERS
+from apps.store.mongo import client_options
 
 
 class SessionsUnavailable(Exception):
@@ -40,7 +41,7 @@ class MongoSessions:
     def connect(cls, uri: str, name: str) -> Self:
         """Return the sessions in the database `name` of the server at `uri`. Lazy."""
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            uri, serverSelectionTimeoutMS=3000, appname="wiredesk-websocket"
+            uri, **client_options(uri), appname="wiredesk-websocket"
         )
         return cls(client[name])
 
