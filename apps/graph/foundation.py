@@ -87,6 +87,13 @@ def build_foundation(
     notifier = Notifications(redis, settings["NOTIFICATION_CHANNEL"], clock)
     media = MediaStorage(db)
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
+    alerts = Alerts(
+        db,
+        clock,
+        notifier,
+        is_on=bool(settings["ERROR_NOTIFICATIONS"]),
+        sends_mail=outbox.is_open,
+    )
     return Foundation(
         settings=settings,
         clock=clock,
@@ -103,18 +110,12 @@ def build_foundation(
         transmitters=build_transmitters(),
         vault=Vault.of(settings),
         sequences=Sequences(db),
-        journal=Journal(db, clock),
+        journal=Journal(db, clock, alerts.not_completed),
         places=Places(db),
         macros=Macros(settings["MACROS_DIR"]),
         media=media,
         crop_files=CropFiles(db, media, settings),
         validator=ValidateService(db, settings),
         outbox=outbox,
-        alerts=Alerts(
-            db,
-            clock,
-            notifier,
-            is_on=bool(settings["ERROR_NOTIFICATIONS"]),
-            sends_mail=outbox.is_open,
-        ),
+        alerts=alerts,
     )

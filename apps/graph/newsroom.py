@@ -104,7 +104,7 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         content_types=ContentTypesService(db, clock),
         content_templates=ContentTemplatesService(db, clock, notifier),
         content_templates_apply=ApplyTemplateService(
-            db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"]
+            db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"], settings["DEFAULT_TIMEZONE"]
         ),
         activity=ActivityService(db, clock),
     )
