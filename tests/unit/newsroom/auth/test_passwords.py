@@ -130,6 +130,7 @@ class TestCost:
             hash_password("other", 4),
             hash_password("other", 5),
         ],
+        ids=["none", "empty", "no hash", "right", "wrong", "wrong of factor 5"],
     )
     def test_is_the_same_for_everybody(
         self, monkeypatch: pytest.MonkeyPatch, work_factor: int, stored: Any
