@@ -5,6 +5,7 @@
     │   ├── BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 ·
     │   │   TransitionError 412 · PreconditionFailed 412 · ServerError 500
     │   ├── EtagMismatch 412       the document was written since it was read
+    │   ├── TooManyRequests 429    come back later
     │   ├── CircularReference 400  a package would hold itself
     │   ├── IncompleteWrite 409    what belongs to the last write of an item cannot be written
     │   └── SchemaIssues 400   the document breaks the schema of its resource
@@ -112,6 +113,21 @@ class IncompleteWrite(Conflict):
 
 class PreconditionFailed(ServiceError):
     status = 412
+
+
+class TooManyRequests(ServiceError):
+    """Somebody has tried too often.
+
+    Args:
+        seconds: to wait before the next attempt.
+        payload: value of `_issues`.
+    """
+
+    status = 429
+
+    def __init__(self, seconds: int, payload: Mapping[str, Any]) -> None:
+        super().__init__(f"Too many attempts. Try again in {seconds} s.", payload)
+        self.seconds = seconds
 
 
 class EtagMismatch(PreconditionFailed):

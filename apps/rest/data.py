@@ -61,6 +61,7 @@ class ServiceData(Mongo):
         source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
         return self.pymongo(resource).db[source]
 
+    @passing_through_eve
     def find(
         self, resource: str, req: Any, sub_resource_lookup: Any, perform_count: bool = True
     ) -> Any:
@@ -99,6 +100,7 @@ class ServiceData(Mongo):
             abort(400, "sort has to be a list of fields, each with 1 or -1")
         return pairs
 
+    @passing_through_eve
     def find_one(self, resource: str, req: Any, *args: Any, **lookup: Any) -> Any:
         service = self._services.get(resource)
         found_by = {k: v for k, v in lookup.items() if k not in FIND_ONE_OPTIONS}
@@ -120,12 +122,13 @@ class ServiceData(Mongo):
             query.update(with_text_ids(query))
         return query
 
+    @passing_through_eve
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)
         if service is None:
             return self._insert_versions(resource, documents)
-        return passing_through_eve(service.create)(documents, current_caller())
+        return service.create(documents, current_caller())
 
     def _insert_versions(self, resource: str, documents: list[Document]) -> list[Any]:
         """Store version rows that Eve writes; the service may have stored them already."""

@@ -7,7 +7,13 @@ from typing import Any, ParamSpec, TypeVar
 import structlog
 from bson.errors import InvalidDocument
 from flask import Flask, Response, request
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 from werkzeug.exceptions import HTTPException
 
 from apps.core import json
@@ -17,9 +23,10 @@ from apps.core.errors import (
     SchemaIssues,
     ServerError,
     ServiceError,
+    TooManyRequests,
     ValidationFailed,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import is_away, raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +47,13 @@ def service_error_response(error: ServiceError) -> Response:
     if error.payload is not None:
         body["_issues"] = error.payload
     return json_response({**body, "internal_error": error.status}, error.status)
+
+
+def too_many_requests_response(error: TooManyRequests) -> Response:
+    """Envelope A, with the seconds to wait."""
+    response = service_error_response(error)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def schema_issues_response(error: SchemaIssues) -> Response:
@@ -67,8 +81,13 @@ def read_only_response(error: ReadOnlyStage) -> Response:
     return json_response({"code": 403, "error": {"readonly": True}}, 403)
 
 
-def store_down_response(error: ConnectionFailure) -> Response:
-    """The store cannot be reached: nothing was done, try again."""
+def store_down_response(error: PyMongoError) -> Response:
+    """The store cannot be reached, or is changing its primary: try again.
+
+    What was asked for may have been done: then it is completed, and the request made again finds
+    it so (docs/contract/store.md 2).
+    """
+    log.warning("store.unavailable", error=str(error))
     body = {"code": 503, "message": "The database cannot be reached. Try again."}
     response = json_response({"_status": "ERR", "_error": body}, 503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -81,6 +100,8 @@ def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
     Raises:
         BulkWriteError: `error`, when anything else went wrong too.
     """
+    if is_away(error):
+        return store_down_response(error)
     if isinstance(error, BulkWriteError):
         raise_unless_duplicates(error)
     body = {"code": 409, "message": "Another document has the same unique value."}
@@ -99,6 +120,8 @@ MALFORMED_QUERY = frozenset({2, 9, 14, 15974, 15975, 15976, 17312, 51091, 51108}
 
 def refused_query_response(error: OperationFailure) -> Response:
     """The store refuses a command: the client's fault where it sent the query."""
+    if is_away(error):
+        return store_down_response(error)
     if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
         return unexpected_response(error)
     text = (error.details or {}).get("errmsg") or "the query is malformed"
@@ -115,6 +138,7 @@ Responses = Mapping[type[Exception], Callable[[Any], Response]]
 
 FOLDED_BY_EVE: Responses = {
     SchemaIssues: schema_issues_response,
+    TooManyRequests: too_many_requests_response,
     ServiceError: service_error_response,
     MessagesError: messages_response,
 }
@@ -127,6 +151,7 @@ OWN_ENVELOPE: Responses = {
     ConnectionFailure: store_down_response,
     DuplicateKeyError: duplicate_response,
     BulkWriteError: duplicate_response,
+    OperationFailure: refused_query_response,
     InvalidDocument: unstorable_response,
     OverflowError: unstorable_response,
 }
@@ -151,7 +176,6 @@ def register_error_handlers(app: Flask) -> None:
     """Answer errors that escape from a POST, GET or DELETE, or from authorisation."""
     for error, respond in {**FOLDED_BY_EVE, **OWN_ENVELOPE}.items():
         app.register_error_handler(error, respond)
-    app.register_error_handler(OperationFailure, refused_query_response)
     app.register_error_handler(Exception, unexpected_response)
     # Eve answers these itself; without this, the handler above would.
     app.register_error_handler(HTTPException, lambda error: error)

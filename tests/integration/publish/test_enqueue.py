@@ -698,3 +698,32 @@ class TestOutage:
 
             assert (graph.enqueue.run(), graph.transmit.run()) == (1, 1)
             assert len(receiver.requests) == 1
+
+
+class TestSubscriberIds:
+    @pytest.mark.parametrize(
+        "subscriber_id", ["nab.reuters", "$nab", "a:b..c", "", "6f" * 12, "100%25", 7]
+    )
+    def test_may_be_of_any_form(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, subscriber_id: Any
+    ) -> None:
+        """Migrated subscribers may have ids of their own; corrections and kills find them, too."""
+        for name, id_ in (("its", subscriber_id), ("other", ObjectId())):
+            product = desk.newsroom.product(name)
+            fields = {"_id": id_, "products": [product]}
+            desk.newsroom.subscriber(name, push(f"{receiver.url}/{name}"), **fields)
+
+        item = desk.published()
+        for operation in ("correct", "kill"):
+            graph.enqueue.run()
+            graph.transmit.run()
+            desk.act(operation, item, headline=operation)
+        # The rules are for new recipients: those who have it get the kill all the same.
+        desk.db["products"].delete_many({})
+        graph.enqueue.run()
+        graph.transmit.run()
+
+        sent = [(request.path, request.json()["version"]) for request in receiver.requests]
+        assert sorted(sent) == [(path, v) for path in ("/its", "/other") for v in ("2", "3", "4")]
+        explained = graph.publishing.explain.explain(item["_id"])
+        assert {s["subscriber_id"] for s in explained["subscribers"]} >= {subscriber_id}
