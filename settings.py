@@ -329,7 +329,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number(
             "ENQUEUE_MAX_ATTEMPTS",
-            5,
+            3,
             "Attempts at routing an item whose failure may pass, before it ends in `error`.",
         ),
         flag(
