@@ -106,6 +106,19 @@ def owners(graph: Graph) -> set[str]:
     return set(graph.db["published"].distinct("queue_owner")) - {None}
 
 
+def wait_for_leases(graph: Graph) -> None:
+    """Wait until nothing is leased: what dead and stopped processes held is free."""
+
+    def are_over() -> bool:
+        later = {"$gte": graph.clock.precise()}
+        return not (
+            graph.db["publish_lanes"].find_one({"lease_until": later})
+            or graph.db["published"].find_one({"queue_lease_until": later})
+        )
+
+    wait_until(are_over, 60, "the end of all leases")
+
+
 def wait_for_claim(graph: Graph, run: subprocess.Popen[bytes], seen: set[str]) -> None:
     """Wait until a run that is not among `seen` holds rows, or `run` has ended."""
     wait_until(lambda: bool(owners(graph) - seen) or run.poll() is not None, 20, "a claim")
@@ -176,7 +189,7 @@ class TestTransmit:
                     receiver.wait_for(seen + 1, timeout=20)
                     time.sleep(random.uniform(0, 0.25))
                     kill(run)
-                time.sleep(1.1)  # the lease
+                wait_for_leases(graph)
             receiver.seconds = 0
             graph.transmit.run()
 
@@ -202,7 +215,7 @@ class TestTransmit:
             with process([*RUN, "transmit"], environment, tmp_path) as run:
                 receiver.wait_for(5, timeout=20)
                 os.killpg(run.pid, signal.SIGSTOP)
-                time.sleep(1.2)
+                wait_for_leases(graph)
                 receiver.seconds = 0
                 graph.transmit.run()
                 ended = list(graph.db["publish_queue"].find({}).sort("_id", 1))
@@ -233,7 +246,7 @@ class TestTransmit:
                 assert len(ends) < 20, ends
                 with process([*RUN, "poisoned"], environment, tmp_path) as run:
                     ends.append(run.wait(20))
-                time.sleep(1.1)  # the lease
+                wait_for_leases(graph)
 
             assert states(graph) == {"success": 5, "failed": 1}
             given_up = graph.db["publish_queue"].find_one({"item_id": "poison"})
@@ -263,7 +276,7 @@ class TestEnqueue:
                 killed_amid += run.poll() is None
                 kill(run)
             seen |= owners(graph)
-        time.sleep(1.1)  # the lease
+        wait_for_leases(graph)
         graph.enqueue.run()
 
         assert killed_amid >= 3
