@@ -11,6 +11,7 @@ from eve.render import Renderer
 from flask import Response, request
 from flask.json.provider import JSONProvider
 from pymongo.database import Database
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apps.core import json
 from apps.core.errors import BadRequest
@@ -131,9 +132,15 @@ def create_api(
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
             connect_hooks(app, resource, service, Announcer(source, notifier))
+    for resource, definition in domain.items():
+        if "POST" in definition.get("public_methods", ()):
+            welcome = getattr(app, f"on_pre_POST_{resource}")
+            welcome += auth.welcome
     serve_uploads(app, media, auth)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
+    if proxies := int(settings["TRUSTED_PROXIES"]):
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
     return app
 
 

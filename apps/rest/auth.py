@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from eve.auth import TokenAuth
@@ -89,6 +90,16 @@ class PrivilegeAuth(TokenAuth):
             raise Unauthorized("", {"auth": 1})
         g.caller = caller
         return caller
+
+    def welcome(self, *details: Any) -> None:
+        """Note who makes a request that is public: where from, and with which session if any.
+
+        Args:
+            details: what Eve tells its hooks.
+        """
+        token = request_token()
+        caller = self._authentication.caller_of(token, request.args.to_dict()) if token else None
+        g.caller = replace(caller or SYSTEM, address=request.remote_addr or "")
 
     def check(self, caller: Caller, resource: str, method: str) -> None:
         """Check that `caller` may call `method` on `resource`.

@@ -17,6 +17,7 @@ from apps.core.errors import (
     SchemaIssues,
     ServerError,
     ServiceError,
+    TooManyRequests,
     ValidationFailed,
 )
 from apps.store.mongo import raise_unless_duplicates
@@ -40,6 +41,13 @@ def service_error_response(error: ServiceError) -> Response:
     if error.payload is not None:
         body["_issues"] = error.payload
     return json_response({**body, "internal_error": error.status}, error.status)
+
+
+def too_many_requests_response(error: TooManyRequests) -> Response:
+    """Envelope A, with the seconds to wait."""
+    response = service_error_response(error)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def schema_issues_response(error: SchemaIssues) -> Response:
@@ -115,6 +123,7 @@ Responses = Mapping[type[Exception], Callable[[Any], Response]]
 
 FOLDED_BY_EVE: Responses = {
     SchemaIssues: schema_issues_response,
+    TooManyRequests: too_many_requests_response,
     ServiceError: service_error_response,
     MessagesError: messages_response,
 }

@@ -7,10 +7,18 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    OperationFailure,
+    WriteError,
+)
 from pymongo.monitoring import CommandListener
 
 DUPLICATE_KEY = 11000
+
+OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56, 10334, 17419})
+"""Codes with which MongoDB fails over what a document holds, or over its size."""
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 """Dates come back with their zone, so that no rule ever compares naive times."""
@@ -88,3 +96,15 @@ def raise_unless_duplicates(error: BulkWriteError) -> None:
         problem.get("code") != DUPLICATE_KEY for problem in details.get("writeErrors", ())
     ):
         raise error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the store itself is in trouble, so that no other document would fare better.
+
+    Not where one document is to blame: by its size, or by a value that an operator cannot change.
+    """
+    if isinstance(error, BulkWriteError):
+        return bool((error.details or {}).get("writeConcernErrors"))
+    if isinstance(error, OperationFailure):
+        return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
+    return isinstance(error, ConnectionFailure)

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any, Self
 from uuid import uuid4
@@ -27,6 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.core import json
 from apps.core.clock import SystemClock
+from apps.core.tokens import hash_token
 from apps.notifications.bus import Event, Notifications
 from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import MongoSessions
@@ -124,7 +126,7 @@ def serving(
         feed = ChannelFeed.connect(redis_url, channel, heartbeat=heartbeat)
         sessions = None
         if database is not None:
-            sessions = MongoSessions.connect(mongo_uri, database.name)
+            sessions = MongoSessions.connect(mongo_uri, database.name, timedelta(hours=1))
         server = WebsocketServer(feed, sessions, "127.0.0.1", 0, timing=timing, buffer=buffer)
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         await server.run(stop, lambda port: ready.put((port, loop, stop)))
@@ -189,7 +191,9 @@ def log_in(database: Database, **user: Any) -> str:
     token = str(uuid4())
     user_id = ObjectId()
     database.users.insert_one({"_id": user_id, "username": token, **user})
-    database.auth.insert_one({"token": token, "user": user_id})
+    now = SystemClock().now()
+    session = {"token_hash": hash_token(token), "user": user_id, "_updated": now}
+    database.auth.insert_one(session)
     return token
 
 
@@ -266,7 +270,7 @@ class TestTokens:
             Browser(guarded_port, f"/?token={leaver}") as leaving,
             Browser(guarded_port, f"/?token={stayer}") as staying,
         ):
-            database.auth.delete_one({"token": leaver})
+            database.auth.delete_one({"token_hash": hash_token(leaver)})
 
             assert leaving.end() == (UNAUTHORIZED, "session ended")
             assert staying.next(lambda message: message.get("clients") == 1)

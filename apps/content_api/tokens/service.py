@@ -10,7 +10,6 @@ import secrets
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
@@ -20,6 +19,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document, ResourceService
+from apps.core.tokens import hash_token
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.collections import SUBSCRIBERS
 
@@ -108,7 +108,7 @@ class SubscriberTokenService(ResourceService):
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         """Store tokens by their hash, encrypted; return the tokens."""
         self.collection.insert_many(
-            {**d, "_id": hashed(d["_id"]), ENCRYPTED: self._vault.encrypt(d["_id"])}
+            {**d, "_id": hash_token(d["_id"]), ENCRYPTED: self._vault.encrypt(d["_id"])}
             for d in documents
         )
         return [document["_id"] for document in documents]
@@ -168,17 +168,12 @@ def new_token() -> str:
             return token
 
 
-def hashed(token: str) -> str:
-    """Return the id under which a token is stored."""
-    return sha256(token.encode("utf-8", errors="surrogatepass")).hexdigest()
-
-
 def file_key(token: str, media_id: str) -> str:
     """Return what opens one file to whoever knows an address with it, as long as `token` counts.
 
     It tells nothing of the token, so that pictures of a feed may be shown on any page.
     """
-    return _file_key(hashed(token), media_id)
+    return _file_key(hash_token(token), media_id)
 
 
 def _file_key(token_hash: str, media_id: str) -> str:
@@ -187,15 +182,17 @@ def _file_key(token_hash: str, media_id: str) -> str:
 
 
 def _is_key_of(stored: Mapping[str, Any], media_id: str, key: str) -> bool:
-    token_hash = stored["_id"] if ENCRYPTED in stored else hashed(stored["_id"])
+    token_hash = stored["_id"] if ENCRYPTED in stored else hash_token(stored["_id"])
     return hmac.compare_digest(_file_key(token_hash, media_id).encode(), key.encode())
 
 
 def stored_ids(token: str) -> list[str]:
     """Return the ids under which a token may be stored."""
-    return [hashed(token), token]
+    return [hash_token(token), token]
 
 
 def _stands_for(stored: Mapping[str, Any], token: str) -> bool:
     """Whether a stored document is that of `token`; a hash that somebody saw is no token."""
-    return bool(stored["_id"] == hashed(token) if ENCRYPTED in stored else stored["_id"] == token)
+    return bool(
+        stored["_id"] == hash_token(token) if ENCRYPTED in stored else stored["_id"] == token
+    )
