@@ -21,7 +21,11 @@ from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
 from apps.rest.auth import Authentication, PrivilegeAuth, current_caller
 from apps.rest.data import ServiceData
-from apps.rest.errors import passing_through_eve, register_error_handlers
+from apps.rest.errors import (
+    answer_for_the_store,
+    passing_through_eve,
+    register_error_handlers,
+)
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
 
@@ -139,6 +143,8 @@ def create_api(
     serve_uploads(app, media, auth)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
+    # Called before the one above, which adds to any answer.
+    app.after_request(answer_for_the_store)
     if proxies := int(settings["TRUSTED_PROXIES"]):
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
     return app

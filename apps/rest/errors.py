@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from bson.errors import InvalidDocument
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -85,7 +85,7 @@ def store_down_response(error: PyMongoError) -> Response:
     """The store cannot be reached, or is changing its primary: try again.
 
     What was asked for may have been done: then it is completed, and the request made again finds
-    it so (docs/contract/store.md 2).
+    it so (store contract 2).
     """
     log.warning("store.unavailable", error=str(error))
     body = {"code": 503, "message": "The database cannot be reached. Try again."}
@@ -167,9 +167,38 @@ def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except tuple(OWN_ENVELOPE) as error:
             respond = next(OWN_ENVELOPE[cls] for cls in type(error).__mro__ if cls in OWN_ENVELOPE)
-            raise HTTPException(response=respond(error)) from error
+            response = respond(error)
+            if is_store_down(error):
+                g.store_down = response
+            raise HTTPException(response=response) from error
 
     return wrapped
+
+
+def noting_the_store(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a check of documents, whose errors Eve makes issues of the document."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except PyMongoError as error:
+            if is_away(error):
+                g.store_down = store_down_response(error)
+            raise
+
+    return wrapped
+
+
+def is_store_down(error: Exception) -> bool:
+    """Whether `error` says that the store is away."""
+    return isinstance(error, PyMongoError) and is_away(error)
+
+
+def answer_for_the_store(response: Response) -> Response:
+    """Return `response`, or that the store is away where Eve blames the document for it."""
+    away: Response | None = g.pop("store_down", None)
+    return response if away is None or response.status_code < 400 else away
 
 
 def register_error_handlers(app: Flask) -> None:

@@ -14,6 +14,7 @@ from flask import current_app
 
 from apps.core.clock import moment_of
 from apps.core.vocabulary import UserType
+from apps.rest.errors import noting_the_store
 
 UNIQUE = "unique"
 PATTERN = "pattern"
@@ -105,6 +106,10 @@ class ResourceValidator(Validator):
         if args and kwargs.get("resource"):
             args = (_checked(args[0], kwargs["resource"]), *args[1:])
         super().__init__(*args, **kwargs)
+
+    validate = noting_the_store(Validator.validate)
+    validate_update = noting_the_store(Validator.validate_update)
+    validate_replace = noting_the_store(Validator.validate_replace)
 
     def _count(self, query: Mapping[str, Any]) -> int:
         """Return 1 when a document matches `query`, otherwise 0; deleted ones do not count."""

@@ -49,7 +49,7 @@ CLIENT_OPTIONS: Mapping[str, Any] = {
     "readPreference": "primary",
     "readConcernLevel": "local",
 }
-"""Options of every connection, unless its address says otherwise (docs/contract/store.md 1)."""
+"""Options of every connection, unless its address says otherwise (store contract 1)."""
 
 
 def client_options(uri: str) -> dict[str, Any]:
