@@ -99,6 +99,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number("PAGINATION_DEFAULT", 500, "Rows of a list where the client names no number."),
         number("PAGINATION_LIMIT", 500, "Most rows of a list."),
+        number(
+            "QUERY_TIMEOUT_SECONDS", 10, "Seconds that a query may take that a client has written."
+        ),
+        number(
+            "MAX_CONTENT_LENGTH",
+            15 * 2**20,
+            "Bytes of the largest request body. The database stores documents of 16 MiB.",
+        ),
     ),
     "Security": (
         secret(

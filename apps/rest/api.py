@@ -19,8 +19,10 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
 from apps.rest.auth import Authentication, PrivilegeAuth, current_caller
+from apps.rest.creation import register_creation_checks
 from apps.rest.data import ServiceData
 from apps.rest.errors import passing_through_eve, register_error_handlers
+from apps.rest.requests import register_request_checks
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
 
@@ -46,7 +48,7 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
     "ALLOW_OVERRIDE_HTTP_METHOD": True,
     "HEADER_TOTAL_COUNT": "X-Total-Count",
     "CACHE_CONTROL": "max-age=0, no-cache",
-    "MONGO_QUERY_BLACKLIST": ["$where", "$expr"],
+    "STANDARD_ERRORS": [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 428, 429, 503],
     "RETURN_MEDIA_AS_URL": False,
     "AUTO_COLLAPSE_MULTI_KEYS": True,
 }
@@ -131,6 +133,8 @@ def create_api(
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
             connect_hooks(app, resource, service, Announcer(source, notifier))
+    register_request_checks(app)
+    register_creation_checks(app)
     serve_uploads(app, media, auth)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
