@@ -176,7 +176,7 @@ class LaneDelivery:
                 row, self._lane.id, subscriber, bodies.get(row["_id"])
             )
             results.add(result)
-            self._count(row, result)
+            self._count(result.row, result)
             self._act_on(result)
             if result.state == RowState.RETRYING and mode is Mode.APPEND:
                 held_up.add(row["item_id"])
