@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.archive.resource import ITEM_URL, item_operation
 from apps.archive.schema import ITEM_SCHEMA
+from apps.core.schemas import open_object, text
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
 PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
@@ -37,8 +38,17 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "item_encoding": {"type": "string", "nullable": True},
     "encoded_item_id": {"type": "objectid", "nullable": True},
     "subscriber_id": {"type": "objectid"},
-    "codes": {"type": "list", "nullable": True},
-    "destination": {"type": "dict", "allow_unknown": True},
+    "codes": {"type": "list", "nullable": True, "schema": {"type": "string"}},
+    "destination": {
+        "type": "dict",
+        "allow_unknown": True,
+        "schema": {
+            "name": text(),
+            "format": text(),
+            "delivery_type": text(),
+            "config": open_object(nullable=True),
+        },
+    },
     "published_in_package": {"type": "string", "nullable": True},
     "published_seq_num": {"type": "integer", "nullable": True},
     "publish_schedule": {"type": "datetime", "nullable": True},
@@ -92,6 +102,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
                 },
             },
         },
+        "bulk_enabled": False,
         "resource_methods": ["POST"],
         "item_methods": [],
         "privileges": {"POST": "archive"},

@@ -11,7 +11,8 @@ from apps.archive.places import on_visible_stages
 from apps.archive.schema import LOCK_FIELDS
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest, Conflict
+from apps.core.documents import text_of
+from apps.core.errors import BadRequest, Conflict, SchemaIssues
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
@@ -21,6 +22,7 @@ from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
     complete_row,
+    encoded,
     lane_of,
     lanes_of,
     sequence_of,
@@ -159,7 +161,13 @@ class PublishQueueService(ResourceService):
         self._payloads = Payloads(db)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
-        """Complete rows that a client posts, usually copies of finished ones."""
+        """Complete rows that a client posts, usually copies of finished ones.
+
+        Raises:
+            SchemaIssues: one cannot be sent.
+        """
+        for document in documents:
+            check_encoding(document)
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):
@@ -189,6 +197,9 @@ class PublishQueueService(ResourceService):
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        check_encoding(updates)
+        for field in SERVER_WRITTEN:
+            updates.pop(field, None)
         self._seal(updates, original)
         if updates.get("state") != RowState.CANCELED:
             return
@@ -272,3 +283,14 @@ class PublishQueueService(ResourceService):
         for key, numbers in self._sequences.draw_wrapping(counts, bounds).items():
             for document, number in zip(unnumbered[key], numbers, strict=True):
                 document["published_seq_num"] = number
+
+
+def check_encoding(row: Mapping[str, Any]) -> None:
+    """Check that the text of a row can be written in the encoding that it names.
+
+    Raises:
+        SchemaIssues: there is no such encoding.
+    """
+    name = row.get("item_encoding")
+    if encoded(text_of(row, "formatted_item"), name) is None:
+        raise SchemaIssues({"item_encoding": f"unallowed value {name}"})
