@@ -16,6 +16,7 @@ from apps.archive.associations import (
     refresh,
     refs_of,
     related_content_keys,
+    restore_server_fields,
     take_from_parent,
 )
 from apps.archive.schema import CONTENT, METADATA
@@ -86,8 +87,11 @@ class AssociatedItems:
         if not item.get("associations"):
             return
         associations = copied(item["associations"])
+        before = publication.original.get("associations") or {}
+        for key, held in present({"associations": associations}):
+            stored = request.items.get(str(held.get("_id")))
+            restore_server_fields(held, before.get(key), stored)
         for key, held in associations_with_ids({"associations": associations}):
-            held.pop("_type", None)
             if key in request.related:
                 continue
             if self._copies_metadata and held.get("type") in MEDIA_TYPES:
