@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import media_use
 from apps.archive.schema import ASSOCIATION, LOCK_FIELDS, SERVER_FIELDS
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.schemas import keeps
 from apps.core.service import Document
@@ -63,7 +64,7 @@ FROM_PARENT = [
 
 def present(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
     """Yield key and association of everything that the item holds; null ones are left out."""
-    for key, association in (item.get("associations") or {}).items():
+    for key, association in object_of(item, "associations").items():
         if isinstance(association, dict):
             yield key, association
 
@@ -77,7 +78,7 @@ def copied(associations: Mapping[str, Any] | None) -> Document:
     """Return associations whose entries may be changed."""
     return {
         key: dict(held) if isinstance(held, Mapping) else held
-        for key, held in (associations or {}).items()
+        for key, held in object_of({"associations": associations}, "associations").items()
     }
 
 
@@ -158,7 +159,7 @@ def complete_saved(
             updates["refs"] = []
         return
     associations = copied(updates["associations"])
-    before = original.get("associations") or {}
+    before = object_of(original, "associations")
     for key, held in present({"associations": associations}):
         restore_server_fields(held)
         is_own = copies_from_parent and held.get("type") in MEDIA_TYPES

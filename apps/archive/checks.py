@@ -22,7 +22,7 @@ from apps.archive.times import (
     utc_after,
 )
 from apps.core.caller import Caller
-from apps.core.documents import objects
+from apps.core.documents import object_of, objects
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
@@ -121,7 +121,7 @@ def check_not_scheduled_in_package(save: Save) -> None:
     """A member of a package gets no time of its own before it is out."""
     if save.is_forced or not save.original.get("linked_in_packages"):
         return
-    settings = save.updates.get("schedule_settings") or {}
+    settings = object_of(save.updates, "schedule_settings")
     is_timed = bool(save.updates.get("publish_schedule")) or any(settings.values())
     if is_timed and save.original.get("state") != State.PUBLISHED:
         raise BadRequest(NO_SCHEDULE_IN_PACKAGE)

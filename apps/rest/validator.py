@@ -6,7 +6,7 @@ references are looked up together.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import date, datetime, time
 from typing import Any
@@ -143,6 +143,24 @@ def _checked(schema: Mapping[str, Any], resource: str) -> CheckedSchema:
     return known[resource]
 
 
+def references(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield resource and id of every document that a request refers to, at any depth."""
+    for field, value in document.items():
+        if field in schema:
+            yield from _references_of(schema[field], value)
+
+
+def _references_of(rules: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
+    if "data_relation" in rules and isinstance(value, str | ObjectId):
+        yield rules["data_relation"]["resource"], value
+    inner = rules.get("schema")
+    if inner and isinstance(value, Mapping):
+        yield from references(inner, value)
+    elif inner and isinstance(value, list):
+        for entry in value:
+            yield from _references_of(inner, entry)
+
+
 class ResourceValidator(Validator):
     """Cerberus rules and types (resources contract 2.6).
 
@@ -164,11 +182,11 @@ class ResourceValidator(Validator):
         if args and kwargs.get("resource"):
             args = (_checked(args[0], kwargs["resource"]), *args[1:])
         super().__init__(*args, **kwargs)
-        self._known: dict[str, set[Any]] = {}
+        self._config.setdefault("referred", {})
 
     def validate(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check a document that is new, but for the fields that the server writes."""
-        self._known = {}
+        self._config["referred"] = {}
         return bool(super().validate(self._without(document, "server_fields"), *args, **kwargs))
 
     def validate_update(self, document: Any, *args: Any, **kwargs: Any) -> bool:
@@ -208,7 +226,7 @@ class ResourceValidator(Validator):
         'anyof': [{'check_with': 'schema'}, {'check_with': 'bulk_schema'}]}"""
         if keeps_inside(self.schema[field], value):
             return
-        is_update: bool = self.update
+        is_update: bool = self.update  # type: ignore[has-type]
         self.update = is_update and self._is_merged(value)
         try:
             super()._validate_schema(schema, field, value)
@@ -244,19 +262,17 @@ class ResourceValidator(Validator):
             self._error(field, f"value '{value}' must exist in resource '{name}', field '{key}'.")
 
     def _referred(self, data_relation: Mapping[str, Any]) -> set[Any]:
-        """Return those that exist of all documents that the fields here refer to; one command."""
+        """Return those that exist of all documents that the request refers to; one command."""
         resource, key = data_relation["resource"], data_relation["field"]
-        if resource not in self._known:
-            named = [
-                self.document[field]
-                for field, rules in self.schema.items()
-                if field in self.document
-                and (rules.get("data_relation") or {}).get("resource") == resource
-            ]
-            query = {key: {"$in": [each for each in named if isinstance(each, (str, ObjectId))]}}
+        # What validators of objects and lists inside share with the one of the document.
+        known: dict[str, set[Any]] = self._config["referred"]
+        if resource not in known:
+            named = references(self.root_schema, self.root_document)
+            ids = {each for name, each in named if name == resource}
             collection = current_app.data.collection(resource)  # type: ignore[attr-defined]
-            self._known[resource] = {found[key] for found in collection.find(query, {key: 1})}
-        return self._known[resource]
+            found = collection.find({key: {"$in": sorted(ids, key=str)}}, {key: 1})
+            known[resource] = {document[key] for document in found}
+        return known[resource]
 
     def _count(self, query: Mapping[str, Any]) -> int:
         """Return 1 when a document matches `query`, otherwise 0; deleted ones do not count."""
