@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.archive.resource import ITEM_URL, item_operation
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS, STAMPS
 from apps.core.schemas import open_object, text
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
@@ -30,6 +30,16 @@ PUBLISHED_SCHEMA: dict[str, Any] = {
     "published_in_package": {"type": "string", "nullable": True},
     "moved_to_legal": {"type": "boolean", "default": False},
 }
+
+ROW_FIELDS = frozenset(
+    {
+        *STAMPS,
+        *LOCK_FIELDS,
+        *("used", "used_count", "used_updated", "translations", "linked_in_packages", "refs"),
+        *("publish_sequence_no", "error_message", "last_queue_event", "moved_to_legal"),
+    }
+)
+"""Fields of a row of `published` that the server writes; the rest is what went out."""
 
 QUEUE_SCHEMA: dict[str, Any] = {
     "item_id": {"type": "string", "required": True},
@@ -113,6 +123,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         # Of a row, or of an item.
         "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH"],
+        "server_fields": ROW_FIELDS,
         "etag_ignore_fields": [
             "_id",
             "highlights",
