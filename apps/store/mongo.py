@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -36,8 +36,14 @@ AWAY = frozenset(
 )
 """Codes of errors that lie in the state of the server and not in what was asked of it."""
 
-CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-"""Dates come back with their zone, so that no rule ever compares naive times."""
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+"""Dates come back with their zone, so that no rule ever compares naive times. One document that
+holds a date outside the years 1 to 9999, or text that is none, does not make the others of its
+batch unreadable."""
 
 CLIENT_OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5000,
@@ -49,7 +55,7 @@ CLIENT_OPTIONS: Mapping[str, Any] = {
     "readPreference": "primary",
     "readConcernLevel": "local",
 }
-"""Options of every connection, unless its address says otherwise (docs/contract/store.md 1)."""
+"""Options of every connection, unless its address says otherwise (store contract 1)."""
 
 
 def client_options(uri: str) -> dict[str, Any]:

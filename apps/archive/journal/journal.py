@@ -273,7 +273,7 @@ class Journal:
             "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
         }
         try:
-            self._db[PUBLISHED].bulk_write(
+            done = self._db[PUBLISHED].bulk_write(
                 [
                     UpdateMany(
                         {**others, "last_published_version": True},
@@ -290,6 +290,28 @@ class Journal:
         except BulkWriteError as error:
             # The row comes last: somebody who completes the action has just added it.
             raise_unless_duplicates(error)
+            return
+        if item.get("state") == State.SCHEDULED and done.upserted_count:
+            self._take_back_late_schedule(item["_id"], note)
+
+    def _take_back_late_schedule(self, item_id: str, note: Mapping[str, Any]) -> None:
+        """Remove the row of a schedule again that was taken back before this process added it.
+
+        Others had completed the action, and the row had gone with the schedule.
+        """
+        rows = self._db[PUBLISHED]
+        item = self._db[ARCHIVE].find_one({"_id": item_id}, {"state": 1})
+        newer = {"item_id": item_id, "publish_sequence_no": {"$gt": note["sequence_no"]}}
+        is_superseded = rows.find_one(newer, {"_id": 1}) is not None
+        if item is not None and item.get("state") == State.SCHEDULED and not is_superseded:
+            return
+        rows.delete_one({"_id": note["row_id"], "state": State.SCHEDULED})
+        if is_superseded:
+            return
+        out = {"item_id": item_id, "state": {"$ne": State.SCHEDULED}}
+        last = rows.find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
+        if last is not None:
+            rows.update_one({"_id": last["_id"]}, {"$set": {"last_published_version": True}})
 
     def add_version(self, item: Mapping[str, Any]) -> None:
         """Write the version row of `item` as it stands; writing it again changes nothing."""
