@@ -58,7 +58,7 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
     db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
     visibility = StageVisibility(db)
     passwords = Passwords(settings)
-    attempts = LoginAttempts(base.redis, settings["NOTIFICATION_CHANNEL"], settings)
+    attempts = LoginAttempts.connect(settings["REDIS_URL"], settings)
     credentials = Credentials(db, passwords, attempts, settings)
     auth = AuthService(
         db,
