@@ -14,8 +14,13 @@ COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 FEW = 5
 """A usual run dies before every fifth write only."""
 
-DEATHS = pytest.mark.parametrize("stride", [FEW, pytest.param(1, marks=pytest.mark.chaos)])
-"""For tests that die before one write after another: from one death to the next."""
+_EVERY_WRITE = pytest.param(1, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])
+_SOME_WRITES = pytest.param(FEW, marks=pytest.mark.timeout(600))
+DEATHS = pytest.mark.parametrize("stride", [_SOME_WRITES, _EVERY_WRITE])
+"""For tests that die before one write after another: from one death to the next.
+
+They take a minute where a busy machine has little time for them.
+"""
 
 
 def each_write(last: int, first: int = 1) -> list[Any]:
