@@ -6,9 +6,9 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from apps.publish.transmit.claim import Lane
-from apps.publish.transmit.destinations import Subscribers, mode_of
+from apps.publish.transmit.destinations import Subscribers
 from apps.publish.transmit.dispatcher import Dispatcher
-from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools
+from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools, take_over
 
 log = structlog.get_logger(__name__)
 
@@ -80,12 +80,9 @@ class LaneWorker:
             subscriber["_id"] in self._tools.closed or not subscriber.get("is_active")
         )
         if is_closed or lane.orphaned:
-            recovery = self._tools.recovery
-            if lost := recovery.find_lost(lane):
-                mode = mode_of(lane.id, subscriber, self._tools.registry)
-                recovery.take_over(lane, mode, lost)
-                # Whatever ended the other process: go on one row at a time.
-                return LaneOutcome(more=True, careful=True)
+            lost = self._tools.recovery.find_lost(lane)
+            if lost:
+                return take_over(self._tools, lane, subscriber, lost)
         if is_closed:
             # Its rows are kept; they go out in order when it is active again.
             return LaneOutcome(next_due=self._tools.clock.precise() + LOOK_AGAIN)
