@@ -1,4 +1,4 @@
-"""Options of connections, errors that lie in the state of the server (store contract 1 and 2)."""
+"""Options of connections, errors that lie in the state of the server (store contract 1, 2)."""
 
 from typing import Any
 
