@@ -10,7 +10,10 @@ from flask import Flask, Response, g, request
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
+    DocumentTooLarge,
     DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
 )
@@ -23,6 +26,7 @@ from apps.core.errors import (
     SchemaIssues,
     ServerError,
     ServiceError,
+    TooManyRequests,
     ValidationFailed,
 )
 from apps.store.mongo import is_away, raise_unless_duplicates
@@ -46,6 +50,13 @@ def service_error_response(error: ServiceError) -> Response:
     if error.payload is not None:
         body["_issues"] = error.payload
     return json_response({**body, "internal_error": error.status}, error.status)
+
+
+def too_many_requests_response(error: TooManyRequests) -> Response:
+    """Envelope A, with the seconds to wait."""
+    response = service_error_response(error)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def schema_issues_response(error: SchemaIssues) -> Response:
@@ -84,6 +95,20 @@ def store_down_response(error: PyMongoError) -> Response:
     response = json_response({"_status": "ERR", "_error": body}, 503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def query_too_long_response(error: Exception) -> Response:
+    """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer a write."""
+    if request.method not in ("GET", "HEAD") and isinstance(error, NetworkTimeout):
+        return store_down_response(error)
+    body = {"code": 503, "message": "The query takes too long. Ask for less at a time."}
+    return json_response({"_status": "ERR", "_error": body}, 503)
+
+
+def too_large_response(error: Exception | None = None) -> Response:
+    """The document is larger than the store takes, or would become so."""
+    body = {"code": 413, "message": "The document is too large to be stored."}
+    return json_response({"_status": "ERR", "_error": body}, 413)
 
 
 def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
@@ -130,6 +155,7 @@ Responses = Mapping[type[Exception], Callable[[Any], Response]]
 
 FOLDED_BY_EVE: Responses = {
     SchemaIssues: schema_issues_response,
+    TooManyRequests: too_many_requests_response,
     ServiceError: service_error_response,
     MessagesError: messages_response,
 }
@@ -140,6 +166,9 @@ OWN_ENVELOPE: Responses = {
     SchemaIssues: schema_issues_response,
     ReadOnlyStage: read_only_response,
     ConnectionFailure: store_down_response,
+    NetworkTimeout: query_too_long_response,
+    ExecutionTimeout: query_too_long_response,
+    DocumentTooLarge: too_large_response,
     DuplicateKeyError: duplicate_response,
     BulkWriteError: duplicate_response,
     OperationFailure: refused_query_response,
@@ -147,6 +176,22 @@ OWN_ENVELOPE: Responses = {
     OverflowError: unstorable_response,
 }
 """Errors that keep their envelope inside a PATCH, where Eve would make them texts of its own."""
+
+
+def response_of(error: Exception) -> Response:
+    """Return the answer to an error, whatever it is."""
+    known: Responses = {**FOLDED_BY_EVE, **OWN_ENVELOPE, HTTPException: aborted_response}
+    respond = next((known[cls] for cls in type(error).__mro__ if cls in known), unexpected_response)
+    return respond(error)
+
+
+def aborted_response(error: HTTPException) -> Response:
+    """Envelope E, unless the error brings its answer along."""
+    if isinstance(error.response, Response):
+        return error.response
+    status = error.code or 500
+    body = {"code": status, "message": error.description}
+    return json_response({"_status": "ERR", "_error": body}, status)
 
 
 def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
@@ -157,8 +202,7 @@ def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except tuple(OWN_ENVELOPE) as error:
-            respond = next(OWN_ENVELOPE[cls] for cls in type(error).__mro__ if cls in OWN_ENVELOPE)
-            response = respond(error)
+            response = response_of(error)
             if is_store_down(error):
                 g.store_down = response
             raise HTTPException(response=response) from error

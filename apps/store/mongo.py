@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -15,10 +15,14 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     WriteConcernError,
+    WriteError,
 )
 from pymongo.monitoring import CommandListener
 
 DUPLICATE_KEY = 11000
+
+OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56, 10334, 17419})
+"""Codes with which MongoDB fails over what a document holds, or over its size."""
 
 AWAY = frozenset(
     # Network errors and time-outs between the members of a replica set.
@@ -32,8 +36,14 @@ AWAY = frozenset(
 )
 """Codes of errors that lie in the state of the server and not in what was asked of it."""
 
-CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-"""Dates come back with their zone, so that no rule ever compares naive times."""
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+"""Dates come back with their zone, so that no rule ever compares naive times. One document that
+holds a date outside the years 1 to 9999, or text that is none, does not make the others of its
+batch unreadable."""
 
 CLIENT_OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5000,
@@ -138,3 +148,15 @@ def raise_unless_duplicates(error: BulkWriteError) -> None:
         problem.get("code") != DUPLICATE_KEY for problem in details.get("writeErrors", ())
     ):
         raise error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the store itself is in trouble, so that no other document would fare better.
+
+    Not where one document is to blame: by its size, or by a value that an operator cannot change.
+    """
+    if isinstance(error, BulkWriteError):
+        return bool((error.details or {}).get("writeConcernErrors"))
+    if isinstance(error, OperationFailure):
+        return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
+    return isinstance(error, ConnectionFailure)
