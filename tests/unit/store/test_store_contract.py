@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from apps.rest.queries import OPERATORS
 from tests.support.commands import (
     COMMAND,
     EVERY,
     KINDS,
     NEWEST,
     OPTION,
+    QUERY,
     ROOT,
     Word,
     listed,
@@ -53,6 +55,11 @@ def test_all_of_it_is_in_the_oldest_mongodb_that_has_to_do() -> None:
     assert [word for word, since in listed().items() if since > NEWEST] == []
 
 
+def test_what_clients_may_ask_for_is_listed() -> None:
+    """The operators of a `where` are those of the table."""
+    assert {(QUERY, name) for name in OPERATORS} <= listed().keys()
+
+
 @pytest.mark.parametrize("word", sorted(word for word in listed() if word[0] != OPTION))
 def test_what_is_listed_is_used(word: Word) -> None:
     """What no code asks for is taken off the list."""
@@ -73,7 +80,7 @@ def test_what_is_listed_is_used(word: Word) -> None:
         ({"update": "a", "updates": [{"q": {}, "u": [{"$replaceWith": {}}]}]}, {"$replaceWith"}),
         (
             {"update": "a", "updates": [{"q": {}, "u": {"$push": {"a": {"$position": 1}}}}]},
-            {"$push", "$position"},
+            {"$position"},
         ),
         (
             {"update": "a", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "collation": {}}]},
