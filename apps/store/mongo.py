@@ -21,7 +21,10 @@ from pymongo.monitoring import CommandListener
 
 DUPLICATE_KEY = 11000
 
-OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56, 10334, 17419})
+TOO_LARGE = frozenset({10334, 17419})
+"""Codes of documents that would be larger than MongoDB takes."""
+
+OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56}) | TOO_LARGE
 """Codes with which MongoDB fails over what a document holds, or over its size."""
 
 AWAY = frozenset(
@@ -155,8 +158,10 @@ def is_outage(error: BaseException) -> bool:
 
     Not where one document is to blame: by its size, or by a value that an operator cannot change.
     """
+    if isinstance(error, PyMongoError) and is_away(error):
+        return True
     if isinstance(error, BulkWriteError):
         return bool((error.details or {}).get("writeConcernErrors"))
     if isinstance(error, OperationFailure):
         return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
-    return isinstance(error, ConnectionFailure)
+    return False
