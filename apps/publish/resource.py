@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.archive.resource import ITEM_URL, item_operation
 from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS, STAMPS
+from apps.core.schemas import open_object, text
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
 PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
@@ -46,8 +47,13 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "item_encoding": {"type": "string", "nullable": True},
     "encoded_item_id": {"type": "objectid", "nullable": True},
     "subscriber_id": {"type": "objectid"},
-    "codes": {"type": "list", "nullable": True},
-    "destination": {"type": "dict", "allow_unknown": True},
+    "codes": {"type": "list", "nullable": True, "schema": {"type": "string"}},
+    "destination": open_object(
+        schema={
+            **{name: text() for name in ("_id", "name", "format", "delivery_type")},
+            "config": open_object(nullable=True),
+        }
+    ),
     "published_in_package": {"type": "string", "nullable": True},
     "published_seq_num": {"type": "integer", "nullable": True},
     "publish_schedule": {"type": "datetime", "nullable": True},
@@ -63,15 +69,19 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "retry_attempt": {"type": "integer", "default": 0},
     "next_retry_attempt_at": {"type": "datetime", "nullable": True},
     "ingest_provider": {"type": "objectid", "nullable": True},
-    "associated_items": {"type": "list", "nullable": True},
+    "associated_items": {"type": "list", "nullable": True, "schema": {"type": "string"}},
     "priority": {"type": "boolean", "nullable": True},
-    # Written by the server, shown to clients, ignored on POST.
     "order_no": {"type": "integer", "nullable": True},
     "idempotency_key": {"type": "string", "nullable": True},
     "attempts": {"type": "list", "nullable": True},
     "superseded_by": {"type": "objectid", "nullable": True},
     "payload_id": {"type": "string", "nullable": True},
 }
+
+SERVER_WRITTEN = frozenset(
+    {"order_no", "idempotency_key", "attempts", "superseded_by", "payload_id", "moved_to_legal"}
+)
+"""Fields of a row of the delivery queue that clients see and do not write."""
 
 INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
 """Fields of rows of the delivery queue that clients never see."""
@@ -122,6 +132,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     },
     "publish_queue": {
         "schema": QUEUE_SCHEMA,
+        "server_fields": SERVER_WRITTEN,
         "allowed_filters": QUEUE_FILTERS,
         "datasource": {
             "default_sort": [("_id", -1)],

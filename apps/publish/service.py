@@ -25,7 +25,7 @@ from apps.publish.queue.rows import (
     sequence_of,
     wake,
 )
-from apps.publish.resource import INTERNAL_ROW
+from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
@@ -34,7 +34,6 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
-SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
 class PublishedService(ResourceService):
