@@ -1,4 +1,4 @@
-"""Fields of an item that the server writes, sent by clients (lifecycle contract 1.10)."""
+"""Fields of an item that the server writes, sent by clients (lifecycle contract 1.11)."""
 
 from datetime import datetime
 from typing import Any
