@@ -65,7 +65,8 @@ from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
-from apps.newsroom.content_templates.rendering import rendered
+from apps.newsroom.content_templates.language import Budget
+from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.newsroom.macros.macros import Macros
 from apps.store.collections import ARCHIVE_AUTOSAVE, CONTENT_TEMPLATES, CONTENT_TYPES, USERS
 from apps.store.sequences import Sequences
@@ -140,11 +141,12 @@ class ArchiveService(ResourceService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         first = self._sequences.draw("ARCHIVE_SEQ", len(documents))
+        budget = Budget()
         for number, document in enumerate(documents, start=first):
             macro = document.get("macro")
             for name in REQUEST_ONLY:
                 document.pop(name, None)
-            self._apply_template(document, caller)
+            self._apply_template(document, caller, budget)
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
@@ -179,8 +181,11 @@ class ArchiveService(ResourceService):
         unmarked = {"_id": {"$in": profiles}, "is_used": {"$ne": True}}
         self.db[CONTENT_TYPES].update_many(unmarked, {"$set": {"is_used": True}})
 
-    def _apply_template(self, document: Document, caller: Caller) -> None:
+    def _apply_template(self, document: Document, caller: Caller, budget: Budget) -> None:
         """Give a new item the fields of its template that the request does not have.
+
+        Args:
+            budget: the work that templates may still make for the request.
 
         Raises:
             BadRequest: there is no such template for the caller, or it cannot be rendered, or it
@@ -192,7 +197,8 @@ class ArchiveService(ResourceService):
         is_own = template is not None and template.get("user") == caller.user_id
         if template is None or not (template.get("is_public") or is_own):
             raise BadRequest(f"Template not found: {document['template']}")
-        fields = rendered(template, document, caller.user, self.clock.now())
+        context = context_of(document, caller.user, self.clock.now())
+        fields = rendered(template, context, budget, self._settings["DEFAULT_TIMEZONE"])
         for name, value in fields.items():
             if name in FROM_TEMPLATES and name not in document:
                 if not keeps(TEMPLATE_RULES[name], value):

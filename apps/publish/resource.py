@@ -11,7 +11,8 @@ PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
 
 PUBLISHED_SCHEMA: dict[str, Any] = {
     **ITEM_SCHEMA,
-    "_id": {"type": "objectid"},
+    # Of the row; clients that post one send the id of the item.
+    "_id": {"type": ["objectid", "string"]},
     "item_id": {"type": "string"},
     "guid": {"type": "string"},
     "unique_id": {"type": "integer"},
@@ -111,6 +112,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
                 },
             },
         },
+        "bulk_enabled": False,
         "resource_methods": ["POST"],
         "item_methods": [],
         "privileges": {"POST": "archive"},
@@ -118,8 +120,9 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "published": {
         "schema": PUBLISHED_SCHEMA,
         "datasource": {"default_sort": [("_updated", -1)]},
+        # Of a row, or of an item.
+        "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH"],
-        "additional_lookup": {"url": ITEM_URL, "field": "item_id"},
         "server_fields": ROW_FIELDS,
         "etag_ignore_fields": [
             "_id",

@@ -22,6 +22,7 @@ from flask import current_app
 from apps.core.clock import moment_of
 from apps.core.schemas import keeps_inside
 from apps.core.vocabulary import UserType
+from apps.rest.errors import noting_the_store
 
 UNIQUE = "unique"
 PATTERN = "pattern"
@@ -184,16 +185,19 @@ class ResourceValidator(Validator):
         super().__init__(*args, **kwargs)
         self._config.setdefault("referred", {})
 
+    @noting_the_store
     def validate(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check a document that is new, but for the fields that the server writes."""
         self._config["referred"] = {}
         return bool(super().validate(self._without(document, "server_fields"), *args, **kwargs))
 
+    @noting_the_store
     def validate_update(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check an update, but for the fields that it does not change."""
         changes = self._without(document, "server_fields", "fixed_fields")
         return bool(super().validate_update(changes, *args, **kwargs))
 
+    @noting_the_store
     def validate_replace(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check what takes the place of a document, but for the fields that stay."""
         changes = self._without(document, "server_fields", "fixed_fields")

@@ -238,7 +238,7 @@ class BasePublishService(ResourceService):
         for item in request.items.values():
             if item.get("journal"):
                 # Its rows come before those of what holds it, also when its writer has died.
-                self.collaborators.journal.complete(item["_id"])
+                self.collaborators.journal.complete_own(item["_id"])
         count = 1
         if self.carries_members:
             count += len(members_to_publish(publication))

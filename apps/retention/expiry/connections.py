@@ -82,12 +82,12 @@ def may_be_associated(item: Mapping[str, Any]) -> bool:
 def linked_ids(item: Mapping[str, Any]) -> set[str]:
     """Return the ids of the items that `item` itself names."""
     broadcast = object_of(item, "broadcast")
-    named = {
+    named = [
         item.get("rewrite_of"),
         item.get("rewritten_by"),
         broadcast.get("master_id"),
         broadcast.get("rewrite_id"),
         *package_ids(item),
         *(ref["residRef"] for ref in member_refs(item.get("groups"))),
-    }
-    return {str(id_) for id_ in named if id_}
+    ]
+    return {id_ for id_ in named if id_ and isinstance(id_, str)}
