@@ -28,7 +28,7 @@ from apps.publish.queue.rows import (
     sequence_of,
     wake,
 )
-from apps.publish.resource import INTERNAL_ROW
+from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
@@ -38,7 +38,6 @@ from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
 NO_ITEM_ID = "_id is required: the id of the item."
-SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
 class PublishedService(ResourceService):
