@@ -149,8 +149,10 @@ def is_outage(error: BaseException) -> bool:
 
     Not where one document is to blame: by its size, or by a value that an operator cannot change.
     """
-    if isinstance(error, BulkWriteError):
-        return bool((error.details or {}).get("writeConcernErrors"))
-    if isinstance(error, OperationFailure):
-        return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
-    return isinstance(error, ConnectionFailure)
+    if not isinstance(error, PyMongoError):
+        return False
+    if is_away(error):
+        return True
+    if isinstance(error, BulkWriteError | WriteError):
+        return False
+    return isinstance(error, OperationFailure) and error.code not in OF_DOCUMENTS

@@ -20,6 +20,7 @@ from apps.archive.times import (
 )
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of, objects_of
 from apps.core.ids import object_id
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
@@ -245,7 +246,7 @@ class BasePublishService(ResourceService):
         if self.carries_associated:
             count += len(self._associated.to_publish(publication))
         # The packages around the item that are out follow it; one number too many does no harm.
-        request.reserve(count + len(publication.original.get("linked_in_packages") or ()))
+        request.reserve(count + len(objects_of(publication.original, "linked_in_packages")))
 
     def _publish_held(self, publication: Publication) -> None:
         """Publish members and associated items (lifecycle contract 5.1 step 9)."""
@@ -349,7 +350,7 @@ class BasePublishService(ResourceService):
             "item:publish",
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
-            desk=str((item.get("task") or {}).get("desk") or ""),
+            desk=str(object_of(item, "task").get("desk") or ""),
             user=str(user_id or ""),
         )
         tell_update(notifier, [item], user_id)

@@ -12,6 +12,7 @@ import structlog
 
 from apps.archive.packages import Packages, member_ids, member_refs
 from apps.core.caller import Caller
+from apps.core.documents import objects_of
 from apps.core.errors import EtagMismatch, WiredeskError
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -161,7 +162,7 @@ def members_first(packages: Mapping[str, Document]) -> list[Document]:
 
 
 def _may_be_in_packages(item: Mapping[str, Any], request: PublishRequest) -> bool:
-    links = {link.get("package") for link in item.get("linked_in_packages") or ()}
+    links = {link.get("package") for link in objects_of(item, "linked_in_packages")}
     return item.get("state") != State.SCHEDULED and bool(links - set(request.started))
 
 
