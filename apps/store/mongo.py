@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -36,8 +36,14 @@ AWAY = frozenset(
 )
 """Codes of errors that lie in the state of the server and not in what was asked of it."""
 
-CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-"""Dates come back with their zone, so that no rule ever compares naive times."""
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_CLAMP,
+    unicode_decode_error_handler="replace",
+)
+"""Dates come back with their zone, so that no rule ever compares naive times. A date or a text that
+Python has no form for comes back as the nearest one: a document that holds one can be read.
+"""
 
 CLIENT_OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5000,
