@@ -105,11 +105,9 @@ class Ledger:
             dict.fromkeys(ROW_FIELDS, 1),
         )
         for row in rows.sort("_id", 1):
-            if _is_id(row.get("subscriber_id")):
+            if (subscriber := _subscriber_of(row)) is not None:
                 known = self._known.setdefault(row["item_id"], {})
-                known[row["subscriber_id"]] = _entry_of_row(row).after(
-                    known.get(row["subscriber_id"])
-                )
+                known[subscriber] = _entry_of_row(row).after(known.get(subscriber))
                 self._from_queue.add(row["item_id"])
 
     def keep(self, item_ids: Iterable[str]) -> None:
@@ -184,9 +182,10 @@ def _entry_of_row(row: Mapping[str, Any]) -> LedgerEntry:
     )
 
 
-def _is_id(value: Any) -> bool:
-    """Whether rows that others wrote name a subscriber."""
-    return value is not None and isinstance(value, Hashable)
+def _subscriber_of(row: Mapping[str, Any]) -> Any:
+    """Return the id of the subscriber of a row, None where others wrote none that can be one."""
+    id_ = row.get("subscriber_id")
+    return id_ if isinstance(id_, Hashable) else None
 
 
 def _stored(entry: LedgerEntry) -> Document:
@@ -249,10 +248,10 @@ def _newest(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[ObjectId, int]]
     """Return the newest delivered version by item and subscriber."""
     found: dict[str, dict[ObjectId, int]] = {}
     for row in rows:
-        item_id, subscriber = text_of(row, "item_id"), row.get("subscriber_id")
+        item_id, subscriber = text_of(row, "item_id"), _subscriber_of(row)
         version = number_of(row, "item_version")
         # Rows that others wrote may say less.
-        if row.get("state") == RowState.SUCCESS and _is_id(subscriber) and version:
+        if row.get("state") == RowState.SUCCESS and subscriber is not None and version:
             of_item = found.setdefault(item_id, {})
             of_item[subscriber] = max(version, of_item.get(subscriber, 0))
     return found
