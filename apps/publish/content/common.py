@@ -20,6 +20,7 @@ from apps.archive.times import (
 )
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.ids import object_id
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
@@ -349,7 +350,7 @@ class BasePublishService(ResourceService):
             "item:publish",
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
-            desk=str((item.get("task") or {}).get("desk") or ""),
+            desk=str(object_of(item, "task").get("desk") or ""),
             user=str(user_id or ""),
         )
         tell_update(notifier, [item], user_id)

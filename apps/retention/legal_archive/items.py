@@ -111,18 +111,18 @@ class LegalItems(PagedImport):
         try:
             self._import(self._items_of(rows))
             return len(rows)
-        except (PyMongoError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:
             if isinstance(error, PyMongoError) and is_away(error):
                 # None of the others would fare better.
                 raise
-            items = {row.get("item_id") for row in rows}
+            items = {str(row.get("item_id")) for row in rows}
             if len(items) == 1:
                 log.error("legal_archive.failed", item=items.pop(), exc_info=error)
                 return 0
         # One of them is in the way: each for itself.
-        by_item: dict[Any, list[Document]] = {}
+        by_item: dict[str, list[Document]] = {}
         for row in rows:
-            by_item.setdefault(row.get("item_id"), []).append(row)
+            by_item.setdefault(str(row.get("item_id")), []).append(row)
         return sum(self._import_rows(group) for group in by_item.values())
 
     def _items_of(self, rows: Sequence[Document]) -> list[PublishedItem]:
