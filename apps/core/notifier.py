@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+SESSIONS_ENDED = "sessions:ended"
+"""Event that tells the websocket process, and no client, to look whose session has ended."""
+
 
 class Notifier(Protocol):
     """Sends push notifications; best effort, never raises."""

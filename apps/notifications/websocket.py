@@ -5,8 +5,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -41,7 +42,8 @@ class Timing:
     Attributes:
         ping: between two `{"ping": n, "clients": m}`.
         token: in which a client that showed no token when connecting has to send it.
-        recheck: between two checks that the sessions of connected clients are still in force.
+        recheck: between two checks that the sessions of connected clients are still in force,
+            where nothing tells that one has ended.
         throttle: between two messages of a throttled event.
         farewell: in which clients have to take their last messages when the process stops.
     """
@@ -83,7 +85,11 @@ class WebsocketServer:
         self._port = port
         self._timing = timing or Timing()
         self._buffer = buffer
-        self._clients = Fanout(Throttle(interval=self._timing.throttle, monotonic=monotonic))
+        self._clients = Fanout(
+            Throttle(interval=self._timing.throttle, monotonic=monotonic), self._note_end
+        )
+        self._ends = 0
+        self._has_ended = asyncio.Event()
 
     async def run(
         self, stop: asyncio.Event, started: Callable[[int], None] = lambda port: None
@@ -121,6 +127,7 @@ class WebsocketServer:
 
     async def _welcome(self, connection: ServerConnection) -> None:
         """Serve one connection from its opening to its end."""
+        ends = self._ends
         try:
             token = await self._authenticate(connection)
         except _Refused as refusal:
@@ -132,6 +139,9 @@ class WebsocketServer:
         arguments = subscription(connection.request.path)
         client = Client(connection, arguments, token, self._buffer)
         self._clients.add(client)
+        if ends != self._ends:
+            # It may have been the session of this one, after that was looked up.
+            self._has_ended.set()
         try:
             await client.run()
         finally:
@@ -171,10 +181,18 @@ class WebsocketServer:
             raise _Refused("no token")
         return token
 
+    def _note_end(self) -> None:
+        """A session has ended, or one may have, unheard."""
+        self._ends += 1
+        self._has_ended.set()
+
     async def _recheck(self) -> None:
         """Cut off clients whose session has ended since they connected."""
         while self._sessions is not None:
-            await asyncio.sleep(self._timing.recheck)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.recheck):
+                    await self._has_ended.wait()
+            self._has_ended.clear()
             clients = list(self._clients)
             try:
                 active = await self._sessions.active({c.token for c in clients if c.token})
@@ -201,7 +219,7 @@ class WebsocketServer:
 
     async def _forward(self) -> None:
         """Fan out the messages of the bus."""
-        async with aclosing(self._feed.messages()) as messages:
+        async with aclosing(self._feed.messages(self._note_end)) as messages:
             async for data in messages:
                 self._clients.receive(data)
                 # A burst comes without a pause: let the clients' writers keep up with it.
@@ -253,7 +271,8 @@ async def serve_forever(config: Mapping[str, Any]) -> None:
     feed = ChannelFeed.connect(config["REDIS_URL"], config["NOTIFICATION_CHANNEL"])
     sessions = None
     if config["WEBSOCKET_REQUIRE_TOKEN"]:
-        sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"])
+        expires_after = timedelta(minutes=config["SESSION_EXPIRY_MINUTES"])
+        sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"], expires_after)
     server = WebsocketServer(feed, sessions, config["WSHOST"], config["WSPORT"])
     try:
         await server.run(stop, lambda port: log.info("websocket.serving", port=port))

@@ -17,6 +17,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
@@ -36,16 +37,25 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
+NO_ITEM_ID = "_id is required: the id of the item."
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
 class PublishedService(ResourceService):
-    """The outbox as clients see it: rows that look like items (lifecycle contract 3.9)."""
+    """The outbox as clients see it: rows that look like items (lifecycle contract 3.9).
+
+    Args:
+        sequences: source of `publish_sequence_no`.
+        notifier: tells clients.
+    """
 
     resource = "published"
 
-    def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
+    def __init__(
+        self, db: Database[Document], clock: Clock, sequences: Sequences, notifier: Notifier
+    ) -> None:
         super().__init__(db, clock)
+        self._sequences = sequences
         self._notifier = notifier
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
@@ -53,8 +63,30 @@ class PublishedService(ResourceService):
         return on_visible_stages(lookup, caller)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
+        """Let rows stand under ids of their own: what clients send is the id of the item.
+
+        Raises:
+            BadRequest: a row names no item, or its state is none of what has gone out.
+        """
         for document in documents:
             self._check_state(document)
+            item_id = document.pop("_id", None) or document.get("item_id")
+            if not item_id:
+                raise BadRequest(NO_ITEM_ID)
+            document.update({"_id": ObjectId(), "item_id": str(item_id)})
+        unnumbered = [d for d in documents if d.get("publish_sequence_no") is None]
+        if unnumbered:
+            first = self._sequences.draw(PUBLISHED_SEQUENCE, len(unnumbered))
+            for number, document in enumerate(unnumbered, start=first):
+                document["publish_sequence_no"] = number
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        """Let the rows be the last of their items."""
+        for document in documents:
+            if document.get("last_published_version"):
+                others = {"item_id": document["item_id"], "_id": {"$ne": document["_id"]}}
+                last = {**others, "last_published_version": True}
+                self.collection.update_many(last, {"$set": {"last_published_version": False}})
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._check_state(updates)
@@ -67,8 +99,12 @@ class PublishedService(ResourceService):
         tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:
-        """Of the rows of an item, the last one is shown."""
-        return lookup if "_id" in lookup else {**lookup, "last_published_version": True}
+        """Find a row by its own id, or by that of its item: of its rows, the last one."""
+        id_ = lookup.get("_id")
+        if not isinstance(id_, str) or ObjectId.is_valid(id_):
+            return lookup
+        rest = {name: value for name, value in lookup.items() if name != "_id"}
+        return {**rest, "item_id": id_, "last_published_version": True}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""

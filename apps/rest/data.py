@@ -87,6 +87,7 @@ class ServiceData(Mongo):
         source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
         return self.pymongo(resource).db[source]
 
+    @passing_through_eve
     def find(
         self, resource: str, req: Any, sub_resource_lookup: Any, perform_count: bool = True
     ) -> Any:
@@ -165,6 +166,7 @@ class ServiceData(Mongo):
         """Return the fields that the `projection` argument names, with 1 or 0."""
         return projection_of(req.projection) if req and req.projection else {}
 
+    @passing_through_eve
     def find_one(self, resource: str, req: Any, *args: Any, **lookup: Any) -> Any:
         service = self._services.get(resource)
         found_by = {k: v for k, v in lookup.items() if k not in FIND_ONE_OPTIONS}
@@ -188,6 +190,7 @@ class ServiceData(Mongo):
             query.update(with_text_ids(query))
         return query
 
+    @passing_through_eve
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)

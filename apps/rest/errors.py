@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from bson.errors import InvalidDocument
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -15,6 +15,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     NetworkTimeout,
     OperationFailure,
+    PyMongoError,
 )
 from werkzeug.exceptions import HTTPException
 
@@ -25,9 +26,10 @@ from apps.core.errors import (
     SchemaIssues,
     ServerError,
     ServiceError,
+    TooManyRequests,
     ValidationFailed,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import is_away, raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +50,13 @@ def service_error_response(error: ServiceError) -> Response:
     if error.payload is not None:
         body["_issues"] = error.payload
     return json_response({**body, "internal_error": error.status}, error.status)
+
+
+def too_many_requests_response(error: TooManyRequests) -> Response:
+    """Envelope A, with the seconds to wait."""
+    response = service_error_response(error)
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def schema_issues_response(error: SchemaIssues) -> Response:
@@ -75,8 +84,13 @@ def read_only_response(error: ReadOnlyStage) -> Response:
     return json_response({"code": 403, "error": {"readonly": True}}, 403)
 
 
-def store_down_response(error: ConnectionFailure) -> Response:
-    """The store cannot be reached: nothing was done, try again."""
+def store_down_response(error: PyMongoError) -> Response:
+    """The store cannot be reached, or is changing its primary: try again.
+
+    What was asked for may have been done: then it is completed, and the request made again finds
+    it so (store contract 2).
+    """
+    log.warning("store.unavailable", error=str(error))
     body = {"code": 503, "message": "The database cannot be reached. Try again."}
     response = json_response({"_status": "ERR", "_error": body}, 503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -84,7 +98,9 @@ def store_down_response(error: ConnectionFailure) -> Response:
 
 
 def query_too_long_response(error: Exception) -> Response:
-    """A query took longer than QUERY_TIMEOUT_SECONDS."""
+    """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer a write."""
+    if request.method not in ("GET", "HEAD") and isinstance(error, NetworkTimeout):
+        return store_down_response(error)
     body = {"code": 503, "message": "The query takes too long. Ask for less at a time."}
     return json_response({"_status": "ERR", "_error": body}, 503)
 
@@ -101,6 +117,8 @@ def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
     Raises:
         BulkWriteError: `error`, when anything else went wrong too.
     """
+    if is_away(error):
+        return store_down_response(error)
     if isinstance(error, BulkWriteError):
         raise_unless_duplicates(error)
     body = {"code": 409, "message": "Another document has the same unique value."}
@@ -119,6 +137,8 @@ MALFORMED_QUERY = frozenset({2, 9, 14, 15974, 15975, 15976, 17312, 51091, 51108}
 
 def refused_query_response(error: OperationFailure) -> Response:
     """The store refuses a command: the client's fault where it sent the query."""
+    if is_away(error):
+        return store_down_response(error)
     if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
         return unexpected_response(error)
     text = (error.details or {}).get("errmsg") or "the query is malformed"
@@ -135,6 +155,7 @@ Responses = Mapping[type[Exception], Callable[[Any], Response]]
 
 FOLDED_BY_EVE: Responses = {
     SchemaIssues: schema_issues_response,
+    TooManyRequests: too_many_requests_response,
     ServiceError: service_error_response,
     MessagesError: messages_response,
 }
@@ -150,6 +171,7 @@ OWN_ENVELOPE: Responses = {
     DocumentTooLarge: too_large_response,
     DuplicateKeyError: duplicate_response,
     BulkWriteError: duplicate_response,
+    OperationFailure: refused_query_response,
     InvalidDocument: unstorable_response,
     OverflowError: unstorable_response,
 }
@@ -180,16 +202,44 @@ def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except tuple(OWN_ENVELOPE) as error:
-            raise HTTPException(response=response_of(error)) from error
+            response = response_of(error)
+            if is_store_down(error):
+                g.store_down = response
+            raise HTTPException(response=response) from error
 
     return wrapped
+
+
+def noting_the_store(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a check of documents, whose errors Eve makes issues of the document."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except PyMongoError as error:
+            if is_away(error):
+                g.store_down = store_down_response(error)
+            raise
+
+    return wrapped
+
+
+def is_store_down(error: Exception) -> bool:
+    """Whether `error` says that the store is away."""
+    return isinstance(error, PyMongoError) and is_away(error)
+
+
+def answer_for_the_store(response: Response) -> Response:
+    """Return `response`, or that the store is away where Eve blames the document for it."""
+    away: Response | None = g.pop("store_down", None)
+    return response if away is None or response.status_code < 400 else away
 
 
 def register_error_handlers(app: Flask) -> None:
     """Answer errors that escape from a POST, GET or DELETE, or from authorisation."""
     for error, respond in {**FOLDED_BY_EVE, **OWN_ENVELOPE}.items():
         app.register_error_handler(error, respond)
-    app.register_error_handler(OperationFailure, refused_query_response)
     app.register_error_handler(Exception, unexpected_response)
     # Eve answers these itself; without this, the handler above would.
     app.register_error_handler(HTTPException, lambda error: error)

@@ -146,7 +146,7 @@ class TestBodies:
     )
     def test_hold_no_fields_of_the_server(self, admin: Client, field: str) -> None:
         """Resources scenario R23: what the server sets, clients do not send."""
-        answer = admin.post("archive", {"type": "text", field: "x"})
+        answer = admin.post("roles", {"name": "Writers", field: "x"})
 
         assert answer.status_code == 400
         assert answer.get_json()["_issues"][field] == "unknown field"
