@@ -7,6 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -106,7 +107,7 @@ def check_may_read(item: Mapping[str, Any], caller: Caller) -> None:
         Forbidden: the item is on one.
     """
     hidden = (caller.user or {}).get("invisible_stages") or []
-    if (item.get("task") or {}).get("stage") in hidden:
+    if object_of(item, "task").get("stage") in hidden:
         raise Forbidden(NOT_READABLE)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any
 
 from apps.archive.service import LISTED_STATES
@@ -87,4 +88,6 @@ def _terms(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     term = condition.get("term") if isinstance(condition, Mapping) else None
     if not isinstance(term, Mapping) or list(term) != ["lock_user"]:
         raise BadRequest("source must filter by the term lock_user")
+    if not isinstance(term["lock_user"], (str, NoneType)):
+        raise BadRequest("lock_user has to be an id")
     yield from term.items()

@@ -107,10 +107,10 @@ class PublishedService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
-        ids = [document.get("item_id") for document in documents]
-        items = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
+        ids = {id_ for document in documents if (id_ := text_of(document, "item_id"))}
+        items = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": list(ids)}})}
         for document in documents:
-            self._shape(document, items.get(document.get("item_id")), caller)
+            self._shape(document, items.get(text_of(document, "item_id")), caller)
 
     def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
         document["_type"] = "published"

@@ -6,15 +6,17 @@ Clients are told of every write made through the API: `resource:created` and so 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import structlog
 from eve import Eve
 from eve.render import Renderer
 from flask import Response, request
 from flask.json.provider import JSONProvider
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apps.core import json
-from apps.core.errors import BadRequest
+from apps.core.errors import BadRequest, ServiceError
 from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
@@ -30,6 +32,8 @@ from apps.rest.errors import (
 from apps.rest.requests import register_request_checks
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
+
+log = structlog.get_logger(__name__)
 
 Services = Mapping[str, ResourceService]
 
@@ -78,6 +82,9 @@ QUIET = frozenset(
 )
 """Resources that change too often, or interest nobody (resources contract 26), or whose ids are
 secrets."""
+
+ALWAYS_SHOWN = ("_id", "_created", "_updated", "_etag", "_links")
+"""What is shown of a document that cannot be shaped."""
 
 MAX_AGE_SECONDS = "86400"
 """How long browsers may keep what they have learned about cross-origin requests."""
@@ -232,8 +239,41 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
     on("deleted_item", announcer.deleted)
-    on("fetched_item", lambda item: service.on_fetched_item(item, current_caller()))
-    on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))
+    on(
+        "fetched_item",
+        lambda item: shape([item], lambda of: service.on_fetched_item(of[0], current_caller())),
+    )
+    on(
+        "fetched_resource",
+        lambda page: shape(page["_items"], lambda of: service.on_fetched(of, current_caller())),
+    )
+
+
+def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) -> None:
+    """Let a hook shape documents for the client, in place.
+
+    What others have stored may break the hook. It breaks no list: such a document is shown without
+    its content, for what the hook would have hidden of it is not known.
+
+    Raises:
+        ServiceError: the caller may not read them.
+    """
+    before = [dict(document) for document in documents]
+    try:
+        fetched(documents)
+    except (ServiceError, PyMongoError):
+        raise
+    except Exception as error:
+        if len(before) == 1:
+            log.error("document.not_shown", id=str(before[0].get("_id")), exc_info=error)
+            documents[0].clear()
+            documents[0].update({k: v for k, v in before[0].items() if k in ALWAYS_SHOWN})
+            return
+        documents[:] = before
+        for position in range(len(documents)):
+            one = [documents[position]]
+            shape(one, fetched)
+            documents[position] = one[0]
 
 
 def allow_cross_origin(response: Response) -> Response:
