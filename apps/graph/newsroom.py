@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.visibility import HiddenItems
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 from apps.newsroom.activity.service import ActivityService
@@ -92,5 +93,5 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         content_templates_apply=ApplyTemplateService(
             db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"]
         ),
-        activity=ActivityService(db, clock),
+        activity=ActivityService(db, clock, HiddenItems(db)),
     )

@@ -7,8 +7,14 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.events import tell_marked, tell_update
-from apps.archive.places import on_visible_stages
 from apps.archive.schema import LOCK_FIELDS
+from apps.archive.visibility import (
+    HiddenItems,
+    check_may_read,
+    check_may_read_ids,
+    hidden_stages,
+    readable,
+)
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
@@ -47,10 +53,20 @@ class PublishedService(ResourceService):
         self._notifier = notifier
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        """Leave out rows on stages that the caller cannot see."""
-        return on_visible_stages(lookup, caller)
+        """Leave out rows that were published on a hidden stage, or whose items are on one."""
+        query = HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
+        return readable(query, caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # The client may have asked for other fields.
+            row = self.find(document["_id"])
+            check_may_read(row, caller)
+            check_may_read_ids(self.db, [row.get("item_id")], caller)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
+        named = (document.get(name) for document in documents for name in ("_id", "item_id"))
+        check_may_read_ids(self.db, named, caller)
         for document in documents:
             self._check_state(document)
 
@@ -122,8 +138,19 @@ class PublishQueueService(ResourceService):
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._payloads = Payloads(db)
 
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Leave out deliveries of items on hidden stages."""
+        return HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # The client may have asked for other fields.
+            row = self.find(document["_id"])
+            check_may_read_ids(self.db, [row.get("item_id")], caller)
+
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Complete rows that a client posts, usually copies of finished ones."""
+        check_may_read_ids(self.db, (document["item_id"] for document in documents), caller)
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):

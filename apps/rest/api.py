@@ -131,7 +131,7 @@ def create_api(
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
             connect_hooks(app, resource, service, Announcer(source, notifier))
-    serve_uploads(app, media, auth)
+    serve_uploads(app, media, auth, db)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
     return app

@@ -9,10 +9,10 @@ from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
 from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
-from apps.archive.places import check_may_read
 from apps.archive.schema import CONTENT, METADATA
 from apps.archive.service import ArchiveService
 from apps.archive.times import utc_of
+from apps.archive.visibility import check_may_read
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
@@ -129,6 +129,7 @@ class RewriteService(ResourceService):
         update = self.collection.find_one({"_id": named.get("_id") or named.get("guid")})
         if update is None:
             raise NotFound("Cannot find the update")
+        check_may_read(update, caller)
         check_update(update, original, self._context.settings)
         return self._take_existing(original, update, caller)
 

@@ -117,7 +117,7 @@ class UnlockService(ItemCommand):
         return retry_when_overtaken(lambda: self._unlock(item_id, caller), Forbidden(HELD_BY_OTHER))
 
     def _unlock(self, item_id: str, caller: Caller) -> Document:
-        item = self.context.item(item_id)
+        item = self.context.readable_item(item_id, caller)
         if not item.get("lock_user"):
             raise BadRequest(NOT_LOCKED)
         check_may_edit(self.db, item, caller)

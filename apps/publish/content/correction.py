@@ -7,7 +7,7 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, record
-from apps.archive.places import check_may_read
+from apps.archive.visibility import check_found
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
 from apps.core.service import Document, ResourceService
@@ -70,7 +70,7 @@ class CorrectionService(ResourceService):
         self._wake_up = collaborators.wake_up
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        check_found(self.db, document, caller)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the change and stamp the item; nothing is stored.

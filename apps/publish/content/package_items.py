@@ -14,6 +14,7 @@ from apps.archive.packages import (
     member_ids,
     ref_to,
 )
+from apps.archive.visibility import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag
@@ -48,9 +49,12 @@ class PackageItemsService(ResourceService):
         package = self.db[ARCHIVE].find_one({"_id": package_id})
         if package is None or not is_package(package):
             raise BadRequest("Invalid package identifier")
+        check_may_read(package, caller)
         if package.get("state") not in PUBLISH_STATES:
             raise BadRequest("Package was not published")
         items = self._new_items(package, entries)
+        for item in items.values():
+            check_may_read(item, caller)
         groups = with_items(package.get("groups"), entries, items)
         if any(item.get("state") in PUBLISH_STATES for item in items.values()):
             self._correct.patch(package_id, {"groups": groups}, caller)

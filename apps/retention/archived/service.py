@@ -6,9 +6,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.places import check_may_read, on_visible_stages
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
 from apps.archive.times import expiry_of_published
+from apps.archive.visibility import check_may_read, readable
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound, WiredeskError
@@ -49,15 +49,15 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        return on_visible_stages(lookup, caller)
+        return readable(lookup, caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             document["_type"] = "archived"
 
-    def on_fetched_item(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
-        self.on_fetched([document], caller)
+    def on_found(self, document: Document, caller: Caller) -> None:
+        whole = document if "task" in document else self.find(document["_id"])
+        check_may_read(whole, caller)
 
     # Kill and takedown.
 
