@@ -47,6 +47,7 @@ from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.archive.visibility import (
+    audience_of_write,
     check_found,
     may_read,
     own_items,
@@ -57,7 +58,7 @@ from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
@@ -492,6 +493,9 @@ class ArchiveService(ResourceService):
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:

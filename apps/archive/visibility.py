@@ -288,6 +288,18 @@ def audience(*items: Iterable[Mapping[str, Any]]) -> Audience:
     return [forms for forms in entries if forms and {} not in forms]
 
 
+def audience_of_write(document: Document, original: Document | None) -> Audience:
+    """Return who may be told that an item was written, as `ResourceService.audience` does."""
+    before = original or {}
+    return audience([{**before, **document}, before] if before else [document])
+
+
+def audience_of_id(db: Database[Document], item_id: Any) -> Audience:
+    """Return who may be told of something about an item that is not at hand; one command."""
+    item = db[ARCHIVE].find_one({"_id": item_id}, dict.fromkeys(FIELDS, 1))
+    return audience([item or {}])
+
+
 def viewpoint(item: Mapping[str, Any]) -> Viewpoint:
     """Return who sees the item: its stage, and its users where it is their own."""
     point: Viewpoint = {}

@@ -54,7 +54,7 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         unlocker: unlocks items when login sessions end.
     """
     db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
-    visibility = StageVisibility(db)
+    visibility = StageVisibility(db, notifier)
     auth = AuthService(db, clock, locks=ItemLocks(db, unlocker), settings=settings)
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)

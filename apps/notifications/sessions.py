@@ -7,7 +7,10 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
-from apps.store.collections import AUTH, USERS
+from apps.notifications.viewers import Viewer
+from apps.store.collections import AUTH, STAGES, USERS
+
+USER_FIELDS = {"is_active": 1, "is_enabled": 1, "invisible_stages": 1}
 
 
 class SessionsUnavailable(Exception):
@@ -17,8 +20,8 @@ class SessionsUnavailable(Exception):
 class ActiveSessions(Protocol):
     """Look-up of sessions by token."""
 
-    async def active(self, tokens: Collection[str]) -> set[str]:
-        """Return those of `tokens` that are in force.
+    async def active(self, tokens: Collection[str]) -> Mapping[str, Viewer]:
+        """Return those of `tokens` that are in force, with whose they are.
 
         Raises:
             SessionsUnavailable: the store did not answer.
@@ -27,7 +30,7 @@ class ActiveSessions(Protocol):
 
 
 class MongoSessions:
-    """Sessions in the collection `auth`, their users in `users`.
+    """Sessions in the collection `auth`, their users in `users`, with the stages in `stages`.
 
     Args:
         database: where both are.
@@ -44,16 +47,32 @@ class MongoSessions:
         )
         return cls(client[name])
 
-    async def active(self, tokens: Collection[str]) -> set[str]:
+    async def active(self, tokens: Collection[str]) -> dict[str, Viewer]:
         """See `ActiveSessions.active`. Two queries, whatever the number of tokens."""
         try:
             sessions = await self._find(AUTH, "token", tokens, {"token": 1, "user": 1})
             owners = {session["user"] for session in sessions if session.get("user")}
-            users = await self._find(USERS, "_id", owners, {"is_active": 1, "is_enabled": 1})
+            users = await self._find(USERS, "_id", owners, USER_FIELDS)
         except PyMongoError as error:
             raise SessionsUnavailable(str(error)) from error
-        allowed = {user["_id"] for user in users if _may_log_in(user)}
-        return {session["token"] for session in sessions if session.get("user") in allowed}
+        allowed = {user["_id"]: Viewer.of(user) for user in users if _may_log_in(user)}
+        return {
+            session["token"]: allowed[session["user"]]
+            for session in sessions
+            if session.get("user") in allowed
+        }
+
+    async def nobody(self) -> Viewer:
+        """Return the viewer of connections without a token.
+
+        Raises:
+            SessionsUnavailable: the store did not answer.
+        """
+        try:
+            hidden = await self._find(STAGES, "is_visible", [False], {"_id": 1})
+        except PyMongoError as error:
+            raise SessionsUnavailable(str(error)) from error
+        return Viewer.nobody(stage["_id"] for stage in hidden)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,19 +1,23 @@
 """Who a connection belongs to, and what may be told to whom (resources contract 26)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 VISIBILITY_EVENT = "users:invisible_stages"
-"""Event that is for the websocket process alone: `users` has the hidden stages of users by id."""
+"""Event that is for the websocket process alone: which stages are hidden from whom.
+
+`users` has the hidden stages of those for whom they have changed, by id; `stages` all stages that
+are hidden from anybody.
+"""
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """A user of the newsroom who is connected.
+    """Whose a connection is.
 
     Attributes:
-        user: id of the user, as text.
+        user: id of the user, as text; empty where nobody has said who it is.
         hidden: ids of the stages that are hidden from the user, as texts.
     """
 
@@ -24,6 +28,19 @@ class Viewer:
     def of(cls, user: Mapping[str, Any]) -> Self:
         """Return the viewer that a stored user is."""
         return cls(str(user["_id"]), frozenset(map(str, user.get("invisible_stages") or ())))
+
+    @classmethod
+    def nobody(cls, hidden: Iterable[Any]) -> Self:
+        """Return the viewer of a connection that shows no token.
+
+        Args:
+            hidden: ids of the stages that are hidden from anybody.
+        """
+        return cls("", frozenset(map(str, hidden)))
+
+    @property
+    def is_nobody(self) -> bool:
+        return not self.user
 
     def is_in(self, audience: Any) -> bool:
         """Whether the viewer may be told of an event for this `Audience`.

@@ -10,6 +10,7 @@ from apps.archive.events import tell_marked, tell_update
 from apps.archive.schema import LOCK_FIELDS
 from apps.archive.visibility import (
     HiddenItems,
+    audience_of_write,
     check_may_read,
     check_may_read_ids,
     hidden_stages,
@@ -18,7 +19,7 @@ from apps.archive.visibility import (
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Conflict
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
@@ -63,6 +64,9 @@ class PublishedService(ResourceService):
             row = self.find(document["_id"])
             check_may_read(row, caller)
             check_may_read_ids(self.db, [row.get("item_id")], caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         named = (document.get(name) for document in documents for name in ("_id", "item_id"))

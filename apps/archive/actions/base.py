@@ -14,11 +14,11 @@ from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.packages import Packages, is_package
 from apps.archive.places import Place, Places
 from apps.archive.times import expiry_on
-from apps.archive.visibility import check_found, check_may_read, hidden_stages
+from apps.archive.visibility import audience_of_write, check_found, check_may_read, hidden_stages
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import NotFound, PreconditionFailed, ServiceError
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
@@ -144,6 +144,9 @@ class ItemCommand(ResourceService):
             ServiceError: a rule refuses it.
         """
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
+
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
             request = {k: v for k, v in document.items() if not k.startswith("_")}
@@ -177,6 +180,9 @@ class ItemUpdate(ResourceService):
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def stamp(self, updates: Document, original: Mapping[str, Any], caller: Caller) -> None:
         """Set what every version of this kind gets."""

@@ -19,6 +19,8 @@ from apps.archive.times import (
     utc_of,
 )
 from apps.archive.visibility import (
+    audience,
+    audience_of_write,
     check_found,
     check_may_read,
     check_may_read_ids,
@@ -27,6 +29,7 @@ from apps.archive.visibility import (
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.ids import object_id
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import PUBLISH_STATES, Operation, PubStatus, State
@@ -95,6 +98,9 @@ class BasePublishService(ResourceService):
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         updates.pop("force_unlock", None)
@@ -375,6 +381,7 @@ class BasePublishService(ResourceService):
         user_id = publication.caller.user_id
         notifier.push(
             "item:publish",
+            audience=audience([item, publication.original]),
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
             desk=str((item.get("task") or {}).get("desk") or ""),

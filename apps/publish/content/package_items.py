@@ -14,9 +14,10 @@ from apps.archive.packages import (
     member_ids,
     ref_to,
 )
-from apps.archive.visibility import check_may_read
+from apps.archive.visibility import audience_of_id, check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
 from apps.publish.content.collaborators import Collaborators
@@ -44,6 +45,9 @@ class PackageItemsService(ResourceService):
         for document in documents:
             self._add(document["package_id"], document.get("new_items") or [], caller)
         return [document["package_id"] for document in documents]
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_id(self.db, document["package_id"])
 
     def _add(self, package_id: str, entries: list[Mapping[str, Any]], caller: Caller) -> None:
         package = self.db[ARCHIVE].find_one({"_id": package_id})

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from apps.archive.packages import is_package, member_ids
+from apps.archive.visibility import audience
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
@@ -246,6 +247,7 @@ class RoutingBatch:
         for row, formats in self._missing_formats:
             self._tools.notifier.push(
                 "item:publish:wrong:format",
+                audience=audience([row]),
                 item=row["item_id"],
                 unique_name=row.get("unique_name"),
                 desk=str((row.get("task") or {}).get("desk") or ""),

@@ -7,11 +7,12 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.journal.journal import Journal
-from apps.archive.visibility import HiddenItems, check_may_read, check_may_read_ids
+from apps.archive.visibility import HiddenItems, audience_of_id, check_may_read, check_may_read_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
 from apps.publish.enqueue.resends import ResendRequests
@@ -76,6 +77,9 @@ class ResendService(ResourceService):
             hooks.tell(hooks.item_resent, self.resource, **sent)
             document["_id"] = item["item_id"]
         return [document["_id"] for document in documents]
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_id(self.db, document["_id"])
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         """Let the enqueue task start now."""

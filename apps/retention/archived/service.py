@@ -8,10 +8,11 @@ from bson import ObjectId
 
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
 from apps.archive.times import expiry_of_published
-from apps.archive.visibility import check_may_read, readable
+from apps.archive.visibility import audience, audience_of_write, check_may_read, readable
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound, WiredeskError
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
 from apps.publish.content.collaborators import Collaborators
@@ -59,6 +60,9 @@ class ArchivedService(ResourceService):
         whole = document if "task" in document else self.find(document["_id"])
         check_may_read(whole, caller)
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
+
     # Kill and takedown.
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
@@ -98,7 +102,10 @@ class ArchivedService(ResourceService):
         self._collaborators.wake_legal()
         hooks.tell(hooks.archived_removed, self.resource, item=original)
         self._collaborators.notifier.push(
-            "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
+            "item:deleted:archived",
+            audience=audience([original]),
+            item=original["item_id"],
+            user=str(caller.user_id or ""),
         )
 
     def _newest(self, item_id: str) -> Document:

@@ -67,7 +67,9 @@ def test_all_forms_of_the_rule_agree(graph: Graph, stored: list[Any], caller: Ca
     db = graph.db
     db["archive"].drop()
     # Some ids look like those of other documents.
-    named = [{**item, "_id": str(ObjectId()) if n % 2 else f"tag:{n}"} for n, item in enumerate(stored)]
+    named = [
+        {**item, "_id": str(ObjectId()) if n % 2 else f"tag:{n}"} for n, item in enumerate(stored)
+    ]
     db["archive"].insert_many(named)
     db["rows"].drop()
     db["rows"].insert_many({"item": item["_id"]} for item in named)
