@@ -31,8 +31,8 @@ CREATORS = ("original_creator", "version_creator")
 FIELDS = ("task", "state", *CREATORS)
 """Fields of an item that the rule looks at."""
 
-NOTHING = [None, ""]
-OUT = sorted(PUBLISH_STATES)
+NOTHING = (None, "")
+OUT = tuple(sorted(PUBLISH_STATES))
 """States in which an item without a desk is everybody's: it has been published, or will be."""
 
 
@@ -164,7 +164,8 @@ def check_may_read_media(db: Database[Document], media_id: str, caller: Caller) 
         raise Forbidden(NOT_READABLE)
 
 
-# Lists.
+# Lists. Eve changes lists inside of the queries that it gets, in place: they are made anew for each,
+# and hold no null, of which it makes an id.
 
 
 def readable(query: Document, caller: Caller, stage: str = "task.stage") -> Document:
@@ -184,18 +185,23 @@ def visible(query: Document, caller: Caller) -> Document:
     if caller.user is None:
         return query
     own = own_items(caller)
-    ownerless = {field: {"$in": NOTHING} for field in ("task.user", *CREATORS)}
+    ownerless = {"$nor": [{field: something()} for field in ("task.user", *CREATORS)]}
     not_of_others: Document = {
-        "$or": [{"task.desk": {"$nin": NOTHING}}, {"state": {"$in": OUT}}, *own, ownerless]
+        "$or": [{"task.desk": something()}, {"state": {"$in": list(OUT)}}, *own, ownerless]
     }
     return both(readable(query, caller), not_of_others)
+
+
+def something() -> Document:
+    """Return the condition that a field names something."""
+    return {"$ne": None, "$nin": [""]}
 
 
 def own_items(caller: Caller) -> list[Document]:
     """Return the conditions of which one holds for the items that are the caller's own."""
     # A pattern: Eve takes the text of an id for an ObjectId, and these fields hold text.
-    ids = [caller.user_id, re.compile(f"^{caller.user_id}$")]
-    return [{field: {"$in": ids}} for field in ("task.user", *CREATORS)]
+    text = re.compile(f"^{caller.user_id}$")
+    return [{field: {"$in": [caller.user_id, text]}} for field in ("task.user", *CREATORS)]
 
 
 def both(first: Document, second: Document) -> Document:
@@ -244,10 +250,10 @@ class HiddenItems:
             return query
         own = own_items(caller)
         of_others: Document = {
-            "task.desk": {"$in": NOTHING},
-            "state": {"$nin": OUT},
+            "task.desk": {"$in": list(NOTHING)},
+            "state": {"$nin": list(OUT)},
             "$nor": own,
-            "$or": [{name: {"$nin": NOTHING}} for name in ("task.user", *CREATORS)],
+            "$or": [{name: something()} for name in ("task.user", *CREATORS)],
         }
         on_stages = {self._stage: {"$in": list(hidden_stages(caller))}}
         branches = [on_stages, of_others] if hidden_stages(caller) else [of_others]

@@ -58,7 +58,8 @@ class LegalVersionsService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_id"] = document["_id_document"]
+            # The client may have asked for other fields.
+            document["_id"] = document.get("_id_document", document["_id"])
 
 
 class LegalRowsService(ResourceService):
