@@ -99,6 +99,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number("PAGINATION_DEFAULT", 500, "Rows of a list where the client names no number."),
         number("PAGINATION_LIMIT", 500, "Most rows of a list."),
+        number(
+            "TRUSTED_PROXIES",
+            0,
+            "Proxies in front of the web process, each of which adds the address of its client to "
+            "`X-Forwarded-For`; 0 takes the address of the connection.",
+        ),
+        number(
+            "QUERY_TIMEOUT_SECONDS", 10, "Seconds that a query may take that a client has written."
+        ),
+        number(
+            "MAX_CONTENT_LENGTH",
+            15 * 2**20,
+            "Bytes of the largest request body. The database stores documents of 16 MiB.",
+        ),
     ),
     "Security": (
         secret(
@@ -114,8 +128,27 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number("BCRYPT_GENSALT_WORK_FACTOR", 12, "Cost of password hashes; each step doubles it."),
         number(
+            "PASSWORD_MIN_LENGTH",
+            None,
+            "Least characters of a new password. Only where it is set, it holds in "
+            "`/change_user_password` as well.",
+            derived="5",
+        ),
+        number(
             "PASSWORD_EXPIRY_DAYS", 0, "Age after which a password no longer logs in; 0 is never."
         ),
+        number(
+            "LOGIN_FAILURES_PER_NAME",
+            10,
+            "Failed log-ins under one name after which it has to wait; 0 is without a limit.",
+        ),
+        number(
+            "LOGIN_FAILURES_PER_ADDRESS",
+            100,
+            "The same from one address, of IPv6 from one /64 network; it does not hold up who "
+            "knows the password.",
+        ),
+        number("LOGIN_FAILURES_MINUTES", 10, "Minutes in which these failures are counted."),
         number(
             "SESSION_EXPIRY_MINUTES", 240, "Minutes without a request after which a session ends."
         ),
@@ -304,7 +337,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number(
             "ENQUEUE_MAX_ATTEMPTS",
-            5,
+            3,
             "Attempts at routing an item whose failure may pass, before it ends in `error`.",
         ),
         flag(

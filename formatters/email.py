@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, TemplateError, select_autoescape
 from lxml import etree
 from markupsafe import Markup
 
-from apps.core.clock import moment_of
+from apps.core.clock import local_text
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
@@ -52,7 +51,7 @@ class EmailFormatter(Formatter):
                 html = _render(HTML, article, context)
             text = _render(TEXT, article, context)
             subject = _render(SUBJECT, article, context)
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise self.refusal(item, "template", str(error)) from error
         media = object_of(object_of(item, "associations"), "featuremedia")
         parts = {
@@ -131,12 +130,7 @@ def _environment(directory: str, timezone: str) -> Environment:
     def format_datetime(
         value: object, timezone_string: str | None = None, date_format: str | None = None
     ) -> str:
-        moment = moment_of(value)
-        if moment is None:
-            return ""
-        return moment.astimezone(ZoneInfo(timezone_string or timezone)).strftime(
-            date_format or "%c"
-        )
+        return local_text(value, timezone_string or timezone, date_format or "%c")
 
     environment.filters["format_datetime"] = format_datetime
 

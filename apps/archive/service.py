@@ -44,7 +44,14 @@ from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places, source_of, task_with_ids
 from apps.archive.restore import is_restoration, replacement, restored_fields
-from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
+from apps.archive.schema import (
+    ASSOCIATIONS,
+    CONTENT,
+    HELD,
+    METADATA,
+    REQUEST_ONLY,
+    SERVER_FIELDS,
+)
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.archive.visibility import (
     audience_of_write,
@@ -59,11 +66,13 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Audience, Notifier
+from apps.core.schemas import keeps
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import state_after_save
-from apps.newsroom.content_templates.rendering import rendered
+from apps.newsroom.content_templates.language import Budget
+from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.newsroom.macros.macros import Macros
 from apps.store.collections import ARCHIVE_AUTOSAVE, CONTENT_TEMPLATES, CONTENT_TYPES, USERS
 from apps.store.sequences import Sequences
@@ -82,8 +91,11 @@ LISTED_STATES = (
 
 FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
-) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
+) - SERVER_FIELDS
 """Fields that a template may give a new item."""
+
+TEMPLATE_RULES = {**HELD, "associations": ASSOCIATIONS}
+"""Rules of the fields of templates, which hold what JSON has."""
 
 
 class ArchiveService(ResourceService):
@@ -135,11 +147,12 @@ class ArchiveService(ResourceService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         first = self._sequences.draw("ARCHIVE_SEQ", len(documents))
+        budget = Budget()
         for number, document in enumerate(documents, start=first):
             macro = document.get("macro")
             for name in REQUEST_ONLY:
                 document.pop(name, None)
-            self._apply_template(document, caller)
+            self._apply_template(document, caller, budget)
             place = self._place_of(document, caller)
             self._identify(document, number)
             self._fill_defaults(document, place, caller)
@@ -174,11 +187,15 @@ class ArchiveService(ResourceService):
         unmarked = {"_id": {"$in": profiles}, "is_used": {"$ne": True}}
         self.db[CONTENT_TYPES].update_many(unmarked, {"$set": {"is_used": True}})
 
-    def _apply_template(self, document: Document, caller: Caller) -> None:
+    def _apply_template(self, document: Document, caller: Caller, budget: Budget) -> None:
         """Give a new item the fields of its template that the request does not have.
 
+        Args:
+            budget: the work that templates may still make for the request.
+
         Raises:
-            BadRequest: there is no such template for the caller, or it cannot be rendered.
+            BadRequest: there is no such template for the caller, or it cannot be rendered, or it
+                holds what an item cannot.
         """
         if not document.get("template"):
             return
@@ -186,10 +203,13 @@ class ArchiveService(ResourceService):
         is_own = template is not None and template.get("user") == caller.user_id
         if template is None or not (template.get("is_public") or is_own):
             raise BadRequest(f"Template not found: {document['template']}")
-        fields = rendered(template, document, caller.user, self.clock.now())
+        context = context_of(document, caller.user, self.clock.now())
+        fields = rendered(template, context, budget, self._settings["DEFAULT_TIMEZONE"])
         for name, value in fields.items():
-            if name in FROM_TEMPLATES:
-                document.setdefault(name, value)
+            if name in FROM_TEMPLATES and name not in document:
+                if not keeps(TEMPLATE_RULES[name], value):
+                    raise BadRequest(f"The template has no valid {name}")
+                document[name] = value
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
         document["task"] = task_with_ids(document.get("task"))

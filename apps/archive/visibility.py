@@ -164,8 +164,8 @@ def check_may_read_media(db: Database[Document], media_id: str, caller: Caller) 
         raise Forbidden(NOT_READABLE)
 
 
-# Lists. Eve changes lists inside of the queries that it gets, in place: they are made anew for each,
-# and hold no null, of which it makes an id.
+# Lists. Eve changes lists inside of the queries that it gets, in place: they are made anew for
+# each, and hold no null, of which it makes an id.
 
 
 def readable(query: Document, caller: Caller, stage: str = "task.stage") -> Document:

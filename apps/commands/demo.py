@@ -22,9 +22,11 @@ from apps.graph.build import build_graph
 from apps.processes.embedded.children import free_port
 from apps.processes.programs import programs
 from apps.processes.supervisor import Supervisor
-from settings import DATABASES
+from settings import DATABASES, load
 
 RECIPIENTS = 2
+PASSWORD_MIN_LENGTH = 12
+"""What passwords need here, unless the environment says otherwise: the demo can stay up."""
 
 
 @click.command("demo")
@@ -72,12 +74,14 @@ def demo(keep: bool) -> int:
 @contextmanager
 def settings_of(keep: bool) -> Iterator[dict[str, Any]]:
     """Yield settings that win over the environment: ports and data of its own unless kept."""
+    passwords = {"PASSWORD_MIN_LENGTH": load()["PASSWORD_MIN_LENGTH"] or PASSWORD_MIN_LENGTH}
     if keep:
-        yield {}
+        yield passwords
         return
     directory = Path(tempfile.mkdtemp(prefix="wiredesk-demo-"))
     try:
         yield {
+            **passwords,
             "DATA_DIR": str(directory),
             "MONGO_URI": None,
             "REDIS_URL": None,

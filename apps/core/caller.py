@@ -20,12 +20,14 @@ class Caller:
         session: the session document of `auth`.
         privileges: names that are granted; administrators hold every one.
         arguments: query arguments of the request.
+        address: network address that the request came from; empty for the system.
     """
 
     user: Mapping[str, Any] | None = None
     session: Mapping[str, Any] | None = None
     privileges: frozenset[str] = frozenset()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def user_id(self) -> ObjectId | None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):
@@ -42,3 +43,24 @@ def moment_of(value: object) -> datetime | None:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         return None
+
+
+def local_text(value: object, timezone: str, pattern: str) -> str:
+    """Return a time as the clocks of `timezone` show it, `""` for what is no time.
+
+    Args:
+        value: as `moment_of` takes it.
+        pattern: as `strftime` takes it.
+
+    Raises:
+        ValueError: there is no such time zone, or the pattern is none.
+    """
+    moment = moment_of(value)
+    if moment is None:
+        return ""
+    try:
+        return moment.astimezone(ZoneInfo(timezone)).strftime(pattern)
+    except OverflowError:
+        return ""
+    except (LookupError, OSError) as error:
+        raise ValueError(f"There is no time zone {timezone[:50]!r}") from error

@@ -4,6 +4,7 @@ What MongoDB and JSON call an object is a `dict` here.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 
@@ -19,6 +20,16 @@ def texts_of(document: Mapping[str, Any], field: str) -> list[str]:
     if not isinstance(value, (list, tuple)):
         return []
     return [entry for entry in value if isinstance(entry, str) and entry.strip()]
+
+
+def number_of(document: Mapping[str, Any], field: str, default: int = 0) -> int:
+    """Return the whole number in `field`, also where it is written as text; `default` for none."""
+    value = document.get(field)
+    if isinstance(value, str) and len(value) < 20 and value.strip().removeprefix("-").isdecimal():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return default
+    return int(value)
 
 
 def object_of(document: Mapping[str, Any], field: str) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def secret(name: str, meaning: str, derived: str = "") -> Setting:
     return Setting(name, None, meaning, derived, "text", _text, is_secret=True)
 
 
-def number(name: str, default: float | None, meaning: str) -> Setting:
+def number(name: str, default: float | None, meaning: str, derived: str = "") -> Setting:
     """Return a setting that is a count, or an amount in the unit that name or meaning states."""
-    return Setting(name, default, meaning, "", "a number", _json(int, float))
+    return Setting(name, default, meaning, derived, "a number", _json(int, float))
 
 
 def flag(name: str, default: bool, meaning: str) -> Setting:

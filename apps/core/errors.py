@@ -5,7 +5,9 @@
     │   ├── BadRequest 400 · Unauthorized 401 · Forbidden 403 · NotFound 404 · Conflict 409 ·
     │   │   TransitionError 412 · PreconditionFailed 412 · ServerError 500
     │   ├── EtagMismatch 412       the document was written since it was read
+    │   ├── TooManyRequests 429    come back later
     │   ├── CircularReference 400  a package would hold itself
+    │   ├── IncompleteWrite 409    what belongs to the last write of an item cannot be written
     │   └── SchemaIssues 400   the document breaks the schema of its resource
     ├── MessagesError          several refusals of one request, as a list of messages
     ├── WarningsError          something that the user has to confirm first
@@ -89,8 +91,43 @@ class Conflict(ServiceError):
     status = 409
 
 
+class IncompleteWrite(Conflict):
+    """What belongs to the last write of an item cannot be written; its note stays.
+
+    Args:
+        item_id: the item.
+        cause: why.
+        left: the writes of other documents that could not be made, where all that is the item's
+            own is there; None where some of that is missing, too.
+    """
+
+    def __init__(
+        self, item_id: Any, cause: str, left: Sequence[Mapping[str, Any]] | None = None
+    ) -> None:
+        self.left = left
+        super().__init__(
+            f"The last write of item {item_id} cannot be completed: {cause}."
+            " It is tried again; administrators have been notified."
+        )
+
+
 class PreconditionFailed(ServiceError):
     status = 412
+
+
+class TooManyRequests(ServiceError):
+    """Somebody has tried too often.
+
+    Args:
+        seconds: to wait before the next attempt.
+        payload: value of `_issues`.
+    """
+
+    status = 429
+
+    def __init__(self, seconds: int, payload: Mapping[str, Any]) -> None:
+        super().__init__(f"Too many attempts. Try again in {seconds} s.", payload)
+        self.seconds = seconds
 
 
 class EtagMismatch(PreconditionFailed):

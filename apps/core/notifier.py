@@ -22,6 +22,9 @@ Audience = Sequence[Sequence[Viewpoint]]
 Everybody where it is empty.
 """
 
+SESSIONS_ENDED = "sessions:ended"
+"""Event that tells the websocket process, and no client, to look whose session has ended."""
+
 
 class Notifier(Protocol):
     """Sends push notifications; best effort, never raises."""

@@ -27,6 +27,16 @@ _MARKUP = re.compile("[<&]")
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
 
+_VISIBLE = re.compile(
+    # White space; controls; soft hyphens, joiners and directions; fillers; variation selectors;
+    # what no encoding has.
+    "[^\\s\x00-\x1f\x7f-\x9f"
+    "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    "\ufe00-\ufe0f\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+)
+
+
 @dataclass(frozen=True)
 class TextFigures:
     """Size of a text.
@@ -46,6 +56,11 @@ def strip_forbidden(text: str) -> str:
     """Return `text` without the characters that XML 1.0 forbids: most controls, lone surrogates."""
     # Nothing that can be printed is forbidden. Without this question, ninjs takes 10 % longer.
     return text if text.isprintable() else _FORBIDDEN.sub("", text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it is empty, or has only blanks and characters of no width."""
+    return _VISIBLE.search(text) is None
 
 
 def parse_html(html: str) -> etree._Element:

@@ -7,7 +7,10 @@ from apps.archive.visibility import HiddenItems
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 from apps.newsroom.activity.service import ActivityService
+from apps.newsroom.auth.attempts import LoginAttempts
+from apps.newsroom.auth.credentials import Credentials
 from apps.newsroom.auth.item_locks import ItemLocks, Unlocker
+from apps.newsroom.auth.passwords import Passwords
 from apps.newsroom.auth.service import AuthService
 from apps.newsroom.content_templates.service import ApplyTemplateService, ContentTemplatesService
 from apps.newsroom.content_types.service import ContentTypesService
@@ -55,7 +58,17 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
     """
     db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
     visibility = StageVisibility(db, notifier)
-    auth = AuthService(db, clock, locks=ItemLocks(db, unlocker), settings=settings)
+    passwords = Passwords(settings)
+    attempts = LoginAttempts(base.redis, settings["NOTIFICATION_CHANNEL"], settings)
+    credentials = Credentials(db, passwords, attempts, settings)
+    auth = AuthService(
+        db,
+        clock,
+        locks=ItemLocks(db, unlocker),
+        credentials=credentials,
+        notifier=notifier,
+        settings=settings,
+    )
     roles = RolesService(db, clock, notifier=notifier)
     stages = StagesService(db, clock, notifier=notifier, visibility=visibility)
     users = UsersService(
@@ -65,12 +78,13 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         sessions=auth,
         visibility=visibility,
         notifier=notifier,
+        passwords=passwords,
         settings=settings,
     )
     return NewsroomServices(
         auth=auth,
         users=users,
-        change_user_password=ChangePasswordService(db, clock, users=users),
+        change_user_password=ChangePasswordService(db, clock, users=users, credentials=credentials),
         roles=roles,
         privileges=PrivilegesService(db, clock),
         desks=DesksService(
@@ -91,7 +105,7 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         content_types=ContentTypesService(db, clock),
         content_templates=ContentTemplatesService(db, clock, notifier),
         content_templates_apply=ApplyTemplateService(
-            db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"]
+            db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"], settings["DEFAULT_TIMEZONE"]
         ),
         activity=ActivityService(db, clock, HiddenItems(db)),
     )

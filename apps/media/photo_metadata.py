@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from apps.core.text import strip_forbidden
+from apps.core.text import is_blank, strip_forbidden
 from apps.media.iim import with_iim
 from apps.media.jpeg import APP1, Segment, join_jpeg, split_jpeg
 from apps.media.png import is_png, with_text_chunk
@@ -85,7 +85,10 @@ def with_metadata(content: bytes, values: Values) -> bytes:
     Raises:
         MetadataError: another kind of file, a broken one, or more text than it can hold.
     """
-    clean = {tag: list(filter(None, map(strip_forbidden, t))) for tag, t in values.items()}
+    clean = {
+        tag: [strip_forbidden(text) for text in texts if not is_blank(text)]
+        for tag, texts in values.items()
+    }
     wanted = {tag: texts for tag, texts in clean.items() if texts}
     if not wanted:
         return content

@@ -45,6 +45,18 @@ class Event:
     audience: Audience = ()
 
 
+def connect_redis(url: str) -> Redis:
+    """Return a client of the Redis at `url`, with timeouts that suit a request. Lazy."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        # The pool replaces connections that Redis has closed; repeats would only add waiting
+        # and could send an event twice.
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
 class Notifications:
     """Push events to whoever listens; the `Notifier` of the services.
 
@@ -79,16 +91,8 @@ class Notifications:
 
     @classmethod
     def connect(cls, url: str, channel: str, clock: Clock, *, pause: float = PAUSE_SECONDS) -> Self:
-        """Return a bus on the Redis at `url`, with timeouts that suit a request. Lazy."""
-        redis = Redis.from_url(
-            url,
-            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            # The pool replaces connections that Redis has closed; repeats would only add waiting
-            # and could send an event twice.
-            retry=Retry(NoBackoff(), 0),
-        )
-        return cls(redis, channel, clock, pause=pause)
+        """Return a bus on the Redis at `url`. Lazy."""
+        return cls(connect_redis(url), channel, clock, pause=pause)
 
     def push(
         self,

@@ -1,13 +1,14 @@
 """Who is connected, and which of them gets which message when."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import structlog
 
 from apps.core import json
+from apps.core.notifier import SESSIONS_ENDED
 from apps.notifications.audience import is_addressed
 from apps.notifications.client import Client
 from apps.notifications.throttle import Message, Throttle
@@ -24,10 +25,12 @@ class Fanout:
 
     Args:
         throttle: decides when a message goes out.
+        on_sessions_ended: told when a session has ended, whoever's it was.
     """
 
-    def __init__(self, throttle: Throttle) -> None:
+    def __init__(self, throttle: Throttle, on_sessions_ended: Callable[[], None]) -> None:
         self._throttle = throttle
+        self._on_sessions_ended = on_sessions_ended
         self._flush: asyncio.TimerHandle | None = None
         self._clients: set[Client] = set()
         self.changes = 0
@@ -51,6 +54,9 @@ class Fanout:
         message = _parse(data)
         if message is None:
             log.warning("websocket.message_not_json", bytes=len(data))
+            return
+        if message.get("event") == SESSIONS_ENDED:
+            self._on_sessions_ended()
             return
         if message.get("event") == VISIBILITY_EVENT:
             self._hide(message.get("extra") or {})

@@ -1,7 +1,7 @@
 """The websocket process' end of the bus: messages of a Redis channel, across lost connections."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
 import structlog
@@ -45,11 +45,16 @@ class ChannelFeed:
         )
         return cls(redis, channel, heartbeat=heartbeat)
 
-    async def messages(self) -> AsyncGenerator[bytes, None]:
+    async def messages(
+        self, on_connected: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[bytes, None]:
         """Yield messages as they come, forever.
 
         A lost connection is made again, waiting a little longer after each failure. What is
         published meanwhile is lost: the bus has no replay.
+
+        Args:
+            on_connected: told each time that messages begin to come.
         """
         delay = FIRST_DELAY_SECONDS
         while True:
@@ -61,6 +66,7 @@ class ChannelFeed:
                         delay = FIRST_DELAY_SECONDS
                         if reply["type"] == "subscribe":
                             log.info("websocket.listening", channel=self._channel)
+                            on_connected()
                         elif reply["type"] == "message":
                             yield reply["data"]
             except (RedisError, OSError) as error:

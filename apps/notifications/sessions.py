@@ -1,16 +1,21 @@
 """Whether a token belongs to a session whose user may still see the newsroom."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any, Protocol, Self
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from apps.core.clock import SystemClock
+from apps.core.tokens import hash_token, is_in_force
 from apps.notifications.viewers import Viewer
 from apps.store.collections import AUTH, STAGES, USERS
+from apps.store.mongo import CODEC, client_options
 
-USER_FIELDS = {"is_active": 1, "is_enabled": 1, "invisible_stages": 1}
+SESSION_FIELDS = dict.fromkeys(("token_hash", "user", "security_stamps", "_updated"), 1)
+USER_FIELDS = dict.fromkeys(("is_active", "is_enabled", "security_stamp", "invisible_stages"), 1)
 
 
 class SessionsUnavailable(Exception):
@@ -34,32 +39,38 @@ class MongoSessions:
 
     Args:
         database: where both are.
+        expires_after: age of the last request at which sessions end.
     """
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], expires_after: timedelta) -> None:
         self._database = database
+        self._expires_after = expires_after
+        self._clock = SystemClock()
 
     @classmethod
-    def connect(cls, uri: str, name: str) -> Self:
+    def connect(cls, uri: str, name: str, expires_after: timedelta) -> Self:
         """Return the sessions in the database `name` of the server at `uri`. Lazy."""
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            uri, serverSelectionTimeoutMS=3000, appname="wiredesk-websocket"
+            uri, **client_options(uri), appname="wiredesk-websocket"
         )
-        return cls(client[name])
+        return cls(client.get_database(name, codec_options=CODEC), expires_after)
 
     async def active(self, tokens: Collection[str]) -> dict[str, Viewer]:
         """See `ActiveSessions.active`. Two queries, whatever the number of tokens."""
+        by_hash = {hash_token(token): token for token in tokens}
         try:
-            sessions = await self._find(AUTH, "token", tokens, {"token": 1, "user": 1})
+            sessions = await self._find(AUTH, "token_hash", by_hash, SESSION_FIELDS)
             owners = {session["user"] for session in sessions if session.get("user")}
             users = await self._find(USERS, "_id", owners, USER_FIELDS)
         except PyMongoError as error:
             raise SessionsUnavailable(str(error)) from error
-        allowed = {user["_id"]: Viewer.of(user) for user in users if _may_log_in(user)}
+        known = {user["_id"]: user for user in users}
+        now = self._clock.now()
         return {
-            session["token"]: allowed[session["user"]]
+            by_hash[session["token_hash"]]: Viewer.of(known[session["user"]])
             for session in sessions
-            if session.get("user") in allowed
+            if session.get("user") in known
+            and is_in_force(session, known[session["user"]], now, self._expires_after)
         }
 
     async def nobody(self) -> Viewer:
@@ -84,8 +95,3 @@ class MongoSessions:
         if not values:
             return []
         return await self._database[collection].find({key: {"$in": list(values)}}, fields).to_list()
-
-
-def _may_log_in(user: Mapping[str, Any]) -> bool:
-    """Both switches default to on (resources contract 5)."""
-    return bool(user.get("is_active", True) and user.get("is_enabled", True))

@@ -5,8 +5,9 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -44,7 +45,8 @@ class Timing:
     Attributes:
         ping: between two `{"ping": n, "clients": m}`.
         token: in which a client that showed no token when connecting has to send it.
-        recheck: between two checks that the sessions of connected clients are still in force.
+        recheck: between two checks that the sessions of connected clients are still in force,
+            where nothing tells that one has ended.
         throttle: between two messages of a throttled event.
         farewell: in which clients have to take their last messages when the process stops.
     """
@@ -89,7 +91,11 @@ class WebsocketServer:
         self._timing = timing or Timing()
         self._buffer = buffer
         self._nobody = nobody
-        self._clients = Fanout(Throttle(interval=self._timing.throttle, monotonic=monotonic))
+        self._clients = Fanout(
+            Throttle(interval=self._timing.throttle, monotonic=monotonic), self._note_end
+        )
+        self._ends = 0
+        self._has_ended = asyncio.Event()
 
     async def run(
         self, stop: asyncio.Event, started: Callable[[int], None] = lambda port: None
@@ -127,6 +133,7 @@ class WebsocketServer:
 
     async def _welcome(self, connection: ServerConnection) -> None:
         """Serve one connection from its opening to its end."""
+        ends = self._ends
         try:
             token, viewer = await self._authenticate(connection)
         except _Refused as refusal:
@@ -138,6 +145,9 @@ class WebsocketServer:
         arguments = subscription(connection.request.path)
         client = Client(connection, arguments, token, viewer, self._buffer)
         self._clients.add(client)
+        if ends != self._ends:
+            # It may have been the session of this one, after that was looked up.
+            self._has_ended.set()
         try:
             await client.run()
         finally:
@@ -198,13 +208,21 @@ class WebsocketServer:
             raise _Refused("no token")
         return token
 
+    def _note_end(self) -> None:
+        """A session has ended, or one may have, unheard."""
+        self._ends += 1
+        self._has_ended.set()
+
     async def _recheck(self) -> None:
         """Cut off clients whose session has ended since they connected.
 
         What is hidden from the others is read again: a message of the bus may have been lost.
         """
         while True:
-            await asyncio.sleep(self._timing.recheck)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.recheck):
+                    await self._has_ended.wait()
+            self._has_ended.clear()
             clients, sessions = list(self._clients), self._sessions
             if sessions is None:
                 nobody = await self._current(self._read_nobody)
@@ -238,7 +256,7 @@ class WebsocketServer:
 
     async def _forward(self) -> None:
         """Fan out the messages of the bus."""
-        async with aclosing(self._feed.messages()) as messages:
+        async with aclosing(self._feed.messages(self._note_end)) as messages:
             async for data in messages:
                 self._clients.receive(data)
                 # A burst comes without a pause: let the clients' writers keep up with it.
@@ -288,7 +306,8 @@ async def serve_forever(config: Mapping[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     feed = ChannelFeed.connect(config["REDIS_URL"], config["NOTIFICATION_CHANNEL"])
-    sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"])
+    expires_after = timedelta(minutes=config["SESSION_EXPIRY_MINUTES"])
+    sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"], expires_after)
     server = WebsocketServer(
         feed,
         sessions if config["WEBSOCKET_REQUIRE_TOKEN"] else None,

@@ -19,12 +19,14 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
 
     Args:
         settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
-            CELERY_PREFIX, DATA_DIR and the addresses of both stores.
+            CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the addresses of both stores.
     """
     environment = {
         name: str(settings[name])
         for name in ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL", "PUBLIC_URL", "SECRET_KEY")
     }
+    if settings["PASSWORD_MIN_LENGTH"] is not None:
+        environment["PASSWORD_MIN_LENGTH"] = str(settings["PASSWORD_MIN_LENGTH"])
     environment["PYTHONUNBUFFERED"] = "1"
     # The programs import the project from wherever `manage.py` was called.
     environment["PYTHONPATH"] = str(ROOT)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from types import FrameType
 
 import structlog
@@ -56,12 +55,14 @@ class Supervisor:
         first_delay: float = FIRST_DELAY_SECONDS,
     ) -> None:
         self._children = [_Child(program, log_dir, first_delay) for program in programs]
-        self._stop = Event()
+        # No event: a signal may arrive while the main thread holds the lock of one.
+        self._is_stopping = False
 
     def start(self, timeout: float) -> None:
         """Start all programs and wait until they are ready.
 
         From here on SIGTERM does what Ctrl-C does: it interrupts, so that the caller can `stop`.
+        While a program is being started, that waits until it is known, so that it is stopped, too.
 
         Args:
             timeout: seconds for all of them together.
@@ -70,11 +71,12 @@ class Supervisor:
             ConfigurationError: one of them ended or was not ready in time; names its log.
             KeyboardInterrupt: SIGTERM or SIGINT arrived.
         """
-        # SIGINT as well: a shell that starts this in the background has it ignored.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.default_int_handler)
+        _handle_signals(self._on_signal)
         for child in self._children:
             child.start()
+        _handle_signals(signal.default_int_handler)
+        if self._is_stopping:
+            raise KeyboardInterrupt
         deadline = time.monotonic() + timeout
         for child in self._children:
             while not child.program.is_ready():
@@ -86,23 +88,29 @@ class Supervisor:
 
     def watch(self) -> None:
         """Restart what crashes, until SIGTERM or SIGINT arrives or `stop` is called."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        while not self._stop.wait(POLL_SECONDS):
+        _handle_signals(self._on_signal)
+        while not self._is_stopping:
             for child in self._children:
                 child.restart_if_ended()
+            time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
         """Stop all programs."""
-        self._stop.set()
+        self._is_stopping = True
         stop([child.process for child in self._children if child.process])
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":
         """Return the running process of a program."""
         return next(c.process for c in self._children if c.program.name == name and c.process)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stop.set()
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True
+
+
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    # SIGINT as well: a shell that starts this in the background has it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 class _Child:

@@ -133,7 +133,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("item_id", "item_version"),
         _index("encoded_item_id", sparse=True),
     ],
-    collections.AUTH: [_index("token"), _index("user"), _index("_updated")],
+    collections.AUTH: [
+        _index("token_hash", unique=True, sparse=True),
+        _index("user"),
+        _index("_updated"),
+    ],
     collections.USERS: [_index("username", unique=True), _index("email")],
     collections.ROLES: [_index("name", unique=True)],
     collections.DESKS: [_index("name", unique=True), _index("members.user")],

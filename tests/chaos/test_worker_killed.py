@@ -25,7 +25,7 @@ from tests.support.receivers import HTTPReceiver, Received, Reply
 from tests.support.services import empty_services
 from tests.support.worker_processes import RUN, WORKER, kill, process
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(100)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 LEASE = 3
 DONE = ("success", "failed", "canceled")
@@ -106,9 +106,22 @@ def owners(graph: Graph) -> set[str]:
     return set(graph.db["published"].distinct("queue_owner")) - {None}
 
 
+def wait_for_leases(graph: Graph) -> None:
+    """Wait until nothing is leased: what dead and stopped processes held is free."""
+
+    def are_over() -> bool:
+        later = {"$gte": graph.clock.precise()}
+        return not (
+            graph.db["publish_lanes"].find_one({"lease_until": later})
+            or graph.db["published"].find_one({"queue_lease_until": later})
+        )
+
+    wait_until(are_over, 60, "the end of all leases")
+
+
 def wait_for_claim(graph: Graph, run: subprocess.Popen[bytes], seen: set[str]) -> None:
     """Wait until a run that is not among `seen` holds rows, or `run` has ended."""
-    wait_until(lambda: bool(owners(graph) - seen) or run.poll() is not None, 20, "a claim")
+    wait_until(lambda: bool(owners(graph) - seen) or run.poll() is not None, 60, "a claim")
 
 
 def published(db: Any, count: int, versions: int = 1) -> None:
@@ -130,6 +143,7 @@ def published(db: Any, count: int, versions: int = 1) -> None:
         for version in range(1, versions + 1)
         for number in range(count)
     ]
+    db["archive"].insert_many({"_id": row["item_id"], "type": "text"} for row in rows[:count])
     db["published"].insert_many(rows)
 
 
@@ -146,7 +160,7 @@ class TestTransmit:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
             with process(WORKER, environment, tmp_path) as worker:
-                receiver.wait_for(20, timeout=30)
+                receiver.wait_for(20, timeout=60)
                 kill(worker)
             sent_before = len(receiver.requests)
             receiver.seconds = 0
@@ -173,10 +187,10 @@ class TestTransmit:
             for _ in range(5):
                 seen = len(receiver.requests)
                 with process([*RUN, "transmit"], environment, tmp_path) as run:
-                    receiver.wait_for(seen + 1, timeout=20)
+                    receiver.wait_for(seen + 1, timeout=60)
                     time.sleep(random.uniform(0, 0.25))
                     kill(run)
-                time.sleep(1.1)  # the lease
+                wait_for_leases(graph)
             receiver.seconds = 0
             graph.transmit.run()
 
@@ -200,15 +214,15 @@ class TestTransmit:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
             with process([*RUN, "transmit"], environment, tmp_path) as run:
-                receiver.wait_for(5, timeout=20)
+                receiver.wait_for(5, timeout=60)
                 os.killpg(run.pid, signal.SIGSTOP)
-                time.sleep(1.2)
+                wait_for_leases(graph)
                 receiver.seconds = 0
                 graph.transmit.run()
                 ended = list(graph.db["publish_queue"].find({}).sort("_id", 1))
                 sent = len(receiver.requests)
                 os.killpg(run.pid, signal.SIGCONT)
-                assert run.wait(20) == 0
+                assert run.wait(60) == 0
 
             assert {row["state"] for row in ended} == {"success"}
             assert len(receiver.requests) == sent
@@ -232,8 +246,8 @@ class TestTransmit:
             while not is_done(graph):
                 assert len(ends) < 20, ends
                 with process([*RUN, "poisoned"], environment, tmp_path) as run:
-                    ends.append(run.wait(20))
-                time.sleep(1.1)  # the lease
+                    ends.append(run.wait(60))
+                wait_for_leases(graph)
 
             assert states(graph) == {"success": 5, "failed": 1}
             given_up = graph.db["publish_queue"].find_one({"item_id": "poison"})
@@ -263,7 +277,7 @@ class TestEnqueue:
                 killed_amid += run.poll() is None
                 kill(run)
             seen |= owners(graph)
-        time.sleep(1.1)  # the lease
+        wait_for_leases(graph)
         graph.enqueue.run()
 
         assert killed_amid >= 3

@@ -44,6 +44,9 @@ def settings(
             "MONGO_DBNAME": database_name,
             "REDIS_URL": redis_url,
             "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
+            # Counted in Redis, where tests would find the failures of others.
+            "LOGIN_FAILURES_PER_NAME": 0,
+            "LOGIN_FAILURES_PER_ADDRESS": 0,
             "CELERY_TASK_ALWAYS_EAGER": True,
             # Tests write rules straight into the database.
             "RULES_MAX_AGE_SECONDS": 0,

@@ -11,7 +11,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from queue import SimpleQueue
+from threading import Event as ThreadingEvent
 from typing import Any, Self
 from uuid import uuid4
 
@@ -27,6 +29,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.core import json
 from apps.core.clock import SystemClock
+from apps.core.notifier import SESSIONS_ENDED
+from apps.core.tokens import hash_token
 from apps.notifications.bus import Event, Notifications
 from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import MongoSessions
@@ -124,7 +128,7 @@ def serving(
         feed = ChannelFeed.connect(redis_url, channel, heartbeat=heartbeat)
         sessions = None
         if database is not None:
-            sessions = MongoSessions.connect(mongo_uri, database.name)
+            sessions = MongoSessions.connect(mongo_uri, database.name, timedelta(hours=1))
         server = WebsocketServer(feed, sessions, "127.0.0.1", 0, timing=timing, buffer=buffer)
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         await server.run(stop, lambda port: ready.put((port, loop, stop)))
@@ -189,7 +193,9 @@ def log_in(database: Database, **user: Any) -> str:
     token = str(uuid4())
     user_id = ObjectId()
     database.users.insert_one({"_id": user_id, "username": token, **user})
-    database.auth.insert_one({"token": token, "user": user_id})
+    now = SystemClock().now()
+    session = {"token_hash": hash_token(token), "user": user_id, "_updated": now}
+    database.auth.insert_one(session)
     return token
 
 
@@ -266,10 +272,47 @@ class TestTokens:
             Browser(guarded_port, f"/?token={leaver}") as leaving,
             Browser(guarded_port, f"/?token={stayer}") as staying,
         ):
-            database.auth.delete_one({"token": leaver})
+            database.auth.delete_one({"token_hash": hash_token(leaver)})
 
             assert leaving.end() == (UNAUTHORIZED, "session ended")
             assert staying.next(lambda message: message.get("clients") == 1)
+
+    def test_session_that_ends_while_connecting(
+        self,
+        stores: Any,
+        channel: str,
+        database: Database,
+        bus: Notifications,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A client whose session ends after it was looked up does not stay."""
+        leaver, heard = log_in(database), ThreadingEvent()
+        look_up = MongoSessions.active
+
+        async def late(sessions: MongoSessions, tokens: Any) -> Any:
+            found = await look_up(sessions, tokens)
+            if leaver in found and not heard.is_set():
+                database.auth.delete_one({"token_hash": hash_token(leaver)})
+                bus.push(SESSIONS_ENDED)
+                bus.push("end")
+                while not heard.is_set():
+                    await asyncio.sleep(0.01)
+            return found
+
+        unhurried = Timing(ping=0.05, recheck=3600.0)
+        with (
+            serving(
+                stores.redis_url, channel, database, mongo_uri=stores.mongo_uri, timing=unhurried
+            ) as port,
+            Browser(port, f"/?token={log_in(database)}") as witness,
+        ):
+            wait_for_listener(stores.redis_url, channel)
+            monkeypatch.setattr(MongoSessions, "active", late)
+            leaving = Browser(port, f"/?token={leaver}")
+            assert witness.events_until("end") == []
+            heard.set()
+
+            assert leaving.end()[0] == UNAUTHORIZED
 
     def test_sessions_out_of_reach(self, stores: Any, channel: str, database: Database) -> None:
         """A store that does not answer is no reason to call the client unauthorized."""
@@ -443,6 +486,23 @@ def test_redis_restart(channel: str) -> None:
 
             assert browser.event()["event"] == "after"
     bus.close()
+
+
+def test_session_that_ends_while_redis_is_away(stores: Any, database: Database) -> None:
+    """What was not heard meanwhile is looked up as soon as Redis is back."""
+    channel = f"test_{uuid4().hex}"
+    first = ValkeyServer(port=free_port())
+    first.start()
+    url, port_of_redis = first.connection_url, first.port
+    token = log_in(database)
+    unhurried = Timing(ping=0.05, recheck=3600.0)
+    with serving(url, channel, database, mongo_uri=stores.mongo_uri, timing=unhurried) as port:
+        wait_for_listener(url, channel)
+        with Browser(port, f"/?token={token}") as browser:
+            first.stop()
+            database.auth.delete_many({})
+            with ValkeyServer(port=port_of_redis):
+                assert browser.end() == (UNAUTHORIZED, "session ended")
 
 
 def test_start_without_redis(channel: str) -> None:

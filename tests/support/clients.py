@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from apps.core import json
 from apps.core.schemas import fill_defaults
 from apps.core.service import new_etag
+from apps.core.tokens import hash_token
 from apps.graph.build import Graph
 from apps.newsroom.auth.passwords import hash_password
 from apps.newsroom.users.resource import USER_SCHEMA
@@ -28,9 +29,15 @@ class Client:
     """
 
     def __init__(self, app: Any, token: str | None = None) -> None:
+        self.app = app
         self.http = app.test_client()
         self.token = token
         self.session: dict[str, Any] = {}
+
+    @property
+    def session_id(self) -> ObjectId:
+        """The login session, as items that it has locked name it."""
+        return ObjectId(self.session["_id"])
 
     def request(self, method: str, path: str, **options: Any) -> TestResponse:
         headers = dict(options.pop("headers", {}))
@@ -70,7 +77,9 @@ class Client:
 def make_user(graph: Graph, username: str, **fields: Any) -> dict[str, Any]:
     """Store a user whose password is `<username>_password`."""
     user = new_user(username, **fields)
+    password = user.pop("password")
     graph.newsroom.users.post([user])
+    graph.db["users"].update_one({"_id": user["_id"]}, {"$set": {"password": password}})
     return user
 
 
@@ -114,18 +123,18 @@ def log_in(app: Any, username: str) -> Client:
 def client_of(app: Any, user: dict[str, Any]) -> Client:
     """Return a client with a session of a stored user."""
     graph = app.extensions["graph"]
-    now = graph.clock.now()
+    now, token = graph.clock.now(), token_urlsafe()
     session = {
         "_id": ObjectId(),
         "username": user["username"],
         "user": user["_id"],
-        "token": token_urlsafe(),
         "_created": now,
         "_updated": now,
         "_etag": new_etag(),
     }
-    graph.db["auth"].insert_one(session)
-    client = Client(app, session["token"])
+    stored = {"token_hash": hash_token(token), "security_stamps": [user.get("security_stamp")]}
+    graph.db["auth"].insert_one({**session, **stored})
+    client = Client(app, token)
     client.session = json.loads(json.dumps(session))
     return client
 

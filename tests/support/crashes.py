@@ -1,7 +1,7 @@
-"""Processes that die between two writes: a database that stops taking them."""
+"""Processes that die or stall between two writes: databases that stop taking them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,8 +14,13 @@ COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 FEW = 5
 """A usual run dies before every fifth write only."""
 
-DEATHS = pytest.mark.parametrize("stride", [FEW, pytest.param(1, marks=pytest.mark.chaos)])
-"""For tests that die before one write after another: from one death to the next."""
+_EVERY_WRITE = pytest.param(1, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])
+_SOME_WRITES = pytest.param(FEW, marks=pytest.mark.timeout(600))
+DEATHS = pytest.mark.parametrize("stride", [_SOME_WRITES, _EVERY_WRITE])
+"""For tests that die before one write after another: from one death to the next.
+
+They take a minute where a busy machine has little time for them.
+"""
 
 
 def each_write(last: int, first: int = 1) -> list[Any]:
@@ -106,3 +111,39 @@ class CrashingCollection:
             done = self._collection.bulk_write([operation], **options).bulk_api_result
             total.update({name: done[name] for name in COUNTED})
         return BulkWriteResult(dict.fromkeys(COUNTED, 0) | total, True)
+
+
+class StallingDatabase(CrashingDatabase):
+    """A database whose process stands still just before one of its writes, then goes on.
+
+    Args:
+        db: where reads and writes go.
+        before: number of that write, from 1.
+        meanwhile: called while the process stands still.
+    """
+
+    def __init__(self, db: Any, before: int, meanwhile: Callable[[], None]) -> None:
+        super().__init__(db, before)
+        self._meanwhile = meanwhile
+
+    def __getitem__(self, name: str) -> CrashingCollection:
+        return StallingCollection(self, self._db[name])
+
+    def count(self) -> None:
+        """Stand still, or let one more write pass."""
+        self._left -= 1
+        if self._left == 0:
+            self._meanwhile()
+
+    @property
+    def has_stalled(self) -> bool:
+        """Whether there were so many writes."""
+        return self._left <= 0
+
+
+class StallingCollection(CrashingCollection):
+    """One collection of a `StallingDatabase`; claims are writes, too."""
+
+    def find_one_and_update(self, *arguments: Any, **options: Any) -> Any:
+        self._database.count()
+        return self._collection.find_one_and_update(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Processes that die between two writes of a request or of an enqueue run."""
+"""Processes that die between two writes of a request, of an enqueue run or of a transmit run."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,11 +22,14 @@ from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.queue.content_api_rows import ContentApiRows
+from apps.publish.transmit import TransmitContent
 from apps.routing.internal_destinations.copies import DeskCopies
+from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from formatters import build_registry
 from tests.support.crashes import Crash, CrashingDatabase
 from tests.support.newsdesk import HandClock
+from transmitters import build_registry as build_transmitters
 
 MOST_WRITES = 100
 """More writes than any request of the tests makes."""
@@ -154,3 +157,26 @@ def complete_abandoned(graph: Graph) -> None:
     """Let the time pass after which other processes complete what was broken off."""
     later = HandClock(graph.clock.precise() + ABANDONED_AFTER + timedelta(seconds=1))
     Journal(graph.db, later).complete_abandoned()
+
+
+def transmitting(graph: Graph, db: Any) -> TransmitContent:
+    """Return the transmit run of another process, which works on `db`."""
+    return TransmitContent(
+        db,
+        graph.clock,
+        sequences=Sequences(db),
+        transmitters=build_transmitters(),
+        vault=Vault.of(graph.settings),
+        media=graph.media,
+        notifier=graph.notifier,
+        settings=graph.settings,
+    )
+
+
+def dies_transmitting(graph: Graph, before: int) -> bool:
+    """Make a transmit run that dies before its write number `before`; return whether it died."""
+    try:
+        transmitting(graph, CrashingDatabase(graph.db, before)).run()
+    except Crash:
+        return True
+    return False

@@ -31,10 +31,13 @@ PIECES = (
 
 FIRST = datetime(1000, 1, 1)  # noqa: DTZ001  the strategy adds the zone
 
+BLANKS = (" ", "\t\r\n", "\u00a0", "\u2003\u3000", "\u200b", "\ufeff\u2060", "\u00ad", "\x00 ")
+"""Texts that show nothing."""
+
 characters = st.characters(exclude_categories=())
 plain = st.text(characters, max_size=12)
 words = plain | st.sampled_from(
-    ["", " ", "a b", "a:b", "17000000", "medtop:1", "https://e.org/x y"]
+    ["", *BLANKS, "a b", "a:b", "17000000", "medtop:1", "https://e.org/x y"]
 )
 html = st.recursive(
     plain | st.sampled_from(PIECES),

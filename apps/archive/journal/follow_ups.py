@@ -11,21 +11,33 @@ A follow-up is one of
 - `{"in": collection, "where": {...}, "add": {list field: entry}}`, or `"take"` for the reverse:
   change lists of documents;
 - `{"in": collection, "where": {...}, "used_at": ...}`: count a use of a media item.
+
+What others have stored does not keep them from being made: where a list is to be changed, what is
+none counts as empty; where a number is to rise, what is none counts as 0, and the largest that
+there is stays.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import structlog
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
+from apps.core.documents import objects_of
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 from apps.store.collections import ARCHIVE_HISTORY
+from apps.store.mongo import is_outage
+
+log = structlog.get_logger(__name__)
+
+LARGEST = 2**63 - 1
+"""The largest whole number that the store has."""
 
 
 def change(collection: str, where: Mapping[str, Any], fields: Mapping[str, Any]) -> Document:
@@ -86,13 +98,35 @@ def record(
     return insertion(ARCHIVE_HISTORY, row)
 
 
-def make_follow_ups(db: Database[Document], note: Mapping[str, Any]) -> None:
-    """Make the follow-ups of a note, in order. Safe to repeat."""
-    for write in note.get("follow_ups") or ():
-        _make(db, write)
+class Unmade(NamedTuple):
+    """A follow-up that could not be made, and why."""
+
+    write: Document
+    cause: str
 
 
-def with_follow_ups(note: Document, writes: Iterable[Document]) -> Document:
+def make_follow_ups(db: Database[Document], note: Mapping[str, Any]) -> list[Unmade]:
+    """Make the follow-ups of a note, in order. Safe to repeat.
+
+    Returns:
+        Those that could not be made. They keep none of the others from being made.
+
+    Raises:
+        PyMongoError: the store is in trouble.
+    """
+    unmade = []
+    for write in objects_of(note, "follow_ups"):
+        try:
+            _make(db, write)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("journal.follow_up_failed", collection=str(write.get("in")))
+            unmade.append(Unmade(write, repr(error)))
+    return unmade
+
+
+def with_follow_ups(note: Document, writes: Iterable[Mapping[str, Any]]) -> Document:
     """Return `note` with further follow-ups."""
     return {**note, "follow_ups": [*(note.get("follow_ups") or ()), *writes]}
 
@@ -117,12 +151,40 @@ def with_history(
 def add_once(collection: Collection[Document], row_id: Any, document: Mapping[str, Any]) -> None:
     """Add a document unless it is there, or somebody adds it at the same moment."""
     try:
-        collection.update_one({"_id": row_id}, {"$setOnInsert": dict(document)}, upsert=True)
+        collection.insert_one({**document, "_id": row_id})
     except DuplicateKeyError:
         return
 
 
 def _make(db: Database[Document], write: Mapping[str, Any]) -> None:
+    try:
+        _change(db, write)
+    except WriteError:
+        _repair(db, write)
+        _change(db, write)
+
+
+def _repair(db: Database[Document], write: Mapping[str, Any]) -> None:
+    """Let fields have the form that the operator of a follow-up needs."""
+    for field in (*write.get("add", ()), *write.get("take", ())):
+        _replace(db, write, field, {field: {"$not": {"$type": "array"}}}, [])
+    if "used_at" in write:
+        field = "used_count"
+        # An array of numbers is of the type `number`, too.
+        no_number = [{field: {"$type": "array"}}, {field: {"$not": {"$type": "number"}}}]
+        _replace(db, write, field, {"$or": no_number}, 0)
+        _replace(db, write, field, {field: {"$gte": LARGEST}}, LARGEST - 1)
+
+
+def _replace(
+    db: Database[Document], write: Mapping[str, Any], field: str, broken: Document, value: Any
+) -> None:
+    """Set a field of the documents of a follow-up that is there and `broken`, a query."""
+    found = {"$and": [write["where"], {field: {"$exists": True}}, broken]}
+    db[write["in"]].update_many(found, {"$set": {field: value}})
+
+
+def _change(db: Database[Document], write: Mapping[str, Any]) -> None:
     collection = db[write["in"]]
     if "insert" in write:
         document = dict(write["insert"])

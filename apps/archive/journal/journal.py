@@ -1,20 +1,23 @@
 """The journal: items are stored with a note of what follows (see the docstring of the package)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from bson import ObjectId
-from pymongo import UpdateMany, UpdateOne
+from pymongo import InsertOne, UpdateMany
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.archive.journal.copied_rows import copy_rows
-from apps.archive.journal.follow_ups import add_once, make_follow_ups
+from apps.archive.journal.follow_ups import Unmade, add_once, make_follow_ups, with_follow_ups
 from apps.archive.journal.removal import remove_item
 from apps.archive.schema import LOCK_FIELDS, NOT_VERSIONED
 from apps.core.clock import Clock
-from apps.core.errors import EtagMismatch
+from apps.core.documents import number_of
+from apps.core.errors import EtagMismatch, IncompleteWrite
 from apps.core.service import Document, new_etag, unchanged
 from apps.core.vocabulary import QueueState, State
 from apps.mail.outbox import mail_rows
@@ -27,10 +30,19 @@ from apps.store.collections import (
     MAILS,
     PUBLISHED,
 )
-from apps.store.mongo import insert_missing, raise_unless_duplicates
+from apps.store.mongo import insert_missing, is_outage, raise_unless_duplicates
+
+log = structlog.get_logger(__name__)
 
 ABANDONED_AFTER = timedelta(seconds=5)
 """Age at which a note counts as abandoned: its process has died."""
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(hours=1)
+"""Waits after the first failure to complete a write, then twice as long each time, and at most."""
+MOST_ATTEMPTS = 1_000_000
+"""A count that stops here."""
+CAUSE_LENGTH = 500
 
 NOT_IN_VERSIONS = NOT_VERSIONED | {"_id", "_created", "journal"}
 NOT_IN_PUBLISHED = frozenset({*LOCK_FIELDS, "_id", "_created", "_updated", "_etag", "journal"})
@@ -42,11 +54,19 @@ class Journal:
     Args:
         db: the database.
         clock: source of time.
+        on_incomplete: called with an item whose last write cannot be completed, and why; once for
+            each write.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        on_incomplete: Callable[[Mapping[str, Any], str], None] = lambda item, cause: None,
+    ) -> None:
         self._db = db
         self._clock = clock
+        self._on_incomplete = on_incomplete
 
     # Notes.
 
@@ -103,27 +123,30 @@ class Journal:
 
         Raises:
             PreconditionFailed: the item was written since `original` was read.
+            IncompleteWrite: something that is the item's own cannot be written, of this write or
+                of the one before.
         """
         self.store(updates, original, note, unless_changed)
-        self._add_rows({**original, **updates}, note)
-        self._clear([original["_id"]], [note])
+        if self._add_rows({**original, **updates}, note):
+            self._clear([original["_id"]], [note])
 
     def create(self, item: Document, note: Document) -> None:
         """Store a new item with all that follows.
 
         Raises:
             DuplicateKeyError: an item of this id is there.
+            IncompleteWrite: something that is the item's own cannot be written.
         """
         self._db[ARCHIVE].insert_one({**item, "journal": note})
-        self._add_rows(item, note)
-        self._clear([item["_id"]], [note])
+        if self._add_rows(item, note):
+            self._clear([item["_id"]], [note])
 
     def create_many(self, items: Sequence[Document]) -> None:
         """Store new items, each with the note that is in its field `journal`, and what follows."""
         self._db[ARCHIVE].insert_many(items)
-        for item in items:
-            self._add_rows(item, item["journal"])
-        self._clear([item["_id"] for item in items], [item["journal"] for item in items])
+        done = [item for item in items if self._add_rows(item, item["journal"])]
+        if done:
+            self._clear([item["_id"] for item in done], [item["journal"] for item in done])
 
     def remove(
         self, original: Document, *, archive: bool, follow_ups: Iterable[Document] = ()
@@ -139,13 +162,25 @@ class Journal:
 
         Returns:
             Whether it is gone; not if somebody has written it since, or is about to.
+
+        Raises:
+            IncompleteWrite: something that belongs to it cannot be removed.
         """
         note = {**self.action(follow_ups), "removal": {"archive": archive}}
         same = {**unchanged(original), "expiry": original.get("expiry"), "journal": None}
         if not self._db[ARCHIVE].update_one(same, {"$set": {"journal": note}}).matched_count:
             return False
-        remove_item(self._db, original["_id"], note)
+        with self._completing(original, note):
+            unmade = self._remove(original, note)
+        if unmade:
+            raise IncompleteWrite(original["_id"], unmade[0].cause)
         return True
+
+    def _remove(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> list[Unmade]:
+        unmade = remove_item(self._db, item["_id"], note)
+        if unmade:
+            self._put_off(item, note, unmade[0].cause)
+        return unmade
 
     # Publish actions: the item first, then what follows.
 
@@ -158,22 +193,34 @@ class Journal:
     ) -> None:
         """Store `updates` on the item with the `note` of what follows; one command.
 
+        Where the last write has left writes of other documents that could not be made, they are
+        added to `note`: they keep nobody from going on with the item.
+
         Args:
             unless_changed: fields that writes change without changing the etag; they have to be
                 as in `original`, too.
 
         Raises:
             EtagMismatch: the item was written since `original` was read.
+            IncompleteWrite: something that is the item's own cannot be written, of the last write.
         """
         condition = {**unchanged(original), "journal": None}
         condition.update({field: original.get(field) for field in unless_changed})
-        change = {"$set": {**updates, "journal": note}}
         archive = self._db[ARCHIVE]
-        if archive.update_one(condition, change).matched_count:
+        if archive.update_one(condition, {"$set": {**updates, "journal": note}}).matched_count:
             return
         # Either the item changed, or its last write still has rows to come.
-        self.complete(original["_id"])
-        if not archive.update_one(condition, change).matched_count:
+        try:
+            self.complete(original["_id"])
+        except IncompleteWrite as error:
+            if error.left is None:
+                raise
+            condition["journal.attempts"] = {"$gt": 0}
+            del condition["journal"]
+            note.update(with_follow_ups({"follow_ups": error.left}, note.get("follow_ups") or ()))
+            # Administrators know.
+            note["attempts"] = 1
+        if not archive.update_one(condition, {"$set": {**updates, "journal": note}}).matched_count:
             raise EtagMismatch()
 
     def store_new(self, item: Document, note: Document) -> bool:
@@ -195,15 +242,28 @@ class Journal:
         Args:
             item: the item as stored.
             note: its `journal`.
+
+        Raises:
+            IncompleteWrite: something that is the item's own cannot be written.
         """
+        with self._completing(item, note):
+            self._add_publication(item, note)
+
+    def _add_publication(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> list[Unmade]:
         self.add_version(item)
-        make_follow_ups(self._db, note)
+        if unmade := make_follow_ups(self._db, note):
+            # Noted before the row is there: whoever routes it clears the notes of what is complete.
+            self._put_off(item, note, unmade[0].cause)
         row = history_row(item, note, self._clock.now())
         add_once(self._db[ARCHIVE_HISTORY], note["row_id"], row)
         if note.get("mail"):
             self.add_mails(note)
         if note.get("revived"):
             self._db[ARCHIVED].delete_many({"item_id": item["_id"]})
+        self._add_published_row(item, note)
+        return unmade
+
+    def _add_published_row(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
         row_id = note["row_id"]
         # Older ones only: this may be a process that wakes up after others have completed the
         # action and made the next.
@@ -213,7 +273,7 @@ class Journal:
             "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
         }
         try:
-            self._db[PUBLISHED].bulk_write(
+            done = self._db[PUBLISHED].bulk_write(
                 [
                     UpdateMany(
                         {**others, "last_published_version": True},
@@ -224,16 +284,34 @@ class Journal:
                         {**others, "queue_state": QueueState.PENDING, "state": State.SCHEDULED},
                         {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}},
                     ),
-                    UpdateOne(
-                        {"_id": row_id},
-                        {"$setOnInsert": published_row(item, note, self._clock.now())},
-                        upsert=True,
-                    ),
+                    InsertOne({**published_row(item, note, self._clock.now()), "_id": row_id}),
                 ]
             )
         except BulkWriteError as error:
             # The row comes last: somebody who completes the action has just added it.
             raise_unless_duplicates(error)
+            return
+        if item.get("state") == State.SCHEDULED and done.upserted_count:
+            self._take_back_late_schedule(item["_id"], note)
+
+    def _take_back_late_schedule(self, item_id: str, note: Mapping[str, Any]) -> None:
+        """Remove the row of a schedule again that was taken back before this process added it.
+
+        Others had completed the action, and the row had gone with the schedule.
+        """
+        rows = self._db[PUBLISHED]
+        item = self._db[ARCHIVE].find_one({"_id": item_id}, {"state": 1})
+        newer = {"item_id": item_id, "publish_sequence_no": {"$gt": note["sequence_no"]}}
+        is_superseded = rows.find_one(newer, {"_id": 1}) is not None
+        if item is not None and item.get("state") == State.SCHEDULED and not is_superseded:
+            return
+        rows.delete_one({"_id": note["row_id"], "state": State.SCHEDULED})
+        if is_superseded:
+            return
+        out = {"item_id": item_id, "state": {"$ne": State.SCHEDULED}}
+        last = rows.find_one(out, {"_id": 1}, sort=[("publish_sequence_no", -1)])
+        if last is not None:
+            rows.update_one({"_id": last["_id"]}, {"$set": {"last_published_version": True}})
 
     def add_version(self, item: Mapping[str, Any]) -> None:
         """Write the version row of `item` as it stands; writing it again changes nothing."""
@@ -248,60 +326,125 @@ class Journal:
         rows = mail_rows(note["row_id"], mail["subject"], mail["text"], mail["to"], note["at"])
         insert_missing(self._db[MAILS], rows)
 
-    def clear_published(self, row_ids: Mapping[str, ObjectId]) -> None:
+    def clear_published(self, row_ids: Mapping[str, Any]) -> int:
         """Remove the notes of publish actions; one command for any number of items.
+
+        Notes of writes that cannot be completed stay.
 
         Args:
             row_ids: item id to the published row that was found.
+
+        Returns:
+            How many items had such a note: so many of them exist for sure.
         """
-        if row_ids:
-            self._db[ARCHIVE].update_many(
-                {
-                    "_id": {"$in": list(row_ids)},
-                    "journal.row_id": {"$in": list(row_ids.values())},
-                },
-                {"$unset": {"journal": 1}},
-            )
+        if not row_ids:
+            return 0
+        complete = {
+            "_id": {"$in": list(row_ids)},
+            "journal.row_id": {"$in": list(row_ids.values())},
+            "journal.attempts": None,
+        }
+        cleared = self._db[ARCHIVE].update_many(complete, {"$unset": {"journal": 1}})
+        return int(cleared.matched_count)
 
     # What was interrupted.
 
     def read(self, item_id: str) -> Document | None:
-        """Return the item without a note, all of its last write in place; None for no such item."""
+        """Return the item without a note; None for no such item.
+
+        All of its last write is in place, but for writes of other documents that cannot be made.
+
+        Raises:
+            IncompleteWrite: something that is the item's own is missing.
+        """
         item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is not None and item.get("journal"):
-            self.complete(item_id)
+            self.complete_own(item_id)
             item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is not None:
             item.pop("journal", None)
         return item
 
     def complete(self, item_id: str) -> None:
-        """Write what an interrupted write of the item left undone. Safe to repeat."""
+        """Write what an interrupted write of the item left undone. Safe to repeat.
+
+        Raises:
+            IncompleteWrite: some of it cannot be written. The note stays, and counts the attempts.
+        """
         item = self._db[ARCHIVE].find_one({"_id": item_id})
-        if item is None or not item.get("journal"):
+        if item is None or item.get("journal") is None:
             return
         note = item["journal"]
-        if "removal" in note:
-            remove_item(self._db, item_id, note)
+        if not note or not isinstance(note, Mapping):
+            # Written by others, and says nothing.
+            same = {"_id": item_id, "journal": note}
+            self._db[ARCHIVE].update_one(same, {"$unset": {"journal": 1}})
             return
-        if "row_id" in note:
-            self.add_publication(item, note)
-            # Unsaved content is older than what has gone out.
-            self._db[ARCHIVE_AUTOSAVE].delete_one({"_id": item_id})
-        else:
-            self._add_rows(item, note)
-        self._clear([item_id], [note])
+        with self._completing(item, note):
+            unmade = self._complete(item, note)
+        if unmade:
+            left = None if "removal" in note else [each.write for each in unmade]
+            raise IncompleteWrite(item_id, unmade[0].cause, left)
+
+    def complete_own(self, item_id: str) -> None:
+        """As `complete`, but bear with writes of other documents that cannot be made.
+
+        Raises:
+            IncompleteWrite: something that is the item's own is missing.
+        """
+        try:
+            self.complete(item_id)
+        except IncompleteWrite as error:
+            if error.left is None:
+                raise
 
     def complete_abandoned(self) -> int:
-        """Complete all writes whose processes have died; return how many."""
-        limit = self._clock.precise() - ABANDONED_AFTER
-        abandoned = list(self._db[ARCHIVE].find({"journal.at": {"$lte": limit}}, {"_id": 1}))
-        for item in abandoned:
-            self.complete(item["_id"])
-        return len(abandoned)
+        """Complete all writes whose processes have died; return how many.
 
-    def _add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> None:
-        """Make the writes that the note of a save or an action tells of. Safe to repeat."""
+        One that cannot be completed keeps no other from it, and is tried again after a while that
+        grows with each attempt.
+        """
+        now = self._clock.precise()
+        due = {
+            "journal.at": {"$lte": now - ABANDONED_AFTER},
+            "journal.retry_at": {"$not": {"$gt": now}},
+        }
+        completed = 0
+        for item in list(self._db[ARCHIVE].find(due, {"_id": 1})):
+            try:
+                self.complete(item["_id"])
+            except IncompleteWrite:
+                continue
+            completed += 1
+        return completed
+
+    def _complete(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> list[Unmade]:
+        """Write what a note says; return the writes of other documents that cannot be made."""
+        if "removal" in note:
+            return self._remove(item, note)
+        if "row_id" in note:
+            unmade = self._add_publication(item, note)
+            # Unsaved content is older than what has gone out.
+            self._db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
+        else:
+            unmade = self._add_own_rows(item, note)
+        if not unmade:
+            self._clear([item["_id"]], [note])
+        return unmade
+
+    def _add_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
+        """Make the writes that the note of a save or an action tells of. Safe to repeat.
+
+        Returns:
+            Whether all are made. Those of other documents that are not are tried again later.
+
+        Raises:
+            IncompleteWrite: something that is the item's own cannot be written.
+        """
+        with self._completing(item, note):
+            return not self._add_own_rows(item, note)
+
+    def _add_own_rows(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> list[Unmade]:
         if copies := note.get("copies"):
             copy_rows(self._db, item, copies)
         if "version" in note:
@@ -309,11 +452,44 @@ class Journal:
         if history := note.get("history"):
             row = history_row(item, history, self._clock.now())
             add_once(self._db[ARCHIVE_HISTORY], history["_id"], row)
-        make_follow_ups(self._db, note)
+        if unmade := make_follow_ups(self._db, note):
+            self._put_off(item, note, unmade[0].cause)
+        return unmade
+
+    @contextmanager
+    def _completing(self, item: Mapping[str, Any], note: Mapping[str, Any]) -> Iterator[None]:
+        """Tell apart what is wrong with the item and what is wrong with the store.
+
+        Raises:
+            IncompleteWrite: something cannot be written; the note says so.
+        """
+        try:
+            yield
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("journal.incomplete", item=str(item["_id"]))
+            self._put_off(item, note, repr(error))
+            raise IncompleteWrite(item["_id"], repr(error)[:CAUSE_LENGTH]) from error
+
+    def _put_off(self, item: Mapping[str, Any], note: Mapping[str, Any], cause: str) -> None:
+        """Count a failed attempt in the note, and say when the next one is due."""
+        attempts = min(number_of(note, "attempts"), MOST_ATTEMPTS) + 1
+        wait = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(attempts - 1, 20))
+        same = {"_id": item["_id"], "journal.at": note.get("at")}
+        counted = {**same, "journal.attempts": note.get("attempts")}
+        change = {
+            "journal.attempts": attempts,
+            "journal.retry_at": self._clock.precise() + wait,
+            "journal.error_message": cause[:CAUSE_LENGTH],
+        }
+        done = self._db[ARCHIVE].update_one(counted, {"$set": change})
+        if done.modified_count and attempts == 1:
+            self._on_incomplete(item, cause[:CAUSE_LENGTH])
 
     def _clear(self, item_ids: list[str], notes: Iterable[Mapping[str, Any]]) -> None:
         """Remove notes of which everything is there; one command."""
-        times = [note["at"] for note in notes]
+        times = [note.get("at") for note in notes]
         done = {"_id": {"$in": item_ids}, "journal.at": {"$in": times}}
         self._db[ARCHIVE].update_many(done, {"$unset": {"journal": 1}})
 

@@ -10,8 +10,9 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from apps.archive.journal.follow_ups import make_follow_ups
+from apps.archive.journal.follow_ups import Unmade, make_follow_ups
 from apps.archive.journal.media_references import forget_references
+from apps.core.documents import number_of, objects
 from apps.core.service import Document
 from apps.store.collections import (
     ARCHIVE,
@@ -43,7 +44,7 @@ BELONGING = {
 the rows that name them."""
 
 
-def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -> None:
+def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -> list[Unmade]:
     """Remove an item that is noted for removal, with all that belongs to it. Safe to repeat.
 
     The recipients of an archived item stay on record, as its kill goes to them, and so does why
@@ -51,8 +52,12 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
 
     Args:
         note: its `journal`; `removal` is `{archive: whether published rows are to be kept}`.
+
+    Returns:
+        Follow-ups that could not be made. As long as there are any, nothing is removed.
     """
-    make_follow_ups(db, note)
+    if unmade := make_follow_ups(db, note):
+        return unmade
     rows = list(db[PUBLISHED].find({"item_id": item_id}).sort("publish_sequence_no", 1))
     is_kept = note["removal"]["archive"]
     if is_kept and rows:
@@ -66,6 +71,7 @@ def remove_item(db: Database[Document], item_id: str, note: Mapping[str, Any]) -
         db[RECIPIENTS].delete_one({"_id": item_id})
         db[ROUTING_DECISIONS].delete_many({"item_id": item_id})
     db[ARCHIVE].delete_one({"_id": item_id, "journal.at": note["at"]})
+    return []
 
 
 def _archiving(row: Mapping[str, Any], note: Mapping[str, Any]) -> UpdateOne:
@@ -82,7 +88,7 @@ def archived_row(row: Mapping[str, Any], note: Mapping[str, Any]) -> Document:
     kept = {name: value for name, value in row.items() if name not in NOT_IN_ARCHIVED}
     if row.get("groups"):
         kept["groups"] = groups_with_members_in(ARCHIVED, row["groups"])
-    version = row.get("_current_version") or 1
+    version = number_of(row, "_current_version", 1)
     return {**kept, "archived_id": f"{row['item_id']}:{version}", "_updated": note["at"]}
 
 
@@ -93,8 +99,8 @@ def groups_with_members_in(location: str, groups: Any) -> list[Document]:
             **group,
             "refs": [
                 {**ref, "location": location} if ref.get("residRef") else ref
-                for ref in group.get("refs") or ()
+                for ref in objects(group.get("refs"))
             ],
         }
-        for group in groups
+        for group in objects(groups)
     ]

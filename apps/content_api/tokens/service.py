@@ -2,7 +2,7 @@
 
 A stored token cannot be used by who reads the database: its `_id` is a hash, and the token itself
 is there encrypted, so that those who manage subscribers can see it again. Tokens that others wrote
-have themselves as `_id`.
+have themselves as `_id`, until the secrets are rotated.
 """
 
 import hmac
@@ -10,7 +10,6 @@ import secrets
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
@@ -20,6 +19,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document, ResourceService
+from apps.core.tokens import hash_token
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.collections import SUBSCRIBERS
 
@@ -108,13 +108,13 @@ class SubscriberTokenService(ResourceService):
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         """Store tokens by their hash, encrypted; return the tokens."""
         self.collection.insert_many(
-            {**d, "_id": hashed(d["_id"]), ENCRYPTED: self._vault.encrypt(d["_id"])}
+            {**d, "_id": hash_token(d["_id"]), ENCRYPTED: self._vault.encrypt(d["_id"])}
             for d in documents
         )
         return [document["_id"] for document in documents]
 
     def rotate_secrets(self) -> tuple[int, list[str]]:
-        """Encrypt all tokens with the newest key.
+        """Encrypt all tokens with the newest key, and hash those that others wrote.
 
         Returns:
             How many, and the stored ids of those that no key fits: they work, but are not shown.
@@ -128,7 +128,20 @@ class SubscriberTokenService(ResourceService):
                 continue
             self.collection.update_one(stored, {"$set": {ENCRYPTED: token}})
             renewed += 1
-        return renewed, unreadable
+        return renewed + self._hash_plain(), unreadable
+
+    def _hash_plain(self) -> int:
+        """Store tokens that stand there as they are by their hash, encrypted; return how many."""
+        plain = list(
+            self.collection.find({ENCRYPTED: {"$exists": False}, "_id": {"$type": "string"}})
+        )
+        for document in plain:
+            token = document["_id"]
+            stored = {**document, "_id": hash_token(token), ENCRYPTED: self._vault.encrypt(token)}
+            # First the one, then the other: the token works throughout.
+            self.collection.replace_one({"_id": stored["_id"]}, stored, upsert=True)
+            self.collection.delete_one({"_id": token})
+        return len(plain)
 
     # Reads.
 
@@ -168,17 +181,12 @@ def new_token() -> str:
             return token
 
 
-def hashed(token: str) -> str:
-    """Return the id under which a token is stored."""
-    return sha256(token.encode("utf-8", errors="surrogatepass")).hexdigest()
-
-
 def file_key(token: str, media_id: str) -> str:
     """Return what opens one file to whoever knows an address with it, as long as `token` counts.
 
     It tells nothing of the token, so that pictures of a feed may be shown on any page.
     """
-    return _file_key(hashed(token), media_id)
+    return _file_key(hash_token(token), media_id)
 
 
 def _file_key(token_hash: str, media_id: str) -> str:
@@ -187,15 +195,17 @@ def _file_key(token_hash: str, media_id: str) -> str:
 
 
 def _is_key_of(stored: Mapping[str, Any], media_id: str, key: str) -> bool:
-    token_hash = stored["_id"] if ENCRYPTED in stored else hashed(stored["_id"])
+    token_hash = stored["_id"] if ENCRYPTED in stored else hash_token(stored["_id"])
     return hmac.compare_digest(_file_key(token_hash, media_id).encode(), key.encode())
 
 
 def stored_ids(token: str) -> list[str]:
     """Return the ids under which a token may be stored."""
-    return [hashed(token), token]
+    return [hash_token(token), token]
 
 
 def _stands_for(stored: Mapping[str, Any], token: str) -> bool:
     """Whether a stored document is that of `token`; a hash that somebody saw is no token."""
-    return bool(stored["_id"] == hashed(token) if ENCRYPTED in stored else stored["_id"] == token)
+    return bool(
+        stored["_id"] == hash_token(token) if ENCRYPTED in stored else stored["_id"] == token
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier, Viewpoint
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import UserType
@@ -49,7 +50,7 @@ def new_activity(
         "recipients": [{"user_id": id_, "read": False} for id_ in dict.fromkeys(recipients)],
         "item": str(item.get("item_id") or item.get("_id") or "") or None,
         "item_slugline": called,
-        "desk": (item.get("task") or {}).get("desk"),
+        "desk": object_of(item, "task").get("desk"),
         "resource": resource,
         "user": user.get("_id"),
         "user_name": user.get("display_name") or user.get("username"),

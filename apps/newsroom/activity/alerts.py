@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 from bson import ObjectId
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier, Viewpoint
 from apps.core.service import Document
 from apps.mail.outbox import mail_rows
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 NAME = "error"
 NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
 NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
-
+NOT_COMPLETED = "The last write of {{ headline }} cannot be completed: {{ error }}"
 NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
 
 
@@ -75,12 +75,20 @@ class Alerts:
         data = {
             "count": len(rows),
             "subscriber": self._subscriber(last.get("subscriber_id")),
-            "destination": (last.get("destination") or {}).get("name"),
+            "destination": object_of(last, "destination").get("name"),
             "error": last.get("error_message"),
             "items": _items(rows),
         }
         once = self._once_an_hour(last.get("lane"))
         self._tell(last, "publish_queue", NOT_DELIVERED, data, rows, once=once)
+
+    def not_completed(self, item: Mapping[str, Any], error: str) -> None:
+        """Tell of an item whose last write has left something undone that cannot be written."""
+        called = item.get("headline") or item.get("slugline") or item.get("_id")
+        data = {"headline": called, "error": error}
+        self._tell(
+            item, "archive", NOT_COMPLETED, data, [item], once=f"{item.get('_id')} not completed"
+        )
 
     def not_copied(
         self, destination: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], error: str
@@ -139,17 +147,16 @@ class Alerts:
             self._db[ACTIVITY].insert_one(activity)
             tell_activities(self._notifier, [activity], self._seen_by(rows))
             self._write_mails(people, filled(message, data), once)
-        except PyMongoError as error:
+        except Exception as error:
             log.error("alert.lost", message=message, exc_info=error)
 
     def _seen_by(self, rows: Sequence[Mapping[str, Any]]) -> list[Viewpoint]:
         """Return who sees the items of `rows`; one command where these do not tell the stages."""
-        unknown = [row.get("item_id") for row in rows if "task" not in row]
-        query = {"_id": {"$in": list(dict.fromkeys(unknown))}}
+        unknown = {str(row.get("item_id")) for row in rows if "task" not in row}
+        query = {"_id": {"$in": sorted(unknown)}}
         items = self._db[ARCHIVE].find(query, {"task.stage": 1}) if unknown else ()
-        tasks = (known.get("task") for known in (*rows, *items))
-        stages = {str(task["stage"]) for task in tasks if task and task.get("stage")}
-        return [{"stage": stage} for stage in sorted(stages)]
+        stages = [object_of(known, "task").get("stage") for known in (*rows, *items)]
+        return [{"stage": name} for name in sorted({str(stage) for stage in stages if stage})]
 
     def _write_mails(self, people: Sequence[Document], text: str, once: str) -> None:
         to = [[person["email"]] for person in people if wants_mail(person)]

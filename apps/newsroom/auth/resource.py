@@ -24,7 +24,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     },
     "auth": {
         "schema": SESSION_SCHEMA,
-        "datasource": {"source": "auth", "projection": {"password": 0}},
+        "datasource": {"source": "auth", "projection": {"password": 0, "token": 0}},
         "resource_methods": [],
         "item_methods": ["GET", "DELETE"],
         "privileges": {"DELETE": INTRINSIC},

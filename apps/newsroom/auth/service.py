@@ -1,20 +1,25 @@
 """Log in, find who a token stands for, end sessions (resources contract 4.1)."""
 
 import secrets
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
 
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import Forbidden, Unauthorized
+from apps.core.errors import Forbidden
+from apps.core.notifier import SESSIONS_ENDED, Notifier
 from apps.core.service import Document, ResourceService
+from apps.core.tokens import hash_token, is_in_force
 from apps.core.vocabulary import UserType
+from apps.newsroom.auth.credentials import Credentials
 from apps.newsroom.auth.item_locks import ItemLocks
-from apps.newsroom.auth.passwords import NOBODY, matches
 from apps.store.collections import USERS
+
+SECRETS = ("token", "token_hash", "security_stamps")
+"""Fields of sessions that nobody is shown."""
 
 
 class AuthService(ResourceService):
@@ -22,6 +27,8 @@ class AuthService(ResourceService):
 
     Args:
         locks: unlocks items when sessions end.
+        credentials: checks names and passwords.
+        notifier: tells the websocket process when sessions end.
         settings: SESSION_EXPIRY_MINUTES, SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
     """
 
@@ -33,10 +40,14 @@ class AuthService(ResourceService):
         clock: Clock,
         *,
         locks: ItemLocks,
+        credentials: Credentials,
+        notifier: Notifier,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
         self._locks = locks
+        self._credentials = credentials
+        self._notifier = notifier
         self._expires_after = timedelta(minutes=settings["SESSION_EXPIRY_MINUTES"])
         self._refresh_after = timedelta(seconds=settings["SESSION_UPDATE_SECONDS"])
         self._password_days = int(settings["PASSWORD_EXPIRY_DAYS"])
@@ -44,11 +55,11 @@ class AuthService(ResourceService):
     def caller_of(self, token: str, arguments: Mapping[str, str]) -> Caller | None:
         """Return the caller that `token` stands for, or None; one command.
 
-        A user who was switched off has no caller, whatever sessions are left.
+        A user who was switched off has no caller, whatever sessions are left; see `is_in_force`.
         """
         found = self.collection.aggregate(
             [
-                {"$match": {"token": token}},
+                {"$match": {"token_hash": hash_token(token)}},
                 {"$limit": 1},
                 {"$lookup": _joined("users", "user")},
                 {"$unwind": "$users"},
@@ -56,17 +67,14 @@ class AuthService(ResourceService):
             ]
         )
         session = next(iter(found), None)
-        if session is None or self._has_expired(session):
+        if session is None:
             return None
         user, roles = session.pop("users"), session.pop("roles")
-        if not (user.get("is_active", True) and user.get("is_enabled", True)):
+        if not is_in_force(session, user, self.clock.now(), self._expires_after):
             return None
         granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}
         names = frozenset(name for name, value in granted.items() if value)
         return Caller(user, session, names, arguments)
-
-    def _has_expired(self, session: Mapping[str, Any]) -> bool:
-        return bool(session["_updated"] < self.clock.now() - self._expires_after)
 
     def touch(self, caller: Caller) -> None:
         """Refresh the session of `caller`, at most once per SESSION_UPDATE_SECONDS."""
@@ -81,18 +89,29 @@ class AuthService(ResourceService):
 
         Raises:
             Unauthorized: unknown user or wrong password; one answer for both.
+            TooManyRequests: the same, after too many failures.
             Forbidden: the user may not log in.
         """
         for document in documents:
-            user = self.db[USERS].find_one({"username": document["username"]})
-            stored = user.get("password") if user else None
-            if not matches(document.pop("password"), stored or NOBODY) or not user:
-                raise Unauthorized("", {"credentials": 1})
+            password = document.pop("password")
+            user = self._credentials.user_of(document["username"], password, caller.address)
             self._check_may_log_in(user)
             document["user"] = user["_id"]
             document["token"] = secrets.token_urlsafe(32)
+            # That of the user whose password was checked: a session of one that was changed
+            # meanwhile never is in force.
+            document["security_stamps"] = [user.get("security_stamp")]
             # Sessions age by the clock of this service, whatever Eve has stamped.
             document["_created"] = document["_updated"] = self.clock.now()
+
+    def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        """Store sessions with the hashes of their tokens; who logs in is shown the token."""
+        stored = [
+            {**document, "token_hash": hash_token(document["token"])} for document in documents
+        ]
+        for document in stored:
+            del document["token"]
+        return super().create(stored, caller)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         self.end_expired()
@@ -108,36 +127,57 @@ class AuthService(ResourceService):
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
         """Unlock the session's items; those of all sessions when it was the user's last."""
-        user_id = document.get("user")
-        if self.is_logged_in(user_id):
-            self._locks.release(user_id, document["_id"])
-            return
-        self._locks.release(user_id)
-        self.db[USERS].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+        self._notifier.push(SESSIONS_ENDED)
+        self._leave(document.get("user"), [document["_id"]])
 
     def is_logged_in(self, user_id: Any) -> bool:
         """Whether the user has a session."""
         return self.collection.find_one({"user": user_id}, {"_id": 1}) is not None
 
-    def end_all(self, user_id: Any) -> None:
-        """End every session of the user and unlock what the user has locked."""
-        self.collection.delete_many({"user": user_id})
-        self._locks.release(user_id)
-        self.db[USERS].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
+    def keep(self, session_id: Any, stamp: str) -> None:
+        """Let one session stay when its user gets a new `security_stamp`; call it before."""
+        self.collection.update_one({"_id": session_id}, {"$push": {"security_stamps": stamp}})
+
+    def end_older(self, user_id: Any) -> None:
+        """Remove the sessions from before the user's `security_stamp`, and unlock their items."""
+        user = self.db[USERS].find_one({"_id": user_id}, {"security_stamp": 1}) or {}
+        since = {"$ne": user.get("security_stamp")}
+        older = self.collection.find({"user": user_id, "security_stamps": since}, {"_id": 1})
+        ended = [session["_id"] for session in older]
+        self.collection.delete_many({"_id": {"$in": ended}})
+        self._notifier.push(SESSIONS_ENDED)
+        self._leave(user_id, ended)
 
     def end_expired(self) -> int:
         """End the sessions that nobody has used for SESSION_EXPIRY_MINUTES; return how many."""
         oldest = self.clock.now() - self._expires_after
         expired = list(self.collection.find({"_updated": {"$lt": oldest}}, {"user": 1}))
-        for session in expired:
-            self.delete(session, SYSTEM)
-            self.on_deleted(session, SYSTEM)
-        return len(expired)
+        # Unless somebody uses it meanwhile, or has removed it.
+        ended = [session for session in expired if self._remove_unused(session["_id"], oldest)]
+        if ended:
+            self._notifier.push(SESSIONS_ENDED)
+        for session in ended:
+            self._leave(session.get("user"), [session["_id"]])
+        return len(ended)
+
+    def _remove_unused(self, session_id: Any, oldest: datetime) -> bool:
+        unused = {"_id": session_id, "_updated": {"$lt": oldest}}
+        return bool(self.collection.delete_one(unused).deleted_count)
+
+    def _leave(self, user_id: Any, session_ids: Collection[Any]) -> None:
+        """Unlock the items of ended sessions; those of all when they were the user's last."""
+        if self.is_logged_in(user_id):
+            self._locks.release(user_id, session_ids)
+            return
+        self._locks.release(user_id)
+        self.db[USERS].update_one({"_id": user_id}, {"$set": {"last_activity_at": None}})
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             if document.get("user") != caller.user_id:
                 raise Forbidden("Not allowed to see the session of another user.")
+            for field in SECRETS:
+                document.pop(field, None)
 
     def _check_may_log_in(self, user: Mapping[str, Any]) -> None:
         if user.get("user_type") == UserType.EXTERNAL:

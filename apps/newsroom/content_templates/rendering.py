@@ -1,15 +1,17 @@
-"""Templates become fields: their texts are Jinja templates over `item`, `user` and `now`."""
+"""Templates become fields: their texts are templates over `item`, `user` and `now`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.exceptions import TemplateError
 
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.service import Document
+from apps.newsroom.content_templates.language import Budget, check_text, render
 
 HTML_FIELDS = frozenset({"body_html", "abstract", "body_footer", "description_text"})
 """Fields that hold HTML: what is put into their text is escaped."""
@@ -18,58 +20,77 @@ OF_THE_USER = ("_id", "username", "first_name", "last_name", "display_name", "by
 """Fields of the user that templates may show."""
 
 
-class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """Templates are written by users: they reach nothing but what they are given.
+def check(template: Mapping[str, Any]) -> None:
+    """Refuse a template whose texts cannot be rendered, whatever the item.
 
-    Operators that make much of little are left out.
+    Raises:
+        BadRequest: a text is no template.
     """
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        raise SecurityError(f"{operator} is not allowed in templates")
-
-
-PLAIN = TemplateEnvironment(autoescape=False)
-HTML = TemplateEnvironment(autoescape=True)
+    budget = Budget()
+    with _refusing(template):
+        _each_text(template.get("data"), lambda text: check_text(text, budget))
 
 
 def rendered(
     template: Mapping[str, Any],
-    item: Mapping[str, Any],
-    user: Mapping[str, Any] | None,
-    now: datetime,
+    context: Mapping[str, Any],
+    budget: Budget,
+    timezone: str,
 ) -> Document:
     """Return the fields that `template` gives an item.
 
     Args:
         template: as stored; its `data` are fields of an item.
-        item: what the texts may refer to as `item`.
-        user: who uses the template.
-        now: time of its use.
+        context: what the texts may refer to; see `context_of`.
+        budget: the steps that the request has left.
+        timezone: of times that are shown without one of their own.
 
     Raises:
-        BadRequest: a text is no template, or refers to what it may not reach.
+        BadRequest: a text is no template, refers to what it may not reach, or makes too much work.
+    """
+    with _refusing(template):
+        return {
+            name: _each_text(
+                value,
+                partial(
+                    render,
+                    context=context,
+                    budget=budget,
+                    is_html=name in HTML_FIELDS,
+                    timezone=timezone,
+                ),
+            )
+            for name, value in object_of(template, "data").items()
+        }
+
+
+def context_of(item: Mapping[str, Any], user: Mapping[str, Any] | None, now: datetime) -> Document:
+    """Return what templates may refer to.
+
+    Args:
+        item: what a template is used on.
+        user: who uses it.
+        now: time of its use.
     """
     known = {name: user[name] for name in OF_THE_USER if name in user} if user else {}
-    context = {"item": dict(item), "user": known, "now": now}
+    return {"item": dict(item), "user": known, "now": now}
+
+
+@contextmanager
+def _refusing(template: Mapping[str, Any]) -> Iterator[None]:
     try:
-        return {
-            name: _rendered(value, HTML if name in HTML_FIELDS else PLAIN, context)
-            for name, value in (template.get("data") or {}).items()
-        }
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        yield
+    except TemplateError as error:
         name = template.get("template_name")
         raise BadRequest(f"Template {name} cannot be rendered: {error}") from error
 
 
-def _rendered(value: Any, environment: TemplateEnvironment, context: Document) -> Any:
+def _each_text(value: Any, of_text: Callable[[str], Any]) -> Any:
+    """Return `value` with what `of_text` makes of each text in it, at any depth."""
     if isinstance(value, str):
-        if "{" not in value:
-            return value
-        return environment.from_string(value).render(context)
+        return of_text(value)
     if isinstance(value, Mapping):
-        return {name: _rendered(entry, environment, context) for name, entry in value.items()}
+        return {name: _each_text(entry, of_text) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_rendered(entry, environment, context) for entry in value]
+        return [_each_text(entry, of_text) for entry in value]
     return value

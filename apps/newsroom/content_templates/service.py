@@ -12,7 +12,8 @@ from apps.core.errors import BadRequest, NotFound, SchemaIssues
 from apps.core.notifier import Notifier
 from apps.core.schemas import fill_defaults
 from apps.core.service import Document, ResourceService
-from apps.newsroom.content_templates.rendering import rendered
+from apps.newsroom.content_templates.language import Budget
+from apps.newsroom.content_templates.rendering import check, context_of, rendered
 from apps.newsroom.content_templates.resource import CREATE, KILL, TEMPLATE_SCHEMA
 from apps.store.collections import CONTENT_TEMPLATES
 
@@ -101,6 +102,8 @@ class ContentTemplatesService(ResourceService):
         template = {**template, **updates}
         self._check_may(template, caller, action)
         self._check_name(template, original.get("_id"))
+        if "data" in updates:
+            check(template)
 
     def _complete_kill(self, updates: Document, template: Mapping[str, Any]) -> None:
         if template.get("template_desks") or "dateline" in (template.get("data") or {}):
@@ -150,15 +153,20 @@ class ApplyTemplateService(ResourceService):
 
     Args:
         null_fields: fields that are nulled for the template named `kill`.
+        timezone: of times that templates show.
     """
 
     resource = "content_templates_apply"
 
-    def __init__(self, db: Database[Document], clock: Clock, null_fields: list[str]) -> None:
+    def __init__(
+        self, db: Database[Document], clock: Clock, null_fields: list[str], timezone: str
+    ) -> None:
         super().__init__(db, clock)
         self._null_fields = null_fields
+        self._timezone = timezone
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
+        budget = Budget()
         for document in documents:
             item, name = dict(document["item"]), str(document["template_name"]).strip().lower()
             template = self.db[CONTENT_TEMPLATES].find_one(
@@ -170,7 +178,8 @@ class ApplyTemplateService(ResourceService):
             )
             if template is None:
                 raise NotFound(f"Template not found: {document['template_name']}")
-            fields = rendered(template, item, caller.user, self.clock.now())
+            context = context_of(item, caller.user, self.clock.now())
+            fields = rendered(template, context, budget, self._timezone)
             if name == KILL:
                 item.update(dict.fromkeys(self._null_fields))
             document.clear()

@@ -4,13 +4,12 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import Unauthorized
 from apps.core.service import Document, ResourceService
-from apps.newsroom.auth.passwords import NOBODY, matches
+from apps.newsroom.auth.credentials import WRONG, Credentials
 from apps.newsroom.users.service import UsersService
-from apps.store.collections import USERS
 
 
 class ChangePasswordService(ResourceService):
@@ -18,27 +17,40 @@ class ChangePasswordService(ResourceService):
 
     Args:
         users: stores the password.
+        credentials: checks names and passwords.
     """
 
     resource = "change_user_password"
 
-    def __init__(self, db: Database[Document], clock: Clock, *, users: UsersService) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        users: UsersService,
+        credentials: Credentials,
+    ) -> None:
         super().__init__(db, clock)
         self._users = users
+        self._credentials = credentials
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         """Change the passwords; return the ids of the users.
 
+        All sessions of the user end, but that of `caller`.
+
         Raises:
             Unauthorized: unknown user, wrong password, or no new one; one answer for all.
+            TooManyRequests: the same, after too many failures.
+            SchemaIssues: the new one cannot be a password.
         """
         for document in documents:
-            user = self.db[USERS].find_one({"username": document["username"]})
-            stored = user.get("password") if user else None
-            knows = matches(document.pop("old_password"), stored or NOBODY)
-            new = document.pop("new_password")
-            if not knows or not user or not new:
-                raise Unauthorized("", {"credentials": 1})
-            changed = self._users.patch(user["_id"], {"password": new}, SYSTEM)
+            old, new = document.pop("old_password"), document.pop("new_password")
+            user = self._credentials.user_of(document["username"], old, caller.address)
+            if not new:
+                raise Unauthorized("", WRONG)
+            changed = self._users.set_password(
+                user["_id"], new, caller, field="new_password", min_length=1
+            )
             document.update({"_id": user["_id"], "_etag": changed["_etag"]})
         return [document["_id"] for document in documents]

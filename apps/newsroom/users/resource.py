@@ -6,7 +6,7 @@ from apps.core.privileges import INTRINSIC
 from apps.core.schemas import open_object, relation, text
 from apps.core.vocabulary import UserType
 
-PRIVATE = frozenset({"password", "session_preferences"})
+PRIVATE = frozenset({"password", "security_stamp", "session_preferences"})
 """Fields that no answer holds."""
 
 
@@ -18,7 +18,7 @@ USER_SCHEMA: dict[str, Any] = {
         "minlength": 1,
         "username_pattern": True,
     },
-    "password": {"type": "string", "minlength": 5},
+    "password": {"type": "string"},
     "password_changed_on": {"type": "datetime", "nullable": True},
     "first_name": {"type": "string"},
     "last_name": {"type": "string"},

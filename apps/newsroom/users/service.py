@@ -1,22 +1,23 @@
 """Rules of users."""
 
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any, Protocol
 
 from pymongo.database import Database
 
-from apps.core.caller import Caller
+from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden
 from apps.core.notifier import Notifier
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.schemas import fill_defaults
-from apps.core.service import Document, ResourceService
+from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import UserType
-from apps.newsroom.auth.passwords import hash_password, is_hash
+from apps.newsroom.auth.passwords import DEFAULT_MIN_LENGTH, Passwords
 from apps.newsroom.roles.service import RolesService, revoked
 from apps.newsroom.stages.visibility import StageVisibility
-from apps.newsroom.users.resource import USER_SCHEMA
+from apps.newsroom.users.resource import PRIVATE, USER_SCHEMA
 
 NAME_FIELDS = frozenset({"first_name", "last_name", "username"})
 STATUS_FIELDS = ("is_active", "is_enabled")
@@ -26,6 +27,9 @@ OWN_STATUS = "Not allowed to change your own status"
 FOREIGN_STATUS = "Insufficient privileges to change user state"
 RIGHTS_OF_LOGGED_IN = "Not allowed to change the role/user_type/privileges of a logged-in user"
 RIGHTS = "Insufficient privileges to update role/user_type/privileges"
+OLD_ONE_NEEDED = (
+    "A change of your own password needs the old one: send both to change_user_password"
+)
 OWN_PROFILE = "Not allowed to disable your own profile."
 
 SHOWN_ON_REQUEST = {"show_inactive": "is_active", "show_disabled": "is_enabled"}
@@ -39,8 +43,12 @@ class LoginSessions(Protocol):
         """Whether the user has a session."""
         ...
 
-    def end_all(self, user_id: Any) -> None:
-        """End every session of the user and unlock what the user has locked."""
+    def keep(self, session_id: Any, stamp: str) -> None:
+        """Let one session stay when its user gets a new `security_stamp`; called before."""
+        ...
+
+    def end_older(self, user_id: Any) -> None:
+        """End the sessions from before the user's `security_stamp`, and unlock their items."""
         ...
 
 
@@ -52,7 +60,8 @@ class UsersService(ResourceService):
         sessions: sessions of users.
         visibility: keeps what users may see.
         notifier: tells clients.
-        settings: BCRYPT_GENSALT_WORK_FACTOR, SIGN_OFF_MAPPING, ORGANIZATION_NAME_ABBREVIATION.
+        passwords: rules of passwords.
+        settings: SIGN_OFF_MAPPING, ORGANIZATION_NAME_ABBREVIATION.
     """
 
     resource = "users"
@@ -66,9 +75,11 @@ class UsersService(ResourceService):
         sessions: LoginSessions,
         visibility: StageVisibility,
         notifier: Notifier,
+        passwords: Passwords,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
+        self._passwords = passwords
         self._roles = roles
         self._sessions = sessions
         self._visibility = visibility
@@ -86,7 +97,7 @@ class UsersService(ResourceService):
             document.setdefault("sign_off", default_sign_off(document, mapping))
             document.setdefault("role", default_role)
             document["invisible_stages"] = []
-            self._normalise(document)
+            self._normalise(document, caller)
             document.setdefault("password_changed_on", self.clock.now())
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
@@ -95,14 +106,19 @@ class UsersService(ResourceService):
             self._notifier.push("user", updated=1, user_id=str(document["_id"]))
         self.on_fetched(documents, caller)
 
-    def _normalise(self, document: Document) -> None:
-        """Lower the case of the mail address; keep no clear password."""
+    def _normalise(self, document: Document, caller: Caller) -> None:
+        """Lower the case of the mail address; keep no clear password.
+
+        Raises:
+            SchemaIssues: the password cannot be one.
+        """
         if document.get("email"):
             document["email"] = document["email"].lower()
-        password = document.get("password")
-        if password and not is_hash(password):
-            work_factor = int(self._settings["BCRYPT_GENSALT_WORK_FACTOR"])
-            document["password"] = hash_password(password, work_factor)
+        if caller.user is not None:
+            # Otherwise writers could keep passwords from expiring.
+            document.pop("password_changed_on", None)
+        if "password" in document:
+            document["password"] = self._passwords.hash_new(document["password"])
             document["password_changed_on"] = self.clock.now()
 
     # Change.
@@ -115,10 +131,14 @@ class UsersService(ResourceService):
             updates["is_active"] = True
         if NAME_FIELDS & updates.keys():
             updates.setdefault("display_name", display_name({**original, **updates}))
-        self._normalise(updates)
+        self._normalise(updates, caller)
+        if ends_sessions(updates, original):
+            updates["security_stamp"] = new_stamp()
 
     def _check_may_change(self, updates: Document, original: Document, caller: Caller) -> None:
         is_self = original["_id"] == caller.user_id
+        if is_self and "password" in updates:
+            raise Forbidden(OLD_ONE_NEEDED)
         if touches(updates, original, STATUS_FIELDS):
             if is_self:
                 raise Forbidden(OWN_STATUS)
@@ -133,13 +153,48 @@ class UsersService(ResourceService):
             raise Forbidden(NO_PRIVILEGE)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
-        user = {**original, **updates}
-        changed = [f for f in STATUS_FIELDS if user.get(f, True) != original.get(f, True)]
-        if changed:
-            self._sessions.end_all(original["_id"])
+        if "security_stamp" in updates:
+            self._sessions.end_older(original["_id"])
         event = event_of(updates, original)
         self._notifier.push(event, updated=1, user_id=str(original["_id"]))
         updates["dateline_source"] = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
+
+    def set_password(
+        self,
+        user_id: Any,
+        password: str,
+        caller: Caller = SYSTEM,
+        *,
+        field: str = "password",
+        min_length: int = DEFAULT_MIN_LENGTH,
+    ) -> Document:
+        """Set the password of a user, whoever asks, and return the user as stored.
+
+        Args:
+            user_id: whose password it is.
+            password: clear text.
+            caller: their session stays where it is one of this user; all others of the user end.
+            field: name of the field that an issue is reported under.
+            min_length: characters that it needs where PASSWORD_MIN_LENGTH is not set.
+
+        Raises:
+            SchemaIssues: it cannot be a password.
+            NotFound: no such user.
+        """
+        original = self.find(user_id)
+        now, stamp = self.clock.now(), new_stamp()
+        updates: Document = {
+            "password": self._passwords.hash_new(password, field, min_length),
+            "password_changed_on": now,
+            "security_stamp": stamp,
+            "_updated": now,
+            "_etag": new_etag(),
+        }
+        if caller.user_id == user_id:
+            self._sessions.keep(caller.session_id, stamp)
+        self.collection.update_one({"_id": user_id}, {"$set": updates})
+        self.on_updated(updates, original, caller)
+        return {**original, **updates}
 
     # Delete: users are never removed, because items name them.
 
@@ -148,9 +203,11 @@ class UsersService(ResourceService):
             raise Forbidden(OWN_PROFILE)
 
     def delete(self, document: Document, caller: Caller) -> None:
-        off = {"is_enabled": False, "is_active": False, "_updated": self.clock.now()}
-        self.collection.update_one({"_id": document["_id"]}, {"$set": off})
-        self._sessions.end_all(document["_id"])
+        off = {"is_enabled": False, "is_active": False, "security_stamp": new_stamp()}
+        self.collection.update_one(
+            {"_id": document["_id"]}, {"$set": {**off, "_updated": self.clock.now()}}
+        )
+        self._sessions.end_older(document["_id"])
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
         self._notifier.push("user_disabled", updated=1, user_id=str(document["_id"]))
@@ -171,6 +228,24 @@ class UsersService(ResourceService):
         for document in documents:
             document.setdefault("is_enabled", document.get("is_active"))
             document["dateline_source"] = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
+            for field in PRIVATE:
+                document.pop(field, None)
+
+
+def new_stamp() -> str:
+    """Return a `security_stamp`: sessions that do not know it are not in force."""
+    return token_hex(16)
+
+
+def ends_sessions(updates: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
+    """Whether a change ends the sessions of its user (resources contract 5).
+
+    A new password or a changed status, and the end of the right to log in.
+    """
+    user = {**original, **updates}
+    is_switched = any(user.get(flag, True) != original.get(flag, True) for flag in STATUS_FIELDS)
+    became_external = UserType.EXTERNAL == user.get("user_type") != original.get("user_type")
+    return "password" in updates or is_switched or became_external
 
 
 def touches(

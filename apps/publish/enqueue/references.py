@@ -16,6 +16,7 @@ from apps.core.documents import objects_of
 from apps.core.errors import ServerError
 from apps.core.ids import object_id
 from apps.core.service import Document
+from apps.core.text import is_blank
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.newsroom.vocabularies.items import is_active
 from apps.publish.enqueue.decisions import Item
@@ -58,6 +59,8 @@ SWITCHABLE_FIELDS = frozenset(
 
 RELATED_CONTENT = "related_content"
 HIDDEN_USER_FIELDS = {"password": 0, "session_preferences": 0}
+KEPT_AS_THEY_ARE = frozenset({"body_html", "body_text", "fields_meta"})
+"""Fields whose texts are the content itself; blanks are part of it."""
 LEVELS = 2
 """An item, and what is associated with it."""
 
@@ -83,7 +86,9 @@ class References:
         self._build_rules = rules
         by_id = {v["_id"]: v for v in vocabularies}
         self.vocabularies = {
-            name: [item for item in by_id[name].get("items") or () if is_active(item)]
+            name: [
+                without_blanks(item) for item in by_id[name].get("items") or () if is_active(item)
+            ]
             for name in VOCABULARIES
             if name in by_id
         }
@@ -110,7 +115,7 @@ class References:
         wanted = {str(held["_id"]) for item in items for _, held in self.related_content(item)}
         found = self._found(ARCHIVE, wanted)
         related = {id_: item for id_, item in found.items() if item.get("state") in OUT}
-        self.related |= related
+        self.related |= _by_id_without_blanks(related)
         self._not_out |= found.keys() - related.keys()
         self._load_details([*items, *related.values()])
 
@@ -125,8 +130,9 @@ class References:
     def trimmed(self, row: Item) -> Document:
         """Return a published row as formats see it (formats contract 1.5 step 1).
 
-        It stands under the item's own id, has the fields that its content profile enables, and
-        names no related items that are not out: the editor was warned that they will not be sent.
+        It stands under the item's own id, has the fields that its content profile enables and no
+        texts that show nothing, and names no related items that are not out: the editor was warned
+        that they will not be sent.
         """
         item = published_item(row, self.profiles.get(str(row.get("profile"))))
         related = self.related_content(item)
@@ -140,9 +146,11 @@ class References:
         """Read profiles, assignments, attachments and authors of items and their associations."""
         everything = [each for item in items for each in _with_associated(item)]
         self.profiles |= self._found(CONTENT_TYPES, _ids_in(everything, "profile"))
-        self.assignments |= self._found(ASSIGNMENTS, _ids_in(everything, "assignment_id"))
+        assignments = self._found(ASSIGNMENTS, _ids_in(everything, "assignment_id"))
+        self.assignments |= _by_id_without_blanks(assignments)
         attachments = [entry for each in everything for entry in objects_of(each, "attachments")]
-        self.attachments |= self._found(ATTACHMENTS, _ids_in(attachments, "attachment"))
+        found = self._found(ATTACHMENTS, _ids_in(attachments, "attachment"))
+        self.attachments |= _by_id_without_blanks(found)
         self._load_users([entry for each in everything for entry in objects_of(each, "authors")])
 
     def _found(self, collection: str, ids: set[str]) -> dict[str, Document]:
@@ -171,7 +179,7 @@ class References:
             ]
         }
         found = self._db[USERS].find(wanted, HIDDEN_USER_FIELDS)
-        self.users.update({str(user["_id"]): user for user in found})
+        self.users.update({str(user["_id"]): without_blanks(user) for user in found})
 
     def members_of(self, package: Item) -> dict[str, Document]:
         """Return the published members of a package by id, each in the version that is in it.
@@ -233,19 +241,72 @@ def _ids_in(documents: Iterable[Item], field: str) -> set[str]:
 
 
 def published_item(row: Item, profile: Mapping[str, Any] | None) -> Document:
-    """Return the item as formats see it: under its own id, trimmed to its content profile."""
+    """Return the item as formats see it: under its own id, trimmed to its content profile.
+
+    Texts that show nothing are left out.
+    """
     schema = (profile or {}).get("schema") or {}
-    item = {
-        name: value
-        for name, value in row.items()
-        if not (profile and name in SWITCHABLE_FIELDS and schema.get(name) is None)
-    }
+    item = without_blanks(
+        {
+            name: value
+            for name, value in row.items()
+            if not (profile and name in SWITCHABLE_FIELDS and schema.get(name) is None)
+        }
+    )
     item["_id"] = row["item_id"]
     if item.get("associations"):
         item["associations"] = {
             key: _without_null_renditions(value) for key, value in item["associations"].items()
         }
     return item
+
+
+def without_blanks(document: Document) -> Document:
+    """Return a document without texts of blanks only, at any depth: they count as missing.
+
+    Empty texts stay, and so do texts that are the content itself. What holds none is returned as
+    it is.
+    """
+    return _without_blanks(document) if _has_blanks(document) else document
+
+
+def _has_blanks(document: Mapping[Any, Any]) -> bool:
+    for name, value in document.items():
+        if isinstance(value, str):
+            # Nearly all texts begin with a letter, a digit or a tag.
+            if value and not (value[0].isalnum() or value[0] == "<") and _is_left_out(name, value):
+                return True
+        elif isinstance(value, dict):
+            if name not in KEPT_AS_THEY_ARE and _has_blanks(value):
+                return True
+        elif isinstance(value, list) and value and _has_blanks(dict(enumerate(value))):
+            return True
+    return False
+
+
+def _without_blanks(document: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {
+        name: value if name in KEPT_AS_THEY_ARE else _deeply_without_blanks(value)
+        for name, value in document.items()
+        if not _is_left_out(name, value)
+    }
+
+
+def _deeply_without_blanks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_blanks(value)
+    if isinstance(value, list):
+        return list(_without_blanks(dict(enumerate(value))).values())
+    return value
+
+
+def _is_left_out(name: Any, value: Any) -> bool:
+    is_text = isinstance(value, str) and value != ""
+    return is_text and name not in KEPT_AS_THEY_ARE and is_blank(value)
+
+
+def _by_id_without_blanks(documents: Mapping[str, Document]) -> dict[str, Document]:
+    return {id_: without_blanks(document) for id_, document in documents.items()}
 
 
 def _without_null_renditions(association: Any) -> Any:

@@ -65,7 +65,9 @@ class Reformatting:
         if others:
             insert_missing(self._db[PUBLISH_QUEUE], self._further_rows(row, others))
         done = {"$set": first.row_fields, "$unset": {"unformatted": 1}}
-        self._db[PUBLISH_QUEUE].update_one({"_id": row["_id"]}, done)
+        # Whoever has claimed the row since then writes what it sends.
+        own = {"_id": row["_id"], "claim_token": row.get("claim_token")}
+        self._db[PUBLISH_QUEUE].update_one(own, done)
         return first.id
 
     def _formats(self, row: Mapping[str, Any]) -> ItemFormats:

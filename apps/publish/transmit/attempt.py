@@ -25,17 +25,19 @@ from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
+from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
 from apps.secrets.vault import UnreadableSecret, Vault
-from transmitters.base import Delivery, MediaFile, Mode, Transmitter
+from transmitters.base import Delivery, MediaFile, Transmitter
 
 ATTEMPTS_KEPT = 20
+UNKNOWN = "unknown"
+"""Outcome of an attempt of which nobody knows whether the receiver accepted it."""
 MESSAGE_LENGTH = 1000
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
-UNKNOWN_TYPE_MODE = Mode.APPEND
-"""How versions are treated where the type of the destination is not known."""
+UNUSABLE = "The configuration of the destination cannot be used"
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +156,13 @@ class Attempts:
         return Result(row, changes, seconds)
 
 
+def has_unknown_outcome(row: Mapping[str, Any]) -> bool:
+    """Whether the last attempt at a row may have been accepted by the receiver, or may not."""
+    attempts = row.get("attempts")
+    last = attempts[-1] if isinstance(attempts, list) and attempts else None
+    return isinstance(last, Mapping) and last.get("outcome") == UNKNOWN
+
+
 def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
     """Write the one log line that every attempt gets."""
     destination = row.get("destination") or {}
@@ -206,8 +215,8 @@ class RowSender:
 
     def send(
         self, row: Document, lane: str, subscriber: Mapping[str, Any] | None, body: Body | None
-    ) -> tuple[Result, Mode]:
-        """Return what the attempt came to, and what the destination does with several versions.
+    ) -> Result:
+        """Return what the attempt came to.
 
         Args:
             lane: id of the row's lane.
@@ -219,16 +228,24 @@ class RowSender:
         """
         if subscriber is None:
             gone = refused(8001, "Subscriber is closed", NO_SUBSCRIBER)
-            return self._attempts.failed(row, gone), UNKNOWN_TYPE_MODE
+            return self._attempts.failed(row, gone)
+        if fault := fault_of(row):
+            return self._unsendable(without_faults(row), fault)
         try:
             destination = resolve(row, subscriber, self._vault)
             transmitter = self._transmitters.get(lane, destination)
         except UnreadableSecret as error:
-            unreadable = refused(9004, "Queue item could not be sent", str(error))
-            return self._attempts.failed(row, unreadable), UNKNOWN_TYPE_MODE
+            return self._unsendable(row, str(error))
         except PluginError as error:
-            return self._attempts.failed(row, error), UNKNOWN_TYPE_MODE
-        return self._transmit(row, transmitter, body), transmitter.mode
+            return self._attempts.failed(row, error)
+        except Exception:
+            # Of a config that others wrote; what is wrong with it may hold a secret.
+            log.exception("destination.unusable", row=str(row["_id"]), item=row["item_id"])
+            return self._unsendable(row, UNUSABLE)
+        return self._transmit(row, transmitter, body)
+
+    def _unsendable(self, row: Document, why: str) -> Result:
+        return self._attempts.failed(row, refused(9004, "Queue item could not be sent", why))
 
     def _transmit(self, row: Document, transmitter: Transmitter, body: Body | None) -> Result:
         if body is None and row.get("unformatted"):
@@ -240,8 +257,7 @@ class RowSender:
                 log.exception("item.not_formatted", row=str(row["_id"]), item=row["item_id"])
                 return self._attempts.failed(row, error)
         if body is None:
-            nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
-            return self._attempts.failed(row, nothing)
+            return self._unsendable(row, NOTHING_TO_SEND)
         return self._attempts.send(row, transmitter, delivery_of(row, body, self._media))
 
     def _format(self, row: Document) -> Body | None:

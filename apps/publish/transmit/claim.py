@@ -1,24 +1,30 @@
 """Claims on lanes: who delivers what, and which rows come next.
 
-Delivery contract O1 to O6, C1 to C4, P1. A lane is leased by one
-process at a time. Rows are marked in one update with the lane's token; every later write carries
-the token, so a process that lost its lease changes nothing.
+Delivery contract O1 to O8, C1 to C4, P1. A lane is leased by one process at a time, and each lease
+has a higher token than all before. Rows are marked in one update with the token of the lease; every
+later write carries it, and none touches a row that a later lease has marked, so a process that lost
+its lease changes nothing.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ReturnDocument
+import structlog
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.publish.transmit.attempt import has_unknown_outcome
 from apps.publish.transmit.schedule import BEHIND_SECONDS
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
+
+log = structlog.get_logger(__name__)
 
 URGENT_IN_A_ROW = 4
 DUE_LANES = 100
@@ -37,6 +43,8 @@ class Lane:
         careful: take one row at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
         failing: administrators were notified that deliveries fail, and nothing has succeeded since.
+        asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
+            clock. The lease is counted from the former; a renewal after the latter extends it.
     """
 
     id: str
@@ -45,6 +53,8 @@ class Lane:
     careful: bool
     orphaned: bool
     failing: bool = False
+    asked_at: float = 0.0
+    granted_at: float = 0.0
 
 
 @dataclass
@@ -53,10 +63,13 @@ class LaneSelection:
 
     Attributes:
         rows: in delivery order.
-        superseded: row id to the id of the withdrawal that makes it pointless.
+        superseded: row id to the id of the row that makes it pointless: a withdrawal, or one that
+            the receiver may have.
         more: whether more is due than was taken.
         next_due: when something that waits now becomes due.
         older: item ids with older rows that wait for a retry.
+        lost: rows that a process without a lease left in progress. While there are such, nothing
+            else is picked.
     """
 
     rows: list[Document] = field(default_factory=list)
@@ -64,6 +77,7 @@ class LaneSelection:
     more: bool = False
     next_due: datetime | None = None
     older: set[str] = field(default_factory=set)
+    lost: list[Document] = field(default_factory=list)
 
 
 class LaneClaims:
@@ -97,6 +111,7 @@ class LaneClaims:
 
     def lease(self, lane_id: str) -> Lane | None:
         """Lease a lane, or return None when another process has it; one command."""
+        asked_at = time.monotonic()
         now = self._clock.precise()
         before = self._lanes.find_one_and_update(
             {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
@@ -115,6 +130,8 @@ class LaneClaims:
             careful=bool(before.get("careful")),
             orphaned=before.get("lease_owner") is not None,
             failing=bool(before.get("failing")),
+            asked_at=asked_at,
+            granted_at=time.monotonic(),
         )
 
     def renew(self) -> None:
@@ -128,11 +145,13 @@ class LaneClaims:
         Args:
             mode: what the destination does with several versions of an item.
         """
+        # Nobody else marks rows while the lane is leased: what is in progress now was left behind.
+        unsettled = {"lane": lane.id, "state": {"$in": [RowState.RETRYING, RowState.IN_PROGRESS]}}
         retrying = list(
-            self._rows.find({"lane": lane.id, "state": RowState.RETRYING})
-            .sort("next_retry_attempt_at", 1)
-            .limit(RETRYING_LIMIT)
+            self._rows.find(unsettled).sort("next_retry_attempt_at", 1).limit(RETRYING_LIMIT)
         )
+        if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
+            return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
         held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
@@ -145,6 +164,8 @@ class LaneClaims:
             pending += self._overtaken(lane, pending)
         if held_up:
             pending += self._rows.find({**waiting, "item_id": {"$in": sorted(held_up)}})
+        if len(retrying) == RETRYING_LIMIT:
+            retrying += self._rest_of_lines(lane, pending, retrying)
         picked = pick(pending, retrying, mode, self._clock.precise())
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
@@ -157,8 +178,20 @@ class LaneClaims:
         line = {"lane": lane.id, "item_id": {"$in": items}, "state": RowState.PENDING}
         return list(self._rows.find({**line, "_id": {"$nin": ids}}))
 
+    def _rest_of_lines(
+        self, lane: Lane, pending: Sequence[Document], read: Sequence[Document]
+    ) -> list[Document]:
+        """Return rows of the lines at hand that wait for a retry, besides those that were read."""
+        known = {row["_id"] for row in read}
+        items = sorted({row["item_id"] for row in (*pending, *read)})
+        line = {"lane": lane.id, "item_id": {"$in": items}, "state": RowState.RETRYING}
+        return [row for row in self._rows.find(line) if row["_id"] not in known]
+
     def mark(self, lane: Lane, rows: Sequence[Document]) -> list[Document]:
-        """Mark rows as being sent and return those that were still free; one command."""
+        """Mark rows as being sent and return those that were still free; one command.
+
+        None of them when the lane turns out to have been leased again.
+        """
         now = self._clock.precise()
         ids = [row["_id"] for row in rows]
         change = {
@@ -169,13 +202,30 @@ class LaneClaims:
             "claim_token": lane.token,
             "_updated": now,
         }
-        free = {"_id": {"$in": ids}, "state": {"$in": list(WAITING_ROW_STATES)}}
-        if self._rows.update_many(free, {"$set": change}).modified_count == len(ids):
-            return list(rows)
-        # A client canceled some of them meanwhile.
-        own = {"_id": {"$in": ids}, "lane": lane.id, "claim_token": lane.token}
-        won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
-        return [row for row in rows if row["_id"] in won]
+        free = [
+            {
+                "state": {"$in": list(WAITING_ROW_STATES)},
+                "claim_token": {"$not": {"$gt": lane.token}},
+            },
+            # Marked meanwhile by a process whose lease was over: it starts nothing.
+            {"state": RowState.IN_PROGRESS, "claim_token": {"$not": {"$gte": lane.token}}},
+        ]
+        marked = [{**row, "claim_token": lane.token} for row in rows]
+        done = self._rows.update_many({"_id": {"$in": ids}, "$or": free}, {"$set": change})
+        if done.modified_count == len(ids):
+            return marked
+        # A client canceled some of them meanwhile, or this lease is over.
+        own = {row["_id"]: row for row in marked}
+        later = False
+        for row in self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}):
+            later |= token_of(row) > lane.token
+            if row["state"] != RowState.IN_PROGRESS or token_of(row) != lane.token:
+                del own[row["_id"]]
+        if later:
+            log.warning("delivery.lease_lost", lane=lane.id)
+            self.give_back(lane, list(own.values()))
+            return []
+        return [row for row in marked if row["_id"] in own]
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:
         """Return the ids of repeats that something newer of their item is out of; one command.
@@ -197,17 +247,28 @@ class LaneClaims:
             if newest.get(row["item_id"], 0) > row["publish_sequence_no"]
         }
 
-    def cancel(self, superseded: Mapping[Any, Any]) -> None:
-        """Cancel rows that wait and have become pointless.
+    def cancel(self, lane: Lane, superseded: Mapping[Any, Any]) -> None:
+        """Cancel rows that wait and have become pointless; one command where there are such.
 
         Args:
             superseded: row id to the id of the row that takes its place.
         """
-        for row_id, newer in superseded.items():
-            self._rows.update_one(
-                {"_id": row_id, "state": {"$in": list(WAITING_ROW_STATES)}},
-                {"$set": {"state": RowState.CANCELED, "superseded_by": newer}},
-            )
+        if not superseded:
+            return
+        canceled = {"state": RowState.CANCELED, "_updated": self._clock.precise()}
+        waiting = {
+            "state": {"$in": list(WAITING_ROW_STATES)},
+            "claim_token": {"$not": {"$gt": lane.token}},
+        }
+        self._rows.bulk_write(
+            [
+                UpdateOne(
+                    {"_id": row_id, **waiting}, {"$set": {**canceled, "superseded_by": newer}}
+                )
+                for row_id, newer in superseded.items()
+            ],
+            ordered=False,
+        )
 
     def give_back(self, lane: Lane, rows: Sequence[Document]) -> None:
         """Return marked rows that were not started to the state they were taken in."""
@@ -269,17 +330,18 @@ def pick(
 ) -> LaneSelection:
     """Return what may be delivered now of the rows that wait in a lane.
 
-    Delivery contract O1 to O6.
+    Delivery contract O1 to O6, O8.
     """
     selection = LaneSelection()
     lines: dict[str, list[Document]] = {}
     for row in [*pending, *retrying]:
         lines.setdefault(row["item_id"], []).append(row)
     for item_id, line in lines.items():
-        line.sort(key=_order)
+        line.sort(key=order_of)
         line = _without_withdrawn(line, selection)
+        line = _without_doubtful(line, mode, now, selection)
         _pick_line(item_id, line, mode, now, selection)
-    selection.rows.sort(key=lambda row: (not row.get("priority"), _order(row)))
+    selection.rows.sort(key=lambda row: (not row.get("priority"), order_of(row)))
     _restore_line_order(selection.rows)
     return selection
 
@@ -295,6 +357,30 @@ def _without_withdrawn(line: list[Document], selection: LaneSelection) -> list[D
     position = line.index(last)
     selection.superseded.update({row["_id"]: last["_id"] for row in line[:position]})
     return line[position:]
+
+
+def _without_doubtful(
+    line: list[Document], mode: Mode, now: datetime, selection: LaneSelection
+) -> list[Document]:
+    """Drop what must not follow a newer row that the receiver may have already."""
+    unknown = [row for row in line if has_unknown_outcome(row)]
+    if not unknown or unknown[-1] is line[0]:
+        return line
+    last = unknown[-1]
+    position = line.index(last)
+    older = line[:position]
+    if mode is Mode.REPLACE:
+        pointless = [row for row in older if version_of(row) <= version_of(last)]
+        selection.superseded.update({row["_id"]: last["_id"] for row in pointless})
+        # What is left was sent again by a client although something newer waits.
+        waits = len(pointless) < len(older)
+        line = line[position:]
+    else:
+        waits = len(unknown) <= position
+        line = unknown if waits else line
+    if waits:
+        selection.next_due = now
+    return line
 
 
 def _pick_line(
@@ -329,9 +415,22 @@ def _restore_line_order(rows: list[Document]) -> None:
     for place, row in enumerate(rows):
         places.setdefault(row["item_id"], []).append(place)
     for own in places.values():
-        for place, row in zip(own, sorted((rows[p] for p in own), key=_order), strict=True):
+        for place, row in zip(own, sorted((rows[p] for p in own), key=order_of), strict=True):
             rows[place] = row
 
 
-def _order(row: Mapping[str, Any]) -> int:
+def version_of(row: Mapping[str, Any]) -> int:
+    """Return the version of the item that a row holds, 1 where it does not say."""
+    version = row.get("item_version")
+    return int(version) if isinstance(version, (int, float)) else 1
+
+
+def token_of(row: Mapping[str, Any]) -> int:
+    """Return the token of the lease under which a row was last marked; -1 where it never was."""
+    token = row.get("claim_token")
+    return token if isinstance(token, int) else -1
+
+
+def order_of(row: Mapping[str, Any]) -> int:
+    """Return the place of a row in its lane."""
     return int(row.get("order_no") or 0)

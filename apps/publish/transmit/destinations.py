@@ -9,15 +9,21 @@ from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core import json
-from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import together
-from apps.routing.subscribers.stored_destinations import config_of, destination_id
+from apps.routing.subscribers.stored_destinations import (
+    CONTENT_API_DESTINATION,
+    config_of,
+    destination_id,
+    subscriber_of,
+)
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.collections import SUBSCRIBERS
-from transmitters.base import Destination, TransmitSettings, Transmitter
+from transmitters.base import Destination, Mode, TransmitSettings, Transmitter
 
+UNKNOWN_TYPE_MODE = Mode.APPEND
+"""How versions are treated where the type of the destination is not known."""
 KEPT = 256
 """Transmitters, and so connections, that a process keeps."""
 
@@ -94,9 +100,20 @@ class Subscribers:
         return self._known.get(subscriber_of(lane))
 
 
-def subscriber_of(lane: str) -> Any:
-    """Return the subscriber id that a lane id names."""
-    return object_id(lane.partition(":")[0])
+def mode_of(
+    lane: str, subscriber: Mapping[str, Any] | None, registry: Registry[Transmitter]
+) -> Mode:
+    """Return how the destination of a lane treats versions; unknown types are refused row by row.
+
+    Args:
+        subscriber: owner of the lane; None when it is gone.
+    """
+    own = (subscriber or {}).get("destinations") or ()
+    for destination in (*own, CONTENT_API_DESTINATION):
+        if lane.endswith(f":{destination_id(destination)}"):
+            cls = registry.find(str(destination.get("delivery_type")))
+            return cls.mode if cls else UNKNOWN_TYPE_MODE
+    return UNKNOWN_TYPE_MODE
 
 
 def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any], vault: Vault) -> Destination:

@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 import structlog
 from pymongo.errors import PyMongoError
 
-from apps.publish.transmit.claim import LaneClaims
+from apps.publish.transmit.claim import Lane, LaneClaims
 
 log = structlog.get_logger(__name__)
 
@@ -86,11 +86,18 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
 
-    def is_safe(self) -> bool:
-        """Whether a delivery may be started: the leases are good for a while yet."""
+    def is_safe(self, lane: Lane | None = None) -> bool:
+        """Whether a delivery may be started: the leases are good for a while yet.
+
+        Args:
+            lane: where the delivery is; a lease that took long to get has less time left.
+        """
         if self._is_lost or self._stop.is_set():
             return False
-        return time.monotonic() - self._renewed_at < self._seconds * SAFE_SHARE
+        since = self._renewed_at
+        if lane is not None and since < lane.granted_at:
+            since = lane.asked_at
+        return time.monotonic() - since < self._seconds * SAFE_SHARE
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds / RENEWALS_PER_LEASE):

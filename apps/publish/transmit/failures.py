@@ -73,10 +73,10 @@ class Failures:
         # Of failures for good administrators are notified by the alerts of the run.
         if self._notifies and result.state != RowState.FAILED:
             self._report(result)
-        is_critical = (subscriber.get("critical_errors") or {}).get(str(result.code)) is True
-        if is_critical:
+        closes = is_critical(subscriber, result)
+        if closes:
             self._close(subscriber, str(result.changes["error_message"]))
-        return is_critical
+        return closes
 
     def recovered(self, row: Mapping[str, Any]) -> None:
         """Report that a destination takes deliveries again that failed before."""
@@ -150,6 +150,12 @@ class Failures:
             now = self._clock.precise()
             rows = mail_rows(ObjectId(), subject, text, [[address] for address in addresses], now)
             self._db[MAILS].insert_many(rows)
+
+
+def is_critical(subscriber: Mapping[str, Any], result: Result) -> bool:
+    """Whether a failure is one that closes its subscriber."""
+    critical = subscriber.get("critical_errors") or {}
+    return result.code is not None and critical.get(str(result.code)) is True
 
 
 def name_of(row: Mapping[str, Any]) -> str:

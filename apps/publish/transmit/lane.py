@@ -16,12 +16,12 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.publish.queue.payloads import Body, Payloads
-from apps.publish.transmit.attempt import UNKNOWN_TYPE_MODE, Result, RowSender
+from apps.publish.transmit.attempt import Result, RowSender, has_unknown_outcome
 from apps.publish.transmit.claim import Lane, LaneClaims, LaneSelection
-from apps.publish.transmit.failures import Failures
-from apps.publish.transmit.recover import UNKNOWN
+from apps.publish.transmit.destinations import mode_of
+from apps.publish.transmit.failures import Failures, is_critical
+from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import Results
-from apps.routing.subscribers.stored_destinations import CONTENT_API_DESTINATION, destination_id
 from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,9 @@ class LaneTools:
     failures: Failures
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
-    may_continue: Callable[[], bool]
-    """False once the run shall stop or can no longer renew its leases."""
+    recovery: Recovery
+    may_continue: Callable[[Lane | None], bool]
+    """False once the run shall stop or can no longer renew its leases, or that of a lane."""
     on_failed: Callable[[Sequence[Document]], None]
     """Called with rows of one lane that have failed for good."""
 
@@ -88,6 +89,7 @@ class LaneDelivery:
         self._lane = lane
         self._is_gone = subscriber is None
         self._subscriber = subscriber or {}
+        self._mode = mode_of(lane.id, subscriber, tools.registry)
         self._limit = 1 if lane.careful else limit
         self._is_failing = lane.failing
         self._deadline = time.monotonic() + BATCH_SECONDS
@@ -95,39 +97,43 @@ class LaneDelivery:
 
     def run(self) -> LaneOutcome:
         """Claim, deliver, record; return what it came to."""
-        mode = self._mode()
-        selection = self._tools.claims.select(self._lane, mode, self._limit)
-        self._tools.claims.cancel(selection.superseded)
+        claims, mode = self._tools.claims, self._mode
+        selection = claims.select(self._lane, mode, self._limit)
+        if selection.lost:
+            self._tools.recovery.take_over(self._lane, mode, selection.lost)
+            return LaneOutcome(more=True, careful=True)
+        if not self._tools.may_continue(self._lane):
+            return LaneOutcome(more=True, careful=self._lane.careful)
+        claims.cancel(self._lane, selection.superseded)
         self._outcome.more = selection.more
         self._outcome.next_due = selection.next_due
         if not selection.rows:
             return self._outcome
-        rows = self._tools.claims.mark(self._lane, selection.rows)
+        rows = claims.mark(self._lane, selection.rows)
         results = self._results(mode, selection)
         try:
             rows = self._without_outdated(rows, results)
             bodies = self._tools.payloads.load(rows)
             left = self._deliver(rows, bodies, results)
         finally:
-            results.close()
+            results.write()
         self._outcome.incomplete = results.is_incomplete
         if left:
-            self._tools.claims.give_back(self._lane, left)
+            claims.give_back(self._lane, left)
             self._outcome.more = True
         return self._outcome
 
-    def _mode(self) -> Mode:
-        """Return how the destination treats versions; unknown types are refused row by row."""
-        own = self._subscriber.get("destinations") or ()
-        for destination in (*own, CONTENT_API_DESTINATION):
-            if self._lane.id.endswith(f":{destination_id(destination)}"):
-                cls = self._tools.registry.find(str(destination.get("delivery_type")))
-                return cls.mode if cls else UNKNOWN_TYPE_MODE
-        return UNKNOWN_TYPE_MODE
-
     def _results(self, mode: Mode, selection: LaneSelection) -> Results:
         tools = self._tools
-        results = Results(tools.db, tools.clock, tools.notifier, self._lane, mode, tools.on_failed)
+        results = Results(
+            tools.db,
+            tools.clock,
+            tools.notifier,
+            self._lane,
+            mode,
+            on_recorded=self._act_on,
+            on_failed=tools.on_failed,
+        )
         results.older |= selection.older
         results.older |= {r["item_id"] for r in selection.rows if r["state"] == RowState.RETRYING}
         return results
@@ -165,42 +171,49 @@ class LaneDelivery:
         left: list[Document] = []
         held_up: set[str] = set()
         for row in rows:
-            if row["item_id"] in held_up or not self._may_start():
+            if row["item_id"] in held_up:
                 left.append(row)
                 continue
-            # Success of an older version is durable before the next one starts (delivery
-            # contract C5).
+            # The outcome of an older version is durable before the next one starts (delivery
+            # contract C5): of each item at most the first row in progress may have been sent.
             results.write_of(row["item_id"])
+            if results.is_incomplete or not self._may_start():
+                left.append(row)
+                continue
             subscriber = None if self._is_gone else self._subscriber
-            result, mode = self._tools.sender.send(
-                row, self._lane.id, subscriber, bodies.get(row["_id"])
-            )
+            result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
             results.add(result)
-            self._count(row, result)
-            self._act_on(result)
-            if result.state == RowState.RETRYING and mode is Mode.APPEND:
+            self._count(result.row, result)
+            if is_critical(self._subscriber, result):
+                # Nothing more is sent to a subscriber that this closes.
+                results.write()
+            if result.state == RowState.RETRYING and self._mode is Mode.APPEND:
                 held_up.add(row["item_id"])
         return left
 
-    def _act_on(self, result: Result) -> None:
-        """Let a failure, or the first success after one, have its consequences."""
+    def _act_on(self, recorded: Sequence[Result]) -> None:
+        """Let failures, and the first success after one, have their consequences.
+
+        Only of results that are on record: who has lost the lease closes no subscriber.
+        """
         failures = self._tools.failures
-        if result.state == RowState.SUCCESS and self._is_failing:
-            self._is_failing = False
-            failures.recovered(result.row)
-        elif result.code is not None and not self._is_gone:
-            self._is_failing = True
-            if failures.record(self._subscriber, result):
-                self._tools.closed.add(self._subscriber["_id"])
+        for result in recorded:
+            if result.state == RowState.SUCCESS and self._is_failing:
+                self._is_failing = False
+                failures.recovered(result.row)
+            elif result.code is not None and not self._is_gone:
+                self._is_failing = True
+                if failures.record(self._subscriber, result):
+                    self._tools.closed.add(self._subscriber["_id"])
 
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
-        return not is_closed and self._tools.may_continue() and time.monotonic() < self._deadline
+        is_in_time = time.monotonic() < self._deadline
+        return not is_closed and is_in_time and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
-        died_before = any(a.get("outcome") == UNKNOWN for a in (row.get("attempts") or ())[-1:])
-        self._outcome.careful |= result.seconds > SLOW_SECONDS or died_before
+        self._outcome.careful |= result.seconds > SLOW_SECONDS or has_unknown_outcome(row)
         due_at = result.changes.get("next_retry_attempt_at")
         if due_at:
             self._outcome.next_due = min(filter(None, (self._outcome.next_due, due_at)))

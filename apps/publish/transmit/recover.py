@@ -1,7 +1,7 @@
 """Rows that nobody looks after: left by a process that died, or written by others."""
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.database import Database
@@ -10,18 +10,24 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lanes_of, notify_rows, wake
-from apps.publish.transmit.attempt import ATTEMPTS_KEPT
-from apps.publish.transmit.claim import Lane
+from apps.publish.queue.rows import (
+    ORDER_SEQUENCE,
+    complete_row,
+    fault_of,
+    lanes_of,
+    notify_rows,
+    wake,
+)
+from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
+from apps.publish.transmit.claim import Lane, order_of, token_of
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
 from apps.store.sequences import Sequences
+from transmitters.base import Mode
 
 MAX_UNKNOWN = 3
 """Unknown outcomes in a row after which a delivery is given up."""
-UNKNOWN = "unknown"
 GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
 BATCH = 500
-GIVE_BACK = {"$set": {"state": RowState.PENDING}}
 
 
 class Recovery:
@@ -31,7 +37,6 @@ class Recovery:
         db: the database.
         clock: source of time.
         sequences: source of `order_no`.
-        lease: age at which a row in progress without a lane is taken for lost.
         notifier: notifies clients of rows that were given up.
         on_failed: called with rows of one lane that have failed for good.
     """
@@ -41,7 +46,6 @@ class Recovery:
         db: Database[Document],
         clock: Clock,
         sequences: Sequences,
-        lease: timedelta,
         *,
         notifier: Notifier,
         on_failed: Callable[[Sequence[Document]], None],
@@ -50,58 +54,99 @@ class Recovery:
         self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._sequences = sequences
-        self._lease = lease
         self._notifier = notifier
         self._on_failed = on_failed
 
-    def take_over(self, lane: Lane) -> bool:
-        """Give back the rows of a lane whose process died; return whether there were any.
+    def find_lost(self, lane: Lane) -> list[Document]:
+        """Return the rows that are in progress in a lane without a lease; one command."""
+        held = self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS})
+        return [row for row in held if token_of(row) < lane.token]
+
+    def take_over(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> None:
+        """Give back the rows of a lane whose process died.
 
         They keep their key and their number of retries, and are sent again (delivery contract
-        C4). Only where one row was in progress is it known to be the one that was being sent;
-        three such ends in a row and it is given up, so that a delivery that kills its worker
-        ends. That is reported like every failure for good.
+        C4). What may have been sent gets an attempt of unknown outcome. Only where that is one row
+        is it known to be the one that was being sent; three such ends in a row and it is given up,
+        so that a delivery that kills its worker ends. That is reported like every failure for good.
+
+        Args:
+            mode: what the destination does with several versions of an item.
+            held: rows in progress, under the token of an earlier lease.
         """
-        held = list(self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS}))
-        if not held:
-            return False
-        changes = [self._taken_over(row, lane, alone=len(held) == 1) for row in held]
+        started = self._may_have_started(lane, mode, held)
+        changes = [
+            self._taken_over(row, lane, started=row["_id"] in started, alone=len(started) == 1)
+            for row in held
+        ]
         self._rows.bulk_write(
             [
-                UpdateOne({"_id": row["_id"], "state": row["state"]}, {"$set": change})
+                # Whoever has leased the lane since then has marked them with a token of their own.
+                UpdateOne(
+                    {
+                        "_id": row["_id"],
+                        "state": row["state"],
+                        "claim_token": row.get("claim_token"),
+                    },
+                    {"$set": change},
+                )
                 for row, change in zip(held, changes, strict=True)
             ],
             ordered=False,
         )
         changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
-        given_up = [row for row in changed if row["state"] == RowState.FAILED]
-        if given_up:
-            notify_rows(self._notifier, given_up)
-            self._on_failed(given_up)
-        return True
+        if given_up := [row for row in changed if row["state"] == RowState.FAILED]:
+            self._report(lane, given_up)
 
-    def _taken_over(self, row: Document, lane: Lane, *, alone: bool) -> Document:
+    def _may_have_started(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> set[Any]:
+        """Return the ids of rows in progress that may have been sent; a command for `append`."""
+        if mode is Mode.REPLACE:
+            return may_have_started(held, ())
+        waiting = {
+            "item_id": {"$in": sorted({row["item_id"] for row in held})},
+            "lane": lane.id,
+            "state": {"$in": list(WAITING_ROW_STATES)},
+        }
+        return may_have_started(held, self._rows.find(waiting, {"item_id": 1, "order_no": 1}))
+
+    def _taken_over(self, row: Document, lane: Lane, *, started: bool, alone: bool) -> Document:
         """Return the fields to write on a row whose process died.
 
         Args:
-            alone: no other row of the lane was in progress.
+            started: it may have been sent.
+            alone: no other row may have been.
         """
         now = self._clock.precise()
-        attempt = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
-        unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
         change: Document = {
             "state": RowState.PENDING,
-            "unknown_outcomes": unknown,
             "claim_token": lane.token,
-            "attempts": [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:],
             "_updated": now,
         }
+        if not started:
+            return change
+        attempt = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
+        unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
+        change["unknown_outcomes"] = unknown
+        change["attempts"] = [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:]
         if unknown >= MAX_UNKNOWN:
             change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
         return change
 
+    def _report(self, lane: Lane, given_up: Sequence[Document]) -> None:
+        """Report rows that were given up, unless another process has them by now."""
+        own = {"_id": {"$in": [row["_id"] for row in given_up]}, "claim_token": lane.token}
+        stored = {
+            row["_id"] for row in self._rows.find({**own, "state": RowState.FAILED}, {"_id": 1})
+        }
+        if failed := [row for row in given_up if row["_id"] in stored]:
+            notify_rows(self._notifier, failed)
+            self._on_failed(failed)
+
     def adopt(self) -> int:
-        """Bring rows that others wrote into the queue into their lanes; return how many."""
+        """Bring rows that others wrote into the queue into their lanes; return how many.
+
+        Those that cannot be sent fail at once, so that they hold up none behind them.
+        """
         adopted = 0
         while True:
             strangers = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
@@ -115,36 +160,74 @@ class Recovery:
         first = self._sequences.draw(ORDER_SEQUENCE, len(rows))
         for order_no, row in enumerate(rows, start=first):
             complete_row(row, order_no)
-        fields = ("lane", "order_no", "idempotency_key", "priority", "item_id")
+            if fault := fault_of(row):
+                row.update({"state": RowState.FAILED, "error_message": fault})
+        fields = (
+            *("lane", "order_no", "idempotency_key", "priority", "item_id"),
+            *("state", "error_message"),
+        )
         self._rows.bulk_write(
             [
-                UpdateOne({"_id": row["_id"], "lane": None}, {"$set": {f: row[f] for f in fields}})
+                UpdateOne(
+                    {"_id": row["_id"], "lane": None, "state": {"$in": list(WAITING_ROW_STATES)}},
+                    {"$set": {f: row.get(f) for f in fields}},
+                )
                 for row in rows
             ],
             ordered=False,
         )
         wake(self._db, lanes_of(rows), self._clock.precise())
 
-    def reconcile(self) -> int:
-        """Wake lanes that hold rows and are not due, and give back what nobody sends any more.
+    def wake_lost(self) -> int:
+        """Wake lanes with rows in progress that nobody holds; return how many.
 
-        A net under every other mechanism. Rows of a lane whose process died are left to the process
-        that leases it next: `take_over` counts their unknown outcomes.
-
-        Reads the whole queue index, so it runs seldom. Returns how many lanes were woken.
+        Who leases such a lane next takes the rows over. Few rows are in progress at any time.
         """
+        lanes = self._lanes_with(RowState.IN_PROGRESS)
+        return self._wake(lanes, self._known(lanes))
+
+    def wake_waiting(self) -> int:
+        """Wake lanes that hold rows that wait and are never due; return how many.
+
+        A net under every other mechanism. Reads the whole queue index, so it runs seldom.
+        """
+        lanes = self._lanes_with(*WAITING_ROW_STATES)
+        known = self._known(lanes)
+        asleep = lanes - {lane["_id"] for lane in known if lane.get("wake_at")}
+        return self._wake(asleep, known)
+
+    def _lanes_with(self, *states: RowState) -> set[str]:
+        return set(self._rows.distinct("lane", {"state": {"$in": list(states)}})) - {None}
+
+    def _known(self, lanes: set[str]) -> list[Document]:
+        if not lanes:
+            return []
+        fields = {"wake_at": 1, "lease_until": 1}
+        return list(self._db[PUBLISH_LANES].find({"_id": {"$in": sorted(lanes)}}, fields))
+
+    def _wake(self, lanes: set[str], known: Sequence[Document]) -> int:
+        """Wake those of `lanes` that no process holds."""
         now = self._clock.precise()
-        waiting = {"state": {"$in": list(WAITING_ROW_STATES)}}
-        lost = {"state": RowState.IN_PROGRESS, "_updated": {"$lt": now - 2 * self._lease}}
-        with_lost = set(self._rows.distinct("lane", lost)) - {None}
-        lanes = set(self._rows.distinct("lane", waiting)) - {None} | with_lost
-        fields = {"wake_at": 1, "lease_until": 1, "lease_owner": 1}
-        known = list(self._db[PUBLISH_LANES].find({"_id": {"$in": sorted(lanes)}}, fields))
-        awake = {lane["_id"] for lane in known if lane.get("wake_at")}
         held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
-        orphaned = {lane["_id"] for lane in known if lane.get("lease_owner")}
-        idle = (lanes - awake | with_lost) - held
-        unowned = sorted(with_lost - held - orphaned)
-        self._rows.update_many({**lost, "lane": {"$in": unowned}}, GIVE_BACK)
-        wake(self._db, dict.fromkeys(idle, False), now)
-        return len(idle)
+        wake(self._db, dict.fromkeys(lanes - held, False), now)
+        return len(lanes - held)
+
+
+def may_have_started(
+    held: Iterable[Mapping[str, Any]], waited_for: Iterable[Mapping[str, Any]]
+) -> set[Any]:
+    """Return the ids of rows in progress that may have been sent.
+
+    Of each item that is the oldest one, because the outcome of a row is recorded before the next
+    one of its line starts.
+
+    Args:
+        held: rows in progress.
+        waited_for: rows that have to go before newer ones of their item.
+    """
+    oldest = {row["item_id"]: row for row in sorted(held, key=order_of, reverse=True)}
+    for row in waited_for:
+        first = oldest.get(row["item_id"])
+        if first is not None and order_of(row) < order_of(first):
+            del oldest[row["item_id"]]
+    return {row["_id"] for row in oldest.values()}

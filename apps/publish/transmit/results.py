@@ -15,7 +15,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
 from apps.publish.queue.rows import notify_rows
 from apps.publish.transmit.attempt import Result
-from apps.publish.transmit.claim import Lane
+from apps.publish.transmit.claim import Lane, version_of
 from apps.store.collections import PUBLISH_QUEUE
 from transmitters.base import Mode
 
@@ -40,6 +40,7 @@ class Results:
         notifier: notifies clients of changed rows, one message per write.
         lane: the claim; its token goes with every write.
         mode: what the destination does with several versions of an item.
+        on_recorded: called with results that are on record, by one thread at a time.
         on_failed: called with rows that have failed for good.
     """
 
@@ -50,6 +51,7 @@ class Results:
         notifier: Notifier,
         lane: Lane,
         mode: Mode,
+        on_recorded: Callable[[Sequence[Result]], None],
         on_failed: Callable[[Sequence[Document]], None],
     ) -> None:
         self._rows = db[PUBLISH_QUEUE]
@@ -57,6 +59,7 @@ class Results:
         self._notifier = notifier
         self._lane = lane
         self._mode = mode
+        self._on_recorded = on_recorded
         self._on_failed = on_failed
         self._waiting: list[Result] = []
         self._since = time.monotonic()
@@ -80,8 +83,8 @@ class Results:
             if any(result.row["item_id"] == item_id for result in self._waiting):
                 self._write()
 
-    def close(self) -> None:
-        """Write what is left."""
+    def write(self) -> None:
+        """Write what is kept."""
         with self._lock:
             self._write()
 
@@ -96,30 +99,36 @@ class Results:
             return
         rows = [{**result.row, **result.changes} for result in stored]
         notify_rows(self._notifier, rows)
+        self._on_recorded(stored)
         if failed := [row for row in rows if row["state"] == RowState.FAILED]:
             self._on_failed(failed)
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row
         own = {"_id": row["_id"], "claim_token": self._lane.token, "state": RowState.IN_PROGRESS}
-        writes: list[UpdateOne | UpdateMany] = [
-            UpdateOne(own, {"$set": {**result.changes, **RELEASED}})
-        ]
+        writes: list[UpdateOne | UpdateMany] = []
         if (
             result.state == RowState.SUCCESS
             and self._mode is Mode.REPLACE
             and row["item_id"] in self.older
         ):
+            # Before the result: whoever dies in between leaves nothing behind that may still go.
             writes.append(self._supersede(row, result))
+        writes.append(UpdateOne(own, {"$set": {**result.changes, **RELEASED}}))
         return writes
 
     def _supersede(self, row: Document, result: Result) -> UpdateMany:
-        """Cancel older versions that wait for a retry: the receiver has newer content now."""
+        """Cancel older versions that wait for a retry: the receiver has newer content now.
+
+        Versions that are older only by their place stay: a client sent this one again.
+        """
         older = {
             "lane": self._lane.id,
             "item_id": row["item_id"],
             "order_no": {"$lt": row.get("order_no") or 0},
+            "item_version": {"$not": {"$gt": version_of(row)}},
             "state": {"$in": list(WAITING_ROW_STATES)},
+            "claim_token": {"$not": {"$gt": self._lane.token}},
         }
         change = {
             "state": RowState.CANCELED,
@@ -138,12 +147,13 @@ class Results:
             The results that are on record, None where the store does not say.
         """
         writes = [write for result in results for write in self._writes(result)]
+        # Older rows that are canceled along with them count as matched, too.
+        tells_apart = all(isinstance(write, UpdateOne) for write in writes)
         for attempt in range(1, TRIES + 1):
             try:
                 done = self._rows.bulk_write(writes, ordered=True)
-                if done.matched_count >= sum(isinstance(write, UpdateOne) for write in writes):
+                if tells_apart and done.matched_count == len(results):
                     return results
-                log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(writes))
                 return self._on_record(results)
             except PyMongoError:
                 log.warning("delivery.not_recorded", lane=self._lane.id, attempt=attempt)
@@ -156,4 +166,7 @@ class Results:
         ids = [result.row["_id"] for result in results]
         own = {"_id": {"$in": ids}, "claim_token": self._lane.token}
         states = {row["_id"]: row["state"] for row in self._rows.find(own, {"state": 1})}
-        return [result for result in results if states.get(result.row["_id"]) == result.state]
+        recorded = [r for r in results if states.get(r.row["_id"]) == r.state]
+        if len(recorded) < len(results):
+            log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(results))
+        return recorded

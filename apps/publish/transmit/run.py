@@ -1,15 +1,15 @@
 """One transmit run: delivers everything that is due, several lanes at a time."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from threading import Event
 from typing import Any
 from uuid import uuid4
 
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
 from apps.core.errors import NotFound
@@ -31,7 +31,8 @@ from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
-RECONCILE_SECONDS = 300
+LOOK_FOR_WAITING = timedelta(minutes=5)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def not_formatted(row: Document) -> str:
@@ -87,10 +88,8 @@ class TransmitContent:
         self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
         self._threads = int(settings["TRANSMIT_THREADS"])
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
-        self._recovery = Recovery(
-            db, clock, sequences, self._lease, notifier=notifier, on_failed=on_failed
-        )
-        self._reconciled_at = float("-inf")
+        self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
+        self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
@@ -110,18 +109,27 @@ class TransmitContent:
 
         Args:
             stop: ends the run early; rows that were not started go back.
+
+        Raises:
+            PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
+        try:
+            return self._run(stop or Event())
+        except PyMongoError:
+            self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
+            raise
+
+    def _run(self, stop: Event) -> int:
         self._look_after_rows()
         claims = LaneClaims(self._db, self._clock, self._lease, uuid4().hex)
         dispatcher = Dispatcher(claims)
         waiting = dispatcher.waiting()
         if not waiting:
             return 0
-        with Heartbeat(claims, self._lease, stop or Event()) as heartbeat:
+        with Heartbeat(claims, self._lease, stop) as heartbeat:
             worker = LaneWorker(
                 self._tools(claims, heartbeat),
                 dispatcher,
-                self._recovery,
                 Subscribers(self._db),
                 self._limit,
             )
@@ -135,9 +143,13 @@ class TransmitContent:
 
     def _look_after_rows(self) -> None:
         self._recovery.adopt()
-        if time.monotonic() - self._reconciled_at > RECONCILE_SECONDS:
-            self._recovery.reconcile()
-            self._reconciled_at = time.monotonic()
+        now = self._clock.precise()
+        if now - self._looked_for_lost_at > self._lease:
+            self._recovery.wake_lost()
+            self._looked_for_lost_at = now
+        if now - self._looked_for_waiting_at > LOOK_FOR_WAITING:
+            self._recovery.wake_waiting()
+            self._looked_for_waiting_at = now
 
     def _tools(self, claims: LaneClaims, heartbeat: Heartbeat) -> LaneTools:
         return LaneTools(
@@ -150,6 +162,7 @@ class TransmitContent:
             notifier=self._notifier,
             failures=self._failures,
             closed=set(),
+            recovery=self._recovery,
             may_continue=heartbeat.is_safe,
             on_failed=self._on_failed,
         )

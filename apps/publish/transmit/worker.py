@@ -6,10 +6,9 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from apps.publish.transmit.claim import Lane
-from apps.publish.transmit.destinations import Subscribers
+from apps.publish.transmit.destinations import Subscribers, mode_of
 from apps.publish.transmit.dispatcher import Dispatcher
 from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools
-from apps.publish.transmit.recover import Recovery
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +22,6 @@ class LaneWorker:
     Args:
         tools: see `LaneTools`.
         dispatcher: source of lanes, shared by the threads of the run.
-        recovery: clears up after processes that died.
         subscribers: owners of the lanes.
         limit: rows taken by one claim.
     """
@@ -32,20 +30,18 @@ class LaneWorker:
         self,
         tools: LaneTools,
         dispatcher: Dispatcher,
-        recovery: Recovery,
         subscribers: Subscribers,
         limit: int,
     ) -> None:
         self._tools = tools
         self._dispatcher = dispatcher
-        self._recovery = recovery
         self._subscribers = subscribers
         self._limit = limit
 
     def work(self) -> int:
         """Serve lanes; return how many deliveries were attempted."""
         sent = 0
-        while self._tools.may_continue() and (lane_id := self._dispatcher.next()):
+        while self._tools.may_continue(None) and (lane_id := self._dispatcher.next()):
             try:
                 sent += self._serve(lane_id)
             except PyMongoError:
@@ -78,13 +74,19 @@ class LaneWorker:
             )
 
     def _deliver(self, lane: Lane) -> LaneOutcome:
-        if lane.orphaned and self._recovery.take_over(lane):
-            # Whatever ended the other process: go on one row at a time.
-            return LaneOutcome(more=True, careful=True)
         self._subscribers.load([lane.id, *self._dispatcher.upcoming()])
         subscriber = self._subscribers.of(lane.id)
-        is_closed = subscriber is not None and subscriber["_id"] in self._tools.closed
-        if subscriber is not None and (is_closed or not subscriber.get("is_active")):
+        is_closed = subscriber is not None and (
+            subscriber["_id"] in self._tools.closed or not subscriber.get("is_active")
+        )
+        if is_closed or lane.orphaned:
+            recovery = self._tools.recovery
+            if lost := recovery.find_lost(lane):
+                mode = mode_of(lane.id, subscriber, self._tools.registry)
+                recovery.take_over(lane, mode, lost)
+                # Whatever ended the other process: go on one row at a time.
+                return LaneOutcome(more=True, careful=True)
+        if is_closed:
             # Its rows are kept; they go out in order when it is active again.
             return LaneOutcome(next_due=self._tools.clock.precise() + LOOK_AGAIN)
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()

@@ -10,7 +10,8 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import associations_with_ids
-from apps.archive.packages import member_refs
+from apps.archive.packages import member_refs, package_ids
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
 from apps.store.collections import ARCHIVE
@@ -80,13 +81,13 @@ def may_be_associated(item: Mapping[str, Any]) -> bool:
 
 def linked_ids(item: Mapping[str, Any]) -> set[str]:
     """Return the ids of the items that `item` itself names."""
-    broadcast = item.get("broadcast") or {}
-    named = {
+    broadcast = object_of(item, "broadcast")
+    named = [
         item.get("rewrite_of"),
         item.get("rewritten_by"),
         broadcast.get("master_id"),
         broadcast.get("rewrite_id"),
-        *(link.get("package") for link in item.get("linked_in_packages") or ()),
+        *package_ids(item),
         *(ref["residRef"] for ref in member_refs(item.get("groups"))),
-    }
-    return {str(id_) for id_ in named if id_}
+    ]
+    return {id_ for id_ in named if id_ and isinstance(id_, str)}

@@ -1,6 +1,6 @@
 """The expiry job (lifecycle contract 5.14)."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from pymongo.database import Database
 from apps.archive.journal.journal import Journal
 from apps.archive.visibility import audience
 from apps.core.clock import Clock
+from apps.core.errors import IncompleteWrite
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import State
@@ -21,6 +22,7 @@ from apps.retention.legal_archive.items import LegalItems
 from apps.routing.filters.content_filters import FilterSet, compile_filters
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import ARCHIVE, CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +71,7 @@ class ContentExpiry:
         self._journal.complete_abandoned()
         self._look_again()
         now = self._clock.now()
-        removed = sum(self._remove_batch(batch, now) for batch in self._expired(now))
+        removed = sum(self._remove_all(batch, now) for batch in self._expired(now))
         self._purge.run()
         self._notifier.push("content:expired")
         return removed
@@ -101,6 +103,19 @@ class ContentExpiry:
             last = batch[-1]["_id"]
         log.warning("expiry.unfinished", last=last, loops=self._loops)
 
+    def _remove_all(self, batch: Sequence[Document], now: datetime) -> int:
+        """Remove what may go of a batch; one item that is broken keeps no other from going."""
+        try:
+            return self._remove_batch(batch, now)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("expiry.failed", items=[item["_id"] for item in batch])
+        if len(batch) == 1:
+            return 0
+        middle = len(batch) // 2
+        return self._remove_all(batch[:middle], now) + self._remove_all(batch[middle:], now)
+
     def _remove_batch(self, batch: Collection[Document], now: datetime) -> int:
         connections = Connections(self._db, batch)
         holds = Holds(self._db, connections.items, now, has_legal_archive=self._has_legal_archive)
@@ -123,7 +138,11 @@ class ContentExpiry:
         removed = 0
         for item in items:
             archive = item.get("state") not in NEVER_ARCHIVED and not unwanted.matches(item)
-            if self._journal.remove(item, archive=archive):
+            try:
+                is_gone = self._journal.remove(item, archive=archive)
+            except IncompleteWrite:
+                continue
+            if is_gone:
                 removed += 1
                 self._notifier.push(
                     "item:expired", audience=audience([item]), items={item["_id"]: 1}

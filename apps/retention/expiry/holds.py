@@ -6,6 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.core.documents import object_of
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES, QueueState, State
@@ -52,8 +53,8 @@ class Holds:
         desks = {
             id_: desk_of(item) for id_, item in self._items.items() if item.get("state") in OUT
         }
-        wanted = {"_id": {"$in": list(set(desks.values()))}, "preserve_published_content": True}
-        keeping = {desk["_id"] for desk in self._db[DESKS].find(wanted, {"_id": 1})}
+        wanted = {"_id": {"$in": list(desks.values())}, "preserve_published_content": True}
+        keeping = [desk["_id"] for desk in self._db[DESKS].find(wanted, {"_id": 1})]
         return {id_ for id_, desk in desks.items() if desk in keeping}
 
     def _not_delivered(self) -> set[str]:
@@ -77,7 +78,7 @@ class Holds:
             "_id": {"$in": list(assignments.values())},
             "assigned_to.state": {"$nin": ASSIGNMENT_ENDED},
         }
-        found = {a["_id"] for a in self._db[ASSIGNMENTS].find(is_open, {"_id": 1})}
+        found = [a["_id"] for a in self._db[ASSIGNMENTS].find(is_open, {"_id": 1})]
         return {id_ for id_, assignment in assignments.items() if assignment in found}
 
     def _not_in_legal(self) -> set[str]:
@@ -97,9 +98,9 @@ def missing_in_legal(db: Database[Document], ids: Collection[str]) -> set[str]:
 def is_expired(item: Mapping[str, Any], now: datetime) -> bool:
     """Whether the item's time is over; an item without an expiry lives for ever."""
     expiry = item.get("expiry")
-    return expiry is not None and expiry <= now
+    return isinstance(expiry, datetime) and expiry <= now
 
 
 def desk_of(item: Mapping[str, Any]) -> Any:
     """Return the id of the item's desk, or None."""
-    return (item.get("task") or {}).get("desk")
+    return object_of(item, "task").get("desk")

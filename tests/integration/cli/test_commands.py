@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from apps.graph.build import Graph
+from apps.newsroom.auth.passwords import hash_password
 from apps.processes.embedded.children import free_port
-from tests.support.clients import Client
+from tests.support.clients import Client, make_user
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, file_in
 
@@ -58,6 +59,48 @@ def test_creates_the_first_administrator(manage: Command, graph: Graph) -> None:
     assert user is not None
     assert "administrator" == user["user_type"]
     assert user["password"].startswith("$2")
+
+
+def test_gives_a_user_a_new_password(manage: Command, graph: Graph) -> None:
+    """`users:create` over a user needs no old password, hashes whatever it is given, and ends all
+    sessions of the user."""
+    user = make_user(graph, "root")
+    session = {"user": user["_id"], "token_hash": "x", "_updated": graph.clock.now()}
+    graph.db["auth"].insert_one(session)
+    ready = hash_password("stolen", 4)
+
+    done = manage("users:create", "-u", "root", "-p", ready, "-e", "r@x.org", "--admin")
+
+    stored = graph.db["users"].find_one({"username": "root"})
+    assert (0, "updated root\n") == (done.returncode, done.stdout)
+    assert stored is not None
+    assert ready != stored["password"]
+    assert "administrator" == stored["user_type"]
+    assert graph.db["auth"].find_one({"user": user["_id"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("password", "minimum", "problem"),
+    [
+        ("1234", "null", '{"password": {"minlength": 1}}'),
+        ("elevencharr", "12", '{"password": {"minlength": 1}}'),
+        ("ä" * 37, "null", '{"password": "max length is 72 bytes"}'),
+        ("half \udcff", "null", '{"password": "must be a text without NUL"}'),
+    ],
+)
+def test_refuses_a_bad_password(
+    manage: Command, graph: Graph, password: str, minimum: str, problem: str
+) -> None:
+    """Of new users and of those who are there, with what is wrong; nothing is stored."""
+    make_user(graph, "root")
+    for name in ("root", "other"):
+        arguments = ("-u", name, "-p", password, "-e", "r@x.org", "--admin")
+        done = manage("users:create", *arguments, PASSWORD_MIN_LENGTH=minimum)
+        assert (2, True) == (done.returncode, problem in done.stderr), done.stderr
+
+    assert [("root", "user")] == [
+        (user["username"], user["user_type"]) for user in graph.db["users"].find()
+    ]
 
 
 def test_loads_initial_data_once(manage: Command, graph: Graph) -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.core.errors import ConfigurationError
+from apps.processes.embedded.children import start
 from apps.processes.supervisor import Program, Supervisor
 from tests.support.processes import is_running, wait_until
 
@@ -106,6 +108,26 @@ def test_a_signal_stops_what_is_only_starting(
     assert not is_running(child)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_amid_the_start_of_a_program_stops_that_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The program runs already when the signal arrives, and the supervisor does not know it yet."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(*arguments: Any) -> "subprocess.Popen[bytes]":
+        started.append(start(*arguments))
+        signal.raise_signal(number)
+        return started[0]
+
+    monkeypatch.setattr("apps.processes.supervisor.start", interrupted)
+    supervisor = Supervisor([Program("sleep", ("sleep", "60"))], tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.start(timeout=60)
+    supervisor.stop()
+    assert not is_running(started[0].pid)
+
+
 def test_programs_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
     """`kill -9` of the supervisor ends its programs."""
     with supervise(tmp_path) as supervisor:
@@ -121,7 +143,7 @@ def test_start_waits_until_a_program_is_ready(tmp_path: Path) -> None:
     environment = {"WORD": "yes", "FILE": str(file)}
     supervisor = Supervisor([Program("slow", command, environment, file.exists)], tmp_path)
     try:
-        supervisor.start(timeout=10)
+        supervisor.start(timeout=60)
         assert file.read_text() == "yes\n"
         assert is_running(supervisor.process("slow").pid)
     finally:

@@ -56,7 +56,11 @@ HOT: dict[tuple[str, str], Keys] = {
     ("publish_lanes", "wake_at"): ("wake_at",),
     ("publish_lanes", "$or _id"): ("_id",),
     ("publish_queue", "lane state"): ("lane", "state", "priority", "order_no"),
-    ("publish_queue", "item_id lane order_no state"): ("item_id", "lane", "order_no"),
+    ("publish_queue", "claim_token item_id item_version lane order_no state"): (
+        "item_id",
+        "lane",
+        "order_no",
+    ),
     ("publish_queue", "state"): ("state", "next_retry_attempt_at"),
     # Deliveries of an item, to clients and in explanations.
     ("publish_queue", "item_id"): ("item_id", "item_version"),

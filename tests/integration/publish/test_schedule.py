@@ -241,6 +241,45 @@ class TestDeschedule:
         ]
         assert len(desk.rows()) == 2
 
+    @pytest.mark.parametrize("was_out", [False, True])
+    def test_stays_when_its_schedule_is_completed_late(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, was_out: bool
+    ) -> None:
+        """A process that was to complete the schedule wakes up when the item has been taken back.
+
+        Lifecycle scenario 25.
+        """
+        item = desk.published() if was_out else desk.story()
+        if was_out:
+            desk.act("unpublish", item)
+            graph.enqueue.run()
+        desk.act("publish", item, publish_schedule=ONE_O_CLOCK)
+        read_by_others = desk.db["archive"].find_one({"_id": item["_id"]}) or {}
+        assert save(desk, item, publish_schedule=None).status_code == 200
+        before = list(desk.db["published"].find({}))
+
+        Journal(graph.db, clock).add_publication(read_by_others, read_by_others["journal"])
+
+        assert list(desk.db["published"].find({})) == before
+        assert len(before) == (2 if was_out else 0)
+
+    def test_stays_when_an_earlier_schedule_is_completed_late(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """The same, after it was scheduled again: it comes out once, as it was scheduled last."""
+        item = schedule(desk)
+        read_by_others = desk.db["archive"].find_one({"_id": item["_id"]}) or {}
+        save(desk, item, publish_schedule=None)
+        desk.act("publish", item, publish_schedule=ONE_O_CLOCK, headline="second")
+
+        Journal(graph.db, clock).add_publication(read_by_others, read_by_others["journal"])
+        clock.advance(hours=1)
+        graph.enqueue.run()
+
+        out = list(desk.db["published"].find({}))
+        assert [(r["headline"], r["last_published_version"]) for r in out] == [("second", True)]
+        assert len(desk.rows()) == 1
+
     @pytest.mark.parametrize("attempt", range(8))
     def test_against_its_release_one_wins(
         self, app: Any, desk: Newsdesk, graph: Graph, clock: HandClock, attempt: int

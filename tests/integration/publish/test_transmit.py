@@ -17,17 +17,16 @@ from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
-from apps.publish.transmit import TransmitContent
 from apps.publish.transmit.claim import LaneClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
-from apps.secrets.vault import Vault
 from apps.store.sequences import Sequences
+from tests.support.dying import transmitting
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import counts, fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
-from transmitters import build_registry
+from transmitters.base import Mode
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -50,20 +49,6 @@ def deliver(graph: Graph) -> int:
 def by_age(directory: Path) -> list[Path]:
     """Return the files in the order in which they were written."""
     return sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime_ns)
-
-
-def transmitting(graph: Graph, db: Any) -> TransmitContent:
-    """Return the transmit run of a process that sees the database as `db`."""
-    return TransmitContent(
-        db,
-        graph.clock,
-        sequences=Sequences(graph.db),
-        transmitters=build_registry(),
-        vault=Vault.of(graph.settings),
-        media=graph.media,
-        notifier=graph.notifier,
-        settings=graph.settings,
-    )
 
 
 def refuse(*headlines: str, status: int = 500) -> Any:
@@ -569,7 +554,6 @@ class TestClaims:
             graph.db,
             clock,
             Sequences(graph.db),
-            lease,
             notifier=graph.notifier,
             on_failed=failed.extend,
         )
@@ -580,7 +564,7 @@ class TestClaims:
             # As a worker that finds the lane, clears up, and dies again.
             lane = claims.lease(poison["lane"])
             assert lane is not None
-            assert recovery.take_over(lane)
+            recovery.take_over(lane, Mode.REPLACE, recovery.find_lost(lane))
 
         clock.advance(seconds=61)
         graph.transmit.run()
@@ -616,7 +600,8 @@ class TestClaims:
         Delivery scenario 20.
         """
         other = build_graph({**graph.settings}, clock=clock)
-        desk.newsroom.subscriber("one", push(receiver.url))
+        fields: Document = {"critical_errors": {"14001": True}}
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url), **fields)
         desk.published()
         graph.enqueue.run()
 
@@ -636,6 +621,7 @@ class TestClaims:
         row = desk.row()
         assert (row["state"], row["error_message"]) == ("success", None)
         assert [note["outcome"] for note in row["attempts"]] == ["unknown", "success"]
+        assert desk.db["subscribers"].find_one({"_id": subscriber})["is_active"]
 
     @pytest.mark.parametrize("items", counts(500, 2000))
     def test_a_long_queue_does_not_delay_others(
@@ -757,9 +743,91 @@ class TestBrokenOff:
         lost = fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)[1]
         change = {"state": "in-progress", "claim_token": 0, "_updated": clock.at}
         graph.db["publish_queue"].update_one({"_id": lost["_id"]}, {"$set": change})
-        clock.advance(minutes=3)
 
         graph.transmit.run()
 
         assert {row["state"] for row in desk.rows()} == {"success"}
         assert len(receiver.requests) == 3
+
+    def test_a_newer_version_does_not_pass_one_that_was_lost(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Version 1 is in progress, and the lane says nothing of it; version 2 waits for it.
+
+        Delivery contract O1, C6.
+        """
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        lost = fill(graph.db, subscriber, push(receiver.url), clock.at, items=1, versions=2)[0]
+        change = {"$set": {"state": "in-progress", "claim_token": 0}}
+        graph.db["publish_queue"].update_one({"_id": lost["_id"]}, change)
+
+        graph.transmit.run()
+
+        assert [body["version"] for body in bodies(receiver)] == [1, 2]
+
+    def test_looks_for_lost_rows_of_a_lane_that_sleeps(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Within a lease: the store lost that the lane was leased, and that it was due.
+
+        Delivery contract C6.
+        """
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        graph.transmit.run()
+        fill(graph.db, subscriber, push(receiver.url), clock.at, items=1)
+        lose_claims(graph)
+
+        at_once = graph.transmit.run()
+        clock.advance(seconds=61)
+
+        assert (at_once, graph.transmit.run()) == (0, 1)
+        assert desk.row()["state"] == "success"
+
+    def test_looks_for_lost_rows_as_soon_as_the_store_is_back(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """It may have lost what it acknowledged. Delivery contract C6."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        db: Any = AbsentDatabase(graph.db)
+        transmit = transmitting(graph, db)
+        transmit.run()
+        fill(graph.db, subscriber, push(receiver.url), clock.at, items=1)
+        lose_claims(graph)
+
+        db.is_away = True
+        with pytest.raises(AutoReconnect):
+            transmit.run()
+        db.is_away = False
+
+        assert transmit.run() == 1
+
+
+def lose_claims(graph: Graph) -> None:
+    """Leave rows in progress whose lanes neither have a lease nor are due."""
+    claimed = {"$set": {"state": "in-progress", "claim_token": 0}}
+    graph.db["publish_queue"].update_many({}, claimed)
+    graph.db["publish_lanes"].update_many({}, {"$unset": {"wake_at": 1}})
+
+
+class AbsentDatabase:
+    """A database that cannot be reached at times."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self.is_away = False
+
+    def __getitem__(self, name: str) -> Any:
+        return AbsentCollection(self, self._db[name])
+
+
+class AbsentCollection:
+    """One collection of an `AbsentDatabase`."""
+
+    def __init__(self, database: AbsentDatabase, collection: Any) -> None:
+        self._database = database
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Any:
+        if self._database.is_away:
+            raise AutoReconnect("not now")
+        return getattr(self._collection, name)

@@ -192,6 +192,49 @@ class TestUse:
             assert (400, f"Template not found: {name}") == refusal(answer)
         assert 0 == graph.db["archive"].count_documents({})
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{% for i in range(99999999) %}x{% endfor %}",
+            "{{ 'x' | center(99999999) }}",
+            "{{ 9 ** 9 }}",
+        ],
+    )
+    def test_is_refused_when_it_is_saved(self, admin: Client, text: str) -> None:
+        """What is no template of the language is told at once; nothing is stored."""
+        body = {"template_name": "t", "template_type": "create", "data": {"headline": text}}
+
+        made = template(admin)
+        changed = admin.patch(f"content_templates/{made['_id']}", {"data": {"headline": text}})
+
+        assert (
+            "Template t cannot be rendered: " in refusal(admin.post("content_templates", body))[1]
+        )
+        assert "cannot be rendered: " in refusal(changed)[1]["validator exception"]
+        assert [None] == [
+            row.get("data") for row in admin.get("content_templates").get_json()["_items"]
+        ]
+
+    def test_work_is_bounded_for_a_request(
+        self, admin: Client, writer: Client, newsroom: Newsroom, graph: Graph
+    ) -> None:
+        """Whatever the item of the request holds, and however many items it makes."""
+        loop = "{% for a in item.keywords %}"
+        loops = f"{loop}{loop}{{{{ a }}}}{{% endfor %}}{{% endfor %}}"
+        made = template(admin, is_public=True, data={"headline": loops})
+        item = {"keywords": ["k"] * 200, "template": made["_id"], "task": newsroom.task}
+
+        applied = admin.post(
+            "content_templates_apply",
+            {"template_name": "weather", "item": {"keywords": ["k"] * 999}},
+        )
+        several = writer.post("archive", [item, item, item, item, item])
+
+        text = "Template weather cannot be rendered: it makes too much work"
+        assert (400, text) == refusal(applied)
+        assert (400, text) == refusal(several)
+        assert 0 == graph.db["archive"].count_documents({})
+
     def test_is_applied_to_an_item_of_the_request(self, admin: Client) -> None:
         """Resources scenario R62: `kill` nulls byline and place; nothing is stored."""
         template(admin, "kill", template_type="kill", data={"headline": "Kill {{ item.slugline }}"})

@@ -37,6 +37,14 @@ def test_all_reach_the_same_stores(settings: dict[str, Any]) -> None:
         assert program.environment["PUBLIC_URL"] == settings["PUBLIC_URL"]
 
 
+@pytest.mark.parametrize("length", [None, 12])
+def test_all_know_how_long_passwords_are(settings: dict[str, Any], length: int | None) -> None:
+    """Where it is not set, no program takes it for set."""
+    told = None if length is None else str(length)
+    for program in programs({**settings, "PASSWORD_MIN_LENGTH": length}):
+        assert program.environment.get("PASSWORD_MIN_LENGTH") == told
+
+
 def test_programs_are_known_by_their_names(settings: dict[str, Any]) -> None:
     """The names that `manage.py run` takes are those of the programs."""
     assert [program.name for program in programs(settings)] == list(PROGRAMS)

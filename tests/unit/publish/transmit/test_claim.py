@@ -109,6 +109,47 @@ def test_names_the_kill_that_makes_rows_pointless() -> None:
     assert pick(rows, [], Mode.APPEND, NOW).superseded == {1: 4, 2: 4, 3: 4}
 
 
+def unknown(order_no: int, item_id: str = "a", **fields: Any) -> Document:
+    """Return a row that waits again because nobody knows what became of its last attempt."""
+    return row(order_no, item_id, attempts=[{"at": PAST, "outcome": "unknown"}], **fields)
+
+
+@pytest.mark.parametrize(
+    ("rows", "append", "replace", "canceled"),
+    [
+        pytest.param([retry(1, SOON), unknown(2), row(3)], [2], [2, 3], {1: 2}, id="a retry"),
+        pytest.param([retry(1, PAST), unknown(2)], [2], [2], {1: 2}, id="a retry that is due"),
+        pytest.param([row(1), unknown(2)], [2], [2], {1: 2}, id="a pending one"),
+        pytest.param([unknown(1), row(2)], [1, 2], [1, 2], {}, id="nothing older"),
+        pytest.param([unknown(1), unknown(2)], [1, 2], [2], {1: 2}, id="two in a row"),
+        pytest.param([retry(1, PAST), unknown(2, "b")], [1, 2], [1, 2], {}, id="another item"),
+        pytest.param(
+            [retry(1, PAST, item_version=3), unknown(2, item_version=1)],
+            [2],
+            [2],
+            {},
+            id="an old version that a client sent again",
+        ),
+    ],
+)
+def test_nothing_follows_a_newer_row_that_the_receiver_may_have(
+    rows: list[Document], append: list[int], replace: list[int], canceled: dict[int, int]
+) -> None:
+    """It is canceled where the receiver keeps the newest, else it waits until that is known.
+
+    Delivery contract O8.
+    """
+    assert ids(rows, Mode.APPEND) == append
+    assert ids(rows, Mode.REPLACE) == replace
+    assert pick(*split(rows), Mode.REPLACE, NOW).superseded == canceled
+    assert pick(*split(rows), Mode.APPEND, NOW).superseded == {}
+
+
+def test_what_waits_for_an_unknown_outcome_is_looked_at_again_at_once() -> None:
+    """The lane stays due: delivery contract O8."""
+    assert pick([row(1), unknown(2)], [], Mode.APPEND, NOW).next_due == NOW
+
+
 @st.composite
 def lanes(draw: st.DrawFn) -> list[Document]:
     """Draw the rows that wait in one lane, in any order."""
