@@ -1,8 +1,11 @@
 """Options of connections, errors that lie in the state of the server (store contract 1, 2)."""
 
+from datetime import datetime
 from typing import Any
 
+import bson
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
@@ -16,7 +19,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from apps.store.mongo import client_options, is_away, is_outage
+from apps.store.mongo import CODEC, client_options, is_away, is_outage
 
 
 def client(uri: str) -> MongoClient[dict[str, Any]]:
@@ -89,3 +92,23 @@ def test_errors_that_may_pass(error: Any) -> None:
 def test_errors_that_stay(error: Any) -> None:
     """What is wrong with the command itself is so the next time, too."""
     assert not is_away(error)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "expected"), [(10**15, datetime.max), (-(10**15), datetime.min)]
+)
+def test_dates_that_python_has_no_form_for_can_be_read(
+    milliseconds: int, expected: datetime
+) -> None:
+    """As the nearest date: one of them in a document must not stop a list of many."""
+    stored = bson.encode({"at": DatetimeMS(milliseconds)})
+
+    read = bson.decode(stored, CODEC)["at"]
+
+    assert (read.year, read.tzinfo is None) == (expected.year, False)
+
+
+def test_texts_that_are_no_utf_8_can_be_read() -> None:
+    stored = bson.encode({"a": "xyz"}).replace(b"xyz", b"x\xffz")
+
+    assert bson.decode(stored, CODEC) == {"a": "x\ufffdz"}
