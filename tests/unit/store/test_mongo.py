@@ -1,6 +1,5 @@
 """Options of connections, errors that lie in the state of the server (store contract 1, 2)."""
 
-from datetime import datetime
 from typing import Any
 
 import bson
@@ -94,18 +93,14 @@ def test_errors_that_stay(error: Any) -> None:
     assert not is_away(error)
 
 
-@pytest.mark.parametrize(
-    ("milliseconds", "expected"), [(10**15, datetime.max), (-(10**15), datetime.min)]
-)
-def test_dates_that_python_has_no_form_for_can_be_read(
-    milliseconds: int, expected: datetime
-) -> None:
+@pytest.mark.parametrize(("milliseconds", "year"), [(10**15, 9999), (-(10**15), 1)])
+def test_dates_that_python_has_no_form_for_can_be_read(milliseconds: int, year: int) -> None:
     """As the nearest date: one of them in a document must not stop a list of many."""
     stored = bson.encode({"at": DatetimeMS(milliseconds)})
 
     read = bson.decode(stored, CODEC)["at"]
 
-    assert (read.year, read.tzinfo is None) == (expected.year, False)
+    assert (read.year, read.tzinfo is None) == (year, False)
 
 
 def test_texts_that_are_no_utf_8_can_be_read() -> None:
