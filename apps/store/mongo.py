@@ -41,12 +41,12 @@ AWAY = frozenset(
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    datetime_conversion=DatetimeConversion.DATETIME_CLAMP,
     unicode_decode_error_handler="replace",
 )
-"""Dates come back with their zone, so that no rule ever compares naive times. One document that
-holds a date outside the years 1 to 9999, or text that is none, does not make the others of its
-batch unreadable."""
+"""Dates come back with their zone, so that no rule ever compares naive times. A date or a text that
+Python has no form for comes back as the nearest one: a document that holds one can be read.
+"""
 
 CLIENT_OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5000,
@@ -158,10 +158,10 @@ def is_outage(error: BaseException) -> bool:
 
     Not where one document is to blame: by its size, or by a value that an operator cannot change.
     """
-    if isinstance(error, PyMongoError) and is_away(error):
+    if not isinstance(error, PyMongoError):
+        return False
+    if is_away(error):
         return True
-    if isinstance(error, BulkWriteError):
-        return bool((error.details or {}).get("writeConcernErrors"))
-    if isinstance(error, OperationFailure):
-        return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
-    return False
+    if isinstance(error, BulkWriteError | WriteError):
+        return False
+    return isinstance(error, OperationFailure) and error.code not in OF_DOCUMENTS
