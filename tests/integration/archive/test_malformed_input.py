@@ -1,4 +1,7 @@
-"""Items whose lists and objects hold what they cannot, at every way in (lifecycle contract 1.12)."""
+"""Items whose lists and objects hold what they cannot, at every way in.
+
+Lifecycle contract 1.12.
+"""
 
 from typing import Any
 
