@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import bson
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
@@ -16,7 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from apps.store.mongo import client_options, is_away
+from apps.store.mongo import CODEC, client_options, is_away
 
 
 def client(uri: str) -> MongoClient[dict[str, Any]]:
@@ -88,3 +90,18 @@ def test_errors_that_may_pass(error: Any) -> None:
 def test_errors_that_stay(error: Any) -> None:
     """What is wrong with the command itself is so the next time, too."""
     assert not is_away(error)
+
+
+@pytest.mark.parametrize(
+    ("element", "value"),
+    [
+        (b"\x09x\x00" + b"\xff" * 7 + b"\x7f", DatetimeMS(2**63 - 1)),
+        (b"\x02x\x00\x03\x00\x00\x00\xff\xfe\x00", "\ufffd\ufffd"),
+    ],
+    ids=["a date in the year 292 million", "a text that is no UTF-8"],
+)
+def test_what_others_stored_can_be_read(element: bytes, value: Any) -> None:
+    """One odd value does not make the batch of its document unreadable."""
+    document = (len(element) + 5).to_bytes(4, "little") + element + b"\x00"
+
+    assert bson.decode(document, CODEC) == {"x": value}
