@@ -73,6 +73,7 @@ QUIET = frozenset(
         "publish_queue",
         "product_test",
         "content_filter_test",
+        "content_templates_apply",
         "validate",
         "formatters",
         "export",
@@ -144,14 +145,14 @@ def create_api(
     for resource, service in services.items():
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
-            connect_hooks(app, resource, service, Announcer(source, notifier))
+            connect_hooks(app, resource, service, Announcer(source, notifier, service))
     for resource, definition in domain.items():
         if "POST" in definition.get("public_methods", ()):
             welcome = getattr(app, f"on_pre_POST_{resource}")
             welcome += auth.welcome
     register_request_checks(app)
     register_creation_checks(app)
-    serve_uploads(app, media, auth)
+    serve_uploads(app, media, auth, db)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
     # Called before the one above, which adds to any answer.
@@ -182,26 +183,36 @@ class Announcer:
     Args:
         resource: name that clients know the documents under.
         notifier: tells clients.
+        service: knows who may be told.
     """
 
-    def __init__(self, resource: str, notifier: Notifier) -> None:
+    def __init__(self, resource: str, notifier: Notifier, service: ResourceService) -> None:
         self._resource = resource
         self._notifier = notifier
+        self._service = service
 
-    def created(self, documents: Iterable[Mapping[str, Any]]) -> None:
+    def created(self, documents: Iterable[Document]) -> None:
         for document in documents:
-            self._push("created", document["_id"])
+            self._push("created", document)
 
-    def updated(self, updates: Mapping[str, Any], original: Mapping[str, Any]) -> None:
-        self._push("updated", original["_id"], fields=changed_fields(updates, original))
+    def updated(self, updates: Document, original: Document) -> None:
+        self._push("updated", updates, original, fields=changed_fields(updates, original))
 
-    def deleted(self, document: Mapping[str, Any]) -> None:
-        self._push("deleted", document["_id"])
+    def deleted(self, document: Document) -> None:
+        self._push("deleted", document)
 
-    def _push(self, what: str, id: Any, **extra: Any) -> None:
-        if self._resource not in QUIET:
-            event = f"resource:{what}"
-            self._notifier.push(event, resource=self._resource, _id=str(id), **extra)
+    def _push(
+        self, what: str, document: Document, original: Document | None = None, **extra: Any
+    ) -> None:
+        if self._resource in QUIET:
+            return
+        self._notifier.push(
+            f"resource:{what}",
+            audience=self._service.audience(document, original),
+            resource=self._resource,
+            _id=str((original or document)["_id"]),
+            **extra,
+        )
 
 
 def changed_fields(updates: Mapping[str, Any], original: Mapping[str, Any]) -> Document:

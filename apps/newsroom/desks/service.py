@@ -80,11 +80,11 @@ class DesksService(ResourceService):
             self._add_stages(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            self._notifier.push("desk", created=1, desk_id=str(document["_id"]))
         members = set().union(*(member_ids(document) for document in documents))
         if members:
             self._visibility.recompute(members)
+        for document in documents:
+            self._notifier.push("desk", created=1, desk_id=str(document["_id"]))
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         if updates.get("content_expiry") == 0:
