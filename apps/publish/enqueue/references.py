@@ -270,7 +270,7 @@ def without_blanks(document: Document) -> Document:
     return _without_blanks(document) if _has_blanks(document) else document
 
 
-def _has_blanks(document: Mapping[str, Any]) -> bool:
+def _has_blanks(document: Mapping[Any, Any]) -> bool:
     for name, value in document.items():
         if isinstance(value, str):
             # Nearly all texts begin with a letter, a digit or a tag.
