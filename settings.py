@@ -105,6 +105,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Proxies in front of the web process, each of which adds the address of its client to "
             "`X-Forwarded-For`; 0 takes the address of the connection.",
         ),
+        number(
+            "QUERY_TIMEOUT_SECONDS", 10, "Seconds that a query may take that a client has written."
+        ),
+        number(
+            "MAX_CONTENT_LENGTH",
+            15 * 2**20,
+            "Bytes of the largest request body. The database stores documents of 16 MiB.",
+        ),
     ),
     "Security": (
         secret(
@@ -329,7 +337,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number(
             "ENQUEUE_MAX_ATTEMPTS",
-            5,
+            3,
             "Attempts at routing an item whose failure may pass, before it ends in `error`.",
         ),
         flag(

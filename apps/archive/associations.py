@@ -7,7 +7,10 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import media_use
-from apps.archive.schema import LOCK_FIELDS
+from apps.archive.schema import ASSOCIATION, LOCK_FIELDS, SERVER_FIELDS
+from apps.core.documents import object_of
+from apps.core.errors import BadRequest
+from apps.core.schemas import keeps
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES
 from apps.store.collections import ARCHIVE, PUBLISHED, VOCABULARIES
@@ -15,6 +18,9 @@ from apps.store.collections import ARCHIVE, PUBLISHED, VOCABULARIES
 EDITOR_PREFIX = "editor_"
 NOT_TAKEN = frozenset({*LOCK_FIELDS, "journal", "associations", "refs"})
 """Fields of a stored item that are left out of what another one holds of it."""
+
+NOT_SENT = SERVER_FIELDS - {"_current_version"}
+"""Fields of what an item holds that clients do not write. The version says which one it shows."""
 
 REFRESHED = [
     "slugline",
@@ -58,7 +64,7 @@ FROM_PARENT = [
 
 def present(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
     """Yield key and association of everything that the item holds; null ones are left out."""
-    for key, association in (item.get("associations") or {}).items():
+    for key, association in object_of(item, "associations").items():
         if isinstance(association, dict):
             yield key, association
 
@@ -72,7 +78,7 @@ def copied(associations: Mapping[str, Any] | None) -> Document:
     """Return associations whose entries may be changed."""
     return {
         key: dict(held) if isinstance(held, Mapping) else held
-        for key, held in (associations or {}).items()
+        for key, held in object_of({"associations": associations}, "associations").items()
     }
 
 
@@ -103,10 +109,29 @@ def related_content_keys(db: Database[Document], keys: Iterable[str]) -> frozens
     return frozenset(key for key, field in fields.items() if field in found)
 
 
+def restore_server_fields(held: Document, *stored: Any) -> None:
+    """Put what the server writes of an association back to what is stored, in place.
+
+    Args:
+        held: the association as a write brings it.
+        stored: what may be stored of the item that it names; the first that does counts.
+    """
+    same: Mapping[str, Any] = next((each for each in stored if _names_same_item(held, each)), {})
+    for field in NOT_SENT:
+        held.pop(field, None)
+        if field in same:
+            held[field] = same[field]
+
+
+def _names_same_item(held: Mapping[str, Any], stored: Any) -> bool:
+    item_id = held.get("_id")
+    return item_id is not None and isinstance(stored, Mapping) and stored.get("_id") == item_id
+
+
 def complete_new(item: Document, now: datetime) -> None:
     """Stamp the associations of an item that is created."""
     for _key, held in present(item):
-        held.pop("_type", None)
+        restore_server_fields(held)
         held["_created"] = held["_updated"] = now
     if item.get("associations") is not None:
         item["refs"] = refs_of(item["associations"])
@@ -134,10 +159,9 @@ def complete_saved(
             updates["refs"] = []
         return
     associations = copied(updates["associations"])
-    before = original.get("associations") or {}
+    before = object_of(original, "associations")
     for key, held in present({"associations": associations}):
-        held.pop("_type", None)
-        held.pop("_created", None)
+        restore_server_fields(held)
         is_own = copies_from_parent and held.get("type") in MEDIA_TYPES
         under = before.get(key) if is_own else items.get(held.get("_id") or "")
         kept = {}
@@ -150,7 +174,11 @@ def complete_saved(
 
 
 def follow_editor(updates: Document, original: Mapping[str, Any]) -> None:
-    """Take the media that the editor's state holds as `editor_N`; others of that name go."""
+    """Take the media that the editor's state holds as `editor_N`; others of that name go.
+
+    Raises:
+        BadRequest: what stands for media is no item.
+    """
     body = (updates.get("fields_meta") or {}).get("body_html")
     content = body.get("draftjsState") if isinstance(body, Mapping) else None
     state = content[0] if isinstance(content, list) and content else content
@@ -163,6 +191,8 @@ def follow_editor(updates: Document, original: Mapping[str, Any]) -> None:
         for key, entity in _entities(state["entityMap"])
         if (media := _media(entity))
     }
+    if not all(keeps(ASSOCIATION, media) for media in embedded.values()):
+        raise BadRequest("fields_meta of body_html holds media that is no item")
     gone = {key: None for key in associations if key.startswith(EDITOR_PREFIX)}
     if embedded or gone:
         updates["associations"] = {**associations, **gone, **embedded}
@@ -245,11 +275,10 @@ def usage_changes(
         for key, held in associations_with_ids(updates)
         if held.get("type") in MEDIA_TYPES and before.get(key) != held["_id"]
     }
+    if not new:
+        return []
+    used = {"$in": sorted(new)}
     return [
-        write
-        for item_id in sorted(new)
-        for write in (
-            media_use(ARCHIVE, {"_id": item_id}, at),
-            media_use(PUBLISHED, {"item_id": item_id, "last_published_version": True}, at),
-        )
+        media_use(ARCHIVE, {"_id": used}, at),
+        media_use(PUBLISHED, {"item_id": used, "last_published_version": True}, at),
     ]

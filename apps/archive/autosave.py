@@ -4,21 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.places import LOCKED_BY_OTHER, check_may_read, is_locked_by_other
-from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, WORK
+from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, SERVER_FIELDS, WORK
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound
 from apps.core.service import Document, ResourceService, new_etag
 from apps.store.collections import ARCHIVE
 
-NOT_SAVED = (frozenset(IDENTITY) | frozenset(AUDIT) | frozenset(WORK)) - {"unique_name"} | {
-    "type",
-    "state",
-    "revert_state",
-    "operation",
-    "pubstatus",
-    "linked_in_packages",
-    "refs",
-}
+NOT_SAVED = (
+    (frozenset(IDENTITY) | frozenset(AUDIT) | frozenset(WORK)) - {"unique_name"}
+    | SERVER_FIELDS
+    | {"type", "state", "operation", "pubstatus"}
+)
 """Fields of an autosave that an editor does not write."""
 
 

@@ -22,10 +22,11 @@ from apps.archive.times import (
     utc_after,
 )
 from apps.core.caller import Caller
-from apps.core.documents import objects
+from apps.core.documents import object_of, objects
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
+from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
-from apps.core.vocabulary import BROADCAST_SCRIPT, State
+from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, State
 from apps.core.workflow import Action, check_allowed
 
 NO_ANNOUNCEMENTS = "Package doesn't support Public Service Announcements"
@@ -120,7 +121,7 @@ def check_not_scheduled_in_package(save: Save) -> None:
     """A member of a package gets no time of its own before it is out."""
     if save.is_forced or not save.original.get("linked_in_packages"):
         return
-    settings = save.updates.get("schedule_settings") or {}
+    settings = object_of(save.updates, "schedule_settings")
     is_timed = bool(save.updates.get("publish_schedule")) or any(settings.values())
     if is_timed and save.original.get("state") != State.PUBLISHED:
         raise BadRequest(NO_SCHEDULE_IN_PACKAGE)
@@ -184,6 +185,13 @@ def check_groups(save: Save) -> None:
         packages.check(save.updates["groups"], package_id, is_new=not save.original)
 
 
+def check_may_claim_state(save: Save) -> None:
+    """Only those who may publish create an item in a state that publishing gives."""
+    is_given = save.updates.get("state") in PUBLISH_STATES | {State.CORRECTION}
+    if is_given and not save.caller.may("publish"):
+        raise Forbidden(NO_PRIVILEGE)
+
+
 def check_no_duplicates(save: Save) -> None:
     """No two categories have one code, no two subjects one scheme and code."""
     categories = Counter(c.get("qcode") for c in objects(save.updates.get("anpa_category")))
@@ -202,6 +210,7 @@ def check_state(save: Save) -> None:
 
 
 CREATE_CHECKS: tuple[Check, ...] = (
+    check_may_claim_state,
     check_writable_stage,
     check_no_announcement,
     check_on_desk,

@@ -9,6 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.crops import box_of, crop_sizes, whole_number, with_points
+from apps.core.documents import object_of
 from apps.core.errors import NotFound
 from apps.core.service import Document
 from apps.media.cropping import Box, CroppedPicture, CroppingError, crop
@@ -62,7 +63,7 @@ class CropFiles:
             shown = _renditions(updates) or known
             if shown:
                 updates["renditions"] = with_points(shown, point)
-        held, before = updates.get("associations"), original.get("associations") or {}
+        held, before = updates.get("associations"), object_of(original, "associations")
         cropped = {
             key: {
                 **media,

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import addition, subtraction
-from apps.core.documents import objects
+from apps.core.documents import objects, objects_of
 from apps.core.errors import BadRequest, CircularReference, Forbidden, NotFound
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
@@ -37,15 +37,21 @@ def member_refs(groups: Any) -> Iterator[dict[str, Any]]:
     """
     for group in objects(groups):
         for ref in objects(group.get("refs")):
-            if "residRef" in ref:
+            if isinstance(ref.get("residRef"), str):
                 yield ref
 
 
 def member_ids(groups: Any) -> Iterator[str]:
     """Yield the ids of the items that package groups name, in order."""
     for ref in member_refs(groups):
-        if isinstance(ref["residRef"], str) and ref["residRef"]:
+        if ref["residRef"]:
             yield ref["residRef"]
+
+
+def package_ids(item: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the packages that an item is in."""
+    ids = (link.get("package") for link in objects_of(item, "linked_in_packages"))
+    return [id for id in ids if isinstance(id, str)]
 
 
 def default_groups() -> list[Document]:
@@ -65,7 +71,7 @@ def group(name: str) -> Document:
 
 def with_newer_versions(groups: Any, versions: Mapping[str, int]) -> list[Document]:
     """Return package groups whose refs show at least these versions of members."""
-    result: list[Document] = deepcopy(list(groups or ()))
+    result: list[Document] = deepcopy(objects(groups))
     for ref in member_refs(result):
         shown, known = ref.get("_current_version"), versions.get(ref["residRef"])
         if isinstance(shown, int) and known is not None:

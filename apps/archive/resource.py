@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from apps.archive.schema import ITEM_SCHEMA, REQUEST_ONLY
+from apps.archive.schema import FIXED_FIELDS, ITEM_SCHEMA, REQUEST_ONLY, SERVER_FIELDS
+from apps.core.schemas import open_object, text
+
+PROTECTED: dict[str, Any] = {"server_fields": SERVER_FIELDS, "fixed_fields": FIXED_FIELDS}
+"""What clients cannot write: part of the definition of resources that take fields of items."""
 
 ITEM_URL = r'regex("[\w,.:_-]+")'
 """Item ids as they stand in URLs: URNs and tags need no escaping."""
@@ -25,6 +29,7 @@ def item_operation(verb: str, privilege: str | None = None) -> dict[str, Any]:
         # Versions are part of the journalled write.
         "versioning": False,
         "etag_ignore_fields": ["broadcast"],
+        **PROTECTED,
         "privileges": {"PATCH": privilege or verb},
     }
 
@@ -37,6 +42,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "item_methods": ["GET", "PATCH", "PUT"],
         "versioning": True,
         "etag_ignore_fields": ["broadcast"],
+        **PROTECTED,
         "privileges": {"POST": "archive", "PATCH": "archive", "PUT": "archive"},
     },
     "archive_rewrite": {
@@ -45,7 +51,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "_id": {"type": "string"},
             "original_id": {"type": "string"},
             "desk_id": {"type": "objectid", "nullable": True},
-            "update": {"type": "dict", "nullable": True, "allow_unknown": True, "schema": {}},
+            "update": open_object(nullable=True, schema={"_id": text(), "guid": text()}),
         },
         "datasource": {"source": "archive"},
         # Answers are items, not what the schema of the request lists.

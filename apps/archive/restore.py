@@ -16,6 +16,7 @@ from apps.archive.schema import (
     KIND,
     NOT_VERSIONED,
     RESTORE,
+    SERVER_FIELDS,
     WORK,
 )
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, SchemaIssues
@@ -39,12 +40,10 @@ KEPT_UNLESS_SENT = (
     | frozenset(KIND)
     | frozenset(AUDIT)
     | frozenset(WORK)
-    | {"linked_in_packages", "refs", "source", "rewrite_of", "rewritten_by"}
-    | {"rewrite_sequence", "broadcast", "translated_from", "translation_id", "translations"}
-    | {"highlights", "marked_desks"}
-    | {"renditions", "filemeta", "filemeta_json", "mimetype", "media_file"}
+    | SERVER_FIELDS
+    | {"source", "renditions", "filemeta", "filemeta_json", "mimetype", "media_file"}
 )
-"""Fields that a document leaves alone when it does not name them: the server's own."""
+"""Fields that a document leaves alone when it does not name them."""
 
 NOT_REPLACED = frozenset({"type", "state", "pubstatus"})
 """Fields that a document cannot replace: the type is for ever, the others follow the workflow."""

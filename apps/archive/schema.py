@@ -1,12 +1,13 @@
 """Schema of an item: of `archive`, its versions, and everything that stores items.
 
-Tables follow the item document (lifecycle contract 1).
+Tables follow the item document (lifecycle contract 1). What stands in lists and objects is checked
+by type only: values of vocabularies have whatever other keys clients give them.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.schemas import open_object, text
+from apps.core.schemas import code, open_object, text
 from apps.core.vocabulary import ItemType, PubStatus, State
 
 Schema = dict[str, Any]
@@ -15,22 +16,103 @@ LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
 UNLOCKED: Mapping[str, None] = dict.fromkeys(LOCK_FIELDS)
 """The lock fields of an item that nobody has locked."""
 
+LARGEST = 2**31 - 1
+"""Of whole numbers in items: receivers take them for plain integers."""
+
+STAMPS = frozenset({"_type", "_created", "_updated", "_latest_version", "journal"})
+"""What the server adds to an item besides the fields of its schema, without its version."""
+
+SERVER_FIELDS = frozenset(
+    {
+        *STAMPS,
+        *LOCK_FIELDS,
+        *("_current_version", "unique_id", "original_creator", "version_creator"),
+        *("revert_state", "firstpublished", "expiry", "expiry_status", "task_id"),
+        *("used", "used_count", "used_updated", "correction_sequence", "sequence"),
+        *("event_id", "original_id", "processed_from", "broadcast"),
+        *("rewrite_of", "rewritten_by", "rewrite_sequence"),
+        *("translated_from", "translation_id", "translations"),
+        *("linked_in_packages", "deleted_groups", "refs", "published_with"),
+        *("highlights", "marked_desks", "previous_marked_user"),
+    }
+)
+"""Fields of an item that the server writes: sent by clients they are dropped, whatever they hold.
+"""
+
+FIXED_FIELDS = frozenset({"guid", "type", "version", "ingest_id", "ingest_version"}) | {
+    "ingest_provider",
+    "ingest_provider_sequence",
+}
+"""Fields that a client may give a new item, and that are dropped from later writes."""
+
 
 def _whole(**rules: Any) -> Schema:
-    return {"type": "integer", "nullable": True, **rules}
+    return {"type": "integer", "nullable": True, "min": -LARGEST, "max": LARGEST, **rules}
 
 
 def _moment(**rules: Any) -> Schema:
     return {"type": "datetime", "nullable": True, **rules}
 
 
-def _things(**rules: Any) -> Schema:
-    """A list of documents, such as subjects."""
-    return {"type": "list", "nullable": True, **rules}
-
-
 def _open(**rules: Any) -> Schema:
     return open_object(**{"nullable": True, "schema": {}, **rules})
+
+
+def _texts(*names: str) -> Schema:
+    return {name: text() for name in names}
+
+
+def _codes(*names: str) -> Schema:
+    return {name: code(nullable=True) for name in names}
+
+
+def _list(entry: Schema, **rules: Any) -> Schema:
+    """Return the rules of a list; no entry is null."""
+    return {"type": "list", "nullable": True, "schema": entry, **rules}
+
+
+def _objects(schema: Schema, **rules: Any) -> Schema:
+    """Return the rules of a list of objects that may have other keys as well."""
+    return _list(open_object(schema=schema), **rules)
+
+
+def _named(values: Schema, **rules: Any) -> Schema:
+    """Return the rules of an object with any keys, each with such a value."""
+    return {"type": "dict", "nullable": True, "valuesrules": values, **rules}
+
+
+NUMBER: Schema = {"type": ["number", "string"], "nullable": True}
+POINT: Schema = _open(schema=dict.fromkeys(("x", "y"), NUMBER))
+
+VALUE: Schema = {
+    **_codes("qcode", "code", "parent"),
+    **_texts("name", "scheme", "state", "country", "world_region", "group"),
+}
+"""What formats and filters read of a value of a vocabulary, such as a subject or a place."""
+
+RENDITIONS: Schema = _named(
+    open_object(
+        nullable=True,
+        schema={
+            **_texts("href", "mimetype"),
+            **_codes("media"),
+            **dict.fromkeys(("width", "height"), NUMBER),
+            "poi": POINT,
+        },
+    )
+)
+
+REF: Schema = {
+    **_texts("idRef", "residRef", "guid", "type", "headline", "slugline", "location", "itemClass"),
+    "renditions": RENDITIONS,
+}
+
+GROUPS: Schema = _objects(
+    {
+        **_texts("id", "role"),
+        "refs": {"type": "list", "required": True, "schema": open_object(schema=REF)},
+    }
+)
 
 
 IDENTITY: Schema = {
@@ -114,32 +196,47 @@ CONTENT: Schema = {
 
 METADATA: Schema = {
     **{
-        name: _things()
+        name: _objects(VALUE)
         for name in (
             "anpa_category",
             "genre",
             "place",
-            "authors",
             "event",
             "person",
             "object",
             "organisation",
             "subject",
             "company_codes",
-            "keywords",
             "signal",
-            "attachments",
-            "annotations",
-            "highlights",
-            "marked_desks",
-            "contents",
-            "translations",
         )
+    },
+    "authors": _objects(
+        {
+            **_codes("code", "parent"),
+            **_texts("name", "role", "uri", "scheme", "sub_label", "biography", "avatar_url"),
+        }
+    ),
+    "keywords": _list({"type": "string"}),
+    "attachments": _objects(_codes("attachment")),
+    "annotations": _objects({**_codes("id"), **_texts("type", "msg")}),
+    "contents": _objects({}),
+    **{
+        name: {"type": "list", "nullable": True}
+        for name in ("highlights", "marked_desks", "translations")
     },
     "urgency": _whole(),
     "priority": _whole(),
     "dateline": _open(
-        schema={"located": _open(), "date": _moment(), "source": text(), "text": text()}
+        schema={
+            "located": _open(
+                schema=_texts(
+                    *("city", "city_code", "state", "state_code", "country", "country_code"),
+                    *("tz", "dateline", "alt_name", "code", "scheme"),
+                )
+            ),
+            "date": _moment(),
+            **_texts("source", "text"),
+        }
     ),
     "flags": {
         "type": "dict",
@@ -160,18 +257,24 @@ METADATA: Schema = {
             "marked_for_sms": False,
         },
     },
-    "target_regions": _things(),
-    "target_types": _things(),
-    "target_subscribers": _things(),
+    "target_regions": _objects(VALUE),
+    "target_types": _objects(VALUE),
+    "target_subscribers": _objects(_codes("_id")),
     "extra": _open(),
-    "fields_meta": _open(),
+    "fields_meta": _named(open_object(nullable=True)),
     "broadcast": _open(),
     "translated_from": text(),
     "translation_id": text(),
 }
 
 WORK: Schema = {
-    "task": _open(),
+    "task": _open(
+        schema={
+            **_texts("desk", "stage", "user", "status", "last_desk"),
+            **_texts("last_authoring_desk", "last_production_desk"),
+            "desk_history": _list({"type": "string"}),
+        }
+    ),
     "expiry": _moment(),
     "expiry_status": text(),
     "lock_user": {"type": "objectid", "nullable": True, "versioned": False},
@@ -202,14 +305,14 @@ RELATIONS: Schema = {
     "rewrite_of": text(),
     "rewritten_by": text(),
     "rewrite_sequence": _whole(),
-    "groups": _things(minlength=1),
-    "deleted_groups": _things(),
-    "linked_in_packages": _things(readonly=True),
-    "associations": _open(),
-    "refs": _things(readonly=True),
-    "renditions": _open(),
+    "groups": {**GROUPS, "minlength": 1},
+    **{
+        name: {"type": "list", "nullable": True}
+        for name in ("deleted_groups", "linked_in_packages", "refs")
+    },
+    "renditions": RENDITIONS,
     "filemeta": _open(),
-    "poi": _open(),
+    "poi": POINT,
 }
 
 RESTORE: Schema = {"old_version": _whole(), "last_version": _whole()}
@@ -217,6 +320,57 @@ RESTORE: Schema = {"old_version": _whole(), "last_version": _whole()}
 
 REQUEST_ONLY: Schema = {**RESTORE, "req_for_save": {"nullable": True}, "macro": text()}
 """Fields of requests besides those of an item; never stored."""
+
+WHOLE_NUMBER: Schema = {
+    "type": "code",
+    "nullable": True,
+    "regex": r"\s*[+-]?\d{1,10}\s*",
+    "min": -LARGEST,
+    "max": LARGEST,
+}
+
+AS_SENT: Mapping[str, Schema] = {
+    "integer": WHOLE_NUMBER,
+    "datetime": text(),
+    "objectid": code(nullable=True),
+}
+"""Rules of values inside of other documents, where nothing converts what JSON has."""
+
+CONTENT_RULES = ("type", "schema", "valuesrules", "allow_unknown")
+
+
+def _as_content(rules: Schema) -> Schema:
+    """Return the rules of a field of an item where it stands inside of another document."""
+    kept = {name: value for name, value in rules.items() if name in CONTENT_RULES}
+    if "schema" in kept and kept["type"] == "dict":
+        kept["schema"] = {name: _as_content(inner) for name, inner in kept["schema"].items()}
+    kind = rules["type"]
+    return (
+        AS_SENT[kind] if isinstance(kind, str) and kind in AS_SENT else {**kept, "nullable": True}
+    )
+
+
+HELD: Schema = {
+    name: _as_content(rules)
+    for table in (IDENTITY, KIND, AUDIT, CONTENT, METADATA, WORK, TIMING, RELATIONS)
+    for name, rules in table.items()
+    if name not in SERVER_FIELDS
+} | {
+    "ingest_version": code(nullable=True),
+    "_current_version": WHOLE_NUMBER,
+    "_fetchable": {"type": "boolean", "nullable": True},
+    "subscribers": _list({"type": "code"}),
+}
+"""What is checked of an item that stands inside of another document, without what it holds itself.
+"""
+
+ASSOCIATION: Schema = open_object(
+    nullable=True,
+    schema={**HELD, "associations": _named(open_object(nullable=True, schema=HELD))},
+)
+"""Null is an association that is taken away."""
+
+ASSOCIATIONS: Schema = _named(ASSOCIATION)
 
 ITEM_SCHEMA: Schema = {
     **IDENTITY,
@@ -227,12 +381,9 @@ ITEM_SCHEMA: Schema = {
     **WORK,
     **TIMING,
     **RELATIONS,
+    "associations": ASSOCIATIONS,
 }
 """Every field of an item. Nothing is required: an empty POST is a text draft."""
-
-LOCK_FIELDS = ("lock_user", "lock_session", "lock_time", "lock_action")
-UNLOCKED = dict.fromkeys(LOCK_FIELDS)
-"""The lock fields of an item that nobody has locked."""
 
 NOT_VERSIONED = frozenset(
     name for name, rules in ITEM_SCHEMA.items() if rules.get("versioned") is False

@@ -45,7 +45,14 @@ from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places, check_may_read, source_of, task_with_ids
 from apps.archive.restore import is_restoration, replacement, restored_fields
-from apps.archive.schema import CONTENT, METADATA, REQUEST_ONLY
+from apps.archive.schema import (
+    ASSOCIATIONS,
+    CONTENT,
+    HELD,
+    METADATA,
+    REQUEST_ONLY,
+    SERVER_FIELDS,
+)
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
@@ -53,6 +60,7 @@ from apps.core.clock import Clock
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Notifier
+from apps.core.schemas import keeps
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
 from apps.core.vocabulary import ItemType, Operation, State
@@ -77,8 +85,11 @@ LISTED_STATES = (
 
 FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
-) - {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
+) - SERVER_FIELDS
 """Fields that a template may give a new item."""
+
+TEMPLATE_RULES = {**HELD, "associations": ASSOCIATIONS}
+"""Rules of the fields of templates, which hold what JSON has."""
 
 
 class ArchiveService(ResourceService):
@@ -177,7 +188,8 @@ class ArchiveService(ResourceService):
             budget: the work that templates may still make for the request.
 
         Raises:
-            BadRequest: there is no such template for the caller, or it cannot be rendered.
+            BadRequest: there is no such template for the caller, or it cannot be rendered, or it
+                holds what an item cannot.
         """
         if not document.get("template"):
             return
@@ -188,8 +200,10 @@ class ArchiveService(ResourceService):
         context = context_of(document, caller.user, self.clock.now())
         fields = rendered(template, context, budget, self._settings["DEFAULT_TIMEZONE"])
         for name, value in fields.items():
-            if name in FROM_TEMPLATES:
-                document.setdefault(name, value)
+            if name in FROM_TEMPLATES and name not in document:
+                if not keeps(TEMPLATE_RULES[name], value):
+                    raise BadRequest(f"The template has no valid {name}")
+                document[name] = value
 
     def _place_of(self, document: Document, caller: Caller) -> Place:
         document["task"] = task_with_ids(document.get("task"))

@@ -13,7 +13,7 @@ import structlog
 from bson.errors import BSONError
 from pymongo import ReplaceOne
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from apps.content_api.copies import Copy
 from apps.content_api.store import CopyStore
@@ -21,6 +21,7 @@ from apps.core.clock import Clock
 from apps.core.errors import ServerError
 from apps.core.service import Document
 from apps.store.collections import CONTENT_API_BACKLOG
+from apps.store.mongo import is_away
 
 log = structlog.get_logger(__name__)
 
@@ -117,11 +118,11 @@ class CopyBacklog:
             return dict.fromkeys((copy.key for copy in copies), UNREACHABLE)
         try:
             self._store.store(copies)
-        except ConnectionFailure as error:
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            log.warning("content_api.unreachable", copies=len(copies), error=str(error))
-            return dict.fromkeys((copy.key for copy in copies), str(error))
         except REFUSALS as error:
+            if isinstance(error, PyMongoError) and is_away(error):
+                self._paused_until = time.monotonic() + PAUSE_SECONDS
+                log.warning("content_api.unreachable", copies=len(copies), error=str(error))
+                return dict.fromkeys((copy.key for copy in copies), str(error))
             if len(copies) > 1:
                 alone = (self._refused([copy]) for copy in copies)
                 return {key: text for refused in alone for key, text in refused.items()}

@@ -25,7 +25,7 @@ def texts_of(document: Mapping[str, Any], field: str) -> list[str]:
 def number_of(document: Mapping[str, Any], field: str, default: int = 0) -> int:
     """Return the whole number in `field`, also where it is written as text; `default` for none."""
     value = document.get(field)
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
+    if isinstance(value, str) and len(value) < 20 and value.strip().removeprefix("-").isdecimal():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         return default

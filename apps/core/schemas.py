@@ -1,10 +1,30 @@
 """Schemas of resources: what the packages that declare them share."""
 
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
 Schema = dict[str, Any]
+
+TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "code": (str, int),
+    "boolean": bool,
+    "list": list,
+    "dict": dict,
+}
+"""Types that a look at the value tells; codes and numbers are no booleans."""
+
+PLAIN_RULES = frozenset(
+    (
+        *("type", "nullable", "required", "min", "max", "regex"),
+        *("schema", "valuesrules", "allow_unknown"),
+    )
+)
+"""Rules that `keeps` knows."""
 
 
 def relation(resource: str, type: str = "objectid", **rules: Any) -> Schema:
@@ -16,6 +36,11 @@ def relation(resource: str, type: str = "objectid", **rules: Any) -> Schema:
 def text(**rules: Any) -> Schema:
     """Return the rules of a text, which may be null."""
     return {"type": "string", "nullable": True, **rules}
+
+
+def code(**rules: Any) -> Schema:
+    """Return the rules of a code or an id: a text, or a whole number as some vocabularies have."""
+    return {"type": "code", **rules}
 
 
 def open_object(**rules: Any) -> Schema:
@@ -37,3 +62,54 @@ def fill_defaults(documents: Iterable[dict[str, Any]], schema: Mapping[str, Sche
 def as_stored(id: Any) -> dict[str, list[Any]]:
     """Return the condition that a reference is `id`, kept as it is or as text."""
     return {"$in": [id, str(id)]}
+
+
+def keeps(rules: Mapping[str, Any], value: Any) -> bool:
+    """Whether `value` keeps the rules; False also where other rules or types have a say.
+
+    Args:
+        rules: of a field, or of the entries of a list.
+        value: what a client sent, or what is stored.
+    """
+    if value is None:
+        return bool(rules.get("nullable"))
+    if not PLAIN_RULES.issuperset(rules) or not _is_of_type(rules.get("type"), value):
+        return False
+    if isinstance(value, int | float):
+        return bool(rules.get("min", value) <= value <= rules.get("max", value))
+    if isinstance(value, str):
+        return "regex" not in rules or re.fullmatch(rules["regex"], value) is not None
+    return keeps_inside(rules, value)
+
+
+def keeps_inside(rules: Mapping[str, Any], value: Any) -> bool:
+    """Whether what a list or an object holds keeps the rules of its entries; see `keeps`."""
+    schema, each = rules.get("schema"), rules.get("valuesrules")
+    if isinstance(value, list):
+        return schema is None or all(keeps(schema, entry) for entry in value)
+    if not isinstance(value, dict):
+        return schema is None and each is None
+    if each is not None and not all(keeps(each, inner) for inner in value.values()):
+        return False
+    return schema is None or _keeps_schema(rules, value)
+
+
+def _keeps_schema(rules: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    schema, allow_unknown = rules["schema"], rules.get("allow_unknown")
+    for name, inner in value.items():
+        if name not in schema:
+            if not allow_unknown:
+                return False
+        elif not keeps(schema[name], inner):
+            return False
+    return all(name in value for name, inner in schema.items() if inner.get("required"))
+
+
+def _is_of_type(names: Any, value: Any) -> bool:
+    """Whether a value is of one of the types; any value where none is named."""
+    if names is None:
+        return True
+    named = (names,) if isinstance(names, str) else names
+    if isinstance(value, bool):
+        return "boolean" in named
+    return any(name in TYPES and isinstance(value, TYPES[name]) for name in named)

@@ -1,9 +1,24 @@
-"""Tokens that let clients in: what is stored of one, and whether its session is in force."""
+"""Tokens that let clients in: how one comes, what is stored of it, whether it is in force."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+
+
+def token_of(header: str) -> str:
+    """Return the token of an `Authorization` header, an empty text where it cannot be read.
+
+    Taken as `Basic base64(<token>:)`, `Bearer <token>`, `Token <token>` or bare.
+    """
+    scheme, _, rest = header.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return rest.strip() or scheme
+    try:
+        return b64decode(rest.strip(), validate=True).decode().partition(":")[0]
+    except ValueError:  # no base64, or no text in it
+        return ""
 
 
 def hash_token(token: str) -> str:

@@ -94,7 +94,7 @@ def build_publishing(
                 settings=settings,
             ),
             "explain": explain,
-            "published": PublishedService(db, clock, base.notifier),
+            "published": PublishedService(db, clock, base.sequences, base.notifier),
             "published_package_items": PackageItemsService(
                 collaborators, operations.by_endpoint["archive_correct"]
             ),

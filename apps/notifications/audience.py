@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 SUBSCRIBE_PATH = "/subscribe"
 TOKEN_ARGUMENT = "token"  # noqa: S105 - the argument's name
@@ -15,11 +15,11 @@ def subscription(path: str) -> Arguments:
 
     The token is no argument. Connections elsewhere than `/subscribe` have none.
     """
-    target = urlsplit(path)
-    if not target.path.endswith(SUBSCRIBE_PATH):
+    place, _, query = path.partition("?")
+    if not place.endswith(SUBSCRIBE_PATH):
         return {}
     arguments: dict[str, str] = {}
-    for key, value in parse_qsl(target.query):
+    for key, value in parse_qsl(query):
         arguments.setdefault(key, value)
     arguments.pop(TOKEN_ARGUMENT, None)
     return arguments

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 from apps.core.clock import SystemClock
 from apps.core.tokens import hash_token, is_in_force
 from apps.store.collections import AUTH, USERS
-from apps.store.mongo import CODEC
+from apps.store.mongo import CODEC, client_options
 
 SESSION_FIELDS = dict.fromkeys(("token_hash", "user", "security_stamps", "_updated"), 1)
 USER_FIELDS = dict.fromkeys(("is_active", "is_enabled", "security_stamp"), 1)
@@ -50,7 +50,7 @@ class MongoSessions:
     def connect(cls, uri: str, name: str, expires_after: timedelta) -> Self:
         """Return the sessions in the database `name` of the server at `uri`. Lazy."""
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            uri, serverSelectionTimeoutMS=3000, appname="wiredesk-websocket"
+            uri, **client_options(uri), appname="wiredesk-websocket"
         )
         return cls(client.get_database(name, codec_options=CODEC), expires_after)
 

@@ -3,14 +3,16 @@
 from typing import Any
 
 from apps.archive.resource import ITEM_URL, item_operation
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS, STAMPS
+from apps.core.schemas import open_object, text
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
 PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
 
 PUBLISHED_SCHEMA: dict[str, Any] = {
     **ITEM_SCHEMA,
-    "_id": {"type": "objectid"},
+    # Of the row; clients that post one send the id of the item.
+    "_id": {"type": ["objectid", "string"]},
     "item_id": {"type": "string"},
     "guid": {"type": "string"},
     "unique_id": {"type": "integer"},
@@ -29,6 +31,16 @@ PUBLISHED_SCHEMA: dict[str, Any] = {
     "moved_to_legal": {"type": "boolean", "default": False},
 }
 
+ROW_FIELDS = frozenset(
+    {
+        *STAMPS,
+        *LOCK_FIELDS,
+        *("used", "used_count", "used_updated", "translations", "linked_in_packages", "refs"),
+        *("publish_sequence_no", "error_message", "last_queue_event", "moved_to_legal"),
+    }
+)
+"""Fields of a row of `published` that the server writes; the rest is what went out."""
+
 QUEUE_SCHEMA: dict[str, Any] = {
     "item_id": {"type": "string", "required": True},
     "item_version": {"type": "integer"},
@@ -36,8 +48,17 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "item_encoding": {"type": "string", "nullable": True},
     "encoded_item_id": {"type": "objectid", "nullable": True},
     "subscriber_id": {"type": "objectid"},
-    "codes": {"type": "list", "nullable": True},
-    "destination": {"type": "dict", "allow_unknown": True},
+    "codes": {"type": "list", "nullable": True, "schema": {"type": "string"}},
+    "destination": {
+        "type": "dict",
+        "allow_unknown": True,
+        "schema": {
+            "name": text(),
+            "format": text(),
+            "delivery_type": text(),
+            "config": open_object(nullable=True),
+        },
+    },
     "published_in_package": {"type": "string", "nullable": True},
     "published_seq_num": {"type": "integer", "nullable": True},
     "publish_schedule": {"type": "datetime", "nullable": True},
@@ -91,6 +112,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
                 },
             },
         },
+        "bulk_enabled": False,
         "resource_methods": ["POST"],
         "item_methods": [],
         "privileges": {"POST": "archive"},
@@ -98,8 +120,10 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "published": {
         "schema": PUBLISHED_SCHEMA,
         "datasource": {"default_sort": [("_updated", -1)]},
+        # Of a row, or of an item.
+        "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH"],
-        "additional_lookup": {"url": ITEM_URL, "field": "item_id"},
+        "server_fields": ROW_FIELDS,
         "etag_ignore_fields": [
             "_id",
             "highlights",

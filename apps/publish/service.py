@@ -11,15 +11,18 @@ from apps.archive.places import on_visible_stages
 from apps.archive.schema import LOCK_FIELDS
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest, Conflict
+from apps.core.documents import text_of
+from apps.core.errors import BadRequest, Conflict, SchemaIssues
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
     complete_row,
+    encoded,
     lane_of,
     lanes_of,
     sequence_of,
@@ -34,16 +37,25 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
+NO_ITEM_ID = "_id is required: the id of the item."
 SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
 class PublishedService(ResourceService):
-    """The outbox as clients see it: rows that look like items (lifecycle contract 3.9)."""
+    """The outbox as clients see it: rows that look like items (lifecycle contract 3.9).
+
+    Args:
+        sequences: source of `publish_sequence_no`.
+        notifier: tells clients.
+    """
 
     resource = "published"
 
-    def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
+    def __init__(
+        self, db: Database[Document], clock: Clock, sequences: Sequences, notifier: Notifier
+    ) -> None:
         super().__init__(db, clock)
+        self._sequences = sequences
         self._notifier = notifier
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
@@ -51,8 +63,30 @@ class PublishedService(ResourceService):
         return on_visible_stages(lookup, caller)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
+        """Let rows stand under ids of their own: what clients send is the id of the item.
+
+        Raises:
+            BadRequest: a row names no item, or its state is none of what has gone out.
+        """
         for document in documents:
             self._check_state(document)
+            item_id = document.pop("_id", None) or document.get("item_id")
+            if not item_id:
+                raise BadRequest(NO_ITEM_ID)
+            document.update({"_id": ObjectId(), "item_id": str(item_id)})
+        unnumbered = [d for d in documents if d.get("publish_sequence_no") is None]
+        if unnumbered:
+            first = self._sequences.draw(PUBLISHED_SEQUENCE, len(unnumbered))
+            for number, document in enumerate(unnumbered, start=first):
+                document["publish_sequence_no"] = number
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        """Let the rows be the last of their items."""
+        for document in documents:
+            if document.get("last_published_version"):
+                others = {"item_id": document["item_id"], "_id": {"$ne": document["_id"]}}
+                last = {**others, "last_published_version": True}
+                self.collection.update_many(last, {"$set": {"last_published_version": False}})
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._check_state(updates)
@@ -65,8 +99,12 @@ class PublishedService(ResourceService):
         tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:
-        """Of the rows of an item, the last one is shown."""
-        return lookup if "_id" in lookup else {**lookup, "last_published_version": True}
+        """Find a row by its own id, or by that of its item: of its rows, the last one."""
+        id_ = lookup.get("_id")
+        if not isinstance(id_, str) or ObjectId.is_valid(id_):
+            return lookup
+        rest = {name: value for name, value in lookup.items() if name != "_id"}
+        return {**rest, "item_id": id_, "last_published_version": True}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
@@ -123,7 +161,13 @@ class PublishQueueService(ResourceService):
         self._payloads = Payloads(db)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
-        """Complete rows that a client posts, usually copies of finished ones."""
+        """Complete rows that a client posts, usually copies of finished ones.
+
+        Raises:
+            SchemaIssues: one cannot be sent.
+        """
+        for document in documents:
+            check_encoding(document)
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):
@@ -153,6 +197,9 @@ class PublishQueueService(ResourceService):
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        check_encoding(updates)
+        for field in SERVER_WRITTEN:
+            updates.pop(field, None)
         self._seal(updates, original)
         if updates.get("state") != RowState.CANCELED:
             return
@@ -236,3 +283,14 @@ class PublishQueueService(ResourceService):
         for key, numbers in self._sequences.draw_wrapping(counts, bounds).items():
             for document, number in zip(unnumbered[key], numbers, strict=True):
                 document["published_seq_num"] = number
+
+
+def check_encoding(row: Mapping[str, Any]) -> None:
+    """Check that the text of a row can be written in the encoding that it names.
+
+    Raises:
+        SchemaIssues: there is no such encoding.
+    """
+    name = row.get("item_encoding")
+    if encoded(text_of(row, "formatted_item"), name) is None:
+        raise SchemaIssues({"item_encoding": f"unallowed value {name}"})

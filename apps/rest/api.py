@@ -20,8 +20,14 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
 from apps.rest.auth import Authentication, PrivilegeAuth, current_caller
+from apps.rest.creation import register_creation_checks
 from apps.rest.data import ServiceData
-from apps.rest.errors import passing_through_eve, register_error_handlers
+from apps.rest.errors import (
+    answer_for_the_store,
+    passing_through_eve,
+    register_error_handlers,
+)
+from apps.rest.requests import register_request_checks
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
 
@@ -47,7 +53,7 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
     "ALLOW_OVERRIDE_HTTP_METHOD": True,
     "HEADER_TOTAL_COUNT": "X-Total-Count",
     "CACHE_CONTROL": "max-age=0, no-cache",
-    "MONGO_QUERY_BLACKLIST": ["$where", "$expr"],
+    "STANDARD_ERRORS": [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 428, 429, 503],
     "RETURN_MEDIA_AS_URL": False,
     "AUTO_COLLAPSE_MULTI_KEYS": True,
 }
@@ -136,9 +142,13 @@ def create_api(
         if "POST" in definition.get("public_methods", ()):
             welcome = getattr(app, f"on_pre_POST_{resource}")
             welcome += auth.welcome
+    register_request_checks(app)
+    register_creation_checks(app)
     serve_uploads(app, media, auth)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
+    # Called before the one above, which adds to any answer.
+    app.after_request(answer_for_the_store)
     if proxies := int(settings["TRUSTED_PROXIES"]):
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
     return app

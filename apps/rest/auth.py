@@ -1,7 +1,5 @@
 """Authentication and permission of every request (resources contract 4.1)."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -12,6 +10,7 @@ from flask import g, request
 from apps.core.caller import SYSTEM, Caller
 from apps.core.errors import Forbidden, Unauthorized
 from apps.core.privileges import INTRINSIC, NO_PRIVILEGE
+from apps.core.tokens import token_of
 
 
 class Authentication(Protocol):
@@ -32,22 +31,9 @@ def current_caller() -> Caller:
 
 
 def request_token() -> str:
-    """Return the token of the `Authorization` header, or an empty text.
-
-    Taken as `Basic base64(token:)`, `Bearer <token>`, `Token <token>` or bare.
-    """
+    """Return the token of the only `Authorization` header, or an empty text."""
     headers = request.headers.getlist("Authorization")
-    if len(headers) != 1:
-        return ""
-    scheme, _, rest = headers[0].strip().partition(" ")
-    if not rest:
-        return scheme
-    if scheme.lower() != "basic":
-        return rest.strip()
-    try:
-        return base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+    return token_of(headers[0]) if len(headers) == 1 else ""
 
 
 class PrivilegeAuth(TokenAuth):

@@ -13,6 +13,7 @@ from apps.core.service import Document
 from apps.media.storage import MediaStorage
 from apps.rest.auth import PrivilegeAuth, request_token
 from apps.rest.errors import json_response
+from apps.rest.routes import bounded_queries
 from apps.rest.uploads import file_response
 
 KINDS = ("items", "packages")
@@ -90,10 +91,15 @@ class ContentApiRoutes:
     # What is answered.
 
     def _list(self, kind: str, reader: Reader) -> Response:
-        return _page(kind, self._content.page(kind, reader, _arguments()))
+        with bounded_queries():
+            page = self._content.page(kind, reader, _arguments())
+        return _page(kind, page)
 
     def _search(self) -> Response:
-        return _page(SEARCH, self._content.search(self._searcher(), _arguments()))
+        searcher = self._searcher()
+        with bounded_queries():
+            page = self._content.search(searcher, _arguments())
+        return _page(SEARCH, page)
 
     def _item(self, kind: str | None, id: str, reader: Reader) -> Response:
         try:

@@ -1,19 +1,22 @@
 """Eve's data layer: reads go to MongoDB, writes go to the service behind the resource."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
-from flask import abort
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 
 from apps.core.errors import EtagMismatch
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
+from apps.rest.creation import check_size, check_storable, telling_which
 from apps.rest.errors import passing_through_eve
+from apps.rest.queries import check_shown, projection_of, sort_of, where_of
+from apps.rest.routes import bounded_queries
 from apps.rest.validator import parse_datetime
 from apps.store.mongo import raise_unless_duplicates
 
@@ -25,11 +28,28 @@ VERSIONS = "_versions"
 """What Eve adds to the name of a resource for that of its versions."""
 
 
+READ_BY_EVE: Mapping[str, type] = {
+    "_created": datetime,
+    "_updated": datetime,
+    "_etag": str,
+    "_links": dict,
+    "_current_version": int,
+}
+"""Fields of stored documents that Eve takes for what they have to be."""
+
+
 class Connection:
     """What Eve expects of its driver: something with a database."""
 
     def __init__(self, db: Database[Document]) -> None:
         self.db = db
+
+
+class Rows(list[Document]):
+    """Rows that a query has found; true without any, too, like the cursors that Eve expects."""
+
+    def __bool__(self) -> bool:
+        return True
 
 
 class ServiceData(Mongo):
@@ -61,6 +81,7 @@ class ServiceData(Mongo):
         source = self.app.config["DOMAIN"][resource]["datasource"]["source"]
         return self.pymongo(resource).db[source]
 
+    @passing_through_eve
     def find(
         self, resource: str, req: Any, sub_resource_lookup: Any, perform_count: bool = True
     ) -> Any:
@@ -76,29 +97,56 @@ class ServiceData(Mongo):
 
     def _find(self, resource: str, req: Any, query: Any, perform_count: bool) -> Any:
         try:
-            return super().find(resource, req, query, perform_count)
+            # All that the client's query takes, the reading of its rows too.
+            with bounded_queries():
+                rows, count = super().find(resource, req, query, perform_count)
+                return Rows(self._readable(resource, document) for document in rows), count
         except TypeError as error:
             # Where a query cannot be counted, or the database is away, Eve calls a method that
             # pymongo no longer has.
-            if isinstance(error.__context__, PyMongoError):
+            if error.__context__ is not None:
                 raise error.__context__ from None
             raise
 
+    def _readable(self, resource: str, document: Document) -> Document:
+        """Return a stored document with what Eve reads of each, whatever others wrote.
+
+        Without a time Eve answers the first one there is, without an etag that of the content.
+        """
+        for field, kind in READ_BY_EVE.items():
+            if field in document and not isinstance(document[field], kind):
+                del document[field]
+        is_versioned = self.app.config["DOMAIN"][resource]["versioning"] is True
+        if is_versioned or resource.endswith(VERSIONS):
+            document.setdefault("_current_version", 1)
+        return document
+
+    def _datasource_ex(
+        self,
+        resource: str,
+        query: Any = None,
+        client_projection: Any = None,
+        client_sort: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Return collection, query, fields and order of a look-up."""
+        definition = self.app.config["DOMAIN"][resource]
+        check_shown(definition, client_projection or {}, client_sort or ())
+        return super()._datasource_ex(resource, query, client_projection, client_sort, **options)
+
     def _convert_where_request_to_dict(self, resource: str, req: Any) -> Document:
-        """Return the query of the `where` argument; JSON of any other kind is refused."""
-        query = super()._convert_where_request_to_dict(resource, req)
-        if not isinstance(query, dict):
-            abort(400, "where has to be an object")
-        return query
+        """Return the query of the `where` argument."""
+        return where_of(req.where) if req and req.where else {}
 
     def _convert_sort_request_to_dict(self, req: Any) -> Any:
         """Return the order of the `sort` argument as pairs of field and 1 or -1."""
-        order = super()._convert_sort_request_to_dict(req)
-        pairs = list(order.items()) if isinstance(order, dict) else order
-        if not (isinstance(pairs, list) and all(map(is_order, pairs))):
-            abort(400, "sort has to be a list of fields, each with 1 or -1")
-        return pairs
+        return sort_of(req.sort) if req and req.sort else []
 
+    def _client_projection(self, req: Any) -> dict[str, int]:
+        """Return the fields that the `projection` argument names, with 1 or 0."""
+        return projection_of(req.projection) if req and req.projection else {}
+
+    @passing_through_eve
     def find_one(self, resource: str, req: Any, *args: Any, **lookup: Any) -> Any:
         service = self._services.get(resource)
         found_by = {k: v for k, v in lookup.items() if k not in FIND_ONE_OPTIONS}
@@ -106,6 +154,8 @@ class ServiceData(Mongo):
             found_by = service.item_filter(found_by)
         options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
         document = super().find_one(resource, req, *args, **options, **found_by)
+        if document is not None:
+            document = self._readable(resource, document)
         if service is not None and document is None:
             return service.substitute(found_by)
         if service is not None:
@@ -120,12 +170,16 @@ class ServiceData(Mongo):
             query.update(with_text_ids(query))
         return query
 
+    @passing_through_eve
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
         documents = doc_or_docs if isinstance(doc_or_docs, list) else [doc_or_docs]
         service = self._services.get(resource)
         if service is None:
             return self._insert_versions(resource, documents)
-        return passing_through_eve(service.create)(documents, current_caller())
+        check_storable(documents)
+        caller = current_caller()
+        store = passing_through_eve(lambda new: service.create(new, caller))
+        return telling_which(store, service)(documents)
 
     def _insert_versions(self, resource: str, documents: list[Document]) -> list[Any]:
         """Store version rows that Eve writes; the service may have stored them already."""
@@ -138,6 +192,7 @@ class ServiceData(Mongo):
             return [document["_id"] for document in documents]
 
     def update(self, resource: str, id_: Any, updates: Document, original: Document) -> None:
+        check_size({**original, **updates})
         write = passing_through_eve(self._services[resource].update)
         try:
             write(id_, updates, original, current_caller())
@@ -156,14 +211,6 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
-
-
-def is_order(pair: Any) -> bool:
-    """Whether `pair` names a field and one of the directions 1 and -1."""
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
-        return False
-    field, direction = pair
-    return isinstance(field, str) and type(direction) is int and direction in (1, -1)
 
 
 def with_text_ids(query: Any, is_id: bool = False) -> Any:

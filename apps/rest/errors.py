@@ -6,8 +6,17 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from bson.errors import InvalidDocument
-from flask import Flask, Response, request
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure
+from flask import Flask, Response, g, request
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 from werkzeug.exceptions import HTTPException
 
 from apps.core import json
@@ -20,7 +29,7 @@ from apps.core.errors import (
     TooManyRequests,
     ValidationFailed,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import is_away, raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,12 +84,31 @@ def read_only_response(error: ReadOnlyStage) -> Response:
     return json_response({"code": 403, "error": {"readonly": True}}, 403)
 
 
-def store_down_response(error: ConnectionFailure) -> Response:
-    """The store cannot be reached: nothing was done, try again."""
+def store_down_response(error: PyMongoError) -> Response:
+    """The store cannot be reached, or is changing its primary: try again.
+
+    What was asked for may have been done: then it is completed, and the request made again finds
+    it so (store contract 2).
+    """
+    log.warning("store.unavailable", error=str(error))
     body = {"code": 503, "message": "The database cannot be reached. Try again."}
     response = json_response({"_status": "ERR", "_error": body}, 503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def query_too_long_response(error: Exception) -> Response:
+    """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer a write."""
+    if request.method not in ("GET", "HEAD") and isinstance(error, NetworkTimeout):
+        return store_down_response(error)
+    body = {"code": 503, "message": "The query takes too long. Ask for less at a time."}
+    return json_response({"_status": "ERR", "_error": body}, 503)
+
+
+def too_large_response(error: Exception | None = None) -> Response:
+    """The document is larger than the store takes, or would become so."""
+    body = {"code": 413, "message": "The document is too large to be stored."}
+    return json_response({"_status": "ERR", "_error": body}, 413)
 
 
 def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
@@ -89,6 +117,8 @@ def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
     Raises:
         BulkWriteError: `error`, when anything else went wrong too.
     """
+    if is_away(error):
+        return store_down_response(error)
     if isinstance(error, BulkWriteError):
         raise_unless_duplicates(error)
     body = {"code": 409, "message": "Another document has the same unique value."}
@@ -107,6 +137,8 @@ MALFORMED_QUERY = frozenset({2, 9, 14, 15974, 15975, 15976, 17312, 51091, 51108}
 
 def refused_query_response(error: OperationFailure) -> Response:
     """The store refuses a command: the client's fault where it sent the query."""
+    if is_away(error):
+        return store_down_response(error)
     if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
         return unexpected_response(error)
     text = (error.details or {}).get("errmsg") or "the query is malformed"
@@ -134,12 +166,32 @@ OWN_ENVELOPE: Responses = {
     SchemaIssues: schema_issues_response,
     ReadOnlyStage: read_only_response,
     ConnectionFailure: store_down_response,
+    NetworkTimeout: query_too_long_response,
+    ExecutionTimeout: query_too_long_response,
+    DocumentTooLarge: too_large_response,
     DuplicateKeyError: duplicate_response,
     BulkWriteError: duplicate_response,
+    OperationFailure: refused_query_response,
     InvalidDocument: unstorable_response,
     OverflowError: unstorable_response,
 }
 """Errors that keep their envelope inside a PATCH, where Eve would make them texts of its own."""
+
+
+def response_of(error: Exception) -> Response:
+    """Return the answer to an error, whatever it is."""
+    known: Responses = {**FOLDED_BY_EVE, **OWN_ENVELOPE, HTTPException: aborted_response}
+    respond = next((known[cls] for cls in type(error).__mro__ if cls in known), unexpected_response)
+    return respond(error)
+
+
+def aborted_response(error: HTTPException) -> Response:
+    """Envelope E, unless the error brings its answer along."""
+    if isinstance(error.response, Response):
+        return error.response
+    status = error.code or 500
+    body = {"code": status, "message": error.description}
+    return json_response({"_status": "ERR", "_error": body}, status)
 
 
 def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
@@ -150,17 +202,44 @@ def passing_through_eve(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except tuple(OWN_ENVELOPE) as error:
-            respond = next(OWN_ENVELOPE[cls] for cls in type(error).__mro__ if cls in OWN_ENVELOPE)
-            raise HTTPException(response=respond(error)) from error
+            response = response_of(error)
+            if is_store_down(error):
+                g.store_down = response
+            raise HTTPException(response=response) from error
 
     return wrapped
+
+
+def noting_the_store(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a check of documents, whose errors Eve makes issues of the document."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except PyMongoError as error:
+            if is_away(error):
+                g.store_down = store_down_response(error)
+            raise
+
+    return wrapped
+
+
+def is_store_down(error: Exception) -> bool:
+    """Whether `error` says that the store is away."""
+    return isinstance(error, PyMongoError) and is_away(error)
+
+
+def answer_for_the_store(response: Response) -> Response:
+    """Return `response`, or that the store is away where Eve blames the document for it."""
+    away: Response | None = g.pop("store_down", None)
+    return response if away is None or response.status_code < 400 else away
 
 
 def register_error_handlers(app: Flask) -> None:
     """Answer errors that escape from a POST, GET or DELETE, or from authorisation."""
     for error, respond in {**FOLDED_BY_EVE, **OWN_ENVELOPE}.items():
         app.register_error_handler(error, respond)
-    app.register_error_handler(OperationFailure, refused_query_response)
     app.register_error_handler(Exception, unexpected_response)
     # Eve answers these itself; without this, the handler above would.
     app.register_error_handler(HTTPException, lambda error: error)

@@ -9,7 +9,7 @@ from werkzeug.http import is_resource_modified, quote_etag
 from apps.core.errors import NotFound
 from apps.output.feeds.media import PATH, FeedMedia
 from apps.output.feeds.service import FeedAnswer, FeedService, Kind, Wanted
-from apps.rest.routes import add_view
+from apps.rest.routes import add_view, bounded_queries
 from apps.rest.uploads import file_response
 
 CACHE_CONTROL = "private, max-age=60"
@@ -34,7 +34,9 @@ def serve_feeds(app: Flask, feeds: FeedService, media: FeedMedia) -> None:
             before=request.args.get("before", ""),
             size=request.args.get("max_results", ""),
         )
-        return _response(feeds.page(wanted))
+        with bounded_queries():
+            answer = feeds.page(wanted)
+        return _response(answer)
 
     def medium(subscriber_id: str, key: str, name: str) -> Response:
         return file_response(media.file(subscriber_id, key, name), shared=False)

@@ -1,8 +1,10 @@
-"""Routes that are no resources."""
+"""What routes have in common: how those are added that are no resources, how long queries take."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from flask import Flask, Response
+import pymongo
+from flask import Flask, Response, current_app
 
 
 def add_view(app: Flask, path: str, name: str, view: Callable[..., Response]) -> None:
@@ -13,3 +15,12 @@ def add_view(app: Flask, path: str, name: str, view: Callable[..., Response]) ->
     """
     prefix = app.config["URL_PREFIX"]
     app.add_url_rule(f"/{prefix}/{path}" if prefix else f"/{path}", name, view, methods=["GET"])
+
+
+def bounded_queries() -> AbstractContextManager[None]:
+    """Return a context in which commands of the store take QUERY_TIMEOUT_SECONDS together at most.
+
+    For queries that a client shapes. The store is told (`maxTimeMS`), and not waited for when it
+    goes on all the same; whoever exceeds it is answered with 503.
+    """
+    return pymongo.timeout(float(current_app.config["QUERY_TIMEOUT_SECONDS"]))

@@ -1,19 +1,28 @@
-"""Schema validation of request bodies: rules and issue values (resources contract 2.6)."""
+"""Schema validation of request bodies: rules and issue values (resources contract 2.6).
+
+The work grows with what is sent, whatever is wrong with it: what keeps the rules is found out
+without a validator of Cerberus for each object and list, issues are collected without copies, and
+references are looked up together.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import date, datetime, time
 from typing import Any
 
+from bson import ObjectId
 from cerberus import TypeDefinition
-from cerberus.errors import MIN_LENGTH, REQUIRED_FIELD, BasicErrorHandler
+from cerberus.errors import MIN_LENGTH, REQUIRED_FIELD, BasicErrorHandler, ValidationError
 from cerberus.schema import DefinitionSchema
+from cerberus.validator import toy_error_handler
 from eve.io.mongo import Validator
 from flask import current_app
 
 from apps.core.clock import moment_of
+from apps.core.schemas import keeps_inside
 from apps.core.vocabulary import UserType
+from apps.rest.errors import noting_the_store
 
 UNIQUE = "unique"
 PATTERN = "pattern"
@@ -42,42 +51,88 @@ def parse_datetime(value: Any) -> datetime | None:
 class IssueHandler(BasicErrorHandler):
     """Writes issues as clients know them: `{"required": 1}`, `{"unique": 1}`, or Cerberus' text."""
 
+    def __call__(self, errors: Iterable[ValidationError]) -> dict[str, Any]:
+        """Return the issues by field, those of entries and inner fields below it."""
+        root = _Issues()
+        for error in _single(errors):
+            node = root
+            for crumb in error.document_path:
+                node = node.below.setdefault(str(crumb), _Issues())
+            node.own.append(self._format_message(error.field, error))
+        return {field: node.value for field, node in root.below.items()}
+
     def _format_message(self, field: str, error: Any) -> Any:
         if error.code in ISSUE_CODES:
             return {ISSUE_CODES[error.code]: 1}
         message = super()._format_message(field, error)
         return {message: 1} if message in (UNIQUE, PATTERN) else message
 
+
+def _single(errors: Iterable[ValidationError]) -> Iterable[ValidationError]:
+    """Yield the errors of fields; those of objects and lists stand for the ones inside."""
+    for error in sorted(errors):
+        if error.is_group_error:
+            yield from _single(error.child_errors)
+        else:
+            yield error
+
+
+class _Issues:
+    """What is wrong with a value, and with what is inside of it, by key."""
+
+    def __init__(self) -> None:
+        self.own: list[Any] = []
+        self.below: dict[str, _Issues] = {}
+
     @property
-    def pretty_tree(self) -> Any:
-        return _unpacked(super().pretty_tree)
+    def value(self) -> Any:
+        """The issues as clients know them: one as it is, codes and inner issues in one object."""
+        issues = list(self.own)
+        if self.below:
+            issues.append({key: node.value for key, node in self.below.items()})
+        if all(isinstance(issue, dict) for issue in issues):
+            return {key: value for issue in issues for key, value in issue.items()}
+        return issues[0] if len(issues) == 1 else issues
 
 
-def _unpacked(tree: Any) -> Any:
-    """Replace lists of one issue by the issue, and merge issues that are all codes."""
-    if isinstance(tree, dict):
-        return {str(key): _unpacked(value) for key, value in tree.items()}
-    if not isinstance(tree, list):
-        return tree
-    issues = [_unpacked(issue) for issue in tree]
-    if all(isinstance(issue, dict) for issue in issues):
-        return {key: value for issue in issues for key, value in issue.items()}
-    return issues[0] if len(issues) == 1 else issues
+NORMALIZING = frozenset(
+    (
+        *("default", "default_setter", "readonly", "coerce"),
+        *("rename", "rename_handler", "purge_unknown"),
+    )
+)
+"""Rules by which a value is changed before it is checked."""
+
+
+def _normalizes(rules: Mapping[str, Any]) -> bool:
+    """Whether rules, or those of what is inside, change values before they are checked."""
+    if not NORMALIZING.isdisjoint(rules):
+        return True
+    inner = [rules[name] for name in ("schema", "valuesrules") if name in rules]
+    if rules.get("type") == "dict" and "schema" in rules:
+        inner = [*inner[1:], *rules["schema"].values()]
+    return any(_normalizes(each) for each in inner)
 
 
 class CheckedSchema(DefinitionSchema):
     """A schema whose copies need no check: they hold rules that were checked when it was made.
 
     Cerberus copies the schema for every document, and hashes all of it, and each of its fields
-    again, to find out whether it knows it. For an item that is a quarter of the cost of a save.
+    again, to find out whether it knows it. For an item that is a quarter of the cost of a save. A
+    copy serves to normalize a document only, so it has the fields alone for which there is
+    something to do.
     """
+
+    def __init__(self, validator: Any, schema: Mapping[str, Any]) -> None:
+        super().__init__(validator, schema)
+        self._normalizing = {f: rules for f, rules in self.schema.items() if _normalizes(rules)}
 
     def __setitem__(self, field: str, rules: Any) -> None:
         self.schema[field] = rules
 
     def copy(self) -> "CheckedSchema":
         same = copy(self)
-        same.schema = self.schema.copy()
+        same.schema = self._normalizing.copy()
         return same
 
 
@@ -89,8 +144,30 @@ def _checked(schema: Mapping[str, Any], resource: str) -> CheckedSchema:
     return known[resource]
 
 
+def references(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield resource and id of every document that a request refers to, at any depth."""
+    for field, value in document.items():
+        if field in schema:
+            yield from _references_of(schema[field], value)
+
+
+def _references_of(rules: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
+    if "data_relation" in rules and isinstance(value, str | ObjectId):
+        yield rules["data_relation"]["resource"], value
+    inner = rules.get("schema")
+    if inner and isinstance(value, Mapping):
+        yield from references(inner, value)
+    elif inner and isinstance(value, list):
+        for entry in value:
+            yield from _references_of(inner, entry)
+
+
 class ResourceValidator(Validator):
-    """Cerberus rules and types (resources contract 2.6)."""
+    """Cerberus rules and types (resources contract 2.6).
+
+    Fields that the server writes are dropped before anything is checked: the entry `server_fields`
+    of a resource names them, and `fixed_fields` those that a stored document keeps.
+    """
 
     types_mapping = {
         **Validator.types_mapping,
@@ -98,13 +175,108 @@ class ResourceValidator(Validator):
         "date": TypeDefinition("date", (date, str), ()),
         "time": TypeDefinition("time", (time, str), ()),
         "any": TypeDefinition("any", (object,), ()),
+        "code": TypeDefinition("code", (str, int), (bool,)),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["error_handler"] = IssueHandler
+        kwargs["error_handler"] = toy_error_handler if kwargs.get("is_child") else IssueHandler
         if args and kwargs.get("resource"):
             args = (_checked(args[0], kwargs["resource"]), *args[1:])
         super().__init__(*args, **kwargs)
+        self._config.setdefault("referred", {})
+
+    @noting_the_store
+    def validate(self, document: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check a document that is new, but for the fields that the server writes."""
+        self._config["referred"] = {}
+        return bool(super().validate(self._without(document, "server_fields"), *args, **kwargs))
+
+    @noting_the_store
+    def validate_update(self, document: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check an update, but for the fields that it does not change."""
+        changes = self._without(document, "server_fields", "fixed_fields")
+        return bool(super().validate_update(changes, *args, **kwargs))
+
+    @noting_the_store
+    def validate_replace(self, document: Any, *args: Any, **kwargs: Any) -> bool:
+        """Check what takes the place of a document, but for the fields that stay."""
+        changes = self._without(document, "server_fields", "fixed_fields")
+        return bool(super().validate_replace(changes, *args, **kwargs))
+
+    def _without(self, document: Any, *entries: str) -> Any:
+        """Return the document without the fields that these entries of its resource name."""
+        definition = self._definition
+        dropped = {field for entry in entries for field in definition.get(entry, ())}
+        if not dropped or not isinstance(document, Mapping):
+            return document
+        return {field: value for field, value in document.items() if field not in dropped}
+
+    @property
+    def _definition(self) -> Mapping[str, Any]:
+        """The definition of the resource; empty for a validator of a schema alone."""
+        return current_app.config["DOMAIN"].get(self.resource) or {}
+
+    def _error(self, *args: Any) -> None:
+        """Note errors; Cerberus sorts all of them, in trees that nothing here reads, for each."""
+        if len(args) > 1:
+            super()._error(*args)
+            return
+        self._errors.extend(args[0])
+        for error in args[0]:
+            self.document_error_tree.add(error)
+
+    def _validate_schema(self, schema: Any, field: str, value: Any) -> None:
+        """{'type': ['dict', 'string'],
+        'anyof': [{'check_with': 'schema'}, {'check_with': 'bulk_schema'}]}"""
+        if keeps_inside(self.schema[field], value):
+            return
+        is_update: bool = self.update  # type: ignore[has-type]
+        self.update = is_update and self._is_merged(value)
+        try:
+            super()._validate_schema(schema, field, value)
+        finally:
+            self.update = is_update
+
+    def _validate_valuesrules(self, schema: Any, field: str, value: Any) -> None:
+        """{'type': ['dict', 'string'],
+        'check_with': 'bulk_schema',
+        'forbidden': ['rename', 'rename_handler']}"""
+        if not keeps_inside(self.schema[field], value):
+            super()._validate_valuesrules(schema, field, value)
+
+    def _is_merged(self, value: Any) -> bool:
+        """Whether an update changes parts of a value; the others bring it whole."""
+        merges = bool(self._definition.get("merge_nested_documents"))
+        return merges and isinstance(value, Mapping)
+
+    def _validate_data_relation(
+        self, data_relation: Mapping[str, Any], field: str, value: Any
+    ) -> None:
+        """{'type': 'dict',
+        'schema': {
+           'resource': {'type': 'string', 'required': True},
+           'field': {'type': 'string', 'required': True},
+           'embeddable': {'type': 'boolean', 'default': False},
+           'version': {'type': 'boolean', 'default': False}
+        }}"""
+        if not value and self.schema[field].get("nullable"):
+            return
+        if value not in self._referred(data_relation):
+            name, key = data_relation["resource"], data_relation["field"]
+            self._error(field, f"value '{value}' must exist in resource '{name}', field '{key}'.")
+
+    def _referred(self, data_relation: Mapping[str, Any]) -> set[Any]:
+        """Return those that exist of all documents that the request refers to; one command."""
+        resource, key = data_relation["resource"], data_relation["field"]
+        # What validators of objects and lists inside share with the one of the document.
+        known: dict[str, set[Any]] = self._config["referred"]
+        if resource not in known:
+            named = references(self.root_schema, self.root_document)
+            ids = {each for name, each in named if name == resource}
+            collection = current_app.data.collection(resource)  # type: ignore[attr-defined]
+            found = collection.find({key: {"$in": sorted(ids, key=str)}}, {key: 1})
+            known[resource] = {document[key] for document in found}
+        return known[resource]
 
     def _count(self, query: Mapping[str, Any]) -> int:
         """Return 1 when a document matches `query`, otherwise 0; deleted ones do not count."""

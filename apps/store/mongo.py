@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
+    ExecutionTimeout,
     OperationFailure,
+    PyMongoError,
+    WriteConcernError,
     WriteError,
 )
 from pymongo.monitoring import CommandListener
@@ -20,8 +24,44 @@ DUPLICATE_KEY = 11000
 OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56, 10334, 17419})
 """Codes with which MongoDB fails over what a document holds, or over its size."""
 
-CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
-"""Dates come back with their zone, so that no rule ever compares naive times."""
+AWAY = frozenset(
+    # Network errors and time-outs between the members of a replica set.
+    {6, 7, 89, 202, 262, 9001}
+    # No primary, or one that has just changed.
+    | {91, 133, 134, 189, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436}
+    # Cursors and plans that ended with it, locks, no room left.
+    | {24, 43, 46, 112, 175, 237, 14031}
+    # Not enough members to acknowledge a write.
+    | {64, 100}
+)
+"""Codes of errors that lie in the state of the server and not in what was asked of it."""
+
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+"""Dates come back with their zone, so that no rule ever compares naive times. One document that
+holds a date outside the years 1 to 9999, or text that is none, does not make the others of its
+batch unreadable."""
+
+CLIENT_OPTIONS: Mapping[str, Any] = {
+    "serverSelectionTimeoutMS": 5000,
+    # What was answered survives the loss of any one machine, and of the power of a single one.
+    "w": "majority",
+    "journal": True,
+    # A set that has lost its majority answers with an error, not never.
+    "wTimeoutMS": 10_000,
+    "readPreference": "primary",
+    "readConcernLevel": "local",
+}
+"""Options of every connection, unless its address says otherwise (store contract 1)."""
+
+
+def client_options(uri: str) -> dict[str, Any]:
+    """Return the options of a client beside those that its address `uri` gives."""
+    given = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query, keep_blank_values=True)}
+    return {n: value for n, value in CLIENT_OPTIONS.items() if n.lower() not in given}
 
 
 def connect(
@@ -33,12 +73,9 @@ def connect(
         settings: `MONGO_URI` and `MONGO_DBNAME`.
         listeners: pymongo command listeners, for benchmarks.
     """
-    options: dict[str, Any] = {}
-    if "serverselectiontimeoutms=" not in settings["MONGO_URI"].lower():
-        options["serverSelectionTimeoutMS"] = 5000
     client: MongoClient[dict[str, Any]] = MongoClient(
         settings["MONGO_URI"],
-        **options,
+        **client_options(settings["MONGO_URI"]),
         event_listeners=list(listeners),
         appname="wiredesk",
     )
@@ -62,6 +99,21 @@ def other_database(
     if uri:
         return connect({"MONGO_URI": uri, "MONGO_DBNAME": name}, listeners)
     return db.client.get_database(name, codec_options=CODEC) if name else db
+
+
+def is_away(error: PyMongoError) -> bool:
+    """Whether the store did not answer, or could not vouch for its answer: it may do so later.
+
+    What was asked for may have been done all the same, in part or as a whole.
+    """
+    if isinstance(error, ConnectionFailure | WriteConcernError | ExecutionTimeout):
+        return True
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        problems = details.get("writeErrors") or ()
+        codes = {problem.get("code") for problem in problems} - {DUPLICATE_KEY}
+        return codes <= AWAY if codes else bool(details.get("writeConcernErrors"))
+    return isinstance(error, OperationFailure) and error.code in AWAY
 
 
 def insert_missing(

@@ -143,6 +143,7 @@ def published(db: Any, count: int, versions: int = 1) -> None:
         for version in range(1, versions + 1)
         for number in range(count)
     ]
+    db["archive"].insert_many({"_id": row["item_id"], "type": "text"} for row in rows[:count])
     db["published"].insert_many(rows)
 
 

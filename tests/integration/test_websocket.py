@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from queue import SimpleQueue
+from threading import Event as ThreadingEvent
 from typing import Any, Self
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.core import json
 from apps.core.clock import SystemClock
+from apps.core.notifier import SESSIONS_ENDED
 from apps.core.tokens import hash_token
 from apps.notifications.bus import Event, Notifications
 from apps.notifications.feed import ChannelFeed
@@ -275,6 +277,43 @@ class TestTokens:
             assert leaving.end() == (UNAUTHORIZED, "session ended")
             assert staying.next(lambda message: message.get("clients") == 1)
 
+    def test_session_that_ends_while_connecting(
+        self,
+        stores: Any,
+        channel: str,
+        database: Database,
+        bus: Notifications,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A client whose session ends after it was looked up does not stay."""
+        leaver, heard = log_in(database), ThreadingEvent()
+        look_up = MongoSessions.active
+
+        async def late(sessions: MongoSessions, tokens: Any) -> Any:
+            found = await look_up(sessions, tokens)
+            if leaver in found and not heard.is_set():
+                database.auth.delete_one({"token_hash": hash_token(leaver)})
+                bus.push(SESSIONS_ENDED)
+                bus.push("end")
+                while not heard.is_set():
+                    await asyncio.sleep(0.01)
+            return found
+
+        unhurried = Timing(ping=0.05, recheck=3600.0)
+        with (
+            serving(
+                stores.redis_url, channel, database, mongo_uri=stores.mongo_uri, timing=unhurried
+            ) as port,
+            Browser(port, f"/?token={log_in(database)}") as witness,
+        ):
+            wait_for_listener(stores.redis_url, channel)
+            monkeypatch.setattr(MongoSessions, "active", late)
+            leaving = Browser(port, f"/?token={leaver}")
+            assert witness.events_until("end") == []
+            heard.set()
+
+            assert leaving.end()[0] == UNAUTHORIZED
+
     def test_sessions_out_of_reach(self, stores: Any, channel: str, database: Database) -> None:
         """A store that does not answer is no reason to call the client unauthorized."""
         away = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100"
@@ -447,6 +486,23 @@ def test_redis_restart(channel: str) -> None:
 
             assert browser.event()["event"] == "after"
     bus.close()
+
+
+def test_session_that_ends_while_redis_is_away(stores: Any, database: Database) -> None:
+    """What was not heard meanwhile is looked up as soon as Redis is back."""
+    channel = f"test_{uuid4().hex}"
+    first = ValkeyServer(port=free_port())
+    first.start()
+    url, port_of_redis = first.connection_url, first.port
+    token = log_in(database)
+    unhurried = Timing(ping=0.05, recheck=3600.0)
+    with serving(url, channel, database, mongo_uri=stores.mongo_uri, timing=unhurried) as port:
+        wait_for_listener(url, channel)
+        with Browser(port, f"/?token={token}") as browser:
+            first.stop()
+            database.auth.delete_many({})
+            with ValkeyServer(port=port_of_redis):
+                assert browser.end() == (UNAUTHORIZED, "session ended")
 
 
 def test_start_without_redis(channel: str) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from apps.archive.schema import SERVER_FIELDS
 from apps.core.service import Document
 from tests.support.clients import Client
 from tests.support.newsroom import Newsroom
@@ -41,8 +42,12 @@ class Newsdesk:
         self.db = newsroom.db
 
     def story(self, **fields: Any) -> Document:
-        """Create an item on the desk."""
-        return self.client.create("archive", self.newsroom.story(**fields))
+        """Create an item on the desk; fields of the server's are written where it stores them."""
+        own = {name: fields.pop(name) for name in SERVER_FIELDS & fields.keys()}
+        item = self.client.create("archive", self.newsroom.story(**fields))
+        if own:
+            self.db["archive"].update_one({"_id": item["_id"]}, {"$set": own})
+        return {**item, **own}
 
     def act(self, operation: str, item: Document, **changes: Any) -> Document:
         """Publish, correct, kill ... an item with `changes`; fails the test unless it is 200."""

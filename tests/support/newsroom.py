@@ -61,7 +61,9 @@ class Newsroom:
             "products": products if products is not None else [self.product(f"all of {name}")],
             **fields,
         }
-        return ObjectId(str(self.db["subscribers"].insert_one(subscriber).inserted_id))
+        self.db["subscribers"].insert_one(subscriber)
+        id_: ObjectId = subscriber["_id"]
+        return id_
 
     def story(self, **fields: Any) -> Document:
         """Return the body of a POST that puts a story on the desk."""

@@ -16,6 +16,7 @@ from apps.archive.places import NOWHERE, Place, check_may_send_to, task_with_ids
 from apps.archive.schema import CONTENT, ITEM_SCHEMA, METADATA, WORK
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import objects_of
 from apps.core.errors import NotFound
 from apps.core.ids import tag_guid
 from apps.core.service import Document
@@ -203,7 +204,7 @@ class _Fetching:
 
     def _with_members(self, package: Document) -> list[Document]:
         """Return the groups of a package with fetched items in the places of ingested ones."""
-        groups = deepcopy(list(package.get("groups") or ()))
+        groups = deepcopy(objects_of(package, "groups"))
         refs = [ref for ref in member_refs(groups) if ref.get("location") in (None, INGEST)]
         self._sources.read(ref["residRef"] for ref in refs)
         for ref in refs:

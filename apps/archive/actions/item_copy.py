@@ -13,6 +13,7 @@ from apps.archive.places import NOWHERE, source_of
 from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of, objects, text_of
 from apps.core.ids import item_guid, tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -113,7 +114,7 @@ class ItemCopier:
             "task": task,
             "sign_off": (caller.user or {}).get("sign_off") or "",
             "version_creator": str(caller.user_id or ""),
-            "flags": {**(source.get("flags") or {}), "marked_for_sms": False},
+            "flags": {**object_of(source, "flags"), "marked_for_sms": False},
             "expiry": context.expiry(place) if place.desk else None,
             **dict.fromkeys(("firstcreated", "versioncreated", "_created", "_updated"), now),
             "_current_version": source.get("_current_version", 0) + 1,
@@ -129,12 +130,17 @@ class ItemCopier:
     def _copied_groups(self, groups: Any, order: CopyOrder, caller: Caller) -> list[Document]:
         """Copy the members and return the groups with the copies in their places."""
         return [
-            {**group, "refs": [self._copied_ref(ref, order, caller) for ref in group["refs"]]}
-            for group in groups
+            {
+                **group,
+                "refs": [
+                    self._copied_ref(ref, order, caller) for ref in objects(group.get("refs"))
+                ],
+            }
+            for group in objects(groups)
         ]
 
     def _copied_ref(self, ref: Document, order: CopyOrder, caller: Caller) -> Document:
-        if not ref.get("residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
+        if not text_of(ref, "residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
             return ref
         member = self._context.item(ref["residRef"])
         copied = self.copy(

@@ -1,10 +1,10 @@
 """REST resources of the editor's actions (resources contract 10, 11, 12)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from apps.archive.resource import ITEM_URL, item_operation
-from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.resource import ITEM_URL, PROTECTED, item_operation
+from apps.archive.schema import ITEM_SCHEMA, SERVER_FIELDS
 from apps.core.privileges import INTRINSIC
 
 Schema = dict[str, Any]
@@ -24,7 +24,13 @@ def without_stored_rules(schema: Mapping[str, Any]) -> Schema:
 ITEM_FIELDS = without_stored_rules(ITEM_SCHEMA)
 
 
-def _command(verb: str, privilege: str, schema: Schema, source: str = "archive") -> Schema:
+def _command(
+    verb: str,
+    privilege: str,
+    schema: Schema,
+    source: str = "archive",
+    server_fields: Collection[str] = (),
+) -> Schema:
     """Return the resource POST `/archive/<item id>/<verb>`."""
     return {
         "url": f"{source}/<{ITEM_URL}:target_id>/{verb}",
@@ -34,6 +40,7 @@ def _command(verb: str, privilege: str, schema: Schema, source: str = "archive")
         "resource_methods": ["POST"],
         "item_methods": [],
         "bulk_enabled": False,
+        "server_fields": server_fields,
         "privileges": {"POST": privilege},
     }
 
@@ -80,12 +87,15 @@ FETCH_SCHEMA: Schema = {
 }
 
 RESOURCES: dict[str, dict[str, Any]] = {
-    "archive_lock": _command("lock", "archive", ITEM_FIELDS),
-    "archive_unlock": _command("unlock", INTRINSIC, ITEM_FIELDS),
+    # The request says what the item is locked for.
+    "archive_lock": _command(
+        "lock", "archive", ITEM_FIELDS, server_fields=SERVER_FIELDS - {"lock_action"}
+    ),
+    "archive_unlock": _command("unlock", INTRINSIC, ITEM_FIELDS, server_fields=SERVER_FIELDS),
     "move": _command("move", "archive", MOVE_SCHEMA),
     "duplicate": _command("duplicate", "duplicate", DUPLICATE_SCHEMA),
     "copy": _command("copy", INTRINSIC, {}),
-    "fetch": _command("fetch", "fetch", FETCH_SCHEMA, source="ingest"),
+    "fetch": _command("fetch", "fetch", FETCH_SCHEMA, "ingest", SERVER_FIELDS),
     "translate": {
         **_command("translate", "translate", TRANSLATE_SCHEMA),
         "url": "archive/translate",
@@ -97,6 +107,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "item_url": ITEM_URL,
         "resource_methods": ["POST"],
         "item_methods": ["GET", "PUT", "PATCH", "DELETE"],
+        **PROTECTED,
         "privileges": dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), "archive"),
     },
     "ingest": {

@@ -15,6 +15,7 @@ from apps.archive.service import ArchiveService
 from apps.archive.times import utc_of
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
 from apps.core.ids import object_id, tag_guid
 from apps.core.service import Document, ResourceService, new_etag
@@ -240,7 +241,7 @@ def check_update(update: Item, original: Item, settings: Settings) -> None:
         raise TransitionError(INVALID_TRANSITION)
     if update.get("type") not in TEXT_TYPES:
         raise BadRequest("Rewrite story can only be text or pre-formatted !")
-    genres = update.get("genre") or () if settings["BROADCAST_ENABLED"] else ()
+    genres = objects_of(update, "genre") if settings["BROADCAST_ENABLED"] else ()
     if any(BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name")) for genre in genres):
         raise BadRequest("Broadcast cannot be a update story !")
     profiles = {item["profile"] for item in (update, original) if item.get("profile")}
@@ -261,7 +262,7 @@ def fields_of_new(original: Item, settings: Settings) -> Document:
     """Return the fields of a new update of `original`, without its place."""
     item = {name: original[name] for name in COPIED if original.get(name) is not None}
     item |= _shared(original, settings)
-    item["flags"] = {**(original.get("flags") or {}), "marked_for_sms": False}
+    item["flags"] = {**object_of(original, "flags"), "marked_for_sms": False}
     if original.get("priority") is not None:
         item["priority"] = original["priority"]
     item |= _fields_of_link(original) | _priority(settings)
@@ -271,12 +272,12 @@ def fields_of_new(original: Item, settings: Settings) -> Document:
 def fields_of_existing(update: Item, original: Item, settings: Settings) -> Document:
     """Return what changes on `update` when it becomes the update of `original`."""
     fields = _shared(original, settings) | _fields_of_link(original) | _priority(settings)
-    own, inherited = update.get("flags") or {}, original.get("flags") or {}
+    own, inherited = object_of(update, "flags"), object_of(original, "flags")
     fields["flags"] = {
         name: bool(own.get(name) or inherited.get(name)) for name in {**inherited, **own}
     }
     for name in ("associations", "extra"):
-        merged = {**(original.get(name) or {}), **(update.get(name) or {})}
+        merged = {**object_of(original, name), **object_of(update, name)}
         if merged:
             fields[name] = merged
     fields["subject"] = _merged_subjects(update, original)
@@ -306,6 +307,6 @@ def _priority(settings: Settings) -> Document:
 
 def _merged_subjects(update: Item, original: Item) -> list[Any]:
     """Return the subjects of both; of two with one code, the story's."""
-    theirs = list(original.get("subject") or ())
-    codes = {subject.get("qcode") for subject in theirs}
-    return [s for s in update.get("subject") or () if s.get("qcode") not in codes] + theirs
+    theirs = objects_of(original, "subject")
+    codes = [subject.get("qcode") for subject in theirs]
+    return [s for s in objects_of(update, "subject") if s.get("qcode") not in codes] + theirs

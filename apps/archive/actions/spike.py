@@ -7,7 +7,7 @@ from apps.archive.actions.base import ItemUpdate
 from apps.archive.actions.unlock import tell_unlocked
 from apps.archive.events import move_mark, tell_marked
 from apps.archive.journal.follow_ups import change
-from apps.archive.packages import link_changes
+from apps.archive.packages import link_changes, package_ids
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
 from apps.core.caller import Caller
@@ -65,7 +65,7 @@ class SpikeService(ItemUpdate):
         ]
 
     def _check_in_no_package(self, item: Mapping[str, Any]) -> None:
-        ids = [link.get("package") for link in item.get("linked_in_packages") or ()]
+        ids = package_ids(item)
         if ids and self.db[ARCHIVE].find_one({"_id": {"$in": ids}}, {"_id": 1}):
             name = item.get("slugline") or item.get("headline") or item["_id"]
             raise BadRequest(

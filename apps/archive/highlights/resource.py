@@ -24,6 +24,7 @@ def _mark(privilege: str, schema: dict[str, Any]) -> dict[str, Any]:
             "_id": {"type": "string", "nullable": True},
             "marked_item": {"type": "string", "required": True},
         },
+        "bulk_enabled": False,
         "resource_methods": ["POST"],
         "item_methods": [],
         "privileges": {"POST": privilege},

@@ -19,8 +19,10 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "never_expire": {"type": "boolean", "nullable": True},
         },
         "datasource": {"default_sort": [("_created", 1)]},
+        "allowed_filters": ["subscriber", "expiry", "_created", "_updated"],
         # Tokens hold slashes.
         "item_url": "path",
+        "bulk_enabled": False,
         "resource_methods": ["GET", "POST"],
         "item_methods": ["GET", "DELETE"],
         # Who reads a token can read with it, so that reading needs the privilege too.

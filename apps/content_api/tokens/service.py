@@ -2,7 +2,7 @@
 
 A stored token cannot be used by who reads the database: its `_id` is a hash, and the token itself
 is there encrypted, so that those who manage subscribers can see it again. Tokens that others wrote
-have themselves as `_id`.
+have themselves as `_id`, until the secrets are rotated.
 """
 
 import hmac
@@ -114,7 +114,7 @@ class SubscriberTokenService(ResourceService):
         return [document["_id"] for document in documents]
 
     def rotate_secrets(self) -> tuple[int, list[str]]:
-        """Encrypt all tokens with the newest key.
+        """Encrypt all tokens with the newest key, and hash those that others wrote.
 
         Returns:
             How many, and the stored ids of those that no key fits: they work, but are not shown.
@@ -128,7 +128,20 @@ class SubscriberTokenService(ResourceService):
                 continue
             self.collection.update_one(stored, {"$set": {ENCRYPTED: token}})
             renewed += 1
-        return renewed, unreadable
+        return renewed + self._hash_plain(), unreadable
+
+    def _hash_plain(self) -> int:
+        """Store tokens that stand there as they are by their hash, encrypted; return how many."""
+        plain = list(
+            self.collection.find({ENCRYPTED: {"$exists": False}, "_id": {"$type": "string"}})
+        )
+        for document in plain:
+            token = document["_id"]
+            stored = {**document, "_id": hash_token(token), ENCRYPTED: self._vault.encrypt(token)}
+            # First the one, then the other: the token works throughout.
+            self.collection.replace_one({"_id": stored["_id"]}, stored, upsert=True)
+            self.collection.delete_one({"_id": token})
+        return len(plain)
 
     # Reads.
 

@@ -63,8 +63,8 @@ class LoginAttempts:
     ) -> None:
         self._redis = redis
         self._prefix = prefix
-        self._per_name = int(settings["LOGIN_FAILURES_PER_NAME"])
-        self._per_address = int(settings["LOGIN_FAILURES_PER_ADDRESS"])
+        self._per_name = max(0, int(settings["LOGIN_FAILURES_PER_NAME"]))
+        self._per_address = max(0, int(settings["LOGIN_FAILURES_PER_ADDRESS"]))
         self._window = max(1, int(settings["LOGIN_FAILURES_MINUTES"] * 60))
         self._pause = pause
         self._monotonic = monotonic

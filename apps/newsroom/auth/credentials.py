@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from threading import BoundedSemaphore
 from typing import Any
 
+import structlog
 from pymongo.database import Database
 
 from apps.core.errors import TooManyRequests, Unauthorized
@@ -12,7 +13,12 @@ from apps.newsroom.auth.attempts import LoginAttempts
 from apps.newsroom.auth.passwords import Passwords
 from apps.store.collections import USERS
 
+log = structlog.get_logger(__name__)
+
 WRONG = {"credentials": 1}
+
+FIRST_WAIT = 1
+"""Seconds to wait after the first failure beyond a limit; each further one doubles them."""
 
 
 class Credentials:
@@ -67,7 +73,11 @@ class Credentials:
         wait, is_early = self._attempts.begin(username)
         user = None if is_early else self._find(username, password)
         if user is None:
-            wait = max(wait, self._attempts.fail(address))
+            waits = (wait, self._attempts.fail(address))
+            wait = max(waits)
+            if FIRST_WAIT in waits:
+                # Once for each, however many attempts follow.
+                log.warning("login.too_many_failures", address=address)
             raise TooManyRequests(wait, WRONG) if wait else Unauthorized("", WRONG)
         self._attempts.forget(username)
         return user

@@ -2,12 +2,12 @@
 
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
 
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden
 from apps.core.notifier import SESSIONS_ENDED, Notifier
@@ -138,16 +138,11 @@ class AuthService(ResourceService):
         """Let one session stay when its user gets a new `security_stamp`; call it before."""
         self.collection.update_one({"_id": session_id}, {"$push": {"security_stamps": stamp}})
 
-    def end_older(self, user_id: Any, stamp: str) -> None:
-        """Remove the sessions that were opened before the user got `stamp`, and unlock their items.
-
-        Args:
-            user_id: whose they are.
-            stamp: `security_stamp` that the user has from now on.
-        """
-        older = self.collection.find(
-            {"user": user_id, "security_stamps": {"$ne": stamp}}, {"_id": 1}
-        )
+    def end_older(self, user_id: Any) -> None:
+        """Remove the sessions from before the user's `security_stamp`, and unlock their items."""
+        user = self.db[USERS].find_one({"_id": user_id}, {"security_stamp": 1}) or {}
+        since = {"$ne": user.get("security_stamp")}
+        older = self.collection.find({"user": user_id, "security_stamps": since}, {"_id": 1})
         ended = [session["_id"] for session in older]
         self.collection.delete_many({"_id": {"$in": ended}})
         self._notifier.push(SESSIONS_ENDED)
@@ -157,10 +152,17 @@ class AuthService(ResourceService):
         """End the sessions that nobody has used for SESSION_EXPIRY_MINUTES; return how many."""
         oldest = self.clock.now() - self._expires_after
         expired = list(self.collection.find({"_updated": {"$lt": oldest}}, {"user": 1}))
-        for session in expired:
-            self.delete(session, SYSTEM)
-            self.on_deleted(session, SYSTEM)
-        return len(expired)
+        # Unless somebody uses it meanwhile, or has removed it.
+        ended = [session for session in expired if self._remove_unused(session["_id"], oldest)]
+        if ended:
+            self._notifier.push(SESSIONS_ENDED)
+        for session in ended:
+            self._leave(session.get("user"), [session["_id"]])
+        return len(ended)
+
+    def _remove_unused(self, session_id: Any, oldest: datetime) -> bool:
+        unused = {"_id": session_id, "_updated": {"$lt": oldest}}
+        return bool(self.collection.delete_one(unused).deleted_count)
 
     def _leave(self, user_id: Any, session_ids: Collection[Any]) -> None:
         """Unlock the items of ended sessions; those of all when they were the user's last."""

@@ -47,8 +47,8 @@ class LoginSessions(Protocol):
         """Let one session stay when its user gets a new `security_stamp`; called before."""
         ...
 
-    def end_older(self, user_id: Any, stamp: str) -> None:
-        """End the sessions from before the user got `stamp`, and unlock their items."""
+    def end_older(self, user_id: Any) -> None:
+        """End the sessions from before the user's `security_stamp`, and unlock their items."""
         ...
 
 
@@ -153,7 +153,7 @@ class UsersService(ResourceService):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         if "security_stamp" in updates:
-            self._sessions.end_older(original["_id"], updates["security_stamp"])
+            self._sessions.end_older(original["_id"])
         event = event_of(updates, original)
         self._notifier.push(event, updated=1, user_id=str(original["_id"]))
         updates["dateline_source"] = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
@@ -202,12 +202,11 @@ class UsersService(ResourceService):
             raise Forbidden(OWN_PROFILE)
 
     def delete(self, document: Document, caller: Caller) -> None:
-        stamp = new_stamp()
-        off = {"is_enabled": False, "is_active": False, "security_stamp": stamp}
+        off = {"is_enabled": False, "is_active": False, "security_stamp": new_stamp()}
         self.collection.update_one(
             {"_id": document["_id"]}, {"$set": {**off, "_updated": self.clock.now()}}
         )
-        self._sessions.end_older(document["_id"], stamp)
+        self._sessions.end_older(document["_id"])
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
         self._notifier.push("user_disabled", updated=1, user_id=str(document["_id"]))

@@ -11,6 +11,7 @@ from pymongo.database import Database
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.store.collections import PUBLISHED, RECIPIENTS
+from apps.store.field_names import field_of
 from formatters.feed import ENTRY_TYPES
 from formatters.ninjs_embeds import rebuilt
 
@@ -107,7 +108,7 @@ class ReceivedItems:
     ) -> list[Document]:
         """Return those of some items that pages show to the subscriber; two commands."""
         query = {"_id": {"$in": list(item_ids)}, "receivers": subscriber_id}
-        own = f"subscribers.{subscriber_id}"
+        own = f"subscribers.{field_of(subscriber_id)}"
         entries = list(self._db[RECIPIENTS].find(query, {own: 1}))
         found = self._visible_rows(entries, subscriber_id)
         return [row for row in found if not _is_embargoed(row, now)]
@@ -125,7 +126,7 @@ class ReceivedItems:
         self, subscriber_id: ObjectId, count: int, product: ObjectId | None, before: Cursor | None
     ) -> list[Document]:
         """Return documents of the ledger, with the subscriber's own entry only."""
-        own = f"subscribers.{subscriber_id}"
+        own = f"subscribers.{field_of(subscriber_id)}"
         query: Document = {"receivers": subscriber_id}
         if product is not None:
             query[f"{own}.products"] = product
@@ -150,7 +151,7 @@ class ReceivedItems:
 
 
 def _own(entry: Mapping[str, Any], subscriber_id: ObjectId) -> Mapping[str, Any]:
-    own: Mapping[str, Any] = (entry.get("subscribers") or {}).get(str(subscriber_id)) or {}
+    own: Mapping[str, Any] = (entry.get("subscribers") or {}).get(field_of(subscriber_id)) or {}
     return own
 
 

@@ -16,9 +16,11 @@ from apps.archive.associations import (
     refresh,
     refs_of,
     related_content_keys,
+    restore_server_fields,
     take_from_parent,
 )
 from apps.archive.schema import CONTENT, METADATA
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -83,11 +85,14 @@ class AssociatedItems:
     def refresh(self, publication: Publication) -> None:
         """Bring the item's associations up to the stored items (lifecycle contract 5.1 step 1)."""
         item, request = publication.item, publication.request
-        if not item.get("associations"):
+        associations = copied(item.get("associations"))
+        if not associations:
             return
-        associations = copied(item["associations"])
+        before = object_of(publication.original, "associations")
+        for key, held in present({"associations": associations}):
+            stored = request.items.get(str(held.get("_id")))
+            restore_server_fields(held, before.get(key), stored)
         for key, held in associations_with_ids({"associations": associations}):
-            held.pop("_type", None)
             if key in request.related:
                 continue
             if self._copies_metadata and held.get("type") in MEDIA_TYPES:

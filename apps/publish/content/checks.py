@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.archive.associations import associations_with_ids, present
 from apps.archive.crops import check_crops, crop_sizes, has_crops
-from apps.archive.packages import is_package, member_ids, member_refs
+from apps.archive.packages import is_package, member_ids, member_refs, package_ids
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
@@ -130,7 +130,7 @@ def _state_of(item_id: str, collaborators: Collaborators) -> tuple[str | None, d
 
 def check_not_in_live_package(publication: Publication, collaborators: Collaborators) -> None:
     """No package that holds the item is still out."""
-    ids = [link.get("package") for link in publication.original.get("linked_in_packages") or ()]
+    ids = package_ids(publication.original)
     if not ids:
         return
     alive = {"_id": {"$in": ids}, "state": {"$nin": list(DEAD_STATES)}}

@@ -9,7 +9,7 @@ from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
-from apps.archive.packages import is_package, link_changes
+from apps.archive.packages import is_package, link_changes, package_ids
 from apps.archive.places import check_may_read, source_of, task_with_ids
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import (
@@ -245,7 +245,7 @@ class BasePublishService(ResourceService):
         if self.carries_associated:
             count += len(self._associated.to_publish(publication))
         # The packages around the item that are out follow it; one number too many does no harm.
-        request.reserve(count + len(publication.original.get("linked_in_packages") or ()))
+        request.reserve(count + len(package_ids(publication.original)))
 
     def _publish_held(self, publication: Publication) -> None:
         """Publish members and associated items (lifecycle contract 5.1 step 9)."""

@@ -3,6 +3,7 @@
 from apps.archive.associations import drop_stale_renditions, present
 from apps.archive.editor import complete_from_editor
 from apps.archive.journal.follow_ups import with_follow_ups
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action
@@ -58,7 +59,7 @@ class CorrectPublishService(BasePublishService):
         self.complete_schedule(publication)
         super().stamp(publication)
         self.sign(publication)
-        before = publication.original.get("associations") or {}
+        before = object_of(publication.original, "associations")
         for key, held in present(publication.updates):
             held.pop("is_queued", None)
             drop_stale_renditions(held, before.get(key))

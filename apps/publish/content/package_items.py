@@ -13,8 +13,10 @@ from apps.archive.packages import (
     link_changes,
     member_ids,
     ref_to,
+    root_group,
 )
 from apps.core.caller import Caller
+from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
@@ -91,8 +93,12 @@ def with_items(
         entries: `group` and `item_id` of each new item; those that are in the package stay.
         items: the new items by id.
     """
-    result: list[Document] = deepcopy(list(groups or ()))
-    by_id = {entry["id"]: entry for entry in result}
+    result = [{**entry, "refs": objects(entry.get("refs"))} for entry in deepcopy(objects(groups))]
+    by_id = {entry.get("id"): entry for entry in result}
+    if ROOT not in by_id:
+        names = [str(entry["id"]) for entry in result if entry.get("id")]
+        by_id[ROOT] = root_group(names)
+        result.insert(0, by_id[ROOT])
     known = set(member_ids(result))
     for entry in entries:
         name, item = str(entry.get("group")), items[str(entry.get("item_id"))]

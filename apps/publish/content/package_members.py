@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 from apps.archive.packages import is_package, member_ids, member_refs
+from apps.core.documents import objects
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.publish.content.publication import NestedPublishing, Outgoing, Publication
@@ -71,7 +72,7 @@ def schedule_of(updates: Mapping[str, Any]) -> Document:
 
 def with_versions(groups: Any, items: Mapping[str, Document]) -> list[Document]:
     """Return groups whose refs say which version of the members they hold."""
-    result: list[Document] = deepcopy(list(groups or ()))
+    result: list[Document] = deepcopy(objects(groups))
     for ref in member_refs(result):
         member = items.get(ref["residRef"])
         if member:
@@ -93,7 +94,7 @@ def is_behind(package: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 def with_members(groups: Any, gone: Iterable[Outgoing]) -> list[Document]:
     """Return package groups with what changed at some members."""
-    result: list[Document] = deepcopy(list(groups or ()))
+    result: list[Document] = deepcopy(objects(groups))
     by_id = {outgoing.item["_id"]: outgoing for outgoing in gone}
     for ref in member_refs(result):
         if outgoing := by_id.get(ref["residRef"]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from apps.archive.packages import Packages, member_ids, member_refs
+from apps.archive.packages import Packages, member_ids, member_refs, package_ids
 from apps.core.caller import Caller
 from apps.core.errors import EtagMismatch, WiredeskError
 from apps.core.ids import object_id
@@ -161,7 +161,7 @@ def members_first(packages: Mapping[str, Document]) -> list[Document]:
 
 
 def _may_be_in_packages(item: Mapping[str, Any], request: PublishRequest) -> bool:
-    links = {link.get("package") for link in item.get("linked_in_packages") or ()}
+    links = set(package_ids(item))
     return item.get("state") != State.SCHEDULED and bool(links - set(request.started))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
+from apps.core.documents import object_of
 from apps.core.errors import ConfigurationError, NotFound
 from apps.core.service import Document
 from apps.core.text import plain_text
@@ -42,7 +43,7 @@ class Pictures:
         item = {**original, **updates}
         if renditions := self._stamped(item):
             updates["renditions"] = renditions
-        associations = item.get("associations") or {}
+        associations = object_of(item, "associations")
         stamped = {
             key: {**held, "renditions": renditions}
             for key, held in associations.items()

@@ -7,11 +7,11 @@ from typing import Any
 import structlog
 from bson import ObjectId
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from apps.archive.packages import is_package, member_ids
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
+from apps.core.documents import object_of, text_of
 from apps.core.errors import WiredeskError
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
@@ -29,6 +29,7 @@ from apps.publish.enqueue.rules import RoutingContext, Snapshots
 from apps.publish.enqueue.subscribers import Recipient, ids_of
 from apps.publish.queue.recipients import Ledger
 from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED
+from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
@@ -127,9 +128,9 @@ class RoutingBatch:
         except KeyError as error:
             text = f"400: Key is missing on article to be published: {error}"
             raise Unroutable(text, may_pass=False) from error
-        except PyMongoError:
-            raise
         except Exception as error:
+            if is_outage(error):
+                raise
             # One item must not stop the others; it is tried again, then ends in `error`.
             log.exception("item.not_routed", item=row["item_id"])
             raise Unroutable(f"500: Failed to publish the item: {error}", may_pass=True) from error
@@ -248,7 +249,7 @@ class RoutingBatch:
                 "item:publish:wrong:format",
                 item=row["item_id"],
                 unique_name=row.get("unique_name"),
-                desk=str((row.get("task") or {}).get("desk") or ""),
+                desk=str(object_of(row, "task").get("desk") or ""),
                 user=str(row.get("version_creator") or ""),
                 formats=formats,
             )
@@ -294,4 +295,4 @@ def _ledger(db: Database[Document], rows: Sequence[Document]) -> Ledger:
 def _followed(rows: Sequence[Document]) -> set[str]:
     """Return the ids of the items that `rows` are later versions or updates of."""
     followed = {row["item_id"] for row in rows if row.get("operation") != Operation.PUBLISH}
-    return followed | {row["rewrite_of"] for row in rows if row.get("rewrite_of")}
+    return followed | {id_ for row in rows if (id_ := text_of(row, "rewrite_of"))}

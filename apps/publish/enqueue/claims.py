@@ -3,6 +3,9 @@
 Several runs may overlap. A row belongs to the run that turned it to `in_progress`; a run that dies
 loses its rows when their lease ends (routing contract R1 to R4). Claimed rows that were scheduled
 are published before they are routed.
+
+Rows may have been stored by others. Whatever they hold, they can be claimed: what cannot be
+compared counts as nothing here, and is refused when the row is routed.
 """
 
 from collections import defaultdict
@@ -11,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import change as changing
@@ -19,12 +24,16 @@ from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import Journal
 from apps.archive.packages import member_ids, with_newer_versions
 from apps.core.clock import Clock
+from apps.core.documents import number_of, object_of
 from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, Operation, QueueState, State
 from apps.publish.enqueue.references import associations_of
 from apps.store.collections import PUBLISHED
+from apps.store.mongo import is_outage
+
+log = structlog.get_logger(__name__)
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 
@@ -51,6 +60,7 @@ class PublishedClaims:
         self._clock = clock
         self._lease = lease
         self._batch_size = batch_size
+        self._waiting: list[Any] = []
         self.owner = uuid4().hex
 
     def release_expired(self) -> int:
@@ -71,22 +81,24 @@ class PublishedClaims:
 
         Of one item, versions are taken only when everything earlier is finished or taken along;
         a rewrite waits for the story it rewrites, a package for its members, a story for what it
-        may take along.
+        may take along. Rows that wait are looked at by the next run again: they hide none that
+        comes after them.
         """
-        found = sorted(self._due_scheduled() + self._pending(), key=_place)
-        if not found:
-            return []
-        mine = self._mark(found)
-        blocked = self._blocked(mine)
-        if blocked:
-            self.give_back(blocked)
-        return [row for row in mine if row["_id"] not in blocked]
+        while found := sorted(self._due_scheduled() + self._pending(), key=_place):
+            mine = self._mark(found)
+            free = self._free(mine)
+            if blocked := [row for row in mine if key_of(row) not in free]:
+                self.put_off(blocked)
+            if len(blocked) < len(mine) or not mine:
+                return [row for row in mine if key_of(row) in free]
+        return []
 
     def _due_scheduled(self) -> list[Document]:
         due = {
             "queue_state": QueueState.PENDING,
             "state": State.SCHEDULED,
             "schedule_settings.utc_publish_schedule": {"$lte": self._clock.now()},
+            **self._not_waiting(),
         }
         return list(self._rows.find(due).sort("publish_sequence_no", 1).limit(self._batch_size))
 
@@ -95,8 +107,12 @@ class PublishedClaims:
             "queue_state": QueueState.PENDING,
             "state": {"$ne": State.SCHEDULED},
             "queue_retry_at": {"$not": {"$gt": self._clock.precise()}},
+            **self._not_waiting(),
         }
         return list(self._rows.find(ready).sort("publish_sequence_no", 1).limit(self._batch_size))
+
+    def _not_waiting(self) -> Document:
+        return {"_id": {"$nin": self._waiting}} if self._waiting else {}
 
     def _mark(self, found: Sequence[Document]) -> list[Document]:
         ids = [row["_id"] for row in found]
@@ -107,44 +123,64 @@ class PublishedClaims:
             "queue_lease_until": now + self._lease,
             "last_queue_event": now,
         }
-        still_free = {"_id": {"$in": ids}, "queue_state": QueueState.PENDING}
-        if self._rows.update_many(still_free, {"$set": mark}).modified_count == len(ids):
-            return list(found)
+        still_free = {"queue_state": QueueState.PENDING}
+        try:
+            marked = self._rows.update_many({"_id": {"$in": ids}, **still_free}, {"$set": mark})
+            if marked.modified_count == len(ids):
+                return list(found)
+        except OperationFailure as error:
+            if is_outage(error):
+                raise
+            for id_ in ids:
+                self._mark_alone(id_, still_free, mark)
         # Another run was faster on some of them.
         own = {"_id": {"$in": ids}, "queue_owner": self.owner}
-        won = {row["_id"] for row in self._rows.find(own, {"_id": 1})}
+        won = [row["_id"] for row in self._rows.find(own, {"_id": 1})]
         return [row for row in found if row["_id"] in won]
 
-    def _blocked(self, mine: Sequence[Document]) -> set[Any]:
-        """Return the ids of claimed rows that have to wait for rows of other runs.
+    def _mark_alone(self, id_: Any, still_free: Document, mark: Document) -> None:
+        """Claim one row. One that is as large as a row can be cannot be written: it is left out."""
+        try:
+            self._rows.update_one({"_id": id_, **still_free}, {"$set": mark})
+        except OperationFailure as error:
+            if is_outage(error):
+                raise
+            log.exception("published.not_claimed", published=str(id_))
+            self._waiting.append(id_)
+
+    def _free(self, mine: Sequence[Document]) -> set[str]:
+        """Return the keys of the claimed rows that need not wait for rows of other runs.
 
         Looked at after claiming: of two runs that hold neighbouring versions, the one with the
         later version sees the earlier one and steps back.
         """
+        free = {key_of(row) for row in mine}
         if not mine:
-            return set()
-        waits_for = {row["_id"]: {row["item_id"], *predecessors(row)} for row in mine}
-        items = sorted(set().union(*waits_for.values()))
+            return free
+        waits_for = [waits_for_items(row) for row in mine]
+        items = sorted(set().union(*waits_for))
         unfinished: dict[str, list[Document]] = defaultdict(list)
         for other in self._rows.find(
             {"item_id": {"$in": items}, "queue_state": {"$in": UNFINISHED}},
             dict.fromkeys(WAITING_FIELDS, 1),
         ):
-            unfinished[other["item_id"]].append(other)
-        taken = {row["_id"] for row in mine}
-        if all(other["_id"] in taken for others in unfinished.values() for other in others):
-            return set()
+            if isinstance(other["item_id"], str):
+                unfinished[other["item_id"]].append(other)
+        if all(key_of(other) in free for others in unfinished.values() for other in others):
+            return free
         now = self._clock.now()
-        blocked: set[Any] = set()
-        for row in mine:  # in routing order, so that a blocked version blocks the later ones
-            others = (o for item in waits_for[row["_id"]] for o in unfinished[item])
-            if any(
-                precedes(other, row, now)
-                for other in others
-                if other["_id"] not in taken or other["_id"] in blocked
-            ):
-                blocked.add(row["_id"])
-        return blocked
+        # In routing order, so that a blocked version blocks the later ones.
+        for row, wanted in zip(mine, waits_for, strict=True):
+            others = (other for item in wanted for other in unfinished[item])
+            if any(key_of(other) not in free and precedes(other, row, now) for other in others):
+                free.discard(key_of(row))
+        return free
+
+    def put_off(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Give rows back; this run takes them no more."""
+        ids = [row["_id"] for row in rows]
+        self._waiting += ids
+        self.give_back(ids)
 
     def give_back(self, ids: Iterable[Any]) -> None:
         """Return rows that are still claimed by this run to those that wait."""
@@ -152,6 +188,12 @@ class PublishedClaims:
         self._rows.update_many(
             own, {"$set": {"queue_state": QueueState.PENDING, "queue_owner": None}}
         )
+
+    def give_up(self, row: Mapping[str, Any]) -> None:
+        """End a claimed row in `error`, without a reason: there is no room for one in it."""
+        own = {"_id": row["_id"], "queue_owner": self.owner}
+        done = {"$set": {"queue_state": QueueState.ERROR}, "$unset": {"queue_owner": 1}}
+        self._rows.update_one(own, done)
 
     def renew(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Extend the lease of `rows`; False when another run has taken some of them."""
@@ -165,14 +207,20 @@ class PublishedClaims:
         return bool(renewed.matched_count == len(rows))
 
 
-def predecessors(row: Mapping[str, Any]) -> set[str]:
-    """Return the ids of other items whose earlier versions are routed before `row`."""
-    ids = {row["rewrite_of"]} if row.get("rewrite_of") else set()
-    held = (held.get("_id") for _key, held in associations_of(row))
-    ids |= {id_ for id_ in held if isinstance(id_, str)}
+def key_of(row: Mapping[str, Any]) -> str:
+    """Return what tells rows apart, whatever their ids are."""
+    return repr(row["_id"])
+
+
+def waits_for_items(row: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the items whose earlier versions are routed before `row`, its own among
+    them.
+    """
+    ids = [row.get("item_id"), row.get("rewrite_of")]
+    ids += [held.get("_id") for _key, held in associations_of(row)]
     if row.get("type") == ItemType.COMPOSITE:
-        ids |= set(member_ids(row.get("groups")))
-    return ids
+        ids += member_ids(row.get("groups"))
+    return {id_ for id_ in ids if id_ and isinstance(id_, str)}
 
 
 def precedes(other: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> bool:
@@ -185,12 +233,12 @@ def precedes(other: Mapping[str, Any], row: Mapping[str, Any], now: datetime) ->
 def _is_scheduled_for_later(row: Mapping[str, Any], now: datetime) -> bool:
     if row.get("state") != State.SCHEDULED:
         return False
-    due_at = (row.get("schedule_settings") or {}).get("utc_publish_schedule")
+    due_at = object_of(row, "schedule_settings").get("utc_publish_schedule")
     return not isinstance(due_at, datetime) or due_at > now
 
 
 def _place(row: Mapping[str, Any]) -> int:
-    return int(row.get("publish_sequence_no") or 0)
+    return number_of(row, "publish_sequence_no")
 
 
 # Scheduled rows that are due: the scheduled version becomes the published one.
@@ -267,7 +315,7 @@ class ScheduledRelease:
 
     def _move(self, row: Document, item: Document) -> bool:
         """Publish the item, then its row; False when somebody has written the item since."""
-        now, version = self._clock.now(), int(item["_current_version"]) + 1
+        now, version = self._clock.now(), number_of(item, "_current_version", 1) + 1
         change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
         own, shown = self._groups(row, item)
         note = self._journal.action(self._follow_ups(row, {**change, **shown}), version)
@@ -290,7 +338,7 @@ class ScheduledRelease:
         ids = {*member_ids(row.get("groups")), *member_ids(item.get("groups"))}
         out = {"item_id": {"$in": sorted(ids)}, "last_published_version": True}
         members = self._db[PUBLISHED].find({**out, "state": {"$ne": State.SCHEDULED}})
-        versions = {m["item_id"]: m.get("_current_version") or 0 for m in members}
+        versions = {m["item_id"]: number_of(m, "_current_version") for m in members}
         own = with_newer_versions(item.get("groups"), versions)
         return {"groups": own}, {"groups": with_newer_versions(row.get("groups"), versions)}
 

@@ -1,6 +1,6 @@
 """One enqueue run: from published rows to rows of the delivery queue."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -8,29 +8,38 @@ from typing import Any
 import structlog
 from pymongo import UpdateOne
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure
 
 from apps.archive.journal.journal import Journal
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
+from apps.core.documents import number_of, text_of
 from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import QueueState
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
-from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, predecessors
+from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, waits_for_items
 from apps.publish.enqueue.enqueue_service import enqueue_services
+from apps.publish.enqueue.references import WITHDRAWING_OPERATIONS
 from apps.publish.enqueue.resends import ResendRequests, ResendRouter
 from apps.publish.enqueue.rules import Alarm, Snapshots
 from apps.routing.internal_destinations.copies import DeskCopies
-from apps.store.collections import PUBLISHED
+from apps.store.collections import ARCHIVE, PUBLISHED
+from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
 from formatters.base import Formatter
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 10
+MESSAGE_LENGTH = 1000
+MOST_ATTEMPTS = 1_000_000
+"""A count that stops here."""
+FAILED = "500: Failed to publish the item"
+NO_ITEM = "404: Item {} does not exist"
+NAMES_NO_ITEM = "400: The row names no item"
 
 
 @dataclass
@@ -128,51 +137,132 @@ class EnqueueContent:
         total = 0
         while batch := claims.take():
             total += len(batch)
-            if self._route(batch, claims):
-                self._wake_up()
+            held_up: set[str] = set()
+            for part in _tried_before_last(batch):
+                self._route(part, claims, held_up)
         if self._resends.run():
             self._wake_up()
-        self._desk_copies.send_scheduled()
+        _attempt(self._desk_copies.send_scheduled)
         if self._tools.backlog is not None:
-            self._tools.backlog.retry_due()
+            _attempt(self._tools.backlog.retry_due)
         return total
 
-    def _route(self, batch: Sequence[Document], claims: PublishedClaims) -> int:
+    def _route(self, rows: Sequence[Document], claims: PublishedClaims, held_up: set[str]) -> None:
+        """Route claimed rows; whatever is wrong with one of them keeps no other from going out.
+
+        They are routed together. Where that fails they are halved, until the row that is in the way
+        is alone. Withdrawals come first then, each after what it waits for.
+
+        Args:
+            held_up: items whose next versions have to wait; grows.
+        """
+        try:
+            made = self._route_together(rows, claims, held_up)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            # What is wrong with the rules is no fault of a row.
+            self._tools.snapshots.current()
+            if len(rows) == 1:
+                self._fail(rows[0], error, claims, held_up)
+                return
+            log.warning("enqueue.batch_halved", rows=len(rows), error=repr(error))
+            ordered = _withdrawals_first(rows)
+            middle = len(rows) // 2
+            for part in (ordered[:middle], ordered[middle:]):
+                self._route(part, claims, held_up)
+        else:
+            if made:
+                self._wake_up()
+
+    def _route_together(
+        self, batch: Sequence[Document], claims: PublishedClaims, held_up: set[str]
+    ) -> int:
         """Route a claimed batch; return how many queue rows it made."""
-        self._journal.clear_published({row["item_id"]: row["_id"] for row in batch})
-        rows = self._release.release(batch)
-        self._follow(rows, claims)
+        outcome = BatchOutcome(held_up=set(held_up))
+        rows = self._release.release(self._of_items(batch, outcome))
+        rows = self._follow(rows, outcome)
+        if not rows:
+            self._finish(outcome, claims)
+            held_up |= outcome.held_up
+            return 0
         routed = RoutingBatch(self._tools, rows)
-        outcome = BatchOutcome()
         for row in rows:
-            if outcome.held_up.isdisjoint({row["item_id"], *predecessors(row)}):
+            if outcome.held_up.isdisjoint(waits_for_items(row)):
                 self._route_one(row, routed, outcome)
             else:
                 outcome.held_up.add(row["item_id"])
                 outcome.waiting.append(row)
         if not claims.renew(rows):
             # Another run has routed the batch by now, perhaps by newer rules.
-            claims.give_back(row["_id"] for row in rows)
+            claims.give_back(row["_id"] for row in batch)
             return 0
         routed.store()
         routed.announce()
         # Queue rows do not wait for the macros of other desks.
-        self._desk_copies.send(rows)
+        _attempt(lambda: self._desk_copies.send(rows))
         self._finish(outcome, claims)
+        held_up |= outcome.held_up
         return routed.count
 
-    def _follow(self, rows: Sequence[Document], claims: PublishedClaims) -> None:
-        """Let packages catch up with `rows`; what is wrong with a package holds nothing else up."""
+    def _of_items(self, batch: Sequence[Document], outcome: BatchOutcome) -> list[Document]:
+        """Return the rows whose items exist; the others have failed.
+
+        Clears the notes of their publish actions, which tells of most items that they exist.
+        """
+        named = {id_: row["_id"] for row in batch if (id_ := text_of(row, "item_id"))}
+        known = set(named)
+        if self._journal.clear_published(named) < len(named):
+            found = self._db[ARCHIVE].find({"_id": {"$in": sorted(named)}}, {"_id": 1})
+            known = {item["_id"] for item in found}
+        rows = []
+        for row in batch:
+            id_ = text_of(row, "item_id")
+            if id_ in known:
+                rows.append(row)
+                continue
+            message = NO_ITEM.format(id_) if id_ else NAMES_NO_ITEM
+            outcome.failed.append((row, self._failure(row, message, may_pass=False)))
+        return rows
+
+    def _follow(self, rows: Sequence[Document], outcome: BatchOutcome) -> list[Document]:
+        """Let packages catch up with `rows`; what is wrong with a package holds nothing else up.
+
+        Returns:
+            The rows to go on with. Those whose packages others keep writing are to wait.
+        """
         try:
             self._catch_up(rows)
-        except PreconditionFailed:
-            claims.give_back(row["_id"] for row in rows)
-            raise
-        except PyMongoError:
-            raise
-        except Exception:
-            items = sorted({row["item_id"] for row in rows})
-            log.exception("packages.not_corrected", items=list(items))
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(rows) > 1:
+                return [kept for row in rows for kept in self._follow([row], outcome)]
+            (row,) = rows
+            if isinstance(error, PreconditionFailed):
+                outcome.held_up.add(row["item_id"])
+                outcome.waiting.append(row)
+                return []
+            log.exception("packages.not_corrected", item=row["item_id"])
+        return list(rows)
+
+    def _fail(
+        self, row: Document, error: Exception, claims: PublishedClaims, held_up: set[str]
+    ) -> None:
+        """Note on a claimed row that it could not be routed."""
+        log.error("item.not_routed", item=str(row.get("item_id")), exc_info=error)
+        outcome = BatchOutcome()
+        failure = self._failure(row, f"{FAILED}: {str(error) or repr(error)}", may_pass=True)
+        outcome.failed.append((row, failure))
+        if failure["queue_state"] == QueueState.PENDING:
+            held_up.add(text_of(row, "item_id"))
+        try:
+            self._finish(outcome, claims)
+        except OperationFailure as unwritten:
+            if is_outage(unwritten):
+                raise
+            # There is no room for the reason.
+            claims.give_up(row)
 
     def _route_one(self, row: Document, batch: RoutingBatch, outcome: BatchOutcome) -> None:
         service = enqueue_services.get(row.get("operation") or "")
@@ -216,10 +306,11 @@ class EnqueueContent:
         if given_up := [row for row in ended if row["queue_state"] == QueueState.ERROR]:
             self._on_failed(given_up)
         if outcome.waiting:
-            claims.give_back(row["_id"] for row in outcome.waiting)
+            claims.put_off(outcome.waiting)
 
     def _failure(self, row: Document, message: str, *, may_pass: bool) -> Document:
-        attempts = int(row.get("queue_attempts") or 0) + 1
+        message = message[:MESSAGE_LENGTH]
+        attempts = min(number_of(row, "queue_attempts"), MOST_ATTEMPTS) + 1
         if not may_pass or attempts >= int(self._settings["ENQUEUE_MAX_ATTEMPTS"]):
             return {"queue_state": QueueState.ERROR, "error_message": message}
         wait = timedelta(seconds=RETRY_SECONDS * attempts)
@@ -229,3 +320,51 @@ class EnqueueContent:
             "queue_retry_at": self._clock.precise() + wait,
             "error_message": message,
         }
+
+
+def _attempt(step: Callable[[], object]) -> None:
+    """Make a step that what is routed does not depend on.
+
+    Raises:
+        PyMongoError: the store is in trouble.
+    """
+    try:
+        step()
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception("enqueue.step_failed")
+
+
+def _tried_before_last(batch: Sequence[Document]) -> Iterator[list[Document]]:
+    """Yield the rows that are routed for the first time, then the others.
+
+    So one that cannot be routed breaks no batch twice. Each part is in routing order, and whatever
+    waits for a row that has failed before comes behind it.
+    """
+    first: list[Document] = []
+    again: list[Document] = []
+    items: set[str] = set()
+    for row in batch:
+        wanted = waits_for_items(row)
+        if number_of(row, "queue_attempts") > 0 or not items.isdisjoint(wanted):
+            items.add(text_of(row, "item_id"))
+            again.append(row)
+        else:
+            first.append(row)
+    yield from filter(None, (first, again))
+
+
+def _withdrawals_first(rows: Sequence[Document]) -> list[Document]:
+    """Return rows with withdrawals, and whatever these wait for, before all others."""
+    urgent: list[Document] = []
+    others: list[Document] = []
+    items: set[str] = set()
+    for row in reversed(rows):
+        is_withdrawal = row.get("operation") in WITHDRAWING_OPERATIONS
+        if is_withdrawal or text_of(row, "item_id") in items:
+            items |= waits_for_items(row)
+            urgent.append(row)
+        else:
+            others.append(row)
+    return [*reversed(urgent), *reversed(others)]

@@ -9,7 +9,9 @@ from bson import ObjectId
 from cachetools import LRUCache
 from pymongo.database import Database
 
+from apps.core.documents import object_of, text_of
 from apps.core.service import Document
+from apps.publish.queue.rows import encoded
 from apps.store.collections import PUBLISH_PAYLOADS
 
 KEPT = 500
@@ -48,7 +50,8 @@ class Payloads:
     def load(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, Body]:
         """Return the bodies of `rows` by row id; at most one command.
 
-        Rows that others wrote hold their text themselves. A row without any has no body.
+        Rows that others wrote hold their text themselves. A row without any has no body, nor has
+        one whose text cannot be written in its encoding.
         """
         rows = list(rows)
         keys = {key for row in rows if (key := _key(row)) is not None}
@@ -79,12 +82,15 @@ class Payloads:
 
 def _key(row: Mapping[str, Any]) -> Any:
     """Return what names the body of a row: its payload, else the binary that a client names."""
-    return row.get("payload_id") or row.get("encoded_item_id")
+    key = row.get("payload_id") or row.get("encoded_item_id")
+    return key if isinstance(key, (str, ObjectId)) else None
 
 
 def _body(row: Mapping[str, Any], known: Mapping[Any, Body]) -> Body | None:
     text = row.get("formatted_item")
-    return _own_body(row, text) if text else known.get(_key(row))
+    if not text:
+        return known.get(_key(row))
+    return _own_body(row, text) if isinstance(text, str) else None
 
 
 def _stored_body(document: Mapping[str, Any]) -> Body:
@@ -99,10 +105,12 @@ def _stored_body(document: Mapping[str, Any]) -> Body:
 EXTENSIONS = (("NITF", "ntf"), ("XML", "xml"), ("NINJS", "json"))
 
 
-def _own_body(row: Mapping[str, Any], text: str) -> Body:
+def _own_body(row: Mapping[str, Any], text: str) -> Body | None:
     """Return the body of a row that holds its text (delivery contract 5, file names)."""
-    name = str((row.get("destination") or {}).get("format") or "").upper()
+    name = text_of(object_of(row, "destination"), "format").upper()
     extension = next((e for part, e in EXTENSIONS if part in name), "txt")
     is_json = text.lstrip()[:1] in ("{", "[")
-    data = text.encode(row.get("item_encoding") or "utf-8", errors="replace")
+    data = encoded(text, text_of(row, "item_encoding"))
+    if data is None:
+        return None
     return Body(data, text, "application/json" if is_json else "text/plain", extension)

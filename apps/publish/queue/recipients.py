@@ -3,6 +3,7 @@
 One document per item in `recipients`. It lives as long as the item, in `archive` and after that in
 `archived`, unlike the rows of the delivery queue (routing contract R7). Before these go, what they
 say of deliveries is put into it, under `delivered`: subscriber id to the newest version delivered.
+Ids of subscribers are names of fields there, in the form of `apps/store/field_names.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from pymongo.database import Database
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, PublishingAction, RowState
 from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
+from apps.store.field_names import by_id, field_of
 
 COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
 """Actions that make somebody a recipient."""
@@ -90,7 +92,7 @@ class Ledger:
             entries = document.get("subscribers") or {}
             self._receivers[document["_id"]] = frozenset(document.get("receivers") or ())
             self._known[document["_id"]] = {
-                ObjectId(subscriber): _entry(entry) for subscriber, entry in entries.items()
+                id_: _entry(entry) for id_, entry in by_id(entries).items()
             }
         missing = sorted(set(look_back) & set(wanted) - set(self._known))
         if missing:
@@ -102,7 +104,7 @@ class Ledger:
             dict.fromkeys(ROW_FIELDS, 1),
         )
         for row in rows.sort("_id", 1):
-            if isinstance(row.get("subscriber_id"), ObjectId):
+            if row.get("subscriber_id") is not None:
                 known = self._known.setdefault(row["item_id"], {})
                 known[row["subscriber_id"]] = _entry_of_row(row).after(
                     known.get(row["subscriber_id"])
@@ -147,7 +149,9 @@ class Ledger:
     def _change(
         self, item_id: str, entries: Mapping[ObjectId, LedgerEntry], routed_at: datetime | None
     ) -> Document:
-        written: Document = {f"subscribers.{s}": _stored(e) for s, e in entries.items()}
+        written: Document = {
+            f"subscribers.{field_of(id_)}": _stored(entry) for id_, entry in entries.items()
+        }
         if routed_at is None:
             return {"$set": written}
         written["routed_at"] = routed_at
@@ -210,7 +214,7 @@ def keep_delivered(db: Database[Document], rows: Iterable[Mapping[str, Any]]) ->
     writes = [
         UpdateOne(
             {"_id": item_id},
-            {"$max": {f"delivered.{subscriber}": version for subscriber, version in of.items()}},
+            {"$max": {f"delivered.{field_of(id_)}": version for id_, version in of.items()}},
         )
         for item_id, of in _newest(rows).items()
     ]
@@ -230,8 +234,7 @@ def delivered_versions(db: Database[Document], item_id: str) -> dict[ObjectId, i
     rows = db[PUBLISH_QUEUE].find(query, dict.fromkeys(DELIVERED_FIELDS, 1))
     found = _newest(rows).get(item_id, {})
     ledger = db[RECIPIENTS].find_one({"_id": item_id}, {"delivered": 1}) or {}
-    for subscriber, version in (ledger.get("delivered") or {}).items():
-        id_ = ObjectId(subscriber)
+    for id_, version in by_id(ledger.get("delivered") or {}).items():
         found[id_] = max(version, found.get(id_, 0))
     return found
 
@@ -242,7 +245,7 @@ def _newest(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[ObjectId, int]]
     for row in rows:
         subscriber, version = row.get("subscriber_id"), row.get("item_version")
         # Rows that others wrote may say less.
-        if row.get("state") == RowState.SUCCESS and isinstance(subscriber, ObjectId) and version:
+        if row.get("state") == RowState.SUCCESS and subscriber is not None and version:
             of_item = found.setdefault(row["item_id"], {})
             of_item[subscriber] = max(int(version), of_item.get(subscriber, 0))
     return found

@@ -15,6 +15,7 @@ from bson import ObjectId
 from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 
+from apps.core.documents import object_of, text_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
@@ -56,7 +57,7 @@ class RowKey(NamedTuple):
 
 def lane_of(row: Mapping[str, Any]) -> str:
     """Return the id of the lane that a row belongs to."""
-    return lane_id(row.get("subscriber_id"), destination_id(row.get("destination") or {}))
+    return lane_id(row.get("subscriber_id"), destination_id(object_of(row, "destination")))
 
 
 def new_row(now: datetime) -> Document:
@@ -72,25 +73,81 @@ def new_row(now: datetime) -> Document:
     }
 
 
+ROW_TYPES: Mapping[str, type] = {
+    "item_version": int,
+    "published_seq_num": int,
+    "retry_attempt": int,
+    "unknown_outcomes": int,
+    "next_retry_attempt_at": datetime,
+    "formatted_item": str,
+    "item_encoding": str,
+    "publishing_action": str,
+    "destination": Mapping,
+    "attempts": list,
+}
+"""What transmit reads of a row, where it is not null."""
+DESTINATION_TYPES: Mapping[str, type] = {
+    "name": str,
+    "format": str,
+    "delivery_type": str,
+    "config": Mapping,
+}
+
+
+def fault_of(row: Mapping[str, Any]) -> str:
+    """Return why a row that others wrote cannot be sent, an empty text for one that can."""
+    for field in ROW_TYPES:
+        if _is_mistyped(row, field):
+            return f"{field} has the wrong type"
+    destination = object_of(row, "destination")
+    for field, kind in DESTINATION_TYPES.items():
+        if destination.get(field) is not None and not isinstance(destination[field], kind):
+            return f"destination.{field} has the wrong type"
+    if encoded("", row.get("item_encoding")) is None:
+        return f"There is no encoding {row['item_encoding'][:40]}"
+    return ""
+
+
+def without_faults(row: Mapping[str, Any]) -> Document:
+    """Return a row without what has the wrong type, so that its failure can be recorded."""
+    return {field: value for field, value in row.items() if not _is_mistyped(row, field)}
+
+
+def _is_mistyped(row: Mapping[str, Any], field: str) -> bool:
+    value: Any = row.get(field)
+    if value is None or field not in ROW_TYPES:
+        return False
+    if field == "attempts" and isinstance(value, list):
+        return not all(isinstance(a, Mapping) and isinstance(a.get("at"), datetime) for a in value)
+    return not isinstance(value, ROW_TYPES[field])
+
+
+def encoded(text: str, encoding: str | None) -> bytes | None:
+    """Return a text in an encoding, UTF-8 where none is named; None where it cannot be written."""
+    try:
+        return text.encode(encoding or "utf-8", errors="replace")
+    except (LookupError, ValueError):
+        return None
+
+
 def complete_row(row: Document, order_no: int) -> None:
     """Fill what routing gives a row, on a row that somebody else wrote.
 
     Args:
         order_no: its place in the order, the newest.
     """
-    destination = row.get("destination") or {}
     row["item_id"] = str(row.get("item_id") or "")
     row["order_no"] = order_no
-    row["priority"] = bool(row.get("priority")) or row.get("publishing_action") in (
-        WITHDRAWING_ACTIONS
-    )
+    action = text_of(row, "publishing_action")
+    row["priority"] = bool(row.get("priority")) or action in WITHDRAWING_ACTIONS
     row["lane"] = lane_of(row)
+    version = row.get("item_version") or 1
     key = RowKey(
         item_id=row["item_id"],
-        item_version=int(row.get("item_version") or 1),
+        item_version=version if isinstance(version, int) else 1,
         subscriber_id=row.get("subscriber_id"),
-        destination_id=destination_id(destination),
-        publishing_action=str(row.get("publishing_action") or ""),
+        destination_id=destination_id(object_of(row, "destination")),
+        publishing_action=action,
         # Rows from elsewhere are requests of their own: the same content may be asked for twice.
         resend_id=str(row["_id"]),
     )

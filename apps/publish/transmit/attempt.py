@@ -25,6 +25,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
+from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
 from apps.secrets.vault import UnreadableSecret, Vault
@@ -36,6 +37,7 @@ UNKNOWN = "unknown"
 MESSAGE_LENGTH = 1000
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
+UNUSABLE = "The configuration of the destination cannot be used"
 
 log = structlog.get_logger(__name__)
 
@@ -227,15 +229,23 @@ class RowSender:
         if subscriber is None:
             gone = refused(8001, "Subscriber is closed", NO_SUBSCRIBER)
             return self._attempts.failed(row, gone)
+        if fault := fault_of(row):
+            return self._unsendable(without_faults(row), fault)
         try:
             destination = resolve(row, subscriber, self._vault)
             transmitter = self._transmitters.get(lane, destination)
         except UnreadableSecret as error:
-            unreadable = refused(9004, "Queue item could not be sent", str(error))
-            return self._attempts.failed(row, unreadable)
+            return self._unsendable(row, str(error))
         except PluginError as error:
             return self._attempts.failed(row, error)
+        except Exception:
+            # Of a config that others wrote; what is wrong with it may hold a secret.
+            log.exception("destination.unusable", row=str(row["_id"]), item=row["item_id"])
+            return self._unsendable(row, UNUSABLE)
         return self._transmit(row, transmitter, body)
+
+    def _unsendable(self, row: Document, why: str) -> Result:
+        return self._attempts.failed(row, refused(9004, "Queue item could not be sent", why))
 
     def _transmit(self, row: Document, transmitter: Transmitter, body: Body | None) -> Result:
         if body is None and row.get("unformatted"):
@@ -247,8 +257,7 @@ class RowSender:
                 log.exception("item.not_formatted", row=str(row["_id"]), item=row["item_id"])
                 return self._attempts.failed(row, error)
         if body is None:
-            nothing = refused(9004, "Queue item could not be sent", NOTHING_TO_SEND)
-            return self._attempts.failed(row, nothing)
+            return self._unsendable(row, NOTHING_TO_SEND)
         return self._attempts.send(row, transmitter, delivery_of(row, body, self._media))
 
     def _format(self, row: Document) -> Body | None:

@@ -9,7 +9,6 @@ from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core import json
-from apps.core.ids import object_id
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import together
@@ -17,6 +16,7 @@ from apps.routing.subscribers.stored_destinations import (
     CONTENT_API_DESTINATION,
     config_of,
     destination_id,
+    subscriber_of,
 )
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.collections import SUBSCRIBERS
@@ -98,11 +98,6 @@ class Subscribers:
     def of(self, lane: str) -> Document | None:
         """Return the subscriber of a lane, or None when there is none any more."""
         return self._known.get(subscriber_of(lane))
-
-
-def subscriber_of(lane: str) -> Any:
-    """Return the subscriber id that a lane id names."""
-    return object_id(lane.partition(":")[0])
 
 
 def mode_of(

@@ -183,7 +183,7 @@ class LaneDelivery:
             subscriber = None if self._is_gone else self._subscriber
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
             results.add(result)
-            self._count(row, result)
+            self._count(result.row, result)
             if is_critical(self._subscriber, result):
                 # Nothing more is sent to a subscriber that this closes.
                 results.write()

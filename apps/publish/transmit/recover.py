@@ -10,7 +10,14 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
-from apps.publish.queue.rows import ORDER_SEQUENCE, complete_row, lanes_of, notify_rows, wake
+from apps.publish.queue.rows import (
+    ORDER_SEQUENCE,
+    complete_row,
+    fault_of,
+    lanes_of,
+    notify_rows,
+    wake,
+)
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
 from apps.publish.transmit.claim import Lane, order_of, token_of
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
@@ -136,7 +143,10 @@ class Recovery:
             self._on_failed(failed)
 
     def adopt(self) -> int:
-        """Bring rows that others wrote into the queue into their lanes; return how many."""
+        """Bring rows that others wrote into the queue into their lanes; return how many.
+
+        Those that cannot be sent fail at once, so that they hold up none behind them.
+        """
         adopted = 0
         while True:
             strangers = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
@@ -150,10 +160,18 @@ class Recovery:
         first = self._sequences.draw(ORDER_SEQUENCE, len(rows))
         for order_no, row in enumerate(rows, start=first):
             complete_row(row, order_no)
-        fields = ("lane", "order_no", "idempotency_key", "priority", "item_id")
+            if fault := fault_of(row):
+                row.update({"state": RowState.FAILED, "error_message": fault})
+        fields = (
+            *("lane", "order_no", "idempotency_key", "priority", "item_id"),
+            *("state", "error_message"),
+        )
         self._rows.bulk_write(
             [
-                UpdateOne({"_id": row["_id"], "lane": None}, {"$set": {f: row[f] for f in fields}})
+                UpdateOne(
+                    {"_id": row["_id"], "lane": None, "state": {"$in": list(WAITING_ROW_STATES)}},
+                    {"$set": {f: row.get(f) for f in fields}},
+                )
                 for row in rows
             ],
             ordered=False,

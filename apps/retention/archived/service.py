@@ -11,6 +11,7 @@ from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
 from apps.archive.times import expiry_of_published
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, NotFound, WiredeskError
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
@@ -175,7 +176,8 @@ class ArchivedService(ResourceService):
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
         if self._collaborators.settings["BROADCAST_ENABLED"]:
-            if any(genre.get("name") == BROADCAST_SCRIPT for genre in document.get("genre") or ()):
+            genres = objects_of(document, "genre")
+            if any(genre.get("name") == BROADCAST_SCRIPT for genre in genres):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):
                 raise BadRequest(IS_MASTER)

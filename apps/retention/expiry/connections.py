@@ -10,8 +10,8 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import associations_with_ids
-from apps.archive.packages import member_refs
-from apps.core.documents import object_of, objects_of
+from apps.archive.packages import member_refs, package_ids
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, State
 from apps.store.collections import ARCHIVE
@@ -87,7 +87,7 @@ def linked_ids(item: Mapping[str, Any]) -> set[str]:
         item.get("rewritten_by"),
         broadcast.get("master_id"),
         broadcast.get("rewrite_id"),
-        *(link.get("package") for link in objects_of(item, "linked_in_packages")),
+        *package_ids(item),
         *(ref["residRef"] for ref in member_refs(item.get("groups"))),
     ]
     return {id_ for id_ in named if id_ and isinstance(id_, str)}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 from bson import ObjectId
 from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from apps.archive.journal.journal import NOT_IN_VERSIONS
 from apps.archive.journal.removal import groups_with_members_in
@@ -31,7 +31,7 @@ from apps.store.collections import (
     LEGAL_ARCHIVE_VERSIONS,
     PUBLISHED,
 )
-from apps.store.mongo import raise_unless_duplicates
+from apps.store.mongo import is_away, raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
 
@@ -111,10 +111,10 @@ class LegalItems(PagedImport):
         try:
             self._import(self._items_of(rows))
             return len(rows)
-        except ConnectionFailure:
-            # The database is away: none of the others would fare better.
-            raise
         except (PyMongoError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, PyMongoError) and is_away(error):
+                # None of the others would fare better.
+                raise
             items = {row.get("item_id") for row in rows}
             if len(items) == 1:
                 log.error("legal_archive.failed", item=items.pop(), exc_info=error)

@@ -6,10 +6,12 @@ from typing import Any
 
 from apps.core import json
 from apps.core.documents import object_of
+from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API
 from apps.secrets.vault import is_encrypted
+from apps.store.field_names import MARK, field_of, id_of
 
 SECRET_KEYS = frozenset(
     {
@@ -72,7 +74,16 @@ def shown_config(
 
 def lane_id(subscriber_id: Any, destination: str) -> str:
     """Return the id of the lane: deliveries of one subscriber to one destination keep order."""
-    return f"{subscriber_id}:{destination}"
+    owner = str(subscriber_id)
+    if subscriber_id is not None and subscriber_of(owner) != subscriber_id:
+        owner = field_of(subscriber_id)
+    return f"{owner}:{destination}"
+
+
+def subscriber_of(lane: str) -> Any:
+    """Return the subscriber id that a lane id names."""
+    owner = lane.partition(":")[0]
+    return id_of(owner) if owner.startswith(MARK) else object_id(owner)
 
 
 def shown_destination(destination: Mapping[str, Any]) -> Document:

@@ -128,10 +128,6 @@ class TestCreate:
                 {"embargo": "2099-01-01T00:00:00Z", "publish_schedule": "2099-01-01T00:00:00Z"},
                 "An item can't have both Publish Schedule and Embargo",
             ),
-            (
-                {"embargo": "2099-01-01T00:00:00Z", "rewrite_of": "x"},
-                "Rewrites doesn't support Embargo",
-            ),
             ({"publish_schedule": "2001-01-01T00:00:00Z"}, "Schedule cannot be earlier than now"),
         ],
     )

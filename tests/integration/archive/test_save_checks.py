@@ -159,7 +159,7 @@ class TestOrder:
             package,
             payload,
             [
-                ({"groups": {"minlength": 1}}, {}, {"groups": [{"id": "main"}]}),
+                ({"groups": {"minlength": 1}}, {}, {"groups": [{"id": "main", "refs": []}]}),
                 ("403: The item was locked by another user", {"lock_user": None}, {}),
                 (
                     "403: Item isn't in a valid state to be updated.",

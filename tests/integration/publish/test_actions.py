@@ -241,10 +241,14 @@ class TestPublish:
             [v["_current_version"] for v in versions],
         ) == (2, [1, 2])
 
-    def test_refuses_an_update_before_its_story(self, admin: Any, story: Story) -> None:
+    def test_refuses_an_update_before_its_story(
+        self, admin: Any, story: Story, graph: Graph
+    ) -> None:
         """Lifecycle scenario 62: an update waits until the story it updates is out."""
-        first = story()
-        update = story(rewrite_of=first["_id"])
+        first, update = story(), story()
+        graph.db["archive"].update_one(
+            {"_id": update["_id"]}, {"$set": {"rewrite_of": first["_id"]}}
+        )
 
         answer = act(admin, "publish", update)
 

@@ -82,7 +82,6 @@ def test_cannot_be_set_afterwards(desk: Newsdesk, operation: str) -> None:
     [
         ({"embargo": PAST}, "Embargo cannot be earlier than now"),
         ({"embargo": LATER, "publish_schedule": LATER}, BOTH),
-        ({"embargo": LATER, "rewrite_of": "x"}, "Rewrites doesn't support Embargo"),
     ],
 )
 def test_is_refused_alike_on_post_and_patch(desk: Newsdesk, fields: Document, text: str) -> None:
@@ -92,6 +91,15 @@ def test_is_refused_alike_on_post_and_patch(desk: Newsdesk, fields: Document, te
 
     assert (400, text) == refusal(posted)
     assert (400, f"400: {text}") == refusal(saved)
+
+
+def test_is_refused_on_an_update(desk: Newsdesk) -> None:
+    """Lifecycle scenario 41: what follows another story is not held back."""
+    update = desk.story(rewrite_of="x")
+
+    answer = desk.client.patch(f"archive/{update['_id']}", {"embargo": LATER})
+
+    assert (400, "400: Rewrites doesn't support Embargo") == refusal(answer)
 
 
 @pytest.mark.parametrize("operation", ["kill", "takedown", "unpublish"])

@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.service import Document
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk
@@ -144,3 +145,89 @@ def test_a_withdrawal_removes_the_mark_everywhere(
     marks = [row.get("marked_for_user") for row in desk.db["published"].find({})]
     assert marks == [None, None]
     assert len(events.named("item:marked")) == 1
+
+
+class TestPost:
+    """A row is posted under the id of its item (lifecycle contract 3.9)."""
+
+    def test_is_stored_under_an_id_of_its_own(self, desk: Newsdesk) -> None:
+        item = desk.story()
+
+        answer = desk.client.post("published", {"_id": item["_id"], "state": "published"})
+
+        assert answer.status_code == 201, answer.text
+        row = stored(desk, item)
+        assert isinstance(row["_id"], ObjectId)
+        assert answer.get_json()["_id"] == str(row["_id"])
+        assert (row["last_published_version"], row["queue_state"]) == (True, "pending")
+        assert isinstance(row["publish_sequence_no"], int)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"headline": "x"},
+            {"item_id": ""},
+            {"_id": ""},
+            {"_id": None},
+            {"_id": 5},
+            {"_id": {"a": 1}},
+            {"_id": ["x"]},
+            {"item_id": 5},
+            {"item_id": None},
+        ],
+    )
+    def test_without_the_id_of_an_item_is_refused(self, desk: Newsdesk, body: Document) -> None:
+        answer = desk.client.post("published", {"state": "published", **body})
+
+        assert answer.status_code == 400, answer.text
+        assert desk.db["published"].count_documents({}) == 0
+
+    def test_of_an_item_that_is_worked_on_is_refused(self, desk: Newsdesk) -> None:
+        answer = desk.client.post("published", {"_id": "x", "state": "draft"})
+
+        assert answer.status_code == 400
+        text = "Invalid state (draft) for the Published item."
+        assert (answer.get_json()["_status"], answer.get_json()["_message"]) == ("ERR", text)
+
+    def test_is_changed_by_the_id_that_was_sent(self, desk: Newsdesk) -> None:
+        """Or by that of the row."""
+        created = desk.client.create("published", {"_id": "tag:x,2030:1", "state": "published"})
+
+        good = desk.client.patch("published/tag:x,2030:1", {"state": "corrected"})
+        bad = desk.client.patch("published/tag:x,2030:1", {"state": "draft"})
+        own = desk.client.patch(f"published/{created['_id']}", {"state": "killed"})
+
+        assert (good.status_code, own.status_code) == (200, 200), (good.text, own.text)
+        text = "400: Invalid state (draft) for the Published item."
+        assert bad.status_code == 400
+        assert bad.get_json()["_issues"] == {"validator exception": text}
+        row = desk.client.get("published/tag:x,2030:1").get_json()
+        assert (row["_id"], row["state"]) == ("tag:x,2030:1", "killed")
+
+    def test_is_the_last_of_its_item(self, desk: Newsdesk) -> None:
+        item = desk.published()
+
+        created = desk.client.create("published", {"_id": item["_id"], "state": "corrected"})
+
+        last = {"item_id": item["_id"], "last_published_version": True}
+        assert [str(row["_id"]) for row in desk.db["published"].find(last)] == [created["_id"]]
+
+    def test_of_no_item_ends_in_error(self, desk: Newsdesk, graph: Graph) -> None:
+        body = {"_id": "nobody", "state": "published", "operation": "publish", "type": "text"}
+        desk.client.create("published", body)
+
+        graph.enqueue.run()
+
+        row = desk.db["published"].find_one({"item_id": "nobody"})
+        assert row["queue_state"] == "error"
+        assert row["error_message"] == "404: Item nobody does not exist"
+
+    def test_of_an_item_is_routed(self, desk: Newsdesk, graph: Graph) -> None:
+        item = desk.story()
+        body = {"_id": item["_id"], "state": "published", "operation": "publish", "type": "text"}
+        desk.client.create("published", body)
+
+        graph.enqueue.run()
+
+        assert desk.queue_states(item) == ["queued_not_transmitted"]

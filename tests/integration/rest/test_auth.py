@@ -148,6 +148,27 @@ class TestSession:
 
         assert admin.http.get("/api/users", headers=headers).status_code == 401
 
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "",
+            "Basic",
+            "Basic \u00e9",
+            "Basic !!!",
+            "Basic /w==",
+            "Bearer",
+            "Bearer \u00e9\u00ff",
+            "x" * 10_000,
+            "Token \x7f",
+        ],
+    )
+    @pytest.mark.parametrize("path", ["users", "items", "archive/x"])
+    def test_refuses_what_holds_no_token(self, anonymous: Client, path: str, header: str) -> None:
+        """Whatever the header holds, also bytes that are no text."""
+        answer = anonymous.request("GET", path, headers={"Authorization": header})
+
+        assert (401, {"auth": 1}) == (answer.status_code, answer.get_json()["_issues"])
+
     @pytest.mark.parametrize("form", ["Bearer {}", "Token {}", "{}"])
     def test_takes_the_token_in_several_forms(self, admin: Client, form: str) -> None:
         """The token may come bare or with a scheme."""

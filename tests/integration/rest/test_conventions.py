@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import ExecutionTimeout
 
 from apps.core.service import Document
 from apps.graph.build import Graph
@@ -84,10 +85,23 @@ class TestLists:
             {"sort": '["a"]'},
             {"sort": "5"},
             {"sort": "a=="},
+            {"sort": "a,-b,"},
+            {"sort": '[["a..b", 1]]'},
+            {"sort": '[["", 1]]'},
+            {"sort": '[["$a", 1]]'},
+            {"where": f'{{"name": {2**63}}}'},
+            {"where": "name in ['a']"},
+            {"where": '{"name": {"$regex": "(a+)+$"}}'},
+            {"where": '{"$text": {"$search": "a"}}'},
+            {"projection": '{"name": {"$slice": 1}}'},
+            {"embedded": "[]"},
+            {"embedded": '{"user": {}}'},
+            {"version": "diffs", "page": 2},
+            {"page": 10**30},
         ],
         ids=str,
     )
-    @pytest.mark.parametrize("path", ["users", "archive", "published"])
+    @pytest.mark.parametrize("path", ["users", "archive", "published", "publish_queue"])
     def test_malformed_arguments_are_the_client_s_fault(
         self, admin: Client, path: str, arguments: dict[str, str]
     ) -> None:
@@ -132,7 +146,7 @@ class TestBodies:
     )
     def test_hold_no_fields_of_the_server(self, admin: Client, field: str) -> None:
         """Resources scenario R23: what the server sets, clients do not send."""
-        answer = admin.post("archive", {"type": "text", field: "x"})
+        answer = admin.post("roles", {"name": "Writers", field: "x"})
 
         assert answer.status_code == 400
         assert answer.get_json()["_issues"][field] == "unknown field"
@@ -156,12 +170,26 @@ class TestBodies:
         assert body["_error"]["message"] == "Insertion failure: 1 document(s) contain(s) error(s)"
         assert admin.get("roles").get_json()["_items"] == []
 
-    def test_conflict_when_validation_came_too_early(self, admin: Client) -> None:
-        """Names that were free when they were checked, but not when stored, are a conflict."""
-        answer = admin.post("roles", [{"name": "A"}, {"name": "A"}])
+    def test_conflict_when_validation_came_too_early(
+        self, admin: Client, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Names that were free when they were checked, but not when stored, are a conflict.
 
-        assert answer.status_code == 409
-        assert answer.get_json()["_error"]["code"] == 409
+        The answer says which documents of the request are stored.
+        """
+
+        def taken_meanwhile(documents: list[Document], caller: Any) -> None:
+            graph.db.roles.insert_one({"name": "B"})
+
+        monkeypatch.setattr(graph.services["roles"], "on_create", taken_meanwhile)
+
+        answer = admin.post("roles", [{"name": "A"}, {"name": "B"}, {"name": "C"}])
+
+        body = answer.get_json()
+        assert (answer.status_code, body["_error"]["code"]) == (409, 409)
+        (stored,) = graph.db.roles.find({"name": "A"})
+        ok = {"_status": "OK", "_id": str(stored["_id"])}
+        assert body["_items"] == [ok, {"_status": "ERR"}, {"_status": "ERR"}]
 
     @pytest.mark.parametrize(
         ("data", "content_type"),
@@ -258,14 +286,17 @@ class TestNotifications:
 
 
 class TestUnexpected:
-    def test_a_document_the_store_has_no_form_for_is_400(self, admin: Client) -> None:
-        """Keys that BSON refuses are the client's mistake; nothing is stored."""
-        answer = admin.post("archive", {"extra": {"a\0b": 1}})
+    def test_a_query_that_takes_too_long_is_503(
+        self, admin: Client, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With a reason; nobody waits for it."""
 
-        assert (400, 400) == (answer.status_code, answer.get_json()["_error"]["code"])
+        def expired(*_: Any) -> Any:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
 
-    def test_integers_beyond_the_store_are_400(self, admin: Client) -> None:
-        """So are integers that take more than 63 bits and a sign."""
-        answer = admin.post("archive", {"extra": {"number": 2**64 - 1}})
+        monkeypatch.setattr(graph.services["roles"], "list_filter", expired)
 
-        assert (400, 400) == (answer.status_code, answer.get_json()["_error"]["code"])
+        answer = admin.get("roles")
+
+        assert answer.status_code == 503
+        assert "takes too long" in answer.get_json()["_error"]["message"]

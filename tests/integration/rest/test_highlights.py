@@ -210,13 +210,11 @@ class TestPackages:
             answer.get_json()["_message"],
         )
 
-    @pytest.mark.parametrize(
-        ("groups", "status"), [(["main"], 403), ([{"id": "main", "refs": 5}], 400)]
-    )
+    @pytest.mark.parametrize("groups", [["main"], [{"id": "main", "refs": 5}]])
     def test_refuse_odd_groups(
-        self, admin: Client, newsroom: Newsroom, highlight: Document, groups: Any, status: int
+        self, admin: Client, newsroom: Newsroom, highlight: Document, groups: Any
     ) -> None:
         """Whatever a client sends as groups is no fault of ours."""
         body = newsroom.story(type="composite", highlight=highlight["_id"], groups=groups)
 
-        assert status == admin.post("archive", body).status_code
+        assert 400 == admin.post("archive", body).status_code

@@ -229,3 +229,23 @@ def test_tokens_are_rotated_with_the_other_secrets(
     assert token == shown["_id"]
     assert service(old).subscriber_of(token) is not None
     assert (0, [hash_token(token)]) == service(old).rotate_secrets()
+
+
+@pytest.mark.parametrize("token", ["a/b+c==", "plain", hash_token("plain")])
+def test_tokens_that_others_wrote_are_hashed_with_the_rotation(
+    admin: Client, graph: Graph, subscriber: ObjectId, token: str
+) -> None:
+    """They work and are shown as before, with all that was stored of them; a hash is no token."""
+    expiry = graph.clock.now().replace(year=2099)
+    others = {"subscriber": subscriber, "expiry": expiry}
+    graph.db["subscriber_token"].insert_one({"_id": token, **others})
+    tokens = graph.content_api.subscriber_token
+
+    assert [(1, []), (1, [])] == [tokens.rotate_secrets() for _ in range(2)]
+
+    stored = graph.db["subscriber_token"].find_one({})
+    assert hash_token(token) == stored["_id"]
+    assert others == {field: stored[field] for field in others}
+    assert tokens.subscriber_of(token) is not None
+    assert tokens.subscriber_of(hash_token(token)) is None
+    assert [token] == [one["_id"] for one in admin.get("subscriber_token").get_json()["_items"]]

@@ -30,7 +30,11 @@ def basic(text: str) -> str:
         ("/", ["Bearer abc", "Bearer abc"], ""),
         ("/", ["Basic !!!"], ""),
         ("/", [f"Basic {b64encode(bytes([255])).decode()}"], ""),
+        ("//[", ["abc"], "abc"),
+        ("//[?token=abc", [], "abc"),
         ("/", ["Basic"], ""),
+        ("/", ["Basic \u00e9"], ""),
+        ("/", [""], ""),
     ],
 )
 def test_from_request(path: str, authorization: list[str], token: str | None) -> None:

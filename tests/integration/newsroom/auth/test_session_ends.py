@@ -235,6 +235,38 @@ class TestOtherEnds:
         assert 401 == foo.get("users").status_code
         assert UNAUTHORIZED == Browser(port, f"/?token={foo.token}").end()[0]
 
+    def test_of_age_are_carried_out_by_the_next_log_in(
+        self, app: Any, foo: Client, graph: Graph, port: int
+    ) -> None:
+        """The session goes, its items are unlocked, and its websockets are closed."""
+        lock = {"lock_user": ObjectId(foo.session["user"]), "lock_session": foo.session_id}
+        graph.db["archive"].insert_one({"_id": "mine", **lock})
+        with Browser(port, f"/?token={foo.token}") as leaving:
+            old = graph.clock.now().replace(year=2020)
+            graph.db["auth"].update_many({}, {"$set": {"_updated": old}})
+            second = log_in_with_password(app, "foo")
+
+            assert ENDED == leaving.end()
+        assert [second.session_id] == [one["_id"] for one in graph.db["auth"].find()]
+        assert graph.db["archive"].find_one({"_id": "mine"})["lock_user"] is None
+
+    def test_of_age_spare_a_session_that_is_used_meanwhile(
+        self, app: Any, foo: Client, graph: Graph, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A request that comes before the session is removed keeps it."""
+        now = graph.clock.now()
+        graph.db["auth"].update_many({}, {"$set": {"_updated": now.replace(year=2020)}})
+        remove = AuthService._remove_unused
+
+        def late(service: Any, session_id: Any, oldest: Any) -> bool:
+            graph.db["auth"].update_one({"_id": session_id}, {"$set": {"_updated": now}})
+            return remove(service, session_id, oldest)
+
+        monkeypatch.setattr(AuthService, "_remove_unused", late)
+        log_in_with_password(app, "foo")
+
+        assert 200 == foo.get("users").status_code
+
     def test_are_told_to_no_client(
         self, app: Any, admin: Client, foo: Client, graph: Graph, port: int
     ) -> None:

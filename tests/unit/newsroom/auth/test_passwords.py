@@ -15,7 +15,9 @@ def passwords(work_factor: int = 4, min_length: int | None = None) -> Passwords:
 
 class TestNew:
     @pytest.mark.parametrize(
-        "password", ["12345", "ä" * 36, "a" * 72, "  spaces  ", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", hash_password("x", 4)]
+        "password",
+        ["12345", "ä" * 36, "a" * 72, "  spaces  ", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", hash_password("x", 4)],
+        ids=["short", "two bytes each", "longest", "spaces", "four bytes each", "a hash"],
     )
     def test_is_hashed_whatever_it_looks_like(self, password: str) -> None:
         """What is stored is a hash of the text, and lets in who knows the text."""
@@ -130,6 +132,7 @@ class TestCost:
             hash_password("other", 4),
             hash_password("other", 5),
         ],
+        ids=["none", "empty", "no hash", "right", "wrong", "wrong of factor 5"],
     )
     def test_is_the_same_for_everybody(
         self, monkeypatch: pytest.MonkeyPatch, work_factor: int, stored: Any
