@@ -28,6 +28,10 @@ class WorkqueueService(ResourceService):
         return {"state": {"$ne": State.SPIKED}, **wanted, **lookup}
 
 
+LONGEST_ID = 100
+"""Characters of what may look like an ObjectId or a date. Patterns are limited in length."""
+
+
 class RelatedService(ResourceService):
     """`archive/<id>/related`: the other items of the same family."""
 
@@ -37,9 +41,11 @@ class RelatedService(ResourceService):
         item = self.collection.find_one({"_id": str(lookup["target_id"])}, {"family_id": 1})
         if item is None or not item.get("family_id"):
             raise NotFound(f"Failed to find item with guid: {lookup['target_id']}")
-        # Patterns, because Eve takes the text of an id for an ObjectId, and these are texts.
+        own = str(item["family_id"])
+        # A pattern, because Eve takes the text of an id for an ObjectId, and this is text.
+        family = re.compile(f"^{re.escape(own)}$") if len(own) <= LONGEST_ID else own
         return {
-            "family_id": re.compile(f"^{re.escape(item['family_id'])}$"),
+            "family_id": family,
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }

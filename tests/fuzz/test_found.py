@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from apps.graph.build import Graph
 from tests.fuzz.test_routes import lists_that_fail, populated
 from tests.support.fuzzing import Request, Sender
 
 FOUND = json.loads(Path(__file__).with_name("found.json").read_text("utf-8"))
-"""Fields of `Request`. `{archive}` in a path stands for the id of a stored item, and so on."""
+"""Fields of `Request`. `{archive}` stands for the id of a stored item, `{archive etag}` for its etag;
+other collections are named in the same way."""
 
 
 def test_what_was_found_stays_mended(app: Any, graph: Graph) -> None:
@@ -20,7 +19,8 @@ def test_what_was_found_stays_mended(app: Any, graph: Graph) -> None:
     sender = Sender(app, graph)
     broken = []
     for fields in FOUND:
-        request = Request(**{**fields, "path": _path(graph, fields["path"])})
+        filled = _filled(graph, fields)
+        request = Request(**{"body": None, **filled})
         answer = sender.send(request)
         if answer.is_failure:
             broken.append(f"{answer.status} {answer.cause}\n    {request.as_json()}")
@@ -28,9 +28,10 @@ def test_what_was_found_stays_mended(app: Any, graph: Graph) -> None:
     assert not broken, "\n".join(broken)
 
 
-def _path(graph: Graph, path: str) -> str:
+def _filled(graph: Graph, fields: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(fields)
     for collection in ("archive", "published", "users", "subscribers", "desks", "vocabularies"):
-        if f"{{{collection}}}" in path:
-            stored = graph.db[collection].find_one({}) or {}
-            path = path.replace(f"{{{collection}}}", str(stored["_id"]))
-    return path
+        stored = graph.db[collection].find_one({}) or {}
+        text = text.replace(f"{{{collection}}}", str(stored["_id"]))
+        text = text.replace(f"{{{collection} etag}}", str(stored.get("_etag")))
+    return dict(json.loads(text))

@@ -18,6 +18,9 @@ from apps.graph.build import Graph
 from tests.support.clients import Client, client_of, new_user
 from tests.support.hostile import ARGUMENTS, HEADERS, RAW_BODIES, TEXTS, Documents, encoded
 
+ADMIN, USER, SUBSCRIBER = "admin", "user", "subscriber"
+CONTENT_API = "content_api_users_"
+"""How routes of the content API are called: subscribers read them."""
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
 CPU_SECONDS = 5.0
 """Processor time of this process that a request may take: another load on the machine is not in
@@ -39,14 +42,14 @@ class Request:
     Attributes:
         path: below the prefix of the API, with its query.
         body: None for none.
-        is_admin: sent by an administrator, else by a user without privileges.
+        caller: `admin`, `user` (who may write items, nothing else) or `subscriber`.
     """
 
     method: str
     path: str
     body: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    is_admin: bool = True
+    caller: str = ADMIN
 
     def as_json(self) -> str:
         """Return the request as `tests/fuzz/found.json` keeps them."""
@@ -60,17 +63,18 @@ class Answer:
     Attributes:
         status: 0 when an exception left the application.
         cause: type of the exception and the place in the project that it comes from.
+        is_fault: it is a refusal that Eve has made of an exception.
     """
 
     status: int
     seconds: float
     cause: str = ""
-    etag: str = ""
+    is_fault: bool = False
 
     @property
     def is_failure(self) -> bool:
         """Whether the application, not the client, is to blame."""
-        return self.status == 0 or self.status >= 500
+        return self.status == 0 or self.status >= 500 or self.is_fault
 
 
 class Sender:
@@ -79,28 +83,40 @@ class Sender:
     def __init__(self, app: Any, graph: Graph) -> None:
         self._app = app
         self._graph = graph
-        self._clients: dict[bool, Client] = {}
+        self._clients: dict[str, Client] = {}
         self._count = 0
 
-    def client(self, is_admin: bool) -> Client:
-        """Return a client whose session holds."""
-        if is_admin not in self._clients:
+    def client(self, caller: str) -> Client:
+        """Return a client whose session or token holds."""
+        if caller not in self._clients:
             self._count += 1
-            fields = {"user_type": "administrator"} if is_admin else {"privileges": {"archive": 1}}
-            user = new_user(f"fuzz{self._count}{'a' if is_admin else 'u'}", **fields)
-            stamps = {"display_name": "Fuzz", "role": None, "invisible_stages": []}
-            now = self._graph.clock.now()
-            dates = {"_created": now, "_updated": now, "password_changed_on": now, "_etag": "x"}
-            self._graph.db["users"].insert_one({**user, **stamps, **dates})
-            self._clients[is_admin] = client_of(self._app, user)
-        return self._clients[is_admin]
+            token = self._token() if caller == SUBSCRIBER else None
+            self._clients[caller] = Client(self._app, token) if token else self._logged_in(caller)
+        return self._clients[caller]
+
+    def _token(self) -> str | None:
+        stored = self._graph.db["subscribers"].find_one({"is_active": True}, sort=[("_id", 1)])
+        if stored is None:
+            return None
+        body = {"subscriber": str(stored["_id"])}
+        return str(self.client(ADMIN).post("subscriber_token", body).get_json().get("_id"))
+
+    def _logged_in(self, caller: str) -> Client:
+        rights = {"privileges": {"archive": 1}} if caller == USER else {}
+        kind = "user" if caller == USER else "administrator"
+        user = new_user(f"fuzz{self._count}{caller}", user_type=kind, **rights)
+        now = self._graph.clock.now()
+        dates = {"_created": now, "_updated": now, "password_changed_on": now, "_etag": "x"}
+        own = {"display_name": "Fuzz", "role": None, "invisible_stages": []}
+        self._graph.db["users"].insert_one({**user, **own, **dates})
+        return client_of(self._app, user)
 
     def send(self, request: Request) -> Answer:
         """Send a request; an answer is never an exception."""
         own_credentials = any(name.lower() == "authorization" for name in request.headers)
-        client = self.client(request.is_admin)
+        client = self.client(request.caller)
         started, worked = time.monotonic(), time.process_time()
-        status, cause, etag = 0, "", ""
+        status, cause, hidden = 0, "", ""
         with capture_logs() as logs:
             try:
                 response = client.request(
@@ -112,15 +128,28 @@ class Sender:
                     else request.body.encode("utf-8", "surrogateescape"),
                 )
                 status = response.status_code
+                hidden = _hidden_fault(response.get_data())
             except Exception as error:
                 cause = cause_of(error)
         seconds = time.process_time() - worked
         if seconds <= CPU_SECONDS and time.monotonic() - started > WALL_SECONDS:
             seconds = time.monotonic() - started
-        cause = cause or next((cause_of(e["exc_info"]) for e in logs if e.get("exc_info")), "")
+        raised = (cause_of(entry["exc_info"]) for entry in logs if entry.get("exc_info"))
+        cause = cause or next(raised, "") or hidden
         if status == 401 and not own_credentials:
-            self._clients.pop(request.is_admin)
-        return Answer(status, seconds, cause, etag)
+            self._clients.pop(request.caller)
+        return Answer(status, seconds, cause, is_fault=bool(hidden))
+
+
+def _hidden_fault(text: bytes) -> str:
+    """Return the text of an exception that stands among the issues of an answer."""
+    if b'"exception"' not in text:
+        return ""
+    body = json.loads(text)
+    answers = [body, *(body.get("_items") or ())]
+    issues = [a["_issues"] for a in answers if isinstance(a, dict) and "_issues" in a]
+    texts = [str(i["exception"]) for i in issues if isinstance(i, dict) and "exception" in i]
+    return f"exception: {texts[0][:150]}" if texts else ""
 
 
 def cause_of(error: Any) -> str:
@@ -228,8 +257,13 @@ class Campaign:
             path + (f"?{urlencode(arguments, errors='surrogatepass')}" if arguments else ""),
             body.decode("utf-8", "surrogateescape") if body is not None else None,
             headers,
-            self._random.random() < 0.75,
+            self._caller(rule.endpoint),
         )
+
+    def _caller(self, endpoint: str) -> str:
+        if endpoint.startswith(CONTENT_API):
+            return self._random.choice([SUBSCRIBER, SUBSCRIBER, SUBSCRIBER, ADMIN])
+        return self._random.choice([ADMIN, ADMIN, ADMIN, USER])
 
     def _path(self, rule: Any, resource: str) -> str:
         path = ""
@@ -245,6 +279,8 @@ class Campaign:
             "user_id": "users", "desk_id": "desks", "subscriber_id": "subscribers",
             "token": "subscriber_token",
         }  # fmt: skip
+        if argument == "path:id" or resource.startswith(CONTENT_API):
+            resource = "archive"
         if argument == "kind":
             return self._random.choice(["atom", "rss", "json", "x"])
         of_items = (
