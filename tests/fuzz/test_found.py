@@ -9,8 +9,8 @@ from tests.fuzz.test_routes import lists_that_fail, populated
 from tests.support.fuzzing import Request, Sender
 
 FOUND = json.loads(Path(__file__).with_name("found.json").read_text("utf-8"))
-"""Fields of `Request`. `{archive}` stands for the id of a stored item, `{archive etag}` for its etag;
-other collections are named in the same way."""
+"""Fields of `Request`. `{archive}` stands for the id of a stored item, `{archive etag}` for its
+etag, and so on for other collections."""
 
 
 def test_what_was_found_stays_mended(app: Any, graph: Graph) -> None:

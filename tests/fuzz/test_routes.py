@@ -6,6 +6,7 @@ from random import SystemRandom
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from apps.graph.build import Graph
 from apps.initial_data import load
@@ -110,9 +111,26 @@ def populated(app: Any, graph: Graph) -> Newsroom:
     )
     copies = {"name": "i", "desk": own_desk["_id"], "is_active": True}
     client.create("internal_destinations", copies)
+    desk.act("publish", desk.story(), publish_schedule="2099-01-01T00:00:00+0000")
+    client.post(f"archive/{desk.story()['_id']}/lock", {"lock_action": "edit"})
+    client.patch(f"archive/spike/{desk.story()['_id']}", {})
+    client.post("archive_autosave", {"_id": story["_id"], "headline": "unsaved"})
+    client.post("marked_for_desks", {"marked_desk": own_desk["_id"], "marked_item": story["_id"]})
     graph.enqueue.run()
     graph.transmit.run()
+    stored_by_others(graph)
     return newsroom
+
+
+def stored_by_others(graph: Graph) -> None:
+    """Add documents of resources that the API itself does not make."""
+    row = graph.db["published"].find_one({"state": "published"}) or {}
+    stamps = {"_created": graph.clock.now(), "_updated": graph.clock.now(), "_etag": "e"}
+    old = {**row, **stamps, "_id": ObjectId(), "item_id": "old", "guid": "old"}
+    graph.db["archived"].insert_one({**old, "archived_id": "old:1"})
+    graph.db["ingest"].insert_one({**old, **stamps, "_id": "ingested", "guid": "ingested"})
+    graph.db["activity"].insert_one({**stamps, "name": "x", "message": "x", "recipients": []})
+    graph.db["legal_archive"].insert_one({**old, **stamps, "_id": "old"})
 
 
 def lists_that_fail(app: Any, graph: Graph) -> list[str]:

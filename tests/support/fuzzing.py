@@ -31,6 +31,8 @@ REFRESH = 50
 """Requests after which ids are read anew."""
 OFTEN = 20
 """How often a method that a route offers comes for one that it may not."""
+KNOWN_FIELDS_ONLY = 0.8
+"""Share of the bodies that have no field which the schema does not know."""
 SERVER_FIELDS = ("_id", "_created", "_updated", "_etag", "_current_version", "version")
 ROOT = Path(__file__).parents[2]
 
@@ -324,7 +326,7 @@ class Campaign:
         if choice < 0.08:
             return self._random.choice(RAW_BODIES)
         body = self._document(method, resource)
-        body = self._documents.mutated(body) if choice < 0.75 else self._documents.harmless(body)
+        body = self._documents.mutated(body) if choice < 0.6 else self._documents.harmless(body)
         if method == "POST" and choice > 0.92:
             other = self._documents.mutated(self._document(method, resource))
             body = [body, self._random.choice([other, body, None])]
@@ -344,10 +346,11 @@ class Campaign:
         else:
             share = self._random.choice([0.0, 0.1, 0.4])
             return self._documents.valid(schema, share)
+        if self._random.random() < KNOWN_FIELDS_ONLY:
+            writable = {n for n, rules in schema.items() if not (rules or {}).get("readonly")}
+            base = {n: v for n, v in base.items() if n in writable and n not in SERVER_FIELDS}
         if method == "PATCH":
             return self._some_of(base)
-        for name in SERVER_FIELDS:
-            base.pop(name, None)
         return self._renamed(base) if self._random.random() < 0.7 else base
 
     def _stored(self, resource: str) -> Document | None:
