@@ -31,6 +31,7 @@ REFRESH = 50
 """Requests after which ids are read anew."""
 OFTEN = 20
 """How often a method that a route offers comes for one that it may not."""
+ACTIONS = frozenset({"archive_publish", "archive_correct", "archive_kill", "archive_takedown"})
 KNOWN_FIELDS_ONLY = 0.8
 """Share of the bodies that have no field which the schema does not know."""
 SERVER_FIELDS = ("_id", "_created", "_updated", "_etag", "_current_version", "version")
@@ -241,7 +242,10 @@ class Campaign:
             is_disguise = rule.endpoint.endswith("|item_post_override")
             offered = set() if is_disguise else (rule.methods or set()) - {"HEAD", "OPTIONS"}
             targets += [(method, rule) for method in METHODS]
-            targets += [(method, rule) for method in sorted(offered)] * OFTEN
+            is_of_items = rule.endpoint.startswith("archive")
+            often = OFTEN * (4 if is_of_items else 1)
+            targets += [(method, rule) for method in sorted(offered - {"GET"})] * often
+            targets += [(method, rule) for method in sorted(offered & {"GET"})] * OFTEN
         while True:
             self._random.shuffle(targets)
             yield from targets
@@ -337,6 +341,8 @@ class Campaign:
         schema: Document = definition.get("schema") or {}
         holds_items = resource.startswith("archive") or resource in ("published", "archived")
         choice = self._random.random()
+        if method == "PATCH" and resource in ACTIONS and choice < 0.4:
+            return {}
         if resource == "content_templates_apply":
             return {"template_name": "kill", "item": self._documents.item()}
         if choice < 0.4 and (stored := self._stored(resource)):

@@ -188,6 +188,10 @@ RAW_BODIES: tuple[bytes, ...] = (
 )
 
 
+IDS = frozenset({"_id", "guid", "item_id", "unique_id", "unique_name", "state"})
+"""What hardly any request says of a document."""
+
+
 class Documents:
     """Documents that are valid by the schema of their resource, as far as that says.
 
@@ -209,10 +213,13 @@ class Documents:
         Args:
             share: of the fields that are not required.
         """
+        ids = frozenset() if self._random.random() < 0.1 else IDS
         return {
             name: self._value(rules or {})
             for name, rules in schema.items()
-            if (rules or {}).get("required") or self._random.random() < share
+            if ((rules or {}).get("required") or self._random.random() < share)
+            and name not in ids
+            and not (rules or {}).get("readonly")
         }
 
     def item(self) -> dict[str, Any]:
@@ -225,8 +232,9 @@ class Documents:
 
     def mutated(self, document: Any) -> Any:
         """Return a document with up to three values changed, removed or added, at any depth."""
+        is_of_kind = self._random.random() < 0.5
         for _ in range(self._random.choice([1, 1, 1, 2, 3])):
-            document = self._mutated_once(document)
+            document = self._of_same_kinds(document) if is_of_kind else self._mutated_once(document)
         return self.harmless(document)
 
     def harmless(self, value: Any) -> Any:
@@ -258,6 +266,24 @@ class Documents:
         pools = [resource] if resource in self._ids else sorted(self._ids)
         known = self._ids.get(self._random.choice(pools) or "") or [ObjectId()]
         return str(self._random.choice(known))
+
+    def _of_same_kinds(self, value: Any) -> Any:
+        """Return a value of the same kind that is odd somewhere; schemas often take it."""
+        if isinstance(value, dict):
+            if not value or self._random.random() < 0.1:
+                return {**value, self._random.choice(TEXTS)[:40]: self.hostile()}
+            name = self._random.choice(list(value))
+            return {**value, name: self._of_same_kinds(value[name])}
+        if isinstance(value, list):
+            if not value or self._random.random() < 0.2:
+                return self._random.choice([value * 2, [], [*value, None], [*value, {}]])
+            place = self._random.randrange(len(value))
+            return [*value[:place], self._of_same_kinds(value[place]), *value[place + 1 :]]
+        if isinstance(value, str):
+            return self._random.choice([*TEXTS, self.id(None)])
+        if isinstance(value, bool):
+            return not value
+        return self._random.choice(NUMBERS) if isinstance(value, int | float) else None
 
     def _mutated_once(self, value: Any) -> Any:
         choice = self._random.random()
