@@ -90,6 +90,7 @@ def populated(app: Any, graph: Graph) -> Newsroom:
     subscriber = {
         "name": "s",
         "subscriber_type": "wire",
+        "is_active": True,
         "email": "s@example.com",
         "products": [product["_id"]],
         "sequence_num_settings": {"min": 1, "max": 9},

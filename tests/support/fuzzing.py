@@ -32,6 +32,8 @@ REFRESH = 50
 OFTEN = 20
 """How often a method that a route offers comes for one that it may not."""
 ACTIONS = frozenset({"archive_publish", "archive_correct", "archive_kill", "archive_takedown"})
+PUBLISHED = 0.7
+"""Share of the new items that are published at once."""
 KNOWN_FIELDS_ONLY = 0.8
 """Share of the bodies that have no field which the schema does not know."""
 SERVER_FIELDS = ("_id", "_created", "_updated", "_etag", "_current_version", "version")
@@ -67,12 +69,14 @@ class Answer:
         status: 0 when an exception left the application.
         cause: type of the exception and the place in the project that it comes from.
         is_fault: it is a refusal that Eve has made of an exception.
+        item_id: of an item that was made.
     """
 
     status: int
     seconds: float
     cause: str = ""
     is_fault: bool = False
+    item_id: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -119,7 +123,7 @@ class Sender:
         own_credentials = any(name.lower() == "authorization" for name in request.headers)
         client = self.client(request.caller)
         started, worked = time.monotonic(), time.process_time()
-        status, cause, hidden = 0, "", ""
+        status, cause, hidden, made = 0, "", "", ""
         with capture_logs() as logs:
             try:
                 response = client.request(
@@ -132,6 +136,8 @@ class Sender:
                 )
                 status = response.status_code
                 hidden = _hidden_fault(response.get_data())
+                if status == 201 and request.path.partition("?")[0] == "archive":
+                    made = str((response.get_json() or {}).get("_id") or "")
             except Exception as error:
                 cause = cause_of(error)
         seconds = time.process_time() - worked
@@ -141,7 +147,7 @@ class Sender:
         cause = cause or next(raised, "") or hidden
         if status == 401 and not own_credentials:
             self._clients.pop(request.caller)
-        return Answer(status, seconds, cause, is_fault=bool(hidden))
+        return Answer(status, seconds, cause, bool(hidden), made)
 
 
 def _hidden_fault(text: bytes) -> str:
@@ -194,14 +200,26 @@ class Campaign:
             if number % REFRESH == 0:
                 self.read_ids()
             method, rule = next(targets)
-            request = self._request(method, rule)
-            answer = self.sender.send(request)
-            self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
-            if answer.is_failure:
-                self._keep(request, answer, rule.rule)
-            elif answer.seconds > CPU_SECONDS:
-                slow = replace(answer, cause=f"{answer.seconds:.0f} seconds")
-                self._keep(request, slow, rule.rule)
+            answer = self._try(self._request(method, rule), rule.rule)
+            if answer.item_id and self._random.random() < PUBLISHED:
+                self._publish(answer.item_id)
+
+    def _try(self, request: Request, route: str) -> Answer:
+        answer = self.sender.send(request)
+        self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
+        if answer.is_failure:
+            self._keep(request, answer, route)
+        elif answer.seconds > CPU_SECONDS:
+            self._keep(request, replace(answer, cause=f"{answer.seconds:.0f} seconds"), route)
+        return answer
+
+    def _publish(self, item_id: str) -> None:
+        """Publish what has just been made, and do more with it."""
+        for action in ("publish", *self._random.sample(("correct", "kill", "takedown"), 1)):
+            stored = self._graph.db["archive"].find_one({"_id": item_id}) or {}
+            headers = {"If-Match": str(stored.get("_etag")), "Content-Type": "application/json"}
+            path = f"archive/{action}/{quote(item_id, safe='')}"
+            self._try(Request("PATCH", path, "{}", headers), f"archive/{action}/<id>")
 
     def _keep(self, request: Request, answer: Answer, route: str) -> None:
         key = (request.method, route, answer.cause.partition(": ")[0])
