@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery
+from kombu.transport.redis import Channel
 
 from apps.core.modules import modules_named
 from apps.core.tasks import TASKS, Periodic
@@ -14,7 +15,14 @@ BROKER = {
     # A wake-up that cannot be sent at once is dropped: requests do not wait for the broker.
     "max_retries": 0,
     "interval_start": 0,
+    # Nothing is kept in Redis until a task has ended: a worker that loses Redis meanwhile would try
+    # to acknowledge over a connection that is gone, and end of that.
+    "ack_emulation": False,
 }
+
+
+# Nor does a worker put back what it has not done: it may have lost Redis, or be about to end.
+Channel.do_restore = False
 
 
 def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Celery:
@@ -34,6 +42,7 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Cele
         wiredesk_graph=graph,
         broker_url=settings["CELERY_BROKER_URL"],
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options=BROKER,
         task_always_eager=settings["CELERY_TASK_ALWAYS_EAGER"],
         task_default_queue=f"{prefix}default",

@@ -149,6 +149,14 @@ class Transmitter(ABC):
             PermanentFailure: repeating cannot help.
         """
 
+    def clean_up(self) -> None:  # noqa: B027 - most types leave nothing behind
+        """Remove what a process left at the destination that died while it delivered.
+
+        Called when somebody else goes on in its place, before the next delivery. Others may be
+        delivering at the same time: what they are writing is left alone, and so is all that no
+        transmitter of this type has written.
+        """
+
     def close(self) -> None:  # noqa: B027 - most types hold nothing to let go of
         """Let go of connections. The instance is not used afterwards."""
 

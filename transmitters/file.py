@@ -1,16 +1,27 @@
 """Delivery type `File`: items as files in a directory of this machine."""
 
+import fcntl
 import os
+import re
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
 
+import structlog
+
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
 from transmitters.base import Delivery, Mode, Receipt, Transmitter
 from transmitters.file_names import file_name
+
+PART = ".wiredesk.part"
+"""End of the names of unfinished files."""
+UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{32}}{re.escape(PART)}")
+
+log = structlog.get_logger(__name__)
 
 
 class FileTransmitter(Transmitter):
@@ -44,6 +55,18 @@ class FileTransmitter(Transmitter):
             raise self._failure(TemporaryFailure, str(error)) from error
         return Receipt(message=name)
 
+    def clean_up(self) -> None:
+        """Remove unfinished files of processes that died.
+
+        Raises:
+            PermanentFailure: no directory is set, or it is outside the allowed one.
+            OSError: the directory cannot be read.
+        """
+        for name in os.listdir(directory := self._directory()):
+            if UNFINISHED.fullmatch(name):
+                with suppress(OSError):
+                    _remove_leftover(directory / name)
+
     def _directory(self) -> Path:
         """Return the real directory, after symbolic links and `..`."""
         path = self.destination.config.get("file_path")
@@ -66,19 +89,42 @@ def _write_whole(path: Path, data: bytes) -> None:
         OSError: nothing is left behind.
     """
     # A name of its own for each try: a worker that lost its lease may still be writing.
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}{PART}")
     try:
         # Created with the process's umask, unlike `tempfile`: other programs pick the file up.
         with part.open("xb") as file:
+            _lock(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+            # Within the lock, so that nobody takes the finished file for a leftover.
+            part.replace(path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
     _sync_directory(path.parent)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file, which the end of this process frees; False where another one has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        # Some shares have no locks: their leftovers are not told from what is being written.
+        return False
+    return True
+
+
+def _remove_leftover(part: Path) -> None:
+    """Remove an unfinished file unless somebody is writing it."""
+    descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor):
+            part.unlink()
+            log.info("file.leftover_removed", path=str(part))
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.archive.visibility import audience
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 
@@ -15,13 +16,17 @@ def tell_update(
     """Tell clients that items have changed: `content:update` with their desks and stages.
 
     Args:
-        items: as stored in `archive`.
+        items: as stored in `archive`; one that has moved as it was and as it is.
         user_id: who changed them; None for the system.
     """
     known = list(items)
     tasks = [item.get("task") or {} for item in known]
+    forms: dict[str, list[Mapping[str, Any]]] = {}
+    for item in known:
+        forms.setdefault(str(item["_id"]), []).append(item)
     notifier.push(
         "content:update",
+        audience=audience(*forms.values()),
         user=str(user_id or ""),
         items={str(item["_id"]): 1 for item in known},
         desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
@@ -45,8 +50,10 @@ def tell_arrival(
         user_id: who brought it.
     """
     before = source.get("task") or {}
+    is_same = source["_id"] == item["_id"]
     notifier.push(
         event,
+        audience=audience([item, source] if is_same else [item]),
         user=str(user_id or ""),
         item=str(item["_id"]),
         item_version=str(item["_current_version"]),
@@ -75,6 +82,7 @@ def tell_stage(
         return
     notifier.push(
         "task:stage",
+        audience=audience([item, before]),
         new_stage=str(new.get("stage") or ""),
         old_stage=str(old.get("stage") or ""),
         new_desk=str(new.get("desk") or ""),
@@ -100,6 +108,7 @@ def tell_marked(
         return False
     notifier.push(
         "item:marked",
+        audience=audience([{**original, **updates}, original]),
         item_id=str(original.get("item_id") or original["_id"]),
         user_list=[str(user) for user in (after or before,)],
         extension="markForUser",

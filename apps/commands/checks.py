@@ -42,8 +42,20 @@ def check() -> int:
     help="Run the long campaigns instead: processes that die at every step, walks through the "
     "states of items, and many more examples for each property.",
 )
+@click.option(
+    "--mongo",
+    metavar="URI",
+    help="A MongoDB to use instead of the embedded one. Databases of its own are made there and "
+    "removed.",
+)
+@click.option(
+    "--redis",
+    metavar="URI",
+    help="A Redis to use instead of the embedded one: its databases from 1 on, one for each "
+    "process, which have to be empty.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(chaos: bool, arguments: tuple[str, ...]) -> int:
+def test(chaos: bool, mongo: str | None, redis: str | None, arguments: tuple[str, ...]) -> int:
     """Run the tests but the long campaigns, as many at a time as there are processors.
 
     ARGUMENTS go to pytest. The order is another one each time; its seed is printed at the start,
@@ -52,7 +64,9 @@ def test(chaos: bool, arguments: tuple[str, ...]) -> int:
     chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
     parallel = () if chosen else ("-n", str(os.cpu_count() or 1))
     command = [tool("pytest"), *parallel, *(CAMPAIGNS if chaos else ()), *arguments]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
+    given = {"WIREDESK_TEST_MONGO": mongo, "WIREDESK_TEST_REDIS": redis}
+    environment = {**os.environ, **{name: uri for name, uri in given.items() if uri}}
+    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
     if status == PYTEST_USAGE_ERROR:
         return 2
     return 1 if status else 0

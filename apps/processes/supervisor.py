@@ -11,13 +11,15 @@ from types import FrameType
 import structlog
 
 from apps.core.errors import ConfigurationError
-from apps.processes.embedded.children import has_ended, start, stop
+from apps.processes.embedded.children import (
+    FIRST_DELAY_SECONDS,
+    Restarts,
+    has_ended,
+    start,
+    stop,
+)
 
 POLL_SECONDS = 0.1
-FIRST_DELAY_SECONDS = 1.0
-LONGEST_DELAY_SECONDS = 30.0
-STEADY_SECONDS = 60.0
-"""A child that ran this long before it ended is started again without a longer delay."""
 
 log = structlog.get_logger(__name__)
 
@@ -120,33 +122,22 @@ class _Child:
         self.program = program
         self.log = log_dir / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self._started_at = 0.0
-        self._first_delay = self._delay = first_delay
-        self._due_at = 0.0
+        self._restarts = Restarts(first_delay)
 
     def start(self) -> None:
-        self._started_at = time.monotonic()
+        self._restarts.started()
         self.process = start(self.program.command, self.log, self.program.environment)
 
     def has_ended(self) -> bool:
         return self.process is not None and has_ended(self.process)
 
     def restart_if_ended(self) -> None:
-        if not self.has_ended():
+        if self.process is None or not has_ended(self.process):
             return
-        if not self._due_at:
-            self._plan_restart()
-        elif time.monotonic() >= self._due_at:
-            self._due_at = 0.0
+        if self._restarts.is_due():
             self.start()
-
-    def _plan_restart(self) -> None:
-        now = time.monotonic()
-        if now - self._started_at > STEADY_SECONDS:
-            self._delay = self._first_delay
-        self._due_at = now + self._delay
-        status = self.process.returncode if self.process else None
-        log.warning(
-            "program.ended", program=self.program.name, status=status, restart_seconds=self._delay
-        )
-        self._delay = min(self._delay * 2, LONGEST_DELAY_SECONDS)
+        elif delay := self._restarts.ended():
+            status = self.process.returncode
+            log.warning(
+                "program.ended", program=self.program.name, status=status, restart_seconds=delay
+            )

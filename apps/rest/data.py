@@ -10,6 +10,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from apps.core import json
 from apps.core.errors import EtagMismatch
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
@@ -38,6 +39,10 @@ READ_BY_EVE: Mapping[str, type] = {
 """Fields of stored documents that Eve takes for what they have to be."""
 
 
+IDS = frozenset({str, int, ObjectId})
+"""Types of what references hold."""
+
+
 class Connection:
     """What Eve expects of its driver: something with a database."""
 
@@ -63,6 +68,7 @@ class ServiceData(Mongo):
     def init_app(self, app: Any) -> None:
         self.app = app
         self._services: Mapping[str, ResourceService] = {}
+        self._related: dict[str, list[str]] = {}
 
     def bind(self, db: Database[Document], services: Mapping[str, ResourceService]) -> None:
         """Set the main database and the services by resource name."""
@@ -116,10 +122,24 @@ class ServiceData(Mongo):
         for field, kind in READ_BY_EVE.items():
             if field in document and not isinstance(document[field], kind):
                 del document[field]
+        for field in self._relations(resource):
+            if field in document:
+                document[field] = as_reference(document[field])
         is_versioned = self.app.config["DOMAIN"][resource]["versioning"] is True
         if is_versioned or resource.endswith(VERSIONS):
             document.setdefault("_current_version", 1)
         return document
+
+    def _relations(self, resource: str) -> list[str]:
+        """Return the fields of a resource that name documents of another one."""
+        if resource not in self._related:
+            schema = self.app.config["DOMAIN"][resource]["schema"]
+            self._related[resource] = [
+                field
+                for field, rules in schema.items()
+                if "data_relation" in rules or "data_relation" in rules.get("schema", {})
+            ]
+        return self._related[resource]
 
     def _datasource_ex(
         self,
@@ -211,6 +231,16 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
+
+
+def as_reference(value: Any) -> Any:
+    """Return what a field holds that names documents, anything but ids as text.
+
+    Eve follows references of other forms, and fails where there is nothing behind them.
+    """
+    if isinstance(value, list):
+        return [entry if type(entry) in IDS else json.dumps(entry).decode() for entry in value]
+    return value if value is None or type(value) in IDS else json.dumps(value).decode()
 
 
 def with_text_ids(query: Any, is_id: bool = False) -> Any:

@@ -29,7 +29,7 @@ from apps.core.errors import (
     TooManyRequests,
     ValidationFailed,
 )
-from apps.store.mongo import is_away, raise_unless_duplicates
+from apps.store.mongo import TOO_LARGE, is_away, raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,6 +139,8 @@ def refused_query_response(error: OperationFailure) -> Response:
     """The store refuses a command: the client's fault where it sent the query."""
     if is_away(error):
         return store_down_response(error)
+    if error.code in TOO_LARGE:
+        return too_large_response(error)
     if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
         return unexpected_response(error)
     text = (error.details or {}).get("errmsg") or "the query is malformed"
@@ -219,7 +221,7 @@ def noting_the_store(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except PyMongoError as error:
             if is_away(error):
-                g.store_down = store_down_response(error)
+                g.store_down = response_of(error)
             raise
 
     return wrapped

@@ -47,6 +47,18 @@ def test_test_hands_on_arguments_and_status(
     assert says in done.stdout + done.stderr
 
 
+def test_given_servers_are_handed_on(tmp_path: Path) -> None:
+    """The session's fixtures find them in the environment, as with the variables themselves."""
+    (tmp_path / "test_it.py").write_text(
+        "import os\ndef test_servers():\n"
+        "    assert os.environ['WIREDESK_TEST_MONGO'] == 'mongodb://db/'\n"
+        "    assert os.environ['WIREDESK_TEST_REDIS'] == 'redis://cache'\n"
+    )
+    given = ("--mongo", "mongodb://db/", "--redis", "redis://cache")
+    done = manage(ROOT, "test", *given, "-n0", "-p", "no:cacheprovider", str(tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
 def test_campaigns_run_when_they_are_asked_for(tmp_path: Path) -> None:
     """So do properties, with the examples of the campaigns; all other tests do not."""
     (tmp_path / "conftest.py").write_text(

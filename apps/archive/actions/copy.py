@@ -31,6 +31,7 @@ class CopyService(ItemCommand):
         is_on_desk = bool((source.get("task") or {}).get("desk"))
         if is_on_desk and not self.context.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
             raise PreconditionFailed(ON_A_DESK)
+        self.context.check_members(source, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         changes = {"original_creator": str(caller.user_id or "")}
         order = CopyOrder(source, item_id, {}, source["state"], changes=changes)

@@ -5,6 +5,7 @@ from typing import Any
 
 from apps.archive.actions.base import ItemCommand, retry_when_overtaken, with_new_etag
 from apps.archive.places import check_may_edit, is_locked_by_other
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden
 from apps.core.service import Document
@@ -26,6 +27,7 @@ class LockService(ItemCommand):
         )
         self.context.notifier.push(
             "item:lock",
+            audience=audience([item]),
             item=item_id,
             item_version=str(item.get("_current_version", 1)),
             user=str(caller.user_id or ""),

@@ -32,6 +32,8 @@ class MoveService(ItemCommand):
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         original = self.context.readable_item(item_id, caller)
+        if request.get("allPackageItems"):
+            self.context.check_members(original, caller)
         item = self._move(original, task_with_ids(request["task"]), caller)
         if request.get("allPackageItems"):
             for ref in member_refs(original.get("groups")):

@@ -10,6 +10,7 @@ from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes, package_ids
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid
@@ -53,7 +54,9 @@ class SpikeService(ItemUpdate):
         if original.get("lock_user"):
             tell_unlocked(self.context, {**original, **updates}, caller)
         tell_marked(self.context.notifier, updates, original)
-        self.context.notifier.push("item:spike", item=item_id, user=user)
+        self.context.notifier.push(
+            "item:spike", audience=audience([original]), item=item_id, user=user
+        )
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller

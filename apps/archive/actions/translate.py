@@ -30,6 +30,7 @@ class TranslateService(ItemCommand):
     def act(self, item_id: str, request: Any, caller: Caller) -> Document:
         source_id = request["guid"]
         source = self.context.readable_item(source_id, caller)
+        self.context.check_members(source, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         task = self._task(source, task_with_ids(request).get("desk"), caller)
         translation_id = source.get("translation_id") or source_id

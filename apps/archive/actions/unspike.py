@@ -7,6 +7,7 @@ from apps.archive.actions.base import ItemUpdate
 from apps.archive.events import tell_stage
 from apps.archive.packages import link_changes
 from apps.archive.places import task_with_ids
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
@@ -32,7 +33,10 @@ class UnspikeService(ItemUpdate):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self.context.notifier.push("item:unspike", item=str(original["_id"]), user=user)
+        seen_by = audience([original, {**original, **updates}])
+        self.context.notifier.push(
+            "item:unspike", audience=seen_by, item=str(original["_id"]), user=user
+        )
         tell_stage(self.context.notifier, {**original, **updates}, original)
 
     def follow_ups(

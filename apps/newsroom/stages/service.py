@@ -67,6 +67,8 @@ class StagesService(ResourceService):
             expire_never(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
+        if not all(document["is_visible"] for document in documents):
+            self._visibility.recompute()
         for document in documents:
             self._keep_one_of_each(document, document["_id"], document["desk"])
             self._notifier.push(
@@ -75,8 +77,6 @@ class StagesService(ResourceService):
                 is_visible=document["is_visible"],
                 **ids_of(document),
             )
-        if not all(document["is_visible"] for document in documents):
-            self._visibility.recompute()
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         expire_never(updates)

@@ -13,6 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GRACE_SECONDS = 10.0
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A child that ran this long before it ended is started again without a longer delay."""
 CHECKS_PER_SECOND = 10
 
 FIRST_INHERITED = 10
@@ -87,6 +91,40 @@ def start(
     finally:
         for file in kept:
             os.close(file)
+
+
+class Restarts:
+    """When a child that has ended is started again: with a delay that grows while it keeps ending.
+
+    Args:
+        first: seconds before it is started again the first time; doubled at each further end.
+    """
+
+    def __init__(self, first: float = FIRST_DELAY_SECONDS) -> None:
+        self._first = self._next = first
+        self._started_at = time.monotonic()
+        self._due_at: float | None = None
+
+    def started(self) -> None:
+        """Note that the child has been started."""
+        self._started_at = time.monotonic()
+        self._due_at = None
+
+    def ended(self) -> float | None:
+        """Note that the child has ended; return the delay, None when that was noted before."""
+        if self._due_at is not None:
+            return None
+        now = time.monotonic()
+        if now - self._started_at > STEADY_SECONDS:
+            self._next = self._first
+        delay = self._next
+        self._due_at = now + delay
+        self._next = min(delay * 2, LONGEST_DELAY_SECONDS)
+        return delay
+
+    def is_due(self) -> bool:
+        """Whether the child is to be started now."""
+        return self._due_at is not None and time.monotonic() >= self._due_at
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:

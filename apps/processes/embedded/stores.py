@@ -2,7 +2,8 @@
 
 One process starts a server and owns it; others that use the same data directory join in, by way of
 a discovery file (`mongo.json`, `redis.json`). A lock decides who starts. The servers hold the lock
-as well, so that it is only free when nothing uses the data any more. They end with their owner.
+as well, so that it is only free when nothing uses the data any more. They end with their owner; one
+that ends before is started again, at the same address and on the same data.
 
 Not for production: there `MONGO_URI` and `REDIS_URL` name real servers.
 """
@@ -15,16 +16,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO
 
+import structlog
+
 from apps.core.errors import ConfigurationError
-from apps.processes.embedded.children import free_port, has_ended, start, stop
+from apps.processes.embedded.children import Restarts, free_port, has_ended, start, stop
 from apps.processes.embedded.servers import MONGO, REDIS, Server
 
 START_SECONDS = 60.0
 TRIES = 3
 """Starts of one server: another program may take the port between choice and use."""
 POLL_SECONDS = 0.05
+RESTART_SECONDS = 0.2
+"""Delay before a server that has ended is started again the first time."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,11 @@ class EmbeddedServer:
         self._discovery = self._directory / f"{server.name}.json"
         self._log = self._directory / "log" / f"{server.name}.log"
         self._lock: IO[str] | None = None
+        self._port = 0
         self._address = ""
+        self._restarts = Restarts(RESTART_SECONDS)
+        self._withdrawn = Event()
+        self._keeper: Thread | None = None
 
     def begin(self) -> None:
         """Start the server unless somebody else holds its data.
@@ -140,6 +152,7 @@ class EmbeddedServer:
             # By its process id, because another program's server may have taken the port.
             elif self.server.pid_at(self._address) == self.process.pid:
                 self._announce()
+                self._keep()
                 return self._address
             time.sleep(POLL_SECONDS)
         raise ConfigurationError(
@@ -148,7 +161,11 @@ class EmbeddedServer:
         )
 
     def withdraw(self) -> None:
-        """Let nobody join any more."""
+        """Let nobody join any more, and do not start the server again."""
+        self._withdrawn.set()
+        if self._keeper:
+            self._keeper.join()
+            self._keeper = None
         if self._lock:
             self._discovery.unlink(missing_ok=True)
 
@@ -171,12 +188,38 @@ class EmbeddedServer:
         return True
 
     def _launch(self) -> None:
-        port = free_port()
+        """Start the server at a port that is free now."""
+        self._port = free_port()
+        self._address = self.server.address.format(port=self._port)
+        self._start()
+
+    def _start(self) -> None:
         data = self._directory / self.server.name
         data.mkdir(exist_ok=True)
-        self._address = self.server.address.format(port=port)
         lock = [self._lock.fileno()] if self._lock else []
-        self.process = start(self.server.command(port, data), self._log, inherited=lock)
+        self._restarts.started()
+        self.process = start(self.server.command(self._port, data), self._log, inherited=lock)
+
+    def _keep(self) -> None:
+        """Start the server again whenever it ends, in the background, until it is withdrawn."""
+        self._withdrawn.clear()
+        self._keeper = Thread(target=self._watch, name=f"{self.server.name}-keeper", daemon=True)
+        self._keeper.start()
+
+    def _watch(self) -> None:
+        while not self._withdrawn.wait(POLL_SECONDS):
+            if self.process is None or not has_ended(self.process):
+                continue
+            if self._restarts.is_due():
+                self._start()
+            elif delay := self._restarts.ended():
+                log.warning(
+                    "store.ended",
+                    store=self.server.name,
+                    status=self.process.returncode,
+                    restart_seconds=delay,
+                    log=str(self._log),
+                )
 
     def _announce(self) -> None:
         partial = self._discovery.with_suffix(f".{os.getpid()}")

@@ -7,9 +7,10 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, record
-from apps.archive.places import check_may_read
+from apps.archive.visibility import audience, audience_of_write, check_found
 from apps.core.caller import Caller
 from apps.core.errors import NotFound, ServerError
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
@@ -70,7 +71,10 @@ class CorrectionService(ResourceService):
         self._wake_up = collaborators.wake_up
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the change and stamp the item; nothing is stored.
@@ -103,8 +107,12 @@ class CorrectionService(ResourceService):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self._notifier.push("item:correction", item=str(original["_id"]), user=user)
-        tell_stage(self._notifier, {**original, **updates}, original)
+        item = {**original, **updates}
+        seen_by = audience([item, original])
+        self._notifier.push(
+            "item:correction", audience=seen_by, item=str(original["_id"]), user=user
+        )
+        tell_stage(self._notifier, item, original)
         if updates.get("state") == State.SCHEDULED:
             self._wake_up()
 

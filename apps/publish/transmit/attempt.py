@@ -5,7 +5,7 @@ Stores nothing but what had to be formatted first.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
+from apps.routing.subscribers.stored_destinations import destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, MediaFile, Transmitter
 
@@ -243,6 +244,27 @@ class RowSender:
             log.exception("destination.unusable", row=str(row["_id"]), item=row["item_id"])
             return self._unsendable(row, UNUSABLE)
         return self._transmit(row, transmitter, body)
+
+    def clean_up(
+        self, rows: Iterable[Document], lane: str, subscriber: Mapping[str, Any] | None
+    ) -> None:
+        """Let the destinations of `rows` be cleaned up after a process that died.
+
+        What goes wrong with that is logged: it keeps nothing from being sent.
+
+        Args:
+            lane: id of the rows' lane.
+            subscriber: owner of the lane; None when it is gone.
+        """
+        if subscriber is None:
+            return
+        by_destination = {destination_id(row.get("destination") or {}): row for row in rows}
+        for row in by_destination.values():
+            try:
+                destination = resolve(row, subscriber, self._vault)
+                self._transmitters.get(lane, destination).clean_up()
+            except Exception as error:  # noqa: BLE001 - logged, without the secrets in a traceback
+                log.warning("delivery.not_cleaned_up", lane=lane, error=type(error).__name__)
 
     def _unsendable(self, row: Document, why: str) -> Result:
         return self._attempts.failed(row, refused(9004, "Queue item could not be sent", why))

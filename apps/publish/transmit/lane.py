@@ -72,6 +72,24 @@ class LaneOutcome:
     incomplete: bool = False
 
 
+def take_over(
+    tools: LaneTools,
+    lane: Lane,
+    subscriber: Mapping[str, Any] | None,
+    lost: Sequence[Document],
+) -> LaneOutcome:
+    """Give back what a process left in progress in a lane, and clean up behind it.
+
+    Args:
+        subscriber: owner of the lane; None when it is gone.
+        lost: rows in progress, under the token of an earlier lease.
+    """
+    tools.sender.clean_up(lost, lane.id, subscriber)
+    tools.recovery.take_over(lane, mode_of(lane.id, subscriber, tools.registry), lost)
+    # Whatever ended the other process: go on one row at a time.
+    return LaneOutcome(more=True, careful=True)
+
+
 class LaneDelivery:
     """Delivers the rows that are due in one lane, in order (delivery contract O1 to O6).
 
@@ -100,8 +118,7 @@ class LaneDelivery:
         claims, mode = self._tools.claims, self._mode
         selection = claims.select(self._lane, mode, self._limit)
         if selection.lost:
-            self._tools.recovery.take_over(self._lane, mode, selection.lost)
-            return LaneOutcome(more=True, careful=True)
+            return take_over(self._tools, self._lane, self._subscriber or None, selection.lost)
         if not self._tools.may_continue(self._lane):
             return LaneOutcome(more=True, careful=self._lane.careful)
         claims.cancel(self._lane, selection.superseded)

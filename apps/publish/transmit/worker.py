@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from apps.publish.transmit.claim import Lane
-from apps.publish.transmit.destinations import Subscribers, mode_of
+from apps.publish.transmit.destinations import Subscribers
 from apps.publish.transmit.dispatcher import Dispatcher
-from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools
+from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools, take_over
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +44,12 @@ class LaneWorker:
         while self._tools.may_continue(None) and (lane_id := self._dispatcher.next()):
             try:
                 sent += self._serve(lane_id)
-            except PyMongoError:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # It counts as busy, so that this run tries it no more and goes on with the others.
                 log.exception("lane.crashed", lane=lane_id)
-            finally:
+            else:
                 self._dispatcher.done(lane_id)
         return sent
 
@@ -80,12 +81,9 @@ class LaneWorker:
             subscriber["_id"] in self._tools.closed or not subscriber.get("is_active")
         )
         if is_closed or lane.orphaned:
-            recovery = self._tools.recovery
-            if lost := recovery.find_lost(lane):
-                mode = mode_of(lane.id, subscriber, self._tools.registry)
-                recovery.take_over(lane, mode, lost)
-                # Whatever ended the other process: go on one row at a time.
-                return LaneOutcome(more=True, careful=True)
+            lost = self._tools.recovery.find_lost(lane)
+            if lost:
+                return take_over(self._tools, lane, subscriber, lost)
         if is_closed:
             # Its rows are kept; they go out in order when it is active again.
             return LaneOutcome(next_due=self._tools.clock.precise() + LOOK_AGAIN)

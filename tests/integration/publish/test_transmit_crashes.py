@@ -176,6 +176,27 @@ class TestOrder:
         assert {row["state"] for row in desk.rows()} == {"success"}
 
 
+def test_nothing_unfinished_is_left_in_a_directory(
+    desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path
+) -> None:
+    """What a worker left that died while it wrote goes when the next one takes over.
+
+    Delivery contract 5.4.
+    """
+    subscriber = desk.newsroom.subscriber("one", file_in(tmp_path))
+    fill(graph.db, subscriber, file_in(tmp_path), clock.at, items=2)
+    leave_claimed(graph.db, clock, item_id="item-0000")
+    leftover = tmp_path / f".item-0000-1-1.json.{'0' * 32}.wiredesk.part"
+    foreign = tmp_path / ".upload.part"
+    for file in (leftover, foreign):
+        file.touch()
+
+    bring_to_an_end(desk, graph, clock)
+
+    names = {"item-0000-1-1.json", "item-0001-1-2.json", foreign.name}
+    assert names == {file.name for file in tmp_path.iterdir()}
+
+
 STALLED_WRITES = 30
 """Writes of the run below, and more, before which nothing stalls."""
 

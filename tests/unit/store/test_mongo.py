@@ -1,4 +1,4 @@
-"""Options of connections, errors that lie in the state of the server (store contract 1 and 2)."""
+"""Options of connections, errors that lie in the state of the server (store contract 1, 2)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from apps.store.mongo import client_options, is_away
+from apps.store.mongo import client_options, is_away, is_outage
 
 
 def client(uri: str) -> MongoClient[dict[str, Any]]:
@@ -72,8 +72,9 @@ CONCERN = [{"code": 64, "errmsg": "waiting for replication timed out"}]
     ],
 )
 def test_errors_that_may_pass(error: Any) -> None:
-    """No primary, no majority, no time."""
+    """No primary, no majority, no time: no document is to blame."""
     assert is_away(error)
+    assert is_outage(error)
 
 
 @pytest.mark.parametrize(

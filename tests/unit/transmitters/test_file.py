@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +193,75 @@ class TestFailing:
         """A path with a NUL is no path: permanent."""
         with pytest.raises(PermanentFailure):
             transmitter("/tmp/\0").send(build_delivery())
+
+
+WRITER = """
+import os, sys, time
+from tests.support.deliveries import build_delivery, build_destination, build_settings
+from transmitters.file import FileTransmitter
+
+def stand_still(descriptor):
+    print("writing", flush=True)
+    time.sleep(60)
+
+os.fsync = stand_still
+FileTransmitter(build_destination("File", file_path=sys.argv[1]), build_settings()).send(
+    build_delivery(item_id=sys.argv[2])
+)
+"""
+
+
+@contextmanager
+def writing(directory: Path, item_id: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a process that stands still in the middle of a file, and kill it at the end."""
+    command = [sys.executable, "-c", WRITER, str(directory), item_id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "writing\n"
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+class TestCleaningUp:
+    """What a process leaves that dies while it writes."""
+
+    def test_removes_what_a_killed_process_left(self, tmp_path: Path) -> None:
+        """The unfinished file goes; one that another process is writing stays."""
+        with writing(tmp_path, "living") as living:
+            with writing(tmp_path, "killed"):
+                assert len(os.listdir(tmp_path)) == 2
+            transmitter(tmp_path).clean_up()
+
+            (left,) = os.listdir(tmp_path)
+            assert "living" in left
+            assert living.poll() is None
+
+    def test_leaves_the_files_of_others_alone(self, tmp_path: Path) -> None:
+        """Whatever their names look like; links and directories, too."""
+        names = [".a.part", ".a.0123abcd.part", "a.part", ".wiredesk.part", "x.wiredesk.part"]
+        for name in names:
+            (tmp_path / name).touch()
+        ours = f".a.{'0' * 32}.wiredesk.part"
+        (tmp_path / f".dir{ours}").mkdir()
+        (tmp_path / f".link{ours}").symlink_to(tmp_path / "a.part")
+        os.mkfifo(tmp_path / f".pipe{ours}")
+        before = sorted(os.listdir(tmp_path))
+
+        transmitter(tmp_path).clean_up()
+
+        assert sorted(os.listdir(tmp_path)) == before
+
+    def test_looks_nowhere_else(self, tmp_path: Path) -> None:
+        """Outside the allowed directory nothing is removed."""
+        ours = tmp_path / f".a.{'0' * 32}.wiredesk.part"
+        ours.touch()
+        (tmp_path / "root").mkdir()
+
+        with pytest.raises(PermanentFailure):
+            transmitter(tmp_path, root=tmp_path / "root").clean_up()
+        assert ours.exists()
 
 
 class TestRoot:

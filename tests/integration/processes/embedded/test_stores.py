@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from redis import Redis
+from structlog.testing import capture_logs
 
 from apps.core.errors import ConfigurationError
 from apps.processes.embedded.children import free_port
-from apps.processes.embedded.servers import MONGO, REDIS
+from apps.processes.embedded.servers import MONGO, REDIS, Server
 from apps.processes.embedded.stores import (
     EmbeddedServer,
     EmbeddedStores,
@@ -218,3 +219,62 @@ def test_nothing_answers_where_nothing_listens() -> None:
     port = free_port()
     assert MONGO.pid_at(MONGO.address.format(port=port)) is None
     assert REDIS.pid_at(REDIS.address.format(port=port)) is None
+
+
+@pytest.mark.parametrize("server", [MONGO, REDIS])
+def test_a_killed_server_is_started_again(
+    tmp_path: Path, started: list[EmbeddedServer], server: Server
+) -> None:
+    """By its owner, each time: at the same address, with the data it had; the log says so."""
+    started.append(EmbeddedServer(server, tmp_path))
+    address = start_all(started)[server.name]
+    keep(server, address)
+    seen = {server.pid_at(address)}
+
+    with capture_logs() as log:
+        for _ in range(2):
+            os.kill(started[0].process.pid, signal.SIGKILL)
+            wait_until(lambda: server.pid_at(address) not in {None, *seen}, 60)
+            seen.add(server.pid_at(address))
+
+    assert is_still_there(server, address)
+    notes = [(note["event"], note["store"], note["restart_seconds"]) for note in log]
+    assert notes == [("store.ended", server.name, 0.2), ("store.ended", server.name, 0.4)]
+
+
+def test_who_joined_finds_a_server_that_was_started_again(tmp_path: Path) -> None:
+    """The address stays: nobody has to look for the store anew."""
+    with EmbeddedStores(tmp_path) as addresses, other_process(tmp_path) as other:
+        assert addresses_of(other) == addresses
+        killed = REDIS.pid_at(addresses.redis_url)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: REDIS.pid_at(addresses.redis_url) not in {None, killed})
+        other.communicate("\n")
+        assert other.returncode == 0
+
+
+def test_a_server_that_was_stopped_is_not_started_again(tmp_path: Path) -> None:
+    """Not even one that had just been killed."""
+    stores = EmbeddedStores(tmp_path)
+    addresses = stores.start()
+    for pid in pids(addresses):
+        os.kill(pid, signal.SIGKILL)
+    stores.stop()
+    assert pids(addresses) == []
+
+
+def keep(server: Server, address: str) -> None:
+    if server is REDIS:
+        with Redis.from_url(address) as redis:
+            redis.set("kept", "1")
+            return
+    with MongoClient[Any](address, journal=True) as mongo:
+        mongo["kept"]["items"].insert_one({"_id": 1})
+
+
+def is_still_there(server: Server, address: str) -> bool:
+    if server is REDIS:
+        with Redis.from_url(address) as redis:
+            return bool(redis.get("kept"))
+    with MongoClient[Any](address) as mongo:
+        return bool(mongo["kept"]["items"].find_one(1))
