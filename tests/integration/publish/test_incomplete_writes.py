@@ -33,7 +33,7 @@ FOLLOW_UPS: list[Any] = [
     {"in": "archive", "upsert": [], "set": {}},
     {"in": "archive", "upsert": [{"no": "id"}], "set": {}},
     {"in": "archive", "where": None, "set": {"a": 1}},
-    {"in": "archive", "where": {"type": {"$gibberish": 1}}, "set": {"a": 1}},
+    {"in": "archive", "where": {"type": {"$in": 5}}, "set": {"a": 1}},
     {"in": "archive", "where": {}, "set": {"headline.a": 1}},
     {"in": "archive", "where": {}, "set": {"_id": 1}},
     {"in": "archive", "where": {}, "add": {"headline.a": 1}},
