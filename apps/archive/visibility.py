@@ -3,7 +3,7 @@
 An item on a stage that is hidden from a user (`invisible_stages`, resources contract 8) does not
 exist for that user, neither in lists nor by its id, administrators included. A personal item, one
 without a desk that has not been out, is in the lists, searches, events, exports and autosaves of
-its users alone; by its id everybody may read it (resources contract 9.5). The system sees
+its users alone; by its id everybody may read it (resources contract 9.1). The system sees
 everything.
 
 The rule is here as a predicate, as a query of lists, and as the audience of events. A test holds
