@@ -42,6 +42,10 @@ class WorkqueueService(ResourceService):
         check_found(self.db, document, caller)
 
 
+LONGEST_ID = 100
+"""Characters of what may look like an ObjectId or a date. Patterns are limited in length."""
+
+
 class RelatedService(ResourceService):
     """`archive/<id>/related`: the other items of the same family."""
 
@@ -53,9 +57,10 @@ class RelatedService(ResourceService):
         if item is None or not item.get("family_id"):
             raise NotFound(f"Failed to find item with guid: {lookup['target_id']}")
         check_may_read(item, caller)
-        # Patterns, because Eve takes the text of an id for an ObjectId, and these are texts.
+        own = str(item["family_id"])
+        # A pattern, because Eve takes the text of an id for an ObjectId, and this is text.
         family = {
-            "family_id": re.compile(f"^{re.escape(item['family_id'])}$"),
+            "family_id": re.compile(f"^{re.escape(own)}$") if len(own) <= LONGEST_ID else own,
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }

@@ -235,15 +235,18 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
         slot += passing_through_eve(function)
 
     def update(updates: Document, original: Document) -> None:
-        if updates.get("_id", original["_id"]) != original["_id"]:
-            raise BadRequest("_id cannot be changed")
+        _keep_id(updates, original)
         service.on_update(updates, original, current_caller())
+
+    def replace(item: Document, original: Document) -> None:
+        _keep_id(item, original)
+        service.on_replace(item, original, current_caller())
 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
     on("update", update)
-    on("replace", lambda item, original: service.on_replace(item, original, current_caller()))
+    on("replace", replace)
     for event in ("updated", "replaced"):
         on(event, lambda item, original: service.on_updated(item, original, current_caller()))
         on(event, announcer.updated)
@@ -285,6 +288,11 @@ def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) 
             one = [documents[position]]
             shape(one, fetched)
             documents[position] = one[0]
+
+
+def _keep_id(updates: Document, original: Document) -> None:
+    if updates.get("_id", original["_id"]) != original["_id"]:
+        raise BadRequest("_id cannot be changed")
 
 
 def allow_cross_origin(response: Response) -> Response:

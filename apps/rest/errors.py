@@ -112,15 +112,14 @@ def too_large_response(error: Exception | None = None) -> Response:
 
 
 def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
-    """Another request has just stored a document with the same unique value.
-
-    Raises:
-        BulkWriteError: `error`, when anything else went wrong too.
-    """
+    """Another request has just stored a document with the same unique value."""
     if is_away(error):
         return store_down_response(error)
     if isinstance(error, BulkWriteError):
-        raise_unless_duplicates(error)
+        try:
+            raise_unless_duplicates(error)
+        except BulkWriteError:
+            return unexpected_response(error)
     body = {"code": 409, "message": "Another document has the same unique value."}
     return json_response({"_status": "ERR", "_error": body}, 409)
 

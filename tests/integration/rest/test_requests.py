@@ -356,3 +356,9 @@ class TestSize:
 
         assert answer.status_code == 413
         assert graph.db.archive.find_one({"_id": item["_id"]}) == before
+
+    def test_is_looked_at_before_anything_is_done(self, graph: Graph, admin: Client) -> None:
+        """The stages of a desk are not there without it."""
+        assert admin.post("desks", {"name": "a", "description": "x" * 16_000}).status_code == 413
+
+        assert graph.db.stages.count_documents({}) == 0

@@ -335,9 +335,9 @@ class TestPurge:
             {"payload_id": {"a": 1}},
             {"payload_id": 5},
             {"encoded_item_id": "x"},
-            {"subscriber_id": ObjectId(), "codes": 5},
-            {"subscriber_id": ObjectId(), "destination": "x"},
-            {"subscriber_id": ObjectId(), "item_version": [1]},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a52"), "codes": 5},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a53"), "destination": "x"},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a54"), "item_version": [1]},
         ],
         ids=repr,
     )
