@@ -37,7 +37,7 @@ class Editor:
     Args:
         port: of the REST API.
         name, password: of the user.
-        task: desk and stage of new items.
+        story: body of the request that makes an item.
         random: decides what the editor does.
 
     Attributes:
@@ -47,7 +47,7 @@ class Editor:
     port: int
     name: str
     password: str
-    task: Mapping[str, str]
+    story: Mapping[str, Any]
     random: Random
     acknowledged: list[Acknowledged] = field(default_factory=list)
     _token: str = ""
@@ -72,14 +72,7 @@ class Editor:
 
     def _act(self, http: urllib3.PoolManager) -> None:
         if not self._out or self.random.random() < 0.4:
-            story = {
-                "type": "text",
-                "headline": "Rivers rise",
-                "slugline": "rivers",
-                "body_html": f"<p>{self.random.random()}</p>",
-                "task": dict(self.task),
-            }
-            status, body = self._ask(http, "POST", "archive", story)
+            status, body = self._ask(http, "POST", "archive", self.story)
             assert status == 201, body
             self._out.append(body["_id"])
             self._change(http, body["_id"], "publish")
