@@ -51,7 +51,9 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:
         content = built.content_api
-        serve_content_api(app, content.reading, content.subscriber_token, built.media, app.auth)
+        serve_content_api(
+            app, content.reading, content.subscriber_token, built.media, app.auth, built.db
+        )
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app

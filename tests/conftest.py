@@ -1,6 +1,7 @@
 """Stores for the whole session: real servers, of its own for each worker of a test run.
 
-The embedded MongoDB uses one core at most, so one for all workers would hold them up.
+The embedded MongoDB uses one core at most, so one for all workers would hold them up. Servers that
+`manage.py test` is given are shared: each worker has databases of its own there, and removes them.
 """
 
 import gc
@@ -8,16 +9,24 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pymongo import monitoring
 
 from apps.core import registry
 from apps.core.memory import settle_memory
-from apps.processes.embedded.stores import EmbeddedStores, StoreAddresses
-from tests.support.services import lent_connections
+from apps.processes.embedded.stores import StoreAddresses, resolve_stores
+from tests.support.commands import SentCommands
+from tests.support.services import (
+    borrowed_redis,
+    in_database,
+    lent_connections,
+    remove_databases,
+)
 from tests.support.url_rules import LazyRule
 
 # Suites live outside the test modules; their assertions explain themselves all the same.
@@ -26,6 +35,12 @@ pytest.register_assert_rewrite("tests.suites.transmitter_suite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 MONGO, REDIS = "WIREDESK_TEST_MONGO", "WIREDESK_TEST_REDIS"
 """Addresses of servers to use instead, which all workers share."""
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid4().hex)[:8]
+"""Tells the databases of this run from those of others on the same server."""
+
+SENT = SentCommands()
+# Of all clients that are made from here on, whatever thread or event loop they serve.
+monitoring.register(SENT)
 
 # A busy machine is no failure: tests are judged by what they find, not by how long they take.
 for profile, examples in (("wiredesk", 30), ("chaos", 400)):
@@ -59,23 +74,35 @@ def _fast_starts() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _commands_that_mongodb_takes() -> Iterator[None]:
+    """Fail the test that has sent what the store contract does not list (store contract 4)."""
+    yield
+    if faults := SENT.take():
+        pytest.fail("\n".join(faults), pytrace=False)
+
+
 @pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAddresses]:
+def stores(
+    tmp_path_factory: pytest.TempPathFactory, database_name: str, redis_db: int
+) -> Iterator[StoreAddresses]:
     """Addresses of a real MongoDB-protocol server and a real Redis."""
+    given = os.environ.get(MONGO), os.environ.get(REDIS)
+    addresses, stop = resolve_stores(*given, tmp_path_factory.mktemp("stores"))
     with ExitStack() as session:
-        if MONGO in os.environ and REDIS in os.environ:
-            addresses = StoreAddresses(os.environ[MONGO], os.environ[REDIS])
-        else:
-            servers = EmbeddedStores(tmp_path_factory.mktemp("stores"))
-            addresses = session.enter_context(servers)
+        session.callback(stop)
+        if given[0]:
+            session.callback(remove_databases, addresses.mongo_uri, database_name)
+        if given[1]:
+            session.enter_context(borrowed_redis(in_database(addresses.redis_url, redis_db)))
         session.enter_context(lent_connections(addresses.mongo_uri))
         yield addresses
 
 
 @pytest.fixture(scope="session")
 def database_name() -> str:
-    """A database of its own for each test worker."""
-    return f"wiredesk_{WORKER}"
+    """A database of its own for each test worker; others begin with its name."""
+    return f"wiredesk_{RUN}_{WORKER}"
 
 
 @pytest.fixture(scope="session")
@@ -87,4 +114,4 @@ def redis_db() -> int:
 @pytest.fixture(scope="session")
 def redis_url(stores: StoreAddresses, redis_db: int) -> str:
     """Address of the worker's own Redis database."""
-    return f"{stores.redis_url.rsplit('/', 1)[0]}/{redis_db}"
+    return in_database(stores.redis_url, redis_db)

@@ -7,6 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import media_use
+from apps.archive.packages import member_ids
 from apps.archive.schema import ASSOCIATION, LOCK_FIELDS, SERVER_FIELDS
 from apps.core.documents import object_of
 from apps.core.errors import BadRequest
@@ -67,6 +68,12 @@ def present(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
     for key, association in object_of(item, "associations").items():
         if isinstance(association, dict):
             yield key, association
+
+
+def named_items(item: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the items that an item, or a request, holds or has as members."""
+    held = {association["_id"] for _, association in associations_with_ids(item)}
+    return held | set(member_ids(item.get("groups")))
 
 
 def associations_with_ids(item: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:

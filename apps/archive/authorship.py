@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from apps.archive.schema import HELD, LOCATED
+from apps.core.documents import object_of
+from apps.core.schemas import keeps
 from apps.core.service import Document
 
 FULL_MONTHS = frozenset({3, 4, 5, 6, 7})
@@ -35,6 +38,8 @@ def fill_from_user(
 ) -> None:
     """Fill what the item lacks from the user's profile and preferences, in place.
 
+    Preferences are open documents: what an item cannot hold is left out.
+
     Args:
         item: an item that is created.
         user: the user document; None for the system, which has no preferences.
@@ -46,10 +51,10 @@ def fill_from_user(
     if user.get("byline"):
         item.setdefault("byline", user["byline"])
     place = _preference(user, "article:default:place").get("place")
-    if place:
+    if place and keeps(HELD["place"], place):
         item.setdefault("place", deepcopy(place))
     located = _preference(user, "dateline:located").get("located")
-    if located and item.get("dateline") is None:
+    if located and keeps(LOCATED, located) and item.get("dateline") is None:
         item["dateline"] = {
             "located": deepcopy(located),
             "date": now,
@@ -59,8 +64,7 @@ def fill_from_user(
 
 
 def _preference(user: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = (user.get("user_preferences") or {}).get(name)
-    return value if isinstance(value, Mapping) else {}
+    return object_of(object_of(user, "user_preferences"), name)
 
 
 def dateline_text(located: Mapping[str, Any], date: datetime, source: str | None) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.archive.places import LOCKED_BY_OTHER, check_may_read, is_locked_by_other
+from apps.archive.places import LOCKED_BY_OTHER, is_locked_by_other
 from apps.archive.schema import AUDIT, IDENTITY, ITEM_SCHEMA, SERVER_FIELDS, WORK
+from apps.archive.visibility import FIELDS, check_may_see, check_may_see_id, hidden_stages, may_see
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, Forbidden, NotFound
 from apps.core.service import Document, ResourceService, new_etag
@@ -53,7 +54,13 @@ class AutosaveService(ResourceService):
         self._item(original["_id"], caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        """Refuse content of an item that the caller may not see where it stands.
+
+        It may have moved since. Its place is looked up only where that can make a difference.
+        """
+        is_whole = all(field in document for field in FIELDS)
+        if not is_whole or hidden_stages(caller) or not may_see(document, caller):
+            check_may_see_id(self.db, document["_id"], caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
@@ -65,6 +72,6 @@ class AutosaveService(ResourceService):
             raise NotFound("Invalid item identifier")
         if is_locked_by_other(item, caller):
             raise Forbidden(LOCKED_BY_OTHER)
-        check_may_read(item, caller)
+        check_may_see(item, caller)
         item.pop("journal", None)
         return item

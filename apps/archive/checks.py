@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import associations_with_ids
+from apps.archive.associations import associations_with_ids, named_items
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import Packages, is_package
 from apps.archive.places import LOCKED_BY_OTHER, NOWHERE, Place, is_locked_by_other
@@ -21,6 +21,7 @@ from apps.archive.times import (
     touches_times,
     utc_after,
 )
+from apps.archive.visibility import check_may_read_ids
 from apps.core.caller import Caller
 from apps.core.documents import object_of, objects
 from apps.core.errors import BadRequest, Forbidden, ReadOnlyStage
@@ -80,6 +81,12 @@ def check_writable_stage(save: Save) -> None:
     item = save.original or save.updates
     if is_read_only and save.caller.user and not item.get("ingest_id"):
         raise ReadOnlyStage
+
+
+def check_named_items(save: Save) -> None:
+    """The caller may read what the item comes to hold: associations, and members of a package."""
+    new = named_items(save.updates) - named_items(save.original)
+    check_may_read_ids(save.db, new, save.caller)
 
 
 def check_lock(save: Save) -> None:
@@ -212,6 +219,7 @@ def check_state(save: Save) -> None:
 CREATE_CHECKS: tuple[Check, ...] = (
     check_may_claim_state,
     check_writable_stage,
+    check_named_items,
     check_no_announcement,
     check_on_desk,
     check_groups,
@@ -220,6 +228,7 @@ CREATE_CHECKS: tuple[Check, ...] = (
 
 SAVE_CHECKS: tuple[Check, ...] = (
     check_writable_stage,
+    check_named_items,
     check_lock,
     check_not_withdrawn,
     check_no_announcement,

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.archive.visibility import audience
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 
@@ -15,13 +17,17 @@ def tell_update(
     """Tell clients that items have changed: `content:update` with their desks and stages.
 
     Args:
-        items: as stored in `archive`.
+        items: as stored in `archive`; one that has moved as it was and as it is.
         user_id: who changed them; None for the system.
     """
     known = list(items)
-    tasks = [item.get("task") or {} for item in known]
+    tasks = [object_of(item, "task") for item in known]
+    forms: dict[str, list[Mapping[str, Any]]] = {}
+    for item in known:
+        forms.setdefault(str(item["_id"]), []).append(item)
     notifier.push(
         "content:update",
+        audience=audience(*forms.values()),
         user=str(user_id or ""),
         items={str(item["_id"]): 1 for item in known},
         desks={str(task["desk"]): 1 for task in tasks if task.get("desk")},
@@ -44,9 +50,11 @@ def tell_arrival(
         source: the item as it was where it came from.
         user_id: who brought it.
     """
-    before = source.get("task") or {}
+    before = object_of(source, "task")
+    is_same = source["_id"] == item["_id"]
     notifier.push(
         event,
+        audience=audience([item, source] if is_same else [item]),
         user=str(user_id or ""),
         item=str(item["_id"]),
         item_version=str(item["_current_version"]),
@@ -67,14 +75,15 @@ def tell_stage(
         before: as it was; None for an item that is new on its desk: `task:new`.
     """
     if before is None:
-        if (item.get("task") or {}).get("desk"):
+        if object_of(item, "task").get("desk"):
             notifier.push("task:new")
         return
-    old, new = before.get("task") or {}, item.get("task") or {}
+    old, new = object_of(before, "task"), object_of(item, "task")
     if old.get("stage") == new.get("stage"):
         return
     notifier.push(
         "task:stage",
+        audience=audience([item, before]),
         new_stage=str(new.get("stage") or ""),
         old_stage=str(old.get("stage") or ""),
         new_desk=str(new.get("desk") or ""),
@@ -100,6 +109,7 @@ def tell_marked(
         return False
     notifier.push(
         "item:marked",
+        audience=audience([{**original, **updates}, original]),
         item_id=str(original.get("item_id") or original["_id"]),
         user_list=[str(user) for user in (after or before,)],
         extension="markForUser",

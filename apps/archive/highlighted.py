@@ -6,6 +6,8 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.packages import MAIN, member_ids, ref_to
+from apps.archive.visibility import visible
+from apps.core.caller import Caller
 from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.service import Document
@@ -18,7 +20,9 @@ MOST = 200
 GONE = (State.SPIKED, State.KILLED, State.RECALLED)
 
 
-def fill_with_highlighted(db: Database[Document], package: Document, now: datetime) -> None:
+def fill_with_highlighted(
+    db: Database[Document], package: Document, now: datetime, caller: Caller
+) -> None:
     """Put the items that are marked for the package's `highlight` into its main group, in place.
 
     Those that the package holds already stay where they are. How old they may be is said by
@@ -28,6 +32,7 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
         db: the database.
         package: an item that is created, with its groups.
         now: time of its creation.
+        caller: who creates it; only what the caller sees is put in.
 
     Raises:
         BadRequest: there is no such highlight.
@@ -44,7 +49,12 @@ def fill_with_highlighted(db: Database[Document], package: Document, now: dateti
         "state": {"$nin": list(GONE)},
     }
     known = set(member_ids(package["groups"]))
-    found = db[ARCHIVE].find(marked).sort([("versioncreated", -1), ("_id", 1)]).limit(MOST)
+    found = (
+        db[ARCHIVE]
+        .find(visible(marked, caller))
+        .sort([("versioncreated", -1), ("_id", 1)])
+        .limit(MOST)
+    )
     refs: list[Any] = main.setdefault("refs", [])
     refs.extend(ref_to(item) for item in found if item["_id"] not in known)
 

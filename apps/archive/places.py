@@ -6,7 +6,9 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.visibility import OF_ANOTHER_USER, check_may_read, is_personal, users_of
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -14,8 +16,6 @@ from apps.store.collections import DESKS, STAGES
 
 NOT_PERMITTED = "User does not have sufficient permissions."
 NOT_A_MEMBER = "User is not a member of the desk."
-NOT_READABLE = "User does not have permissions to read the item."
-OF_ANOTHER_USER = "Item belongs to another user."
 LOCKED_BY_OTHER = "The item was locked by another user"
 
 TASK_IDS = ("desk", "stage", "user", "last_desk", "last_authoring_desk", "last_production_desk")
@@ -99,37 +99,29 @@ def is_member(db: Database[Document], desk_id: Any, caller: Caller) -> bool:
     return db[DESKS].find_one(query, {"_id": 1}) is not None
 
 
-def check_may_read(item: Mapping[str, Any], caller: Caller) -> None:
-    """Refuse items on stages that are hidden from the caller (lifecycle contract 0.2).
-
-    Raises:
-        Forbidden: the item is on one.
-    """
-    hidden = (caller.user or {}).get("invisible_stages") or []
-    if (item.get("task") or {}).get("stage") in hidden:
-        raise Forbidden(NOT_READABLE)
-
-
-def on_visible_stages(query: Document, caller: Caller) -> Document:
-    """Return the query of a list without items on stages that are hidden from the caller."""
-    hidden = (caller.user or {}).get("invisible_stages") or []
-    return {**query, "task.stage": {"$nin": hidden}} if hidden else query
-
-
 def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Caller) -> None:
     """Refuse who may not work on the item (lifecycle contract 3.7, lock).
 
     Raises:
-        Forbidden: no privilege, not on the item's desk, or it is somebody else's own item.
+        Forbidden: no privilege, the item is hidden, the caller is not on its desk, or it is
+            somebody else's own item.
     """
     if not caller.may("archive"):
         raise Forbidden(NOT_PERMITTED)
-    task = item.get("task") or {}
+    check_may_read(item, caller)
+    task = object_of(item, "task")
     if task.get("desk"):
         if not is_member(db, task["desk"], caller):
             raise Forbidden(NOT_A_MEMBER)
-    elif task.get("user") and caller.user and str(task["user"]) != str(caller.user_id):
+    elif caller.user and not _is_own(item, caller):
         raise Forbidden(OF_ANOTHER_USER)
+
+
+def _is_own(item: Mapping[str, Any], caller: Caller) -> bool:
+    """Whether an item without a desk is the caller's: held, or held by nobody and written."""
+    if holder := object_of(item, "task").get("user"):
+        return str(holder) == str(caller.user_id)
+    return not is_personal(item) or str(caller.user_id) in users_of(item)
 
 
 def check_may_send_to(db: Database[Document], desk_id: Any, caller: Caller) -> None:

@@ -102,6 +102,13 @@ RENDITIONS: Schema = _named(
     )
 )
 
+LOCATED: Schema = _open(
+    schema={
+        **_texts("city", "city_code", "state", "state_code", "country", "country_code"),
+        **_texts("tz", "dateline", "alt_name", "code", "scheme"),
+    }
+)
+
 REF: Schema = {
     **_texts("idRef", "residRef", "guid", "type", "headline", "slugline", "location", "itemClass"),
     "renditions": RENDITIONS,
@@ -228,12 +235,7 @@ METADATA: Schema = {
     "priority": _whole(),
     "dateline": _open(
         schema={
-            "located": _open(
-                schema=_texts(
-                    *("city", "city_code", "state", "state_code", "country", "country_code"),
-                    *("tz", "dateline", "alt_name", "code", "scheme"),
-                )
-            ),
+            "located": LOCATED,
             "date": _moment(),
             **_texts("source", "text"),
         }

@@ -1,6 +1,5 @@
 """Rules of `archive`: create and save items (lifecycle contract 3.2, 3.3; resources contract 9)."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -43,7 +42,7 @@ from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places, check_may_read, source_of, task_with_ids
+from apps.archive.places import Place, Places, source_of, task_with_ids
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.schema import (
     ASSOCIATIONS,
@@ -54,12 +53,20 @@ from apps.archive.schema import (
     SERVER_FIELDS,
 )
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
+from apps.archive.visibility import (
+    audience_of_write,
+    check_found,
+    may_read,
+    own_items,
+    visible,
+)
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.schemas import keeps
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
@@ -237,7 +244,7 @@ class ArchiveService(ResourceService):
         if is_package(document):
             document.setdefault("groups", default_groups())
             if document.get("highlight"):
-                fill_with_highlighted(self.db, document, now)
+                fill_with_highlighted(self.db, document, now, caller)
         if document["type"] == ItemType.TEXT and settings["DEFAULT_CONTENT_TYPE"]:
             document.setdefault("profile", settings["DEFAULT_CONTENT_TYPE"])
         document["profile"] = document.get("profile") or document["type"]
@@ -272,7 +279,7 @@ class ArchiveService(ResourceService):
             document.update({**original, **updates})
             document.pop("journal", None)
             return
-        place = self._places.of(original.get("task") or {})
+        place = self._places.of(object_of(original, "task"))
         self._check(RESTORE_CHECKS, self._save(document, original, place, caller))
         fields = restored_fields(self.db, document, original)
         document.clear()
@@ -289,7 +296,7 @@ class ArchiveService(ResourceService):
             updates["task"] = task_with_ids(updates["task"])
         before, place = self._places_of(updates, original)
         follow_editor(updates, original)
-        named = stored_items(self.db, (held["_id"] for _, held in associations_with_ids(updates)))
+        named = self._named(updates, original, caller)
         save = self._save(updates, original, place, caller)
         self._check(
             self._save_checks,
@@ -311,9 +318,23 @@ class ArchiveService(ResourceService):
             updates.update(DESCHEDULED)
         hooks.ask(hooks.item_update, self.resource, updates=updates, original=original)
 
+    def _named(
+        self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
+    ) -> dict[str, Document]:
+        """Return the stored items that the associations of a save name, by id.
+
+        Of one that is hidden from the caller, what the item holds of it already.
+        """
+        items = stored_items(self.db, (held["_id"] for _, held in associations_with_ids(updates)))
+        held = {held["_id"]: held for _, held in associations_with_ids(original)}
+        return {
+            id_: item if may_read(item, caller) else held.get(id_, {})
+            for id_, item in items.items()
+        }
+
     def _places_of(self, updates: Document, original: Document) -> tuple[Place, Place]:
         """Return where the item is and where it will be."""
-        stored = original.get("task") or {}
+        stored = object_of(original, "task")
         task = updates.get("task") or stored
         place = self._places.of(task)
         is_moved = any(task.get(name) != stored.get(name) for name in ("desk", "stage"))
@@ -486,21 +507,16 @@ class ArchiveService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Limit lists to what is being worked on: others' drafts and hidden stages are left out."""
         query: Document = {"state": {"$in": list(LISTED_STATES)}, "version": {"$ne": 0}}
-        if caller.user is None:
-            return {**lookup, **query}
-        query["task.stage"] = {"$nin": caller.user.get("invisible_stages") or []}
-        # A pattern: Eve takes the text of an id for an ObjectId, and these fields hold text.
-        user_id = re.compile(f"^{caller.user_id}$")
-        own = [{field: user_id} for field in ("version_creator", "original_creator")]
-        query["$or"] = [{"state": {"$ne": State.DRAFT}}, {"task.user": caller.user_id}, *own]
-        return {**lookup, **query}
+        if caller.user is not None:
+            # Drafts on desks, too, are listed for those who write them.
+            query["$or"] = [{"state": {"$ne": State.DRAFT}}, *own_items(caller)]
+        return visible({**lookup, **query}, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        item: Document | None = document
-        if "task" not in document and (caller.user or {}).get("invisible_stages"):
-            # The client may have asked for other fields.
-            item = self.collection.find_one({"_id": document["_id"]}, {"task": 1})
-        check_may_read(item or {}, caller)
+        check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:

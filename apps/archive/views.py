@@ -2,11 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any
 
+from pymongo.database import Database
+
 from apps.archive.service import LISTED_STATES
+from apps.archive.visibility import (
+    HiddenItems,
+    check_found,
+    check_may_read,
+    check_may_see_id,
+    visible,
+)
 from apps.core import json
 from apps.core.caller import Caller
+from apps.core.clock import Clock
 from apps.core.errors import BadRequest, Forbidden, NotFound
 from apps.core.ids import object_id
 from apps.core.privileges import NO_PRIVILEGE
@@ -25,7 +36,14 @@ class WorkqueueService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         terms = dict(_terms(parsed_source(caller.arguments.get("source"))))
         wanted = {name: object_id(value) for name, value in terms.items()}
-        return {"state": {"$ne": State.SPIKED}, **wanted, **lookup}
+        return visible({"state": {"$ne": State.SPIKED}, **wanted, **lookup}, caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_found(self.db, document, caller)
+
+
+LONGEST_ID = 100
+"""Characters of what may look like an ObjectId or a date. Patterns are limited in length."""
 
 
 class RelatedService(ResourceService):
@@ -34,15 +52,47 @@ class RelatedService(ResourceService):
     resource = "archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        item = self.collection.find_one({"_id": str(lookup["target_id"])}, {"family_id": 1})
+        fields = {"family_id": 1, "task": 1}
+        item = self.collection.find_one({"_id": str(lookup["target_id"])}, fields)
         if item is None or not item.get("family_id"):
             raise NotFound(f"Failed to find item with guid: {lookup['target_id']}")
-        # Patterns, because Eve takes the text of an id for an ObjectId, and these are texts.
-        return {
-            "family_id": re.compile(f"^{re.escape(item['family_id'])}$"),
+        check_may_read(item, caller)
+        own = str(item["family_id"])
+        # A pattern, because Eve takes the text of an id for an ObjectId, and this is text.
+        family = {
+            "family_id": re.compile(f"^{re.escape(own)}$") if len(own) <= LONGEST_ID else own,
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }
+        return visible(family, caller)
+
+
+class ItemRowsService(ResourceService):
+    """Rows that belong to items, each with its `item_id`; for those who see the item."""
+
+    def __init__(self, db: Database[Document], clock: Clock) -> None:
+        super().__init__(db, clock)
+        self._hidden = HiddenItems(db)
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        return self._hidden.without_unseen(lookup, "item_id", caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        # The client may have asked for other fields.
+        whole = document if "item_id" in document else self.find(document["_id"])
+        check_may_see_id(self.db, whole.get("item_id"), caller)
+
+
+class HistoryService(ItemRowsService):
+    """`archive_history`: what was done to items."""
+
+    resource = "archive_history"
+
+
+class MediaReferencesService(ItemRowsService):
+    """`media_references`: which binaries belong to items."""
+
+    resource = "media_references"
 
 
 class IngestService(ResourceService):
@@ -87,4 +137,6 @@ def _terms(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     term = condition.get("term") if isinstance(condition, Mapping) else None
     if not isinstance(term, Mapping) or list(term) != ["lock_user"]:
         raise BadRequest("source must filter by the term lock_user")
+    if not isinstance(term["lock_user"], (str, NoneType)):
+        raise BadRequest("lock_user has to be an id")
     yield from term.items()

@@ -43,8 +43,22 @@ def check() -> int:
     "states of items, and many more examples for each property.",
 )
 @click.option("--long", is_flag=True, help="With --chaos: campaigns of hundreds of faults.")
+@click.option(
+    "--mongo",
+    metavar="URI",
+    help="A MongoDB to use instead of the embedded one. Databases of its own are made there and "
+    "removed.",
+)
+@click.option(
+    "--redis",
+    metavar="URI",
+    help="A Redis to use instead of the embedded one: its databases from 1 on, one for each "
+    "process, which have to be empty.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(chaos: bool, long: bool, arguments: tuple[str, ...]) -> int:
+def test(
+    chaos: bool, long: bool, mongo: str | None, redis: str | None, arguments: tuple[str, ...]
+) -> int:
     """Run the tests but the long campaigns, as many at a time as there are processors.
 
     ARGUMENTS go to pytest. The order is another one each time; its seed is printed at the start,
@@ -56,7 +70,9 @@ def test(chaos: bool, long: bool, arguments: tuple[str, ...]) -> int:
         raise click.UsageError("--long makes campaigns longer: it needs --chaos")
     wanted = (*(CAMPAIGNS if chaos else ()), *(("--long",) if long else ()))
     command = [tool("pytest"), *parallel, *wanted, *arguments]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
+    given = {"WIREDESK_TEST_MONGO": mongo, "WIREDESK_TEST_REDIS": redis}
+    environment = {**os.environ, **{name: uri for name, uri in given.items() if uri}}
+    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
     if status == PYTEST_USAGE_ERROR:
         return 2
     return 1 if status else 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from apps.content_api.copies import readers_of
+from apps.content_api.copies import STAGE, readers_of
 from apps.content_api.schema import HIDDEN
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType
@@ -82,8 +82,9 @@ def for_subscriber(
 
 
 def for_user(stored: Mapping[str, Any], links: Links) -> Document:
-    """Return a stored item as users of the newsroom see it: whole."""
+    """Return a stored item as users of the newsroom see it: whole but for its stage."""
     document = deepcopy(dict(stored))
+    document.pop(STAGE, None)
     document["uri"] = links.item(document)
     document["_links"] = {"self": {"title": "Item", "href": _path(document)}}
     return document

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 from apps.content_api.copies import Copy
 from apps.content_api.store import CopyStore
 from apps.core.clock import Clock
+from apps.core.documents import number_of
 from apps.core.errors import ServerError
 from apps.core.service import Document
 from apps.store.collections import CONTENT_API_BACKLOG
@@ -103,10 +104,21 @@ class CopyBacklog:
         return list(due.sort("due_at", 1).limit(BATCH))
 
     def _try_again(self, documents: Sequence[Document]) -> Mapping[str, str]:
-        copies = {document["_id"]: _copy(document) for document in documents}
+        copies: dict[str, Copy] = {}
+        broken = []
+        for document in documents:
+            try:
+                copies[document["_id"]] = _copy(document)
+            except Exception:
+                log.exception("content_api.broken", copy=str(document["_id"]))
+                broken.append(document["_id"])
+        if broken:
+            # Written by others. They are put off for as long as any, and hold up none.
+            later = self._clock.precise() + timedelta(seconds=LONGEST_RETRY_SECONDS)
+            self._backlog.update_many({"_id": {"$in": broken}}, {"$set": {"due_at": later}})
         refused = self._refused(list(copies.values()))
         self._done([copy for key, copy in copies.items() if key not in refused])
-        attempts = {document["_id"]: document["attempts"] for document in documents}
+        attempts = {document["_id"]: number_of(document, "attempts") for document in documents}
         self._note(copies, refused, attempts)
         return refused
 
@@ -118,7 +130,7 @@ class CopyBacklog:
             return dict.fromkeys((copy.key for copy in copies), UNREACHABLE)
         try:
             self._store.store(copies)
-        except REFUSALS as error:
+        except Exception as error:
             if isinstance(error, PyMongoError) and is_away(error):
                 self._paused_until = time.monotonic() + PAUSE_SECONDS
                 log.warning("content_api.unreachable", copies=len(copies), error=str(error))
@@ -126,7 +138,7 @@ class CopyBacklog:
             if len(copies) > 1:
                 alone = (self._refused([copy]) for copy in copies)
                 return {key: text for refused in alone for key, text in refused.items()}
-            log.warning("content_api.refused", item=copies[0].item_id, error=str(error))
+            log.warning("content_api.refused", item=copies[0].item_id, exc_info=error)
             return {copies[0].key: str(error)}
         return {}
 
@@ -144,7 +156,7 @@ class CopyBacklog:
         writes = []
         for key, message in refused.items():
             tries = (attempts or {}).get(key, 0)
-            wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**tries)
+            wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(tries, 20))
             copy = copies[key]
             waiting = {
                 "_id": key,
@@ -162,6 +174,8 @@ class CopyBacklog:
 
     def _done(self, copies: Sequence[Copy], delivery: str = "") -> None:
         """Forget stored copies, once the deliveries that failed for want of them are put right."""
+        if not copies:
+            return
         self._on_stored(copies, delivery)
         self._backlog.delete_many({"_id": {"$in": [copy.key for copy in copies]}})
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, PubStatus
 
@@ -15,6 +16,8 @@ ITEM_ID = "_item_id"
 """Field with the id of the published item, where the copy goes by another: that of its ingest."""
 CANCELED = "_canceled_version"
 """Field with the newest version that withdrew the item: it and all before it are hidden."""
+STAGE = "_stage"
+"""Field with the stage of the item when it was published: users may be kept from it."""
 KEPT = ("nextversion", "bookmarks", "downloads", "shares", "prints", "copies", "expiry", "_created")
 """Fields that no version brings along: they stay as they are stored."""
 
@@ -61,6 +64,8 @@ def build_copy(
             document[field] = now
     version = int(row.get("_current_version") or 1)
     document.update({"_current_version": version, "subscribers": list(readers)})
+    if stage := object_of(row, "task").get("stage"):
+        document[STAGE] = stage
     if document["_id"] != row["item_id"]:
         document[ITEM_ID] = row["item_id"]
     chosen = _chosen_readers(row)

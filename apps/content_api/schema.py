@@ -25,7 +25,7 @@ DATE_FIELDS = frozenset(
 
 HIDDEN = (
     *("_etag", "_created", "_updated", "subscribers", "_current_version", "_latest_version"),
-    *("ancestors", "refs", "_item_id", "_canceled_version"),
+    *("ancestors", "refs", "_item_id", "_canceled_version", "_stage"),
 )
 """What subscribers never see of an item."""
 

@@ -13,6 +13,8 @@ from apps.core.clock import moment_of
 from apps.core.service import Document
 
 MAX_DEPTH = 20
+MAX_WORDS = 100
+"""Most words, operators and parentheses of one search; each word is looked for in every text."""
 LARGEST = 2**63 - 1
 TOKEN = re.compile(
     r"""\s*(?:
@@ -59,8 +61,11 @@ def words_query(text: str, operator: str, allowed: Allowed) -> Document:
 
 
 def _tokens(text: str) -> Iterator[re.Match[str]]:
-    position, text = 0, text.rstrip()
+    position, text, number = 0, text.rstrip(), 0
     while position < len(text):
+        number += 1
+        if number > MAX_WORDS:
+            raise SearchError(f"a search has {MAX_WORDS} words at most")
         match = TOKEN.match(text, position)
         if match is None:
             raise SearchError("invalid search text")

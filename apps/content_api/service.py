@@ -1,13 +1,13 @@
 """Reads the content API for subscribers and for users (routing contract 9, read side)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymongo.database import Database
 
 from apps.content_api.answers import Links, for_subscriber, for_user, members_of
-from apps.content_api.copies import ITEM_ID, associated_of, readers_of
+from apps.content_api.copies import ITEM_ID, STAGE, associated_of, readers_of
 from apps.content_api.parameters import (
     LIST_ARGUMENTS,
     SEARCH_ARGUMENTS,
@@ -45,10 +45,12 @@ class Reader:
 
     Attributes:
         address: network address, for the audit.
+        hidden_stages: ids of the stages that are hidden from the user.
     """
 
     subscriber: Any
     address: str | None
+    hidden_stages: Sequence[Any] = ()
 
     @property
     def key(self) -> str:
@@ -274,7 +276,9 @@ def _of_kind(kind: str | None) -> Document:
 
 
 def _visible_to(reader: Reader) -> Document:
-    return {} if reader.is_user else {"subscribers": reader.key}
+    if not reader.is_user:
+        return {"subscribers": reader.key}
+    return {STAGE: {"$nin": list(reader.hidden_stages)}} if reader.hidden_stages else {}
 
 
 def _both(first: Document, second: Document) -> Document:

@@ -11,7 +11,7 @@ from typing import Any
 def text_of(document: Mapping[str, Any], field: str) -> str:
     """Return the text in `field`, `""` where there is none."""
     value = document.get(field)
-    return value if isinstance(value, str) else ""
+    return str(value) if isinstance(value, str) else ""
 
 
 def texts_of(document: Mapping[str, Any], field: str) -> list[str]:

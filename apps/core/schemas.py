@@ -43,6 +43,11 @@ def code(**rules: Any) -> Schema:
     return {"type": "code", **rules}
 
 
+def minutes() -> Schema:
+    """Return the rules of a time in minutes, which ends before the calendar does."""
+    return {"type": "integer", "nullable": True, "max": 2**31 - 1}
+
+
 def open_object(**rules: Any) -> Schema:
     """Return the rules of an object with any keys."""
     return {"type": "dict", "allow_unknown": True, **rules}

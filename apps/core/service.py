@@ -11,6 +11,7 @@ from pymongo.database import Database
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.errors import EtagMismatch, NotFound
+from apps.core.notifier import Audience
 
 Document = dict[str, Any]
 
@@ -83,6 +84,15 @@ class ResourceService:
     def on_fetched_item(self, document: Document, caller: Caller) -> None:
         """Shape a document that was asked for by its id; as in a list unless overridden."""
         self.on_fetched([document], caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        """Return who may be told that a document was written; everybody unless overridden.
+
+        Args:
+            document: the document, or what changed in it.
+            original: as it was before; None for a new one and for one that is gone.
+        """
+        return ()
 
     # Lists.
 

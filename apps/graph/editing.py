@@ -22,7 +22,13 @@ from apps.archive.highlights.service import (
     HighlightsService,
 )
 from apps.archive.service import ArchiveService
-from apps.archive.views import IngestService, RelatedService, WorkqueueService
+from apps.archive.views import (
+    HistoryService,
+    IngestService,
+    MediaReferencesService,
+    RelatedService,
+    WorkqueueService,
+)
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 
@@ -88,6 +94,8 @@ def build_editing(base: Foundation) -> EditingServices:
         "marked_for_highlights": HighlightMarksService(context),
         "marked_for_desks": DeskMarksService(context),
         "workqueue": WorkqueueService(db, clock),
+        "archive_history": HistoryService(db, clock),
+        "media_references": MediaReferencesService(db, clock),
         "archive_related": RelatedService(db, clock),
     }
     return EditingServices(archive, context, unlocker, services)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
-from redis import Redis
 
 from apps.archive.crop_files import CropFiles
 from apps.archive.journal.journal import Journal
@@ -20,7 +19,7 @@ from apps.mail.outbox import Outbox
 from apps.media.storage import MediaStorage
 from apps.newsroom.activity.alerts import Alerts
 from apps.newsroom.macros.macros import Macros
-from apps.notifications.bus import Notifications, connect_redis
+from apps.notifications.bus import Notifications
 from apps.secrets.vault import Vault
 from apps.store.indexes import ensure_indexes
 from apps.store.mongo import connect, other_database
@@ -40,7 +39,6 @@ class Foundation:
         settings: as `settings.load` returns them.
         content_db: that of the content API.
         legal_db: that of the long-term archive.
-        redis: with timeouts that suit a request.
         formatters: output formats by name.
         transmitters: delivery types by name.
     """
@@ -50,7 +48,6 @@ class Foundation:
     db: Database[Document]
     content_db: Database[Document]
     legal_db: Database[Document]
-    redis: Redis
     notifier: Notifier
     formatters: Registry[Formatter]
     transmitters: Registry[Transmitter]
@@ -83,8 +80,7 @@ def build_foundation(
     db = connect(settings, listeners)
     if not has_indexes:
         ensure_indexes(db)
-    redis = connect_redis(settings["REDIS_URL"])
-    notifier = Notifications(redis, settings["NOTIFICATION_CHANNEL"], clock)
+    notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     media = MediaStorage(db)
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)
     alerts = Alerts(
@@ -104,7 +100,6 @@ def build_foundation(
         legal_db=other_database(
             db, settings["LEGAL_ARCHIVE_URI"], settings["LEGAL_ARCHIVE_DBNAME"], listeners
         ),
-        redis=redis,
         notifier=notifier,
         formatters=build_formatters(),
         transmitters=build_transmitters(),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from apps.archive.schema import ITEM_SCHEMA
+from apps.archive.visibility import HiddenItems
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 from apps.newsroom.activity.service import ActivityService
@@ -56,9 +57,9 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         unlocker: unlocks items when login sessions end.
     """
     db, clock, notifier, settings = base.db, base.clock, base.notifier, base.settings
-    visibility = StageVisibility(db)
+    visibility = StageVisibility(db, notifier)
     passwords = Passwords(settings)
-    attempts = LoginAttempts(base.redis, settings["NOTIFICATION_CHANNEL"], settings)
+    attempts = LoginAttempts.connect(settings["REDIS_URL"], settings)
     credentials = Credentials(db, passwords, attempts, settings)
     auth = AuthService(
         db,
@@ -106,5 +107,5 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         content_templates_apply=ApplyTemplateService(
             db, clock, settings["KILL_TEMPLATE_NULL_FIELDS"], settings["DEFAULT_TIMEZONE"]
         ),
-        activity=ActivityService(db, clock),
+        activity=ActivityService(db, clock, HiddenItems(db)),
     )

@@ -23,7 +23,7 @@ from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.enqueue.resends import ResendRequests
 from apps.publish.explain.service import ExplainService
-from apps.publish.resend.service import ResendService
+from apps.publish.resend.service import ResendService, ResendsService
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
 from apps.retention.legal_archive.tasks import import_legal_archive
@@ -93,6 +93,7 @@ def build_publishing(
                 wake_up=wake_up(enqueue_published),
                 settings=settings,
             ),
+            "resends": ResendsService(db, clock),
             "explain": explain,
             "published": PublishedService(db, clock, base.sequences, base.notifier),
             "published_package_items": PackageItemsService(

@@ -15,6 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.documents import number_of
 from apps.core.errors import DeliveryError, PermanentFailure
 from apps.core.service import Document
 from apps.mail.mailer import Mail, Mailer
@@ -102,12 +103,17 @@ class Outbox:
         )
 
     def _attempt(self, row: Document) -> None:
-        mail = Mail(row["_id"], tuple(row["to"]), row["subject"], row["text"])
         try:
+            mail = Mail(row["_id"], tuple(row["to"]), row["subject"], row["text"])
             refused = self._mailer.send(mail)
         except DeliveryError as error:
             log.warning("mail.failed", mail=mail.key, error=str(error))
             self._fail(row, list(mail.to), str(error), final=isinstance(error, PermanentFailure))
+            return
+        except Exception as error:
+            # What cannot be written as a mail keeps no other from being sent.
+            log.exception("mail.broken", mail=str(row["_id"]))
+            self._fail(row, row.get("to"), repr(error), final=True)
             return
         if refused:
             log.warning("mail.refused", mail=mail.key, addresses=refused)
@@ -115,8 +121,8 @@ class Outbox:
             return
         self._write(row, {"state": SENT, "error": None, "sent_at": self._clock.precise()})
 
-    def _fail(self, row: Document, left: list[str], error: str, *, final: bool) -> None:
-        attempts = int(row["attempts"]) + 1
+    def _fail(self, row: Document, left: Any, error: str, *, final: bool) -> None:
+        attempts = number_of(row, "attempts") + 1
         wait = timedelta(minutes=RETRY_MINUTES * attempts)
         change = {
             "to": left,

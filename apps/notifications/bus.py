@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from apps.core import json
 from apps.core.clock import Clock
+from apps.core.notifier import Audience
 
 log = structlog.get_logger(__name__)
 
@@ -35,23 +36,13 @@ class Event:
         name: as clients know it (`item:publish`).
         extra: payload; ids and dates become text.
         filters: which clients get it; all of them when empty.
+        audience: whose clients get it; everybody's when empty.
     """
 
     name: str
     extra: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters | None = None
-
-
-def connect_redis(url: str) -> Redis:
-    """Return a client of the Redis at `url`, with timeouts that suit a request. Lazy."""
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        # The pool replaces connections that Redis has closed; repeats would only add waiting
-        # and could send an event twice.
-        retry=Retry(NoBackoff(), 0),
-    )
+    audience: Audience = ()
 
 
 class Notifications:
@@ -88,18 +79,34 @@ class Notifications:
 
     @classmethod
     def connect(cls, url: str, channel: str, clock: Clock, *, pause: float = PAUSE_SECONDS) -> Self:
-        """Return a bus on the Redis at `url`. Lazy."""
-        return cls(connect_redis(url), channel, clock, pause=pause)
+        """Return a bus on the Redis at `url`, with timeouts that suit a request. Lazy."""
+        redis = Redis.from_url(
+            url,
+            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            # The pool replaces connections that Redis has closed; repeats would only add waiting
+            # and could send an event twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        return cls(redis, channel, clock, pause=pause)
 
-    def push(self, event: str, *, filters: Filters | None = None, **extra: Any) -> None:
+    def push(
+        self,
+        event: str,
+        *,
+        filters: Filters | None = None,
+        audience: Audience = (),
+        **extra: Any,
+    ) -> None:
         """Send one event to all listeners.
 
         Args:
             event: name of the event.
             filters: which clients get it.
+            audience: whose clients get it.
             extra: payload.
         """
-        self.push_many([Event(event, extra, filters)])
+        self.push_many([Event(event, extra, filters, audience)])
 
     def push_many(self, events: Iterable[Event]) -> None:
         """Send `events` in this order, in one round trip."""
@@ -136,6 +143,8 @@ class Notifications:
         }
         if event.filters:
             message["filters"] = event.filters
+        if event.audience:
+            message["audience"] = event.audience
         try:
             return json.dumps(message)
         except (TypeError, ValueError, RecursionError):

@@ -9,6 +9,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from apps.notifications.audience import Arguments
+from apps.notifications.viewers import Viewer
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +29,21 @@ class Client:
         connection: the websocket.
         arguments: what it subscribed with.
         token: its session, None where none is asked for.
+        viewer: whose it is; None as long as that is not known.
         buffer: messages that may wait; a client that is further behind is cut off.
     """
 
     def __init__(
-        self, connection: ServerConnection, arguments: Arguments, token: str | None, buffer: int
+        self,
+        connection: ServerConnection,
+        arguments: Arguments,
+        token: str | None,
+        viewer: Viewer | None,
+        buffer: int,
     ) -> None:
         self.arguments = arguments
         self.token = token
+        self.viewer = viewer
         self._connection = connection
         self._outbox: asyncio.Queue[bytes | Close] = asyncio.Queue(buffer)
 

@@ -1,7 +1,9 @@
 """Who is connected, and which of them gets which message when."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
 
 import structlog
 
@@ -10,8 +12,12 @@ from apps.core.notifier import SESSIONS_ENDED
 from apps.notifications.audience import is_addressed
 from apps.notifications.client import Client
 from apps.notifications.throttle import Message, Throttle
+from apps.notifications.viewers import VISIBILITY_EVENT, Viewer
 
 log = structlog.get_logger(__name__)
+
+NOT_SENT = ("filters", "audience")
+"""Keys of messages that clients do not get."""
 
 
 class Fanout:
@@ -27,6 +33,8 @@ class Fanout:
         self._on_sessions_ended = on_sessions_ended
         self._flush: asyncio.TimerHandle | None = None
         self._clients: set[Client] = set()
+        self.changes = 0
+        """How often the bus has told that other stages are hidden from users."""
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -50,6 +58,9 @@ class Fanout:
         if message.get("event") == SESSIONS_ENDED:
             self._on_sessions_ended()
             return
+        if message.get("event") == VISIBILITY_EVENT:
+            self._hide(message.get("extra") or {})
+            return
         passed = self._throttle.offer(message)
         if passed is not None:
             self.send(passed)
@@ -57,12 +68,29 @@ class Fanout:
             self._schedule_flush()
 
     def send(self, message: Message) -> None:
-        """Send `message` now, without its `filters`, to the clients that these let through."""
-        filters = message.get("filters")
-        text = json.dumps({key: message[key] for key in message if key != "filters"})
+        """Send `message` now to the clients that `filters` and `audience` let through.
+
+        Both are for this process alone and are not sent.
+        """
+        filters, audience = message.get("filters"), message.get("audience")
+        text = json.dumps({key: message[key] for key in message if key not in NOT_SENT})
+        # Each user is looked at once, and by nothing but what is known of the connection.
+        sees = cache(lambda viewer: viewer is not None and viewer.is_in(audience))
         for client in self:
-            if is_addressed(filters, client.arguments):
+            if is_addressed(filters, client.arguments) and (not audience or sees(client.viewer)):
                 client.send(text)
+
+    def _hide(self, extra: Mapping[str, Any]) -> None:
+        """Take over which stages are hidden from users, before the next message is looked at."""
+        self.changes += 1
+        users, stages = extra.get("users") or {}, extra.get("stages") or ()
+        for client in self:
+            if client.viewer is None:
+                continue
+            if client.viewer.is_nobody:
+                client.viewer = Viewer.nobody(stages)
+            elif client.viewer.user in users:
+                client.viewer = Viewer(client.viewer.user, frozenset(users[client.viewer.user]))
 
     def drain(self) -> None:
         """Send everything that is held back: the last states before a shutdown."""

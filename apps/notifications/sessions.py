@@ -10,11 +10,12 @@ from pymongo.errors import PyMongoError
 
 from apps.core.clock import SystemClock
 from apps.core.tokens import hash_token, is_in_force
-from apps.store.collections import AUTH, USERS
+from apps.notifications.viewers import Viewer
+from apps.store.collections import AUTH, STAGES, USERS
 from apps.store.mongo import CODEC, client_options
 
 SESSION_FIELDS = dict.fromkeys(("token_hash", "user", "security_stamps", "_updated"), 1)
-USER_FIELDS = dict.fromkeys(("is_active", "is_enabled", "security_stamp"), 1)
+USER_FIELDS = dict.fromkeys(("is_active", "is_enabled", "security_stamp", "invisible_stages"), 1)
 
 
 class SessionsUnavailable(Exception):
@@ -24,8 +25,8 @@ class SessionsUnavailable(Exception):
 class ActiveSessions(Protocol):
     """Look-up of sessions by token."""
 
-    async def active(self, tokens: Collection[str]) -> set[str]:
-        """Return those of `tokens` that are in force.
+    async def active(self, tokens: Collection[str]) -> Mapping[str, Viewer]:
+        """Return those of `tokens` that are in force, with whose they are.
 
         Raises:
             SessionsUnavailable: the store did not answer.
@@ -34,7 +35,7 @@ class ActiveSessions(Protocol):
 
 
 class MongoSessions:
-    """Sessions in the collection `auth`, their users in `users`.
+    """Sessions in the collection `auth`, their users in `users`, with the stages in `stages`.
 
     Args:
         database: where both are.
@@ -54,7 +55,7 @@ class MongoSessions:
         )
         return cls(client.get_database(name, codec_options=CODEC), expires_after)
 
-    async def active(self, tokens: Collection[str]) -> set[str]:
+    async def active(self, tokens: Collection[str]) -> dict[str, Viewer]:
         """See `ActiveSessions.active`. Two queries, whatever the number of tokens."""
         by_hash = {hash_token(token): token for token in tokens}
         try:
@@ -66,11 +67,23 @@ class MongoSessions:
         known = {user["_id"]: user for user in users}
         now = self._clock.now()
         return {
-            by_hash[session["token_hash"]]
+            by_hash[session["token_hash"]]: Viewer.of(known[session["user"]])
             for session in sessions
             if session.get("user") in known
             and is_in_force(session, known[session["user"]], now, self._expires_after)
         }
+
+    async def nobody(self) -> Viewer:
+        """Return the viewer of connections without a token.
+
+        Raises:
+            SessionsUnavailable: the store did not answer.
+        """
+        try:
+            hidden = await self._find(STAGES, "is_visible", [False], {"_id": 1})
+        except PyMongoError as error:
+            raise SessionsUnavailable(str(error)) from error
+        return Viewer.nobody(stage["_id"] for stage in hidden)
 
     async def close(self) -> None:
         """Close the connections."""

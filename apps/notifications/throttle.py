@@ -101,7 +101,7 @@ class Throttle:
 
     The first message of a quiet period passes at once. Those that follow within the interval are
     replaced by the newest of them, which passes when the interval is over. Messages for different
-    audiences (`filters`) do not replace each other.
+    clients (`filters`, `audience`) do not replace each other.
 
     Attributes:
         interval: seconds between two messages of one event.
@@ -122,7 +122,8 @@ class Throttle:
         if not isinstance(event, str) or event not in self.events:
             return message
         now = self.monotonic()
-        slot = self._slot((event, json.dumps(message.get("filters"))), now)
+        meant_for = json.dumps([message.get("filters"), message.get("audience")])
+        slot = self._slot((event, meant_for), now)
         slot.hold(message)
         return self._release(slot, now) if now >= slot.opens_at else None
 

@@ -4,11 +4,11 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -25,8 +25,11 @@ from apps.notifications.fanout import Fanout
 from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import ActiveSessions, MongoSessions, SessionsUnavailable
 from apps.notifications.throttle import Throttle
+from apps.notifications.viewers import Viewer
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 UNAUTHORIZED = 4401
 """Close code of clients without a session in force."""
@@ -66,6 +69,7 @@ class WebsocketServer:
         timing: intervals.
         buffer: messages that may wait for one slow client before it is cut off.
         monotonic: seconds that never run backwards, for the throttle.
+        nobody: reads what is told to connections without a token; None where no stage is hidden.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class WebsocketServer:
         timing: Timing | None = None,
         buffer: int = 256,
         monotonic: Callable[[], float] = time.monotonic,
+        nobody: Callable[[], Awaitable[Viewer]] | None = None,
     ) -> None:
         self._feed = feed
         self._sessions = sessions
@@ -85,6 +90,7 @@ class WebsocketServer:
         self._port = port
         self._timing = timing or Timing()
         self._buffer = buffer
+        self._nobody = nobody
         self._clients = Fanout(
             Throttle(interval=self._timing.throttle, monotonic=monotonic), self._note_end
         )
@@ -129,7 +135,7 @@ class WebsocketServer:
         """Serve one connection from its opening to its end."""
         ends = self._ends
         try:
-            token = await self._authenticate(connection)
+            token, viewer = await self._authenticate(connection)
         except _Refused as refusal:
             await connection.close(refusal.code, str(refusal))
             return
@@ -137,7 +143,7 @@ class WebsocketServer:
             return
         assert connection.request is not None
         arguments = subscription(connection.request.path)
-        client = Client(connection, arguments, token, self._buffer)
+        client = Client(connection, arguments, token, viewer, self._buffer)
         self._clients.add(client)
         if ends != self._ends:
             # It may have been the session of this one, after that was looked up.
@@ -147,24 +153,45 @@ class WebsocketServer:
         finally:
             self._clients.discard(client)
 
-    async def _authenticate(self, connection: ServerConnection) -> str | None:
-        """Return the client's token, None where none is asked for.
+    async def _authenticate(self, connection: ServerConnection) -> tuple[str | None, Viewer | None]:
+        """Return the client's token, None where none is asked for, and whose it is.
 
         Raises:
             _Refused: no token in time, no session in force, or sessions cannot be looked up.
             ConnectionClosed: the client went away.
         """
         if self._sessions is None:
-            return None
-        token = await self._token_of(connection)
+            return None, await self._current(self._read_nobody)
+        token, sessions = await self._token_of(connection), self._sessions
         try:
-            active = await self._sessions.active([token])
+            active = await self._current(lambda: sessions.active([token]))
         except SessionsUnavailable as error:
             log.warning("websocket.client_refused", error=str(error))
             raise _Refused("sessions cannot be looked up", CloseCode.TRY_AGAIN_LATER) from error
         if token not in active:
             raise _Refused("no session in force for this token")
-        return token
+        return token, active[token]
+
+    async def _current(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what `read` returns; read again if the bus told of other hidden stages meanwhile.
+
+        From then on the bus keeps it up to date.
+        """
+        while True:
+            known = self._clients.changes
+            found = await read()
+            if known == self._clients.changes:
+                return found
+
+    async def _read_nobody(self) -> Viewer | None:
+        """Return what is told to connections without a token; None where it cannot be read."""
+        if self._nobody is None:
+            return Viewer.nobody(())
+        try:
+            return await self._nobody()
+        except SessionsUnavailable as error:
+            log.warning("websocket.stages_unknown", error=str(error))
+            return None
 
     async def _token_of(self, connection: ServerConnection) -> str:
         assert connection.request is not None
@@ -187,21 +214,31 @@ class WebsocketServer:
         self._has_ended.set()
 
     async def _recheck(self) -> None:
-        """Cut off clients whose session has ended since they connected."""
-        while self._sessions is not None:
+        """Cut off clients whose session has ended since they connected.
+
+        What is hidden from the others is read again: a message of the bus may have been lost.
+        """
+        while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.recheck):
                     await self._has_ended.wait()
             self._has_ended.clear()
-            clients = list(self._clients)
+            clients, sessions = list(self._clients), self._sessions
+            if sessions is None:
+                nobody = await self._current(self._read_nobody)
+                for client in clients:
+                    client.viewer = nobody
+                continue
+            tokens = {client.token for client in clients if client.token}
             try:
-                active = await self._sessions.active({c.token for c in clients if c.token})
+                active = await self._current(lambda: sessions.active(tokens))  # noqa: B023
             except SessionsUnavailable as error:
                 # Nothing is known against the clients: they stay until sessions can be read.
                 log.warning("websocket.sessions_unchecked", error=str(error))
                 continue
             for client in clients:
-                if client.token not in active:
+                client.viewer = active.get(client.token or "")
+                if client.viewer is None:
                     client.close(UNAUTHORIZED, "session ended")
 
     async def _take_leave(self) -> None:
@@ -269,17 +306,20 @@ async def serve_forever(config: Mapping[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     feed = ChannelFeed.connect(config["REDIS_URL"], config["NOTIFICATION_CHANNEL"])
-    sessions = None
-    if config["WEBSOCKET_REQUIRE_TOKEN"]:
-        expires_after = timedelta(minutes=config["SESSION_EXPIRY_MINUTES"])
-        sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"], expires_after)
-    server = WebsocketServer(feed, sessions, config["WSHOST"], config["WSPORT"])
+    expires_after = timedelta(minutes=config["SESSION_EXPIRY_MINUTES"])
+    sessions = MongoSessions.connect(config["MONGO_URI"], config["MONGO_DBNAME"], expires_after)
+    server = WebsocketServer(
+        feed,
+        sessions if config["WEBSOCKET_REQUIRE_TOKEN"] else None,
+        config["WSHOST"],
+        config["WSPORT"],
+        nobody=sessions.nobody,
+    )
     try:
         await server.run(stop, lambda port: log.info("websocket.serving", port=port))
     finally:
         await feed.close()
-        if sessions is not None:
-            await sessions.close()
+        await sessions.close()
 
 
 def main() -> None:

@@ -49,16 +49,12 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "encoded_item_id": {"type": "objectid", "nullable": True},
     "subscriber_id": {"type": "objectid"},
     "codes": {"type": "list", "nullable": True, "schema": {"type": "string"}},
-    "destination": {
-        "type": "dict",
-        "allow_unknown": True,
-        "schema": {
-            "name": text(),
-            "format": text(),
-            "delivery_type": text(),
+    "destination": open_object(
+        schema={
+            **{name: text() for name in ("_id", "name", "format", "delivery_type")},
             "config": open_object(nullable=True),
-        },
-    },
+        }
+    ),
     "published_in_package": {"type": "string", "nullable": True},
     "published_seq_num": {"type": "integer", "nullable": True},
     "publish_schedule": {"type": "datetime", "nullable": True},
@@ -74,15 +70,19 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "retry_attempt": {"type": "integer", "default": 0},
     "next_retry_attempt_at": {"type": "datetime", "nullable": True},
     "ingest_provider": {"type": "objectid", "nullable": True},
-    "associated_items": {"type": "list", "nullable": True},
+    "associated_items": {"type": "list", "nullable": True, "schema": {"type": "string"}},
     "priority": {"type": "boolean", "nullable": True},
-    # Written by the server, shown to clients, ignored on POST.
     "order_no": {"type": "integer", "nullable": True},
     "idempotency_key": {"type": "string", "nullable": True},
     "attempts": {"type": "list", "nullable": True},
     "superseded_by": {"type": "objectid", "nullable": True},
     "payload_id": {"type": "string", "nullable": True},
 }
+
+SERVER_WRITTEN = frozenset(
+    {"order_no", "idempotency_key", "attempts", "superseded_by", "payload_id", "moved_to_legal"}
+)
+"""Fields of a row of the delivery queue that clients see and do not write."""
 
 INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
 """Fields of rows of the delivery queue that clients never see."""
@@ -135,6 +135,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     },
     "publish_queue": {
         "schema": QUEUE_SCHEMA,
+        "server_fields": SERVER_WRITTEN,
         "allowed_filters": QUEUE_FILTERS,
         "datasource": {
             "default_sort": [("_id", -1)],

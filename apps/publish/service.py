@@ -7,13 +7,20 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.events import tell_marked, tell_update
-from apps.archive.places import on_visible_stages
 from apps.archive.schema import LOCK_FIELDS
+from apps.archive.visibility import (
+    HiddenItems,
+    audience_of_write,
+    check_may_read,
+    check_may_read_ids,
+    hidden_stages,
+    readable,
+)
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
@@ -28,7 +35,7 @@ from apps.publish.queue.rows import (
     sequence_of,
     wake,
 )
-from apps.publish.resource import INTERNAL_ROW
+from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
@@ -38,7 +45,6 @@ from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
 NO_ITEM_ID = "_id is required: the id of the item."
-SERVER_WRITTEN = ("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id")
 
 
 class PublishedService(ResourceService):
@@ -59,15 +65,29 @@ class PublishedService(ResourceService):
         self._notifier = notifier
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        """Leave out rows on stages that the caller cannot see."""
-        return on_visible_stages(lookup, caller)
+        """Leave out rows that were published on a hidden stage, or whose items are on one."""
+        query = HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
+        return readable(query, caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # The client may have asked for other fields.
+            row = self.find(document["_id"])
+            check_may_read(row, caller)
+            check_may_read_ids(self.db, [row.get("item_id")], caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Let rows stand under ids of their own: what clients send is the id of the item.
 
         Raises:
             BadRequest: a row names no item, or its state is none of what has gone out.
+            Forbidden: its item is hidden from the caller.
         """
+        named = (document.get(name) for document in documents for name in ("_id", "item_id"))
+        check_may_read_ids(self.db, named, caller)
         for document in documents:
             self._check_state(document)
             item_id = document.pop("_id", None) or document.get("item_id")
@@ -108,10 +128,10 @@ class PublishedService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
-        ids = [document.get("item_id") for document in documents]
-        items = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
+        ids = {id_ for document in documents if (id_ := text_of(document, "item_id"))}
+        items = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": list(ids)}})}
         for document in documents:
-            self._shape(document, items.get(document.get("item_id")), caller)
+            self._shape(document, items.get(text_of(document, "item_id")), caller)
 
     def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
         document["_type"] = "published"
@@ -160,12 +180,24 @@ class PublishQueueService(ResourceService):
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._payloads = Payloads(db)
 
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        """Leave out deliveries of items on hidden stages."""
+        return HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # The client may have asked for other fields.
+            row = self.find(document["_id"])
+            check_may_read_ids(self.db, [row.get("item_id")], caller)
+
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Complete rows that a client posts, usually copies of finished ones.
 
         Raises:
             SchemaIssues: one cannot be sent.
+            Forbidden: its item is hidden from the caller.
         """
+        check_may_read_ids(self.db, (document["item_id"] for document in documents), caller)
         for document in documents:
             check_encoding(document)
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))

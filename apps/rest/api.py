@@ -6,15 +6,17 @@ Clients are told of every write made through the API: `resource:created` and so 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import structlog
 from eve import Eve
 from eve.render import Renderer
 from flask import Response, request
 from flask.json.provider import JSONProvider
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apps.core import json
-from apps.core.errors import BadRequest
+from apps.core.errors import BadRequest, ServiceError
 from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
 from apps.core.service import Document, ResourceService
@@ -30,6 +32,8 @@ from apps.rest.errors import (
 from apps.rest.requests import register_request_checks
 from apps.rest.uploads import serve_uploads
 from apps.rest.validator import ResourceValidator
+
+log = structlog.get_logger(__name__)
 
 Services = Mapping[str, ResourceService]
 
@@ -69,6 +73,7 @@ QUIET = frozenset(
         "publish_queue",
         "product_test",
         "content_filter_test",
+        "content_templates_apply",
         "validate",
         "formatters",
         "export",
@@ -78,6 +83,9 @@ QUIET = frozenset(
 )
 """Resources that change too often, or interest nobody (resources contract 26), or whose ids are
 secrets."""
+
+ALWAYS_SHOWN = ("_id", "_created", "_updated", "_etag", "_links")
+"""What is shown of a document that cannot be shaped."""
 
 MAX_AGE_SECONDS = "86400"
 """How long browsers may keep what they have learned about cross-origin requests."""
@@ -137,14 +145,14 @@ def create_api(
     for resource, service in services.items():
         if resource in domain:
             source = domain[resource].get("datasource", {}).get("source", resource)
-            connect_hooks(app, resource, service, Announcer(source, notifier))
+            connect_hooks(app, resource, service, Announcer(source, notifier, service))
     for resource, definition in domain.items():
         if "POST" in definition.get("public_methods", ()):
             welcome = getattr(app, f"on_pre_POST_{resource}")
             welcome += auth.welcome
     register_request_checks(app)
     register_creation_checks(app)
-    serve_uploads(app, media, auth)
+    serve_uploads(app, media, auth, db)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
     # Called before the one above, which adds to any answer.
@@ -175,26 +183,36 @@ class Announcer:
     Args:
         resource: name that clients know the documents under.
         notifier: tells clients.
+        service: knows who may be told.
     """
 
-    def __init__(self, resource: str, notifier: Notifier) -> None:
+    def __init__(self, resource: str, notifier: Notifier, service: ResourceService) -> None:
         self._resource = resource
         self._notifier = notifier
+        self._service = service
 
-    def created(self, documents: Iterable[Mapping[str, Any]]) -> None:
+    def created(self, documents: Iterable[Document]) -> None:
         for document in documents:
-            self._push("created", document["_id"])
+            self._push("created", document)
 
-    def updated(self, updates: Mapping[str, Any], original: Mapping[str, Any]) -> None:
-        self._push("updated", original["_id"], fields=changed_fields(updates, original))
+    def updated(self, updates: Document, original: Document) -> None:
+        self._push("updated", updates, original, fields=changed_fields(updates, original))
 
-    def deleted(self, document: Mapping[str, Any]) -> None:
-        self._push("deleted", document["_id"])
+    def deleted(self, document: Document) -> None:
+        self._push("deleted", document)
 
-    def _push(self, what: str, id: Any, **extra: Any) -> None:
-        if self._resource not in QUIET:
-            event = f"resource:{what}"
-            self._notifier.push(event, resource=self._resource, _id=str(id), **extra)
+    def _push(
+        self, what: str, document: Document, original: Document | None = None, **extra: Any
+    ) -> None:
+        if self._resource in QUIET:
+            return
+        self._notifier.push(
+            f"resource:{what}",
+            audience=self._service.audience(document, original),
+            resource=self._resource,
+            _id=str((original or document)["_id"]),
+            **extra,
+        )
 
 
 def changed_fields(updates: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
@@ -217,23 +235,64 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
         slot += passing_through_eve(function)
 
     def update(updates: Document, original: Document) -> None:
-        if updates.get("_id", original["_id"]) != original["_id"]:
-            raise BadRequest("_id cannot be changed")
+        _keep_id(updates, original)
         service.on_update(updates, original, current_caller())
+
+    def replace(item: Document, original: Document) -> None:
+        _keep_id(item, original)
+        service.on_replace(item, original, current_caller())
 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
     on("update", update)
-    on("replace", lambda item, original: service.on_replace(item, original, current_caller()))
+    on("replace", replace)
     for event in ("updated", "replaced"):
         on(event, lambda item, original: service.on_updated(item, original, current_caller()))
         on(event, announcer.updated)
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
     on("deleted_item", announcer.deleted)
-    on("fetched_item", lambda item: service.on_fetched_item(item, current_caller()))
-    on("fetched_resource", lambda page: service.on_fetched(page["_items"], current_caller()))
+    on(
+        "fetched_item",
+        lambda item: shape([item], lambda of: service.on_fetched_item(of[0], current_caller())),
+    )
+    on(
+        "fetched_resource",
+        lambda page: shape(page["_items"], lambda of: service.on_fetched(of, current_caller())),
+    )
+
+
+def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) -> None:
+    """Let a hook shape documents for the client, in place.
+
+    What others have stored may break the hook. It breaks no list: such a document is shown without
+    its content, for what the hook would have hidden of it is not known.
+
+    Raises:
+        ServiceError: the caller may not read them.
+    """
+    before = [dict(document) for document in documents]
+    try:
+        fetched(documents)
+    except (ServiceError, PyMongoError):
+        raise
+    except Exception as error:
+        if len(before) == 1:
+            log.error("document.not_shown", id=str(before[0].get("_id")), exc_info=error)
+            documents[0].clear()
+            documents[0].update({k: v for k, v in before[0].items() if k in ALWAYS_SHOWN})
+            return
+        documents[:] = before
+        for position in range(len(documents)):
+            one = [documents[position]]
+            shape(one, fetched)
+            documents[position] = one[0]
+
+
+def _keep_id(updates: Document, original: Document) -> None:
+    if updates.get("_id", original["_id"]) != original["_id"]:
+        raise BadRequest("_id cannot be changed")
 
 
 def allow_cross_origin(response: Response) -> Response:

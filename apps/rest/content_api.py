@@ -4,14 +4,17 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, abort, request
+from pymongo.database import Database
 
+from apps.archive.visibility import check_may_read_media, hidden_stages
 from apps.content_api.service import ContentApi, Page, Reader
 from apps.content_api.tokens.service import SubscriberTokenService
+from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound, Unauthorized
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
 from apps.media.storage import MediaStorage
-from apps.rest.auth import PrivilegeAuth, request_token
+from apps.rest.auth import PrivilegeAuth, current_caller, request_token
 from apps.rest.errors import json_response
 from apps.rest.routes import bounded_queries
 from apps.rest.uploads import file_response
@@ -30,6 +33,7 @@ class ContentApiRoutes:
         tokens: who subscribers are.
         media: the binaries.
         auth: who users are.
+        db: has the items that the binaries belong to.
     """
 
     def __init__(
@@ -38,8 +42,10 @@ class ContentApiRoutes:
         tokens: SubscriberTokenService,
         media: MediaStorage,
         auth: PrivilegeAuth,
+        db: Database[Document],
     ) -> None:
         self._content = content
+        self._db = db
         self._tokens = tokens
         self._media = media
         self._auth = auth
@@ -78,15 +84,16 @@ class ContentApiRoutes:
     def _anybody(self) -> Reader:
         """Return the user whose session the token is, else the subscriber."""
         try:
-            self._auth.identify()
+            caller = self._auth.identify()
         except Unauthorized:
             return self._subscriber()
-        return Reader(None, request.remote_addr)
+        return _user(caller)
 
     def _searcher(self) -> Reader:
-        if not self._auth.identify().may(SEARCH):
+        caller = self._auth.identify()
+        if not caller.may(SEARCH):
             raise Forbidden(NO_PRIVILEGE)
-        return Reader(None, request.remote_addr)
+        return _user(caller)
 
     # What is answered.
 
@@ -114,7 +121,14 @@ class ContentApiRoutes:
             self._content.take_asset(str(file.id), reader)
         except NotFound as error:
             raise NotFound(ASSET_MISSING) from error
+        if reader.is_user:
+            check_may_read_media(self._db, str(file.id), current_caller())
         return file_response(file, shared=False)
+
+
+def _user(caller: Caller) -> Reader:
+    """Return the reader that a user of the newsroom is."""
+    return Reader(None, request.remote_addr, hidden_stages(caller))
 
 
 def serve_content_api(
@@ -123,6 +137,7 @@ def serve_content_api(
     tokens: SubscriberTokenService,
     media: MediaStorage,
     auth: PrivilegeAuth,
+    db: Database[Document],
 ) -> None:
     """Add the content API to the REST API, and under an address of its own where it has one.
 
@@ -132,8 +147,9 @@ def serve_content_api(
         tokens: who subscribers are.
         media: the binaries.
         auth: who users are.
+        db: has the items that the binaries belong to.
     """
-    routes = ContentApiRoutes(content, tokens, media, auth)
+    routes = ContentApiRoutes(content, tokens, media, auth, db)
     prefix = app.config["URL_PREFIX"]
     routes.add_to(app, prefix, for_users=True)
     own = urlsplit(app.config["CONTENTAPI_URL"]).path.strip("/")

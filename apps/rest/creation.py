@@ -28,8 +28,9 @@ TAKEN: Mapping[str, int] = {"unique": 1}
 
 
 def register_creation_checks(app: Eve) -> None:
-    """Compare the documents of each POST with each other, before any hook sees them."""
+    """Check the documents of each POST, also with each other, before any hook sees them."""
     app.on_insert += check_distinct
+    app.on_insert += lambda resource, documents: check_storable(documents)
 
 
 def check_distinct(resource: str, documents: Sequence[Mapping[str, Any]]) -> None:
@@ -88,7 +89,7 @@ def _refusal(issues: Sequence[Document]) -> Document:
 
 
 def check_storable(documents: Sequence[Document]) -> None:
-    """Check documents as they are about to be stored, with the ids that the server has given.
+    """Check documents: as they came, and again as the hooks have completed them.
 
     Raises:
         BadRequest: an id that no address can hold.

@@ -1,15 +1,18 @@
 """Eve's data layer: reads go to MongoDB, writes go to the service behind the resource."""
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
+from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from apps.core import json
 from apps.core.errors import EtagMismatch
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
@@ -38,6 +41,14 @@ READ_BY_EVE: Mapping[str, type] = {
 """Fields of stored documents that Eve takes for what they have to be."""
 
 
+ALWAYS_SHOWN = frozenset(
+    {"_id", "_id_document", "_created", "_updated", "_etag", "_current_version", "_deleted"}
+)
+"""Fields of documents that no projection leaves out."""
+IDS = frozenset({str, int, ObjectId})
+"""Types of what references hold."""
+
+
 class Connection:
     """What Eve expects of its driver: something with a database."""
 
@@ -63,6 +74,7 @@ class ServiceData(Mongo):
     def init_app(self, app: Any) -> None:
         self.app = app
         self._services: Mapping[str, ResourceService] = {}
+        self._related: dict[str, list[str]] = {}
 
     def bind(self, db: Database[Document], services: Mapping[str, ResourceService]) -> None:
         """Set the main database and the services by resource name."""
@@ -116,10 +128,24 @@ class ServiceData(Mongo):
         for field, kind in READ_BY_EVE.items():
             if field in document and not isinstance(document[field], kind):
                 del document[field]
+        for field in self._relations(resource):
+            if field in document:
+                document[field] = as_reference(document[field])
         is_versioned = self.app.config["DOMAIN"][resource]["versioning"] is True
         if is_versioned or resource.endswith(VERSIONS):
             document.setdefault("_current_version", 1)
         return document
+
+    def _relations(self, resource: str) -> list[str]:
+        """Return the fields of a resource that name documents of another one."""
+        if resource not in self._related:
+            schema = self.app.config["DOMAIN"][resource]["schema"]
+            self._related[resource] = [
+                field
+                for field, rules in schema.items()
+                if "data_relation" in rules or "data_relation" in rules.get("schema", {})
+            ]
+        return self._related[resource]
 
     def _datasource_ex(
         self,
@@ -153,6 +179,12 @@ class ServiceData(Mongo):
         if service is not None:
             found_by = service.item_filter(found_by)
         options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
+        projection = self._client_projection(req)
+        check_shown(self.app.config["DOMAIN"][resource], projection, ())
+        if projection:
+            # The rules see all of a document, whatever of it the client asks for.
+            req = copy(req)
+            req.projection = None
         document = super().find_one(resource, req, *args, **options, **found_by)
         if document is not None:
             document = self._readable(resource, document)
@@ -160,6 +192,8 @@ class ServiceData(Mongo):
             return service.substitute(found_by)
         if service is not None:
             service.on_found(document, current_caller())
+        if projection and request.method in ("GET", "HEAD"):
+            return projected(document, projection)
         return document
 
     def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
@@ -211,6 +245,29 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
+
+
+def projected(document: Document | None, projection: Mapping[str, int]) -> Document | None:
+    """Return what a client asks for of a document, by whole fields."""
+    if document is None:
+        return None
+    named = {path.partition(".")[0] for path, is_shown in projection.items() if is_shown}
+    left_out = {path for path, is_shown in projection.items() if not is_shown} - ALWAYS_SHOWN
+    return {
+        field: value
+        for field, value in document.items()
+        if field in ALWAYS_SHOWN or (field in named if named else field not in left_out)
+    }
+
+
+def as_reference(value: Any) -> Any:
+    """Return what a field holds that names documents, anything but ids as text.
+
+    Eve follows references of other forms, and fails where there is nothing behind them.
+    """
+    if isinstance(value, list):
+        return [entry if type(entry) in IDS else json.dumps(entry).decode() for entry in value]
+    return value if value is None or type(value) in IDS else json.dumps(value).decode()
 
 
 def with_text_ids(query: Any, is_id: bool = False) -> Any:

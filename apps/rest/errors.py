@@ -29,7 +29,7 @@ from apps.core.errors import (
     TooManyRequests,
     ValidationFailed,
 )
-from apps.store.mongo import is_away, raise_unless_duplicates
+from apps.store.mongo import TOO_LARGE, is_away, raise_unless_duplicates
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,15 +112,14 @@ def too_large_response(error: Exception | None = None) -> Response:
 
 
 def duplicate_response(error: DuplicateKeyError | BulkWriteError) -> Response:
-    """Another request has just stored a document with the same unique value.
-
-    Raises:
-        BulkWriteError: `error`, when anything else went wrong too.
-    """
+    """Another request has just stored a document with the same unique value."""
     if is_away(error):
         return store_down_response(error)
     if isinstance(error, BulkWriteError):
-        raise_unless_duplicates(error)
+        try:
+            raise_unless_duplicates(error)
+        except BulkWriteError:
+            return unexpected_response(error)
     body = {"code": 409, "message": "Another document has the same unique value."}
     return json_response({"_status": "ERR", "_error": body}, 409)
 
@@ -139,6 +138,8 @@ def refused_query_response(error: OperationFailure) -> Response:
     """The store refuses a command: the client's fault where it sent the query."""
     if is_away(error):
         return store_down_response(error)
+    if error.code in TOO_LARGE:
+        return too_large_response(error)
     if request.method not in ("GET", "HEAD") or error.code not in MALFORMED_QUERY:
         return unexpected_response(error)
     text = (error.details or {}).get("errmsg") or "the query is malformed"
@@ -219,7 +220,7 @@ def noting_the_store(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except PyMongoError as error:
             if is_away(error):
-                g.store_down = store_down_response(error)
+                g.store_down = response_of(error)
             raise
 
     return wrapped

@@ -22,10 +22,9 @@ def serve_previews(app: Flask, preview: ItemPreview, auth: PrivilegeAuth) -> Non
     """
 
     def format_document() -> Response:
-        if request.method != "OPTIONS":
-            auth.identify()
+        caller = auth.identify()
         item_id, subscriber_id, format = (_argument(name) for name in ARGUMENTS)
-        formatter, formatted = preview.for_subscriber(item_id, subscriber_id, format)
+        formatter, formatted = preview.for_subscriber(item_id, subscriber_id, format, caller)
         response = Response(formatted.data, mimetype=formatter.media_type)
         response.headers["Cache-Control"] = "no-cache, no-store, must-revalidate"
         # Items hold what others wrote: a browser must not find a page in one.
@@ -36,7 +35,7 @@ def serve_previews(app: Flask, preview: ItemPreview, auth: PrivilegeAuth) -> Non
 
 
 def serve_exports(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
-    """Add GET `/download/<id>` to `app`: archives that `/export` has made.
+    """Add GET `/download/<id>` to `app`: archives that the caller has made with `/export`.
 
     Args:
         media: where they are.
@@ -44,12 +43,11 @@ def serve_exports(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
     """
 
     def download(media_id: str) -> Response:
-        if request.method != "OPTIONS":
-            auth.identify()
+        caller = auth.identify()
         file = media.get(media_id)
-        if not is_export(file):
+        if not is_export(file, caller):
             raise NotFound(NOT_STORED)
-        return file_response(file)
+        return file_response(file, shared=False)
 
     add_view(app, "download/<media_id>", "download", download)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from eve import RFC1123_DATE_FORMAT, Eve
+from eve.methods.common import field_definition
 from flask import Request, current_app
 from werkzeug.exceptions import BadRequest
 
@@ -46,7 +47,7 @@ def check_request(resource: str, request: Request, lookup: Any = None) -> None:
     """
     definition = current_app.config["DOMAIN"][resource]
     _check_headers(request)
-    _check_arguments(request, definition)
+    _check_arguments(request, definition, resource)
     if request.method in ("POST", "PATCH", "PUT"):
         check_body(body_of(request), is_list_allowed=request.method == "POST")
 
@@ -61,7 +62,7 @@ def _check_headers(request: Request) -> None:
             raise BadRequest("If-Modified-Since is no date") from None
 
 
-def _check_arguments(request: Request, definition: Mapping[str, Any]) -> None:
+def _check_arguments(request: Request, definition: Mapping[str, Any], resource: str) -> None:
     arguments = request.args
     version = arguments.get("version")
     if version in ("all", "diffs") and not definition["versioning"]:
@@ -71,7 +72,7 @@ def _check_arguments(request: Request, definition: Mapping[str, Any]) -> None:
     if _page_of(request) * current_app.config["PAGINATION_LIMIT"] > FARTHEST_ROW:
         raise BadRequest("page is too large")
     if arguments.get("embedded"):
-        _check_embedded(arguments["embedded"])
+        _check_embedded(arguments["embedded"], resource)
 
 
 def _page_of(request: Request) -> int:
@@ -82,7 +83,7 @@ def _page_of(request: Request) -> int:
         return 1
 
 
-def _check_embedded(text: str) -> None:
+def _check_embedded(text: str, resource: str) -> None:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
@@ -93,6 +94,11 @@ def _check_embedded(text: str) -> None:
         check_path(field, "embedded")
         if wanted not in (0, 1):
             raise BadRequest("embedded has to give each field 1 or 0")
+        try:
+            field_definition(resource, field)
+        except KeyError:
+            # Eve looks inside of an object without a schema.
+            raise BadRequest(f"embedded: {field} refers to nothing") from None
 
 
 # Bodies.

@@ -1,9 +1,15 @@
-"""GET `/upload-raw/<id>`: binaries, to everybody who is logged in (resources contract 20.1)."""
+"""GET `/upload-raw/<id>`: binaries, to users who may read one of their items.
+
+Resources contract 20.1.
+"""
 
 from flask import Flask, Response, request
+from pymongo.database import Database
 from werkzeug.http import dump_options_header
 from werkzeug.wsgi import wrap_file
 
+from apps.archive.visibility import check_may_read_media
+from apps.core.service import Document
 from apps.media.signatures import extension_of
 from apps.media.storage import MediaStorage, StoredFile
 from apps.rest.auth import PrivilegeAuth
@@ -13,19 +19,23 @@ CACHE_SECONDS = 30 * 24 * 3600
 """Files never change: what a browser has it may keep."""
 
 
-def serve_uploads(app: Flask, media: MediaStorage, auth: PrivilegeAuth) -> None:
+def serve_uploads(
+    app: Flask, media: MediaStorage, auth: PrivilegeAuth, db: Database[Document]
+) -> None:
     """Add the route to `app`.
 
     Args:
         media: where the files are.
         auth: finds out who asks.
+        db: has the items that the files belong to.
     """
 
     def upload_raw(media_id: str) -> Response:
-        if request.method != "OPTIONS":
-            auth.identify()
+        caller = auth.identify()
         # The extension is for whoever guesses types by it.
-        return file_response(media.get(media_id.partition(".")[0]))
+        file = media.get(media_id.partition(".")[0])
+        check_may_read_media(db, str(file.id), caller)
+        return file_response(file)
 
     add_view(app, "upload-raw/<media_id>", "upload_raw", upload_raw)
 

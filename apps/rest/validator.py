@@ -26,6 +26,10 @@ from apps.rest.errors import noting_the_store
 
 UNIQUE = "unique"
 PATTERN = "pattern"
+LONGEST_NAME = 400
+"""Characters of a text of which there may be one only, whatever its case: the store looks for it by
+a pattern, and takes some of 1 000 characters."""
+TOO_LONG = f"must not be longer than {LONGEST_NAME} characters"
 ONE_INSTANCE = "Only 1 instance is allowed."
 
 ISSUE_CODES = {REQUIRED_FIELD.code: "required", MIN_LENGTH.code: "minlength"}
@@ -303,13 +307,20 @@ class ResourceValidator(Validator):
 
     def _validate_iunique(self, iunique: bool, field: str, value: Any) -> None:
         """{'type': 'boolean'}"""
-        if iunique and isinstance(value, str) and self._count(self._ignoring_case(field, value)):
+        if not iunique or not isinstance(value, str):
+            return
+        if len(value) > LONGEST_NAME:
+            self._error(field, TOO_LONG)
+        elif self._count(self._ignoring_case(field, value)):
             self._error(field, UNIQUE)
 
     def _validate_iunique_per_parent(self, parent: str, field: str, value: Any) -> None:
         """{'type': 'string'}"""
         document = {**(getattr(self, "persisted_document", None) or {}), **self.document}
         if not isinstance(value, str) or parent not in document:
+            return
+        if len(value) > LONGEST_NAME:
+            self._error(field, TOO_LONG)
             return
         query = self._ignoring_case(field, value)
         query[parent] = document[parent]

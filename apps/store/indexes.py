@@ -172,7 +172,12 @@ CONTENT_INDEXES: dict[str, list[IndexModel]] = {
 """Collections of the content API, which may have a database of its own."""
 
 LEGAL_INDEXES: dict[str, list[IndexModel]] = {
-    collections.LEGAL_ARCHIVE: [_index(("versioncreated", DESC)), _index("search_terms")],
+    collections.LEGAL_ARCHIVE: [
+        _index(("versioncreated", DESC)),
+        _index("search_terms"),
+        # What is on stages that are hidden from a user.
+        _index("stage_id", sparse=True),
+    ],
     collections.LEGAL_ARCHIVE_VERSIONS: [_index("_id_document", "_current_version", unique=True)],
     collections.LEGAL_ARCHIVE_HISTORY: [_index("item_id")],
     collections.LEGAL_PUBLISH_PAYLOADS: [_index("encoded_item_id", sparse=True)],

@@ -21,7 +21,10 @@ from pymongo.monitoring import CommandListener
 
 DUPLICATE_KEY = 11000
 
-OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56, 10334, 17419})
+TOO_LARGE = frozenset({10334, 17419})
+"""Codes of documents that would be larger than MongoDB takes."""
+
+OF_DOCUMENTS = frozenset({1, 2, 9, 14, 28, 40, 52, 56}) | TOO_LARGE
 """Codes with which MongoDB fails over what a document holds, or over its size."""
 
 AWAY = frozenset(
@@ -38,12 +41,12 @@ AWAY = frozenset(
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    datetime_conversion=DatetimeConversion.DATETIME_CLAMP,
     unicode_decode_error_handler="replace",
 )
-"""Dates come back with their zone, so that no rule ever compares naive times. One document that
-holds a date outside the years 1 to 9999, or text that is none, does not make the others of its
-batch unreadable."""
+"""Dates come back with their zone, so that no rule ever compares naive times. A date or a text that
+Python has no form for comes back as the nearest one: a document that holds one can be read.
+"""
 
 CLIENT_OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5000,
@@ -155,8 +158,10 @@ def is_outage(error: BaseException) -> bool:
 
     Not where one document is to blame: by its size, or by a value that an operator cannot change.
     """
-    if isinstance(error, BulkWriteError):
-        return bool((error.details or {}).get("writeConcernErrors"))
-    if isinstance(error, OperationFailure):
-        return not isinstance(error, WriteError) and error.code not in OF_DOCUMENTS
-    return isinstance(error, ConnectionFailure)
+    if not isinstance(error, PyMongoError):
+        return False
+    if is_away(error):
+        return True
+    if isinstance(error, BulkWriteError | WriteError):
+        return False
+    return isinstance(error, OperationFailure) and error.code not in OF_DOCUMENTS

@@ -219,13 +219,13 @@ def compile_rules(content: bytes) -> CompiledRules:
         InvalidRules: the rules are malformed.
     """
     stored = bson.decode(content, _CODEC)
-    rules = translate(
-        stored["schema"],
-        stored["custom"],
-        is_profile=stored["is_profile"],
-        marked_for_sms=stored["marked_for_sms"],
-    )
     try:
+        rules = translate(
+            stored["schema"],
+            stored["custom"],
+            is_profile=stored["is_profile"],
+            marked_for_sms=stored["marked_for_sms"],
+        )
         for pattern in _patterns(rules):
             re.compile(pattern)
         schema = RuleValidator(rules, allow_unknown=True).schema

@@ -318,6 +318,22 @@ class ValidateService:
         return metadata_errors(associations, rules_of)
 
 
+def check_profile(profile_id: Any, schema: Any, vocabularies: Vocabularies) -> None:
+    """Refuse the schema of a content profile that no item could be validated with.
+
+    Args:
+        profile_id: names the profile in the refusal.
+        schema: field to rules.
+        vocabularies: as stored.
+
+    Raises:
+        BadRequest: the rules are malformed.
+    """
+    rule_set = _rule_set(f"content_types {profile_id}", schema, is_profile=True)
+    with _naming(rule_set):
+        compile_rules(canonical(rule_set, vocabularies, marked_for_sms=True))
+
+
 @contextmanager
 def _naming(rule_set: RuleSet) -> Iterator[None]:
     """Tell in which document the rules are malformed."""

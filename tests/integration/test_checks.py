@@ -47,6 +47,18 @@ def test_test_hands_on_arguments_and_status(
     assert says in done.stdout + done.stderr
 
 
+def test_given_servers_are_handed_on(tmp_path: Path) -> None:
+    """The session's fixtures find them in the environment, as with the variables themselves."""
+    (tmp_path / "test_it.py").write_text(
+        "import os\ndef test_servers():\n"
+        "    assert os.environ['WIREDESK_TEST_MONGO'] == 'mongodb://db/'\n"
+        "    assert os.environ['WIREDESK_TEST_REDIS'] == 'redis://cache'\n"
+    )
+    given = ("--mongo", "mongodb://db/", "--redis", "redis://cache")
+    done = manage(ROOT, "test", *given, "-n0", "-p", "no:cacheprovider", str(tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
 def test_campaigns_run_when_they_are_asked_for(tmp_path: Path) -> None:
     """So do properties, with the examples of the campaigns; all other tests do not."""
     (tmp_path / "conftest.py").write_text(
@@ -61,6 +73,23 @@ def test_campaigns_run_when_they_are_asked_for(tmp_path: Path) -> None:
     options = ("-n0", "-p", "no:cacheprovider", "-W", "ignore")
     done = manage(ROOT, "test", str(tmp_path), "--chaos", *options)
     assert (done.returncode, "2 passed, 1 deselected" in done.stdout) == (0, True), done.stdout
+
+
+def test_campaigns_are_longer_on_request(tmp_path: Path) -> None:
+    """`--long` goes to the tests with `--chaos`, and is wrong use without."""
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--long', action='store_true')\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.chaos\n"
+        "def test_campaign(request):\n    assert request.config.getoption('--long')\n"
+    )
+    options = ("--hypothesis-profile", "default", "-n0", "-p", "no:cacheprovider", "-W", "ignore")
+    done = manage(ROOT, "test", str(tmp_path), "--chaos", "--long", *options)
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
+
+    refused = manage(ROOT, "test", str(tmp_path), "--long", *options)
+    assert (refused.returncode, "--chaos" in refused.stderr) == (2, True), refused.stderr
 
 
 def test_check_stops_at_the_first_failure(tmp_path: Path) -> None:

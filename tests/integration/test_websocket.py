@@ -34,6 +34,7 @@ from apps.core.tokens import hash_token
 from apps.notifications.bus import Event, Notifications
 from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import MongoSessions
+from apps.notifications.viewers import VISIBILITY_EVENT
 from apps.notifications.websocket import UNAUTHORIZED, Timing, WebsocketServer
 
 FAST = Timing(ping=0.05, token=0.3, recheck=0.2, throttle=0.5, farewell=1.0)
@@ -351,6 +352,79 @@ class TestMessages:
             assert "filters" not in heard
             assert subscriber.events_until("end") == ["everybody's"]
             assert anybody.events_until("end") == ["not for me", "everybody's"]
+
+    def test_audience(self, guarded_port: int, database: Database, bus: Notifications) -> None:
+        """A user hears of what the user sees, and never sees the audience."""
+        stage = str(ObjectId())
+        one = log_in(database, invisible_stages=[ObjectId(stage)])
+        two = log_in(database)
+        user = database.users.find_one({"username": two})["_id"]
+        with (
+            Browser(guarded_port, f"/?token={one}") as kept_out,
+            Browser(guarded_port, f"/?token={two}") as let_in,
+        ):
+            for name, audience in [
+                ("on a hidden stage", [[{"stage": stage}]]),
+                ("moved to it", [[{"stage": stage}, {"stage": "other"}]]),
+                ("two items", [[{"stage": stage}], [{"stage": "other"}]]),
+                ("of one user", [[{"users": [str(user)]}]]),
+                ("of nobody", [[{"users": []}]]),
+                ("garbage", "everybody"),
+                ("everybody's", []),
+            ]:
+                bus.push(name, audience=audience)
+            bus.push("end")
+
+            heard = let_in.event()
+            assert "on a hidden stage" == heard["event"]
+            assert "audience" not in heard
+            rest = ["moved to it", "two items", "of one user", "everybody's"]
+            assert rest == let_in.events_until("end")
+            assert ["moved to it", "everybody's"] == kept_out.events_until("end")
+
+    def test_what_is_hidden_changes(
+        self, guarded_port: int, database: Database, bus: Notifications
+    ) -> None:
+        """From the message that says so on, without a look at the database."""
+        token = log_in(database)
+        user = str(database.users.find_one({"username": token})["_id"])
+        with Browser(guarded_port, f"/?token={token}") as browser:
+            seen: Any = [[{"stage": "s"}]]
+            bus.push("before", audience=seen)
+            bus.push(VISIBILITY_EVENT, users={user: ["s"]}, stages=["s"])
+            bus.push("hidden", audience=seen)
+            bus.push(VISIBILITY_EVENT, users={user: []}, stages=[])
+            bus.push("after", audience=seen)
+            bus.push("end")
+
+            assert ["before", "after"] == browser.events_until("end")
+
+    def test_a_lost_message_is_made_up_for(
+        self, guarded_port: int, database: Database, bus: Notifications
+    ) -> None:
+        """What is hidden from users is read with their sessions, again and again."""
+        token, stage = log_in(database), ObjectId()
+        with Browser(guarded_port, f"/?token={token}") as browser:
+            hidden = {"$set": {"invisible_stages": [stage]}}
+            database.users.update_one({"username": token}, hidden)
+
+            def is_kept_out() -> bool:
+                bus.push("news", audience=[[{"stage": str(stage)}]])
+                bus.push("end")
+                return browser.events_until("end") == []
+
+            wait_until(is_kept_out)
+
+    def test_without_tokens(self, port: int, bus: Notifications) -> None:
+        """Who is nobody hears nothing of stages that are hidden from anybody, nor of users' own."""
+        with Browser(port) as browser:
+            bus.push(VISIBILITY_EVENT, users={}, stages=["s"])
+            bus.push("hidden", audience=[[{"stage": "s"}]])
+            bus.push("of a user", audience=[[{"users": ["u"]}]])
+            bus.push("open", audience=[[{"stage": "other"}]])
+            bus.push("end")
+
+            assert ["open"] == browser.events_until("end")
 
     def test_ping(self, port: int) -> None:
         """Pings are numbered and tell how many clients there are."""

@@ -24,6 +24,8 @@ class Events:
         self._pubsub = self._redis.pubsub()
         self._channel = channel
         self._heard: list[tuple[str, dict[str, Any]]] = []
+        self.messages: list[dict[str, Any]] = []
+        """Every message heard so far, whole."""
 
     def __enter__(self) -> Self:
         self._pubsub.subscribe(self._channel)
@@ -54,5 +56,6 @@ class Events:
             if message["data"] == mark:
                 return self._heard
             event = json.loads(message["data"])
+            self.messages.append(event)
             self._heard.append((event["event"], event["extra"]))
         raise AssertionError("Redis did not return the mark")

@@ -15,9 +15,9 @@ class Newsroom:
     Documents are written as fixtures and migrations write them: without etags and defaults.
     """
 
-    def __init__(self, db: Any) -> None:
+    def __init__(self, db: Any, desk: str = "Sports") -> None:
         self.db = db
-        self.desk = self._desk("Sports")
+        self.desk = self._desk(desk)
 
     def _desk(self, name: str, **fields: Any) -> Document:
         desk: Document = {"_id": ObjectId(), "name": name, **fields}

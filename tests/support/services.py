@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from celery import Celery
 from pymongo import DeleteMany, MongoClient
 from pymongo.database import Database
+from pymongo.errors import InvalidOperation
+from redis import Redis
 
 from apps.celery import create_celery
 from apps.core.service import Document
@@ -60,8 +63,43 @@ def lent_connections(uri: str) -> Iterator[None]:
 def empty(db: Database[Document]) -> None:
     """Delete every document of a database: one command, however many collections it has."""
     names = db.list_collection_names()
-    if names:
+    if not names:
+        return
+    try:
         db.client.bulk_write([DeleteMany({}, namespace=f"{db.name}.{name}") for name in names])
+    except InvalidOperation:
+        # A MongoDB before 8.0 has no such command.
+        for name in names:
+            db[name].delete_many({})
+
+
+# Servers that a run is given.
+
+
+def remove_databases(uri: str, name: str) -> None:
+    """Remove all databases of the MongoDB at `uri` whose names begin with `name`."""
+    with MongoClient[Document](uri) as client:
+        for database in client.list_database_names():
+            if database.startswith(name):
+                client.drop_database(database)
+
+
+def in_database(redis_url: str, number: int) -> str:
+    """Return the address of a numbered database of the Redis at `redis_url`."""
+    return urlunsplit(urlsplit(redis_url)._replace(path=f"/{number}"))
+
+
+@contextmanager
+def borrowed_redis(url: str) -> Iterator[None]:
+    """Use a database of a Redis that is somebody else's, and leave it empty.
+
+    Fails the tests when it is not empty to begin with.
+    """
+    with Redis.from_url(url) as client:
+        if client.dbsize():
+            pytest.fail(f"The Redis database {url.rpartition('/')[2]} is not empty", pytrace=False)
+        yield
+        client.flushdb()
 
 
 def serve_tasks(graph: Graph) -> None:

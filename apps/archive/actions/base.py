@@ -11,12 +11,14 @@ from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import record
 from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
-from apps.archive.places import Place, Places, check_may_read
+from apps.archive.packages import Packages, is_package
+from apps.archive.places import Place, Places
 from apps.archive.times import expiry_on
+from apps.archive.visibility import audience_of_write, check_found, check_may_read, hidden_stages
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import NotFound, PreconditionFailed, ServiceError
-from apps.core.notifier import Notifier
+from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
@@ -71,6 +73,19 @@ class ActionContext:
         item = self.item(item_id)
         check_may_read(item, caller)
         return item
+
+    def check_members(self, package: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a package of which the caller may not read all members, at any depth.
+
+        Before anything is done with one of them. No command for callers from whom nothing is
+        hidden.
+
+        Raises:
+            Forbidden: a member is on a stage that is hidden from the caller.
+        """
+        if hidden_stages(caller) and is_package(package):
+            for member in Packages(self.db).below([package]).values():
+                check_may_read(member, caller)
 
     def expiry(self, place: Place) -> Any:
         """Return when an item that comes to `place` now expires; None for never."""
@@ -129,6 +144,9 @@ class ItemCommand(ResourceService):
             ServiceError: a rule refuses it.
         """
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
+
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
             request = {k: v for k, v in document.items() if not k.startswith("_")}
@@ -161,7 +179,10 @@ class ItemUpdate(ResourceService):
         self.context = context
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def stamp(self, updates: Document, original: Mapping[str, Any], caller: Caller) -> None:
         """Set what every version of this kind gets."""

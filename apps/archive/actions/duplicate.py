@@ -8,11 +8,11 @@ from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.archive.events import tell_stage
 from apps.archive.places import (
     LOCKED_BY_OTHER,
-    check_may_read,
     check_may_send_to,
     is_locked_by_other,
     task_with_ids,
 )
+from apps.archive.visibility import check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import Forbidden, NotFound
 from apps.core.service import Document
@@ -42,6 +42,7 @@ class DuplicateService(ItemCommand):
             raise Forbidden(NOT_TO_PERSONAL)
         source, source_id = self._source(item_id, request)
         check_may_read(source, caller)
+        self.context.check_members(source, caller)
         check_allowed(Action.DUPLICATE, source.get("state"))
         if is_locked_by_other(source, caller):
             raise Forbidden(LOCKED_BY_OTHER)

@@ -5,7 +5,13 @@ from copy import deepcopy
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, ItemCommand, with_new_etag
-from apps.archive.associations import NOT_TAKEN, associations_with_ids, refs_of, usage_changes
+from apps.archive.associations import (
+    NOT_TAKEN,
+    associations_with_ids,
+    named_items,
+    refs_of,
+    usage_changes,
+)
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.journal.follow_ups import change, insertion, with_follow_ups
 from apps.archive.journal.journal import version_row
@@ -14,6 +20,7 @@ from apps.archive.macro_changes import changes_of_macro, changes_of_stages
 from apps.archive.packages import is_package, link_changes, member_refs
 from apps.archive.places import NOWHERE, Place, check_may_send_to, task_with_ids
 from apps.archive.schema import CONTENT, ITEM_SCHEMA, METADATA, WORK
+from apps.archive.visibility import check_may_read_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import objects_of
@@ -41,6 +48,7 @@ class FetchService(ItemCommand):
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         sources = _Sources(self.context)
         source = sources.get(item_id)
+        check_may_read_ids(self.db, named_items(request), caller)
         where = task_with_ids({name: request.get(name) for name in ("desk", "stage")})
         place = self._place(where)
         check_may_send_to(self.db, where["desk"], caller)

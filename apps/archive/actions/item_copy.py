@@ -142,7 +142,7 @@ class ItemCopier:
     def _copied_ref(self, ref: Document, order: CopyOrder, caller: Caller) -> Document:
         if not text_of(ref, "residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
             return ref
-        member = self._context.item(ref["residRef"])
+        member = self._context.readable_item(ref["residRef"], caller)
         copied = self.copy(
             CopyOrder(
                 member,

@@ -5,7 +5,9 @@ from typing import Any
 
 from apps.archive.actions.base import ItemCommand, retry_when_overtaken, with_new_etag
 from apps.archive.places import check_may_edit, is_locked_by_other
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -26,6 +28,7 @@ class LockService(ItemCommand):
         )
         self.context.notifier.push(
             "item:lock",
+            audience=audience([item]),
             item=item_id,
             item_version=str(item.get("_current_version", 1)),
             user=str(caller.user_id or ""),
@@ -48,7 +51,7 @@ class LockService(ItemCommand):
             "lock_time": self.clock.now(),
             "lock_action": action,
         }
-        task = {**(original.get("task") or {}), "user": caller.user_id}
+        task = {**object_of(original, "task"), "user": caller.user_id}
         updates = with_new_etag({**lock, "task": task, "_updated": self.clock.now()})
         row = self.context.lock_history(Operation.ITEM_LOCK, original, lock, caller)
         self.context.journal.write(updates, original, self.context.journal.action([row]))

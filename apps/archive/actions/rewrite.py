@@ -9,15 +9,16 @@ from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
 from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
-from apps.archive.places import check_may_read
 from apps.archive.schema import CONTENT, METADATA
 from apps.archive.service import ArchiveService
 from apps.archive.times import utc_of
+from apps.archive.visibility import audience, check_may_read
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
 from apps.core.ids import object_id, tag_guid
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
 from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed
@@ -80,6 +81,9 @@ class RewriteService(ResourceService):
         """Address the item that the URL names."""
         return {"_id": lookup["original_id"]}
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience([document])
+
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         """Link each document's story with its update; the documents become the updates.
 
@@ -117,7 +121,10 @@ class RewriteService(ResourceService):
         note = self._context.journal.action(follow_ups)
         self._context.journal.write({**changes, **written}, update, note, ["rewrite_of"])
         self._context.notifier.push(
-            "item:unlink", item=str(update["_id"]), user=str(caller.user_id or "")
+            "item:unlink",
+            audience=audience([update]),
+            item=str(update["_id"]),
+            user=str(caller.user_id or ""),
         )
 
     def _rewrite(self, request: Mapping[str, Any], caller: Caller) -> Document:
@@ -130,6 +137,7 @@ class RewriteService(ResourceService):
         update = self.collection.find_one({"_id": named.get("_id") or named.get("guid")})
         if update is None:
             raise NotFound("Cannot find the update")
+        check_may_read(update, caller)
         check_update(update, original, self._context.settings)
         return self._take_existing(original, update, caller)
 
@@ -161,7 +169,7 @@ class RewriteService(ResourceService):
         return item
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:
-        desk_id = object_id(desk_id) or (original.get("task") or {}).get("desk")
+        desk_id = object_id(desk_id) or object_of(original, "task").get("desk")
         user = {"user": caller.user_id}
         if not desk_id:
             return user
@@ -281,7 +289,7 @@ def fields_of_existing(update: Item, original: Item, settings: Settings) -> Docu
         if merged:
             fields[name] = merged
     fields["subject"] = _merged_subjects(update, original)
-    on_desk = (update.get("task") or {}).get("desk")
+    on_desk = object_of(update, "task").get("desk")
     return {**fields, "state": State.IN_PROGRESS if on_desk else State.DRAFT}
 
 

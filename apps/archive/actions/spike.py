@@ -10,7 +10,9 @@ from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes, package_ids
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid
 from apps.core.service import Document
@@ -53,7 +55,9 @@ class SpikeService(ItemUpdate):
         if original.get("lock_user"):
             tell_unlocked(self.context, {**original, **updates}, caller)
         tell_marked(self.context.notifier, updates, original)
-        self.context.notifier.push("item:spike", item=item_id, user=user)
+        self.context.notifier.push(
+            "item:spike", audience=audience([original]), item=item_id, user=user
+        )
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
@@ -77,7 +81,7 @@ class SpikeService(ItemUpdate):
         minutes = self.context.settings["SPIKE_EXPIRY_MINUTES"]
         if minutes:
             return expires_at(self.clock.now(), minutes)
-        return self.context.expiry(self.context.places.of(item.get("task") or {}))
+        return self.context.expiry(self.context.places.of(object_of(item, "task")))
 
     def _cut_rewrites(
         self, after: Mapping[str, Any], original: Mapping[str, Any], caller: Caller

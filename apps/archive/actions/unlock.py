@@ -18,6 +18,7 @@ from apps.archive.packages import link_changes
 from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, EtagMismatch, Forbidden, NotFound
 from apps.core.service import Document
@@ -74,7 +75,9 @@ class ItemUnlocker:
         if not self._context.journal.remove(item, archive=False, follow_ups=unlink):
             raise EtagMismatch()
         self._context.tell_update([item], caller)
-        self._context.notifier.push("item:expired", items={str(item["_id"]): 1})
+        self._context.notifier.push(
+            "item:expired", audience=audience([item]), items={str(item["_id"]): 1}
+        )
 
     def _save(self, item: Document, caller: Caller) -> Document | None:
         """Save autosaved content as a version; None when there is none or it may not be saved."""
@@ -117,7 +120,7 @@ class UnlockService(ItemCommand):
         return retry_when_overtaken(lambda: self._unlock(item_id, caller), Forbidden(HELD_BY_OTHER))
 
     def _unlock(self, item_id: str, caller: Caller) -> Document:
-        item = self.context.item(item_id)
+        item = self.context.readable_item(item_id, caller)
         if not item.get("lock_user"):
             raise BadRequest(NOT_LOCKED)
         check_may_edit(self.db, item, caller)
@@ -130,6 +133,7 @@ def tell_unlocked(context: ActionContext, item: Mapping[str, Any], caller: Calle
     """Tell clients that the item is free: `item:unlock`."""
     context.notifier.push(
         "item:unlock",
+        audience=audience([item]),
         item=str(item["_id"]),
         item_version=str(item.get("_current_version", 1)),
         state=item.get("state"),

@@ -7,7 +7,9 @@ from apps.archive.actions.base import ItemUpdate
 from apps.archive.events import tell_stage
 from apps.archive.packages import link_changes
 from apps.archive.places import task_with_ids
+from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
@@ -32,7 +34,10 @@ class UnspikeService(ItemUpdate):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self.context.notifier.push("item:unspike", item=str(original["_id"]), user=user)
+        seen_by = audience([original, {**original, **updates}])
+        self.context.notifier.push(
+            "item:unspike", audience=seen_by, item=str(original["_id"]), user=user
+        )
         tell_stage(self.context.notifier, {**original, **updates}, original)
 
     def follow_ups(
@@ -41,7 +46,7 @@ class UnspikeService(ItemUpdate):
         return link_changes(original["_id"], [], updates.get("groups"))
 
     def _task(self, wanted: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
-        before = original.get("task") or {}
+        before = object_of(original, "task")
         task = {**before, "user": None}
         desk_id = wanted.get("desk") or before.get("desk")
         if desk_id:

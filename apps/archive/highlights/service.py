@@ -7,8 +7,10 @@ from typing import Any
 
 from apps.archive.actions.base import ActionContext, retry_when_overtaken
 from apps.archive.journal.follow_ups import change
+from apps.archive.visibility import audience, audience_of_id
 from apps.core.caller import Caller
 from apps.core.errors import Conflict, NotFound
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation
 from apps.store.collections import ARCHIVE, HIGHLIGHTS, PUBLISHED
@@ -78,6 +80,9 @@ class MarksService(ResourceService):
             document["_id"] = self._turn(document, caller)
         return [document["_id"] for document in documents]
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_id(self.db, document["_id"])
+
     def _turn(self, request: Mapping[str, Any], caller: Caller) -> str | None:
         """Turn the marks and return the item's id, or None when there is no such item.
 
@@ -125,7 +130,11 @@ class MarksService(ResourceService):
     def _tell(self, item: Mapping[str, Any], marks: list[Mark]) -> None:
         for mark in marks:
             self._context.notifier.push(
-                self.event, marked=int(mark.is_on), item_id=str(item["_id"]), mark_id=str(mark.id)
+                self.event,
+                audience=audience([item]),
+                marked=int(mark.is_on),
+                item_id=str(item["_id"]),
+                mark_id=str(mark.id),
             )
 
 

@@ -23,6 +23,12 @@ history
     the `changed` fields. Its content is read from the item.
 complete
     Write what the note of an interrupted write says, and remove the note.
+incomplete
+    A write of which something cannot be written, for what a document holds. Its note stays, with
+    `attempts`, `error_message` and `retry_at`, before which no run tries it again. Administrators
+    are notified once. Follow-ups keep nobody from writing the item: those that are left go over
+    into the next note. Where something is missing that is the item's own, the next write is refused
+    with the reason.
 abandoned
     A note that is older than a few seconds: its process has died. Enqueue and expiry runs complete
     what is abandoned. Whoever wants to write an item completes it at once, whatever its age.

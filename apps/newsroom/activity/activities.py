@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.documents import object_of
-from apps.core.notifier import Notifier
+from apps.core.notifier import Notifier, Viewpoint
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import UserType
 from apps.store.collections import ACTIVITY, USERS
@@ -69,11 +69,22 @@ def activities_in(note: Mapping[str, Any]) -> list[Document]:
     ]
 
 
-def tell_activities(notifier: Notifier, activities: Iterable[Mapping[str, Any]]) -> None:
-    """Tell clients of activities: `activity` with those whom they are for."""
+def tell_activities(
+    notifier: Notifier,
+    activities: Iterable[Mapping[str, Any]],
+    seen_by: Iterable[Viewpoint] | None = None,
+) -> None:
+    """Tell clients of activities: `activity` with those whom they are for.
+
+    Args:
+        seen_by: who sees the items that they are about, and is told like their recipients; None
+            where they are about no item, and everybody is told.
+    """
     for activity in activities:
         shown = {name: value for name, value in activity.items() if name != "_etag"}
-        notifier.push("activity", _dest=activity["recipients"], activity=shown)
+        own: Viewpoint = {"users": [str(entry["user_id"]) for entry in activity["recipients"]]}
+        audience = [] if seen_by is None else [[own, viewpoint] for viewpoint in seen_by] or [[own]]
+        notifier.push("activity", audience=audience, _dest=activity["recipients"], activity=shown)
 
 
 def wants_mail(person: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.documents import object_of
-from apps.core.notifier import Notifier
+from apps.core.notifier import Notifier, Viewpoint
 from apps.core.service import Document
 from apps.mail.outbox import mail_rows
 from apps.newsroom.activity.activities import (
@@ -19,7 +19,7 @@ from apps.newsroom.activity.activities import (
     tell_activities,
     wants_mail,
 )
-from apps.store.collections import ACTIVITY, MAILS, SUBSCRIBERS
+from apps.store.collections import ACTIVITY, ARCHIVE, MAILS, SUBSCRIBERS
 from apps.store.mongo import insert_missing
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Alerts:
         for row in rows:
             called = row.get("headline") or row.get("slugline") or row.get("item_id")
             data = {"headline": called, "error": row.get("error_message")}
-            self._tell(row, "published", NOT_ROUTED, data, once=str(row["_id"]))
+            self._tell(row, "published", NOT_ROUTED, data, [row], once=str(row["_id"]))
 
     def not_delivered(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Tell of deliveries of one lane that have failed for good, in one activity.
@@ -80,13 +80,15 @@ class Alerts:
             "items": _items(rows),
         }
         once = self._once_an_hour(last.get("lane"))
-        self._tell(last, "publish_queue", NOT_DELIVERED, data, once=once)
+        self._tell(last, "publish_queue", NOT_DELIVERED, data, rows, once=once)
 
     def not_completed(self, item: Mapping[str, Any], error: str) -> None:
         """Tell of an item whose last write has left something undone that cannot be written."""
         called = item.get("headline") or item.get("slugline") or item.get("_id")
         data = {"headline": called, "error": error}
-        self._tell(item, "archive", NOT_COMPLETED, data, once=f"{item.get('_id')} not completed")
+        self._tell(
+            item, "archive", NOT_COMPLETED, data, [item], once=f"{item.get('_id')} not completed"
+        )
 
     def not_copied(
         self, destination: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], error: str
@@ -102,7 +104,7 @@ class Alerts:
             "items": _items(rows),
         }
         once = self._once_an_hour(destination["_id"])
-        self._tell(destination, "internal_destinations", NOT_COPIED, data, once=once)
+        self._tell(destination, "internal_destinations", NOT_COPIED, data, rows, once=once)
 
     def _once_an_hour(self, destination: Any) -> str:
         return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
@@ -117,12 +119,14 @@ class Alerts:
         resource: str,
         message: str,
         data: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]],
         *,
         once: str,
     ) -> None:
         """Write activity and mails.
 
         Args:
+            rows: published rows, or deliveries, that it is about.
             once: of mails with the same text here, only the first is sent.
         """
         if not self._is_on:
@@ -141,10 +145,18 @@ class Alerts:
                 **data,
             )
             self._db[ACTIVITY].insert_one(activity)
-            tell_activities(self._notifier, [activity])
+            tell_activities(self._notifier, [activity], self._seen_by(rows))
             self._write_mails(people, filled(message, data), once)
         except Exception as error:
             log.error("alert.lost", message=message, exc_info=error)
+
+    def _seen_by(self, rows: Sequence[Mapping[str, Any]]) -> list[Viewpoint]:
+        """Return who sees the items of `rows`; one command where these do not tell the stages."""
+        unknown = {str(row.get("item_id")) for row in rows if "task" not in row}
+        query = {"_id": {"$in": sorted(unknown)}}
+        items = self._db[ARCHIVE].find(query, {"task.stage": 1}) if unknown else ()
+        stages = [object_of(known, "task").get("stage") for known in (*rows, *items)]
+        return [{"stage": name} for name in sorted({str(stage) for stage in stages if stage})]
 
     def _write_mails(self, people: Sequence[Document], text: str, once: str) -> None:
         to = [[person["email"]] for person in people if wants_mail(person)]

@@ -4,16 +4,28 @@ import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
+from threading import Lock
+from typing import Any, Self, TypeVar
 
 import structlog
+from cachetools import TTLCache
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 2.0
+"""Most seconds that a log-in waits for Redis: more than a busy machine takes to read an answer."""
+
 PAUSE_SECONDS = 5.0
-"""How long nothing is counted after Redis failed, so that not every log-in waits for it."""
+"""How long Redis is left alone after it failed, so that not every log-in waits for it."""
+
+LOCAL_COUNTS = 10_000
+"""Names and addresses that a process counts while Redis is away."""
 
 NETWORK_BITS = 64
 """What one user has of IPv6: counting single addresses would count nothing."""
@@ -42,12 +54,12 @@ that the attempt before was told of is not over yet.
 class LoginAttempts:
     """Who has failed too often (resources contract 4.4).
 
-    While Redis is away nothing is counted, and everybody may try.
+    While Redis is away the process counts for itself, from the beginning.
 
     Args:
-        redis: client with short timeouts.
-        prefix: first part of all keys, one for each installation.
-        settings: LOGIN_FAILURES_PER_NAME, LOGIN_FAILURES_PER_ADDRESS, LOGIN_FAILURES_MINUTES.
+        redis: client with timeouts; see `connect`.
+        settings: LOGIN_FAILURES_PER_NAME, LOGIN_FAILURES_PER_ADDRESS, LOGIN_FAILURES_MINUTES;
+            NOTIFICATION_CHANNEL begins all keys, for it is one for each installation.
         pause: seconds between attempts to reach a Redis that failed.
         monotonic: seconds that never run backwards, for the pause.
     """
@@ -55,20 +67,32 @@ class LoginAttempts:
     def __init__(
         self,
         redis: Redis,
-        prefix: str,
         settings: Mapping[str, Any],
         *,
         pause: float = PAUSE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
-        self._prefix = prefix
+        self._prefix = settings["NOTIFICATION_CHANNEL"]
         self._per_name = max(0, int(settings["LOGIN_FAILURES_PER_NAME"]))
         self._per_address = max(0, int(settings["LOGIN_FAILURES_PER_ADDRESS"]))
         self._window = max(1, int(settings["LOGIN_FAILURES_MINUTES"] * 60))
+        self._local = LocalCounts(self._window, monotonic)
         self._pause = pause
         self._monotonic = monotonic
         self._next_attempt = float("-inf")
+
+    @classmethod
+    def connect(cls, url: str, settings: Mapping[str, Any]) -> Self:
+        """Return the counts in the Redis at `url`. Lazy."""
+        redis = Redis.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            # A repeat could count an attempt twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        return cls(redis, settings)
 
     def begin(self, name: str) -> tuple[int, bool]:
         """Count an attempt, before it is checked: many at once cannot pass the limit.
@@ -82,8 +106,11 @@ class LoginAttempts:
 
     def forget(self, name: str) -> None:
         """Count from the beginning: somebody knew the password."""
-        if self._per_name:
-            self._ask(lambda redis: redis.delete(*self._keys("name", name)), None)
+        if not self._per_name:
+            return
+        keys = self._keys("name", name)
+        self._local.forget(keys[0])
+        self._ask(lambda redis: redis.delete(*keys), lambda: None)
 
     def fail(self, address: str) -> int:
         """Count a failed attempt; return the seconds to wait, 0 within the limit."""
@@ -95,15 +122,20 @@ class LoginAttempts:
         if not self._per_address:
             return False
         counter, _ = self._keys("address", network_of(address))
-        failures: int = self._ask(lambda redis: int(redis.get(counter) or 0), 0)
+        failures = self._ask(
+            lambda redis: int(redis.get(counter) or 0), lambda: self._local.failures(counter)
+        )
         return failures >= self._per_address
 
     def _count(self, kind: str, whom: str, limit: int) -> tuple[int, int]:
         if not limit or not whom:
             return 0, 0
         keys = self._keys(kind, whom)
-        found = self._ask(lambda redis: redis.eval(COUNT, 2, *keys, limit, self._window), (0, 0))
-        return int(found[0]), int(found[1])
+        wait, is_early = self._ask(
+            lambda redis: redis.eval(COUNT, 2, *keys, limit, self._window),
+            lambda: self._local.count(keys[0], limit),
+        )
+        return int(wait), int(is_early)
 
     def _keys(self, kind: str, whom: str) -> tuple[str, str]:
         """Return the names of counter and wait. Whoever reads Redis learns no names from them."""
@@ -111,15 +143,48 @@ class LoginAttempts:
         counter = f"{self._prefix}:login:{kind}:{digest}"
         return counter, f"{counter}:wait"
 
-    def _ask(self, command: Callable[[Redis], Any], otherwise: Any) -> Any:
+    def _ask(self, command: Callable[[Redis], T], otherwise: Callable[[], T]) -> T:
         if self._monotonic() < self._next_attempt:
-            return otherwise
+            return otherwise()
         try:
             return command(self._redis)
         except (RedisError, OSError, ValueError) as error:
             self._next_attempt = self._monotonic() + self._pause
-            log.warning("login.not_counted", error=str(error))
-            return otherwise
+            log.warning("login.counted_locally", error=str(error))
+            return otherwise()
+
+
+class LocalCounts:
+    """Counts of one process, with a limit. Threads share it.
+
+    Args:
+        window: seconds after its last attempt that a name or address is forgotten.
+        monotonic: seconds that never run backwards.
+    """
+
+    def __init__(self, window: int, monotonic: Callable[[], float]) -> None:
+        self._window = window
+        self._monotonic = monotonic
+        self._counts: TTLCache[str, tuple[int, float]] = TTLCache(LOCAL_COUNTS, window, monotonic)
+        self._lock = Lock()
+
+    def count(self, counter: str, limit: int) -> tuple[int, int]:
+        """Do what `COUNT` does."""
+        with self._lock:
+            count, over_at = self._counts.get(counter, (0, 0.0))
+            count, now = count + 1, self._monotonic()
+            excess = count - limit
+            wait = min(2 ** min(excess - 1, 30), self._window) if excess > 0 else 0
+            self._counts[counter] = (count, now + wait)
+            return wait, int(excess > 0 and now < over_at)
+
+    def failures(self, counter: str) -> int:
+        with self._lock:
+            return self._counts.get(counter, (0, 0.0))[0]
+
+    def forget(self, counter: str) -> None:
+        with self._lock:
+            self._counts.pop(counter, None)
 
 
 def network_of(address: str) -> str:

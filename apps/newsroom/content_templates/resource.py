@@ -10,7 +10,7 @@ KILL = "kill"
 CREATE = "create"
 
 TEMPLATE_SCHEMA: dict[str, Any] = {
-    "template_name": {"type": "string", "required": True, "minlength": 1},
+    "template_name": {"type": "string", "required": True, "minlength": 1, "maxlength": 400},
     "template_type": {
         "type": "string",
         "required": True,

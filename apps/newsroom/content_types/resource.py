@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import open_object, relation
 
 CONTENT_TYPE_SCHEMA: dict[str, Any] = {
     "_id": {"type": "string", "iunique": True},
     "type": {"type": "string", "nullable": True, "content_type_single_item_type": True},
     "label": {"type": "string", "iunique": True},
-    "schema": {"type": "dict", "allow_unknown": True},
-    "editor": {"type": "dict", "allow_unknown": True},
+    # Rules and editor's settings by field; null for one that the profile does not have.
+    **{
+        part: {"type": "dict", "valuesrules": open_object(nullable=True)}
+        for part in ("schema", "editor")
+    },
     "widgets_config": {
         "type": "list",
         "schema": {

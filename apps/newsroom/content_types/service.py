@@ -14,7 +14,7 @@ from apps.core.service import Document, ResourceService
 from apps.newsroom.content_types.resource import CONTENT_TYPE_SCHEMA
 from apps.store.collections import ARCHIVE, DESKS
 from apps.validate.rules import NEVER_IN_PROFILES, hidden_fields
-from apps.validate.validate import VocabularyReader
+from apps.validate.validate import VocabularyReader, check_profile
 
 DESKS_REFER = "Cannot disable content profile as following desks are referencing: {names}"
 
@@ -40,6 +40,7 @@ class ContentTypesService(ResourceService):
         fill_defaults(documents, CONTENT_TYPE_SCHEMA)
         for document in documents:
             document.setdefault("_id", str(ObjectId()))
+            self._check_schema(document, {})
             if caller.user is not None:
                 document["created_by"] = document["updated_by"] = caller.user_id
 
@@ -48,6 +49,14 @@ class ContentTypesService(ResourceService):
             updates["updated_by"] = caller.user_id
         if original.get("enabled") and updates.get("enabled") is False:
             self._check_no_desk_refers(original["_id"])
+        self._check_schema(updates, original)
+
+    def _check_schema(self, changes: Mapping[str, Any], original: Mapping[str, Any]) -> None:
+        """Refuse rules that would keep every item of the profile from being published."""
+        schema = changes.get("schema")
+        if schema is not None and schema != original.get("schema"):
+            profile_id = original.get("_id", changes.get("_id"))
+            check_profile(profile_id, schema, VocabularyReader(self.db)())
 
     def _check_no_desk_refers(self, profile_id: Any) -> None:
         found = self.db[DESKS].find({"default_content_profile": profile_id}, {"name": 1})

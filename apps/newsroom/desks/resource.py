@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.core.schemas import open_object, relation
+from apps.core.schemas import minutes, open_object, relation
 from apps.newsroom.users.resource import USER_SCHEMA, USERS_FILTERS, USERS_SOURCE
 
 OBJECT_ID_URL = 'regex("[a-f0-9]{24}")'
@@ -27,7 +27,7 @@ DESK_SCHEMA: dict[str, Any] = {
     "members": {"type": "list", "schema": {"type": "dict", "schema": {"user": relation("users")}}},
     "incoming_stage": relation("stages"),
     "working_stage": relation("stages"),
-    "content_expiry": {"type": "integer", "nullable": True},
+    "content_expiry": minutes(),
     "desk_type": {
         "type": "string",
         "allowed": ["authoring", "production"],

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, PreconditionFailed
 from apps.core.ids import object_id
 from apps.core.notifier import Notifier
@@ -79,11 +80,11 @@ class DesksService(ResourceService):
             self._add_stages(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            self._notifier.push("desk", created=1, desk_id=str(document["_id"]))
         members = set().union(*(member_ids(document) for document in documents))
         if members:
             self._visibility.recompute(members)
+        for document in documents:
+            self._notifier.push("desk", created=1, desk_id=str(document["_id"]))
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         if updates.get("content_expiry") == 0:
@@ -191,13 +192,18 @@ def sort_members(db: Database[Document], desks: list[Document]) -> None:
     users = db[USERS].find({"_id": {"$in": list(wanted)}}, {"display_name": 1})
     names = {user["_id"]: (user.get("display_name") or "").lower() for user in users}
     for desk in desks:
-        known = [member for member in desk.get("members") or () if member.get("user") in names]
+        known = [member for member in members_of(desk) if member["user"] in names]
         desk["members"] = sorted(known, key=lambda member: names[member["user"]])
 
 
 def member_ids(desk: Mapping[str, Any]) -> set[Any]:
     """Return the ids of the desk's members."""
-    return {member["user"] for member in desk.get("members") or () if member.get("user")}
+    return {member["user"] for member in members_of(desk)}
+
+
+def members_of(desk: Mapping[str, Any]) -> list[Document]:
+    """Return the members of a stored desk that name a user."""
+    return [m for m in objects_of(desk, "members") if isinstance(m.get("user"), (ObjectId, str))]
 
 
 def without_repeats(members: Iterable[Document] | None) -> list[Document]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import minutes, relation
 
 STAGE_SCHEMA: dict[str, Any] = {
     "name": {"type": "string", "required": True, "minlength": 1, "iunique_per_parent": "desk"},
@@ -11,7 +11,7 @@ STAGE_SCHEMA: dict[str, Any] = {
     "working_stage": {"type": "boolean", "default": False},
     "default_incoming": {"type": "boolean", "default": False},
     "desk_order": {"type": "integer", "readonly": True},
-    "content_expiry": {"type": "integer", "nullable": True},
+    "content_expiry": minutes(),
     "task_status": {"type": "string", "allowed": ["todo", "in_progress", "done"]},
     "is_visible": {"type": "boolean", "default": True},
     "local_readonly": {"type": "boolean", "default": False},

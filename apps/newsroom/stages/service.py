@@ -67,6 +67,8 @@ class StagesService(ResourceService):
             expire_never(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
+        if not all(document["is_visible"] for document in documents):
+            self._visibility.recompute()
         for document in documents:
             self._keep_one_of_each(document, document["_id"], document["desk"])
             self._notifier.push(
@@ -75,8 +77,6 @@ class StagesService(ResourceService):
                 is_visible=document["is_visible"],
                 **ids_of(document),
             )
-        if not all(document["is_visible"] for document in documents):
-            self._visibility.recompute()
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         expire_never(updates)
@@ -89,6 +89,8 @@ class StagesService(ResourceService):
         self._keep_one_of_each(updates, stage["_id"], stage["desk"])
         ids = ids_of(stage)
         if stage.get("is_visible", True) == original.get("is_visible", True):
+            if stage["desk"] != original["desk"] and not stage.get("is_visible", True):
+                self._visibility.recompute()
             self._notifier.push("stage", updated=1, **ids)
             return
         self._visibility.recompute()

@@ -61,7 +61,8 @@ USER_SCHEMA: dict[str, Any] = {
     "needs_activation": {"type": "boolean", "default": True},
     "desk": relation("desks", nullable=True),
     "sign_off": {"type": "string", "nullable": True, "regex": "^[a-zA-Z0-9]+$"},
-    "invisible_stages": {"type": "list", "nullable": True},
+    # Kept by the server; what clients send is dropped, whatever it is.
+    "invisible_stages": {"nullable": True},
     "session_preferences": open_object(),
     "user_preferences": open_object(),
     "last_activity_at": {"type": "datetime", "nullable": True, "readonly": True},

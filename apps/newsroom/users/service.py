@@ -96,7 +96,7 @@ class UsersService(ResourceService):
             mapping = self._settings["SIGN_OFF_MAPPING"]
             document.setdefault("sign_off", default_sign_off(document, mapping))
             document.setdefault("role", default_role)
-            document.setdefault("invisible_stages", [])
+            document["invisible_stages"] = []
             self._normalise(document, caller)
             document.setdefault("password_changed_on", self.clock.now())
 
@@ -124,6 +124,7 @@ class UsersService(ResourceService):
     # Change.
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
+        updates.pop("invisible_stages", None)
         if caller.user is not None:
             self._check_may_change(updates, original, caller)
         if updates.get("is_enabled"):

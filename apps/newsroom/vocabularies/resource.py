@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from apps.core.schemas import open_object, text
+from apps.core.schemas import code, open_object, text
+
+CODE: dict[str, Any] = code(nullable=True)
+
+ITEM: dict[str, Any] = open_object(
+    schema={"name": text(), "qcode": CODE, "parent": CODE, "scheme": text()}
+)
 
 VOCABULARY_SCHEMA: dict[str, Any] = {
     "_id": {"type": "string", "required": True, "unique": True, "regex": "^[a-zA-Z0-9-_]+$"},
@@ -15,9 +21,9 @@ VOCABULARY_SCHEMA: dict[str, Any] = {
     },
     "popup_width": {"type": "integer", "nullable": True},
     "type": {"type": "string", "required": True, "allowed": ["manageable", "unmanageable"]},
-    "items": {"type": "list", "required": True, "schema": open_object(schema={"name": text()})},
+    "items": {"type": "list", "required": True, "schema": ITEM},
     "unique_field": text(),
-    "schema": open_object(),
+    "schema": {"type": "dict", "valuesrules": open_object(nullable=True)},
     "schema_field": text(),
     "field_type": text(),
     "field_options": open_object(),

@@ -8,6 +8,7 @@ from pymongo.database import Database
 from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import objects_of
 from apps.core.errors import BadRequest
 from apps.core.notifier import Notifier
 from apps.core.schemas import fill_defaults
@@ -96,7 +97,7 @@ class VocabulariesService(ResourceService):
         """Leave out inactive items, unless this is the list that vocabularies are managed by."""
         shows_all = is_for_managing(caller.arguments.get("where"))
         for document in documents:
-            items = document.get("items") or []
+            items = objects_of(document, "items")
             if document["_id"] == CROP_SIZES:
                 items = [with_whole_sizes(item) for item in items]
             if not shows_all:

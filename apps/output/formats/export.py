@@ -10,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.archive.visibility import may_see
 from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -23,8 +24,8 @@ from apps.validate.validate import ValidateService
 from formatters.base import Formatted, Formatter
 
 ZIP = "application/zip"
-EXPORT = {"resource": "export"}
-"""What is stored with an archive, so that nothing else is taken for one."""
+EXPORT = "export"
+"""`resource` of the files that are archives, so that nothing else is taken for one."""
 
 PREFIX = "export_"
 """How file names of archives begin, by which the index of files finds them."""
@@ -68,27 +69,29 @@ class ExportService(ResourceService):
             formatter = self._preview.by_class(document["format_type"])
             if formatter is None:
                 raise BadRequest("Formatter not found for requested format type.")
-            done, failures = self._formatted(document, formatter)
+            done, failures = self._formatted(document, formatter, caller)
             document["failures"] = failures
             if done and document.get("inline"):
                 document["export"] = {item["_id"]: _shown(each) for item, each in done}
             elif done:
-                document["url"] = self._stored(done)
+                document["url"] = self._stored(done, caller)
         return [ObjectId() for _ in documents]
 
     def _formatted(
-        self, wanted: Document, formatter: type[Formatter]
+        self, wanted: Document, formatter: type[Formatter], caller: Caller
     ) -> tuple[list[tuple[Document, Formatted]], int]:
         """Return the items that could be written, and how many could not.
 
-        Items that are not there are passed over. Reads do not grow with the number of items.
+        Items that are not there are passed over; those that the caller may not see count as
+        failures, and nothing of them is written. Reads do not grow with the number of items.
         """
         ids = list(dict.fromkeys(wanted["item_ids"]))
         by_id = {item["_id"]: item for item in self.db[ARCHIVE].find({"_id": {"$in": ids}})}
-        items = [by_id[id_] for id_ in ids if id_ in by_id]
+        found = [by_id[id_] for id_ in ids if id_ in by_id]
+        items = [item for item in found if may_see(item, caller)]
         references = self._preview.references(items)
         validator = self._validator.with_rules_for(items, {ACT})
-        done, failures = [], 0
+        done, failures = [], len(found) - len(items)
         for item in items:
             try:
                 if wanted.get("validate"):
@@ -98,8 +101,8 @@ class ExportService(ResourceService):
                 failures += 1
         return done, failures
 
-    def _stored(self, done: list[tuple[Document, Formatted]]) -> str:
-        """Store an archive of the items and return its address."""
+    def _stored(self, done: list[tuple[Document, Formatted]], caller: Caller) -> str:
+        """Store an archive of the items, for the caller alone, and return its address."""
         content = BytesIO()
         with ZipFile(content, "w", ZIP_DEFLATED) as archive:
             names: set[str] = set()
@@ -110,7 +113,8 @@ class ExportService(ResourceService):
                 names.add(name)
                 archive.writestr(name, formatted.data)
         name = f"{PREFIX}{self.clock.now():%Y%m%d%H%M%S}.zip"
-        stored = self._media.put(content.getvalue(), name, ZIP, EXPORT)
+        metadata = {"resource": EXPORT, "user": str(caller.user_id or "")}
+        stored = self._media.put(content.getvalue(), name, ZIP, metadata)
         return f"{self._public_url}/download/{stored}"
 
 
@@ -119,14 +123,14 @@ def forget_exports(db: Database[Document], now: datetime) -> None:
     query = {
         "filename": {"$regex": f"^{PREFIX}"},
         "uploadDate": {"$lt": now - KEPT},
-        "metadata.resource": json.dumps(EXPORT["resource"]).decode(),
+        "metadata.resource": json.dumps(EXPORT).decode(),
     }
     delete_files(db, [file["_id"] for file in db[FS_FILES].find(query, {"_id": 1})])
 
 
-def is_export(file: StoredFile) -> bool:
-    """Whether a stored file is an archive of this service."""
-    return file.metadata == EXPORT
+def is_export(file: StoredFile, caller: Caller) -> bool:
+    """Whether a stored file is an archive that the caller has made."""
+    return file.metadata == {"resource": EXPORT, "user": str(caller.user_id or "")}
 
 
 def _shown(formatted: Formatted) -> Any:

@@ -5,6 +5,8 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.visibility import check_may_see
+from apps.core.caller import Caller
 from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import object_id
@@ -36,21 +38,24 @@ class ItemPreview:
         return next((cls for cls in self._formatting.formatters if cls.public_name() == name), None)
 
     def for_subscriber(
-        self, item_id: str, subscriber_id: str, format: str
+        self, item_id: str, subscriber_id: str, format: str, caller: Caller
     ) -> tuple[type[Formatter], Formatted]:
         """Return an item as a subscriber would get it.
 
         Args:
             format: as in `destination.format`, or a class name. The first destination that has it
                 says how the output differs.
+            caller: who asks.
 
         Raises:
             NotFound: no such item, subscriber or format.
+            Forbidden: the caller may not see the item.
             BadRequest: the item cannot be written in this format.
         """
         item = self._db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound(f"Item {item_id} not found")
+        check_may_see(item, caller)
         subscriber = self._db[SUBSCRIBERS].find_one({"_id": object_id(subscriber_id)})
         if subscriber is None:
             raise NotFound(f"Subscriber {subscriber_id} not found")

@@ -5,6 +5,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.archive.visibility import check_may_see
 from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import Clock
@@ -96,17 +97,18 @@ class FormattersService(ResourceService):
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         for document in documents:
             document["formatted_doc"] = self._formatted(
-                document["article_id"], document["formatter_name"]
+                document["article_id"], document["formatter_name"], caller
             )
         return [ObjectId() for _ in documents]
 
-    def _formatted(self, item_id: str, name: str) -> str:
+    def _formatted(self, item_id: str, name: str, caller: Caller) -> str:
         formatter = self._preview.by_class(name)
         if formatter is None:
             raise BadRequest("Formatter not found")
         item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest("Article not found!")
+        check_may_see(item, caller)
         try:
             self._validator.check(item, act=ACT, type=item.get("type"))
         except ValidationFailed as error:

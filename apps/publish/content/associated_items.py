@@ -20,6 +20,7 @@ from apps.archive.associations import (
     take_from_parent,
 )
 from apps.archive.schema import CONTENT, METADATA
+from apps.archive.visibility import may_read
 from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, PUBLISH_STATES, Operation, State
@@ -98,7 +99,10 @@ class AssociatedItems:
             if self._copies_metadata and held.get("type") in MEDIA_TYPES:
                 take_from_parent(held, item)
             else:
-                refresh(held, request.items.get(held["_id"]))
+                stored = request.items.get(held["_id"])
+                # Of an item that is hidden from the caller, what is held stays as it is.
+                if stored is not None and may_read(stored, request.caller):
+                    refresh(held, stored)
         publication.updates["associations"] = associations
         publication.updates["refs"] = refs_of(associations)
 

@@ -11,7 +11,7 @@ from apps.archive.associations import associations_with_ids, present
 from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import is_package, member_ids, member_refs, package_ids
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
-from apps.core.documents import objects_of
+from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -66,7 +66,7 @@ def check_transition(publication: Publication, collaborators: Collaborators) -> 
 def check_for_publication(publication: Publication, collaborators: Collaborators) -> None:
     """Neither the item nor the request marks it as not for publication."""
     for document in (publication.original, publication.updates):
-        if (document.get("flags") or {}).get("marked_for_not_publication"):
+        if object_of(document, "flags").get("marked_for_not_publication"):
             raise BadRequest(NOT_FOR_PUBLICATION)
 
 
@@ -370,7 +370,7 @@ def _check_members(publication: Publication) -> None:
 
 def _check_may_go_out(item: Mapping[str, Any]) -> None:
     """The item is not kept from publication by its flag."""
-    if (item.get("flags") or {}).get("marked_for_not_publication"):
+    if object_of(item, "flags").get("marked_for_not_publication"):
         raise BadRequest(NOT_FOR_PUBLICATION)
 
 

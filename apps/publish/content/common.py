@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from apps.archive.associations import usage_changes
+from apps.archive.associations import named_items, usage_changes
 from apps.archive.authorship import next_sign_off
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
 from apps.archive.packages import is_package, link_changes, package_ids
-from apps.archive.places import check_may_read, source_of, task_with_ids
+from apps.archive.places import source_of, task_with_ids
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import (
     complete_schedule,
@@ -18,12 +18,22 @@ from apps.archive.times import (
     parse_extra_dates,
     utc_of,
 )
+from apps.archive.visibility import (
+    audience,
+    audience_of_write,
+    check_found,
+    check_may_read,
+    check_may_read_ids,
+    hidden_stages,
+)
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.ids import object_id
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
-from apps.core.vocabulary import Operation, PubStatus, State
+from apps.core.vocabulary import PUBLISH_STATES, Operation, PubStatus, State
 from apps.core.workflow import Action
 from apps.publish.content.associated_items import (
     AssociatedItems,
@@ -88,7 +98,10 @@ class BasePublishService(ResourceService):
         self._parent_packages = ParentPackages(collaborators, nested)
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         updates.pop("force_unlock", None)
@@ -106,6 +119,7 @@ class BasePublishService(ResourceService):
         request = PublishRequest(caller, self.collaborators, associations)
         publication = self.prepare(updates, original, request)
         self._read(publication)
+        self._check_held(publication)
         for check in self.checks:
             check(publication, self.collaborators)
         self.collaborators.crop_files.make(updates, original)
@@ -232,6 +246,27 @@ class BasePublishService(ResourceService):
             items = [publication.item, *request.items.values()]
             request.validator = request.validator.with_rules_for(items, publication.acts)
 
+    def _check_held(self, publication: Publication) -> None:
+        """Refuse to publish with an item what is hidden from the caller.
+
+        What is out may be withdrawn with it, and stays in it as it is; no command but for what the
+        request brings in, and that only for callers from whom something is hidden.
+
+        Raises:
+            Forbidden: the caller may not read what would go out, or what is new in the item.
+        """
+        caller = publication.caller
+        if not hidden_stages(caller):
+            return
+        new = named_items(publication.updates) - named_items(publication.original)
+        check_may_read_ids(self.db, new, caller)
+        for item in publication.request.items.values():
+            if item.get("state") not in PUBLISH_STATES:
+                check_may_read(item, caller)
+        if self.carries_associated and self.operation == Operation.CORRECT:
+            for associated in self._associated.to_publish(publication):
+                check_may_read(associated.original, caller)
+
     def _reserve(self, publication: Publication) -> None:
         """Draw the numbers of the item and of what goes out with it, in one command."""
         request = publication.request
@@ -347,9 +382,10 @@ class BasePublishService(ResourceService):
         user_id = publication.caller.user_id
         notifier.push(
             "item:publish",
+            audience=audience([item, publication.original]),
             item=str(item["_id"]),
             unique_name=item.get("unique_name"),
-            desk=str((item.get("task") or {}).get("desk") or ""),
+            desk=str(object_of(item, "task").get("desk") or ""),
             user=str(user_id or ""),
         )
         tell_update(notifier, [item], user_id)

@@ -79,7 +79,7 @@ class CorrectPublishService(BasePublishService):
             note["mail"] = mail
 
     def on_stored(self, note: Document) -> None:
-        tell_activities(self.collaborators.notifier, activities_in(note))
+        tell_activities(self.collaborators.notifier, activities_in(note), seen_by=[])
 
     def finish(self, publication: Publication) -> None:
         super().finish(publication)

@@ -7,9 +7,11 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, record
-from apps.archive.places import check_may_read
+from apps.archive.visibility import audience, audience_of_write, check_found
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import NotFound, ServerError
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed
@@ -70,7 +72,10 @@ class CorrectionService(ResourceService):
         self._wake_up = collaborators.wake_up
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
+        check_found(self.db, document, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         """Check the change and stamp the item; nothing is stored.
@@ -103,8 +108,12 @@ class CorrectionService(ResourceService):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         user = str(caller.user_id or "")
-        self._notifier.push("item:correction", item=str(original["_id"]), user=user)
-        tell_stage(self._notifier, {**original, **updates}, original)
+        item = {**original, **updates}
+        seen_by = audience([item, original])
+        self._notifier.push(
+            "item:correction", audience=seen_by, item=str(original["_id"]), user=user
+        )
+        tell_stage(self._notifier, item, original)
         if updates.get("state") == State.SCHEDULED:
             self._wake_up()
 
@@ -123,7 +132,7 @@ class CorrectionService(ResourceService):
         if self.db[PUBLISHED].find_one(last, {"_id": 1}) is None:
             item_id = original["_id"]
             raise ServerError(f"Failed to generate correction: {item_id} is not published")
-        task = dict(original.get("task") or {})
+        task = dict(object_of(original, "task"))
         desk = self._places.of({"desk": task.get("desk")}).desk
         if desk:
             task["stage"] = desk.get("working_stage")

@@ -1,6 +1,7 @@
 """Kill an item that is out: it must not be used any more."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from apps.archive.journal.follow_ups import change, with_follow_ups
@@ -90,4 +91,5 @@ class KillPublishService(BasePublishService):
     def _published_at(self, publication: Publication) -> Any:
         last = {"item_id": publication.original["_id"], "last_published_version": True}
         row = self.db[PUBLISHED].find_one(last, {"versioncreated": 1})
-        return (row or publication.original).get("versioncreated") or publication.now
+        at = (row or publication.original).get("versioncreated")
+        return at if isinstance(at, datetime) else publication.now

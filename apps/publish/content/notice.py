@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import Operation
@@ -22,14 +23,14 @@ def notice(operation: Operation, item: Mapping[str, Any], published_at: datetime
         item: the item as it was sent.
         published_at: when its last version went out.
     """
-    located = (item.get("dateline") or {}).get("located") or {}
-    city = located.get("city") or ""
+    located = object_of(object_of(item, "dateline"), "located")
+    city = text_of(located, "city")
     try:
-        local = published_at.astimezone(ZoneInfo(str(located.get("tz") or "UTC")))
+        local = published_at.astimezone(ZoneInfo(text_of(located, "tz") or "UTC"))
     except (ZoneInfoNotFoundError, ValueError):
         local = published_at.astimezone(UTC)
     when = local.strftime("%d %b %Y %H:%M %Z")
-    slugline, headline = (escape(item.get(f) or "", quote=False) for f in ("slugline", "headline"))
+    slugline, headline = (escape(text_of(item, f), quote=False) for f in ("slugline", "headline"))
     place = f" ex {escape(city, quote=False)}" if city else ""
     return (
         f"<p>Please {operation} story slugged {slugline} headlined {headline}{place} at {when}.</p>"
@@ -52,10 +53,10 @@ def kill_mail(
         headline: the headline that was sent with the kill.
         subscribers: all of them, active or not.
     """
-    place = next(iter(item.get("place") or ()), None) or {}
-    qcode = place.get("qcode")
+    places = objects_of(item, "place")
+    qcode = places[0].get("qcode") if places else None
     header = f"{f'{qcode}:' if qcode else ''}{HEADERS[operation]} Notice"
-    body = plain_text(item.get("body_html"), line_feeds=True)
+    body = plain_text(text_of(item, "body_html"), line_feeds=True)
     return {
         "subject": headline or SUBJECTS[operation],
         "text": f"{header}\n{header}\n\n{body}\n",

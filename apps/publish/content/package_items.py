@@ -15,9 +15,11 @@ from apps.archive.packages import (
     ref_to,
     root_group,
 )
+from apps.archive.visibility import audience_of_id, check_may_read
 from apps.core.caller import Caller
 from apps.core.documents import objects
 from apps.core.errors import BadRequest
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES
 from apps.publish.content.collaborators import Collaborators
@@ -46,13 +48,19 @@ class PackageItemsService(ResourceService):
             self._add(document["package_id"], document.get("new_items") or [], caller)
         return [document["package_id"] for document in documents]
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_id(self.db, document["package_id"])
+
     def _add(self, package_id: str, entries: list[Mapping[str, Any]], caller: Caller) -> None:
         package = self.db[ARCHIVE].find_one({"_id": package_id})
         if package is None or not is_package(package):
             raise BadRequest("Invalid package identifier")
+        check_may_read(package, caller)
         if package.get("state") not in PUBLISH_STATES:
             raise BadRequest("Package was not published")
         items = self._new_items(package, entries)
+        for item in items.values():
+            check_may_read(item, caller)
         groups = with_items(package.get("groups"), entries, items)
         if any(item.get("state") in PUBLISH_STATES for item in items.values()):
             self._correct.patch(package_id, {"groups": groups}, caller)

@@ -9,6 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.packages import is_package, member_ids
+from apps.archive.visibility import audience
 from apps.content_api.backlog import CopyBacklog
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
@@ -247,6 +248,7 @@ class RoutingBatch:
         for row, formats in self._missing_formats:
             self._tools.notifier.push(
                 "item:publish:wrong:format",
+                audience=audience([row]),
                 item=row["item_id"],
                 unique_name=row.get("unique_name"),
                 desk=str(object_of(row, "task").get("desk") or ""),

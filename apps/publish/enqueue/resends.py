@@ -17,14 +17,17 @@ from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import make_follow_ups, record
 from apps.core.clock import Clock
+from apps.core.documents import number_of
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PublishingAction, QueueState, RowState, State
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
+MESSAGE_LENGTH = 1000
 WAIT_SECONDS = 1
 """Wait of a request for an earlier version of its item that has not been routed yet."""
 
@@ -102,7 +105,7 @@ class ResendRequests:
         """Whether something newer of the item is out: a kill must have the last word."""
         newer = {
             "item_id": row["item_id"],
-            "publish_sequence_no": {"$gt": row.get("publish_sequence_no") or 0},
+            "publish_sequence_no": {"$gt": number_of(row, "publish_sequence_no")},
         }
         return self._db[PUBLISHED].find_one(newer, {"_id": 1}) is not None
 
@@ -131,8 +134,8 @@ class ResendRequests:
         Args:
             retry_seconds: when to try again; None gives up.
         """
-        change: Document = {"error_message": message, "owner": None}
-        change["attempts"] = request["attempts"] + 1
+        change: Document = {"error_message": message[:MESSAGE_LENGTH], "owner": None}
+        change["attempts"] = number_of(request, "attempts") + 1
         change["state"] = QueueState.ERROR if retry_seconds is None else QueueState.PENDING
         if retry_seconds is not None:
             change["due_at"] = self._clock.precise() + timedelta(seconds=retry_seconds)
@@ -194,7 +197,14 @@ class ResendRouter:
             request = self._requests.take()
             if request is None:
                 break
-            made += self._carry_out(request)
+            try:
+                made += self._carry_out(request)
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # It keeps no other from being carried out.
+                log.exception("resend.failed", item=str(request.get("item_id")))
+                self._fail(request, Unroutable(repr(error), may_pass=True))
         return made
 
     def _carry_out(self, request: Document) -> int:
@@ -233,13 +243,13 @@ class ResendRouter:
         )
 
     def _fail(self, request: Document, error: Unroutable) -> int:
-        tries = request["attempts"] + 1
+        tries = number_of(request, "attempts") + 1
         if not error.may_pass or tries >= self._max_attempts:
             return self._give_up(request, str(error))
         self._requests.failed(request, str(error), self._retry_seconds * tries)
         return 0
 
     def _give_up(self, request: Document, message: str) -> int:
-        log.warning("resend.refused", item=request["item_id"], error=message)
+        log.warning("resend.refused", item=str(request.get("item_id")), error=message)
         self._requests.failed(request, message, None)
         return 0

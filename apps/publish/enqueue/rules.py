@@ -249,10 +249,10 @@ def routing_rules(
     """
     return RoutingRules.build(
         # Inactive ones too: they get the kill of what was archived, and a line in explanations.
-        list(db[SUBSCRIBERS].find({})),
-        list(db[PRODUCTS].find({})),
-        list(db[CONTENT_FILTERS].find({})),
-        list(db[FILTER_CONDITIONS].find({})),
+        list(db[SUBSCRIBERS].find({}).sort("_id", 1)),
+        list(db[PRODUCTS].find({}).sort("_id", 1)),
+        list(db[CONTENT_FILTERS].find({}).sort("_id", 1)),
+        list(db[FILTER_CONDITIONS].find({}).sort("_id", 1)),
         vocabularies,
         content_api=content_api,
     )

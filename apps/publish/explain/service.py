@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from apps.archive.visibility import check_found, check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.service import Document, ResourceService
@@ -27,16 +28,22 @@ class ExplainService(ResourceService):
 
     resource = "explain"
 
+    def on_found(self, document: Document, caller: Caller) -> None:
+        check_found(self.db, document, caller)
+
     def on_fetched_item(self, document: Document, caller: Caller) -> None:
         """Turn the item that was looked up into its explanation.
 
         Raises:
             BadRequest: `version` is no number.
             NotFound: the version was not published.
+            Forbidden: the item is archived, and hidden from the caller.
         """
         wanted = caller.arguments.get("version")
         if wanted is not None and not wanted.isdecimal():
             raise BadRequest(f"version is {wanted!r}, but must be a number")
+        if row := document.pop("archived", None):
+            check_may_read(row, caller)
         explanation = self.explain(document["_id"], int(wanted) if wanted else None)
         kept = {key: document[key] for key in ("_links",) if key in document}
         document.clear()
@@ -44,8 +51,9 @@ class ExplainService(ResourceService):
 
     def substitute(self, lookup: Document) -> Document | None:
         """Return what stands for an item that has expired and is archived."""
-        found = self.db[ARCHIVED].find_one({"item_id": lookup.get("_id")}, {"_id": 1})
-        return {"_id": lookup["_id"]} if found else None
+        of_item, newest = {"item_id": lookup.get("_id")}, [("_current_version", -1)]
+        found = self.db[ARCHIVED].find_one(of_item, {"task": 1}, sort=newest)
+        return {"_id": lookup["_id"], "archived": found} if found else None
 
     def explain(self, item_id: str, version: int | None = None) -> Document:
         """Return what became of a version of an item, expired ones included; six commands.

@@ -6,7 +6,7 @@ say of deliveries is put into it, under `delivered`: subscriber id to the newest
 Ids of subscribers are names of fields there, in the form of `apps/store/field_names.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.database import Database
 
+from apps.core.documents import number_of, object_of, text_of, texts_of
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, PublishingAction, RowState
 from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
@@ -104,11 +105,9 @@ class Ledger:
             dict.fromkeys(ROW_FIELDS, 1),
         )
         for row in rows.sort("_id", 1):
-            if row.get("subscriber_id") is not None:
+            if (subscriber := _subscriber_of(row)) is not None:
                 known = self._known.setdefault(row["item_id"], {})
-                known[row["subscriber_id"]] = _entry_of_row(row).after(
-                    known.get(row["subscriber_id"])
-                )
+                known[subscriber] = _entry_of_row(row).after(known.get(subscriber))
                 self._from_queue.add(row["item_id"])
 
     def keep(self, item_ids: Iterable[str]) -> None:
@@ -174,13 +173,19 @@ def _entry(stored: Mapping[str, Any]) -> LedgerEntry:
 
 def _entry_of_row(row: Mapping[str, Any]) -> LedgerEntry:
     """Return what a row of the delivery queue says of its subscriber's copy."""
-    delivery_type = (row.get("destination") or {}).get("delivery_type")
+    delivery_type = object_of(row, "destination").get("delivery_type")
     return LedgerEntry(
-        codes=tuple(row.get("codes") or ()),
+        codes=tuple(texts_of(row, "codes")),
         api_enabled=delivery_type == CONTENT_API,
-        version=int(row.get("item_version") or 0),
-        associated=tuple(row.get("associated_items") or ()),
+        version=number_of(row, "item_version"),
+        associated=tuple(texts_of(row, "associated_items")),
     )
+
+
+def _subscriber_of(row: Mapping[str, Any]) -> Any:
+    """Return the id of the subscriber of a row, None where others wrote none that can be one."""
+    id_ = row.get("subscriber_id")
+    return id_ if isinstance(id_, Hashable) else None
 
 
 def _stored(entry: LedgerEntry) -> Document:
@@ -243,9 +248,10 @@ def _newest(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[ObjectId, int]]
     """Return the newest delivered version by item and subscriber."""
     found: dict[str, dict[ObjectId, int]] = {}
     for row in rows:
-        subscriber, version = row.get("subscriber_id"), row.get("item_version")
+        item_id, subscriber = text_of(row, "item_id"), _subscriber_of(row)
+        version = number_of(row, "item_version")
         # Rows that others wrote may say less.
         if row.get("state") == RowState.SUCCESS and subscriber is not None and version:
-            of_item = found.setdefault(row["item_id"], {})
-            of_item[subscriber] = max(int(version), of_item.get(subscriber, 0))
+            of_item = found.setdefault(item_id, {})
+            of_item[subscriber] = max(version, of_item.get(subscriber, 0))
     return found

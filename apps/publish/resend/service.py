@@ -7,10 +7,12 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.journal.journal import Journal
+from apps.archive.visibility import HiddenItems, audience_of_id, check_may_read, check_may_read_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
 from apps.publish.enqueue.resends import ResendRequests
@@ -66,7 +68,7 @@ class ResendService(ResourceService):
             BadRequest: a rule refuses it (routing contract 11).
         """
         for document in documents:
-            item = self._item(document["original_id"])
+            item = self._item(document["original_id"], caller)
             subscribers = document.get("subscribers") or []
             self._check(item, document.get("version"), subscribers)
             sent = {"item": {**item, "_id": item["item_id"]}, "subscribers": subscribers}
@@ -76,21 +78,26 @@ class ResendService(ResourceService):
             document["_id"] = item["item_id"]
         return [document["_id"] for document in documents]
 
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_id(self.db, document["_id"])
+
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         """Let the enqueue task start now."""
         self._wake_up()
 
-    def _item(self, item_id: str) -> Document:
+    def _item(self, item_id: str, caller: Caller) -> Document:
         """Return the item as it would be sent: its last published row, where there is one.
 
         An item under correction stands for the row that is out meanwhile.
 
         Raises:
             BadRequest: no such item.
+            Forbidden: it is hidden from the caller.
         """
         item = self._journal.read(item_id)
         if item is None:
             raise BadRequest(NOT_FOUND)
+        check_may_read(item, caller)
         last = {"item_id": item_id, "last_published_version": True}
         row = self.db[PUBLISHED].find_one(last, sort=[("publish_sequence_no", -1)])
         if row is None:
@@ -131,6 +138,20 @@ class ResendService(ResourceService):
             )
         ):
             raise BadRequest(WIRE_ONLY)
+
+
+class ResendsService(ResourceService):
+    """`resends`: requests that are not carried out yet, and those that could not be."""
+
+    resource = "resends"
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        return HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        # The client may have asked for other fields.
+        whole = document if "item_id" in document else self.find(document["_id"])
+        check_may_read_ids(self.db, [whole.get("item_id")], caller)
 
 
 def is_broadcast_script(item: Mapping[str, Any]) -> bool:

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from apps.publish.transmit.claim import Lane
 from apps.publish.transmit.destinations import Subscribers
 from apps.publish.transmit.dispatcher import Dispatcher
 from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools, take_over
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +44,12 @@ class LaneWorker:
         while self._tools.may_continue(None) and (lane_id := self._dispatcher.next()):
             try:
                 sent += self._serve(lane_id)
-            except PyMongoError:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # It counts as busy, so that this run tries it no more and goes on with the others.
                 log.exception("lane.crashed", lane=lane_id)
-            finally:
+            else:
                 self._dispatcher.done(lane_id)
         return sent
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from bson import ObjectId
 
-from apps.archive.places import check_may_read, on_visible_stages
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
 from apps.archive.times import expiry_of_published
+from apps.archive.visibility import audience, audience_of_write, check_may_read, readable
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.documents import objects_of
+from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, WiredeskError
+from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
 from apps.publish.content.collaborators import Collaborators
@@ -50,15 +51,18 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        return on_visible_stages(lookup, caller)
+        return readable(lookup, caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             document["_type"] = "archived"
 
-    def on_fetched_item(self, document: Document, caller: Caller) -> None:
-        check_may_read(document, caller)
-        self.on_fetched([document], caller)
+    def on_found(self, document: Document, caller: Caller) -> None:
+        whole = document if "task" in document else self.find(document["_id"])
+        check_may_read(whole, caller)
+
+    def audience(self, document: Document, original: Document | None = None) -> Audience:
+        return audience_of_write(document, original)
 
     # Kill and takedown.
 
@@ -99,7 +103,10 @@ class ArchivedService(ResourceService):
         self._collaborators.wake_legal()
         hooks.tell(hooks.archived_removed, self.resource, item=original)
         self._collaborators.notifier.push(
-            "item:deleted:archived", item=original["item_id"], user=str(caller.user_id or "")
+            "item:deleted:archived",
+            audience=audience([original]),
+            item=original["item_id"],
+            user=str(caller.user_id or ""),
         )
 
     def _newest(self, item_id: str) -> Document:
@@ -161,7 +168,7 @@ class ArchivedService(ResourceService):
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        place = self._collaborators.places.where(row.get("task") or {})
+        place = self._collaborators.places.where(object_of(row, "task"))
         return expiry_of_published(place, self.clock.now(), self._collaborators.settings)
 
     # Delete: checks whether a kill is possible, and removes nothing.

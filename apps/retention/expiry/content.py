@@ -8,6 +8,7 @@ import structlog
 from pymongo.database import Database
 
 from apps.archive.journal.journal import Journal
+from apps.archive.visibility import audience
 from apps.core.clock import Clock
 from apps.core.errors import IncompleteWrite
 from apps.core.notifier import Notifier
@@ -143,7 +144,9 @@ class ContentExpiry:
                 continue
             if is_gone:
                 removed += 1
-                self._notifier.push("item:expired", items={item["_id"]: 1})
+                self._notifier.push(
+                    "item:expired", audience=audience([item]), items={item["_id"]: 1}
+                )
         return removed
 
     def _mark(self, ids: Collection[str], status: str | None) -> None:

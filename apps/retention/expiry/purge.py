@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.documents import text_of
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.mail.outbox import Outbox
@@ -22,6 +24,9 @@ from apps.store.collections import (
     RECIPIENTS,
     ROUTING_DECISIONS,
 )
+from apps.store.mongo import is_outage
+
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 
@@ -45,15 +50,30 @@ class Purge:
         self._has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
 
     def run(self) -> None:
-        """Remove everything that is old enough."""
+        """Remove everything that is old enough; what cannot be removed keeps nothing else."""
+        for step in (self._exports, self._deliveries, self._archived, self._refusals):
+            try:
+                step()
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                log.exception("purge.failed", step=step.__name__)
+
+    def _exports(self) -> None:
         forget_exports(self._db, self._clock.now())
+
+    def _deliveries(self) -> None:
         if limit := self._limit(self._delivery_minutes):
             while self._forget_deliveries(limit):
                 pass
             self._outbox.purge(limit)
+
+    def _archived(self) -> None:
         if limit := self._limit(self._archived_minutes):
             while self._forget_archived(limit):
                 pass
+
+    def _refusals(self) -> None:
         forget_refusals(self._db, self._clock.now())
 
     def _limit(self, minutes: float | None) -> datetime | None:
@@ -71,8 +91,10 @@ class Purge:
         rows = list(self._db[PUBLISH_QUEUE].find(query, fields).sort("_id", 1).limit(BATCH))
         if not rows:
             return 0
-        Ledger(self._db).keep(row["item_id"] for row in rows)
-        keep_delivered(self._db, rows)
+        # Rows that others wrote may name no item: nobody goes by them.
+        of_items = [row for row in rows if text_of(row, "item_id")]
+        Ledger(self._db).keep(row["item_id"] for row in of_items)
+        keep_delivered(self._db, of_items)
         # Payloads go first: a run that dies in between leaves rows, which the next one finds.
         self._forget_payloads(rows)
         gone = {"_id": {"$in": [row["_id"] for row in rows]}}
@@ -84,7 +106,7 @@ class Purge:
         payloads, binaries = _referred(rows)
         others = self._db[PUBLISH_QUEUE].find(
             {
-                "item_id": {"$in": sorted({row["item_id"] for row in rows})},
+                "item_id": {"$in": sorted({text_of(row, "item_id") for row in rows})},
                 "_id": {"$nin": [row["_id"] for row in rows]},
                 "$or": [
                     {"payload_id": {"$in": sorted(payloads)}},
@@ -116,7 +138,7 @@ class Purge:
         if not rows:
             return 0
         ids = [row["_id"] for row in rows]
-        items = {row["item_id"] for row in rows}
+        items = {id_ for row in rows if (id_ := text_of(row, "item_id"))}
         later = {"item_id": {"$in": sorted(items)}, "_id": {"$nin": ids}}
         alive = {"_id": {"$in": sorted(items)}}
         staying = {
@@ -133,5 +155,6 @@ class Purge:
 def _referred(rows: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[ObjectId]]:
     """Return the ids of payloads and of binaries that `rows` refer to."""
     rows = list(rows)
-    payloads = {row["payload_id"] for row in rows if row.get("payload_id")}
-    return payloads, {row["encoded_item_id"] for row in rows if row.get("encoded_item_id")}
+    payloads = {id_ for row in rows if (id_ := text_of(row, "payload_id"))}
+    binaries = (row.get("encoded_item_id") for row in rows)
+    return payloads, {id_ for id_ in binaries if isinstance(id_, ObjectId)}

@@ -17,6 +17,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from apps.archive.journal.journal import NOT_IN_VERSIONS
 from apps.archive.journal.removal import groups_with_members_in
+from apps.archive.visibility import task_of
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 SEARCHED = ("headline", "slugline", "description_text")
 """Fields whose words items are found by."""
 SEARCH_TERMS = "search_terms"
+STAGE = "stage_id"
+"""Field with the id of an item's stage, which stands in it by its name: users may be kept from it.
+"""
 WORD = re.compile(r"\w+")
 NOT_MOVED: Document = {"moved_to_legal": {"$in": [False, None]}, "state": {"$ne": State.SCHEDULED}}
 """Published rows that the long-term archive lacks. What is only scheduled has not been out."""
@@ -111,18 +115,18 @@ class LegalItems(PagedImport):
         try:
             self._import(self._items_of(rows))
             return len(rows)
-        except (PyMongoError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:
             if isinstance(error, PyMongoError) and is_away(error):
                 # None of the others would fare better.
                 raise
-            items = {row.get("item_id") for row in rows}
+            items = {str(row.get("item_id")) for row in rows}
             if len(items) == 1:
                 log.error("legal_archive.failed", item=items.pop(), exc_info=error)
                 return 0
         # One of them is in the way: each for itself.
-        by_item: dict[Any, list[Document]] = {}
+        by_item: dict[str, list[Document]] = {}
         for row in rows:
-            by_item.setdefault(row.get("item_id"), []).append(row)
+            by_item.setdefault(str(row.get("item_id")), []).append(row)
         return sum(self._import_rows(group) for group in by_item.values())
 
     def _items_of(self, rows: Sequence[Document]) -> list[PublishedItem]:
@@ -231,7 +235,7 @@ def as_version(published: PublishedItem) -> Document:
 
 def adding_version(version: Mapping[str, Any], names: Names) -> UpdateOne:
     """Return the write that adds a version, unless it is there."""
-    kept = in_legal_archive(names.in_document(version))
+    kept = {**in_legal_archive(names.in_document(version)), **_stage_of(version)}
     key = {name: kept.pop(name) for name in ("_id_document", "_current_version")}
     return UpdateOne(key, {"$setOnInsert": kept}, upsert=True)
 
@@ -245,11 +249,17 @@ def adding(row: Document) -> UpdateOne:
 def replacing(published: PublishedItem, names: Names) -> ReplaceOne:
     """Return the write that stores an item, unless a newer version of it is there."""
     item = in_legal_archive(names.in_document(published.document))
+    item.update(_stage_of(published.document))
     item["_current_version"] = published.version
     item[SEARCH_TERMS] = search_terms(*(item.get(name) for name in SEARCHED))
     # A newer copy does not match, and its id keeps this one from being added.
     not_newer = {"_id": published.item_id, "_current_version": {"$lte": published.version}}
     return ReplaceOne(not_newer, item, upsert=True)
+
+
+def _stage_of(item: Mapping[str, Any]) -> Document:
+    stage = task_of(item).get("stage")
+    return {STAGE: stage} if stage else {}
 
 
 def in_legal_archive(item: Document) -> Document:

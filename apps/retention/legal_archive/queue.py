@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from pymongo import UpdateOne
 
 from apps.core.service import Document
@@ -16,7 +17,9 @@ from apps.store.collections import (
     PUBLISH_QUEUE,
     SUBSCRIBERS,
 )
-from apps.store.mongo import insert_missing
+from apps.store.mongo import insert_missing, is_outage
+
+log = structlog.get_logger(__name__)
 
 DELETED = "Deleted Subscriber"
 
@@ -31,13 +34,29 @@ FINISHED: Document = {
 
 
 class LegalQueue(PagedImport):
-    """Copy finished rows of the delivery queue with what was sent."""
+    """Copy finished rows of the delivery queue with what was sent.
+
+    A row that cannot be imported is left for the next run, and does not stop the others.
+    """
 
     collection = PUBLISH_QUEUE
     not_moved = FINISHED
     page_size = 500
 
     def _import_rows(self, rows: Sequence[Document]) -> int:
+        try:
+            return self._import(rows)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(rows) == 1:
+                log.error("legal_queue.failed", row=str(rows[0]["_id"]), exc_info=error)
+                return 0
+        # One of them is in the way.
+        middle = len(rows) // 2
+        return self._import_rows(rows[:middle]) + self._import_rows(rows[middle:])
+
+    def _import(self, rows: Sequence[Document]) -> int:
         ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
         found = self._db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
         names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}

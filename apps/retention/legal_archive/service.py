@@ -1,15 +1,17 @@
 """The long-term archive as clients read it (resources contract 19)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.visibility import HiddenItems, check_may_read, hidden_stages, readable
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.service import Document, ResourceService
 from apps.publish.queue.payloads import Payloads
-from apps.retention.legal_archive.items import SEARCH_TERMS, search_terms
-from apps.store.collections import LEGAL_PUBLISH_PAYLOADS
+from apps.retention.legal_archive.items import SEARCH_TERMS, STAGE, search_terms
+from apps.store.collections import LEGAL_ARCHIVE, LEGAL_PUBLISH_PAYLOADS
 
 
 class LegalArchiveService(ResourceService):
@@ -19,7 +21,13 @@ class LegalArchiveService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         words = search_terms(caller.arguments.get("query"))
-        return {**lookup, SEARCH_TERMS: {"$all": words}} if words else lookup
+        query = {**lookup, SEARCH_TERMS: {"$all": words}} if words else lookup
+        return readable(query, caller, STAGE)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # Clients do not read the field.
+            check_stage(self.find(document["_id"]), caller)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
@@ -33,7 +41,13 @@ class LegalVersionsService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         item_id = caller.arguments.get("_id")
-        return {**lookup, "_id_document": item_id} if item_id else lookup
+        query = {**lookup, "_id_document": item_id} if item_id else lookup
+        return readable(query, caller, STAGE)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # Clients do not read the field.
+            check_stage(self.find(document["_id"]), caller)
 
     def item_filter(self, lookup: Document) -> Document:
         """Of the versions of an item, one is shown."""
@@ -44,16 +58,31 @@ class LegalVersionsService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_id"] = document["_id_document"]
+            # The client may have asked for other fields.
+            document["_id"] = document.get("_id_document", document["_id"])
 
 
-class LegalHistoryService(ResourceService):
+class LegalRowsService(ResourceService):
+    """Rows that belong to items, each with its `item_id`."""
+
+    def list_filter(self, lookup: Document, caller: Caller) -> Document:
+        hidden = HiddenItems(self.db, LEGAL_ARCHIVE, STAGE)
+        return hidden.without_unreadable(lookup, "item_id", caller)
+
+    def on_found(self, document: Document, caller: Caller) -> None:
+        if hidden_stages(caller):
+            # The client may have asked for other fields.
+            of_item = {"_id": self.find(document["_id"]).get("item_id")}
+            check_stage(self.db[LEGAL_ARCHIVE].find_one(of_item, {STAGE: 1}) or {}, caller)
+
+
+class LegalHistoryService(LegalRowsService):
     """Operations on items, and who made them."""
 
     resource = "legal_archive_history"
 
 
-class LegalQueueService(ResourceService):
+class LegalQueueService(LegalRowsService):
     """Deliveries with what was sent."""
 
     resource = "legal_publish_queue"
@@ -70,6 +99,15 @@ class LegalQueueService(ResourceService):
             if document.get("formatted_item") is None and body is not None:
                 document["formatted_item"] = body.text
             document.pop("payload_id", None)
+
+
+def check_stage(document: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse what stands on a stage that is hidden from the caller.
+
+    Raises:
+        Forbidden: it does.
+    """
+    check_may_read({"task": {"stage": document.get(STAGE)}}, caller)
 
 
 SERVICES: dict[str, type[ResourceService]] = {

@@ -1,11 +1,12 @@
 """Rules of `content_filters`, and filters tried out on items."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bson import ObjectId
 from pymongo import DESCENDING
 
+from apps.archive.visibility import check_may_see, visible
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.ids import object_id
@@ -117,19 +118,19 @@ class ContentFilterTestService(ResourceService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["match_results"] = self._results(document)
+            document["match_results"] = self._results(document, caller)
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         return [ObjectId() for _ in documents]
 
-    def _results(self, wanted: Mapping[str, Any]) -> Any:
+    def _results(self, wanted: Mapping[str, Any], caller: Caller) -> Any:
         filters, content_filter = self._filter(wanted)
         if wanted.get("article_id"):
-            item = self._find_item(str(wanted["article_id"]))
+            item = self._find_item(str(wanted["article_id"]), caller)
             return self._answer(filters, content_filter, item, "article")
-        return self._find_matches(
-            filters, content_filter, matching=wanted.get("return_matching", True) is not False
-        )
+        matching = wanted.get("return_matching", True) is not False
+        candidates = self._candidates(caller, matching=matching)
+        return self._find_matches(filters, content_filter, candidates, matching=matching)
 
     def _filter(self, wanted: Mapping[str, Any]) -> tuple[FilterSet, ContentFilter]:
         """Return the filter that is asked for, with all others."""
@@ -145,10 +146,11 @@ class ContentFilterTestService(ResourceService):
             raise BadRequest("Content filter not found")
         return filters, found
 
-    def _find_item(self, item_id: str) -> Document:
+    def _find_item(self, item_id: str, caller: Caller) -> Document:
         for collection in (ARCHIVE, INGEST):
             item = self.db[collection].find_one({"_id": item_id})
             if item is not None:
+                check_may_see(item, caller)
                 return item
         raise BadRequest("Article not found!")
 
@@ -162,10 +164,15 @@ class ContentFilterTestService(ResourceService):
         return answer
 
     def _find_matches(
-        self, filters: FilterSet, content_filter: ContentFilter, *, matching: bool
+        self,
+        filters: FilterSet,
+        content_filter: ContentFilter,
+        candidates: Iterable[Document],
+        *,
+        matching: bool,
     ) -> list[Document]:
         found = []
-        for item in self._candidates(matching=matching):
+        for item in candidates:
             if self._answer(filters, content_filter, item, "archive") is matching:
                 item.pop("journal", None)
                 found.append(item)
@@ -173,7 +180,7 @@ class ContentFilterTestService(ResourceService):
                     break
         return found
 
-    def _candidates(self, *, matching: bool) -> Iterator[Document]:
+    def _candidates(self, caller: Caller, *, matching: bool) -> Iterator[Document]:
         query: Document = {"state": {"$ne": State.SPIKED}} if matching else {}
-        items = self.db[ARCHIVE].find(query).sort("versioncreated", DESCENDING)
-        yield from items.limit(MAX_TRIED)
+        items = self.db[ARCHIVE].find(visible(query, caller))
+        yield from items.sort("versioncreated", DESCENDING).limit(MAX_TRIED)

@@ -10,12 +10,14 @@ had theirs, for when copies are gone again.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
+from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.archive.actions.base import ActionContext
 from apps.archive.actions.item_copy import CopyOrder, ItemCopier
@@ -23,6 +25,7 @@ from apps.archive.events import tell_stage
 from apps.archive.packages import member_refs
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
+from apps.core.documents import object_of, objects, text_of
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id
 from apps.core.service import Document
@@ -31,6 +34,7 @@ from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.rule_service import load_filters
 from apps.store.collections import ARCHIVE, INTERNAL_DESTINATIONS, PUBLISHED, USERS
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +42,7 @@ SERVED = "internal_destinations"
 """Field of a published row: ids of the destinations that have their copy of it."""
 COPIED = frozenset({Operation.PUBLISH, Operation.CORRECT})
 """Operations whose outcome is copied. What is withdrawn is no material for another desk."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE_SIZE = 100
 """Scheduled rows looked at in one go."""
 UNDECIDED = "The content filter is gone or broken"
@@ -109,14 +114,14 @@ class DeskCopies:
         if not orders:
             return
         callers = self._callers(rows)
-        served: dict[Any, list[Any]] = {}
+        served: list[Order] = []
         failed: dict[Any, list[Order]] = {}
         for order in orders:
             try:
                 self._copy(order, callers)
-            except PyMongoError:
-                raise
             except Exception as error:
+                if is_outage(error):
+                    raise
                 order.error = getattr(error, "message", None) or str(error)
                 log.warning(
                     "internal_destination.failed",
@@ -126,7 +131,7 @@ class DeskCopies:
                 )
                 failed.setdefault(order.destination["_id"], []).append(order)
             else:
-                served.setdefault(order.row["_id"], []).append(order.destination["_id"])
+                served.append(order)
         self._mark(served)
         for lost in failed.values():
             rows_lost = [order.row for order in lost]
@@ -134,8 +139,8 @@ class DeskCopies:
 
     def _callers(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Caller]:
         """Return who published the rows, by id: the copies are theirs."""
-        ids = {object_id(row.get("version_creator")) for row in rows} - {None, ""}
-        found = self._db[USERS].find({"_id": {"$in": list(ids)}}) if ids else ()
+        ids = [object_id(id_) for row in rows if (id_ := row.get("version_creator"))]
+        found = self._db[USERS].find({"_id": {"$in": ids}}) if ids else ()
         return {str(user["_id"]): Caller(user) for user in found}
 
     def _copy(self, order: "Order", callers: Mapping[str, Caller]) -> None:
@@ -195,8 +200,8 @@ class DeskCopies:
             if self._db[ARCHIVE].find_one({"_id": copy_id}, {"_id": 1}) is None:
                 self._store(member, destination, copy_id, caller)
         return [
-            {**group, "refs": [_copied_ref(ref, copies) for ref in group.get("refs") or ()]}
-            for group in groups
+            {**group, "refs": [_copied_ref(ref, copies) for ref in objects(group.get("refs"))]}
+            for group in objects(groups)
         ]
 
     def _task(self, destination: Mapping[str, Any]) -> Document:
@@ -211,14 +216,24 @@ class DeskCopies:
         task["stage"] = task["stage"] or desk.get("incoming_stage") or desk.get("working_stage")
         return task
 
-    def _mark(self, served: Mapping[Any, Sequence[Any]]) -> None:
+    def _mark(self, served: Sequence["Order"]) -> None:
         """Note on the rows which destinations have their copies; no command without any."""
         writes = [
-            UpdateOne({"_id": row_id}, {"$addToSet": {SERVED: {"$each": list(ids)}}})
-            for row_id, ids in served.items()
+            UpdateOne({"_id": order.row["_id"]}, {"$addToSet": {SERVED: order.destination["_id"]}})
+            for order in served
         ]
-        if writes:
+        if not writes:
+            return
+        try:
             # The etag stays: for clients the row is the same.
+            self._db[PUBLISHED].bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            if is_outage(error):
+                raise
+            # Some of them have no list in this field.
+            ids = [order.row["_id"] for order in served]
+            no_list = {"_id": {"$in": ids}, SERVED: {"$not": {"$type": "array"}}}
+            self._db[PUBLISHED].update_many(no_list, {"$set": {SERVED: []}})
             self._db[PUBLISHED].bulk_write(writes, ordered=False)
 
 
@@ -259,7 +274,7 @@ class Orders:
 
     def of(self, rows: Iterable[Document]) -> list[Order]:
         """Return the orders; one command, none where there is nothing to copy."""
-        orders = [order for row in rows for order in self._of_row(row)]
+        orders = [order for row in rows for order in self._of_any(row)]
         ids = [order.copy_id for order in orders]
         found = self._context.db[ARCHIVE].find({"_id": {"$in": ids}}, {"_id": 1}) if ids else ()
         there = {item["_id"] for item in found}
@@ -267,7 +282,17 @@ class Orders:
             order.is_there = order.copy_id in there
         return orders
 
+    def _of_any(self, row: Document) -> list[Order]:
+        """Return the orders of a row; one that nothing can be decided of has none."""
+        try:
+            return list(self._of_row(row))
+        except Exception:
+            log.exception("internal_destination.undecided", published=str(row["_id"]))
+            return []
+
     def _of_row(self, row: Document) -> Iterator[Order]:
+        if not text_of(row, "item_id"):
+            return
         view = ItemView(row, self._context.clock.now())
         for destination in self._destinations:
             if not _is_for(destination, row):
@@ -283,15 +308,17 @@ class Orders:
         try:
             return self._filters.matches(destination["filter"], view)
         except Exception:
-            log.exception("internal_destination.filter_failed", destination=destination["name"])
+            name = destination.get("name")
+            log.exception("internal_destination.filter_failed", destination=name)
             return None
 
 
 def _is_for(destination: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     """Whether the destination takes rows of this desk, at this time, and lacks this one."""
-    desk_id = (row.get("task") or {}).get("desk")
+    desk_id = object_of(row, "task").get("desk")
     waits = row.get("state") == State.SCHEDULED and destination.get("send_after_schedule")
-    is_served = destination["_id"] in (row.get(SERVED) or ())
+    served = row.get(SERVED)
+    is_served = isinstance(served, list) and destination["_id"] in served
     return not waits and not is_served and str(destination.get("desk")) != str(desk_id)
 
 
@@ -300,7 +327,10 @@ def id_of_copy(
 ) -> str:
     """Return the item id that the copy of a published row has; always the same."""
     uuid = uuid5(NAMESPACE_URL, f"{destination['_id']}/{row['_id']}")
-    return item_guid(context.settings, row["_id"].generation_time, uuid)
+    id_ = row["_id"]
+    # Rows that others wrote may have ids that tell no time.
+    at = id_.generation_time if isinstance(id_, ObjectId) else EPOCH
+    return item_guid(context.settings, at, uuid)
 
 
 def _own_refs(groups: Any) -> Iterator[Document]:

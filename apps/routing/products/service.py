@@ -5,6 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from apps.archive.visibility import check_may_see
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
 from apps.core.schemas import as_stored, fill_defaults
@@ -64,17 +65,18 @@ class ProductTestService(ResourceService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_items"] = self._results(document.get("article_id"))
+            document["_items"] = self._results(document.get("article_id"), caller)
 
     def create(self, documents: list[Document], caller: Caller) -> list[Any]:
         return [ObjectId() for _ in documents]
 
-    def _results(self, item_id: str | None) -> list[Document]:
+    def _results(self, item_id: str | None, caller: Caller) -> list[Document]:
         if not item_id:
             raise BadRequest("Article id cannot be empty!")
         item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise BadRequest("Article not found!")
+        check_may_see(item, caller)
         view, filters = ItemView(item, self.clock.now()), load_filters(self.db)
         products = [compile_product(document) for document in self.db[PRODUCTS].find()]
         try:

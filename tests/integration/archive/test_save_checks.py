@@ -334,3 +334,15 @@ class TestCrops:
 
         renditions = corrected.get_json()["associations"]["featuremedia"]["renditions"]
         assert {"original": {"href": "b"}, "4-3": None} == renditions
+
+
+def test_an_item_that_would_become_too_large_is_refused(admin: Client) -> None:
+    """413, though each request is smaller: what the store would refuse is told as such."""
+    path = f"archive/{admin.create('archive', {'type': 'text'})['_id']}"
+    half = "x" * (9 * 2**20)
+    assert admin.patch(path, {"ednote": half}).status_code == 200
+
+    answer = admin.patch(path, {"body_footer": half})
+
+    assert answer.status_code == 413
+    assert not admin.get(path).get_json().get("body_footer")

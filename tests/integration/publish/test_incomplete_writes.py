@@ -33,7 +33,7 @@ FOLLOW_UPS: list[Any] = [
     {"in": "archive", "upsert": [], "set": {}},
     {"in": "archive", "upsert": [{"no": "id"}], "set": {}},
     {"in": "archive", "where": None, "set": {"a": 1}},
-    {"in": "archive", "where": {"type": {"$gibberish": 1}}, "set": {"a": 1}},
+    {"in": "archive", "where": {"type": {"$in": 5}}, "set": {"a": 1}},
     {"in": "archive", "where": {}, "set": {"headline.a": 1}},
     {"in": "archive", "where": {}, "set": {"_id": 1}},
     {"in": "archive", "where": {}, "add": {"headline.a": 1}},
@@ -44,7 +44,13 @@ FOLLOW_UPS: list[Any] = [
 
 NOTES: list[Any] = [
     {"row_id": 5},
-    {"row_id": ObjectId(), "sequence_no": "x", "user_id": None, "operation": {}, "mail": 5},
+    {
+        "row_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a2f"),
+        "sequence_no": "x",
+        "user_id": None,
+        "operation": {},
+        "mail": 5,
+    },
     {"history": "x"},
     {"history": {"operation": "create"}},
     {"copies": 5},

@@ -72,7 +72,7 @@ HOT: dict[tuple[str, str], Keys] = {
         "item_version",
     ),
     # What is to be completed.
-    ("archive", "journal.at"): ("journal.at",),
+    ("archive", "journal.at journal.retry_at"): ("journal.at",),
     ("resends", "due_at state"): ("due_at",),
     ("mails", "due_at state"): ("state", "due_at"),
     ("content_api_backlog", "due_at"): ("due_at",),

@@ -27,6 +27,31 @@ COPIED = (
 )
 """What clients copy to send a row again."""
 
+ODD_ROWS: list[tuple[dict[str, Any], str]] = [
+    ({"item_encoding": "nope"}, "There is no encoding nope"),
+    ({"item_encoding": "rot13"}, "There is no encoding rot13"),
+    ({"item_encoding": 5}, "item_encoding"),
+    ({"formatted_item": b"\xff"}, "formatted_item"),
+    ({"formatted_item": {"a": 1}}, "formatted_item"),
+    ({"formatted_item": None, "payload_id": {"a": 1}}, "nothing to send"),
+    ({"formatted_item": None}, "nothing to send"),
+    ({"destination": None}, ""),
+    ({"destination": "x"}, "destination"),
+    ({"destination": {"config": 5}}, "destination.config"),
+    ({"destination": {"delivery_type": 5}}, "destination.delivery_type"),
+    ({"destination": {"delivery_type": "pigeon"}}, "pigeon"),
+    ({"item_version": "x"}, "item_version"),
+    ({"published_seq_num": []}, "published_seq_num"),
+    ({"retry_attempt": "x"}, "retry_attempt"),
+]
+"""What others may have written into a row, and what its failure says."""
+ODD_ROWS_WITHOUT_LANE: list[tuple[dict[str, Any], str]] = [
+    ({"next_retry_attempt_at": "x", "state": "retrying"}, "next_retry_attempt_at"),
+    ({"attempts": [5]}, "attempts"),
+    ({"attempts": [{"at": 5}], "state": "retrying"}, "attempts"),
+    ({"publishing_action": {}}, "publishing_action"),
+]
+
 
 @pytest.fixture
 def subscriber(desk: Newsdesk, receiver: HTTPReceiver) -> ObjectId:
@@ -433,3 +458,93 @@ class TestSendAgain:
 def strip(copy: dict[str, Any]) -> dict[str, Any]:
     """Return a copy as clients send it: without what is not set."""
     return {name: value for name, value in copy.items() if value is not None}
+
+
+class TestOddRows:
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"item_encoding": "nope"}, "item_encoding"),
+            ({"item_encoding": "rot13"}, "item_encoding"),
+            ({"item_encoding": "base64"}, "item_encoding"),
+            ({"item_encoding": 5}, "item_encoding"),
+            ({"item_encoding": "x\0"}, "item_encoding"),
+            ({"destination": "x"}, "destination"),
+            ({"destination": {"config": 5}}, "destination"),
+            ({"destination": {"name": {}}}, "destination"),
+            ({"destination": {"delivery_type": []}}, "destination"),
+            ({"destination": {"format": 5}}, "destination"),
+            ({"formatted_item": {}}, "formatted_item"),
+            ({"codes": [5]}, "codes"),
+            ({"item_version": "x"}, "item_version"),
+            ({"published_seq_num": "x"}, "published_seq_num"),
+            ({"publishing_action": {}}, "publishing_action"),
+            ({"item_id": 5}, "item_id"),
+        ],
+        ids=str,
+    )
+    def test_are_refused(
+        self,
+        desk: Newsdesk,
+        queued: list[dict[str, Any]],
+        change: dict[str, Any],
+        field: str,
+    ) -> None:
+        """On POST and on PATCH: what transmit reads is checked before it is stored."""
+        row = {key: queued[0][key] for key in COPIED if queued[0].get(key) is not None}
+        path, etag = f"publish_queue/{queued[0]['_id']}", queued[0]["_etag"]
+
+        posted = desk.client.post("publish_queue", {**row, "formatted_item": "x", **change})
+        patched = desk.client.patch(path, change, etag=etag)
+
+        assert (posted.status_code, patched.status_code) == (400, 400)
+        assert field in posted.get_json()["_issues"]
+        assert len(listed(desk.client)) == 3
+
+    def test_of_the_server_cannot_be_changed(
+        self, desk: Newsdesk, queued: list[dict[str, Any]]
+    ) -> None:
+        """Attempts and keys are what the server wrote."""
+        path, etag = f"publish_queue/{queued[0]['_id']}", queued[0]["_etag"]
+        written = {"attempts": [5], "order_no": -1, "idempotency_key": "x"}
+
+        answer = desk.client.patch(path, written, etag=etag)
+
+        assert answer.status_code == 200
+        row = desk.client.get(path).get_json()
+        assert {key: row.get(key) for key in written} == {
+            key: queued[0].get(key) for key in written
+        }
+
+    @pytest.mark.parametrize("in_lane", [True, False])
+    def test_that_others_stored_fail_and_hold_up_none(
+        self,
+        graph: Graph,
+        desk: Newsdesk,
+        queued: list[dict[str, Any]],
+        receiver: HTTPReceiver,
+        in_lane: bool,
+    ) -> None:
+        """Such a row is listed, ends in `failed` with its reason, and the others go out.
+
+        Rows without a lane are looked at before they get one.
+        """
+        rows = graph.db["publish_queue"]
+        row = dict(rows.find_one({"_id": ObjectId(queued[0]["_id"])}) or {})
+        for field in ("payload_id", "idempotency_key"):
+            del row[field]
+        odd = [*ODD_ROWS, *(() if in_lane else ODD_ROWS_WITHOUT_LANE)]
+        lane = {} if in_lane else {"lane": None}
+        stored = {
+            ObjectId(): ({**row, "formatted_item": "x", **lane, **change}, reason)
+            for change, reason in odd
+        }
+        rows.insert_many({**change, "_id": id_} for id_, (change, _) in stored.items())
+
+        assert stored.keys() <= {ObjectId(row["_id"]) for row in listed(desk.client)}
+        graph.transmit.run()
+
+        assert sorted(told(receiver)) == ["a", "b", "c"]
+        for id_, (_, reason) in stored.items():
+            ended = desk.client.get(f"publish_queue/{id_}").get_json()
+            assert (ended["state"], reason in ended["error_message"]) == ("failed", True), ended

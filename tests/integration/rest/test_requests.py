@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from apps.core import json
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.rest import creation
 from tests.support.clients import Client
 
 SIZE_LIMIT = 25_000
@@ -329,3 +330,35 @@ class TestSeveral:
     def test_are_not_taken_by_commands(self, admin: Client, path: str) -> None:
         """A command does one thing, or nothing."""
         assert admin.post(path, [{}, {}]).status_code == 400
+
+
+class TestSize:
+    """Documents are as large as the store takes, however they have become so."""
+
+    @pytest.fixture(autouse=True)
+    def small_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(creation, "DOCUMENT_BYTES", 15_000)
+
+    def test_of_new_documents(self, graph: Graph, admin: Client) -> None:
+        """Numbers take more in the store than in a body."""
+        answer = admin.post("archive", {"extra": {"a": [1] * 3000}})
+
+        assert (answer.status_code, answer.get_json()["_error"]["code"]) == (413, 413)
+        assert graph.db.archive.count_documents({}) == 0
+
+    def test_of_growing_ones(self, graph: Graph, admin: Client, item: Document) -> None:
+        """Each save is small enough, both together are not; the item stays as it is."""
+        path = f"archive/{item['_id']}"
+        assert admin.patch(path, {"body_html": "x" * 10_000}).status_code == 200
+        before = graph.db.archive.find_one({"_id": item["_id"]})
+
+        answer = admin.patch(path, {"abstract": "x" * 10_000})
+
+        assert answer.status_code == 413
+        assert graph.db.archive.find_one({"_id": item["_id"]}) == before
+
+    def test_is_looked_at_before_anything_is_done(self, graph: Graph, admin: Client) -> None:
+        """The stages of a desk are not there without it."""
+        assert admin.post("desks", {"name": "a", "description": "x" * 16_000}).status_code == 413
+
+        assert graph.db.stages.count_documents({}) == 0

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.content_api.search import SearchError, elastic_query, mongo_query, words_query
+from apps.content_api.search import (
+    MAX_WORDS,
+    SearchError,
+    elastic_query,
+    mongo_query,
+    words_query,
+)
 
 OPERATORS = {
     *("$and", "$or", "$nor", "$not", "$in", "$nin", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte"),
@@ -91,6 +97,14 @@ def test_deep_nesting_is_refused(depth: int) -> None:
         words_query("(" * depth + "a" + ")" * depth, "AND", is_open)
     with pytest.raises(SearchError):
         words_query("NOT " * depth + "a", "AND", is_open)
+
+
+def test_long_searches_are_refused() -> None:
+    """Each word is looked for in every text."""
+    words_query("a " * MAX_WORDS, "AND", is_open)
+
+    with pytest.raises(SearchError):
+        words_query("a " * (MAX_WORDS + 1), "AND", is_open)
 
 
 def test_words_of_a_phrase_may_stand_apart() -> None:

@@ -1,8 +1,10 @@
-"""Options of connections, errors that lie in the state of the server (store contract 1 and 2)."""
+"""Options of connections, errors that lie in the state of the server (store contract 1, 2)."""
 
 from typing import Any
 
+import bson
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
@@ -16,7 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from apps.store.mongo import client_options, is_away
+from apps.store.mongo import CODEC, client_options, is_away, is_outage
 
 
 def client(uri: str) -> MongoClient[dict[str, Any]]:
@@ -72,8 +74,9 @@ CONCERN = [{"code": 64, "errmsg": "waiting for replication timed out"}]
     ],
 )
 def test_errors_that_may_pass(error: Any) -> None:
-    """No primary, no majority, no time."""
+    """No primary, no majority, no time: no document is to blame."""
     assert is_away(error)
+    assert is_outage(error)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,19 @@ def test_errors_that_may_pass(error: Any) -> None:
 def test_errors_that_stay(error: Any) -> None:
     """What is wrong with the command itself is so the next time, too."""
     assert not is_away(error)
+
+
+@pytest.mark.parametrize(("milliseconds", "year"), [(10**15, 9999), (-(10**15), 1)])
+def test_dates_that_python_has_no_form_for_can_be_read(milliseconds: int, year: int) -> None:
+    """As the nearest date: one of them in a document must not stop a list of many."""
+    stored = bson.encode({"at": DatetimeMS(milliseconds)})
+
+    read = bson.decode(stored, CODEC)["at"]
+
+    assert (read.year, read.tzinfo is None) == (year, False)
+
+
+def test_texts_that_are_no_utf_8_can_be_read() -> None:
+    stored = bson.encode({"a": "xyz"}).replace(b"xyz", b"x\xffz")
+
+    assert bson.decode(stored, CODEC) == {"a": "x\ufffdz"}

@@ -299,7 +299,12 @@ class TestWorkqueue:
         assert [story["_id"]] == [item["_id"] for item in listed]
 
     @pytest.mark.parametrize(
-        "source", ["{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}']
+        "source",
+        [
+            *("{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}'),
+            *('{"filter":{"term":{"lock_user":{"$regex":"a"}}}}', "[" * 3000),
+        ],
+        ids=lambda source: source[:50],
     )
     def test_refuses_other_queries(self, admin: Any, source: str) -> None:
         """What is no filter by holder is refused, not ignored."""

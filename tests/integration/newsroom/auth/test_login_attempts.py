@@ -287,16 +287,22 @@ class TestStore:
         assert max(len(key) for key in redis.keys("*:login:*")) < 200
 
     def test_may_be_away(self, applications: Any, settings: dict[str, Any]) -> None:
-        """Then everybody logs in who knows a password, and nothing is counted."""
+        """Then a process counts for itself, and who knows a password still logs in."""
         away = {**settings, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/1"}
         with empty_services(away) as graph:
             app = applications.serving(graph)
-            make_user(graph, "foo")
+            for name in ("foo", "bar"):
+                make_user(graph, name)
+            right = [try_one(app, password="foo_password") for _ in range(PER_NAME * 2)]
             wrong = [try_one(app) for _ in range(PER_NAME + 3)]
-            right = try_one(app, password="foo_password")
+            names = [try_one(app, f"name{n}") for n in range(PER_ADDRESS)]
+            other = try_one(app, "bar", "bar_password")
 
-        assert {401} == set(statuses(wrong))
-        assert 201 == right.status_code
+        assert {201} == set(statuses(right))
+        assert [401] * PER_NAME + [429] * 3 == statuses(wrong)
+        assert ["1", "2", "4"] == [one.headers["Retry-After"] for one in wrong[-3:]]
+        assert 429 == names[-1].status_code
+        assert 201 == other.status_code
 
     def test_may_refuse_to_count(
         self, app: Any, foo: Any, redis: Redis, settings: dict[str, Any]

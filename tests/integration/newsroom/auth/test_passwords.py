@@ -93,7 +93,7 @@ BAD = [
     (12345678, "must be of string type"),
     (True, "must be of string type"),
     (["long enough"], "must be of string type"),
-    ({"$ne": None}, "must be of string type"),
+    ({"ne": None}, "must be of string type"),
     ("", {"minlength": 1}),
     ("1234", {"minlength": 1}),
     ("x" * 73, "max length is 72 bytes"),
@@ -116,7 +116,7 @@ class TestBad:
         assert {"admin", "bar"} == {one["username"] for one in graph.db["users"].find()}
         assert "byline" not in graph.db["users"].find_one({"username": "bar"})
 
-    @pytest.mark.parametrize("password", [None, 12345678, True, ["admin_password"], {"$ne": None}])
+    @pytest.mark.parametrize("password", [None, 12345678, True, ["admin_password"], {"ne": None}])
     @pytest.mark.parametrize("field", ["username", "password"])
     def test_is_refused_at_log_in(
         self, admin: Client, anonymous: Client, field: str, password: Any
@@ -141,6 +141,8 @@ class TestBad:
             ({"new_password": "nul\0nul"}, 400),
             ({"new_password": 5}, 400),
             ({"old_password": ["foo_password"]}, 400),
+            ({"old_password": {"$ne": None}}, 400),
+            ({"username": {"$gt": ""}}, 400),
             ({"username": None}, 400),
             ({"old_password": "nul\0nul"}, 401),
             ({"new_password": ""}, 401),
@@ -305,6 +307,19 @@ class TestSecrets:
         assert (
             400 == editor.get(f"desks/{ObjectId()}/users", where=where.format(secret)).status_code
         )
+
+    @pytest.mark.parametrize("secret", SECRETS)
+    @pytest.mark.parametrize("sort", ["{0}", "-{0}", "username,{0}", '[("{0}", 1)]', "{0}.x"])
+    def test_of_users_are_no_order(self, editor: Client, secret: str, sort: str) -> None:
+        """Nor from the order of those who have them."""
+        assert 400 == editor.get("users", sort=sort.format(secret)).status_code
+
+    @pytest.mark.parametrize("value", ['"$password"', '{"$concat": ["$password"]}'])
+    def test_of_users_are_in_no_other_field(self, editor: Client, value: str) -> None:
+        """A projection that computes is refused."""
+        answer = editor.get("users", projection=f'{{"username": {value}}}')
+
+        assert 400 == answer.status_code
 
     def test_of_sessions_are_shown_once(self, app: Any, admin: Client, graph: Graph) -> None:
         """The token is in the answer to a log-in; the store has its hash."""

@@ -324,6 +324,32 @@ class TestPurge:
         graph.expiry.run()
         assert stays == bool(graph.db["publish_queue"].count_documents({"_id": own}))
 
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"item_id": None},
+            {"item_id": {"a": 1}},
+            {"item_id": 5},
+            {"item_version": "x"},
+            {"subscriber_id": {"a": 1}},
+            {"payload_id": {"a": 1}},
+            {"payload_id": 5},
+            {"encoded_item_id": "x"},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a52"), "codes": 5},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a53"), "destination": "x"},
+            {"subscriber_id": ObjectId("5f2d1c0e9b1e8a4c3d7f6a54"), "item_version": [1]},
+        ],
+        ids=repr,
+    )
+    def test_one_that_cannot_be_read_keeps_no_other(self, graph: Graph, broken: Document) -> None:
+        """Of the same batch."""
+        self.row(graph, 15, publishing_action="published", **broken)
+        own = self.row(graph, 15)
+
+        graph.expiry.run()
+
+        assert graph.db["publish_queue"].count_documents({"_id": own}) == 0
+
     def test_payloads_go_with_their_last_row(self, graph: Graph) -> None:
         """A payload that a younger row refers to stays."""
         graph.db["publish_payloads"].insert_many([{"_id": "shared"}, {"_id": "own"}])

@@ -43,6 +43,35 @@ def test_a_finished_delivery_is_kept_with_what_was_sent(desk: Newsdesk, graph: G
     assert (after["moved_to_legal"], after["_etag"]) == (True, before["_etag"])
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"subscriber_id": {"a": 1}},
+        {"subscriber_id": [1]},
+        {"payload_id": {"a": 1}},
+        {"payload_id": 5},
+        {"encoded_item_id": [1]},
+        {"destination": {"config": 5}},
+        {"destination": 5},
+    ],
+    ids=repr,
+)
+def test_one_that_cannot_be_imported_stops_no_other(
+    desk: Newsdesk, graph: Graph, broken: Document
+) -> None:
+    """Those before and behind it are imported."""
+    for _ in range(3):
+        desk.published()
+    deliver(graph)
+    rows = desk.rows()
+    desk.db["publish_queue"].update_one({"_id": rows[1]["_id"]}, {"$set": broken})
+
+    graph.legal_queue.run()
+
+    kept = {row["_id"] for row in graph.db["legal_publish_queue"].find({}, {"_id": 1})}
+    assert {rows[0]["_id"], rows[2]["_id"]} <= kept
+
+
 def test_what_was_sent_outlives_the_queue(desk: Newsdesk, graph: Graph, clock: HandClock) -> None:
     """Also when the delivery, its payload and the subscriber are gone."""
     desk.published()
