@@ -6,6 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
+from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -163,7 +164,12 @@ class ServiceData(Mongo):
         return sort_of(req.sort) if req and req.sort else []
 
     def _client_projection(self, req: Any) -> dict[str, int]:
-        """Return the fields that the `projection` argument names, with 1 or 0."""
+        """Return the fields that the `projection` argument names, with 1 or 0.
+
+        Writes read whole documents: what a rule looks at must not be missing.
+        """
+        if request.method not in ("GET", "HEAD"):
+            return {}
         return projection_of(req.projection) if req and req.projection else {}
 
     @passing_through_eve
