@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.archive.visibility import audience
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 
@@ -20,7 +21,7 @@ def tell_update(
         user_id: who changed them; None for the system.
     """
     known = list(items)
-    tasks = [item.get("task") or {} for item in known]
+    tasks = [object_of(item, "task") for item in known]
     forms: dict[str, list[Mapping[str, Any]]] = {}
     for item in known:
         forms.setdefault(str(item["_id"]), []).append(item)
@@ -49,7 +50,7 @@ def tell_arrival(
         source: the item as it was where it came from.
         user_id: who brought it.
     """
-    before = source.get("task") or {}
+    before = object_of(source, "task")
     is_same = source["_id"] == item["_id"]
     notifier.push(
         event,
@@ -74,10 +75,10 @@ def tell_stage(
         before: as it was; None for an item that is new on its desk: `task:new`.
     """
     if before is None:
-        if (item.get("task") or {}).get("desk"):
+        if object_of(item, "task").get("desk"):
             notifier.push("task:new")
         return
-    old, new = before.get("task") or {}, item.get("task") or {}
+    old, new = object_of(before, "task"), object_of(item, "task")
     if old.get("stage") == new.get("stage"):
         return
     notifier.push(

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.archive.visibility import OF_ANOTHER_USER, check_may_read, is_personal, users_of
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden, NotFound
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -108,7 +109,7 @@ def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Call
     if not caller.may("archive"):
         raise Forbidden(NOT_PERMITTED)
     check_may_read(item, caller)
-    task = item.get("task") or {}
+    task = object_of(item, "task")
     if task.get("desk"):
         if not is_member(db, task["desk"], caller):
             raise Forbidden(NOT_A_MEMBER)
@@ -118,7 +119,7 @@ def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Call
 
 def _is_own(item: Mapping[str, Any], caller: Caller) -> bool:
     """Whether an item without a desk is the caller's: held, or held by nobody and written."""
-    if holder := (item.get("task") or {}).get("user"):
+    if holder := object_of(item, "task").get("user"):
         return str(holder) == str(caller.user_id)
     return not is_personal(item) or str(caller.user_id) in users_of(item)
 

@@ -63,6 +63,7 @@ from apps.archive.visibility import (
 from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.ids import item_guid, object_id, tag_guid
 from apps.core.notifier import Audience, Notifier
@@ -278,7 +279,7 @@ class ArchiveService(ResourceService):
             document.update({**original, **updates})
             document.pop("journal", None)
             return
-        place = self._places.of(original.get("task") or {})
+        place = self._places.of(object_of(original, "task"))
         self._check(RESTORE_CHECKS, self._save(document, original, place, caller))
         fields = restored_fields(self.db, document, original)
         document.clear()
@@ -333,7 +334,7 @@ class ArchiveService(ResourceService):
 
     def _places_of(self, updates: Document, original: Document) -> tuple[Place, Place]:
         """Return where the item is and where it will be."""
-        stored = original.get("task") or {}
+        stored = object_of(original, "task")
         task = updates.get("task") or stored
         place = self._places.of(task)
         is_moved = any(task.get(name) != stored.get(name) for name in ("desk", "stage"))

@@ -18,6 +18,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden
 from apps.core.notifier import Audience, Viewpoint
 from apps.core.service import Document
@@ -73,8 +74,7 @@ def users_of(item: Mapping[str, Any]) -> set[str]:
 
 def task_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return desk, stage and user of an item; nothing where the item has no such thing."""
-    task = item.get("task")
-    return task if isinstance(task, Mapping) else {}
+    return object_of(item, "task")
 
 
 # By id.

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.clock import moment_of
+from apps.core.documents import object_of
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, PubStatus
 
@@ -63,7 +64,7 @@ def build_copy(
             document[field] = now
     version = int(row.get("_current_version") or 1)
     document.update({"_current_version": version, "subscribers": list(readers)})
-    if stage := (row.get("task") or {}).get("stage"):
+    if stage := object_of(row, "task").get("stage"):
         document[STAGE] = stage
     if document["_id"] != row["item_id"]:
         document[ITEM_ID] = row["item_id"]

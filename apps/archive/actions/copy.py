@@ -6,6 +6,7 @@ from typing import Any
 from apps.archive.actions.base import ActionContext, ItemCommand
 from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import PreconditionFailed
 from apps.core.service import Document
 from apps.core.workflow import Action, check_allowed
@@ -28,7 +29,7 @@ class CopyService(ItemCommand):
 
     def act(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> Document:
         source = self.context.readable_item(item_id, caller)
-        is_on_desk = bool((source.get("task") or {}).get("desk"))
+        is_on_desk = bool(object_of(source, "task").get("desk"))
         if is_on_desk and not self.context.settings["WORKFLOW_ALLOW_COPY_TO_PERSONAL"]:
             raise PreconditionFailed(ON_A_DESK)
         self.context.check_members(source, caller)

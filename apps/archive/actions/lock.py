@@ -7,6 +7,7 @@ from apps.archive.actions.base import ItemCommand, retry_when_overtaken, with_ne
 from apps.archive.places import check_may_edit, is_locked_by_other
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -50,7 +51,7 @@ class LockService(ItemCommand):
             "lock_time": self.clock.now(),
             "lock_action": action,
         }
-        task = {**(original.get("task") or {}), "user": caller.user_id}
+        task = {**object_of(original, "task"), "user": caller.user_id}
         updates = with_new_etag({**lock, "task": task, "_updated": self.clock.now()})
         row = self.context.lock_history(Operation.ITEM_LOCK, original, lock, caller)
         self.context.journal.write(updates, original, self.context.journal.action([row]))

@@ -10,6 +10,7 @@ from apps.archive.packages import member_refs
 from apps.archive.places import Place, check_may_send_to, task_with_ids
 from apps.core import hooks
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import Forbidden, PreconditionFailed
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
@@ -42,12 +43,12 @@ class MoveService(ItemCommand):
 
     def _move_member(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> None:
         member = self.context.item(item_id)
-        if (member.get("task") or {}).get("stage") != task_with_ids(request["task"])["stage"]:
+        if object_of(member, "task").get("stage") != task_with_ids(request["task"])["stage"]:
             self.act(item_id, request, caller)
 
     def _move(self, original: Document, target: Mapping[str, Any], caller: Caller) -> Document:
         check_allowed(Action.MOVE, original.get("state"))
-        before = original.get("task") or {}
+        before = object_of(original, "task")
         if before.get("stage") and before["stage"] == target["stage"]:
             raise PreconditionFailed(SAME_STAGE)
         place = self.context.places.of(target)
@@ -78,7 +79,7 @@ class MoveService(ItemCommand):
             {
                 "state": state if state in KEEP_STATE_ON_MOVE else State.SUBMITTED,
                 "operation": Operation.MOVE,
-                "task": self._task(original.get("task") or {}, left, place, caller),
+                "task": self._task(object_of(original, "task"), left, place, caller),
                 "sign_off": self.context.sign_off(original, caller),
                 "expiry": self.context.expiry(place),
                 "version_creator": str(caller.user_id or ""),

@@ -169,7 +169,7 @@ class RewriteService(ResourceService):
         return item
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:
-        desk_id = object_id(desk_id) or (original.get("task") or {}).get("desk")
+        desk_id = object_id(desk_id) or object_of(original, "task").get("desk")
         user = {"user": caller.user_id}
         if not desk_id:
             return user
@@ -289,7 +289,7 @@ def fields_of_existing(update: Item, original: Item, settings: Settings) -> Docu
         if merged:
             fields[name] = merged
     fields["subject"] = _merged_subjects(update, original)
-    on_desk = (update.get("task") or {}).get("desk")
+    on_desk = object_of(update, "task").get("desk")
     return {**fields, "state": State.IN_PROGRESS if on_desk else State.DRAFT}
 
 

@@ -12,6 +12,7 @@ from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid
 from apps.core.service import Document
@@ -80,7 +81,7 @@ class SpikeService(ItemUpdate):
         minutes = self.context.settings["SPIKE_EXPIRY_MINUTES"]
         if minutes:
             return expires_at(self.clock.now(), minutes)
-        return self.context.expiry(self.context.places.of(item.get("task") or {}))
+        return self.context.expiry(self.context.places.of(object_of(item, "task")))
 
     def _cut_rewrites(
         self, after: Mapping[str, Any], original: Mapping[str, Any], caller: Caller

@@ -8,6 +8,7 @@ from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import addition, change
 from apps.archive.places import check_may_send_to, task_with_ids
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import Action, check_allowed
@@ -58,7 +59,7 @@ class TranslateService(ItemCommand):
 
     def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:
         if not desk_id:
-            return {**(source.get("task") or {}), "user": caller.user_id}
+            return {**object_of(source, "task"), "user": caller.user_id}
         desk = self.context.places.of({"desk": desk_id}).desk or {}
         check_may_send_to(self.db, desk_id, caller)
         return {"desk": desk_id, "stage": desk.get("working_stage"), "user": caller.user_id}

@@ -9,6 +9,7 @@ from apps.archive.packages import link_changes
 from apps.archive.places import task_with_ids
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
@@ -45,7 +46,7 @@ class UnspikeService(ItemUpdate):
         return link_changes(original["_id"], [], updates.get("groups"))
 
     def _task(self, wanted: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
-        before = original.get("task") or {}
+        before = object_of(original, "task")
         task = {**before, "user": None}
         desk_id = wanted.get("desk") or before.get("desk")
         if desk_id:

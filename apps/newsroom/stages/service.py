@@ -89,6 +89,8 @@ class StagesService(ResourceService):
         self._keep_one_of_each(updates, stage["_id"], stage["desk"])
         ids = ids_of(stage)
         if stage.get("is_visible", True) == original.get("is_visible", True):
+            if stage["desk"] != original["desk"] and not stage.get("is_visible", True):
+                self._visibility.recompute()
             self._notifier.push("stage", updated=1, **ids)
             return
         self._visibility.recompute()

@@ -9,6 +9,7 @@ from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, record
 from apps.archive.visibility import audience, audience_of_write, check_found
 from apps.core.caller import Caller
+from apps.core.documents import object_of
 from apps.core.errors import NotFound, ServerError
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
@@ -131,7 +132,7 @@ class CorrectionService(ResourceService):
         if self.db[PUBLISHED].find_one(last, {"_id": 1}) is None:
             item_id = original["_id"]
             raise ServerError(f"Failed to generate correction: {item_id} is not published")
-        task = dict(original.get("task") or {})
+        task = dict(object_of(original, "task"))
         desk = self._places.of({"desk": task.get("desk")}).desk
         if desk:
             task["stage"] = desk.get("working_stage")

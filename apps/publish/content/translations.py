@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import insertion
+from apps.core.documents import object_of
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.text import plain_text
@@ -99,7 +100,7 @@ def translator_ids(translation: Mapping[str, Any]) -> list[Any]:
 
     Its `original_creator` is that of the story.
     """
-    named = (translation.get("version_creator"), (translation.get("task") or {}).get("user"))
+    named = (translation.get("version_creator"), object_of(translation, "task").get("user"))
     return list(dict.fromkeys(object_id(id_) for id_ in named if id_))
 
 

@@ -11,7 +11,7 @@ from apps.archive.times import expiry_of_published
 from apps.archive.visibility import audience, audience_of_write, check_may_read, readable
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.documents import objects_of
+from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, WiredeskError
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
@@ -168,7 +168,7 @@ class ArchivedService(ResourceService):
 
     def _expiry(self, row: Mapping[str, Any]) -> Any:
         """Return when the item expires anew; its desk may be gone by now."""
-        place = self._collaborators.places.where(row.get("task") or {})
+        place = self._collaborators.places.where(object_of(row, "task"))
         return expiry_of_published(place, self.clock.now(), self._collaborators.settings)
 
     # Delete: checks whether a kill is possible, and removes nothing.

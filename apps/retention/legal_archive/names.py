@@ -6,6 +6,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.schema import LOCK_FIELDS
+from apps.core.documents import object_of
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.store.collections import DESKS, STAGES, USERS
@@ -28,7 +29,7 @@ class Names:
         stages: set[Any] = set()
         for document in documents:
             for holder in (document, document.get("update") or {}):
-                task = holder.get("task") or {}
+                task = object_of(holder, "task")
                 users.update((*(holder.get(name) for name in CREATORS), task.get("user")))
                 desks.add(task.get("desk"))
                 stages.add(task.get("stage"))

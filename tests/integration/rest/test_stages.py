@@ -246,6 +246,22 @@ class TestVisibility:
         assert answer.get_json()["_message"] == ("User does not have permissions to read the item.")
         assert (before, editor.get("archive").get_json()["_meta"]["total"]) == (1, 0)
 
+    def test_follows_the_stage_to_another_desk(
+        self, admin: Client, editor: Client, stage: Document
+    ) -> None:
+        """The members of the desk that it has come to see it."""
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
+        members = [{"user": editor.session["user"]}]
+        other = admin.create("desks", {"name": "Other", "members": members})
+
+        assert 200 == admin.patch(f"stages/{stage['_id']}", {"desk": other["_id"]}).status_code
+
+        seen = [
+            admin.get(f"users/{client.session['user']}").get_json()["invisible_stages"]
+            for client in (admin, editor)
+        ]
+        assert [[stage["_id"]], []] == seen
+
     def test_ends_with_the_stage(self, admin: Client, editor: Client, stage: Document) -> None:
         """A stage that is gone is nobody's concern."""
         admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
