@@ -169,12 +169,7 @@ class ServiceData(Mongo):
         return sort_of(req.sort) if req and req.sort else []
 
     def _client_projection(self, req: Any) -> dict[str, int]:
-        """Return the fields that the `projection` argument names, with 1 or 0.
-
-        Writes read whole documents: what a rule looks at must not be missing.
-        """
-        if request.method not in ("GET", "HEAD"):
-            return {}
+        """Return the fields that the `projection` argument names, with 1 or 0."""
         return projection_of(req.projection) if req and req.projection else {}
 
     @passing_through_eve
