@@ -53,6 +53,12 @@ for profile, examples in (("wiredesk", 30), ("chaos", 400)):
 hypothesis_settings.load_profile("wiredesk")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let campaigns be longer, and be repeated."""
+    parser.addoption("--long", action="store_true", help="campaigns of hundreds of faults")
+    parser.addoption("--campaign-seed", type=int, help="the seed that a campaign has printed")
+
+
 def pytest_collection_finish() -> None:
     """Spare what lives as long as the session from garbage collection: a tenth of a run's time."""
     settle_memory()

@@ -42,6 +42,7 @@ def check() -> int:
     help="Run the long campaigns instead: processes that die at every step, walks through the "
     "states of items, and many more examples for each property.",
 )
+@click.option("--long", is_flag=True, help="With --chaos: campaigns of hundreds of faults.")
 @click.option(
     "--mongo",
     metavar="URI",
@@ -55,7 +56,9 @@ def check() -> int:
     "process, which have to be empty.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(chaos: bool, mongo: str | None, redis: str | None, arguments: tuple[str, ...]) -> int:
+def test(
+    chaos: bool, long: bool, mongo: str | None, redis: str | None, arguments: tuple[str, ...]
+) -> int:
     """Run the tests but the long campaigns, as many at a time as there are processors.
 
     ARGUMENTS go to pytest. The order is another one each time; its seed is printed at the start,
@@ -63,7 +66,10 @@ def test(chaos: bool, mongo: str | None, redis: str | None, arguments: tuple[str
     """
     chosen = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
     parallel = () if chosen else ("-n", str(os.cpu_count() or 1))
-    command = [tool("pytest"), *parallel, *(CAMPAIGNS if chaos else ()), *arguments]
+    if long and not chaos:
+        raise click.UsageError("--long makes campaigns longer: it needs --chaos")
+    wanted = (*(CAMPAIGNS if chaos else ()), *(("--long",) if long else ()))
+    command = [tool("pytest"), *parallel, *wanted, *arguments]
     given = {"WIREDESK_TEST_MONGO": mongo, "WIREDESK_TEST_REDIS": redis}
     environment = {**os.environ, **{name: uri for name, uri in given.items() if uri}}
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603

@@ -1,11 +1,13 @@
 """Eve's data layer: reads go to MongoDB, writes go to the service behind the resource."""
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
+from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -39,6 +41,10 @@ READ_BY_EVE: Mapping[str, type] = {
 """Fields of stored documents that Eve takes for what they have to be."""
 
 
+ALWAYS_SHOWN = frozenset(
+    {"_id", "_id_document", "_created", "_updated", "_etag", "_current_version", "_deleted"}
+)
+"""Fields of documents that no projection leaves out."""
 IDS = frozenset({str, int, ObjectId})
 """Types of what references hold."""
 
@@ -173,6 +179,12 @@ class ServiceData(Mongo):
         if service is not None:
             found_by = service.item_filter(found_by)
         options = {k: v for k, v in lookup.items() if k in FIND_ONE_OPTIONS}
+        projection = self._client_projection(req)
+        check_shown(self.app.config["DOMAIN"][resource], projection, ())
+        if projection:
+            # The rules see all of a document, whatever of it the client asks for.
+            req = copy(req)
+            req.projection = None
         document = super().find_one(resource, req, *args, **options, **found_by)
         if document is not None:
             document = self._readable(resource, document)
@@ -180,6 +192,8 @@ class ServiceData(Mongo):
             return service.substitute(found_by)
         if service is not None:
             service.on_found(document, current_caller())
+        if projection and request.method in ("GET", "HEAD"):
+            return projected(document, projection)
         return document
 
     def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
@@ -231,6 +245,19 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
+
+
+def projected(document: Document | None, projection: Mapping[str, int]) -> Document | None:
+    """Return what a client asks for of a document, by whole fields."""
+    if document is None:
+        return None
+    named = {path.partition(".")[0] for path, is_shown in projection.items() if is_shown}
+    left_out = {path for path, is_shown in projection.items() if not is_shown} - ALWAYS_SHOWN
+    return {
+        field: value
+        for field, value in document.items()
+        if field in ALWAYS_SHOWN or (field in named if named else field not in left_out)
+    }
 
 
 def as_reference(value: Any) -> Any:

@@ -75,6 +75,23 @@ def test_campaigns_run_when_they_are_asked_for(tmp_path: Path) -> None:
     assert (done.returncode, "2 passed, 1 deselected" in done.stdout) == (0, True), done.stdout
 
 
+def test_campaigns_are_longer_on_request(tmp_path: Path) -> None:
+    """`--long` goes to the tests with `--chaos`, and is wrong use without."""
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--long', action='store_true')\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.chaos\n"
+        "def test_campaign(request):\n    assert request.config.getoption('--long')\n"
+    )
+    options = ("--hypothesis-profile", "default", "-n0", "-p", "no:cacheprovider", "-W", "ignore")
+    done = manage(ROOT, "test", str(tmp_path), "--chaos", "--long", *options)
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
+
+    refused = manage(ROOT, "test", str(tmp_path), "--long", *options)
+    assert (refused.returncode, "--chaos" in refused.stderr) == (2, True), refused.stderr
+
+
 def test_check_stops_at_the_first_failure(tmp_path: Path) -> None:
     """The failing check is named last; those after it are not run."""
     for name in ("manage.py", "pyproject.toml", "apps/__init__.py"):

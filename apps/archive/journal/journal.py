@@ -273,7 +273,7 @@ class Journal:
             "publish_sequence_no": {"$not": {"$gt": note["sequence_no"]}},
         }
         try:
-            done = self._db[PUBLISHED].bulk_write(
+            self._db[PUBLISHED].bulk_write(
                 [
                     UpdateMany(
                         {**others, "last_published_version": True},
@@ -291,7 +291,7 @@ class Journal:
             # The row comes last: somebody who completes the action has just added it.
             raise_unless_duplicates(error)
             return
-        if item.get("state") == State.SCHEDULED and done.upserted_count:
+        if item.get("state") == State.SCHEDULED:
             self._take_back_late_schedule(item["_id"], note)
 
     def _take_back_late_schedule(self, item_id: str, note: Mapping[str, Any]) -> None:

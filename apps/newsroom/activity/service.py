@@ -10,6 +10,7 @@ from pymongo.database import Database
 from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import objects_of
 from apps.core.errors import Forbidden
 from apps.core.service import Document, ResourceService
 
@@ -86,13 +87,13 @@ class ActivityService(ResourceService):
         # Of several users at once, each changes the entry of their own only.
         updates["recipients"] = [
             {**entry, "read": entry.get("read") or (key_of(entry) == own and after[own])}
-            for entry in original["recipients"]
+            for entry in objects_of(original, "recipients")
         ]
 
 
 def marks_of(activity: Mapping[str, Any]) -> dict[str, bool]:
     """Return who has read it: user, or desk, to whether it is read."""
-    return {key_of(entry): bool(entry.get("read")) for entry in activity.get("recipients") or ()}
+    return {key_of(entry): bool(entry.get("read")) for entry in objects_of(activity, "recipients")}
 
 
 def key_of(entry: Mapping[str, Any]) -> str:

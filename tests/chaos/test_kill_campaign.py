@@ -1,0 +1,306 @@
+"""A newsroom at work while its processes are killed, stopped and restarted.
+
+Everything is real: two workers, web and websocket process, Redis, receivers over HTTP and in a
+directory, editors over HTTP. Afterwards the receivers say what they got.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, getrandbits
+from threading import Event, Lock, Thread
+from typing import Any
+
+import pytest
+
+from apps.core.service import Document
+from apps.graph.build import Graph, build_graph
+from tests.support.clients import FAST_HASH, make_user
+from tests.support.editors import Editor
+from tests.support.installations import PATIENCE_SECONDS, Installation, installation
+from tests.support.newsroom import Newsroom, file_in, push
+from tests.support.processes import wait_until
+from tests.support.receivers import HTTPReceiver, Received, Reply
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400)]
+
+FAULTS, FAULTS_OF_A_LONG_RUN = 20, 500
+LEASE = 3
+EDITORS = 2
+REFUSALS = 0.1
+"""Share of the deliveries that the moody receiver refuses for now."""
+LONGEST_END_SECONDS = 300.0
+ENDED = ["success", "failed", "canceled"]
+
+
+@dataclass
+class Receiving:
+    """What a receiver of pushes accepted: each delivery once, whatever was repeated.
+
+    Attributes:
+        accepted: item, version and key, in order.
+    """
+
+    random: Random
+    refusals: float
+    accepted: list[tuple[str, int, str]] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, request: Received) -> Reply:
+        body, key = request.json(), request.headers["webhook-id"]
+        with self._lock:
+            if self.random.random() < self.refusals:
+                return 500
+            if all(known != key for *_, known in self.accepted[-2000:]):
+                self.accepted.append((body["guid"], int(body["version"]), key))
+        return 200
+
+
+@dataclass
+class Inbox:
+    """A directory, and when which file was first seen in it."""
+
+    directory: Path
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def watch(self, ended: Event) -> None:
+        look = 0
+        while not ended.wait(0.02):
+            look += 1
+            for name in os.listdir(self.directory):
+                if not name.startswith("."):
+                    self.seen.setdefault(name, look)
+
+    def versions(self, item_id: str) -> list[tuple[int, int]]:
+        """Return the versions of an item that came, each with when it was first seen."""
+        prefix = item_id.replace(":", "-") + "-"
+        names = [name for name in self.seen if name.startswith(prefix)]
+        return sorted(
+            (int(name.removeprefix(prefix).split("-")[0]), self.seen[name]) for name in names
+        )
+
+
+class Faults:
+    """Ends, stops and restarts processes of an installation at random moments."""
+
+    def __init__(self, installed: Installation, random: Random) -> None:
+        self._installed = installed
+        self._random = random
+        self.done: list[str] = []
+
+    def strike(self) -> None:
+        """Let something happen; what ended now or before is started again, with some luck."""
+        kinds: list[Callable[[str], None]] = [self._kill, self._kill, self._stop, self._terminate]
+        if self._random.random() < 0.1:
+            self._note("kill", "redis")
+            with suppress(ProcessLookupError):
+                os.kill(self._installed.redis(), signal.SIGKILL)
+        else:
+            self._random.choice(kinds)(self._victim())
+        time.sleep(self._random.uniform(0.0, 1.0))
+        # Without the web process nothing would happen until the next fault.
+        lucky = [name for name in self._installed.names if self._random.random() < 0.7]
+        self._installed.start("web", *lucky)
+
+    def _victim(self) -> str:
+        """Return a program that does its work: one that only starts up loses nothing."""
+        while True:
+            if at_work := [n for n in self._installed.names if self._installed.is_at_work(n)]:
+                return self._random.choice(at_work)
+            self._installed.start()
+            time.sleep(0.1)
+
+    def _note(self, kind: str, name: str) -> None:
+        self.done.append(f"{kind} {name}")
+
+    def _kill(self, name: str) -> None:
+        self._note("kill", name)
+        self._installed.kill(name)
+
+    def _terminate(self, name: str) -> None:
+        self._note("terminate", name)
+        self._installed.terminate(name)
+
+    def _stop(self, name: str) -> None:
+        """Let a program stand still, sometimes for longer than its leases."""
+        self._note("stop", name)
+        self._installed.signal(name, signal.SIGSTOP)
+        time.sleep(self._random.choice([0.2, 1.0, LEASE + 1.5]))
+        with suppress(ProcessLookupError):
+            self._installed.signal(name, signal.SIGCONT)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, capsys: Any) -> int:
+    """What the campaign's course follows from, as far as a course can be repeated."""
+    number = request.config.getoption("--campaign-seed") or getrandbits(32)
+    with capsys.disabled():
+        sys.stderr.write(f"\ncampaign: --campaign-seed={number}\n")
+    return int(number)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Installation]:
+    changes = {
+        "LEASE_SECONDS": LEASE,
+        "LOG_LEVEL": "WARNING",
+        "BCRYPT_GENSALT_WORK_FACTOR": FAST_HASH,
+        "MONGO_DBNAME": "campaign",
+    }
+    with installation(tmp_path / "installation", workers=2, **changes) as made:
+        yield made
+
+
+@pytest.fixture
+def graph(installed: Installation) -> Iterator[Graph]:
+    """Services on the installation's stores, to seed and to look at them."""
+    built = build_graph({**installed.settings, "CELERY_TASK_ALWAYS_EAGER": True})
+    yield built
+    built.close()
+
+
+def test_no_fault_loses_doubles_or_reorders_anything(
+    installed: Installation,
+    graph: Graph,
+    tmp_path: Path,
+    seed: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Every acknowledged action arrives, under one key, in order; nothing stays in progress."""
+    count = FAULTS_OF_A_LONG_RUN if request.config.getoption("--long") else FAULTS
+    random = Random(seed)
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    calm, moody = (Receiving(Random(seed), refusals) for refusals in (0.0, REFUSALS))
+    inbox = Inbox(tmp_path / "inbox")
+    inbox.directory.mkdir()
+    with ExitStack() as stack:
+        calm_server, moody_server = (stack.enter_context(HTTPReceiver(r)) for r in (calm, moody))
+        newsroom.subscriber("calm", push(calm_server.url))
+        newsroom.subscriber("moody", push(moody_server.url), **{"async": True})
+        newsroom.subscriber("files", file_in(inbox.directory))
+        editors = editors_of(installed, graph, newsroom, seed)
+        installed.start()
+        installed.wait_until_ready()
+        ended = Event()
+        crew = [Thread(target=editor.work, args=(ended,)) for editor in editors]
+        watcher = Thread(target=inbox.watch, args=(all_in := Event(),))
+        for thread in (*crew, watcher):
+            thread.start()
+        faults = Faults(installed, random)
+        try:
+            while len(faults.done) < count:
+                work_goes_on(editors)
+                time.sleep(random.uniform(0.0, 1.0))
+                faults.strike()
+        finally:
+            ended.set()
+            for thread in crew:
+                thread.join()
+        moody.refusals = 0.0
+        installed.start()
+        wait_for_the_end(graph)
+        time.sleep(1.0)
+        all_in.set()
+        watcher.join()
+
+    acknowledged = [done for editor in editors for done in editor.acknowledged]
+    rows = list(graph.db["publish_queue"].find({}))
+    told = f"seed {seed}, {len(acknowledged)} actions, {len(rows)} rows, {faults.done}"
+    assert acknowledged, told
+    versions = defaultdict(set)
+    for row in rows:
+        versions[row["item_id"], row["item_version"]].add(row["subscriber_id"])
+    assert all(len(versions[done.item_id, done.version]) == 3 for done in acknowledged), told
+    for receiving in (calm, moody):
+        check_pushes(receiving, rows, told)
+    check_files(inbox, rows, told)
+
+
+def editors_of(
+    installed: Installation, graph: Graph, newsroom: Newsroom, seed: int
+) -> list[Editor]:
+    """Return editors with accounts, who have not logged in yet."""
+    editors = []
+    for number in range(EDITORS):
+        name = f"editor{number}"
+        make_user(graph, name, user_type="administrator")
+        port = installed.settings["PORT"]
+        random = Random(seed + number)
+        editors.append(Editor(port, name, f"{name}_password", newsroom.story(), random))
+    return editors
+
+
+def work_goes_on(editors: list[Editor]) -> None:
+    """Wait until one more action is acknowledged, so that each fault meets a newsroom at work."""
+    before = sum(len(editor.acknowledged) for editor in editors)
+    wait_until(
+        lambda: sum(len(editor.acknowledged) for editor in editors) > before, PATIENCE_SECONDS
+    )
+
+
+def wait_for_the_end(graph: Graph) -> None:
+    """Wait until everything is routed and every delivery has ended; retries come at once."""
+    deadline = time.monotonic() + LONGEST_END_SECONDS
+    while True:
+        unrouted = graph.db["published"].count_documents(
+            {"queue_state": {"$in": ["pending", "in_progress"]}}
+        )
+        open_rows = {"state": {"$nin": ENDED}}
+        if not unrouted and not graph.db["publish_queue"].count_documents(open_rows):
+            return
+        assert time.monotonic() < deadline, list(graph.db["publish_queue"].find(open_rows))[:5]
+        now = graph.clock.precise()
+        due = {"$set": {"next_retry_attempt_at": now}}
+        graph.db["publish_queue"].update_many({"state": "retrying"}, due)
+        graph.db["publish_lanes"].update_many({"wake_at": {"$gt": now}}, {"$set": {"wake_at": now}})
+        time.sleep(1.0)
+
+
+def check_pushes(receiving: Receiving, rows: list[Document], told: str) -> None:
+    """The receiver keeps the newest: what it does not have was canceled for something newer."""
+    mine = {row["idempotency_key"]: row for row in rows}
+    keys = [key for *_, key in receiving.accepted]
+    assert len(keys) == len(set(keys)), told
+    lane = {mine[key]["lane"] for key in keys}
+    assert len(lane) == 1, told
+    own = [row for row in rows if {row["lane"]} == lane]
+    accepted = set(keys)
+    by_version = {(row["item_id"], row["item_version"]) for row in own}
+    assert len(by_version) == len(own), told
+    for row in own:
+        if row["state"] == "canceled":
+            assert row["superseded_by"], told
+        else:
+            assert (row["state"], row["idempotency_key"] in accepted) == ("success", True), told
+    versions: dict[str, list[int]] = defaultdict(list)
+    for item_id, version, _ in receiving.accepted:
+        versions[item_id].append(version)
+    for item_id, came in versions.items():
+        newest = max(row["item_version"] for row in own if row["item_id"] == item_id)
+        assert came == sorted(came), f"{item_id}: {came}; {told}"
+        assert came[-1] == newest, f"{item_id}: {came}, not {newest}; {told}"
+
+
+def check_files(inbox: Inbox, rows: list[Document], told: str) -> None:
+    """Each version is a file of its own, unless a kill came first; none is unfinished."""
+    own = [row for row in rows if row["destination"]["delivery_type"] == "File"]
+    items: dict[str, set[int]] = defaultdict(set)
+    for row in own:
+        if row["state"] == "canceled":
+            assert row["superseded_by"], told
+        else:
+            assert row["state"] == "success", told
+            items[row["item_id"]].add(row["item_version"])
+    for item_id, wanted in items.items():
+        came = inbox.versions(item_id)
+        assert wanted <= {version for version, _ in came}, f"{item_id}: {came}; {told}"
+        looks = [look for _, look in came]
+        assert looks == sorted(looks), f"{item_id}: {came}; {told}"
+    assert [name for name in os.listdir(inbox.directory) if name.startswith(".")] == [], told
