@@ -26,10 +26,10 @@ SERVER_FIELDS = frozenset(
     {
         *STAMPS,
         *LOCK_FIELDS,
-        *("_current_version", "unique_id", "original_creator", "version_creator"),
+        *("_current_version", "original_creator", "version_creator"),
         *("revert_state", "firstpublished", "expiry", "expiry_status", "task_id"),
         *("used", "used_count", "used_updated", "correction_sequence", "sequence"),
-        *("event_id", "original_id", "processed_from", "broadcast"),
+        *("original_id", "processed_from", "broadcast"),
         *("rewrite_of", "rewritten_by", "rewrite_sequence"),
         *("translated_from", "translation_id", "translations"),
         *("linked_in_packages", "deleted_groups", "refs", "published_with"),
@@ -39,10 +39,12 @@ SERVER_FIELDS = frozenset(
 """Fields of an item that the server writes: sent by clients they are dropped, whatever they hold.
 """
 
-FIXED_FIELDS = frozenset({"guid", "type", "version", "ingest_id", "ingest_version"}) | {
-    "ingest_provider",
-    "ingest_provider_sequence",
-}
+FIXED_FIELDS = frozenset(
+    {
+        *("guid", "unique_id", "event_id", "type", "version"),
+        *("ingest_id", "ingest_version", "ingest_provider", "ingest_provider_sequence"),
+    }
+)
 """Fields that a client may give a new item, and that are dropped from later writes."""
 
 

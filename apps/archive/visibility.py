@@ -62,7 +62,7 @@ def is_personal(item: Mapping[str, Any]) -> bool:
 
     An item that nobody has written, such as one that a command imported, is everybody's.
     """
-    is_placeless = task_of(item).get("desk") in NOTHING and item.get("state") not in PUBLISH_STATES
+    is_placeless = task_of(item).get("desk") in NOTHING and item.get("state") not in OUT
     return is_placeless and bool(users_of(item))
 
 

@@ -131,8 +131,9 @@ class ServiceData(Mongo):
         for field in self._relations(resource):
             if field in document:
                 document[field] = as_reference(document[field])
-        is_versioned = self.app.config["DOMAIN"][resource]["versioning"] is True
-        if is_versioned or resource.endswith(VERSIONS):
+        # Elsewhere Eve bears with a document without one, whose etag is that of its content.
+        has_versions = self.app.config["DOMAIN"][resource]["versioning"] is True
+        if resource.endswith(VERSIONS) or (has_versions and "version" in request.args):
             document.setdefault("_current_version", 1)
         return document
 

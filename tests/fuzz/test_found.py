@@ -30,7 +30,15 @@ def test_what_was_found_stays_mended(app: Any, graph: Graph) -> None:
 
 def _filled(graph: Graph, fields: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(fields)
-    for collection in ("archive", "published", "users", "subscribers", "desks", "vocabularies"):
+    for collection in (
+        "archive",
+        "published",
+        "users",
+        "subscribers",
+        "desks",
+        "vocabularies",
+        "archived",
+    ):
         stored = graph.db[collection].find_one({}) or {}
         text = text.replace(f"{{{collection}}}", str(stored["_id"]))
         text = text.replace(f"{{{collection} etag}}", str(stored.get("_etag")))

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from pymongo import InsertOne, UpdateMany
+from pymongo import ReplaceOne, UpdateMany
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -284,7 +284,13 @@ class Journal:
                         {**others, "queue_state": QueueState.PENDING, "state": State.SCHEDULED},
                         {"$set": {"queue_state": QueueState.QUEUED_NOT_TRANSMITTED}},
                     ),
-                    InsertOne({**published_row(item, note, self._clock.now()), "_id": row_id}),
+                    # An insert would be a command of its own. Where the row is there, nothing
+                    # matches, and its id is a duplicate.
+                    ReplaceOne(
+                        {"_id": row_id, "item_id": {"$exists": False}},
+                        {**published_row(item, note, self._clock.now()), "_id": row_id},
+                        upsert=True,
+                    ),
                 ]
             )
         except BulkWriteError as error:

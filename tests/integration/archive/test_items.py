@@ -233,6 +233,22 @@ class TestSave:
         schemes = {"subject": [{"qcode": "1", "scheme": "s"}, {"qcode": "1", "scheme": "t"}]}
         assert 200 == admin.patch(path, schemes).status_code
 
+    @pytest.mark.parametrize("argument", ['{"headline": 1}', '{"lock_user": 0}', '{"_etag": 1}'])
+    def test_lets_no_argument_hide_what_rules_look_at(
+        self, admin: Any, graph: Graph, argument: str
+    ) -> None:
+        """`projection` is for reading: with it an item is locked as it is without."""
+        item = admin.create("archive", {})
+        lock = {"lock_user": ObjectId(), "lock_session": ObjectId()}
+        graph.db["archive"].update_one({"_id": item["_id"]}, {"$set": lock})
+
+        refused = admin.patch(
+            f"archive/{item['_id']}", {"headline": "x"}, item["_etag"], projection=argument
+        )
+
+        assert 400 == refused.status_code
+        assert "403: The item was locked by another user" == refused.get_json()["_issues"][REFUSED]
+
     def test_refuses_an_item_that_somebody_else_locked(self, admin: Any, graph: Graph) -> None:
         """The lock of another user holds; `force_unlock` passes it.
 
