@@ -74,6 +74,10 @@ def new_row(now: datetime) -> Document:
 
 
 ROW_TYPES: Mapping[str, type] = {
+    "item_id": str,
+    "order_no": int,
+    "claim_token": int,
+    "publish_sequence_no": int,
     "item_version": int,
     "published_seq_num": int,
     "retry_attempt": int,
@@ -96,6 +100,8 @@ DESTINATION_TYPES: Mapping[str, type] = {
 
 def fault_of(row: Mapping[str, Any]) -> str:
     """Return why a row that others wrote cannot be sent, an empty text for one that can."""
+    if row.get("item_id") is None:
+        return "item_id is missing"
     for field in ROW_TYPES:
         if _is_mistyped(row, field):
             return f"{field} has the wrong type"

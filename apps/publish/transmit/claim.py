@@ -151,6 +151,7 @@ class LaneClaims:
             self._rows.find(unsettled).sort("next_retry_attempt_at", 1).limit(RETRYING_LIMIT)
         )
         if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
+            self._rise_above(lane, in_progress)
             return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
@@ -216,9 +217,9 @@ class LaneClaims:
             return marked
         # A client canceled some of them meanwhile, or this lease is over.
         own = {row["_id"]: row for row in marked}
-        later = False
-        for row in self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}):
-            later |= token_of(row) > lane.token
+        seen = list(self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}))
+        later = self._rise_above(lane, seen)
+        for row in seen:
             if row["state"] != RowState.IN_PROGRESS or token_of(row) != lane.token:
                 del own[row["_id"]]
         if later:
@@ -226,6 +227,19 @@ class LaneClaims:
             self.give_back(lane, list(own.values()))
             return []
         return [row for row in marked if row["_id"] in own]
+
+    def _rise_above(self, lane: Lane, rows: Sequence[Document]) -> bool:
+        """Whether one of `rows` was marked under a later lease than this one; seldom a command.
+
+        Where nobody has leased the lane since, its document is older than its rows: the store has
+        lost it, or others wrote the row. The lane then goes on from the token of the row.
+        """
+        latest = max(map(token_of, rows), default=-1)
+        if latest <= lane.token:
+            return False
+        own = {"_id": lane.id, "claim_token": lane.token}
+        self._lanes.update_one(own, {"$set": {"claim_token": latest}})
+        return True
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:
         """Return the ids of repeats that something newer of their item is out of; one command.
