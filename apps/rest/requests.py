@@ -11,9 +11,10 @@ from typing import Any
 
 from eve import RFC1123_DATE_FORMAT, Eve
 from eve.methods.common import field_definition
-from flask import Request, current_app
+from flask import Request, Response, current_app, request
 from werkzeug.exceptions import BadRequest
 
+from apps.rest.errors import aborted_response
 from apps.rest.queries import INTEGERS, check_path
 
 BODY_DEPTH = 60
@@ -32,6 +33,16 @@ def register_request_checks(app: Eve) -> None:
     for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
         event = getattr(app, f"on_pre_{method}")
         event += check_request
+    app.before_request(check_address)
+
+
+def check_address() -> Response | None:
+    """Return the refusal of a request for a host that there cannot be.
+
+    Eve has no answer to its OPTIONS.
+    """
+    error = request.routing_exception
+    return aborted_response(error) if isinstance(error, BadRequest) else None
 
 
 def check_request(resource: str, request: Request, lookup: Any = None) -> None:
