@@ -20,6 +20,9 @@ from apps.rest.queries import INTEGERS, check_path
 BODY_DEPTH = 60
 """Most levels of a body. The store takes 100 levels, and items are stored inside of others."""
 
+DOCUMENTS = 500
+"""Most documents of a POST."""
+
 FARTHEST_ROW = 2**31 - 1
 """The last row that pages reach."""
 
@@ -144,6 +147,8 @@ def check_body(body: Any, *, is_list_allowed: bool) -> None:
     documents = body if is_list_allowed and isinstance(body, list) else [body]
     if not documents:
         raise BadRequest("The body is an empty list")
+    if len(documents) > DOCUMENTS:
+        raise BadRequest(f"The body has more than {DOCUMENTS} documents")
     if not all(isinstance(document, dict) for document in documents):
         kinds = "an object or a list of objects" if is_list_allowed else "an object"
         raise BadRequest(f"The body has to be {kinds}")
