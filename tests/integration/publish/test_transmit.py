@@ -576,6 +576,43 @@ class TestClaims:
         assert "worker died" in given_up["error_message"]
         assert [row["_id"] for row in failed] == [poison["_id"]]
 
+    def test_takes_nothing_over_that_a_later_lease_has_marked(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Two workers find the rows of a dead one; the first stands still until the other sends.
+
+        Delivery contract C2.
+        """
+        subscriber = desk.newsroom.subscriber("one", push(NOWHERE))
+        fill(graph.db, subscriber, push(NOWHERE), clock.at, items=2)
+        leave_claimed(graph.db, clock)
+        lane_id = desk.rows()[0]["lane"]
+        first, other = (
+            LaneClaims(graph.db, clock, timedelta(seconds=60), name) for name in ("first", "other")
+        )
+        recovery = Recovery(
+            graph.db,
+            clock,
+            Sequences(graph.db),
+            notifier=graph.notifier,
+            on_failed=lambda rows: None,
+        )
+        clock.advance(seconds=61)
+        lost_lane = first.lease(lane_id)
+        assert lost_lane is not None
+        lost = recovery.find_lost(lost_lane)
+        clock.advance(seconds=61)
+        lane = other.lease(lane_id)
+        assert lane is not None
+        recovery.take_over(lane, Mode.REPLACE, recovery.find_lost(lane))
+        other.mark(lane, desk.rows())
+        before = desk.rows()
+
+        recovery.take_over(lost_lane, Mode.REPLACE, lost)
+
+        assert len(lost) == len(before) == 2
+        assert before == desk.rows(state="in-progress")
+
     def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
     ) -> None:

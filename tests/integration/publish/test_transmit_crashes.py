@@ -197,18 +197,29 @@ def test_nothing_unfinished_is_left_in_a_directory(
     assert names == {file.name for file in tmp_path.iterdir()}
 
 
+DIES_BEFORE = 8
+"""Write of the other run before which it dies: it has marked its rows, and recorded few."""
 STALLED_WRITES = 30
 """Writes of the run below, and more, before which nothing stalls."""
 
 
 @pytest.mark.parametrize("before", each_write(STALLED_WRITES))
+@pytest.mark.parametrize("other", ["ends", "is refused", "dies"])
 def test_who_has_lost_the_lease_changes_nothing(
-    desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, before: int
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    clock: HandClock,
+    before: int,
+    other: str,
 ) -> None:
     """A run stands still before a write for longer than its lease; another one does the work.
 
-    There is something of everything: rows of a worker that died, versions that wait for a retry,
-    refused ones, a kill, more than fits into a batch. Delivery contract C2, delivery scenario 20.
+    The other one gets everything through, or nothing but refusals, or dies amid its work. What it
+    has marked is left as it is. There is something of everything: rows of a worker that died,
+    versions that wait for a retry, refused ones, a kill.
+
+    Delivery contract C2, delivery scenario 20.
     """
     memory = Accepting(refused=1)
     receiver.answer(memory)
@@ -225,22 +236,29 @@ def test_who_has_lost_the_lease_changes_nothing(
     leave_claimed(graph.db, clock, item_id={"$in": ["item-0003", "item-0004"]}, item_version=1)
     clock.advance(seconds=61)
     stop = Event()
-    after: list[Any] = []
-
-    def seen() -> list[Any]:
-        return [desk.rows(), len(receiver.requests)]
+    marked: list[Document] = []
+    sent: list[int] = []
 
     def meanwhile() -> None:
         stop.set()
         clock.advance(seconds=61)
-        graph.transmit.run()
-        after.extend(seen())
+        lane = graph.db["publish_lanes"].find_one({}) or {}
+        if other == "is refused":
+            receiver.answer(lambda request: 500)
+        if other == "dies":
+            dies_transmitting(graph, DIES_BEFORE)
+        else:
+            graph.transmit.run()
+        receiver.answer(memory)
+        marked.extend(desk.rows(claim_token={"$gt": lane.get("claim_token") or 0}))
+        sent.append(len(receiver.requests))
 
     db: Any = StallingDatabase(graph.db, before, meanwhile)
     transmitting(graph, db).run(stop)
 
     if db.has_stalled:
-        assert after == seen()
+        assert sent == [len(receiver.requests)]
+        assert marked == desk.rows(_id={"$in": [row["_id"] for row in marked]})
     bring_to_an_end(desk, graph, clock)
 
 

@@ -263,6 +263,19 @@ class TestUse:
         assert (404, "Template not found: no") == refusal(missing)
 
 
+@pytest.mark.parametrize("value", ["2026-01-02T03:04:05Z", "x", 5, None, ["x"], {"x": 1}], ids=str)
+def test_are_applied_to_items_whatever_they_hold(admin: Client, value: Any) -> None:
+    """Of what Eve reads of each document, texts that are times are answered as times."""
+    template(admin, "plain", is_public=True, data={"headline": "h"})
+    odd = dict.fromkeys(("_updated", "_created", "_etag", "_links", "_current_version"), value)
+
+    answer = admin.post("content_templates_apply", {"template_name": "plain", "item": odd})
+
+    assert answer.status_code == 201
+    is_time = value == "2026-01-02T03:04:05Z"
+    assert ("2026-01-02T03:04:05+0000" == answer.get_json()["_updated"]) is is_time
+
+
 class TestInitialData:
     def test_comes_with_templates_of_notices(self, admin: Client, graph: Graph) -> None:
         """Kill, takedown and plain text; what editors made of them stays."""
