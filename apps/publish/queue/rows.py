@@ -90,6 +90,8 @@ ROW_TYPES: Mapping[str, type] = {
     "attempts": list,
 }
 """What transmit reads of a row, where it is not null."""
+LARGEST_NUMBER = 2**62
+"""Numbers of rows stay below, so that they can rise."""
 DESTINATION_TYPES: Mapping[str, type] = {
     "name": str,
     "format": str,
@@ -105,6 +107,8 @@ def fault_of(row: Mapping[str, Any]) -> str:
     for field in ROW_TYPES:
         if _is_mistyped(row, field):
             return f"{field} has the wrong type"
+        if isinstance(row.get(field), int) and row[field] >= LARGEST_NUMBER:
+            return f"{field} is too large"
     destination = object_of(row, "destination")
     for field, kind in DESTINATION_TYPES.items():
         if destination.get(field) is not None and not isinstance(destination[field], kind):

@@ -19,6 +19,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.publish.queue.rows import LARGEST_NUMBER
 from apps.publish.transmit.attempt import has_unknown_outcome
 from apps.publish.transmit.schedule import BEHIND_SECONDS
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
@@ -232,13 +233,20 @@ class LaneClaims:
         """Whether one of `rows` was marked under a later lease than this one; seldom a command.
 
         Where nobody has leased the lane since, its document is older than its rows: the store has
-        lost it, or others wrote the row. The lane then goes on from the token of the row.
+        lost it, or others wrote the row. The lane is then given back, to go on from the token of
+        the row; this lease is over.
+
+        Raises:
+            ValueError: no lane can go on from there.
         """
         latest = max(map(token_of, rows), default=-1)
         if latest <= lane.token:
             return False
+        if latest >= LARGEST_NUMBER:
+            raise ValueError("claim_token is too large")
         own = {"_id": lane.id, "claim_token": lane.token}
-        self._lanes.update_one(own, {"$set": {"claim_token": latest}})
+        free = {"lease_owner": INCOMPLETE, "lease_until": None, "wake_at": self._clock.precise()}
+        self._lanes.update_one(own, {"$set": {**free, "claim_token": latest}})
         return True
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:

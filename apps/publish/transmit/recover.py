@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
+from bson import encode
 from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
@@ -34,6 +35,9 @@ MAX_UNKNOWN = 3
 """Unknown outcomes in a row after which a delivery is given up."""
 GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
 BATCH = 500
+LARGEST_ROW = 16 * 1024 * 1024 - 64 * 1024
+"""Bytes of a row in which there is room for its claim and its attempts."""
+FULL = "The row is too large to be claimed"
 
 
 class Recovery:
@@ -159,7 +163,8 @@ class Recovery:
         }
         failed = []
         for row in list(self._rows.find(unfinished)):
-            fault = fault_of(row)
+            is_full = len(encode(row)) > LARGEST_ROW
+            fault = fault_of(row) or (FULL if is_full else "")
             if not fault:
                 continue
             change = {
@@ -168,7 +173,8 @@ class Recovery:
                 "_updated": self._clock.precise(),
             }
             same = {"_id": row["_id"], "state": row["state"]}
-            if self._rows.update_one(same, {"$set": change}).modified_count:
+            room: Document = {"$unset": {"formatted_item": 1}} if is_full else {}
+            if self._rows.update_one(same, {"$set": change, **room}).modified_count:
                 failed.append({**without_faults(row), **change})
         if failed:
             notify_rows(self._notifier, failed)

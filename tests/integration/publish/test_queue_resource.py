@@ -63,6 +63,9 @@ ODD_ROWS_IN_LANE: list[tuple[dict[str, Any], str]] = [
     ({"order_no": {"a": 1}}, "order_no"),
     ({"order_no": float("nan"), "priority": True}, "order_no"),
     ({"order_no": float("inf"), "state": "retrying"}, "order_no"),
+    ({"claim_token": 2**63 - 1}, "claim_token"),
+    ({"claim_token": 2**63 - 1, "state": "in-progress"}, "claim_token"),
+    ({"unknown_outcomes": 2**63 - 1, "state": "in-progress", "claim_token": 0}, "unknown"),
 ]
 """What routing gives rows anew that others wrote without a lane."""
 

@@ -37,6 +37,17 @@ def refusal(answer: Any) -> tuple[int, Any]:
 
 
 class TestNames:
+    @pytest.mark.parametrize("is_public", [True, False])
+    def test_are_unique_within_one_post(self, admin: Client, is_public: bool) -> None:
+        """All are checked before any is stored."""
+        one = {"template_type": "create", "is_public": is_public, "template_name": "Twice"}
+
+        answer = admin.post("content_templates", [one, {**one, "template_name": " twice "}])
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_issues"]["template_name"] == NOT_UNIQUE
+        assert admin.get("content_templates").get_json()["_items"] == []
+
     def test_are_trimmed_and_unique(self, admin: Client, writer: Client) -> None:
         """Among the public ones, and among those of one user, whatever their case.
 
