@@ -104,7 +104,11 @@ class LaneClaims:
         now = self._clock.precise()
         found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
         lanes = found.sort("wake_at", 1).limit(DUE_LANES)
-        free = [lane for lane in lanes if not lane.get("lease_until") or lane["lease_until"] < now]
+        free = [
+            lane
+            for lane in lanes
+            if not isinstance(until := lane.get("lease_until"), datetime) or until < now
+        ]
         return interleaved(
             [lane["_id"] for lane in free if lane.get("urgent")],
             [lane["_id"] for lane in free if not lane.get("urgent")],
