@@ -195,6 +195,7 @@ def test_no_fault_loses_doubles_or_reorders_anything(
         watcher = Thread(target=inbox.watch, args=(all_in := Event(),))
         for thread in (*crew, watcher):
             thread.start()
+        stack.callback(all_in.set)
         faults = Faults(installed, random)
         try:
             while len(faults.done) < count:
