@@ -15,6 +15,7 @@ from flask import Request, Response, current_app, request
 from werkzeug.exceptions import BadRequest
 
 from apps.rest.errors import aborted_response
+from apps.core.errors import SchemaIssues
 from apps.rest.queries import INTEGERS, check_path
 
 BODY_DEPTH = 60
@@ -63,7 +64,10 @@ def check_request(resource: str, request: Request, lookup: Any = None) -> None:
     _check_headers(request)
     _check_arguments(request, definition, resource)
     if request.method in ("POST", "PATCH", "PUT"):
-        check_body(body_of(request), is_list_allowed=request.method == "POST")
+        body = body_of(request)
+        check_body(body, is_list_allowed=request.method == "POST")
+        if "<" in definition["url"]:
+            _check_lists(body if isinstance(body, list) else [body], definition["schema"])
 
 
 def _check_headers(request: Request) -> None:
@@ -116,6 +120,20 @@ def _check_embedded(text: str, resource: str) -> None:
 
 
 # Bodies.
+
+
+def _check_lists(documents: list[Body], schema: Mapping[str, Any]) -> None:
+    """Check that no object stands in the place of a list, below a document of another resource.
+
+    Eve converts such bodies twice, and fails over the object that it made of it the first time.
+
+    Raises:
+        SchemaIssues: one does.
+    """
+    for document in documents:
+        for field, rules in schema.items():
+            if rules.get("type") == "list" and isinstance(document.get(field), dict):
+                raise SchemaIssues({field: "must be of list type"})
 
 
 def body_of(request: Request) -> Any:
