@@ -14,8 +14,8 @@ from eve.methods.common import field_definition
 from flask import Request, Response, current_app, request
 from werkzeug.exceptions import BadRequest
 
-from apps.rest.errors import aborted_response
 from apps.core.errors import SchemaIssues
+from apps.rest.errors import aborted_response
 from apps.rest.queries import INTEGERS, check_path
 
 BODY_DEPTH = 60
