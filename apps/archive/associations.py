@@ -119,6 +119,8 @@ def related_content_keys(db: Database[Document], keys: Iterable[str]) -> frozens
 def restore_server_fields(held: Document, *stored: Any) -> None:
     """Put what the server writes of an association back to what is stored, in place.
 
+    What the association holds itself is treated likewise.
+
     Args:
         held: the association as a write brings it.
         stored: what may be stored of the item that it names; the first that does counts.
@@ -128,6 +130,9 @@ def restore_server_fields(held: Document, *stored: Any) -> None:
         held.pop(field, None)
         if field in same:
             held[field] = same[field]
+    within = object_of(same, "associations")
+    for key, inner in present(held):
+        restore_server_fields(inner, within.get(key))
 
 
 def _names_same_item(held: Mapping[str, Any], stored: Any) -> bool:

@@ -70,8 +70,8 @@ class AutosaveService(ResourceService):
         item = self.db[ARCHIVE].find_one({"_id": item_id})
         if item is None:
             raise NotFound("Invalid item identifier")
+        check_may_see(item, caller)
         if is_locked_by_other(item, caller):
             raise Forbidden(LOCKED_BY_OTHER)
-        check_may_see(item, caller)
         item.pop("journal", None)
         return item

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from apps.core import json
+from apps.core.clock import moment_of
 from apps.core.errors import EtagMismatch
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
@@ -125,9 +126,7 @@ class ServiceData(Mongo):
 
         Without a time Eve answers the first one there is, without an etag that of the content.
         """
-        for field, kind in READ_BY_EVE.items():
-            if field in document and not isinstance(document[field], kind):
-                del document[field]
+        without_unreadable(document)
         for field in self._relations(resource):
             if field in document:
                 document[field] = as_reference(document[field])
@@ -214,7 +213,12 @@ class ServiceData(Mongo):
         check_storable(documents)
         caller = current_caller()
         store = passing_through_eve(lambda new: service.create(new, caller))
-        return telling_which(store, service)(documents)
+        ids = telling_which(store, service)(documents)
+        for document in documents:
+            # What is computed from a request may hold any of its texts.
+            document.update(with_times(document))
+            without_unreadable(document)
+        return ids
 
     def _insert_versions(self, resource: str, documents: list[Document]) -> list[Any]:
         """Store version rows that Eve writes; the service may have stored them already."""
@@ -246,6 +250,23 @@ class ServiceData(Mongo):
         # Ids of URLs are texts.
         for document in service.collection.find(self._mongotize(query, resource)):
             service.delete(document, caller)
+
+
+def without_unreadable(document: Document) -> None:
+    """Remove, in place, what Eve would take for something that it is not."""
+    for field, kind in READ_BY_EVE.items():
+        if field in document and not isinstance(document[field], kind):
+            del document[field]
+
+
+def with_times(document: Mapping[str, Any]) -> Document:
+    """Return the times of a document that it holds as texts."""
+    texts = {
+        field: moment_of(document[field])
+        for field, kind in READ_BY_EVE.items()
+        if kind is datetime and isinstance(document.get(field), str)
+    }
+    return {field: moment for field, moment in texts.items() if moment is not None}
 
 
 def projected(document: Document | None, projection: Mapping[str, int]) -> Document | None:

@@ -370,6 +370,9 @@ def projection_of(text: str) -> dict[str, int]:
         check_path(field, "projection")
         if shown not in (0, 1):
             raise BadRequest("projection has to give each field 1 or 0")
+    for field in fields:
+        if any(f"{whole}." == field[: len(whole) + 1] for whole in fields):
+            raise BadRequest(f"projection: {field[:40]!r} is part of another field that it names")
     return {field: int(shown) for field, shown in fields.items()}
 
 

@@ -11,13 +11,17 @@ from typing import Any
 
 from eve import RFC1123_DATE_FORMAT, Eve
 from eve.methods.common import field_definition
-from flask import Request, current_app
+from flask import Request, Response, current_app, request
 from werkzeug.exceptions import BadRequest
 
+from apps.rest.errors import aborted_response
 from apps.rest.queries import INTEGERS, check_path
 
 BODY_DEPTH = 60
 """Most levels of a body. The store takes 100 levels, and items are stored inside of others."""
+
+DOCUMENTS = 500
+"""Most documents of a POST."""
 
 FARTHEST_ROW = 2**31 - 1
 """The last row that pages reach."""
@@ -32,6 +36,16 @@ def register_request_checks(app: Eve) -> None:
     for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
         event = getattr(app, f"on_pre_{method}")
         event += check_request
+    app.before_request(check_address)
+
+
+def check_address() -> Response | None:
+    """Return the refusal of a request for a host that there cannot be.
+
+    Eve has no answer to its OPTIONS.
+    """
+    error = request.routing_exception
+    return aborted_response(error) if isinstance(error, BadRequest) else None
 
 
 def check_request(resource: str, request: Request, lookup: Any = None) -> None:
@@ -133,6 +147,8 @@ def check_body(body: Any, *, is_list_allowed: bool) -> None:
     documents = body if is_list_allowed and isinstance(body, list) else [body]
     if not documents:
         raise BadRequest("The body is an empty list")
+    if len(documents) > DOCUMENTS:
+        raise BadRequest(f"The body has more than {DOCUMENTS} documents")
     if not all(isinstance(document, dict) for document in documents):
         kinds = "an object or a list of objects" if is_list_allowed else "an object"
         raise BadRequest(f"The body has to be {kinds}")

@@ -13,14 +13,22 @@ from typing import Any
 
 from bson import ObjectId
 from cerberus import TypeDefinition
-from cerberus.errors import MIN_LENGTH, REQUIRED_FIELD, BasicErrorHandler, ValidationError
+from cerberus.errors import (
+    MIN_LENGTH,
+    REQUIRED_FIELD,
+    SEQUENCE_SCHEMA,
+    VALUESRULES,
+    BasicErrorHandler,
+    ErrorDefinition,
+    ValidationError,
+)
 from cerberus.schema import DefinitionSchema
 from cerberus.validator import toy_error_handler
 from eve.io.mongo import Validator
 from flask import current_app
 
 from apps.core.clock import moment_of
-from apps.core.schemas import keeps_inside
+from apps.core.schemas import keeps, keeps_inside
 from apps.core.vocabulary import UserType
 from apps.rest.errors import noting_the_store
 
@@ -31,6 +39,9 @@ LONGEST_NAME = 400
 a pattern, and takes some of 1 000 characters."""
 TOO_LONG = f"must not be longer than {LONGEST_NAME} characters"
 ONE_INSTANCE = "Only 1 instance is allowed."
+
+ENTRIES = 100
+"""Entries of a list or an object that are checked together; none is behind those with issues."""
 
 ISSUE_CODES = {REQUIRED_FIELD.code: "required", MIN_LENGTH.code: "minlength"}
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
@@ -237,7 +248,10 @@ class ResourceValidator(Validator):
         is_update: bool = self.update  # type: ignore[has-type]
         self.update = is_update and self._is_merged(value)
         try:
-            super()._validate_schema(schema, field, value)
+            if isinstance(value, list):
+                self._check_entries((SEQUENCE_SCHEMA, schema), field, dict(enumerate(value)))
+            else:
+                super()._validate_schema(schema, field, value)
         finally:
             self.update = is_update
 
@@ -245,8 +259,33 @@ class ResourceValidator(Validator):
         """{'type': ['dict', 'string'],
         'check_with': 'bulk_schema',
         'forbidden': ['rename', 'rename_handler']}"""
-        if not keeps_inside(self.schema[field], value):
-            super()._validate_valuesrules(schema, field, value)
+        if isinstance(value, Mapping) and not keeps_inside(self.schema[field], value):
+            self._check_entries((VALUESRULES, schema), field, value)
+
+    def _check_entries(
+        self, rule: tuple[ErrorDefinition, Any], field: str, entries: Mapping[Any, Any]
+    ) -> None:
+        """Check what a list or an object holds, as Cerberus does, until issues are found.
+
+        Args:
+            rule: the error of the rule, and what each entry has to be like.
+            entries: by their place.
+        """
+        error, rules = rule
+        places = [place for place, entry in entries.items() if not keeps(rules, entry)]
+        for start in range(0, len(places), ENTRIES):
+            batch = places[start : start + ENTRIES]
+            validator = self._get_child_validator(
+                document_crumb=field,
+                schema_crumb=(field, error.rule),
+                schema=dict.fromkeys(batch, rules),
+            )
+            each = {place: entries[place] for place in batch}
+            validator(each, update=self.update, normalize=False)
+            if validator._errors:
+                self._drop_nodes_from_errorpaths(validator._errors, [], [2])
+                self._error(field, error, validator._errors)
+                return
 
     def _is_merged(self, value: Any) -> bool:
         """Whether an update changes parts of a value; the others bring it whole."""

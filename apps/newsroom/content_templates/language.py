@@ -61,6 +61,12 @@ METHODS: dict[type, frozenset[str]] = {
 """What can be called, by the type of its owner."""
 METHOD_NAMES = frozenset().union(*METHODS.values())
 
+UNRENDERABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What filters and methods raise for values that they are not made for, or that are too deep."""
+
 _MARKS = re.compile(r"\{[{%#]")
 _TEXT_TESTS = ("in", "filter", "test", "callable", "escaped")
 
@@ -396,7 +402,7 @@ def render(
     template = _environment(is_html).compiled(text, budget)
     try:
         output = template.render({**context, "_budget": budget, "_timezone": timezone})
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except UNRENDERABLE as error:
         raise TemplateError(str(error)) from error
     if len(output) > MOST_OUTPUT:
         raise SecurityError("its text is too long")

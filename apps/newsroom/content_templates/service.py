@@ -44,10 +44,16 @@ class ContentTemplatesService(ResourceService):
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         fill_defaults(documents, TEMPLATE_SCHEMA)
+        names: set[tuple[str, str]] = set()
         for document in documents:
             if caller.user is not None:
                 document.setdefault("user", caller.user_id)
             self._complete(document, {}, caller, "create")
+            owner = "" if document.get("is_public") else str(document.get("user"))
+            name = (owner, str(document.get("template_name")))
+            if name in names:
+                raise SchemaIssues(_taken(document))
+            names.add(name)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
@@ -140,8 +146,7 @@ class ContentTemplatesService(ResourceService):
         else:
             taken.update({"is_public": {"$ne": True}, "user": template.get("user")})
         if self.collection.find_one(taken, {"_id": 1}):
-            issues = {"template_name": NOT_UNIQUE}
-            raise SchemaIssues({**issues, "is_public": NOT_UNIQUE} if is_public else issues)
+            raise SchemaIssues(_taken(template))
 
     def _tell(self, template: Mapping[str, Any], caller: Caller) -> None:
         desks = [str(desk) for desk in template.get("template_desks") or ()]
@@ -186,3 +191,9 @@ class ApplyTemplateService(ResourceService):
             document.update({**item, **fields})
             document.setdefault("_id", None)
         return [document["_id"] for document in documents]
+
+
+def _taken(template: Mapping[str, Any]) -> Document:
+    """Return the issues of a template whose name another one has."""
+    issues: Document = {"template_name": NOT_UNIQUE}
+    return {**issues, "is_public": NOT_UNIQUE} if template.get("is_public") else issues

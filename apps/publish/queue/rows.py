@@ -74,6 +74,10 @@ def new_row(now: datetime) -> Document:
 
 
 ROW_TYPES: Mapping[str, type] = {
+    "item_id": str,
+    "order_no": int,
+    "claim_token": int,
+    "publish_sequence_no": int,
     "item_version": int,
     "published_seq_num": int,
     "retry_attempt": int,
@@ -86,6 +90,8 @@ ROW_TYPES: Mapping[str, type] = {
     "attempts": list,
 }
 """What transmit reads of a row, where it is not null."""
+LARGEST_NUMBER = 2**62
+"""Numbers of rows stay below, so that they can rise."""
 DESTINATION_TYPES: Mapping[str, type] = {
     "name": str,
     "format": str,
@@ -96,9 +102,13 @@ DESTINATION_TYPES: Mapping[str, type] = {
 
 def fault_of(row: Mapping[str, Any]) -> str:
     """Return why a row that others wrote cannot be sent, an empty text for one that can."""
+    if row.get("item_id") is None:
+        return "item_id is missing"
     for field in ROW_TYPES:
         if _is_mistyped(row, field):
             return f"{field} has the wrong type"
+        if isinstance(row.get(field), int) and row[field] >= LARGEST_NUMBER:
+            return f"{field} is too large"
     destination = object_of(row, "destination")
     for field, kind in DESTINATION_TYPES.items():
         if destination.get(field) is not None and not isinstance(destination[field], kind):

@@ -19,6 +19,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.publish.queue.rows import LARGEST_NUMBER
 from apps.publish.transmit.attempt import has_unknown_outcome
 from apps.publish.transmit.schedule import BEHIND_SECONDS
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
@@ -103,7 +104,11 @@ class LaneClaims:
         now = self._clock.precise()
         found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
         lanes = found.sort("wake_at", 1).limit(DUE_LANES)
-        free = [lane for lane in lanes if not lane.get("lease_until") or lane["lease_until"] < now]
+        free = [
+            lane
+            for lane in lanes
+            if not isinstance(until := lane.get("lease_until"), datetime) or until < now
+        ]
         return interleaved(
             [lane["_id"] for lane in free if lane.get("urgent")],
             [lane["_id"] for lane in free if not lane.get("urgent")],
@@ -151,6 +156,7 @@ class LaneClaims:
             self._rows.find(unsettled).sort("next_retry_attempt_at", 1).limit(RETRYING_LIMIT)
         )
         if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
+            self._rise_above(lane, in_progress)
             return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
@@ -216,9 +222,9 @@ class LaneClaims:
             return marked
         # A client canceled some of them meanwhile, or this lease is over.
         own = {row["_id"]: row for row in marked}
-        later = False
-        for row in self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}):
-            later |= token_of(row) > lane.token
+        seen = list(self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}))
+        later = self._rise_above(lane, seen)
+        for row in seen:
             if row["state"] != RowState.IN_PROGRESS or token_of(row) != lane.token:
                 del own[row["_id"]]
         if later:
@@ -226,6 +232,26 @@ class LaneClaims:
             self.give_back(lane, list(own.values()))
             return []
         return [row for row in marked if row["_id"] in own]
+
+    def _rise_above(self, lane: Lane, rows: Sequence[Document]) -> bool:
+        """Whether one of `rows` was marked under a later lease than this one; seldom a command.
+
+        Where nobody has leased the lane since, its document is older than its rows: the store has
+        lost it, or others wrote the row. The lane is then given back, to go on from the token of
+        the row; this lease is over.
+
+        Raises:
+            ValueError: no lane can go on from there.
+        """
+        latest = max(map(token_of, rows), default=-1)
+        if latest <= lane.token:
+            return False
+        if latest >= LARGEST_NUMBER:
+            raise ValueError("claim_token is too large")
+        own = {"_id": lane.id, "claim_token": lane.token}
+        free = {"lease_owner": INCOMPLETE, "lease_until": None, "wake_at": self._clock.precise()}
+        self._lanes.update_one(own, {"$set": {**free, "claim_token": latest}})
+        return True
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:
         """Return the ids of repeats that something newer of their item is out of; one command.

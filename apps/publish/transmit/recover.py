@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import structlog
+from bson import encode
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
@@ -17,17 +20,24 @@ from apps.publish.queue.rows import (
     lanes_of,
     notify_rows,
     wake,
+    without_faults,
 )
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
 from apps.publish.transmit.claim import Lane, order_of, token_of
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
+from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
 from transmitters.base import Mode
+
+log = structlog.get_logger(__name__)
 
 MAX_UNKNOWN = 3
 """Unknown outcomes in a row after which a delivery is given up."""
 GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
 BATCH = 500
+LARGEST_ROW = 16 * 1024 * 1024 - 64 * 1024
+"""Bytes of a row in which there is room for its claim and its attempts."""
+FULL = "The row is too large to be claimed"
 
 
 class Recovery:
@@ -142,21 +152,54 @@ class Recovery:
             notify_rows(self._notifier, failed)
             self._on_failed(failed)
 
+    def fail_malformed(self, lane: Lane) -> int:
+        """Fail the rows of a lane that can be neither ordered nor sent; return how many.
+
+        Called once they have stopped the delivery of their lane, whatever they hold.
+        """
+        unfinished = {
+            "lane": lane.id,
+            "state": {"$in": [*WAITING_ROW_STATES, RowState.IN_PROGRESS]},
+        }
+        failed = []
+        for row in list(self._rows.find(unfinished)):
+            is_full = len(encode(row)) > LARGEST_ROW
+            fault = fault_of(row) or (FULL if is_full else "")
+            if not fault:
+                continue
+            change = {
+                "state": RowState.FAILED,
+                "error_message": fault,
+                "_updated": self._clock.precise(),
+            }
+            same = {"_id": row["_id"], "state": row["state"]}
+            room: Document = {"$unset": {"formatted_item": 1}} if is_full else {}
+            if self._rows.update_one(same, {"$set": change, **room}).modified_count:
+                failed.append({**without_faults(row), **change})
+        if failed:
+            notify_rows(self._notifier, failed)
+            self._on_failed(failed)
+        return len(failed)
+
     def adopt(self) -> int:
         """Bring rows that others wrote into the queue into their lanes; return how many.
 
         Those that cannot be sent fail at once, so that they hold up none behind them.
         """
         adopted = 0
+        unwritten: list[Any] = []
         while True:
-            strangers = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
+            strangers: Document = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
+            if unwritten:
+                strangers["_id"] = {"$nin": unwritten}
             rows = list(self._rows.find(strangers).sort("_id", 1).limit(BATCH))
             if not rows:
                 return adopted
-            self._complete(rows)
+            unwritten += self._complete(rows)
             adopted += len(rows)
 
-    def _complete(self, rows: Sequence[Document]) -> None:
+    def _complete(self, rows: Sequence[Document]) -> list[Any]:
+        """Bring rows into their lanes; return the ids of those that have no room for it."""
         first = self._sequences.draw(ORDER_SEQUENCE, len(rows))
         for order_no, row in enumerate(rows, start=first):
             complete_row(row, order_no)
@@ -166,17 +209,29 @@ class Recovery:
             *("lane", "order_no", "idempotency_key", "priority", "item_id"),
             *("state", "error_message"),
         )
-        self._rows.bulk_write(
-            [
-                UpdateOne(
-                    {"_id": row["_id"], "lane": None, "state": {"$in": list(WAITING_ROW_STATES)}},
-                    {"$set": {f: row.get(f) for f in fields}},
-                )
-                for row in rows
-            ],
-            ordered=False,
-        )
+        writes = [
+            UpdateOne(
+                {"_id": row["_id"], "lane": None, "state": {"$in": list(WAITING_ROW_STATES)}},
+                {"$set": {f: row.get(f) for f in fields}},
+            )
+            for row in rows
+        ]
+        unwritten: list[Any] = []
+        try:
+            self._rows.bulk_write(writes, ordered=False)
+        except OperationFailure as error:
+            if is_outage(error):
+                raise
+            for row, write in zip(rows, writes, strict=True):
+                try:
+                    self._rows.bulk_write([write])
+                except OperationFailure as refused:
+                    if is_outage(refused):
+                        raise
+                    log.exception("delivery.not_adopted", row=str(row["_id"]))
+                    unwritten.append(row["_id"])
         wake(self._db, lanes_of(rows), self._clock.precise())
+        return unwritten
 
     def wake_lost(self) -> int:
         """Wake lanes with rows in progress that nobody holds; return how many.
@@ -191,13 +246,18 @@ class Recovery:
 
         A net under every other mechanism. Reads the whole queue index, so it runs seldom.
         """
+        waiting = {"state": {"$in": list(WAITING_ROW_STATES)}}
+        # Others wrote what is no lane: such rows are adopted.
+        no_lane = {"$exists": True, "$ne": None, "$not": {"$type": "string"}}
+        self._rows.update_many({**waiting, "lane": no_lane}, {"$set": {"lane": None}})
         lanes = self._lanes_with(*WAITING_ROW_STATES)
         known = self._known(lanes)
         asleep = lanes - {lane["_id"] for lane in known if lane.get("wake_at")}
         return self._wake(asleep, known)
 
     def _lanes_with(self, *states: RowState) -> set[str]:
-        return set(self._rows.distinct("lane", {"state": {"$in": list(states)}})) - {None}
+        lanes = self._rows.distinct("lane", {"state": {"$in": list(states)}})
+        return {lane for lane in lanes if isinstance(lane, str)}
 
     def _known(self, lanes: set[str]) -> list[Document]:
         if not lanes:

@@ -65,6 +65,13 @@ class LaneWorker:
             if outcome.incomplete:
                 outcome.next_due = later
             return outcome.sent
+        except Exception as error:
+            if is_outage(error) or not self._tools.recovery.fail_malformed(lane):
+                raise
+            # What was in the way is gone; what is marked is taken over at once.
+            log.warning("lane.malformed_rows_failed", lane=lane_id, error=repr(error))
+            outcome.more = True
+            return 0
         finally:
             self._tools.claims.release(
                 lane,

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from apps.archive.visibility import NOT_READABLE
 from apps.graph.build import Graph
+from tests.support.clients import log_in, make_user
 
 
 @pytest.fixture
@@ -72,6 +74,24 @@ def test_respects_the_lock(admin: Any, item: Any, graph: Graph) -> None:
         answer.status_code,
         answer.get_json()["_message"],
     )
+
+
+def test_tells_nothing_of_the_lock_of_a_hidden_item(app: Any, admin: Any, graph: Graph) -> None:
+    """Who may not see an item gets the same answer, locked or not."""
+    desk = admin.create("desks", {"name": "Sports"})
+    stage = desk["incoming_stage"]
+    item = admin.create("archive", {"headline": "x", "task": {"desk": desk["_id"], "stage": stage}})
+    admin.patch(f"stages/{stage}", {"is_visible": False})
+    body = {"_id": item["_id"], "headline": "y"}
+
+    make_user(graph, "writer", privileges={"archive": 1})
+    writer = log_in(app, "writer")
+    free = writer.post("archive_autosave", body)
+    graph.db["archive"].update_one({"_id": item["_id"]}, {"$set": {"lock_user": ObjectId()}})
+    locked = writer.post("archive_autosave", body)
+
+    assert (403, NOT_READABLE) == (free.status_code, free.get_json()["_message"])
+    assert (free.status_code, free.text) == (locked.status_code, locked.text)
 
 
 def test_refuses_what_breaks_the_schema(admin: Any, item: Any) -> None:

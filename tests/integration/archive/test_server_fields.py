@@ -117,6 +117,26 @@ def test_of_associations_are_those_of_the_item(desk: Newsdesk, graph: Graph) -> 
     assert {n: published.get(n) for n in names} == {n: saved.get(n) for n in names}
 
 
+@pytest.mark.parametrize("path", [*PATHS[:3], ""])
+def test_of_what_an_association_holds_are_dropped(desk: Newsdesk, graph: Graph, path: str) -> None:
+    """At any depth: on create, in a save, and with a publication or correction."""
+    inner = {"type": "picture", "headline": "n", **odd(4), "_current_version": 1}
+    deepest = {"type": "text", "associations": {"n": inner, "gone": None}}
+    held = {"a": {"type": "text", "headline": "p", "associations": {"d": deepest, "n": inner}}}
+    story = desk.story(associations={} if path else held)
+    if "correct" in path:
+        desk.act("publish", story)
+    if path:
+        answer = desk.client.patch(path.format(id=story["_id"]), {"associations": held})
+        assert answer.status_code == 200, answer.text
+
+    found = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
+    within = found["associations"]["a"]["associations"]
+    for kept in (within["n"], within["d"]["associations"]["n"]):
+        assert kept["headline"] == "n"
+        assert not (SERVER_FIELDS - {"_current_version"}) & kept.keys()
+
+
 def test_of_editors_are_taken(admin: Client, newsroom: Newsroom) -> None:
     """Some that the server fills in as well are the client's to give (lifecycle contract 1)."""
     given = {

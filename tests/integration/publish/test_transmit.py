@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from bson import encode
 from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
@@ -28,6 +29,7 @@ from tests.support.queues import counts, fill, leave_claimed, spread_over
 from tests.support.receivers import HTTPReceiver, Received, Reply
 from transmitters.base import Mode
 
+LARGEST_DOCUMENT = 16 * 1024 * 1024
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -801,6 +803,73 @@ class TestBrokenOff:
         graph.transmit.run()
 
         assert [body["version"] for body in bodies(receiver)] == [1, 2]
+
+    @pytest.mark.parametrize("state", ["pending", "retrying", "in-progress"])
+    def test_goes_on_where_rows_know_a_later_lease_than_their_lane(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, state: str
+    ) -> None:
+        """The store has lost the document of the lane, and makes a new one.
+
+        Delivery contract C2, C6.
+        """
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        first = fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)[0]
+        change = {"$set": {"state": state, "claim_token": 1_000_000}}
+        graph.db["publish_queue"].update_one({"_id": first["_id"]}, change)
+
+        for _ in range(2):
+            clock.advance(seconds=10)
+            graph.transmit.run()
+
+        assert {row["state"] for row in desk.rows()} == {"success"}
+        assert len(receiver.requests) == 3
+
+    @pytest.mark.parametrize("lane", [5, {"a": 1}, [5], True], ids=str)
+    @pytest.mark.parametrize("state", ["pending", "in-progress"])
+    def test_rows_in_what_is_no_lane_hold_up_none(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        lane: Any,
+        state: str,
+    ) -> None:
+        """Others wrote it. Those that wait are brought into their lane. Delivery contract C6."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        odd = fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)[0]
+        change = {"$set": {"state": state, "lane": lane}}
+        graph.db["publish_queue"].update_one({"_id": odd["_id"]}, change)
+
+        graph.transmit.run()
+        clock.advance(seconds=301)
+        graph.transmit.run()
+
+        states = sorted(row["state"] for row in desk.rows())
+        assert states == sorted(["success", "success", "success" if state == "pending" else state])
+
+    @pytest.mark.parametrize("in_lane", [True, False])
+    def test_a_row_without_room_for_its_claim_holds_up_none(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        in_lane: bool,
+    ) -> None:
+        """Others wrote one that is as large as the store allows. Delivery contract C6."""
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        (row,) = fill(graph.db, subscriber, push(receiver.url), clock.at, items=1)
+        large = {"state": "pending", "subscriber_id": subscriber, "item_id": "large"}
+        if in_lane:
+            large.update({"lane": row["lane"], "order_no": 0})
+        room = LARGEST_DOCUMENT - len(encode({**large, "_id": row["_id"], "formatted_item": ""}))
+        large["formatted_item"] = "x" * room
+        graph.db["publish_queue"].insert_one(large)
+
+        graph.transmit.run()
+
+        assert desk.db["publish_queue"].find_one({"_id": row["_id"]})["state"] == "success"
 
     def test_looks_for_lost_rows_of_a_lane_that_sleeps(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock

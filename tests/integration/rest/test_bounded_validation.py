@@ -134,3 +134,41 @@ def test_media_of_a_story_are_counted_as_used_together(
     assert cost(pictures[:1]) == cost(pictures[1:])
     used = [graph.db["archive"].find_one({"_id": id_}) or {} for id_ in pictures]
     assert [item["used_count"] for item in used] == [1] * len(pictures)
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("keywords", "x", 5),
+        ("subject", {"qcode": "a"}, {"qcode": {}}),
+        ("subject", {"qcode": "a"}, None),
+        ("fields_meta", {}, 5),
+        ("associations", {"type": "text"}, {"_id": 5}),
+    ],
+)
+def test_issues_of_the_first_entries_are_enough(
+    admin: Client, field: str, good: Any, bad: Any
+) -> None:
+    """Whatever stands before them; so the answer and the work have a limit."""
+    is_object = field in ("fields_meta", "associations")
+    entries = [good] * 250 + [bad] * 250
+
+    answer = admin.post(
+        "archive",
+        {field: {str(n): each for n, each in enumerate(entries)} if is_object else entries},
+    )
+
+    assert answer.status_code == 400
+    assert set(answer.get_json()["_issues"][field]) == {str(n) for n in range(250, 350)}
+
+
+def test_entries_that_have_to_be_looked_up_are_all_checked(admin: Client, graph: Graph) -> None:
+    """One wrong one behind many that are right."""
+    user = str(admin.session["user"])
+    desk = {"name": "d", "members": [{"user": user}] * 300 + [{"user": "0" * 24}]}
+
+    answer = admin.post("desks", desk)
+
+    assert answer.status_code == 400
+    assert set(answer.get_json()["_issues"]["members"]) == {"300"}
+    assert graph.db["desks"].find_one({"name": "d"}) is None

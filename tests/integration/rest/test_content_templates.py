@@ -37,6 +37,17 @@ def refusal(answer: Any) -> tuple[int, Any]:
 
 
 class TestNames:
+    @pytest.mark.parametrize("is_public", [True, False])
+    def test_are_unique_within_one_post(self, admin: Client, is_public: bool) -> None:
+        """All are checked before any is stored."""
+        one = {"template_type": "create", "is_public": is_public, "template_name": "Twice"}
+
+        answer = admin.post("content_templates", [one, {**one, "template_name": " twice "}])
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_issues"]["template_name"] == NOT_UNIQUE
+        assert admin.get("content_templates").get_json()["_items"] == []
+
     def test_are_trimmed_and_unique(self, admin: Client, writer: Client) -> None:
         """Among the public ones, and among those of one user, whatever their case.
 
@@ -250,6 +261,19 @@ class TestUse:
         )
         missing = admin.post("content_templates_apply", {"template_name": "no", "item": {}})
         assert (404, "Template not found: no") == refusal(missing)
+
+
+@pytest.mark.parametrize("value", ["2026-01-02T03:04:05Z", "x", 5, None, ["x"], {"x": 1}], ids=str)
+def test_are_applied_to_items_whatever_they_hold(admin: Client, value: Any) -> None:
+    """Of what Eve reads of each document, texts that are times are answered as times."""
+    template(admin, "plain", is_public=True, data={"headline": "h"})
+    odd = dict.fromkeys(("_updated", "_created", "_etag", "_links", "_current_version"), value)
+
+    answer = admin.post("content_templates_apply", {"template_name": "plain", "item": odd})
+
+    assert answer.status_code == 201
+    is_time = value == "2026-01-02T03:04:05Z"
+    assert ("2026-01-02T03:04:05+0000" == answer.get_json()["_updated"]) is is_time
 
 
 class TestInitialData:

@@ -206,6 +206,23 @@ def test_headers(admin: Client, item: Document, headers: dict[str, str], status:
     assert answer.status_code == status
 
 
+def test_documents_of_a_body_have_a_limit(admin: Client) -> None:
+    """Each costs its writes; none is stored."""
+    answer = admin.request("POST", "archive", json=[{}] * 501)
+
+    assert answer.status_code == 400
+    assert admin.get("archive").get_json()["_items"] == []
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "GET", "POST"])
+@pytest.mark.parametrize("host", ["a" * 300, "a..b" + "c" * 80])
+def test_hosts_that_there_cannot_be(admin: Client, method: str, host: str) -> None:
+    """A label of a name has 63 characters."""
+    answer = admin.request(method, "archive", headers={"Host": host})
+
+    assert (answer.status_code, answer.get_json()["_error"]["code"]) == (400, 400)
+
+
 @pytest.mark.parametrize("version", ["all", "diffs"])
 class TestVersions:
     @pytest.mark.parametrize("path", ["roles", "desks", "users", "publish_queue", "published"])

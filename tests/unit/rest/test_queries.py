@@ -234,6 +234,7 @@ class TestProjection:
         text = '{"a": 1, "b.c": true, "d": 0, "e": false, "f": 1.0}'
 
         assert projection_of(text) == {"a": 1, "b.c": 1, "d": 0, "e": 0, "f": 1}
+        assert projection_of('{"a.b": 1, "a.c": 1, "ab": 1}') == {"a.b": 1, "a.c": 1, "ab": 1}
 
     @pytest.mark.parametrize(
         "text",
@@ -241,6 +242,7 @@ class TestProjection:
             *("x", "5", "null", "[]", '["a"]', '"a"', "[" * 3000),
             *('{"a": 2}', '{"a": "$b"}', '{"a": {"$slice": 1}}', '{"a": null}', '{"a": -1}'),
             *('{"": 1}', '{"$a": 1}', '{"a..b": 1}', '{"a\\u0000": 1}'),
+            *('{"a": 1, "a.b": 1}', '{"a.b.c": 0, "d": 0, "a.b": 0}'),
         ],
         ids=lambda text: text[:30],
     )

@@ -86,6 +86,8 @@ def test_html_escapes_what_is_put_into_it() -> None:
         "{{ now | format_datetime('No/Where') }}",
         "{{ now | format_datetime('" + "a" * 5000 + "') }}",
         "{% for i in 5 %}{% endfor %}",
+        "{{ item.headline | truncate(2, true, item.headline) }}",
+        "{{ item.headline | truncate(-1) }}",
     ],
 )
 def test_refuses_what_is_no_template(text: str) -> None:
