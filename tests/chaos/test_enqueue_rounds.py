@@ -188,7 +188,8 @@ def unrouted(graph: Graph) -> int:
 def store(graph: Graph, number: int) -> None:
     """Store the work of one round."""
     rows = work(number)
-    graph.db["archive"].insert_many({"_id": row["item_id"], "type": "text"} for row in rows[:ITEMS])
+    items = [{"_id": row["item_id"], "type": row["type"]} for row in rows[: ITEMS + 1]]
+    graph.db["archive"].insert_many(items)
     graph.db["published"].insert_many(rows)
 
 
