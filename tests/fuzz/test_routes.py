@@ -162,13 +162,23 @@ def innocents_that_wait(app: Any, graph: Graph, receiver: HTTPReceiver) -> list[
         graph.enqueue.run()
         graph.transmit.run()
         own = [r.json() for r in receiver.requests if r.json().get("guid") == story["guid"]]
-        if len(own) != (1 if action == "publish" else 2):
-            rows = [
-                {k: v for k, v in row.items() if k in SHOWN}
-                for row in desk.rows(item_id=story["_id"])
-            ]
-            waiting.append(f"{action}: {len(own)} deliveries, rows {rows}")
+        rows = [row for row in desk.rows(item_id=story["_id"]) if is_for(receiver, row)]
+        told = {row["publishing_action"] for row in rows}
+        if PUBLISHING_ACTIONS[action] not in told or len(own) != len(set(map(delivery_of, rows))):
+            shown = [{k: v for k, v in row.items() if k in SHOWN} for row in rows]
+            waiting.append(f"{action}: {len(own)} deliveries, rows {shown}")
     return waiting
 
 
+def is_for(receiver: HTTPReceiver, row: dict[str, Any]) -> bool:
+    """Whether a row goes to the receiver: requests may have made more subscribers that have it."""
+    return bool(row["destination"]["config"].get("resource_url") == receiver.url)
+
+
+def delivery_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what there may be one row for."""
+    return (row["subscriber_id"], row["destination"]["_id"], row["item_version"])
+
+
+PUBLISHING_ACTIONS = {"publish": "published", "kill": "killed"}
 SHOWN = ("state", "error_message", "publishing_action", "item_version")
