@@ -45,7 +45,7 @@ def objects_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
 
 def values_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
     """Return the objects that the object in `field` holds, whatever their keys."""
-    return [entry for entry in object_of(document, field).values() if isinstance(entry, dict)]
+    return objects([*object_of(document, field).values()])
 
 
 def objects(value: object) -> list[dict[str, Any]]:

@@ -354,8 +354,12 @@ def is_order(pair: Any) -> bool:
 # projection
 
 
-def projection_of(text: str) -> dict[str, int]:
-    """Return the fields that the argument `projection` names, with 1 or 0.
+def named_fields(text: str, argument: str, most: int) -> dict[str, int]:
+    """Return the fields that an argument names, with 1 or 0.
+
+    Args:
+        argument: its name.
+        most: fields that it may name.
 
     Raises:
         BadRequest: no JSON object of fields with 1 or 0.
@@ -363,17 +367,27 @@ def projection_of(text: str) -> dict[str, int]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadRequest("projection is not valid JSON") from None
-    if not isinstance(fields, dict) or len(fields) > PROJECTED_FIELDS:
-        raise BadRequest(f"projection has to be an object of at most {PROJECTED_FIELDS} fields")
-    for field, shown in fields.items():
-        check_path(field, "projection")
-        if shown not in (0, 1):
-            raise BadRequest("projection has to give each field 1 or 0")
+        raise BadRequest(f"{argument} is not valid JSON") from None
+    if not isinstance(fields, dict) or len(fields) > most:
+        raise BadRequest(f"{argument} has to be an object of at most {most} fields")
+    for field, wanted in fields.items():
+        check_path(field, argument)
+        if wanted not in (0, 1):
+            raise BadRequest(f"{argument} has to give each field 1 or 0")
+    return {field: int(wanted) for field, wanted in fields.items()}
+
+
+def projection_of(text: str) -> dict[str, int]:
+    """Return the fields that the argument `projection` names, with 1 or 0.
+
+    Raises:
+        BadRequest: no JSON object of fields with 1 or 0, or one names a part of another.
+    """
+    fields = named_fields(text, "projection", PROJECTED_FIELDS)
     for field in fields:
         if any(f"{whole}." == field[: len(whole) + 1] for whole in fields):
             raise BadRequest(f"projection: {field[:40]!r} is part of another field that it names")
-    return {field: int(shown) for field, shown in fields.items()}
+    return fields
 
 
 def check_shown(

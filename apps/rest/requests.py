@@ -4,7 +4,6 @@ Every resource, every method, after authentication. What is refused is answered 
 that is too large with 413 (`MAX_CONTENT_LENGTH`).
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from werkzeug.exceptions import BadRequest
 
 from apps.core.errors import SchemaIssues
 from apps.rest.errors import aborted_response
-from apps.rest.queries import INTEGERS, check_path
+from apps.rest.queries import INTEGERS, named_fields
 
 BODY_DEPTH = 60
 """Most levels of a body. The store takes 100 levels, and items are stored inside of others."""
@@ -102,16 +101,7 @@ def _page_of(request: Request) -> int:
 
 
 def _check_embedded(text: str, resource: str) -> None:
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadRequest("embedded is not valid JSON") from None
-    if not isinstance(fields, dict) or len(fields) > EMBEDDED_FIELDS:
-        raise BadRequest(f"embedded has to be an object of at most {EMBEDDED_FIELDS} fields")
-    for field, wanted in fields.items():
-        check_path(field, "embedded")
-        if wanted not in (0, 1):
-            raise BadRequest("embedded has to give each field 1 or 0")
+    for field in named_fields(text, "embedded", EMBEDDED_FIELDS):
         try:
             field_definition(resource, field)
         except KeyError:

@@ -24,7 +24,7 @@ NOT_MORE = "Can not update"
 STAMPS = frozenset({"_updated", "_etag"})
 
 
-class HiddenItems(Protocol):
+class UnseenItems(Protocol):
     """The items that a caller may not see."""
 
     def without_unseen(self, query: Document, field: str, caller: Caller) -> Document:
@@ -47,7 +47,7 @@ class ActivityService(ResourceService):
 
     resource = "activity"
 
-    def __init__(self, db: Database[Document], clock: Clock, hidden: HiddenItems) -> None:
+    def __init__(self, db: Database[Document], clock: Clock, hidden: UnseenItems) -> None:
         super().__init__(db, clock)
         self._hidden = hidden
 
