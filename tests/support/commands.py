@@ -213,6 +213,20 @@ LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python")
 OWN = f"{ROOT / 'tests'}/"
 
 
+class CommandCounter(CommandListener):
+    """Counts the commands of a client."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: Any) -> None:
+        self.count += 1
+
+    def succeeded(self, event: Any) -> None: ...
+
+    def failed(self, event: Any) -> None: ...
+
+
 class SentCommands(CommandListener):
     """Listens to all clients of a session; keeps what is wrong with the commands."""
 

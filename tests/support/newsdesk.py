@@ -5,8 +5,10 @@ from typing import Any
 
 from apps.archive.schema import SERVER_FIELDS
 from apps.core.service import Document
+from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.newsroom import Newsroom
+from tests.support.receivers import HTTPReceiver
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -72,3 +74,15 @@ class Newsdesk:
         """Return how far routing has come with each version of the item."""
         rows = self.db["published"].find({"item_id": item["_id"]})
         return [row["queue_state"] for row in rows.sort("publish_sequence_no", 1)]
+
+
+def goes_on(desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, **fields: Any) -> None:
+    """Publish an innocent item, then kill it: each is delivered within one run."""
+    item = desk.published(**fields)
+    graph.enqueue.run()
+    graph.transmit.run()
+    desk.act("kill", item)
+    graph.enqueue.run()
+    graph.transmit.run()
+    told = [r.json() for r in receiver.requests if r.json()["guid"] == item["_id"]]
+    assert [body["pubstatus"] for body in told] == ["usable", "canceled"]

@@ -8,10 +8,10 @@ import feedparser
 import pytest
 from bson import ObjectId
 from lxml import etree
-from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from tests.support.commands import CommandCounter
 from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.services import empty_services
@@ -55,26 +55,15 @@ def titles(answer: Any) -> list[str]:
     return [entry["title"] for entry in parsed["entries"]]
 
 
-class Commands(CommandListener):
-    """Counts commands."""
-
-    count = 0
-
-    def started(self, event: Any) -> None:
-        self.count += 1
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
+@pytest.fixture
+def commands() -> CommandCounter:
+    return CommandCounter()
 
 
 @pytest.fixture
-def commands() -> Commands:
-    return Commands()
-
-
-@pytest.fixture
-def graph(settings: Mapping[str, Any], clock: HandClock, commands: Commands) -> Iterator[Graph]:
+def graph(
+    settings: Mapping[str, Any], clock: HandClock, commands: CommandCounter
+) -> Iterator[Graph]:
     with empty_services(settings, clock=clock, listeners=[commands]) as built:
         yield built
 
@@ -369,7 +358,7 @@ class TestCaching:
             assert_valid_feed(kind, answer.data)
 
     def test_commands_do_not_grow(
-        self, desk: Newsdesk, reader: Reader, commands: Commands, clock: HandClock
+        self, desk: Newsdesk, reader: Reader, commands: CommandCounter, clock: HandClock
     ) -> None:
         """Twenty entries cost as many commands as two, and an unchanged feed fewer."""
 

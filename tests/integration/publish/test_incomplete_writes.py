@@ -13,7 +13,7 @@ from apps.archive.journal.journal import Journal
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.events import Events
-from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk, goes_on
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 
@@ -83,18 +83,6 @@ def desk(desk: Newsdesk, receiver: HTTPReceiver) -> Newsdesk:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-def goes_on(desk: Newsdesk, graph: Graph, receiver: HTTPReceiver) -> None:
-    """Publish an innocent item, then kill it: each is delivered within one run."""
-    item = desk.published(headline="Innocent")
-    graph.enqueue.run()
-    graph.transmit.run()
-    desk.act("kill", item)
-    graph.enqueue.run()
-    graph.transmit.run()
-    told = [r.json() for r in receiver.requests if r.json()["guid"] == item["_id"]]
-    assert [body["pubstatus"] for body in told] == ["usable", "canceled"]
 
 
 def alerts(desk: Newsdesk) -> list[str]:

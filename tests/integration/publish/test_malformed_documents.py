@@ -10,7 +10,7 @@ from pymongo.errors import WriteError
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk, goes_on
 from tests.support.newsroom import push
 from tests.support.receivers import HTTPReceiver
 
@@ -88,18 +88,6 @@ def malformed(collection: str) -> list[Document]:
                 document[unique] = name
             documents.append(document)
     return documents
-
-
-def goes_on(desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, **fields: Any) -> None:
-    """Publish an innocent item, then kill it: each is delivered within one run."""
-    item = desk.published(**fields)
-    graph.enqueue.run()
-    graph.transmit.run()
-    desk.act("kill", item)
-    graph.enqueue.run()
-    graph.transmit.run()
-    told = [r.json() for r in receiver.requests if r.json()["guid"] == item["_id"]]
-    assert [body["pubstatus"] for body in told] == ["usable", "canceled"]
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pymongo.monitoring import CommandListener
 
 from app import create_app
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from tests.support.clients import log_in, make_user
+from tests.support.commands import CommandCounter
 from tests.support.crashes import DEATHS
 from tests.support.dying import MOST_WRITES, complete_abandoned, dies
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -65,19 +65,6 @@ def refusal(desk: Newsdesk, operation: str, item: Document, body: Any = None) ->
 
 def versions_in(package: Document) -> list[int]:
     return [ref["_current_version"] for ref in package["groups"][1]["refs"]]
-
-
-class Counter(CommandListener):
-    """Counts commands."""
-
-    count = 0
-
-    def started(self, event: Any) -> None:
-        self.count += 1
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
 
 
 class TestPublish:
@@ -207,7 +194,7 @@ class TestPublish:
         """Reads are made once for the whole package: at most 12 commands, and 4 per member."""
         # The first publication of all makes the counter that the others draw from.
         desk.published()
-        counter = Counter()
+        counter = CommandCounter()
         own = {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
         graph = build_graph(own, clock=clock, listeners=[counter])
         client = log_in(create_app(graph=graph), "admin")

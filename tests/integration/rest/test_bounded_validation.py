@@ -1,16 +1,15 @@
 """The work of a request grows with what is sent, whatever is wrong with it."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from pymongo.monitoring import CommandListener
 
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client
+from tests.support.commands import CommandCounter
 from tests.support.newsroom import Newsroom
 from tests.support.services import empty_services
 
@@ -18,27 +17,13 @@ TWICE = 2.3
 """Growth of the calls for twice as much; four would be that of its square."""
 
 
-class Commands(CommandListener):
-    """Counts the commands of a client by name."""
-
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-
-    def started(self, event: Any) -> None:
-        self.count[event.command_name] += 1
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
+@pytest.fixture
+def commands() -> CommandCounter:
+    return CommandCounter()
 
 
 @pytest.fixture
-def commands() -> Commands:
-    return Commands()
-
-
-@pytest.fixture
-def graph(settings: Mapping[str, Any], commands: Commands) -> Iterator[Graph]:
+def graph(settings: Mapping[str, Any], commands: CommandCounter) -> Iterator[Graph]:
     """Services whose commands are counted."""
     with empty_services(settings, listeners=[commands]) as built:
         yield built
@@ -102,15 +87,17 @@ BODIES: dict[str, tuple[str, Callable[[int], Document]]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_twice_as_much_takes_twice_the_work(admin: Client, commands: Commands, name: str) -> None:
+def test_twice_as_much_takes_twice_the_work(
+    admin: Client, commands: CommandCounter, name: str
+) -> None:
     """Calls are counted, not time, and the commands stay as many as they are."""
     resource, body = BODIES[name]
     admin.post(resource, body(5))
     taken = []
     for size in (150, 300):
-        before = commands.count.total()
+        before = commands.count
         calls, answer = calls_of(lambda size=size: admin.post(resource, body(size)))
-        taken.append((calls, commands.count.total() - before))
+        taken.append((calls, commands.count - before))
         assert answer.status_code == (201 if name.startswith("good") else 400), answer.text
 
     (calls_before, commands_before), (calls_after, commands_after) = taken
@@ -119,7 +106,7 @@ def test_twice_as_much_takes_twice_the_work(admin: Client, commands: Commands, n
 
 
 def test_media_of_a_story_are_counted_as_used_together(
-    admin: Client, graph: Graph, commands: Commands
+    admin: Client, graph: Graph, commands: CommandCounter
 ) -> None:
     """Ten pictures cost the commands of one."""
     newsroom = Newsroom(graph.db)
@@ -127,9 +114,9 @@ def test_media_of_a_story_are_counted_as_used_together(
 
     def cost(ids: list[str]) -> int:
         held = {f"a{k}": {"_id": id_, "type": "picture"} for k, id_ in enumerate(ids)}
-        before = commands.count.total()
+        before = commands.count
         admin.create("archive", newsroom.story(associations=held))
-        return commands.count.total() - before
+        return commands.count - before
 
     assert cost(pictures[:1]) == cost(pictures[1:])
     used = [graph.db["archive"].find_one({"_id": id_}) or {} for id_ in pictures]

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.retention.legal_archive.items import LegalItems
 from apps.store.mongo import connect
 from tests.support.clients import Client
+from tests.support.commands import CommandCounter
 from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.newsdesk import HandClock, Newsdesk
 
@@ -354,25 +354,9 @@ class TestSwitchedOff:
         assert graph.expiry.run() == 1
 
 
-class Commands(CommandListener):
-    """Counts the commands of a client."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.count += 1
-
-    def succeeded(self, event: Any) -> None:
-        """Counted when it started."""
-
-    def failed(self, event: Any) -> None:
-        """Counted when it started."""
-
-
 def test_the_cost_does_not_grow_with_the_items(desk: Newsdesk, graph: Graph) -> None:
     """A page of items is imported with as many commands as one; an idle run takes one."""
-    commands = Commands()
+    commands = CommandCounter()
     db = connect(graph.settings, [commands])
 
     def cost(items: int) -> int:
