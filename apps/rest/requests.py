@@ -66,7 +66,7 @@ def check_request(resource: str, request: Request, lookup: Any = None) -> None:
         body = body_of(request)
         check_body(body, is_list_allowed=request.method == "POST")
         if "<" in definition["url"]:
-            _check_lists(body if isinstance(body, list) else [body], definition["schema"])
+            _check_lists(body if isinstance(body, list) else [body], definition)
 
 
 def _check_headers(request: Request) -> None:
@@ -112,18 +112,24 @@ def _check_embedded(text: str, resource: str) -> None:
 # Bodies.
 
 
-def _check_lists(documents: list[Body], schema: Mapping[str, Any]) -> None:
+def _check_lists(documents: list[Body], definition: Mapping[str, Any]) -> None:
     """Check that no object stands in the place of a list, below a document of another resource.
 
     Eve converts such bodies twice, and fails over the object that it made of it the first time.
+    What the server writes is left out here, because it is dropped later.
 
     Raises:
         SchemaIssues: one does.
     """
+    lists = {field for field, rules in definition["schema"].items() if rules.get("type") == "list"}
+    dropped = definition.get("server_fields", ())
     for document in documents:
-        for field, rules in schema.items():
-            if rules.get("type") == "list" and isinstance(document.get(field), dict):
+        for field in lists & document.keys():
+            if not isinstance(document[field], dict):
+                continue
+            if field not in dropped:
                 raise SchemaIssues({field: "must be of list type"})
+            del document[field]
 
 
 def body_of(request: Request) -> Any:

@@ -221,10 +221,13 @@ def test_of_an_autosave_are_those_of_the_item(
     }
 
 
-def test_of_a_fetched_item_are_made(admin: Client, graph: Graph, newsroom: Newsroom) -> None:
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_of_a_fetched_item_are_made(
+    admin: Client, graph: Graph, newsroom: Newsroom, number: int
+) -> None:
     """The body of a fetch changes content only."""
     graph.db["ingest"].insert_one({"_id": "wire", "type": "text", "state": "ingested"})
-    sent = {"desk": newsroom.task["desk"], "headline": "x", **odd(1)}
+    sent = {"desk": newsroom.task["desk"], "headline": "x", **odd(number)}
 
     answer = admin.post("ingest/wire/fetch", sent)
 
