@@ -1,4 +1,4 @@
-"""Ids of items."""
+"""Ids of items, and the forms that an id of any document may have."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -43,3 +43,26 @@ def object_id(value: object) -> object:
         return ObjectId(value)
     except InvalidId:
         return value
+
+
+def id_forms(value: object) -> list[object]:
+    """Return the forms that a document of this id may be stored with, the given one first.
+
+    Clients write ids as text; documents have an ObjectId, a whole number (of 64 bits) or a text.
+    """
+    if isinstance(value, str):
+        other = object_id(value)
+        if other is value and _is_number(value):
+            other = int(value)
+        return [value] if other is value else [value, other]
+    if isinstance(value, ObjectId | int) and not isinstance(value, bool):
+        return [value, str(value)]
+    return [value]
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is how a whole number of 64 bits is written."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or not digits.isascii() or len(digits) > 19:
+        return False
+    return str(int(text)) == text and -(2**63) <= int(text) < 2**63
