@@ -245,7 +245,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number(
             "PUBLISH_QUEUE_EXPIRY_MINUTES",
             20160,
-            "Minutes that finished deliveries and mails stay on record; 0 is for ever.",
+            "Minutes that finished deliveries and mails stay on record; 0 is for ever. Below 0 "
+            "every run of the expiry removes all deliveries, finished or not.",
         ),
         number("MAX_EXPIRY_QUERY_LIMIT", 100, "Expired items looked at in one batch."),
         number("MAX_EXPIRY_LOOPS", 100, "Batches of one expiry run."),
@@ -377,6 +378,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             24,
             "Hours after which a mail about the same failure of a destination is sent again.",
         ),
+        flag(
+            "TRANSMIT_IMMEDIATELY",
+            True,
+            "Deliveries are attempted as soon as they are routed. Off, they stay `pending` until "
+            "the beat's next tick or `publish:transmit`, with `CELERY_TASK_ALWAYS_EAGER`, too.",
+        ),
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
         number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
@@ -406,8 +413,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         text(
             "CONTENTAPI_URL",
             None,
-            "Its address in absolute links, without a trailing slash; where its path is another "
-            "than that of PUBLIC_URL, it is served there, too.",
+            "Its address in absolute links; where its path is another than that of PUBLIC_URL, it "
+            "is served there, too.",
             derived="PUBLIC_URL",
         ),
         number(

@@ -157,11 +157,16 @@ def build_enqueue(
         formatters=base.formatters,
         backlog=backlog if base.settings["CONTENTAPI_ENABLED"] else None,
         notifier=base.notifier,
-        wake_up=wake_up(transmit),
+        wake_up=transmit_wake_up(base),
         on_released=on_released,
         on_failed=base.alerts.not_routed,
         settings=base.settings,
     )
+
+
+def transmit_wake_up(base: Foundation) -> Callable[[], None]:
+    """Return what starts the transmit run; nothing where deliveries wait for the next tick."""
+    return wake_up(transmit) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 def legal_wake_up(base: Foundation) -> Callable[[], None]:

@@ -92,7 +92,8 @@ class Mailer:
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender
-        message["To"] = ", ".join(mail.to)
+        # Subscribers do not learn who else there is.
+        message["To"] = mail.to[0] if len(mail.to) == 1 else "undisclosed-recipients:;"
         message["Subject"] = " ".join(mail.subject.split())
         message["Message-ID"] = f"<{mail.key}@{self._domain}>"
         message.set_content(mail.text)

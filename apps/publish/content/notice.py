@@ -43,9 +43,9 @@ def kill_mail(
     headline: str | None,
     subscribers: Iterable[Mapping[str, Any]],
 ) -> Document:
-    """Return the mail to subscribers: `{subject, text, to}` (delivery contract 7).
+    """Return the mail to all subscribers: `{subject, text, to}` (delivery contract 7).
 
-    All get one text; `to` has the addresses of each mail.
+    `to` has the addresses of each message: all in one, as `addresses` says.
 
     Args:
         operation: `kill` or `takedown`.
@@ -65,18 +65,22 @@ def kill_mail(
 
 
 def addresses(subscribers: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """Return one list of addresses for each subscriber; each address stands in one list only.
+    """Return the distinct addresses of all subscribers, in one list. `email` is a comma list.
 
-    A subscriber whose addresses others have too is in no list of its own. `email` is a comma list.
+    Those that not every mail server takes are in lists of their own: the refusal of one must not
+    keep the others from being told.
     """
-    seen: set[str] = set()
-    lists = []
+    found: dict[str, str] = {}
     for subscriber in subscribers:
-        named = (part.strip() for part in str(subscriber.get("email") or "").split(","))
-        # Addresses that differ in case only are one mailbox.
-        own = {address.lower(): address for address in named if "@" in address}
-        new = [address for key, address in own.items() if key not in seen]
-        seen.update(own)
-        if new:
-            lists.append(new)
-    return lists
+        for named in str(subscriber.get("email") or "").split(","):
+            address = named.strip()
+            if "@" in address:
+                # Addresses that differ in case only are one mailbox.
+                found.setdefault(address.lower(), address)
+    plain = [address for address in found.values() if _is_plain(address)]
+    others = [[address] for address in found.values() if not _is_plain(address)]
+    return [plain, *others] if plain else others
+
+
+def _is_plain(address: str) -> bool:
+    return address.isascii() and address.isprintable() and not set(address) & set(' "<>()[]:;\\')

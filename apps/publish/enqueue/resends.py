@@ -50,13 +50,14 @@ class ResendRequests:
     def add(
         self,
         row: Mapping[str, Any],
-        subscriber_ids: Sequence[ObjectId],
+        subscriber_ids: Sequence[Any],
         user_id: ObjectId | None,
     ) -> None:
         """Store a request, with the history row that belongs to it.
 
         Args:
             row: the published row to send.
+            subscriber_ids: as they are stored.
         """
         item = {"_id": row["item_id"], "_current_version": row.get("_current_version", 1)}
         update = {"subscribers": list(subscriber_ids)}

@@ -10,9 +10,9 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "schema": {
             "_id": {"type": "string"},
             "original_id": {"type": "string"},
-            # Nothing is required here: what is missing has texts of its own.
-            "subscribers": {"type": "list", "nullable": True, "schema": {"type": "objectid"}},
-            "version": {"type": "integer", "nullable": True},
+            # Neither required nor checked here: the service checks them in their turn.
+            "subscribers": {"nullable": True},
+            "version": {"nullable": True},
         },
         "datasource": {"source": "archive", "projection": {}},
         "resource_methods": ["POST"],
@@ -25,7 +25,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "schema": {
             "_id": {"type": "objectid"},
             "item_id": {"type": "string"},
-            "subscribers": {"type": "list", "schema": {"type": "objectid"}},
+            "subscribers": {"type": "list"},
             "state": {"type": "string"},
             "attempts": {"type": "integer"},
             "due_at": {"type": "datetime"},

@@ -1,9 +1,8 @@
 """The request to send an item again: checked and stored here, routed by the enqueue run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bson import ObjectId
 from pymongo.database import Database
 
 from apps.archive.journal.journal import Journal
@@ -11,11 +10,13 @@ from apps.archive.visibility import HiddenItems, audience_of_id, check_may_read,
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest
+from apps.core.errors import BadRequest, SchemaIssues
+from apps.core.ids import id_key
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
 from apps.publish.enqueue.resends import ResendRequests
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISHED, SUBSCRIBERS
 
 RESENT_STATES = (State.PUBLISHED, State.CORRECTED, State.KILLED, State.BEING_CORRECTED)
@@ -69,8 +70,7 @@ class ResendService(ResourceService):
         """
         for document in documents:
             item = self._item(document["original_id"], caller)
-            subscribers = document.get("subscribers") or []
-            self._check(item, document.get("version"), subscribers)
+            subscribers = self._check(item, document)
             sent = {"item": {**item, "_id": item["item_id"]}, "subscribers": subscribers}
             hooks.ask(hooks.item_resend, self.resource, **sent)
             self._requests.add(item, subscribers, caller.user_id)
@@ -108,28 +108,25 @@ class ResendService(ResourceService):
         kept = ("type", "state", "_current_version", "rewritten_by", "genre")
         return {**row, **{name: item.get(name) for name in kept}}
 
-    def _check(
-        self, item: Mapping[str, Any], version: int | None, subscriber_ids: Sequence[ObjectId]
-    ) -> None:
-        """Check in the order of the table (routing contract 11).
+    def _check(self, item: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Any]:
+        """Check in the order of the table (routing contract 11); return the ids of who gets it.
+
+        Args:
+            wanted: the request.
 
         Raises:
             BadRequest: the first refusal.
+            SchemaIssues: nothing else refuses it, but the subscribers are no list.
         """
         if item.get("type") not in TEXT_TYPES:
             raise BadRequest(NOT_TEXT)
         if item.get("state") not in RESENT_STATES:
             raise BadRequest(NOT_OUT)
-        if version != item.get("_current_version"):
+        if wanted.get("version") != item.get("_current_version"):
             raise BadRequest(NOT_NEWEST.format(item.get("_current_version")))
         if item.get("rewritten_by"):
             raise BadRequest(UPDATED)
-        if not subscriber_ids:
-            raise BadRequest(NOBODY_CHOSEN)
-        chosen = {"_id": {"$in": list(subscriber_ids)}, "is_active": True}
-        active = list(self.db[SUBSCRIBERS].find(chosen, {"subscriber_type": 1}))
-        if not active:
-            raise BadRequest(NOBODY_ACTIVE)
+        active = self._active(wanted.get("subscribers"))
         if (
             self._has_broadcasts
             and is_broadcast_script(item)
@@ -138,6 +135,26 @@ class ResendService(ResourceService):
             )
         ):
             raise BadRequest(WIRE_ONLY)
+        return [subscriber["_id"] for subscriber in active]
+
+    def _active(self, wanted: Any) -> list[Document]:
+        """Return the active ones of the subscribers that a request lists, by ids of any form.
+
+        Raises:
+            BadRequest: there are none.
+            SchemaIssues: it is no list.
+        """
+        if not wanted:
+            raise BadRequest(NOBODY_CHOSEN)
+        if not isinstance(wanted, list):
+            raise SchemaIssues({"subscribers": "must be of list type"})
+        fields = {"subscriber_type": 1, "is_active": 1}
+        chosen = find_all_by_id(self.db[SUBSCRIBERS], wanted, fields)
+        found = {id_key(one["_id"]): one for id_ in wanted if (one := chosen.get(id_))}
+        active = [subscriber for subscriber in found.values() if subscriber.get("is_active")]
+        if not active:
+            raise BadRequest(NOBODY_ACTIVE)
+        return active
 
 
 class ResendsService(ResourceService):

@@ -64,7 +64,8 @@ class Purge:
 
     def _deliveries(self) -> None:
         if limit := self._limit(self._delivery_minutes):
-            while self._forget_deliveries(limit):
+            query = self._finished(limit) if self._delivery_minutes > 0 else {}
+            while self._forget_deliveries(query):
                 pass
             self._outbox.purge(limit)
 
@@ -79,14 +80,16 @@ class Purge:
     def _limit(self, minutes: float | None) -> datetime | None:
         return self._clock.now() - timedelta(minutes=minutes) if minutes else None
 
-    def _forget_deliveries(self, before: datetime) -> int:
-        """Remove finished rows of the delivery queue (delivery contract 8); return how many."""
+    def _finished(self, before: datetime) -> Document:
+        """Return the query of rows that ended before a time, and are on record elsewhere."""
         query: Document = {
             "_id": {"$lt": ObjectId.from_datetime(before)},
             "state": {"$in": list(FINAL_ROW_STATES)},
         }
-        if self._has_legal_archive:
-            query["moved_to_legal"] = True
+        return {**query, "moved_to_legal": True} if self._has_legal_archive else query
+
+    def _forget_deliveries(self, query: Mapping[str, Any]) -> int:
+        """Remove a batch of rows of the delivery queue (delivery contract 8); return how many."""
         fields = dict.fromkeys((*DELIVERED_FIELDS, "payload_id", "encoded_item_id"), 1)
         rows = list(self._db[PUBLISH_QUEUE].find(query, fields).sort("_id", 1).limit(BATCH))
         if not rows:

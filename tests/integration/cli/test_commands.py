@@ -16,7 +16,8 @@ from apps.newsroom.auth.passwords import hash_password
 from apps.processes.embedded.children import free_port
 from tests.support.clients import Client, make_user
 from tests.support.newsdesk import Newsdesk
-from tests.support.newsroom import Newsroom, file_in
+from tests.support.newsroom import Newsroom, file_in, push
+from tests.support.receivers import Fault, HTTPReceiver
 
 ROOT = Path(__file__).parent.parent.parent.parent
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -138,6 +139,40 @@ def test_imports_publishes_routes_and_delivers(
     files = list(out.iterdir())
     assert ["urn-example-story-1-2-1.json"] == [file.name for file in files]
     assert "Rivers rise" == json.loads(files[0].read_text())["headline"]
+
+
+class TestTransmit:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "TRANSMIT_IMMEDIATELY": False}
+
+    @pytest.mark.parametrize(
+        "fault",
+        [Fault.CLOSE, Fault.HANG, Fault.RESET_MID_BODY, Fault.SLOW_HEADERS, Fault.ENDLESS_BODY],
+    )
+    def test_transmit_ends_whatever_a_receiver_does(
+        self, manage: Command, graph: Graph, admin: Client, fault: Fault
+    ) -> None:
+        """One that closes or hangs is tried again later; others get theirs in the same run."""
+        desk = Newsdesk(admin, Newsroom(graph.db))
+        desk.newsroom.validators()
+        limits = {"HTTP_PUSH_TIMEOUT": "[1, 1]", "HTTP_PUSH_TOTAL_TIMEOUT": "2"}
+        with HTTPReceiver() as bad, HTTPReceiver() as good:
+            bad.answer(lambda request: fault)
+            desk.newsroom.subscriber("bad", push(bad.url))
+            desk.newsroom.subscriber("good", push(good.url))
+            desk.published()
+            assert {row["state"] for row in desk.rows()} == {"pending"}
+
+            done = manage("publish:transmit", **limits)
+
+            assert (done.returncode, done.stdout) == (0, "2 deliveries attempted\n"), done.stderr
+            assert len(good.requests) == 1
+            states = {
+                row["destination"]["config"]["resource_url"]: row["state"] for row in desk.rows()
+            }
+            assert states[good.url] == "success"
+            assert states[bad.url] in ("retrying", "success")
 
 
 def test_importing_again_changes_nothing(manage: Command, graph: Graph, tmp_path: Path) -> None:

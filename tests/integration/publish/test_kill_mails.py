@@ -47,15 +47,16 @@ def states(graph: Graph) -> list[str]:
 def test_every_subscriber_is_told(
     desk: Newsdesk, mailbox: Mailbox, operation: str, header: str
 ) -> None:
-    """Lifecycle scenario 31, 32: one mail per subscriber, active or not, before the answer."""
+    """Lifecycle scenario 31, 32: one mail to all, active or not, before the answer."""
     desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
     desk.newsroom.subscriber("two", email="c@two.example", is_active=False)
     item = desk.published(place=[{"qcode": "NSW", "name": "New South Wales"}])
     desk.act(operation, item, headline="Stop it", body_html="<p>Not <b>true</b>.</p>")
 
-    assert [["a@one.example", "b@one.example"], ["c@two.example"]] == mailbox.recipients
-    message = mailbox.received[0][1]
+    assert [["a@one.example", "b@one.example", "c@two.example"]] == mailbox.recipients
+    message = mailbox.only()
     assert message["Subject"] == "Stop it"
+    assert message["To"] == "undisclosed-recipients:;"
     assert message["From"] == "desk@agency.example"
     lines = message.get_content().splitlines()
     assert [f"NSW:{header}"] * 2 == lines[:2]
@@ -70,6 +71,36 @@ def test_an_address_gets_one_mail(desk: Newsdesk, mailbox: Mailbox) -> None:
     desk.act("kill", desk.published(), body_html="x")
     assert len(mailbox.recipients) == 1
     assert mailbox.only()["Subject"] == "Kill Notification"
+
+
+@pytest.mark.parametrize(
+    "odd", ["p\u00f6st@one.example", "a b@one.example", "<x>@one.example", "x@\n"]
+)
+def test_an_odd_address_keeps_nobody_from_being_told(
+    desk: Newsdesk, mailbox: Mailbox, odd: str
+) -> None:
+    """Addresses that others have stored; the server may refuse them, or the mail to them."""
+    desk.newsroom.subscriber("one", email=odd)
+    desk.newsroom.subscriber("two", email="a@two.example, b@two.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    assert ["a@two.example", "b@two.example"] in mailbox.recipients
+
+
+def test_each_item_that_is_killed_has_a_mail(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph
+) -> None:
+    """A package, then its two members: three mails, each to all."""
+    for name in ("one", "two"):
+        desk.newsroom.subscriber(name, email=f"{name}@example.com")
+    members = [desk.story(), desk.story()]
+    refs = [{"residRef": member["_id"], "type": "text"} for member in members]
+    groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+    package = desk.published(type="composite", groups=groups)
+    for item in (package, *members):
+        newest = desk.client.get(f"archive/{item['_id']}").get_json()
+        desk.act("kill", newest, headline=item["_id"])
+    everybody = ["one@example.com", "two@example.com"]
+    assert [everybody] * 3 == mailbox.recipients
 
 
 def test_unpublish_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:

@@ -111,7 +111,7 @@ class TestRefusals:
         assert (400, "Only wire subscribers can receive broadcast stories!") == refusal(refused)
         assert 201 == resend(desk, script, [wire], 2).status_code
 
-    @pytest.mark.parametrize("subscribers", ["all", ["x"], [{"gt": ""}], 1])
+    @pytest.mark.parametrize("subscribers", ["all", 1, {"a": 1}, True])
     def test_of_what_is_no_list_of_ids(
         self, desk: Newsdesk, item: Document, subscribers: Any
     ) -> None:
@@ -122,6 +122,40 @@ class TestRefusals:
 
         assert (400, {"subscribers"}) == (answer.status_code, set(answer.get_json()["_issues"]))
         assert 0 == desk.db["resends"].count_documents({})
+
+    @pytest.mark.parametrize(
+        "subscribers", [["x"], [{"gt": ""}], [["x"]], [None], [1.5, True], ["5f" * 12]]
+    )
+    def test_of_ids_that_nobody_has(
+        self, desk: Newsdesk, item: Document, subscribers: list[Any]
+    ) -> None:
+        """Ids are looked up, whatever they look like (check 7)."""
+        body = {"subscribers": subscribers, "version": 2}
+
+        answer = desk.client.post(f"archive/{item['_id']}/resend", body)
+
+        assert (400, "No active subscribers found!") == refusal(answer)
+
+    @pytest.mark.parametrize("subscribers", ["all", ["x"], [{"gt": ""}], 1, None])
+    def test_of_what_is_not_out_comes_before_subscribers(
+        self, desk: Newsdesk, subscribers: Any
+    ) -> None:
+        """So do all checks of the item."""
+        out, body = desk.published(), {"subscribers": subscribers}
+        desk.db["archive"].update_one({"_id": out["_id"]}, {"$set": {"rewritten_by": "x"}})
+        wanted = {
+            "nothing": (1, "Story couldn't be found!"),
+            desk.story(type="picture")["_id"]: (1, "Only text stories can be resent!"),
+            desk.story()["_id"]: (
+                "x",
+                "Only published, corrected or killed stories can be resent!",
+            ),
+            desk.published()["_id"]: ("x", "Please use the newest version 2 to resend!"),
+            out["_id"]: (2, "Updated story cannot be resent!"),
+        }
+        for id_, (version, text) in wanted.items():
+            answer = desk.client.post(f"archive/{id_}/resend", {**body, "version": version})
+            assert (400, text) == refusal(answer)
 
     def test_without_the_privilege(self, item: Document, editor: Client) -> None:
         """Everybody else needs `resend`."""

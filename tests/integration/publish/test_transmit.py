@@ -62,6 +62,41 @@ def refuse(*headlines: str, status: int = 500) -> Any:
     return answer
 
 
+class TestTransmitImmediately:
+    """With tasks that run at once, where only a worker's tick would deliver otherwise."""
+
+    @pytest.fixture
+    def eager(self) -> bool:
+        return True
+
+    @pytest.fixture(params=[True, False], ids=["on", "off"])
+    def immediately(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any], immediately: bool) -> dict[str, Any]:
+        return {**settings, "TRANSMIT_IMMEDIATELY": immediately}
+
+    def test_rows_wait_for_the_tick(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, immediately: bool
+    ) -> None:
+        """Of every publish action, of resends, and of rows that a client sends again."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published()
+        sent = {"subscribers": [str(desk.row()["subscriber_id"])], "version": 2}
+        assert desk.client.post(f"archive/{item['_id']}/resend", sent).status_code == 201
+        for operation in ("correct", "unpublish"):
+            item = desk.act(operation, desk.client.get(f"archive/{item['_id']}").get_json())
+
+        states = {row["state"] for row in desk.rows()}
+        assert states == ({"success"} if immediately else {"pending", "canceled"})
+        assert bool(receiver.requests) == immediately
+
+        graph.transmit.run()
+        assert {row["state"] for row in desk.rows()} <= {"success", "canceled"}
+        assert receiver.requests
+
+
 class TestOneDelivery:
     def test_sends_a_published_text_once(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver

@@ -17,6 +17,7 @@ from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in
+from tests.support.services import empty_services
 
 ROOT = Path(__file__).parents[4]
 TRACES = {
@@ -292,6 +293,30 @@ class TestCrash:
         desk.act("correct", item, headline="alive")
         assert Journal(graph.db, clock).remove(stored, archive=True) is False
         assert "archive" in left(graph, item)
+
+
+@pytest.mark.parametrize("state", ["pending", "in-progress", "retrying", "success", "odd", None])
+@pytest.mark.parametrize("has_legal_archive", [True, False])
+def test_below_zero_every_delivery_goes(
+    settings: dict[str, Any], clock: HandClock, state: str | None, has_legal_archive: bool
+) -> None:
+    """PUBLISH_QUEUE_EXPIRY_MINUTES below zero: whatever their state, and wherever else they are."""
+    own = {"PUBLISH_QUEUE_EXPIRY_MINUTES": -1, "LEGAL_ARCHIVE": has_legal_archive}
+    with empty_services({**settings, **own}, clock=clock) as graph:
+        ids = [ObjectId(), "text", 7]
+        rows = [{"_id": id_, "item_id": "item", "state": state} for id_ in ids]
+        graph.db["publish_queue"].insert_many(rows)
+        graph.expiry.run()
+        assert graph.db["publish_queue"].count_documents({}) == 0
+
+
+def test_zero_is_never(settings: dict[str, Any], clock: HandClock) -> None:
+    """PUBLISH_QUEUE_EXPIRY_MINUTES 0 keeps all deliveries."""
+    with empty_services({**settings, "PUBLISH_QUEUE_EXPIRY_MINUTES": 0}, clock=clock) as graph:
+        old = ObjectId.from_datetime(clock.now() - timedelta(days=9999))
+        graph.db["publish_queue"].insert_one({"_id": old, "item_id": "i", "state": "success"})
+        graph.expiry.run()
+        assert graph.db["publish_queue"].count_documents({}) == 1
 
 
 class TestPurge:
