@@ -47,8 +47,10 @@ REFRESHED = [
     "urgency",
     "dateline",
 ]
-"""Fields of the default schema that follow the stored item; headline, byline and usage terms are
-the editor's choice."""
+"""Fields of the default schema that follow the stored item."""
+
+OWN = frozenset({"headline", "byline", "usageterms", "alt_text", "description_text"})
+"""Fields that the holder of an item writes for it."""
 
 FROM_PARENT = [
     "anpa_category",
@@ -253,15 +255,22 @@ def _file(renditions: Mapping[str, Any]) -> Any:
 def refresh(held: Document, item: Mapping[str, Any] | None) -> None:
     """Bring metadata of an association up to the stored item's, in place.
 
-    Fields that the association has are replaced only when the item is the newer of both.
+    Fields that the association has are replaced when the item is the newer of both, or when nobody
+    can tell: the association may be older than what an editor has saved since.
     """
     if not item:
         return
-    own, stored = held.get("_current_version"), item.get("_current_version")
-    is_newer = own is not None and stored is not None and stored > own
+    versions = versions_of(held, item)
+    may_be_newer = versions is None or versions[1] > versions[0]
     for field in REFRESHED:
-        if item.get(field) is not None and (is_newer or held.get(field) is None):
+        if item.get(field) is not None and (may_be_newer or held.get(field) is None):
             held[field] = item[field]
+
+
+def versions_of(held: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the versions of an association and of its item; None unless both have one."""
+    own, stored = held.get("_current_version"), item.get("_current_version")
+    return (own, stored) if isinstance(own, int) and isinstance(stored, int) else None
 
 
 def take_from_parent(held: Document, parent: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from apps.archive.journal.journal import version_row
 from apps.archive.journal.media_references import new_references
 from apps.archive.schema import CONTENT, METADATA
 from apps.archive.service import ArchiveService
-from apps.archive.times import utc_of
+from apps.archive.times import parse_extra_dates, utc_of
 from apps.archive.visibility import audience, check_may_read
 from apps.core import hooks
 from apps.core.caller import Caller
@@ -40,6 +40,8 @@ REFUSED_UPDATES = frozenset(
     }
 )
 """States of existing items that cannot become an update."""
+
+EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 SHARED = ("family_id", "event_id", "language", "place", "organisation", "person", "uri")
 """Fields that every update takes from its story, where the story has them."""
@@ -139,7 +141,7 @@ class RewriteService(ResourceService):
             raise NotFound("Cannot find the update")
         check_may_read(update, caller)
         check_update(update, original, self._context.settings)
-        return self._take_existing(original, update, caller)
+        return self._take_existing(original, update, named, caller)
 
     def _original(self, item_id: str) -> Document:
         original = self._context.journal.read(item_id)
@@ -176,8 +178,17 @@ class RewriteService(ResourceService):
         desk = self._context.places.of({"desk": desk_id}).desk or {}
         return {"desk": desk_id, "stage": desk.get("working_stage"), **user}
 
-    def _take_existing(self, original: Document, update: Document, caller: Caller) -> Document:
-        item = {**update, **fields_of_existing(update, original, self._context.settings)}
+    def _take_existing(
+        self, original: Document, update: Document, sent: Mapping[str, Any], caller: Caller
+    ) -> Document:
+        """Make a stored item the update of a story.
+
+        Args:
+            sent: what the client has of the update; its custom fields may not be saved yet.
+        """
+        fields = fields_of_existing(update, original, self._context.settings, sent)
+        parse_extra_dates(self.db, fields, update)
+        item = {**update, **fields}
         hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
         changes = {name: value for name, value in item.items() if update.get(name) != value}
         written = {**changes, "_updated": self.clock.now(), "_etag": new_etag()}
@@ -277,20 +288,38 @@ def fields_of_new(original: Item, settings: Settings) -> Document:
     return {**item, "state": State.IN_PROGRESS}
 
 
-def fields_of_existing(update: Item, original: Item, settings: Settings) -> Document:
-    """Return what changes on `update` when it becomes the update of `original`."""
+def fields_of_existing(
+    update: Item, original: Item, settings: Settings, sent: Item | None = None
+) -> Document:
+    """Return what changes on `update` when it becomes the update of `original`.
+
+    Args:
+        sent: what the client has of it. What it has of `extra` and `fields_meta` counts most.
+    """
     fields = _shared(original, settings) | _fields_of_link(original) | _priority(settings)
     own, inherited = object_of(update, "flags"), object_of(original, "flags")
     fields["flags"] = {
         name: bool(own.get(name) or inherited.get(name)) for name in {**inherited, **own}
     }
-    for name in ("associations", "extra"):
-        merged = {**object_of(original, name), **object_of(update, name)}
-        if merged:
-            fields[name] = merged
+    merged = {
+        "associations": object_of(original, "associations") | object_of(update, "associations"),
+        "extra": _filled(original, update, sent or {}, name="extra"),
+        "fields_meta": _filled(update, sent or {}, name="fields_meta"),
+    }
+    fields |= {name: value for name, value in merged.items() if value}
     fields["subject"] = _merged_subjects(update, original)
     on_desk = object_of(update, "task").get("desk")
     return {**fields, "state": State.IN_PROGRESS if on_desk else State.DRAFT}
+
+
+def _filled(*items: Item, name: str) -> Document:
+    """Return the fields that items have under a name, each as the last one that fills it does."""
+    merged: Document = {}
+    for item in items:
+        for field, value in object_of(item, name).items():
+            if value not in EMPTY or merged.get(field) in EMPTY:
+                merged[field] = value
+    return merged
 
 
 def _shared(original: Item, settings: Settings) -> Document:

@@ -5,11 +5,13 @@ own, before the item that holds it. A request that is repeated after a crash fin
 goes on from there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from apps.archive.associations import (
+    OWN,
+    REFRESHED,
     associations_with_ids,
     copied,
     present,
@@ -18,6 +20,7 @@ from apps.archive.associations import (
     related_content_keys,
     restore_server_fields,
     take_from_parent,
+    versions_of,
 )
 from apps.archive.schema import CONTENT, METADATA
 from apps.archive.visibility import may_read
@@ -43,6 +46,9 @@ SYNCED = (
     "_current_version",
 )
 """Fields that an association takes from the item that was published with it."""
+
+SCHEDULE = ("publish_schedule", "schedule_settings")
+"""Those that it shows of an item that is scheduled."""
 
 TRIMMED = ("_id", "type", "order")
 OUT_STATES = PUBLISH_STATES - {State.UNPUBLISHED}
@@ -168,14 +174,15 @@ def associated_operations(
         stored = items.get(held["_id"])
         if stored is None or not is_fetchable(held):
             continue
-        is_changed = changes_content(sent.get(key), before.get(key))
         is_new = key not in before or before[key].get("_id") != held["_id"]
+        changed = changed_fields(sent.get(key), {} if is_new else before[key])
+        is_changed = bool(changed) and key in before
         held_state = None if is_new else before[key].get("state")
         operation = operation_on(
             publication.operation, held_state, stored.get("state"), is_changed=is_changed
         )
         is_told = is_changed or is_new or operation == Operation.PUBLISH
-        changes = changes_of(held, stored) if is_told else {}
+        changes = changes_of(held, stored, changed) if is_told else {}
         is_done = stored.get("published_with") == mark and not changes
         if operation and not is_done:
             yield AssociatedOperation(key, operation, stored, changes)
@@ -211,24 +218,44 @@ def link_to(publication: Publication) -> Document:
     return {"item_id": publication.original["_id"], "version": version}
 
 
-def changes_content(sent: Any, before: Mapping[str, Any] | None) -> bool:
-    """Whether a request says something else about an associated item than is stored."""
-    if not isinstance(sent, Mapping) or before is None:
-        return False
-    return any(field in sent and sent[field] != before.get(field) for field in EDITABLE)
+def changed_fields(sent: Any, before: Mapping[str, Any]) -> set[str]:
+    """Return the fields that a request says something else of than an association has stored."""
+    if not isinstance(sent, Mapping):
+        return set()
+    return {field for field in EDITABLE if field in sent and sent[field] != before.get(field)}
 
 
-def changes_of(held: Mapping[str, Any], stored: Mapping[str, Any]) -> Document:
-    """Return what an association changes at its item; nothing when the item is newer."""
-    version = held.get("_current_version")
-    if version is not None and (stored.get("_current_version") or 0) > version:
+def changes_of(
+    held: Mapping[str, Any], stored: Mapping[str, Any], sent: Set[str] = frozenset()
+) -> Document:
+    """Return what an association changes at its item; nothing when the item is newer.
+
+    Where one of both has no version, nobody knows whether the item is newer: what the item says
+    stays then, but for what the holder writes for it, and what the request changes.
+
+    Args:
+        sent: fields that the request changes.
+    """
+    versions = versions_of(held, stored)
+    if versions is not None and versions[1] > versions[0]:
         return {}
-    return {f: held[f] for f in EDITABLE if f in held and held[f] != stored.get(f)}
+    free = EDITABLE if versions is not None else OWN | (sent - set(REFRESHED))
+    return {
+        field: held[field]
+        for field in EDITABLE
+        if field in held
+        and held[field] != stored.get(field)
+        and (field in free or stored.get(field) is None)
+    }
 
 
 def sync(held: Document, item: Mapping[str, Any]) -> None:
     """Let an association show what its item has become, in place."""
     held.update({field: item[field] for field in SYNCED if item.get(field) is not None})
+    for field in SCHEDULE:
+        held.pop(field, None)
+    if item.get("state") == State.SCHEDULED:
+        held.update({field: item[field] for field in SCHEDULE if item.get(field) is not None})
 
 
 def trim_related(associations: Document, related: frozenset[str]) -> None:

@@ -174,6 +174,30 @@ class TestRefresh:
 
         assert ("own", "wet") == (held["slugline"], held["ednote"])
 
+    @pytest.mark.parametrize("key", ["featuremedia", "media--1", "editor_0"])
+    @pytest.mark.parametrize("version", [{}, {"_current_version": None}])
+    def test_takes_what_the_item_says_where_versions_are_missing(
+        self, desk: Newsdesk, key: str, version: Document
+    ) -> None:
+        """Lifecycle contract 5.9: nobody knows which of both is newer."""
+        own = {
+            "headline": "Road",
+            "byline": "by own",
+            "usageterms": "own",
+            "alt_text": "own",
+            "description_text": "own",
+        }
+        flood = picture(desk, ednote="wet", byline="by other", usageterms="none")
+        held = media(flood, **own, slugline="old", keywords=["old"], **version)
+        story = desk.story(associations={key: held})
+        saved = {"slugline": "new", "keywords": ["new"]}
+        desk.client.patch(f"archive/{flood['_id']}", saved)
+
+        shown = desk.act("publish", story)["associations"][key]
+
+        assert own == {name: shown[name] for name in own}
+        assert ("new", ["new"], "wet") == (shown["slugline"], shown["keywords"], shown["ednote"])
+
 
 class TestMetadataFromParent:
     @pytest.fixture
@@ -276,6 +300,62 @@ class TestOn:
             stored(desk, flood)["state"],
             stored(desk, flood)["publish_schedule"],
         )
+
+    @pytest.mark.parametrize("missing", ["association", "item"])
+    @pytest.mark.parametrize("operation", ["publish", "correct"])
+    def test_reverts_no_save_of_the_picture(
+        self, desk: Newsdesk, missing: str, operation: str
+    ) -> None:
+        """Lifecycle contract 5.9: an association without a version, or an item without one."""
+        flood = picture(desk, ednote="old")
+        given = {} if missing == "association" else {"_current_version": 1}
+        story = with_picture(desk, flood, slugline="old", headline="Road", ednote="old", **given)
+        if operation == "correct":
+            desk.act("publish", story)
+            saved = {"slugline": "new", "ednote": "new", "copyrightholder": "new"}
+            desk.db["archive"].update_one({"_id": flood["_id"]}, {"$set": saved})
+            where = {"_id": story["_id"]}
+            gone = {"associations.featuremedia._current_version": 1}
+            desk.db["archive"].update_one(where, {"$unset": gone})
+        else:
+            saved = {"slugline": "new", "ednote": "new", "copyrightholder": "new"}
+            assert desk.client.patch(f"archive/{flood['_id']}", saved).status_code == 200
+        if missing == "item":
+            where = {"_id": flood["_id"]}
+            desk.db["archive"].update_one(where, {"$unset": {"_current_version": 1}})
+
+        shown = desk.act(operation, stored(desk, story))["associations"]["featuremedia"]
+
+        seen = stored(desk, flood)
+        assert saved == {name: seen[name] for name in saved}
+        assert ("new", "new", "Road") == (shown["slugline"], shown["ednote"], shown["headline"])
+        assert rows(desk, flood)[-1]["slugline"] == "new"
+
+    def test_shows_the_schedule_of_its_story(self, desk: Newsdesk, graph: Graph) -> None:
+        """Of a picture that waits with it; not of one that is out, and not once it is out."""
+        waiting, out = picture(desk), desk.published(type="picture", headline="Sun")
+        held = {"featuremedia": media(waiting), "media--1": media(out)}
+        story = desk.story(associations=held)
+        times = {
+            "publish_schedule": "2099-01-01T10:00:00+0000",
+            "schedule_settings": {"time_zone": "Europe/Prague"},
+        }
+
+        scheduled = desk.act("publish", story, **times)
+
+        (row,) = rows(desk, story)
+        for item in (scheduled, stored(desk, story), row):
+            shown = item["associations"]["featuremedia"]
+            assert shown["state"] == "scheduled"
+            assert shown["schedule_settings"]["time_zone"] == "Europe/Prague"
+            assert shown["publish_schedule"] == item["publish_schedule"]
+            assert "publish_schedule" not in item["associations"]["media--1"]
+
+        taken_back = {"publish_schedule": None}
+        assert desk.client.patch(f"archive/{story['_id']}", taken_back).status_code == 200
+        shown = desk.act("publish", stored(desk, story))["associations"]["featuremedia"]
+        assert shown["state"] == "published"
+        assert not {"publish_schedule", "schedule_settings"} & shown.keys()
 
     def test_corrects_the_picture_too(self, desk: Newsdesk) -> None:
         """A correction without changes of associations takes the picture along.

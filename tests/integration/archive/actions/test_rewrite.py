@@ -362,6 +362,40 @@ class TestExistingItem:
         assert (seen["state"], seen["rewrite_of"]) == ("in_progress", story["_id"])
         assert history(desk, own) == ["create", "link"]
 
+    def test_takes_custom_fields_that_are_not_saved_yet(self, desk: Newsdesk) -> None:
+        """What the request has of them counts, field by field, unless it is empty."""
+        story = desk.published(extra={"only3": "story", "empty": "story"})
+        own = desk.story(extra={"only2": "x", "empty": "", "kept": ["own"], "none": None})
+        meta = {"body_html": {"draftjsState": [{"blocks": []}]}, "abstract": {"a": 1}}
+        assert desk.client.patch(f"archive/{own['_id']}", {"fields_meta": meta}).status_code == 200
+        extra = {"subheadline": "x", "only1": 0, "empty": "not empty here", "kept": []}
+        new = {"headline": {"b": 1}, "abstract": {}, "body_html": {"c": 1}}
+        update = {**read(desk, own), "extra": {**extra, "none": ""}, "fields_meta": new}
+
+        answer = rewrite(desk, story, update=update)
+
+        for seen in (answer, read(desk, own)):
+            assert seen["extra"] == {**extra, "only2": "x", "kept": ["own"], "none": ""} | {
+                "only3": "story"
+            }
+            assert seen["fields_meta"] == {
+                "headline": {"b": 1},
+                "abstract": {"a": 1},
+                "body_html": {"c": 1},
+            }
+
+    @pytest.mark.parametrize("name", ["extra", "fields_meta"])
+    @pytest.mark.parametrize("sent", [None, "x", [1], {}])
+    def test_keeps_its_custom_fields_whatever_is_sent(
+        self, desk: Newsdesk, name: str, sent: Any
+    ) -> None:
+        """What is no object has nothing to say."""
+        story, own = desk.published(), desk.story(**{name: {"a": {"b": 1}}})
+
+        rewrite(desk, story, update={"_id": own["_id"], name: sent})
+
+        assert read(desk, own)[name] == {"a": {"b": 1}}
+
 
 class TestUnlink:
     def test_takes_them_apart(self, desk: Newsdesk, settings: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 """What is done with associated items, as a table."""
 
+from typing import Any
+
 import pytest
 
 from apps.core.vocabulary import Operation
 from apps.publish.content.associated_items import (
-    changes_content,
+    changed_fields,
     changes_of,
     operation_on,
     published_marks,
@@ -57,18 +59,18 @@ def test_each_state_has_its_operation(
 @pytest.mark.parametrize(
     ("sent", "before", "expected"),
     [
-        (None, {"headline": "a"}, False),
-        ({"headline": "a"}, None, False),
-        ({"headline": "a"}, {"headline": "a"}, False),
-        ({"headline": "b"}, {"headline": "a"}, True),
-        ({"state": "published"}, {"state": "fetched"}, False),
+        (None, {"headline": "a"}, set()),
+        ({"headline": "a"}, {}, {"headline"}),
+        ({"headline": "a"}, {"headline": "a"}, set()),
+        ({"headline": "b"}, {"headline": "a"}, {"headline"}),
+        ({"state": "published"}, {"state": "fetched"}, set()),
     ],
 )
 def test_only_content_is_a_change(
-    sent: dict[str, str] | None, before: dict[str, str] | None, expected: bool
+    sent: dict[str, str] | None, before: dict[str, str], expected: set[str]
 ) -> None:
     """States and versions that a client sends along change nothing at the item."""
-    assert expected == changes_content(sent, before)
+    assert expected == changed_fields(sent, before)
 
 
 def test_a_newer_item_wins() -> None:
@@ -77,6 +79,18 @@ def test_a_newer_item_wins() -> None:
 
     assert {} == changes_of({"headline": "old", "_current_version": 2}, stored)
     assert {"headline": "own"} == changes_of({"headline": "own", "_current_version": 3}, stored)
+
+
+@pytest.mark.parametrize("own", [{}, {"_current_version": None}])
+@pytest.mark.parametrize("newest", [{}, {"_current_version": 3}])
+def test_without_versions_the_item_wins(own: dict[str, Any], newest: dict[str, Any]) -> None:
+    """Lifecycle contract 5.9: but for what the holder writes, or the request changes."""
+    stored = {"slugline": "new", "headline": "new", "copyrightholder": "new", **newest}
+    held = {"slugline": "old", "headline": "own", "copyrightholder": "old", "ednote": "own", **own}
+
+    assert {"headline": "own", "ednote": "own"} == changes_of(held, stored)
+    sent = changes_of(held, stored, {"slugline", "copyrightholder"})
+    assert {"headline": "own", "ednote": "own", "copyrightholder": "old"} == sent
 
 
 def test_related_content_is_trimmed_unless_it_is_elsewhere() -> None:
