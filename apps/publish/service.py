@@ -20,7 +20,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
-from apps.core.ids import ById
+from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
@@ -122,11 +122,13 @@ class PublishedService(ResourceService):
 
     def item_filter(self, lookup: Document) -> Document:
         """Find a row by its own id, or by that of its item: of its rows, the last one."""
-        id_ = lookup.get("_id")
-        if not isinstance(id_, str) or ObjectId.is_valid(id_):
+        own = object_id(lookup.get("_id"))
+        if own is None or self.collection.find_one({"_id": own}, {"_id": 1}):
             return lookup
-        rest = {name: value for name, value in lookup.items() if name != "_id"}
-        return {**rest, "item_id": id_, "last_published_version": True}
+        # Ids of items may look like those of rows.
+        last = {"item_id": str(lookup["_id"]), "last_published_version": True}
+        row = self.collection.find_one(last, {"_id": 1})
+        return {**lookup, **(row or {})}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""

@@ -25,6 +25,7 @@ from apps.routing.filters.content_filters import (
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.resource import FILTER_SCHEMA
 from apps.routing.filters.rule_service import RuleService, load_filters, names_of
+from apps.store.by_id import find_by_id
 from apps.store.collections import (
     ARCHIVE,
     CONTENT_FILTERS,
@@ -148,7 +149,7 @@ class ContentFilterTestService(ResourceService):
 
     def _find_item(self, item_id: str, caller: Caller) -> Document:
         for collection in (ARCHIVE, INGEST):
-            item = self.db[collection].find_one({"_id": item_id})
+            item = find_by_id(self.db[collection], item_id)
             if item is not None:
                 check_may_see(item, caller)
                 return item
