@@ -18,6 +18,7 @@ from apps.archive.associations import (
 )
 from apps.archive.attachments import what_was_attached
 from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
+from apps.archive.broadcasts import reset_status
 from apps.archive.checks import (
     CREATE_CHECKS,
     RESTORE_CHECKS,
@@ -316,6 +317,9 @@ class ArchiveService(ResourceService):
         complete_saved(updates, original, save.now, named, copies_from_parent=copies)
         if is_descheduled:
             updates.update(DESCHEDULED)
+        if self._settings["BROADCAST_ENABLED"]:
+            # What is saved is not out: there is nothing to follow elsewhere.
+            reset_status(updates, original)
         hooks.ask(hooks.item_update, self.resource, updates=updates, original=original)
 
     def _named(

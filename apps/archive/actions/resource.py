@@ -79,6 +79,10 @@ TRANSLATE_SCHEMA: Schema = {
     "language": {"type": "string", "required": True},
     "desk": {"type": "objectid", "nullable": True},
 }
+BROADCAST_SCHEMA: Schema = {
+    **ITEM_FIELDS,
+    "desk": {"type": "objectid", "nullable": True},
+}
 FETCH_SCHEMA: Schema = {
     **ITEM_FIELDS,
     "desk": {"type": "objectid", "required": True},
@@ -95,6 +99,9 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "move": _command("move", "archive", MOVE_SCHEMA),
     "duplicate": _command("duplicate", "duplicate", DUPLICATE_SCHEMA),
     "copy": _command("copy", INTRINSIC, {}),
+    "archive_broadcast": _command(
+        "broadcast", "archive_broadcast", BROADCAST_SCHEMA, server_fields=SERVER_FIELDS
+    ),
     "fetch": _command("fetch", "fetch", FETCH_SCHEMA, "ingest", SERVER_FIELDS),
     "translate": {
         **_command("translate", "translate", TRANSLATE_SCHEMA),
