@@ -71,7 +71,8 @@ MOVE_SCHEMA: Schema = {
 DUPLICATE_SCHEMA: Schema = {
     "desk": {"type": "objectid", "required": True, "nullable": True},
     "stage": {"type": "objectid", "nullable": True},
-    "type": {"type": "string", "required": True, "allowed": ["archive", "archived"]},
+    # Clients send the collection that they show the item from; only `archived` has its own copy.
+    "type": {"type": "string", "required": True},
     "item_id": {"type": "string", "nullable": True},
 }
 TRANSLATE_SCHEMA: Schema = {
