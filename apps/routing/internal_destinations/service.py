@@ -46,7 +46,8 @@ class InternalDestinationsService(RuleService):
         Raises:
             BadRequest: the stage is on another desk, or there is no such macro.
         """
-        if not changes.keys().isdisjoint({"desk", "stage"}) and after.get("stage"):
+        is_moved = not changes.keys().isdisjoint({"desk", "stage"})
+        if is_moved and after.get("stage") and after.get("desk"):
             place = {"_id": after["stage"], "desk": after["desk"]}
             if self.db[STAGES].find_one(place, {"_id": 1}) is None:
                 raise BadRequest(OTHER_DESK)
