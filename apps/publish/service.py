@@ -117,7 +117,7 @@ class PublishedService(ResourceService):
         """Tell clients when the row is marked for another user."""
         if not tell_marked(self._notifier, updates, original):
             return
-        item = {**original, "_id": original["item_id"]}
+        item = {**original, "_id": original.get("item_id")}
         tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:

@@ -32,11 +32,11 @@ class StageVisibility:
         (resources contract 8 rule 7). Etags of users stay as they are.
         """
         hidden = list(self._db[STAGES].find({"is_visible": False}, {"desk": 1}))
-        members = self._members({stage["desk"] for stage in hidden})
+        members = self._members({stage.get("desk") for stage in hidden})
         wanted = {} if user_ids is None else {"_id": {"$in": list(user_ids)}}
         changes, changed = [], {}
         for user in self._db[USERS].find(wanted, {"invisible_stages": 1}):
-            stages = [s["_id"] for s in hidden if user["_id"] not in members[s["desk"]]]
+            stages = [s["_id"] for s in hidden if user["_id"] not in members[s.get("desk")]]
             if stages != user.get("invisible_stages"):
                 change = {"$set": {"invisible_stages": stages}}
                 changes.append(UpdateOne({"_id": user["_id"]}, change))
