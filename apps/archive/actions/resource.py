@@ -57,9 +57,9 @@ def _view(url: str) -> Schema:
 
 
 MOVE_SCHEMA: Schema = {
+    # Without one the item becomes the caller's own.
     "task": {
         "type": "dict",
-        "required": True,
         "allow_unknown": True,
         "schema": {
             "desk": {"type": "objectid", "required": True},

@@ -110,7 +110,6 @@ def test_refuses_the_same_stage(admin: Any, story: Any, newsroom: Newsroom) -> N
 @pytest.mark.parametrize(
     ("body", "issues"),
     [
-        ({}, {"task": {"required": 1}}),
         ({"task": {"desk": "5" * 24}}, {"task": {"stage": {"required": 1}}}),
         (
             {"task": {"desk": "x", "stage": "5" * 24}},
@@ -158,3 +157,73 @@ def test_needs_membership_or_privilege(app: Any, graph: Graph, story: Any, produ
         refused.get_json()["_message"],
     )
     assert 201 == log_in(app, "mover").post(path, {"task": production}).status_code
+
+
+@pytest.mark.parametrize("body", [[{}], {}, {"allPackageItems": False}])
+def test_into_the_personal_space(
+    admin: Any, story: Any, newsroom: Newsroom, graph: Graph, settings: Any, body: Any
+) -> None:
+    """Without a task: no desk, no stage, the caller's own; signed, and told like any move."""
+    old = {name: str(newsroom.desk[name]) for name in ("_id", "working_stage")}
+    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+        answer = admin.post(f"archive/{story['_id']}/move", body)
+        (told,) = events.named("item:move")
+
+    assert answer.status_code == 201, answer.text
+    item = admin.get(f"archive/{story['_id']}").get_json()
+    assert ("submitted", "move", 2) == (item["state"], item["operation"], item["_current_version"])
+    task = item["task"]
+    assert task == {
+        "user": admin.session["user"],
+        "last_desk": old["_id"],
+        "desk_history": [old["_id"]],
+    }
+    assert item["expiry"] is None
+    assert item["sign_off"].endswith(graph.db["users"].find_one({})["sign_off"])
+    assert (told["from_desk"], told["from_stage"]) == (old["_id"], old["working_stage"])
+    assert (told["to_desk"], told["to_stage"]) == ("", "")
+    versions = admin.get(f"archive/{story['_id']}", version="all").get_json()["_items"]
+    assert [2, 1] == sorted((v["_current_version"] for v in versions), reverse=True)
+
+
+@pytest.mark.parametrize("body", [{"task": {}}, {"task": None}, {"task": {"user": "x"}}])
+def test_a_task_without_a_place_is_no_place(admin: Any, story: Any, body: Any) -> None:
+    answer = admin.post(f"archive/{story['_id']}/move", body)
+
+    assert (answer.status_code, set(answer.get_json()["_issues"])) == (400, {"task"})
+    assert admin.get(f"archive/{story['_id']}").get_json()["_current_version"] == 1
+
+
+def test_into_the_personal_space_from_ones_desk_only(app: Any, graph: Graph, story: Any) -> None:
+    """Or with the privilege `move`; what is personal is seen by its user, and comes back."""
+    make_user(graph, "stranger", privileges={"archive": 1})
+    make_user(graph, "mover", privileges={"archive": 1, "move": 1})
+    stranger, mover = log_in(app, "stranger"), log_in(app, "mover")
+    path = f"archive/{story['_id']}/move"
+
+    refused = stranger.post(path, {})
+    assert refused.status_code == 403
+    assert refused.get_json()["_message"].startswith("User is not member of desk: ")
+    assert mover.post(path, {}).status_code == 201
+
+    assert story["_id"] in {item["_id"] for item in mover.get("archive").get_json()["_items"]}
+    assert story["_id"] not in {
+        item["_id"] for item in stranger.get("archive").get_json()["_items"]
+    }
+    back = {"task": {name: story["task"][name] for name in ("desk", "stage")}}
+    assert mover.post(path, back).status_code == 201
+
+
+def test_a_package_takes_its_members_into_the_personal_space(
+    admin: Any, story: Any, newsroom: Newsroom
+) -> None:
+    refs = [{"residRef": story["_id"], "type": "text"}]
+    groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+    package = admin.create("archive", newsroom.story(type="composite", groups=groups))
+
+    assert (
+        admin.post(f"archive/{package['_id']}/move", {"allPackageItems": True}).status_code == 201
+    )
+
+    for item in (package, story):
+        assert "desk" not in admin.get(f"archive/{item['_id']}").get_json()["task"]
