@@ -57,16 +57,16 @@ def _view(url: str) -> Schema:
 
 
 MOVE_SCHEMA: Schema = {
+    # Without it the item goes to the personal space of the caller.
     "task": {
         "type": "dict",
-        "required": True,
         "allow_unknown": True,
         "schema": {
             "desk": {"type": "objectid", "required": True},
             "stage": {"type": "objectid", "required": True},
         },
     },
-    "allPackageItems": {"type": "boolean"},
+    "allPackageItems": {"type": "boolean", "nullable": True},
 }
 DUPLICATE_SCHEMA: Schema = {
     "desk": {"type": "objectid", "required": True, "nullable": True},
