@@ -42,7 +42,7 @@ def tell_arrival(
     source: Mapping[str, Any],
     user_id: Any,
 ) -> None:
-    """Tell clients that an item has come to a desk, or to a user: `item:move` or `item:fetch`.
+    """Tell clients that an item has come to another place: `item:move` or `item:fetch`.
 
     Args:
         event: its name.

@@ -116,7 +116,17 @@ def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Call
     if task.get("desk"):
         if not is_member(db, task["desk"], caller):
             raise Forbidden(NOT_A_MEMBER)
-    elif caller.user and not _is_own(item, caller):
+    else:
+        check_is_own(item, caller)
+
+
+def check_is_own(item: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse an item without a desk that is somebody else's.
+
+    Raises:
+        Forbidden: it is.
+    """
+    if caller.user and not _is_own(item, caller):
         raise Forbidden(OF_ANOTHER_USER)
 
 

@@ -57,7 +57,7 @@ def _view(url: str) -> Schema:
 
 
 MOVE_SCHEMA: Schema = {
-    # Without one the item becomes the caller's own.
+    # Without it the item goes to the personal space of the caller.
     "task": {
         "type": "dict",
         "allow_unknown": True,
@@ -66,7 +66,7 @@ MOVE_SCHEMA: Schema = {
             "stage": {"type": "objectid", "required": True},
         },
     },
-    "allPackageItems": {"type": "boolean"},
+    "allPackageItems": {"type": "boolean", "nullable": True},
 }
 DUPLICATE_SCHEMA: Schema = {
     "desk": {"type": "objectid", "required": True, "nullable": True},
