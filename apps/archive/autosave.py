@@ -64,7 +64,7 @@ class AutosaveService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_type"] = "archive"
+            document["_type"] = ARCHIVE
 
     def _item(self, item_id: str, caller: Caller) -> Document:
         item = self.db[ARCHIVE].find_one({"_id": item_id})

@@ -106,6 +106,7 @@ class PublishedService(ResourceService):
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         """Let the rows be the last of their items."""
         for document in documents:
+            document["_type"] = "published"
             if document.get("last_published_version"):
                 others = {"item_id": document["item_id"], "_id": {"$ne": document["_id"]}}
                 last = {**others, "last_published_version": True}

@@ -22,6 +22,7 @@ from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
+from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
 T = TypeVar("T")
@@ -156,8 +157,10 @@ class ItemCommand(ResourceService):
         return [document["_id"] for document in documents]
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        """Point the answer at the item, not at the command."""
+        """Point the answer at the item, not at the command; what is an item says so."""
         for document in documents:
+            if "type" in document:
+                document["_type"] = ARCHIVE
             if self_link := (document.get("_links") or {}).get("self"):
                 self_link["href"] = f"/archive/{document['_id']}"
 

@@ -99,6 +99,10 @@ class RewriteService(ResourceService):
             document.update(update)
         return [document["_id"] for document in documents]
 
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        for document in documents:
+            document["_type"] = ARCHIVE
+
     def delete(self, document: Document, caller: Caller) -> None:
         """Unlink an update from its story.
 
