@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.schema import LOCK_FIELDS
+from apps.archive.source import with_source
 from apps.archive.visibility import (
     HiddenItems,
     audience_of_write,
@@ -69,7 +70,7 @@ class PublishedService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows that were published on a hidden stage, or whose items are on one."""
         query = HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
-        return readable(query, caller)
+        return readable(with_source(query, caller.arguments.get("source"), self.clock), caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):
@@ -117,7 +118,7 @@ class PublishedService(ResourceService):
         """Tell clients when the row is marked for another user."""
         if not tell_marked(self._notifier, updates, original):
             return
-        item = {**original, "_id": original["item_id"]}
+        item = {**original, "_id": original.get("item_id")}
         tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:

@@ -48,7 +48,8 @@ class InternalDestinationsService(RuleService):
         Raises:
             BadRequest: the stage is on another desk, or there is no such macro.
         """
-        if not changes.keys().isdisjoint({"desk", "stage"}) and after.get("stage"):
+        is_moved = not changes.keys().isdisjoint({"desk", "stage"})
+        if is_moved and after.get("stage") and after.get("desk"):
             stage = find_by_id(self.db[STAGES], after["stage"], {"desk": 1})
             if stage is None or not same_id(stage.get("desk"), after["desk"]):
                 raise BadRequest(OTHER_DESK)

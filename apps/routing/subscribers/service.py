@@ -36,6 +36,9 @@ from formatters.base import Formatter
 from transmitters.base import Transmitter
 
 PRIVILEGE = "subscribers"
+
+REACHED_BY = frozenset({"is_active", "destinations", "products", "api_products"})
+"""Fields that say whether an active subscriber can be sent something."""
 REQUIRED: Mapping[str, Any] = {"required": 1}
 
 
@@ -98,14 +101,14 @@ class SubscribersService(RuleService):
         fill_defaults(documents, SUBSCRIBER_SCHEMA)
         for document in documents:
             self._complete(document, {})
-            self._check(document, document)
+            self._check(document, document, {})
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         self._notifier.push("subscriber:create", _id=[document["_id"] for document in documents])
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._complete(updates, original)
-        self._check(updates, {**original, **updates})
+        self._check(updates, {**original, **updates}, original)
         if updates.get("is_active") is False and "last_closed" not in updates:
             # Tells it from one that delivery has closed, whose rows are kept for it.
             now = self.clock.now()
@@ -173,16 +176,18 @@ class SubscribersService(RuleService):
 
     # Checks, in their order (routing contract 1.1).
 
-    def _check(self, written: Document, subscriber: Document) -> None:
+    def _check(self, written: Document, subscriber: Document, original: Mapping[str, Any]) -> None:
         """Check a write.
 
         Args:
             written: what the client sends.
             subscriber: the whole subscriber as it will be.
+            original: as it was before; empty for a new one.
         """
         check_sequence_numbers(written.get("sequence_num_settings") or {}, self._maximum)
-        # An inactive subscriber may be incomplete.
-        if subscriber.get("is_active"):
+        # An inactive subscriber may be incomplete, and one that was stored so is left so.
+        changed = {f for f in REACHED_BY & written.keys() if written[f] != original.get(f)}
+        if subscriber.get("is_active") and changed:
             check_reachable(subscriber)
             self._check_products(subscriber, "products", ProductType.API, "Products")
             self._check_products(subscriber, "api_products", ProductType.DIRECT, "API Products")
