@@ -114,6 +114,7 @@ class ArchiveService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(
         self,
@@ -520,7 +521,6 @@ class ArchiveService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_type"] = "archive"
             document.setdefault("profile", document.get("type"))
             if isinstance(document.get("pubstatus"), str):
                 document["pubstatus"] = document["pubstatus"].lower()

@@ -84,7 +84,7 @@ QUIET = frozenset(
 """Resources that change too often, or interest nobody (resources contract 26), or whose ids are
 secrets."""
 
-ALWAYS_SHOWN = ("_id", "_created", "_updated", "_etag", "_links")
+ALWAYS_SHOWN = ("_id", "_type", "_created", "_updated", "_etag", "_links")
 """What is shown of a document that cannot be shaped."""
 
 MAX_AGE_SECONDS = "86400"
@@ -238,6 +238,11 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
         _keep_id(updates, original)
         service.on_update(updates, original, current_caller())
 
+    def typed(documents: list[Document]) -> list[Document]:
+        for document in documents if service.document_type else ():
+            document["_type"] = service.document_type
+        return documents
+
     def replace(item: Document, original: Document) -> None:
         _keep_id(item, original)
         service.on_replace(item, original, current_caller())
@@ -245,6 +250,7 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
+    on("inserted", typed)
     on("update", update)
     on("replace", replace)
     for event in ("updated", "replaced"):
@@ -255,11 +261,15 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("deleted_item", announcer.deleted)
     on(
         "fetched_item",
-        lambda item: shape([item], lambda of: service.on_fetched_item(of[0], current_caller())),
+        lambda item: shape(
+            typed([item]), lambda of: service.on_fetched_item(of[0], current_caller())
+        ),
     )
     on(
         "fetched_resource",
-        lambda page: shape(page["_items"], lambda of: service.on_fetched(of, current_caller())),
+        lambda page: shape(
+            typed(page["_items"]), lambda of: service.on_fetched(of, current_caller())
+        ),
     )
 
 

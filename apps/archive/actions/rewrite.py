@@ -73,6 +73,7 @@ class RewriteService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(self, context: ActionContext, archive: ArchiveService) -> None:
         super().__init__(context.db, context.clock)

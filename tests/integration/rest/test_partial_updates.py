@@ -34,7 +34,7 @@ SAMPLES: Mapping[str, Any] = {
 """Values by type."""
 
 SAMPLES_OF_FIELDS: Mapping[str, Any] = {
-    **dict.fromkeys(("archive.groups", "published.groups"), [{"id": "main", "refs": []}]),
+    **{key: [{"id": "main", "refs": []}] for key in ("archive.groups", "published.groups")},
     "highlights.auto_insert": "now/d",
     "filter_conditions.field": "headline",
     "internal_destinations.macro": None,
