@@ -42,7 +42,7 @@ def tell_arrival(
     source: Mapping[str, Any],
     user_id: Any,
 ) -> None:
-    """Tell clients that an item has come to a desk: `item:move` or `item:fetch`.
+    """Tell clients that an item has come to another place: `item:move` or `item:fetch`.
 
     Args:
         event: its name.
@@ -50,7 +50,7 @@ def tell_arrival(
         source: the item as it was where it came from.
         user_id: who brought it.
     """
-    before = object_of(source, "task")
+    before, after = object_of(source, "task"), object_of(item, "task")
     is_same = source["_id"] == item["_id"]
     notifier.push(
         event,
@@ -60,8 +60,8 @@ def tell_arrival(
         item_version=str(item["_current_version"]),
         from_desk=str(before.get("desk") or ""),
         from_stage=str(before.get("stage") or ""),
-        to_desk=str(item["task"]["desk"]),
-        to_stage=str(item["task"]["stage"]),
+        to_desk=str(after.get("desk") or ""),
+        to_stage=str(after.get("stage") or ""),
     )
 
 

@@ -10,7 +10,7 @@ from apps.archive.visibility import OF_ANOTHER_USER, check_may_read, is_personal
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden, NotFound
-from apps.core.ids import object_id
+from apps.core.ids import id_forms, object_id, same_id
 from apps.core.service import Document
 from apps.store.collections import DESKS, STAGES
 
@@ -92,15 +92,18 @@ class Places:
 
 
 def is_member(db: Database[Document], desk_id: Any, caller: Caller) -> bool:
-    """Whether the caller is a member of the desk; the system and administrators count as such."""
-    if caller.user is None or caller.is_administrator:
+    """Whether the caller is a member of the desk; the system counts as one, nobody else does."""
+    if caller.user is None:
         return True
-    query = {"_id": desk_id, "members.user": caller.user_id}
+    member = {"$in": id_forms(caller.user_id)}
+    query = {"_id": {"$in": id_forms(desk_id)}, "members.user": member}
     return db[DESKS].find_one(query, {"_id": 1}) is not None
 
 
 def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Caller) -> None:
-    """Refuse who may not work on the item (lifecycle contract 3.7, lock).
+    """Refuse who may neither lock nor unlock the item (lifecycle contract 3.7, lock).
+
+    Administrators hold every privilege, but are members of no desk unless they are named there.
 
     Raises:
         Forbidden: no privilege, the item is hidden, the caller is not on its desk, or it is
@@ -113,14 +116,28 @@ def check_may_edit(db: Database[Document], item: Mapping[str, Any], caller: Call
     if task.get("desk"):
         if not is_member(db, task["desk"], caller):
             raise Forbidden(NOT_A_MEMBER)
-    elif caller.user and not _is_own(item, caller):
+    else:
+        check_is_own(item, caller)
+
+
+def check_is_own(item: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse an item without a desk that is somebody else's.
+
+    Raises:
+        Forbidden: it is.
+    """
+    if caller.user and not _is_own(item, caller):
         raise Forbidden(OF_ANOTHER_USER)
 
 
 def _is_own(item: Mapping[str, Any], caller: Caller) -> bool:
-    """Whether an item without a desk is the caller's: held, or held by nobody and written."""
-    if holder := object_of(item, "task").get("user"):
-        return str(holder) == str(caller.user_id)
+    """Whether an item without a desk is the caller's: held, or held by nobody and written.
+
+    One that others have stored may be locked without a holder in its task: by the lock alone.
+    """
+    holder = object_of(item, "task").get("user") or item.get("lock_user")
+    if holder:
+        return same_id(holder, caller.user_id)
     return not is_personal(item) or str(caller.user_id) in users_of(item)
 
 

@@ -18,6 +18,7 @@ from apps.archive.associations import (
 )
 from apps.archive.attachments import what_was_attached
 from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
+from apps.archive.broadcasts import reset_status
 from apps.archive.checks import (
     CREATE_CHECKS,
     RESTORE_CHECKS,
@@ -52,6 +53,7 @@ from apps.archive.schema import (
     REQUEST_ONLY,
     SERVER_FIELDS,
 )
+from apps.archive.source import with_source
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.archive.visibility import (
     audience_of_write,
@@ -317,6 +319,9 @@ class ArchiveService(ResourceService):
         complete_saved(updates, original, save.now, named, copies_from_parent=copies)
         if is_descheduled:
             updates.update(DESCHEDULED)
+        if self._settings["BROADCAST_ENABLED"]:
+            # What is saved is not out: there is nothing to follow elsewhere.
+            reset_status(updates, original)
         hooks.ask(hooks.item_update, self.resource, updates=updates, original=original)
 
     def _named(
@@ -511,7 +516,8 @@ class ArchiveService(ResourceService):
         if caller.user is not None:
             # Drafts on desks, too, are listed for those who write them.
             query["$or"] = [{"state": {"$ne": State.DRAFT}}, *own_items(caller)]
-        return visible({**lookup, **query}, caller)
+        query = with_source({**lookup, **query}, caller.arguments.get("source"), self.clock)
+        return visible(query, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)

@@ -20,6 +20,7 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden
+from apps.core.ids import id_forms
 from apps.core.notifier import Audience, Viewpoint
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES
@@ -41,8 +42,12 @@ OUT = tuple(sorted(PUBLISH_STATES))
 
 
 def hidden_stages(caller: Caller) -> Sequence[Any]:
-    """Return the ids of the stages that are hidden from the caller."""
-    return (caller.user or {}).get("invisible_stages") or ()
+    """Return the ids of the stages that are hidden from the caller, in each of their forms.
+
+    Superdesk stores them with users as texts; items name their stages by either.
+    """
+    stages = (caller.user or {}).get("invisible_stages") or ()
+    return [form for id_ in stages for form in id_forms(id_)]
 
 
 def may_read(item: Mapping[str, Any], caller: Caller) -> bool:
@@ -177,7 +182,7 @@ def readable(query: Document, caller: Caller, stage: str = "task.stage") -> Docu
         stage: the field with the stage.
     """
     hidden = hidden_stages(caller)
-    return both(query, {stage: {"$nin": list(hidden)}}) if hidden else query
+    return both(query, {stage: {"$nin": texts(hidden)}}) if hidden else query
 
 
 def visible(query: Document, caller: Caller) -> Document:
@@ -273,7 +278,7 @@ class HiddenItems:
 
 
 def texts(ids: Iterable[Any]) -> list[Any]:
-    """Return ids of items as queries compare with them: Eve takes some texts for ObjectIds."""
+    """Return ids as the queries of lists compare with them: Eve takes some texts for ObjectIds."""
     return [
         re.compile(f"^{id_}$") if isinstance(id_, str) and ObjectId.is_valid(id_) else id_
         for id_ in ids

@@ -65,6 +65,7 @@ def build_newsroom(base: Foundation, unlocker: Unlocker) -> NewsroomServices:
         db,
         clock,
         locks=ItemLocks(db, unlocker),
+        visibility=visibility,
         credentials=credentials,
         notifier=notifier,
         settings=settings,

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.schema import LOCK_FIELDS
+from apps.archive.source import with_source
 from apps.archive.visibility import (
     HiddenItems,
     audience_of_write,
@@ -20,6 +21,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
+from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
@@ -39,6 +41,7 @@ from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
@@ -68,7 +71,7 @@ class PublishedService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows that were published on a hidden stage, or whose items are on one."""
         query = HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
-        return readable(query, caller)
+        return readable(with_source(query, caller.arguments.get("source"), self.clock), caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):
@@ -121,11 +124,13 @@ class PublishedService(ResourceService):
 
     def item_filter(self, lookup: Document) -> Document:
         """Find a row by its own id, or by that of its item: of its rows, the last one."""
-        id_ = lookup.get("_id")
-        if not isinstance(id_, str) or ObjectId.is_valid(id_):
+        own = object_id(lookup.get("_id"))
+        if own is None or self.collection.find_one({"_id": own}, {"_id": 1}):
             return lookup
-        rest = {name: value for name, value in lookup.items() if name != "_id"}
-        return {**rest, "item_id": id_, "last_published_version": True}
+        # Ids of items may look like those of rows.
+        last = {"item_id": str(lookup["_id"]), "last_published_version": True}
+        row = self.collection.find_one(last, {"_id": 1})
+        return {**lookup, **(row or {})}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Swap ids, unless `published_id` asks for those stored, and add the current item."""
@@ -203,7 +208,10 @@ class PublishQueueService(ResourceService):
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):
-            subscriber = subscribers.get(document.get("subscriber_id"), {})
+            subscriber = subscribers.get(document.get("subscriber_id")) or {}
+            if subscriber:
+                # Lanes, and what is known of recipients, go by the id as it is stored.
+                document["subscriber_id"] = subscriber["_id"]
             for field in SERVER_WRITTEN:
                 document.pop(field, None)
             if document.get("codes") is None:
@@ -292,14 +300,13 @@ class PublishQueueService(ResourceService):
                 self._vault,
             )
 
-    def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> dict[Any, Document]:
+    def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> ById[Document]:
         """Return the subscribers that rows name, by id; one command."""
-        ids = list({id_ for document in documents if (id_ := document.get("subscriber_id"))})
+        ids = (document.get("subscriber_id") for document in documents)
         fields = {"codes": 1, "priority": 1, "sequence_num_settings": 1}
-        found = self.db[SUBSCRIBERS].find({"_id": {"$in": ids}}, fields)
-        return {subscriber["_id"]: subscriber for subscriber in found}
+        return find_all_by_id(self.db[SUBSCRIBERS], ids, fields)
 
-    def _number(self, documents: Iterable[Document], subscribers: Mapping[Any, Document]) -> None:
+    def _number(self, documents: Iterable[Document], subscribers: ById[Document]) -> None:
         """Draw the sequence numbers of rows that have none, those of all rows together."""
         unnumbered: dict[str, list[Document]] = {}
         bounds: dict[str, Bounds] = {}
@@ -308,7 +315,7 @@ class PublishQueueService(ResourceService):
                 continue
             id_ = document.get("subscriber_id")
             key = sequence_of(id_)
-            wanted = subscribers.get(id_, {}).get("sequence_num_settings") or {}
+            wanted = (subscribers.get(id_) or {}).get("sequence_num_settings") or {}
             bounds[key] = Bounds.of(wanted, self._maximum)
             unnumbered.setdefault(key, []).append(document)
         counts = {key: len(rows) for key, rows in unnumbered.items()}

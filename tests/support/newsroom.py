@@ -12,6 +12,8 @@ ACTS = ("publish", "correct", "kill")
 class Newsroom:
     """Seeds a database with what a test needs, straight into the collections.
 
+    Administrators who are there are members of its desks.
+
     Documents are written as fixtures and migrations write them: without etags and defaults.
     """
 
@@ -20,12 +22,18 @@ class Newsroom:
         self.desk = self._desk(desk)
 
     def _desk(self, name: str, **fields: Any) -> Document:
-        desk: Document = {"_id": ObjectId(), "name": name, **fields}
+        administrators = self.db["users"].find({"user_type": "administrator"}, {"_id": 1})
+        members = [{"user": user["_id"]} for user in administrators]
+        desk: Document = {"_id": ObjectId(), "name": name, "members": members, **fields}
         stages = [{"_id": ObjectId(), "desk": desk["_id"], "name": n} for n in ("Working", "In")]
         desk.update({"working_stage": stages[0]["_id"], "incoming_stage": stages[1]["_id"]})
         self.db["desks"].insert_one(desk)
         self.db["stages"].insert_many(stages)
         return desk
+
+    def join(self, user: Document) -> None:
+        """Make a user a member of every desk there is."""
+        self.db["desks"].update_many({}, {"$push": {"members": {"user": user["_id"]}}})
 
     @property
     def task(self) -> dict[str, str]:

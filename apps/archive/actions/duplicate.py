@@ -49,7 +49,8 @@ class DuplicateService(ItemCommand):
         task = self._task(task_with_ids(request), caller)
         state = State.SUBMITTED if desk_id else State.IN_PROGRESS
         copied = self._copier.copy(CopyOrder(source, source_id, task, state), caller)
-        self.context.tell_update([{**source, "_id": source_id}], caller)
+        # Under the id of the source, where the copy stands: whoever sees the copy knows that id.
+        self.context.tell_update([{**copied, "_id": source_id}], caller)
         tell_stage(self.context.notifier, copied)
         return copied
 

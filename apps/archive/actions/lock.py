@@ -9,6 +9,7 @@ from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden
+from apps.core.ids import same_id
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
 
@@ -43,7 +44,8 @@ class LockService(ItemCommand):
         check_may_edit(self.db, original, caller)
         if is_locked_by_other(original, caller):
             raise Forbidden(HELD_BY_OTHER)
-        if original.get("lock_user") and original.get("lock_session") != caller.session_id:
+        session = original.get("lock_session")
+        if original.get("lock_user") and not same_id(session, caller.session_id):
             raise Forbidden(HELD_IN_OTHER_SESSION)
         lock = {
             "lock_user": caller.user_id,

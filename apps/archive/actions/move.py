@@ -1,4 +1,7 @@
-"""Move an item to another stage or desk (lifecycle contract 3.7; resources contract 12)."""
+"""Move an item to another stage or desk, or to the personal space of the caller.
+
+Lifecycle contract 3.7; resources contract 12.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +10,7 @@ from apps.archive.actions.base import ItemCommand, with_new_etag
 from apps.archive.events import tell_arrival, tell_stage
 from apps.archive.macro_changes import changes_of_stages
 from apps.archive.packages import member_refs
-from apps.archive.places import Place, check_may_send_to, task_with_ids
+from apps.archive.places import Place, check_is_own, check_may_send_to, task_with_ids
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import object_of
@@ -27,7 +30,7 @@ OF_THE_MOVE = frozenset(
 
 
 class MoveService(ItemCommand):
-    """POST `/archive/<item id>/move`."""
+    """POST `/archive/<item id>/move`; without a `task` the item becomes the caller's own."""
 
     resource = "move"
 
@@ -35,24 +38,29 @@ class MoveService(ItemCommand):
         original = self.context.readable_item(item_id, caller)
         if request.get("allPackageItems"):
             self.context.check_members(original, caller)
-        item = self._move(original, task_with_ids(request["task"]), caller)
+        item = self._move(original, task_with_ids(request.get("task")), caller)
         if request.get("allPackageItems"):
             for ref in member_refs(original.get("groups")):
                 self._move_member(ref["residRef"], request, caller)
         return {"_id": item["_id"], "_etag": item["_etag"], "task": item["task"]}
 
     def _move_member(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> None:
-        member = self.context.item(item_id)
-        if object_of(member, "task").get("stage") != task_with_ids(request["task"])["stage"]:
+        task = object_of(self.context.item(item_id), "task")
+        target = task_with_ids(request.get("task"))
+        is_there = task.get("stage") == target["stage"] if target else not task.get("desk")
+        if not is_there:
             self.act(item_id, request, caller)
 
     def _move(self, original: Document, target: Mapping[str, Any], caller: Caller) -> Document:
         check_allowed(Action.MOVE, original.get("state"))
         before = object_of(original, "task")
-        if before.get("stage") and before["stage"] == target["stage"]:
+        if before.get("stage") and before["stage"] == target.get("stage"):
             raise PreconditionFailed(SAME_STAGE)
         place = self.context.places.of(target)
-        check_may_send_to(self.db, target["desk"], caller)
+        if target:
+            check_may_send_to(self.db, target["desk"], caller)
+        elif not before.get("desk"):
+            check_is_own(original, caller)
         left = self.context.places.where(before)
         updates = self._updates(original, left, place, caller)
         sent = changes_of_stages(self.context.macros, {**original, **updates}, left, place)
@@ -81,7 +89,7 @@ class MoveService(ItemCommand):
                 "operation": Operation.MOVE,
                 "task": self._task(object_of(original, "task"), left, place, caller),
                 "sign_off": self.context.sign_off(original, caller),
-                "expiry": self.context.expiry(place),
+                "expiry": self.context.expiry(place) if place.desk else None,
                 "version_creator": str(caller.user_id or ""),
                 "versioncreated": now,
                 "_updated": now,
@@ -93,16 +101,19 @@ class MoveService(ItemCommand):
         self, before: Mapping[str, Any], from_place: Place, place: Place, caller: Caller
     ) -> Document:
         desk, stage = place.desk or {}, place.stage or {}
-        task = {**before, "desk": desk["_id"], "stage": stage["_id"], "user": caller.user_id}
+        task = {n: v for n, v in before.items() if n not in ("desk", "stage")}
+        task["user"] = caller.user_id
+        if desk:
+            task.update({"desk": desk["_id"], "stage": stage["_id"]})
         if stage.get("task_status"):
             task["status"] = stage["task_status"]
         left = before.get("desk")
-        if not left or left == desk["_id"]:
+        if not left or left == desk.get("_id"):
             return task
         task["last_desk"] = left
         task["desk_history"] = [d for d in before.get("desk_history") or () if d != left] + [left]
         old = from_place.desk or {}
-        if old.get("desk_type") != desk.get("desk_type"):
+        if desk and old.get("desk_type") != desk.get("desk_type"):
             to_production = desk.get("desk_type") == PRODUCTION
             task["last_authoring_desk" if to_production else "last_production_desk"] = left
         return task

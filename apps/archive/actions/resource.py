@@ -57,26 +57,31 @@ def _view(url: str) -> Schema:
 
 
 MOVE_SCHEMA: Schema = {
+    # Without it the item goes to the personal space of the caller.
     "task": {
         "type": "dict",
-        "required": True,
         "allow_unknown": True,
         "schema": {
             "desk": {"type": "objectid", "required": True},
             "stage": {"type": "objectid", "required": True},
         },
     },
-    "allPackageItems": {"type": "boolean"},
+    "allPackageItems": {"type": "boolean", "nullable": True},
 }
 DUPLICATE_SCHEMA: Schema = {
     "desk": {"type": "objectid", "required": True, "nullable": True},
     "stage": {"type": "objectid", "nullable": True},
-    "type": {"type": "string", "required": True, "allowed": ["archive", "archived"]},
+    # Clients send the collection that they show the item from; only `archived` has its own copy.
+    "type": {"type": "string", "required": True},
     "item_id": {"type": "string", "nullable": True},
 }
 TRANSLATE_SCHEMA: Schema = {
     "guid": {"type": "string", "required": True},
     "language": {"type": "string", "required": True},
+    "desk": {"type": "objectid", "nullable": True},
+}
+BROADCAST_SCHEMA: Schema = {
+    **ITEM_FIELDS,
     "desk": {"type": "objectid", "nullable": True},
 }
 FETCH_SCHEMA: Schema = {
@@ -95,6 +100,9 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "move": _command("move", "archive", MOVE_SCHEMA),
     "duplicate": _command("duplicate", "duplicate", DUPLICATE_SCHEMA),
     "copy": _command("copy", INTRINSIC, {}),
+    "archive_broadcast": _command(
+        "broadcast", "archive_broadcast", BROADCAST_SCHEMA, server_fields=SERVER_FIELDS
+    ),
     "fetch": _command("fetch", "fetch", FETCH_SCHEMA, "ingest", SERVER_FIELDS),
     "translate": {
         **_command("translate", "translate", TRANSLATE_SCHEMA),

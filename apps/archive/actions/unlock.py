@@ -20,7 +20,15 @@ from apps.archive.schema import UNLOCKED
 from apps.archive.service import ArchiveService
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
-from apps.core.errors import BadRequest, EtagMismatch, Forbidden, NotFound
+from apps.core.errors import (
+    BadRequest,
+    EtagMismatch,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    WiredeskError,
+)
+from apps.core.ids import same_id
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -54,16 +62,24 @@ class ItemUnlocker:
             self._delete(item, caller)
             self._tell(item, caller)
             return {"_id": 0}
-        after = self._save(item, caller) or self._clear(item, caller)
-        self._tell(after, caller)
-        return after
+        return self._tell(self._save(item, caller) or self._clear(item, caller), caller)
 
     def release(self, item_id: str, holder: Caller) -> None:
-        """Unlock at the end of a login session, whoever writes the item meanwhile."""
+        """Unlock at the end of a login session, whoever writes the item meanwhile.
+
+        Autosaved content that may not be saved stays what it is.
+        """
 
         def attempt() -> Document:
             item = self._context.item(item_id)
-            return self.unlock(item, holder) if item.get("lock_user") == holder.user_id else item
+            if not same_id(item.get("lock_user"), holder.user_id):
+                return item
+            try:
+                return self.unlock(item, holder)
+            except PreconditionFailed:
+                raise
+            except WiredeskError:
+                return self._tell(self._clear(item, holder, keep_autosave=True), holder)
 
         try:
             retry_when_overtaken(attempt, Forbidden(HELD_BY_OTHER))
@@ -91,16 +107,18 @@ class ItemUnlocker:
         self._archive.patch(item["_id"], {**changes, "force_unlock": True, **UNLOCKED}, caller)
         return self._context.item(item["_id"])
 
-    def _clear(self, item: Document, caller: Caller) -> Document:
+    def _clear(self, item: Document, caller: Caller, *, keep_autosave: bool = False) -> Document:
         context = self._context
         updates = with_new_etag({**UNLOCKED, "_updated": context.clock.now()})
         row = context.lock_history(Operation.ITEM_UNLOCK, item, UNLOCKED, caller)
         context.journal.write(updates, item, context.journal.action([row]))
-        context.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
+        if not keep_autosave:
+            context.db[ARCHIVE_AUTOSAVE].delete_one({"_id": item["_id"]})
         return {**item, **updates}
 
-    def _tell(self, item: Mapping[str, Any], caller: Caller) -> None:
+    def _tell(self, item: Document, caller: Caller) -> Document:
         tell_unlocked(self._context, item, caller)
+        return item
 
 
 class UnlockService(ItemCommand):

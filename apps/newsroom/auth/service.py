@@ -16,6 +16,7 @@ from apps.core.tokens import hash_token, is_in_force
 from apps.core.vocabulary import UserType
 from apps.newsroom.auth.credentials import Credentials
 from apps.newsroom.auth.item_locks import ItemLocks
+from apps.newsroom.stages.visibility import StageVisibility
 from apps.store.collections import USERS
 
 SECRETS = ("token", "token_hash", "security_stamps")
@@ -27,6 +28,7 @@ class AuthService(ResourceService):
 
     Args:
         locks: unlocks items when sessions end.
+        visibility: knows which stages are hidden from a user.
         credentials: checks names and passwords.
         notifier: tells the websocket process when sessions end.
         settings: SESSION_EXPIRY_MINUTES, SESSION_UPDATE_SECONDS, PASSWORD_EXPIRY_DAYS.
@@ -40,12 +42,14 @@ class AuthService(ResourceService):
         clock: Clock,
         *,
         locks: ItemLocks,
+        visibility: StageVisibility,
         credentials: Credentials,
         notifier: Notifier,
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
         self._locks = locks
+        self._visibility = visibility
         self._credentials = credentials
         self._notifier = notifier
         self._expires_after = timedelta(minutes=settings["SESSION_EXPIRY_MINUTES"])
@@ -56,6 +60,7 @@ class AuthService(ResourceService):
         """Return the caller that `token` stands for, or None; one command.
 
         A user who was switched off has no caller, whatever sessions are left; see `is_in_force`.
+        Of a user whom others have stored it is found out once which stages are hidden.
         """
         found = self.collection.aggregate(
             [
@@ -72,6 +77,8 @@ class AuthService(ResourceService):
         user, roles = session.pop("users"), session.pop("roles")
         if not is_in_force(session, user, self.clock.now(), self._expires_after):
             return None
+        if user.get("invisible_stages") is None:
+            user["invisible_stages"] = self._visibility.recompute([user["_id"]])[user["_id"]]
         granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}
         names = frozenset(name for name, value in granted.items() if value)
         return Caller(user, session, names, arguments)

@@ -101,8 +101,9 @@ class UsersService(ResourceService):
             document.setdefault("password_changed_on", self.clock.now())
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        self._visibility.recompute([document["_id"] for document in documents])
+        hidden = self._visibility.recompute([document["_id"] for document in documents])
         for document in documents:
+            document["invisible_stages"] = hidden.get(document["_id"], [])
             self._notifier.push("user", updated=1, user_id=str(document["_id"]))
         self.on_fetched(documents, caller)
 

@@ -7,6 +7,7 @@ from typing import Any
 from bson import ObjectId
 
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
+from apps.archive.source import with_source
 from apps.archive.times import expiry_of_published
 from apps.archive.visibility import audience, audience_of_write, check_may_read, readable
 from apps.core import hooks
@@ -52,7 +53,7 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        return readable(lookup, caller)
+        return readable(with_source(lookup, caller.arguments.get("source"), self.clock), caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         whole = document if "task" in document else self.find(document["_id"])

@@ -21,6 +21,7 @@ from apps.routing.products.matching import (
     product_outcome,
 )
 from apps.routing.products.resource import PRODUCT_SCHEMA
+from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, PRODUCTS, SUBSCRIBERS
 
 CLOSED_LISTS: Mapping[str, tuple[str, str]] = {
@@ -73,7 +74,7 @@ class ProductTestService(ResourceService):
     def _results(self, item_id: str | None, caller: Caller) -> list[Document]:
         if not item_id:
             raise BadRequest("Article id cannot be empty!")
-        item = self.db[ARCHIVE].find_one({"_id": item_id})
+        item = find_by_id(self.db[ARCHIVE], item_id)
         if item is None:
             raise BadRequest("Article not found!")
         check_may_see(item, caller)

@@ -10,7 +10,6 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import objects
 from apps.core.errors import BadRequest, SchemaIssues
-from apps.core.ids import object_id
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.schemas import fill_defaults
@@ -31,6 +30,7 @@ from apps.routing.subscribers.destinations import undeliverable, unstorable
 from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import PRODUCTS
 from formatters.base import Formatter
 from transmitters.base import Transmitter
@@ -196,9 +196,10 @@ class SubscribersService(RuleService):
     def _check_products(
         self, subscriber: Document, field: str, closed: ProductType, label: str
     ) -> None:
-        ids = [object_id(id_) for id_ in subscriber.get(field) or () if id_ is not None]
-        query = {"_id": {"$in": ids}, "product_type": closed}
-        if names := names_of(self.db[PRODUCTS].find(query, {"name": 1}), ", "):
+        listed = subscriber.get(field) or ()
+        found = find_all_by_id(self.db[PRODUCTS], listed, {"name": 1, "product_type": 1})
+        products = [product for id_ in listed if (product := found.get(id_)) is not None]
+        if names := names_of((p for p in products if p.get("product_type") == closed), ", "):
             raise BadRequest(f"Invalid Product Type. {label} {names}.", {"products": 1})
 
     def _check_deliverable(self, subscriber: Document) -> None:

@@ -438,7 +438,7 @@ class TestOn:
         """Lifecycle contract 4.6: whoever works on the picture holds the story back."""
         flood = picture(desk)
         story = with_picture(desk, flood)
-        make_user(graph, "other", user_type="administrator")
+        desk.newsroom.join(make_user(graph, "other", user_type="administrator"))
         other = log_in(app, "other")
         other.create(f"archive/{flood['_id']}/lock", {"lock_action": "edit"})
 

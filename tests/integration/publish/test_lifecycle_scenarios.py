@@ -240,7 +240,7 @@ class TestUpdates:
 
 def test_a_forced_unlock_saves_what_was_typed(desk: Newsdesk, app: Any, graph: Graph) -> None:
     """Lifecycle scenario 70: another user takes the lock away; the autosave is the next version."""
-    make_user(graph, "chief", user_type="administrator")
+    desk.newsroom.join(make_user(graph, "chief", user_type="administrator"))
     item = desk.story()
     desk.client.create(f"archive/{item['_id']}/lock", {})
     desk.client.create("archive_autosave", {"_id": item["_id"], "headline": "typed"})

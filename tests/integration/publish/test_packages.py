@@ -446,7 +446,7 @@ class TestLocks:
         """Lifecycle scenario 46: a member that somebody works on holds the package back."""
         story = desk.story(headline="Flood")
         whole = package(story)
-        make_user(graph, "other", user_type="administrator")
+        desk.newsroom.join(make_user(graph, "other", user_type="administrator"))
         other = log_in(app, "other")
         other.create(f"archive/{story['_id']}/lock", {"lock_action": "edit"})
 

@@ -190,20 +190,21 @@ class TestPost:
         text = "Invalid state (draft) for the Published item."
         assert (answer.get_json()["_status"], answer.get_json()["_message"]) == ("ERR", text)
 
-    def test_is_changed_by_the_id_that_was_sent(self, desk: Newsdesk) -> None:
-        """Or by that of the row."""
-        created = desk.client.create("published", {"_id": "tag:x,2030:1", "state": "published"})
+    @pytest.mark.parametrize("id_", ["tag:x,2030:1", "123", "5f" * 12])
+    def test_is_changed_by_the_id_that_was_sent(self, desk: Newsdesk, id_: str) -> None:
+        """Or by that of the row, which it may look like."""
+        created = desk.client.create("published", {"_id": id_, "state": "published"})
 
-        good = desk.client.patch("published/tag:x,2030:1", {"state": "corrected"})
-        bad = desk.client.patch("published/tag:x,2030:1", {"state": "draft"})
+        good = desk.client.patch(f"published/{id_}", {"state": "corrected"})
+        bad = desk.client.patch(f"published/{id_}", {"state": "draft"})
         own = desk.client.patch(f"published/{created['_id']}", {"state": "killed"})
 
         assert (good.status_code, own.status_code) == (200, 200), (good.text, own.text)
         text = "400: Invalid state (draft) for the Published item."
         assert bad.status_code == 400
         assert bad.get_json()["_issues"] == {"validator exception": text}
-        row = desk.client.get("published/tag:x,2030:1").get_json()
-        assert (row["_id"], row["state"]) == ("tag:x,2030:1", "killed")
+        row = desk.client.get(f"published/{id_}").get_json()
+        assert (row["_id"], row["state"]) == (id_, "killed")
 
     def test_is_the_last_of_its_item(self, desk: Newsdesk) -> None:
         item = desk.published()

@@ -478,6 +478,20 @@ class TestTryingFilters:
         assert graph.db["content_filters"].count_documents({}) == 0
         assert graph.db["content_filter_test"].count_documents({}) == 0
 
+    @pytest.mark.parametrize("collection", ["archive", "ingest"])
+    @pytest.mark.parametrize("id_", [1, "1", -7, ObjectId("5f" * 12), "5f" * 12])
+    def test_finds_an_item_by_an_id_of_any_form(
+        self, rules: Rules, graph: Graph, collection: str, id_: Any
+    ) -> None:
+        """Others store items with numbers; the request has a text."""
+        wanted = rules.simple_filter("f", "source", "eq", "a")
+        graph.db[collection].insert_one({"_id": id_, "source": "a"})
+        body = {"filter_id": wanted["_id"], "article_id": str(id_)}
+
+        assert rules.client.create("content_filters/test", body)["match_results"] is True
+        answer = rules.client.post("products/test", {"article_id": str(id_)})
+        assert answer.status_code == (201 if collection == "archive" else 400)
+
     def test_lists_the_items_of_the_archive(self, rules: Rules, graph: Graph) -> None:
         """Without an item the answer is those that match or do not, newest first.
 

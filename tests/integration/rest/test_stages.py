@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from tests.support.clients import Client
+from tests.support.clients import Client, client_of, new_user
 from tests.support.events import Events
 
 
@@ -270,3 +270,84 @@ class TestVisibility:
 
         path = f"users/{editor.session['user']}"
         assert admin.get(path).get_json()["invisible_stages"] == []
+
+    def test_hides_from_administrators(self, admin: Client, desk: Document, events: Events) -> None:
+        """A stage that is created invisible is hidden at once from all who are not members."""
+        created = admin.create(
+            "stages", {"name": "Secret", "desk": desk["_id"], "is_visible": False}
+        )
+
+        assert [created["_id"]] == self.hidden(admin, admin.session["user"])
+        ids = {"stage_id": created["_id"], "desk_id": desk["_id"]}
+        assert events.named("stage") == [{"created": 1, "is_visible": False, **ids}]
+        assert [] == events.named("stage_visibility_updated")
+
+    def test_follows_the_members_of_its_desk(
+        self, admin: Client, editor: Client, stage: Document
+    ) -> None:
+        """Those who come see it, those who go do not, and nobody sees it after the desk."""
+        users = [client.session["user"] for client in (admin, editor)]
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
+        seen = []
+        for members in ([users[0]], users, [users[1]], []):
+            body = {"members": [{"user": user} for user in members]}
+            assert 200 == admin.patch(f"desks/{stage['desk']}", body).status_code
+            seen.append([self.hidden(admin, user) for user in users])
+        assert 204 == admin.delete(f"desks/{stage['desk']}").status_code
+
+        hidden = [stage["_id"]]
+        assert [[[], hidden], [[], []], [hidden, []], [hidden, hidden]] == seen
+        assert [[], []] == [self.hidden(admin, user) for user in users]
+
+    def test_is_in_the_answer_about_a_new_user(self, admin: Client, stage: Document) -> None:
+        """The client needs no second request."""
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
+
+        created = admin.create("users", {"username": "foo", "email": "foo@example.com"})
+
+        assert [stage["_id"]] == created["invisible_stages"]
+
+    def test_is_told_with_every_change(
+        self, admin: Client, stage: Document, events: Events
+    ) -> None:
+        """Only a change of the visibility is told under its own name."""
+        for updates in ({"is_visible": False}, {"is_visible": False}, {"name": "Tasters"}):
+            admin.patch(f"stages/{stage['_id']}", updates)
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": True, "name": "Open"})
+
+        ids = {"stage_id": stage["_id"], "desk_id": stage["desk"]}
+        assert [{"updated": 1, **ids}] * 2 == [
+            told for told in events.named("stage") if "updated" in told
+        ]
+        assert [
+            {"updated": 1, "is_visible": visible, **ids} for visible in (False, True)
+        ] == events.named("stage_visibility_updated")
+
+    @pytest.mark.parametrize("form", ["as it is", "as text"])
+    @pytest.mark.parametrize("stored", ["as text", "unknown"])
+    def test_is_known_of_users_whom_others_stored(
+        self, app: Any, admin: Client, stage: Document, graph: Graph, stored: str, form: str
+    ) -> None:
+        """Superdesk stores the stages of a user as texts; fixtures leave them out."""
+        admin.patch(f"stages/{stage['_id']}", {"is_visible": False})
+        user: Document = new_user("migrated", privileges={"archive": 1})
+        if stored == "as text":
+            user["invisible_stages"] = [stage["_id"]]
+        graph.db["users"].insert_one(user)
+        place: Document = task(stage)
+        if form == "as it is":
+            place = {name: ObjectId(id_) for name, id_ in place.items()}
+        item = {"_id": "secret", "type": "text", "state": "fetched", "task": place}
+        graph.db["archive"].insert_one(item)
+
+        client = client_of(app, user)
+
+        assert 403 == client.get("archive/secret").status_code
+        assert [] == client.get("archive").get_json()["_items"]
+        assert [stage["_id"]] == self.hidden(admin, user["_id"])
+
+    @staticmethod
+    def hidden(client: Client, user_id: Any) -> list[str]:
+        """Return the stages that are hidden from a user."""
+        stages: list[str] = client.get(f"users/{user_id}").get_json()["invisible_stages"]
+        return stages

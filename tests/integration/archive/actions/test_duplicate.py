@@ -137,13 +137,57 @@ class TestDuplicate:
         assert story["_id"] == member["original_id"]
         assert [copied["_id"]] == [link["package"] for link in member["linked_in_packages"]]
 
-    def test_tells_clients(self, admin: Any, story: Any, newsroom: Newsroom, settings: Any) -> None:
-        """`content:update` names the source."""
-        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
-            admin.create(f"archive/{story['_id']}/duplicate", desk(newsroom))
-            told = [event["items"] for event in events.named("content:update")]
+    @pytest.mark.parametrize("kind", ["archive", "published", "archived"])
+    def test_tells_clients_once(
+        self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph, settings: Any, kind: str
+    ) -> None:
+        """One `content:update` with the id of the source and the place of the copy.
 
-        assert {story["_id"]: 1} in told
+        Clients send the collection that they found the item in as `type`.
+        """
+        target = newsroom._desk("Culture")
+        row = {**(graph.db["archive"].find_one({"_id": story["_id"]}) or {}), "_id": ObjectId()}
+        graph.db["archived"].insert_one({**row, "item_id": story["_id"]})
+        body = {"desk": str(target["_id"]), "type": kind, "item_id": story["_id"]}
+
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            admin.create(f"archive/{story['_id']}/duplicate", body)
+            (told,) = events.named("content:update")
+
+        assert told == {
+            "user": admin.session["user"],
+            "items": {story["_id"]: 1},
+            "desks": {str(target["_id"]): 1},
+            "stages": {str(target["working_stage"]): 1},
+        }
+
+    def test_tells_once_of_a_whole_package(
+        self, admin: Any, story: Any, newsroom: Newsroom, settings: Any
+    ) -> None:
+        """Members are copied with it, and nothing is told of each."""
+        groups = [
+            {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
+            {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
+        ]
+        body = {"type": "composite", "groups": groups, "task": newsroom.task}
+        package = admin.create("archive", body)
+
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            admin.create(f"archive/{package['_id']}/duplicate", desk(newsroom))
+            (told,) = events.named("content:update")
+
+        assert {package["_id"]: 1} == told["items"]
+
+    def test_tells_the_user_of_a_personal_copy(self, admin: Any, story: Any, settings: Any) -> None:
+        """It is on no desk."""
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            body = {"desk": None, "type": "archive"}
+            admin.create(f"archive/{story['_id']}/duplicate", body)
+            (told,) = events.named("content:update")
+
+        assert ({story["_id"]: 1}, {}, {}) == (told["items"], told["desks"], told["stages"])
+        (message,) = (m for m in events.messages if m["event"] == "content:update")
+        assert [admin.session["user"]] == message["audience"][0][0]["users"]
 
     @pytest.mark.parametrize("state", ["spiked", "killed", "recalled"])
     @pytest.mark.parametrize("verb", ["duplicate", "copy"])

@@ -1,6 +1,7 @@
 """Locks of items at the HTTP edge: lock, unlock, end of a session, the list of locked items."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def story(admin: Any, newsroom: Newsroom) -> dict[str, Any]:
 def member(app: Any, graph: Graph, newsroom: Newsroom, name: str, *privileges: str) -> Client:
     """Return a member of the desk who holds `privileges`."""
     user = make_user(graph, name, privileges=dict.fromkeys(privileges, 1))
-    newsroom.db["desks"].update_one({}, {"$push": {"members": {"user": user["_id"]}}})
+    newsroom.join(user)
     return log_in(app, name)
 
 
@@ -151,6 +152,124 @@ class TestLock:
 
         assert 201 == admin.post(f"archive/{story['_id']}/lock", {}).status_code
         assert "journal" not in (graph.db["archive"].find_one() or {})
+
+
+class TestWhoMayLock:
+    """Both verbs ask the same: the privilege, the desk, or the task of an item without one.
+
+    Lifecycle contract 3.7.
+    """
+
+    @pytest.fixture
+    def desk(self, newsroom: Newsroom) -> dict[str, Any]:
+        """The `task` of items on a desk without members."""
+        desk = newsroom._desk("Closed", members=[])
+        return {"desk": desk["_id"], "stage": desk["working_stage"]}
+
+    @staticmethod
+    def join(graph: Graph, task: dict[str, Any], client: Client) -> Any:
+        """Make the client the only member of the desk; return the id of the user."""
+        user = ObjectId(client.session["user"])
+        graph.db["desks"].update_one({"_id": task["desk"]}, {"$set": {"members": [{"user": user}]}})
+        return user
+
+    @staticmethod
+    def store(graph: Graph, **fields: Any) -> str:
+        """Store an item as a migration does."""
+        item = {"_id": "held", "guid": "held", "type": "text", "_current_version": 1, **fields}
+        graph.db["archive"].insert_one(item)
+        return "archive/held"
+
+    @pytest.mark.parametrize("state", ["fetched", "published", "spiked", "killed"])
+    def test_administrators_are_no_members(
+        self, admin: Any, graph: Graph, desk: Any, state: str
+    ) -> None:
+        """Whatever they hold, nobody unlocks on a desk that does not know them."""
+        path = self.store(graph, state=state, task=desk, lock_user=ObjectId(), lock_session=1)
+
+        refused = admin.post(f"{path}/unlock", {})
+        self.join(graph, desk, admin)
+
+        assert (403, "User is not a member of the desk.") == refusal(refused)
+        assert 201 == admin.post(f"{path}/unlock", {}).status_code
+
+    def test_nor_do_they_lock_there(self, admin: Any, graph: Graph, desk: Any) -> None:
+        """The same check on the way in."""
+        path = self.store(graph, state="fetched", task=desk)
+
+        assert (403, "User is not a member of the desk.") == refusal(admin.post(f"{path}/lock", {}))
+        assert "lock_user" not in (graph.db["archive"].find_one() or {})
+
+    def test_who_has_left_the_desk_leaves_the_lock(
+        self, app: Any, admin: Any, graph: Graph, desk: Any
+    ) -> None:
+        """One's own lock, too, is for members to remove."""
+        make_user(graph, "leaver", privileges={"archive": 1, "unlock": 1})
+        leaver = log_in(app, "leaver")
+        path = self.store(graph, state="fetched", task=desk)
+        self.join(graph, desk, leaver)
+        leaver.create(f"{path}/lock", {})
+        self.join(graph, desk, admin)
+
+        refused = leaver.post(f"{path}/unlock", {})
+
+        assert (403, "User is not a member of the desk.") == refusal(refused)
+        assert 201 == admin.post(f"{path}/unlock", {}).status_code
+
+    @pytest.mark.parametrize("as_text", [False, True])
+    def test_members_by_ids_of_any_form(
+        self, admin: Any, graph: Graph, desk: Any, as_text: bool
+    ) -> None:
+        """Others name desks and their members by text."""
+        form: Any = str if as_text else ObjectId
+        graph.db["desks"].update_one(
+            {"_id": desk["desk"]}, {"$set": {"members": [{"user": form(admin.session["user"])}]}}
+        )
+        path = self.store(graph, state="fetched", task={"desk": form(desk["desk"])})
+
+        assert 201 == admin.post(f"{path}/lock", {}).status_code
+        assert 201 == admin.post(f"{path}/unlock", {}).status_code
+
+    @pytest.mark.parametrize("state", ["draft", "in_progress", "published"])
+    def test_without_a_desk_only_its_user_does(
+        self, app: Any, admin: Any, graph: Graph, state: str
+    ) -> None:
+        """No privilege opens the personal space of somebody else."""
+        owner = make_user(graph, "owner", privileges={"archive": 1})
+        path = self.store(graph, state=state, task={"user": owner["_id"]})
+        client = log_in(app, "owner")
+        client.create(f"{path}/lock", {})
+
+        refused = admin.post(f"{path}/unlock", {})
+
+        assert (403, "Item belongs to another user.") == refusal(refused)
+        assert 201 == client.post(f"{path}/unlock", {}).status_code
+
+    @pytest.mark.parametrize("task", [None, {}, {"user": None}, {"desk": None, "stage": None}])
+    def test_without_a_task_the_lock_says_whose_it_is(
+        self, app: Any, admin: Any, graph: Graph, task: Any
+    ) -> None:
+        """An item that others stored locked, without saying who works on it."""
+        user, session = ObjectId(admin.session["user"]), admin.session_id
+        lock = {"lock_user": user, "lock_session": session}
+        path = self.store(graph, state="in_progress", task=task, original_creator="x", **lock)
+        make_user(graph, "chief", user_type="administrator")
+
+        refused = log_in(app, "chief").post(f"{path}/unlock", {})
+
+        assert (403, "Item belongs to another user.") == refusal(refused)
+        assert 201 == admin.post(f"{path}/unlock", {}).status_code
+
+    def test_unlocking_needs_the_privilege_archive(self, app: Any, graph: Graph, desk: Any) -> None:
+        """`unlock` alone is not enough, nor is holding the lock."""
+        user = make_user(graph, "reader", privileges={"unlock": 1})
+        reader = log_in(app, "reader")
+        self.join(graph, desk, reader)
+        path = self.store(graph, state="fetched", task=desk, lock_user=user["_id"])
+
+        refused = reader.post(f"{path}/unlock", {})
+
+        assert (403, "User does not have sufficient permissions.") == refusal(refused)
 
 
 class TestUnlock:
@@ -286,6 +405,48 @@ class TestSessionEnd:
 
         assert admin.get(f"archive/{story['_id']}").get_json()["lock_user"]
 
+    @pytest.mark.parametrize("end", ["logout", "administrator", "expiry"])
+    def test_asks_nobody(
+        self, app: Any, admin: Any, story: Any, graph: Graph, newsroom: Newsroom, end: str
+    ) -> None:
+        """However a session ends, it frees what it holds, also on a desk that was left.
+
+        Without the privilege `archive`, and with autosaved content that may not be saved: that
+        stays where it is.
+        """
+        leaver = member(app, graph, newsroom, "leaver", "archive")
+        leaver.create(f"archive/{story['_id']}/lock", {})
+        leaver.create("archive_autosave", {"_id": story["_id"], "headline": "typed"})
+        stage = ObjectId(story["task"]["stage"])
+        graph.db["stages"].update_one({"_id": stage}, {"$set": {"local_readonly": True}})
+        graph.db["desks"].update_many({}, {"$set": {"members": []}})
+        graph.db["users"].update_one({"username": "leaver"}, {"$set": {"privileges": {}}})
+
+        session = leaver.session["_id"]
+        if end == "expiry":
+            long_ago = {"_updated": datetime(2001, 1, 1, tzinfo=UTC)}
+            graph.db["auth"].update_one({"_id": leaver.session_id}, {"$set": long_ago})
+            graph.newsroom.auth.end_expired()
+        else:
+            client, path = (leaver, "auth_db") if end == "logout" else (admin, "auth")
+            etag = leaver.session["_etag"]
+            assert 204 == client.delete(f"{path}/{session}", etag).status_code
+
+        item = graph.db["archive"].find_one({"_id": story["_id"]}) or {}
+        assert [None] * 4 == [item[name] for name in LOCK_FIELDS]
+        assert ("Rivers rise", 1) == (item["headline"], item["_current_version"])
+        autosave = graph.db["archive_autosave"].find_one({"_id": story["_id"]}) or {}
+        assert "typed" == autosave["headline"]
+
+    def test_frees_locks_that_others_stored(self, app: Any, admin: Any, graph: Graph) -> None:
+        """Users and sessions may be named by text."""
+        lock = {"lock_user": admin.session["user"], "lock_session": admin.session["_id"]}
+        graph.db["archive"].insert_one({"_id": "held", "state": "fetched", **lock})
+
+        admin.delete(f"auth_db/{admin.session['_id']}", admin.session["_etag"])
+
+        assert (graph.db["archive"].find_one({"_id": "held"}) or {})["lock_user"] is None
+
 
 class TestWorkqueue:
     def test_lists_what_a_user_has_locked(self, admin: Any, story: Any, newsroom: Newsroom) -> None:
@@ -301,13 +462,13 @@ class TestWorkqueue:
     @pytest.mark.parametrize(
         "source",
         [
-            *("{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}'),
+            *("{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}', '{"filter":{"x":1}}'),
             *('{"filter":{"term":{"lock_user":{"$regex":"a"}}}}', "[" * 3000),
         ],
         ids=lambda source: source[:50],
     )
     def test_refuses_other_queries(self, admin: Any, source: str) -> None:
-        """What is no filter by holder is refused, not ignored."""
+        """What is no filter is refused, not ignored."""
         assert 400 == admin.get("workqueue", source=source).status_code
 
 
