@@ -78,7 +78,6 @@ from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.newsroom.macros.macros import Macros
 from apps.store.collections import (
-    ARCHIVE,
     ARCHIVE_AUTOSAVE,
     CONTENT_TEMPLATES,
     CONTENT_TYPES,
@@ -122,6 +121,7 @@ class ArchiveService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(
         self,
@@ -184,7 +184,6 @@ class ArchiveService(ResourceService):
         for document in documents:
             document.pop("journal", None)
             document["_latest_version"] = document["_current_version"]
-            document["_type"] = ARCHIVE
             if document.get("state") == State.ROUTED:
                 hooks.tell(hooks.item_routed, self.resource, item=document)
             tell_stage(self._notifier, document)
@@ -533,7 +532,6 @@ class ArchiveService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_type"] = ARCHIVE
             document.setdefault("profile", document.get("type"))
             if isinstance(document.get("pubstatus"), str):
                 document["pubstatus"] = document["pubstatus"].lower()

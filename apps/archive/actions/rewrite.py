@@ -74,6 +74,7 @@ class RewriteService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(self, context: ActionContext, archive: ArchiveService) -> None:
         super().__init__(context.db, context.clock)
@@ -98,10 +99,6 @@ class RewriteService(ResourceService):
             document.clear()
             document.update(update)
         return [document["_id"] for document in documents]
-
-    def on_created(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            document["_type"] = ARCHIVE
 
     def delete(self, document: Document, caller: Caller) -> None:
         """Unlink an update from its story.
