@@ -67,7 +67,7 @@ from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.documents import object_of
 from apps.core.errors import BadRequest
-from apps.core.ids import id_forms, item_guid, same_id, tag_guid
+from apps.core.ids import forms_of, item_guid, same_id, tag_guid
 from apps.core.notifier import Audience, Notifier
 from apps.core.schemas import keeps
 from apps.core.service import Document, ResourceService, new_etag
@@ -189,8 +189,7 @@ class ArchiveService(ResourceService):
     def _mark_profiles(self, documents: list[Document]) -> None:
         """Mark the content profiles of new items as used (resources contract 14); one command."""
         profiles = sorted({document["profile"] for document in documents})
-        forms = [form for profile in profiles for form in id_forms(profile)]
-        unmarked = {"_id": {"$in": forms}, "is_used": {"$ne": True}}
+        unmarked = {"_id": {"$in": forms_of(profiles)}, "is_used": {"$ne": True}}
         self.db[CONTENT_TYPES].update_many(unmarked, {"$set": {"is_used": True}})
 
     def _apply_template(self, document: Document, caller: Caller, budget: Budget) -> None:

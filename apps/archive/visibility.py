@@ -20,7 +20,7 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden
-from apps.core.ids import id_forms
+from apps.core.ids import forms_of, id_forms
 from apps.core.notifier import Audience, Viewpoint
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES
@@ -46,8 +46,7 @@ def hidden_stages(caller: Caller) -> Sequence[Any]:
 
     Superdesk stores them with users as texts; items name their stages by either.
     """
-    stages = (caller.user or {}).get("invisible_stages") or ()
-    return [form for id_ in stages for form in id_forms(id_)]
+    return forms_of((caller.user or {}).get("invisible_stages") or ())
 
 
 def may_read(item: Mapping[str, Any], caller: Caller) -> bool:

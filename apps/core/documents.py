@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+"""What says nothing, whatever its shape."""
+
 
 def text_of(document: Mapping[str, Any], field: str) -> str:
     """Return the text in `field`, `""` where there is none."""

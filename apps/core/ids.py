@@ -64,6 +64,11 @@ def id_forms(value: object) -> list[object]:
     return [value]
 
 
+def forms_of(ids: Iterable[object]) -> list[object]:
+    """Return the forms of several ids."""
+    return [form for id_ in ids for form in id_forms(id_)]
+
+
 def id_key(value: object) -> str:
     """Return the text of an id; two ids of any form name the same document when it is equal."""
     return str(int(value) if isinstance(value, float) and _is_whole(value) else object_id(value))

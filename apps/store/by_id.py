@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from apps.core.ids import ById, id_forms
+from apps.core.ids import ById, forms_of
 
 Document = dict[str, Any]
 
@@ -33,6 +33,6 @@ def find_all_by_id(
     """
     # An object is no id, and could be taken for an operator.
     known = [id_ for id_ in ids if id_ is not None and isinstance(id_, Hashable)]
-    forms = list(dict.fromkeys(form for id_ in known for form in id_forms(id_)))
+    forms = list(dict.fromkeys(forms_of(known)))
     found = collection.find({"_id": {"$in": forms}}, fields) if forms else ()
     return ById((document["_id"], document) for document in found)

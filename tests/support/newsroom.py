@@ -86,6 +86,15 @@ class Newsroom:
         }
 
 
+def groups_of(*members: Document) -> list[Document]:
+    """Return the groups of a package of these items."""
+    refs = [{"residRef": member["_id"], "type": member["type"]} for member in members]
+    return [
+        {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
+        {"id": "main", "role": "grpRole:main", "refs": refs},
+    ]
+
+
 def push(url: str, **config: Any) -> Document:
     """Return an HTTP push destination."""
     return {

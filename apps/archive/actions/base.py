@@ -87,6 +87,15 @@ class ActionContext:
             for member in Packages(self.db).below([package]).values():
                 check_may_read(member, caller)
 
+    def working_task(self, desk_id: Any, caller: Caller) -> Document:
+        """Return the `task` of an item on the working stage of a desk, held by the caller.
+
+        Raises:
+            NotFound: there is no such desk.
+        """
+        desk = self.places.of({"desk": desk_id}).desk or {}
+        return {"desk": desk["_id"], "stage": desk.get("working_stage"), "user": caller.user_id}
+
     def expiry(self, place: Place) -> Any:
         """Return when an item that comes to `place` now expires; None for never."""
         return expiry_on(place, self.clock.now(), self.settings)

@@ -75,9 +75,8 @@ class BroadcastService(ItemCommand):
         raise BadRequest(NO_GENRE)
 
     def _task(self, desk_id: Any, caller: Caller) -> Document:
-        user = {"user": caller.user_id}
         if not desk_id:
-            return user
-        desk = self.context.places.of({"desk": desk_id}).desk or {}
+            return {"user": caller.user_id}
+        task = self.context.working_task(desk_id, caller)
         check_may_send_to(self.db, desk_id, caller)
-        return {"desk": desk_id, "stage": desk.get("working_stage"), **user}
+        return task

@@ -16,7 +16,7 @@ from apps.archive.times import parse_extra_dates, utc_of
 from apps.archive.visibility import audience, check_may_read
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.documents import object_of, objects_of
+from apps.core.documents import EMPTY, object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
 from apps.core.ids import tag_guid
 from apps.core.notifier import Audience
@@ -41,8 +41,6 @@ REFUSED_UPDATES = frozenset(
     }
 )
 """States of existing items that cannot become an update."""
-
-EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 SHARED = ("family_id", "event_id", "language", "place", "organisation", "person", "uri")
 """Fields that every update takes from its story, where the story has them."""
@@ -174,11 +172,9 @@ class RewriteService(ResourceService):
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:
         desk_id = desk_id or object_of(original, "task").get("desk")
-        user = {"user": caller.user_id}
         if not desk_id:
-            return user
-        desk = self._context.places.of({"desk": desk_id}).desk or {}
-        return {"desk": desk["_id"], "stage": desk.get("working_stage"), **user}
+            return {"user": caller.user_id}
+        return self._context.working_task(desk_id, caller)
 
     def _take_existing(
         self, original: Document, update: Document, sent: Mapping[str, Any], caller: Caller

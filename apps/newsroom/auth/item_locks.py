@@ -8,7 +8,7 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
 
 from apps.core.caller import Caller
-from apps.core.ids import id_forms
+from apps.core.ids import forms_of, id_forms
 from apps.core.service import Document
 from apps.store.collections import ARCHIVE, USERS
 
@@ -39,7 +39,7 @@ class ItemLocks:
         """Unlock what the user has locked, in these sessions or, without `session_ids`, in all."""
         held: Document = {"lock_user": {"$in": id_forms(user_id)}}
         if session_ids is not None:
-            held["lock_session"] = {"$in": [form for id_ in session_ids for form in id_forms(id_)]}
+            held["lock_session"] = {"$in": forms_of(session_ids)}
         items = list(self._db[ARCHIVE].find(held, {"lock_session": 1}))
         if not items:
             return

@@ -11,7 +11,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, PreconditionFailed
-from apps.core.ids import id_forms, id_key
+from apps.core.ids import forms_of, id_key
 from apps.core.notifier import Notifier
 from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
@@ -185,7 +185,7 @@ class DeskUsersService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         desk = find_by_id(self.db[DESKS], lookup["desk_id"], {"members": 1})
-        return {"_id": {"$in": [f for id_ in member_ids(desk or {}) for f in id_forms(id_)]}}
+        return {"_id": {"$in": forms_of(member_ids(desk or {}))}}
 
 
 def sort_members(db: Database[Document], desks: list[Document]) -> None:

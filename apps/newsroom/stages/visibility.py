@@ -8,7 +8,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.documents import objects_of
-from apps.core.ids import id_forms, id_key
+from apps.core.ids import forms_of, id_key
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.notifications.viewers import VISIBILITY_EVENT
@@ -35,8 +35,7 @@ class StageVisibility:
         """
         hidden = list(self._db[STAGES].find({"is_visible": False}, {"desk": 1}))
         members = self._members([stage.get("desk") for stage in hidden])
-        forms = [form for id_ in user_ids or () for form in id_forms(id_)]
-        wanted = {} if user_ids is None else {"_id": {"$in": forms}}
+        wanted = {} if user_ids is None else {"_id": {"$in": forms_of(user_ids)}}
         found: dict[Any, list[Any]] = {}
         changes, changed = [], {}
         for user in self._db[USERS].find(wanted, {"invisible_stages": 1}):
@@ -57,8 +56,8 @@ class StageVisibility:
     def _members(self, desk_ids: Collection[Any]) -> Mapping[str, set[str]]:
         """Return the members of desks; both by the texts of their ids, whatever form these have."""
         members: dict[str, set[str]] = defaultdict(set)
-        forms = [form for id_ in desk_ids for form in id_forms(id_)]
-        for desk in self._db[DESKS].find({"_id": {"$in": forms}}, {"members": 1}):
+        wanted = {"_id": {"$in": forms_of(desk_ids)}}
+        for desk in self._db[DESKS].find(wanted, {"members": 1}):
             users = {id_key(member.get("user")) for member in objects_of(desk, "members")}
             members[id_key(desk["_id"])] |= users
         return members

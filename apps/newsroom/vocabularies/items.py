@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from apps.core.documents import EMPTY
 from apps.core.errors import BadRequest
 
 Items = Sequence[Mapping[str, Any]]
@@ -32,7 +33,7 @@ def check_required(vocabulary: Mapping[str, Any]) -> None:
     ]
     for position, item in enumerate(vocabulary.get("items") or ()):
         for field in required:
-            if item.get(field) in (None, "", [], {}):
+            if item.get(field) in EMPTY:
                 problem = {"required_field": 1, "params": {"field": field, "item": position}}
                 raise BadRequest(f"Required {field} in item {position}", {"error": problem})
 

@@ -176,12 +176,11 @@ def associated_operations(
             continue
         is_new = key not in before or before[key].get("_id") != held["_id"]
         changed = changed_fields(sent.get(key), {} if is_new else before[key])
-        is_changed = bool(changed) and key in before
         held_state = None if is_new else before[key].get("state")
         operation = operation_on(
-            publication.operation, held_state, stored.get("state"), is_changed=is_changed
+            publication.operation, held_state, stored.get("state"), is_changed=bool(changed)
         )
-        is_told = is_changed or is_new or operation == Operation.PUBLISH
+        is_told = changed or is_new or operation == Operation.PUBLISH
         changes = changes_of(held, stored, changed) if is_told else {}
         is_done = stored.get("published_with") == mark and not changes
         if operation and not is_done:

@@ -13,7 +13,7 @@ from apps.archive.packages import is_package, member_ids, member_refs, package_i
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
-from apps.core.ids import id_forms, id_key
+from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -150,8 +150,7 @@ def check_targets(publication: Publication, collaborators: Collaborators) -> Non
         named -= _targets(publication.original)
     if not named:
         return
-    ids = [form for id_ in sorted(named) for form in id_forms(id_)]
-    closed = {"_id": {"$in": ids}, "is_targetable": False}
+    closed = {"_id": {"$in": forms_of(sorted(named))}, "is_targetable": False}
     found = collaborators.db[SUBSCRIBERS].find(closed, {"name": 1}).sort("name", 1)
     if names := ", ".join(str(subscriber["name"]) for subscriber in found):
         raise BadRequest(NOT_TARGETABLE.format(names=names))

@@ -14,7 +14,7 @@ from pymongo.database import Database
 from apps.archive.packages import member_refs
 from apps.core.documents import objects_of
 from apps.core.errors import ServerError
-from apps.core.ids import id_forms, id_key
+from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
 from apps.core.text import is_blank
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
@@ -173,7 +173,7 @@ class References:
             return
         wanted = {
             "$or": [
-                {"_id": {"$in": [form for id_ in ids for form in id_forms(id_)]}},
+                {"_id": {"$in": forms_of(ids)}},
                 {"display_name": {"$in": sorted(names)}},
             ]
         }

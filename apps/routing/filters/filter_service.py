@@ -9,7 +9,7 @@ from pymongo import DESCENDING
 from apps.archive.visibility import check_may_see, visible
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
-from apps.core.ids import id_forms, id_key
+from apps.core.ids import forms_of, id_key
 from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
@@ -94,7 +94,7 @@ class ContentFiltersService(RuleService):
             raise BadRequest(f"Content filter has been referenced by product(s) {names}")
 
     def _subscribers_of(self, products: list[Document]) -> str:
-        ids = {"$in": [form for product in products for form in id_forms(product["_id"])]}
+        ids = {"$in": forms_of(product["_id"] for product in products)}
         return self._names(SUBSCRIBERS, {"$or": [{"products": ids}, {"api_products": ids}]})
 
     def _names(self, collection: str, query: Document) -> str:

@@ -8,6 +8,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import groups_of
 
 GENRE = {"qcode": "Broadcast Script", "name": "Broadcast Script"}
 
@@ -242,9 +243,7 @@ class TestWithdrawn:
         script = published_script(desk, master)
         other = desk.published()
         members = [script, other] if has_other else [script]
-        refs = [{"residRef": item["_id"], "type": "text"} for item in members]
-        groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
-        fields = {"type": "composite", "groups": groups, "state": "submitted"}
+        fields = {"type": "composite", "groups": groups_of(*members), "state": "submitted"}
         package = desk.published(**fields) if is_out else desk.story(**fields)
 
         desk.act("kill", master, body_html="x")

@@ -14,6 +14,7 @@ from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.dying import publish_services
 from tests.support.mailbox import Mailbox
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import groups_of
 
 REFUSED = "450 try later"
 
@@ -93,9 +94,7 @@ def test_each_item_that_is_killed_has_a_mail(
     for name in ("one", "two"):
         desk.newsroom.subscriber(name, email=f"{name}@example.com")
     members = [desk.story(), desk.story()]
-    refs = [{"residRef": member["_id"], "type": "text"} for member in members]
-    groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
-    package = desk.published(type="composite", groups=groups)
+    package = desk.published(type="composite", groups=groups_of(*members))
     for item in (package, *members):
         newest = desk.client.get(f"archive/{item['_id']}").get_json()
         desk.act("kill", newest, headline=item["_id"])

@@ -7,6 +7,7 @@ import pytest
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.newsdesk import HandClock, Newsdesk
+from tests.support.newsroom import groups_of
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ def test_a_package_gets_its_groups_back(desk: Newsdesk, nested: bool) -> None:
     """Spiked, they are kept apart; both are lists at any time, members are linked again."""
     member = desk.story()
     if nested:
-        member = desk.story(type="composite", groups=groups_with(member))
-    package = desk.story(type="composite", groups=groups_with(member))
+        member = desk.story(type="composite", groups=groups_of(member))
+    package = desk.story(type="composite", groups=groups_of(member))
 
     spike(desk, package)
     spiked = desk.client.get(f"archive/{package['_id']}").get_json()
@@ -137,7 +138,7 @@ def test_a_package_gets_its_groups_back(desk: Newsdesk, nested: bool) -> None:
 
 @pytest.mark.parametrize("stored", [None, "x", [], {"a": 1}])
 def test_a_package_whose_groups_others_have_broken(desk: Newsdesk, stored: Any) -> None:
-    package = desk.story(type="composite", groups=groups_with(desk.story()))
+    package = desk.story(type="composite", groups=groups_of(desk.story()))
     spike(desk, package)
     broken = {"$set": {"deleted_groups": stored}}
     desk.db["archive"].update_one({"_id": package["_id"]}, broken)
@@ -146,11 +147,6 @@ def test_a_package_whose_groups_others_have_broken(desk: Newsdesk, stored: Any) 
 
     assert answer.status_code == 200, answer.text
     assert (answer.get_json()["groups"], answer.get_json()["deleted_groups"]) == ([], [])
-
-
-def groups_with(member: Document) -> list[Document]:
-    refs = [{"residRef": member["_id"], "type": member["type"]}]
-    return [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
 
 
 def linked(desk: Newsdesk, member: Document) -> list[Any]:

@@ -336,7 +336,6 @@ class TestTypes:
         member = {"user": admin.session["user"]}
         admin.patch(f"desks/{desk['_id']}", {"members": [member]})
         task = {"desk": desk["_id"], "stage": desk["working_stage"]}
-        admin.patch(f"desks/{desk['_id']}", {"members": [{"user": admin.session["user"]}]})
         item = admin.create("archive", {"type": "text", "task": task, "language": "en"})
         own = admin.create("archive", {"type": "text"})
         commands = {

@@ -570,3 +570,13 @@ def test_null_names_nothing(admin: Client, graph: Graph) -> None:
 
     assert [on_desk.status_code, own.status_code] == [201, 201], own.text
     assert admin.post("archive/translate", translated).status_code == 201
+
+
+@pytest.mark.parametrize("desk", [5, "5", "first"])
+def test_a_desk_that_is_not_there_is_named(admin: Client, graph: Graph, desk: Any) -> None:
+    """Numbers are ids, too; nothing is stored."""
+    answer = admin.post("archive", {"type": "text", "task": {"desk": desk}})
+
+    text = f"Invalid desk identifier {desk}"
+    assert (answer.status_code, answer.get_json()["_message"]) == (404, text)
+    assert graph.db["archive"].count_documents({}) == 0

@@ -8,7 +8,7 @@ from bson import ObjectId
 from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.events import Events
-from tests.support.newsroom import Newsroom
+from tests.support.newsroom import Newsroom, groups_of
 
 
 @pytest.fixture
@@ -123,11 +123,7 @@ class TestDuplicate:
         self, admin: Any, story: Any, newsroom: Newsroom, graph: Graph
     ) -> None:
         """Members are duplicated first; the copy holds the copies."""
-        groups = [
-            {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
-            {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
-        ]
-        body = {"type": "composite", "groups": groups, "task": newsroom.task}
+        body = {"type": "composite", "groups": groups_of(story), "task": newsroom.task}
         package = admin.create("archive", body)
 
         copied = admin.create(f"archive/{package['_id']}/duplicate", desk(newsroom))
@@ -165,11 +161,7 @@ class TestDuplicate:
         self, admin: Any, story: Any, newsroom: Newsroom, settings: Any
     ) -> None:
         """Members are copied with it, and nothing is told of each."""
-        groups = [
-            {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
-            {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
-        ]
-        body = {"type": "composite", "groups": groups, "task": newsroom.task}
+        body = {"type": "composite", "groups": groups_of(story), "task": newsroom.task}
         package = admin.create("archive", body)
 
         with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:

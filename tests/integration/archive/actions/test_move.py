@@ -8,7 +8,7 @@ from bson import ObjectId
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
-from tests.support.newsroom import Newsroom
+from tests.support.newsroom import Newsroom, groups_of
 
 
 @pytest.fixture
@@ -261,11 +261,7 @@ class TestToPersonalSpace:
         self, admin: Any, story: Any, newsroom: Newsroom, everything: bool
     ) -> None:
         """Its members follow where they are asked to."""
-        groups = [
-            {"id": "root", "role": "grpRole:NEP", "refs": [{"idRef": "main"}]},
-            {"id": "main", "role": "grpRole:main", "refs": [{"residRef": story["_id"]}]},
-        ]
-        body = {"type": "composite", "groups": groups, "task": newsroom.task}
+        body = {"type": "composite", "groups": groups_of(story), "task": newsroom.task}
         package = admin.create("archive", body)
 
         admin.create(f"archive/{package['_id']}/move", {"allPackageItems": everything})
