@@ -411,12 +411,9 @@ def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Li
         room.validators(item_type="composite")
         room.subscriber("s", push("http://127.0.0.1:9"))
         app = create_app(graph=graph)
-        make_user(graph, "admin", user_type="administrator", sign_off="abc")
+        room.join(make_user(graph, "admin", user_type="administrator", sign_off="abc"))
         rights = dict.fromkeys(("archive", *PUBLICATIONS, "spike", "unspike"), 1)
-        member = make_user(graph, "member", privileges=rights)
-        graph.db["desks"].update_one(
-            {"_id": room.desk["_id"]}, {"$set": {"members": [{"user": member["_id"]}]}}
-        )
+        room.join(make_user(graph, "member", privileges=rights))
         clients = {name: log_in(app, name) for name in ("admin", "member")}
         parts = {"graph": graph, "clock": clock, "clients": clients, "room": room}
         yield type("Machine", (Lifecycle,), parts)
