@@ -4,15 +4,18 @@ Delivery contract 7; lifecycle contract 5.8.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apps.archive.journal.journal import Journal
 from apps.graph.build import Graph
+from apps.mail.mailer import Mail, Mailer
+from tests.support.certificates import self_signed
 from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.dying import publish_services
-from tests.support.mailbox import Mailbox
+from tests.support.mailbox import Mailbox, bad_mail_server
 from tests.support.newsdesk import HandClock, Newsdesk
 
 REFUSED = "450 try later"
@@ -187,6 +190,54 @@ def test_crash_while_killing(
 
     assert [["a@one.example"]] == mailbox.recipients
     assert desk.queue_states(item)[-1:] != []
+
+
+@pytest.mark.parametrize("goodbye", ["421 busy", "250 stay", "500 what"])
+def test_taken_is_taken(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock, goodbye: str
+) -> None:
+    """A server that has the mail may end the conversation as it likes: it goes out once."""
+    mailbox.goodbye = goodbye
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    assert states(graph) == ["sent"]
+    clock.advance(minutes=9)
+    assert graph.outbox.run() == 0
+    assert [["a@one.example"]] == mailbox.recipients
+
+
+def test_turns_to_tls(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MAIL_USE_TLS: the mail goes to a server whose certificate the system trusts."""
+    server, _ = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "receiver.pem"))
+    with Mailbox(tls=server) as mailbox:
+        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, "MAIL_USE_TLS": True})
+        assert () == mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        assert mailbox.only()["Subject"] == "Stop"
+
+
+class TestBadServer:
+    @pytest.fixture(params=["", "2", "220-wait\r\n"], ids=["hangs", "trickles", "goes on"])
+    def port(self, request: pytest.FixtureRequest) -> Iterator[int]:
+        with bad_mail_server(request.param) as port:
+            yield port
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any], port: int) -> dict[str, Any]:
+        return {**settings, "MAIL_PORT": port, "EMAIL_TIMEOUT": 0.1}
+
+    def test_a_server_that_never_comes_to_the_point(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Each attempt ends, and with it the request that it is made in; the mail waits."""
+        desk.newsroom.subscriber("one", email="a@one.example")
+        desk.act("kill", desk.published(), headline="Stop")
+        clock.advance(minutes=4)
+        assert graph.outbox.run() == 1
+        (mail,) = graph.db["mails"].find({})
+        assert ("waiting", 2, ["a@one.example"]) == (mail["state"], mail["attempts"], mail["to"])
 
 
 def test_crash_while_sending(
