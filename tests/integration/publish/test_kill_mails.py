@@ -106,6 +106,64 @@ def test_each_item_that_is_killed_has_a_mail(
     assert [everybody] * 3 == mailbox.recipients
 
 
+class TestKilledWithAnother:
+    """What is withdrawn with a story is told of like the story."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
+
+    @pytest.mark.parametrize("operation", ["kill", "takedown"])
+    def test_its_pictures(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, operation: str
+    ) -> None:
+        """One mail each, to the distinct addresses of all."""
+        desk.newsroom.validators(item_type="picture")
+        for name, email in (
+            ("one", "a@one.example,B@one.example"),
+            ("two", "b@ONE.example, a@two.example"),
+            ("three", "A@ONE.EXAMPLE"),
+            ("four", ""),
+            ("five", None),
+        ):
+            desk.newsroom.subscriber(name, email=email, is_active=name != "two")
+        picture = desk.story(type="picture")
+        story = desk.published(associations={"featuremedia": {"_id": picture["_id"]}})
+        desk.act(operation, story, headline="Stop")
+
+        withdrawn = graph.db["archive"].count_documents({"pubstatus": "canceled"})
+        assert (2, 2) == (withdrawn, len(mailbox.received))
+        everybody = {"a@one.example", "b@one.example", "a@two.example"}
+        for to in mailbox.recipients:
+            assert sorted(everybody) == sorted(address.lower() for address in to)
+        assert graph.outbox.run() == 0
+
+    def test_its_broadcast_scripts(self, desk: Newsdesk, graph: Graph, mailbox: Mailbox) -> None:
+        """A script that is out, as well."""
+        desk.newsroom.subscriber("one", email="a@one.example")
+        master = desk.published()
+        script = desk.published(
+            genre=[{"qcode": "Broadcast Script", "name": "Broadcast Script"}],
+            broadcast={"master_id": master["_id"]},
+        )
+        desk.act("kill", master, headline="Stop")
+        assert (
+            graph.db["archive"].find_one({"_id": script["_id"]}, {"state": 1})["state"] == "killed"
+        )
+        assert [["a@one.example"]] * 2 == mailbox.recipients
+
+
+def test_a_refused_second_kill_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """Who asks for a kill again, having missed the answer, causes no second mail."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    item = desk.published()
+    desk.act("kill", item, headline="Stop")
+    for operation in ("kill", "takedown", "unpublish"):
+        again = desk.client.patch(f"archive/{operation}/{item['_id']}", {"headline": "Stop"})
+        assert again.status_code == 400, again.text
+    assert [["a@one.example"]] == mailbox.recipients
+
+
 def test_unpublish_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
     """Lifecycle scenario 33: no mail about an unpublication."""
     desk.newsroom.subscriber("one", email="a@one.example")
