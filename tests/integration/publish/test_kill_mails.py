@@ -118,7 +118,6 @@ class TestKilledWithAnother:
         self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, operation: str
     ) -> None:
         """One mail each, to the distinct addresses of all."""
-        desk.newsroom.validators(item_type="picture")
         for name, email in (
             ("one", "a@one.example,B@one.example"),
             ("two", "b@ONE.example, a@two.example"),
