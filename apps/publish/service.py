@@ -59,6 +59,7 @@ class PublishedService(ResourceService):
     """
 
     resource = "published"
+    document_type = "published"
 
     def __init__(
         self, db: Database[Document], clock: Clock, sequences: Sequences, notifier: Notifier
@@ -106,7 +107,6 @@ class PublishedService(ResourceService):
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         """Let the rows be the last of their items."""
         for document in documents:
-            document["_type"] = "published"
             if document.get("last_published_version"):
                 others = {"item_id": document["item_id"], "_id": {"$ne": document["_id"]}}
                 last = {**others, "last_published_version": True}
@@ -140,7 +140,6 @@ class PublishedService(ResourceService):
             self._shape(document, items.get(text_of(document, "item_id")), caller)
 
     def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
-        document["_type"] = "published"
         if item is not None:
             shown = {k: v for k, v in item.items() if k != "journal"}
             document["archive_item"] = shown

@@ -22,7 +22,6 @@ from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
-from apps.store.collections import ARCHIVE
 from apps.store.sequences import Sequences
 
 T = TypeVar("T")
@@ -128,6 +127,8 @@ class ItemCommand(ResourceService):
         context: see `ActionContext`.
     """
 
+    document_type = "archive"
+
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context.db, context.clock)
         self.context = context
@@ -157,10 +158,8 @@ class ItemCommand(ResourceService):
         return [document["_id"] for document in documents]
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        """Point the answer at the item, not at the command; what is an item says so."""
+        """Point the answer at the item, not at the command."""
         for document in documents:
-            if "type" in document:
-                document["_type"] = ARCHIVE
             if self_link := (document.get("_links") or {}).get("self"):
                 self_link["href"] = f"/archive/{document['_id']}"
 
