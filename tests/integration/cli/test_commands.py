@@ -162,7 +162,7 @@ class TestTransmit:
     def test_at_once_or_not(
         self, manage: Command, graph: Graph, admin: Client, immediately: bool
     ) -> None:
-        """With tasks that run in the command that starts them, `publish:enqueue` delivers, or waits."""
+        """With tasks that run where they are started, `publish:enqueue` delivers, or does not."""
         desk = Newsdesk(admin, Newsroom(graph.db))
         desk.newsroom.validators()
         eager = {
