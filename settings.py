@@ -487,7 +487,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Addresses of those who run the installation; the first one is the sender of mails.",
         ),
-        number("EMAIL_TIMEOUT", 10, "Seconds for each answer of the server."),
+        number(
+            "EMAIL_TIMEOUT",
+            10,
+            "Seconds for each answer of the server; a mail takes ten times as long at most.",
+        ),
     ),
 }
 """All settings by section of the reference."""

@@ -21,9 +21,9 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
+from apps.core.sockets import Deadline
 from transmitters.base import TransmitSettings
 from transmitters.http_connections import (
-    Deadline,
     DialledPool,
     DialledTLSPool,
     Dialler,

@@ -5,8 +5,6 @@ urllib3 bounds each read, not the whole: a peer that sends a byte a second would
 
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
 from functools import cache
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
@@ -17,6 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
+from apps.core.sockets import BoundedSocket, BoundedTLSSocket, Deadline
 from transmitters.base import TransmitSettings
 from transmitters.networks import AddressGuard
 
@@ -35,64 +34,6 @@ class NoAnswer(HTTPError):
     def __init__(self, text: str, *, permanent: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
-
-
-class Deadline(threading.local):
-    """When the attempt of the current thread must be over."""
-
-    ends = 0.0
-
-    def start(self, seconds: float) -> None:
-        """Begin an attempt of `seconds`."""
-        self.ends = time.monotonic() + seconds
-
-    def shorten(self, seconds: float) -> None:
-        """End the attempt in `seconds` unless it ends before."""
-        self.ends = min(self.ends, time.monotonic() + seconds)
-
-    def left(self, at_most: float | None = None) -> float:
-        """Return the seconds left, or `at_most` when that is less.
-
-        Raises:
-            TimeoutError: none.
-        """
-        left = self.ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the attempt took too long")
-        return left if at_most is None else min(left, at_most)
-
-
-class BoundedSocket(socket.socket):
-    """A socket that never blocks beyond the attempt it serves.
-
-    The time-outs of sockets are per call: a peer that sends a byte a second would keep a client
-    for ever.
-    """
-
-    deadline: Deadline
-    patience: float
-    """Seconds to wait for the next byte."""
-
-    ended = False
-    """The peer has closed and its last byte was read."""
-
-    def recv_into(self, *args: Any) -> int:
-        self.settimeout(self.deadline.left(self.patience))
-        count = super().recv_into(*args)
-        self.ended = not count
-        return count
-
-    def send(self, *args: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().send(*args)
-
-    def sendall(self, *args: Any) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(*args)
-
-
-class BoundedTLSSocket(BoundedSocket, ssl.SSLSocket):
-    """The same over TLS."""
 
 
 class Dialler:
@@ -139,8 +80,7 @@ class Dialler:
 
     def bound(self, connection: Any) -> None:
         """Bind the time of the connection's socket to the attempts it will serve."""
-        connection.deadline = self._deadline
-        connection.patience = self._read_timeout
+        connection.limit(self._deadline, self._read_timeout)
 
     def _addresses(self, host: str, port: int) -> list[Any]:
         try:

@@ -8,12 +8,10 @@ from urllib.parse import quote
 
 from apps.content_api.copies import STAGE, readers_of
 from apps.content_api.schema import HIDDEN
+from apps.core.documents import values_of
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType
 from formatters.ninjs_embeds import rebuilt
-
-SAFE = ":,"
-"""Characters of ids that stand in links as they are."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Links:
 
     def item(self, document: Mapping[str, Any]) -> str:
         """Return the absolute address of an item or a package."""
-        return f"{self.base}/{kind_of(document)}/{quote(str(document['_id']), safe=SAFE)}"
+        return f"{self.base}/{kind_of(document)}/{quote(str(document['_id']))}"
 
     def asset(self, media: Any) -> str:
         """Return the absolute address of a binary."""
@@ -69,6 +67,10 @@ def for_subscriber(
     document["_links"] = {"self": {"title": "Item", "href": _path(document)}}
     for field in HIDDEN:
         document.pop(field, None)
+    if is_package:
+        for member in values_of(document, "associations"):
+            if member.get("_id"):
+                member["uri"] = links.item(member)
     held = set(document.get("associations") or ())
     moved = _shape_associations(document, may_see, links)
     moved |= _shape_media(document, links)

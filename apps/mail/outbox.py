@@ -58,7 +58,7 @@ class Outbox:
 
     Args:
         mailer: sends one mail.
-        settings: LEASE_SECONDS, EMAIL_TIMEOUT, MAX_TRANSMIT_RETRY_ATTEMPT.
+        settings: LEASE_SECONDS, MAX_TRANSMIT_RETRY_ATTEMPT.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Outbox:
         self._clock = clock
         self._mailer = mailer
         self._retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
-        # A server that answers each command just in time must not outlive the claim.
-        seconds = max(float(settings["LEASE_SECONDS"]), 10 * float(settings["EMAIL_TIMEOUT"]))
+        # The attempt is over before the claim, with time to record what came of it.
+        seconds = max(float(settings["LEASE_SECONDS"]), 1.5 * mailer.longest)
         self._lease = timedelta(seconds=seconds)
 
     @property

@@ -1,11 +1,14 @@
 """A mail server on loopback that keeps what it is given."""
 
 import asyncio
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,10 +23,20 @@ class Mailbox:
 
     Args:
         answer: reply to each recipient, from its address; takes all unless given.
+        tls: what is turned to with STARTTLS.
+
+    Attributes:
+        goodbye: reply to whoever takes leave.
     """
 
-    def __init__(self, answer: Callable[[str], str] = lambda address: TAKEN) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str], str] = lambda address: TAKEN,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.answer = answer
+        self.tls = tls
+        self.goodbye = "221 Bye"
         self.received: list[tuple[list[str], EmailMessage]] = []
         self._loop = asyncio.new_event_loop()
         self._transports: list[asyncio.BaseTransport] = []
@@ -59,6 +72,9 @@ class Mailbox:
         self.received.append((list(envelope.rcpt_tos), message))
         return TAKEN
 
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Envelope) -> str:
+        return self.goodbye
+
     def __enter__(self) -> Self:
         listening = self._loop.create_server(lambda: _Conversation(self, self._transports), HOST, 0)
         self._server = self._loop.run_until_complete(listening)
@@ -90,9 +106,39 @@ class _Conversation(SMTP):
     """One connection; named, because asking the resolver for a name may take long."""
 
     def __init__(self, mailbox: Mailbox, transports: list[asyncio.BaseTransport]) -> None:
-        super().__init__(mailbox, hostname="mail.example.com")
+        super().__init__(mailbox, hostname="mail.example.com", tls_context=mailbox.tls)
         self._transports = transports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transports.append(transport)
         super().connection_made(transport)
+
+
+@contextmanager
+def bad_mail_server(says: str, every: float = 0.05) -> Iterator[int]:
+    """Run a server that greets nobody as it should; yields its port.
+
+    Args:
+        says: sent again and again for as long as somebody listens; empty says nothing.
+        every: seconds between two times.
+    """
+    ended = Event()
+    listener = socket.create_server((HOST, 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    while not ended.wait(every):
+                        connection.sendall(says.encode())
+
+    thread = Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(timeout=5)

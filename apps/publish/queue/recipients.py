@@ -160,6 +160,27 @@ class Ledger:
         return {"$set": written, "$addToSet": {"receivers": {"$each": new}}}
 
 
+def recall_recipients(
+    db: Database[Document], item_ids: Iterable[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Put on record whom rows name as recipients of items of which the ledger knows nobody.
+
+    Args:
+        rows: kept elsewhere, like those of the delivery queue.
+    """
+    ledger = Ledger(db)
+    ledger.load(item_ids, look_back=())
+    unknown = [
+        row
+        for row in rows
+        if row.get("publishing_action") in COUNTED and not ledger.of(row["item_id"])
+    ]
+    for row in _with_stored_subscribers(db, unknown):
+        if (subscriber := _subscriber_of(row)) is not None:
+            ledger.add(row["item_id"], subscriber, _entry_of_row(row))
+    ledger.save()
+
+
 def _entry(stored: Mapping[str, Any]) -> LedgerEntry:
     return LedgerEntry(
         codes=tuple(stored.get("codes") or ()),

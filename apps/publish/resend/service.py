@@ -87,9 +87,10 @@ class ResendService(ResourceService):
         self._wake_up()
 
     def _item(self, item_id: str, caller: Caller) -> Document:
-        """Return the item as it would be sent: its last published row, where there is one.
+        """Return the item as it would be sent: its last published row, with what the item says.
 
-        An item under correction stands for the row that is out meanwhile.
+        Where nothing of it is out there is no row, and `_id` is None. An item under correction
+        stands for the row that is out meanwhile.
 
         Raises:
             BadRequest: no such item.
@@ -102,8 +103,7 @@ class ResendService(ResourceService):
         last = {"item_id": item_id, "last_published_version": True}
         row = self.db[PUBLISHED].find_one(last, sort=[("publish_sequence_no", -1)])
         if row is None:
-            # Nothing of it is out, so its state refuses it, whatever it says.
-            return {**item, "item_id": item_id, "state": None}
+            return {**item, "item_id": item_id, "_id": None}
         if item.get("state") == State.CORRECTION and row.get("state") == State.BEING_CORRECTED:
             return row
         kept = ("type", "state", "_current_version", "rewritten_by", "genre")
@@ -123,7 +123,8 @@ class ResendService(ResourceService):
             raise BadRequest(NOT_TEXT)
         if item.get("state") not in RESENT_STATES:
             raise BadRequest(NOT_OUT)
-        if wanted.get("version") != item.get("_current_version"):
+        version = wanted.get("version")
+        if isinstance(version, bool) or version != item.get("_current_version"):
             raise BadRequest(NOT_NEWEST.format(item.get("_current_version")))
         if item.get("rewritten_by"):
             raise BadRequest(UPDATED)
@@ -136,6 +137,9 @@ class ResendService(ResourceService):
             )
         ):
             raise BadRequest(WIRE_ONLY)
+        if item["_id"] is None:
+            # It says that it is out, but there is nothing to send.
+            raise BadRequest(NOT_OUT)
         return [subscriber["_id"] for subscriber in active]
 
     def _active(self, wanted: Any) -> list[Document]:

@@ -63,6 +63,7 @@ class LaneOutcome:
         next_due: when something that waits becomes due.
         careful: whether the next claim should take one row only.
         incomplete: whether rows are left that are marked as being sent.
+        stalled: whether the receiver let a delivery wait in vain: this run leaves the lane alone.
     """
 
     sent: int = 0
@@ -70,6 +71,7 @@ class LaneOutcome:
     next_due: datetime | None = None
     careful: bool = False
     incomplete: bool = False
+    stalled: bool = False
 
 
 def take_over(
@@ -225,12 +227,14 @@ class LaneDelivery:
 
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
-        is_in_time = time.monotonic() < self._deadline
+        is_in_time = time.monotonic() < self._deadline and not self._outcome.stalled
         return not is_closed and is_in_time and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
-        self._outcome.careful |= result.seconds > SLOW_SECONDS or has_unknown_outcome(row)
+        is_slow = result.seconds > SLOW_SECONDS
+        self._outcome.careful |= is_slow or has_unknown_outcome(row)
+        self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
         due_at = result.changes.get("next_retry_attempt_at")
         if due_at:
             self._outcome.next_due = min(filter(None, (self._outcome.next_due, due_at)))

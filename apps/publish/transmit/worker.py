@@ -43,20 +43,24 @@ class LaneWorker:
         sent = 0
         while self._tools.may_continue(None) and (lane_id := self._dispatcher.next()):
             try:
-                sent += self._serve(lane_id)
+                outcome = self._serve(lane_id)
             except Exception as error:
                 if is_outage(error):
                     raise
                 # It counts as busy, so that this run tries it no more and goes on with the others.
                 log.exception("lane.crashed", lane=lane_id)
-            else:
+                continue
+            sent += outcome.sent
+            # One that stalls stays busy, too: before all of it was tried in vain, the first of it
+            # would be due again, and the run would never end.
+            if not outcome.stalled:
                 self._dispatcher.done(lane_id)
         return sent
 
-    def _serve(self, lane_id: str) -> int:
+    def _serve(self, lane_id: str) -> LaneOutcome:
         lane = self._tools.claims.lease(lane_id)
         if lane is None:
-            return 0
+            return LaneOutcome()
         # Holds if the delivery breaks off.
         later = self._tools.clock.precise() + LOOK_AGAIN
         outcome = LaneOutcome(next_due=later, careful=True, incomplete=True)
@@ -64,14 +68,14 @@ class LaneWorker:
             outcome = self._deliver(lane)
             if outcome.incomplete:
                 outcome.next_due = later
-            return outcome.sent
+            return outcome
         except Exception as error:
             if is_outage(error) or not self._tools.recovery.fail_malformed(lane):
                 raise
             # What was in the way is gone; what is marked is taken over at once.
             log.warning("lane.malformed_rows_failed", lane=lane_id, error=repr(error))
             outcome.more = True
-            return 0
+            return LaneOutcome()
         finally:
             self._tools.claims.release(
                 lane,

@@ -141,10 +141,45 @@ def test_imports_publishes_routes_and_delivers(
     assert "Rivers rise" == json.loads(files[0].read_text())["headline"]
 
 
+@pytest.mark.parametrize("legal", ["true", "false"])
+def test_removes_every_delivery_below_zero(manage: Command, graph: Graph, legal: str) -> None:
+    """PUBLISH_QUEUE_EXPIRY_MINUTES: 0 is never, a positive one spares what has not ended."""
+    rows = [{"item_id": "a", "state": state} for state in ("pending", "in-progress", "success")]
+    graph.db["publish_queue"].insert_many(rows)
+    for minutes, left in (("0", 3), ("1", 3), ("-1", 0)):
+        own = {"PUBLISH_QUEUE_EXPIRY_MINUTES": minutes, "LEGAL_ARCHIVE": legal}
+        done = manage("archive:remove_expired", **own)
+        assert done.returncode == 0, done.stderr
+        assert graph.db["publish_queue"].count_documents({}) == left
+
+
 class TestTransmit:
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {**settings, "TRANSMIT_IMMEDIATELY": False}
+
+    @pytest.mark.parametrize("immediately", [True, False])
+    def test_at_once_or_not(
+        self, manage: Command, graph: Graph, admin: Client, immediately: bool
+    ) -> None:
+        """With tasks that run where they are started, `publish:enqueue` delivers, or does not."""
+        desk = Newsdesk(admin, Newsroom(graph.db))
+        desk.newsroom.validators()
+        eager = {
+            "CELERY_TASK_ALWAYS_EAGER": "true",
+            "TRANSMIT_IMMEDIATELY": str(immediately).lower(),
+        }
+        with HTTPReceiver() as receiver:
+            desk.newsroom.subscriber("one", push(receiver.url))
+            graph.db["published"].update_one(
+                {"item_id": desk.published()["_id"]}, {"$set": {"queue_state": "pending"}}
+            )
+            graph.db["publish_queue"].delete_many({})
+            assert manage("publish:enqueue", **eager).returncode == 0
+            assert desk.row()["state"] == ("success" if immediately else "pending")
+            assert manage("publish:transmit", **eager).returncode == 0
+            assert desk.row()["state"] == "success"
+            assert len(receiver.requests) == 1
 
     @pytest.mark.parametrize(
         "fault",

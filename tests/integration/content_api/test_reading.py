@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from bson import ObjectId
 
+import settings as settings_module
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
@@ -160,7 +161,7 @@ class TestWhoReads:
             {
                 "type": "text",
                 "subscriber": reader.id,
-                "uri": f"http://127.0.0.1:5000/api/items/{item['_id']}",
+                "uri": f"http://127.0.0.1:5000/api/items/{quote(item['_id'])}",
                 "items_id": item["_id"],
                 "version": str(item["_current_version"]),
                 "remote_addr": "127.0.0.1",
@@ -182,7 +183,7 @@ class TestShape:
 
         hidden = "_etag _created _updated subscribers _current_version _latest_version ancestors"
         assert not set(hidden.split()) & set(item)
-        assert f"http://127.0.0.1:5000/api/items/{update['_id']}" == item["uri"]
+        assert f"http://127.0.0.1:5000/api/items/{quote(update['_id'])}" == item["uri"]
         assert first["_id"] == item["evolvedfrom"]
 
     def test_media_ids_become_addresses(self, reader: Reading, store: Store) -> None:
@@ -718,24 +719,84 @@ class TestUsers:
 
 
 class TestOwnAddress:
+    @pytest.fixture(params=["/contentapi", "/contentapi/", "", "/", "/api/of/readers", "/api"])
+    def path(self, request: pytest.FixtureRequest) -> str:
+        """Path of the address, as it is set."""
+        return str(request.param)
+
     @pytest.fixture
-    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        return {**settings, "CONTENTAPI_URL": "https://news.example.com/contentapi"}
+    def settings(self, settings: dict[str, Any], path: str) -> dict[str, Any]:
+        own = {"CONTENTAPI_URL": f"https://news.example.com{path}"}
+        return settings_module.load({**settings, **own})
 
-    def test_it_is_served_there_too(
-        self, app: Any, admin: Client, reader: Reading, store: Store
-    ) -> None:
-        """For subscribers alone; links lead there."""
-        store("a")
+    @pytest.fixture
+    def get(self, app: Any, reader: Reading) -> Any:
+        """Return what a subscriber gets at an address."""
 
-        def get(path: str, token: str | None) -> Any:
+        def get(address: str, token: str | None = reader.token) -> Any:
+            path = address.removeprefix("https://news.example.com")
             return app.test_client().get(path, headers={"Authorization": f"Token {token}"})
 
-        item = get("/contentapi/items/a", reader.token).get_json()
-        assert "https://news.example.com/contentapi/items/a" == item["uri"]
+        return get
+
+    def test_links_lead_there(
+        self, get: Any, path: str, reader: Reading, store: Store, graph: Graph
+    ) -> None:
+        """Of items and members of packages, and of media wherever they are; it is served there."""
+        base = f"https://news.example.com{path.rstrip('/')}"
+        media = str(graph.media.put(b"data", filename="a.jpg", content_type="image/jpeg"))
+        photo = {"_id": "photo", "type": "picture", "subscribers": [reader.id]}
+        id_ = "urn:newsml:localhost:2030,a"
+        files = {"renditions": {"original": {"href": "http://inside/x", "media": media}}}
+        store(
+            id_,
+            body_html='<img src="http://inside/x">',
+            associations={"featuremedia": {**photo, **files}},
+            extra_items={"gallery": {"items": [{**photo, **files}]}},
+            attachments=[{"title": "Budget", "media": media}],
+            **files,
+        )
+        member = {"_id": id_, "type": "text", "subscribers": [reader.id]}
+        store("package", type="composite", associations={"main-0": member})
+
+        uri, href = f"{base}/items/urn%3Anewsml%3Alocalhost%3A2030%2Ca", f"{base}/assets/{media}"
+        for address in (f"{base}/items/{id_}", uri):
+            item = get(address).get_json()
+            assert uri == item["uri"]
+            photos = (
+                item["associations"]["featuremedia"],
+                *item["extra_items"]["gallery"]["items"],
+            )
+            assert {href} == {each["renditions"]["original"]["href"] for each in (item, *photos)}
+            assert href == item["attachments"][0]["href"]
+            assert f'<img src="{href}">' == item["body_html"]
+        assert b"data" == get(href).data
+        (package,) = get(f"{base}/packages").get_json()["_items"]
+        assert f"{base}/packages/package" == package["uri"]
+        assert uri == package["associations"]["main-0"]["uri"]
+        assert {uri, href, package["uri"]} == set(graph.db["api_audit"].distinct("uri"))
+
+    def test_pages_lead_from_one_to_the_next(self, get: Any, path: str, store: Store) -> None:
+        """Links of lists are relative to the address."""
+        base = f"https://news.example.com{path.rstrip('/')}"
+        for number in range(3):
+            store(f"i{number}")
+        page = get(f"{base}/items?max_results=1").get_json()
+        seen = [page["_items"][0]["_id"]]
+        while following := page["_links"].get("next"):
+            page = get(f"{base}/{following['href']}").get_json()
+            seen.append(page["_items"][0]["_id"])
+        assert {"i0", "i1", "i2"} == set(seen)
+
+    @pytest.mark.parametrize("path", ["/contentapi"])
+    def test_it_is_for_subscribers_alone(
+        self, get: Any, admin: Client, reader: Reading, store: Store
+    ) -> None:
+        """Users of the newsroom read at the API's own address, where it is served, too."""
+        store("a")
         assert 401 == get("/contentapi/items/a", admin.token).status_code
         assert 404 == get("/contentapi/search_capi", admin.token).status_code
-        assert 200 == get("/api/items/a", reader.token).status_code
+        assert 200 == get("/api/items/a").status_code
 
 
 class TestOff:

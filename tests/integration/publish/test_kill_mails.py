@@ -4,15 +4,18 @@ Delivery contract 7; lifecycle contract 5.8.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apps.archive.journal.journal import Journal
 from apps.graph.build import Graph
+from apps.mail.mailer import Mail, Mailer
+from tests.support.certificates import self_signed
 from tests.support.crashes import Crash, CrashingDatabase, each_write
 from tests.support.dying import publish_services
-from tests.support.mailbox import Mailbox
+from tests.support.mailbox import Mailbox, bad_mail_server
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import groups_of
 
@@ -102,6 +105,63 @@ def test_each_item_that_is_killed_has_a_mail(
     assert [everybody] * 3 == mailbox.recipients
 
 
+class TestKilledWithAnother:
+    """What is withdrawn with a story is told of like the story."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "PUBLISH_ASSOCIATED_ITEMS": True}
+
+    @pytest.mark.parametrize("operation", ["kill", "takedown"])
+    def test_its_pictures(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, operation: str
+    ) -> None:
+        """One mail each, to the distinct addresses of all."""
+        for name, email in (
+            ("one", "a@one.example,B@one.example"),
+            ("two", "b@ONE.example, a@two.example"),
+            ("three", "A@ONE.EXAMPLE"),
+            ("four", ""),
+            ("five", None),
+        ):
+            desk.newsroom.subscriber(name, email=email, is_active=name != "two")
+        picture = desk.story(type="picture")
+        story = desk.published(associations={"featuremedia": {"_id": picture["_id"]}})
+        desk.act(operation, story, headline="Stop")
+
+        withdrawn = graph.db["archive"].count_documents({"pubstatus": "canceled"})
+        assert (2, 2) == (withdrawn, len(mailbox.received))
+        everybody = {"a@one.example", "b@one.example", "a@two.example"}
+        for to in mailbox.recipients:
+            assert sorted(everybody) == sorted(address.lower() for address in to)
+        assert graph.outbox.run() == 0
+
+    def test_its_broadcast_scripts(self, desk: Newsdesk, graph: Graph, mailbox: Mailbox) -> None:
+        """A script that is out, as well."""
+        desk.newsroom.subscriber("one", email="a@one.example")
+        master = desk.published()
+        script = desk.published(
+            genre=[{"qcode": "Broadcast Script", "name": "Broadcast Script"}],
+            broadcast={"master_id": master["_id"]},
+        )
+        desk.act("kill", master, headline="Stop")
+        assert (
+            graph.db["archive"].find_one({"_id": script["_id"]}, {"state": 1})["state"] == "killed"
+        )
+        assert [["a@one.example"]] * 2 == mailbox.recipients
+
+
+def test_a_refused_second_kill_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """Who asks for a kill again, having missed the answer, causes no second mail."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    item = desk.published()
+    desk.act("kill", item, headline="Stop")
+    for operation in ("kill", "takedown", "unpublish"):
+        again = desk.client.patch(f"archive/{operation}/{item['_id']}", {"headline": "Stop"})
+        assert again.status_code == 400, again.text
+    assert [["a@one.example"]] == mailbox.recipients
+
+
 def test_unpublish_tells_nobody(desk: Newsdesk, mailbox: Mailbox) -> None:
     """Lifecycle scenario 33: no mail about an unpublication."""
     desk.newsroom.subscriber("one", email="a@one.example")
@@ -186,6 +246,54 @@ def test_crash_while_killing(
 
     assert [["a@one.example"]] == mailbox.recipients
     assert desk.queue_states(item)[-1:] != []
+
+
+@pytest.mark.parametrize("goodbye", ["421 busy", "250 stay", "500 what"])
+def test_taken_is_taken(
+    desk: Newsdesk, mailbox: Mailbox, graph: Graph, clock: HandClock, goodbye: str
+) -> None:
+    """A server that has the mail may end the conversation as it likes: it goes out once."""
+    mailbox.goodbye = goodbye
+    desk.newsroom.subscriber("one", email="a@one.example")
+    desk.act("kill", desk.published(), headline="Stop")
+    assert states(graph) == ["sent"]
+    clock.advance(minutes=9)
+    assert graph.outbox.run() == 0
+    assert [["a@one.example"]] == mailbox.recipients
+
+
+def test_turns_to_tls(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MAIL_USE_TLS: the mail goes to a server whose certificate the system trusts."""
+    server, _ = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "receiver.pem"))
+    with Mailbox(tls=server) as mailbox:
+        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, "MAIL_USE_TLS": True})
+        assert () == mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        assert mailbox.only()["Subject"] == "Stop"
+
+
+class TestBadServer:
+    @pytest.fixture(params=["", "2", "220-wait\r\n"], ids=["hangs", "trickles", "goes on"])
+    def port(self, request: pytest.FixtureRequest) -> Iterator[int]:
+        with bad_mail_server(request.param) as port:
+            yield port
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any], port: int) -> dict[str, Any]:
+        return {**settings, "MAIL_PORT": port, "EMAIL_TIMEOUT": 0.1}
+
+    def test_a_server_that_never_comes_to_the_point(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Each attempt ends, and with it the request that it is made in; the mail waits."""
+        desk.newsroom.subscriber("one", email="a@one.example")
+        desk.act("kill", desk.published(), headline="Stop")
+        clock.advance(minutes=4)
+        assert graph.outbox.run() == 1
+        (mail,) = graph.db["mails"].find({})
+        assert ("waiting", 2, ["a@one.example"]) == (mail["state"], mail["attempts"], mail["to"])
 
 
 def test_crash_while_sending(

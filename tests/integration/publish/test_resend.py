@@ -157,6 +157,48 @@ class TestRefusals:
             answer = desk.client.post(f"archive/{id_}/resend", {**body, "version": version})
             assert (400, text) == refusal(answer)
 
+    def test_of_what_others_stored(self, desk: Newsdesk, subscriber: ObjectId) -> None:
+        """What says that it is out is checked like anything else; there is nothing to send."""
+        stored = {"type": "text", "state": "published", "_current_version": 4}
+        desk.db["archive"].insert_one({"_id": "stored", **stored})
+        for version, chosen, text in (
+            (3, [1], "Please use the newest version 4 to resend!"),
+            (4, [], "No subscribers selected!"),
+            (4, [1], "No active subscribers found!"),
+            (4, [subscriber], "Only published, corrected or killed stories can be resent!"),
+        ):
+            assert (400, text) == refusal(resend(desk, {"_id": "stored"}, chosen, version))
+        assert 0 == desk.db["resends"].count_documents({})
+
+    def test_of_what_is_archived(self, desk: Newsdesk, item: Document) -> None:
+        """It has left the newsroom (check 1)."""
+        desk.db["archived"].insert_one({"item_id": item["_id"], "archived_id": "x"})
+        desk.db["archive"].delete_one({"_id": item["_id"]})
+        assert (400, "Story couldn't be found!") == refusal(resend(desk, item, [1], 2))
+
+    @pytest.mark.parametrize("body", [{}, {"version": True}, {"version": "2"}, {"version": [2]}])
+    def test_of_no_version(self, desk: Newsdesk, item: Document, body: Document) -> None:
+        """What is no number is no version (check 4)."""
+        desk.db["archive"].update_one({"_id": item["_id"]}, {"$set": {"_current_version": 1}})
+        answer = desk.client.post(f"archive/{item['_id']}/resend", {**body, "subscribers": [1]})
+        assert (400, "Please use the newest version 1 to resend!") == refusal(answer)
+
+    @pytest.mark.parametrize("id_", ["sub-1", 7, "7", "5f" * 12, ObjectId()])
+    @pytest.mark.parametrize("is_active", [True, False])
+    def test_by_ids_of_any_form(
+        self, desk: Newsdesk, graph: Graph, item: Document, id_: Any, is_active: bool
+    ) -> None:
+        """Of those who are active the rows are made; others do not count (check 7)."""
+        desk.newsroom.subscriber("Own", push(NOWHERE), products=[], _id=id_, is_active=is_active)
+        answer = resend(desk, item, [id_, "nobody", id_], 2)
+        graph.enqueue.run()
+        if is_active:
+            assert answer.status_code == 201, answer.text
+        else:
+            assert (400, "No active subscribers found!") == refusal(answer)
+        made = [row["subscriber_id"] for row in desk.rows(resend_id={"$exists": True})]
+        assert made == [id_] * is_active
+
     def test_without_the_privilege(self, item: Document, editor: Client) -> None:
         """Everybody else needs `resend`."""
         assert 403 == editor.post(f"archive/{item['_id']}/resend", {}).status_code

@@ -26,7 +26,7 @@ from tests.support.dying import transmitting
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import counts, fill, leave_claimed, spread_over
-from tests.support.receivers import HTTPReceiver, Received, Reply
+from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from transmitters.base import Mode
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -95,6 +95,58 @@ class TestTransmitImmediately:
         graph.transmit.run()
         assert {row["state"] for row in desk.rows()} <= {"success", "canceled"}
         assert receiver.requests
+
+
+class TestStalledReceiver:
+    """One that lets deliveries wait in vain."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        limits = {"HTTP_PUSH_TIMEOUT": [1, 1.1], "HTTP_PUSH_TOTAL_TIMEOUT": 1.5}
+        return {**settings, **limits, "LEASE_SECONDS": 36000}
+
+    @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS])
+    @pytest.mark.parametrize("is_async", [True, False])
+    def test_is_tried_once_in_a_run(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        receiver: HTTPReceiver,
+        fault: Fault,
+        is_async: bool,
+    ) -> None:
+        """However much waits for it, and though what was tried is due again: the run ends."""
+
+        def answer(request: Any) -> Any:
+            clock.advance(minutes=3)
+            return fault
+
+        with HTTPReceiver(answer) as bad:
+            desk.newsroom.subscriber("bad", push(bad.url), **{"async": is_async})
+            desk.newsroom.subscriber("good", push(receiver.url))
+            for _ in range(6):
+                desk.published()
+            graph.enqueue.run()
+            graph.transmit.run()
+
+            assert len(receiver.requests) == 6
+            tried = 4 if is_async else 1
+            assert len(bad.requests) == tried
+            assert len(desk.rows(state="pending")) == 6 - tried
+            assert graph.transmit.run() > 0
+
+    def test_gets_the_rest_once_it_answers(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """The next run goes on with what was left."""
+        receiver.answer([Fault.HANG])
+        desk.newsroom.subscriber("one", push(receiver.url))
+        for _ in range(3):
+            desk.published()
+        graph.enqueue.run()
+        assert [1, 2, 0] == [graph.transmit.run() for _ in range(3)]
+        assert len(desk.rows(state="success")) == 2
 
 
 class TestOneDelivery:

@@ -158,6 +158,174 @@ def test_crash(
     assert len(mailbox.received) == 1
 
 
+class TestTakes:
+    """A story in parts, archived by Superdesk, with a package around them."""
+
+    TEXTS = ("one", "two", "three")
+
+    @pytest.fixture
+    def rows(self, desk: Newsdesk, graph: Graph, clock: HandClock) -> list[Document]:
+        """Store two versions of each take and of the package; the old package held one take."""
+        link = [{"package": "package", "package_type": "takes"}]
+        rows: list[Document] = []
+        for version, taken in ((2, self.TEXTS[:1]), (3, self.TEXTS)):
+            refs = [
+                {"residRef": id_, "type": "text", "location": "archived", "_current_version": 3}
+                for id_ in taken
+            ]
+            groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+            texts = [{"item_id": id_, "type": "text", "linked_in_packages": link} for id_ in taken]
+            package = {"item_id": "package", "type": "composite", "groups": groups}
+            rows += [
+                {
+                    "state": "published",
+                    "headline": f"Story {row['item_id']}",
+                    "slugline": row["item_id"],
+                    "guid": row["item_id"],
+                    "task": desk.newsroom.task,
+                    "_updated": clock.now(),
+                    "_current_version": version,
+                    "archived_id": f"{row['item_id']}:{version}",
+                    **row,
+                }
+                for row in (*texts, {**package, "package_type": "takes"})
+            ]
+        graph.db["archived"].insert_many(rows)
+        return rows
+
+    @pytest.fixture
+    def had(self, graph: Graph, rows: list[Document]) -> dict[str, ObjectId]:
+        """Let the long-term archive know who had what: `one` the texts, `two` the package."""
+        found = {s["name"]: s["_id"] for s in graph.db["subscribers"].find({})}
+        graph.db["legal_publish_queue"].insert_many(
+            {
+                "item_id": id_,
+                "item_version": 3,
+                "publishing_action": "published",
+                "subscriber_id": name,
+                "_subscriber_id": str(found[name]),
+            }
+            for name, ids in (("one", self.TEXTS), ("two", ("package",)))
+            for id_ in ids
+        )
+        return found
+
+    def act(self, desk: Newsdesk, named: str, **body: Any) -> Any:
+        """Kill what is archived under `<item>:<version>`, at the address that its row gives."""
+        row = desk.client.get(f"archived/{named}").get_json()
+        return desk.client.patch(row["_links"]["self"]["href"], {"operation": "kill", **body})
+
+    def killed(self, graph: Graph) -> dict[str, tuple[str, int]]:
+        return {i["_id"]: (i["state"], i["_current_version"]) for i in graph.db["archive"].find()}
+
+    @pytest.mark.parametrize("addressed", ["one:2", "two:3", "package:3"])
+    def test_all_are_killed(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        mailbox: Mailbox,
+        had: dict[str, ObjectId],
+        addressed: str,
+    ) -> None:
+        """Whichever is addressed: all come back, each is mailed about and goes to who had it."""
+        answer = self.act(desk, addressed, body_html="<p>No</p>")
+        assert answer.status_code == 200, answer.text
+
+        assert dict.fromkeys((*self.TEXTS, "package"), ("killed", 4)) == self.killed(graph)
+        assert graph.db["archived"].count_documents({}) == 0
+        everybody = ["desk@one.example", "desk@two.example"]
+        assert [everybody] * 4 == mailbox.recipients
+        said = "".join(message.get_content() for _, message in mailbox.received)
+        assert all(f"Please kill story slugged {id_} " in said for id_ in (*self.TEXTS, "package"))
+        for id_, name in (*((id_, "one") for id_ in self.TEXTS), ("package", "two")):
+            rows = desk.rows(item_id=id_, publishing_action="killed")
+            assert [had[name]] == [row["subscriber_id"] for row in rows], id_
+            item = desk.client.get(f"archive/{id_}").get_json()
+            assert item["body_html"].endswith("<p>No</p>")
+        refs = item["groups"][1]["refs"]
+        assert [("archive", 4)] * 3 == [(r["location"], r["_current_version"]) for r in refs]
+        (last,) = graph.db["published"].find({}).sort("publish_sequence_no", -1).limit(1)
+        assert last["item_id"] == "package"
+
+    def test_clients_are_told_of_each(
+        self, desk: Newsdesk, rows: list[Document], settings: dict[str, Any]
+    ) -> None:
+        """`item:deleted:archived` for every item that has left."""
+        with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as events:
+            self.act(desk, "two:3", operation="takedown")
+            told = events.named("item:deleted:archived")
+        assert {*self.TEXTS, "package"} == {each["item"] for each in told}
+
+    def test_archived_only(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, rows: list[Document]
+    ) -> None:
+        """All go, each with a mail; rows that nobody gave an id of the archive, too."""
+        only = {"flags": {"marked_archived_only": True}}
+        graph.db["archived"].update_many({}, {"$set": only})
+        nameless = {"item_id": "three", "_current_version": 3}
+        graph.db["archived"].update_one(nameless, {"$unset": {"archived_id": 1}})
+        assert self.act(desk, "one:3").status_code == 200
+        assert graph.db["archived"].count_documents({}) == 0
+        assert self.killed(graph) == {}
+        assert len(mailbox.received) == 4
+
+    def test_a_take_in_production(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, rows: list[Document]
+    ) -> None:
+        """It has to be withdrawn there first; then the others are."""
+        graph.db["archive"].insert_one({"_id": "two", "type": "text", "state": "published"})
+        refused = self.act(desk, "one:3")
+        assert "available in production" in refused.text
+        assert (refused.status_code, mailbox.received) == (400, [])
+        assert graph.db["archived"].count_documents({}) == len(rows)
+
+        graph.db["archive"].update_one({"_id": "two"}, {"$set": {"state": "killed"}})
+        assert self.act(desk, "one:3").status_code == 200
+        assert len(mailbox.received) == 3
+
+    def test_a_plain_package_stays(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, rows: list[Document]
+    ) -> None:
+        """Only a takes package goes with what is in it."""
+        link = {"linked_in_packages": [{"package": "package"}]}
+        graph.db["archived"].update_many({"type": "text"}, {"$set": link})
+        assert self.act(desk, "one:3").status_code == 200
+        assert {"one": ("killed", 4)} == self.killed(graph)
+        assert len(mailbox.received) == 1
+
+    @pytest.mark.parametrize("before", each_write(24))
+    def test_crash(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        mailbox: Mailbox,
+        had: dict[str, ObjectId],
+        before: int,
+    ) -> None:
+        """A kill that dies at any write did nothing, or is completed: each is mailed about once."""
+        row = graph.db["archived"].find_one({"archived_id": "two:3"})
+        dying: Any = CrashingDatabase(graph.db, before)
+        collaborators = graph.publishing.collaborators
+        service = ArchivedService(replace(collaborators, db=dying, journal=Journal(dying, clock)))
+        body = {"operation": "kill", "headline": "Stop"}
+        try:
+            service.patch(row["_id"] if row else None, dict(body))
+        except Crash:
+            # What the first run completes has others follow.
+            for _ in range(2):
+                clock.advance(seconds=6)
+                graph.enqueue.run()
+            graph.outbox.run()
+        if graph.db["archived"].count_documents({"item_id": "two"}):
+            assert (self.killed(graph), mailbox.received) == ({}, [])
+            assert self.act(desk, "two:3", **body).status_code == 200
+        assert dict.fromkeys((*self.TEXTS, "package"), ("killed", 4)) == self.killed(graph)
+        assert len(desk.rows(publishing_action="killed")) == 4
+        assert graph.db["archived"].count_documents({}) == 0
+        assert len(mailbox.received) == 4
+
+
 class TestDelete:
     @pytest.mark.parametrize(
         ("fields", "message"),
