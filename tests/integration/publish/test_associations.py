@@ -77,6 +77,23 @@ class TestOff:
         held = row["associations"]["featuremedia"]
         assert ("published", "publish") == (held["state"], held["operation"])
 
+    def test_the_row_of_a_scheduled_story_shows_what_the_story_does(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Lifecycle contract 5.3: scheduled until the story is out; the picture stays behind."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.act("publish", story, publish_schedule="2030-01-01T13:00:00+0000")
+        before = desk_row(desk, story)["associations"]["featuremedia"]
+
+        clock.advance(hours=2)
+        graph.enqueue.run()
+
+        after = desk_row(desk, story)["associations"]["featuremedia"]
+        assert ("scheduled", "published") == (before["state"], after["state"])
+        assert "state" not in stored(desk, story)["associations"]["featuremedia"]
+        assert ["published", "fetched"] == states(desk, story, flood)
+
     def test_asks_before_related_items_are_left_out(self, desk: Newsdesk) -> None:
         """Lifecycle contract 5.1 b: a warning that the request can answer in advance."""
         related(desk)
