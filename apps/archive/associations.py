@@ -161,6 +161,9 @@ def complete_saved(
 ) -> None:
     """Complete the associations that a save brings: each overlays the item that it names.
 
+    An association that comes without a version shows the one that it showed before: what it says
+    may be as old. One that is new in the item shows the item's version.
+
     Args:
         updates: the save; nothing happens unless it holds associations.
         original: the item as stored.
@@ -174,6 +177,7 @@ def complete_saved(
         return
     associations = copied(updates["associations"])
     before = object_of(original, "associations")
+    shown = _versions_shown(original)
     for key, held in present({"associations": associations}):
         restore_server_fields(held)
         is_own = copies_from_parent and held.get("type") in MEDIA_TYPES
@@ -182,9 +186,34 @@ def complete_saved(
         if isinstance(under, Mapping):
             kept = {name: value for name, value in under.items() if name not in NOT_TAKEN}
         drop_stale_renditions(held, before.get(key))
+        if held.get("_current_version") is None:
+            held.pop("_current_version", None)
+            if held.get("_id") in shown:
+                kept.pop("_current_version", None)
+                kept.update(shown[held["_id"]])
         associations[key] = {**kept, **held, "_updated": now}
     updates["associations"] = associations
     updates["refs"] = refs_of(associations)
+
+
+def _versions_shown(item: Mapping[str, Any]) -> dict[str, Document]:
+    """Return by id the version that the item shows of each item that it holds; `{}` for none.
+
+    Of several the oldest.
+    """
+    shown: dict[str, Document] = {}
+    for _, held in associations_with_ids(item):
+        known = shown.get(held["_id"])
+        own = {"_current_version": held["_current_version"]} if has_version(held) else {}
+        is_older = known and own and own["_current_version"] < known["_current_version"]
+        if known is None or not own or is_older:
+            shown[held["_id"]] = own
+    return shown
+
+
+def has_version(item: Mapping[str, Any]) -> bool:
+    """Whether an item, or what is held of it, says which version it is."""
+    return isinstance(item.get("_current_version"), int)
 
 
 def follow_editor(updates: Document, original: Mapping[str, Any]) -> None:
@@ -256,7 +285,8 @@ def refresh(held: Document, item: Mapping[str, Any] | None) -> None:
     """Bring metadata of an association up to the stored item's, in place.
 
     Fields that the association has are replaced when the item is the newer of both, or when nobody
-    can tell: the association may be older than what an editor has saved since.
+    can tell: the association may be older than what an editor has saved since. What an editor has
+    emptied goes from the association too.
     """
     if not item:
         return
@@ -265,12 +295,25 @@ def refresh(held: Document, item: Mapping[str, Any] | None) -> None:
     for field in REFRESHED:
         if item.get(field) is not None and (may_be_newer or held.get(field) is None):
             held[field] = item[field]
+        elif field in item and may_be_newer:
+            held.pop(field, None)
 
 
 def versions_of(held: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[int, int] | None:
     """Return the versions of an association and of its item; None unless both have one."""
-    own, stored = held.get("_current_version"), item.get("_current_version")
-    return (own, stored) if isinstance(own, int) and isinstance(stored, int) else None
+    if has_version(held) and has_version(item):
+        return held["_current_version"], item["_current_version"]
+    return None
+
+
+def version_after(held: Mapping[str, Any], item: Mapping[str, Any]) -> Any:
+    """Return the version that an association shows of an item that has made one version more.
+
+    It stays the old one where the item was saved meanwhile: what the association says is older.
+    """
+    versions = versions_of(held, item)
+    is_saved = versions is not None and versions[1] != versions[0] + 1
+    return held["_current_version"] if is_saved else item.get("_current_version")
 
 
 def take_from_parent(held: Document, parent: Mapping[str, Any]) -> None:

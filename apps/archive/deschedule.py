@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.associations import NOT_TAKEN
+from apps.archive.associations import NOT_TAKEN, OWN, version_after
 from apps.archive.journal.follow_ups import change, deletion
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
@@ -35,10 +35,12 @@ def keep_schedule(updates: Document, original: Mapping[str, Any]) -> None:
         updates.update({"publish_schedule": None, "schedule_settings": {}})
 
 
-def unscheduled(item: Mapping[str, Any]) -> Document:
-    """Return what an association shows of its item that has been taken back."""
+def unscheduled(item: Mapping[str, Any], held: Mapping[str, Any]) -> Document:
+    """Return an association whose item has been taken back; what the holder wrote for it stays."""
     shown = {name: value for name, value in item.items() if name not in NOT_TAKEN}
-    return {**shown, "publish_schedule": None, "schedule_settings": {}}
+    own = {name: held[name] for name in OWN if held.get(name) is not None}
+    own["_current_version"] = version_after(held, item)
+    return {**held, **shown, **own, "publish_schedule": None, "schedule_settings": {}}
 
 
 def what_was_scheduled(db: Database[Document], item_id: str) -> list[Document]:

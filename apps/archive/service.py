@@ -403,14 +403,15 @@ class ArchiveService(ResourceService):
         items = stored_items(
             self.db, (h["_id"] for _, h in associations_with_ids({"associations": held}))
         )
+        taken: dict[str, Document] = {}
         for key, association in associations_with_ids({"associations": held}):
-            item = items.get(association["_id"]) or {}
-            if item.get("state") != State.SCHEDULED or item["_id"] in taken_back:
-                continue
-            taken_back.add(item["_id"])
-            item = self._take_back(item["_id"], caller, taken_back)
-            if association.get("state"):
-                held[key] = {**association, **unscheduled(item)}
+            item_id = association["_id"]
+            is_scheduled = items.get(item_id, {}).get("state") == State.SCHEDULED
+            if is_scheduled and item_id not in taken_back:
+                taken_back.add(item_id)
+                taken[item_id] = self._take_back(item_id, caller, taken_back)
+            if item_id in taken and association.get("state"):
+                held[key] = unscheduled(taken[item_id], association)
         updates["associations"], updates["refs"] = held, refs_of(held)
 
     def _take_back(self, item_id: str, caller: Caller, taken_back: set[str]) -> Document:

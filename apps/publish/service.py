@@ -98,6 +98,7 @@ class PublishedService(ResourceService):
             if not item_id:
                 raise BadRequest(NO_ITEM_ID)
             document.update({"_id": ObjectId(), "item_id": str(item_id)})
+            document.setdefault("versioncreated", self.clock.now())
         unnumbered = [d for d in documents if d.get("publish_sequence_no") is None]
         if unnumbered:
             first = self._sequences.draw(PUBLISHED_SEQUENCE, len(unnumbered))

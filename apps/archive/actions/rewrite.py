@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.archive.actions.base import ActionContext
 from apps.archive.broadcasts import REWRITTEN, is_broadcast_script, scripts_of, told_scripts
+from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
 from apps.archive.journal.journal import version_row
@@ -47,7 +48,7 @@ SHARED = ("family_id", "event_id", "language", "place", "organisation", "person"
 
 NOT_COPIED = frozenset(
     {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
-    | {"broadcast", "fields_meta", "anpa_take_key", "flags"}
+    | {"broadcast", "anpa_take_key", "flags"}
 )
 COPIED = (frozenset(CONTENT) | frozenset(METADATA)) - NOT_COPIED | {
     "type",
@@ -183,8 +184,12 @@ class RewriteService(ResourceService):
 
         Args:
             sent: what the client has of the update; its custom fields may not be saved yet.
+
+        Raises:
+            BadRequest: what it has for the state of an editor is none.
         """
         fields = fields_of_existing(update, original, self._context.settings, sent)
+        fields |= _fields_of_editor(fields, update)
         parse_extra_dates(self.db, fields, update)
         item = {**update, **fields}
         hooks.ask(hooks.item_rewrite, self.resource, item=item, original=original)
@@ -301,10 +306,11 @@ def fields_of_existing(
     fields["flags"] = {
         name: bool(own.get(name) or inherited.get(name)) for name in {**inherited, **own}
     }
+    sent = sent or {}
     merged = {
         "associations": object_of(original, "associations") | object_of(update, "associations"),
-        "extra": _filled(original, update, sent or {}, name="extra"),
-        "fields_meta": _filled(update, sent or {}, name="fields_meta"),
+        "extra": _filled(original, update, sent, name="extra"),
+        "fields_meta": _filled(update, {"fields_meta": _states_sent(sent)}, name="fields_meta"),
     }
     fields |= {name: value for name, value in merged.items() if value}
     fields["subject"] = _merged_subjects(update, original)
@@ -320,6 +326,24 @@ def _filled(*items: Item, name: str) -> Document:
             if value not in EMPTY or merged.get(field) in EMPTY:
                 merged[field] = value
     return merged
+
+
+def _states_sent(sent: Item) -> Document:
+    """Return what a client has of `fields_meta`, as far as an item can hold it."""
+    states = object_of(sent, "fields_meta")
+    return {name: state for name, state in states.items() if isinstance(state, Mapping)}
+
+
+def _fields_of_editor(fields: Item, update: Item) -> Document:
+    """Return the fields whose editor state changes on an update that becomes `fields`."""
+    states, known = object_of(fields, "fields_meta"), object_of(update, "fields_meta")
+    changed = {name: state for name, state in states.items() if known.get(name) != state}
+    written: Document = {"fields_meta": changed}
+    if fields.get("extra"):
+        written["extra"] = fields["extra"]
+    complete_from_editor(written, update)
+    del written["fields_meta"]
+    return written
 
 
 def _shared(original: Item, settings: Settings) -> Document:

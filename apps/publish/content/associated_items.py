@@ -20,6 +20,7 @@ from apps.archive.associations import (
     related_content_keys,
     restore_server_fields,
     take_from_parent,
+    version_after,
     versions_of,
 )
 from apps.archive.schema import CONTENT, METADATA
@@ -180,8 +181,9 @@ def associated_operations(
         operation = operation_on(
             publication.operation, held_state, stored.get("state"), is_changed=bool(changed)
         )
-        is_told = changed or is_new or operation == Operation.PUBLISH
-        changes = changes_of(held, stored, changed) if is_told else {}
+        if is_rescheduled(publication, stored):
+            operation = Operation.PUBLISH
+        changes = changes_of(held, stored, operation, changed) if operation else {}
         is_done = stored.get("published_with") == mark and not changes
         if operation and not is_done:
             yield AssociatedOperation(key, operation, stored, changes)
@@ -208,6 +210,23 @@ def operation_on(
     return operation if is_due and is_allowed(Action.CORRECT, stored_state) else None
 
 
+def is_rescheduled(publication: Publication, stored: Mapping[str, Any]) -> bool:
+    """Whether an associated item waits with an item whose schedule changes: it moves along."""
+    updates = publication.updates
+    return (
+        publication.operation == Operation.PUBLISH
+        and bool(updates.get("publish_schedule"))
+        and waits_with(publication.original["_id"], stored)
+        and any(updates.get(field) != stored.get(field) for field in SCHEDULE)
+    )
+
+
+def waits_with(item_id: str, stored: Mapping[str, Any]) -> bool:
+    """Whether an associated item is scheduled because the item of `item_id` is."""
+    is_scheduled = stored.get("state") == State.SCHEDULED
+    return is_scheduled and object_of(stored, "published_with").get("item_id") == item_id
+
+
 def link_to(publication: Publication) -> Document:
     """Return the mark of an item that goes out with this publication of another one.
 
@@ -225,7 +244,10 @@ def changed_fields(sent: Any, before: Mapping[str, Any]) -> set[str]:
 
 
 def changes_of(
-    held: Mapping[str, Any], stored: Mapping[str, Any], sent: Set[str] = frozenset()
+    held: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    operation: Operation,
+    sent: Set[str] = frozenset(),
 ) -> Document:
     """Return what an association changes at its item; nothing when the item is newer.
 
@@ -233,18 +255,21 @@ def changes_of(
     stays then, but for what the holder writes for it, and what the request changes.
 
     Args:
+        operation: what is done with the item. Only on its publication it takes all that its holder
+            says of it: later the holder may show fields as they were then.
         sent: fields that the request changes.
     """
     versions = versions_of(held, stored)
     if versions is not None and versions[1] > versions[0]:
         return {}
-    free = EDITABLE if versions is not None else OWN | (sent - set(REFRESHED))
+    told = EDITABLE if operation == Operation.PUBLISH else sent
+    free = told if versions is not None else OWN | (sent - set(REFRESHED))
     return {
         field: held[field]
-        for field in EDITABLE
+        for field in told
         if field in held
         and held[field] != stored.get(field)
-        and (field in free or stored.get(field) is None)
+        and (field in free or field not in stored)
     }
 
 
@@ -255,6 +280,31 @@ def sync(held: Document, item: Mapping[str, Any]) -> None:
         held.pop(field, None)
     if item.get("state") == State.SCHEDULED:
         held.update({field: item[field] for field in SCHEDULE if item.get(field) is not None})
+
+
+def scheduled_associations(holder: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
+    """Yield key and association of what an item, or its row, shows as scheduled."""
+    return ((key, held) for key, held in present(holder) if held.get("state") == State.SCHEDULED)
+
+
+def come_out(
+    holder: Mapping[str, Any], items: Mapping[str, Document], with_item: Set[str]
+) -> Document:
+    """Return the associations of an item that was scheduled, or of its row, once it is out.
+
+    Args:
+        holder: item or row.
+        items: items as stored, by id.
+        with_item: keys of those that were scheduled with the item; others only show what it does.
+    """
+    associations = copied(holder.get("associations"))
+    for key, held in scheduled_associations({"associations": associations}):
+        item = items.get(str(held.get("_id")))
+        if key not in with_item or not is_fetchable(held):
+            held["state"] = State.PUBLISHED
+        elif item and is_out(item) and item["state"] != State.SCHEDULED:
+            sync(held, {**item, "_current_version": version_after(held, item)})
+    return associations
 
 
 def trim_related(associations: Document, related: frozenset[str]) -> None:

@@ -17,7 +17,7 @@ from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
 from apps.core.workflow import Action, is_allowed
-from apps.publish.content.associated_items import is_fetchable
+from apps.publish.content.associated_items import is_fetchable, waits_with
 from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.package_members import members_to_publish
 from apps.publish.content.publication import Publication
@@ -311,7 +311,7 @@ def _messages(
     schedule = utc_of(publication.item, "publish_schedule")
     if state in REFUSED_STATES or (state == State.SCHEDULED and not schedule):
         yield BAD_STATE.format(state=state)
-    elif state == State.SCHEDULED and _is_later(stored, schedule):
+    elif _is_later(stored, schedule) and not _moves_along(stored, publication, collaborators):
         yield BAD_SCHEDULE
     if document.get("embargo"):
         yield BAD_EMBARGO
@@ -346,8 +346,18 @@ def _name(document: Mapping[str, Any]) -> str:
 
 
 def _is_later(item: Mapping[str, Any], schedule: datetime | None) -> bool:
+    if item.get("state") != State.SCHEDULED:
+        return False
     own = utc_of(item, "publish_schedule")
     return own is not None and schedule is not None and own > schedule
+
+
+def _moves_along(
+    stored: Mapping[str, Any], publication: Publication, collaborators: Collaborators
+) -> bool:
+    """Whether an associated item gets the schedule of the item that it waits with."""
+    is_published = collaborators.settings["PUBLISH_ASSOCIATED_ITEMS"]
+    return bool(is_published) and waits_with(publication.original["_id"], stored)
 
 
 def _check_members(publication: Publication) -> None:

@@ -18,6 +18,7 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from apps.archive.associations import associations_with_ids, stored_items
 from apps.archive.events import tell_update
 from apps.archive.journal.follow_ups import change as changing
 from apps.archive.journal.follow_ups import record
@@ -29,6 +30,7 @@ from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, Operation, QueueState, State
+from apps.publish.content.associated_items import come_out, scheduled_associations
 from apps.publish.enqueue.references import associations_of
 from apps.store.collections import PUBLISHED
 from apps.store.mongo import is_outage
@@ -243,7 +245,7 @@ def _place(row: Mapping[str, Any]) -> int:
 
 # Scheduled rows that are due: the scheduled version becomes the published one.
 
-CHANGED = ("state", "versioncreated", "_current_version", "groups")
+CHANGED = ("state", "versioncreated", "_current_version", "groups", "associations")
 """Fields that the release changes, on the item and on its row."""
 
 
@@ -317,7 +319,7 @@ class ScheduledRelease:
         """Publish the item, then its row; False when somebody has written the item since."""
         now, version = self._clock.now(), number_of(item, "_current_version", 1) + 1
         change = {"state": State.PUBLISHED, "versioncreated": now, "_current_version": version}
-        own, shown = self._groups(row, item)
+        own, shown = self._held(row, item)
         note = self._journal.action(self._follow_ups(row, {**change, **shown}), version)
         # A new etag: who has read the item as scheduled must not act on it as if it still were.
         written = {**change, **own, "_updated": now, "_etag": new_etag()}
@@ -327,6 +329,20 @@ class ScheduledRelease:
         except PreconditionFailed:
             return False
         return True
+
+    def _held(self, row: Document, item: Document) -> tuple[Document, Document]:
+        """Return what the item and its row hold, where what they show has come out before.
+
+        One command more where other items were scheduled with the item.
+        """
+        own, shown = self._groups(row, item)
+        scheduled = dict(scheduled_associations(item))
+        named = associations_with_ids({"associations": scheduled})
+        items = stored_items(self._db, (held["_id"] for _, held in named))
+        for holder, changes in ((item, own), (row, shown)):
+            if any(scheduled_associations(holder)):
+                changes["associations"] = come_out(holder, items, scheduled.keys())
+        return own, shown
 
     def _groups(self, row: Document, item: Document) -> tuple[Document, Document]:
         """Return the groups of a package and of its row, with members that came out before.

@@ -126,7 +126,7 @@ class ContentFilterTestService(ResourceService):
 
     def _results(self, wanted: Mapping[str, Any], caller: Caller) -> Any:
         filters, content_filter = self._filter(wanted)
-        if wanted.get("article_id"):
+        if wanted.get("article_id") is not None:
             item = self._find_item(str(wanted["article_id"]), caller)
             return self._answer(filters, content_filter, item, "article")
         matching = wanted.get("return_matching", True) is not False

@@ -11,7 +11,7 @@ from apps.graph.build import Graph
 from tests.support.clients import log_in, make_user
 from tests.support.crashes import DEATHS
 from tests.support.dying import MOST_WRITES, complete_abandoned, dies
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
 
 REFUSED = "validator exception"
 
@@ -44,6 +44,11 @@ def rows(desk: Newsdesk, *items: Mapping[str, Any]) -> list[Document]:
     return list(desk.db["published"].find(wanted).sort("publish_sequence_no", 1))
 
 
+def desk_row(desk: Newsdesk, item: Mapping[str, Any]) -> Document:
+    """Return the last published row of an item."""
+    return rows(desk, item)[-1]
+
+
 def states(desk: Newsdesk, *items: Mapping[str, Any]) -> list[str]:
     return [stored(desk, item)["state"] for item in items]
 
@@ -71,6 +76,23 @@ class TestOff:
         (row,) = rows(desk, story, flood)
         held = row["associations"]["featuremedia"]
         assert ("published", "publish") == (held["state"], held["operation"])
+
+    def test_the_row_of_a_scheduled_story_shows_what_the_story_does(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock
+    ) -> None:
+        """Lifecycle contract 5.3: scheduled until the story is out; the picture stays behind."""
+        flood = picture(desk)
+        story = with_picture(desk, flood)
+        desk.act("publish", story, publish_schedule="2030-01-01T13:00:00+0000")
+        before = desk_row(desk, story)["associations"]["featuremedia"]
+
+        clock.advance(hours=2)
+        graph.enqueue.run()
+
+        after = desk_row(desk, story)["associations"]["featuremedia"]
+        assert ("scheduled", "published") == (before["state"], after["state"])
+        assert "state" not in stored(desk, story)["associations"]["featuremedia"]
+        assert ["published", "fetched"] == states(desk, story, flood)
 
     def test_asks_before_related_items_are_left_out(self, desk: Newsdesk) -> None:
         """Lifecycle contract 5.1 b: a warning that the request can answer in advance."""
@@ -356,6 +378,139 @@ class TestOn:
         shown = desk.act("publish", stored(desk, story))["associations"]["featuremedia"]
         assert shown["state"] == "published"
         assert not {"publish_schedule", "schedule_settings"} & shown.keys()
+
+    def test_moves_the_picture_to_another_hour(self, desk: Newsdesk) -> None:
+        """Lifecycle contract 5.4: later and earlier; the story's own headline stays.
+
+        What was scheduled on its own keeps its hour.
+        """
+        flood = picture(desk)
+        alone = desk.act("publish", picture(desk), publish_schedule="2098-01-01T00:00:00+0000")
+        held = {"featuremedia": media(flood, headline="Road"), "media--1": media(alone)}
+        story = desk.story(associations=held)
+        for hour, zone in (("10", "Europe/Prague"), ("12", "Asia/Tokyo"), ("09", "Europe/Prague")):
+            times = {
+                "publish_schedule": f"2099-01-01T{hour}:00:00+0000",
+                "schedule_settings": {"time_zone": zone},
+            }
+
+            scheduled = desk.act("publish", story, **times)
+
+            shown = scheduled["associations"]["featuremedia"]
+            for item in (shown, stored(desk, flood), desk_row(desk, flood), desk_row(desk, story)):
+                assert item["schedule_settings"]["time_zone"] == zone
+            assert shown["publish_schedule"] == scheduled["publish_schedule"]
+            assert ("scheduled", "Road") == (shown["state"], shown["headline"])
+        other = stored(desk, story)["associations"]["media--1"]
+        assert other["publish_schedule"] == "2098-01-01T00:00:00+0000"
+
+    def test_refuses_a_picture_that_waits_longer(self, desk: Newsdesk) -> None:
+        """Lifecycle contract 4.6: it was scheduled on its own."""
+        flood = picture(desk)
+        desk.act("publish", flood, publish_schedule="2099-01-01T00:00:00+0000")
+        story = with_picture(desk, flood)
+
+        text = refusal(desk, "publish", story, {"publish_schedule": "2098-01-01T00:00:00+0000"})
+
+        assert text == "['Associated item is scheduled later than current item.']"
+
+    def test_keeps_what_the_story_wrote_when_it_is_taken_back(self, desk: Newsdesk) -> None:
+        """And what an editor saved of the picture while it waited."""
+        flood = picture(desk, ednote="old")
+        held = media(flood, headline="Road", order=3, alt_text="a road")
+        story = desk.story(associations={"featuremedia": held, "editor_0": held, "media--1": None})
+        desk.act("publish", story, publish_schedule="2099-01-01T10:00:00+0000")
+        saved = {"headline": "Saved", "ednote": "saved"}
+        assert desk.client.patch(f"archive/{flood['_id']}", saved).status_code == 200
+
+        for _ in range(2):
+            taken_back = {"publish_schedule": None}
+            assert desk.client.patch(f"archive/{story['_id']}", taken_back).status_code == 200
+        shown = stored(desk, story)["associations"]
+        for key in ("featuremedia", "editor_0"):
+            association = shown[key]
+            assert (association["publish_schedule"], association["schedule_settings"]) == (None, {})
+            assert association["state"] == "in_progress"
+        published = desk.act("publish", story)["associations"]
+
+        both = [held[key] for held in (shown, published) for key in ("featuremedia", "editor_0")]
+        for association in both:
+            assert ("Road", "a road", 3, "saved") == (
+                association["headline"],
+                association["alt_text"],
+                association["order"],
+                association["ednote"],
+            )
+        seen = stored(desk, flood)
+        assert ("published", "Saved", "saved") == (seen["state"], seen["headline"], seen["ednote"])
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    def test_comes_out_with_the_picture(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, is_saved: bool
+    ) -> None:
+        """Lifecycle contract 5.3: the association shows that; a later correction reaches both."""
+        flood = picture(desk, ednote="old")
+        story = with_picture(desk, flood, headline="Road")
+        desk.act("publish", story, publish_schedule="2030-01-01T13:00:00+0000")
+        if is_saved:
+            desk.client.patch(f"archive/{flood['_id']}", {"ednote": "saved"})
+        clock.advance(hours=2)
+        for _ in range(3):
+            graph.enqueue.run()
+
+        for item in (stored(desk, story), rows(desk, story)[-1]):
+            shown = item["associations"]["featuremedia"]
+            assert ("published", "published") == (item["state"], shown["state"])
+            assert "publish_schedule" not in shown
+        before = stored(desk, story)["associations"]["featuremedia"]
+        now = stored(desk, flood)["_current_version"]
+        assert before["_current_version"] == (2 if is_saved else now)
+        changed = {"featuremedia": {**before, "description_text": "Water"}}
+        corrected = desk.act("correct", story, associations=changed)["associations"]
+        seen = stored(desk, flood)
+        assert seen["ednote"] == corrected["featuremedia"]["ednote"]
+        assert seen["ednote"] == ("saved" if is_saved else "old")
+        assert seen.get("description_text") == (None if is_saved else "Water")
+        assert corrected["featuremedia"]["description_text"] == "Water"
+
+    @pytest.mark.parametrize("operation", ["correct", "kill", "takedown"])
+    def test_later_operations_revert_no_save_either(self, desk: Newsdesk, operation: str) -> None:
+        """Lifecycle contract 5.9: what is out takes only what the request changes."""
+        flood = picture(desk, copyrightholder="old", creditline="old")
+        story = desk.story()
+        whole = {"associations": {"featuremedia": stored(desk, flood)}}
+        assert desk.client.patch(f"archive/{story['_id']}", whole).status_code == 200
+        saved = {"copyrightholder": "new", "creditline": None}
+        assert desk.client.patch(f"archive/{flood['_id']}", saved).status_code == 200
+        held = desk.act("publish", story)["associations"]["featuremedia"]
+
+        changed = {"featuremedia": {**held, "headline": "Changed"}}
+        desk.act(operation, story, associations=changed)
+
+        seen = stored(desk, flood)
+        assert ("new", None) == (seen["copyrightholder"], seen["creditline"])
+        assert seen["headline"] == "Changed"
+
+    @pytest.mark.parametrize("key", ["featuremedia", "media--2", "editor_0"])
+    @pytest.mark.parametrize("method", ["PATCH", "PUT"])
+    def test_a_save_of_the_story_reverts_none(self, desk: Newsdesk, key: str, method: str) -> None:
+        """A client sends all that it has of the picture, as old as it is, and no version."""
+        flood = picture(desk, slugline="old", copyrightholder="old")
+        held = media(flood, slugline="old", copyrightholder="old", headline="Road")
+        story = desk.story(associations={key: held, "featuremedia--9": None})
+        saved = {"slugline": "new", "copyrightholder": "new"}
+        assert desk.client.patch(f"archive/{flood['_id']}", saved).status_code == 200
+        body = {"associations": {key: held}, "headline": "Story", "slugline": "story"}
+
+        path = f"archive/{story['_id']}"
+        match = {"If-Match": desk.client.etag_of(path)}
+        answer = desk.client.request(method, path, json=body, headers=match)
+        assert answer.status_code == 200, answer.text
+        shown = desk.act("publish", story)["associations"][key]
+
+        seen = stored(desk, flood)
+        assert saved == {name: seen[name] for name in saved}
+        assert ("new", "Road") == (shown["slugline"], shown["headline"])
 
     def test_corrects_the_picture_too(self, desk: Newsdesk) -> None:
         """A correction without changes of associations takes the picture along.

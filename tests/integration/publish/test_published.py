@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.publish.service import ALLOWED_STATES
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import Newsdesk
@@ -183,12 +184,38 @@ class TestPost:
         assert answer.status_code == 400, answer.text
         assert desk.db["published"].count_documents({}) == 0
 
-    def test_of_an_item_that_is_worked_on_is_refused(self, desk: Newsdesk) -> None:
-        answer = desk.client.post("published", {"_id": "x", "state": "draft"})
+    @pytest.mark.parametrize(
+        "state",
+        ["draft", "ingested", "routed", "fetched", "submitted", "in_progress", "correction", None],
+    )
+    def test_of_an_item_that_is_worked_on_is_refused(
+        self, desk: Newsdesk, state: str | None
+    ) -> None:
+        """Alone and in a list; a row without a state is that of a draft."""
+        body = {"_id": "x"} | ({"state": state} if state else {})
+        text = f"Invalid state ({state or 'draft'}) for the Published item."
+        for sent in (body, [body], [{"_id": "y", "state": "published"}, body]):
+            answer = desk.client.post("published", sent)
 
-        assert answer.status_code == 400
-        text = "Invalid state (draft) for the Published item."
-        assert (answer.get_json()["_status"], answer.get_json()["_message"]) == ("ERR", text)
+            assert answer.status_code == 400
+            assert (answer.get_json()["_status"], answer.get_json()["_message"]) == ("ERR", text)
+        assert desk.db["published"].count_documents({}) == 0
+
+    @pytest.mark.parametrize("state", sorted(ALLOWED_STATES))
+    def test_takes_every_state_of_what_has_gone_out(self, desk: Newsdesk, state: str) -> None:
+        """Each may follow each other; a PATCH without a state asks for none."""
+        body = {"_id": f"tag:x,2030:{state}", "state": state, "queue_state": "queued"}
+
+        created = desk.client.create("published", [body])
+
+        path = f"published/{body['_id']}"
+        for update in ({"state": "published"}, {"headline": "x"}, {"state": state}):
+            answer = desk.client.patch(path, update)
+            assert answer.status_code == 200, answer.text
+        (listed,) = desk.client.get("published").get_json()["_items"]
+        assert (listed["_id"], listed["item_id"]) == (body["_id"], created["_id"])
+        assert (listed["state"], listed["headline"]) == (state, "x")
+        assert listed["versioncreated"] == "2030-01-01T12:00:00+0000"
 
     @pytest.mark.parametrize("id_", ["tag:x,2030:1", "123", "5f" * 12])
     def test_is_changed_by_the_id_that_was_sent(self, desk: Newsdesk, id_: str) -> None:

@@ -492,6 +492,38 @@ class TestTryingFilters:
         answer = rules.client.post("products/test", {"article_id": str(id_)})
         assert answer.status_code == (201 if collection == "archive" else 400)
 
+    @pytest.mark.parametrize(
+        "id_", [1, "urn:newsml:a.b:2030-01-01T00:00:00:c", ObjectId("5f" * 12)]
+    )
+    @pytest.mark.parametrize("is_stored", [True, False])
+    @pytest.mark.parametrize("source", ["a", "b"])
+    def test_tries_an_ingested_item_on_a_filter_of_either_form(
+        self, rules: Rules, graph: Graph, id_: Any, is_stored: bool, source: str
+    ) -> None:
+        """`return_matching` changes nothing about the answer for one item."""
+        a = rules.condition("a", "source", "eq", "a")
+        statements = [{"expression": {"fc": [a["_id"]]}}]
+        stored = rules.filter("f", {"fc": [a["_id"]]}) if is_stored else {}
+        wanted = {"filter": {"name": "draft", "content_filter": statements}}
+        if is_stored:
+            wanted = {"filter_id": stored["_id"]}
+        graph.db["ingest"].insert_one({"_id": id_, "source": source})
+
+        for more in ({}, {"return_matching": True}, {"return_matching": False}):
+            body = {**wanted, **more, "article_id": str(id_)}
+            answer = rules.client.create("content_filters/test", body)
+            assert answer["match_results"] is (source == "a")
+
+    def test_tries_the_item_of_the_archive_before_the_ingested_one(
+        self, rules: Rules, graph: Graph
+    ) -> None:
+        wanted = rules.simple_filter("f", "source", "eq", "a")
+        graph.db["ingest"].insert_one({"_id": 1, "source": "b"})
+        graph.db["archive"].insert_one({"_id": "1", "source": "a"})
+        body = {"filter_id": wanted["_id"], "article_id": "1"}
+
+        assert rules.client.create("content_filters/test", body)["match_results"] is True
+
     def test_lists_the_items_of_the_archive(self, rules: Rules, graph: Graph) -> None:
         """Without an item the answer is those that match or do not, newest first.
 
@@ -539,14 +571,18 @@ class TestTryingFilters:
         """Missing filters and items, and filters that say nothing, are refused in words."""
         assert refusal(admin.post("content_filters/test", body)) == text
 
-    def test_needs_an_item_that_is_there(self, rules: Rules) -> None:
-        """An unknown item is refused."""
+    @pytest.mark.parametrize("id_", ["x", "1", "5f" * 12, "", "1.0", " 1", "-"])
+    def test_needs_an_item_that_is_there(self, rules: Rules, graph: Graph, id_: str) -> None:
+        """An unknown item is refused, for products too."""
         wanted = rules.simple_filter("f", "source", "eq", "a")
-        body = {"filter_id": wanted["_id"], "article_id": "x"}
+        graph.db["ingest"].insert_one({"_id": 2, "source": "a"})
+        body = {"filter_id": wanted["_id"], "article_id": id_}
 
         answer = rules.client.post("content_filters/test", body)
 
         assert refusal(answer) == "Article not found!"
+        text = "Article not found!" if id_ else "Article id cannot be empty!"
+        assert refusal(rules.client.post("products/test", {"article_id": id_})) == text
 
     @pytest.mark.parametrize(
         ("expression", "issue"),
@@ -581,10 +617,17 @@ class TestTryingFilters:
         assert refusal(one) == f"Error in testing article: {reason}"
         assert refusal(whole) == f"Error in testing archive: {reason}"
 
-    @pytest.mark.parametrize("field", ["filter_id", "filter", "return_matching", "article_id"])
-    def test_refuses_values_of_other_types(self, admin: Any, field: str) -> None:
-        """The body is checked before anything is tried."""
-        answer = admin.post("content_filters/test", {field: ["x"]})
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            *((f, ["x"]) for f in ("filter_id", "filter", "return_matching", "article_id")),
+            *(("article_id", value) for value in (1, 1.5, True, {"a": 1})),
+            ("filter", "x"),
+        ],
+    )
+    def test_refuses_values_of_other_types(self, admin: Any, field: str, value: Any) -> None:
+        """The body is checked before anything is tried; ids of items are texts."""
+        answer = admin.post("content_filters/test", {field: value})
 
         assert list(issues(answer)) == [field]
 

@@ -45,12 +45,36 @@ def read(desk: Newsdesk, item: Document) -> Document:
     return dict(desk.client.get(f"archive/{item['_id']}").get_json())
 
 
+def editor(text: str) -> Document:
+    """Return what an item has in `fields_meta` of a field with one paragraph."""
+    return {"draftjsState": [{"blocks": [{"text": text, "type": "unstyled"}], "entityMap": {}}]}
+
+
 def history(desk: Newsdesk, item: Document) -> list[str]:
     rows = desk.db["archive_history"].find({"item_id": item["_id"]}).sort("_id", 1)
     return [row["operation"] for row in rows]
 
 
 class TestNewItem:
+    def test_takes_the_custom_fields_of_its_story(self, desk: Newsdesk) -> None:
+        """With the states of its editors, of which they are made; on a desk of the request too."""
+        story = desk.story(extra={"sub": "x", "empty": "", "none": None, "list": []})
+        meta = {"body_html": editor("text"), "extra>other": editor("other")}
+        assert (
+            desk.client.patch(f"archive/{story['_id']}", {"fields_meta": meta}).status_code == 200
+        )
+        desk.act("publish", story)
+
+        update = rewrite(desk, story, desk_id=story["task"]["desk"])
+
+        seen = read(desk, update)
+        assert seen["body_html"] == "<p>text</p>"
+        assert seen["fields_meta"] == meta
+        assert seen["extra"] == {
+            **{"sub": "x", "empty": "", "none": None, "list": []},
+            "other": "<p>other</p>",
+        }
+
     def test_a_published_story_gets_an_update(self, desk: Newsdesk) -> None:
         """Version 1, in progress, linked both ways, no SMS flag, same etag.
 
@@ -383,6 +407,52 @@ class TestExistingItem:
                 "abstract": {"a": 1},
                 "body_html": {"c": 1},
             }
+
+    @pytest.mark.parametrize("empty", [None, "", [], {}])
+    def test_an_empty_value_replaces_no_filled_one(self, desk: Newsdesk, empty: Any) -> None:
+        """Nor does it in the stored update replace that of its story; a zero is no empty value."""
+        story = desk.published(extra={"story": "x", "both": "story"})
+        own = desk.story(extra={"both": empty, "own": "own", "zero": 1, "no": True, "all": empty})
+        sent = {"story": empty, "own": empty, "zero": 0, "no": False, "all": empty}
+
+        rewrite(desk, story, update={"_id": own["_id"], "extra": sent})
+
+        assert read(desk, own)["extra"] == {
+            **{"story": "x", "both": "story", "own": "own", "zero": 0, "no": False},
+            "all": empty,
+        }
+
+    def test_writes_the_fields_of_an_editor_that_are_not_saved_yet(self, desk: Newsdesk) -> None:
+        """Lifecycle contract 1.7: a field is what its editor's state says, in later saves too."""
+        story, own = desk.published(extra={"other": "x"}), desk.story(headline="Own")
+        meta = {"body_html": editor("new"), "extra>sub": editor("sub"), "odd": "text", "no": None}
+        body = {"_id": own["_id"], "fields_meta": meta, "headline": "not taken"}
+
+        answer = rewrite(desk, story, update=body)
+
+        for seen in (answer, read(desk, own)):
+            assert (seen["body_html"], seen["headline"]) == ("<p>new</p>", "Own")
+            assert seen["extra"] == {"other": "x", "sub": "<p>sub</p>"}
+            assert seen["fields_meta"].keys() == {"body_html", "extra>sub"}
+        later = {"headline": "Later", "fields_meta": {**meta, "headline": editor("Later")}}
+        del later["fields_meta"]["odd"]
+        assert desk.client.patch(f"archive/{own['_id']}", later).status_code == 200
+        seen = read(desk, own)
+        assert (seen["body_html"], seen["headline"]) == ("<p>new</p>", "Later")
+        assert (seen["rewrite_of"], seen["extra"]["other"]) == (story["_id"], "x")
+
+    def test_refuses_a_state_that_is_none(self, desk: Newsdesk) -> None:
+        story, own = desk.published(), desk.story()
+        meta = {"body_html": {"draftjsState": [{"blocks": [{"text": 5}]}]}}
+
+        answer = desk.client.post(
+            f"archive/{story['_id']}/rewrite", {"update": {"_id": own["_id"], "fields_meta": meta}}
+        )
+
+        text = "fields_meta of body_html is no state of an editor"
+        assert refused(answer) == (400, text)
+        assert read(desk, story).get("rewritten_by") is None
+        assert read(desk, own).get("rewrite_of") is None
 
     @pytest.mark.parametrize("name", ["extra", "fields_meta"])
     @pytest.mark.parametrize("sent", [None, "x", [1], {}])
