@@ -1,11 +1,12 @@
 """Spike an item: out of production, into the bin (lifecycle contract 5.10)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
-from apps.archive.actions.base import ActionContext, ItemUpdate
+from apps.archive.actions.base import ActionContext, ItemUpdate, retry_when_overtaken
 from apps.archive.actions.unlock import tell_unlocked
 from apps.archive.broadcasts import (
     WITHDRAWN,
@@ -23,7 +24,7 @@ from apps.archive.translations import STORED_IN, cut
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.documents import object_of
-from apps.core.errors import BadRequest
+from apps.core.errors import BadRequest, EtagMismatch
 from apps.core.ids import tag_guid
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
@@ -83,8 +84,9 @@ class SpikeService(ItemUpdate):
         for script in scripts:
             if script.get("state") in WITHDRAWN or is_out(script):
                 continue
+            attempt = partial(self.spike_script, script, caller)
             try:
-                self.spike_script(script, caller)
+                retry_when_overtaken(attempt, EtagMismatch())
             except Exception as error:
                 if is_outage(error):
                     raise

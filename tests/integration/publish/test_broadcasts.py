@@ -190,6 +190,19 @@ class TestWritten:
         assert script["broadcast"]["master_id"] == master["_id"]
         assert script["version_creator"] == str(desk.client.session["user"])
 
+    @pytest.mark.parametrize("desk_id", ["sports", "5e" * 12, 7])
+    def test_on_a_desk_with_an_id_of_any_form(
+        self, desk: Newsdesk, master: Document, desk_id: Any
+    ) -> None:
+        own = {"_id": desk_id, "name": "Radio", "working_stage": "first", "members": []}
+        desk.db["desks"].insert_one(own)
+        desk.db["stages"].insert_one({"_id": "first", "desk": desk_id, "name": "First"})
+
+        script = script_of(desk, master, desk=str(desk_id))
+
+        (stored,) = desk.db["archive"].find({"_id": script["_id"]})
+        assert (stored["task"]["desk"], stored["task"]["stage"]) == (desk_id, "first")
+
     def test_for_a_story_that_another_user_has_locked(
         self, desk: Newsdesk, master: Document, graph: Graph, app: Any
     ) -> None:
@@ -469,6 +482,21 @@ class TestWithdrawn:
 
         assert [read(desk, item)["state"] for item in (out, draft)] == ["unpublished", "spiked"]
         assert (read(desk, out)["body_html"], read(desk, out)["headline"]) == ("<p>x</p>", "TEST")
+
+    @pytest.mark.parametrize("has_other", [True, False])
+    def test_from_packages_that_stay_out_or_go_the_same_way(
+        self, desk: Newsdesk, master: Document, has_other: bool
+    ) -> None:
+        """Unpublished with the master: a package of nothing else is unpublished, too."""
+        desk.newsroom.validators(item_type="composite")
+        script, other = published_script(desk, master), desk.published()
+        members = [script, other] if has_other else [script]
+        package = desk.act("publish", package_of(desk, *members))
+
+        desk.act("unpublish", master)
+
+        states = [read(desk, item)["state"] for item in (package, script)]
+        assert states == ["corrected" if has_other else "unpublished", "unpublished"]
 
     def test_in_every_state(self, desk: Newsdesk, master: Document) -> None:
         """Killed where the workflow lets them be, otherwise spiked; withdrawn ones stay."""
