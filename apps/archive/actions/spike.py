@@ -17,7 +17,7 @@ from apps.archive.broadcasts import (
 )
 from apps.archive.events import move_mark, tell_marked
 from apps.archive.journal.follow_ups import change
-from apps.archive.packages import link_changes, package_ids, without_member
+from apps.archive.packages import link_changes, member_ids, package_ids, without_member
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
 from apps.archive.translations import STORED_IN, cut
@@ -109,7 +109,8 @@ class SpikeService(ItemUpdate):
             EtagMismatch: somebody else writes one of them.
         """
         for package in self.db[ARCHIVE].find({"_id": {"$in": package_ids(item)}}):
-            if is_allowed(Action.SAVE, package.get("state")):
+            is_held = item["_id"] in member_ids(package.get("groups"))
+            if is_held and is_allowed(Action.SAVE, package.get("state")):
                 groups = without_member(package.get("groups"), item["_id"])
                 self._save_groups(package, groups, caller)
 
