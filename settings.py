@@ -274,9 +274,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         flag(
             "BROADCAST_ENABLED",
             True,
-            "Broadcast scripts have rules of their own: they keep their genre, are no updates, "
-            "go to wire subscribers only when they are sent again, and are not killed in the "
-            "archive.",
+            "Broadcast scripts have rules of their own: they follow what becomes of their masters, "
+            "keep their genre, are no updates, go to wire subscribers only when they are sent "
+            "again, and are not killed in the archive.",
         ),
         flag(
             "LEGAL_ARCHIVE",

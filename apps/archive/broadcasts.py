@@ -13,7 +13,8 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import change
 from apps.core.documents import object_of, text_of
 from apps.core.service import Document
-from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation
+from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
+from apps.core.workflow import Action, is_allowed
 from apps.store.collections import ARCHIVE, PUBLISHED
 
 REWRITTEN = "Master Story Re-written"
@@ -21,17 +22,26 @@ STATUSES = {
     Operation.PUBLISH: "Master Story Published",
     Operation.CORRECT: "Master Story Corrected",
 }
+WITHDRAWN = (State.SPIKED, State.KILLED, State.RECALLED)
+"""States of a script that nothing more becomes of."""
 
 
 def is_broadcast_script(item: Mapping[str, Any]) -> bool:
     """Whether the item is written to be read out."""
     genres = item.get("genre")
     genres = genres if isinstance(genres, (list, tuple)) else [genres]
-    return any(
-        BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name"))
+    codes = (
+        genre.get(name)
         for genre in genres
         if isinstance(genre, Mapping)
+        for name in ("qcode", "name")
     )
+    return any(str(code).lower() == BROADCAST_SCRIPT.lower() for code in codes)
+
+
+def is_out(script: Mapping[str, Any]) -> bool:
+    """Whether somebody has the script, or will have it: it can be withdrawn."""
+    return is_allowed(Action.KILL, script.get("state"))
 
 
 def may_have_scripts(item: Mapping[str, Any]) -> bool:
@@ -43,12 +53,17 @@ def may_have_scripts(item: Mapping[str, Any]) -> bool:
     )
 
 
+def master_of(script: Mapping[str, Any]) -> str:
+    """Return the id of the story that a script was written for; empty for none."""
+    return text_of(object_of(script, "broadcast"), "master_id")
+
+
 def scripts_of(db: Database[Document], item: Mapping[str, Any]) -> list[Document]:
     """Return the scripts that were written for an item; no command for what can have none."""
     if not may_have_scripts(item):
         return []
     found = db[ARCHIVE].find({"broadcast.master_id": item["_id"]}).sort("_id", 1)
-    return [script for script in found if is_broadcast_script(script)]
+    return [s for s in found if is_broadcast_script(s) and master_of(s) == item["_id"]]
 
 
 def told_scripts(
@@ -56,15 +71,12 @@ def told_scripts(
 ) -> list[Document]:
     """Return the follow-ups that tell scripts what has become of their master.
 
-    What somebody works on is left alone.
-
     Args:
+        scripts: those that are told; see `open_scripts`.
         rewrite_id: the update of the master; only scripts without one take it.
     """
     writes = []
     for script in scripts:
-        if script.get("lock_user"):
-            continue
         fields: Document = {"broadcast.status": status}
         if rewrite_id and not object_of(script, "broadcast").get("rewrite_id"):
             fields["broadcast.rewrite_id"] = rewrite_id
@@ -72,14 +84,21 @@ def told_scripts(
     return writes
 
 
+def open_scripts(db: Database[Document], item: Mapping[str, Any]) -> list[Document]:
+    """Return the scripts of an item that are told: what somebody works on is left alone."""
+    return [script for script in scripts_of(db, item) if not script.get("lock_user")]
+
+
 def scripts_without_rewrite(db: Database[Document], update: Mapping[str, Any]) -> list[Document]:
     """Return the follow-ups that take an update that goes from the scripts of its story."""
-    master_id = text_of(update, "rewrite_of")
-    if not master_id:
+    story_id = text_of(update, "rewrite_of")
+    if not story_id:
         return []
-    named = {"broadcast.master_id": master_id, "broadcast.rewrite_id": update["_id"]}
+    named = {"broadcast.master_id": story_id, "broadcast.rewrite_id": update["_id"]}
     writes = []
     for script in db[ARCHIVE].find(named, {"state": 1, "broadcast": 1}):
+        if master_of(script) != story_id:
+            continue
         fields: Document = {"broadcast.rewrite_id": None}
         if text_of(object_of(script, "broadcast"), "status") == REWRITTEN:
             fields["broadcast.status"] = ""
@@ -93,15 +112,16 @@ def reset_status(updates: Document, original: Mapping[str, Any]) -> list[Documen
     if not broadcast.get("status"):
         return []
     updates["broadcast"] = {**broadcast, "status": ""}
-    rows = {"item_id": original["_id"]}
-    is_out = original.get("state") in PUBLISH_STATES
-    return [change(PUBLISHED, rows, {"broadcast.status": ""})] if is_out else []
+    if original.get("state") not in PUBLISH_STATES:
+        return []
+    rows = {"item_id": original["_id"], "broadcast.status": {"$exists": True}}
+    return [change(PUBLISHED, rows, {"broadcast.status": ""})]
 
 
 def _changes(script: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Document]:
-    script_id = script["_id"]
-    own = {"_id": script_id, "broadcast.master_id": script["broadcast"]["master_id"]}
-    writes = [change(ARCHIVE, own, fields)]
+    # Only where it is a script of this master still: a spike takes `broadcast` away.
+    same = {"broadcast.master_id": master_of(script)}
+    writes = [change(ARCHIVE, {"_id": script["_id"], **same}, fields)]
     if script.get("state") in PUBLISH_STATES:
-        writes.append(change(PUBLISHED, {"item_id": script_id}, fields))
+        writes.append(change(PUBLISHED, {"item_id": script["_id"], **same}, fields))
     return writes

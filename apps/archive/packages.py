@@ -79,6 +79,14 @@ def with_newer_versions(groups: Any, versions: Mapping[str, int]) -> list[Docume
     return result
 
 
+def without_member(groups: Any, item_id: str) -> list[Document]:
+    """Return package groups without the refs to an item."""
+    result: list[Document] = deepcopy(objects(groups))
+    for entry in result:
+        entry["refs"] = [ref for ref in objects_of(entry, "refs") if ref.get("residRef") != item_id]
+    return result
+
+
 def ref_to(item: Mapping[str, Any]) -> Document:
     """Return the ref that puts an item into a package."""
     return {

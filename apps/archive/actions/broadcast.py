@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, ItemCommand
-from apps.archive.places import check_may_send_to
+from apps.archive.schema import CONTENT, METADATA, SERVER_FIELDS
 from apps.archive.service import ArchiveService
 from apps.archive.visibility import check_may_read
 from apps.core.caller import Caller
@@ -27,6 +27,12 @@ COPIED = (
     "family_id",
 )
 """Fields that a script takes from its master."""
+
+SENT = (frozenset(CONTENT) | frozenset(METADATA) | {"language", "format"}) - {
+    *SERVER_FIELDS,
+    *COPIED,
+}
+"""Fields that the request may give it."""
 
 NO_MASTER = "Cannot find the requested item id."
 NOT_TEXT = "Invalid content type."
@@ -56,7 +62,8 @@ class BroadcastService(ItemCommand):
             raise BadRequest(NOT_TEXT)
         if master.get("state") not in (State.PUBLISHED, State.CORRECTED):
             raise BadRequest(NOT_OUT)
-        script: Document = {name: master[name] for name in COPIED if master.get(name) is not None}
+        script: Document = {name: request[name] for name in SENT if name in request}
+        script |= {name: master[name] for name in COPIED if master.get(name) is not None}
         script["genre"] = [self._genre()]
         script["task"] = self._task(request.get("desk"), caller)
         script["broadcast"] = {
@@ -77,6 +84,4 @@ class BroadcastService(ItemCommand):
     def _task(self, desk_id: Any, caller: Caller) -> Document:
         if not desk_id:
             return {"user": caller.user_id}
-        task = self.context.working_task(desk_id, caller)
-        check_may_send_to(self.db, desk_id, caller)
-        return task
+        return self.context.working_task(desk_id, caller)

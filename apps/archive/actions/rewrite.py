@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from apps.archive.actions.base import ActionContext
-from apps.archive.broadcasts import REWRITTEN, is_broadcast_script, scripts_of, told_scripts
+from apps.archive.broadcasts import (
+    REWRITTEN,
+    is_broadcast_script,
+    open_scripts,
+    scripts_without_rewrite,
+    told_scripts,
+)
 from apps.archive.editor import complete_from_editor
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
@@ -79,6 +85,7 @@ class RewriteService(ResourceService):
         super().__init__(context.db, context.clock)
         self._context = context
         self._archive = archive
+        self._has_broadcasts = bool(context.settings["BROADCAST_ENABLED"])
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Address the item that the URL names."""
@@ -120,6 +127,8 @@ class RewriteService(ResourceService):
             record(Operation.UNLINK, story, {"rewritten_by": None}, caller.user_id, now),
             record(Operation.UNLINK, update, changes, caller.user_id, now),
         ]
+        if self._has_broadcasts:
+            follow_ups += scripts_without_rewrite(self.db, update)
         written = {"operation": Operation.UNLINK, "_updated": now, "_etag": new_etag()}
         note = self._context.journal.action(follow_ups)
         self._context.journal.write({**changes, **written}, update, note, ["rewrite_of"])
@@ -215,9 +224,8 @@ class RewriteService(ResourceService):
             record(Operation.REWRITE, original, link, caller.user_id, now),
             record(Operation.LINK, update, linked, caller.user_id, now),
         ]
-        if self._context.settings["BROADCAST_ENABLED"]:
-            scripts = scripts_of(self.db, original)
-            follow_ups += told_scripts(scripts, REWRITTEN, update["_id"])
+        scripts = open_scripts(self.db, original) if self._has_broadcasts else []
+        follow_ups += told_scripts(scripts, REWRITTEN, update["_id"])
         try:
             note = self._context.journal.action(follow_ups)
             self._context.journal.write(link, original, note, ["rewritten_by", "state"])
@@ -226,6 +234,8 @@ class RewriteService(ResourceService):
             check_original(self._original(original["_id"]), self._context.settings, now)
             raise
         self._context.tell_update([original, update], caller)
+        for script in scripts:
+            self._context.tell_update([script], caller)
 
 
 def check_original(original: Item, settings: Settings, now: datetime) -> None:

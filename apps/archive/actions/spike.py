@@ -1,28 +1,36 @@
 """Spike an item: out of production, into the bin (lifecycle contract 5.10)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
-from apps.archive.actions.base import ItemUpdate
+from apps.archive.actions.base import ActionContext, ItemUpdate, retry_when_overtaken
 from apps.archive.actions.unlock import tell_unlocked
-from apps.archive.broadcasts import is_broadcast_script, scripts_of, scripts_without_rewrite
+from apps.archive.broadcasts import (
+    WITHDRAWN,
+    is_broadcast_script,
+    is_out,
+    scripts_of,
+    scripts_without_rewrite,
+)
 from apps.archive.events import move_mark, tell_marked
 from apps.archive.journal.follow_ups import change
-from apps.archive.packages import link_changes, package_ids
+from apps.archive.packages import link_changes, member_ids, package_ids, without_member
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
 from apps.archive.translations import STORED_IN, cut
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.documents import object_of
-from apps.core.errors import BadRequest, WiredeskError
+from apps.core.errors import BadRequest, EtagMismatch
 from apps.core.ids import tag_guid
-from apps.core.service import Document
+from apps.core.service import Document, new_etag
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
-from apps.core.workflow import Action, check_allowed
+from apps.core.workflow import Action, check_allowed, is_allowed, state_after_save
 from apps.store.collections import ARCHIVE, ARCHIVE_AUTOSAVE
+from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +43,10 @@ class SpikeService(ItemUpdate):
     """PATCH `/archive/spike/<item id>`."""
 
     operation = Operation.SPIKE
+
+    def __init__(self, context: ActionContext) -> None:
+        super().__init__(context)
+        self._has_broadcasts = bool(context.settings["BROADCAST_ENABLED"])
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         check_allowed(Action.SPIKE, original.get("state"))
@@ -59,22 +71,64 @@ class SpikeService(ItemUpdate):
         if original.get("lock_user"):
             tell_unlocked(self.context, {**original, **updates}, caller)
         tell_marked(self.context.notifier, updates, original)
-        self._spike_scripts(original, caller)
         self.context.notifier.push(
             "item:spike", audience=audience([original]), item=item_id, user=user
         )
 
-    def _spike_scripts(self, original: Mapping[str, Any], caller: Caller) -> None:
-        """Spike the broadcast scripts of a story that were never out; each for itself."""
-        if not self.context.settings["BROADCAST_ENABLED"]:
-            return
-        for script in scripts_of(self.db, original):
-            if script.get("state") in PUBLISH_STATES or script.get("state") == State.SPIKED:
+    def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
+        """Spike the item, its broadcast scripts first: whoever dies in between leaves it to spike.
+
+        Scripts that are out stay. One that cannot be spiked keeps neither the others nor the item.
+        """
+        scripts = scripts_of(self.db, original) if self._has_broadcasts else []
+        for script in scripts:
+            if script.get("state") in WITHDRAWN or is_out(script):
                 continue
+            attempt = partial(self.spike_script, script, caller)
             try:
-                self.patch(script["_id"], {}, caller)
-            except WiredeskError:
+                retry_when_overtaken(attempt, EtagMismatch())
+            except Exception as error:
+                if is_outage(error):
+                    raise
                 log.exception("broadcast.not_spiked", item=script["_id"])
+        super().update(id, updates, original, caller)
+
+    def spike_script(self, script: Mapping[str, Any], caller: Caller) -> None:
+        """Spike a broadcast script that is not out, after it has left its packages.
+
+        Raises:
+            ServiceError: a rule refuses it, such as a package that is out and holds it.
+        """
+        self.take_out(script, caller)
+        self.patch(script["_id"], {}, caller)
+
+    def take_out(self, item: Mapping[str, Any], caller: Caller) -> None:
+        """Save the packages that hold an item, as far as they can be saved, without it.
+
+        Raises:
+            EtagMismatch: somebody else writes one of them.
+        """
+        for package in self.db[ARCHIVE].find({"_id": {"$in": package_ids(item)}}):
+            is_held = item["_id"] in member_ids(package.get("groups"))
+            if is_held and is_allowed(Action.SAVE, package.get("state")):
+                groups = without_member(package.get("groups"), item["_id"])
+                self._save_groups(package, groups, caller)
+
+    def _save_groups(self, package: Document, groups: list[Document], caller: Caller) -> None:
+        updates: Document = {"groups": groups}
+        self.stamp(updates, package, caller)
+        on_desk = bool(object_of(package, "task").get("desk"))
+        updates |= {
+            "operation": Operation.UPDATE,
+            "state": state_after_save(package.get("state"), on_desk=on_desk),
+            "_etag": new_etag(),
+        }
+        after = {**package, **updates}
+        history = self.context.history(Operation.UPDATE, after, {"groups": groups}, caller)
+        links = link_changes(package["_id"], package.get("groups"), groups)
+        note = self.context.journal.action([*links, history], updates["_current_version"])
+        self.context.journal.write(updates, package, note)
+        self.context.tell_update([after], caller)
 
     def follow_ups(
         self, updates: Mapping[str, Any], original: Mapping[str, Any], caller: Caller
@@ -88,10 +142,10 @@ class SpikeService(ItemUpdate):
 
     def _cut_scripts(self, original: Mapping[str, Any]) -> list[Document]:
         """Take an update that never went out from the broadcast scripts of its story."""
-        if not self.context.settings["BROADCAST_ENABLED"] or is_broadcast_script(original):
+        if not self._has_broadcasts or is_broadcast_script(original):
             return []
-        is_out = original.get("state") in PUBLISH_STATES
-        return [] if is_out else scripts_without_rewrite(self.db, original)
+        was_out = original.get("state") in PUBLISH_STATES
+        return [] if was_out else scripts_without_rewrite(self.db, original)
 
     def _check_in_no_package(self, item: Mapping[str, Any]) -> None:
         ids = package_ids(item)

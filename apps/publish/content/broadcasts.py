@@ -1,121 +1,109 @@
-"""Broadcast scripts of a story that is killed or taken down (lifecycle contract 5.15)."""
+"""Broadcast scripts of a story that is withdrawn (lifecycle contract 5.15)."""
 
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
-from apps.archive.broadcasts import scripts_of
-from apps.archive.journal.follow_ups import record
-from apps.archive.packages import link_changes, member_ids, package_ids
-from apps.core.documents import objects
-from apps.core.service import Document, new_etag
-from apps.core.vocabulary import PUBLISH_STATES, Operation, State
+from apps.archive.actions.base import retry_when_overtaken
+from apps.archive.broadcasts import WITHDRAWN, is_out, scripts_of
+from apps.archive.packages import member_ids, package_ids, without_member
+from apps.archive.service import FROM_TEMPLATES, TEMPLATE_RULES
+from apps.core.errors import BadRequest, EtagMismatch
+from apps.core.schemas import keeps
+from apps.core.service import Document
+from apps.core.vocabulary import Operation
 from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.publish.content.collaborators import Collaborators
+from apps.publish.content.package_members import is_live
 from apps.publish.content.publication import NestedPublishing, Publication
 from apps.store.collections import ARCHIVE, CONTENT_TEMPLATES
 from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
-LIVE = (State.PUBLISHED, State.CORRECTED)
-TEMPLATE = {"template_name": "kill", "template_type": "kill"}
-FROM_TEMPLATE = ("headline", "abstract", "anpa_take_key", "urgency", "priority")
-"""Fields that the template of kills gives a script that is killed with its master."""
+FROM_TEMPLATE = FROM_TEMPLATES - {"body_html", "dateline", "genre", "profile", "associations"}
+"""Fields that the template of the operation gives a script that is withdrawn with its master."""
 
 
 class BroadcastScripts:
-    """Withdraws scripts with their masters: those that are out are killed, others are spiked.
+    """Withdraws scripts with their masters: those that are out likewise, others are spiked.
 
     They leave the packages that hold them first. One that cannot be withdrawn keeps neither the
     others nor the master.
 
     Args:
         collaborators: of the publish services.
-        nested: publishes the kills.
+        nested: publishes the withdrawals.
     """
 
     def __init__(self, collaborators: Collaborators, nested: NestedPublishing) -> None:
         self._collaborators = collaborators
         self._db = collaborators.db
         self._nested = nested
-        self._is_on = bool(collaborators.settings["BROADCAST_ENABLED"])
+        self._spike = collaborators.spike
 
-    def withdraw(self, publication: Publication, body: str) -> None:
+    def withdraw(self, publication: Publication) -> None:
         """Withdraw the scripts of an item that is about to be.
 
         Args:
             publication: of the master.
-            body: what the request says instead of the story.
         """
-        if not self._is_on:
-            return
         for script in scripts_of(self._db, publication.original):
+            attempt = partial(self._withdraw_one, script["_id"], publication)
             try:
-                self._withdraw_one(script, publication, body)
+                retry_when_overtaken(attempt, EtagMismatch())
             except Exception as error:
                 if is_outage(error):
                     raise
                 log.exception("broadcast.not_withdrawn", item=script["_id"])
 
-    def _withdraw_one(self, script: Document, publication: Publication, body: str) -> None:
-        state = script.get("state")
-        if state in (State.SPIKED, State.KILLED, State.RECALLED):
+    def _withdraw_one(self, script_id: str, publication: Publication) -> None:
+        script = self._db[ARCHIVE].find_one({"_id": script_id})
+        if script is None or script.get("state") in WITHDRAWN:
             return
         for package in self._db[ARCHIVE].find({"_id": {"$in": package_ids(script)}}):
-            self._leave(package, script["_id"], publication)
-        script = self._db[ARCHIVE].find_one({"_id": script["_id"]}) or script
-        if state not in PUBLISH_STATES:
-            self._collaborators.spike.patch(script["_id"], {}, publication.caller)
+            if is_live(package):
+                self._leave(package, script_id, publication)
+        if not is_out(script):
+            self._spike.spike_script(script, publication.caller)
             return
-        updates = {**self._from_template(script, publication), "body_html": body}
+        self._spike.take_out(script, publication.caller)
+        script = self._db[ARCHIVE].find_one({"_id": script_id}) or script
+        updates: Document = {}
+        if publication.operation != Operation.UNPUBLISH:
+            updates = {**self._from_template(script, publication), "body_html": publication.body}
         self._nested.publish_nested(publication.operation, updates, script, publication.request)
 
     def _leave(self, package: Document, script_id: str, publication: Publication) -> None:
-        """Take a script out of a package; one that is out goes out again, empty it is killed."""
+        """Take a script out of a package that is out: it goes out again, an empty one withdrawn."""
         groups = without_member(package.get("groups"), script_id)
         updates: Document = {"groups": groups}
-        if package.get("state") in LIVE:
-            is_empty = not any(member_ids(groups))
-            operation = publication.operation if is_empty else Operation.CORRECT
-            self._nested.publish_nested(operation, updates, package, publication.request)
-        elif package.get("state") not in PUBLISH_STATES:
-            self._save(package, updates, publication)
-
-    def _save(self, package: Document, updates: Document, publication: Publication) -> None:
-        now, caller = self._collaborators.clock.now(), publication.caller
-        version = (package.get("_current_version") or 0) + 1
-        user = str(caller.user_id or "")
-        updates |= {"operation": Operation.UPDATE, "versioncreated": now, "version_creator": user}
-        updates |= {"_current_version": version, "_updated": now, "_etag": new_etag()}
-        if package.get("state") != State.DRAFT:
-            updates["state"] = State.IN_PROGRESS
-        after = {**package, **updates}
-        links = link_changes(package["_id"], package.get("groups"), updates["groups"])
-        history = record(
-            Operation.UPDATE, after, {"groups": updates["groups"]}, caller.user_id, now
-        )
-        note = self._collaborators.journal.action([*links, history], version)
-        self._collaborators.journal.write(updates, package, note)
+        operation = Operation.CORRECT
+        if not any(member_ids(groups)):
+            operation = publication.operation
+            if operation != Operation.UNPUBLISH:
+                updates["body_html"] = publication.body
+        self._nested.publish_nested(operation, updates, package, publication.request)
 
     def _from_template(self, script: Mapping[str, Any], publication: Publication) -> Document:
-        template = self._db[CONTENT_TEMPLATES].find_one({**TEMPLATE, "is_public": {"$ne": False}})
+        """Return what the public template that is named like the operation says of a script."""
+        named = {"template_name": publication.operation, "is_public": {"$ne": False}}
+        template = self._db[CONTENT_TEMPLATES].find_one(named, sort=[("_id", 1)])
         if template is None:
             return {}
-        now = self._collaborators.clock.now()
-        context = context_of(script, publication.caller.user, now)
+        context = context_of(script, publication.caller.user, self._collaborators.clock.now())
         timezone = self._collaborators.settings["DEFAULT_TIMEZONE"]
-        fields = rendered(template, context, Budget(), timezone)
-        return {name: fields[name] for name in FROM_TEMPLATE if fields.get(name) is not None}
-
-
-def without_member(groups: Any, item_id: str) -> list[Document]:
-    """Return the groups of a package without the refs to an item."""
-    result: list[Document] = deepcopy(objects(groups))
-    for group in result:
-        refs: Sequence[Document] = objects(group.get("refs"))
-        group["refs"] = [ref for ref in refs if ref.get("residRef") != item_id]
-    return result
+        try:
+            fields = rendered(template, context, Budget(), timezone)
+        except BadRequest:
+            # The script goes out of use all the same.
+            log.exception("broadcast.template_not_rendered", item=script["_id"])
+            return {}
+        return {
+            name: value
+            for name, value in fields.items()
+            if name in FROM_TEMPLATE and value is not None and keeps(TEMPLATE_RULES[name], value)
+        }

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from apps.archive.associations import named_items, usage_changes
 from apps.archive.authorship import next_sign_off
-from apps.archive.broadcasts import STATUSES, reset_status, scripts_of, told_scripts
+from apps.archive.broadcasts import STATUSES, open_scripts, reset_status, told_scripts
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
@@ -29,7 +29,7 @@ from apps.archive.visibility import (
 )
 from apps.core import hooks
 from apps.core.caller import Caller
-from apps.core.documents import object_of
+from apps.core.documents import object_of, text_of
 from apps.core.ids import object_id
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
@@ -97,7 +97,7 @@ class BasePublishService(ResourceService):
         self._nested = nested
         self._associated = AssociatedItems(collaborators, nested)
         self._parent_packages = ParentPackages(collaborators, nested)
-        self._has_broadcasts = bool(collaborators.settings["BROADCAST_ENABLED"])
+        self.has_broadcasts = bool(collaborators.settings["BROADCAST_ENABLED"])
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
@@ -172,6 +172,7 @@ class BasePublishService(ResourceService):
             act=self.act,
             now=self.clock.now(),
             place=place,
+            body=text_of(updates, "body_html"),
         )
 
     def stamp(self, publication: Publication) -> None:
@@ -222,7 +223,7 @@ class BasePublishService(ResourceService):
         original = publication.original
         if original.get("state") == State.CORRECTION:
             note.update(with_follow_ups(note, end_of_correction(original)))
-        if self._has_broadcasts and (writes := self._tell_scripts(publication)):
+        if self.has_broadcasts and (writes := self._tell_scripts(publication)):
             note.update(with_follow_ups(note, writes))
 
     def _tell_scripts(self, publication: Publication) -> list[Document]:
@@ -230,7 +231,8 @@ class BasePublishService(ResourceService):
         original = publication.original
         writes = reset_status(publication.updates, original)
         if status := STATUSES.get(self.operation):
-            writes += told_scripts(scripts_of(self.db, original), status)
+            publication.scripts.extend(open_scripts(self.db, original))
+            writes += told_scripts(publication.scripts, status)
         return writes
 
     def on_stored(self, note: Document) -> None:
@@ -402,4 +404,6 @@ class BasePublishService(ResourceService):
             user=str(user_id or ""),
         )
         tell_update(notifier, [item], user_id)
+        for script in publication.scripts:
+            tell_update(notifier, [script], user_id)
         tell_marked(notifier, publication.updates, publication.original)

@@ -65,9 +65,8 @@ class KillPublishService(BasePublishService):
         super().stamp(publication)
         publication.updates["versioncreated"] = publication.now
         if self.sends_notice:
-            body = publication.updates.get("body_html") or ""
             header = notice(self.operation, publication.original, self._published_at(publication))
-            publication.updates["body_html"] = header + body
+            publication.updates["body_html"] = header + publication.body
 
     def annotate(self, note: Document, publication: Publication) -> None:
         super().annotate(note, publication)
@@ -87,10 +86,8 @@ class KillPublishService(BasePublishService):
 
     def _publish_held(self, publication: Publication) -> None:
         super()._publish_held(publication)
-        if self.sends_notice:
-            # What the request says, behind the header.
-            _, _, body = publication.updates["body_html"].partition("</p>")
-            self._scripts.withdraw(publication, body)
+        if self.has_broadcasts:
+            self._scripts.withdraw(publication)
 
     def finish(self, publication: Publication) -> None:
         super().finish(publication)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -107,6 +107,8 @@ class Publication:
         act: the `act` of the validators to use.
         now: the time of the publication.
         place: desk and stage of the item.
+        body: `body_html` of the request; a withdrawal puts its notice before it.
+        scripts: broadcast scripts that are told of it.
     """
 
     original: Document
@@ -117,6 +119,8 @@ class Publication:
     act: str
     now: datetime
     place: Place
+    body: str = ""
+    scripts: list[Document] = field(default_factory=list)
 
     @property
     def caller(self) -> Caller:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from apps.archive.broadcasts import is_broadcast_script
 from apps.archive.journal.follow_ups import insertion, with_follow_ups
 from apps.archive.packages import is_package, member_ids, member_refs
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
@@ -20,7 +21,7 @@ from apps.core.documents import object_of, objects, objects_of
 from apps.core.errors import BadRequest, IncompleteWrite, NotFound, WiredeskError
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
-from apps.core.vocabulary import BROADCAST_SCRIPT, ItemType, Operation, PubStatus, State
+from apps.core.vocabulary import ItemType, Operation, PubStatus, State
 from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.notice import kill_mail, notice
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
@@ -286,8 +287,7 @@ class ArchivedService(ResourceService):
         if document.get("type") != ItemType.TEXT:
             raise BadRequest(NOT_TEXT)
         if self._collaborators.settings["BROADCAST_ENABLED"]:
-            genres = objects_of(document, "genre")
-            if any(genre.get("name") == BROADCAST_SCRIPT for genre in genres):
+            if is_broadcast_script(document):
                 raise BadRequest(IS_BROADCAST)
             if self._is_master(item_id):
                 raise BadRequest(IS_MASTER)
@@ -300,9 +300,9 @@ class ArchivedService(ResourceService):
         """Remove nothing: archived items go by a kill, or by age."""
 
     def _is_master(self, item_id: str) -> bool:
-        scripts = {"genre.name": BROADCAST_SCRIPT, "broadcast.master_id": item_id}
-        stored_in = (ARCHIVE, PUBLISHED, ARCHIVED)
-        return any(self.db[name].find_one(scripts, {"_id": 1}) for name in stored_in)
+        named = {"broadcast.master_id": item_id}
+        found = (self.db[name].find(named, {"genre": 1}) for name in (ARCHIVE, PUBLISHED, ARCHIVED))
+        return any(is_broadcast_script(script) for scripts in found for script in scripts)
 
     def _is_in_package(self, document: Mapping[str, Any]) -> bool:
         if document.get("linked_in_packages"):

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import associations_with_ids
-from apps.archive.broadcasts import may_have_scripts
+from apps.archive.broadcasts import master_of, may_have_scripts
 from apps.archive.packages import member_refs, package_ids
 from apps.core.documents import object_of
 from apps.core.service import Document
@@ -71,7 +71,7 @@ class Connections:
         named = {"broadcast.master_id": {"$in": ids}}
         scripts: dict[str, set[str]] = {}
         for script in self._db[ARCHIVE].find(named, {"broadcast.master_id": 1}):
-            scripts.setdefault(script["broadcast"]["master_id"], set()).add(script["_id"])
+            scripts.setdefault(master_of(script), set()).add(script["_id"])
         return scripts
 
     def _users_of(self, ids: list[str]) -> dict[str, set[str]]:

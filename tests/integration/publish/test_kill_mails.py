@@ -77,6 +77,22 @@ def test_an_address_gets_one_mail(desk: Newsdesk, mailbox: Mailbox) -> None:
     assert mailbox.only()["Subject"] == "Kill Notification"
 
 
+def test_a_mail_for_each_broadcast_script_that_goes_too(desk: Newsdesk, mailbox: Mailbox) -> None:
+    """Lifecycle contract 5.15: it is killed as other items are."""
+    desk.newsroom.subscriber("one", email="a@one.example")
+    genre = {"qcode": "Broadcast Script", "name": "Broadcast Script", "is_active": True}
+    desk.db["vocabularies"].insert_one({"_id": "genre", "items": [genre]})
+    master = desk.published()
+    body = {"desk": desk.newsroom.task["desk"]}
+    script = desk.client.create(f"archive/{master['_id']}/broadcast", body)
+    desk.client.patch(f"archive/{script['_id']}", {"headline": "Read this"})
+    desk.act("publish", script)
+
+    desk.act("kill", master, body_html="x")
+
+    assert [["a@one.example"]] * 2 == mailbox.recipients
+
+
 @pytest.mark.parametrize(
     "odd", ["p\u00f6st@one.example", "a b@one.example", "<x>@one.example", "x@\n"]
 )

@@ -82,6 +82,7 @@ HOT: dict[tuple[str, str], Keys] = {
     ("archive_versions", "_id_document"): ("_id_document", "_current_version"),
     ("archive_history", "item_id"): ("item_id",),
     ("archive", "groups.refs.residRef package_type state"): ("groups.refs.residRef",),
+    ("archive", "broadcast.master_id"): ("broadcast.master_id",),
     ("archive", "lock_user"): ("lock_user",),
     ("media_references", "media_id"): ("media_id",),
     ("media_references", "item_id published"): ("item_id",),
