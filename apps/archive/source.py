@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from bson import ObjectId
-
 from apps.core import json
 from apps.core.clock import Clock, moment_of
 from apps.core.errors import BadRequest
@@ -152,7 +150,7 @@ class Filters:
             raise BadRequest(f"source: terms are a list of at most {VALUES}")
         if any(isinstance(value, list | Mapping) for value in values):
             raise BadRequest("source: a term is no list and no object")
-        return {"$in": [_kept(form) for value in values for form in id_forms(value)]}
+        return {"$in": [form for value in values for form in id_forms(value)]}
 
     def _range(self, bounds: Any) -> Document:
         if not isinstance(bounds, Mapping):
@@ -175,12 +173,6 @@ class Filters:
     def _exists(self, body: Any) -> Document:
         name = body.get("field") if isinstance(body, Mapping) else None
         return {_checked(name): {"$exists": True, "$nin": [None, []]}}
-
-
-def _kept(value: Any) -> Any:
-    """Return a value that Eve leaves as it is: it takes the text of an id for an ObjectId."""
-    is_taken = isinstance(value, str) and ObjectId.is_valid(value)
-    return re.compile(f"^{value}$") if is_taken else value
 
 
 def _checked(name: Any) -> str:

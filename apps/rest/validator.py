@@ -369,7 +369,9 @@ class ResourceValidator(Validator):
 
     def _validate_reference(self, resource: str, field: str, value: Any) -> None:
         """{'type': 'string'}"""
-        if not isinstance(value, ObjectId) and self._referred(resource).get(value) is None:
+        if value is None or isinstance(value, ObjectId):
+            return
+        if self._referred(resource).get(value) is None:
             self._error(field, NO_ID)
 
     def _referred(self, resource: str) -> ById[Any]:
@@ -409,6 +411,14 @@ class ResourceValidator(Validator):
         else:
             taken = self._count(self._others({field: value}))
         if taken:
+            self._error(field, UNIQUE)
+
+    def _validate_one_form(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        # The store refuses the same one by itself.
+        others = id_forms(value)[1:]
+        is_new = getattr(self, "document_id", None) is None
+        if wanted and others and is_new and self._count({field: {"$in": others}}):
             self._error(field, UNIQUE)
 
     def _validate_iunique(self, iunique: bool, field: str, value: Any) -> None:
