@@ -369,6 +369,7 @@ class ResourceValidator(Validator):
 
     def _validate_reference(self, resource: str, field: str, value: Any) -> None:
         """{'type': 'string'}"""
+        # Whether null is allowed is another rule.
         if value is None or isinstance(value, ObjectId):
             return
         if self._referred(resource).get(value) is None:
