@@ -471,6 +471,28 @@ class TestProfiles:
         assert deleted.status_code == 202
 
     @any_form
+    def test_let_items_out_that_keep_them(self, admin: Client, graph: Graph, id_: Any) -> None:
+        """An item without a headline is published where its profile does not ask for one."""
+        store(graph, "content_types", id_, schema={"slugline": {"required": True}})
+        store_desk(graph, id_, id_, "working")
+        item = admin.create(
+            "archive",
+            {
+                "type": "text",
+                "profile": str(id_),
+                "slugline": "x",
+                "task": {"desk": str(id_), "stage": str(id_)},
+            },
+        )
+
+        admin.patch(f"archive/{item['_id']}", {"slugline": "y"})
+        answer = admin.patch(f"archive/publish/{item['_id']}", {})
+
+        assert (answer.status_code, answer.get_json().get("state")) == (200, "published"), (
+            answer.text
+        )
+
+    @any_form
     def test_of_desks_are_kept_and_let_go(self, admin: Client, graph: Graph, id_: Any) -> None:
         """A profile that a desk names is not switched off; one that is deleted is forgotten."""
         store(graph, "content_types", id_, enabled=True)
