@@ -8,7 +8,9 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import deletion
 from apps.core.documents import objects
 from apps.core.ids import object_id
+from apps.core.schemas import as_stored
 from apps.core.service import Document
+from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, ATTACHMENTS, FS_CHUNKS, FS_FILES, PUBLISHED
 
 
@@ -29,12 +31,13 @@ def what_was_attached(
     dropped = set(_ids(original)) - set(_ids(updates))
     writes: list[Document] = []
     for id in sorted(dropped, key=str):
-        held = {"attachments.attachment": {"$in": [id, str(id)]}}
+        held = {"attachments.attachment": as_stored(id)}
         other = {"_id": {"$ne": original["_id"]}, **held}
         if db[ARCHIVE].find_one(other, {"_id": 1}) or db[PUBLISHED].find_one(held, {"_id": 1}):
             continue
-        media = (db[ATTACHMENTS].find_one({"_id": id}, {"media": 1}) or {}).get("media")
-        writes.append(deletion(ATTACHMENTS, {"_id": id}))
+        attachment = find_by_id(db[ATTACHMENTS], id, {"media": 1}) or {"_id": id}
+        media = attachment.get("media")
+        writes.append(deletion(ATTACHMENTS, {"_id": attachment["_id"]}))
         if media:
             file = object_id(media)
             writes += [deletion(FS_FILES, {"_id": file}), deletion(FS_CHUNKS, {"files_id": file})]

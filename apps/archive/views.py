@@ -1,7 +1,5 @@
 """Lists of items that are only read: locked by a user, of one story, as they came in."""
 
-import re
-
 from pymongo.database import Database
 
 from apps.archive.service import LISTED_STATES
@@ -39,10 +37,6 @@ class WorkqueueService(ResourceService):
         check_found(self.db, document, caller)
 
 
-LONGEST_ID = 100
-"""Characters of what may look like an ObjectId or a date. Patterns are limited in length."""
-
-
 class RelatedService(ResourceService):
     """`archive/<id>/related`: the other items of the same family."""
 
@@ -55,10 +49,8 @@ class RelatedService(ResourceService):
         if item is None or not item.get("family_id"):
             raise NotFound(f"Failed to find item with guid: {lookup['target_id']}")
         check_may_read(item, caller)
-        own = str(item["family_id"])
-        # A pattern, because Eve takes the text of an id for an ObjectId, and this is text.
         family = {
-            "family_id": re.compile(f"^{re.escape(own)}$") if len(own) <= LONGEST_ID else own,
+            "family_id": str(item["family_id"]),
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }

@@ -10,11 +10,9 @@ The rule is here as a predicate, as a query of lists, and as the audience of eve
 them to the same answer.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.caller import Caller
@@ -168,8 +166,7 @@ def check_may_read_media(db: Database[Document], media_id: str, caller: Caller) 
         raise Forbidden(NOT_READABLE)
 
 
-# Lists. Eve changes lists inside of the queries that it gets, in place: they are made anew for
-# each, and hold no null, of which it makes an id.
+# Lists.
 
 
 def readable(query: Document, caller: Caller, stage: str = "task.stage") -> Document:
@@ -181,7 +178,7 @@ def readable(query: Document, caller: Caller, stage: str = "task.stage") -> Docu
         stage: the field with the stage.
     """
     hidden = hidden_stages(caller)
-    return both(query, {stage: {"$nin": texts(hidden)}}) if hidden else query
+    return both(query, {stage: {"$nin": list(hidden)}}) if hidden else query
 
 
 def visible(query: Document, caller: Caller) -> Document:
@@ -272,15 +269,7 @@ class HiddenItems:
 
     def _without(self, query: Document, field: str, hidden: Document) -> Document:
         ids = [item["_id"] for item in self._db[self._source].find(hidden, {"_id": 1})]
-        return both(query, {field: {"$nin": texts(ids)}}) if ids else query
-
-
-def texts(ids: Iterable[Any]) -> list[Any]:
-    """Return ids as the queries of lists compare with them: Eve takes some texts for ObjectIds."""
-    return [
-        re.compile(f"^{id_}$") if isinstance(id_, str) and ObjectId.is_valid(id_) else id_
-        for id_ in ids
-    ]
+        return both(query, {field: {"$nin": ids}}) if ids else query
 
 
 # Events.

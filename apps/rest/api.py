@@ -173,7 +173,7 @@ def eve_settings(
         name: {
             **closed,
             **{key: value for key, value in definition.items() if key != "privileges"},
-            "schema": {"_id": {"type": ID}, **definition["schema"]},
+            "schema": {"_id": {"type": ID, "one_form": True}, **definition["schema"]},
         }
         for name, definition in domain.items()
     }

@@ -414,6 +414,14 @@ class ResourceValidator(Validator):
         if taken:
             self._error(field, UNIQUE)
 
+    def _validate_one_form(self, wanted: bool, field: str, value: Any) -> None:
+        """{'type': 'boolean'}"""
+        # The store refuses the same one by itself.
+        others = id_forms(value)[1:]
+        is_new = getattr(self, "document_id", None) is None
+        if wanted and others and is_new and self._count({field: {"$in": others}}):
+            self._error(field, UNIQUE)
+
     def _validate_iunique(self, iunique: bool, field: str, value: Any) -> None:
         """{'type': 'boolean'}"""
         if not iunique or not isinstance(value, str):

@@ -5,7 +5,7 @@ from typing import Any
 from apps.core.schemas import open_object, relation
 
 CONTENT_TYPE_SCHEMA: dict[str, Any] = {
-    "_id": {"type": "string", "iunique": True},
+    "_id": {"type": "string", "iunique": True, "one_form": True},
     "type": {"type": "string", "nullable": True, "content_type_single_item_type": True},
     "label": {"type": "string", "iunique": True},
     # Rules and editor's settings by field; null for one that the profile does not have.

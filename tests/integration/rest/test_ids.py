@@ -161,6 +161,18 @@ class TestBodies:
         assert graph.db["roles"].find_one()["_id"] == stored
         assert admin.get(f"roles/{id_}").get_json()["name"] == "Writers"
 
+    @pytest.mark.parametrize(("taken", "sent"), [(7, "7"), ("7", 7), (HEX, HEX)])
+    def test_may_not_bring_another_form_of_an_id(
+        self, admin: Client, graph: Graph, taken: Any, sent: Any
+    ) -> None:
+        """No two documents have ids that read the same."""
+        store(graph, "roles", taken)
+
+        answer = admin.post("roles", {"_id": sent, "name": "Others"})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_issues"] == {"_id": {"unique": 1}}
+
     @pytest.mark.parametrize("id_", [True, 1.5, [], {}, ["a"]])
     def test_may_not_bring_what_cannot_be_an_id(self, admin: Client, id_: Any) -> None:
         """Ids are texts and whole numbers."""
@@ -459,6 +471,28 @@ class TestProfiles:
         assert deleted.status_code == 202
 
     @any_form
+    def test_let_items_out_that_keep_them(self, admin: Client, graph: Graph, id_: Any) -> None:
+        """An item without a headline is published where its profile does not ask for one."""
+        store(graph, "content_types", id_, schema={"slugline": {"required": True}})
+        store_desk(graph, id_, id_, "working")
+        item = admin.create(
+            "archive",
+            {
+                "type": "text",
+                "profile": str(id_),
+                "slugline": "x",
+                "task": {"desk": str(id_), "stage": str(id_)},
+            },
+        )
+
+        admin.patch(f"archive/{item['_id']}", {"slugline": "y"})
+        answer = admin.patch(f"archive/publish/{item['_id']}", {})
+
+        assert (answer.status_code, answer.get_json().get("state")) == (200, "published"), (
+            answer.text
+        )
+
+    @any_form
     def test_of_desks_are_kept_and_let_go(self, admin: Client, graph: Graph, id_: Any) -> None:
         """A profile that a desk names is not switched off; one that is deleted is forgotten."""
         store(graph, "content_types", id_, enabled=True)
@@ -537,6 +571,17 @@ class TestItems:
         assert answer.status_code == 201, answer.text
         stored = graph.db["archive"].find_one({"_id": answer.get_json()["_id"]})
         assert (stored["task"]["desk"], stored["task"]["stage"]) == (id_, id_)
+
+    @pytest.mark.parametrize("desk", [HEX, "nothing", 7, "7"])
+    def test_start_on_no_desk_that_is_not_there(
+        self, admin: Client, graph: Graph, desk: Any
+    ) -> None:
+        """The task of an item may name anything; the desk has to be there."""
+        answer = admin.post("archive", {"type": "text", "task": {"desk": desk}})
+
+        assert answer.status_code == 404
+        assert answer.get_json()["_message"] == f"Invalid desk identifier {desk}"
+        assert graph.db["archive"].count_documents({}) == 0
 
     @pytest.mark.parametrize("verb", ["move", "duplicate", "fetch"])
     def test_go_to_no_desk_that_is_not_there(self, admin: Client, graph: Graph, verb: str) -> None:
