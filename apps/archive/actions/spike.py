@@ -84,10 +84,18 @@ class SpikeService(ItemUpdate):
         return [
             *self._cut_rewrites({**original, **updates}, original, caller),
             *cut(original),
+            *self._cut_translation(original),
             *self._spiked_rows(original),
             *self._cut_scripts(original),
             *link_changes(original["_id"], original.get("groups"), []),
         ]
+
+    def _cut_translation(self, original: Mapping[str, Any]) -> list[Document]:
+        """Take the links of a translation from its own rows, too."""
+        if not original.get("translated_from"):
+            return []
+        gone = dict.fromkeys(TIES_OF_TRANSLATIONS)
+        return [change(PUBLISHED, {"item_id": original["_id"]}, gone)]
 
     def _spiked_rows(self, original: Mapping[str, Any]) -> list[Document]:
         """Let rows of an item that was withdrawn for a while show that it is in the bin.

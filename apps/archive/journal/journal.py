@@ -347,6 +347,17 @@ class Journal:
         except DuplicateKeyError:
             return
 
+    def next_version(self, original: Mapping[str, Any]) -> int:
+        """Return the number of the next version of an item.
+
+        What others have written without a version becomes version 1, with its row.
+        """
+        stored = original.get("_current_version")
+        if stored is not None:
+            return int(stored) + 1
+        self.add_version({**original, "_current_version": 1})
+        return 2
+
     def add_mails(self, note: Mapping[str, Any]) -> None:
         """Write the mails of a publish action into the outbox; those that are there stay."""
         mail = note["mail"]

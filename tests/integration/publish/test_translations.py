@@ -1,5 +1,6 @@
 """Translations and the items that they were made of (lifecycle contract 5.10, 5.14)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -155,6 +156,83 @@ def test_spiked_in_the_middle_of_a_chain(desk: Newsdesk) -> None:
     assert links(desk, german) == [(None, None, [austrian["_id"]])]
     assert links(desk, austrian) == [(german["_id"], story["_id"], None)]
     assert links(desk, story) == [(None, None, [])]
+
+
+def test_rows_of_a_spiked_translation_name_no_source(desk: Newsdesk) -> None:
+    """It was out and withdrawn before: item and rows say the same."""
+    story = desk.published()
+    german = translate(desk, story)
+    desk.act("publish", german)
+    desk.act("unpublish", german)
+
+    spike(desk, german)
+
+    assert links(desk, german) == [(None, None, None)] * 3
+    assert links(desk, story) == [(None, None, [])] * 2
+
+
+@pytest.mark.parametrize("operations", [["kill"], ["takedown"], ["correct", "kill"]])
+def test_withdrawn_they_stay_tied(desk: Newsdesk, operations: list[str]) -> None:
+    """On both sides; a killed or recalled item is not translated."""
+    story = desk.published()
+    german = translate(desk, story)
+    desk.act("publish", german)
+    for operation in operations:
+        desk.act(operation, german)
+        desk.act(operation, story)
+
+    out = 1 + len(operations)
+    assert links(desk, story) == [(None, story["_id"], [german["_id"]])] * (out + 1)
+    assert links(desk, german) == [(story["_id"], story["_id"], None)] * (out + 1)
+    body = {"guid": german["_id"], "language": "fr"}
+    assert desk.client.post("archive/translate", body).status_code == 412
+
+
+def test_a_scheduled_story_and_its_row_show_them(desk: Newsdesk) -> None:
+    """The translation is not scheduled; it stays tied when the schedule is taken back."""
+    story = desk.story()
+    desk.act("publish", story, publish_schedule="2031-01-01T00:00:00+0000")
+
+    german = translate(desk, story)
+
+    assert (german["state"], german.get("publish_schedule")) == ("submitted", None)
+    assert links(desk, story) == [(None, story["_id"], [german["_id"]])] * 2
+    desk.client.patch(f"archive/{story['_id']}", {"publish_schedule": None})
+    assert links(desk, story) == [(None, story["_id"], [german["_id"]])]
+
+
+def test_translated_by_many_at_once(desk: Newsdesk) -> None:
+    """Each translation is listed, at the item and at each row."""
+    story = desk.published()
+    desk.act("correct", story, headline="x")
+
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda language: translate(desk, story, language), "abcdef"))
+
+    ids = {translation["_id"] for translation in made}
+    for _, translation_id, translations in links(desk, story):
+        assert (translation_id, set(translations)) == (story["_id"], ids)
+        assert len(translations) == len(ids)
+
+
+def test_neither_saved_nor_restored_content_touches_the_ties(desk: Newsdesk) -> None:
+    """An earlier version comes back with its content, not with what the item was tied to then."""
+    story = desk.story(headline="one")
+    saved = desk.client.patch(f"archive/{story['_id']}", {"headline": "two"}).get_json()
+    german = translate(desk, story)
+    update = desk.client.create(f"archive/{story['_id']}/rewrite", {})
+    tied = [(None, story["_id"], [german["_id"]])]
+
+    body = {"old_version": 1, "last_version": 2}
+    headers = {"If-Match": saved["_etag"]}
+    path = f"archive/{story['_id']}"
+    restored = desk.client.request("PUT", path, json=body, headers=headers)
+
+    assert (restored.status_code, restored.get_json()["headline"]) == (200, "one")
+    assert links(desk, story) == tied
+    assert desk.client.get(path).get_json()["rewritten_by"] == update["_id"]
+    desk.client.patch(path, {"headline": "three"})
+    assert links(desk, story) == tied
 
 
 def test_a_spiked_source_keeps_its_translations(desk: Newsdesk) -> None:
