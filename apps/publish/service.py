@@ -59,6 +59,7 @@ class PublishedService(ResourceService):
     """
 
     resource = "published"
+    document_type = "published"
 
     def __init__(
         self, db: Database[Document], clock: Clock, sequences: Sequences, notifier: Notifier
@@ -139,7 +140,6 @@ class PublishedService(ResourceService):
             self._shape(document, items.get(text_of(document, "item_id")), caller)
 
     def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
-        document["_type"] = "published"
         if item is not None:
             shown = {k: v for k, v in item.items() if k != "journal"}
             document["archive_item"] = shown

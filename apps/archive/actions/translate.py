@@ -115,6 +115,6 @@ class TranslateService(ItemCommand):
     def _desk_task(self, desk_id: Any, caller: Caller) -> Document | None:
         if not desk_id:
             return None
-        desk = self.context.places.of({"desk": desk_id}).desk or {}
+        desk: Mapping[str, Any] = self.context.places.of({"desk": desk_id}).desk or {}
         check_may_send_to(self.db, desk_id, caller)
-        return {"desk": desk_id, "stage": desk.get("working_stage"), "user": caller.user_id}
+        return {"desk": desk["_id"], "stage": desk.get("working_stage"), "user": caller.user_id}

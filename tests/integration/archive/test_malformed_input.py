@@ -74,7 +74,7 @@ MALFORMED: dict[str, Document] = {
     "zone of a schedule": {"schedule_settings": {"time_zone": 1}},
     "time of a schedule": {"schedule_settings": {"utc_embargo": {"x": 1}}},
     "flag that is a list": {"flags": {"marked_for_sms": [1]}},
-    "desk that is a number": {"task": {"desk": 5}},
+    "desk that is a truth value": {"task": {"desk": True}},
     "stage that is an object": {"task": {"stage": {"_id": "x"}}},
     "desks that are null": {"task": {"desk_history": [None]}},
     "editor's state that is a text": {"fields_meta": {"headline": "x"}},

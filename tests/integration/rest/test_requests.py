@@ -5,11 +5,12 @@ Resources contract 2.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from apps.core import json
 from apps.core.service import Document
@@ -166,6 +167,46 @@ def test_bodies_are_json(app: Any, admin: Client, data: Any, content_type: str) 
         assert answer.get_json()["_issues"] == {"a": "unknown field"}
     assert answer.status_code == 400
     assert admin.get("archive").get_json()["_items"] == []
+
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain", None)
+
+
+@pytest.mark.parametrize("content_type", FORMS, ids=str)
+@pytest.mark.parametrize("has_file", [True, False])
+def test_forms_reach_no_resource(
+    app: Any, admin: Client, graph: Graph, content_type: str | None, has_file: bool
+) -> None:
+    """Items, log-in, commands: whatever takes a body says that it has to be JSON.
+
+    Also as an override of the method, and by who is not logged in where nobody has to be.
+    """
+    fields: Document = {"type": "picture", "headline": "x", "username": "admin", "password": "x"}
+    if has_file:
+        fields["media"] = (BytesIO(b"\xff\xd8\xff"), "flower.jpg", "image/jpeg")
+    headers = {"If-Match": "x"}
+    builder = EnvironBuilder(method="POST", data=fields)
+    form = {"data": builder.get_request().get_data(), "content_type": builder.content_type}
+    if content_type != "multipart/form-data":
+        form["content_type"] = content_type
+    stored = {name: graph.db[name].count_documents({}) for name in graph.db.list_collection_names()}
+
+    answers = {
+        (method, path): admin.request(method, path, headers=headers, **form)
+        for method, path in writes(app)
+    }
+    answers["", "log-in"] = Client(app).request("POST", "auth_db", **form)
+    override = {**headers, "X-HTTP-Method-Override": "PATCH"}
+    answers["", "override"] = admin.request("POST", f"archive/{ANY_ID}", headers=override, **form)
+
+    refused = {at: answer for at, answer in answers.items() if answer.status_code not in (403, 405)}
+    text = "The body has to be JSON, with Content-Type: application/json"
+    assert {(400, text)} == {
+        (answer.status_code, answer.get_json()["_error"]["message"]) for answer in refused.values()
+    }
+    assert len(refused) > len(answers) / 2
+    left = {name: graph.db[name].count_documents({}) for name in graph.db.list_collection_names()}
+    assert stored == left
 
 
 @pytest.mark.parametrize("id_", ["a\nb", "a\0b", "\x7f", "", "\u2028"], ids=repr)
