@@ -205,6 +205,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory of the macros, python modules that change items; none has no macros.",
         ),
+        text(
+            "UPDATE_TRANSLATION_METADATA_MACRO",
+            None,
+            "Macro that is run on each translation, after those for its languages.",
+        ),
         items(
             "EXCLUDED_VOCABULARY_FIELDS",
             [

@@ -24,6 +24,15 @@ def changes_of_macro(
     return _differences(item, macros.run(name, item, **_context(place)))
 
 
+def changes_of_translation(macros: Macros, item: Mapping[str, Any], language: str) -> Document:
+    """Return the fields that macros change at `item` when it is translated into `language`.
+
+    Raises:
+        BadRequest: one cannot be loaded, or it raised.
+    """
+    return _differences(item, macros.translate(item, language))
+
+
 def changes_of_stages(
     macros: Macros, item: Mapping[str, Any], left: Place, entered: Place
 ) -> Document:

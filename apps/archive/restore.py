@@ -17,6 +17,7 @@ from apps.archive.schema import (
     NOT_VERSIONED,
     RESTORE,
     SERVER_FIELDS,
+    STAMPS,
     WORK,
 )
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, SchemaIssues
@@ -27,13 +28,9 @@ from apps.store.collections import ARCHIVE_VERSIONS
 KEPT = (
     NOT_VERSIONED
     | {"_id", "guid", "unique_id", "unique_name", "family_id", "state", "task"}
-    | {
-        "linked_in_packages",
-        "original_creator",
-        "lock_action",
-    }
+    | (SERVER_FIELDS - {*STAMPS, "refs"})
 )
-"""Fields that stay as they are: what the item is and where it stands."""
+"""Fields that stay as they are: what the item is, where it stands and what it is tied to."""
 
 KEPT_UNLESS_SENT = (
     frozenset(IDENTITY)

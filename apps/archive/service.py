@@ -417,8 +417,8 @@ class ArchiveService(ResourceService):
     def _take_back(self, item_id: str, caller: Caller, taken_back: set[str]) -> Document:
         """Save an item without its schedule; return it as stored."""
         item = self.find(item_id)
-        version, now = item.get("_current_version", 0) + 1, self.clock.now()
-        updates = {"publish_schedule": None, "_current_version": version, "_updated": now}
+        updates: Document = {"publish_schedule": None, "_updated": self.clock.now()}
+        updates["_current_version"] = self._journal.next_version(item)
         self.on_update(updates, item, caller)
         updates["_etag"] = new_etag()
         self._store(updates, item, caller, taken_back)
@@ -427,7 +427,8 @@ class ArchiveService(ResourceService):
 
     def patch(self, id: Any, updates: Document, caller: Caller = SYSTEM) -> Document:
         original = self.find(id)
-        updates.setdefault("_current_version", original.get("_current_version", 0) + 1)
+        if "_current_version" not in updates:
+            updates["_current_version"] = self._journal.next_version(original)
         return super().patch(id, updates, caller)
 
     def _save(

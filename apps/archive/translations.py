@@ -4,33 +4,29 @@ A translation has `translated_from`, the item it was made of, and `translation_i
 of all; that item lists it in `translations`. Published rows show the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.archive.journal.follow_ups import addition, change, subtraction
+from pymongo.database import Database
+
+from apps.archive.journal.follow_ups import addition, change, make_follow_ups, subtraction
+from apps.archive.journal.journal import Journal
 from apps.core.documents import text_of
 from apps.core.service import Document
-from apps.core.vocabulary import PUBLISH_STATES
 from apps.store.collections import ARCHIVE, PUBLISHED
 
 STORED_IN = ((ARCHIVE, "_id"), (PUBLISHED, "item_id"))
 """Collections that hold an item, with the field that names it."""
 
 
-def linked(source: Mapping[str, Any], translation_id: str, copy_id: str) -> list[Document]:
-    """Return the follow-ups that tie an item to a new translation.
-
-    Args:
-        source: the item that was translated.
-        translation_id: the first item of all translations.
-        copy_id: the translation.
-    """
-    is_out = source.get("state") in PUBLISH_STATES
-    writes = []
-    for collection, field in STORED_IN if is_out else STORED_IN[:1]:
-        where = {field: source["_id"]}
-        writes.append(addition(collection, where, {"translations": copy_id}))
-        writes.append(change(collection, where, {"translation_id": translation_id}))
+def linked(translation: Mapping[str, Any]) -> list[Document]:
+    """Return the follow-ups that list a new translation at what it was made of."""
+    source_id, writes = translation["translated_from"], []
+    for collection, field in STORED_IN:
+        where = {field: source_id}
+        writes.append(addition(collection, where, {"translations": translation["_id"]}))
+        links = {"translation_id": translation["translation_id"]}
+        writes.append(change(collection, where, links))
     return writes
 
 
@@ -43,20 +39,39 @@ def unlinked(translation: Mapping[str, Any]) -> list[Document]:
     return [subtraction(place, {field: source_id}, gone) for place, field in STORED_IN]
 
 
-def cut(item: Mapping[str, Any]) -> list[Document]:
-    """Return the follow-ups that take an item out of its translations, on the other side.
+def cut(translation: Mapping[str, Any]) -> list[Document]:
+    """Return the follow-ups that end the tie of a translation with what it was made of.
 
-    Once nothing is left of them, an item that is no translation itself belongs to none.
+    Once nothing is left of its translations, an item that is none itself belongs to none.
     """
-    writes = unlinked(item)
-    if source_id := text_of(item, "translated_from"):
-        alone: Document = {"translations": [], "translated_from": None}
-        writes += [
-            change(place, {field: source_id, **alone}, {"translation_id": None})
-            for place, field in STORED_IN
-        ]
-    ids = item.get("translations")
-    links = {"translated_from": None, "translation_id": None}
-    for id_ in ids if isinstance(ids, list) else ():
-        writes += [change(place, {field: id_}, links) for place, field in STORED_IN]
-    return writes
+    source_id = text_of(translation, "translated_from")
+    if not source_id:
+        return []
+    alone: Document = {"translations": [], "translated_from": None}
+    return unlinked(translation) + [
+        change(place, {field: source_id, **alone}, {"translation_id": None})
+        for place, field in STORED_IN
+    ]
+
+
+def settle_rows(
+    db: Database[Document],
+    journal: Journal,
+    translation: Mapping[str, Any],
+    writes_of: Callable[[Mapping[str, Any]], list[Document]],
+) -> None:
+    """Let a version of the source that is just going out show what has changed; one command.
+
+    Its row may be made of what the source was before, after the rows that were there have changed.
+
+    Args:
+        db: the database.
+        journal: completes the version.
+        translation: whose links have changed.
+        writes_of: the follow-ups that have changed them.
+    """
+    source_id = text_of(translation, "translated_from")
+    going_out = {"_id": source_id, "journal.row_id": {"$exists": True}}
+    if source_id and db[ARCHIVE].find_one(going_out, {"_id": 1}):
+        journal.complete_own(source_id)
+        make_follow_ups(db, {"follow_ups": writes_of(translation)})

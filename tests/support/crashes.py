@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from pymongo.results import BulkWriteResult
 
+from apps.store.collections import ARCHIVE
+
 COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 """What a bulk write says it has done."""
 
@@ -86,6 +88,12 @@ class CrashingCollection:
     def update_one(self, *arguments: Any, **options: Any) -> Any:
         self._database.count()
         return self._collection.update_one(*arguments, **options)
+
+    def find_one_and_update(self, *arguments: Any, **options: Any) -> Any:
+        if self._collection.name == ARCHIVE:
+            # Elsewhere it is a claim, or draws a number.
+            self._database.count()
+        return self._collection.find_one_and_update(*arguments, **options)
 
     def update_many(self, *arguments: Any, **options: Any) -> Any:
         self._database.count()

@@ -200,7 +200,7 @@ class ItemUpdate(ResourceService):
         updates["operation"] = self.operation
         updates["versioncreated"] = updates["_updated"] = self.clock.now()
         updates["version_creator"] = str(caller.user_id or "")
-        updates["_current_version"] = original.get("_current_version", 0) + 1
+        updates["_current_version"] = self.context.journal.next_version(original)
         updates.setdefault("sign_off", self.context.sign_off(original, caller))
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:

@@ -8,12 +8,13 @@ from apps.archive.actions.base import ActionContext, with_new_etag
 from apps.archive.journal.copied_rows import rows_to_copy
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
-from apps.archive.packages import link_changes
+from apps.archive.packages import Packages, link_changes, member_refs
 from apps.archive.places import NOWHERE, source_of
 from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS
 from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import object_of, objects, text_of
+from apps.core.errors import NotFound
 from apps.core.ids import item_guid, tag_guid
 from apps.core.service import Document
 from apps.core.vocabulary import Operation
@@ -43,6 +44,8 @@ class CopyOrder:
         operation: written to the copy and to the source's history.
         history_operation: written to the copy's history.
         changes: further fields of the copy; with `groups`, members are not copied.
+        members: orders for the members of a package, by id; one without an order becomes a member
+            of the copy itself. None copies all of them like the package.
         ties: returns the follow-ups that tie other items to the copy, given its id.
         id: its item id; a new one unless given.
         macro: run on it, after those of its stage.
@@ -55,6 +58,7 @@ class CopyOrder:
     operation: Operation = Operation.DUPLICATE
     history_operation: Operation = Operation.DUPLICATED_FROM
     changes: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, "CopyOrder"] | None = None
     ties: Callable[[str], list[Document]] = lambda copy_id: []
     id: str | None = None
     macro: str | None = None
@@ -77,12 +81,34 @@ class ItemCopier:
         """Store a copy and return it.
 
         Raises:
-            TransitionError: the state of the source does not allow it.
-            NotFound: the place does not exist.
+            TransitionError: the state of the source, or of a member, does not allow it.
+            NotFound: the place, or a member, does not exist.
             BadRequest: there is no such macro, or it raised.
             DuplicateKeyError: the copy that the order names is there already.
         """
         check_allowed(Action.DUPLICATE, order.source.get("state"))
+        if "groups" not in order.changes:
+            # Before the first copy is stored: a package is copied with all of them or not at all.
+            for member in self.members(order.source).values():
+                check_allowed(Action.DUPLICATE, member.get("state"))
+        return self._copy(order, caller)
+
+    def members(self, package: Mapping[str, Any]) -> dict[str, Document]:
+        """Return the items that are copied with a package, at any depth; none for other items.
+
+        Raises:
+            NotFound: one of them does not exist.
+        """
+        if not package.get("groups"):
+            return {}
+        found = Packages(self._context.db).below([package])
+        for holder in (package, *found.values()):
+            for ref in member_refs(holder.get("groups")):
+                if _is_copied(ref) and ref["residRef"] not in found:
+                    raise NotFound(f"Failed to find item with guid: {ref['residRef']}")
+        return found
+
+    def _copy(self, order: CopyOrder, caller: Caller) -> Document:
         item = self._item(order, caller)
         if item.get("groups") and "groups" not in order.changes:
             item["groups"] = self._copied_groups(item["groups"], order, caller)
@@ -140,21 +166,20 @@ class ItemCopier:
         ]
 
     def _copied_ref(self, ref: Document, order: CopyOrder, caller: Caller) -> Document:
-        if not text_of(ref, "residRef") or ref.get("location", ARCHIVE) != ARCHIVE:
+        if not _is_copied(ref):
             return ref
-        member = self._context.readable_item(ref["residRef"], caller)
-        copied = self.copy(
-            CopyOrder(
-                member,
-                member["_id"],
-                order.task,
-                order.state,
-                order.operation,
-                order.history_operation,
-            ),
-            caller,
-        )
+        member_order = self._member_order(ref["residRef"], order, caller)
+        if member_order is None:
+            return ref
+        copied = self._copy(member_order, caller)
         return {**ref, "residRef": copied["_id"], "guid": copied["guid"]}
+
+    def _member_order(self, id: str, order: CopyOrder, caller: Caller) -> CopyOrder | None:
+        if order.members is not None:
+            return order.members.get(id)
+        member = self._context.readable_item(id, caller)
+        operations = (order.operation, order.history_operation)
+        return CopyOrder(member, member["_id"], order.task, order.state, *operations)
 
     def _store(self, item: Document, order: CopyOrder, caller: Caller) -> None:
         context = self._context
@@ -175,3 +200,8 @@ class ItemCopier:
         )
         note["copies"] = copies
         context.journal.create(item, note)
+
+
+def _is_copied(ref: Mapping[str, Any]) -> bool:
+    """Whether the item that a ref names is copied with its package: where items are worked on."""
+    return bool(text_of(ref, "residRef")) and (ref.get("location") or ARCHIVE) == ARCHIVE

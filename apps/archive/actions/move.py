@@ -94,7 +94,7 @@ class MoveService(ItemCommand):
                 "version_creator": str(caller.user_id or ""),
                 "versioncreated": now,
                 "_updated": now,
-                "_current_version": original.get("_current_version", 0) + 1,
+                "_current_version": self.context.journal.next_version(original),
             }
         )
 

@@ -20,23 +20,23 @@ from apps.archive.journal.follow_ups import change
 from apps.archive.packages import link_changes, member_ids, package_ids, without_member
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import expires_at
-from apps.archive.translations import STORED_IN, cut
+from apps.archive.translations import STORED_IN, cut, settle_rows
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import BadRequest, EtagMismatch
 from apps.core.ids import tag_guid
 from apps.core.service import Document, new_etag
-from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
+from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed, is_allowed, state_after_save
-from apps.store.collections import ARCHIVE, ARCHIVE_AUTOSAVE
+from apps.store.collections import ARCHIVE, ARCHIVE_AUTOSAVE, PUBLISHED
 from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
-TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast", "translated_from")
+TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast")
 TIES_OF_UPDATES = ("anpa_take_key",)
-TIES_OF_TRANSLATION = ("translation_id", "translations")
+TIES_OF_TRANSLATIONS = ("translated_from", "translation_id")
 
 
 class SpikeService(ItemUpdate):
@@ -58,7 +58,8 @@ class SpikeService(ItemUpdate):
         updates["expiry"] = self._expiry(original)
         updates.update(UNLOCKED)
         of_update = TIES_OF_UPDATES if original.get("rewrite_of") else ()
-        ties = (*TIES, *of_update, *TIES_OF_TRANSLATION)
+        of_translation = TIES_OF_TRANSLATIONS if original.get("translated_from") else ()
+        ties = (*TIES, *of_update, *of_translation)
         updates.update({name: None for name in ties if original.get(name) is not None})
         move_mark(updates, original)
         if original.get("type") == ItemType.COMPOSITE:
@@ -71,6 +72,7 @@ class SpikeService(ItemUpdate):
         if original.get("lock_user"):
             tell_unlocked(self.context, {**original, **updates}, caller)
         tell_marked(self.context.notifier, updates, original)
+        settle_rows(self.db, self.context.journal, original, cut)
         self.context.notifier.push(
             "item:spike", audience=audience([original]), item=item_id, user=user
         )
@@ -136,8 +138,31 @@ class SpikeService(ItemUpdate):
         return [
             *self._cut_rewrites({**original, **updates}, original, caller),
             *cut(original),
+            *self._cut_translation(original),
+            *self._spiked_rows(original),
             *self._cut_scripts(original),
             *link_changes(original["_id"], original.get("groups"), []),
+        ]
+
+    def _cut_translation(self, original: Mapping[str, Any]) -> list[Document]:
+        """Take the links of a translation from its own rows, too."""
+        if not original.get("translated_from"):
+            return []
+        gone = dict.fromkeys(TIES_OF_TRANSLATIONS)
+        return [change(PUBLISHED, {"item_id": original["_id"]}, gone)]
+
+    def _spiked_rows(self, original: Mapping[str, Any]) -> list[Document]:
+        """Let rows of an item that was withdrawn for a while show that it is in the bin.
+
+        A withdrawal that is still to be routed goes by its `operation`.
+        """
+        if original.get("state") != State.UNPUBLISHED:
+            return []
+        rows = {"item_id": original["_id"], "state": State.UNPUBLISHED}
+        routed = {**rows, "queue_state": {"$nin": [QueueState.PENDING, QueueState.IN_PROGRESS]}}
+        return [
+            change(PUBLISHED, routed, {"operation": Operation.SPIKE}),
+            change(PUBLISHED, rows, {"state": State.SPIKED}),
         ]
 
     def _cut_scripts(self, original: Mapping[str, Any]) -> list[Document]:

@@ -29,10 +29,8 @@ class UnspikeService(ItemUpdate):
         updates["revert_state"] = None
         updates["expiry"] = self.context.expiry(self.context.places.of(task))
         if original.get("type") == ItemType.COMPOSITE:
-            updates["groups"], updates["deleted_groups"] = (
-                objects_of(original, "deleted_groups"),
-                [],
-            )
+            updates["groups"] = self._groups(original)
+            updates["deleted_groups"] = []
         self.stamp(updates, original, caller)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
@@ -48,12 +46,18 @@ class UnspikeService(ItemUpdate):
     ) -> list[Document]:
         return link_changes(original["_id"], [], updates.get("groups"))
 
+    def _groups(self, original: Mapping[str, Any]) -> list[Document]:
+        """Return what a package holds again; one that others have spiked may hold it still."""
+        return objects_of(original, "deleted_groups") or objects_of(original, "groups")
+
     def _task(self, wanted: Mapping[str, Any], original: Mapping[str, Any]) -> Document:
         before = object_of(original, "task")
         task = {**before, "user": None}
         desk_id = wanted.get("desk") or before.get("desk")
         if desk_id:
             desk = self.context.places.of({"desk": desk_id}).desk or {}
-            stage_id = wanted.get("stage") or desk.get("incoming_stage")
+            # A stage without its desk says nothing.
+            stage_id = wanted.get("stage") if wanted.get("desk") else None
+            stage_id = stage_id or desk.get("incoming_stage")
             task.update({"desk": desk_id, "stage": stage_id})
         return task

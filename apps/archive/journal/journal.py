@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from pymongo import ReplaceOne, UpdateMany
+from pymongo import ReplaceOne, ReturnDocument, UpdateMany
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -43,6 +43,12 @@ LONGEST_RETRY = timedelta(hours=1)
 MOST_ATTEMPTS = 1_000_000
 """A count that stops here."""
 CAUSE_LENGTH = 500
+
+LINKS = ("rewritten_by", "translations", "translation_id", "translated_from", "linked_in_packages")
+"""Fields that writes of other items change without changing the etag.
+
+What has been read of an item may lack the newest of them; its rows are to show them.
+"""
 
 NOT_IN_VERSIONS = NOT_VERSIONED | {"_id", "_created", "journal"}
 NOT_IN_PUBLISHED = frozenset({*LOCK_FIELDS, "_id", "_created", "_updated", "_etag", "journal"})
@@ -117,7 +123,7 @@ class Journal:
 
         Args:
             updates: what is stored on the item.
-            original: the item as it was read.
+            original: the item as it was read; see `store`.
             note: what follows.
             unless_changed: see `store`.
 
@@ -197,6 +203,7 @@ class Journal:
         added to `note`: they keep nobody from going on with the item.
 
         Args:
+            original: the item as it was read; gets the links that others have written since.
             unless_changed: fields that writes change without changing the etag; they have to be
                 as in `original`, too.
 
@@ -206,8 +213,7 @@ class Journal:
         """
         condition = {**unchanged(original), "journal": None}
         condition.update({field: original.get(field) for field in unless_changed})
-        archive = self._db[ARCHIVE]
-        if archive.update_one(condition, {"$set": {**updates, "journal": note}}).matched_count:
+        if self._store(condition, updates, original, note):
             return
         # Either the item changed, or its last write still has rows to come.
         try:
@@ -220,8 +226,23 @@ class Journal:
             note.update(with_follow_ups({"follow_ups": error.left}, note.get("follow_ups") or ()))
             # Administrators know.
             note["attempts"] = 1
-        if not archive.update_one(condition, {"$set": {**updates, "journal": note}}).matched_count:
+        if not self._store(condition, updates, original, note):
             raise EtagMismatch()
+
+    def _store(
+        self, condition: Document, updates: Document, original: Document, note: Document
+    ) -> bool:
+        """Write the item if it is as expected; `original` gets the links that it has by now."""
+        stored = self._db[ARCHIVE].find_one_and_update(
+            condition,
+            {"$set": {**updates, "journal": note}},
+            projection=LINKS,
+            return_document=ReturnDocument.AFTER,
+        )
+        if stored is None:
+            return False
+        original.update({name: value for name, value in stored.items() if name not in updates})
+        return True
 
     def store_new(self, item: Document, note: Document) -> bool:
         """Store an item that comes back with the `note` of what follows; False if it is there."""
@@ -325,6 +346,17 @@ class Journal:
             self._db[ARCHIVE_VERSIONS].insert_one(version_row(item))
         except DuplicateKeyError:
             return
+
+    def next_version(self, original: Mapping[str, Any]) -> int:
+        """Return the number of the next version of an item.
+
+        What others have written without a version becomes version 1, with its row.
+        """
+        stored = original.get("_current_version")
+        if stored is not None:
+            return int(stored) + 1
+        self.add_version({**original, "_current_version": 1})
+        return 2
 
     def add_mails(self, note: Mapping[str, Any]) -> None:
         """Write the mails of a publish action into the outbox; those that are there stay."""

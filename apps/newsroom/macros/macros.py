@@ -6,7 +6,7 @@ runs with all rights of the server: who may write into `MACROS_DIR` may do anyth
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,15 @@ class Macro:
         name: what items, requests and stages call it.
         label: what people call it.
         callback: changes an item.
+        from_languages: of the items that it helps to translate; none for all.
+        to_languages: that it helps to translate into; none for a macro that does nothing then.
     """
 
     name: str
     label: str
     callback: Callable[..., Any]
+    from_languages: Sequence[str] = ()
+    to_languages: Sequence[str] = ()
 
 
 class MacroFailed(BadRequest):
@@ -87,6 +91,24 @@ class Macros:
         """
         return _run(self.find(name), item, context)
 
+    def translate(self, item: Mapping[str, Any], language: str) -> Document:
+        """Return what all macros for translations into `language` make of `item`, in their order.
+
+        Raises:
+            BadRequest: a macro cannot be loaded.
+            MacroFailed: one raised.
+        """
+        source = item.get("language")
+        context = {"from_language": source, "to_language": language}
+        result = dict(item)
+        for path in self._candidates(""):
+            macro = _macro_of(path)
+            if macro is None or language not in macro.to_languages:
+                continue
+            if not macro.from_languages or source in macro.from_languages:
+                result = _run(macro, result, context)
+        return result
+
     def _candidates(self, name: str) -> Iterator[Path]:
         """Yield the module of that name first: the others need not be loaded then."""
         if self._directory is None or not self._directory.is_dir():
@@ -136,4 +158,9 @@ def _macro_of(path: Path) -> Macro | None:
     if not callable(callback):
         return None
     name = str(getattr(module, "name", None) or path.stem)
-    return Macro(name, str(getattr(module, "label", None) or name), callback)
+    label = str(getattr(module, "label", None) or name)
+    languages = [
+        tuple(map(str, getattr(module, names, None) or ()))
+        for names in ("from_languages", "to_languages")
+    ]
+    return Macro(name, label, callback, *languages)

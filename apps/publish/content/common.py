@@ -182,7 +182,7 @@ class BasePublishService(ResourceService):
         updates["operation"] = self.operation
         self.set_state(publication)
         updates["pubstatus"] = self.pubstatus
-        updates["_current_version"] = self._next_version(original)
+        updates["_current_version"] = self.collaborators.journal.next_version(original)
         updates["version_creator"] = str(publication.caller.user_id or "")
         parse_extra_dates(self.db, updates, original)
         updates["source"] = source_of(publication.item, publication.place, settings)
@@ -377,14 +377,6 @@ class BasePublishService(ResourceService):
     def complete_schedule(self, publication: Publication) -> None:
         """Compute the UTC values of a schedule or embargo in the request."""
         complete_schedule(publication.updates, publication.original, publication.now)
-
-    def _next_version(self, original: Mapping[str, Any]) -> int:
-        stored = original.get("_current_version")
-        if stored is None:
-            # Written by others without a version: what is there becomes version 1.
-            self.collaborators.journal.add_version({**original, "_current_version": 1})
-            return 2
-        return int(stored) + 1
 
     def _expiry(self, publication: Publication) -> Any:
         item = publication.item

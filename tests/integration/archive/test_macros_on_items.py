@@ -191,3 +191,63 @@ class TestStages:
 
         assert "Copied" == copied["headline"]
         assert "0" == admin.get(f"archive/{story['_id']}").get_json()["headline"]
+
+
+class TestTranslation:
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "UPDATE_TRANSLATION_METADATA_MACRO": "metadata"}
+
+    @pytest.fixture(autouse=True)
+    def macros(self, macro: Macro, tmp_path: Path) -> None:
+        """Two that know languages, and that of the setting; each says what it got."""
+        for name, languages in (
+            ("dollars", "from_languages = ['en-CA']\nto_languages = ['en-AU', 'de']\n"),
+            ("quotes", "to_languages = ['de']\n"),
+        ):
+            said = 'f\' {context["from_language"]}>{context["to_language"]}\''
+            macro(name, f"item['headline'] += ' {name}' + {said}", "item['guid'] = 'stolen'")
+            path = tmp_path / f"{name}.py"
+            path.write_text(path.read_text() + languages)
+        macro("metadata", "item['headline'] += ' ' + item['language']", "item['language'] = 'xx'")
+
+    @pytest.mark.parametrize(
+        ("source", "language", "headline"),
+        [
+            ("en-CA", "en-AU", "x dollars en-CA>en-AU en-AU"),
+            ("en-CA", "de", "x dollars en-CA>de quotes en-CA>de de"),
+            ("en", "de", "x quotes en>de de"),
+            ("en", "fr", "x fr"),
+        ],
+    )
+    def test_macros_of_its_languages_change_it(
+        self, admin: Client, newsroom: Newsroom, source: str, language: str, headline: str
+    ) -> None:
+        """All of them, then that of the setting; the source stays. Resources contract 12."""
+        item = admin.create("archive", newsroom.story(headline="x", language=source))
+
+        body = {"guid": item["_id"], "language": language}
+        translated = admin.create("archive/translate", body)
+
+        assert (translated["headline"], translated["language"]) == (headline, language)
+        assert translated["_id"] == translated["guid"] != "stolen"
+        assert admin.get(f"archive/{item['_id']}").get_json()["headline"] == "x"
+
+    def test_nothing_is_stored_when_one_fails(
+        self, admin: Client, newsroom: Newsroom, macro: Macro
+    ) -> None:
+        """Of a package neither, whichever of its members it fails on."""
+        macro("metadata", "if 'bad' in item['headline']: raise ValueError('no')")
+        good, bad = (
+            admin.create("archive", newsroom.story(headline=text)) for text in ("good", "bad")
+        )
+        refs = [{"residRef": member["_id"]} for member in (good, bad)]
+        groups = [{"id": "root", "refs": [{"idRef": "main"}]}, {"id": "main", "refs": refs}]
+        package = newsroom.story(type="composite", headline="x", groups=groups)
+        package_id = admin.create("archive", package)["_id"]
+
+        answer = admin.post("archive/translate", {"guid": package_id, "language": "de"})
+
+        message = "Error:no in macro:Metadata"
+        assert (answer.status_code, answer.get_json()["_message"]) == (400, message)
+        assert newsroom.db["archive"].count_documents({}) == 3

@@ -210,3 +210,35 @@ class TestUnspike:
         refused = answer.get_json()["_issues"][REFUSED]
         assert f"404: Invalid desk identifier {unknown}" == refused
         assert "spiked" == admin.get(f"archive/{story['_id']}").get_json()["state"]
+
+
+@pytest.mark.parametrize("verb", ["spike", "unspike", "move", "publish", "save"])
+def test_what_others_stored_without_a_version(
+    admin: Any, newsroom: Newsroom, graph: Graph, verb: str
+) -> None:
+    """It gets version 1, with its row, before its first change. Lifecycle contract 1.4."""
+    newsroom.validators()
+    story = admin.create("archive", newsroom.story(state="submitted"))
+    where, item_id = {"_id": story["_id"]}, story["_id"]
+    changes: dict[str, Any] = {"$unset": {"_current_version": 1}}
+    if verb == "unspike":
+        changes["$set"] = {"state": "spiked", "revert_state": "submitted"}
+    graph.db["archive"].update_one(where, changes)
+    graph.db["archive_versions"].delete_many({})
+
+    if verb == "move":
+        stage = newsroom.desk["incoming_stage"]
+        task = {"desk": str(newsroom.desk["_id"]), "stage": str(stage)}
+        answer = admin.post(f"archive/{item_id}/move", {"task": task})
+    elif verb == "save":
+        answer = admin.patch(f"archive/{item_id}", {"headline": "saved"})
+    else:
+        answer = admin.patch(f"archive/{verb}/{item_id}", {})
+
+    assert answer.status_code in (200, 201), answer.text
+    stored = graph.db["archive"].find_one(where) or {}
+    rows = list(graph.db["archive_versions"].find({"_id_document": item_id}))
+    assert stored["_current_version"] == 2
+    assert sorted(row["_current_version"] for row in rows) == [1, 2]
+    history = graph.db["archive_history"].find({"item_id": item_id})
+    assert [row["version"] for row in history] == [1, 2]
