@@ -1,9 +1,6 @@
 """Lists of items that are only read: locked by a user, of one story, as they came in."""
 
 import re
-from collections.abc import Iterator, Mapping
-from types import NoneType
-from typing import Any
 
 from pymongo.database import Database
 
@@ -15,11 +12,9 @@ from apps.archive.visibility import (
     check_may_see_id,
     visible,
 )
-from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import BadRequest, Forbidden, NotFound
-from apps.core.ids import object_id
+from apps.core.errors import Forbidden, NotFound
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
@@ -28,15 +23,13 @@ from apps.core.vocabulary import State
 class WorkqueueService(ResourceService):
     """`workqueue`: items that are not spiked.
 
-    Clients narrow it down with `source={"filter": {"term": {"lock_user": <id>}}}`.
+    Clients look in it for what a user has locked.
     """
 
     resource = "archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        terms = dict(_terms(parsed_source(caller.arguments.get("source"))))
-        wanted = {name: object_id(value) for name, value in terms.items()}
-        return visible({"state": {"$ne": State.SPIKED}, **wanted, **lookup}, caller)
+        return visible({"state": {"$ne": State.SPIKED}, **lookup}, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
@@ -112,31 +105,3 @@ class IngestService(ResourceService):
     def _check_may_read(self, caller: Caller) -> None:
         if not caller.may("use_global_saved_searches"):
             raise Forbidden(NO_PRIVILEGE)
-
-
-def parsed_source(text: str | None) -> Mapping[str, Any]:
-    """Return the query of the `source` argument; empty where there is none.
-
-    Raises:
-        BadRequest: not a JSON object.
-    """
-    try:
-        source = json.loads(text) if text else {}
-    except ValueError as error:
-        raise BadRequest("source is not valid JSON") from error
-    if not isinstance(source, Mapping):
-        raise BadRequest("source is not a JSON object")
-    return source
-
-
-def _terms(source: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield field and value of the `term` in the filter of a search."""
-    condition = source.get("filter")
-    if condition is None:
-        return
-    term = condition.get("term") if isinstance(condition, Mapping) else None
-    if not isinstance(term, Mapping) or list(term) != ["lock_user"]:
-        raise BadRequest("source must filter by the term lock_user")
-    if not isinstance(term["lock_user"], (str, NoneType)):
-        raise BadRequest("lock_user has to be an id")
-    yield from term.items()

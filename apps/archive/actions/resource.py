@@ -51,6 +51,7 @@ def _view(url: str) -> Schema:
         "url": url,
         "schema": {**ITEM_SCHEMA, **VERSION},
         "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
+        "search_type": "archive",
         "resource_methods": ["GET"],
         "item_methods": [],
     }
@@ -118,6 +119,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "archived": {"type": "datetime", "nullable": True},
         },
         "datasource": {"default_sort": [("_updated", -1)]},
+        "search_type": "ingest",
         "item_url": ITEM_URL,
         "resource_methods": ["GET"],
         "item_methods": ["GET", "DELETE"],
