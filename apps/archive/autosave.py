@@ -32,6 +32,7 @@ class AutosaveService(ResourceService):
     """`archive_autosave`: one document per item, under the item's id; the item stays untouched."""
 
     resource = "archive_autosave"
+    document_type = "archive"
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
@@ -47,9 +48,6 @@ class AutosaveService(ResourceService):
             self.collection.replace_one({"_id": document["_id"]}, document, upsert=True)
         return [document["_id"] for document in documents]
 
-    def on_created(self, documents: list[Document], caller: Caller) -> None:
-        self.on_fetched(documents, caller)
-
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._item(original["_id"], caller)
 
@@ -61,10 +59,6 @@ class AutosaveService(ResourceService):
         is_whole = all(field in document for field in FIELDS)
         if not is_whole or hidden_stages(caller) or not may_see(document, caller):
             check_may_see_id(self.db, document["_id"], caller)
-
-    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            document["_type"] = "archive"
 
     def _item(self, item_id: str, caller: Caller) -> Document:
         item = self.db[ARCHIVE].find_one({"_id": item_id})

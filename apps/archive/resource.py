@@ -38,7 +38,6 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "archive": {
         "schema": {**ITEM_SCHEMA, **REQUEST_ONLY},
         "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
-        "search_type": "archive",
         "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH", "PUT"],
         "versioning": True,

@@ -18,6 +18,7 @@ from apps.archive.associations import (
 )
 from apps.archive.attachments import what_was_attached
 from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
+from apps.archive.broadcasts import reset_status
 from apps.archive.checks import (
     CREATE_CHECKS,
     RESTORE_CHECKS,
@@ -75,7 +76,12 @@ from apps.core.workflow import state_after_save
 from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.newsroom.macros.macros import Macros
-from apps.store.collections import ARCHIVE_AUTOSAVE, CONTENT_TEMPLATES, CONTENT_TYPES, USERS
+from apps.store.collections import (
+    ARCHIVE_AUTOSAVE,
+    CONTENT_TEMPLATES,
+    CONTENT_TYPES,
+    USERS,
+)
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (
@@ -114,6 +120,7 @@ class ArchiveService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(
         self,
@@ -316,6 +323,9 @@ class ArchiveService(ResourceService):
         complete_saved(updates, original, save.now, named, copies_from_parent=copies)
         if is_descheduled:
             updates.update(DESCHEDULED)
+        if self._settings["BROADCAST_ENABLED"]:
+            # What is saved is not out: there is nothing to follow elsewhere.
+            reset_status(updates, original)
         hooks.ask(hooks.item_update, self.resource, updates=updates, original=original)
 
     def _named(
@@ -520,7 +530,6 @@ class ArchiveService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            document["_type"] = "archive"
             document.setdefault("profile", document.get("type"))
             if isinstance(document.get("pubstatus"), str):
                 document["pubstatus"] = document["pubstatus"].lower()

@@ -27,6 +27,7 @@ class WorkqueueService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         return visible({"state": {"$ne": State.SPIKED}, **lookup}, caller)
@@ -43,6 +44,7 @@ class RelatedService(ResourceService):
     """`archive/<id>/related`: the other items of the same family."""
 
     resource = "archive"
+    document_type = "archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         fields = {"family_id": 1, "task": 1}
@@ -92,6 +94,7 @@ class IngestService(ResourceService):
     """Ingested items. Others store them; nothing is written here but their removal."""
 
     resource = "ingest"
+    document_type = "ingest"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         self._check_may_read(caller)
@@ -99,8 +102,6 @@ class IngestService(ResourceService):
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         self._check_may_read(caller)
-        for document in documents:
-            document["_type"] = "ingest"
 
     def _check_may_read(self, caller: Caller) -> None:
         if not caller.may("use_global_saved_searches"):

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from apps.core.ids import id_forms
+
 Schema = dict[str, Any]
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -65,8 +67,8 @@ def fill_defaults(documents: Iterable[dict[str, Any]], schema: Mapping[str, Sche
 
 
 def as_stored(id: Any) -> dict[str, list[Any]]:
-    """Return the condition that a reference is `id`, kept as it is or as text."""
-    return {"$in": [id, str(id)]}
+    """Return the condition that a reference is `id`, in any form of it."""
+    return {"$in": id_forms(id)}
 
 
 def keeps(rules: Mapping[str, Any], value: Any) -> bool:

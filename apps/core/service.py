@@ -42,6 +42,8 @@ class ResourceService:
 
     resource: str
     """Name of the resource and of its collection."""
+    document_type: str | None = None
+    """What `_type` of its documents says in answers; None for those that have none."""
 
     def __init__(self, db: Database[Document], clock: Clock) -> None:
         self.db = db

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.archive.actions.base import ActionContext
+from apps.archive.actions.broadcast import BroadcastService
 from apps.archive.actions.copy import CopyService
 from apps.archive.actions.duplicate import DuplicateService
 from apps.archive.actions.fetch import FetchService
@@ -65,20 +66,12 @@ def build_editing(base: Foundation) -> EditingServices:
         crop_files=base.crop_files,
         settings=base.settings,
     )
-    context = ActionContext(
-        db=db,
-        clock=clock,
-        settings=base.settings,
-        journal=base.journal,
-        sequences=base.sequences,
-        places=base.places,
-        notifier=base.notifier,
-        macros=base.macros,
-    )
+    context = build_context(base)
     unlocker, copier = ItemUnlocker(context, archive), ItemCopier(context)
     services = {
         "archive": archive,
         "archive_rewrite": RewriteService(context, archive),
+        "archive_broadcast": BroadcastService(context, archive),
         "archive_lock": LockService(context),
         "archive_unlock": UnlockService(context, unlocker),
         "archive_autosave": AutosaveService(db, clock),
@@ -99,3 +92,17 @@ def build_editing(base: Foundation) -> EditingServices:
         "archive_related": RelatedService(db, clock),
     }
     return EditingServices(archive, context, unlocker, services)
+
+
+def build_context(base: Foundation) -> ActionContext:
+    """Return what every action works with."""
+    return ActionContext(
+        db=base.db,
+        clock=base.clock,
+        settings=base.settings,
+        journal=base.journal,
+        sequences=base.sequences,
+        places=base.places,
+        notifier=base.notifier,
+        macros=base.macros,
+    )

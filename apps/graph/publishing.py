@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from apps.archive.actions.item_copy import ItemCopier
+from apps.archive.actions.spike import SpikeService
 from apps.content_api.backlog import CopyBacklog
 from apps.core import hooks
 from apps.core.service import Document, ResourceService
 from apps.core.tasks import wake_up
-from apps.graph.editing import EditingServices
+from apps.graph.editing import EditingServices, build_context
 from apps.graph.foundation import Foundation
 from apps.mail.tasks import send_mails
 from apps.publish.content.collaborators import Collaborators
@@ -129,6 +130,7 @@ def build_collaborators(base: Foundation) -> Collaborators:
         wake_up=wake_up(enqueue_published),
         wake_mailer=wake_up(send_mails),
         wake_legal=legal_wake_up(base),
+        spike=SpikeService(build_context(base)),
         pictures=Pictures(base.media, settings) if settings["PICTURE_METADATA_MAPPING"] else None,
         crop_files=base.crop_files,
         sends_mail=base.outbox.is_open,

@@ -120,7 +120,6 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "published": {
         "schema": PUBLISHED_SCHEMA,
         "datasource": {"default_sort": [("_updated", -1)]},
-        "search_type": "published",
         # Of a row, or of an item.
         "item_url": ITEM_URL,
         "item_methods": ["GET", "PATCH"],

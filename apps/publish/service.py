@@ -20,7 +20,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
-from apps.core.ids import object_id
+from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
@@ -40,6 +40,7 @@ from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
@@ -57,6 +58,7 @@ class PublishedService(ResourceService):
     """
 
     resource = "published"
+    document_type = "published"
 
     def __init__(
         self, db: Database[Document], clock: Clock, sequences: Sequences, notifier: Notifier
@@ -116,7 +118,7 @@ class PublishedService(ResourceService):
         """Tell clients when the row is marked for another user."""
         if not tell_marked(self._notifier, updates, original):
             return
-        item = {**original, "_id": original["item_id"]}
+        item = {**original, "_id": original.get("item_id")}
         tell_update(self._notifier, [item], caller.user_id)
 
     def item_filter(self, lookup: Document) -> Document:
@@ -137,7 +139,6 @@ class PublishedService(ResourceService):
             self._shape(document, items.get(text_of(document, "item_id")), caller)
 
     def _shape(self, document: Document, item: Mapping[str, Any] | None, caller: Caller) -> None:
-        document["_type"] = "published"
         if item is not None:
             shown = {k: v for k, v in item.items() if k != "journal"}
             document["archive_item"] = shown
@@ -206,7 +207,10 @@ class PublishQueueService(ResourceService):
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
         for order_no, document in enumerate(documents, start=first):
-            subscriber = subscribers.get(document.get("subscriber_id"), {})
+            subscriber = subscribers.get(document.get("subscriber_id")) or {}
+            if subscriber:
+                # Lanes, and what is known of recipients, go by the id as it is stored.
+                document["subscriber_id"] = subscriber["_id"]
             for field in SERVER_WRITTEN:
                 document.pop(field, None)
             if document.get("codes") is None:
@@ -295,14 +299,13 @@ class PublishQueueService(ResourceService):
                 self._vault,
             )
 
-    def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> dict[Any, Document]:
+    def _subscribers(self, documents: Iterable[Mapping[str, Any]]) -> ById[Document]:
         """Return the subscribers that rows name, by id; one command."""
-        ids = list({id_ for document in documents if (id_ := document.get("subscriber_id"))})
+        ids = (document.get("subscriber_id") for document in documents)
         fields = {"codes": 1, "priority": 1, "sequence_num_settings": 1}
-        found = self.db[SUBSCRIBERS].find({"_id": {"$in": ids}}, fields)
-        return {subscriber["_id"]: subscriber for subscriber in found}
+        return find_all_by_id(self.db[SUBSCRIBERS], ids, fields)
 
-    def _number(self, documents: Iterable[Document], subscribers: Mapping[Any, Document]) -> None:
+    def _number(self, documents: Iterable[Document], subscribers: ById[Document]) -> None:
         """Draw the sequence numbers of rows that have none, those of all rows together."""
         unnumbered: dict[str, list[Document]] = {}
         bounds: dict[str, Bounds] = {}
@@ -311,7 +314,7 @@ class PublishQueueService(ResourceService):
                 continue
             id_ = document.get("subscriber_id")
             key = sequence_of(id_)
-            wanted = subscribers.get(id_, {}).get("sequence_num_settings") or {}
+            wanted = (subscribers.get(id_) or {}).get("sequence_num_settings") or {}
             bounds[key] = Bounds.of(wanted, self._maximum)
             unnumbered.setdefault(key, []).append(document)
         counts = {key: len(rows) for key, rows in unnumbered.items()}

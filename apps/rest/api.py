@@ -84,7 +84,7 @@ QUIET = frozenset(
 """Resources that change too often, or interest nobody (resources contract 26), or whose ids are
 secrets."""
 
-ALWAYS_SHOWN = ("_id", "_created", "_updated", "_etag", "_links")
+ALWAYS_SHOWN = ("_id", "_type", "_created", "_updated", "_etag", "_links")
 """What is shown of a document that cannot be shaped."""
 
 MAX_AGE_SECONDS = "86400"
@@ -238,6 +238,10 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
         _keep_id(updates, original)
         service.on_update(updates, original, current_caller())
 
+    def set_type(documents: list[Document]) -> None:
+        for document in documents if service.document_type else ():
+            document["_type"] = service.document_type
+
     def replace(item: Document, original: Document) -> None:
         _keep_id(item, original)
         service.on_replace(item, original, current_caller())
@@ -245,6 +249,7 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
+    on("inserted", set_type)
     on("update", update)
     on("replace", replace)
     for event in ("updated", "replaced"):
@@ -253,14 +258,17 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
     on("deleted_item", announcer.deleted)
-    on(
-        "fetched_item",
-        lambda item: shape([item], lambda of: service.on_fetched_item(of[0], current_caller())),
-    )
-    on(
-        "fetched_resource",
-        lambda page: shape(page["_items"], lambda of: service.on_fetched(of, current_caller())),
-    )
+
+    def fetched_one(item: Document) -> None:
+        set_type([item])
+        shape([item], lambda of: service.on_fetched_item(of[0], current_caller()))
+
+    def fetched_page(page: Document) -> None:
+        set_type(page["_items"])
+        shape(page["_items"], lambda of: service.on_fetched(of, current_caller()))
+
+    on("fetched_item", fetched_one)
+    on("fetched_resource", fetched_page)
 
 
 def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) -> None:

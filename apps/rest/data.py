@@ -110,20 +110,20 @@ class ServiceData(Mongo):
         if rows is not None:
             return rows, len(rows)
         query = service.list_filter(sub_resource_lookup or {}, caller)
-        search = self._search(resource, service, caller)
+        search = self._search(service, caller)
         if search is None:
             return self._find(resource, req, query, perform_count)
         self._ask_for(search, req)
         query = both(query, search.query) if search.query else query
         return self._find(resource, req, query, perform_count, search)
 
-    def _search(self, resource: str, service: ResourceService, caller: Caller) -> Search | None:
+    def _search(self, service: ResourceService, caller: Caller) -> Search | None:
         """Return what the client looks for in a list of items.
 
         Raises:
             HTTPException: with 400, it cannot be read, or is not offered.
         """
-        kind = self.app.config["DOMAIN"][resource].get("search_type")
+        kind = service.document_type
         try:
             return search_of(caller.arguments, kind, service.clock.now()) if kind else None
         except BadRequest as error:

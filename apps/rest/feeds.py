@@ -43,7 +43,7 @@ def serve_feeds(app: Flask, feeds: FeedService, media: FeedMedia) -> None:
 
     # Tokens hold slashes.
     add_view(app, "feeds/<path:token>/<kind>", "feeds", feed)
-    add_view(app, f"{PATH}/<subscriber_id>/<key>/<name>", PATH, medium)
+    add_view(app, f"{PATH}/<path:subscriber_id>/<key>/<name>", PATH, medium)
 
 
 def _response(answer: FeedAnswer) -> Response:

@@ -1,6 +1,6 @@
 """Documents by an id of any form: others refer to a document by the text of its id, and by more."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from pymongo.collection import Collection
@@ -31,6 +31,8 @@ def find_all_by_id(
     Args:
         fields: projection, with `_id`; None for whole documents.
     """
-    forms = [form for id_ in ids for form in id_forms(id_)]
+    # An object is no id, and could be taken for an operator.
+    known = [id_ for id_ in ids if id_ is not None and isinstance(id_, Hashable)]
+    forms = list(dict.fromkeys(form for id_ in known for form in id_forms(id_)))
     found = collection.find({"_id": {"$in": forms}}, fields) if forms else ()
     return ById((document["_id"], document) for document in found)

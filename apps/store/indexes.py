@@ -39,6 +39,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Who holds an associated item, before it expires.
         _index("refs._id", sparse=True),
         _index("schedule_settings.utc_publish_schedule", "state"),
+        # Scripts of a story that goes out again, or away.
+        _index("broadcast.master_id", sparse=True),
         # Writes whose further documents may be missing (apps/archive/journal/journal.py).
         _index("journal.at", sparse=True),
         # Who else holds an attachment.

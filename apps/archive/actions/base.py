@@ -127,6 +127,8 @@ class ItemCommand(ResourceService):
         context: see `ActionContext`.
     """
 
+    document_type = "archive"
+
     def __init__(self, context: ActionContext) -> None:
         super().__init__(context.db, context.clock)
         self.context = context

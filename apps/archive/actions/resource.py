@@ -51,7 +51,6 @@ def _view(url: str) -> Schema:
         "url": url,
         "schema": {**ITEM_SCHEMA, **VERSION},
         "datasource": {"source": "archive", "default_sort": [("_updated", -1)]},
-        "search_type": "archive",
         "resource_methods": ["GET"],
         "item_methods": [],
     }
@@ -81,6 +80,10 @@ TRANSLATE_SCHEMA: Schema = {
     "language": {"type": "string", "required": True},
     "desk": {"type": "objectid", "nullable": True},
 }
+BROADCAST_SCHEMA: Schema = {
+    **ITEM_FIELDS,
+    "desk": {"type": "objectid", "nullable": True},
+}
 FETCH_SCHEMA: Schema = {
     **ITEM_FIELDS,
     "desk": {"type": "objectid", "required": True},
@@ -97,6 +100,9 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "move": _command("move", "archive", MOVE_SCHEMA),
     "duplicate": _command("duplicate", "duplicate", DUPLICATE_SCHEMA),
     "copy": _command("copy", INTRINSIC, {}),
+    "archive_broadcast": _command(
+        "broadcast", "archive_broadcast", BROADCAST_SCHEMA, server_fields=SERVER_FIELDS
+    ),
     "fetch": _command("fetch", "fetch", FETCH_SCHEMA, "ingest", SERVER_FIELDS),
     "translate": {
         **_command("translate", "translate", TRANSLATE_SCHEMA),
@@ -119,7 +125,6 @@ RESOURCES: dict[str, dict[str, Any]] = {
             "archived": {"type": "datetime", "nullable": True},
         },
         "datasource": {"default_sort": [("_updated", -1)]},
-        "search_type": "ingest",
         "item_url": ITEM_URL,
         "resource_methods": ["GET"],
         "item_methods": ["GET", "DELETE"],

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.archive.actions.base import ActionContext
+from apps.archive.broadcasts import REWRITTEN, is_broadcast_script, scripts_of, told_scripts
 from apps.archive.events import tell_stage
 from apps.archive.journal.follow_ups import change, insertion, record
 from apps.archive.journal.journal import version_row
@@ -20,7 +21,7 @@ from apps.core.errors import BadRequest, NotFound, PreconditionFailed, Transitio
 from apps.core.ids import object_id, tag_guid
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
-from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
+from apps.core.vocabulary import PUBLISH_STATES, TEXT_TYPES, Operation, State
 from apps.core.workflow import INVALID_TRANSITION, Action, check_allowed
 from apps.store.collections import ARCHIVE, ARCHIVE_VERSIONS, PUBLISHED
 
@@ -73,6 +74,7 @@ class RewriteService(ResourceService):
     """
 
     resource = "archive"
+    document_type = "archive"
 
     def __init__(self, context: ActionContext, archive: ArchiveService) -> None:
         super().__init__(context.db, context.clock)
@@ -212,6 +214,9 @@ class RewriteService(ResourceService):
             record(Operation.REWRITE, original, link, caller.user_id, now),
             record(Operation.LINK, update, linked, caller.user_id, now),
         ]
+        if self._context.settings["BROADCAST_ENABLED"]:
+            scripts = scripts_of(self.db, original)
+            follow_ups += told_scripts(scripts, REWRITTEN, update["_id"])
         try:
             note = self._context.journal.action(follow_ups)
             self._context.journal.write(link, original, note, ["rewritten_by", "state"])
@@ -260,8 +265,7 @@ def check_update(update: Item, original: Item, settings: Settings) -> None:
         raise TransitionError(INVALID_TRANSITION)
     if update.get("type") not in TEXT_TYPES:
         raise BadRequest("Rewrite story can only be text or pre-formatted !")
-    genres = objects_of(update, "genre") if settings["BROADCAST_ENABLED"] else ()
-    if any(BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name")) for genre in genres):
+    if settings["BROADCAST_ENABLED"] and is_broadcast_script(update):
         raise BadRequest("Broadcast cannot be a update story !")
     profiles = {item["profile"] for item in (update, original) if item.get("profile")}
     if len(profiles) > 1:

@@ -5,14 +5,13 @@ from typing import Any
 from apps.archive.actions.base import ActionContext, ItemCommand
 from apps.archive.actions.item_copy import CopyOrder, ItemCopier
 from apps.archive.events import tell_stage
-from apps.archive.journal.follow_ups import addition, change
 from apps.archive.places import check_may_send_to, task_with_ids
+from apps.archive.translations import linked
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.service import Document
-from apps.core.vocabulary import Operation, State
+from apps.core.vocabulary import PUBLISH_STATES, Operation, State
 from apps.core.workflow import Action, check_allowed
-from apps.store.collections import ARCHIVE
 
 
 class TranslateService(ItemCommand):
@@ -39,7 +38,7 @@ class TranslateService(ItemCommand):
             source,
             source_id,
             task,
-            State.SUBMITTED if task.get("desk") else State.IN_PROGRESS,
+            State.SUBMITTED if task.get("desk") else self._own_state(source),
             Operation.TRANSLATE,
             Operation.TRANSLATE,
             {
@@ -47,15 +46,17 @@ class TranslateService(ItemCommand):
                 "translated_from": source_id,
                 "translation_id": translation_id,
             },
-            lambda copy_id: [
-                addition(ARCHIVE, {"_id": source_id}, {"translations": copy_id}),
-                change(ARCHIVE, {"_id": source_id}, {"translation_id": translation_id}),
-            ],
+            lambda copy_id: linked(source, translation_id, copy_id),
         )
         copied = self._copier.copy(order, caller)
         self.context.tell_update([source, copied], caller)
         tell_stage(self.context.notifier, copied)
         return copied
+
+    def _own_state(self, source: Document) -> str:
+        """Return the state of a translation without a desk: as its source is being worked on."""
+        state = source.get("state") or State.DRAFT
+        return State.IN_PROGRESS if state in PUBLISH_STATES else state
 
     def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:
         if not desk_id:

@@ -9,7 +9,7 @@ from apps.archive.packages import link_changes
 from apps.archive.places import task_with_ids
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
-from apps.core.documents import object_of
+from apps.core.documents import object_of, objects_of
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.core.workflow import Action, check_allowed
@@ -29,7 +29,10 @@ class UnspikeService(ItemUpdate):
         updates["revert_state"] = None
         updates["expiry"] = self.context.expiry(self.context.places.of(task))
         if original.get("type") == ItemType.COMPOSITE:
-            updates["groups"], updates["deleted_groups"] = original.get("deleted_groups"), None
+            updates["groups"], updates["deleted_groups"] = (
+                objects_of(original, "deleted_groups"),
+                [],
+            )
         self.stamp(updates, original, caller)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:

@@ -29,7 +29,8 @@ def field_of(name: Any) -> str:
     # The index has texts a second time, whole.
     path = name.removesuffix(".phrase").removesuffix(".keyword")
     parts = path.split(".")
-    if any(not part or part.startswith("$") or "\0" in part for part in parts):
+    is_internal = parts[0] == "journal"
+    if is_internal or any(not part or part.startswith("$") or "\0" in part for part in parts):
         raise BadRequest(f"source: {name[:40]!r} is no field")
     return path
 

@@ -160,6 +160,7 @@ class Translation:
             "query": self._node_below,
             "match": self._match,
             "match_phrase": self._match_phrase,
+            "multi_match": self._multi_match,
             "match_all": lambda body, _: EVERYTHING,
             "query_string": self._query_string,
         }
@@ -177,6 +178,8 @@ class Translation:
             )
         if node is None:
             return EVERYTHING
+        if isinstance(node, list):
+            return all_of(self._each(node, depth + 1))
         if not isinstance(node, Mapping):
             raise BadRequest("source: a condition has to be an object")
         verbs = {verb: body for verb, body in node.items() if verb not in OPTIONS}
@@ -261,14 +264,20 @@ class Translation:
 
     def _terms(self, body: Any, depth: int) -> Document:
         return all_of(
-            self._equal(field, values if isinstance(values, list) else [values])
+            self._equal(field, self._list(values))
             for field, values in self._fields(body, "terms")
             if field != "minimum_should_match"
         )
 
     def _ids(self, body: Any, depth: int) -> Document:
-        values = self._object(body, "ids", {"values", "type"}).get("values") or []
-        return self._equal("_id", values if isinstance(values, list) else [values])
+        return self._equal(
+            "_id", self._list(self._object(body, "ids", {"values", "type"}).get("values"))
+        )
+
+    def _list(self, values: Any) -> list[Any]:
+        if not isinstance(values, list):
+            raise BadRequest("source: terms and ids take lists of values")
+        return values
 
     def _equal(self, field: str, values: list[Any]) -> Document:
         self._count_values(len(values))
@@ -329,15 +338,29 @@ class Translation:
             queries.append((all_of if operator == "and" else any_of)(found or [NOTHING]))
         return all_of(queries)
 
-    def _query_string(self, body: Any, depth: int) -> Document:
+    def _multi_match(self, body: Any, depth: int) -> Document:
+        """As `match`, each word in any of several fields."""
+        words = self._words(body, "multi_match")
+        is_phrase = "phrase" in str(body.get("type") or "")
+        found = [
+            words.phrase(part) for part in ([body["query"]] if is_phrase else body["query"].split())
+        ]
+        is_and = str(body.get("operator") or "or").lower() == "and"
+        return (all_of if is_and else any_of)(found or [NOTHING])
+
+    def _words(self, body: Any, verb: str) -> Words:
+        """Return where a node looks for its words, which are its `query`."""
         if not isinstance(body, Mapping) or not isinstance(body.get("query"), str):
-            raise BadRequest("source: query_string takes a query")
+            raise BadRequest(f"source: {verb} takes a query")
         fields = body.get("fields") or [body.get("default_field") or "_all"]
         if not isinstance(fields, list):
-            raise BadRequest("source: fields of a query_string are a list")
-        named = [field_of(str(field).partition("^")[0]) for field in fields]
-        words = Words(None if "_all" in named else named)
+            raise BadRequest(f"source: fields of {verb} are a list")
         self._count_values(len(body["query"].split()))
+        named = [field_of(str(field).partition("^")[0]) for field in fields]
+        return Words(None if {"_all", "*"} & set(named) else named)
+
+    def _query_string(self, body: Any, depth: int) -> Document:
+        words = self._words(body, "query_string")
         is_and = str(body.get("default_operator") or "OR").upper() == "AND"
         try:
             return query_of_words(body["query"], words, is_and=is_and)

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import SchemaIssues
+from apps.core.ids import id_forms
 from apps.core.service import Document, ResourceService
 from apps.core.tokens import hash_token
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.by_id import find_by_id
 from apps.store.collections import SUBSCRIBERS
 
 TOKEN_BYTES = 40
@@ -58,7 +59,7 @@ class SubscriberTokenService(ResourceService):
         if self._is_over(found):
             self.collection.delete_one({"_id": found["_id"], "expiry": found["expiry"]})
             return None
-        return self.db[SUBSCRIBERS].find_one({"_id": found["subscriber"], "is_active": True})
+        return self._active(found["subscriber"])
 
     def subscriber_of_key(self, subscriber_id: str, media_id: str, key: str) -> Document | None:
         """Return the active subscriber that has a token of which `key` was made, else None.
@@ -67,13 +68,14 @@ class SubscriberTokenService(ResourceService):
             media_id: the file that the key is for.
             key: see `file_key`.
         """
-        if not ObjectId.is_valid(subscriber_id):
-            return None
-        owner = ObjectId(subscriber_id)
-        for stored in self.collection.find({"subscriber": owner}):
+        for stored in self.collection.find({"subscriber": {"$in": id_forms(subscriber_id)}}):
             if not self._is_over(stored) and _is_key_of(stored, media_id, key):
-                return self.db[SUBSCRIBERS].find_one({"_id": owner, "is_active": True})
+                return self._active(stored["subscriber"])
         return None
+
+    def _active(self, subscriber_id: object) -> Document | None:
+        found = find_by_id(self.db[SUBSCRIBERS], subscriber_id)
+        return found if found and found.get("is_active") is True else None
 
     def _is_over(self, stored: Mapping[str, Any]) -> bool:
         expiry = stored.get("expiry")

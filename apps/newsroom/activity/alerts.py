@@ -19,6 +19,7 @@ from apps.newsroom.activity.activities import (
     tell_activities,
     wants_mail,
 )
+from apps.store.by_id import find_by_id
 from apps.store.collections import ACTIVITY, ARCHIVE, MAILS, SUBSCRIBERS
 from apps.store.mongo import insert_missing
 
@@ -110,7 +111,7 @@ class Alerts:
         return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
 
     def _subscriber(self, id: Any) -> str | None:
-        found = self._db[SUBSCRIBERS].find_one({"_id": id}, {"name": 1})
+        found = find_by_id(self._db[SUBSCRIBERS], id, {"name": 1})
         return (found or {}).get("name")
 
     def _tell(

@@ -99,7 +99,7 @@ class ContentTemplatesService(ResourceService):
             updates["template_name"] = updates["template_name"].strip().lower()
         template = {**original, **updates}
         if template.get("template_type") == KILL:
-            self._complete_kill(updates, template)
+            self._complete_kill(updates, template, original)
         elif (
             template.get("template_type") not in (None, CREATE)
             and len(template.get("template_desks") or ()) > 1
@@ -111,11 +111,13 @@ class ContentTemplatesService(ResourceService):
         if "data" in updates:
             check(template)
 
-    def _complete_kill(self, updates: Document, template: Mapping[str, Any]) -> None:
+    def _complete_kill(
+        self, updates: Document, template: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> None:
         if template.get("template_desks") or "dateline" in (template.get("data") or {}):
             raise BadRequest(BAD_KILL)
-        is_sent_private = updates.get("is_public") is False
-        if is_sent_private and template.get("_id"):
+        # Where it is not stored, an update brings the default along.
+        if updates.get("is_public") is False and "is_public" in original:
             raise BadRequest(PUBLIC_KILL)
         updates["is_public"] = True
 

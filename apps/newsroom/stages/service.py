@@ -86,10 +86,10 @@ class StagesService(ResourceService):
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         stage = {**original, **updates}
-        self._keep_one_of_each(updates, stage["_id"], stage["desk"])
+        self._keep_one_of_each(updates, stage["_id"], stage.get("desk"))
         ids = ids_of(stage)
         if stage.get("is_visible", True) == original.get("is_visible", True):
-            if stage["desk"] != original["desk"] and not stage.get("is_visible", True):
+            if stage.get("desk") != original.get("desk") and not stage.get("is_visible", True):
                 self._visibility.recompute()
             self._notifier.push("stage", updated=1, **ids)
             return
@@ -112,7 +112,7 @@ class StagesService(ResourceService):
     # Delete.
 
     def on_delete(self, document: Document, caller: Caller) -> None:
-        if self.db[DESKS].find_one({"_id": document["desk"]}, {"_id": 1}):
+        if self.db[DESKS].find_one({"_id": document.get("desk")}, {"_id": 1}):
             for flag, message in NOT_TO_DELETE.items():
                 if document.get(flag):
                     raise PreconditionFailed(message)
@@ -171,7 +171,7 @@ class StagesOrderService(ResourceService):
 
 def ids_of(stage: Mapping[str, Any]) -> Document:
     """Return how notifications name a stage."""
-    return {"stage_id": str(stage["_id"]), "desk_id": str(stage["desk"])}
+    return {"stage_id": str(stage["_id"]), "desk_id": str(stage.get("desk"))}
 
 
 def expire_never(document: Document) -> None:

@@ -109,12 +109,13 @@ class VocabulariesService(ResourceService):
             document["items"] = items
 
     def _check_items(self, changes: Document, vocabulary: Document) -> None:
-        """Complete `changes` and check the items of `vocabulary`, which includes them."""
+        """Complete `changes` and check the items among them by what the vocabulary asks for."""
         has_code = DEFAULT_UNIQUE_FIELD in (vocabulary.get("schema") or {})
         if has_code and not vocabulary.get("unique_field"):
             changes["unique_field"] = vocabulary["unique_field"] = DEFAULT_UNIQUE_FIELD
-        check_required(vocabulary)
-        check_links(vocabulary, self._values)
+        if "items" in changes:
+            check_required(vocabulary)
+            check_links(vocabulary, self._values)
 
     def _values(self, vocabulary_id: str, field: str) -> frozenset[Any]:
         vocabulary = self.collection.find_one({"_id": vocabulary_id}, {"items": 1}) or {}

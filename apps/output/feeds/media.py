@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from bson import ObjectId
 from pymongo.database import Database
@@ -16,6 +17,7 @@ from apps.archive.journal.media_references import media_of
 from apps.content_api.tokens.service import SubscriberTokenService, file_key
 from apps.core.clock import Clock
 from apps.core.errors import NotFound, Unauthorized
+from apps.core.ids import id_key
 from apps.core.service import Document
 from apps.core.vocabulary import PubStatus
 from apps.media.signatures import extension_of
@@ -68,9 +70,10 @@ class FeedMedia:
         if not self._are_served_here:
             return rows
         wanted = {media for row in rows for media, _ in media_of(row)}
+        owner = quote(id_key(subscriber_id), safe="")
         files = {
             media: {
-                "href": f"{self._base}/{subscriber_id}/{file_key(token, media)}/{media}",
+                "href": f"{self._base}/{owner}/{file_key(token, media)}/{media}",
                 "size": length,
             }
             for media, length in self._storage.lengths(wanted).items()

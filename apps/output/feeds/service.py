@@ -14,10 +14,12 @@ from pymongo.database import Database
 from apps.content_api.tokens.service import SubscriberTokenService
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, Unauthorized
+from apps.core.ids import same_id
 from apps.core.service import Document
 from apps.output.feeds.media import FeedMedia
 from apps.output.feeds.received import Cursor, ReceivedItems, ReceivedPage
 from apps.publish.enqueue.formatting import ItemFormatting, format_settings
+from apps.store.by_id import find_by_id
 from apps.store.collections import PRODUCTS
 from formatters import atom, json_feed, rss
 from formatters.base import FormatContext
@@ -147,8 +149,8 @@ class FeedService:
 
     def _product(self, id_: str, subscriber: Document) -> Document:
         listed = [*(subscriber.get("products") or ()), *(subscriber.get("api_products") or ())]
-        own = next((product for product in listed if str(product) == id_), None)
-        found = self._db[PRODUCTS].find_one({"_id": own}, {"name": 1}) if own else None
+        own = next((product for product in listed if same_id(product, id_)), None)
+        found = find_by_id(self._db[PRODUCTS], own, {"name": 1})
         if found is None:
             raise NotFound(f"Product {id_} not found")
         return found

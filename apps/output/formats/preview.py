@@ -9,12 +9,12 @@ from apps.archive.visibility import check_may_see
 from apps.core.caller import Caller
 from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, NotFound
-from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.references import References
 from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.routing.subscribers.stored_destinations import shown_destination
+from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, SUBSCRIBERS
 from formatters.base import Formatted, Formatter
 
@@ -56,7 +56,7 @@ class ItemPreview:
         if item is None:
             raise NotFound(f"Item {item_id} not found")
         check_may_see(item, caller)
-        subscriber = self._db[SUBSCRIBERS].find_one({"_id": object_id(subscriber_id)})
+        subscriber = find_by_id(self._db[SUBSCRIBERS], subscriber_id)
         if subscriber is None:
             raise NotFound(f"Subscriber {subscriber_id} not found")
         formatter = self._formatting.formatters.find(format) or self.by_class(format)

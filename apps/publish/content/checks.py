@@ -13,7 +13,7 @@ from apps.archive.packages import is_package, member_ids, member_refs, package_i
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
-from apps.core.ids import object_id
+from apps.core.ids import id_forms, id_key
 from apps.core.service import Document
 from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, State
 from apps.core.workflow import Action, is_allowed
@@ -150,7 +150,7 @@ def check_targets(publication: Publication, collaborators: Collaborators) -> Non
         named -= _targets(publication.original)
     if not named:
         return
-    ids = sorted(map(object_id, named), key=str)
+    ids = [form for id_ in sorted(named) for form in id_forms(id_)]
     closed = {"_id": {"$in": ids}, "is_targetable": False}
     found = collaborators.db[SUBSCRIBERS].find(closed, {"name": 1}).sort("name", 1)
     if names := ", ".join(str(subscriber["name"]) for subscriber in found):
@@ -159,7 +159,7 @@ def check_targets(publication: Publication, collaborators: Collaborators) -> Non
 
 def _targets(item: Mapping[str, Any]) -> set[str]:
     entries = objects_of(item, "target_subscribers")
-    return {str(entry["_id"]) for entry in entries if "_id" in entry}
+    return {id_key(entry["_id"]) for entry in entries if "_id" in entry}
 
 
 def check_valid(publication: Publication, collaborators: Collaborators) -> None:

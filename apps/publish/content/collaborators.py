@@ -6,6 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.actions.spike import SpikeService
 from apps.archive.crop_files import CropFiles
 from apps.archive.journal.journal import Journal
 from apps.archive.places import Places
@@ -26,6 +27,7 @@ class Collaborators:
         wake_up: starts the enqueue task now; losing the call costs one tick.
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
+        spike: puts items into the bin.
         pictures: write metadata into the files of pictures; None where no tags are set.
         crop_files: cut pictures.
         sends_mail: whether mails are sent at all.
@@ -43,6 +45,7 @@ class Collaborators:
     wake_up: Callable[[], None]
     wake_mailer: Callable[[], None]
     wake_legal: Callable[[], None]
+    spike: SpikeService
     pictures: Pictures | None
     crop_files: CropFiles
     sends_mail: bool

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from apps.archive.associations import named_items, usage_changes
 from apps.archive.authorship import next_sign_off
+from apps.archive.broadcasts import STATUSES, reset_status, scripts_of, told_scripts
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
@@ -96,6 +97,7 @@ class BasePublishService(ResourceService):
         self._nested = nested
         self._associated = AssociatedItems(collaborators, nested)
         self._parent_packages = ParentPackages(collaborators, nested)
+        self._has_broadcasts = bool(collaborators.settings["BROADCAST_ENABLED"])
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
@@ -219,6 +221,16 @@ class BasePublishService(ResourceService):
         original = publication.original
         if original.get("state") == State.CORRECTION:
             note.update(with_follow_ups(note, end_of_correction(original)))
+        if self._has_broadcasts and (writes := self._tell_scripts(publication)):
+            note.update(with_follow_ups(note, writes))
+
+    def _tell_scripts(self, publication: Publication) -> list[Document]:
+        """Return what broadcast scripts are told: of their master, or of themselves."""
+        original = publication.original
+        writes = reset_status(publication.updates, original)
+        if status := STATUSES.get(self.operation):
+            writes += told_scripts(scripts_of(self.db, original), status)
+        return writes
 
     def on_stored(self, note: Document) -> None:
         """Act on an item that is stored with everything that its note tells of."""

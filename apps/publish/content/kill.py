@@ -8,6 +8,7 @@ from apps.archive.journal.follow_ups import change, with_follow_ups
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, PubStatus, State
 from apps.core.workflow import Action
+from apps.publish.content.broadcasts import BroadcastScripts
 from apps.publish.content.checks import (
     Check,
     check_associated_unlocked,
@@ -18,10 +19,11 @@ from apps.publish.content.checks import (
     check_transition,
     check_valid,
 )
+from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import scheduled_row
 from apps.publish.content.notice import kill_mail, notice
-from apps.publish.content.publication import Publication
+from apps.publish.content.publication import NestedPublishing, Publication
 from apps.store.collections import PUBLISHED, SUBSCRIBERS
 
 
@@ -51,6 +53,10 @@ class KillPublishService(BasePublishService):
     carries_associated = True
     sends_notice: ClassVar[bool] = True
 
+    def __init__(self, collaborators: Collaborators, nested: NestedPublishing) -> None:
+        super().__init__(collaborators, nested)
+        self._scripts = BroadcastScripts(collaborators, nested)
+
     def stamp(self, publication: Publication) -> None:
         publication.updates.update({"embargo": None, "publish_schedule": None})
         publication.updates["schedule_settings"] = {}
@@ -78,6 +84,13 @@ class KillPublishService(BasePublishService):
             note["mail"] = kill_mail(
                 self.operation, publication.item, updates.get("headline"), subscribers
             )
+
+    def _publish_held(self, publication: Publication) -> None:
+        super()._publish_held(publication)
+        if self.sends_notice:
+            # What the request says, behind the header.
+            _, _, body = publication.updates["body_html"].partition("</p>")
+            self._scripts.withdraw(publication, body)
 
     def finish(self, publication: Publication) -> None:
         super().finish(publication)

@@ -13,12 +13,12 @@ import structlog
 from apps.archive.packages import Packages, member_ids, member_refs, package_ids
 from apps.core.caller import Caller
 from apps.core.errors import EtagMismatch, WiredeskError
-from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, Operation, State
 from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.package_members import is_behind, is_live, with_members
 from apps.publish.content.publication import NestedPublishing, Outgoing, PublishRequest
+from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, ARCHIVE_HISTORY, PUBLISHED, USERS
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,7 @@ class ParentPackages:
         return Outgoing({**row, "_id": row["item_id"]}, changes)
 
     def _user(self, user_id: str) -> Document | None:
-        return self._db[USERS].find_one({"_id": object_id(user_id)}) if user_id else None
+        return find_by_id(self._db[USERS], user_id) if user_id else None
 
     def _correct(
         self, item_ids: Iterable[str], request: PublishRequest

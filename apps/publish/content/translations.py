@@ -9,11 +9,12 @@ from pymongo.database import Database
 
 from apps.archive.journal.follow_ups import insertion
 from apps.core.documents import object_of
-from apps.core.ids import object_id
+from apps.core.ids import id_key
 from apps.core.service import Document
 from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.newsroom.activity.activities import CONTACT, new_activity, wants_mail
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, USERS
 
 NAME = "translated:changed"
@@ -38,11 +39,7 @@ class Translations:
         fields = ("version_creator", "task", "headline", "slugline", "unique_name", "language")
         self._items = list(db[ARCHIVE].find(wanted, dict.fromkeys(fields, 1)).sort("_id", 1))
         ids = {id_ for translation in self._items for id_ in translator_ids(translation)}
-        people = db[USERS].find(
-            {"_id": {"$in": [*ids, user_id]}},
-            CONTACT,
-        )
-        self._people = {person["_id"]: person for person in people}
+        self._people = find_all_by_id(db[USERS], [*ids, user_id], CONTACT)
         self._author = self._people.get(user_id)
 
     def activities(self, now: datetime) -> list[Document]:
@@ -91,7 +88,7 @@ class Translations:
 
     def _translators(self, translation: Mapping[str, Any]) -> Sequence[Document]:
         """Return who works, or worked, on a translation, without who corrects the story."""
-        known = [self._people[i] for i in translator_ids(translation) if i in self._people]
+        known = [p for i in translator_ids(translation) if (p := self._people.get(i)) is not None]
         return [p for p in known if p is not self._author and p.get("is_active") is not False]
 
 
@@ -101,7 +98,7 @@ def translator_ids(translation: Mapping[str, Any]) -> list[Any]:
     Its `original_creator` is that of the story.
     """
     named = (translation.get("version_creator"), object_of(translation, "task").get("user"))
-    return list(dict.fromkeys(object_id(id_) for id_ in named if id_))
+    return list({id_key(id_): id_ for id_ in named if id_}.values())
 
 
 def _called(item: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from pymongo.database import Database
 
 from apps.archive.packages import is_package
 from apps.core.clock import Clock
-from apps.core.ids import object_id
+from apps.core.ids import id_key, object_id
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
 from apps.publish.enqueue.subscribers import ListedProducts, Subscriber
@@ -82,7 +82,7 @@ class Targets:
         """
         subscribers = item.get("target_subscribers") or ()
         return cls(
-            frozenset(str(target_value(entry, "_id")) for entry in subscribers),
+            frozenset(id_key(target_value(entry, "_id")) for entry in subscribers),
             read_restriction(item.get("target_types")),
             read_restriction(item.get("target_regions")) is not None,
         )

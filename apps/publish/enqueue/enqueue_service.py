@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import structlog
 
 from apps.archive.packages import is_package
+from apps.core.ids import id_key
 from apps.core.vocabulary import TEXT_TYPES, Operation, PublishingAction, State, SubscriberType
 from apps.publish.enqueue.association_shares import (
     Shares,
@@ -251,7 +252,7 @@ class EnqueueResentService(EnqueueService):
                 subscriber, all_codes(subscriber, rules.products), bool(subscriber.api_products)
             )
             for id_ in chosen
-            if (subscriber := rules.subscribers.get(id_)) is not None
+            if (subscriber := rules.find(id_)) is not None and subscriber.is_active
         ]
 
     def shares(
@@ -268,7 +269,8 @@ def all_codes(subscriber: Subscriber, products: Mapping[str, Product]) -> tuple[
     """
     if not subscriber.products:
         return ()
-    listed = (products[str(id_)] for id_ in subscriber.products if str(id_) in products)
+    keys = map(id_key, subscriber.products)
+    listed = (products[key] for key in keys if key in products)
     codes = (code for product in listed for code in product.codes)
     return tuple(dict.fromkeys((*subscriber.codes, *codes)))
 

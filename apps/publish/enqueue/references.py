@@ -14,13 +14,14 @@ from pymongo.database import Database
 from apps.archive.packages import member_refs
 from apps.core.documents import objects_of
 from apps.core.errors import ServerError
-from apps.core.ids import object_id
+from apps.core.ids import id_forms, id_key
 from apps.core.service import Document
 from apps.core.text import is_blank
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
 from apps.newsroom.vocabularies.items import is_active
 from apps.publish.enqueue.decisions import Item
 from apps.publish.enqueue.rules import RoutingRules
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import (
     ARCHIVE,
     ASSIGNMENTS,
@@ -160,10 +161,8 @@ class References:
         if not wanted:
             return {}
         asked.update(wanted)
-        # An id may be stored as text that looks like an ObjectId, in profiles for example.
-        either = list(dict.fromkeys([*wanted, *(object_id(id_) for id_ in wanted)]))
-        found = self._db[collection].find({"_id": {"$in": either}})
-        return {str(document["_id"]): document for document in found}
+        found = find_all_by_id(self._db[collection], wanted)
+        return {id_: document for id_ in wanted if (document := found.get(id_)) is not None}
 
     def _load_users(self, authors: Sequence[Item]) -> None:
         parents = {str(author["parent"]) for author in authors if author.get("parent")}
@@ -174,12 +173,12 @@ class References:
             return
         wanted = {
             "$or": [
-                {"_id": {"$in": [object_id(id_) for id_ in ids]}},
+                {"_id": {"$in": [form for id_ in ids for form in id_forms(id_)]}},
                 {"display_name": {"$in": sorted(names)}},
             ]
         }
         found = self._db[USERS].find(wanted, HIDDEN_USER_FIELDS)
-        self.users.update({str(user["_id"]): without_blanks(user) for user in found})
+        self.users.update({id_key(user["_id"]): without_blanks(user) for user in found})
 
     def members_of(self, package: Item) -> dict[str, Document]:
         """Return the published members of a package by id, each in the version that is in it.

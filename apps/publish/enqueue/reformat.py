@@ -19,6 +19,7 @@ from apps.publish.enqueue.packages import own_package
 from apps.publish.enqueue.subscribers import compile_subscriber
 from apps.publish.queue.recipients import Ledger
 from apps.publish.queue.rows import ORDER_SEQUENCE, RowKey
+from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE, PUBLISHED, SUBSCRIBERS
 from apps.store.mongo import insert_missing
 from apps.store.sequences import Sequences
@@ -48,12 +49,12 @@ class Reformatting:
             PluginError: there is no such format any more.
             NotFound: the item, or its subscriber, is gone.
         """
-        formats = self._formats(row)
         destination = row["destination"]
         formatter = self._formatting.formatters.get(str(destination.get("format")))
-        found = self._db[SUBSCRIBERS].find_one({"_id": row["subscriber_id"]})
+        found = find_by_id(self._db[SUBSCRIBERS], row["subscriber_id"])
         if found is None:
             raise NotFound("The subscriber does not exist any more")
+        formats = self._formats(row, found["_id"])
         first, *others = formats.payloads(
             formatter,
             destination.get("config") or {},
@@ -70,7 +71,7 @@ class Reformatting:
         self._db[PUBLISH_QUEUE].update_one(own, done)
         return first.id
 
-    def _formats(self, row: Mapping[str, Any]) -> ItemFormats:
+    def _formats(self, row: Mapping[str, Any], subscriber_id: Any) -> ItemFormats:
         version = {"item_id": row["item_id"], "_current_version": row["item_version"]}
         item = self._db[PUBLISHED].find_one(version, sort=[("publish_sequence_no", -1)])
         if item is None:
@@ -78,7 +79,7 @@ class Reformatting:
         if is_package(item):
             ledger = Ledger(self._db)
             ledger.load([row["item_id"]], look_back=[])
-            entry = ledger.of(row["item_id"]).get(row["subscriber_id"])
+            entry = ledger.of(row["item_id"]).get(subscriber_id)
             item = own_package(item, entry.members if entry else ())
         return self._formatting.formats_of(item)
 

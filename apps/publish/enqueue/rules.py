@@ -16,6 +16,7 @@ import structlog
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.ids import id_key
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import SubscriberType
@@ -86,7 +87,7 @@ class RoutingRules:
             content_api: whether there is a content API; without, `api_products` do not count.
         """
         filter_set = compile_filters(filters, conditions, vocabularies)
-        compiled = {str(document["_id"]): compile_product(document) for document in products}
+        compiled = {id_key(document["_id"]): compile_product(document) for document in products}
         listed: dict[str, ListedProducts] = {}
         for position, document in enumerate(subscribers):
             own = compile_subscriber(document)
@@ -125,7 +126,7 @@ class RoutingRules:
 
     def find(self, subscriber_id: Any) -> Subscriber | None:
         """Return a subscriber, active or not; None if it is not in the rules."""
-        listed = self._listed.get(str(subscriber_id))
+        listed = self._listed.get(id_key(subscriber_id))
         return listed.subscriber if listed else None
 
     def decide(

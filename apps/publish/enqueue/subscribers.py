@@ -11,6 +11,7 @@ import structlog
 from bson import ObjectId
 
 from apps.core.documents import object_of, objects
+from apps.core.ids import id_key
 from apps.core.service import Document
 from apps.publish.queue.rows import sequence_of
 from apps.routing.filters.content_filters import ContentFilter
@@ -128,7 +129,7 @@ class Subscriber:
 
     def overrides(self, global_filter: ContentFilter) -> bool:
         """Return whether `global_filter` does not apply to the subscriber."""
-        return self.global_filters.get(str(global_filter.id)) is False
+        return self.global_filters.get(id_key(global_filter.id)) is False
 
 
 def compile_subscriber(document: Mapping[str, Any]) -> Subscriber:
@@ -136,7 +137,7 @@ def compile_subscriber(document: Mapping[str, Any]) -> Subscriber:
     id_ = document["_id"]
     return Subscriber(
         id=id_,
-        key=str(id_),
+        key=id_key(id_),
         type=str(document.get("subscriber_type")),
         is_active=document.get("is_active") is True,
         destinations=own_destinations(id_, document.get("destinations")),
@@ -198,8 +199,8 @@ class ListedProducts:
             products: by id as text.
             content_api: whether there is a content API; without, its products do not count.
         """
-        api = [str(id_) for id_ in subscriber.api_products] if content_api else []
-        listed = dict.fromkeys([*(str(id_) for id_ in subscriber.products), *api])
+        api = [id_key(id_) for id_ in subscriber.api_products] if content_api else []
+        listed = dict.fromkeys([*map(id_key, subscriber.products), *api])
         return cls(
             position,
             subscriber,

@@ -7,10 +7,12 @@ from typing import Any
 from apps.archive.visibility import check_found, check_may_read
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
+from apps.core.ids import ById, id_key
 from apps.core.service import Document, ResourceService
 from apps.publish.enqueue.decisions import Outcome
 from apps.publish.enqueue.refusals import reasons_of
 from apps.publish.queue.recipients import delivered_versions
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import (
     ARCHIVED,
     PUBLISH_QUEUE,
@@ -56,7 +58,7 @@ class ExplainService(ResourceService):
         return {"_id": lookup["_id"], "archived": found} if found else None
 
     def explain(self, item_id: str, version: int | None = None) -> Document:
-        """Return what became of a version of an item, expired ones included; six commands.
+        """Return what became of a version of an item, expired ones included; seven commands.
 
         Args:
             version: None for the one published last.
@@ -86,7 +88,7 @@ class ExplainService(ResourceService):
         of_version = {"item_id": item_id, "item_version": number}
         routings = list(self.db[ROUTING_DECISIONS].find(of_version).sort("decided_at", 1))
         lines = self._lines(routings, self._deliveries(of_version))
-        delivered = delivered_versions(self.db, item_id)
+        delivered = ById(delivered_versions(self.db, item_id).items())
         for line in lines:
             line["delivered_version"] = delivered.get(line["subscriber_id"])
         return {
@@ -111,18 +113,20 @@ class ExplainService(ResourceService):
         for routing in routings:
             for group in routing["groups"]:
                 for subscriber_id in group["subscribers"]:
-                    found = deliveries.pop((subscriber_id, routing.get("resend_id")), [])
+                    key = id_key(subscriber_id), routing.get("resend_id")
+                    found = deliveries.pop(key, [])
                     line = _line(subscriber_id, group["outcome"], group["reason"], found)
                     lines.append({**line, "resend": routing["resend"]})
             lines += self._rest(routing)
         for (subscriber_id, resend_id), rows in deliveries.items():
             line = _line(subscriber_id, UNRECORDED, "", rows)
             lines.append({**line, "resend": resend_id is not None})
-        ids = list({line["subscriber_id"] for line in lines})
-        subscribers = self.db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
-        names = {each["_id"]: str(each.get("name")) for each in subscribers}
+        ids = (line["subscriber_id"] for line in lines)
+        subscribers = find_all_by_id(self.db[SUBSCRIBERS], ids, {"name": 1})
         for line in lines:
-            line["name"] = names.get(line["subscriber_id"])
+            if (subscriber := subscribers.get(line["subscriber_id"])) is not None:
+                line["subscriber_id"] = subscriber["_id"]
+                line["name"] = str(subscriber.get("name"))
         # Subscribers with deliveries come first.
         return sorted(lines, key=lambda line: (not line["deliveries"], str(line["name"])))
 
@@ -138,7 +142,7 @@ class ExplainService(ResourceService):
 
 
 Deliveries = dict[tuple[Any, Any], list[Document]]
-"""Rows of the delivery queue by subscriber id and resend id."""
+"""Rows of the delivery queue by subscriber id, as text, and resend id."""
 
 
 def by_routing(rows: Iterable[Mapping[str, Any]]) -> Deliveries:
@@ -147,7 +151,8 @@ def by_routing(rows: Iterable[Mapping[str, Any]]) -> Deliveries:
     for row in rows:
         shown = {key: row.get(key) for key in ("state", "error_message", "completed_at")}
         shown["destination"] = (row.get("destination") or {}).get("name")
-        found[(row.get("subscriber_id"), row.get("resend_id"))].append(shown)
+        id_ = row.get("subscriber_id")
+        found[(None if id_ is None else id_key(id_), row.get("resend_id"))].append(shown)
     return found
 
 

@@ -17,7 +17,8 @@ from pymongo.database import Database
 from apps.core.documents import number_of, object_of, text_of, texts_of
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, PublishingAction, RowState
-from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS
+from apps.store.by_id import find_all_by_id
+from apps.store.collections import PUBLISH_QUEUE, RECIPIENTS, SUBSCRIBERS
 from apps.store.field_names import by_id, field_of
 
 COUNTED = [PublishingAction.PUBLISHED, PublishingAction.CORRECTED]
@@ -104,7 +105,7 @@ class Ledger:
             {"item_id": {"$in": item_ids}, "publishing_action": {"$in": COUNTED}},
             dict.fromkeys(ROW_FIELDS, 1),
         )
-        for row in rows.sort("_id", 1):
+        for row in _with_stored_subscribers(self._db, rows.sort("_id", 1)):
             if (subscriber := _subscriber_of(row)) is not None:
                 known = self._known.setdefault(row["item_id"], {})
                 known[subscriber] = _entry_of_row(row).after(known.get(subscriber))
@@ -188,6 +189,22 @@ def _subscriber_of(row: Mapping[str, Any]) -> Any:
     return id_ if isinstance(id_, Hashable) else None
 
 
+def _with_stored_subscribers(
+    db: Database[Document], rows: Iterable[Mapping[str, Any]]
+) -> list[Document]:
+    """Return rows with the ids of their subscribers as these are stored; one command, or none.
+
+    Rows that others wrote may name them by text.
+    """
+    found = list(rows)
+    stored = find_all_by_id(db[SUBSCRIBERS], map(_subscriber_of, found), {"_id": 1})
+    return [
+        {**row, "subscriber_id": (stored.get(id_) or {"_id": id_})["_id"]}
+        for row in found
+        for id_ in [_subscriber_of(row)]
+    ]
+
+
 def _stored(entry: LedgerEntry) -> Document:
     stored: Document = {
         "codes": list(entry.codes),
@@ -209,13 +226,14 @@ def _stored(entry: LedgerEntry) -> Document:
 
 
 def keep_delivered(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Put on record what was delivered by `rows`, which are about to go; one command.
+    """Put on record what was delivered by `rows`, which are about to go; two commands.
 
     Items that the ledger does not know are left out.
 
     Args:
         rows: with `DELIVERED_FIELDS`.
     """
+    rows = _with_stored_subscribers(db, rows)
     writes = [
         UpdateOne(
             {"_id": item_id},
@@ -228,16 +246,16 @@ def keep_delivered(db: Database[Document], rows: Iterable[Mapping[str, Any]]) ->
 
 
 def keep_delivered_of(db: Database[Document], item_ids: Iterable[str]) -> None:
-    """Put on record what was delivered of items whose rows are about to go; two commands."""
+    """Put on record what was delivered of items whose rows are about to go; three commands."""
     query = {"item_id": {"$in": sorted(item_ids)}, "state": RowState.SUCCESS}
     keep_delivered(db, db[PUBLISH_QUEUE].find(query, dict.fromkeys(DELIVERED_FIELDS, 1)))
 
 
 def delivered_versions(db: Database[Document], item_id: str) -> dict[ObjectId, int]:
-    """Return the newest version of an item that each subscriber has; two commands."""
+    """Return the newest version of an item that each subscriber has; three commands."""
     query = {"item_id": item_id, "state": RowState.SUCCESS}
     rows = db[PUBLISH_QUEUE].find(query, dict.fromkeys(DELIVERED_FIELDS, 1))
-    found = _newest(rows).get(item_id, {})
+    found = _newest(_with_stored_subscribers(db, rows)).get(item_id, {})
     ledger = db[RECIPIENTS].find_one({"_id": item_id}, {"delivered": 1}) or {}
     for id_, version in by_id(ledger.get("delivered") or {}).items():
         found[id_] = max(version, found.get(id_, 0))

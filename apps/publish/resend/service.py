@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from apps.archive.broadcasts import is_broadcast_script
 from apps.archive.journal.journal import Journal
 from apps.archive.visibility import HiddenItems, audience_of_id, check_may_read, check_may_read_ids
 from apps.core import hooks
@@ -14,7 +15,7 @@ from apps.core.errors import BadRequest, SchemaIssues
 from apps.core.ids import id_key
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import BROADCAST_SCRIPT, TEXT_TYPES, State, SubscriberType
+from apps.core.vocabulary import TEXT_TYPES, State, SubscriberType
 from apps.publish.enqueue.resends import ResendRequests
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISHED, SUBSCRIBERS
@@ -169,14 +170,3 @@ class ResendsService(ResourceService):
         # The client may have asked for other fields.
         whole = document if "item_id" in document else self.find(document["_id"])
         check_may_read_ids(self.db, [whole.get("item_id")], caller)
-
-
-def is_broadcast_script(item: Mapping[str, Any]) -> bool:
-    """Whether the item is written to be read out."""
-    genres = item.get("genre")
-    genres = genres if isinstance(genres, (list, tuple)) else [genres]
-    return any(
-        BROADCAST_SCRIPT in (genre.get("qcode"), genre.get("name"))
-        for genre in genres
-        if isinstance(genre, Mapping)
-    )

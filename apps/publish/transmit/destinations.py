@@ -16,9 +16,11 @@ from apps.routing.subscribers.stored_destinations import (
     CONTENT_API_DESTINATION,
     config_of,
     destination_id,
+    destination_of,
     subscriber_of,
 )
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import SUBSCRIBERS
 from transmitters.base import Destination, Mode, TransmitSettings, Transmitter
 
@@ -91,7 +93,7 @@ class Subscribers:
             wanted = {subscriber_of(lane) for lane in lanes} - set(self._known)
         if not wanted:
             return
-        found = {s["_id"]: s for s in self._db[SUBSCRIBERS].find({"_id": {"$in": list(wanted)}})}
+        found = find_all_by_id(self._db[SUBSCRIBERS], wanted)
         with self._lock:
             self._known.update({key: found.get(key) for key in wanted})
 
@@ -109,8 +111,9 @@ def mode_of(
         subscriber: owner of the lane; None when it is gone.
     """
     own = (subscriber or {}).get("destinations") or ()
+    wanted = destination_of(lane)
     for destination in (*own, CONTENT_API_DESTINATION):
-        if lane.endswith(f":{destination_id(destination)}"):
+        if destination_id(destination) == wanted:
             cls = registry.find(str(destination.get("delivery_type")))
             return cls.mode if cls else UNKNOWN_TYPE_MODE
     return UNKNOWN_TYPE_MODE

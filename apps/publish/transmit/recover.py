@@ -24,7 +24,8 @@ from apps.publish.queue.rows import (
 )
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
 from apps.publish.transmit.claim import Lane, order_of, token_of
-from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
+from apps.store.by_id import find_all_by_id
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
 from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
 from transmitters.base import Mode
@@ -201,13 +202,18 @@ class Recovery:
     def _complete(self, rows: Sequence[Document]) -> list[Any]:
         """Bring rows into their lanes; return the ids of those that have no room for it."""
         first = self._sequences.draw(ORDER_SEQUENCE, len(rows))
+        ids = (row.get("subscriber_id") for row in rows)
+        subscribers = find_all_by_id(self._db[SUBSCRIBERS], ids, {"_id": 1})
         for order_no, row in enumerate(rows, start=first):
+            if found := subscribers.get(row.get("subscriber_id")):
+                # One lane, whatever form of the id others write.
+                row["subscriber_id"] = found["_id"]
             complete_row(row, order_no)
             if fault := fault_of(row):
                 row.update({"state": RowState.FAILED, "error_message": fault})
         fields = (
             *("lane", "order_no", "idempotency_key", "priority", "item_id"),
-            *("state", "error_message"),
+            *("subscriber_id", "state", "error_message"),
         )
         writes = [
             UpdateOne(

@@ -9,7 +9,6 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "archived": {
         "schema": {**PUBLISHED_SCHEMA, "archived_id": {"type": "string"}},
         "datasource": {"default_sort": [("_updated", -1)]},
-        "search_type": "archived",
         "resource_methods": ["GET"],
         "item_methods": ["GET", "PATCH", "DELETE"],
         "additional_lookup": {"url": ITEM_URL, "field": "archived_id"},

@@ -42,6 +42,7 @@ class ArchivedService(ResourceService):
     """
 
     resource = "archived"
+    document_type = "archived"
 
     def __init__(self, collaborators: Collaborators) -> None:
         super().__init__(collaborators.db, collaborators.clock)
@@ -52,10 +53,6 @@ class ArchivedService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
         return readable(lookup, caller)
-
-    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            document["_type"] = "archived"
 
     def on_found(self, document: Document, caller: Caller) -> None:
         whole = document if "task" in document else self.find(document["_id"])

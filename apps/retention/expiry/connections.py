@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.archive.associations import associations_with_ids
+from apps.archive.broadcasts import may_have_scripts
 from apps.archive.packages import member_refs, package_ids
 from apps.core.documents import object_of
 from apps.core.service import Document
@@ -54,12 +55,24 @@ class Connections:
         """Note what `ids` are connected with; return the items that are seen for the first time."""
         items = [self.items[id_] for id_ in ids]
         self._users.update(self._users_of([i["_id"] for i in items if may_be_associated(i)]))
+        scripts = self._scripts_of([i["_id"] for i in items if may_have_scripts(i)])
         for item in items:
-            self._edges[item["_id"]] = linked_ids(item) | self.users(item["_id"])
+            own = linked_ids(item) | scripts.get(item["_id"], set())
+            self._edges[item["_id"]] = own | self.users(item["_id"])
         wanted = set().union(*(self._edges[id_] for id_ in ids)) - set(self.items)
         found = list(self._db[ARCHIVE].find({"_id": {"$in": sorted(wanted)}}))
         self.items.update({item["_id"]: item for item in found})
         return [item["_id"] for item in found]
+
+    def _scripts_of(self, ids: list[str]) -> dict[str, set[str]]:
+        """Return the broadcast scripts of each of `ids`; one command, none without ids."""
+        if not ids:
+            return {}
+        named = {"broadcast.master_id": {"$in": ids}}
+        scripts: dict[str, set[str]] = {}
+        for script in self._db[ARCHIVE].find(named, {"broadcast.master_id": 1}):
+            scripts.setdefault(script["broadcast"]["master_id"], set()).add(script["_id"])
+        return scripts
 
     def _users_of(self, ids: list[str]) -> dict[str, set[str]]:
         """Return the users of each of `ids`; one command, none without ids."""

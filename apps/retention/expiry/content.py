@@ -8,6 +8,7 @@ import structlog
 from pymongo.database import Database
 
 from apps.archive.journal.journal import Journal
+from apps.archive.translations import unlinked
 from apps.archive.visibility import audience
 from apps.core.clock import Clock
 from apps.core.errors import IncompleteWrite
@@ -139,7 +140,7 @@ class ContentExpiry:
         for item in items:
             archive = item.get("state") not in NEVER_ARCHIVED and not unwanted.matches(item)
             try:
-                is_gone = self._journal.remove(item, archive=archive)
+                is_gone = self._journal.remove(item, archive=archive, follow_ups=unlinked(item))
             except IncompleteWrite:
                 continue
             if is_gone:

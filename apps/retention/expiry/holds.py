@@ -7,11 +7,11 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.documents import object_of
-from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES, QueueState, State
 from apps.retention.legal_archive.items import NOT_MOVED as ITEMS_NOT_MOVED
 from apps.retention.legal_archive.queue import FINISHED as DELIVERIES_NOT_MOVED
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import ASSIGNMENTS, DESKS, PUBLISH_QUEUE, PUBLISHED
 
 NOT_ROUTED = [QueueState.PENDING, QueueState.IN_PROGRESS]
@@ -68,18 +68,20 @@ class Holds:
     def _assigned(self) -> set[str]:
         """Return what belongs to an assignment that somebody still works on."""
         assignments = {
-            id_: object_id(item["assignment_id"])
+            id_: item["assignment_id"]
             for id_, item in self._items.items()
             if item.get("assignment_id")
         }
         if not assignments:
             return set()
-        is_open = {
-            "_id": {"$in": list(assignments.values())},
-            "assigned_to.state": {"$nin": ASSIGNMENT_ENDED},
+        state = {"assigned_to.state": 1}
+        found = find_all_by_id(self._db[ASSIGNMENTS], assignments.values(), state)
+        return {
+            id_
+            for id_, wanted in assignments.items()
+            if (assignment := found.get(wanted))
+            and object_of(assignment, "assigned_to").get("state") not in ASSIGNMENT_ENDED
         }
-        found = [a["_id"] for a in self._db[ASSIGNMENTS].find(is_open, {"_id": 1})]
-        return {id_ for id_, assignment in assignments.items() if assignment in found}
 
     def _not_in_legal(self) -> set[str]:
         return missing_in_legal(self._db, list(self._items))

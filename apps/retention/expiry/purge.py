@@ -64,9 +64,10 @@ class Purge:
 
     def _deliveries(self) -> None:
         if limit := self._limit(self._delivery_minutes):
-            query = self._finished(limit) if self._delivery_minutes > 0 else {}
-            while self._forget_deliveries(query):
-                pass
+            queries = self._finished(limit) if self._delivery_minutes > 0 else [{}]
+            for query in queries:
+                while self._forget_deliveries(query):
+                    pass
             self._outbox.purge(limit)
 
     def _archived(self) -> None:
@@ -80,13 +81,19 @@ class Purge:
     def _limit(self, minutes: float | None) -> datetime | None:
         return self._clock.now() - timedelta(minutes=minutes) if minutes else None
 
-    def _finished(self, before: datetime) -> Document:
-        """Return the query of rows that ended before a time, and are on record elsewhere."""
-        query: Document = {
-            "_id": {"$lt": ObjectId.from_datetime(before)},
-            "state": {"$in": list(FINAL_ROW_STATES)},
-        }
-        return {**query, "moved_to_legal": True} if self._has_legal_archive else query
+    def _finished(self, before: datetime) -> list[Document]:
+        """Return the queries of rows that ended before a time, and are on record elsewhere.
+
+        Rows that others wrote may have ids that tell no time.
+        """
+        query: Document = {"state": {"$in": list(FINAL_ROW_STATES)}}
+        if self._has_legal_archive:
+            query["moved_to_legal"] = True
+        old = {"_updated": {"$lt": before}}
+        return [
+            {**query, "_id": {"$lt": ObjectId.from_datetime(before)}},
+            *({**query, **old, "_id": {"$gte": least}} for least in ("", float("-inf"))),
+        ]
 
     def _forget_deliveries(self, query: Mapping[str, Any]) -> int:
         """Remove a batch of rows of the delivery queue (delivery contract 8); return how many."""

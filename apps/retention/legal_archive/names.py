@@ -7,8 +7,9 @@ from pymongo.database import Database
 
 from apps.archive.schema import LOCK_FIELDS
 from apps.core.documents import object_of
-from apps.core.ids import object_id
+from apps.core.ids import ById
 from apps.core.service import Document
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import DESKS, STAGES, USERS
 
 CREATORS = ("original_creator", "version_creator")
@@ -40,7 +41,7 @@ class Names:
 
     def user(self, id: Any) -> str:
         """Return the name of a user, empty for one that is not known."""
-        return self._users.get(str(id), "")
+        return self._users.get(id) or ""
 
     def in_document(self, document: Mapping[str, Any]) -> Document:
         """Return an item, a version or the changes of one with names, without what is not kept."""
@@ -68,19 +69,15 @@ class Names:
             ("stage", self._stages),
         ):
             if field in named:
-                named[field] = known.get(str(named[field]), "")
+                named[field] = known.get(named[field]) or ""
         return named
 
 
-def _read(
-    db: Database[Document], collection: str, ids: Iterable[Any], *fields: str
-) -> dict[str, str]:
+def _read(db: Database[Document], collection: str, ids: Iterable[Any], *fields: str) -> ById[str]:
     """Return id to the first of `fields` that a document has."""
-    wanted = [object_id(id_) for id_ in ids if id_]
-    if not wanted:
-        return {}
-    found = db[collection].find({"_id": {"$in": wanted}}, dict.fromkeys(fields, 1))
-    return {
-        str(document["_id"]): next((str(document[f]) for f in fields if document.get(f)), "")
-        for document in found
-    }
+    wanted = [id_ for id_ in ids if id_ is not None and id_ != ""]
+    found = find_all_by_id(db[collection], wanted, dict.fromkeys(fields, 1))
+    return ById(
+        (document["_id"], next((str(document[f]) for f in fields if document.get(f)), ""))
+        for document in found.values()
+    )

@@ -10,7 +10,8 @@ from pymongo.database import Database
 from apps.core.service import Document
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 
-FIRST_ID = ObjectId("0" * 24)
+FIRST_TEXT, FIRST_OBJECT_ID = "", ObjectId("0" * 24)
+"""The least ids of their forms. Numbers come before them."""
 
 
 class PagedImport(ABC):
@@ -22,7 +23,7 @@ class PagedImport(ABC):
         is_on: whether there is a long-term archive; without one `run` does nothing.
 
     Attributes:
-        collection: holds the rows, whose ids are ObjectIds.
+        collection: holds the rows.
         not_moved: the query that finds those which the long-term archive lacks.
         page_size: rows taken at once.
     """
@@ -47,14 +48,22 @@ class PagedImport(ABC):
         """
         if not self._is_on:
             return 0
-        count, last = 0, FIRST_ID
-        while rows := self._next(last, page_size or self.page_size):
-            last = rows[-1]["_id"]
+        count, limit = 0, page_size or self.page_size
+        rows = self._page({}, limit)
+        while rows:
             count += self._import_rows(rows)
+            rows = self._next(rows[-1]["_id"], limit)
         return count
 
     def _next(self, last: Any, limit: int) -> list[Document]:
-        query = {**self.not_moved, "_id": {"$gt": last}}
+        """Return the page after an id. A comparison finds ids of one form only."""
+        for bound in (last, *_later_forms(last)):
+            if rows := self._page({"_id": {"$gt": bound}}, limit):
+                return rows
+        return []
+
+    def _page(self, after: Document, limit: int) -> list[Document]:
+        query = {**self.not_moved, **after}
         return list(self._db[self.collection].find(query).sort("_id", 1).limit(limit))
 
     def _mark_moved(self, ids: Sequence[Any]) -> None:
@@ -65,3 +74,10 @@ class PagedImport(ABC):
     @abstractmethod
     def _import_rows(self, rows: Sequence[Document]) -> int:
         """Import a page; return how many of its rows were imported."""
+
+
+def _later_forms(id: Any) -> tuple[Any, ...]:
+    """Return the least ids of the forms that come after that of an id."""
+    if isinstance(id, ObjectId):
+        return ()
+    return (FIRST_TEXT, FIRST_OBJECT_ID) if isinstance(id, int | float) else (FIRST_OBJECT_ID,)

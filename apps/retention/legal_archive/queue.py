@@ -6,10 +6,12 @@ from typing import Any
 import structlog
 from pymongo import UpdateOne
 
+from apps.core.ids import ById
 from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.retention.legal_archive.paged_import import PagedImport
 from apps.routing.subscribers.stored_destinations import shown_config
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import (
     LEGAL_PUBLISH_PAYLOADS,
     LEGAL_PUBLISH_QUEUE,
@@ -57,14 +59,13 @@ class LegalQueue(PagedImport):
         return self._import_rows(rows[:middle]) + self._import_rows(rows[middle:])
 
     def _import(self, rows: Sequence[Document]) -> int:
-        ids = list({row["subscriber_id"] for row in rows if row.get("subscriber_id")})
-        found = self._db[SUBSCRIBERS].find({"_id": {"$in": ids}}, {"name": 1})
-        names = {subscriber["_id"]: subscriber.get("name") for subscriber in found}
+        ids = [row.get("subscriber_id") for row in rows]
+        subscribers = find_all_by_id(self._db[SUBSCRIBERS], ids, {"name": 1})
         self._indexes.ensure()
         self._keep_payloads(rows)
         self._legal_db[LEGAL_PUBLISH_QUEUE].bulk_write(
             [
-                UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, names)}, upsert=True)
+                UpdateOne({"_id": row["_id"]}, {"$set": legal_row(row, subscribers)}, upsert=True)
                 for row in rows
             ],
             ordered=False,
@@ -87,7 +88,7 @@ class LegalQueue(PagedImport):
         insert_missing(self._legal_db[LEGAL_PUBLISH_PAYLOADS], list(missing))
 
 
-def legal_row(row: Mapping[str, Any], names: Mapping[Any, Any]) -> Document:
+def legal_row(row: Mapping[str, Any], subscribers: ById[Document]) -> Document:
     """Return the row as it is kept: the subscriber by name, the destination without secrets."""
     kept = {name: value for name, value in row.items() if name not in NOT_KEPT and name != "_id"}
     destination = row.get("destination")
@@ -97,6 +98,6 @@ def legal_row(row: Mapping[str, Any], names: Mapping[Any, Any]) -> Document:
     subscriber_id = row.get("subscriber_id")
     return {
         **kept,
-        "subscriber_id": names.get(subscriber_id) or DELETED,
+        "subscriber_id": (subscribers.get(subscriber_id) or {}).get("name") or DELETED,
         "_subscriber_id": subscriber_id,
     }

@@ -18,6 +18,7 @@ class LegalArchiveService(ResourceService):
     """Items; `?query=words` finds those that have all of the words."""
 
     resource = "legal_archive"
+    document_type = "legal_archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         words = search_terms(caller.arguments.get("query"))
@@ -28,10 +29,6 @@ class LegalArchiveService(ResourceService):
         if hidden_stages(caller):
             # Clients do not read the field.
             check_stage(self.find(document["_id"]), caller)
-
-    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        for document in documents:
-            document["_type"] = self.resource
 
 
 class LegalVersionsService(ResourceService):

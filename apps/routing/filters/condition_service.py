@@ -16,6 +16,9 @@ from apps.routing.filters.parameters import Sources, build_parameters
 from apps.routing.filters.rule_service import RuleService, names_of
 from apps.store.collections import CONTENT_FILTERS
 
+TESTED = frozenset({"field", "operator", "value"})
+"""Fields that say what a condition tests."""
+
 LIST_OPERATORS = frozenset({Operator.IN, Operator.NIN, Operator.MATCH})
 
 
@@ -39,7 +42,14 @@ class FilterConditionsService(RuleService):
             self._check(document, documents[:number], sources)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
-        self._check({**original, **updates}, (), Sources.load(self.db, self._excluded))
+        if updates.keys().isdisjoint(TESTED):
+            return
+        condition, sources = {**original, **updates}, Sources.load(self.db, self._excluded)
+        if condition.keys() >= TESTED:
+            self._check(condition, (), sources)
+        elif "field" in updates:
+            # What is stored without the others is left so.
+            check_field(condition, sources)
 
     def on_delete(self, document: Document, caller: Caller) -> None:
         naming = {"content_filter.expression.fc": as_stored(document["_id"])}
@@ -54,9 +64,7 @@ class FilterConditionsService(RuleService):
         Args:
             others: conditions of the same request.
         """
-        field = condition.get("field")
-        if field not in sources.allowed_fields:
-            raise SchemaIssues({"field": f"unallowed value {field}"})
+        check_field(condition, sources)
         self._check_differs(condition, others)
         check_parameters(condition, sources)
 
@@ -76,6 +84,17 @@ def settings_of(condition: Mapping[str, Any]) -> tuple[Any, Any, frozenset[str]]
     value, operator = str(condition.get("value")), condition.get("operator")
     members = members_of(value) if operator in LIST_OPERATORS else [value]
     return condition.get("field"), operator, frozenset(map(fold, members))
+
+
+def check_field(condition: Mapping[str, Any], sources: Sources) -> None:
+    """Check that there is something to test.
+
+    Raises:
+        SchemaIssues: conditions cannot test that field.
+    """
+    field = condition.get("field")
+    if field not in sources.allowed_fields:
+        raise SchemaIssues({"field": f"unallowed value {field}"})
 
 
 def check_parameters(condition: Mapping[str, Any], sources: Sources) -> None:

@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
+from apps.core.ids import id_key
 from apps.routing.filters.conditions import (
     Condition,
     FilterError,
@@ -149,7 +150,7 @@ class FilterSet:
 
     def find(self, filter_id: Any) -> ContentFilter | None:
         """Return the filter, or None when it is gone."""
-        return self.filters.get(str(filter_id))
+        return self.filters.get(id_key(filter_id))
 
     def matches(self, filter_id: Any, view: ItemView) -> bool | None:
         """Return whether the filter matches; None when it is gone or cannot be decided."""
@@ -175,7 +176,7 @@ class FilterSet:
 def ids_of(value: Any) -> list[str]:
     """Return the ids of an `fc` or `pf` list as text, null members dropped."""
     members = value if isinstance(value, (list, tuple)) else [value]
-    return [str(member) for member in members if member is not None]
+    return [id_key(member) for member in members if member is not None]
 
 
 def expressions_of(document: Mapping[str, Any]) -> list[Any]:
@@ -305,9 +306,9 @@ def _compile_conditions(
     kinds = vocabulary_kinds(vocabularies)
     for document in documents:
         try:
-            yield str(document["_id"]), compile_condition(document, kinds)
+            yield id_key(document["_id"]), compile_condition(document, kinds)
         except FilterError as error:
-            yield str(document["_id"]), error
+            yield id_key(document["_id"]), error
 
 
 def compile_filters(
@@ -327,7 +328,7 @@ def compile_filters(
         vocabularies: `vocabularies` as stored; of each `_id`, `type` and `field_type` are read.
     """
     conditions = dict(_compile_conditions(condition_documents, vocabularies))
-    compiler = _Compiler({str(d["_id"]): d for d in filter_documents}, conditions)
+    compiler = _Compiler({id_key(d["_id"]): d for d in filter_documents}, conditions)
     compiler.run()
     filters = {id_: compiler.filters[id_] for id_ in compiler.documents}
     return FilterSet(

@@ -9,7 +9,7 @@ from pymongo import DESCENDING
 from apps.archive.visibility import check_may_see, visible
 from apps.core.caller import Caller
 from apps.core.errors import BadRequest
-from apps.core.ids import object_id
+from apps.core.ids import id_forms, id_key
 from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
@@ -65,8 +65,8 @@ class ContentFiltersService(RuleService):
 
     def _check_not_circular(self, changed: Document, original: Document) -> None:
         stored = self.collection.find({}, {"content_filter": 1})
-        edges = {str(document["_id"]): nested_ids(document) for document in stored}
-        id_ = str(changed["_id"])
+        edges = {id_key(document["_id"]): nested_ids(document) for document in stored}
+        id_ = id_key(changed["_id"])
         edges[id_] = nested_ids(changed)
         if id_ in reachable(id_, edges):
             name = original.get("name")
@@ -94,7 +94,7 @@ class ContentFiltersService(RuleService):
             raise BadRequest(f"Content filter has been referenced by product(s) {names}")
 
     def _subscribers_of(self, products: list[Document]) -> str:
-        ids = {"$in": [product["_id"] for product in products]}
+        ids = {"$in": [form for product in products for form in id_forms(product["_id"])]}
         return self._names(SUBSCRIBERS, {"$or": [{"products": ids}, {"api_products": ids}]})
 
     def _names(self, collection: str, query: Document) -> str:
@@ -135,7 +135,7 @@ class ContentFilterTestService(ResourceService):
 
     def _filter(self, wanted: Mapping[str, Any]) -> tuple[FilterSet, ContentFilter]:
         """Return the filter that is asked for, with all others."""
-        id_: Any = object_id(wanted.get("filter_id"))
+        id_: Any = wanted.get("filter_id")
         extra = []
         if id_ is None and wanted.get("filter"):
             check_statements(wanted["filter"])

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.database import Database
 
 from apps.core.documents import objects_of
+from apps.core.ids import ById
 from apps.core.service import Document
 from apps.newsroom.vocabularies.items import is_active
 from apps.routing.filters.conditions import Operator
@@ -108,7 +109,7 @@ class Sources:
 
     def stage_values(self) -> Values:
         """Return the stages by the name of their desk and their own."""
-        desks = {desk["_id"]: desk.get("name") for desk in self.desks}
+        desks = ById((desk["_id"], desk.get("name")) for desk in self.desks)
         return [
             {"_id": stage["_id"], "name": f"{desks.get(stage.get('desk'))}: {stage.get('name')}"}
             for stage in self.stages

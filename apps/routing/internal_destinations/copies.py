@@ -27,12 +27,13 @@ from apps.core import hooks
 from apps.core.caller import SYSTEM, Caller
 from apps.core.documents import object_of, objects, text_of
 from apps.core.errors import BadRequest
-from apps.core.ids import item_guid, object_id
+from apps.core.ids import ById, item_guid, same_id
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, QueueState, State
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.rule_service import load_filters
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, INTERNAL_DESTINATIONS, PUBLISHED, USERS
 from apps.store.mongo import is_outage
 
@@ -137,13 +138,13 @@ class DeskCopies:
             rows_lost = [order.row for order in lost]
             self._on_failed(lost[-1].destination, rows_lost, lost[-1].error)
 
-    def _callers(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Caller]:
+    def _callers(self, rows: Iterable[Mapping[str, Any]]) -> ById[Caller]:
         """Return who published the rows, by id: the copies are theirs."""
-        ids = [object_id(id_) for row in rows if (id_ := row.get("version_creator"))]
-        found = self._db[USERS].find({"_id": {"$in": ids}}) if ids else ()
-        return {str(user["_id"]): Caller(user) for user in found}
+        ids = [id_ for row in rows if (id_ := row.get("version_creator"))]
+        found = find_all_by_id(self._db[USERS], ids)
+        return ById((user["_id"], Caller(user)) for user in found.values())
 
-    def _copy(self, order: "Order", callers: Mapping[str, Caller]) -> None:
+    def _copy(self, order: "Order", callers: ById[Caller]) -> None:
         """Store the copy that is ordered, unless it is there.
 
         Raises:
@@ -154,7 +155,7 @@ class DeskCopies:
             return
         if not order.is_decided:
             raise BadRequest(UNDECIDED)
-        caller = callers.get(str(order.row.get("version_creator")), SYSTEM)
+        caller = callers.get(order.row.get("version_creator")) or SYSTEM
         self._store(order.row, order.destination, order.copy_id, caller)
 
     def _store(
@@ -319,7 +320,7 @@ def _is_for(destination: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     waits = row.get("state") == State.SCHEDULED and destination.get("send_after_schedule")
     served = row.get(SERVED)
     is_served = isinstance(served, list) and destination["_id"] in served
-    return not waits and not is_served and str(destination.get("desk")) != str(desk_id)
+    return not waits and not is_served and not same_id(destination.get("desk"), desk_id)
 
 
 def id_of_copy(

@@ -8,11 +8,13 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest
+from apps.core.ids import same_id
 from apps.core.schemas import fill_defaults
 from apps.core.service import Document
 from apps.newsroom.macros.macros import Macros
 from apps.routing.filters.rule_service import RuleService
 from apps.routing.internal_destinations.resource import DESTINATION_SCHEMA
+from apps.store.by_id import find_by_id
 from apps.store.collections import STAGES
 
 OTHER_DESK = "The stage of an internal destination has to be one of its desk."
@@ -46,9 +48,10 @@ class InternalDestinationsService(RuleService):
         Raises:
             BadRequest: the stage is on another desk, or there is no such macro.
         """
-        if not changes.keys().isdisjoint({"desk", "stage"}) and after.get("stage"):
-            place = {"_id": after["stage"], "desk": after["desk"]}
-            if self.db[STAGES].find_one(place, {"_id": 1}) is None:
+        is_moved = not changes.keys().isdisjoint({"desk", "stage"})
+        if is_moved and after.get("stage") and after.get("desk"):
+            stage = find_by_id(self.db[STAGES], after["stage"], {"desk": 1})
+            if stage is None or not same_id(stage.get("desk"), after["desk"]):
                 raise BadRequest(OTHER_DESK)
         if changes.get("macro"):
             self._macros.find(changes["macro"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
+from apps.core.ids import id_key
 from apps.routing.filters.conditions import Substring
 from apps.routing.filters.content_filters import FilterSet, Requirements
 from apps.routing.filters.fields import ItemField, ItemView, Key
@@ -135,11 +136,11 @@ def compile_product(document: Mapping[str, Any]) -> Product:
     filter_id = content_filter.get("filter_id")
     return Product(
         document["_id"],
-        str(document["_id"]),
+        id_key(document["_id"]),
         str(document.get("name") or document["_id"]),
         split_codes(document.get("codes")),
         str(document.get("geo_restrictions") or "") or None,
-        None if filter_id is None else str(filter_id),
+        None if filter_id is None else id_key(filter_id),
         _filter_type(content_filter.get("filter_type") or FilterType.BLOCKING),
         document.get("product_type") or ProductType.BOTH,
     )

@@ -6,6 +6,7 @@ from pymongo.database import Database
 
 from apps.core import json
 from apps.core.errors import BadRequest
+from apps.core.ids import id_key
 from apps.core.service import Document
 from apps.routing.filters.conditions import Operator
 from apps.routing.filters.content_filters import expressions_of, ids_of, nested_ids, reachable
@@ -59,16 +60,16 @@ class ConditionSearch:
         return parameter
 
     def _products(self, filters: list[Document]) -> list[Document]:
-        used = {str(document["_id"]) for document in filters}
+        used = {id_key(document["_id"]) for document in filters}
         return [
             product
             for product in self._db[PRODUCTS].find({"content_filter.filter_id": {"$ne": None}})
-            if str(product["content_filter"]["filter_id"]) in used
+            if id_key(product["content_filter"]["filter_id"]) in used
         ]
 
     def _subscribers(self, filters: list[Document], products: list[Document]) -> list[Document]:
-        listed = {str(product["_id"]) for product in products}
-        blocking = {str(document["_id"]) for document in filters if document.get("is_global")}
+        listed = {id_key(product["_id"]) for product in products}
+        blocking = {id_key(document["_id"]) for document in filters if document.get("is_global")}
         found = [
             subscriber
             for subscriber in self._db[SUBSCRIBERS].find()
@@ -82,7 +83,7 @@ class ConditionSearch:
 
 def _products_of(subscriber: Document) -> set[str]:
     lists = (subscriber.get(field) or () for field in ("products", "api_products"))
-    return {str(id_) for ids in lists for id_ in ids if id_ is not None}
+    return {id_key(id_) for ids in lists for id_ in ids if id_ is not None}
 
 
 def _overridden_by(subscriber: Document) -> set[str]:
@@ -145,8 +146,8 @@ def _other_operator(operator: str, parameter: Parameter) -> Operator | None:
 
 def depending(conditions: Iterable[Document], filters: Iterable[Document]) -> list[Document]:
     """Return the content filters that name one of `conditions`, directly or by other filters."""
-    wanted = {str(condition["_id"]) for condition in conditions}
-    by_id = {str(document["_id"]): document for document in filters}
+    wanted = {id_key(condition["_id"]) for condition in conditions}
+    by_id = {id_key(document["_id"]): document for document in filters}
     edges = {id_: nested_ids(document) for id_, document in by_id.items()}
     direct = {id_ for id_, document in by_id.items() if wanted & _conditions_of(document)}
     return [

@@ -102,7 +102,8 @@ def complete(
     completed: list[Document] = []
     taken: set[str] = set()
     for destination in destinations:
-        earlier = known.get(str(destination.get("_id")))
+        has_id = destination.get("_id") not in (None, "")
+        earlier = known.get(destination_id(destination)) if has_id else None
         sent = _sent(config_of(destination), earlier)
         config = {**_secrets_of(earlier, secrets, sent), **sent}
         config = {key: value for key, value in config.items() if value is not None}

@@ -10,7 +10,6 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import objects
 from apps.core.errors import BadRequest, SchemaIssues
-from apps.core.ids import object_id
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.schemas import fill_defaults
@@ -31,11 +30,15 @@ from apps.routing.subscribers.destinations import undeliverable, unstorable
 from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import PRODUCTS
 from formatters.base import Formatter
 from transmitters.base import Transmitter
 
 PRIVILEGE = "subscribers"
+
+REACHED_BY = frozenset({"is_active", "destinations", "products", "api_products"})
+"""Fields that say whether an active subscriber can be sent something."""
 REQUIRED: Mapping[str, Any] = {"required": 1}
 
 
@@ -98,14 +101,14 @@ class SubscribersService(RuleService):
         fill_defaults(documents, SUBSCRIBER_SCHEMA)
         for document in documents:
             self._complete(document, {})
-            self._check(document, document)
+            self._check(document, document, {})
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         self._notifier.push("subscriber:create", _id=[document["_id"] for document in documents])
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._complete(updates, original)
-        self._check(updates, {**original, **updates})
+        self._check(updates, {**original, **updates}, original)
         if updates.get("is_active") is False and "last_closed" not in updates:
             # Tells it from one that delivery has closed, whose rows are kept for it.
             now = self.clock.now()
@@ -173,16 +176,18 @@ class SubscribersService(RuleService):
 
     # Checks, in their order (routing contract 1.1).
 
-    def _check(self, written: Document, subscriber: Document) -> None:
+    def _check(self, written: Document, subscriber: Document, original: Mapping[str, Any]) -> None:
         """Check a write.
 
         Args:
             written: what the client sends.
             subscriber: the whole subscriber as it will be.
+            original: as it was before; empty for a new one.
         """
         check_sequence_numbers(written.get("sequence_num_settings") or {}, self._maximum)
-        # An inactive subscriber may be incomplete.
-        if subscriber.get("is_active"):
+        # An inactive subscriber may be incomplete, and one that was stored so is left so.
+        changed = {f for f in REACHED_BY & written.keys() if written[f] != original.get(f)}
+        if subscriber.get("is_active") and changed:
             check_reachable(subscriber)
             self._check_products(subscriber, "products", ProductType.API, "Products")
             self._check_products(subscriber, "api_products", ProductType.DIRECT, "API Products")
@@ -191,9 +196,10 @@ class SubscribersService(RuleService):
     def _check_products(
         self, subscriber: Document, field: str, closed: ProductType, label: str
     ) -> None:
-        ids = [object_id(id_) for id_ in subscriber.get(field) or () if id_ is not None]
-        query = {"_id": {"$in": ids}, "product_type": closed}
-        if names := names_of(self.db[PRODUCTS].find(query, {"name": 1}), ", "):
+        listed = subscriber.get(field) or ()
+        found = find_all_by_id(self.db[PRODUCTS], listed, {"name": 1, "product_type": 1})
+        products = [product for id_ in listed if (product := found.get(id_)) is not None]
+        if names := names_of((p for p in products if p.get("product_type") == closed), ", "):
             raise BadRequest(f"Invalid Product Type. {label} {names}.", {"products": 1})
 
     def _check_deliverable(self, subscriber: Document) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.core import json
 from apps.core.documents import object_of
-from apps.core.ids import object_id
+from apps.core.ids import id_key, object_id
 from apps.core.service import Document
 from apps.core.userinfo import SUFFIX, without_userinfo
 from apps.core.vocabulary import CONTENT_API
@@ -45,8 +45,8 @@ def is_content_api(destination: Mapping[str, Any]) -> bool:
 def destination_id(destination: Mapping[str, Any]) -> str:
     """Return the id of a stored destination: its own, or a hash of what it shows."""
     own = destination.get("_id")
-    if own:
-        return str(own)
+    if own is not None and own != "":
+        return own if isinstance(own, str) else id_key(own)
     said = [destination.get(key) for key in ("name", "format", "delivery_type")]
     shown = shown_config(destination)
     return sha256(json.dumps([*said, sorted(shown.items())])).hexdigest()[:24]
@@ -84,6 +84,11 @@ def subscriber_of(lane: str) -> Any:
     """Return the subscriber id that a lane id names."""
     owner = lane.partition(":")[0]
     return id_of(owner) if owner.startswith(MARK) else object_id(owner)
+
+
+def destination_of(lane: str) -> str:
+    """Return the destination id that a lane id names. Only that of the subscriber has no colon."""
+    return lane.partition(":")[2]
 
 
 def shown_destination(destination: Mapping[str, Any]) -> Document:

@@ -300,3 +300,55 @@ class TestUnexpected:
 
         assert answer.status_code == 503
         assert "takes too long" in answer.get_json()["_error"]["message"]
+
+
+class TestTypes:
+    """What `_type` says in answers (resources contract 2)."""
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("archive", {"type": "text", "headline": "A"}),
+            ("archive", {"type": "picture", "headline": "A"}),
+            ("published", {"_id": "an-item", "type": "text", "state": "published"}),
+            ("roles", {"name": "Writers"}),
+        ],
+    )
+    def test_of_new_documents_are_those_of_reads(
+        self, admin: Client, path: str, body: Document
+    ) -> None:
+        """A document that was created answers as it does when it is read."""
+        created = admin.create(path, body)
+        read = admin.get(f"{path}/{created['_id']}").get_json()
+
+        assert created.get("_type") == read.get("_type") == (None if path == "roles" else path)
+
+    def test_are_in_each_of_several_documents(self, admin: Client, graph: Graph) -> None:
+        """All documents of one POST have theirs; none is stored."""
+        answer = admin.post("archive", [{"type": "text"}, {"type": "picture"}])
+
+        assert [item["_type"] for item in answer.get_json()["_items"]] == ["archive"] * 2
+        assert graph.db["archive"].count_documents({"_type": {"$exists": True}}) == 0
+        assert graph.db["archive_versions"].count_documents({"_type": {"$exists": True}}) == 0
+
+    def test_of_what_commands_answer(self, admin: Client, desk: Document) -> None:
+        """Commands on items answer items."""
+        task = {"desk": desk["_id"], "stage": desk["working_stage"]}
+        admin.patch(f"desks/{desk['_id']}", {"members": [{"user": admin.session["user"]}]})
+        item = admin.create("archive", {"type": "text", "task": task, "language": "en"})
+        own = admin.create("archive", {"type": "text"})
+        commands = {
+            f"archive/{item['_id']}/lock": {},
+            f"archive/{item['_id']}/unlock": {},
+            f"archive/{item['_id']}/duplicate": {"desk": desk["_id"], "type": "archive"},
+            f"archive/{own['_id']}/copy": {},
+            "archive/translate": {"guid": item["_id"], "language": "de"},
+            f"archive/{item['_id']}/move": {
+                "task": {"desk": desk["_id"], "stage": desk["incoming_stage"]}
+            },
+            "archive_autosave": {"_id": item["_id"], "headline": "B"},
+        }
+
+        types = {path: admin.create(path, body).get("_type") for path, body in commands.items()}
+
+        assert types == dict.fromkeys(commands, "archive")

@@ -47,6 +47,7 @@ OPEN_BY_ID = {
     *("archive_publish", "archive_correct", "archive_kill", "archive_takedown"),
     *("archive_unpublish", "archive_correction", "archive_spike", "archive_unspike"),
     *("copy", "duplicate", "move", "translate", "archive_rewrite", "archive_resend"),
+    "archive_broadcast",
     *("marked_for_desks", "marked_for_highlights", "published_package_items", "fetch"),
     *("published", "publish_queue", "archived", "validate", "content_templates_apply"),
     *("upload_raw", "content_api_users_assets/<path:id>"),
@@ -362,6 +363,7 @@ def writes(world: World) -> dict[tuple[str, str], list[Any]]:
             )
         },
         ("archive_resend", "POST"): [{"subscribers": [str(world.subscriber)], "version": 1}],
+        ("archive_broadcast", "POST"): nothing,
         ("archive_rewrite", "POST"): nothing,
         ("archive_rewrite", "DELETE"): [None],
         ("copy", "POST"): nothing,

@@ -462,13 +462,13 @@ class TestWorkqueue:
     @pytest.mark.parametrize(
         "source",
         [
-            *("{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}'),
+            *("{", "[]", '{"filter": 1}', '{"filter":{"term":{"$or":1}}}', '{"filter":{"x":1}}'),
             *('{"filter":{"term":{"lock_user":{"$regex":"a"}}}}', "[" * 3000),
         ],
         ids=lambda source: source[:50],
     )
     def test_refuses_other_queries(self, admin: Any, source: str) -> None:
-        """What is no filter by holder is refused, not ignored."""
+        """What is no filter is refused, not ignored."""
         assert 400 == admin.get("workqueue", source=source).status_code
 
 

@@ -1,19 +1,25 @@
 """Searches of lists of items, in the language of Superdesk's clients (resources contract 3)."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from bson import ObjectId
+from bson import ObjectId, encode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from apps.archive.search.search import search_of
 from apps.core import json
+from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 
 DESK = ObjectId()
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
 Found = Callable[..., list[str]]
 
 ITEMS: dict[str, Document] = {
@@ -123,6 +129,14 @@ class TestConditions:
             ({"match_all": {}}, sorted(ITEMS)),
             ({"match": {"headline": "rises river"}}, ["picture"]),
             ({"match": {"headline": {"query": "rivers in", "operator": "and"}}}, ["story"]),
+            (
+                {"multi_match": {"query": "old river", "fields": ["headline", "*"]}},
+                ["picture", "story"],
+            ),
+            (
+                {"multi_match": {"query": "old river", "fields": ["headline"], "operator": "and"}},
+                [],
+            ),
             ({"match_phrase": {"slugline.phrase": "Flood Warning"}}, ["story"]),
         ],
         ids=str,
@@ -321,6 +335,10 @@ for _ in range(40):
     [
         *("{", "[]", "1", '"x"', '{"filter": 1}', '{"filter": {"term": {"$or": 1}}}'),
         *('{"filter":{"term":{"lock_user":{"$regex":"a"}}}}', "[" * 3000, '{"query": {"a": 1}}'),
+        *('{"filter": {"term": {"journal": 1}}}', '{"filter": {"terms": {"a": "x"}}}'),
+        *('{"filter": {"terms": {"a": [{"$gt": 1}]}}}', '{"filter": {"bool": []}}'),
+        *('{"filter": {"ids": {}}}', '{"filter": {"exists": {"field": "$a"}}}'),
+        *('{"query": {"multi_match": {"fields": ["a"]}}}', '{"query": {"multi_match": 1}}'),
         *('{"filter": {"term": []}}', '{"filter": {"term": {}}}', '{"filter": {"exists": 1}}'),
         *('{"filter": {"term": {"a..b": 1}}}', '{"filter": {"term": {"a": 1e999}}}'),
         '{"suggest": {}}',
@@ -353,3 +371,32 @@ def test_what_is_not_offered_is_refused(admin: Client, path: str, source: str) -
 
     assert 400 == answer.status_code, answer.text
     assert answer.get_json()["_error"]["message"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("bool", "must", "should", "and", "or", "not", "term", "terms", "range", "gt"),
+                    *("query", "query_string", "match", "type", "exists", "field", "fields"),
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(["query", "filter", "sort", "size"]), JSON, max_size=3))
+def test_any_source_is_a_search_or_refused(source: Document) -> None:
+    """Whatever a client sends: a query that can be stored, or a reason."""
+    with suppress(BadRequest):
+        search = search_of({"source": json.dumps(source).decode()}, "archive", NOW)
+        assert search is None or encode({"query": search.query})
