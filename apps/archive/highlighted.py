@@ -10,8 +10,10 @@ from apps.archive.visibility import visible
 from apps.core.caller import Caller
 from apps.core.documents import objects
 from apps.core.errors import BadRequest
+from apps.core.schemas import as_stored
 from apps.core.service import Document
 from apps.core.vocabulary import State
+from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, HIGHLIGHTS
 
 MOST = 200
@@ -37,14 +39,14 @@ def fill_with_highlighted(
     Raises:
         BadRequest: there is no such highlight.
     """
-    highlight = db[HIGHLIGHTS].find_one({"_id": package["highlight"]})
+    highlight = find_by_id(db[HIGHLIGHTS], package["highlight"])
     if highlight is None:
         raise BadRequest(f"Highlight not found: {package['highlight']}")
     main = main_group(package.get("groups"))
     if main is None:
         return
     marked = {
-        "highlights": highlight["_id"],
+        "highlights": as_stored(highlight["_id"]),
         "versioncreated": {"$gte": since(str(highlight.get("auto_insert") or "now/d"), now)},
         "state": {"$nin": list(GONE)},
     }

@@ -10,8 +10,9 @@ from apps.archive.visibility import OF_ANOTHER_USER, check_may_read, is_personal
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden, NotFound
-from apps.core.ids import id_forms, object_id, same_id
+from apps.core.ids import ById, id_forms, object_id, same_id
 from apps.core.service import Document
+from apps.store.by_id import find_by_id
 from apps.store.collections import DESKS, STAGES
 
 NOT_PERMITTED = "User does not have sufficient permissions."
@@ -37,6 +38,15 @@ class Place:
     def language(self) -> str | None:
         """Language that items of the desk start with."""
         return self.desk.get("desk_language") if self.desk else None
+
+    def task(self, task: Mapping[str, Any]) -> Document:
+        """Return the task of an item that is here: with the ids of desk and stage as stored."""
+        ids = {
+            name: document["_id"]
+            for name, document in (("desk", self.desk), ("stage", self.stage))
+            if document and task.get(name)
+        }
+        return {**task, **ids}
 
     @property
     def is_read_only(self) -> bool:
@@ -68,13 +78,15 @@ class Places:
         if not desk_id:
             return Place(None, self._stage(stage_id) if stage_id else None)
         stages = {"from": STAGES, "localField": "_id", "foreignField": "desk", "as": "stages"}
-        found = self._db[DESKS].aggregate([{"$match": {"_id": desk_id}}, {"$lookup": stages}])
-        desk = next(iter(found), None)
+        wanted = {"$match": {"_id": {"$in": id_forms(desk_id)}}}
+        found = self._db[DESKS].aggregate([wanted, {"$lookup": stages}])
+        desk = ById((each["_id"], each) for each in found).get(desk_id)
         if desk is None:
             raise NotFound(f"Invalid desk identifier {desk_id}")
         if not stage_id:
             return Place(desk)
-        stage = next((s for s in desk["stages"] if s["_id"] == stage_id), None)
+        stage = ById((stage["_id"], stage) for stage in desk["stages"]).get(stage_id)
+        # One whose desk is named in another form is not among them.
         return Place(desk, stage or self._stage(stage_id))
 
     def where(self, task: Mapping[str, Any]) -> Place:
@@ -85,7 +97,7 @@ class Places:
             return NOWHERE
 
     def _stage(self, stage_id: Any) -> Document:
-        stage = self._db[STAGES].find_one({"_id": stage_id})
+        stage = find_by_id(self._db[STAGES], stage_id)
         if stage is None:
             raise NotFound(f"Invalid stage identifier {stage_id}")
         return stage
@@ -154,11 +166,17 @@ def check_may_send_to(db: Database[Document], desk_id: Any, caller: Caller) -> N
 def is_locked_by_other(item: Mapping[str, Any], caller: Caller) -> bool:
     """Whether a user other than the caller has locked the item."""
     holder = item.get("lock_user")
-    return bool(holder and caller.user and str(holder) != str(caller.user_id))
+    return bool(holder and caller.user and not same_id(holder, caller.user_id))
+
+
+def is_elsewhere(task: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two tasks name another desk or another stage."""
+    pairs = [(task.get(name) or None, other.get(name) or None) for name in ("desk", "stage")]
+    return any(one != before and not same_id(one, before) for one, before in pairs)
 
 
 def task_with_ids(task: Mapping[str, Any] | None) -> Document:
-    """Return `task` with its references as ObjectIds, as it is stored."""
+    """Return `task` with its references as ids usually are; those that are texts of others stay."""
     return {
         name: object_id(value) if name in TASK_IDS else value
         for name, value in (task or {}).items()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.archive.schema import FIXED_FIELDS, ITEM_SCHEMA, REQUEST_ONLY, SERVER_FIELDS
-from apps.core.schemas import open_object, text
+from apps.core.schemas import ID, open_object, text
 
 PROTECTED: dict[str, Any] = {"server_fields": SERVER_FIELDS, "fixed_fields": FIXED_FIELDS}
 """What clients cannot write: part of the definition of resources that take fields of items."""
@@ -50,7 +50,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "schema": {
             "_id": {"type": "string"},
             "original_id": {"type": "string"},
-            "desk_id": {"type": "objectid", "nullable": True},
+            "desk_id": {"type": ID, "nullable": True},
             "update": open_object(nullable=True, schema={"_id": text(), "guid": text()}),
         },
         "datasource": {"source": "archive"},
@@ -64,7 +64,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "archive_history": {
         "schema": {
             "item_id": {"type": "string"},
-            "user_id": {"type": "objectid", "nullable": True},
+            "user_id": {"type": ID, "nullable": True},
             "operation": {"type": "string"},
             "update": {"type": "dict", "nullable": True, "allow_unknown": True},
             "version": {"type": "integer"},

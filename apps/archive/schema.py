@@ -7,7 +7,7 @@ by type only: values of vocabularies have whatever other keys clients give them.
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.schemas import code, open_object, text
+from apps.core.schemas import ID, code, open_object, reference, text
 from apps.core.vocabulary import ItemType, PubStatus, State
 
 Schema = dict[str, Any]
@@ -133,7 +133,7 @@ IDENTITY: Schema = {
     "version": _whole(),
     "ingest_id": text(),
     "ingest_version": text(),
-    "ingest_provider": {"type": "objectid", "nullable": True},
+    "ingest_provider": {"type": ID, "nullable": True},
     "ingest_provider_sequence": text(),
     "family_id": text(),
     "event_id": text(),
@@ -153,9 +153,9 @@ KIND: Schema = {
     "operation": text(),
     "pubstatus": text(allowed=[s.value for s in PubStatus], default="usable"),
     "auto_publish": {"type": "boolean", "nullable": True},
-    "template": {"type": "objectid", "nullable": True},
+    "template": reference("content_templates", nullable=True),
     "package_type": text(),
-    "highlight": {"type": "objectid", "nullable": True},
+    "highlight": reference("highlights", nullable=True),
     "scope": text(),
 }
 
@@ -274,22 +274,23 @@ METADATA: Schema = {
 WORK: Schema = {
     "task": _open(
         schema={
-            **_texts("desk", "stage", "user", "status", "last_desk"),
-            **_texts("last_authoring_desk", "last_production_desk"),
-            "desk_history": _list({"type": "string"}),
+            **_codes("desk", "stage", "user", "last_desk"),
+            **_codes("last_authoring_desk", "last_production_desk"),
+            **_texts("status"),
+            "desk_history": _list(code()),
         }
     ),
     "expiry": _moment(),
     "expiry_status": text(),
-    "lock_user": {"type": "objectid", "nullable": True, "versioned": False},
-    "lock_session": {"type": "objectid", "nullable": True, "versioned": False},
+    "lock_user": {"type": ID, "nullable": True, "versioned": False},
+    "lock_session": {"type": ID, "nullable": True, "versioned": False},
     "lock_time": _moment(versioned=False),
     "lock_action": text(),
     "task_id": text(versioned=False),
     "force_unlock": {"type": "boolean", "nullable": True},
-    "marked_for_user": {"type": "objectid", "nullable": True},
+    "marked_for_user": reference("users", nullable=True),
     "marked_for_sign_off": text(),
-    "previous_marked_user": {"type": "objectid", "nullable": True},
+    "previous_marked_user": {"type": ID, "nullable": True},
 }
 
 TIMING: Schema = {

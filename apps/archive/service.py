@@ -43,7 +43,7 @@ from apps.archive.journal.journal import NOT_IN_HISTORY, Journal
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
-from apps.archive.places import Place, Places, source_of, task_with_ids
+from apps.archive.places import Place, Places, is_elsewhere, source_of, task_with_ids
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.schema import (
     ASSOCIATIONS,
@@ -66,7 +66,7 @@ from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.documents import object_of
 from apps.core.errors import BadRequest
-from apps.core.ids import item_guid, object_id, tag_guid
+from apps.core.ids import id_forms, item_guid, same_id, tag_guid
 from apps.core.notifier import Audience, Notifier
 from apps.core.schemas import keeps
 from apps.core.service import Document, ResourceService, new_etag
@@ -76,12 +76,8 @@ from apps.core.workflow import state_after_save
 from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.newsroom.macros.macros import Macros
-from apps.store.collections import (
-    ARCHIVE_AUTOSAVE,
-    CONTENT_TEMPLATES,
-    CONTENT_TYPES,
-    USERS,
-)
+from apps.store.by_id import find_by_id
+from apps.store.collections import ARCHIVE_AUTOSAVE, CONTENT_TEMPLATES, CONTENT_TYPES, USERS
 from apps.store.sequences import Sequences
 
 LISTED_STATES = (
@@ -192,7 +188,8 @@ class ArchiveService(ResourceService):
     def _mark_profiles(self, documents: list[Document]) -> None:
         """Mark the content profiles of new items as used (resources contract 14); one command."""
         profiles = sorted({document["profile"] for document in documents})
-        unmarked = {"_id": {"$in": profiles}, "is_used": {"$ne": True}}
+        forms = [form for profile in profiles for form in id_forms(profile)]
+        unmarked = {"_id": {"$in": forms}, "is_used": {"$ne": True}}
         self.db[CONTENT_TYPES].update_many(unmarked, {"$set": {"is_used": True}})
 
     def _apply_template(self, document: Document, caller: Caller, budget: Budget) -> None:
@@ -207,8 +204,8 @@ class ArchiveService(ResourceService):
         """
         if not document.get("template"):
             return
-        template = self.db[CONTENT_TEMPLATES].find_one({"_id": document["template"]})
-        is_own = template is not None and template.get("user") == caller.user_id
+        template = find_by_id(self.db[CONTENT_TEMPLATES], document["template"])
+        is_own = template is not None and same_id(template.get("user"), caller.user_id)
         if template is None or not (template.get("is_public") or is_own):
             raise BadRequest(f"Template not found: {document['template']}")
         context = context_of(document, caller.user, self.clock.now())
@@ -225,6 +222,7 @@ class ArchiveService(ResourceService):
         if document.get("type") == ItemType.COMPOSITE and place.desk and not place.stage:
             document["task"]["stage"] = place.desk.get("working_stage")
             place = self._places.of(document["task"])
+        document["task"] = place.task(document["task"])
         return place
 
     def _identify(self, document: Document, number: int) -> None:
@@ -302,6 +300,8 @@ class ArchiveService(ResourceService):
         if updates.get("task") is not None:
             updates["task"] = task_with_ids(updates["task"])
         before, place = self._places_of(updates, original)
+        if updates.get("task"):
+            updates["task"] = place.task(updates["task"])
         follow_editor(updates, original)
         named = self._named(updates, original, caller)
         save = self._save(updates, original, place, caller)
@@ -347,8 +347,8 @@ class ArchiveService(ResourceService):
         stored = object_of(original, "task")
         task = updates.get("task") or stored
         place = self._places.of(task)
-        is_moved = any(task.get(name) != stored.get(name) for name in ("desk", "stage"))
-        return (self._places.where(stored) if is_moved else place), place
+        before = self._places.where(stored) if is_elsewhere(task, stored) else place
+        return before, place
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         self._store(updates, original, caller, {id})
@@ -509,7 +509,7 @@ class ArchiveService(ResourceService):
         creator = item.get("original_creator")
         if item.get("state") != State.ROUTED or not creator or item.get("original_id"):
             return None
-        author = self.db[USERS].find_one({"_id": object_id(creator)}, {"_id": 1})
+        author = find_by_id(self.db[USERS], creator, {"_id": 1})
         return author["_id"] if author else None
 
     # Read.

@@ -16,6 +16,7 @@ from apps.core.clock import moment_of
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.core.vocabulary import ItemType, State
+from apps.store.by_id import find_by_id
 from apps.store.collections import CONTENT_TYPES
 
 TIMES = ("publish_schedule", "embargo")
@@ -209,7 +210,7 @@ def parse_extra_dates(
     texts = {name: value for name, value in extra.items() if isinstance(value, str) and value}
     if not texts:
         return
-    found = db[CONTENT_TYPES].find_one({"_id": profile}, {"schema": 1}) or {}
+    found = find_by_id(db[CONTENT_TYPES], profile, {"schema": 1}) or {}
     schema = found.get("schema") or {}
     dates = {
         name: date.replace(microsecond=0)

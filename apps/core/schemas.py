@@ -20,6 +20,9 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 """Types that a look at the value tells; codes and numbers are no booleans."""
 
+ID = "id"
+"""Type of what names documents: an ObjectId, a text or a whole number."""
+
 PLAIN_RULES = frozenset(
     (
         *("type", "nullable", "required", "min", "max", "regex"),
@@ -29,10 +32,18 @@ PLAIN_RULES = frozenset(
 """Rules that `keeps` knows."""
 
 
-def relation(resource: str, type: str = "objectid", **rules: Any) -> Schema:
+def relation(resource: str, type: str | list[str] = ID, **rules: Any) -> Schema:
     """Return the rules of a field that names a document of `resource`, which must exist."""
     related = {"resource": resource, "field": "_id", "embeddable": True}
     return {"type": type, "data_relation": related, **rules}
+
+
+def reference(resource: str, **rules: Any) -> Schema:
+    """Return the rules of a field that names a document of `resource`.
+
+    One with an ObjectId need not be there any more; other ids are known by what they name.
+    """
+    return {"type": ID, "reference": resource, **rules}
 
 
 def text(**rules: Any) -> Schema:

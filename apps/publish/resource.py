@@ -4,7 +4,7 @@ from typing import Any
 
 from apps.archive.resource import ITEM_URL, item_operation
 from apps.archive.schema import ITEM_SCHEMA, LOCK_FIELDS, STAMPS
-from apps.core.schemas import open_object, text
+from apps.core.schemas import ID, open_object, text
 from apps.core.vocabulary import PublishingAction, QueueState, RowState
 
 PUBLISH_OPERATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
@@ -47,7 +47,7 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "formatted_item": {"type": "string", "nullable": True},
     "item_encoding": {"type": "string", "nullable": True},
     "encoded_item_id": {"type": "objectid", "nullable": True},
-    "subscriber_id": {"type": "objectid"},
+    "subscriber_id": {"type": ID},
     "codes": {"type": "list", "nullable": True, "schema": {"type": "string"}},
     "destination": open_object(
         schema={
@@ -69,7 +69,7 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "moved_to_legal": {"type": "boolean", "default": False},
     "retry_attempt": {"type": "integer", "default": 0},
     "next_retry_attempt_at": {"type": "datetime", "nullable": True},
-    "ingest_provider": {"type": "objectid", "nullable": True},
+    "ingest_provider": {"type": ID, "nullable": True},
     "associated_items": {"type": "list", "nullable": True, "schema": {"type": "string"}},
     "priority": {"type": "boolean", "nullable": True},
     "order_no": {"type": "integer", "nullable": True},

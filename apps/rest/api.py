@@ -19,6 +19,7 @@ from apps.core import json
 from apps.core.errors import BadRequest, ServiceError
 from apps.core.json import WIRE_DATE
 from apps.core.notifier import Notifier
+from apps.core.schemas import ID
 from apps.core.service import Document, ResourceService
 from apps.media.storage import MediaStorage
 from apps.rest.auth import Authentication, PrivilegeAuth, current_caller
@@ -51,6 +52,7 @@ FRAMEWORK_SETTINGS: dict[str, Any] = {
     "JSON_SORT_KEYS": False,
     "RENDERERS": ["apps.rest.api.JSONRenderer"],
     "RESOURCE_METHODS": ["GET", "POST"],
+    "ITEM_URL": "string",
     "ITEM_METHODS": ["GET", "PATCH", "PUT", "DELETE"],
     "PUBLIC_METHODS": ["GET"],
     "BULK_ENABLED": True,
@@ -171,6 +173,7 @@ def eve_settings(
         name: {
             **closed,
             **{key: value for key, value in definition.items() if key != "privileges"},
+            "schema": {"_id": {"type": ID}, **definition["schema"]},
         }
         for name, definition in domain.items()
     }
@@ -238,9 +241,13 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
         _keep_id(updates, original)
         service.on_update(updates, original, current_caller())
 
-    def set_type(documents: list[Document]) -> None:
+    def add_type(documents: list[Document]) -> None:
         for document in documents if service.document_type else ():
             document["_type"] = service.document_type
+
+    def shaped(documents: list[Document], fetched: Callable[[list[Document]], None]) -> None:
+        add_type(documents)
+        shape(documents, fetched)
 
     def replace(item: Document, original: Document) -> None:
         _keep_id(item, original)
@@ -249,7 +256,7 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("insert", lambda documents: service.on_create(documents, current_caller()))
     on("inserted", lambda documents: service.on_created(documents, current_caller()))
     on("inserted", announcer.created)
-    on("inserted", set_type)
+    on("inserted", add_type)
     on("update", update)
     on("replace", replace)
     for event in ("updated", "replaced"):
@@ -258,17 +265,14 @@ def connect_hooks(app: Eve, resource: str, service: ResourceService, announcer: 
     on("delete_item", lambda item: service.on_delete(item, current_caller()))
     on("deleted_item", lambda item: service.on_deleted(item, current_caller()))
     on("deleted_item", announcer.deleted)
-
-    def fetched_one(item: Document) -> None:
-        set_type([item])
-        shape([item], lambda of: service.on_fetched_item(of[0], current_caller()))
-
-    def fetched_page(page: Document) -> None:
-        set_type(page["_items"])
-        shape(page["_items"], lambda of: service.on_fetched(of, current_caller()))
-
-    on("fetched_item", fetched_one)
-    on("fetched_resource", fetched_page)
+    on(
+        "fetched_item",
+        lambda item: shaped([item], lambda of: service.on_fetched_item(of[0], current_caller())),
+    )
+    on(
+        "fetched_resource",
+        lambda page: shaped(page["_items"], lambda of: service.on_fetched(of, current_caller())),
+    )
 
 
 def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) -> None:

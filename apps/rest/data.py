@@ -1,6 +1,6 @@
 """Eve's data layer: reads go to MongoDB, writes go to the service behind the resource."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -19,11 +19,13 @@ from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.errors import BadRequest, EtagMismatch
+from apps.core.ids import ById, id_forms, object_id
+from apps.core.schemas import ID
 from apps.core.service import Document, ResourceService
 from apps.rest.auth import current_caller
 from apps.rest.creation import check_size, check_storable, telling_which
 from apps.rest.errors import passing_through_eve
-from apps.rest.queries import check_shown, projection_of, sort_of, where_of
+from apps.rest.queries import AnyForm, check_shown, projection_of, sort_of, where_of
 from apps.rest.routes import bounded_queries
 from apps.rest.validator import parse_datetime
 from apps.store.mongo import raise_unless_duplicates
@@ -74,7 +76,11 @@ class ServiceData(Mongo):
     `bind` is called once, after Eve has been built.
     """
 
-    serializers = {**Mongo.serializers, "datetime": parse_datetime}
+    serializers = {
+        **Mongo.serializers,
+        "datetime": parse_datetime,
+        ID: lambda value: None if value == "" else object_id(value),
+    }
 
     def init_app(self, app: Any) -> None:
         self.app = app
@@ -110,6 +116,11 @@ class ServiceData(Mongo):
         if rows is not None:
             return rows, len(rows)
         query = service.list_filter(sub_resource_lookup or {}, caller)
+        if req is None:
+            # Eve asks so for what is embedded, and puts it in the place of its references by these.
+            references = [part["_id"] for part in query.get("$or", ()) if "_id" in part]
+            rows, count = self._find(resource, req, query, perform_count)
+            return (referred_to(rows, references) if references else rows), count
         search = self._search(service, caller)
         if search is None:
             return self._find(resource, req, query, perform_count)
@@ -227,24 +238,49 @@ class ServiceData(Mongo):
             # The rules see all of a document, whatever of it the client asks for.
             req = copy(req)
             req.projection = None
-        document = super().find_one(resource, req, *args, **options, **found_by)
-        if document is not None:
-            document = self._readable(resource, document)
-        if service is not None and document is None:
-            return service.substitute(found_by)
+        document = self._find_one(resource, req, options, found_by)
+        if document is None and (named := self._named(resource, lookup)):
+            return self.find_one(resource, req, **options, **named)
+        if document is None:
+            return service.substitute(found_by) if service is not None else None
+        document = self._readable(resource, document)
         if service is not None:
             service.on_found(document, current_caller())
         if projection and request.method in ("GET", "HEAD"):
             return projected(document, projection)
         return document
 
+    def _find_one(
+        self, resource: str, req: Any, options: Document, found_by: Document
+    ) -> Document | None:
+        """Return a document as Eve finds it; of several with forms of one id that of the given."""
+        id_ = found_by.get("_id")
+        if isinstance(id_, Mapping) or len(id_forms(id_)) == 1:
+            found: Document | None = super().find_one(resource, req, **options, **found_by)
+            return found
+        query = self._mongotize(dict(found_by), resource)
+        source, query, shown, _ = self._datasource_ex(
+            resource, query, {}, **{k: v for k, v in options.items() if k != "mongo_options"}
+        )
+        deleted = self.app.config["DELETED"]
+        if self.app.config["DOMAIN"][resource]["soft_delete"] and not (req and req.show_deleted):
+            query = self.combine_queries(query, {deleted: {"$ne": True}})
+        documents = self.pymongo(resource).db[source].find(query, shown or None)
+        return ById((document["_id"], document) for document in documents).get(id_)
+
+    def _named(self, resource: str, lookup: Mapping[str, Any]) -> Document | None:
+        """Return what else may be read under the id that a URL names: what has it for its name."""
+        names = self.app.config["DOMAIN"][resource].get("additional_lookup")
+        if not names or "_id" not in lookup or request.method not in ("GET", "HEAD"):
+            return None
+        return {names["field"]: lookup["_id"]}
+
     def _mongotize(self, source: Any, resource: str, parse_objectid: bool = False) -> Any:
-        """Convert texts of a query; ids that are declared as text stay text, whatever they hold."""
-        query = super()._mongotize(source, resource, parse_objectid)
-        if self.app.config["DOMAIN"][resource]["schema"]["_id"]["type"] == "string":
-            # Eve's `find_one` keeps the query it gave, not the one it gets.
-            query.update(with_text_ids(query))
-        return query
+        """Let a query find ids in any form, and dates by their texts; it is changed in place."""
+        found = AnyForm(self.app.config["DOMAIN"][resource]["schema"]).query(source)
+        source.clear()
+        source.update(found)
+        return source
 
     @passing_through_eve
     def insert(self, resource: str, doc_or_docs: Any) -> list[Any]:
@@ -289,9 +325,20 @@ class ServiceData(Mongo):
         # One document, or a list that its URL names.
         is_one = "_id" in query
         query = service.item_filter(query) if is_one else service.list_filter(query, caller)
-        # Ids of URLs are texts.
-        for document in service.collection.find(self._mongotize(query, resource)):
+        id_ = query.get("_id")
+        documents = list(service.collection.find(self._mongotize(dict(query), resource)))
+        if is_one and id_ is not None:
+            found = ById((document["_id"], document) for document in documents).get(id_)
+            documents = [] if found is None else [found]
+        for document in documents:
             service.delete(document, caller)
+
+
+def referred_to(documents: Iterable[Document], references: Iterable[Any]) -> Rows:
+    """Return for each reference the document that it names, under the id that it names it by."""
+    found = ById((document["_id"], document) for document in documents)
+    pairs = ((id_, found.get(id_)) for id_ in dict.fromkeys(references))
+    return Rows({**document, "_id": id_} for id_, document in pairs if document is not None)
 
 
 def without_unreadable(document: Document) -> None:
@@ -332,17 +379,3 @@ def as_reference(value: Any) -> Any:
     if isinstance(value, list):
         return [entry if type(entry) in IDS else json.dumps(entry).decode() for entry in value]
     return value if value is None or type(value) in IDS else json.dumps(value).decode()
-
-
-def with_text_ids(query: Any, is_id: bool = False) -> Any:
-    """Return `query` with the values that `_id` is compared with as texts.
-
-    Args:
-        query: a Mongo query or a part of one.
-        is_id: the part is what `_id` is compared with.
-    """
-    if isinstance(query, Mapping):
-        return {key: with_text_ids(value, is_id or key == "_id") for key, value in query.items()}
-    if isinstance(query, list):
-        return [with_text_ids(value, is_id) for value in query]
-    return str(query) if is_id and isinstance(query, ObjectId) else query

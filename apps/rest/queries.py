@@ -15,6 +15,9 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from werkzeug.exceptions import BadRequest
 
+from apps.core.ids import id_forms
+from apps.core.json import WIRE_DATE
+from apps.core.schemas import ID
 from apps.core.service import Document
 from apps.rest.patterns import PatternRefused, linear_pattern
 
@@ -239,6 +242,109 @@ def check_path(path: str, argument: str) -> None:
         raise BadRequest(f"{argument}: {path[:40]!r} is no field")
     if not _is_text(path):
         raise BadRequest(f"{argument}: a field is not Unicode")
+
+
+# Ids of any form.
+
+_LISTS = {"$eq": "$in", "$ne": "$nin"}
+"""Operators that compare with one value, and those that do so with several."""
+
+_UNREAD = frozenset({"$regex", "$options", "$exists", "$size", "$type"})
+"""Operators whose operands are no values."""
+
+
+class AnyForm:
+    """Lets queries find what ids name, whatever form these are stored with.
+
+    Texts of ObjectIds, and these, are compared in both forms, whatever the field; whole numbers and
+    their texts where the schema has ids or codes. Texts of dates are compared as dates.
+
+    Args:
+        schema: of the resource.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+
+    def query(self, query: Mapping[str, Any], path: str = "") -> Document:
+        """Return a query, or a part of one that stands for itself, with all forms.
+
+        Args:
+            path: the field whose entries the query is about, with a dot; empty for documents.
+        """
+        found: Document = {}
+        for key, value in query.items():
+            if key in ("$and", "$or", "$nor"):
+                found[key] = [self.query(part, path) for part in value]
+            elif key.startswith("$"):
+                found.update(self._operators({key: value}, path.removesuffix(".")))
+            else:
+                found[key] = self._condition(value, f"{path}{key}")
+        return found
+
+    def _condition(self, value: Any, path: str) -> Any:
+        if isinstance(value, Mapping):
+            is_operators = any(str(key).startswith("$") for key in value)
+            return self._operators(value, path) if is_operators else self._exact(value)
+        if isinstance(value, list):
+            return self._exact(value)
+        forms = self._forms(value, path)
+        return forms[0] if len(forms) == 1 else {"$in": forms}
+
+    def _operators(self, operators: Mapping[str, Any], path: str) -> Document:
+        found: Document = {}
+        for name, operand in operators.items():
+            if name in _LISTS and not isinstance(operand, Mapping | list):
+                forms, several = self._forms(operand, path), _LISTS[name]
+                if len(forms) > 1 and several not in operators:
+                    found[several] = forms
+                else:
+                    found[name] = forms[0]
+            elif name in ("$in", "$nin"):
+                found[name] = [form for each in operand for form in self._forms(each, path)]
+            elif name == "$elemMatch":
+                found[name] = self.query(operand, f"{path}.")
+            elif name == "$not" and isinstance(operand, Mapping):
+                found[name] = self._operators(operand, path)
+            else:
+                found[name] = operand if name in _UNREAD else self._exact(operand)
+        return found
+
+    def _exact(self, value: Any) -> Any:
+        """Return a value that is compared as a whole, in its most usual form."""
+        if isinstance(value, Mapping):
+            return {key: self._exact(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._exact(entry) for entry in value]
+        return self._forms(value, "")[0]
+
+    def _forms(self, value: Any, path: str) -> list[Any]:
+        """Return a value in its forms; of ids the ObjectId is the first."""
+        if isinstance(value, Mapping | list):
+            return [self._exact(value)]
+        if isinstance(value, str):
+            try:
+                return [datetime.strptime(value, WIRE_DATE)]  # noqa: DTZ007
+            except ValueError:
+                pass
+        forms = id_forms(value)
+        if any(isinstance(form, ObjectId) for form in forms):
+            return sorted(forms, key=lambda form: not isinstance(form, ObjectId))
+        return forms if len(forms) > 1 and self._has_numbers(path) else [value]
+
+    def _has_numbers(self, path: str) -> bool:
+        """Whether a field may hold numbers for texts: it has ids or codes."""
+        if path.rpartition(".")[2] == "_id":
+            return True
+        rules: Mapping[str, Any] = {"type": "dict", "schema": self._schema}
+        for name in path.split("."):
+            while rules.get("type") == "list":
+                rules = rules.get("schema") or {}
+            rules = (rules.get("schema") or {}).get(name) or {}
+        while rules.get("type") == "list":
+            rules = rules.get("schema") or {}
+        kinds = rules.get("type") or ()
+        return not {ID, "code"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
 
 
 # Comparisons as in Python.

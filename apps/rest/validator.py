@@ -28,9 +28,12 @@ from eve.io.mongo import Validator
 from flask import current_app
 
 from apps.core.clock import moment_of
+from apps.core.ids import ById, id_forms
 from apps.core.schemas import keeps, keeps_inside
+from apps.core.service import Document
 from apps.core.vocabulary import UserType
 from apps.rest.errors import noting_the_store
+from apps.store.by_id import find_all_by_id
 
 UNIQUE = "unique"
 PATTERN = "pattern"
@@ -39,6 +42,9 @@ LONGEST_NAME = 400
 a pattern, and takes some of 1 000 characters."""
 TOO_LONG = f"must not be longer than {LONGEST_NAME} characters"
 ONE_INSTANCE = "Only 1 instance is allowed."
+
+NO_ID = "must be of objectid type"
+"""Issue of an id that names nothing, and that is not what ids usually are."""
 
 ENTRIES = 100
 """Entries of a list or an object that are checked together; none is behind those with issues."""
@@ -167,14 +173,52 @@ def references(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
 
 
 def _references_of(rules: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
-    if "data_relation" in rules and isinstance(value, str | ObjectId):
-        yield rules["data_relation"]["resource"], value
+    if _is_id(value) and (resource := _named_resource(rules, value)):
+        yield resource, value
     inner = rules.get("schema")
     if inner and isinstance(value, Mapping):
         yield from references(inner, value)
     elif inner and isinstance(value, list):
         for entry in value:
             yield from _references_of(inner, entry)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | ObjectId | int) and not isinstance(value, bool)
+
+
+def _named_resource(rules: Mapping[str, Any], value: Any) -> str | None:
+    """Return the resource that is looked through for an id, None where there is no need to."""
+    if "data_relation" in rules:
+        return str(rules["data_relation"]["resource"])
+    return None if isinstance(value, ObjectId) else rules.get("reference")
+
+
+def refer_as_stored(
+    schema: Mapping[str, Any], document: Document, referred: Mapping[str, ById[Any]]
+) -> None:
+    """Give the references of a document, at any depth, the form that the ids are stored with.
+
+    Args:
+        schema: of the document, which is changed in place.
+        referred: stored ids by resource.
+    """
+    for field, value in document.items():
+        if field in schema:
+            document[field] = _as_stored(schema[field], value, referred)
+
+
+def _as_stored(rules: Mapping[str, Any], value: Any, referred: Mapping[str, ById[Any]]) -> Any:
+    if _is_id(value):
+        resource = _named_resource(rules, value)
+        stored = referred[resource].get(value) if resource and resource in referred else None
+        return value if stored is None else stored
+    inner = rules.get("schema")
+    if inner and isinstance(value, dict):
+        refer_as_stored(inner, value, referred)
+    elif inner and isinstance(value, list):
+        value[:] = [_as_stored(inner, entry, referred) for entry in value]
+    return value
 
 
 class ResourceValidator(Validator):
@@ -191,6 +235,7 @@ class ResourceValidator(Validator):
         "time": TypeDefinition("time", (time, str), ()),
         "any": TypeDefinition("any", (object,), ()),
         "code": TypeDefinition("code", (str, int), (bool,)),
+        "id": TypeDefinition("id", (ObjectId, str, int), (bool,)),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -204,19 +249,27 @@ class ResourceValidator(Validator):
     def validate(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check a document that is new, but for the fields that the server writes."""
         self._config["referred"] = {}
-        return bool(super().validate(self._without(document, "server_fields"), *args, **kwargs))
+        is_valid = super().validate(self._without(document, "server_fields"), *args, **kwargs)
+        return self._referring(is_valid)
 
     @noting_the_store
     def validate_update(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check an update, but for the fields that it does not change."""
         changes = self._without(document, "server_fields", "fixed_fields")
-        return bool(super().validate_update(changes, *args, **kwargs))
+        return self._referring(super().validate_update(changes, *args, **kwargs))
 
     @noting_the_store
     def validate_replace(self, document: Any, *args: Any, **kwargs: Any) -> bool:
         """Check what takes the place of a document, but for the fields that stay."""
         changes = self._without(document, "server_fields", "fixed_fields")
-        return bool(super().validate_replace(changes, *args, **kwargs))
+        return self._referring(super().validate_replace(changes, *args, **kwargs))
+
+    def _referring(self, is_valid: Any) -> bool:
+        """Return the outcome of a check; a document without issues refers to ids as stored."""
+        referred = self._config["referred"]
+        if is_valid and referred:
+            refer_as_stored(self.schema, self.document, referred)
+        return bool(is_valid)
 
     def _without(self, document: Any, *entries: str) -> Any:
         """Return the document without the fields that these entries of its resource name."""
@@ -304,21 +357,36 @@ class ResourceValidator(Validator):
         }}"""
         if not value and self.schema[field].get("nullable"):
             return
-        if value not in self._referred(data_relation):
-            name, key = data_relation["resource"], data_relation["field"]
-            self._error(field, f"value '{value}' must exist in resource '{name}', field '{key}'.")
+        name, key = data_relation["resource"], data_relation["field"]
+        if self._referred(name).get(value) is None:
+            is_text = "string" in self.schema[field]["type"]
+            self._error(
+                field,
+                f"value '{value}' must exist in resource '{name}', field '{key}'."
+                if is_text or isinstance(value, ObjectId)
+                else NO_ID,
+            )
 
-    def _referred(self, data_relation: Mapping[str, Any]) -> set[Any]:
-        """Return those that exist of all documents that the request refers to; one command."""
-        resource, key = data_relation["resource"], data_relation["field"]
+    def _validate_reference(self, resource: str, field: str, value: Any) -> None:
+        """{'type': 'string'}"""
+        if value is None and self.schema[field].get("nullable"):
+            return
+        if not isinstance(value, ObjectId) and self._referred(resource).get(value) is None:
+            self._error(field, NO_ID)
+
+    def _referred(self, resource: str) -> ById[Any]:
+        """Return the ids, as stored, of the documents that the request refers to; one command."""
         # What validators of objects and lists inside share with the one of the document.
-        known: dict[str, set[Any]] = self._config["referred"]
+        known: dict[str, ById[Any]] = self._config["referred"]
         if resource not in known:
-            named = references(self.root_schema, self.root_document)
-            ids = {each for name, each in named if name == resource}
+            ids = [
+                id_
+                for name, id_ in references(self.root_schema, self.root_document)
+                if name == resource
+            ]
             collection = current_app.data.collection(resource)  # type: ignore[attr-defined]
-            found = collection.find({key: {"$in": sorted(ids, key=str)}}, {key: 1})
-            known[resource] = {document[key] for document in found}
+            found = find_all_by_id(collection, ids, {"_id": 1}).exact
+            known[resource] = ById((id_, id_) for id_ in found)
         return known[resource]
 
     def _count(self, query: Mapping[str, Any]) -> int:
@@ -338,7 +406,8 @@ class ResourceValidator(Validator):
         if not unique or value is None:
             return
         if field == "_id":
-            taken = getattr(self, "document_id", None) is None and self._count({"_id": value})
+            is_new = getattr(self, "document_id", None) is None
+            taken = is_new and self._count({"_id": {"$in": id_forms(value)}})
         else:
             taken = self._count(self._others({field: value}))
         if taken:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core import hooks
 from apps.core.errors import BadRequest, ValidationFailed
+from apps.core.ids import ById
 from apps.core.service import Document
+from apps.store.by_id import find_all_by_id
 from apps.store.collections import CONTENT_TYPES, VALIDATORS, VOCABULARIES
 from apps.validate.cerberus_rules import CompiledRules, ErrorTree, compile_rules, find_errors
 from apps.validate.documents import (
@@ -43,7 +46,7 @@ VOCABULARY_FIELDS = dict.fromkeys(
 )
 
 Key = tuple[str | None, str | None, bool]
-Profiles = Mapping[str, Mapping[str, Any]]
+Profiles = ById[Document]
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class KnownRules:
     """Rules that have been read already.
 
     Attributes:
-        profiles: content profiles by id.
+        profiles: content profiles by ids of any form.
         validators: the first validator for each `act` and type, embedded or not.
     """
 
@@ -126,8 +129,7 @@ class ValidateService:
         known = list(items)
         ids = {name for item in known for name in self._profile_ids(item, _text(item.get("type")))}
         types = {_text(item.get("type")) for item in known} - {None}
-        found = self._db[CONTENT_TYPES].find({"_id": {"$in": sorted(ids)}}, {"schema": 1})
-        profiles = {profile["_id"]: profile for profile in found}
+        profiles = find_all_by_id(self._db[CONTENT_TYPES], sorted(ids), {"schema": 1})
         query = {"act": {"$in": sorted(acts)}, "type": {"$in": sorted(map(str, types))}}
         validators: dict[Key, Document] = {}
         for row in self._db[VALIDATORS].find(query):
@@ -232,16 +234,11 @@ class ValidateService:
     def _profiles(self, item: Mapping[str, Any], item_type: str | None, act: str) -> Profiles:
         """Read the content profiles of the item and of the media whose metadata are checked."""
         if act == "auto_publish" and not self._settings.get("AUTO_PUBLISH_CONTENT_PROFILE", True):
-            return {}
-        ids = list(self._profile_ids(item, item_type))
-        if not ids:
-            return {}
+            return ById()
         if self._rules:
-            known = self._rules.profiles
-            return {name: known[name] for name in ids if name in known}
-        query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}}
-        found = self._db[CONTENT_TYPES].find(query, {"schema": 1})
-        return {profile["_id"]: profile for profile in found}
+            return self._rules.profiles
+        ids = self._profile_ids(item, item_type)
+        return find_all_by_id(self._db[CONTENT_TYPES], sorted(ids), {"schema": 1})
 
     def _profile_ids(self, item: Mapping[str, Any], item_type: str | None) -> set[str]:
         media = checked_associations(associations_of(item)) if self._checks_media else []
@@ -270,9 +267,10 @@ class ValidateService:
     def _configured_rules(
         self, profile_id: str | None, item_type: str | None, profiles: Profiles
     ) -> RuleSet | None:
-        if profile_id and profile_id in profiles:
+        profile = profiles.get(profile_id)
+        if profile is not None:
             origin = f"content_types {profile_id}"
-            return _rule_set(origin, profiles[profile_id].get("schema"), is_profile=True)
+            return _rule_set(origin, profile.get("schema"), is_profile=True)
         schemas = self._settings.get("SCHEMA") or {}
         if item_type and schemas.get(item_type):
             return _rule_set(f"setting SCHEMA {item_type}", schemas[item_type], is_profile=True)
@@ -344,7 +342,10 @@ def _naming(rule_set: RuleSet) -> Iterator[None]:
 
 
 def _profile_id(item: Mapping[str, Any], item_type: str | None = None) -> str | None:
-    return _text(item.get("profile") or item.get("type") or item_type)
+    profile = item.get("profile")
+    if isinstance(profile, ObjectId | int) and not isinstance(profile, bool):
+        return str(profile)
+    return _text(profile or item.get("type") or item_type)
 
 
 def _text(value: Any) -> str | None:

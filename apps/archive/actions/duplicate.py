@@ -71,4 +71,4 @@ class DuplicateService(ItemCommand):
         place = self.context.places.of(task)
         check_may_send_to(self.db, request["desk"], caller)
         task["stage"] = task["stage"] or (place.desk or {}).get("working_stage")
-        return task
+        return place.task(task)

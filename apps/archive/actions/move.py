@@ -15,6 +15,7 @@ from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import object_of
 from apps.core.errors import Forbidden, PreconditionFailed
+from apps.core.ids import same_id
 from apps.core.service import Document
 from apps.core.vocabulary import Operation, State
 from apps.core.workflow import KEEP_STATE_ON_MOVE, Action, check_allowed
@@ -47,14 +48,14 @@ class MoveService(ItemCommand):
     def _move_member(self, item_id: str, request: Mapping[str, Any], caller: Caller) -> None:
         task = object_of(self.context.item(item_id), "task")
         target = task_with_ids(request.get("task"))
-        is_there = task.get("stage") == target["stage"] if target else not task.get("desk")
+        is_there = same_id(task.get("stage"), target["stage"]) if target else not task.get("desk")
         if not is_there:
             self.act(item_id, request, caller)
 
     def _move(self, original: Document, target: Mapping[str, Any], caller: Caller) -> Document:
         check_allowed(Action.MOVE, original.get("state"))
         before = object_of(original, "task")
-        if before.get("stage") and before["stage"] == target.get("stage"):
+        if same_id(before.get("stage") or None, target.get("stage")):
             raise PreconditionFailed(SAME_STAGE)
         place = self.context.places.of(target)
         if target:

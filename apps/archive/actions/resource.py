@@ -6,6 +6,7 @@ from typing import Any
 from apps.archive.resource import ITEM_URL, PROTECTED, item_operation
 from apps.archive.schema import ITEM_SCHEMA, SERVER_FIELDS
 from apps.core.privileges import INTRINSIC
+from apps.core.schemas import reference
 
 Schema = dict[str, Any]
 
@@ -62,15 +63,15 @@ MOVE_SCHEMA: Schema = {
         "type": "dict",
         "allow_unknown": True,
         "schema": {
-            "desk": {"type": "objectid", "required": True},
-            "stage": {"type": "objectid", "required": True},
+            "desk": reference("desks", required=True),
+            "stage": reference("stages", required=True),
         },
     },
     "allPackageItems": {"type": "boolean", "nullable": True},
 }
 DUPLICATE_SCHEMA: Schema = {
-    "desk": {"type": "objectid", "required": True, "nullable": True},
-    "stage": {"type": "objectid", "nullable": True},
+    "desk": reference("desks", required=True, nullable=True),
+    "stage": reference("stages", nullable=True),
     # Clients send the collection that they show the item from; only `archived` has its own copy.
     "type": {"type": "string", "required": True},
     "item_id": {"type": "string", "nullable": True},
@@ -78,16 +79,16 @@ DUPLICATE_SCHEMA: Schema = {
 TRANSLATE_SCHEMA: Schema = {
     "guid": {"type": "string", "required": True},
     "language": {"type": "string", "required": True},
-    "desk": {"type": "objectid", "nullable": True},
+    "desk": reference("desks", nullable=True),
 }
 BROADCAST_SCHEMA: Schema = {
     **ITEM_FIELDS,
-    "desk": {"type": "objectid", "nullable": True},
+    "desk": reference("desks", nullable=True),
 }
 FETCH_SCHEMA: Schema = {
     **ITEM_FIELDS,
-    "desk": {"type": "objectid", "required": True},
-    "stage": {"type": "objectid", "nullable": True},
+    "desk": reference("desks", required=True),
+    "stage": reference("stages", nullable=True),
     "macro": {"type": "string", "nullable": True},
 }
 

@@ -18,7 +18,7 @@ from apps.core import hooks
 from apps.core.caller import Caller
 from apps.core.documents import object_of, objects_of
 from apps.core.errors import BadRequest, NotFound, PreconditionFailed, TransitionError
-from apps.core.ids import object_id, tag_guid
+from apps.core.ids import tag_guid
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import PUBLISH_STATES, TEXT_TYPES, Operation, State
@@ -173,12 +173,12 @@ class RewriteService(ResourceService):
         return item
 
     def _task(self, original: Mapping[str, Any], desk_id: Any, caller: Caller) -> Document:
-        desk_id = object_id(desk_id) or object_of(original, "task").get("desk")
+        desk_id = desk_id or object_of(original, "task").get("desk")
         user = {"user": caller.user_id}
         if not desk_id:
             return user
         desk = self._context.places.of({"desk": desk_id}).desk or {}
-        return {"desk": desk_id, "stage": desk.get("working_stage"), **user}
+        return {"desk": desk["_id"], "stage": desk.get("working_stage"), **user}
 
     def _take_existing(
         self, original: Document, update: Document, sent: Mapping[str, Any], caller: Caller

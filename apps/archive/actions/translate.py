@@ -1,5 +1,6 @@
 """Translate an item: a copy in another language, tied to its source (resources contract 12)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, ItemCommand
@@ -61,6 +62,6 @@ class TranslateService(ItemCommand):
     def _task(self, source: Document, desk_id: Any, caller: Caller) -> Document:
         if not desk_id:
             return {**object_of(source, "task"), "user": caller.user_id}
-        desk = self.context.places.of({"desk": desk_id}).desk or {}
+        desk: Mapping[str, Any] = self.context.places.of({"desk": desk_id}).desk or {}
         check_may_send_to(self.db, desk_id, caller)
-        return {"desk": desk_id, "stage": desk.get("working_stage"), "user": caller.user_id}
+        return {"desk": desk["_id"], "stage": desk.get("working_stage"), "user": caller.user_id}

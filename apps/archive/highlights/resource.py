@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import reference, relation
 
 HIGHLIGHT_SCHEMA: dict[str, Any] = {
     "name": {"type": "string", "required": True, "iunique": True, "empty": False},
     "desks": {"type": "list", "required": True, "schema": relation("desks")},
-    "template": {"type": "objectid", "nullable": True},
+    "template": reference("content_templates", nullable=True),
     "groups": {"type": "list", "schema": {"type": "string"}},
     "auto_insert": {
         "type": "string",

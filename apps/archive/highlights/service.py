@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, retry_when_overtaken
@@ -10,6 +11,7 @@ from apps.archive.journal.follow_ups import change
 from apps.archive.visibility import audience, audience_of_id
 from apps.core.caller import Caller
 from apps.core.errors import Conflict, NotFound
+from apps.core.ids import id_forms, same_id
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import Operation
@@ -28,8 +30,8 @@ class HighlightsService(ResourceService):
 
     def delete(self, document: Document, caller: Caller) -> None:
         """Unmark all items, then remove the highlight: a repeated request finishes the rest."""
-        marked = {"highlights": document["_id"]}
-        for collection in MARKED_IN:
+        marks = [{"highlights": form} for form in id_forms(document["_id"])]
+        for collection, marked in product(MARKED_IN, marks):
             self.db[collection].update_many(marked, {"$pull": marked})
         super().delete(document, caller)
 
@@ -153,8 +155,8 @@ class HighlightMarksService(MarksService):
         found = self.db[HIGHLIGHTS].find({"_id": {"$in": wanted}}, {"name": 1})
         names = {row["_id"]: row.get("name") for row in found}
         for highlight in wanted:
-            is_on = highlight not in entries
-            left = [entry for entry in entries if entry != highlight]
+            left = [entry for entry in entries if not same_id(entry, highlight)]
+            is_on = len(left) == len(entries)
             entries = [*left, highlight] if is_on else left
             history = {"highlight_id": highlight, "highlight_name": names.get(highlight)}
             yield Mark(highlight, entries, is_on, history)
@@ -173,7 +175,7 @@ class DeskMarksService(MarksService):
         # Ids are text in these marks, unlike everywhere else.
         desk = str(request["marked_desk"])
         entries = list(item.get(self.field) or ())
-        left = [entry for entry in entries if entry.get("desk_id") != desk]
+        left = [entry for entry in entries if not same_id(entry.get("desk_id"), desk)]
         is_on = len(left) == len(entries)
         if is_on:
             left.append(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.archive.visibility import both, texts
+from apps.archive.visibility import both
 from apps.core.errors import BadRequest
 from apps.core.ids import id_forms
 from apps.core.service import Document
@@ -67,7 +67,7 @@ def has_one_of(field: str, values: Iterable[Any]) -> Document:
     """
     wanted = list(values)
     forms = [form for value in wanted if value is not None for form in value_forms(value)]
-    query = {field: {"$in": texts(forms)}}
+    query = {field: {"$in": forms}}
     if None not in wanted:
         return query
     return any_of([none_of([is_there(field)]), *([query] if forms else ())])

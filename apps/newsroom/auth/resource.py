@@ -3,12 +3,13 @@
 from typing import Any
 
 from apps.core.privileges import INTRINSIC
+from apps.core.schemas import ID
 
 SESSION_SCHEMA: dict[str, Any] = {
     "username": {"type": "string", "required": True},
     "password": {"type": "string", "required": True},
     "token": {"type": "string", "readonly": True},
-    "user": {"type": "objectid", "readonly": True},
+    "user": {"type": ID, "readonly": True},
 }
 
 RESOURCES: dict[str, dict[str, Any]] = {

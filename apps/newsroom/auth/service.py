@@ -17,7 +17,8 @@ from apps.core.vocabulary import UserType
 from apps.newsroom.auth.credentials import Credentials
 from apps.newsroom.auth.item_locks import ItemLocks
 from apps.newsroom.stages.visibility import StageVisibility
-from apps.store.collections import USERS
+from apps.store.by_id import find_by_id
+from apps.store.collections import ROLES, USERS
 
 SECRETS = ("token", "token_hash", "security_stamps")
 """Fields of sessions that nobody is shown."""
@@ -79,6 +80,9 @@ class AuthService(ResourceService):
             return None
         if user.get("invisible_stages") is None:
             user["invisible_stages"] = self._visibility.recompute([user["_id"]])[user["_id"]]
+        if not roles and user.get("role"):
+            # It is named in another form than the one that it has.
+            roles = [find_by_id(self.db[ROLES], user["role"]) or {}]
         granted = {**(roles[0].get("privileges") or {} if roles else {}), **_privileges(user)}
         names = frozenset(name for name, value in granted.items() if value)
         return Caller(user, session, names, arguments)

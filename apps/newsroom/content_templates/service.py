@@ -9,8 +9,9 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, NotFound, SchemaIssues
+from apps.core.ids import same_id
 from apps.core.notifier import Notifier
-from apps.core.schemas import fill_defaults
+from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import check, context_of, rendered
@@ -88,7 +89,7 @@ class ContentTemplatesService(ResourceService):
         return {**lookup, "template_name": name.lower(), "is_public": True}
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        is_own = document.get("user") == caller.user_id
+        is_own = self._is_own(document, caller)
         if not document.get("is_public") and not is_own and not caller.may("personal_template"):
             raise NotFound("Template not found")
 
@@ -130,8 +131,13 @@ class ContentTemplatesService(ResourceService):
         if template.get("is_public"):
             if not caller.may("content_templates"):
                 raise BadRequest(OF_OTHERS.format(action=action, whose=PUBLIC))
-        elif template.get("user") != caller.user_id and not caller.may("personal_template"):
+        elif not self._is_own(template, caller) and not caller.may("personal_template"):
             raise BadRequest(OF_OTHERS.format(action=action, whose=PERSONAL))
+
+    def _is_own(self, template: Mapping[str, Any], caller: Caller) -> bool:
+        """Whether a template is the caller's; those of nobody are the system's."""
+        owner = template.get("user")
+        return same_id(owner, caller.user_id) or owner is caller.user_id is None
 
     def _check_name(self, template: Mapping[str, Any], own_id: Any) -> None:
         """The name is the only one of its user, or of the public ones.
@@ -146,7 +152,7 @@ class ContentTemplatesService(ResourceService):
         if is_public:
             taken["is_public"] = True
         else:
-            taken.update({"is_public": {"$ne": True}, "user": template.get("user")})
+            taken.update({"is_public": {"$ne": True}, "user": as_stored(template.get("user"))})
         if self.collection.find_one(taken, {"_id": 1}):
             raise SchemaIssues(_taken(template))
 
@@ -179,7 +185,7 @@ class ApplyTemplateService(ResourceService):
             template = self.db[CONTENT_TEMPLATES].find_one(
                 {
                     "template_name": name,
-                    "$or": [{"is_public": True}, {"user": caller.user_id}],
+                    "$or": [{"is_public": True}, {"user": as_stored(caller.user_id)}],
                 },
                 sort=[("is_public", -1)],
             )

@@ -9,7 +9,7 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import BadRequest, ServiceError
-from apps.core.schemas import fill_defaults
+from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.content_types.resource import CONTENT_TYPE_SCHEMA
 from apps.store.collections import ARCHIVE, DESKS
@@ -59,7 +59,7 @@ class ContentTypesService(ResourceService):
             check_profile(profile_id, schema, VocabularyReader(self.db)())
 
     def _check_no_desk_refers(self, profile_id: Any) -> None:
-        found = self.db[DESKS].find({"default_content_profile": profile_id}, {"name": 1})
+        found = self.db[DESKS].find({"default_content_profile": as_stored(profile_id)}, {"name": 1})
         names = ", ".join(sorted(str(desk.get("name")) for desk in found))
         if names:
             raise BadRequest(DESKS_REFER.format(names=names))
@@ -69,7 +69,7 @@ class ContentTypesService(ResourceService):
             raise ProfileInUse
 
     def on_deleted(self, document: Document, caller: Caller) -> None:
-        default = {"default_content_profile": document["_id"]}
+        default = {"default_content_profile": as_stored(document["_id"])}
         self.db[DESKS].update_many(default, {"$set": {"default_content_profile": None}})
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
@@ -85,4 +85,4 @@ class ContentTypesService(ResourceService):
                     }
 
     def _has_items(self, profile_id: Any) -> bool:
-        return self.db[ARCHIVE].find_one({"profile": profile_id}, {"_id": 1}) is not None
+        return self.db[ARCHIVE].find_one({"profile": as_stored(profile_id)}, {"_id": 1}) is not None

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from apps.core.schemas import minutes, open_object, relation
+from apps.core.schemas import ID, minutes, open_object, reference, relation
 from apps.newsroom.users.resource import USER_SCHEMA, USERS_FILTERS, USERS_SOURCE
 
-OBJECT_ID_URL = 'regex("[a-f0-9]{24}")'
+ID_URL = "string"
 
 MONITORING_TYPES = (
     "search",
@@ -34,8 +34,8 @@ DESK_SCHEMA: dict[str, Any] = {
         "default": "authoring",
     },
     "preserve_published_content": {"type": "boolean", "default": False},
-    "default_content_profile": relation("content_types", "string", nullable=True),
-    "default_content_template": {"type": "objectid", "nullable": True},
+    "default_content_profile": relation("content_types", ["string", ID], nullable=True),
+    "default_content_template": reference("content_templates", nullable=True),
     "monitoring_settings": {
         "type": "list",
         "schema": {
@@ -67,14 +67,14 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "privileges": {"POST": "desks", "PATCH": "desks", "DELETE": "desks"},
     },
     "user_desks": {
-        "url": f"users/<{OBJECT_ID_URL}:user_id>/desks",
+        "url": f"users/<{ID_URL}:user_id>/desks",
         "schema": DESK_SCHEMA,
         "datasource": {"source": "desks", "default_sort": [("name", 1)]},
         "resource_methods": ["GET"],
         "item_methods": [],
     },
     "desk_users": {
-        "url": f"desks/<{OBJECT_ID_URL}:desk_id>/users",
+        "url": f"desks/<{ID_URL}:desk_id>/users",
         "schema": USER_SCHEMA,
         "datasource": USERS_SOURCE,
         "allowed_filters": USERS_FILTERS,

@@ -1,6 +1,7 @@
 """Rules of desks."""
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -10,13 +11,14 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import objects_of
 from apps.core.errors import BadRequest, PreconditionFailed
-from apps.core.ids import object_id
+from apps.core.ids import id_forms, id_key
 from apps.core.notifier import Notifier
 from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
 from apps.newsroom.desks.resource import DESK_SCHEMA
 from apps.newsroom.stages.service import DESK_FIELDS, INCOMING, WORKING, StagesService
 from apps.newsroom.stages.visibility import StageVisibility
+from apps.store.by_id import find_all_by_id, find_by_id
 from apps.store.collections import (
     ARCHIVE,
     ARCHIVE_VERSIONS,
@@ -26,6 +28,9 @@ from apps.store.collections import (
     STAGES,
     USERS,
 )
+
+IDS = (ObjectId, str, int)
+"""Types of ids."""
 
 STAGE_NAMES = {WORKING: "Working Stage", INCOMING: "Incoming Stage"}
 """Stages that a new desk gets, in their order."""
@@ -80,7 +85,7 @@ class DesksService(ResourceService):
             self._add_stages(document)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        members = set().union(*(member_ids(document) for document in documents))
+        members = set().union(*(keys_of(document) for document in documents))
         if members:
             self._visibility.recompute(members)
         for document in documents:
@@ -100,13 +105,12 @@ class DesksService(ResourceService):
         if "members" not in updates:
             self._notifier.push("desk", updated=1, desk_id=desk_id)
             return
-        before, after = member_ids(original), member_ids(updates)
+        before, after = keys_of(original), keys_of(updates)
         if before != after:
             self._visibility.recompute(before ^ after)
         if before - after:
-            removed = [str(user_id) for user_id in before - after]
             self._notifier.push(
-                "desk_membership_revoked", updated=1, user_ids=removed, desk_id=desk_id
+                "desk_membership_revoked", updated=1, user_ids=[*(before - after)], desk_id=desk_id
             )
 
     def _add_stages(self, desk: Document) -> None:
@@ -129,7 +133,7 @@ class DesksService(ResourceService):
 
     def on_delete(self, document: Document, caller: Caller) -> None:
         desk_id = document["_id"]
-        if self.db[USERS].find_one({"desk": desk_id}, {"_id": 1}):
+        if self.db[USERS].find_one({"desk": as_stored(desk_id)}, {"_id": 1}):
             raise PreconditionFailed(IS_DEFAULT)
         routing = {"$or": [{field: as_stored(desk_id)} for field in ROUTING_FIELDS]}
         if self.db[ROUTING_SCHEMES].find_one(routing, {"_id": 1}):
@@ -142,7 +146,7 @@ class DesksService(ResourceService):
             raise PreconditionFailed(HAS_ITEMS)
 
     def delete(self, document: Document, caller: Caller) -> None:
-        for stage in list(self.db[STAGES].find({"desk": document["_id"]})):
+        for stage in list(self.db[STAGES].find({"desk": as_stored(document["_id"])})):
             self._stages.delete(stage, caller)
             self._stages.on_deleted(stage, caller)
         super().delete(document, caller)
@@ -168,7 +172,7 @@ class UserDesksService(ResourceService):
     resource = "desks"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        return {"members.user": object_id(lookup["user_id"])}
+        return {"members.user": as_stored(lookup["user_id"])}
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         sort_members(self.db, documents)
@@ -180,32 +184,37 @@ class DeskUsersService(ResourceService):
     resource = "users"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        desk = self.db[DESKS].find_one({"_id": object_id(lookup["desk_id"])}, {"members": 1})
-        return {"_id": {"$in": list(member_ids(desk or {}))}}
+        desk = find_by_id(self.db[DESKS], lookup["desk_id"], {"members": 1})
+        return {"_id": {"$in": [f for id_ in member_ids(desk or {}) for f in id_forms(id_)]}}
 
 
 def sort_members(db: Database[Document], desks: list[Document]) -> None:
     """Sort members by the name that people see; leave out users who do not exist."""
-    wanted: set[Any] = set().union(*(member_ids(desk) for desk in desks))
+    wanted = [id_ for desk in desks for id_ in member_ids(desk)]
     if not wanted:
         return
-    users = db[USERS].find({"_id": {"$in": list(wanted)}}, {"display_name": 1})
-    names = {user["_id"]: (user.get("display_name") or "").lower() for user in users}
+    users = find_all_by_id(db[USERS], wanted, {"display_name": 1})
     for desk in desks:
-        known = [member for member in members_of(desk) if member["user"] in names]
-        desk["members"] = sorted(known, key=lambda member: names[member["user"]])
+        named = [(member, users.get(member["user"])) for member in members_of(desk)]
+        known = [(str(user.get("display_name") or "").lower(), m) for m, user in named if user]
+        desk["members"] = [member for _, member in sorted(known, key=itemgetter(0))]
 
 
 def member_ids(desk: Mapping[str, Any]) -> set[Any]:
-    """Return the ids of the desk's members."""
+    """Return the ids of the desk's members, as it names them."""
     return {member["user"] for member in members_of(desk)}
+
+
+def keys_of(desk: Mapping[str, Any]) -> set[str]:
+    """Return the members of the desk by the texts of their ids, whatever form these have."""
+    return set(map(id_key, member_ids(desk)))
 
 
 def members_of(desk: Mapping[str, Any]) -> list[Document]:
     """Return the members of a stored desk that name a user."""
-    return [m for m in objects_of(desk, "members") if isinstance(m.get("user"), (ObjectId, str))]
+    return [m for m in objects_of(desk, "members") if isinstance(m.get("user"), IDS)]
 
 
 def without_repeats(members: Iterable[Document] | None) -> list[Document]:
     """Return `members` with each user once, in their order."""
-    return list({member.get("user"): member for member in members or ()}.values())
+    return list({id_key(member.get("user")): member for member in members or ()}.values())

@@ -9,6 +9,7 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden
 from apps.core.notifier import Notifier
+from apps.core.schemas import as_stored
 from apps.core.service import Document, ResourceService
 from apps.store.collections import USERS
 
@@ -44,7 +45,7 @@ class RolesService(ResourceService):
     def on_delete(self, document: Document, caller: Caller) -> None:
         if document.get("is_default"):
             raise Forbidden("Cannot delete the default role")
-        if self.db[USERS].find_one({"role": document["_id"]}, {"_id": 1}):
+        if self.db[USERS].find_one({"role": as_stored(document["_id"])}, {"_id": 1}):
             raise Forbidden("Cannot delete the role, it still has users in it!")
 
     def default_id(self) -> Any:

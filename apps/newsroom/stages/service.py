@@ -10,6 +10,7 @@ from pymongo.database import Database
 from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden, PreconditionFailed
+from apps.core.ids import same_id
 from apps.core.notifier import Notifier
 from apps.core.schemas import as_stored, fill_defaults
 from apps.core.service import Document, ResourceService
@@ -89,7 +90,9 @@ class StagesService(ResourceService):
         self._keep_one_of_each(updates, stage["_id"], stage.get("desk"))
         ids = ids_of(stage)
         if stage.get("is_visible", True) == original.get("is_visible", True):
-            if stage.get("desk") != original.get("desk") and not stage.get("is_visible", True):
+            if not same_id(stage.get("desk"), original.get("desk")) and not stage.get(
+                "is_visible", True
+            ):
                 self._visibility.recompute()
             self._notifier.push("stage", updated=1, **ids)
             return
@@ -98,21 +101,23 @@ class StagesService(ResourceService):
         self._notifier.push("stage_visibility_updated", updated=1, is_visible=visible, **ids)
 
     def _last_order(self, desk_id: Any) -> int:
-        last = self.collection.find_one({"desk": desk_id}, sort=[("desk_order", DESCENDING)])
+        last = self.collection.find_one(
+            {"desk": as_stored(desk_id)}, sort=[("desk_order", DESCENDING)]
+        )
         return int((last or {}).get("desk_order") or 0)
 
     def _keep_one_of_each(self, changes: Mapping[str, Any], stage_id: Any, desk_id: Any) -> None:
         """Take the flags that `changes` set from the other stages, and tell the desk."""
         for flag, field in DESK_FIELDS.items():
             if changes.get(flag):
-                others = {"desk": desk_id, flag: True, "_id": {"$ne": stage_id}}
+                others = {"desk": as_stored(desk_id), flag: True, "_id": {"$ne": stage_id}}
                 self.collection.update_many(others, {"$set": {flag: False}})
-                self.db[DESKS].update_one({"_id": desk_id}, {"$set": {field: stage_id}})
+                self.db[DESKS].update_one({"_id": as_stored(desk_id)}, {"$set": {field: stage_id}})
 
     # Delete.
 
     def on_delete(self, document: Document, caller: Caller) -> None:
-        if self.db[DESKS].find_one({"_id": document.get("desk")}, {"_id": 1}):
+        if self.db[DESKS].find_one({"_id": as_stored(document.get("desk"))}, {"_id": 1}):
             for flag, message in NOT_TO_DELETE.items():
                 if document.get(flag):
                     raise PreconditionFailed(message)
@@ -160,7 +165,8 @@ class StagesOrderService(ResourceService):
             document["_id"] = ObjectId()
             changes = [
                 UpdateOne(
-                    {"_id": stage_id, "desk": document["desk"]}, {"$set": {"desk_order": order}}
+                    {"_id": stage_id, "desk": as_stored(document["desk"])},
+                    {"$set": {"desk_order": order}},
                 )
                 for order, stage_id in enumerate(document["stages"], start=1)
             ]

@@ -35,7 +35,8 @@ class StageVisibility:
         """
         hidden = list(self._db[STAGES].find({"is_visible": False}, {"desk": 1}))
         members = self._members([stage.get("desk") for stage in hidden])
-        wanted = {} if user_ids is None else {"_id": {"$in": list(user_ids)}}
+        forms = [form for id_ in user_ids or () for form in id_forms(id_)]
+        wanted = {} if user_ids is None else {"_id": {"$in": forms}}
         found: dict[Any, list[Any]] = {}
         changes, changed = [], {}
         for user in self._db[USERS].find(wanted, {"invisible_stages": 1}):

@@ -160,8 +160,9 @@ class BasePublishService(ResourceService):
         desk_id = request.caller.arguments.get("desk_id")
         if desk_id and not task.get("desk"):
             task["desk"] = object_id(desk_id)
+        place = request.place(task)
         if task:
-            updates["task"] = task
+            updates["task"] = place.task(task)
         return Publication(
             original=original,
             updates=updates,
@@ -170,7 +171,7 @@ class BasePublishService(ResourceService):
             action=self.action,
             act=self.act,
             now=self.clock.now(),
-            place=request.place(task),
+            place=place,
         )
 
     def stamp(self, publication: Publication) -> None:

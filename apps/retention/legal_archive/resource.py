@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.archive.resource import ITEM_URL
 from apps.archive.schema import ITEM_SCHEMA
+from apps.core.schemas import ID
 from apps.publish.resource import QUEUE_SCHEMA
 
 Definition = dict[str, Any]
@@ -63,7 +64,7 @@ RESOURCES: dict[str, Definition] = {
         "schema": {
             **{k: v for k, v in QUEUE_SCHEMA.items() if k != "moved_to_legal"},
             "subscriber_id": NAME,
-            "_subscriber_id": {"type": "objectid", "nullable": True},
+            "_subscriber_id": {"type": ID, "nullable": True},
         },
         "datasource": {"default_sort": [("_updated", -1)]},
     },

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import reference, relation
 from apps.routing.filters.conditions import Operator
 
 NAME_URL = 'regex("[^/]+")'
@@ -83,7 +83,7 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "content_filter_test": {
         "url": "content_filters/test",
         "schema": {
-            "filter_id": {"type": "objectid", "nullable": True},
+            "filter_id": reference("content_filters", nullable=True),
             "filter": {
                 "type": "dict",
                 "nullable": True,

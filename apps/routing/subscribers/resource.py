@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.core.schemas import relation
+from apps.core.schemas import ID, relation
 from apps.core.vocabulary import SubscriberType
 from apps.routing.filters.resource import NAME_RULES
 
@@ -51,7 +51,7 @@ SUBSCRIBER_SCHEMA: dict[str, Any] = {
         "type": "dict",
         "schema": {
             "closed_at": {"type": "datetime", "nullable": True},
-            "closed_by": {"type": "objectid", "nullable": True},
+            "closed_by": {"type": ID, "nullable": True},
             "message": {"type": "string", "nullable": True},
         },
     },

@@ -333,6 +333,8 @@ class TestTypes:
 
     def test_of_what_commands_answer(self, admin: Client, desk: Document) -> None:
         """Commands on items answer items."""
+        member = {"user": admin.session["user"]}
+        admin.patch(f"desks/{desk['_id']}", {"members": [member]})
         task = {"desk": desk["_id"], "stage": desk["working_stage"]}
         admin.patch(f"desks/{desk['_id']}", {"members": [{"user": admin.session["user"]}]})
         item = admin.create("archive", {"type": "text", "task": task, "language": "en"})
