@@ -369,9 +369,10 @@ class ResourceValidator(Validator):
 
     def _validate_reference(self, resource: str, field: str, value: Any) -> None:
         """{'type': 'string'}"""
-        if value is None and self.schema[field].get("nullable"):
+        # Whether null is allowed is another rule.
+        if value is None or isinstance(value, ObjectId):
             return
-        if not isinstance(value, ObjectId) and self._referred(resource).get(value) is None:
+        if self._referred(resource).get(value) is None:
             self._error(field, NO_ID)
 
     def _referred(self, resource: str) -> ById[Any]:

@@ -13,6 +13,7 @@ from bson import ObjectId
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.support.clients import Client, client_of, log_in_with_password, make_user, new_user
+from tests.support.newsroom import Newsroom
 
 HEX = "5f0000000000000000000001"
 
@@ -555,3 +556,17 @@ class TestItems:
         assert text.status_code == 400
         assert text.get_json()["_issues"] == ({"task": issues} if verb == "move" else issues)
         assert unknown.status_code == 404
+
+
+def test_null_names_nothing(admin: Client, graph: Graph) -> None:
+    """Where it is allowed: no document is looked for."""
+    newsroom = Newsroom(graph.db)
+    path = f"archive/{admin.create('archive', newsroom.story())['_id']}"
+    duplicate = {"type": "archive", "stage": None}
+
+    on_desk = admin.post(f"{path}/duplicate", {**duplicate, "desk": newsroom.task["desk"]})
+    own = admin.post(f"{path}/duplicate", {**duplicate, "desk": None})
+    translated = {"guid": path.partition("/")[2], "language": "de", "desk": None}
+
+    assert [on_desk.status_code, own.status_code] == [201, 201], own.text
+    assert admin.post("archive/translate", translated).status_code == 201
