@@ -53,7 +53,6 @@ from apps.archive.schema import (
     REQUEST_ONLY,
     SERVER_FIELDS,
 )
-from apps.archive.source import with_source
 from apps.archive.times import complete_schedule, complete_times, expiry_on, parse_extra_dates
 from apps.archive.visibility import (
     audience_of_write,
@@ -522,8 +521,7 @@ class ArchiveService(ResourceService):
         if caller.user is not None:
             # Drafts on desks, too, are listed for those who write them.
             query["$or"] = [{"state": {"$ne": State.DRAFT}}, *own_items(caller)]
-        query = with_source({**lookup, **query}, caller.arguments.get("source"), self.clock)
-        return visible(query, caller)
+        return visible({**lookup, **query}, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)

@@ -3,7 +3,6 @@
 from pymongo.database import Database
 
 from apps.archive.service import LISTED_STATES
-from apps.archive.source import with_source
 from apps.archive.visibility import (
     HiddenItems,
     check_found,
@@ -22,16 +21,14 @@ from apps.core.vocabulary import State
 class WorkqueueService(ResourceService):
     """`workqueue`: items that are not spiked.
 
-    Clients narrow it down with `source={"filter": {"term": {"lock_user": <id>}}}`.
+    Clients look in it for what a user has locked.
     """
 
     resource = "archive"
     document_type = "archive"
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
-        query = {"state": {"$ne": State.SPIKED}, **lookup}
-        query = with_source(query, caller.arguments.get("source"), self.clock)
-        return visible(query, caller)
+        return visible({"state": {"$ne": State.SPIKED}, **lookup}, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         check_found(self.db, document, caller)
@@ -54,7 +51,7 @@ class RelatedService(ResourceService):
             "_id": {"$ne": item["_id"]},
             "state": {"$in": list(LISTED_STATES)},
         }
-        return visible(with_source(family, caller.arguments.get("source"), self.clock), caller)
+        return visible(family, caller)
 
 
 class ItemRowsService(ResourceService):
@@ -93,7 +90,7 @@ class IngestService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         self._check_may_read(caller)
-        return with_source(lookup, caller.arguments.get("source"), self.clock)
+        return lookup
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         self._check_may_read(caller)

@@ -8,7 +8,6 @@ from pymongo.database import Database
 
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.schema import LOCK_FIELDS
-from apps.archive.source import with_source
 from apps.archive.visibility import (
     HiddenItems,
     audience_of_write,
@@ -71,7 +70,7 @@ class PublishedService(ResourceService):
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows that were published on a hidden stage, or whose items are on one."""
         query = HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
-        return readable(with_source(query, caller.arguments.get("source"), self.clock), caller)
+        return readable(query, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):

@@ -11,10 +11,14 @@ from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
+from werkzeug.exceptions import BadRequest as InvalidRequest
 
+from apps.archive.search.search import Search, search_of
+from apps.archive.visibility import both
 from apps.core import json
+from apps.core.caller import Caller
 from apps.core.clock import moment_of
-from apps.core.errors import EtagMismatch
+from apps.core.errors import BadRequest, EtagMismatch
 from apps.core.ids import ById, id_forms, object_id
 from apps.core.schemas import ID
 from apps.core.service import Document, ResourceService
@@ -112,16 +116,56 @@ class ServiceData(Mongo):
         if rows is not None:
             return rows, len(rows)
         query = service.list_filter(sub_resource_lookup or {}, caller)
-        # Eve asks so for what is embedded, and puts it in the place of its references by these.
-        references = [part["_id"] for part in query.get("$or", ()) if req is None and "_id" in part]
-        rows, count = self._find(resource, req, query, perform_count)
-        return (referred_to(rows, references) if references else rows), count
+        if req is None:
+            # Eve asks so for what is embedded, and puts it in the place of its references by these.
+            references = [part["_id"] for part in query.get("$or", ()) if "_id" in part]
+            rows, count = self._find(resource, req, query, perform_count)
+            return (referred_to(rows, references) if references else rows), count
+        search = self._search(service, caller)
+        if search is None:
+            return self._find(resource, req, query, perform_count)
+        self._ask_for(search, req)
+        query = both(query, search.query) if search.query else query
+        return self._find(resource, req, query, perform_count, search)
 
-    def _find(self, resource: str, req: Any, query: Any, perform_count: bool) -> Any:
+    def _search(self, service: ResourceService, caller: Caller) -> Search | None:
+        """Return what the client looks for in a list of items.
+
+        Raises:
+            HTTPException: with 400, it cannot be read, or is not offered.
+        """
+        kind = service.document_type
+        try:
+            return search_of(caller.arguments, kind, service.clock.now()) if kind else None
+        except BadRequest as error:
+            raise InvalidRequest(error.message) from error
+
+    def _ask_for(self, search: Search, req: Any) -> None:
+        """Let Eve order the list, and say of its pages, as a search asks for."""
+        if search.order and not req.sort:
+            req.sort = repr(search.order)
+        if search.size is not None:
+            # Eve takes 0 for no limit, and divides by it.
+            req.max_results = min(search.size or 1, self.app.config["PAGINATION_LIMIT"])
+        if search.start is not None:
+            req.page = search.start // req.max_results + 1
+
+    def _find(
+        self,
+        resource: str,
+        req: Any,
+        query: Any,
+        perform_count: bool,
+        search: Search | None = None,
+    ) -> Any:
         try:
             # All that the client's query takes, the reading of its rows too.
             with bounded_queries():
                 rows, count = super().find(resource, req, query, perform_count)
+                if search is not None and search.start is not None:
+                    rows = rows.skip(search.start)
+                if search is not None and search.size == 0:
+                    return Rows(), count
                 return Rows(self._readable(resource, document) for document in rows), count
         except TypeError as error:
             # Where a query cannot be counted, or the database is away, Eve calls a method that

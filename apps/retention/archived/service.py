@@ -12,7 +12,6 @@ from apps.archive.broadcasts import is_broadcast_script
 from apps.archive.journal.follow_ups import insertion, with_follow_ups
 from apps.archive.packages import is_package, member_ids, member_refs
 from apps.archive.schema import ITEM_SCHEMA, UNLOCKED
-from apps.archive.source import with_source
 from apps.archive.times import expiry_of_published
 from apps.archive.visibility import audience, audience_of_write, check_may_read, readable
 from apps.core import hooks
@@ -68,7 +67,7 @@ class ArchivedService(ResourceService):
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out rows on stages that the caller cannot see."""
-        return readable(with_source(lookup, caller.arguments.get("source"), self.clock), caller)
+        return readable(lookup, caller)
 
     def on_found(self, document: Document, caller: Caller) -> None:
         whole = document if "task" in document else self.find(document["_id"])
