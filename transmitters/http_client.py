@@ -3,7 +3,7 @@
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ from transmitters.http_connections import (
 from transmitters.networks import AddressGuard
 
 KEPT_BYTES = 20_000
-"""Bytes of a response body that are kept."""
+"""Bytes of a response body that are kept, unless more are asked for."""
 DRAINED_BYTES = 1 << 20
 """A response body longer than this costs the connection."""
 DRAIN_SECONDS = 5.0
@@ -93,11 +93,22 @@ class HTTPClient:
         }
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
+        keep_bytes: int = KEPT_BYTES,
     ) -> Answer:
         """Send one request and return what was answered, whatever its status.
 
         A user name and password in `url` are sent as basic authentication.
+
+        Args:
+            body: as parts, its length has to be among the headers.
+            keep_bytes: of the response body; who asks for more than the start of it waits for it
+                as long as the attempt may take.
 
         Raises:
             NoAnswer: no response within the time, or none at all.
@@ -119,25 +130,26 @@ class HTTPClient:
             raise
         except (HTTPError, ValueError) as error:
             raise _no_answer(error, url) from error
-        text, broken = self._read(response)
+        text, broken = self._read(response, keep_bytes)
         return Answer(response.status, response.headers, text, broken)
 
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._pools.clear()
 
-    def _read(self, response: BaseHTTPResponse) -> tuple[str, str]:
+    def _read(self, response: BaseHTTPResponse, keep_bytes: int) -> tuple[str, str]:
         """Return the start of the body, and why it broke off.
 
         The connection is kept only if the rest is small and quick.
         """
-        self._deadline.shorten(DRAIN_SECONDS)
+        if keep_bytes <= KEPT_BYTES:
+            self._deadline.shorten(DRAIN_SECONDS)
         kept, size, broken = bytearray(), 0, ""
         try:
             while chunk := response.read1(1 << 16, decode_content=False):
-                kept += chunk[: KEPT_BYTES - len(kept)]
+                kept += chunk[: keep_bytes - len(kept)]
                 size += len(chunk)
-                if size > DRAINED_BYTES:
+                if size > max(DRAINED_BYTES, keep_bytes):
                     response.close()
                     break
         except PoolTimeoutError:
@@ -181,10 +193,11 @@ def _no_answer(error: Exception, url: str) -> NoAnswer:
         case EmptyPoolError():
             return NoAnswer(f"all connections to {place} are busy")
         case PoolTimeoutError():
-            return NoAnswer(f"{place} timed out")
+            return NoAnswer(f"{place} timed out", may_have_arrived=True)
         case ProtocolError():
-            return NoAnswer(f"connection to {place} broke: {reason_of(cause)}")
-    return NoAnswer(f"request to {place} failed: {type(error).__name__}")
+            text = f"connection to {place} broke: {reason_of(cause)}"
+            return NoAnswer(text, may_have_arrived=True)
+    return NoAnswer(f"request to {place} failed: {type(error).__name__}", may_have_arrived=True)
 
 
 def _place(url: str) -> str:

@@ -29,11 +29,15 @@ class NoAnswer(HTTPError):
     Args:
         text: what happened, for people; names host and port, never a path or a query.
         permanent: repeating cannot help.
+        may_have_arrived: the receiver may have got the request.
     """
 
-    def __init__(self, text: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self, text: str, *, permanent: bool = False, may_have_arrived: bool = False
+    ) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.may_have_arrived = may_have_arrived
 
 
 class Dialler:
