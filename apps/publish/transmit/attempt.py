@@ -23,16 +23,18 @@ from apps.core.errors import (
 )
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.retries import RetryPolicy
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
-from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
 from apps.routing.subscribers.stored_destinations import destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, MediaFile, Transmitter
 
 ATTEMPTS_KEPT = 20
+BEHIND_SECONDS = 60
+"""Longest wait of a version that newer versions of its item wait for."""
 UNKNOWN = "unknown"
 """Outcome of an attempt of which nobody knows whether the receiver accepted it."""
 MESSAGE_LENGTH = 1000

@@ -15,9 +15,10 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.claims import Lane, LaneClaims
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.transmit.attempt import Result, RowSender, has_unknown_outcome
-from apps.publish.transmit.claim import Lane, LaneClaims, LaneSelection
+from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import mode_of
 from apps.publish.transmit.failures import Failures, is_critical
 from apps.publish.transmit.recover import Recovery
@@ -38,7 +39,8 @@ class LaneTools:
 
     db: Database[Document]
     clock: Clock
-    claims: LaneClaims
+    lanes: LaneClaims
+    claims: RowClaims
     sender: RowSender
     payloads: Payloads
     registry: Registry[Transmitter]

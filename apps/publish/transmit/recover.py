@@ -13,17 +13,18 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.lanes.claims import Lane, token_of
+from apps.lanes.waking import wake
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
     complete_row,
     fault_of,
     lanes_of,
     notify_rows,
-    wake,
     without_faults,
 )
 from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
-from apps.publish.transmit.claim import Lane, order_of, token_of
+from apps.publish.transmit.claim import order_of
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
 from apps.store.mongo import is_outage
@@ -236,7 +237,7 @@ class Recovery:
                         raise
                     log.exception("delivery.not_adopted", row=str(row["_id"]))
                     unwritten.append(row["_id"])
-        wake(self._db, lanes_of(rows), self._clock.precise())
+        wake(self._db[PUBLISH_LANES], lanes_of(rows), self._clock.precise())
         return unwritten
 
     def wake_lost(self) -> int:
@@ -275,7 +276,7 @@ class Recovery:
         """Wake those of `lanes` that no process holds."""
         now = self._clock.precise()
         held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
-        wake(self._db, dict.fromkeys(lanes - held, False), now)
+        wake(self._db[PUBLISH_LANES], dict.fromkeys(lanes - held, False), now)
         return len(lanes - held)
 
 

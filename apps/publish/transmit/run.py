@@ -16,18 +16,20 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.lanes.claims import LaneClaims
+from apps.lanes.dispatcher import Dispatcher, Heartbeat
+from apps.lanes.retries import RetryPolicy
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Payloads
 from apps.publish.transmit.attempt import Attempts, RowSender
-from apps.publish.transmit.claim import LaneClaims
+from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
-from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane import LaneTools
 from apps.publish.transmit.recover import Recovery
-from apps.publish.transmit.schedule import RetryPolicy
 from apps.publish.transmit.worker import LaneWorker
 from apps.secrets.vault import Vault
+from apps.store.collections import PUBLISH_LANES
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
@@ -121,7 +123,7 @@ class TransmitContent:
 
     def _run(self, stop: Event) -> int:
         self._look_after_rows()
-        claims = LaneClaims(self._db, self._clock, self._lease, uuid4().hex)
+        claims = LaneClaims(self._db[PUBLISH_LANES], self._clock, self._lease, uuid4().hex)
         dispatcher = Dispatcher(claims)
         waiting = dispatcher.waiting()
         if not waiting:
@@ -155,7 +157,8 @@ class TransmitContent:
         return LaneTools(
             db=self._db,
             clock=self._clock,
-            claims=claims,
+            lanes=claims,
+            claims=RowClaims(self._db, self._clock, claims),
             sender=self._sender,
             payloads=self._payloads,
             registry=self._registry,

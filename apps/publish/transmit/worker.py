@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import structlog
 
-from apps.publish.transmit.claim import Lane
+from apps.lanes.claims import Lane
+from apps.lanes.dispatcher import Dispatcher
 from apps.publish.transmit.destinations import Subscribers
-from apps.publish.transmit.dispatcher import Dispatcher
 from apps.publish.transmit.lane import LaneDelivery, LaneOutcome, LaneTools, take_over
 from apps.store.mongo import is_outage
 
@@ -58,7 +58,7 @@ class LaneWorker:
         return sent
 
     def _serve(self, lane_id: str) -> LaneOutcome:
-        lane = self._tools.claims.lease(lane_id)
+        lane = self._tools.lanes.lease(lane_id)
         if lane is None:
             return LaneOutcome()
         # Holds if the delivery breaks off.
@@ -77,7 +77,7 @@ class LaneWorker:
             outcome.more = True
             return LaneOutcome()
         finally:
-            self._tools.claims.release(
+            self._tools.lanes.release(
                 lane,
                 more=outcome.more,
                 next_due=outcome.next_due,

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from random import Random
 
 LONGEST_STEP = 6
-BEHIND_SECONDS = 60
-"""Longest wait of a version that newer versions of its item wait for."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The delivery engine: lanes, whatever is done in them."""
