@@ -442,7 +442,9 @@ class RestInterface:
             and (not slugs or entry["slug"] in slugs)
             and text in f"{entry['title']} {entry['excerpt']} {entry['content']}".casefold()
         ]
-        return _paged(request, [self._shown(entry) for entry in reversed(found)])
+        if arguments.get("order") != "asc":
+            found.reverse()
+        return _paged(request, [self._shown(entry) for entry in found])
 
     def _shown(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         texts = {
