@@ -96,6 +96,7 @@ class SiteDesk:
         self.http = HTTPClient(TransmitSettings(http_read_timeout=5, http_total_timeout=10))
         self.wishes = Wishes(db, clock, lambda integration, at: None, notifier)
         self.storage = MediaStorage(db)
+        self.terms = TermLedger(db, clock, "desk")
         self.integration: Document = {
             "_id": ObjectId(),
             "account": "default",
@@ -111,20 +112,25 @@ class SiteDesk:
 
     # Workers.
 
-    def platform(self, integration: Mapping[str, Any]) -> Platform:
+    def platform(
+        self, integration: Mapping[str, Any], client: SiteClient | None = None
+    ) -> Platform:
         site = Site(
             id=str(integration["_id"]),
             base_url=integration["base_url"],
             credentials=integration["credentials"],
             options=self.options,
         )
-        return StandInPlatform(site, SiteClient(self.http))
+        return StandInPlatform(site, client or SiteClient(self.http))
 
-    def worker(self, db: Any = None, name: str = "worker") -> Steps:
+    def worker(
+        self, db: Any = None, name: str = "worker", client: SiteClient | None = None
+    ) -> Steps:
         """Return the steps of a process.
 
         Args:
             db: the database that it works on.
+            client: what it sends requests with.
         """
         db, clock = self.db if db is None else db, self.clock
         claims = RecordClaims(db, clock, timedelta(seconds=60), name)
@@ -134,7 +140,7 @@ class SiteDesk:
         return Steps(
             db,
             clock,
-            platform_of=self.platform,
+            platform_of=lambda integration: self.platform(integration, client),
             claims=claims,
             results=results,
             media=MediaLedger(db, clock, self.storage, name, max_pixels=40_000_000),
@@ -152,16 +158,22 @@ class SiteDesk:
         """Carry out what is due of a record."""
         return self.worker(name=name).carry_out(record["_id"])
 
-    def run_until_settled(self, record: Document, most: int = 60, **worker: Any) -> Document:
-        """Carry out what is due, moving the clock to when the next thing is, until nothing is."""
+    def run_until_settled(
+        self, record: Document, most: int = 60, *, holds_lane: bool = False, **worker: Any
+    ) -> Document:
+        """Carry out what is due, moving the clock to when the next thing is, until nothing is.
+
+        Args:
+            holds_lane: whoever had the record before is known to be gone.
+        """
         for _ in range(most):
             found = self.record(record)
             due = found["next_attempt_at"]
             if due is None:
                 return found
-            free_at = found.get("lease_until") or due
+            free_at = (found.get("lease_until") if not holds_lane else None) or due
             self.clock.at = max(self.clock.at, due, free_at)
-            self.worker(**worker).carry_out(record["_id"])
+            self.worker(**worker).carry_out(record["_id"], holds_lane=holds_lane)
         raise AssertionError(f"not settled: {self.record(record)}")
 
     # Items and wishes.
@@ -226,6 +238,12 @@ class SiteDesk:
 
 
 def picture_bytes(color: str = "red", size: tuple[int, int] = (40, 30)) -> bytes:
+    """Return a PNG of one color, or of `noise`, which no format makes small."""
     file = BytesIO()
-    Image.new("RGB", size, color).save(file, "PNG")
+    picture = (
+        Image.effect_noise(size, 100).convert("RGB")
+        if color == "noise"
+        else Image.new("RGB", size, color)
+    )
+    picture.save(file, "PNG")
     return file.getvalue()

@@ -5,7 +5,7 @@ of ours. A row of the map that a person has made is never changed here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,8 @@ LOCK = timedelta(seconds=60)
 CREATING = "creating:"
 """Starts `remote_id` of a row that is a lock: a term of that name is being made."""
 BATCH = 500
+CREATE, SKIP = "create", "skip"
+"""Values of the option `unmapped_terms`; the third is to fail."""
 
 
 def terms_query(integration: Any, taxonomy: str | None = None) -> Document:
@@ -69,27 +71,37 @@ class TermLedger:
         return sum(self._sync_one(integration, platform, taxonomy) for taxonomy in wanted)
 
     def _sync_one(self, integration: Any, platform: Platform, taxonomy: str) -> int:
-        now = self._clock.precise()
-        count, batch = 0, []
+        started_at = self._clock.precise()
+        seen: set[str] = set()
+        batch: list[UpdateOne] = []
         for term in platform.terms(taxonomy):
-            count += 1
+            seen.add(term.id)
             batch.append(self._stored(integration, taxonomy, term))
             if len(batch) == BATCH:
                 self._terms.bulk_write(batch, ordered=False)
                 batch = []
         if batch:
             self._terms.bulk_write(batch, ordered=False)
-        gone = {**terms_query(integration, taxonomy), "synced_at": {"$lt": now}}
-        self._terms.delete_many(gone)
-        known = self._known(integration, [taxonomy])
-        for row in list(self._map.find({"integration": integration, "taxonomy": taxonomy})):
-            is_there = row.get("remote_id") in known.ids[taxonomy]
+        here = terms_query(integration, taxonomy)
+        stored = {row["remote_id"] for row in self._terms.find(here, {"remote_id": 1})}
+        for gone in sorted(stored - seen):
+            # Not one that somebody has made since.
+            old = {**here, "remote_id": gone, "synced_at": {"$lte": started_at}}
+            self._terms.delete_one(old)
+        self._mark(integration, taxonomy, seen)
+        left = {"integration": integration, "taxonomy": taxonomy, "name": None}
+        self._terms.delete_many({**left, "lease_until": {"$lte": started_at}})
+        return len(seen)
+
+    def _mark(self, integration: Any, taxonomy: str, there: set[str]) -> None:
+        """Tell the rows of the map whether their term is there."""
+        query = {"integration": integration, "taxonomy": taxonomy}
+        for row in list(self._map.find(query)):
             if row.get("mode") == MapMode.IGNORE or not row.get("remote_id"):
                 continue
-            state = MapState.OK if is_there else MapState.MISSING
+            state = MapState.OK if row["remote_id"] in there else MapState.MISSING
             if row.get("state") != state:
                 self._map.update_one({"_id": row["_id"]}, {"$set": {"state": state}})
-        return count
 
     def _stored(self, integration: Any, taxonomy: str, term: RemoteTerm) -> UpdateOne:
         return UpdateOne(
@@ -129,16 +141,11 @@ class TermLedger:
         if resync and used:
             self.sync(integration, platform, used)
         found = self._mapped(integration, places, rows)
-        left = [place for place in places if place[0] not in found]
-        if left:
-            if not resync and self._was_never_read(integration, used):
-                self.sync(integration, platform, used)
-                found = self._mapped(integration, places, rows)
-                left = [place for place in places if place[0] not in found]
-            found.update(self._matched(task, left, rows))
-        missing = [place for place in places if place[0] not in found]
-        if missing:
-            found.update(self._missing(task, missing, wanted))
+        found.update(self._matched(integration, _without(places, found), rows))
+        # One taxonomy after the other: what is found in one stays found if the next one fails.
+        for taxonomy in used:
+            if missing := [p for p in _without(places, found) if p[1] == taxonomy]:
+                found.update(self._searched(task, missing, rows, wanted))
         task.written["terms"] = []
         for term, taxonomy in places:
             if (id_ := found.get(term)) is not None and id_ not in owned[taxonomy]:
@@ -159,12 +166,6 @@ class TermLedger:
         qcodes = sorted({term.qcode for term in wanted})
         query = {"integration": integration, "qcode": {"$in": qcodes}}
         return {(row["scheme"], row["qcode"]): row for row in self._map.find(query)}
-
-    def _was_never_read(self, integration: Any, taxonomies: Sequence[str]) -> bool:
-        for taxonomy in taxonomies:
-            if self._terms.find_one(terms_query(integration, taxonomy), {"_id": 1}) is None:
-                return True
-        return False
 
     def _known(self, integration: Any, taxonomies: Sequence[str]) -> "_Known":
         known = _Known({taxonomy: set() for taxonomy in taxonomies}, {}, {})
@@ -201,86 +202,95 @@ class TermLedger:
 
     def _matched(
         self,
-        task: Task,
+        integration: Any,
         places: Sequence[tuple[WantedTerm, str]],
         rows: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> dict[WantedTerm, str]:
-        """Return the terms that the site has under their name.
-
-        Raises:
-            PlatformError: a person has mapped one of them to a term that is gone.
-        """
-        integration = task.integration["_id"]
-        known = self._known(integration, list({taxonomy for _, taxonomy in places}))
+        """Return the terms that the site has under their name; not those that a person mapped."""
+        free = [place for place in places if not _is_manual(place[0], rows)]
+        if not free:
+            return {}
+        known = self._known(integration, list({taxonomy for _, taxonomy in free}))
         found: dict[WantedTerm, str] = {}
-        for term, taxonomy in places:
-            row = rows.get((term.scheme, term.qcode), {})
-            if row.get("mode") == MapMode.MANUAL and row.get("remote_id"):
-                raise PlatformError(
-                    ErrorClass.TAXONOMY,
-                    "mapping_stale",
-                    f"The term that stands for {term.name} ({term.scheme}) is gone at the site",
-                    field=taxonomy,
-                )
-            match = known.match(term, taxonomy)
-            if match is not None:
+        for term, taxonomy in free:
+            if (match := known.match(term, taxonomy)) is not None:
                 found[term] = match["remote_id"]
                 self._remember(integration, term, taxonomy, match)
         return found
 
-    def _missing(
+    def _searched(
         self,
         task: Task,
-        missing: Sequence[tuple[WantedTerm, str]],
+        places: Sequence[tuple[WantedTerm, str]],
+        rows: Mapping[tuple[str, str], Mapping[str, Any]],
         wanted: Sequence[WantedTerm],
     ) -> dict[WantedTerm, str]:
-        """Return the ids of terms that have no counterpart at the site, as the option says."""
-        names = ", ".join(f"{term.name} ({term.scheme})" for term, _ in missing)
-        match task.options.get("unmapped_terms", "create"):
-            case "skip":
-                for term, taxonomy in missing:
-                    self._miss(task.integration["_id"], term, taxonomy)
-                task.warn("term_skipped")
-                return {}
-            case "fail":
-                for term, taxonomy in missing:
-                    self._miss(task.integration["_id"], term, taxonomy)
-                message = f"No term at the site stands for {names}"
-                raise PlatformError(ErrorClass.TAXONOMY, "unmapped", message)
-        return self._create_all(task, missing, wanted)
+        """Ask the site for terms that nobody knows here, and do what the option says with the rest.
 
-    def _create_all(
+        Raises:
+            PlatformError: a term has no counterpart, or nobody can tell which it is.
+            Wait: somebody else is making one of them.
+        """
+        integration, platform = task.integration["_id"], task.platform
+        creates = task.options.get("unmapped_terms", CREATE) == CREATE
+        with self._locks(task, places) if creates else nullcontext():
+            # Under the locks: what is not there now is made by nobody else.
+            taxonomies = list(dict.fromkeys(taxonomy for _, taxonomy in places))
+            self.sync(integration, platform, taxonomies)
+            found = self._mapped(integration, places, rows)
+            for term, taxonomy in _without(places, found):
+                if _is_manual(term, rows):
+                    message = f"The term that stands for {term.name} ({term.scheme}) is gone"
+                    raise PlatformError(
+                        ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy
+                    )
+            found.update(self._matched(integration, _without(places, found), rows))
+            missing = _without(places, found)
+            if creates:
+                self._create(task, missing, wanted, found)
+            else:
+                self._do_without(task, missing)
+        return found
+
+    def _do_without(self, task: Task, missing: Sequence[tuple[WantedTerm, str]]) -> None:
+        for term, taxonomy in missing:
+            self._miss(task.integration["_id"], term, taxonomy)
+        if not missing:
+            return
+        if task.options["unmapped_terms"] == SKIP:
+            task.warn("term_skipped")
+            return
+        names = ", ".join(f"{term.name} ({term.scheme})" for term, _ in missing)
+        message = f"No term at the site stands for {names}"
+        raise PlatformError(ErrorClass.TAXONOMY, "unmapped", message)
+
+    def _create(
         self,
         task: Task,
         missing: Sequence[tuple[WantedTerm, str]],
         wanted: Sequence[WantedTerm],
-    ) -> dict[WantedTerm, str]:
+        found: dict[WantedTerm, str],
+    ) -> None:
+        """Make terms at the site, parents first, and add them to `found`."""
+        if not missing:
+            return
         integration, platform = task.integration["_id"], task.platform
         by_qcode = {(term.scheme, term.qcode): term for term in wanted}
-        ordered = sorted(missing, key=lambda place: _depth(place[0], by_qcode))
-        found: dict[WantedTerm, str] = {}
-        with self._locks(task, ordered):
-            # Under the locks: what is not there now is made by nobody else.
-            taxonomies = list(dict.fromkeys(taxonomy for _, taxonomy in ordered))
-            self.sync(integration, platform, taxonomies)
-            known = self._known(integration, taxonomies)
-            for term, taxonomy in ordered:
-                if known.is_doubtful(term, taxonomy):
-                    self._miss(integration, term, taxonomy)
-                    message = f"Several terms at the site are called {term.name} ({term.scheme})"
-                    raise PlatformError(
-                        ErrorClass.TAXONOMY, "term_ambiguous", message, field=taxonomy
-                    )
-                row = known.match(term, taxonomy)
-                if row is None:
-                    parent = self._parent(integration, term, by_qcode, found)
-                    made = platform.create_term(taxonomy, term.name, slugged(term.name), parent)
-                    row = {"taxonomy": taxonomy, "remote_id": made.id, **_fields(made)}
-                    self._terms.bulk_write([self._stored(integration, taxonomy, made)])
-                    known.add(row)
-                found[term] = row["remote_id"]
-                self._remember(integration, term, taxonomy, row)
-        return found
+        known = self._known(integration, list({taxonomy for _, taxonomy in missing}))
+        for term, taxonomy in sorted(missing, key=lambda place: _depth(place[0], by_qcode)):
+            if known.is_doubtful(term, taxonomy):
+                self._miss(integration, term, taxonomy)
+                message = f"Several terms at the site are called {term.name} ({term.scheme})"
+                raise PlatformError(ErrorClass.TAXONOMY, "term_ambiguous", message, field=taxonomy)
+            row = known.match(term, taxonomy)
+            if row is None:
+                parent = self._parent(integration, term, by_qcode, found)
+                made = platform.create_term(taxonomy, term.name, slugged(term.name), parent)
+                row = {"taxonomy": taxonomy, "remote_id": made.id, **_fields(made)}
+                self._terms.bulk_write([self._stored(integration, taxonomy, made)])
+                known.add(row)
+            found[term] = row["remote_id"]
+            self._remember(integration, term, taxonomy, row)
 
     def _parent(
         self,
@@ -414,6 +424,18 @@ class _Known:
 
     def is_doubtful(self, term: WantedTerm, taxonomy: str) -> bool:
         return len(self._candidates(term, taxonomy)) > 1
+
+
+def _without(
+    places: Sequence[tuple[WantedTerm, str]], found: Mapping[WantedTerm, str]
+) -> list[tuple[WantedTerm, str]]:
+    return [place for place in places if place[0] not in found]
+
+
+def _is_manual(term: WantedTerm, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> bool:
+    """Whether a person has said what stands for a term."""
+    row = rows.get((term.scheme, term.qcode), {})
+    return row.get("mode") == MapMode.MANUAL and bool(row.get("remote_id"))
 
 
 def _fields(term: RemoteTerm) -> Document:

@@ -1,30 +1,11 @@
 """Carrying out wishes of texts: publish, update, retract; no failure makes a second post."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from apps.graph.build import Graph
 from apps.publisher.run.results import Result
-from tests.support.newsdesk import HandClock
 from tests.support.sites import FaultySite, SiteDesk
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def site(clock: HandClock) -> Iterator[FaultySite]:
-    with FaultySite(clock.precise) as open_site:
-        yield open_site
-
-
-@pytest.fixture
-def desk(graph: Graph, clock: HandClock, site: FaultySite) -> SiteDesk:
-    return SiteDesk(graph.db, clock, site, graph.notifier)
 
 
 def test_published_story_is_on_the_page_and_in_the_record(desk: SiteDesk, site: FaultySite) -> None:
