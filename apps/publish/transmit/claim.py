@@ -18,7 +18,8 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
 from apps.lanes.claims import Lane, LaneClaims, token_of
-from apps.publish.transmit.attempt import BEHIND_SECONDS, has_unknown_outcome
+from apps.lanes.retries import has_unknown_outcome
+from apps.publish.transmit.attempt import BEHIND_SECONDS
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
 
