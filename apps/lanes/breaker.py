@@ -1,6 +1,6 @@
 """The breaker of a lane: a receiver that is down is left alone for a while.
 
-Its state is part of the lane's document: read with the lease, written
+Delivery contract B1 to B5. Its state is part of the lane's document: read with the lease, written
 with the release, by nobody but the holder of the lease.
 """
 
@@ -62,6 +62,10 @@ class Breaker:
         clock: source of time.
         stored: what the lane's document holds of it.
         asked: somebody wants the receiver to be tried now.
+
+    Attributes:
+        has_changed: there is something to write.
+        has_opened, has_closed: it did so since the lane was leased.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class Breaker:
         self._openings = int(known.get("openings") or 0)
         self._open_until: datetime | None = known.get("open_until")
         self._lock = Lock()
-        self.has_changed = False
+        self.has_changed = self.has_opened = self.has_closed = False
 
     @property
     def circuit(self) -> Circuit:
@@ -108,8 +112,10 @@ class Breaker:
             now = self._clock.precise()
             if answered and self._open_until is not None:
                 self._steps, self._openings, self._open_until = [], 0, None
+                self.has_closed = True
             self._count(now, answered)
             if not answered and self._is_down(now):
+                self.has_opened = True
                 self._openings += 1
                 self._open_until = now + self._policy.wait(self._openings)
 

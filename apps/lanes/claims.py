@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
@@ -19,6 +20,8 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.lanes.breaker import Breaker, Circuit
 from apps.lanes.kind import LaneKind
+
+log = structlog.get_logger(__name__)
 
 URGENT_IN_A_ROW = 4
 DUE_LANES = 100
@@ -86,9 +89,8 @@ class LaneOutcome:
 
     Attributes:
         sent: attempts made.
-        more: whether more is due in the lane.
-        next_due: when something that waits becomes due.
-        urgent_due: when something becomes due that an open breaker does not hold up.
+        more: whether the lane is to be served again at once.
+        next_due: when something that waits becomes due; an open breaker may serve the lane earlier.
         careful: whether the next claim should take one thing only.
         incomplete: whether work is left that is marked as taken; the next process that leases the
             lane takes it over as from a process that died.
@@ -99,7 +101,6 @@ class LaneOutcome:
     sent: int = 0
     more: bool = False
     next_due: datetime | None = None
-    urgent_due: datetime | None = None
     careful: bool = False
     incomplete: bool = False
     stalled: bool = False
@@ -208,7 +209,8 @@ class LaneClaims:
     def release(self, lane: Lane, outcome: LaneOutcome) -> None:
         """Give the lane back and say when it is due again; one command, two when work has come.
 
-        A pause counts unless the lane was resumed since it was leased.
+        Where the breaker has closed it is due at once: all that had to wait may go. A pause counts
+        unless the lane was resumed since it was leased.
         """
         fields: Document = {
             "lease_owner": INCOMPLETE if outcome.incomplete else None,
@@ -217,14 +219,18 @@ class LaneClaims:
         }
         if lane.breaker.has_changed:
             fields["breaker"] = lane.breaker.stored()
+        if lane.breaker.has_opened:
+            log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
         own = {"_id": lane.id, "claim_token": lane.token}
         if pause := outcome.pause:
             paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
             same = {**own, "resumes": lane.resumes}
             if self._lanes.update_one(same, _resting(paused, pause.until)).matched_count:
                 return
-        elif not outcome.more or lane.breaker.open_until:
-            quiet = _resting({**fields, "urgent": False}, _due_at(lane, outcome), ended=lane.pause)
+        elif not outcome.more and not lane.breaker.has_closed:
+            # Once the time of an open breaker is over, there is a probe to be made.
+            due_at = min(filter(None, (outcome.next_due, lane.breaker.open_until)), default=None)
+            quiet = _resting({**fields, "urgent": False}, due_at, ended=lane.pause)
             if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
                 return
         self._lanes.update_one(own, _resting(fields, self._clock.precise(), ended=lane.pause))
@@ -233,13 +239,6 @@ class LaneClaims:
 def _pause_of(lane: Mapping[str, Any]) -> Pause | None:
     paused = lane.get("paused")
     return Pause(paused["reason"], paused["until"]) if paused else None
-
-
-def _due_at(lane: Lane, outcome: LaneOutcome) -> datetime | None:
-    """Return when a lane is due in which nothing is due now, as far as its breaker lets it."""
-    if open_until := lane.breaker.open_until:
-        return min(filter(None, (open_until, outcome.urgent_due)))
-    return outcome.next_due
 
 
 def _resting(fields: Document, due_at: datetime | None, *, ended: Pause | None = None) -> Document:

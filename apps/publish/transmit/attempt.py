@@ -51,6 +51,8 @@ class Result:
         seconds: how long the attempt took.
         code: where it failed with one (delivery contract 4).
         cause: what happened, for people.
+        answered: whether the receiver is there: it accepted or refused; None where it was not
+            asked.
     """
 
     row: Document
@@ -58,6 +60,7 @@ class Result:
     seconds: float = 0.0
     code: int | None = None
     cause: str = ""
+    answered: bool | None = None
 
     @property
     def state(self) -> RowState:
@@ -89,7 +92,9 @@ class Attempts:
             return self.failed(row, error, started, transmitter.redact)
         now = self._clock.precise()
         changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
-        return self._result(row, changes, started, now, receipt.status, receipt.message)
+        result = self._result(row, changes, started, now, receipt.status, receipt.message)
+        result.answered = True
+        return result
 
     def failed(
         self,
@@ -121,6 +126,8 @@ class Attempts:
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
             result.code, result.cause = error.code, redact(str(error.cause))
+        if started is not None:
+            result.answered = _answered(error)
         return result
 
     def _is_extra_try(self, row: Mapping[str, Any], now: datetime) -> bool:
@@ -151,6 +158,13 @@ class Attempts:
         changes["_updated"] = now
         _log(row, changes, attempt)
         return Result(row, changes, seconds)
+
+
+def _answered(error: Exception) -> bool | None:
+    """Whether a receiver is there that did not accept a delivery; None where it was not asked."""
+    if isinstance(error, PermanentFailure):
+        return True if error.response_status is not None else None
+    return False
 
 
 def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.breaker import Circuit
 from apps.lanes.claims import Lane, LaneOutcome
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import has_unknown_outcome
@@ -131,6 +132,7 @@ class LaneDelivery:
         self._is_gone = subscriber is None
         self._subscriber = subscriber or {}
         self._mode = mode_of(lane.id, subscriber, tools.registry)
+        self._is_probe = lane.breaker.circuit is not Circuit.CLOSED
         self._limit = lane.limit(limit)
         self._is_failing = lane.failing
         self._deadline = time.monotonic() + tools.kind.batch_seconds
@@ -249,10 +251,13 @@ class LaneDelivery:
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         is_in_time = time.monotonic() < self._deadline and not self._outcome.stalled
-        return not is_closed and is_in_time and self._tools.may_continue(self._lane)
+        is_up = self._is_probe or self._lane.breaker.circuit is Circuit.CLOSED
+        return not is_closed and is_in_time and is_up and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
+        if result.answered is not None:
+            self._lane.breaker.record(answered=result.answered)
         is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
