@@ -42,7 +42,7 @@ def build_routing(base: Foundation) -> RoutingServices:
     db, clock, settings = base.db, base.clock, base.settings
 
     def wake_lanes(lanes: Iterable[str]) -> None:
-        wake(db[PUBLISH_LANES], dict.fromkeys(lanes, False), clock.precise())
+        wake(db[PUBLISH_LANES], dict.fromkeys(lanes, False), clock.precise(), probe=True)
 
     return RoutingServices(
         filter_conditions=FilterConditionsService(db, clock, settings),

@@ -9,14 +9,19 @@ nothing.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+import structlog
 from pymongo import ReturnDocument
-from pymongo.collection import Collection
+from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.lanes.breaker import Breaker, Circuit
+from apps.lanes.kind import LaneKind
+
+log = structlog.get_logger(__name__)
 
 URGENT_IN_A_ROW = 4
 DUE_LANES = 100
@@ -24,6 +29,19 @@ INCOMPLETE = "incomplete"
 """Owner of a lane that was given back before all its work was."""
 LARGEST_TOKEN = 2**62
 """Tokens stay below, so that they can rise."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Rest of a lane.
+
+    Attributes:
+        reason: one word for people and programs (`auth`, `rate_limited`).
+        until: its end; None where only `resume` ends it.
+    """
+
+    reason: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +53,10 @@ class Lane:
         wakes: wake-ups seen; when there are more at release, work has come meanwhile.
         careful: take one thing at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
+        breaker: what is done in the lane is counted here, see `Breaker.record`.
         failing: administrators were notified that deliveries fail, and nothing has succeeded since.
+        pause: rest that the lane was told to take; the engine keeps to it.
+        resumes: how often the lane was resumed, seen when it was leased.
         asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
             clock. The lease is counted from the former; a renewal after the latter extends it.
     """
@@ -45,27 +66,61 @@ class Lane:
     wakes: int
     careful: bool
     orphaned: bool
+    breaker: Breaker
     failing: bool = False
+    pause: Pause | None = None
+    resumes: int | None = None
     asked_at: float = 0.0
     granted_at: float = 0.0
 
+    def is_paused(self, now: datetime) -> bool:
+        """Whether the lane has to rest."""
+        return self.pause is not None and (self.pause.until is None or self.pause.until > now)
+
+    def limit(self, most: int) -> int:
+        """Return how many things to take: `most`, or one where the lane has to be careful."""
+        is_free = self.breaker.circuit is Circuit.CLOSED and not self.careful
+        return most if is_free else 1
+
+
+@dataclass
+class LaneOutcome:
+    """Outcome of serving a lane.
+
+    Attributes:
+        sent: attempts made.
+        more: whether the lane is to be served again at once.
+        next_due: when something that waits becomes due; an open breaker may serve the lane earlier.
+        careful: whether the next claim should take one thing only.
+        incomplete: whether work is left that is marked as taken; the next process that leases the
+            lane takes it over as from a process that died.
+        stalled: whether the receiver let a delivery wait in vain: this run leaves the lane alone.
+        pause: nothing is done in the lane until it ends, whatever comes meanwhile.
+    """
+
+    sent: int = 0
+    more: bool = False
+    next_due: datetime | None = None
+    careful: bool = False
+    incomplete: bool = False
+    stalled: bool = False
+    pause: Pause | None = None
+
 
 class LaneClaims:
-    """Leases lanes.
+    """Leases the lanes of one kind.
 
     Args:
-        lanes: the collection of lanes of this kind.
+        db: the database.
         clock: source of time.
-        lease: how long a claim is good for without being renewed.
+        kind: which lanes.
         owner: name of this process's run, unique.
     """
 
-    def __init__(
-        self, lanes: Collection[Document], clock: Clock, lease: timedelta, owner: str
-    ) -> None:
-        self._lanes = lanes
+    def __init__(self, db: Database[Document], clock: Clock, kind: LaneKind, owner: str) -> None:
+        self._lanes = db[kind.lanes]
         self._clock = clock
-        self._lease = lease
+        self._kind = kind
         self.owner = owner
 
     def due(self) -> list[str]:
@@ -90,8 +145,10 @@ class LaneClaims:
         before = self._lanes.find_one_and_update(
             {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
             {
-                "$set": {"lease_owner": self.owner, "lease_until": now + self._lease},
+                "$set": {"lease_owner": self.owner, "lease_until": now + self._kind.lease},
                 "$inc": {"claim_token": 1},
+                # Who asks for a probe gets one.
+                "$unset": {"probe": 1},
             },
             return_document=ReturnDocument.BEFORE,
         )
@@ -103,6 +160,14 @@ class LaneClaims:
             wakes=int(before.get("wakes") or 0),
             careful=bool(before.get("careful")),
             orphaned=before.get("lease_owner") is not None,
+            breaker=Breaker(
+                self._kind.breaker,
+                self._clock,
+                before.get("breaker"),
+                asked=bool(before.get("probe")),
+            ),
+            pause=_pause_of(before),
+            resumes=before.get("resumes"),
             failing=bool(before.get("failing")),
             asked_at=asked_at,
             granted_at=time.monotonic(),
@@ -110,7 +175,7 @@ class LaneClaims:
 
     def renew(self) -> None:
         """Extend all leases of this run; one command."""
-        until = self._clock.precise() + self._lease
+        until = self._clock.precise() + self._kind.lease
         self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
 
     def rise_above(self, lane: Lane, work: Sequence[Mapping[str, Any]]) -> bool:
@@ -137,42 +202,58 @@ class LaneClaims:
         """Return what a piece of work gets that is taken under the lease of its lane."""
         return {
             "lease_owner": self.owner,
-            "lease_until": now + self._lease,
+            "lease_until": now + self._kind.lease,
             "claim_token": lane.token,
         }
 
-    def release(
-        self,
-        lane: Lane,
-        *,
-        more: bool,
-        next_due: datetime | None,
-        careful: bool,
-        incomplete: bool = False,
-    ) -> None:
-        """Give the lane back and say when it is due again; one command.
+    def release(self, lane: Lane, outcome: LaneOutcome) -> None:
+        """Give the lane back and say when it is due again; one command, two when work has come.
 
-        Args:
-            incomplete: work may still be marked as taken; the next process that leases the
-                lane takes it over as from a process that died.
+        Where the breaker has closed it is due at once: all that had to wait may go. A pause counts
+        unless the lane was resumed since it was leased.
         """
-        now = self._clock.precise()
-        owner = INCOMPLETE if incomplete else None
-        free = {"lease_owner": owner, "lease_until": None, "careful": careful}
+        fields: Document = {
+            "lease_owner": INCOMPLETE if outcome.incomplete else None,
+            "lease_until": None,
+            "careful": outcome.careful,
+        }
+        if lane.breaker.has_changed:
+            fields["breaker"] = lane.breaker.stored()
+        if lane.breaker.has_opened:
+            log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
         own = {"_id": lane.id, "claim_token": lane.token}
-        if not more:
-            quiet = _quiet({**free, "urgent": False}, next_due)
+        if pause := outcome.pause:
+            paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
+            same = {**own, "resumes": lane.resumes}
+            if self._lanes.update_one(same, _resting(paused, pause.until)).matched_count:
+                return
+        elif not outcome.more and not lane.breaker.has_closed:
+            # Once the time of an open breaker is over, there is a probe to be made.
+            due_at = min(filter(None, (outcome.next_due, lane.breaker.open_until)), default=None)
+            quiet = _resting({**fields, "urgent": False}, due_at, ended=lane.pause)
             if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
                 return
-        self._lanes.update_one(own, {"$set": {**free, "wake_at": now}})
+        self._lanes.update_one(own, _resting(fields, self._clock.precise(), ended=lane.pause))
 
 
-def _quiet(fields: Document, next_due: datetime | None) -> Document:
-    """Return the update of a lane that waits: until `next_due`, or for the next wake-up."""
-    if next_due:
-        return {"$set": {**fields, "wake_at": next_due}}
-    # Taken away, not null: `$min` of a wake-up would leave a null as it is.
-    return {"$set": fields, "$unset": {"wake_at": 1}}
+def _pause_of(lane: Mapping[str, Any]) -> Pause | None:
+    paused = lane.get("paused")
+    return Pause(paused["reason"], paused["until"]) if paused else None
+
+
+def _resting(fields: Document, due_at: datetime | None, *, ended: Pause | None = None) -> Document:
+    """Return the update of a lane that rests until `due_at`, or for the next wake-up.
+
+    Args:
+        ended: the pause that is over by now.
+    """
+    gone: Document = {"paused": 1} if ended else {}
+    if due_at:
+        fields = {**fields, "wake_at": due_at}
+    else:
+        # Taken away, not null: `$min` of a wake-up would leave a null as it is.
+        gone["wake_at"] = 1
+    return {"$set": fields, **({"$unset": gone} if gone else {})}
 
 
 def interleaved(urgent: list[str], normal: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ forward, the run moves it back when it finds nothing more. `wakes` counts the fo
 wake-up in between is never lost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from pymongo import UpdateMany, UpdateOne
@@ -14,7 +14,13 @@ from pymongo.collection import Collection
 from apps.core.service import Document
 
 
-def wake(lanes: Collection[Document], wanted: Mapping[str, bool], due_at: datetime) -> None:
+def wake(
+    lanes: Collection[Document],
+    wanted: Mapping[str, bool],
+    due_at: datetime,
+    *,
+    probe: bool = False,
+) -> None:
     """Make lanes due; one command, two where some of them are new. Called after their work is
     stored.
 
@@ -22,6 +28,7 @@ def wake(lanes: Collection[Document], wanted: Mapping[str, bool], due_at: dateti
         lanes: the collection of lanes of this kind.
         wanted: lane id to whether it holds something urgent.
         due_at: when; a lane that is due earlier stays so.
+        probe: try the receiver then, even if the breaker of the lane is open.
     """
     if not wanted:
         return
@@ -30,7 +37,7 @@ def wake(lanes: Collection[Document], wanted: Mapping[str, bool], due_at: dateti
         by_urgency.setdefault(urgent, []).append(lane)
     known = lanes.bulk_write(
         [
-            UpdateMany({"_id": {"$in": ids}}, _due(due_at, urgent))
+            UpdateMany({"_id": {"$in": ids}}, _due(due_at, urgent, probe))
             for urgent, ids in by_urgency.items()
         ],
         ordered=False,
@@ -39,7 +46,7 @@ def wake(lanes: Collection[Document], wanted: Mapping[str, bool], due_at: dateti
         # Waking those that are there twice does no harm.
         lanes.bulk_write(
             [
-                UpdateOne({"_id": lane}, _due(due_at, urgent), upsert=True)
+                UpdateOne({"_id": lane}, _due(due_at, urgent, probe), upsert=True)
                 for urgent, ids in by_urgency.items()
                 for lane in ids
             ],
@@ -47,5 +54,16 @@ def wake(lanes: Collection[Document], wanted: Mapping[str, bool], due_at: dateti
         )
 
 
-def _due(due_at: datetime, urgent: bool) -> Document:
-    return {"$min": {"wake_at": due_at}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}}
+def resume(lanes: Collection[Document], ids: Iterable[str], now: datetime) -> None:
+    """End the pauses of lanes, and try them now; one command.
+
+    A pause that a process asks for meanwhile, for what it did before, is void.
+    """
+    due = _due(now, urgent=False, probe=True)
+    due["$inc"] = {**due["$inc"], "resumes": 1}
+    lanes.update_many({"_id": {"$in": sorted(ids)}}, {**due, "$unset": {"paused": 1}})
+
+
+def _due(due_at: datetime, urgent: bool, probe: bool) -> Document:
+    due: Document = {"$min": {"wake_at": due_at}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}}
+    return {**due, "$set": {"probe": True}} if probe else due

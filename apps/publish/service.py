@@ -233,7 +233,7 @@ class PublishQueueService(ResourceService):
             for document in documents
             if document["state"] == RowState.PENDING
         )
-        wake(self.db[PUBLISH_LANES], lanes, self.clock.precise())
+        wake(self.db[PUBLISH_LANES], lanes, self.clock.precise(), probe=True)
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
@@ -258,7 +258,7 @@ class PublishQueueService(ResourceService):
         row = {**original, **updates}
         if row.get("state") == RowState.PENDING:
             due = {"lane": lane_of(row), "priority": row.get("priority")}
-            wake(self.db[PUBLISH_LANES], lanes_of([due]), self.clock.precise())
+            wake(self.db[PUBLISH_LANES], lanes_of([due]), self.clock.precise(), probe=True)
         self._notifier.push(
             "publish_queue:update",
             queue_id=str(row["_id"]),

@@ -251,8 +251,13 @@ class QueueWriter:
 
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
-        waiting = (row for row in self._rows if row["state"] in WAITING_ROW_STATES)
-        wake(self._db[PUBLISH_LANES], lanes_of(waiting), self._clock.precise())
+        waiting = [row for row in self._rows if row["state"] in WAITING_ROW_STATES]
+        routed = lanes_of(row for row in waiting if not row.get("resend_id"))
+        # Somebody has asked for these: the receiver may be back (delivery contract B5).
+        resent = lanes_of(row for row in waiting if row.get("resend_id"))
+        lanes, now = self._db[PUBLISH_LANES], self._clock.precise()
+        wake(lanes, routed, now)
+        wake(lanes, resent, now, probe=True)
 
     def _build_rows(self, copies: CopyOutcome) -> None:
         """Number and format every row; numbers and places in the order are drawn in blocks."""

@@ -17,8 +17,10 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.lanes.breaker import Circuit
 from apps.lanes.claims import Lane, LaneClaims, token_of
-from apps.publish.transmit.attempt import BEHIND_SECONDS, has_unknown_outcome
+from apps.lanes.retries import has_unknown_outcome
+from apps.publish.transmit.attempt import BEHIND_SECONDS
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
 
@@ -37,6 +39,7 @@ class LaneSelection:
             the receiver may have.
         more: whether more is due than was taken.
         next_due: when something that waits now becomes due.
+        next_withdrawal: when a withdrawal among that becomes due.
         older: item ids with older rows that wait for a retry.
         lost: rows that a process without a lease left in progress. While there are such, nothing
             else is picked.
@@ -46,6 +49,7 @@ class LaneSelection:
     superseded: dict[Any, Any] = field(default_factory=dict)
     more: bool = False
     next_due: datetime | None = None
+    next_withdrawal: datetime | None = None
     older: set[str] = field(default_factory=set)
     lost: list[Document] = field(default_factory=list)
 
@@ -79,6 +83,8 @@ class RowClaims:
         if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
             self._claims.rise_above(lane, in_progress)
             return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
+        if lane.breaker.circuit is Circuit.OPEN:
+            return self._select_withdrawal(lane, mode, retrying)
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
         held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
@@ -96,6 +102,26 @@ class RowClaims:
         picked = pick(pending, retrying, mode, self._clock.precise())
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
+        return picked
+
+    def _select_withdrawal(self, lane: Lane, mode: Mode, retrying: list[Document]) -> LaneSelection:
+        """Pick the withdrawal that is due, if there is one: nothing else goes (contract B4)."""
+        waiting = {
+            "lane": lane.id,
+            "state": RowState.PENDING,
+            "priority": True,
+            "publishing_action": {"$in": sorted(WITHDRAWING_ACTIONS)},
+        }
+        pending = list(self._rows.find(waiting).sort("order_no", 1).limit(RETRYING_LIMIT))
+        if pending:
+            pending += self._overtaken(lane, pending)
+        if len(retrying) == RETRYING_LIMIT:
+            retrying = retrying + self._rest_of_lines(lane, pending, retrying)
+        now = self._clock.precise()
+        picked = pick(pending, retrying, mode, now)
+        due = [row for row in picked.rows if row.get("publishing_action") in WITHDRAWING_ACTIONS]
+        picked.rows, picked.more = due[:1], len(due) > 1
+        picked.next_due = picked.next_withdrawal
         return picked
 
     def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
@@ -273,6 +299,8 @@ def _pick_line(
             selection.rows.append(row)
             continue
         selection.next_due = min(filter(None, (selection.next_due, due_at)))
+        if row.get("publishing_action") in WITHDRAWING_ACTIONS:
+            selection.next_withdrawal = min(filter(None, (selection.next_withdrawal, due_at)))
         selection.older.add(item_id)
         if mode is Mode.APPEND:
             return

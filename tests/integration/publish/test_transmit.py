@@ -6,7 +6,6 @@ Delivery contract 1 to 3.
 import hmac
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from hashlib import sha1
 from pathlib import Path
 from threading import Event
@@ -22,6 +21,7 @@ from apps.lanes.claims import LaneClaims
 from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
+from apps.publish.transmit.run import lane_kind
 from apps.store.sequences import Sequences
 from tests.support.dying import transmitting
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -637,8 +637,7 @@ class TestClaims:
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=2)
         poison = desk.rows()[0]
-        lease = timedelta(seconds=60)
-        claims = LaneClaims(graph.db["publish_lanes"], clock, lease, "next")
+        claims = LaneClaims(graph.db, clock, lane_kind(graph.settings), "next")
         failed: list[Document] = []
         recovery = Recovery(
             graph.db,
@@ -676,7 +675,7 @@ class TestClaims:
         leave_claimed(graph.db, clock)
         lane_id = desk.rows()[0]["lane"]
         first, other = (
-            LaneClaims(graph.db["publish_lanes"], clock, timedelta(seconds=60), name)
+            LaneClaims(graph.db, clock, lane_kind(graph.settings), name)
             for name in ("first", "other")
         )
         recovery = Recovery(
