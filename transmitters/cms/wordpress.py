@@ -47,6 +47,7 @@ from transmitters.cms.wordpress_api import (
     address_of,
     code_of,
     lacking,
+    not_for,
 )
 
 BLOCKS, CLASSIC = "blocks", "classic"
@@ -338,7 +339,7 @@ class WordPress(Platform):
             if error.error_class == ErrorClass.NOT_FOUND:
                 return None
             raise
-        return _remote_post(_one(answer, writes=False), answer)
+        return _remote_post(answer.data, answer)
 
     def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
         fields = {**payload.fields, "slug": identity.slug}
@@ -395,7 +396,7 @@ class WordPress(Platform):
 
     def unschedule(self, post: RemotePost) -> RemotePost:
         answer = self._api.post(f"{self._posts}/{post.id}", {"status": "draft"})
-        return _remote_post(_one(answer, writes=True), answer)
+        return _remote_post(answer.data, answer, writes=True)
 
     def discard(self, post: RemotePost) -> None:
         self.retract(post, RetractMode.TRASH)
@@ -403,7 +404,7 @@ class WordPress(Platform):
     def _written(self, answer: SiteAnswer, payload: Payload) -> RemotePost:
         """Return the post of an answer, and in what it differs from what was sent."""
         data = _one(answer, writes=True)
-        post = _remote_post(data, answer)
+        post = _remote_post(data, answer, writes=True)
         return replace(post, mismatches=dict(_mismatches(data, payload)))
 
     # Media.
@@ -432,7 +433,7 @@ class WordPress(Platform):
         texts += [("caption", escape(upload.caption, quote=False))] if upload.caption else []
         texts += [("title", escape(upload.title, quote=False))] if upload.title else []
         file = FilePart("file", upload.filename, upload.mime, upload.length, upload.open)
-        answer = self._api.upload(f"{NAMESPACE}/media", MultipartBody(texts, file), upload.md5)
+        answer = self._api.upload(f"{NAMESPACE}/media", MultipartBody(texts, file))
         return _remote_media(_one(answer, writes=True), answer, writes=True)
 
     def has_media(self, media: RemoteMedia) -> bool:
@@ -635,6 +636,9 @@ class _Tester:
         """Compare what the user may do with what publishing needs."""
         has = self._capabilities
         own = self._own_names()
+        if own is None:
+            name = str(self._remote["post_type"]["name"])
+            raise not_for(name, code="missing_capability")
         self._remote["post_type"]["capabilities"] = own
         every = {name: own.get(name, name) for name in (*NEEDED, *USEFUL)}
         self._remote["capabilities"] = sorted(name for name, real in every.items() if real in has)
@@ -647,15 +651,18 @@ class _Tester:
         ]
         return "; ".join(["The user may publish", *lacks])
 
-    def _own_names(self) -> dict[str, str]:
-        """Return the names of capabilities that the type of posts has for itself."""
+    def _own_names(self) -> dict[str, str] | None:
+        """Return the names of capabilities that the type of posts has for itself.
+
+        None where the user may not edit such posts: only those who may are told.
+        """
         route = f"{NAMESPACE}/types/{self._remote['post_type']['name']}"
         try:
             found = _one(self._api.get(route, context="edit"), writes=False).get("capabilities")
         except PlatformError as error:
             if error.error_class != ErrorClass.PERMISSION:
                 raise
-            return {}  # the user may not even edit such posts
+            return None
         names = found if isinstance(found, dict) else {}
         wanted = {*NEEDED, *USEFUL, "delete_others_posts"} - OF_THE_SITE - {"manage_categories"}
         return {name: str(names[name]) for name in sorted(wanted) if name in names}
@@ -695,10 +702,14 @@ def _one(answer: SiteAnswer, *, writes: bool) -> dict[str, Any]:
     raise foreign_answer(answer, NAME, writes=writes)
 
 
-def _remote_post(data: Any, answer: SiteAnswer) -> RemotePost:
-    """Return a post of an answer, which `data` is or is in."""
+def _remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> RemotePost:
+    """Return a post of an answer, which `data` is or is in.
+
+    Raises:
+        PlatformError: it is something else.
+    """
     if not isinstance(data, dict) or not isinstance(data.get("id"), int):
-        raise foreign_answer(answer, NAME, writes=False)
+        raise foreign_answer(answer, NAME, writes=writes)
     state = STATES.get(str(data.get("status")), RemoteState.UNKNOWN)
     is_dated = state in (RemoteState.LIVE, RemoteState.SCHEDULED)
     return RemotePost(
