@@ -6,7 +6,7 @@ import pytest
 
 from apps.graph.build import Graph
 from tests.support.newsdesk import HandClock
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 
 
 @pytest.fixture

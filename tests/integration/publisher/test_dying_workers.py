@@ -7,7 +7,7 @@ import pytest
 
 from apps.core.service import Document
 from tests.support.crashes import Crash, CrashingDatabase, each_write
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 from transmitters.cms.http import SiteClient
 
 MOST_WRITES = 24

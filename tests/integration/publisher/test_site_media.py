@@ -3,7 +3,7 @@
 import pytest
 
 from apps.publisher.run.results import Result
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 
 
 def test_featured_picture_is_there_with_its_texts(desk: SiteDesk, site: FaultySite) -> None:

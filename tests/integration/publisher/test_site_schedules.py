@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.publisher.run.results import Result
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 
 
 def test_nothing_is_sent_before_its_time(desk: SiteDesk, site: FaultySite) -> None:

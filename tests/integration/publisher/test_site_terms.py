@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.publisher.run.results import Result
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 
 
 def category(name: str, qcode: str | None = None, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.publisher.run.results import Result
-from tests.support.sites import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk
 
 
 def test_published_story_is_on_the_page_and_in_the_record(desk: SiteDesk, site: FaultySite) -> None:
