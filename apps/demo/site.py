@@ -96,7 +96,7 @@ class SiteContent:
         self.media: dict[int, dict[str, Any]] = {}
         self.files: dict[str, tuple[str, bytes]] = {}
         self.terms: dict[str, dict[int, dict[str, Any]]] = {"categories": {}, "tags": {}}
-        self._now = now
+        self.now = now
         self._last_id = 0
         self.add_term("categories", {"name": "Uncategorized"})
 
@@ -106,7 +106,7 @@ class SiteContent:
 
     def stamp(self) -> str:
         """Return the time as answers show it: UTC, without a zone."""
-        return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
     def visit(self) -> None:
         """Release the posts whose time has come, as every visit does."""
@@ -705,6 +705,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the time at the site, for the header of an answer."""
+        assert isinstance(self.server, StandInSite)
+        moment = self.server.content.now() if timestamp is None else None
+        return super().date_time_string(moment.timestamp() if moment else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:
         """Write nothing: the demo prints a table of its own."""

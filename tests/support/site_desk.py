@@ -19,12 +19,23 @@ from apps.publisher.run.steps import Steps
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import WishAction
 from tests.support.newsdesk import HandClock
-from tests.support.stand_in_platform import StandInPlatform
 from transmitters.base import TransmitSettings
-from transmitters.cms.base import Platform, Site
+from transmitters.cms.base import MediaLimits, Platform, Site
 from transmitters.cms.http import SiteClient
+from transmitters.cms.wordpress import WordPress
 from transmitters.http_client import HTTPClient
 from transmitters.http_connections import NoAnswer
+
+LARGEST_PICTURE = 100_000
+
+
+class StrictWordPress(WordPress):
+    """WordPress, for a site that takes small pictures only."""
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        return MediaLimits(super().media_limits.mimes, {"image": LARGEST_PICTURE})
+
 
 OPTIONS: Mapping[str, Any] = {
     "renditions": ["original"],
@@ -115,13 +126,15 @@ class SiteDesk:
     def platform(
         self, integration: Mapping[str, Any], client: SiteClient | None = None
     ) -> Platform:
+        site_url = integration["base_url"]
         site = Site(
             id=str(integration["_id"]),
             base_url=integration["base_url"],
             credentials=integration["credentials"],
             options=self.options,
+            remote={"user": {"id": 1}, "default_category": 1, "api_root": f"{site_url}/wp-json/"},
         )
-        return StandInPlatform(site, client or SiteClient(self.http))
+        return StrictWordPress(site, client or SiteClient(self.http))
 
     def worker(
         self, db: Any = None, name: str = "worker", client: SiteClient | None = None
