@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from io import BytesIO
+from random import Random
 from typing import Any
 
 from bson import ObjectId
@@ -10,11 +11,13 @@ from PIL import Image
 
 from apps.core.service import Document
 from apps.demo.site import PASSWORD, USERNAME, SiteRequest, SiteResponse, StandInSite
+from apps.lanes import RetryPolicy, resume, wake
 from apps.media.storage import MediaStorage
 from apps.publisher.records.wishes import Piece, Wish, Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.results import Result, Results
+from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import WishAction
@@ -105,21 +108,25 @@ class SiteDesk:
         self.options: dict[str, Any] = dict(OPTIONS)
         self.alerts: list[str] = []
         self.http = HTTPClient(TransmitSettings(http_read_timeout=5, http_total_timeout=10))
-        self.wishes = Wishes(db, clock, lambda integration, at: None, notifier)
+        self.wishes = Wishes(db, clock, self.wake, notifier)
         self.storage = MediaStorage(db)
         self.terms = TermLedger(db, clock, "desk")
-        self.integration: Document = {
+        self.integration = self.add_integration(site.url)
+
+    def add_integration(self, url: str, name: str = "Stand-in") -> Document:
+        integration: Document = {
             "_id": ObjectId(),
             "account": "default",
             "site": ObjectId(),
             "destination": "wordpress",
-            "name": "Stand-in",
-            "base_url": site.url,
+            "name": name,
+            "base_url": url,
             "credentials": {"username": USERNAME, "application_password": PASSWORD},
             "active": True,
             "state": "ok",
         }
-        db["publisher_integrations"].insert_one(self.integration)
+        self.db["publisher_integrations"].insert_one(integration)
+        return integration
 
     # Workers.
 
@@ -160,6 +167,33 @@ class SiteDesk:
             terms=TermLedger(db, clock, name),
             visit=self.visit,
         )
+
+    def site_run(self, lease: int = 60, name: str = "worker") -> SiteRun:
+        """Return the run of a process that serves all lanes."""
+        kind = site_lanes(
+            lease=timedelta(seconds=lease), threads=4, retries=RetryPolicy(9, 0.1, Random())
+        )
+        return SiteRun(self.db, self.clock, kind, self.worker(name=name), self.platform)
+
+    def run_all(self, most: int = 40) -> None:
+        """Serve the lanes, moving the clock to when the next is due, until none is."""
+        run = self.site_run()
+        for _ in range(most):
+            run.run()
+            lanes = self.db["publisher_lanes"].find({"wake_at": {"$type": "date"}})
+            due = min((lane["wake_at"] for lane in lanes), default=None)
+            if due is None:
+                return
+            self.clock.at = max(self.clock.at, due)
+        raise AssertionError(list(self.db["publisher_lanes"].find()))
+
+    def wake(self, integration: Any, at: datetime, *, urgent: bool = False) -> None:
+        wake(self.db["publisher_lanes"], {str(integration): urgent}, at)
+
+    def resume(self) -> None:
+        """Let the lane go on, as whoever changes the credentials does."""
+        ids = [str(self.integration["_id"])]
+        resume(self.db["publisher_lanes"], ids, self.clock.precise())
 
     def visit(self, url: str) -> int | None:
         try:
@@ -217,9 +251,15 @@ class SiteDesk:
         self.db["published"].update_one(query, {"$set": shown})
         return changed
 
-    def wish(self, item: Document, action: str = "publish", **fields: Any) -> Document:
+    def wish(
+        self,
+        item: Document,
+        action: str = "publish",
+        integration: Document | None = None,
+        **fields: Any,
+    ) -> Document:
         """Want something of an item; return its record."""
-        piece = Piece(self.integration, item["_id"], item["_id"])
+        piece = Piece(integration or self.integration, item["_id"], item["_id"])
         wish = Wish(WishAction(action), version=item["_current_version"], **fields)
         made = self.wishes.make(piece, wish)
         assert made.record is not None

@@ -46,6 +46,10 @@ RETRACT_AGAIN = timedelta(hours=1)
 CHECK_AGAIN = timedelta(minutes=5)
 MESSAGE_LENGTH = 1000
 
+DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
+"""Classes of errors that say nothing of whether the site works."""
+
 HELP = {
     ErrorClass.AUTH: "Check the integration's credentials",
     ErrorClass.MEDIA: "Check media library access",
@@ -87,6 +91,7 @@ class Task:
         creates: the write that is under way makes a new post.
         follows_doubt: it does so after one whose answer was lost.
         was_sent: something was announced, and may have been sent.
+        answered: whether the site answered, where that says how the site does.
         warnings: codes of what the reader will miss.
         written: facts of the site that the record has to keep, whatever happens next.
     """
@@ -100,6 +105,7 @@ class Task:
     creates: bool = False
     follows_doubt: bool = False
     was_sent: bool = False
+    answered: bool | None = None
     warnings: list[str] = field(default_factory=list)
     written: dict[str, Any] = field(default_factory=dict)
     _platform: Platform | None = None
@@ -256,7 +262,9 @@ class Results:
         }
         entry = {**self.entry(task, action, outcome), "phase": Phase.IDLE}
         self._claims.finish(task.claim, changes, entry)
-        self._integration_works(task)
+        if task.was_sent:
+            task.answered = True
+            self._integration_works(task)
         self._tell(task, Result.DONE)
         return Result.DONE
 
@@ -291,6 +299,10 @@ class Results:
 
     def failed(self, task: Task, error: PlatformError) -> Result:
         """Draw the consequences of an error."""
+        if error.error_class in DOWN:
+            task.answered = False
+        elif error.status is not None and error.error_class not in ASKED_TO_WAIT:
+            task.answered = True
         match error.error_class:
             case ErrorClass.AUTH:
                 return self._locked_out(task, error)

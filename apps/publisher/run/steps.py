@@ -80,15 +80,20 @@ class Steps:
     def carry_out(
         self,
         record_id: Any,
-        integration: Mapping[str, Any] | None = None,
+        integration: Document | None = None,
         *,
+        platform: Platform | None = None,
         holds_lane: bool = False,
+        on_answer: Callable[[bool], None] = lambda answered: None,
     ) -> Result | None:
         """Do what is due of a record; return what came of it, None where nothing was due.
 
         Args:
-            integration: of the record, where the caller knows it.
+            integration: of the record, where the caller knows it; how it does is written there,
+                so that nobody who goes by it asks a site again that must not be asked.
+            platform: of the integration, where the caller has it.
             holds_lane: the caller alone serves the integration.
+            on_answer: told whether the site answered, where that says how the site does.
         """
         claim = self._claims.take(record_id, holds_lane=holds_lane)
         if claim is None:
@@ -96,17 +101,20 @@ class Steps:
         if integration is None:
             wanted = {"_id": claim.record["integration"]}
             integration = self._db[PUBLISHER_INTEGRATIONS].find_one(wanted) or {}
-        task = Task(claim, dict(integration), self._clock.precise(), holds_lane)
+        task = Task(claim, integration, self._clock.precise(), holds_lane)
         try:
-            return self._carried_out(task, claim)
+            result = self._carried_out(task, claim, platform)
         except LostClaim:
             log.warning("publisher.claim_lost", record=str(record_id))
             return None
+        if task.answered is not None:
+            on_answer(task.answered)
+        return result
 
-    def _carried_out(self, task: Task, claim: Claim) -> Result:
+    def _carried_out(self, task: Task, claim: Claim, platform: Platform | None) -> Result:
         try:
             self._check_usable(task)
-            task.use(self._platform_of(task.integration))
+            task.use(platform or self._platform_of(task.integration))
             item = self._item(task)
             if claim.phase == Phase.IDLE:
                 done = self._retraction.check(task, item or {})
