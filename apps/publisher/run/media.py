@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
+from gridfs.errors import GridFSError
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pymongo import ReturnDocument
 from pymongo.database import Database
@@ -41,7 +42,7 @@ from transmitters.cms.base import (
 
 UPLOAD_LEASE = timedelta(seconds=330)
 """Longer than an upload may take."""
-BUSY = timedelta(seconds=2)
+BUSY = timedelta(seconds=5)
 """Until somebody else's upload is looked at again."""
 CHECK_EVERY = timedelta(days=1)
 QUALITY = 85
@@ -149,7 +150,10 @@ class MediaLedger:
         """Return the ledger's row of a file that is at the site, and the digest of the file."""
         limits = task.platform.media_limits
         file, fits = self._choose(wanted, limits)
-        digests = self._storage.digests(file)
+        try:
+            digests = self._storage.digests(file)
+        except GridFSError as error:
+            raise _error("media_unreadable", "The stored file cannot be read") from error
         variant = "" if fits else f"jpeg-{limits.max_bytes.get('image', 0)}"
         key = {
             "integration": task.integration["_id"],
@@ -280,6 +284,9 @@ class MediaLedger:
             state = MediaState.FAILED if is_refused else MediaState.UPLOADING
             self._put(row, {"state": state, "lease_owner": None, "lease_until": None})
             raise
+        except GridFSError as error:
+            self._put(row, {"state": MediaState.FAILED, "lease_owner": None, "lease_until": None})
+            raise _error("media_unreadable", "The stored file cannot be read") from error
         done = {
             "state": MediaState.READY,
             "lease_owner": None,

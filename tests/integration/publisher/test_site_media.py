@@ -178,3 +178,11 @@ def test_digests_are_computed_once(desk: SiteDesk) -> None:
     first = desk.storage.digests(file)
     desk.db["fs.chunks"].delete_many({})
     assert desk.storage.digests(desk.storage.get(file.id)) == first
+
+
+def test_stored_file_that_is_damaged(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    desk.db["fs.chunks"].delete_many({})
+    record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
+    assert (record["status"], record["error"]["class"]) == ("failed", "media")
+    assert not site.posts()
