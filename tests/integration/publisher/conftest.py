@@ -1,25 +1,50 @@
-"""Fixtures of tests that publish to the stand-in site."""
+"""Fixtures of tests of the publisher: an API whose WordPress sites are in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from apps.graph.build import Graph
-from tests.support.newsdesk import HandClock
-from tests.support.site_desk import FaultySite, SiteDesk
+from tests.support.clients import Client, first_client
+from tests.support.events import Events
+from tests.support.fake_sites import SITES, FakeWordPress
+from tests.support.publisher_client import Publisher
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def graph(graph: Graph) -> Graph:
+    """Services whose only platform is in memory."""
+    graph.platforms.add(FakeWordPress, replace=True)
+    SITES.clear()
+    return graph
 
 
 @pytest.fixture
-def site(clock: HandClock) -> Iterator[FaultySite]:
-    with FaultySite(clock.precise) as open_site:
-        yield open_site
+def events(settings: Mapping[str, Any]) -> Iterator[Events]:
+    """The notifications sent from here on."""
+    with Events(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"]) as listening:
+        yield listening
 
 
 @pytest.fixture
-def desk(graph: Graph, clock: HandClock, site: FaultySite) -> SiteDesk:
-    return SiteDesk(graph.db, clock, site, graph.notifier)
+def publisher(admin: Client) -> Publisher:
+    """An administrator of the account `default`."""
+    return Publisher(admin)
+
+
+@pytest.fixture
+def stranger(app: Any, graph: Graph) -> Publisher:
+    """An administrator of another account."""
+    fields = {"user_type": "administrator", "account": "other"}
+    return Publisher(first_client(app, graph, "stranger", **fields))
+
+
+@pytest.fixture
+def site(publisher: Publisher) -> dict[str, Any]:
+    return publisher.site()
+
+
+@pytest.fixture
+def integration(publisher: Publisher, site: dict[str, Any]) -> dict[str, Any]:
+    return publisher.integration(site)
