@@ -64,6 +64,7 @@ class Breaker:
         asked: somebody wants the receiver to be tried now.
 
     Attributes:
+        is_asked: somebody wants that, and nothing was tried since.
         has_changed: there is something to write.
         has_opened, has_closed: it did so since the lane was leased.
     """
@@ -79,7 +80,7 @@ class Breaker:
         known = stored or {}
         self._policy = policy
         self._clock = clock
-        self._asked = asked
+        self.is_asked = asked
         self._steps: list[list[Any]] = [list(step) for step in known.get("steps") or ()]
         self._openings = int(known.get("openings") or 0)
         self._open_until: datetime | None = known.get("open_until")
@@ -92,7 +93,7 @@ class Breaker:
         if self._open_until is None:
             return Circuit.CLOSED
         is_over = self._clock.precise() >= self._open_until
-        return Circuit.HALF_OPEN if is_over or self._asked else Circuit.OPEN
+        return Circuit.HALF_OPEN if is_over or self.is_asked else Circuit.OPEN
 
     @property
     def open_until(self) -> datetime | None:
@@ -108,7 +109,7 @@ class Breaker:
         """
         with self._lock:
             self.has_changed = True
-            self._asked = False
+            self.is_asked = False
             now = self._clock.precise()
             if answered and self._open_until is not None:
                 self._steps, self._openings, self._open_until = [], 0, None

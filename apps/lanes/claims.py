@@ -147,7 +147,6 @@ class LaneClaims:
             {
                 "$set": {"lease_owner": self.owner, "lease_until": now + self._kind.lease},
                 "$inc": {"claim_token": 1},
-                # Who asks for a probe gets one.
                 "$unset": {"probe": 1},
             },
             return_document=ReturnDocument.BEFORE,
@@ -219,6 +218,9 @@ class LaneClaims:
         }
         if lane.breaker.has_changed:
             fields["breaker"] = lane.breaker.stored()
+        if lane.breaker.is_asked:
+            # Nothing was tried; who asks for a probe shall have it.
+            fields["probe"] = True
         if lane.breaker.has_opened:
             log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
         own = {"_id": lane.id, "claim_token": lane.token}
@@ -229,8 +231,10 @@ class LaneClaims:
                 return
         elif not outcome.more and not lane.breaker.has_closed:
             # Once the time of an open breaker is over, there is a probe to be made.
-            due_at = min(filter(None, (outcome.next_due, lane.breaker.open_until)), default=None)
-            quiet = _resting({**fields, "urgent": False}, due_at, ended=lane.pause)
+            open_until = lane.breaker.open_until
+            due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
+            urgent: Document = {} if open_until else {"urgent": False}
+            quiet = _resting({**fields, **urgent}, due_at, ended=lane.pause)
             if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
                 return
         self._lanes.update_one(own, _resting(fields, self._clock.precise(), ended=lane.pause))

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
-from apps.graph.build import Graph
+from apps.graph.build import Graph, build_graph
+from tests.support.commands import CommandCounter
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
-from tests.support.queues import fill
+from tests.support.queues import fill, leave_claimed
 from tests.support.receivers import HTTPReceiver
 
 ROWS = 20
@@ -378,6 +379,18 @@ class TestAskedFor:
 
         assert desk.rows(state="pending") == []
 
+    def test_is_not_forgotten_where_a_worker_died(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """What it left behind is brought back first."""
+        waiting = desk.rows(state="pending")[0]
+        leave_claimed(graph.db, clock, lease=-1, _id=waiting["_id"])
+        self.ask(desk, graph, "other destination", receiver)
+
+        graph.transmit.run()
+
+        assert desk.rows(state="pending") == []
+
     def test_a_probe_that_fails_changes_nothing(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
     ) -> None:
@@ -389,3 +402,26 @@ class TestAskedFor:
 
         assert [1, 0] == [graph.transmit.run() for _ in range(2)]
         assert lane(graph)["breaker"]["open_until"] == until
+
+
+def test_a_breaker_costs_no_command(
+    desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, settings: dict[str, Any]
+) -> None:
+    """Its state goes with lease and release: a row takes nine commands, and two to find its lane.
+
+    Delivery contract 3.1.
+    """
+    counter = CommandCounter()
+    graph = build_graph(settings, clock=clock, listeners=[counter])
+    subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+    graph.transmit.run()
+    fill(graph.db, subscriber, push(receiver.url), clock.at, items=1)
+    counter.count = 0
+
+    graph.transmit.run()
+
+    assert counter.count == 11
+    assert lane(graph)["breaker"] == {"steps": [[clock.at, 1, 0]], "openings": 0} | {
+        "open_until": None
+    }
+    graph.close()
