@@ -46,6 +46,8 @@ OPTIONS: Mapping[str, Any] = {
     "retract_mode": "trash",
 }
 
+RETRIES = RetryPolicy(10, 0.1, Random())
+
 Fault = Callable[[SiteRequest], str | None]
 """Says of a request what goes wrong: `lost` (done, no answer), `refused` (not even read)."""
 
@@ -56,8 +58,11 @@ class FaultySite(StandInSite):
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now)
         self.fault: Fault = lambda request: None
+        self.redirects: dict[str, str] = {}
 
     def respond(self, request: SiteRequest) -> SiteResponse | None:
+        if request.path in self.redirects:
+            return SiteResponse(301, b"", {"Location": self.redirects[request.path]})
         match self.fault(request):
             case None:
                 return super().respond(request)
@@ -155,7 +160,7 @@ class SiteDesk:
         db, clock = self.db if db is None else db, self.clock
         claims = RecordClaims(db, clock, timedelta(seconds=60), name)
         results = Results(
-            db, clock, claims, self.notifier, lambda text, about: self.alerts.append(text)
+            db, clock, claims, self.notifier, lambda text, about: self.alerts.append(text), RETRIES
         )
         return Steps(
             db,
@@ -170,9 +175,7 @@ class SiteDesk:
 
     def site_run(self, lease: int = 60, name: str = "worker") -> SiteRun:
         """Return the run of a process that serves all lanes."""
-        kind = site_lanes(
-            lease=timedelta(seconds=lease), threads=4, retries=RetryPolicy(9, 0.1, Random())
-        )
+        kind = site_lanes(lease=timedelta(seconds=lease), threads=4, retries=RETRIES)
         return SiteRun(self.db, self.clock, kind, self.worker(name=name), self.platform)
 
     def run_all(self, most: int = 40) -> None:

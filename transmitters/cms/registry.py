@@ -2,8 +2,9 @@
 
 from apps.core.registry import Registry
 from transmitters.cms.base import Platform
+from transmitters.cms.wordpress import WordPress
 
-BUILT_IN: tuple[type[Platform], ...] = ()
+BUILT_IN: tuple[type[Platform], ...] = (WordPress,)
 
 
 def build_registry() -> Registry[Platform]:

@@ -3,7 +3,6 @@
 Each class of errors has the same consequences for every platform (cms contract).
 """
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
+from apps.lanes import RetryPolicy
 from apps.publisher.events import tell_integration, tell_record
 from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
 from apps.publisher.schema import IntegrationState, Phase, RecordStatus, WishAction
@@ -35,9 +35,6 @@ FIRST_LOOK = timedelta(seconds=15)
 SECOND_LOOK = timedelta(seconds=60)
 """After a create whose answer was lost: a slow server may still be at work."""
 TWIN_CHECK = timedelta(seconds=120)
-ATTEMPTS = 10
-LADDER_MINUTES = 64
-JITTER = 0.1
 LONGEST_PAUSE = 6 * 3600
 USUAL_PAUSE = 60
 ANNOUNCED = "announced"
@@ -151,7 +148,7 @@ class Results:
         notifier: tells clients.
         alert: tells administrators; is given a text and the record that it is about.
         on_result: told of every outcome, with the record as it is then.
-        dice: for the spread of retries.
+        retries: when a failed wish is tried again.
     """
 
     def __init__(
@@ -161,8 +158,8 @@ class Results:
         claims: RecordClaims,
         notifier: Notifier,
         alert: Callable[[str, Mapping[str, Any]], None],
+        retries: RetryPolicy,
         on_result: Sequence[Callable[[Mapping[str, Any], Result], None]] = (),
-        dice: random.Random | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -170,7 +167,7 @@ class Results:
         self._notifier = notifier
         self._alert = alert
         self._on_result = list(on_result)
-        self._dice = dice or random.Random()
+        self._retries = retries
 
     def entry(self, task: Task, action: str, outcome: str, **more: Any) -> Document:
         """Return an entry of the record's history: no bodies, no headers."""
@@ -308,41 +305,48 @@ class Results:
                 return self._locked_out(task, error)
             case ErrorClass.RATE_LIMITED:
                 return self._paused(task, error)
-        attempt = int(task.record.get("retry_attempt") or 0) + 1
-        if task.claim.phase == Phase.IDLE and error.error_class in RETRYABLE:
-            return self._unchecked(task, attempt)
-        if error.error_class in RETRYABLE and (attempt < ATTEMPTS or task.retracts):
-            return self._again(task, error, attempt)
-        return self._given_up(task, error, attempt)
+        tries = int(task.record.get("retry_attempt") or 0)
+        if error.error_class not in RETRYABLE:
+            return self._given_up(task, error, tries)
+        if task.claim.phase == Phase.IDLE:
+            return self._unchecked(task, tries)
+        return self._again(task, error, tries)
 
-    def _unchecked(self, task: Task, attempt: int) -> Result:
+    def _unchecked(self, task: Task, tries: int) -> Result:
         """A later look could not be taken."""
-        again = self._clock.precise() + CHECK_AGAIN if attempt < ATTEMPTS else None
-        changes = {**task.written, "next_attempt_at": again, "retry_attempt": attempt}
+        now = self._clock.precise()
+        following = self._retries.after_failure(tries, now, due_at=now + CHECK_AGAIN)
+        changes = {
+            **task.written,
+            "next_attempt_at": following.due_at,
+            "retry_attempt": following.tries,
+        }
         self._claims.finish(task.claim, changes)
         return Result.WAITING
 
-    def _again(self, task: Task, error: PlatformError, attempt: int) -> Result:
+    def _again(self, task: Task, error: PlatformError, tries: int) -> Result:
         now = self._clock.precise()
         is_doubtful = error.error_class == ErrorClass.AMBIGUOUS
-        if is_doubtful:
-            due = now + FIRST_LOOK
-        else:
-            minutes = min(2 ** (attempt - 1), LADDER_MINUTES)
-            spread = 1 + self._dice.uniform(-JITTER, JITTER)
-            due = now + max(
-                timedelta(minutes=minutes * spread), timedelta(seconds=error.retry_after or 0)
-            )
+        following = self._retries.after_failure(
+            tries,
+            now,
+            # What should not be seen is tried until it is gone.
+            counts=not (task.retracts and self._retries.is_exhausted(tries)),
+            retry_after=error.retry_after,
+            due_at=now + FIRST_LOOK if is_doubtful else None,
+        )
+        if following.due_at is None:
+            return self._given_up(task, error, following.tries)
         changes = {
-            "retry_attempt": attempt,
+            "retry_attempt": following.tries,
             "phase": Phase.UNKNOWN if is_doubtful else self._phase_after(task),
-            "next_attempt_at": due,
+            "next_attempt_at": following.due_at,
         }
         return self._bad(task, error, changes, Result.WAITING)
 
-    def _given_up(self, task: Task, error: PlatformError, attempt: int) -> Result:
+    def _given_up(self, task: Task, error: PlatformError, tries: int) -> Result:
         changes: Document = {
-            "retry_attempt": attempt,
+            "retry_attempt": tries,
             "phase": Phase.IDLE,
             "next_attempt_at": None,
             "status": RecordStatus.FAILED,

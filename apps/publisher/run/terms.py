@@ -14,7 +14,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from apps.core.clock import Clock
-from apps.core.service import Document
+from apps.core.service import Document, new_etag
 from apps.publisher.run.results import Task, Wait
 from apps.publisher.run.story import SCHEMES, WantedTerm, slugged
 from apps.publisher.schema import MapMode, MapState
@@ -141,7 +141,7 @@ class TermLedger:
         if resync and used:
             self.sync(integration, platform, used)
         found = self._mapped(integration, places, rows)
-        found.update(self._matched(integration, _without(places, found), rows))
+        found.update(self._matched(task.integration, _without(places, found), rows))
         # One taxonomy after the other: what is found in one stays found if the next one fails.
         for taxonomy in used:
             if missing := [p for p in _without(places, found) if p[1] == taxonomy]:
@@ -202,7 +202,7 @@ class TermLedger:
 
     def _matched(
         self,
-        integration: Any,
+        owner: Mapping[str, Any],
         places: Sequence[tuple[WantedTerm, str]],
         rows: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> dict[WantedTerm, str]:
@@ -210,12 +210,12 @@ class TermLedger:
         free = [place for place in places if not _is_manual(place[0], rows)]
         if not free:
             return {}
-        known = self._known(integration, list({taxonomy for _, taxonomy in free}))
+        known = self._known(owner["_id"], list({taxonomy for _, taxonomy in free}))
         found: dict[WantedTerm, str] = {}
         for term, taxonomy in free:
             if (match := known.match(term, taxonomy)) is not None:
                 found[term] = match["remote_id"]
-                self._remember(integration, term, taxonomy, match)
+                self._remember(owner, term, taxonomy, match)
         return found
 
     def _searched(
@@ -244,7 +244,7 @@ class TermLedger:
                     raise PlatformError(
                         ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy
                     )
-            found.update(self._matched(integration, _without(places, found), rows))
+            found.update(self._matched(task.integration, _without(places, found), rows))
             missing = _without(places, found)
             if creates:
                 self._create(task, missing, wanted, found)
@@ -254,7 +254,7 @@ class TermLedger:
 
     def _do_without(self, task: Task, missing: Sequence[tuple[WantedTerm, str]]) -> None:
         for term, taxonomy in missing:
-            self._miss(task.integration["_id"], term, taxonomy)
+            self._miss(task.integration, term, taxonomy)
         if not missing:
             return
         if task.options["unmapped_terms"] == SKIP:
@@ -279,7 +279,7 @@ class TermLedger:
         known = self._known(integration, list({taxonomy for _, taxonomy in missing}))
         for term, taxonomy in sorted(missing, key=lambda place: _depth(place[0], by_qcode)):
             if known.is_doubtful(term, taxonomy):
-                self._miss(integration, term, taxonomy)
+                self._miss(task.integration, term, taxonomy)
                 message = f"Several terms at the site are called {term.name} ({term.scheme})"
                 raise PlatformError(ErrorClass.TAXONOMY, "term_ambiguous", message, field=taxonomy)
             row = known.match(term, taxonomy)
@@ -290,7 +290,7 @@ class TermLedger:
                 self._terms.bulk_write([self._stored(integration, taxonomy, made)])
                 known.add(row)
             found[term] = row["remote_id"]
-            self._remember(integration, term, taxonomy, row)
+            self._remember(task.integration, term, taxonomy, row)
 
     def _parent(
         self,
@@ -312,7 +312,11 @@ class TermLedger:
     # The map.
 
     def _remember(
-        self, integration: Any, term: WantedTerm, taxonomy: str, row: Mapping[str, Any]
+        self,
+        integration: Mapping[str, Any],
+        term: WantedTerm,
+        taxonomy: str,
+        row: Mapping[str, Any],
     ) -> None:
         self._write(
             integration,
@@ -326,19 +330,20 @@ class TermLedger:
             },
         )
 
-    def _miss(self, integration: Any, term: WantedTerm, taxonomy: str) -> None:
+    def _miss(self, integration: Mapping[str, Any], term: WantedTerm, taxonomy: str) -> None:
         """List a term for a person to map."""
         self._write(integration, term, {"taxonomy": taxonomy, "state": MapState.MISSING})
 
-    def _write(self, integration: Any, term: WantedTerm, fields: Document) -> None:
-        key = {"integration": integration, "scheme": term.scheme, "qcode": term.qcode}
+    def _write(self, integration: Mapping[str, Any], term: WantedTerm, fields: Document) -> None:
+        key = {"integration": integration["_id"], "scheme": term.scheme, "qcode": term.qcode}
         automatic = {**key, "mode": MapMode.AUTO}
         now = self._clock.now()
         change = {"$set": {**fields, "_updated": now}}
         if self._map.update_one(automatic, change).matched_count:
             return
         try:
-            self._map.insert_one({**automatic, **fields, "_created": now, "_updated": now})
+            own = {"account": integration.get("account"), "_created": now, "_updated": now}
+            self._map.insert_one({**automatic, **fields, **own, "_etag": new_etag()})
         except DuplicateKeyError:
             # A person, or another worker, has mapped it meanwhile.
             return
