@@ -71,6 +71,7 @@ def build_publisher(
             db,
             clock,
             targets=targets,
+            contents=contents,
             sequences=base.sequences,
             wake=wake_deployments,
             notifier=notifier,
