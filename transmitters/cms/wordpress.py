@@ -54,8 +54,8 @@ BLOCKS, CLASSIC = "blocks", "classic"
 CATEGORIES, TAGS = "categories", "tags"
 NAMESPACE = "wp/v2"
 
-FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title,content,type"
-"""What is read of a post, besides its terms."""
+FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title.raw,content.raw"
+"""What is read of a post: not its text as readers see it, which takes the site long to make."""
 EVERY_STATUS = "any,trash"
 PER_PAGE = 100
 
@@ -345,7 +345,7 @@ class WordPress(Platform):
         fields = {**payload.fields, "slug": identity.slug}
         if fields.get(CATEGORIES) == []:
             del fields[CATEGORIES]  # the site takes its default category then
-        post = self._written(self._api.post(self._posts, fields), payload)
+        post = self._write(self._posts, fields, payload)
         if post.slug == identity.slug:
             return post
         return replace(post, mismatches={**post.mismatches, Mismatch.SLUG: [post.slug]})
@@ -362,7 +362,7 @@ class WordPress(Platform):
             wanted = _moment(fields.pop("date_gmt", None))
             if post.state == RemoteState.SCHEDULED or (dated and dated > seen_at):
                 fields["date_gmt"] = _wire_time(min(wanted or seen_at, seen_at))
-        return self._written(self._api.post(f"{self._posts}/{post.id}", fields), payload)
+        return self._write(f"{self._posts}/{post.id}", fields, payload)
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         route = f"{self._posts}/{post.id}"
@@ -401,8 +401,10 @@ class WordPress(Platform):
     def discard(self, post: RemotePost) -> None:
         self.retract(post, RetractMode.TRASH)
 
-    def _written(self, answer: SiteAnswer, payload: Payload) -> RemotePost:
-        """Return the post of an answer, and in what it differs from what was sent."""
+    def _write(self, route: str, fields: Mapping[str, Any], payload: Payload) -> RemotePost:
+        """Write a post, and return it with what differs from what was to be there."""
+        names = ",".join((FIELDS, "featured_media", *payload.terms))
+        answer = self._api.post(route, fields, _fields=names)
         data = _one(answer, writes=True)
         post = _remote_post(data, answer, writes=True)
         return replace(post, mismatches=dict(_mismatches(data, payload)))
@@ -614,9 +616,7 @@ class _Tester:
         platform = self._platform
         types = platform._types()
         wanted = platform._post_type
-        self._remote["types"] = sorted(
-            str(one.get("rest_base")) for one in types.values() if isinstance(one, dict)
-        )
+        self._remote["types"] = sorted(str(one.get("rest_base")) for one in _writable(types))
         found = _type_named(types, wanted)
         self._remote["post_type"] = {
             "name": found.get("slug"),
@@ -794,13 +794,24 @@ def _taxonomies(answer: SiteAnswer) -> list[Taxonomy]:
     ]
 
 
+def _writable(types: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the types of posts that hold stories: no files, menus or parts of the site's look."""
+    return [
+        one
+        for name, one in types.items()
+        if isinstance(one, dict)
+        and not name.startswith("wp_")
+        and name not in ("attachment", "nav_menu_item")
+    ]
+
+
 def _type_named(types: Mapping[str, Any], rest_base: str) -> Mapping[str, Any]:
     """Return the type of posts with this REST base.
 
     Raises:
         PlatformError: there is none.
     """
-    known = [one for one in types.values() if isinstance(one, dict)]
+    known = _writable(types)
     for one in known:
         if one.get("rest_base") == rest_base:
             return one
