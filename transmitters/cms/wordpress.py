@@ -1,7 +1,6 @@
 """WordPress: posts, pages and custom post types through the REST API of the site itself."""
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,6 +11,9 @@ from html import escape, unescape
 from io import BytesIO
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
+from uuid import uuid4
+
+from PIL import Image
 
 from apps.core.registry import Field
 from transmitters.cms.base import (
@@ -113,11 +115,6 @@ MIMES = frozenset(
     }
 )
 """What every site takes since version 5.8; it tells nobody what else it does, or how large."""
-
-PIXEL = b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4//8/AAX+Av4zEpUUAAAAAElFTkSuQmCC"
-)
-"""A picture of one pixel."""
 
 
 class WordPress(Platform):
@@ -668,24 +665,33 @@ class _Tester:
         return {name: str(names[name]) for name in sorted(wanted) if name in names}
 
     def write(self) -> str:
-        """Make a draft and upload a picture; delete both, whatever fails."""
-        platform, api = self._platform, self._api
-        draft = {"title": "Connection test", "content": "Connection test", "status": "draft"}
-        made = _one(api.post(platform._posts, draft), writes=True)
+        """Make a draft and upload a picture; delete both, also where no answer has come."""
+        platform, picture = self._platform, _pixel()
+        ref = uuid4().hex[:16]
+        identity = PostIdentity(ref, f"connection-test-{ref[:8]}")
+        draft = {
+            "title": "Connection test",
+            "content": identity.marker,
+            "status": "draft",
+            "slug": identity.slug,
+        }
         try:
-            picture = MediaUpload(
-                sha256=sha256(PIXEL).hexdigest(),
-                md5=md5(PIXEL, usedforsecurity=False).hexdigest(),
-                length=len(PIXEL),
-                mime="image/png",
-                extension="png",
-                open=lambda: BytesIO(PIXEL),
-                title="Connection test",
-            )
-            platform.delete_media(platform.upload(picture))
-        finally:
-            api.delete(f"{platform._posts}/{made.get('id')}", force="true")
+            made = _one(self._api.post(platform._posts, draft, _fields="id"), writes=True)
+            media = platform.upload(picture)
+        except PlatformError:
+            with suppress(PlatformError):
+                self._clean_up(platform, identity, picture)
+            raise
+        platform.delete_media(media)
+        self._api.delete(f"{platform._posts}/{made.get('id')}", force="true")
         return "A draft and a picture were made and deleted"
+
+    def _clean_up(self, platform: WordPress, identity: PostIdentity, picture: MediaUpload) -> None:
+        for post in platform.look_up(identity):
+            if post.is_ours:
+                self._api.delete(f"{platform._posts}/{post.id}", force="true")
+        if media := platform.find_media(picture):
+            platform.delete_media(media)
 
 
 # Documents of the API.
@@ -767,6 +773,23 @@ def _remote_media(data: Mapping[str, Any], answer: SiteAnswer, *, writes: bool) 
 
 def _media_slug(upload: MediaUpload) -> str:
     return f"img-{upload.sha256[:16]}"
+
+
+def _pixel() -> MediaUpload:
+    """Return a picture of one pixel in a color of its own: others may test the site, too."""
+    made = BytesIO()
+    color = uuid4().bytes
+    Image.new("RGB", (1, 1), (color[0], color[1], color[2])).save(made, "PNG")
+    content = made.getvalue()
+    return MediaUpload(
+        sha256=sha256(content).hexdigest(),
+        md5=md5(content, usedforsecurity=False).hexdigest(),
+        length=len(content),
+        mime="image/png",
+        extension="png",
+        open=lambda: BytesIO(content),
+        title="Connection test",
+    )
 
 
 def _remote_term(data: Mapping[str, Any]) -> RemoteTerm:
