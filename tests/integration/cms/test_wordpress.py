@@ -162,6 +162,33 @@ class TestPosts:
         (found,) = platform.look_up(story.identity)
         assert found.is_ours
 
+    def test_the_editor_opens_what_was_sent(
+        self, platform: WordPress, wordpress: WordPressPeer
+    ) -> None:
+        """Blocks that are open are closed, each is of a kind that WordPress knows."""
+        media = platform.upload(build_upload())
+        story = pictured(media)
+        body = (
+            "<h2>A -- b</h2><p>One <a href='https://example.com/?a=b--c&d=1'>link</a></p>"
+            "<ul><li>a<ul><li>b</li></ul></li></ul><blockquote><p>q</p></blockquote>"
+            "<table><tr><td>1</td></tr></table><pre>x</pre><hr><dl><dt>t</dt><dd>d</dd></dl>"
+            "<iframe src='https://www.youtube.com/embed/abcdefghijk'></iframe>"
+        )
+        post = publish(platform, replace(story, body=story.body + body))
+        assert post.mismatches == {}
+        check = (
+            f"$raw = get_post({post.id})->post_content; $known = WP_Block_Type_Registry::"
+            "get_instance(); function names($blocks) { foreach ($blocks as $one) { if ("
+            "$one['blockName']) yield $one['blockName']; elseif (trim(preg_replace("
+            "'/<!-- publisher-ref:[0-9a-f]+ -->/', '', $one['innerHTML'])) !== '') yield 'none';"
+            " yield from names($one['innerBlocks']); } } $blocks = parse_blocks($raw);"
+            "$names = iterator_to_array(names($blocks), false); foreach ($names as $name)"
+            " if (!$known->is_registered($name)) echo 'unknown ', $name;"
+            "echo serialize_blocks($blocks) === $raw ? 'same ' : 'other ', count($names);"
+        )
+        same, _, number = wordpress.run(check).partition(" ")
+        assert (same, int(number) > 8) == ("same", True)
+
     def test_a_correction(
         self, platform: WordPress, wordpress: WordPressPeer, proxy: Proxy
     ) -> None:

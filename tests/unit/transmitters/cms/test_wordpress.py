@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import build_identity, build_story, feature
+from tests.support.sites import build_identity, build_story, build_upload, feature
 from transmitters.base import TransmitSettings
 from transmitters.cms.base import Payload, PlatformError, RemoteMedia, Site, Story
-from transmitters.cms.http import SiteClient
+from transmitters.cms.failures import redirected
+from transmitters.cms.http import SiteAnswer, SiteClient
 from transmitters.cms.wordpress import WordPress
 from transmitters.cms.wordpress_api import address_of
 from transmitters.http_client import HTTPClient
@@ -139,3 +140,45 @@ def test_form_of_credentials(username: str, password: str, wrong: set[str]) -> N
 def test_addresses(root: str, address: str) -> None:
     """A second question mark would end the route."""
     assert address_of(root, "wp/v2/posts", {"a": "b c", "left_out": None}) == address
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[broken", "", "//", "\x00", "https://a.example/b?c=d"]
+)
+def test_redirects_to_anywhere(location: str) -> None:
+    """What a site tells is no reason to fail in another way; paths and queries are not shown."""
+    error = redirected(SiteAnswer(301, {"Location": location}, None))
+    assert error.code == "redirect"
+    assert "c=d" not in error.message + error.help
+
+
+@pytest.mark.parametrize("data", [[1], [{}], [{"id": "x"}], {"id": None}, [None], "text", [[]]])
+def test_documents_that_are_none(data: Any) -> None:
+    """Whatever a site answers, there is one kind of error."""
+    answer = SiteAnswer(200, {"Link": '<http://[b>; rel="https://api.w.org/"', "Date": "?"}, data)
+    site = Site("i1", "https://example.com", {"username": "a", "application_password": "b"})
+    platform = WordPress(site, Answering(answer))
+    identity = build_identity()
+    story = payload(build_story(identity, terms={"tags": ["1"]}))
+    for call in (
+        lambda: platform.look_up(identity),
+        lambda: platform.read("1"),
+        lambda: platform.create(story, identity),
+        lambda: platform.upload(build_upload()),
+        lambda: list(platform.terms("tags")),
+        lambda: platform.create_term("tags", "News", ""),
+        lambda: platform.taxonomies(),
+    ):
+        with pytest.raises(PlatformError):
+            call()
+    assert not platform.test(write=True).ok
+
+
+class Answering(SiteClient):
+    """Answer every request alike."""
+
+    def __init__(self, answer: SiteAnswer) -> None:
+        self._answer = answer
+
+    def request(self, method: str, url: str, **sent: Any) -> SiteAnswer:
+        return self._answer
