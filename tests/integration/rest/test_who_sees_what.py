@@ -22,7 +22,7 @@ from tests.support.fake_sites import FakeWordPress
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
 from tests.support.receivers import HTTPReceiver
-from tests.support.sites import Publisher
+from tests.support.publisher import Publisher
 
 CONTENT, NAME = "kestrel", "osprey"
 """What is in the texts of what is hidden, and in its ids."""
