@@ -1,0 +1,106 @@
+"""Build Ghost from npm, once for all runs: `python -m tests.peers.ghost_build`.
+
+It needs Node.js 20 with npm, a C++ compiler, make and Python, and takes about three minutes. The
+result lies in the cache of peers, outside the repository.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+VERSION = "5.130.6"
+BUILD_SECONDS = 600
+TOOLS = ("node", "npm", "make", "g++")
+
+
+class CannotBuild(Exception):
+    """Ghost is not to be had here; the text is one line for people."""
+
+
+def cache() -> Path:
+    """Return the directory in which peers are kept between runs."""
+    return Path(os.environ.get("WIREDESK_PEERS_CACHE") or Path.home() / ".cache/wiredesk-peers")
+
+
+def built() -> Path | None:
+    """Return where Ghost has been built, None where it has not been."""
+    place = cache() / f"ghost-{VERSION}"
+    return place if place.is_dir() else None
+
+
+def build(seconds: float = BUILD_SECONDS) -> Path:
+    """Build Ghost unless it is there, and return where it is.
+
+    Several may ask at once: one builds, the others wait.
+
+    Args:
+        seconds: that each of its steps may take.
+
+    Raises:
+        CannotBuild: a tool is missing, or a step failed or took too long.
+    """
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        raise CannotBuild(f"Ghost needs {', '.join(missing)}")
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "ghost.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if place := built():
+            return place
+        with tempfile.TemporaryDirectory(dir=cache()) as folder:
+            place = Path(folder) / "package"
+            _fetch(Path(folder), seconds)
+            _without_development(place / "package.json")
+            _npm(place, seconds, "install", "--ignore-scripts", "--legacy-peer-deps")
+            # Of all packages that would be compiled this one alone is needed.
+            _npm(place, seconds, "rebuild", "sqlite3")
+            return place.rename(cache() / f"ghost-{VERSION}")
+
+
+def _fetch(folder: Path, seconds: float) -> None:
+    _npm(folder, seconds, "pack", f"ghost@{VERSION}")
+    with tarfile.open(folder / f"ghost-{VERSION}.tgz") as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _without_development(manifest: Path) -> None:
+    """Drop what only Ghost's own developers need."""
+    package = json.loads(manifest.read_text())
+    kept = {key: package[key] for key in package if key not in ("devDependencies", "scripts")}
+    manifest.write_text(json.dumps(kept))
+
+
+def _npm(folder: Path, seconds: float, *arguments: str) -> None:
+    node = Path(shutil.which("node") or "").resolve().parent.parent
+    headers = {"npm_config_nodedir": str(node)} if (node / "include/node/node.h").exists() else {}
+    environment = {
+        **os.environ,
+        **headers,
+        "npm_config_audit": "false",
+        "npm_config_fund": "false",
+        "npm_config_build_from_source": "true",
+        # The lock file of the package names another registry than the one that is set up here.
+        "npm_config_replace_registry_host": "always",
+    }
+    command = ["nice", "npm", "--loglevel=error", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotBuild(f"npm {arguments[0]} took more than {seconds:.0f} s") from None
+    if done.returncode:
+        last = (done.stderr.strip() or "no reason given").splitlines()[0]
+        raise CannotBuild(f"npm {arguments[0]} failed: {last}")
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{build()}\n")
+    except CannotBuild as problem:
+        sys.exit(str(problem))
