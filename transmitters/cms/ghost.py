@@ -8,7 +8,7 @@ from html import escape, unescape
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from apps.core.clock import moment_of
+from apps.core.clock import Clock, SystemClock, moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
     Check,
@@ -107,9 +107,10 @@ class Ghost(Platform):
     can_schedule = True
     can_delete_media = False
 
-    def __init__(self, site: Site, client: SiteClient) -> None:
+    def __init__(self, site: Site, client: SiteClient, clock: Clock | None = None) -> None:
         super().__init__(site, client)
-        self._api = GhostAPI(site, client)
+        self._clock = clock or SystemClock()
+        self._api = GhostAPI(site, client, self._clock)
 
     @property
     def _kind(self) -> str:
@@ -181,7 +182,7 @@ class Ghost(Platform):
         moment = remote.get("date")
         if moment is None:
             return "The site does not tell its time"
-        seconds = (moment - datetime.now(UTC)).total_seconds()
+        seconds = (moment - self._clock.now()).total_seconds()
         if abs(seconds) > CLOCK_SECONDS:
             raise PlatformError(
                 ErrorClass.CONFIG,
@@ -305,7 +306,7 @@ class Ghost(Platform):
             "codeinjection_head": identity.marker,
         }
         self._check_author(fields)
-        answer = self._write("POST", self._kind, self._kind, _publishable(fields))
+        answer = self._write("POST", self._kind, self._kind, self._publishable(fields))
         post = _answered(answer, self._kind, payload, identity)
         if post.slug == identity.slug:
             return post
@@ -328,7 +329,7 @@ class Ghost(Platform):
             )
         fields["updated_at"] = post.modified or self._modified(kind, post.id)
         resource = _resource(kind, post.id)
-        answer = self._write("PUT", resource, kind, _publishable(fields))
+        answer = self._write("PUT", resource, kind, self._publishable(fields))
         return _answered(answer, kind, payload, identity)
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
@@ -385,6 +386,13 @@ class Ghost(Platform):
         """Write a post from its HTML; the answer holds what Ghost has made of it."""
         call = self._api.post if method == "POST" else self._api.put
         return _only(call(resource, {kind: [fields]}, source="html", formats="html"), kind)
+
+    def _publishable(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return fields that Ghost can publish now: only schedules take a time that lies ahead."""
+        moment, now = moment_of(fields.get("published_at")), self._clock.now()
+        if fields.get("status") == "published" and moment and moment > now:
+            return {**fields, "published_at": _wire_time(now)}
+        return fields
 
     def _check_author(self, fields: Mapping[str, Any]) -> None:
         """Refuse an author whom Ghost does not know: it would silently put the owner's name.
@@ -522,16 +530,6 @@ def _feature_fields(media: StoryMedia | None) -> dict[str, Any]:
         "feature_image_alt": cut_at_word(media.alt, ALT_LENGTH) or None,
         "feature_image_caption": escape(cut_at_word(caption, CAPTION_LENGTH), quote=False) or None,
     }
-
-
-def _publishable(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return fields that Ghost can publish now: a time that lies ahead is for schedules only."""
-    moment = moment_of(fields.get("published_at"))
-    if fields.get("status") == "published" and moment and moment > datetime.now(UTC):
-        return {key: value for key, value in fields.items() if key != "published_at"} | {
-            "published_at": _wire_time(datetime.now(UTC))
-        }
-    return fields
 
 
 def _answered(

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import jwt
 
+from apps.core.clock import Clock
 from transmitters.cms.base import ErrorClass, PlatformError, Site
 from transmitters.cms.failures import (
     REDIRECTS,
@@ -38,11 +39,13 @@ class GhostAPI:
     Args:
         site: whose credentials sign.
         client: sends them.
+        clock: time at which they are signed.
     """
 
-    def __init__(self, site: Site, client: SiteClient) -> None:
+    def __init__(self, site: Site, client: SiteClient, clock: Clock) -> None:
         self._site = site
         self._client = client
+        self._clock = clock
         self.root = f"{site.base_url}/ghost/api/admin/"
 
     def address(self, path: str, query: Mapping[str, Any] | None = None) -> str:
@@ -92,7 +95,7 @@ class GhostAPI:
         Raises:
             PlatformError: no whole answer came.
         """
-        answer = self._send(method, path, query, datetime.now(UTC), body)
+        answer = self._send(method, path, query, self._clock.now(), body)
         moment = server_time(answer)
         if moment and _is_stale(answer):
             answer = self._send(method, path, query, moment, body)
