@@ -1,17 +1,19 @@
-"""Build Ghost from npm, once for all runs: `python -m tests.peers.ghost_build`.
+"""Build Ghost from npm, once for all sessions.
 
-It needs Node.js 20 with npm, a C++ compiler, make and Python, and takes about three minutes. The
-result lies in the cache of peers, outside the repository.
+It needs Node.js 20 with npm, a C++ compiler, make and Python, and takes about three minutes. What is
+built lies outside the repository: in `WIREDESK_PEERS_CACHE`, or in the cache of the
+user.
 """
 
 import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
-import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 VERSION = "5.130.6"
@@ -40,7 +42,7 @@ def build(seconds: float = BUILD_SECONDS) -> Path:
     Several may ask at once: one builds, the others wait.
 
     Args:
-        seconds: that each of its steps may take.
+        seconds: that it may take.
 
     Raises:
         CannotBuild: a tool is missing, or a step failed or took too long.
@@ -53,19 +55,21 @@ def build(seconds: float = BUILD_SECONDS) -> Path:
         if place := built():
             return place
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
-            place = Path(folder) / "package"
-            _fetch(Path(folder), seconds)
+            end = time.monotonic() + seconds
+            place = _fetched(Path(folder), end)
             _without_development(place / "package.json")
-            _npm(place, seconds, "install", "--ignore-scripts", "--legacy-peer-deps")
+            _npm(place, end, "install", "--ignore-scripts", "--legacy-peer-deps")
             # Of all packages that would be compiled this one alone is needed.
-            _npm(place, seconds, "rebuild", "sqlite3")
+            _npm(place, end, "rebuild", "sqlite3")
             return place.rename(cache() / f"ghost-{VERSION}")
 
 
-def _fetch(folder: Path, seconds: float) -> None:
-    _npm(folder, seconds, "pack", f"ghost@{VERSION}")
+def _fetched(folder: Path, end: float) -> Path:
+    """Return the unpacked program: npm installs packages that lie inside it from there alone."""
+    _npm(folder, end, "pack", f"ghost@{VERSION}")
     with tarfile.open(folder / f"ghost-{VERSION}.tgz") as archive:
         archive.extractall(folder, filter="data")
+    return folder / "package"
 
 
 def _without_development(manifest: Path) -> None:
@@ -75,7 +79,7 @@ def _without_development(manifest: Path) -> None:
     manifest.write_text(json.dumps(kept))
 
 
-def _npm(folder: Path, seconds: float, *arguments: str) -> None:
+def _npm(folder: Path, end: float, *arguments: str) -> None:
     node = Path(shutil.which("node") or "").resolve().parent.parent
     headers = {"npm_config_nodedir": str(node)} if (node / "include/node/node.h").exists() else {}
     environment = {
@@ -88,19 +92,22 @@ def _npm(folder: Path, seconds: float, *arguments: str) -> None:
         "npm_config_replace_registry_host": "always",
     }
     command = ["nice", "npm", "--loglevel=error", *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds
-        )
+        _, said = process.communicate(timeout=max(end - time.monotonic(), 0.0))
     except subprocess.TimeoutExpired:
-        raise CannotBuild(f"npm {arguments[0]} took more than {seconds:.0f} s") from None
-    if done.returncode:
-        last = (done.stderr.strip() or "no reason given").splitlines()[0]
+        # With the compilers that it has started.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise CannotBuild(f"npm {arguments[0]} was still at work when the time was over") from None
+    if process.returncode:
+        last = (said.strip() or "no reason given").splitlines()[0]
         raise CannotBuild(f"npm {arguments[0]} failed: {last}")
-
-
-if __name__ == "__main__":
-    try:
-        sys.stdout.write(f"{build()}\n")
-    except CannotBuild as problem:
-        sys.exit(str(problem))

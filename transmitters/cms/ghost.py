@@ -73,6 +73,7 @@ RECORDINGS = frozenset(
 
 KEY = re.compile(r"[0-9a-f]{24}:[0-9a-f]{64}")
 POST_ID = re.compile(r"[0-9a-f]{24}")
+PLAIN = re.compile(r"[A-Za-z0-9]+")
 OUR_MARKERS = re.compile(r"<!-- publisher-ref:[0-9a-f]+ -->")
 
 
@@ -467,7 +468,8 @@ class Ghost(Platform):
         """Create a tag, unless there is one whose name differs in case or spaces only.
 
         Ghost itself makes a second one of the same name. A name that begins with `#` would become a
-        tag that readers do not see, so it goes without.
+        tag that readers do not see, so it goes without. Ghost is asked for a part of the name that
+        holds no sign of its filters, and no letter whose case its database does not know.
         """
         name = " ".join(name.split()).lstrip("#, ")
         if not name or len(name) > TAG_LENGTH:
@@ -478,8 +480,9 @@ class Ghost(Platform):
                 field="name",
                 help="Shorten the name, or map the term to a tag",
             )
-        wanted = f"name:~{quoted(name)}" + (f",slug:{quoted(slug)}" if slug else "")
-        for tag in self._api.pages(TAGS, TAGS, filter=wanted, order="id asc"):
+        part = max(PLAIN.findall(name), key=len, default="")
+        wanted = {"filter": f"name:~{quoted(part)}"} if part else {}
+        for tag in self._api.pages(TAGS, TAGS, **wanted, order="id asc"):
             if " ".join(str(tag.get("name")).split()).casefold() == name.casefold():
                 return _remote_term(tag)
         fields = {"name": name, **({"slug": slug} if slug else {})}
