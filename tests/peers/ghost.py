@@ -173,7 +173,8 @@ class GhostPeer:
 
     def post(self, post_id: str, kind: str = "posts") -> Mapping[str, Any]:
         """Return a post, or page."""
-        answer = self.admin("GET", f"{kind}/{post_id}", formats="html", include="tags,authors")
+        related = "tags,authors,email,newsletter" if kind == "posts" else "tags,authors"
+        answer = self.admin("GET", f"{kind}/{post_id}", formats="html", include=related)
         return dict(answer[kind][0])
 
     def edit(self, post_id: str, kind: str = "posts", **fields: Any) -> Mapping[str, Any]:

@@ -1,8 +1,7 @@
 """Build Ghost from npm, once for all sessions.
 
-It needs Node.js 20 with npm, a C++ compiler, make and Python, and takes about three minutes. What is
-built lies outside the repository: in `WIREDESK_PEERS_CACHE`, or in the cache of the
-user.
+It needs Node.js 20 with npm, a C++ compiler, make and Python, and takes about three minutes. The
+result lies outside the repository: in `WIREDESK_PEERS_CACHE`, or in the cache of the user.
 """
 
 import fcntl

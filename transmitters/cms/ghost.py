@@ -1,4 +1,4 @@
-"""Ghost: posts and pages by its Admin API, version 5 and newer (cms contract G1 to G12)."""
+"""Ghost: posts and pages by its Admin API, version 5 and newer (cms contract G1 to G14)."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
