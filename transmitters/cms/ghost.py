@@ -155,6 +155,13 @@ class Ghost(Platform):
 
     def _test_reach(self, remote: dict[str, Any]) -> str:
         """Ask for what everybody may know of a site."""
+        if self.site.base_url.endswith("/ghost"):
+            raise PlatformError(
+                ErrorClass.CONFIG,
+                "admin_address",
+                "This is the address of Ghost Admin; enter that of the site, without /ghost",
+                help="Enter the address of the site, without /ghost at its end",
+            )
         try:
             answer = self.client.request("GET", self._api.address("site"))
         except NoAnswer as error:
