@@ -18,6 +18,8 @@ from pathlib import Path
 VERSION = "5.130.6"
 BUILD_SECONDS = 600
 TOOLS = ("node", "npm", "make", "g++")
+NODE_VERSIONS = ("18", "20", "22")
+"""Others Ghost refuses to start on."""
 
 
 class CannotBuild(Exception):
@@ -48,6 +50,8 @@ def build(seconds: float = BUILD_SECONDS) -> Path:
     """
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         raise CannotBuild(f"Ghost needs {', '.join(missing)}")
+    if (version := _node_version()) not in NODE_VERSIONS:
+        raise CannotBuild(f"Ghost does not run on Node.js {version}")
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "ghost.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -61,6 +65,11 @@ def build(seconds: float = BUILD_SECONDS) -> Path:
             # Of all packages that would be compiled this one alone is needed.
             _npm(place, end, "rebuild", "sqlite3")
             return place.rename(cache() / f"ghost-{VERSION}")
+
+
+def _node_version() -> str:
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.removeprefix("v").partition(".")[0]
 
 
 def _fetched(folder: Path, end: float) -> Path:

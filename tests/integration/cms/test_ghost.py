@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import md5, sha256
 from typing import Any
 from uuid import uuid4
@@ -648,6 +649,57 @@ class TestLostAnswers:
             publish(connect(proxy.url), identity)
         publish(connect(proxy.url), identity)
         assert len(ours(ghost, identity)) == 1
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+class TestCampaign:
+    """Many posts through a proxy that loses every third answer, each written until it is there."""
+
+    def test_one_post_each(
+        self, ghost: GhostPeer, connect: Callable[..., Ghost], proxy: Proxy
+    ) -> None:
+        """Created, corrected and retracted: one post each, all alike, none in the end."""
+        site = connect(proxy.url)
+        identities = [new_identity() for _ in range(30)]
+        for fault in (Fault.LOSE_ANSWER, Fault.CUT_ANSWER, Fault.LOSE_REQUEST):
+            proxy.rule(fault, every=9)
+
+        for headline in ("First", "Second"):
+            for identity in identities:
+                persistently(partial(self._show, site, identity, headline))
+            assert self._titles(ghost, identities) == [[headline]] * len(identities)
+        for identity in identities:
+            persistently(partial(self._remove, site, identity))
+        assert self._titles(ghost, identities) == [[]] * len(identities)
+
+    def _titles(self, ghost: GhostPeer, identities: list[PostIdentity]) -> list[list[str]]:
+        """Return the titles of the live posts of each."""
+        posts = ghost.posts(filter="status:published", fields="title,codeinjection_head")
+        heads = [(post["title"], post["codeinjection_head"] or "") for post in posts]
+        return [[title for title, head in heads if one.marker in head] for one in identities]
+
+    def _show(self, site: Ghost, identity: PostIdentity, headline: str) -> None:
+        known = site.look_up(identity)
+        if known:
+            update(site, known[0], identity, headline=headline)
+        else:
+            publish(site, identity, headline=headline)
+
+    def _remove(self, site: Ghost, identity: PostIdentity) -> None:
+        for post in site.look_up(identity):
+            site.retract(post, RetractMode.DELETE)
+
+
+def persistently(act: Callable[[], None]) -> None:
+    """Act again until nothing is in doubt."""
+    for _ in range(20):
+        try:
+            return act()
+        except PlatformError as error:
+            if error.error_class not in (ErrorClass.AMBIGUOUS, ErrorClass.TRANSIENT):
+                raise
+    raise AssertionError("it never came through")
 
 
 class TestRequests:
