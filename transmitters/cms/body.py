@@ -218,6 +218,11 @@ class _Line:
         else:
             self._pending = self._pending.strip(" ") + "<br>"
 
+    def end_if_begun(self) -> None:
+        """Begin a new line of preformatted text, unless this is one."""
+        if self._parts and not self._parts[-1].endswith("\n"):
+            self._write("\n")
+
     def open(self, tag: str, start: str, link: str = "") -> bool:
         """Begin an element; none begins within one of its name, and then this is False."""
         if tag == self._without or any(one.tag == tag for one in self.opened):
@@ -259,7 +264,9 @@ class _Flow:
         self.blocks += blocks
 
     def end_paragraph(self) -> None:
-        if not self.line.is_preformatted and (inline := self.line.finish()):
+        if self.line.is_preformatted:
+            self.line.end_if_begun()
+        elif inline := self.line.finish():
             self.blocks.append(Paragraph(inline))
 
 
@@ -350,10 +357,6 @@ class _Reader:
                 self._node(node, flow, DEEPEST)
 
     def _section(self, element: Element, flow: _Flow, depth: int) -> None:
-        if flow.line.is_preformatted:
-            self._walk(element, flow, depth)
-            flow.line.end()
-            return
         flow.end_paragraph()
         self._walk(element, flow, depth)
         flow.end_paragraph()

@@ -37,7 +37,6 @@ from transmitters.cms.body import (
     EMBEDS_STRIPPED,
     PLAIN_INLINES,
     Style,
-    escaped,
     read_body,
 )
 from transmitters.cms.markup import (
