@@ -1,4 +1,4 @@
-"""HTTP to CMS sites: JSON and streamed files, with a verdict on whether a request may have arrived."""
+"""HTTP to CMS sites: JSON and streamed files; tells whether a request may have arrived."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
