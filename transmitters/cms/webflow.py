@@ -291,19 +291,27 @@ class Webflow(Platform):
 
     def look_up(self, identity: PostIdentity) -> Sequence[RemotePost]:
         items = list(self._api.pages(self._items, "items", slug=identity.slug))
-        if items and identity.title:
-            # A second item of ours was given another slug: it is found by its name.
-            again = re.compile(re.escape(identity.slug) + "-[0-9a-z]{5}")
-            known = {item.get("id") for item in items}
-            named = self._api.pages(self._items, "items", name=self._title(identity))
-            items += [
-                item
-                for item in named
-                if item.get("id") not in known and again.fullmatch(_slug_of(item))
-            ]
+        if items:
+            items += self._twins(items, identity)
         posts = [replace(self._post(item), is_ours=self._is_ours(item, identity)) for item in items]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(posts, key=lambda post: (not post.is_ours, post.created_at or oldest))
+
+    def _twins(
+        self, items: Sequence[Mapping[str, Any]], identity: PostIdentity
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return items that were given another slug because one of `items` held it.
+
+        They are asked for by name: slugs can only be asked for whole.
+        """
+        given = re.compile(re.escape(identity.slug) + "-[0-9a-z]{5}")
+        names = [self._title(identity), *(str(_field_data(one).get(NAME) or "") for one in items)]
+        found = {str(one.get("id")): one for one in items}
+        for name in dict.fromkeys(filter(None, names)):
+            for item in self._api.pages(self._items, "items", name=name):
+                if given.fullmatch(_slug_of(item)):
+                    found.setdefault(str(item.get("id")), item)
+        return list(found.values())[len(items) :]
 
     def _title(self, identity: PostIdentity) -> str:
         fields = self._fields_of(self.site.remote.get("collection_fields") or ())
@@ -312,18 +320,19 @@ class Webflow(Platform):
     def _is_ours(self, item: Mapping[str, Any], identity: PostIdentity) -> bool:
         """Tell our item from one that merely holds the slug.
 
-        Its `ref` tells where the collection has a place for it; else the title with the time, or
-        with a slug that carries half of the ref.
+        Its `ref` tells where the collection has a place for it. Else two of three have to fit: the
+        title, the time, and the half of the ref that a slug may carry.
         """
         marker = _field_data(item).get(self._ref_field) if self._ref_field else None
         if marker:
-            return bool(marker == identity.ref)
-        if not identity.title or _field_data(item).get(NAME) != self._title(identity):
-            return False
-        if re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", _slug_of(item)):
-            return True
+            return str(marker) == identity.ref
         created = moment_of(item.get("createdOn"))
-        return bool(identity.since and created and created >= identity.since - SKEW)
+        signs = (
+            bool(identity.title) and _field_data(item).get(NAME) == self._title(identity),
+            bool(identity.since and created and created >= identity.since - SKEW),
+            bool(re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", _slug_of(item))),
+        )
+        return sum(signs) >= 2
 
     def read(self, post_id: str) -> RemotePost | None:
         if not re.fullmatch(OBJECT_ID, post_id):
@@ -350,13 +359,13 @@ class Webflow(Platform):
         mismatches = self._mismatches(item, payload)
         if _slug_of(item) != identity.slug:
             mismatches[Mismatch.SLUG] = [identity.slug]
-        if mismatches:
-            return replace(self._post(item, RemoteState.DRAFT), mismatches=mismatches)
-        self._publish(str(item["id"]))
-        live = self._live(str(item["id"]))
+        live = None
+        if not mismatches:
+            self._publish(str(item["id"]))
+            live = self._live(str(item["id"]))
         if live is None:
-            missing = {Mismatch.STATE: [RemoteState.LIVE.value]}
-            return replace(self._post(item, RemoteState.DRAFT), mismatches=missing)
+            mismatches[Mismatch.STATE] = [RemoteState.LIVE.value]
+            return replace(self._post(item, RemoteState.DRAFT), mismatches=mismatches)
         return replace(
             self._post(live, RemoteState.LIVE), mismatches=self._mismatches(live, payload)
         )

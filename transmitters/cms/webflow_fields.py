@@ -210,12 +210,7 @@ class CollectionFields:
                 continue
             value = self._value(key, target, story, draft)
             if value in (None, "", []) and target.is_required:
-                raise PlatformError(
-                    ErrorClass.VALIDATION,
-                    "field_required",
-                    f"The field {target.slug} is required, but the item has no {key}",
-                    field=target.slug,
-                )
+                raise _required(target, key)
             draft.fields[target.slug] = value
         self._put_terms(story, draft)
         return Payload(draft.fields, tuple(draft.warnings), tuple(draft.media), draft.terms)
@@ -253,6 +248,8 @@ class CollectionFields:
                     help="Verify taxonomy sync",
                 )
             unique = list(dict.fromkeys(ids))
+            if not unique and target.is_required:
+                raise _required(target, "term for it")
             if target.type == "MultiReference":
                 draft.fields[taxonomy] = unique
             else:
@@ -333,6 +330,15 @@ _ALLOWED: Mapping[str, frozenset[str]] = {
     "canonical_url": frozenset({"Link", "PlainText"}),
 }
 """Types of fields that can take what is at home in an item."""
+
+
+def _required(target: CollectionField, what: str) -> PlatformError:
+    return PlatformError(
+        ErrorClass.VALIDATION,
+        "field_required",
+        f"The field {target.slug} is required, but the item has no {what}",
+        field=target.slug,
+    )
 
 
 def _misfit(code: str, message: str, target: CollectionField) -> PlatformError:

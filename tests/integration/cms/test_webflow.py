@@ -439,7 +439,8 @@ def test_the_marker_tells_whose_item_it_is(newsroom: Newsroom) -> None:
     ("slug", "name", "age", "is_ours"),
     [
         (f"storm-{REF[:8]}", "Storm", timedelta(days=9), True),
-        (f"storm-{REF[:8]}", "Another", timedelta(0), False),
+        (f"storm-{REF[:8]}", "Another", timedelta(0), True),
+        (f"storm-{REF[:8]}", "Another", timedelta(days=9), False),
         ("storm", "Storm", timedelta(0), True),
         ("storm", "Storm", timedelta(days=9), False),
         ("storm", "Another", timedelta(0), False),
@@ -448,7 +449,7 @@ def test_the_marker_tells_whose_item_it_is(newsroom: Newsroom) -> None:
 def test_without_a_marker_title_and_time_tell(
     newsroom: Newsroom, slug: str, name: str, age: timedelta, is_ours: bool
 ) -> None:
-    """A slug that carries the ref stands for the time."""
+    """Two of three: the title, the time, a slug that carries the ref."""
     item = newsroom.peer.add_item(newsroom.articles, name=name, slug=slug)
     staged = newsroom.peer.collections[newsroom.articles].items[item].staged
     assert staged is not None
@@ -479,12 +480,21 @@ def test_a_second_item_gets_another_slug_and_stays_a_draft(
     first = newsroom.create()
     second = newsroom.create()
 
-    assert second.mismatches == {Mismatch.SLUG: [identity_of().slug]}
+    assert second.mismatches == {Mismatch.SLUG: [identity_of().slug], Mismatch.STATE: ["live"]}
     assert second.state is RemoteState.DRAFT
     assert [item["id"] for item in newsroom.live()] == [first.id]
     assert [post.id for post in newsroom.look_up()] == [first.id, second.id]
     platform.discard(second)
     assert [item["id"] for item in newsroom.staged()] == [first.id]
+
+
+def test_a_second_item_is_found_under_an_earlier_headline(newsroom: Newsroom) -> None:
+    """Both were made before the headline was changed."""
+    first, second = newsroom.create(field_map={}), newsroom.create(field_map={})
+
+    found = newsroom.platform(field_map={}).look_up(identity_of(title="Great storm"))
+
+    assert [(post.id, post.is_ours) for post in found] == [(first.id, True), (second.id, True)]
 
 
 def test_a_foreign_slug_is_left_alone(newsroom: Newsroom, platform: Webflow) -> None:
@@ -843,6 +853,20 @@ def test_one_term_is_what_a_reference_takes(newsroom: Newsroom, platform: Webflo
     assert payload.fields["section"] == ids[0]
     assert payload.terms == {"section": [ids[0]]}
     assert "terms_cut" in payload.warnings
+
+
+def test_a_required_field_has_to_be_filled(newsroom: Newsroom) -> None:
+    """By a text, a picture or a term."""
+    fields = newsroom.peer.collections[newsroom.articles].fields
+    for slug in ("post-body", "main-image", "section"):
+        required = [{**one, "isRequired": one["slug"] == slug} for one in fields]
+        platform = newsroom.platform(remote={**newsroom.tested, "collection_fields": required})
+        story = story_of(body="", terms={"section": []})
+
+        error = failure_of(lambda platform=platform, story=story: platform.payload(story))
+
+        assert (error.error_class, error.field) == (ErrorClass.VALIDATION, slug)
+        assert slug in error.message
 
 
 def test_the_payload_is_the_same_for_the_same_story(platform: Webflow) -> None:
