@@ -1,4 +1,4 @@
-"""Webflow: items of one collection of a site, by the Data API v2.
+"""Webflow: items of one collection of a site, by the Data API v2 (cms contract W1 to W13).
 
 Items are made as drafts, which no visitor sees, and published when they are as they should be: a
 second item of the same story never becomes public.
@@ -328,11 +328,11 @@ class Webflow(Platform):
             return str(marker) == identity.ref
         created = moment_of(item.get("createdOn"))
         signs = (
-            bool(identity.title) and _field_data(item).get(NAME) == self._title(identity),
-            bool(identity.since and created and created >= identity.since - SKEW),
-            bool(re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", _slug_of(item))),
+            identity.title and _field_data(item).get(NAME) == self._title(identity),
+            identity.since and created and created >= identity.since - SKEW,
+            re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", _slug_of(item)),
         )
-        return sum(signs) >= 2
+        return len([sign for sign in signs if sign]) >= 2
 
     def read(self, post_id: str) -> RemotePost | None:
         if not re.fullmatch(OBJECT_ID, post_id):
