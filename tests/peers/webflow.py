@@ -740,14 +740,14 @@ class WebflowPeer:
         return None
 
     def _rich_text(self, text: str, *, skip_files: bool) -> str:
-        """Keep what the editor of the service knows: no code, no tables, pictures that exist."""
+        """Keep what the editor of the service knows: no blocks of code, no tables, pictures that exist."""
         if not text.strip():
             return ""
         root = lxml_html.fragment_fromstring(text, create_parent="div")
         for element in list(root.iter()):
             if not isinstance(element.tag, str) or element.tag in ("script", "style", "table"):
                 element.drop_tree()
-            elif element.tag in ("pre", "code"):
+            elif element.tag == "pre":
                 tail = element.tail
                 element.clear()
                 element.tail = tail

@@ -16,7 +16,7 @@ from hashlib import md5, sha256
 from io import BytesIO
 from secrets import token_hex
 from typing import Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from apps.core.clock import moment_of
 from apps.core.registry import Field
@@ -163,11 +163,12 @@ class Webflow(Platform):
             answer = self._api.exchange("/sites")
         remote["date"] = _date_of(answer)
         remote["api_root"] = self.site.base_url
-        token = answer.data.get("authorization") or {}
-        if isinstance(token.get("scope"), str):
-            remote["capabilities"] = sorted(re.findall(r"[\w:]+", token["scope"]))
-        if token.get("rateLimit"):
-            remote["limits"] = {"rate_per_minute": token["rateLimit"]}
+        token = answer.data.get("authorization")
+        if isinstance(token, dict):
+            if isinstance(token.get("scope"), str):
+                remote["capabilities"] = sorted(re.findall(r"[\w:]+", token["scope"]))
+            if isinstance(token.get("rateLimit"), int):
+                remote["limits"] = {"rate_per_minute": token["rateLimit"]}
         return "Webflow accepts the token"
 
     def _test_clock(self, remote: dict[str, Any]) -> str:
@@ -258,8 +259,8 @@ class Webflow(Platform):
         try:
             slug = f"connection-test-{token_hex(4)}"
             fields = {NAME: "Connection test", SLUG: slug}
-            made = self._api.post(self._items, {"isDraft": True, "fieldData": fields}, creates=True)
-            self._api.delete(self._item(str(made["id"])))
+            made = self._api.create(self._items, {"isDraft": True, "fieldData": fields})
+            self._api.delete(self._item(made["id"]))
         finally:
             self.delete_media(media)
         return "A draft and a picture were made and deleted again"
@@ -306,11 +307,11 @@ class Webflow(Platform):
         """
         given = re.compile(re.escape(identity.slug) + "-[0-9a-z]{5}")
         names = [self._title(identity), *(str(_field_data(one).get(NAME) or "") for one in items)]
-        found = {str(one.get("id")): one for one in items}
+        found = {one["id"]: one for one in items}
         for name in dict.fromkeys(filter(None, names)):
             for item in self._api.pages(self._items, "items", name=name):
                 if given.fullmatch(_slug_of(item)):
-                    found.setdefault(str(item.get("id")), item)
+                    found.setdefault(item["id"], item)
         return list(found.values())[len(items) :]
 
     def _title(self, identity: PostIdentity) -> str:
@@ -355,14 +356,14 @@ class Webflow(Platform):
             "isDraft": True,
             "fieldData": {**fields, SLUG: identity.slug},
         }
-        item = self._api.post(self._items, body, creates=True, **STRICT)
+        item = self._api.create(self._items, body, **STRICT)
         mismatches = self._mismatches(item, payload)
         if _slug_of(item) != identity.slug:
             mismatches[Mismatch.SLUG] = [identity.slug]
         live = None
         if not mismatches:
-            self._publish(str(item["id"]))
-            live = self._live(str(item["id"]))
+            self._publish(item["id"])
+            live = self._live(item["id"])
         if live is None:
             mismatches[Mismatch.STATE] = [RemoteState.LIVE.value]
             return replace(self._post(item, RemoteState.DRAFT), mismatches=mismatches)
@@ -408,9 +409,9 @@ class Webflow(Platform):
                     status=error.status,
                 ) from error
             raise
-        if item_id in (done.get("publishedItemIds") or ()):
+        if item_id in _strings(done, "publishedItemIds"):
             return
-        said = " ".join(str(one) for one in done.get("errors") or ())
+        said = " ".join(_strings(done, "errors"))
         if "archived" in said:
             raise _archived()
         if "not found" in said:
@@ -431,7 +432,7 @@ class Webflow(Platform):
     def _publish_site(self) -> None:
         """Publish all that is staged of the site, wherever it is shown."""
         site = self._api.get(self._site)
-        domains = [one["id"] for one in site.get("customDomains") or ()]
+        domains = [one["id"] for one in _domains(site) if one.get("id")]
         self._api.post(
             f"{self._site}/publish", {"customDomains": domains, "publishToWebflowSubdomain": True}
         )
@@ -473,14 +474,12 @@ class Webflow(Platform):
         self.retract(post, RetractMode.DELETE)
 
     def _live(self, item_id: str) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self._api.find(f"{self._item(item_id)}/live")
-        return found
+        return self._api.find(f"{self._item(item_id)}/live")
 
     def _post(self, item: Mapping[str, Any], state: RemoteState | None = None) -> RemotePost:
         """Return an item as a post; its state is found out unless it is known."""
-        item_id = str(item["id"])
         return RemotePost(
-            id=item_id,
+            id=item["id"],
             state=state or self._state_of(item),
             url=self._url_of(_slug_of(item)),
             slug=_slug_of(item),
@@ -500,7 +499,7 @@ class Webflow(Platform):
             return RemoteState.DRAFT
         if not item.get("isDraft") and not item.get("isArchived"):
             return RemoteState.LIVE
-        return RemoteState.DRAFT if self._live(str(item["id"])) is None else RemoteState.LIVE
+        return RemoteState.DRAFT if self._live(item["id"]) is None else RemoteState.LIVE
 
     def _url_of(self, slug: str) -> str:
         """Return the public address of an item; the service does not tell it."""
@@ -537,9 +536,7 @@ class Webflow(Platform):
     def find_media(self, upload: MediaUpload) -> RemoteMedia | None:
         for asset in self._api.pages(f"{self._site}/assets", "assets"):
             if asset.get("originalFileName") == upload.filename and self._has_bytes(asset):
-                return RemoteMedia(
-                    str(asset["id"]), str(asset.get("hostedUrl")), str(asset.get("contentType"))
-                )
+                return RemoteMedia(asset["id"], str(asset.get("hostedUrl")), upload.mime)
         return None
 
     def _has_bytes(self, asset: Mapping[str, Any]) -> bool:
@@ -554,12 +551,12 @@ class Webflow(Platform):
         """Upload a file: its entry first, then its bytes, which the service keeps elsewhere."""
         entry = {"fileName": upload.filename, "fileHash": upload.md5}
         try:
-            asset = self._api.post(f"{self._site}/assets", entry, creates=True)
+            asset = self._api.create(f"{self._site}/assets", entry)
         except PlatformError as error:
             if error.error_class is not ErrorClass.VALIDATION:
                 raise
             raise _no_upload(error.code, error.message, error.status) from error
-        media = RemoteMedia(str(asset["id"]), str(asset["hostedUrl"]), upload.mime)
+        media = RemoteMedia(asset["id"], str(asset.get("hostedUrl")), upload.mime)
         try:
             self._send_bytes(upload, asset)
         except PlatformError as error:
@@ -575,9 +572,13 @@ class Webflow(Platform):
 
     def _send_bytes(self, upload: MediaUpload, asset: Mapping[str, Any]) -> None:
         address = str(asset.get("uploadUrl"))
-        if urlsplit(address).scheme != "https" and self.site.base_url.startswith("https:"):
+        if self.site.base_url.startswith("https:") and not address.startswith("https:"):
             raise _no_upload("insecure_upload", "Webflow named an upload address without TLS")
-        details = [(name, str(value)) for name, value in (asset.get("uploadDetails") or {}).items()]
+        named = asset.get("uploadDetails")
+        if not isinstance(named, dict):
+            message = "Webflow's answer does not say how to upload"
+            raise PlatformError(ErrorClass.TRANSIENT, "foreign_answer", message)
+        details = [(name, str(value)) for name, value in named.items()]
         part = FilePart("file", upload.filename, upload.mime, upload.length, upload.open)
         try:
             answer = self.client.request("POST", address, form=MultipartBody(details, part))
@@ -639,7 +640,7 @@ class Webflow(Platform):
                 self._make_term_live(items, item)
                 return _term_of(item)
         fields = {NAME: name, SLUG: slug}
-        item = self._api.post(items, {"isDraft": True, "fieldData": fields}, creates=True)
+        item = self._api.create(items, {"isDraft": True, "fieldData": fields})
         self._make_term_live(items, item)
         return _term_of(item)
 
@@ -648,7 +649,7 @@ class Webflow(Platform):
         if item.get("lastPublished") is not None and not item.get("isDraft"):
             return
         done = self._api.post(f"{items}/publish", {"itemIds": [item["id"]]})
-        if item["id"] not in (done.get("publishedItemIds") or ()):
+        if item["id"] not in _strings(done, "publishedItemIds"):
             raise PlatformError(
                 ErrorClass.TAXONOMY,
                 "not_published",
@@ -710,7 +711,8 @@ def _no_upload(code: str, message: str, status: int | None = None) -> PlatformEr
 
 
 def _field_data(item: Mapping[str, Any]) -> Fields:
-    return item.get("fieldData") or {}
+    data = item.get("fieldData")
+    return data if isinstance(data, dict) else {}
 
 
 def _slug_of(item: Mapping[str, Any]) -> str:
@@ -726,9 +728,19 @@ def _digest(item: Mapping[str, Any]) -> str:
     return sha256(text.encode()).hexdigest()[:32]
 
 
+def _strings(found: Mapping[str, Any], key: str) -> list[str]:
+    values = found.get(key)
+    return [str(value) for value in values] if isinstance(values, list) else []
+
+
+def _domains(site: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    domains = site.get("customDomains")
+    return [one for one in domains if isinstance(one, dict)] if isinstance(domains, list) else []
+
+
 def _address_of(site: Mapping[str, Any]) -> str:
     """Return where visitors find a site: its first domain, else the service's own for it."""
-    for domain in site.get("customDomains") or ():
+    for domain in _domains(site):
         if domain.get("url"):
             return f"https://{str(domain['url']).removeprefix('https://').rstrip('/')}"
     return f"https://{site.get('shortName')}.webflow.io"
@@ -742,7 +754,7 @@ def _date_of(answer: SiteAnswer) -> datetime | None:
 
 def _term_of(item: Mapping[str, Any]) -> RemoteTerm:
     fields = _field_data(item)
-    return RemoteTerm(str(item["id"]), str(fields.get(NAME) or ""), str(fields.get(SLUG) or ""))
+    return RemoteTerm(item["id"], str(fields.get(NAME) or ""), str(fields.get(SLUG) or ""))
 
 
 def _ids(fields: Fields, slug: str) -> set[str]:

@@ -19,6 +19,7 @@ from transmitters.http_connections import NoAnswer
 
 PAGE = 100
 """Most that a list holds."""
+MOST_PAGES = 1000
 SHOWN_LENGTH = 300
 """Characters of the service's own words that go into a message."""
 
@@ -56,10 +57,10 @@ class WebflowAPI:
         """
         return self._request("GET", path, query=query).data
 
-    def find(self, path: str) -> Any:
+    def find(self, path: str) -> Mapping[str, Any] | None:
         """Return one item or asset, None when it is gone."""
         try:
-            return self.get(path)
+            return entry_of(self.get(path), writes=False)
         except PlatformError as error:
             if error.error_class is ErrorClass.NOT_FOUND:
                 return None
@@ -69,16 +70,18 @@ class WebflowAPI:
         """Return the whole answer to a GET, for its headers."""
         return self._request("GET", path)
 
-    def post(self, path: str, data: Any, *, creates: bool = False, **query: Any) -> Any:
-        """Write once.
+    def create(self, path: str, data: Any, **query: Any) -> Mapping[str, Any]:
+        """Create an item or an asset, once; return it."""
+        answer = self._request("POST", path, data=data, query=query, creates=True)
+        return entry_of(answer.data, writes=True)
 
-        Args:
-            creates: what was done before the service failed may be there twice after another try.
-        """
-        return self._request("POST", path, data=data, query=query, creates=creates).data
+    def post(self, path: str, data: Any) -> Any:
+        return self._request("POST", path, data=data).data
 
-    def patch(self, path: str, data: Any, **query: Any) -> Any:
-        return self._request("PATCH", path, data=data, query=query).data
+    def patch(self, path: str, data: Any, **query: Any) -> Mapping[str, Any]:
+        """Change an item or an asset; return it as it is then."""
+        answer = self._request("PATCH", path, data=data, query=query)
+        return entry_of(answer.data, writes=True)
 
     def delete(self, path: str) -> bool:
         """Remove something; False when it was gone."""
@@ -97,14 +100,19 @@ class WebflowAPI:
             key: of the list in the answer.
         """
         offset = 0
-        while True:
+        for _ in range(MOST_PAGES):
             found = self.get(path, offset=offset, limit=PAGE, **query)
             entries = entries_of(found, key)
             yield from entries
             offset += len(entries)
-            total = (found.get("pagination") or {}).get("total", 0)
+            page = found.get("pagination")
+            total = page.get("total") if isinstance(page, dict) else None
+            if not isinstance(total, int):
+                total = offset + (len(entries) == PAGE)
             if not entries or offset >= total:
                 return
+        message = f"Webflow's list of {key} has no end"
+        raise PlatformError(ErrorClass.TRANSIENT, "foreign_answer", message)
 
     def _request(
         self,
@@ -123,7 +131,8 @@ class WebflowAPI:
             answer = self._client.request(method, address, headers=self._headers, data=data)
         except NoAnswer as error:
             raise without_answer(error, writes=writes) from error
-        if answer.status == 204 or (200 <= answer.status < 300 and isinstance(answer.data, dict)):
+        is_done = 200 <= answer.status < 300
+        if is_done and (isinstance(answer.data, dict) or method == "DELETE"):
             return answer
         if answer.status in REDIRECTS:
             raise redirected(answer)
@@ -139,11 +148,30 @@ def entries_of(found: Any, key: str) -> Sequence[Mapping[str, Any]]:
         PlatformError: it holds none, so that nothing can be told from it.
     """
     entries = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(entries, list):
-        raise PlatformError(
-            ErrorClass.TRANSIENT, "foreign_answer", f"Webflow's answer holds no list of {key}"
-        )
+    if not isinstance(entries, list) or not all(_is_entry(one) for one in entries):
+        message = f"Webflow's answer holds no list of {key}"
+        raise PlatformError(ErrorClass.TRANSIENT, "foreign_answer", message)
     return entries
+
+
+def entry_of(found: Any, *, writes: bool) -> Mapping[str, Any]:
+    """Return an item or a file that an answer consists of.
+
+    Args:
+        writes: it is the answer to a write, which may have been carried out.
+
+    Raises:
+        PlatformError: it is none.
+    """
+    if not _is_entry(found):
+        kind = ErrorClass.AMBIGUOUS if writes else ErrorClass.TRANSIENT
+        raise PlatformError(kind, "foreign_answer", "Webflow's answer does not hold what it should")
+    entry: Mapping[str, Any] = found
+    return entry
+
+
+def _is_entry(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("id"), str)
 
 
 def failure(answer: SiteAnswer, method: str, path: str, *, creates: bool) -> PlatformError:

@@ -49,18 +49,20 @@ class CollectionField:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "CollectionField":
+        limits = described.get("validations")
         return cls(
             slug=str(described.get("slug") or ""),
             type=str(described.get("type") or ""),
             name=str(described.get("displayName") or described.get("slug") or ""),
             is_required=bool(described.get("isRequired")),
-            validations=described.get("validations") or {},
+            validations=limits if isinstance(limits, Mapping) else {},
         )
 
     @property
     def options(self) -> Sequence[Mapping[str, Any]]:
         """Values of an Option field, each with `id` and `name`."""
-        return self.validations.get("options") or ()
+        options = self.validations.get("options")
+        return [one for one in options if "id" in one] if isinstance(options, list) else ()
 
     @property
     def collection(self) -> str:

@@ -1,16 +1,21 @@
 """The Webflow platform against the look-alike of the service."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5, sha256
+from html import escape
 from io import BytesIO
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tests.peers.webflow import ALL_SCOPES, Behaviour, WebflowPeer
 from tests.support.receivers import Fault, HTTPReceiver
@@ -205,7 +210,7 @@ def test_a_story_is_published(newsroom: Newsroom, platform: Webflow) -> None:
     assert post.published_at is not None
     page = page_at(post.url)
     assert page is not None
-    for shown in ("Storm", "Waves.", 'alt="Waves"', world, sea, "High waves"):
+    for shown in ("Storm", "Waves.", 'alt="Pier"', 'alt="Waves"', world, sea, "High waves"):
         assert shown in page
 
 
@@ -386,6 +391,76 @@ def test_a_duplicate_is_removed(newsroom: Newsroom, platform: Webflow) -> None:
     platform.discard(post)
 
     assert newsroom.staged() == newsroom.live() == []
+
+
+@pytest.mark.parametrize(
+    "headline",
+    [
+        "R&D <b>up</b>",
+        "He said \"no\" & 'yes'",
+        "Sturm 🌊 an der Küste",
+        "عاصفة على الساحل",
+        "1984",
+    ],
+)
+def test_headlines_are_text(newsroom: Newsroom, headline: str) -> None:
+    """Character by character; the page encodes them."""
+    identity = identity_of(title=headline)
+    post = newsroom.create(story_of(headline=headline, identity=identity))
+
+    assert newsroom.live()[0]["fieldData"]["name"] == headline
+    page = page_at(post.url)
+    assert page is not None
+    assert f"<title>{escape(headline)}</title>" in page
+    assert [found.id for found in newsroom.look_up(title=headline)] == [post.id]
+
+
+def test_what_a_reader_sees_of_a_body_stays(newsroom: Newsroom) -> None:
+    """Elements that the service does not keep are sent as such that it does."""
+    body = """
+        <h1>Alpha</h1><p>Bravo <b>Charlie</b> <a href="https://example.com/">Delta</a></p>
+        <ul><li>Echo<ul><li>Foxtrot</li></ul></li></ul><blockquote><p>Golf</p></blockquote>
+        <table><tr><th>Hotel</th><td>India</td></tr></table><pre>Juliett\n  Kilo</pre>
+        <p><code>Lima</code></p><dl><dt>Mike</dt><dd>November</dd></dl><hr>Oscar
+        <div class="embed-block"><blockquote class="twitter-tweet">Papa
+        <a href="https://twitter.com/a/status/1">Quebec</a></blockquote>
+        <script src="https://platform.twitter.com/widgets.js"></script></div>
+    """
+    words = [
+        "Alpha",
+        "Bravo",
+        "Charlie",
+        "Delta",
+        "Echo",
+        "Foxtrot",
+        "Golf",
+        "Hotel",
+        "India",
+        "Juliett",
+        "Kilo",
+        "Lima",
+        "Mike",
+        "November",
+        "Oscar",
+        "Papa",
+        "Quebec",
+    ]
+
+    post = newsroom.create(story_of(body=body))
+
+    stored = newsroom.live()[0]["fieldData"]["post-body"]
+    assert [word for word in words if word not in stored] == []
+    assert "widgets.js" not in stored
+    assert post.mismatches == {}
+
+
+def test_a_long_body(newsroom: Newsroom) -> None:
+    """A megabyte."""
+    body = "<p>Waves at the coast.</p>" * 40_000
+
+    newsroom.create(story_of(body=body))
+
+    assert len(newsroom.live()[0]["fieldData"]["post-body"]) >= 1_000_000
 
 
 # Identity.
@@ -576,6 +651,11 @@ def test_an_image_that_cannot_be_fetched_is_an_error(newsroom: Newsroom, platfor
     story = story_of(media=shown, feature="featuremedia")
     error = failure_of(lambda: newsroom.create(story))
     assert (error.error_class, error.field) == (ErrorClass.MEDIA, "main-image")
+
+    inner = {"editor_0": replace(shown["featuremedia"], source_urls=frozenset({media.url}))}
+    story = story_of(media=inner, body=f'<p>x</p><figure><img src="{media.url}"></figure>')
+    error = failure_of(lambda: newsroom.create(story))
+    assert (error.error_class, error.field) == (ErrorClass.MEDIA, "post-body")
     assert newsroom.staged() == []
 
 
@@ -1201,3 +1281,53 @@ def test_forms_of_tokens(token: str, is_good: bool) -> None:
     """Whatever has no spaces."""
     assert (Webflow.check_credentials({"token": token}) == {}) is is_good
     assert Webflow.check_credentials({}) != {}
+
+
+# Answers that nobody expects.
+
+KEYS = (
+    "id", "items", "assets", "collections", "fields", "pagination", "total", "fieldData", "slug",
+    "name", "code", "message", "details", "param", "description", "errors", "publishedItemIds",
+    "authorization", "scope", "rateLimit", "customDomains", "url", "uploadUrl", "uploadDetails",
+    "hostedUrl", "originalFileName", "validations", "options", "type", "lastPublished",
+    "createdOn", "isDraft", "isArchived",
+)  # fmt: skip
+TEXTS = st.sampled_from(["", "x", "0" * 24, "storm", "http://127.0.0.1:9/x", "RichText", "Option"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 500) | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+STATUSES = st.sampled_from([200, 202, 204, 302, 400, 401, 403, 404, 409, 413, 429, 500, 503])
+
+
+@given(status=STATUSES, value=VALUES | st.dictionaries(st.sampled_from(KEYS), VALUES))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_answer_is_understood_or_told(http: HTTPClient, status: int, value: Any) -> None:
+    """Whatever the service answers, `PlatformError` is all that comes of it."""
+    reply = (status, {"Content-Type": "application/json"}, orjson.dumps(value))
+    site = Site("i", "", {"token": "t"}, {"collection": "c", "site_id": "s"})
+    post = RemotePost("0" * 24, RemoteState.LIVE)
+    identity = identity_of()
+    with HTTPReceiver(lambda _: reply) as receiver:
+        platform = Webflow(replace(site, base_url=receiver.url), SiteClient(http))
+        acts: list[Callable[[], Any]] = [
+            lambda: platform.look_up(identity),
+            lambda: platform.read(post.id),
+            lambda: platform.create(Payload({"name": "Storm"}), identity),
+            lambda: platform.update(post, Payload({"name": "Storm"}), identity),
+            lambda: platform.retract(post, RetractMode.UNPUBLISH),
+            lambda: platform.discard(post),
+            lambda: platform.find_media(upload_of()),
+            lambda: platform.upload(upload_of()),
+            lambda: platform.has_media(RemoteMedia("0" * 24, "x")),
+            lambda: platform.taxonomies(),
+            lambda: list(platform.terms("tags")),
+            lambda: platform.create_term("tags", "Sea", "sea"),
+        ]
+        for act in acts:
+            with suppress(PlatformError):
+                act()
+        platform.test(write=True)
