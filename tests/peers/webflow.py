@@ -740,7 +740,7 @@ class WebflowPeer:
         return None
 
     def _rich_text(self, text: str, *, skip_files: bool) -> str:
-        """Keep what the editor of the service knows: no blocks of code, no tables, pictures that exist."""
+        """Keep what the editor of the service knows: no code, no tables, pictures that exist."""
         if not text.strip():
             return ""
         root = lxml_html.fragment_fromstring(text, create_parent="div")
