@@ -44,6 +44,7 @@ from transmitters.cms.failures import without_answer
 from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
 from transmitters.cms.webflow_api import (
     READ_AGAIN_HELP,
+    SLUG_TAKEN,
     UNPUBLISHED,
     Fields,
     WebflowAPI,
@@ -347,8 +348,8 @@ class Webflow(Platform):
     def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
         """Create the post, once.
 
-        An item that was given another slug, or lost a picture or a term, stays a draft: whoever
-        reads the mismatches decides whether it goes out by `update`, or is discarded.
+        What is not as it was sent stays a draft: a mismatch of the state asks for an `update`. So
+        does an item of ours that was there already, which is returned in place of a second one.
         """
         fields = {key: value for key, value in payload.fields.items() if value is not None}
         body = {
@@ -356,20 +357,34 @@ class Webflow(Platform):
             "isDraft": True,
             "fieldData": {**fields, SLUG: identity.slug},
         }
-        item = self._api.create(self._items, body, **STRICT)
-        mismatches = self._mismatches(item, payload)
-        if _slug_of(item) != identity.slug:
-            mismatches[Mismatch.SLUG] = [identity.slug]
+        try:
+            item = self._api.create(self._items, body, **STRICT)
+        except PlatformError as error:
+            first = self._first_of_ours(identity) if error.code == SLUG_TAKEN else None
+            if first is None:
+                raise
+            return _unfinished(first, identity)
+        post = self._post(item, RemoteState.DRAFT)
+        if post.slug != identity.slug:
+            first = self._first_of_ours(identity)
+            if first is not None and first.id != post.id:
+                self._api.delete(self._item(post.id))
+                return _unfinished(first, identity)
+            return _unfinished(post, identity, self._mismatches(item, payload))
         live = None
+        mismatches = self._mismatches(item, payload)
         if not mismatches:
-            self._publish(item["id"])
-            live = self._live(item["id"])
+            self._publish(post.id)
+            live = self._live(post.id)
         if live is None:
             mismatches[Mismatch.STATE] = [RemoteState.LIVE.value]
-            return replace(self._post(item, RemoteState.DRAFT), mismatches=mismatches)
+            return replace(post, mismatches=mismatches)
         return replace(
             self._post(live, RemoteState.LIVE), mismatches=self._mismatches(live, payload)
         )
+
+    def _first_of_ours(self, identity: PostIdentity) -> RemotePost | None:
+        return next((post for post in self.look_up(identity) if post.is_ours), None)
 
     def update(self, post: RemotePost, payload: Payload, identity: PostIdentity) -> RemotePost:
         """Write the post, and make it live.
@@ -686,6 +701,16 @@ def _taxonomies(described: Sequence[Mapping[str, Any]]) -> Sequence[Taxonomy]:
         Taxonomy(one.slug, one.name, can_create=one.type != "Option")
         for one in CollectionFields(described, {}).term_fields
     ]
+
+
+def _unfinished(
+    post: RemotePost,
+    identity: PostIdentity,
+    mismatches: Mapping[Mismatch, Sequence[str]] | None = None,
+) -> RemotePost:
+    """Return a post that a create has found its slug taken by, or has made under another."""
+    wrong = {Mismatch.SLUG: [identity.slug], Mismatch.STATE: [RemoteState.LIVE.value]}
+    return replace(post, mismatches={**(mismatches or {}), **wrong})
 
 
 def _no_schedules() -> PlatformError:

@@ -531,28 +531,33 @@ def test_a_title_that_was_cut_is_known_again(newsroom: Newsroom) -> None:
     assert [post.is_ours for post in platform.look_up(identity)] == [True]
 
 
-def test_a_second_item_gets_another_slug_and_stays_a_draft(
-    newsroom: Newsroom, platform: Webflow
+@pytest.mark.parametrize("mode", ["suffix", "error"])
+@pytest.mark.parametrize("field_map", [{"ref": "wire-ref"}, {}])
+def test_a_second_create_leaves_the_first_item(
+    newsroom: Newsroom, mode: Any, field_map: dict[str, str]
 ) -> None:
-    """Nobody sees it; it is found with the first one, and discarded."""
-    first = newsroom.create()
-    second = newsroom.create()
+    """It is returned to be updated; nobody saw another one."""
+    newsroom.peer.behaviour.slug_conflict = mode
+    first = newsroom.create(field_map=field_map)
+    second = newsroom.create(story_of(headline="Great storm"), field_map=field_map)
 
+    assert second.id == first.id
     assert second.mismatches == {Mismatch.SLUG: [identity_of().slug], Mismatch.STATE: ["live"]}
-    assert second.state is RemoteState.DRAFT
-    assert [item["id"] for item in newsroom.live()] == [first.id]
-    assert [post.id for post in newsroom.look_up()] == [first.id, second.id]
-    platform.discard(second)
     assert [item["id"] for item in newsroom.staged()] == [first.id]
+    assert newsroom.live()[0]["fieldData"]["name"] == "Storm"
 
 
-def test_a_second_item_is_found_under_an_earlier_headline(newsroom: Newsroom) -> None:
-    """Both were made before the headline was changed."""
-    first, second = newsroom.create(field_map={}), newsroom.create(field_map={})
+def test_a_second_item_is_found(newsroom: Newsroom, platform: Webflow) -> None:
+    """Also when both were made before the headline was changed."""
+    first = newsroom.create(field_map={})
+    twin = {**newsroom.live()[0]["fieldData"], "slug": f"{first.slug}-a1b2c"}
+    second = newsroom.peer.add_item(newsroom.articles, is_live=False, **twin)
 
     found = newsroom.platform(field_map={}).look_up(identity_of(title="Great storm"))
 
-    assert [(post.id, post.is_ours) for post in found] == [(first.id, True), (second.id, True)]
+    assert [(post.id, post.is_ours) for post in found] == [(first.id, True), (second, True)]
+    platform.discard(found[1])
+    assert [item["id"] for item in newsroom.staged()] == [first.id]
 
 
 def test_a_foreign_slug_is_left_alone(newsroom: Newsroom, platform: Webflow) -> None:
@@ -577,15 +582,17 @@ class TestSlugsThatAreRefused:
     def behaviour(self) -> Behaviour:
         return Behaviour(slug_conflict="error", own_slug_refused=True)
 
-    def test_a_second_item_is_refused(self, newsroom: Newsroom) -> None:
-        """The look-up tells whose the first one is."""
-        first = newsroom.create()
+    def test_a_foreign_slug_is_told(self, newsroom: Newsroom) -> None:
+        """The item of somebody else is left alone."""
+        slug = identity_of().slug
+        foreign = newsroom.peer.add_item(
+            newsroom.articles, name="x", slug=slug, **{"wire-ref": "y"}
+        )
         error = failure_of(newsroom.create)
 
         assert (error.error_class, error.code) == (ErrorClass.CONFLICT, "slug_taken")
         assert error.field == "slug"
-        assert [post.id for post in newsroom.look_up()] == [first.id]
-        assert len(newsroom.staged()) == 1
+        assert [item["id"] for item in newsroom.staged()] == [foreign]
 
     def test_an_update_leaves_the_slug_out(self, newsroom: Newsroom, platform: Webflow) -> None:
         """Else the item's own slug would be in its way."""
