@@ -730,7 +730,7 @@ class WebflowPeer:
 
     def _fetched(self, url: str) -> str | None:
         """Return the type of the picture at an address; None if there is none."""
-        if urlsplit(url).scheme not in ("http", "https"):
+        if urlsplit(url).scheme not in ("http", "https") or url.startswith(self.root):
             return None
         with suppress(URLError, OSError, ValueError), urlopen(url, timeout=5) as answer:
             kind = str(answer.headers.get_content_type())

@@ -93,6 +93,7 @@ class Webflow(Platform):
         "site_id": {"type": "string", "regex": OBJECT_ID, "required": True},
         "field_map": {
             "type": "dict",
+            "nullable": True,
             "keysrules": {"type": "string", "minlength": 1},
             "valuesrules": {"type": "string", "nullable": True},
             "default": {},
@@ -100,6 +101,8 @@ class Webflow(Platform):
         "domain": {"type": "string", "nullable": True, "regex": DOMAIN, "default": None},
         "author": {"type": "string", "nullable": True, "regex": OBJECT_ID, "default": None},
         "auto_site_publish": {"type": "boolean", "default": False},
+        # A kill deletes the item and its live version at once: there is nothing left to overwrite.
+        "kill_overwrite": {"type": "boolean", "default": False},
     }
     errors: ClassVar[Mapping[int, str]] = {
         18000: "Webflow publish error",
@@ -133,7 +136,8 @@ class Webflow(Platform):
         return {}
 
     def test(self, *, write: bool = False) -> ConnectionTest:
-        found = ConnectionTest()
+        # What is known already stays known when the service is away.
+        found = ConnectionTest(remote=dict(self.site.remote))
         steps: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
             ("login", self._test_login),
             ("clock", self._test_clock),
@@ -164,6 +168,8 @@ class Webflow(Platform):
             answer = self._api.exchange("/sites")
         remote["date"] = _date_of(answer)
         remote["api_root"] = self.site.base_url
+        for name in ("capabilities", "limits"):
+            remote.pop(name, None)
         token = answer.data.get("authorization")
         if isinstance(token, dict):
             if isinstance(token.get("scope"), str):
@@ -271,7 +277,7 @@ class Webflow(Platform):
     def payload(self, story: Story) -> Payload:
         if story.schedule_at is not None:
             raise _no_schedules()
-        described = self.site.remote.get("collection_fields")
+        described = self._known_fields
         if not described:
             raise PlatformError(
                 ErrorClass.CONFIG,
@@ -286,6 +292,17 @@ class Webflow(Platform):
         return CollectionFields(
             described, options.get("field_map") or {}, embeds=options.get("embeds") != "strip"
         )
+
+    @property
+    def _known_collection(self) -> Mapping[str, Any]:
+        """What the last connection test has found of the collection; empty for another one."""
+        types = self.site.remote.get("types") or ()
+        wanted = self.site.options.get("collection")
+        return next((one for one in types if one.get("id") == wanted), {})
+
+    @property
+    def _known_fields(self) -> Sequence[Mapping[str, Any]]:
+        return self.site.remote.get("collection_fields") or () if self._known_collection else ()
 
     @property
     def _ref_field(self) -> str | None:
@@ -316,8 +333,7 @@ class Webflow(Platform):
         return list(found.values())[len(items) :]
 
     def _title(self, identity: PostIdentity) -> str:
-        fields = self._fields_of(self.site.remote.get("collection_fields") or ())
-        return fields.title(identity.title)
+        return self._fields_of(self._known_fields).title(identity.title)
 
     def _is_ours(self, item: Mapping[str, Any], identity: PostIdentity) -> bool:
         """Tell our item from one that merely holds the slug.
@@ -519,8 +535,7 @@ class Webflow(Platform):
     def _url_of(self, slug: str) -> str:
         """Return the public address of an item; the service does not tell it."""
         root = str(self.site.options.get("domain") or self.site.remote.get("url") or "")
-        collections = self.site.remote.get("types") or ()
-        folder = next((one.get("slug") for one in collections), None)
+        folder = self._known_collection.get("slug")
         if not root or not folder or not slug:
             return ""
         if "://" not in root:
@@ -674,8 +689,7 @@ class Webflow(Platform):
             )
 
     def default_taxonomy(self, scheme: str) -> str | None:
-        fields = self._fields_of(self.site.remote.get("collection_fields") or ())
-        return fields.taxonomy_for(scheme)
+        return self._fields_of(self._known_fields).taxonomy_for(scheme)
 
     def _described(self) -> Sequence[Mapping[str, Any]]:
         return entries_of(self._api.get(self._collection), "fields")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any, Self
@@ -12,6 +13,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from transmitters.cms.base import ErrorClass, PlatformError
+from transmitters.cms.failures import SECONDS_TO_WAIT, seconds_asked
+from transmitters.cms.http import SiteAnswer
+
 log = structlog.get_logger(__name__)
 
 WINDOW_SECONDS = 60.0
@@ -19,10 +24,13 @@ KEPT = 0.1
 """Share of the requests that is kept for what takes stories off."""
 TIMEOUT_SECONDS = 2.0
 """Most seconds that a request waits for Redis."""
+TOO_MANY = 429
 PAUSE_SECONDS = 5.0
 """How long Redis is left alone after it failed."""
 
 TAKE = """
+local pause = redis.call('PTTL', KEYS[2])
+if pause > 0 then return {pause, 1} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local window, allowed = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -31,15 +39,16 @@ local used = redis.call('ZCARD', KEYS[1])
 if used < allowed then
     redis.call('ZADD', KEYS[1], now, ARGV[3])
     redis.call('PEXPIRE', KEYS[1], window)
-    return 0
+    return {0, 0}
 end
 local leaves = redis.call('ZRANGE', KEYS[1], used - allowed, used - allowed, 'WITHSCORES')
-return math.max(1, leaves[2] + window - now)
+return {math.max(1, leaves[2] + window - now), 0}
 """
 """Counts one request if fewer than allowed were made within the window that ends now.
 
-Else returns the milliseconds until the one that has to leave the window does. The time is that of
-Redis: workers may disagree about theirs.
+Returns 0 then; else the milliseconds until the one that has to leave the window does, or until the
+service wants to hear of us again, and whether it is the latter. The time is that of Redis: workers
+may disagree about theirs.
 """
 
 
@@ -85,35 +94,86 @@ class Pace:
         )
         return cls(redis, settings["NOTIFICATION_CHANNEL"])
 
-    def before(
-        self, token: str, rate: int | None, *, is_urgent: bool = False
-    ) -> Callable[[], None]:
-        """Return what a client calls before each request: it waits until there is room for it.
+    def limit(self, token: str, rate: int | None, *, is_urgent: bool = False) -> "Limit":
+        """Return what a client calls before and after each request.
 
         Args:
             token: what the service counts requests by; integrations with one token share it.
             rate: requests a minute, None without a limit.
             is_urgent: the requests take a story off, and may use what is kept for that.
         """
-        if not rate:
-            return lambda: None
-        allowed = rate if is_urgent else max(1, rate - max(1, int(rate * KEPT)))
+        allowed = 0
+        if rate:
+            allowed = rate if is_urgent else max(1, rate - max(1, int(rate * KEPT)))
         # Whoever reads Redis learns no token.
-        key = f"{self._prefix}:pace:{sha256(token.encode()).hexdigest()}"
-        return lambda: self._wait(key, allowed)
+        return Limit(self, f"{self._prefix}:pace:{sha256(token.encode()).hexdigest()}", allowed)
 
-    def _wait(self, key: str, allowed: int) -> None:
+    def wait(self, key: str, allowed: int) -> None:
+        """Wait until there is room for a request; count it.
+
+        Raises:
+            PlatformError: the service has asked for a pause.
+        """
         while (seconds := self._take(key, allowed)) > 0:
             self._sleep(seconds)
+
+    def pause(self, key: str, seconds: float) -> None:
+        """Send no request for a while, whoever asks."""
+        if self._monotonic() < self._next_attempt:
+            return
+        try:
+            self._redis.set(f"{key}:pause", 1, px=max(1, int(seconds * 1000)))
+        except (RedisError, OSError, ValueError) as error:
+            self._failed(error)
 
     def _take(self, key: str, allowed: int) -> float:
         """Count a request; return the seconds until it is worth asking again, 0 once it counts."""
         if self._monotonic() >= self._next_attempt:
-            window = int(WINDOW_SECONDS * 1000)
+            keys, window = (key, f"{key}:pause"), int(WINDOW_SECONDS * 1000)
             try:
-                return float(self._redis.eval(TAKE, 1, key, window, allowed, token_hex(8))) / 1000
+                wait, is_pause = self._redis.eval(TAKE, 2, *keys, window, allowed, token_hex(8))
             except (RedisError, OSError, ValueError) as error:
-                self._next_attempt = self._monotonic() + PAUSE_SECONDS
-                log.warning("publisher.paced_locally", error=str(error))
+                self._failed(error)
+            else:
+                if is_pause:
+                    raise PlatformError(
+                        ErrorClass.RATE_LIMITED,
+                        "paused",
+                        "The service has asked us to slow down",
+                        retry_after=int(wait) / 1000,
+                    )
+                return int(wait) / 1000
         self._sleep(WINDOW_SECONDS / allowed)
         return 0.0
+
+    def _failed(self, error: Exception) -> None:
+        self._next_attempt = self._monotonic() + PAUSE_SECONDS
+        log.warning("publisher.paced_locally", error=str(error))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit of one token: goes into `SiteClient` as `before` and `after`.
+
+    Attributes:
+        key: of its count in Redis.
+        allowed: requests a minute, 0 without a limit.
+    """
+
+    pace: Pace
+    key: str
+    allowed: int
+
+    def before(self) -> None:
+        """Wait until the next request may be sent.
+
+        Raises:
+            PlatformError: not within a reasonable time.
+        """
+        if self.allowed:
+            self.pace.wait(self.key, self.allowed)
+
+    def after(self, answer: SiteAnswer) -> None:
+        """Take note of an answer that asks for a pause: it holds for all with this token."""
+        if self.allowed and answer.status == TOO_MANY and answer.is_json:
+            self.pace.pause(self.key, seconds_asked(answer) or SECONDS_TO_WAIT)

@@ -947,10 +947,11 @@ def test_the_payload_is_the_same_for_the_same_story(platform: Webflow) -> None:
 
 
 def test_the_connection_has_to_be_tested_first(newsroom: Newsroom) -> None:
-    """Nothing is known of the collection before."""
-    error = failure_of(lambda: newsroom.platform(remote={}).payload(story_of()))
-
-    assert (error.error_class, error.code) == (ErrorClass.CONFIG, "not_tested")
+    """Nothing is known of the collection before, nor of another one that was chosen since."""
+    for unknown in ({"remote": {}}, {"collection": newsroom.tags}):
+        platform = newsroom.platform(**unknown)
+        error = failure_of(lambda platform=platform: platform.payload(story_of()))
+        assert (error.error_class, error.code) == (ErrorClass.CONFIG, "not_tested")
 
 
 def test_a_schedule_is_not_for_the_service(newsroom: Newsroom, platform: Webflow) -> None:
@@ -1256,12 +1257,15 @@ def test_a_clock_that_is_wrong(newsroom: Newsroom) -> None:
 
 
 def test_nobody_answers(newsroom: Newsroom, http: HTTPClient) -> None:
-    """One failing step, no exception."""
+    """One failing step, no exception; what was known stays known."""
     with HTTPReceiver() as closed:
         address = closed.url
     away = Webflow(replace(newsroom.platform().site, base_url=address), SiteClient(http))
 
-    assert checks_of(away.test()) == {"login": False}
+    found = away.test()
+
+    assert checks_of(found) == {"login": False}
+    assert found.remote == newsroom.tested
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from urllib3 import HTTPHeaderDict
 
 from apps.publisher.run.pace import WINDOW_SECONDS, Pace
 from tests.peers.webflow import Behaviour, WebflowPeer
 from transmitters.base import TransmitSettings
-from transmitters.cms.base import PostIdentity, Site, Story
-from transmitters.cms.http import SiteClient
+from transmitters.cms.base import ErrorClass, PlatformError, PostIdentity, Site, Story
+from transmitters.cms.http import SiteAnswer, SiteClient
 from transmitters.cms.webflow import Webflow
 from transmitters.http_client import HTTPClient
 
@@ -61,9 +62,9 @@ def pace(redis: Redis, waiting: Waiting) -> Pace:
 
 
 def take(pace: Pace, count: int, rate: int | None = 10, token: str = TOKEN) -> None:
-    before = pace.before(token, rate)
+    limit = pace.limit(token, rate)
     for _ in range(count):
-        before()
+        limit.before()
 
 
 def test_requests_within_the_rate_go_out_at_once(pace: Pace, waiting: Waiting) -> None:
@@ -86,10 +87,10 @@ def test_the_next_one_waits_until_the_first_has_left(pace: Pace, waiting: Waitin
 def test_what_takes_stories_off_uses_the_rest(pace: Pace, waiting: Waiting) -> None:
     """And waits only where nothing at all is left."""
     take(pace, 9)
-    before = pace.before(TOKEN, 10, is_urgent=True)
-    before()
+    limit = pace.limit(TOKEN, 10, is_urgent=True)
+    limit.before()
     assert waiting.waits == []
-    before()
+    limit.before()
     assert waiting.waits != []
 
 
@@ -100,11 +101,11 @@ def test_every_rate_lets_something_through(pace: Pace, waiting: Waiting, rate: i
     ordinary = max(1, rate - kept)
     take(pace, ordinary, rate)
     assert waiting.waits == []
-    before = pace.before(TOKEN, rate, is_urgent=True)
+    limit = pace.limit(TOKEN, rate, is_urgent=True)
     for _ in range(rate - ordinary):
-        before()
+        limit.before()
     assert waiting.waits == []
-    before()
+    limit.before()
     assert waiting.waits != []
 
 
@@ -146,6 +147,35 @@ def test_workers_share_the_rate(redis: Redis, waiting: Waiting) -> None:
     assert sum(refused) == 120
 
 
+def answer_of(status: int, data: object = None, **headers: str) -> SiteAnswer:
+    return SiteAnswer(status, HTTPHeaderDict(headers), data)
+
+
+def test_a_pause_holds_for_everybody_with_the_token(pace: Pace, redis: Redis) -> None:
+    """As long as the service has asked for; the workers go on with something else."""
+    slow = answer_of(429, {"code": "too_many_requests"}, **{"Retry-After": "37"})
+    pace.limit(TOKEN, 10).after(slow)
+
+    for is_urgent in (True, False):
+        with pytest.raises(PlatformError) as raised:
+            pace.limit(TOKEN, 10, is_urgent=is_urgent).before()
+        assert raised.value.error_class is ErrorClass.RATE_LIMITED
+        assert raised.value.retry_after == pytest.approx(37, abs=5)
+    take(pace, 1, token="another")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [answer_of(200, {}, **{"Retry-After": "60"}), answer_of(429), answer_of(503, {})],
+)
+def test_other_answers_ask_for_no_pause(pace: Pace, waiting: Waiting, answer: SiteAnswer) -> None:
+    """Good ones name a time, too; what is no JSON is not of the service."""
+    pace.limit(TOKEN, 10).after(answer)
+
+    take(pace, 1)
+    assert waiting.waits == []
+
+
 def test_counts_expire(pace: Pace, waiting: Waiting, redis: Redis) -> None:
     """A token that is not used leaves nothing behind."""
     take(pace, 1)
@@ -176,8 +206,8 @@ def test_a_deployment_keeps_the_limit_of_the_service(pace: Pace, waiting: Waitin
         articles = peer.add_collection(site, "articles", [peer.field("body", "RichText")])
         options = {"collection": articles, "site_id": site}
         place = Site("integration", peer.url, {"token": peer.add_token()}, options)
-        before = pace.before(place.credentials["token"], Webflow.rate_per_minute)
-        client = SiteClient(http, before=before)
+        limit = pace.limit(place.credentials["token"], Webflow.rate_per_minute)
+        client = SiteClient(http, before=limit.before, after=limit.after)
         found = Webflow(place, client).test()
         platform = Webflow(Site(place.id, place.base_url, place.credentials, options, found.remote),
                            client)  # fmt: skip
