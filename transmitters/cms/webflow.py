@@ -264,8 +264,8 @@ class Webflow(Platform):
         )
         media = self.upload(upload)
         try:
-            slug = f"connection-test-{token_hex(4)}"
-            fields = {NAME: "Connection test", SLUG: slug}
+            fields = self._fields_of(remote["collection_fields"]).samples("Connection test", media)
+            fields[SLUG] = f"connection-test-{token_hex(4)}"
             made = self._api.create(self._items, {"isDraft": True, "fieldData": fields})
             self._api.delete(self._item(made["id"]))
         finally:
@@ -695,16 +695,7 @@ class Webflow(Platform):
         return entries_of(self._api.get(self._collection), "fields")
 
     def _term_field(self, taxonomy: str) -> CollectionField:
-        for found in self._fields_of(self._described()).term_fields:
-            if found.slug == taxonomy:
-                return found
-        raise PlatformError(
-            ErrorClass.TAXONOMY,
-            "mapping_stale",
-            f"The collection has no field {taxonomy} for terms",
-            field=taxonomy,
-            help="Verify taxonomy sync",
-        )
+        return self._fields_of(self._described()).term_field(taxonomy)
 
 
 _SHOWN_OF_COLLECTION = {"id": "id", "slug": "slug", "name": "displayName"}

@@ -154,6 +154,23 @@ class CollectionFields:
             one for one in self._fields.values() if one.type in TERM_TYPES and one.slug != author
         ]
 
+    def term_field(self, taxonomy: str) -> CollectionField:
+        """Return the field of a taxonomy.
+
+        Raises:
+            PlatformError: the collection has not got it.
+        """
+        for one in self.term_fields:
+            if one.slug == taxonomy:
+                return one
+        raise PlatformError(
+            ErrorClass.TAXONOMY,
+            "mapping_stale",
+            f"The collection has no field {taxonomy} for terms",
+            field=taxonomy,
+            help="Verify taxonomy sync",
+        )
+
     def taxonomy_for(self, scheme: str) -> str | None:
         """Return the slug of the field that holds the terms of an item's field."""
         if scheme in self._chosen:
@@ -191,6 +208,26 @@ class CollectionFields:
                 message = f"The field {one.slug} is required, but nothing of an item goes there"
                 found.append(_misfit("field_not_mapped", message, one))
         return found
+
+    def samples(self, text: str, picture: RemoteMedia) -> dict[str, Any]:
+        """Return values of all required fields that can be filled without knowing the site."""
+        values: Mapping[str, Any] = {
+            "PlainText": text,
+            "RichText": f"<p>{text}</p>",
+            "Image": {"fileId": picture.id, "url": picture.url},
+            "Number": 1,
+            "Switch": False,
+            "DateTime": _iso(datetime.now(UTC)),
+            "Link": picture.url,
+            "Email": "test@example.com",
+        }
+        filled = {NAME: text}
+        for one in self._fields.values():
+            if one.is_required and one.type == "Option" and one.options:
+                filled[one.slug] = one.options[0]["id"]
+            elif one.is_required and one.type in values and one.slug != SLUG:
+                filled[one.slug] = values[one.type]
+        return filled
 
     # Stories.
 
@@ -238,17 +275,8 @@ class CollectionFields:
         draft.warn(["title_cut"] if title != " ".join(story.headline.split()) else [])
 
     def _put_terms(self, story: Story, draft: _Draft) -> None:
-        known = {one.slug: one for one in self.term_fields}
         for taxonomy, ids in story.terms.items():
-            target = known.get(taxonomy)
-            if target is None:
-                raise PlatformError(
-                    ErrorClass.TAXONOMY,
-                    "mapping_stale",
-                    f"The collection has no field {taxonomy} for terms",
-                    field=taxonomy,
-                    help="Verify taxonomy sync",
-                )
+            target = self.term_field(taxonomy)
             unique = list(dict.fromkeys(ids))
             if not unique and target.is_required:
                 raise _required(target, "term for it")
