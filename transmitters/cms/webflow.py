@@ -382,9 +382,8 @@ class Webflow(Platform):
             return _unfinished(first, identity)
         post = self._post(item, RemoteState.DRAFT)
         if post.slug != identity.slug:
-            first = self._first_of_ours(identity)
-            if first is not None and first.id != post.id:
-                self._api.delete(self._item(post.id))
+            first = self._first_beside(post, identity)
+            if first.id != post.id:
                 return _unfinished(first, identity)
             return _unfinished(post, identity, self._mismatches(item, payload))
         live = None
@@ -398,6 +397,22 @@ class Webflow(Platform):
         return replace(
             self._post(live, RemoteState.LIVE), mismatches=self._mismatches(live, payload)
         )
+
+    def _first_beside(self, post: RemotePost, identity: PostIdentity) -> RemotePost:
+        """Return our item that held the slug before; the one just made is deleted then.
+
+        Raises:
+            PlatformError: nobody knows whether there is one; what was made is deleted.
+        """
+        try:
+            first = self._first_of_ours(identity) or post
+        except PlatformError:
+            with suppress(PlatformError):
+                self._api.delete(self._item(post.id))
+            raise
+        if first.id != post.id:
+            self._api.delete(self._item(post.id))
+        return first
 
     def _first_of_ours(self, identity: PostIdentity) -> RemotePost | None:
         return next((post for post in self.look_up(identity) if post.is_ours), None)

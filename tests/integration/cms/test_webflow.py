@@ -547,6 +547,15 @@ def test_a_second_create_leaves_the_first_item(
     assert newsroom.live()[0]["fieldData"]["name"] == "Storm"
 
 
+def test_a_second_item_goes_when_nobody_knows_of_the_first(newsroom: Newsroom) -> None:
+    """It was never public, and the next try looks first."""
+    first = newsroom.create()
+    newsroom.peer.refuse("GET", "/collections/[^/]+/items", newsroom.peer.error(500, "x"))
+
+    assert failure_of(newsroom.create).error_class is ErrorClass.TRANSIENT
+    assert [item["id"] for item in newsroom.staged()] == [first.id]
+
+
 def test_a_second_item_is_found(newsroom: Newsroom, platform: Webflow) -> None:
     """Also when both were made before the headline was changed."""
     first = newsroom.create(field_map={})
