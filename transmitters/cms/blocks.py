@@ -86,10 +86,17 @@ class Frame:
 
 @dataclass(frozen=True)
 class Raw:
-    """A foreign embed: as it is, and what is left of it where it cannot be."""
+    """A foreign embed.
+
+    Attributes:
+        html: as it is.
+        left: what is shown where it cannot be.
+        address: of what it shows, "" where it does not say.
+    """
 
     html: str
-    fallback: "tuple[Block, ...]"
+    left: "tuple[Block, ...]"
+    address: str = ""
 
 
 @dataclass(frozen=True)
