@@ -411,6 +411,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
     ),
+    "CMS sites": (
+        flag("PUBLISHER_ALLOW_HTTP", False, "Sites may be reached without TLS, for tests."),
+        flag(
+            "PUBLISHER_ALLOW_PRIVATE",
+            False,
+            "Sites may have private and link-local addresses.",
+        ),
+    ),
     "Content API": (
         flag(
             "CONTENTAPI_ENABLED", True, "Subscribers may read what is published in the content API."

@@ -15,6 +15,7 @@ from apps.graph.editing import EditingServices, build_editing
 from apps.graph.foundation import Foundation, build_foundation
 from apps.graph.newsroom import NewsroomServices, build_newsroom
 from apps.graph.output import OutputServices, build_output
+from apps.graph.publisher import build_publisher
 from apps.graph.publishing import PublishingServices, build_publishing
 from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
@@ -22,6 +23,7 @@ from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
+from apps.publisher.services import PublisherServices
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems
 from apps.retention.legal_archive.queue import LegalQueue
@@ -36,6 +38,7 @@ class Graph(Foundation):
     routing: RoutingServices
     content_api: ContentApiServices
     publishing: PublishingServices
+    publisher: PublisherServices
     retention: RetentionServices
     output: OutputServices
 
@@ -56,6 +59,7 @@ class Graph(Foundation):
             **self.routing.services,
             **self.content_api.services,
             **self.publishing.services,
+            **self.publisher.services,
             **self.retention.services,
             **self.output.services,
         }
@@ -99,6 +103,7 @@ def build_graph(
         routing=build_routing(base),
         content_api=content_api,
         publishing=publishing,
+        publisher=build_publisher(base),
         retention=retention,
         output=build_output(base, formatting, content_api.subscriber_token),
         enqueue=publishing.enqueue,

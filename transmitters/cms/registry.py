@@ -1,0 +1,15 @@
+"""CMS platforms. `BUILT_IN` is the one place to register one."""
+
+from apps.core.registry import Registry
+from transmitters.cms.base import Platform
+
+BUILT_IN: tuple[type[Platform], ...] = ()
+
+
+def build_registry() -> Registry[Platform]:
+    """Return the built-in platforms and those of installed packages (`wiredesk.platforms`).
+
+    Raises:
+        PluginError: a platform cannot be loaded or its name is taken.
+    """
+    return Registry.of("platform", Platform, BUILT_IN, name="destination")
