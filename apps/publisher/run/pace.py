@@ -1,7 +1,9 @@
 """How many requests a service gets from all workers together, counted in Redis by its token."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_hex
@@ -13,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from apps.secrets.vault import UnreadableSecret
 from transmitters.cms.base import ErrorClass, PlatformError
 from transmitters.cms.failures import SECONDS_TO_WAIT, seconds_asked
 from transmitters.cms.http import SiteAnswer
@@ -50,6 +53,19 @@ Returns 0 then; else the milliseconds until the one that has to leave the window
 service wants to hear of us again, and whether it is the latter. The time is that of Redis: workers
 may disagree about theirs.
 """
+
+
+_takes_off: ContextVar[bool] = ContextVar("takes_off", default=False)
+
+
+@contextmanager
+def taking_off() -> Iterator[None]:
+    """Let requests of this thread, made meanwhile, use what is kept for retractions."""
+    before = _takes_off.set(True)
+    try:
+        yield
+    finally:
+        _takes_off.reset(before)
 
 
 class Pace:
@@ -94,19 +110,15 @@ class Pace:
         )
         return cls(redis, settings["NOTIFICATION_CHANNEL"])
 
-    def limit(self, token: str, rate: int | None, *, is_urgent: bool = False) -> "Limit":
+    def limit(self, token: str, rate: int) -> "Limit":
         """Return what a client calls before and after each request.
 
         Args:
             token: what the service counts requests by; integrations with one token share it.
-            rate: requests a minute, None without a limit.
-            is_urgent: the requests take a story off, and may use what is kept for that.
+            rate: requests a minute.
         """
-        allowed = 0
-        if rate:
-            allowed = rate if is_urgent else max(1, rate - max(1, int(rate * KEPT)))
         # Whoever reads Redis learns no token.
-        return Limit(self, f"{self._prefix}:pace:{sha256(token.encode()).hexdigest()}", allowed)
+        return Limit(self, f"{self._prefix}:pace:{sha256(token.encode()).hexdigest()}", rate)
 
     def wait(self, key: str, allowed: int) -> None:
         """Wait until there is room for a request; count it.
@@ -157,12 +169,12 @@ class Limit:
 
     Attributes:
         key: of its count in Redis.
-        allowed: requests a minute, 0 without a limit.
+        rate: requests a minute.
     """
 
     pace: Pace
     key: str
-    allowed: int
+    rate: int
 
     def before(self) -> None:
         """Wait until the next request may be sent.
@@ -170,10 +182,37 @@ class Limit:
         Raises:
             PlatformError: not within a reasonable time.
         """
-        if self.allowed:
-            self.pace.wait(self.key, self.allowed)
+        kept = 0 if _takes_off.get() else max(1, int(self.rate * KEPT))
+        self.pace.wait(self.key, max(1, self.rate - kept))
 
     def after(self, answer: SiteAnswer) -> None:
         """Take note of an answer that asks for a pause: it holds for all with this token."""
-        if self.allowed and answer.status == TOO_MANY and answer.is_json:
+        if answer.status == TOO_MANY and answer.is_json:
             self.pace.pause(self.key, seconds_asked(answer) or SECONDS_TO_WAIT)
+
+
+class SiteLimits:
+    """Limits of integrations, by their option `rate_per_minute`.
+
+    Args:
+        pace: counts requests.
+        credentials_of: returns the credentials of a stored integration; raises `UnreadableSecret`.
+    """
+
+    def __init__(
+        self, pace: Pace, credentials_of: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    ) -> None:
+        self._pace = pace
+        self._credentials_of = credentials_of
+
+    def __call__(self, integration: Mapping[str, Any], options: Mapping[str, Any]) -> Limit | None:
+        """Return the limit of an integration; None where it has none, or nothing can be sent."""
+        rate = options.get("rate_per_minute")
+        if not rate:
+            return None
+        try:
+            credentials = self._credentials_of(integration)
+        except UnreadableSecret:
+            return None
+        secrets = [f"{name}={value}" for name, value in sorted(credentials.items())]
+        return self._pace.limit("\n".join([integration["base_url"], *secrets]), int(rate))

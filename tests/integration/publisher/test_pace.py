@@ -1,9 +1,11 @@
 """The pace of requests to a service, kept in a real Redis."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from threading import Lock
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,7 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from urllib3 import HTTPHeaderDict
 
-from apps.publisher.run.pace import WINDOW_SECONDS, Pace
+from apps.publisher.run.pace import WINDOW_SECONDS, Limit, Pace, SiteLimits, taking_off
+from apps.secrets.vault import UnreadableSecret
 from tests.peers.webflow import Behaviour, WebflowPeer
 from transmitters.base import TransmitSettings
 from transmitters.cms.base import ErrorClass, PlatformError, PostIdentity, Site, Story
@@ -61,7 +64,7 @@ def pace(redis: Redis, waiting: Waiting) -> Pace:
     return Pace(redis, waiting.prefix, sleep=waiting)
 
 
-def take(pace: Pace, count: int, rate: int | None = 10, token: str = TOKEN) -> None:
+def take(pace: Pace, count: int, rate: int = 10, token: str = TOKEN) -> None:
     limit = pace.limit(token, rate)
     for _ in range(count):
         limit.before()
@@ -87,10 +90,10 @@ def test_the_next_one_waits_until_the_first_has_left(pace: Pace, waiting: Waitin
 def test_what_takes_stories_off_uses_the_rest(pace: Pace, waiting: Waiting) -> None:
     """And waits only where nothing at all is left."""
     take(pace, 9)
-    limit = pace.limit(TOKEN, 10, is_urgent=True)
-    limit.before()
-    assert waiting.waits == []
-    limit.before()
+    with taking_off():
+        take(pace, 1)
+        assert waiting.waits == []
+        take(pace, 1)
     assert waiting.waits != []
 
 
@@ -101,11 +104,10 @@ def test_every_rate_lets_something_through(pace: Pace, waiting: Waiting, rate: i
     ordinary = max(1, rate - kept)
     take(pace, ordinary, rate)
     assert waiting.waits == []
-    limit = pace.limit(TOKEN, rate, is_urgent=True)
-    for _ in range(rate - ordinary):
-        limit.before()
-    assert waiting.waits == []
-    limit.before()
+    with taking_off():
+        take(pace, rate - ordinary, rate)
+        assert waiting.waits == []
+        take(pace, 1, rate)
     assert waiting.waits != []
 
 
@@ -120,15 +122,23 @@ def test_tokens_are_counted_apart(pace: Pace, waiting: Waiting, redis: Redis) ->
     assert TOKEN not in "".join(keys)
 
 
-@pytest.mark.parametrize("rate", [None, 0])
-def test_without_a_rate_nothing_is_counted(
-    pace: Pace, waiting: Waiting, redis: Redis, rate: int | None
-) -> None:
-    """Nor does Redis hear of it."""
-    take(pace, 500, rate)
+def test_limits_are_those_of_the_integration(pace: Pace) -> None:
+    """One token is one limit, whatever integration has it; without a rate there is none."""
+    secrets = {"a": "one", "b": "one", "c": "two"}
 
-    assert waiting.waits == []
-    assert list(redis.scan_iter(f"{waiting.prefix}:*")) == []
+    def credentials_of(integration: Mapping[str, Any]) -> Mapping[str, str]:
+        if integration["_id"] not in secrets:
+            raise UnreadableSecret("no key fits")
+        return {"token": secrets[integration["_id"]]}
+
+    limits = SiteLimits(pace, credentials_of)
+
+    def limit(name: str, rate: int | None = 54) -> Limit | None:
+        integration = {"_id": name, "base_url": "https://api.example.com"}
+        return limits(integration, {"rate_per_minute": rate})
+
+    assert limit("a") == limit("b") != limit("c")
+    assert limit("a", None) is limit("unreadable") is None
 
 
 def test_workers_share_the_rate(redis: Redis, waiting: Waiting) -> None:
@@ -156,9 +166,9 @@ def test_a_pause_holds_for_everybody_with_the_token(pace: Pace, redis: Redis) ->
     slow = answer_of(429, {"code": "too_many_requests"}, **{"Retry-After": "37"})
     pace.limit(TOKEN, 10).after(slow)
 
-    for is_urgent in (True, False):
-        with pytest.raises(PlatformError) as raised:
-            pace.limit(TOKEN, 10, is_urgent=is_urgent).before()
+    for takes in (taking_off(), nullcontext()):
+        with takes, pytest.raises(PlatformError) as raised:
+            take(pace, 1)
         assert raised.value.error_class is ErrorClass.RATE_LIMITED
         assert raised.value.retry_after == pytest.approx(37, abs=5)
     take(pace, 1, token="another")
