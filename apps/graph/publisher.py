@@ -1,12 +1,14 @@
 """The part of the object graph that publishes to CMS sites."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from apps.graph.foundation import Foundation
 from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
+from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
@@ -17,6 +19,7 @@ from apps.publisher.records.requests import PublishRequests
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
+from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
@@ -38,13 +41,14 @@ def build_publisher(
     """
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
     lanes: SiteLanes = StoredLanes(db, clock)
-    opened = Platforms(db, base.platforms, base.vault, settings)
+    limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
+    platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
     integrations = IntegrationsService(
         db,
         clock,
-        platforms=opened,
+        platforms=platforms,
         vault=base.vault,
         addresses=Addresses(
             allow_http=bool(settings["PUBLISHER_ALLOW_HTTP"]),
@@ -54,7 +58,7 @@ def build_publisher(
         notifier=notifier,
     )
     return PublisherServices(
-        opened=opened,
+        opened=platforms,
         wishes=wishes,
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
@@ -64,7 +68,7 @@ def build_publisher(
             wishes=wishes,
             contents=contents,
             targets=targets,
-            platforms=opened,
+            platforms=platforms,
             notifier=notifier,
         ),
         deployments=DeploymentsService(
@@ -79,12 +83,17 @@ def build_publisher(
         taxonomy_map=TaxonomyMapService(db, clock),
         media=MediaService(db, clock),
         requests=PublishRequests(
-            db, clock, contents=contents, targets=targets, platforms=opened, wishes=wishes
+            db, clock, contents=contents, targets=targets, platforms=platforms, wishes=wishes
         ),
         idempotent=IdempotentRequests(db, clock),
         status=StatusService(db, clock, contents),
         tests=ConnectionTests(
-            db, clock, integrations=integrations, platforms=opened, lanes=lanes, notifier=notifier
+            db,
+            clock,
+            integrations=integrations,
+            platforms=platforms,
+            lanes=lanes,
+            notifier=notifier,
         ),
         taxonomies=Taxonomies(db, clock, integrations, sync_terms),
         site_definitions=SiteDefinitions(db, clock, settings),

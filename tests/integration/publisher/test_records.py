@@ -10,7 +10,7 @@ from apps.graph.build import Graph
 from tests.support.clients import client_of
 from tests.support.events import Events
 from tests.support.fake_sites import SITES, FakeSite
-from tests.support.publisher import BASE_URL, Publisher, put_out, shown
+from tests.support.publisher_client import BASE_URL, Publisher, put_out, shown
 from transmitters.cms.base import ErrorClass, PlatformError, RemotePost, RemoteState
 
 URL = "https://kestrel.example/story/"

@@ -8,7 +8,7 @@ import pytest
 from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.fake_sites import PASSWORD
-from tests.support.publisher import Publisher, put_out
+from tests.support.publisher_client import Publisher, put_out
 
 PATH = "v1/publisher/site-definition"
 

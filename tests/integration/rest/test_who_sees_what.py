@@ -21,8 +21,8 @@ from tests.support.events import Events
 from tests.support.fake_sites import FakeWordPress
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
+from tests.support.publisher_client import Publisher
 from tests.support.receivers import HTTPReceiver
-from tests.support.publisher import Publisher
 
 CONTENT, NAME = "kestrel", "osprey"
 """What is in the texts of what is hidden, and in its ids."""
