@@ -5,7 +5,6 @@ named here is written. Other elements give way to their content, so that no text
 no reader sees goes with it. Each element is legal where it stands, whatever the markup.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +46,7 @@ from transmitters.cms.markup import (
     one_line,
     parsed,
     shown_nodes,
+    single_blanks,
     source_of,
     tag_of,
     text_of,
@@ -97,9 +97,6 @@ SOCIAL_SCRIPTS: Mapping[str, str] = {
     "twitter-video": "https://platform.twitter.com/widgets.js",
 }
 """Classes of quotations from social media, with the script that shows them as posts."""
-
-
-_BLANKS = re.compile("[\t\n\f\r ]+")
 
 
 @dataclass(frozen=True)
@@ -193,7 +190,7 @@ class _Line:
         if self.is_preformatted:
             self._write(text)
             return
-        text = _BLANKS.sub(" ", text)
+        text = single_blanks(text)
         core = text.strip(" ")
         if text[:1] == " " and not self._pending:
             self._pending = " "
@@ -650,6 +647,8 @@ class _Reader:
         left += [Paragraph(caption)] if caption else []
         has_marks = self._marks and any(node in self._marks for node in shown_nodes(element))
         html = "" if has_marks else embed_html(element, self._base_url, self._files)
+        if not html and not has_marks and element.children:
+            self.reading.warnings.add(EMBEDS_STRIPPED)
         flow.add(*([Raw(html, tuple(left), embed_address(element))] if html else left))
 
 

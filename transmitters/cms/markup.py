@@ -1,7 +1,7 @@
 """The tree of a body's HTML, and what of it may be copied: addresses, frames, foreign embeds."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
@@ -45,6 +45,9 @@ EMBED_ELEMENTS = frozenset({
 })  # fmt: skip
 """Elements that foreign embeds may consist of; others give way to their content."""
 
+EMBED_READINGS = 4
+"""How often an embed is read again: what gave way has left others where they may not stand."""
+
 VOID = frozenset({"br", "hr", "img", "source"})
 RAW_TEXT = frozenset({"script", "style"})
 
@@ -84,6 +87,7 @@ FRAME_VALUES: Mapping[str, re.Pattern[str]] = {
 
 _MARK = re.compile(r'\s*EMBED (START|END) (\w+) \{id: "([^"]{1,200})"\}\s*')
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_BLANKS = re.compile("[\t\n\f\r ]+")
 _SPACE = re.compile(r"\s+")
 _PREFIXED = re.compile("(?:data|aria)-[a-z0-9_-]{1,60}")
 _IGNORED = re.compile("[\t\n\r]")
@@ -156,6 +160,11 @@ def attribute(element: Element, name: str) -> str:
 def classes(element: Element) -> list[str]:
     """Return the classes of an element."""
     return attribute(element, "class").split()
+
+
+def single_blanks(text: str) -> str:
+    """Return a text as HTML shows it: blanks and line ends in a row are one blank."""
+    return _BLANKS.sub(" ", text)
 
 
 def one_line(text: str) -> str:
@@ -301,14 +310,24 @@ def embed_html(
     """Return a foreign embed as it is: its scripts, classes and styles are what makes it work.
 
     Left out is what no embed needs and what would reach beyond it: event attributes, addresses that
-    are code, documents within attributes, forms, plug-ins, comments.
+    are code, documents within attributes, forms, plug-ins, comments. What is returned is read by
+    browsers as it is written; markup that is not, however often it is written, is not an embed: "".
 
     Args:
         files: addresses in it, with the ones to write instead; what has "" is left out.
     """
-    files = files or {}
+    html = _embed_written([root], base_url, files or {})
+    for _ in range(EMBED_READINGS):
+        again = _embed_written(turbohtml.parse_fragment(html).children, base_url, {})
+        if again == html:
+            return html
+        html = again
+    return ""
+
+
+def _embed_written(nodes: Iterable[Node], base_url: str | None, files: Mapping[str, str]) -> str:
     parts: list[str] = []
-    pending: list[tuple[Iterator[Node], str]] = [(iter((root,)), "")]
+    pending: list[tuple[Iterator[Node], str]] = [(iter(nodes), "")]
     preformatted = 0
     while pending:
         node = next(pending[-1][0], None)
@@ -318,7 +337,7 @@ def embed_html(
             parts.append(end)
         elif isinstance(node, Text):
             text = text_of(node)
-            parts.append(escaped(text if preformatted else _SPACE.sub(" ", text)))
+            parts.append(escaped(text if preformatted else single_blanks(text)))
         elif isinstance(node, Element) and node.tag in RAW_TEXT:
             parts.append(_raw_text(node, base_url))
         elif isinstance(node, Element) and node.tag not in HIDDEN:

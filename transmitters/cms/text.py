@@ -29,6 +29,7 @@ from transmitters.cms.blocks import (
     Rows,
     Rule,
     Table,
+    indented_lines,
     row_lines,
     strong,
 )
@@ -483,7 +484,7 @@ class Webflow(_Paragraphs):
         return self._all(Paragraph(one) for one in (block.caption, *row_lines(block)) if one)
 
     def preformatted(self, block: Preformatted) -> str:
-        return self.paragraph(Paragraph(block.inline.replace("\n", "<br>")))
+        return self.paragraph(Paragraph(indented_lines(block.inline)))
 
     def rule(self, block: Rule) -> str:
         return "<p>* * *</p>"
@@ -540,6 +541,7 @@ def block_json(attributes: Mapping[str, Any]) -> str:
     """Return attributes of a block: JSON that cannot end the comment it stands in."""
     text = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
     for old, new in (
+        ("\\\\", "\\u005c"),  # before the quotation marks, whose signs its end would be taken for
         ("--", "\\u002d\\u002d"),
         ("<", "\\u003c"),
         (">", "\\u003e"),

@@ -227,7 +227,7 @@ ROWS = {
         block("preformatted", '<pre class="wp-block-preformatted">a\n  b</pre>'),
         "<pre>a\n  b</pre>",
         "<pre><code>a\n  b</code></pre>",
-        "<p>a<br>  b</p>",
+        "<p>a<br>\u00a0\u00a0b</p>",
     ),
     "code": (
         "<pre><code>a &lt; b\nc</code></pre>",
@@ -644,7 +644,7 @@ def test_attributes_of_blocks_cannot_end_their_comment() -> None:
     value = '--> <b> & "q" \\ é'
     written = block_json({"a": value})
     assert written == (
-        '{"a":"\\u002d\\u002d\\u003e \\u003cb\\u003e \\u0026 \\u0022q\\u0022 \\\\ é"}'
+        '{"a":"\\u002d\\u002d\\u003e \\u003cb\\u003e \\u0026 \\u0022q\\u0022 \\u005c é"}'
     )
 
 
