@@ -1,4 +1,4 @@
-"""WordPress: posts, pages and custom post types through the REST API of the site itself."""
+"""WordPress: posts, pages and custom types, by its REST API (cms contract WP1 to WP12)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

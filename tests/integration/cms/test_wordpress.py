@@ -1,4 +1,4 @@
-"""WordPress as a platform, against a real one."""
+"""WordPress as a platform, against a real one (cms contract WP1 to WP12)."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
