@@ -2,8 +2,9 @@
 
 from apps.core.registry import Registry
 from transmitters.cms.base import Platform
+from transmitters.cms.webflow import Webflow
 
-BUILT_IN: tuple[type[Platform], ...] = ()
+BUILT_IN: tuple[type[Platform], ...] = (Webflow,)
 
 
 def build_registry() -> Registry[Platform]:
