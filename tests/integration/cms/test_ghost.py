@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from hashlib import md5, sha256
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from PIL import Image
 
 from tests.peers.ghost import OWNER, GhostPeer
 from tests.peers.proxy import Fault, Proxy, Reply
 from tests.support.processes import wait_until
+from tests.support.sites import build_identity, build_picture, build_upload
 from transmitters.base import TransmitSettings
 from transmitters.cms import ghost_api
 from transmitters.cms.base import (
@@ -95,12 +94,7 @@ def proxy(ghost: GhostPeer) -> Iterator[Proxy]:
 
 @pytest.fixture
 def identity() -> PostIdentity:
-    return new_identity()
-
-
-def new_identity(slug: str = "") -> PostIdentity:
-    ref = uuid4().hex[:16]
-    return PostIdentity(ref, slug or f"harbour-opens-{ref[:8]}")
+    return build_identity()
 
 
 def story(identity: PostIdentity, **fields: Any) -> Story:
@@ -141,21 +135,8 @@ def ours(ghost: GhostPeer, identity: PostIdentity) -> list[Mapping[str, Any]]:
     ]
 
 
-def picture(colour: str = "red", size: int = 40) -> MediaUpload:
-    stream = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(stream, "PNG")
-    return file_of(stream.getvalue(), "image/png", "png")
-
-
 def file_of(data: bytes, mime: str, extension: str) -> MediaUpload:
-    return MediaUpload(
-        sha256=sha256(data).hexdigest(),
-        md5=md5(data).hexdigest(),
-        length=len(data),
-        mime=mime,
-        extension=extension,
-        open=lambda: io.BytesIO(data),
-    )
+    return build_upload(data, mime=mime, extension=extension)
 
 
 @contextmanager
@@ -201,7 +182,7 @@ class TestPublishing:
         self, ghost: GhostPeer, site: Ghost, identity: PostIdentity
     ) -> None:
         """An empty body, too, which Ghost would take for no change."""
-        media = site.upload(picture())
+        media = site.upload(build_upload())
         post = publish(
             site,
             identity,
@@ -423,7 +404,7 @@ class TestFinding:
         self, ghost: GhostPeer, site: Ghost, identity: PostIdentity
     ) -> None:
         """It is told apart, and left alone; the answer to the create tells that it is there."""
-        clean = new_identity(f"clean-{identity.ref[:5]}x")
+        clean = build_identity(f"clean-{identity.ref[:5]}x")
         (foreign,) = ghost.admin("POST", "posts", {"posts": [{"title": "X", "slug": clean.slug}]})[
             "posts"
         ]
@@ -438,13 +419,13 @@ class TestFinding:
 
     def test_a_post_of_another_integration_holds_the_slug(self, site: Ghost) -> None:
         """Its marker is not ours."""
-        one, other = new_identity(slug := f"shared-{uuid4().hex[:8]}"), new_identity(slug)
+        one, other = build_identity(slug := f"shared-{uuid4().hex[:8]}"), build_identity(slug)
         post = publish(site, one)
         assert [(hit.id, hit.is_ours) for hit in site.look_up(other)] == [(post.id, False)]
 
     def test_without_marker(self, ghost: GhostPeer, site: Ghost, identity: PostIdentity) -> None:
         """A slug that ends in our reference will do, one without will not."""
-        clean = new_identity(f"clean-{identity.ref[:5]}y")
+        clean = build_identity(f"clean-{identity.ref[:5]}y")
         for each in (identity, clean):
             ghost.edit(publish(site, each).id, codeinjection_head=None)
         assert [one.is_ours for one in site.look_up(identity)] == [True]
@@ -661,7 +642,7 @@ class TestCampaign:
     ) -> None:
         """Created, corrected and retracted: one post each, all alike, none in the end."""
         site = connect(proxy.url)
-        identities = [new_identity() for _ in range(30)]
+        identities = [build_identity() for _ in range(30)]
         for fault in (Fault.LOSE_ANSWER, Fault.CUT_ANSWER, Fault.LOSE_REQUEST):
             proxy.rule(fault, every=9)
 
@@ -802,12 +783,12 @@ class TestBodies:
         media = {
             f"editor_{n}": StoryMedia(
                 f"editor_{n}",
-                site.upload(picture(colour)),
+                site.upload(build_upload()),
                 alt=f"Alt & {n}",
                 caption=f"Caption {n}",
                 source_urls=frozenset({f"/{n}.png"}),
             )
-            for n, colour in ((1, "blue"), (2, "green"))
+            for n in (1, 2)
         }
         payload = site.payload(story(identity, body=body, media=media))
         assert len(payload.media) == 2
@@ -855,7 +836,7 @@ class TestMedia:
 
     def test_upload(self, ghost: GhostPeer, site: Ghost, identity: PostIdentity) -> None:
         """A picture is public at its address, and shown where the story shows it."""
-        media = site.upload(picture("blue"))
+        media = site.upload(build_upload())
         assert site.has_media(media)
         shown = StoryMedia("featuremedia", media, "Blue", "Sea & <sky>", "AAP")
         post = publish(site, identity, media={"featuremedia": shown}, feature="featuremedia")
@@ -868,8 +849,7 @@ class TestMedia:
 
     def test_a_large_file(self, site: Ghost) -> None:
         """It is read in small parts, and never held whole."""
-        data = picture().open().__enter__().read()
-        data += bytes(9 << 20)  # after its end, where nobody looks
+        data = build_picture() + bytes(9 << 20)  # after its end, where nobody looks
         parts: list[int] = []
 
         class Stream(io.BytesIO):
@@ -892,9 +872,10 @@ class TestMedia:
 
     def test_the_same_picture_twice(self, site: Ghost) -> None:
         """Ghost keeps both: there is no way to find a file or to remove it."""
-        first, second = (site.upload(picture()) for _ in range(2))
+        upload = build_upload()
+        first, second = (site.upload(upload) for _ in range(2))
         assert first.url != second.url
-        assert site.find_media(picture()) is None
+        assert site.find_media(upload) is None
         assert (site.delete_media(first), site.has_media(first)) == (False, True)
 
     def test_a_file_that_is_gone(self, ghost: GhostPeer, site: Ghost) -> None:
@@ -928,7 +909,7 @@ class TestMedia:
         """The file may be there; nobody can look it up."""
         proxy.rule(Fault.LOSE_ANSWER, method="POST", times=1)
         with refused(ErrorClass.AMBIGUOUS):
-            connect(proxy.url).upload(picture())
+            connect(proxy.url).upload(build_upload())
 
     def test_too_large_for_the_web_server(
         self, connect: Callable[..., Ghost], proxy: Proxy
@@ -936,7 +917,7 @@ class TestMedia:
         """Its page is no answer of Ghost's, and says enough."""
         proxy.rule(Reply(413), method="POST")
         with refused(ErrorClass.MEDIA, "too_large"):
-            connect(proxy.url).upload(picture())
+            connect(proxy.url).upload(build_upload())
 
 
 class TestTags:
