@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from apps.lanes import RetryPolicy
 from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
+from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
@@ -24,6 +26,7 @@ from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
@@ -50,13 +53,14 @@ def build_publisher(
     """
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
     lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
-    opened = Platforms(db, base.platforms, base.vault, settings)
+    limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
+    platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
     integrations = IntegrationsService(
         db,
         clock,
-        platforms=opened,
+        platforms=platforms,
         vault=base.vault,
         addresses=Addresses(
             allow_http=bool(settings["PUBLISHER_ALLOW_HTTP"]),
@@ -66,7 +70,7 @@ def build_publisher(
         notifier=notifier,
     )
     return PublisherServices(
-        opened=opened,
+        opened=platforms,
         wishes=wishes,
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
@@ -76,13 +80,14 @@ def build_publisher(
             wishes=wishes,
             contents=contents,
             targets=targets,
-            platforms=opened,
+            platforms=platforms,
             notifier=notifier,
         ),
         deployments=DeploymentsService(
             db,
             clock,
             targets=targets,
+            contents=contents,
             sequences=base.sequences,
             wake=wake_deployments,
             notifier=notifier,
@@ -90,12 +95,17 @@ def build_publisher(
         taxonomy_map=TaxonomyMapService(db, clock),
         media=MediaService(db, clock),
         requests=PublishRequests(
-            db, clock, contents=contents, targets=targets, platforms=opened, wishes=wishes
+            db, clock, contents=contents, targets=targets, platforms=platforms, wishes=wishes
         ),
         idempotent=IdempotentRequests(db, clock),
         status=StatusService(db, clock, contents),
         tests=ConnectionTests(
-            db, clock, integrations=integrations, platforms=opened, lanes=lanes, notifier=notifier
+            db,
+            clock,
+            integrations=integrations,
+            platforms=platforms,
+            lanes=lanes,
+            notifier=notifier,
         ),
         taxonomies=Taxonomies(
             db, clock, integrations, lambda integration_id: wake_up(sync_taxonomies)()
@@ -114,11 +124,11 @@ class SiteWork:
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
+def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
     """Build what carries out the wishes of all integrations.
 
     Args:
-        opened: opens the sites of integrations.
+        platforms: opens the sites of integrations.
     """
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
@@ -134,16 +144,16 @@ def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
     steps = Steps(
         db,
         clock,
-        platform_of=opened.open,
+        platform_of=platforms.open,
         claims=claims,
         results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
-        visit=PublicPages(opened.page_client).visit,
+        visit=PublicPages(platforms.page_client).visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, opened.open),
+        run=SiteRun(db, clock, kind, steps, platforms.open),
         steps=steps,
-        term_sync=TermSync(db, clock, terms, opened.open),
+        term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
     )

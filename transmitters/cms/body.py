@@ -1,14 +1,12 @@
 """Reads the HTML of bodies as blocks.
 
 Nothing is copied: text is escaped anew, and of elements, attributes and addresses only what is
-named here is written. Other elements give way to their content, so that no text is lost; only what no
-reader sees goes with it. Each element is legal where it stands, whatever the markup.
+named here is written. Other elements give way to their content, so that no text is lost; only what
+no reader sees goes with it. Each element is legal where it stands, whatever the markup.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 
 from turbohtml import Comment, Element, Node, Text
 
@@ -39,17 +37,21 @@ from transmitters.cms.markup import (
     Mark,
     attribute,
     classes,
+    embed_address,
     embed_html,
+    escaped,
     frame_attributes,
     marked_media,
     number,
     one_line,
     parsed,
     shown_nodes,
+    single_blanks,
     source_of,
     tag_of,
     text_of,
     web_address,
+    written_attributes,
 )
 
 EMBEDS_STRIPPED = "embeds_stripped"
@@ -95,14 +97,6 @@ SOCIAL_SCRIPTS: Mapping[str, str] = {
     "twitter-video": "https://platform.twitter.com/widgets.js",
 }
 """Classes of quotations from social media, with the script that shows them as posts."""
-
-
-_BLANKS = re.compile("[\t\n\f\r ]+")
-
-
-def escaped(text: str) -> str:
-    """Return text as it stands in HTML."""
-    return escape(text, quote=False)
 
 
 @dataclass(frozen=True)
@@ -196,7 +190,7 @@ class _Line:
         if self.is_preformatted:
             self._write(text)
             return
-        text = _BLANKS.sub(" ", text)
+        text = single_blanks(text)
         core = text.strip(" ")
         if text[:1] == " " and not self._pending:
             self._pending = " "
@@ -220,6 +214,11 @@ class _Line:
             self._write("\n")
         else:
             self._pending = self._pending.strip(" ") + "<br>"
+
+    def end_if_begun(self) -> None:
+        """Begin a new line of preformatted text, unless this is one."""
+        if self._parts and not self._parts[-1].endswith("\n"):
+            self._write("\n")
 
     def open(self, tag: str, start: str, link: str = "") -> bool:
         """Begin an element; none begins within one of its name, and then this is False."""
@@ -262,7 +261,9 @@ class _Flow:
         self.blocks += blocks
 
     def end_paragraph(self) -> None:
-        if not self.line.is_preformatted and (inline := self.line.finish()):
+        if self.line.is_preformatted:
+            self.line.end_if_begun()
+        elif inline := self.line.finish():
             self.blocks.append(Paragraph(inline))
 
 
@@ -284,6 +285,7 @@ class _Reader:
         self._by_source = {
             source: key for key, medium in media.items() for source in medium.source_urls
         }
+        self._files = {source: _address(media[key]) for source, key in self._by_source.items()}
         self._left_out = 0
         self._is_in_embed = False
 
@@ -352,10 +354,6 @@ class _Reader:
                 self._node(node, flow, DEEPEST)
 
     def _section(self, element: Element, flow: _Flow, depth: int) -> None:
-        if flow.line.is_preformatted:
-            self._walk(element, flow, depth)
-            flow.line.end()
-            return
         flow.end_paragraph()
         self._walk(element, flow, depth)
         flow.end_paragraph()
@@ -394,10 +392,7 @@ class _Reader:
         return f"<a{self._attributes(attributes)}>"
 
     def _attributes(self, attributes: Mapping[str, str]) -> str:
-        values = {name: self._style.escape(value) for name, value in attributes.items()}
-        return "".join(
-            f' {name}="{value.replace(chr(34), "&quot;")}"' for name, value in values.items()
-        )
+        return written_attributes(attributes, self._style.escape)
 
     def _quotation(self, element: Element, flow: _Flow, depth: int) -> None:
         """Read `q`: browsers write its marks; where it is not kept, they are text."""
@@ -433,14 +428,14 @@ class _Reader:
         flow.end_paragraph()
         start = number(attribute(element, "start")) if element.tag == "ol" else None
         whole = ItemList(element.tag == "ol", (), start, "reversed" in element.attrs)
-        items: list[Item] = []
+        items: list[tuple[str, list[ItemList]]] = []
         for blocks in self._items(element, flow, depth):
             inline, others = lines_of(one for one in blocks if not isinstance(one, ItemList))
-            lists = tuple(one for one in blocks if isinstance(one, ItemList))
+            lists = [one for one in blocks if isinstance(one, ItemList)]
             if inline or (lists and not items):
-                items.append(Item(inline, lists))
+                items.append((inline, lists))
             elif lists:
-                items[-1] = replace(items[-1], lists=items[-1].lists + lists)
+                items[-1][1].extend(lists)
             if others:
                 whole = _add_list(whole, items, flow)
                 items = []
@@ -458,13 +453,12 @@ class _Reader:
     def _quote(self, element: Element, flow: _Flow, depth: int) -> None:
         scripts = [SOCIAL_SCRIPTS[one] for one in classes(element) if one in SOCIAL_SCRIPTS]
         if scripts and not self._is_in_embed:
-            html = (
-                f'{embed_html(element, self._base_url)}<script async src="{scripts[0]}"></script>'
-            )
             self._is_in_embed = True
             left = _quotes(self.blocks_in(element, depth, flow))
             self._is_in_embed = False
-            flow.add(Raw(f'<div class="{EMBED}">{html}</div>', tuple(left)))
+            html = embed_html(element, self._base_url, self._files)
+            html = f'<div class="{EMBED}">{html}<script async src="{scripts[0]}"></script></div>'
+            flow.add(Raw(html, tuple(left), embed_address(element)))
         else:
             flow.add(*_quotes(self.blocks_in(element, depth, flow)))
 
@@ -585,7 +579,7 @@ class _Reader:
 
     def _add_medium(self, key: str, figure: Figure, flow: _Flow, caption: str) -> None:
         medium = self._media[key]
-        src = web_address(medium.remote.url) if medium.remote else ""
+        src = _address(medium)
         if medium.remote is None or not src:
             self._left_out += 1
             return
@@ -642,7 +636,6 @@ class _Reader:
         if not is_embed or flow.line.is_preformatted:
             self._section(element, flow, depth)
             return
-        used = len(self.reading.used_media)
         self._is_in_embed = True
         inner = self._flow_in(element, depth, flow, takes_captions=True)
         self._is_in_embed = False
@@ -652,16 +645,24 @@ class _Reader:
             flow.add(replace(left[0], caption=caption or left[0].caption))
             return
         left += [Paragraph(caption)] if caption else []
-        holds_media_of_item = len(self.reading.used_media) > used
-        html = "" if holds_media_of_item else embed_html(element, self._base_url)
-        flow.add(*([Raw(html, tuple(left))] if html else left))
+        has_marks = self._marks and any(node in self._marks for node in shown_nodes(element))
+        html = "" if has_marks else embed_html(element, self._base_url, self._files)
+        if not html and not has_marks and element.children:
+            self.reading.warnings.add(EMBEDS_STRIPPED)
+        flow.add(*([Raw(html, tuple(left), embed_address(element))] if html else left))
 
 
-def _add_list(whole: ItemList, items: list[Item], flow: _Flow) -> ItemList:
+def _address(medium: StoryMedia) -> str:
+    """Return where a medium is at the site, "" where it is not."""
+    return web_address(medium.remote.url) if medium.remote else ""
+
+
+def _add_list(whole: ItemList, items: list[tuple[str, list[ItemList]]], flow: _Flow) -> ItemList:
     """Add a list of `items` and return how the list goes on after them."""
     if not items:
         return whole
-    flow.add(replace(whole, items=tuple(items)))
+    finished = tuple(Item(inline, tuple(lists)) for inline, lists in items)
+    flow.add(replace(whole, items=finished))
     if not whole.is_ordered or whole.is_reversed:
         return whole
     return replace(whole, start=(1 if whole.start is None else whole.start) + len(items))

@@ -1,7 +1,7 @@
 """The tree of a body's HTML, and what of it may be copied: addresses, frames, foreign embeds."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,8 +24,14 @@ CLOSED = HIDDEN.union(MEDIA, ("iframe",))
 """Elements whose content no reader sees."""
 
 MANY_TAGS = 2000
-"""A body with more tags is rid of the attributes of formatting elements before it is parsed: by the
-rules of HTML, different ones that nobody closes return by hundreds in every paragraph after them."""
+"""A body with more tags is rid of the attributes of formatting elements before it is parsed: by
+HTML's rules, different ones that nobody closes return by hundreds in every paragraph after them."""
+
+DEEPEST_PARSED = 500
+"""Nesting at which the parser is near its end."""
+
+FLAT = frozenset({"a", "br", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p"})
+"""Elements that are kept of a body that is nested as deeply."""
 
 FORMATTING = "b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
 """Elements that return in every paragraph until they are closed."""
@@ -33,11 +39,14 @@ FORMATTING = "b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
 EMBED_ELEMENTS = frozenset({
     "a", "abbr", "article", "aside", "audio", "b", "blockquote", "br", "cite", "code", "dd", "div",
     "dl", "dt", "em", "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
-    "header", "hr", "i", "iframe", "img", "li", "mark", "ol", "p", "picture", "pre", "q", "s", "script",
-    "section", "small", "source", "span", "strong", "style", "sub", "sup", "table", "tbody", "td",
-    "tfoot", "th", "thead", "time", "tr", "u", "ul", "video",
+    "header", "hr", "i", "iframe", "img", "li", "mark", "ol", "p", "picture", "pre", "q", "s",
+    "script", "section", "small", "source", "span", "strong", "style", "sub", "sup", "table",
+    "tbody", "td", "tfoot", "th", "thead", "time", "tr", "u", "ul", "video",
 })  # fmt: skip
 """Elements that foreign embeds may consist of; others give way to their content."""
+
+EMBED_READINGS = 4
+"""How often an embed is read again: what gave way has left others where they may not stand."""
 
 VOID = frozenset({"br", "hr", "img", "source"})
 RAW_TEXT = frozenset({"script", "style"})
@@ -78,6 +87,7 @@ FRAME_VALUES: Mapping[str, re.Pattern[str]] = {
 
 _MARK = re.compile(r'\s*EMBED (START|END) (\w+) \{id: "([^"]{1,200})"\}\s*')
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_BLANKS = re.compile("[\t\n\f\r ]+")
 _SPACE = re.compile(r"\s+")
 _PREFIXED = re.compile("(?:data|aria)-[a-z0-9_-]{1,60}")
 _IGNORED = re.compile("[\t\n\r]")
@@ -98,7 +108,32 @@ def parsed(body: str) -> Element:
     clean = strip_forbidden(body)
     if clean.count("<") > MANY_TAGS:
         clean = rewrite.rewrite(clean, elements=[(FORMATTING, _drop_attributes)])
-    return turbohtml.parse_fragment(clean, positions=False)
+    root = turbohtml.parse_fragment(clean, positions=False)
+    if clean.count("<") > DEEPEST_PARSED and _is_cut_off(root):
+        # Behind tables that are nested deeper than the parser goes, text would be lost.
+        clean = rewrite.rewrite(clean, elements=[("*", _flatten)])
+        root = turbohtml.parse_fragment(clean, positions=False)
+    return root
+
+
+def _is_cut_off(root: Element) -> bool:
+    """Whether elements are nested as deeply as the parser goes."""
+    pending = [iter(root.children)]
+    while pending and len(pending) < DEEPEST_PARSED:
+        node = next(pending[-1], None)
+        if node is None:
+            pending.pop()
+        elif isinstance(node, Element):
+            pending.append(iter(node.children))
+    return bool(pending)
+
+
+def _flatten(element: rewrite.Element) -> None:
+    """Let an element give way to its content, unless it holds no others or is hidden."""
+    if element.tag not in FLAT and element.tag not in CLOSED:
+        element.before(" ")
+        element.after(" ")
+        element.remove_and_keep_content()
 
 
 def _drop_attributes(element: rewrite.Element) -> None:
@@ -125,6 +160,11 @@ def attribute(element: Element, name: str) -> str:
 def classes(element: Element) -> list[str]:
     """Return the classes of an element."""
     return attribute(element, "class").split()
+
+
+def single_blanks(text: str) -> str:
+    """Return a text as HTML shows it: blanks and line ends in a row are one blank."""
+    return _BLANKS.sub(" ", text)
 
 
 def one_line(text: str) -> str:
@@ -241,19 +281,53 @@ def frame_attributes(element: Element) -> dict[str, str]:
     return kept
 
 
-def written_attributes(attributes: Mapping[str, str]) -> str:
+def escaped(text: str) -> str:
+    """Return text as it stands in HTML."""
+    return escape(text, quote=False)
+
+
+def written_attributes(
+    attributes: Mapping[str, str], escape_text: Callable[[str], str] = escaped
+) -> str:
     """Return attributes as they stand in a tag; empty values are written too."""
-    return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+    values = {name: escape_text(value).replace('"', "&quot;") for name, value in attributes.items()}
+    return "".join(f' {name}="{value}"' for name, value in values.items())
 
 
-def embed_html(root: Element, base_url: str | None = None) -> str:
+def embed_address(root: Element) -> str:
+    """Return the address of what a foreign embed shows, "" where it does not say."""
+    elements = [root, *(node for node in shown_nodes(root) if isinstance(node, Element))]
+    for name in ("cite", "data-href", "data-instgrm-permalink", "href"):
+        for element in elements:
+            if address := web_address(attribute(element, name)):
+                return address
+    return ""
+
+
+def embed_html(
+    root: Element, base_url: str | None = None, files: Mapping[str, str] | None = None
+) -> str:
     """Return a foreign embed as it is: its scripts, classes and styles are what makes it work.
 
     Left out is what no embed needs and what would reach beyond it: event attributes, addresses that
-    are code, documents within attributes, forms, plug-ins, comments.
+    are code, documents within attributes, forms, plug-ins, comments. What is returned is read by
+    browsers as it is written; markup that is not, however often it is written, is not an embed: "".
+
+    Args:
+        files: addresses in it, with the ones to write instead; what has "" is left out.
     """
+    html = _embed_written([root], base_url, files or {})
+    for _ in range(EMBED_READINGS):
+        again = _embed_written(turbohtml.parse_fragment(html).children, base_url, {})
+        if again == html:
+            return html
+        html = again
+    return ""
+
+
+def _embed_written(nodes: Iterable[Node], base_url: str | None, files: Mapping[str, str]) -> str:
     parts: list[str] = []
-    pending: list[tuple[Iterator[Node], str]] = [(iter((root,)), "")]
+    pending: list[tuple[Iterator[Node], str]] = [(iter(nodes), "")]
     preformatted = 0
     while pending:
         node = next(pending[-1][0], None)
@@ -263,12 +337,12 @@ def embed_html(root: Element, base_url: str | None = None) -> str:
             parts.append(end)
         elif isinstance(node, Text):
             text = text_of(node)
-            parts.append(escape(text if preformatted else _SPACE.sub(" ", text), quote=False))
+            parts.append(escaped(text if preformatted else single_blanks(text)))
         elif isinstance(node, Element) and node.tag in RAW_TEXT:
             parts.append(_raw_text(node, base_url))
         elif isinstance(node, Element) and node.tag not in HIDDEN:
             tag = node.tag
-            start, end, is_open = _embed_tag(node, base_url)
+            start, end, is_open = _embed_tag(node, base_url, files)
             parts.append(start)
             preformatted += end == "</pre>"
             if tag != "iframe" and tag not in VOID:
@@ -278,25 +352,29 @@ def embed_html(root: Element, base_url: str | None = None) -> str:
     return "".join(parts).strip()
 
 
-def _embed_tag(element: Element, base_url: str | None) -> tuple[str, str, bool]:
+def _embed_tag(
+    element: Element, base_url: str | None, files: Mapping[str, str]
+) -> tuple[str, str, bool]:
     """Return start tag and end tag of an element, empty where it gives way to its content."""
     tag = element.tag
     if tag not in EMBED_ELEMENTS:
         return "", "", False
-    attributes = _embed_attributes(element, base_url)
+    attributes = _embed_attributes(element, base_url, files)
     if tag in ("iframe", "img", "source") and "src" not in attributes:
         return "", "", False
     return f"<{tag}{written_attributes(attributes)}>", "" if tag in VOID else f"</{tag}>", True
 
 
-def _embed_attributes(element: Element, base_url: str | None) -> dict[str, str]:
+def _embed_attributes(
+    element: Element, base_url: str | None, files: Mapping[str, str]
+) -> dict[str, str]:
     names = EMBED_ATTRIBUTES["*"] | EMBED_ATTRIBUTES.get(element.tag, frozenset())
     kept: dict[str, str] = {}
     for name in element.attrs:
         value = attribute(element, name)
         if name in ADDRESSES:
             schemes = ("http", "https", "mailto", "tel") if name == "href" else ("http", "https")
-            value = web_address(value, base_url, schemes)
+            value = web_address(files.get(value.strip(), value), base_url, schemes)
             if not value:
                 continue
         if name in names or _PREFIXED.fullmatch(name):
@@ -310,7 +388,7 @@ def _embed_attributes(element: Element, base_url: str | None) -> dict[str, str]:
 
 def _raw_text(element: Element, base_url: str | None) -> str:
     """Return a script or style; "" where its text could be read as more than that."""
-    attributes = _embed_attributes(element, base_url)
+    attributes = _embed_attributes(element, base_url, {})
     has_source = "src" in attributes
     text = (
         "" if has_source else "".join(text_of(t) for t in element.children if isinstance(t, Text))

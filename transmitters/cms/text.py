@@ -29,6 +29,7 @@ from transmitters.cms.blocks import (
     Rows,
     Rule,
     Table,
+    indented_lines,
     row_lines,
     strong,
 )
@@ -37,11 +38,11 @@ from transmitters.cms.body import (
     EMBEDS_STRIPPED,
     PLAIN_INLINES,
     Style,
-    escaped,
     read_body,
 )
 from transmitters.cms.markup import (
     MEDIA,
+    escaped,
     marked_media,
     one_line,
     parsed,
@@ -216,7 +217,7 @@ class Writer:
         return f"{start}{''.join(items)}{end}"
 
     def quote(self, block: Quote) -> str:
-        cite = f"<cite>{block.cite}</cite>" if block.cite else ""
+        cite = f"<p><cite>{block.cite}</cite></p>" if block.cite else ""
         return (
             f"<blockquote>{''.join(f'<p>{one}</p>' for one in block.paragraphs)}{cite}</blockquote>"
         )
@@ -241,10 +242,7 @@ class Writer:
         return {name: str(size) for name, size in sizes.items() if size and size > 0}
 
     def attributes(self, attributes: Mapping[str, str]) -> str:
-        values = {name: self.style.escape(value) for name, value in attributes.items()}
-        return "".join(
-            f' {name}="{value.replace(chr(34), "&quot;")}"' for name, value in values.items()
-        )
+        return written_attributes(attributes, self.style.escape)
 
     def gallery(self, block: Gallery) -> str:
         """Return each picture as a figure of its own; the caption stands under the last."""
@@ -268,9 +266,19 @@ class Writer:
 
     def raw(self, block: Raw) -> str:
         if not self._embeds:
-            self.warnings.add(EMBEDS_STRIPPED)
-            return self._all(block.fallback)
+            return self.embed_left(block)
         return block.html
+
+    def embed_left(self, block: Raw) -> str:
+        """Return the text of a foreign embed, with a link to what it shows."""
+        self.warnings.add(EMBEDS_STRIPPED)
+        text = self._all(block.left)
+        if not block.address or "<a " in text:
+            return text
+        link = (
+            f"<a{self.attributes({'href': block.address})}>{self.style.escape(block.address)}</a>"
+        )
+        return self.between.join(filter(None, (text, self.paragraph(Paragraph(link)))))
 
     def table(self, block: Table) -> str:
         head = f"<caption>{block.caption}</caption>" if block.caption else ""
@@ -295,6 +303,12 @@ class WordPressClassic(Writer):
     """HTML without blank lines and without text outside of blocks, to which WordPress adds."""
 
     style = Style(escape=without_shortcodes)
+
+    def medium(self, block: Figure, **attributes: str) -> str:
+        """Return the element; by its class WordPress knows a picture, and its other sizes."""
+        if block.kind == "img" and block.remote_id.isdecimal():
+            attributes["class"] = f"wp-image-{block.remote_id}"
+        return super().medium(block, **attributes)
 
 
 class WordPressBlocks(WordPressClassic):
@@ -340,15 +354,13 @@ class WordPressBlocks(WordPressClassic):
 
     def image(self, block: Figure, link_destination: str = "") -> str:
         names: dict[str, Any] = {}
-        more: dict[str, str] = {}
         if block.remote_id.isdecimal():
             names |= {"id": int(block.remote_id)}
-            more["class"] = f"wp-image-{block.remote_id}"
         names["sizeSlug"] = "full"
         destination = "custom" if block.link else link_destination
         if destination:
             names["linkDestination"] = destination
-        html = f"{self.medium(block, **more)}{element_caption(block.caption)}"
+        html = f"{self.medium(block)}{element_caption(block.caption)}"
         return comment(
             "image", f'<figure class="wp-block-image size-full">{html}</figure>', **names
         )
@@ -466,14 +478,13 @@ class Webflow(_Paragraphs):
         return self._all(Paragraph(one) for one in (link, block.caption) if one)
 
     def raw(self, block: Raw) -> str:
-        self.warnings.add(EMBEDS_STRIPPED)
-        return self._all(block.fallback)
+        return self.embed_left(block)
 
     def table(self, block: Table) -> str:
         return self._all(Paragraph(one) for one in (block.caption, *row_lines(block)) if one)
 
     def preformatted(self, block: Preformatted) -> str:
-        return self.paragraph(Paragraph(block.inline.replace("\n", "<br>")))
+        return self.paragraph(Paragraph(indented_lines(block.inline)))
 
     def rule(self, block: Rule) -> str:
         return "<p>* * *</p>"
@@ -530,6 +541,7 @@ def block_json(attributes: Mapping[str, Any]) -> str:
     """Return attributes of a block: JSON that cannot end the comment it stands in."""
     text = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
     for old, new in (
+        ("\\\\", "\\u005c"),  # before the quotation marks, whose signs its end would be taken for
         ("--", "\\u002d\\u002d"),
         ("<", "\\u003c"),
         (">", "\\u003e"),
