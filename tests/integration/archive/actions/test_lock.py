@@ -485,7 +485,7 @@ class TestRelated:
         assert 404 == admin.get(f"archive/{ObjectId()}/related").status_code
 
     def test_lists_what_is_out(self, admin: Any, story: Any, graph: Graph) -> None:
-        """Of the family, what is being worked on or has been published; no drafts, nothing spiked."""
+        """Of the family, what is worked on or has been published; no drafts, nothing spiked."""
         family = {"family_id": story["family_id"], "type": "text", "task": {}}
         graph.db["archive"].insert_many({"_id": state, "state": state, **family} for state in State)
 
