@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -165,7 +166,7 @@ class ArchiveService(ResourceService):
             if macro:
                 document.update(changes_of_macro(self._macros, macro, document, place))
             parse_extra_dates(self.db, document)
-            complete_new(document, self.clock.now())
+            complete_new(document, document.get("_created") or self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
             note = self._with_creation(note, document, caller)
@@ -257,20 +258,20 @@ class ArchiveService(ResourceService):
             default = settings[f"DEFAULT_{field.upper()}_VALUE_FOR_MANUAL_ARTICLES"]
             document.setdefault(field, default)
         document.setdefault("language", place.language or settings["DEFAULT_LANGUAGE"])
-        self._sign(document, caller)
+        self._sign(document, caller, now)
         if place.desk:
             document["expiry"] = expiry_on(place, now, settings)
         if document.get("body_html") is not None:
             document.setdefault("word_count", word_count(document["body_html"]))
 
-    def _sign(self, document: Document, caller: Caller) -> None:
+    def _sign(self, document: Document, caller: Caller, now: datetime) -> None:
         user = caller.user or {}
         user_id = str(user.get("_id", ""))
         document.setdefault("original_creator", user_id)
         document.setdefault("version_creator", user_id)
         document.setdefault("sign_off", user.get("sign_off") or "")
         source = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
-        fill_from_user(document, caller.user, self.clock.now(), source)
+        fill_from_user(document, caller.user, now, source)
 
     # Save.
 
