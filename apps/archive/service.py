@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -166,7 +167,7 @@ class ArchiveService(ResourceService):
             if macro:
                 document.update(changes_of_macro(self._macros, macro, document, place))
             parse_extra_dates(self.db, document)
-            complete_new(document, self.clock.now())
+            complete_new(document, document.get("_created") or self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
             note = self._with_creation(note, document, caller)
@@ -257,7 +258,7 @@ class ArchiveService(ResourceService):
         document["source"] = source_of(document, place, settings)
         complete_dateline(document, document["source"])
         document.setdefault("language", place.language or settings["DEFAULT_LANGUAGE"])
-        self._sign(document, caller)
+        self._sign(document, caller, now)
         if place.desk:
             document["expiry"] = expiry_on(place, now, settings)
         if document.get("body_html") is not None:
@@ -280,14 +281,14 @@ class ArchiveService(ResourceService):
             if not document.get(name):
                 document[name] = default
 
-    def _sign(self, document: Document, caller: Caller) -> None:
+    def _sign(self, document: Document, caller: Caller, now: datetime) -> None:
         user = caller.user or {}
         user_id = str(user.get("_id", ""))
         document.setdefault("original_creator", user_id)
         document.setdefault("version_creator", user_id)
         document.setdefault("sign_off", user.get("sign_off") or "")
         source = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
-        fill_from_user(document, caller.user, self.clock.now(), source)
+        fill_from_user(document, caller.user, now, source)
 
     # Save.
 
