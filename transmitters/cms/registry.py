@@ -3,8 +3,9 @@
 from apps.core.registry import Registry
 from transmitters.cms.base import Platform
 from transmitters.cms.webflow import Webflow
+from transmitters.cms.wordpress import WordPress
 
-BUILT_IN: tuple[type[Platform], ...] = (Webflow,)
+BUILT_IN: tuple[type[Platform], ...] = (WordPress, Webflow)
 
 
 def build_registry() -> Registry[Platform]:

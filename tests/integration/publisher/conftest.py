@@ -9,7 +9,7 @@ from apps.graph.build import Graph
 from tests.support.clients import Client, first_client
 from tests.support.events import Events
 from tests.support.fake_sites import SITES, FakeWordPress
-from tests.support.sites import Publisher
+from tests.support.publisher_client import Publisher
 
 
 @pytest.fixture

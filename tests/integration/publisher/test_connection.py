@@ -6,7 +6,7 @@ import pytest
 
 from apps.graph.build import Graph
 from tests.support.fake_sites import SITES, FakeSite
-from tests.support.sites import BASE_URL, CREDENTIALS, Publisher
+from tests.support.publisher_client import BASE_URL, CREDENTIALS, Publisher
 from transmitters.cms.base import ErrorClass, PlatformError
 
 

@@ -14,7 +14,7 @@ from apps.graph.build import Graph
 from apps.secrets.vault import Vault
 from tests.support.events import Events
 from tests.support.fake_sites import PASSWORD, SITES
-from tests.support.sites import BASE_URL, CREDENTIALS, Publisher, put_out
+from tests.support.publisher_client import BASE_URL, CREDENTIALS, Publisher, put_out
 from transmitters.cms.base import PlatformError
 
 OTHER_PASSWORD = "ZZZZ YYYY XXXX WWWW VVVV 1234"

@@ -11,7 +11,7 @@ from apps.graph.build import Graph
 from apps.publisher.records import requests
 from tests.support.clients import Client, client_of
 from tests.support.events import Events
-from tests.support.sites import Publisher, put_out, shown
+from tests.support.publisher_client import Publisher, put_out, shown
 
 
 def only(answer: Any) -> dict[str, Any]:

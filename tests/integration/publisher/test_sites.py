@@ -6,7 +6,7 @@ import pytest
 
 from apps.graph.build import Graph
 from tests.support.clients import Client, first_client
-from tests.support.sites import API, BASE_URL, CREDENTIALS, Publisher, put_out, shown
+from tests.support.publisher_client import API, BASE_URL, CREDENTIALS, Publisher, put_out, shown
 
 
 def test_a_site_is_told_with_its_defaults(publisher: Publisher) -> None:
