@@ -27,7 +27,7 @@ NOT_COPIED = frozenset(
     | {"publish_schedule", "schedule_settings", "sign_off", "rewritten_by", "rewrite_of"}
     | {*LOCK_FIELDS, "force_unlock", "task_id"}
     | {"rewrite_sequence", "highlights", "marked_desks", "event_id", "assignment_id"}
-    | {"processed_from", "translations", "translation_id", "translated_from"}
+    | {"processed_from", "publisher", "translations", "translation_id", "translated_from"}
     | {"firstpublished", "auto_publish", "marked_for_user", "marked_for_sign_off"}
 )
 NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")

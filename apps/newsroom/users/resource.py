@@ -53,6 +53,8 @@ USER_SCHEMA: dict[str, Any] = {
         "default": UserType.USER.value,
         "email_is_required": True,
     },
+    # Whose sites the user works with; set by administrators.
+    "account": {"type": "string", "nullable": True, "minlength": 1, "maxlength": 100},
     "is_support": {"type": "boolean", "default": False},
     "is_author": {"type": "boolean", "default": True},
     "private": {"type": "boolean", "nullable": True, "default": False},
