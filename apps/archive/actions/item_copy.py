@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, with_new_etag
+from apps.archive.authorship import complete_dateline
 from apps.archive.journal.copied_rows import rows_to_copy
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
@@ -147,6 +148,7 @@ class ItemCopier:
             **order.changes,
         }
         item["source"] = source_of(item, place, context.settings)
+        complete_dateline(item, item["source"])
         if order.operation == Operation.DUPLICATE:
             item.update(changes_of_stages(context.macros, item, NOWHERE, place))
         if order.macro:
