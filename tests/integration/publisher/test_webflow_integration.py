@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.peers.webflow import WebflowPeer
-from tests.support.sites import Publisher
+from tests.support.publisher_client import Publisher
 
 
 @pytest.fixture
