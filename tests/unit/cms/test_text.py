@@ -1,5 +1,7 @@
 """Bodies of stories as WordPress, Ghost and Webflow take them (cms contract 8)."""
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.support.markup import (
     editor_blocks,
     words,
 )
+from tests.support.schema_files import names_in, sample
 from transmitters.cms.base import PostIdentity, RemoteMedia, Story, StoryMedia
 from transmitters.cms.text import (
     Body,
@@ -834,3 +837,14 @@ def test_headlines_are_text(html: str, text: str) -> None:
 def test_long_texts_end_after_a_word(text: str, limit: int, cut: str) -> None:
     assert cut_at_word(text, limit) == cut
     assert len(cut) <= limit
+
+
+@pytest.mark.parametrize("path", names_in("samples/ninjs"))
+def test_bodies_of_agencies_keep_their_text(path: str) -> None:
+    item = json.loads(sample(f"ninjs/{path}").read_text("utf-8"))
+    for body in (one.get("value", "") for one in item.get("bodies", [])):
+        for write in PLATFORMS.values():
+            html = write(story(body)).html
+            assert_well_formed(html)
+            written, held = ("".join(words(text)) for text in (html, body))
+            assert re.sub("[•|]", "", written) == re.sub("[•|]", "", held)
