@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS
-from apps.publish.transmit.claim import interleaved, pick
+from apps.lanes.claims import interleaved
+from apps.publish.transmit.claim import pick
 from transmitters.base import Mode
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

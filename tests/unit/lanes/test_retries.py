@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.publish.transmit.schedule import RetryPolicy
+from apps.lanes.retries import RetryPolicy
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LADDER = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
