@@ -63,7 +63,7 @@ EMBEDS_STRIPPED = "embeds_stripped"
 MEDIA_DROPPED = "media_dropped"
 LINKS_DROPPED = "links_dropped"
 
-DEEPEST = 80
+DEEPEST = 60
 """Nesting beyond which of an element only text, line ends and media of the item are read."""
 
 SECTIONS = frozenset({

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -777,6 +778,18 @@ def test_text_survives_any_depth(kind: str, closed: bool) -> None:
         html = write(story(body), embeds=False).html
         assert words(html.replace("•", "")) == ["first", "deepest", "last"]
         assert_well_formed(html)
+
+
+def test_deep_bodies_need_less_than_half_of_the_stack() -> None:
+    def called_within(frames: int, body: str) -> None:
+        if frames:
+            called_within(frames - 1, body)
+            return
+        for write in PLATFORMS.values():
+            assert "deepest" in write(story(body)).html
+
+    for start, _ in DEEP.values():
+        called_within(sys.getrecursionlimit() // 2 - 50, start * 200 + "deepest")
 
 
 LARGE = {
