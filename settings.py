@@ -418,6 +418,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             False,
             "Sites may have private and link-local addresses.",
         ),
+        number("PUBLISHER_THREADS", 4, "Sites that each worker process serves at a time."),
+        number(
+            "PUBLISHER_MAX_PIXELS",
+            40_000_000,
+            "Pixels of a picture that is made smaller because a site does not take it as it is.",
+        ),
     ),
     "Content API": (
         flag(

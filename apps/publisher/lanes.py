@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.lanes import resume, wake
 from apps.store.collections import PUBLISHER_LANES
 
 
@@ -39,17 +40,10 @@ class StoredLanes:
         self._wake_up = wake_up
 
     def wake(self, integration_id: Any, at: datetime, *, urgent: bool = False) -> None:
-        due: Document = {"$min": {"wake_at": at}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}}
-        self._lanes.update_one({"_id": str(integration_id)}, due, upsert=True)
+        wake(self._lanes, {str(integration_id): urgent}, at)
         if at <= self._clock.now():
             self._wake_up()
 
     def resume(self, integration_id: Any) -> None:
-        due = {
-            "$min": {"wake_at": self._clock.precise()},
-            "$inc": {"wakes": 1, "resumes": 1},
-            "$set": {"probe": True},
-            "$unset": {"paused": 1},
-        }
-        self._lanes.update_one({"_id": str(integration_id)}, due)
+        resume(self._lanes, [str(integration_id)], self._clock.precise())
         self._wake_up()

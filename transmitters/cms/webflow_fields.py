@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from html import escape
 from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,7 +132,7 @@ class CollectionFields:
         """Return the field that takes something of an item, None where none does.
 
         Raises:
-            PlatformError: the collection has not got it.
+            PlatformError: the collection has not got it, or it is of a type that cannot take it.
         """
         slug = self._map.get(key)
         if not slug:
@@ -144,7 +145,12 @@ class CollectionFields:
                 field=slug,
                 help=f"Change the field map, or add the field in Webflow. {READ_AGAIN_HELP}",
             )
-        return self._fields[slug]
+        target, allowed = self._fields[slug], _ALLOWED.get(key)
+        if allowed and target.type not in allowed:
+            wanted = " or ".join(sorted(allowed))
+            message = f"{slug} is a field of type {target.type}; {key} needs {wanted}"
+            raise _misfit("field_type", message, target)
+        return target
 
     @property
     def term_fields(self) -> Sequence[CollectionField]:
@@ -189,17 +195,11 @@ class CollectionFields:
     def problems(self) -> list[PlatformError]:
         """Return what is wrong between the map and the collection, for the connection test."""
         found = []
-        for key, slug in self._map.items():
+        for key in self._map:
             try:
-                target = self.field_for(key)
+                self.field_for(key)
             except PlatformError as error:
                 found.append(error)
-                continue
-            allowed = _ALLOWED.get(key)
-            if target is not None and allowed and target.type not in allowed:
-                wanted = " or ".join(sorted(allowed))
-                message = f"{slug} is a field of type {target.type}; {key} needs {wanted}"
-                found.append(_misfit("field_type", message, target))
         filled = {slug for slug in self._map.values() if slug} | {NAME, SLUG}
         schemes = {*USUAL_FIELDS, *self._chosen}
         filled |= {slug for scheme in schemes if (slug := self.taxonomy_for(scheme))}
@@ -315,7 +315,7 @@ class CollectionFields:
 
     def _plain(self, value: Any, target: CollectionField, draft: _Draft, key: str) -> str | None:
         text = _text(value)
-        if target.validations.get("singleLine", target.type != "RichText"):
+        if target.validations.get("singleLine", True):
             text = " ".join(text.split())
         if target.longest is not None:
             whole, text = text, cut_at_word(text, target.longest)
@@ -326,8 +326,7 @@ class CollectionFields:
         """Return the body, or another text, in the HTML that fields of rich text keep."""
         shown = story
         if key != "body":
-            value = _item_value(key, story)
-            shown = replace(story, body="" if value is None else _markup(value), feature=None)
+            shown = replace(story, body=_markup(key, story), feature=None)
         body = webflow_rich_text(shown, embeds=self._embeds)
         draft.warn(body.warnings)
         used = (shown.media[key].remote for key in body.used_media)
@@ -424,8 +423,12 @@ def _text(value: Any) -> str:
     return plain_text(str(value), line_feeds=True).strip()
 
 
-def _markup(value: Any) -> str:
-    return value if isinstance(value, str) else _text(value)
+def _markup(key: str, story: Story) -> str:
+    """Return a value of an item as HTML; what is at home in an item is plain text."""
+    value = _item_value(key, story)
+    if isinstance(value, str):
+        return escape(value) if key in _ALLOWED else value
+    return "" if value is None else escape(_text(value))
 
 
 def _iso(moment: datetime) -> str:

@@ -23,7 +23,7 @@ USER_SCHEMA: dict[str, Any] = {
     "first_name": {"type": "string"},
     "last_name": {"type": "string"},
     "display_name": {"type": "string"},
-    "email": {"type": "email", "unique": True, "nullable": True},
+    "email": {"type": "email", "unique": True, "nullable": True, "email_is_required": True},
     **{
         field: text()
         for field in (

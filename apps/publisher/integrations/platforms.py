@@ -136,6 +136,10 @@ class Platforms:
         client = SiteClient(clients.patient, before=before)
         return self._platform(integration, self.options_of(integration), credentials, client)
 
+    def page_client(self, url: str) -> HTTPClient:
+        """Return the client for a public page, which has the limits of the sites."""
+        return self._clients_for(url).patient
+
     def _platform(
         self,
         integration: Mapping[str, Any],

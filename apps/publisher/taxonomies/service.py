@@ -96,7 +96,9 @@ class Taxonomies:
             PlainError: 404, there is no such integration.
         """
         integration = self._integrations.one(id, caller)
-        found = self._terms.find({"integration": integration["_id"]})
+        # Rows without a name are locks of terms that are being made.
+        named = {"integration": integration["_id"], "name": {"$type": "string"}}
+        found = self._terms.find(named)
         by_taxonomy: dict[str, list[Document]] = {}
         for term in found.sort([("taxonomy", 1), ("name", 1), ("remote_id", 1)]):
             told = {name: term.get(name) for name in TERM_FIELDS}

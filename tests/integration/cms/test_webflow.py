@@ -915,6 +915,31 @@ def test_texts_are_cut_where_the_collection_says(platform: Webflow) -> None:
     assert "abstract_cut" in payload.warnings
 
 
+def test_a_field_that_cannot_take_the_body_is_told(newsroom: Newsroom) -> None:
+    """Else the story would go out without it."""
+    platform = newsroom.platform(field_map={"body": "byline"})
+
+    error = failure_of(lambda: platform.payload(story_of()))
+
+    assert (error.error_class, error.code) == (ErrorClass.CONFIG, "field_type")
+
+
+def test_plain_text_in_a_field_of_rich_text(newsroom: Newsroom) -> None:
+    """Is encoded; other texts of an item are HTML."""
+    fields = newsroom.peer.collections[newsroom.articles].fields
+    fields.append(newsroom.peer.field("notes", "RichText"))
+    tested = newsroom.test().remote
+    item = {"extra": {"notes": "<p>R&amp;D<script>alert(1)</script></p>"}}
+    abstract = newsroom.platform(field_map={"abstract": "notes"}, remote=tested)
+    other = newsroom.platform(field_map={"extra.notes": "notes"}, remote=tested)
+
+    plain = abstract.payload(story_of(abstract="R&D <b>"))
+    markup = other.payload(story_of(item=item))
+
+    assert plain.fields["notes"] == "<p>R&amp;D &lt;b&gt;</p>"
+    assert markup.fields["notes"] == "<p>R&amp;D</p>"
+
+
 @pytest.mark.parametrize("headline", ["", "  ", "\n"])
 def test_a_story_needs_a_headline(platform: Webflow, headline: str) -> None:
     """Webflow has no items without a name."""
