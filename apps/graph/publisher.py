@@ -124,11 +124,11 @@ class SiteWork:
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
+def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
     """Build what carries out the wishes of all integrations.
 
     Args:
-        opened: opens the sites of integrations.
+        platforms: opens the sites of integrations.
     """
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
@@ -144,16 +144,16 @@ def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
     steps = Steps(
         db,
         clock,
-        platform_of=opened.open,
+        platform_of=platforms.open,
         claims=claims,
         results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
-        visit=PublicPages(opened.page_client).visit,
+        visit=PublicPages(platforms.page_client).visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, opened.open),
+        run=SiteRun(db, clock, kind, steps, platforms.open),
         steps=steps,
-        term_sync=TermSync(db, clock, terms, opened.open),
+        term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
     )
