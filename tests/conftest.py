@@ -20,6 +20,8 @@ from pymongo import monitoring
 from apps.core import registry
 from apps.core.memory import settle_memory
 from apps.processes.embedded.stores import StoreAddresses, resolve_stores
+from tests.peers.shared import Peers
+from tests.peers.wordpress import WordPressPeer
 from tests.support.commands import SentCommands
 from tests.support.services import (
     borrowed_redis,
@@ -57,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let campaigns be longer, and be repeated."""
     parser.addoption("--long", action="store_true", help="campaigns of hundreds of faults")
     parser.addoption("--campaign-seed", type=int, help="the seed that a campaign has printed")
+    parser.addoption(
+        "--need-peer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fail, not skip, where this server of another project is not installed (tests/peers)",
+    )
 
 
 def pytest_collection_finish() -> None:
@@ -97,6 +106,22 @@ def stores(
             session.enter_context(borrowed_redis(in_database(addresses.redis_url, redis_db)))
         session.enter_context(lent_connections(addresses.mongo_uri))
         yield addresses
+
+
+@pytest.fixture(scope="session")
+def peers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Peers:
+    """Servers of other projects, shared by all workers."""
+    temporary = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    needed = request.config.getoption("--need-peer")
+    return Peers(temporary.parent if is_worker else temporary, frozenset(needed))
+
+
+@pytest.fixture(scope="session")
+def wordpress(peers: Peers) -> Iterator[WordPressPeer]:
+    """A WordPress with a user for each role."""
+    with peers.use("wordpress") as found:
+        yield WordPressPeer(**found)
 
 
 @pytest.fixture(scope="session")

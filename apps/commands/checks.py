@@ -18,8 +18,10 @@ CHECKS = (
     ("dependencies", ("deptry", ".")),
 )
 PYTEST_USAGE_ERROR = 4
-CAMPAIGNS = ("-m", "chaos or hypothesis", "--hypothesis-profile", "chaos")
+CAMPAIGNS = ("-m", "(chaos or hypothesis) and not peers", "--hypothesis-profile", "chaos")
 """What pytest runs instead of all others; tests that draw examples have the marker `hypothesis`."""
+PEERS = ("-m", "peers and not chaos")
+PEER_CAMPAIGNS = ("-m", "peers and chaos")
 
 
 @click.command("check")
@@ -44,6 +46,12 @@ def check() -> int:
 )
 @click.option("--long", is_flag=True, help="With --chaos: campaigns of hundreds of faults.")
 @click.option(
+    "--peers",
+    is_flag=True,
+    help="Run the tests instead that talk to servers of other projects, where these are installed. "
+    "With --chaos: the campaigns against them.",
+)
+@click.option(
     "--mongo",
     metavar="URI",
     help="A MongoDB to use instead of the embedded one. Databases of its own are made there and "
@@ -57,7 +65,12 @@ def check() -> int:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(
-    chaos: bool, long: bool, mongo: str | None, redis: str | None, arguments: tuple[str, ...]
+    chaos: bool,
+    long: bool,
+    peers: bool,
+    mongo: str | None,
+    redis: str | None,
+    arguments: tuple[str, ...],
 ) -> int:
     """Run the tests but the long campaigns, as many at a time as there are processors.
 
@@ -68,7 +81,7 @@ def test(
     parallel = () if chosen else ("-n", str(os.cpu_count() or 1))
     if long and not chaos:
         raise click.UsageError("--long makes campaigns longer: it needs --chaos")
-    wanted = (*(CAMPAIGNS if chaos else ()), *(("--long",) if long else ()))
+    wanted = (*_selection(chaos, peers), *(("--long",) if long else ()))
     command = [tool("pytest"), *parallel, *wanted, *arguments]
     given = {"WIREDESK_TEST_MONGO": mongo, "WIREDESK_TEST_REDIS": redis}
     environment = {**os.environ, **{name: uri for name, uri in given.items() if uri}}
@@ -76,6 +89,13 @@ def test(
     if status == PYTEST_USAGE_ERROR:
         return 2
     return 1 if status else 0
+
+
+def _selection(chaos: bool, peers: bool) -> tuple[str, ...]:
+    """Return the options of pytest that choose the tests; none for those that always run."""
+    if peers:
+        return PEER_CAMPAIGNS if chaos else PEERS
+    return CAMPAIGNS if chaos else ()
 
 
 def tool(name: str) -> str:

@@ -10,6 +10,15 @@ from apps.core.vocabulary import UserType
 
 Document = dict[str, Any]
 
+DEFAULT_ACCOUNT = "default"
+"""Account of users who have no other, and of what the system makes for nobody in particular."""
+
+
+def account_of(user: Mapping[str, Any]) -> str:
+    """Return the account of a stored user."""
+    account = user.get("account")
+    return account if isinstance(account, str) and account else DEFAULT_ACCOUNT
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -44,6 +53,11 @@ class Caller:
         """Language that the user reads messages in, as the user has set it."""
         language = (self.user or {}).get("language")
         return language if isinstance(language, str) else None
+
+    @property
+    def account(self) -> str:
+        """The account whose sites the caller works with."""
+        return account_of(self.user or {})
 
     @property
     def is_administrator(self) -> bool:

@@ -10,10 +10,12 @@ class Viewpoint(TypedDict, total=False):
     Attributes:
         stage: those from whom this stage is not hidden.
         users: these users alone.
+        account: those of this account.
     """
 
     stage: str
     users: Sequence[str]
+    account: str
 
 
 Audience = Sequence[Sequence[Viewpoint]]

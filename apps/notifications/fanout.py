@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -90,7 +91,8 @@ class Fanout:
             if client.viewer.is_nobody:
                 client.viewer = Viewer.nobody(stages)
             elif client.viewer.user in users:
-                client.viewer = Viewer(client.viewer.user, frozenset(users[client.viewer.user]))
+                hidden = frozenset(users[client.viewer.user])
+                client.viewer = replace(client.viewer, hidden=hidden)
 
     def drain(self) -> None:
         """Send everything that is held back: the last states before a shutdown."""

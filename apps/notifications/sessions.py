@@ -15,7 +15,9 @@ from apps.store.collections import AUTH, STAGES, USERS
 from apps.store.mongo import CODEC, client_options
 
 SESSION_FIELDS = dict.fromkeys(("token_hash", "user", "security_stamps", "_updated"), 1)
-USER_FIELDS = dict.fromkeys(("is_active", "is_enabled", "security_stamp", "invisible_stages"), 1)
+USER_FIELDS = dict.fromkeys(
+    ("is_active", "is_enabled", "security_stamp", "invisible_stages", "account"), 1
+)
 
 
 class SessionsUnavailable(Exception):

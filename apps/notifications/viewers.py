@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from apps.core.caller import account_of
+
 VISIBILITY_EVENT = "users:invisible_stages"
 """Event that is for the websocket process alone: which stages are hidden from whom.
 
@@ -19,15 +21,18 @@ class Viewer:
     Attributes:
         user: id of the user, as text; empty where nobody has said who it is.
         hidden: ids of the stages that are hidden from the user, as texts.
+        account: that the user belongs to.
     """
 
     user: str
     hidden: frozenset[str] = frozenset()
+    account: str = ""
 
     @classmethod
     def of(cls, user: Mapping[str, Any]) -> Self:
         """Return the viewer that a stored user is."""
-        return cls(str(user["_id"]), frozenset(map(str, user.get("invisible_stages") or ())))
+        hidden = frozenset(map(str, user.get("invisible_stages") or ()))
+        return cls(str(user["_id"]), hidden, account_of(user))
 
     @classmethod
     def nobody(cls, hidden: Iterable[Any]) -> Self:
@@ -57,5 +62,9 @@ class Viewer:
     def _sees(self, viewpoint: Any) -> bool:
         if not isinstance(viewpoint, Mapping):
             return False
-        users = viewpoint.get("users")
-        return viewpoint.get("stage") not in self.hidden and (users is None or self.user in users)
+        users, account = viewpoint.get("users"), viewpoint.get("account")
+        return (
+            viewpoint.get("stage") not in self.hidden
+            and (users is None or self.user in users)
+            and (account is None or self.account == account)
+        )

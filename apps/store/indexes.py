@@ -153,6 +153,75 @@ INDEXES: dict[str, list[IndexModel]] = {
     collections.INTERNAL_DESTINATIONS: [_index("name", unique=True)],
     collections.FILTER_CONDITIONS: [_index("name", unique=True)],
     collections.CONTENT_FILTERS: [_index("name", unique=True)],
+    # Names of sites are told apart within an account.
+    collections.PUBLISHER_SITES: [_index("account", "slug", unique=True), _index("slug")],
+    collections.PUBLISHER_INTEGRATIONS: [
+        _index("account", "destination", "base_url", "target", unique=True),
+        _index("site", "name", unique=True),
+    ],
+    collections.PUBLISHING_RECORDS: [
+        # One record for a piece of content at an integration.
+        _index("integration", "content_key", unique=True),
+        # One record for a post.
+        _index(
+            "integration",
+            "external_id",
+            unique=True,
+            partialFilterExpression={"external_id": {"$type": "string"}},
+        ),
+        # Wishes of a lane that are due.
+        _index("integration", "next_attempt_at"),
+        _index("status", "next_attempt_at"),
+        # Whether a lane holds what is never due; what a worker that died has left.
+        _index(
+            "next_attempt_at",
+            name="waiting",
+            partialFilterExpression={"next_attempt_at": {"$type": "date"}},
+        ),
+        _index(
+            "lease_owner",
+            name="claimed",
+            partialFilterExpression={"lease_owner": {"$type": "string"}},
+        ),
+        _index("content"),
+        _index("desired.deployment", sparse=True),
+        _index("account", ("created_at", DESC)),
+        _index("site"),
+    ],
+    collections.DEPLOYMENT_RECORDS: [
+        # One at a time for a site and an integration.
+        _index(
+            "site",
+            "integration",
+            unique=True,
+            partialFilterExpression={"status": {"$in": ["pending", "deploying"]}},
+        ),
+        # Those that a worker has left.
+        _index("status", "lease_until"),
+        _index("account", ("created_at", DESC)),
+    ],
+    collections.DEPLOYMENT_ITEMS: [
+        _index("deployment", "content", "integration", unique=True),
+        _index("deployment", "state"),
+        _index("record", sparse=True),
+    ],
+    collections.PUBLISHER_MEDIA: [
+        _index("integration", "sha256", "variant", unique=True),
+        _index("used_by", sparse=True),
+    ],
+    collections.PUBLISHER_TERMS: [
+        _index("integration", "taxonomy", "remote_id", unique=True),
+    ],
+    collections.PUBLISHER_TAXONOMY_MAP: [
+        _index("integration", "scheme", "qcode", unique=True),
+    ],
+    collections.PUBLISHER_LANES: [
+        # Lanes with something due.
+        _index("wake_at"),
+        _index("lease_owner", sparse=True),
+    ],
+    # Answers under idempotency keys.
+    collections.PUBLISHER_REQUESTS: [_index("created_at", expireAfterSeconds=24 * 3600)],
     collections.SEQUENCES: [_index("key", unique=True)],
 }
 

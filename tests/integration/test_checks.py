@@ -92,6 +92,32 @@ def test_campaigns_are_longer_on_request(tmp_path: Path) -> None:
     assert (refused.returncode, "--chaos" in refused.stderr) == (2, True), refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--peers"], "test_peer PASSED"),
+        (["--peers", "--chaos"], "test_peer_campaign PASSED"),
+        (["--chaos"], "test_campaign PASSED"),
+    ],
+)
+def test_tests_with_peers_run_when_they_are_asked_for(
+    tmp_path: Path, options: list[str], says: str
+) -> None:
+    """Alone; and their campaigns only where both are asked for."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.peers\ndef test_peer():\n    pass\n"
+        "@pytest.mark.peers\n@pytest.mark.chaos\ndef test_peer_campaign():\n    pass\n"
+        "@pytest.mark.chaos\ndef test_campaign():\n    pass\n"
+    )
+    (tmp_path / "conftest.py").write_text(
+        "from hypothesis import settings\nsettings.register_profile('chaos', max_examples=7)\n"
+    )
+    ours = ("-v", "-n0", "-p", "no:cacheprovider", "-W", "ignore")
+    done = manage(ROOT, "test", str(tmp_path), *options, *ours)
+    assert (done.returncode, says in done.stdout) == (0, True), done.stdout
+    assert "1 passed, 2 deselected" in done.stdout
+
+
 def test_check_stops_at_the_first_failure(tmp_path: Path) -> None:
     """The failing check is named last; those after it are not run."""
     for name in ("manage.py", "pyproject.toml", "apps/__init__.py"):

@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "docs" / "contract"
-DOCUMENTS = ("delivery", "formats", "lifecycle", "resources", "routing", "store")
+DOCUMENTS = ("cms", "delivery", "formats", "lifecycle", "resources", "routing", "store")
 FOLDERS = ("apps", "benchmarks", "docs", "formatters", "tests", "transmitters")
 
 NUMBER = r"\d+(?:\.\d+)*"

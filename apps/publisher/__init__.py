@@ -1,0 +1,1 @@
+"""CMS sites: what is to be shown where, and what is shown (cms contract)."""

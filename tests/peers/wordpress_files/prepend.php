@@ -1,0 +1,3 @@
+<?php
+// Runs before every script: the packaged one would look for its configuration in /etc.
+defined( 'ABSPATH' ) || define( 'ABSPATH', getenv( 'PEER_DIRECTORY' ) . '/site/' );

@@ -1,0 +1,878 @@
+"""WordPress: posts, pages and custom post types through the REST API of the site itself."""
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from hashlib import md5, sha256
+from html import escape, unescape
+from io import BytesIO
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from apps.core.registry import Field
+from transmitters.cms.base import (
+    Check,
+    ConnectionTest,
+    ErrorClass,
+    MediaLimits,
+    MediaUpload,
+    Mismatch,
+    Payload,
+    Platform,
+    PlatformError,
+    PostIdentity,
+    RemoteMedia,
+    RemotePost,
+    RemoteState,
+    RemoteTerm,
+    RetractMode,
+    Site,
+    Story,
+    Taxonomy,
+)
+from transmitters.cms.failures import REDIRECTS, foreign_answer, redirected
+from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
+from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
+from transmitters.cms.wordpress_api import (
+    ANY_LINKS,
+    DISCOVERED,
+    NAME,
+    About,
+    TermExists,
+    WordPressAPI,
+    address_of,
+    code_of,
+    lacking,
+    not_for,
+)
+
+BLOCKS, CLASSIC = "blocks", "classic"
+CATEGORIES, TAGS = "categories", "tags"
+NAMESPACE = "wp/v2"
+
+FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title,content,type"
+"""What is read of a post, besides its terms."""
+EVERY_STATUS = "any,trash"
+PER_PAGE = 100
+
+FIELD_MAP: Mapping[str, str] = {
+    "headline": "title",
+    "body_html": "content",
+    "abstract": "excerpt",
+    "featuremedia": "featured_media",
+    "firstpublished": "date_gmt",
+    "authors": "author",
+}
+"""Where fields of items go, unless `field_map` says otherwise."""
+
+SCHEMES: Mapping[str, str] = {
+    "anpa_category": CATEGORIES,
+    "subject": TAGS,
+    "place": TAGS,
+    "keywords": TAGS,
+}
+"""Taxonomies for fields of items; others go to a taxonomy of their own name."""
+
+STATES: Mapping[str, RemoteState] = {
+    "publish": RemoteState.LIVE,
+    "future": RemoteState.SCHEDULED,
+    "draft": RemoteState.DRAFT,
+    "auto-draft": RemoteState.DRAFT,
+    "pending": RemoteState.DRAFT,
+    "private": RemoteState.DRAFT,
+    "trash": RemoteState.TRASHED,
+}
+
+NEEDED = ("edit_posts", "publish_posts", "delete_posts", "upload_files")
+"""Capabilities without which nothing can be published, or taken back."""
+USEFUL: Mapping[str, str] = {
+    "edit_others_posts": "posts that somebody else has written cannot be updated",
+    "manage_categories": "categories cannot be created",
+    "unfiltered_html": "embeds of other sites become links",
+}
+"""Capabilities, and what goes without each."""
+OF_THE_SITE = frozenset({"upload_files", "unfiltered_html"})
+"""Capabilities that have one name, whatever the type of posts."""
+
+PASSWORD = re.compile(r"[A-Za-z0-9]{24}")
+PASSWORD_FORM = "must be an application password: 24 letters and digits, with or without spaces"  # noqa: S105
+ANY_MARKER = "<!-- publisher-ref:"
+CLOCK_SECONDS = 60
+INDEX_FIELDS = "name,home,timezone_string,gmt_offset,namespaces,authentication"
+GENERATOR = re.compile(r"<generator>https?://wordpress\.org/\?v=([\w.-]{1,40})</generator>")
+
+MIMES = frozenset(
+    {
+        *("image/jpeg", "image/png", "image/gif", "image/webp"),
+        *("video/mp4", "video/webm", "video/ogg", "video/quicktime"),
+        *("audio/mpeg", "audio/ogg", "audio/wav", "audio/x-wav", "audio/mp4"),
+    }
+)
+"""What every site takes since version 5.8; it tells nobody what else it does, or how large."""
+
+PIXEL = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4//8/AAX+Av4zEpUUAAAAAElFTkSuQmCC"
+)
+"""A picture of one pixel."""
+
+
+class WordPress(Platform):
+    """Publish to one WordPress site, as posts of one type."""
+
+    destination = "wordpress"
+    name = NAME
+    credentials = (
+        Field("username", "Log-in name or e-mail address of a user of the site.", required=True),
+        Field(
+            "application_password",
+            "Application password of this user (Users, Profile, Application Passwords).",
+            required=True,
+            secret=True,
+        ),
+    )
+    options: ClassVar[Mapping[str, Any]] = {
+        "post_type": {"type": "string", "regex": "[a-zA-Z0-9_-]{1,64}", "default": "posts"},
+        "content_format": {
+            "type": "string",
+            "allowed": [BLOCKS, CLASSIC],
+            "default": BLOCKS,
+        },
+        "field_map": {
+            "type": "dict",
+            "keysrules": {"type": "string"},
+            "valuesrules": {"type": "string", "nullable": True},
+            "default": {},
+        },
+    }
+    errors: ClassVar[Mapping[int, str]] = {
+        16000: "WordPress publish error",
+        16001: "WordPress publish client error",
+        16002: "WordPress publish server error",
+    }
+    retract_modes = (RetractMode.TRASH, RetractMode.DRAFT, RetractMode.DELETE)
+    kill_mode = RetractMode.TRASH
+    can_schedule = True
+
+    def __init__(self, site: Site, client: SiteClient) -> None:
+        super().__init__(site, client)
+        self._api = WordPressAPI(site, client)
+
+    @property
+    def _post_type(self) -> str:
+        """The REST base of the posts."""
+        return str(self.site.options.get("post_type") or "posts")
+
+    @property
+    def _posts(self) -> str:
+        """The route of the posts."""
+        found = self.site.remote.get("post_type") or {}
+        if found.get("rest_base") == self._post_type:
+            return f"{found.get('rest_namespace') or NAMESPACE}/{self._post_type}"
+        return f"{NAMESPACE}/{self._post_type}"
+
+    # Connection.
+
+    @classmethod
+    def check_credentials(cls, credentials: Mapping[str, str]) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        username = credentials.get("username", "").strip()
+        if not username or ":" in username:
+            found["username"] = "must be the log-in name or e-mail address of a user"
+        if not PASSWORD.fullmatch("".join(credentials.get("application_password", "").split())):
+            found["application_password"] = PASSWORD_FORM
+        return found
+
+    def test(self, *, write: bool = False) -> ConnectionTest:
+        found = ConnectionTest()
+        tester = _Tester(self, found.remote)
+        steps: list[tuple[str, Callable[[], str]]] = [
+            ("reach", tester.reach),
+            ("auth_offered", tester.auth_offered),
+            ("clock", tester.clock),
+            ("login", tester.login),
+            ("target", tester.target),
+            ("rights", tester.rights),
+        ]
+        if write:
+            steps.append(("write", tester.write))
+        for name, step in steps:
+            try:
+                found.checks.append(Check(name, True, message=step()))
+            except PlatformError as error:
+                found.checks.append(Check(name, False, error, error.message))
+                if name != "clock":
+                    break
+        return found
+
+    # Posts.
+
+    def payload(self, story: Story) -> Payload:
+        body = self._body(story)
+        feature = story.media.get(story.feature or "")
+        featured = feature.remote if feature else None
+        moment = story.schedule_at or story.published_at
+        values: dict[str, Any] = {
+            # Both are HTML to the site.
+            "headline": escape(story.headline, quote=False),
+            "body_html": "\n\n".join(part for part in (body.html, story.identity.marker) if part),
+            "abstract": escape(story.abstract, quote=False),
+            "featuremedia": _number(featured.id, "featured_media") if featured else 0,
+            "firstpublished": _wire_time(moment) if moment else None,
+            "authors": _number(story.author, "author") if story.author else None,
+        }
+        if not (story.headline.strip() or body.html or story.abstract.strip()):
+            raise PlatformError(
+                ErrorClass.VALIDATION,
+                "empty_content",
+                "The item has neither headline nor text nor abstract",
+                field="content",
+            )
+        fields = self._mapped(values, story.item)
+        if story.schedule_at:
+            fields["date_gmt"] = _wire_time(story.schedule_at)
+        fields["status"] = "future" if story.schedule_at else "publish"
+        terms = {name: tuple(ids) for name, ids in story.terms.items()}
+        fields.update({name: [_number(term, name) for term in ids] for name, ids in terms.items()})
+        self._put_into_default_category(fields)
+        used = [story.media[key].remote for key in body.used_media if key in story.media]
+        shown = [featured if "featured_media" in fields else None, *used]
+        return Payload(
+            fields,
+            warnings=body.warnings,
+            media=tuple({media.id: media for media in shown if media}.values()),
+            terms=terms,
+        )
+
+    def _body(self, story: Story) -> Body:
+        """Return the body, without embeds where the user may not write them: no error tells."""
+        capabilities = self.site.remote.get("capabilities")
+        may = capabilities is None or "unfiltered_html" in capabilities
+        embeds = may and self.site.options.get("embeds") != "strip"
+        classic = self.site.options.get("content_format") == CLASSIC
+        return (wordpress_classic if classic else wordpress_blocks)(story, embeds=embeds)
+
+    def _mapped(self, values: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by field of the site, as `field_map` has it."""
+        field_map = self.site.options.get("field_map") or {}
+        fields: dict[str, Any] = {}
+        meta: dict[str, Any] = {}
+        for source, target in {**FIELD_MAP, **field_map}.items():
+            value = values[source] if source in values else item.get(source)
+            if target is None or value is None:
+                continue
+            if target.startswith("meta."):
+                meta[target.removeprefix("meta.")] = value
+            else:
+                fields[target] = value
+        return {**fields, "meta": meta} if meta else fields
+
+    def _put_into_default_category(self, fields: dict[str, Any]) -> None:
+        default = self.site.remote.get("default_category")
+        if fields.get(CATEGORIES) == [] and default:
+            fields[CATEGORIES] = [int(default)]
+
+    def look_up(self, identity: PostIdentity) -> Sequence[RemotePost]:
+        """Ask for the slug, the names that the site makes of it, and for the marker.
+
+        A person may have given the post another slug; an editor may have dropped the marker.
+        """
+        slug = identity.slug
+        slugs = ",".join((slug, f"{slug}__trashed", f"{slug}-2", f"{slug}-3"))
+        found = [
+            *self._search(identity, slug=slugs),
+            *self._search(identity, search=f"publisher-ref:{identity.ref}"),
+        ]
+        posts = {post.id: post for post in found}
+        return sorted(
+            posts.values(),
+            key=lambda post: (not post.is_ours, post.state == RemoteState.TRASHED, int(post.id)),
+        )
+
+    def _search(self, identity: PostIdentity, **query: str) -> Iterator[RemotePost]:
+        answer = self._api.get(
+            self._posts,
+            status=EVERY_STATUS,
+            context="edit",
+            per_page=PER_PAGE,
+            orderby="id",
+            order="asc",
+            _fields=FIELDS,
+            **query,
+        )
+        if not isinstance(answer.data, list):
+            raise foreign_answer(answer, NAME, writes=False)
+        for data in answer.data:
+            post = _remote_post(data, answer)
+            ours = self._is_ours(data, identity)
+            # Compared again: a site may ignore an argument that it does not know.
+            if ours or post.slug in query.get("slug", "").split(","):
+                yield replace(post, is_ours=ours)
+
+    def _is_ours(self, data: Mapping[str, Any], identity: PostIdentity) -> bool:
+        """Whether a post carries our marker, or, without any, is what we would have made."""
+        text = _raw(data, "content")
+        if identity.marker in text:
+            return True
+        user = (self.site.remote.get("user") or {}).get("id")
+        is_by_us = user is not None and data.get("author") in (user, self._author)
+        is_titled = unescape(_raw(data, "title")) == identity.title
+        if ANY_MARKER in text or not is_by_us or not is_titled:
+            return False
+        # The site dates what is new with the time of its publication, which may be long past.
+        modified, since = _moment(data.get("modified_gmt")), identity.since
+        is_recent = bool(modified and since and modified >= since.replace(microsecond=0))
+        return is_recent or identity.ref[:8] in str(data.get("slug"))
+
+    @property
+    def _author(self) -> int | None:
+        author = str(self.site.options.get("author") or "")
+        return int(author) if author.isdigit() else None
+
+    def read(self, post_id: str) -> RemotePost | None:
+        try:
+            answer = self._api.get(f"{self._posts}/{post_id}", context="edit", _fields=FIELDS)
+        except PlatformError as error:
+            if error.error_class == ErrorClass.NOT_FOUND:
+                return None
+            raise
+        return _remote_post(answer.data, answer)
+
+    def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
+        fields = {**payload.fields, "slug": identity.slug}
+        if fields.get(CATEGORIES) == []:
+            del fields[CATEGORIES]  # the site takes its default category then
+        post = self._written(self._api.post(self._posts, fields), payload)
+        if post.slug == identity.slug:
+            return post
+        return replace(post, mismatches={**post.mismatches, Mismatch.SLUG: [post.slug]})
+
+    def update(self, post: RemotePost, payload: Payload, identity: PostIdentity) -> RemotePost:
+        """Write the post; its time of publication stays, unless it keeps the post from going live.
+
+        A post in the trash comes back with the slug that it had.
+        """
+        fields = dict(payload.fields)
+        seen_at: datetime = post.fields.get("seen_at") or datetime.now(UTC) - timedelta(minutes=5)
+        dated = _moment(post.fields.get("date_gmt"))
+        if fields["status"] == "publish":
+            wanted = _moment(fields.pop("date_gmt", None))
+            if post.state == RemoteState.SCHEDULED or (dated and dated > seen_at):
+                fields["date_gmt"] = _wire_time(min(wanted or seen_at, seen_at))
+        return self._written(self._api.post(f"{self._posts}/{post.id}", fields), payload)
+
+    def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
+        route = f"{self._posts}/{post.id}"
+        try:
+            if mode == RetractMode.DELETE:
+                self._api.delete(route, force="true")
+                return RemoteState.DELETED
+            if mode == RetractMode.DRAFT:
+                return self._make_draft(post)
+            self._api.delete(route)
+        except PlatformError as error:
+            if error.error_class == ErrorClass.NOT_FOUND:
+                return RemoteState.DELETED
+            if error.code == "rest_already_trashed":
+                return RemoteState.TRASHED
+            if error.code == "rest_trash_not_supported":
+                return self._make_draft(post)
+            raise
+        return RemoteState.TRASHED
+
+    def _make_draft(self, post: RemotePost) -> RemoteState:
+        """Make a post a draft; one in the trash stays there: writing it would bring it back."""
+        if post.state == RemoteState.TRASHED:
+            return RemoteState.TRASHED
+        try:
+            return self.unschedule(post).state
+        except PlatformError as error:
+            if error.error_class == ErrorClass.NOT_FOUND:
+                return RemoteState.DELETED
+            raise
+
+    def unschedule(self, post: RemotePost) -> RemotePost:
+        answer = self._api.post(f"{self._posts}/{post.id}", {"status": "draft"})
+        return _remote_post(answer.data, answer, writes=True)
+
+    def discard(self, post: RemotePost) -> None:
+        self.retract(post, RetractMode.TRASH)
+
+    def _written(self, answer: SiteAnswer, payload: Payload) -> RemotePost:
+        """Return the post of an answer, and in what it differs from what was sent."""
+        data = _one(answer, writes=True)
+        post = _remote_post(data, answer, writes=True)
+        return replace(post, mismatches=dict(_mismatches(data, payload)))
+
+    # Media.
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        return MediaLimits(MIMES)
+
+    def find_media(self, upload: MediaUpload) -> RemoteMedia | None:
+        answer = self._api.get(
+            f"{NAMESPACE}/media",
+            "media",
+            slug=_media_slug(upload),
+            orderby="id",
+            order="asc",
+            _fields="id,slug,source_url,mime_type,media_details",
+        )
+        found = answer.data if isinstance(answer.data, list) else []
+        for data in found:
+            if isinstance(data, dict) and data.get("slug") == _media_slug(upload):
+                return _remote_media(data, answer, writes=False)
+        return None
+
+    def upload(self, upload: MediaUpload) -> RemoteMedia:
+        texts = [("slug", _media_slug(upload)), ("alt_text", upload.alt)]
+        texts += [("caption", escape(upload.caption, quote=False))] if upload.caption else []
+        texts += [("title", escape(upload.title, quote=False))] if upload.title else []
+        file = FilePart("file", upload.filename, upload.mime, upload.length, upload.open)
+        answer = self._api.upload(f"{NAMESPACE}/media", MultipartBody(texts, file))
+        return _remote_media(_one(answer, writes=True), answer, writes=True)
+
+    def has_media(self, media: RemoteMedia) -> bool:
+        try:
+            answer = self._api.get(f"{NAMESPACE}/media/{media.id}", "media", _fields="id,status")
+        except PlatformError as error:
+            if error.error_class == ErrorClass.NOT_FOUND:
+                return False
+            raise
+        return _one(answer, writes=False).get("status") != "trash"
+
+    def delete_media(self, media: RemoteMedia) -> bool:
+        with _gone_is_done():
+            self._api.delete(f"{NAMESPACE}/media/{media.id}", "media", force="true")
+        return True
+
+    # Terms.
+
+    def taxonomies(self) -> Sequence[Taxonomy]:
+        found = self.site.remote.get("post_type") or {}
+        name = found.get("name") if found.get("rest_base") == self._post_type else None
+        post_type = str(name or _type_named(self._types(), self._post_type)["slug"])
+        return _taxonomies(self._api.get(f"{NAMESPACE}/taxonomies", "terms", type=post_type))
+
+    def _types(self) -> Mapping[str, Any]:
+        return _one(self._api.get(f"{NAMESPACE}/types"), writes=False)
+
+    def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
+        page, pages = 1, 1
+        while page <= pages:
+            answer = self._api.get(
+                f"{NAMESPACE}/{taxonomy}",
+                "terms",
+                per_page=PER_PAGE,
+                page=page,
+                orderby="id",
+                order="asc",
+                _fields="id,name,slug,parent,count",
+            )
+            if not isinstance(answer.data, list):
+                raise foreign_answer(answer, NAME, writes=False)
+            yield from map(_remote_term, answer.data)
+            told = str(answer.headers.get("X-WP-TotalPages", ""))
+            pages = int(told) if told.isdigit() else 1
+            page += 1
+
+    def create_term(
+        self, taxonomy: str, name: str, slug: str, parent: str | None = None
+    ) -> RemoteTerm:
+        route = f"{NAMESPACE}/{taxonomy}"
+        fields: dict[str, Any] = {"name": escape(name, quote=False), "slug": slug}
+        if parent:
+            fields["parent"] = _number(parent, "parent")
+        try:
+            answer = self._api.post(route, fields, "terms")
+        except TermExists as error:
+            if error.term_id is None:
+                raise
+            answer = self._api.get(f"{route}/{error.term_id}", "terms")
+        return _remote_term(_one(answer, writes=True))
+
+    def default_taxonomy(self, scheme: str) -> str | None:
+        taxonomy = SCHEMES.get(scheme, scheme)
+        offered = self.site.remote.get("taxonomies")
+        if offered is None:
+            offered = () if self._post_type == "pages" else (CATEGORIES, TAGS)
+        return taxonomy if taxonomy in offered else None
+
+
+class _Tester:
+    """The steps of a connection test; each returns what it has found in words, or raises.
+
+    Args:
+        platform: of the integration.
+        remote: what is found of the site is put in here.
+    """
+
+    def __init__(self, platform: WordPress, remote: dict[str, Any]) -> None:
+        self._site = platform.site
+        self._client = platform.client
+        self._remote = remote
+        self._index: Mapping[str, Any] = {}
+        self._date: datetime | None = None
+        self._capabilities: frozenset[str] = frozenset()
+
+    @property
+    def _platform(self) -> WordPress:
+        """The platform as it is with what has been found so far."""
+        return WordPress(replace(self._site, remote=dict(self._remote)), self._client)
+
+    @property
+    def _api(self) -> WordPressAPI:
+        return WordPressAPI(replace(self._site, remote=dict(self._remote)), self._client)
+
+    def reach(self) -> str:
+        """Find the API: where the front page says, or at the places where it usually is."""
+        problem: PlatformError | None = None
+        for root in self._roots():
+            answer = self._api.open(address_of(root, "", {"_fields": INDEX_FIELDS}))
+            index = answer.data if isinstance(answer.data, dict) else {}
+            if NAMESPACE in (index.get("namespaces") or ()):
+                self._index, self._date = index, _date_of(answer)
+                mode = "plain" if "rest_route=" in root else "pretty"
+                self._remote.update(
+                    api_root=root,
+                    api_mode=mode,
+                    url=str(index.get("home") or ""),
+                    timezone=str(index.get("timezone_string") or index.get("gmt_offset") or ""),
+                    version=self._version(),
+                )
+                return f"{index.get('name') or 'The site'} answers, with {mode} links"
+            if problem is None or code_of(answer):
+                problem = self._api.failure(answer, About("posts", False))
+        assert problem is not None
+        raise problem
+
+    def _version(self) -> str:
+        """Return the version of WordPress, which its feeds tell, unless that is switched off."""
+        with suppress(PlatformError):
+            feed = self._api.open(f"{self._site.base_url}/?feed=rss2")
+            if found := GENERATOR.search(feed.text):
+                return found[1]
+        return ""
+
+    def _roots(self) -> Iterator[str]:
+        """Yield addresses where the API may be, on the site's own host: others get no password."""
+        base = self._site.base_url
+        page = self._api.open(f"{base}/")
+        if page.status in REDIRECTS and not _is_same_site(page.headers.get("Location", ""), base):
+            raise redirected(page)
+        if found := DISCOVERED.search(page.headers.get("Link", "")):
+            parts = urlsplit(found[1])
+            site = urlsplit(base)
+            yield parts._replace(scheme=site.scheme, netloc=site.netloc).geturl()
+        yield f"{base}/wp-json/"
+        yield base + ANY_LINKS
+
+    def auth_offered(self) -> str:
+        offered = self._index.get("authentication")
+        if isinstance(offered, dict) and "application-passwords" in offered:
+            return "The site takes application passwords"
+        reason = (
+            "a security plugin may have switched them off"
+            if self._site.base_url.startswith("https:")
+            else "WordPress offers them over HTTPS only"
+        )
+        raise PlatformError(
+            ErrorClass.CONFIG,
+            "application_passwords_off",
+            f"The site takes no application passwords: {reason}",
+            help="Give the site HTTPS and enter its https address, or allow application passwords "
+            "in its security plugin",
+        )
+
+    def clock(self) -> str:
+        if self._date is None:
+            return "The site does not tell its time"
+        seconds = abs((self._date - datetime.now(UTC)).total_seconds())
+        if seconds > CLOCK_SECONDS:
+            raise PlatformError(
+                ErrorClass.CONFIG,
+                "clock_skew",
+                f"The clocks of this machine and of the site differ by {seconds:.0f} seconds",
+                help="Set both clocks by NTP: posts could go out early or late",
+            )
+        return "The clocks agree"
+
+    def login(self) -> str:
+        user = _one(self._api.get(f"{NAMESPACE}/users/me", context="edit"), writes=False)
+        names = user.get("capabilities")
+        self._remote["user"] = {"id": user.get("id"), "name": user.get("username")}
+        if isinstance(names, dict):
+            self._capabilities = frozenset(name for name, has in names.items() if has)
+        return f"Logged in as {user.get('username')}"
+
+    def target(self) -> str:
+        """Find the type of posts and its taxonomies."""
+        platform = self._platform
+        types = platform._types()
+        wanted = platform._post_type
+        self._remote["types"] = sorted(
+            str(one.get("rest_base")) for one in types.values() if isinstance(one, dict)
+        )
+        found = _type_named(types, wanted)
+        self._remote["post_type"] = {
+            "name": found.get("slug"),
+            "rest_base": found.get("rest_base"),
+            "rest_namespace": found.get("rest_namespace") or NAMESPACE,
+        }
+        taxonomies = self._platform.taxonomies()
+        self._remote["taxonomies"] = [taxonomy.id for taxonomy in taxonomies]
+        if CATEGORIES in self._remote["taxonomies"]:
+            with suppress(PlatformError):  # administrators alone may read it
+                settings = _one(self._api.get(f"{NAMESPACE}/settings"), writes=False)
+                self._remote["default_category"] = settings.get("default_category")
+        named = ", ".join(taxonomy.name for taxonomy in taxonomies) or "no taxonomies"
+        return f"{found.get('name')}, with {named}"
+
+    def rights(self) -> str:
+        """Compare what the user may do with what publishing needs."""
+        has = self._capabilities
+        own = self._own_names()
+        if own is None:
+            name = str(self._remote["post_type"]["name"])
+            raise not_for(name, code="missing_capability")
+        self._remote["post_type"]["capabilities"] = own
+        every = {name: own.get(name, name) for name in (*NEEDED, *USEFUL)}
+        self._remote["capabilities"] = sorted(name for name, real in every.items() if real in has)
+        if missing := [every[name] for name in NEEDED if every[name] not in has]:
+            raise lacking(missing, code="missing_capability")
+        lacks = [
+            f"{without} (capability {every[name]})"
+            for name, without in USEFUL.items()
+            if every[name] not in has
+        ]
+        return "; ".join(["The user may publish", *lacks])
+
+    def _own_names(self) -> dict[str, str] | None:
+        """Return the names of capabilities that the type of posts has for itself.
+
+        None where the user may not edit such posts: only those who may are told.
+        """
+        route = f"{NAMESPACE}/types/{self._remote['post_type']['name']}"
+        try:
+            found = _one(self._api.get(route, context="edit"), writes=False).get("capabilities")
+        except PlatformError as error:
+            if error.error_class != ErrorClass.PERMISSION:
+                raise
+            return None
+        names = found if isinstance(found, dict) else {}
+        wanted = {*NEEDED, *USEFUL, "delete_others_posts"} - OF_THE_SITE - {"manage_categories"}
+        return {name: str(names[name]) for name in sorted(wanted) if name in names}
+
+    def write(self) -> str:
+        """Make a draft and upload a picture; delete both, whatever fails."""
+        platform, api = self._platform, self._api
+        draft = {"title": "Connection test", "content": "Connection test", "status": "draft"}
+        made = _one(api.post(platform._posts, draft), writes=True)
+        try:
+            picture = MediaUpload(
+                sha256=sha256(PIXEL).hexdigest(),
+                md5=md5(PIXEL, usedforsecurity=False).hexdigest(),
+                length=len(PIXEL),
+                mime="image/png",
+                extension="png",
+                open=lambda: BytesIO(PIXEL),
+                title="Connection test",
+            )
+            platform.delete_media(platform.upload(picture))
+        finally:
+            api.delete(f"{platform._posts}/{made.get('id')}", force="true")
+        return "A draft and a picture were made and deleted"
+
+
+# Documents of the API.
+
+
+def _one(answer: SiteAnswer, *, writes: bool) -> dict[str, Any]:
+    """Return the one object of an answer.
+
+    Raises:
+        PlatformError: it is something else.
+    """
+    if isinstance(answer.data, dict):
+        return answer.data
+    raise foreign_answer(answer, NAME, writes=writes)
+
+
+def _remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> RemotePost:
+    """Return a post of an answer, which `data` is or is in.
+
+    Raises:
+        PlatformError: it is something else.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("id"), int):
+        raise foreign_answer(answer, NAME, writes=writes)
+    state = STATES.get(str(data.get("status")), RemoteState.UNKNOWN)
+    is_dated = state in (RemoteState.LIVE, RemoteState.SCHEDULED)
+    return RemotePost(
+        id=str(data["id"]),
+        state=state,
+        url=_public(data.get("link")),
+        slug=str(data.get("slug") or ""),
+        modified=str(data.get("modified_gmt") or ""),
+        published_at=_moment(data.get("date_gmt")) if is_dated else None,
+        fields={"date_gmt": data.get("date_gmt"), "seen_at": _date_of(answer)},
+    )
+
+
+def _mismatches(
+    data: Mapping[str, Any], payload: Payload
+) -> Iterator[tuple[Mismatch, Sequence[str]]]:
+    """Yield in what the post of an answer differs from what was sent."""
+    sent = payload.fields
+    if data.get("status") != sent.get("status"):
+        yield Mismatch.STATE, [str(data.get("status"))]
+    if media := [media.url for media in payload.media if not _shows(data, sent, media)]:
+        yield Mismatch.MEDIA, media
+    terms = [
+        f"{taxonomy} {term}"
+        for taxonomy in payload.terms
+        if sent.get(taxonomy) or taxonomy != CATEGORIES
+        for term in sorted(set(data.get(taxonomy) or ()) ^ set(sent.get(taxonomy) or ()))
+    ]
+    if terms:
+        yield Mismatch.TERMS, terms
+
+
+def _shows(data: Mapping[str, Any], sent: Mapping[str, Any], media: RemoteMedia) -> bool:
+    """Whether a post shows a file at each place where it was sent."""
+    if str(sent.get("featured_media")) == media.id and data.get("featured_media") != int(media.id):
+        return False
+    forms = (media.url, escape(media.url))
+    is_sent = any(form in str(sent.get("content")) for form in forms)
+    return not is_sent or any(form in _raw(data, "content") for form in forms)
+
+
+def _remote_media(data: Mapping[str, Any], answer: SiteAnswer, *, writes: bool) -> RemoteMedia:
+    url, details = _public(data.get("source_url")), data.get("media_details")
+    if not isinstance(data.get("id"), int) or not url:
+        raise foreign_answer(answer, NAME, writes=writes)
+    size = details if isinstance(details, dict) else {}
+    return RemoteMedia(
+        id=str(data["id"]),
+        url=url,
+        mime=str(data.get("mime_type") or ""),
+        width=size.get("width"),
+        height=size.get("height"),
+    )
+
+
+def _media_slug(upload: MediaUpload) -> str:
+    return f"img-{upload.sha256[:16]}"
+
+
+def _remote_term(data: Mapping[str, Any]) -> RemoteTerm:
+    parent = data.get("parent")
+    return RemoteTerm(
+        id=str(data["id"]),
+        name=unescape(str(data.get("name") or "")),
+        slug=str(data.get("slug") or ""),
+        parent=str(parent) if parent else None,
+        count=data.get("count"),
+    )
+
+
+def _taxonomies(answer: SiteAnswer) -> list[Taxonomy]:
+    """Return the taxonomies of an answer; where there are none it is an empty list."""
+    found = answer.data.values() if isinstance(answer.data, dict) else ()
+    return [
+        Taxonomy(
+            id=str(one.get("rest_base") or one.get("slug")),
+            name=unescape(str(one.get("name") or "")),
+            is_hierarchical=bool(one.get("hierarchical")),
+        )
+        for one in found
+        if isinstance(one, dict)
+    ]
+
+
+def _type_named(types: Mapping[str, Any], rest_base: str) -> Mapping[str, Any]:
+    """Return the type of posts with this REST base.
+
+    Raises:
+        PlatformError: there is none.
+    """
+    known = [one for one in types.values() if isinstance(one, dict)]
+    for one in known:
+        if one.get("rest_base") == rest_base:
+            return one
+    named = [one for one in known if one.get("slug") == rest_base]
+    wanted = str(named[0].get("rest_base")) if named else ""
+    offered = ", ".join(sorted(str(one.get("rest_base")) for one in known))
+    raise PlatformError(
+        ErrorClass.CONFIG,
+        "no_post_type",
+        f"The site offers no post type {rest_base} in its REST API",
+        field="post_type",
+        help=f"Enter its REST base, {wanted}" if wanted else f"Enter one of: {offered}",
+    )
+
+
+# Values.
+
+
+def _raw(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return str(value.get("raw") or "") if isinstance(value, dict) else ""
+
+
+def _number(text: str, field: str) -> int:
+    """Return the number that an id is.
+
+    Raises:
+        PlatformError: it is none.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise PlatformError(
+        ErrorClass.VALIDATION, "invalid_id", f"{text!r} is no id of WordPress", field=field
+    )
+
+
+def _public(address: Any) -> str:
+    text = str(address or "")
+    return text if urlsplit(text).scheme in ("http", "https") else ""
+
+
+def _is_same_site(address: str, base: str) -> bool:
+    """Whether a redirect stays at the site: a path, or the same scheme and host."""
+    found, site = urlsplit(address), urlsplit(base)
+    return not found.netloc or (found.scheme, found.netloc) == (site.scheme, site.netloc)
+
+
+def _moment(text: Any) -> datetime | None:
+    """Return the moment that a date of the API names: UTC, without a zone."""
+    try:
+        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _wire_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _date_of(answer: SiteAnswer) -> datetime | None:
+    """Return the time at the site."""
+    try:
+        found = parsedate_to_datetime(answer.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _gone_is_done() -> Iterator[None]:
+    try:
+        yield
+    except PlatformError as error:
+        if error.error_class != ErrorClass.NOT_FOUND:
+            raise
