@@ -84,6 +84,18 @@ def assert_well_formed(html: str) -> None:
     assert written_tags(html) == seen_tags(html)
 
 
+def assert_embed_is_bounded(html: str) -> None:
+    """What embeds bring along stays within them, and runs by its scripts only."""
+    for node in turbohtml.parse_fragment(html).descendants:
+        if isinstance(node, turbohtml.Element):
+            assert node.namespace is turbohtml.Namespace.HTML
+            assert node.tag in SHOWN | {"script", "style", "h1", "span", "section"}
+            assert not any(name.startswith("on") for name in node.attrs)
+            assert not {"srcdoc", "formaction", "is", "slot"} & set(node.attrs)
+            for name in {"href", "src", "cite", "poster"} & set(node.attrs):
+                assert ADDRESS.fullmatch(str(node.attrs[name]))
+
+
 def assert_passive(html: str) -> None:
     """Nothing in `html` runs, loads code or leads to code."""
     for node in turbohtml.parse_fragment(html).descendants:

@@ -171,7 +171,7 @@ def _lines(block: Block) -> Iterator[str]:
         case Heading(_, inline):
             yield strong(inline)
         case Preformatted(inline):
-            yield inline.replace("\n", "<br>")
+            yield indented_lines(inline)
         case Quote(paragraphs, cite):
             yield from (*paragraphs, cite)
         case ItemList():
@@ -183,6 +183,16 @@ def _lines(block: Block) -> Iterator[str]:
             yield from (strong(inline) if is_term else inline for is_term, inline in entries)
         case _:
             return
+
+
+def indented_lines(inline: str) -> str:
+    """Return preformatted text as lines of a paragraph, their indentation kept."""
+    lines = inline.expandtabs(4).split("\n")
+    indents = (len(line) - len(line.lstrip(" ")) for line in lines)
+    return "<br>".join(
+        "\N{NO-BREAK SPACE}" * indent + line[indent:]
+        for line, indent in zip(lines, indents, strict=True)
+    )
 
 
 def item_lines(block: ItemList) -> Iterator[str]:
