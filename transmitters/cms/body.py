@@ -647,6 +647,8 @@ class _Reader:
         left += [Paragraph(caption)] if caption else []
         has_marks = self._marks and any(node in self._marks for node in shown_nodes(element))
         html = "" if has_marks else embed_html(element, self._base_url, self._files)
+        if not html and not has_marks and element.children:
+            self.reading.warnings.add(EMBEDS_STRIPPED)
         flow.add(*([Raw(html, tuple(left), embed_address(element))] if html else left))
 
 
