@@ -411,6 +411,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
     ),
+    "CMS sites": (
+        flag("PUBLISHER_ALLOW_HTTP", False, "Sites may be reached without TLS, for tests."),
+        flag(
+            "PUBLISHER_ALLOW_PRIVATE",
+            False,
+            "Sites may have private and link-local addresses.",
+        ),
+        number("PUBLISHER_THREADS", 4, "Sites that each worker process serves at a time."),
+        number(
+            "PUBLISHER_MAX_PIXELS",
+            40_000_000,
+            "Pixels of a picture that is made smaller because a site does not take it as it is.",
+        ),
+    ),
     "Content API": (
         flag(
             "CONTENTAPI_ENABLED", True, "Subscribers may read what is published in the content API."

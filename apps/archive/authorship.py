@@ -55,12 +55,22 @@ def fill_from_user(
         item.setdefault("place", deepcopy(place))
     located = _preference(user, "dateline:located").get("located")
     if located and keeps(LOCATED, located) and item.get("dateline") is None:
-        item["dateline"] = {
-            "located": deepcopy(located),
-            "date": now,
-            "source": source,
-            "text": dateline_text(located, now, source),
-        }
+        item["dateline"] = {"located": deepcopy(located), "date": now}
+        complete_dateline(item, source)
+
+
+def complete_dateline(item: Document, source: str | None) -> None:
+    """Write source and text of a dateline that says where and when (lifecycle contract 1.7).
+
+    Args:
+        item: an item, or what is changed of one; what others have stored in it may be anything.
+        source: source of the item.
+    """
+    dateline = object_of(item, "dateline")
+    located, date = dateline.get("located"), dateline.get("date")
+    if located and isinstance(located, Mapping) and isinstance(date, datetime):
+        text = dateline_text(located, date, source)
+        item["dateline"] = {**dateline, "source": source, "text": text}
 
 
 def _preference(user: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ SERVER_FIELDS = frozenset(
         *("rewrite_of", "rewritten_by", "rewrite_sequence"),
         *("translated_from", "translation_id", "translations"),
         *("linked_in_packages", "deleted_groups", "refs", "published_with"),
-        *("highlights", "marked_desks", "previous_marked_user"),
+        *("highlights", "marked_desks", "previous_marked_user", "publisher"),
     }
 )
 """Fields of an item that the server writes: sent by clients they are dropped, whatever they hold.
@@ -231,7 +231,7 @@ METADATA: Schema = {
     "contents": _objects({}),
     **{
         name: {"type": "list", "nullable": True}
-        for name in ("highlights", "marked_desks", "translations")
+        for name in ("highlights", "marked_desks", "publisher", "translations")
     },
     "urgency": _whole(),
     "priority": _whole(),

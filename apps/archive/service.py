@@ -1,7 +1,9 @@
 """Rules of `archive`: create and save items (lifecycle contract 3.2, 3.3; resources contract 9)."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -17,7 +19,7 @@ from apps.archive.associations import (
     usage_changes,
 )
 from apps.archive.attachments import what_was_attached
-from apps.archive.authorship import dateline_text, fill_from_user, next_sign_off
+from apps.archive.authorship import complete_dateline, fill_from_user, next_sign_off
 from apps.archive.broadcasts import reset_status
 from apps.archive.checks import (
     CREATE_CHECKS,
@@ -95,10 +97,10 @@ LISTED_STATES = (
 FROM_TEMPLATES = (
     frozenset(CONTENT) | frozenset(METADATA) | {"profile", "language", "format", "associations"}
 ) - SERVER_FIELDS
-"""Fields that a template may give a new item."""
+"""Fields that a template or a content profile may give a new item."""
 
 TEMPLATE_RULES = {**HELD, "associations": ASSOCIATIONS}
-"""Rules of the fields of templates, which hold what JSON has."""
+"""Rules of what they give, which holds what JSON has."""
 
 
 class ArchiveService(ResourceService):
@@ -165,7 +167,7 @@ class ArchiveService(ResourceService):
             if macro:
                 document.update(changes_of_macro(self._macros, macro, document, place))
             parse_extra_dates(self.db, document)
-            complete_new(document, self.clock.now())
+            complete_new(document, document.get("_created") or self.clock.now())
             hooks.ask(hooks.item_create, self.resource, item=document)
             note = self._journal.note(document["_current_version"])
             note = self._with_creation(note, document, caller)
@@ -251,26 +253,42 @@ class ArchiveService(ResourceService):
                 fill_with_highlighted(self.db, document, now, caller)
         if document["type"] == ItemType.TEXT and settings["DEFAULT_CONTENT_TYPE"]:
             document.setdefault("profile", settings["DEFAULT_CONTENT_TYPE"])
+        self._fill_from_profile(document)
         document["profile"] = document.get("profile") or document["type"]
         document["source"] = source_of(document, place, settings)
-        for field in ("priority", "urgency", "genre"):
-            default = settings[f"DEFAULT_{field.upper()}_VALUE_FOR_MANUAL_ARTICLES"]
-            document.setdefault(field, default)
+        complete_dateline(document, document["source"])
         document.setdefault("language", place.language or settings["DEFAULT_LANGUAGE"])
-        self._sign(document, caller)
+        self._sign(document, caller, now)
         if place.desk:
             document["expiry"] = expiry_on(place, now, settings)
         if document.get("body_html") is not None:
             document.setdefault("word_count", word_count(document["body_html"]))
 
-    def _sign(self, document: Document, caller: Caller) -> None:
+    def _fill_from_profile(self, document: Document) -> None:
+        """Fill what is empty with the defaults of the item's profile, then of the settings."""
+        defaults = {
+            field: self._settings[f"DEFAULT_{field.upper()}_VALUE_FOR_MANUAL_ARTICLES"]
+            for field in ("priority", "urgency", "genre")
+        }
+        if document.get("profile"):
+            profile = find_by_id(self.db[CONTENT_TYPES], document["profile"]) or {}
+            schema = object_of(profile, "schema")
+            for name in FROM_TEMPLATES & schema.keys():
+                default = object_of(schema, name).get("default")
+                if default and keeps(TEMPLATE_RULES[name], default):
+                    defaults[name] = deepcopy(default)
+        for name, default in defaults.items():
+            if not document.get(name):
+                document[name] = default
+
+    def _sign(self, document: Document, caller: Caller, now: datetime) -> None:
         user = caller.user or {}
         user_id = str(user.get("_id", ""))
         document.setdefault("original_creator", user_id)
         document.setdefault("version_creator", user_id)
         document.setdefault("sign_off", user.get("sign_off") or "")
         source = self._settings["ORGANIZATION_NAME_ABBREVIATION"]
-        fill_from_user(document, caller.user, self.clock.now(), source)
+        fill_from_user(document, caller.user, now, source)
 
     # Save.
 
@@ -487,11 +505,8 @@ class ArchiveService(ResourceService):
             updates["word_count"] = word_count(updates["body_html"] or "")
         if place.desk:
             updates["expiry"] = expiry_on(place, now, self._settings)
-        dateline = updates.get("dateline") or {}
-        if dateline.get("located") and dateline.get("date"):
-            dateline["text"] = dateline_text(
-                dateline["located"], dateline["date"], dateline.get("source")
-            )
+        source = updates.get("source") or original.get("source")
+        complete_dateline(updates, source or source_of({}, place, self._settings))
 
     # Around the item.
 

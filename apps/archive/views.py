@@ -2,7 +2,6 @@
 
 from pymongo.database import Database
 
-from apps.archive.service import LISTED_STATES
 from apps.archive.visibility import (
     HiddenItems,
     check_found,
@@ -16,6 +15,9 @@ from apps.core.errors import Forbidden, NotFound
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import State
+
+OUTSIDE_FAMILY = (State.DRAFT, State.SPIKED, State.CORRECTION, State.BEING_CORRECTED)
+"""States that the lists of families leave out: what is out belongs to the family as well."""
 
 
 class WorkqueueService(ResourceService):
@@ -49,7 +51,7 @@ class RelatedService(ResourceService):
         family = {
             "family_id": str(item["family_id"]),
             "_id": {"$ne": item["_id"]},
-            "state": {"$in": list(LISTED_STATES)},
+            "state": {"$nin": list(OUTSIDE_FAMILY)},
         }
         return visible(family, caller)
 

@@ -8,7 +8,8 @@
     │   ├── TooManyRequests 429    come back later
     │   ├── CircularReference 400  a package would hold itself
     │   ├── IncompleteWrite 409    what belongs to the last write of an item cannot be written
-    │   └── SchemaIssues 400   the document breaks the schema of its resource
+    │   ├── SchemaIssues 400   the document breaks the schema of its resource
+    │   └── PlainError             any status, told as errors of HTTP are; may name an address
     ├── MessagesError          several refusals of one request, as a list of messages
     ├── WarningsError          something that the user has to confirm first
     ├── ValidationFailed       publish validators refused the item; messages and fields
@@ -156,6 +157,30 @@ class SchemaIssues(ServiceError):
 
     def __init__(self, issues: Mapping[str, Any]) -> None:
         super().__init__("schema", issues)
+
+
+class PlainError(ServiceError):
+    """A refusal that clients are told of as of errors of HTTP (envelope E), inside a PATCH, too.
+
+    Args:
+        status: of the answer.
+        message: text for the client.
+        location: resource and id of the document that is in the way.
+        retry_after: seconds to wait before the next attempt.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        location: tuple[str, str] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.location = location
+        self.retry_after = retry_after
 
 
 class MessagesError(WiredeskError, DocumentError):

@@ -4,18 +4,11 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from apps.core.errors import PluginError
 
-
-class Plugin(Protocol):
-    """What every formatter and transmitter class declares."""
-
-    type: ClassVar[str]
-
-
-T = TypeVar("T", bound=Plugin)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,15 +31,19 @@ class Registry(Generic[T]):
     Args:
         family: what the plug-ins are, for messages (`formatter`).
         base: the class every plug-in derives from.
+        name: attribute of a class that holds its wire name.
     """
 
-    def __init__(self, family: str, base: type[T]) -> None:
+    def __init__(self, family: str, base: type[T], name: str = "type") -> None:
         self.family = family
         self.base = base
+        self.name = name
         self._classes: dict[str, type[T]] = {}
 
     @classmethod
-    def of(cls, family: str, base: type[T], built_in: Iterable[type[T]]) -> "Registry[T]":
+    def of(
+        cls, family: str, base: type[T], built_in: Iterable[type[T]], name: str = "type"
+    ) -> "Registry[T]":
         """Return the built-in classes and those that installed packages offer.
 
         Packages name them under the entry point group `wiredesk.<family>s`.
@@ -54,26 +51,26 @@ class Registry(Generic[T]):
         Raises:
             PluginError: a class cannot be loaded or its name is taken.
         """
-        registry = cls(family, base)
+        registry = cls(family, base, name)
         for plugin in built_in:
             registry.add(plugin)
         registry.discover(f"wiredesk.{family}s")
         return registry
 
     def add(self, cls: type[T], *, replace: bool = False) -> type[T]:
-        """Register `cls` under its `type`.
+        """Register `cls` under its wire name.
 
         Args:
             replace: take the place of a class of the same name.
 
         Raises:
-            PluginError: not a concrete subclass of the base, no `type`, or the name is taken.
+            PluginError: not a concrete subclass of the base, no name, or the name is taken.
         """
         if not issubclass(cls, self.base) or inspect.isabstract(cls):
             raise PluginError(f"{cls.__name__} is no concrete {self.base.__name__}")
-        name = getattr(cls, "type", None)
+        name = getattr(cls, self.name, None)
         if not name:
-            raise PluginError(f"{self.family} {cls.__name__} declares no type")
+            raise PluginError(f"{self.family} {cls.__name__} declares no {self.name}")
         if name in self._classes and not replace:
             taken = self._classes[name].__name__
             raise PluginError(f"{self.family} {name!r} of {cls.__name__} is taken by {taken}")

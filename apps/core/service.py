@@ -78,7 +78,10 @@ class ResourceService:
         """Act on a document that is gone."""
 
     def on_found(self, document: Document, caller: Caller) -> None:
-        """Refuse that a caller gets at a document by its id, to read or to write it, by raising."""
+        """Refuse that a caller gets at a document by its id, to read or to write it, by raising.
+
+        `NotFound` hides that it is there.
+        """
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Shape documents for the client, in place. Nothing here is stored."""

@@ -15,6 +15,7 @@ from apps.graph.editing import EditingServices, build_editing
 from apps.graph.foundation import Foundation, build_foundation
 from apps.graph.newsroom import NewsroomServices, build_newsroom
 from apps.graph.output import OutputServices, build_output
+from apps.graph.publisher import build_publisher, build_site_work
 from apps.graph.publishing import PublishingServices, build_publishing
 from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
@@ -22,6 +23,9 @@ from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
+from apps.publisher.run.run import SiteRun
+from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.services import PublisherServices
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems
 from apps.retention.legal_archive.queue import LegalQueue
@@ -36,6 +40,7 @@ class Graph(Foundation):
     routing: RoutingServices
     content_api: ContentApiServices
     publishing: PublishingServices
+    publisher: PublisherServices
     retention: RetentionServices
     output: OutputServices
 
@@ -46,6 +51,9 @@ class Graph(Foundation):
     content_api_expiry: CopyExpiry
     legal_items: LegalItems
     legal_queue: LegalQueue
+    site_run: SiteRun
+    term_sync: TermSync
+    publisher_cleanup: Cleanup
 
     @property
     def services(self) -> dict[str, ResourceService]:
@@ -56,6 +64,7 @@ class Graph(Foundation):
             **self.routing.services,
             **self.content_api.services,
             **self.publishing.services,
+            **self.publisher.services,
             **self.retention.services,
             **self.output.services,
         }
@@ -92,6 +101,8 @@ def build_graph(
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
     publishing = build_publishing(base, editing, content_api.backlog, formatting)
     retention = build_retention(base, publishing.collaborators)
+    publisher = build_publisher(base)
+    site_work = build_site_work(base, publisher.opened)
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocker),
@@ -99,6 +110,7 @@ def build_graph(
         routing=build_routing(base),
         content_api=content_api,
         publishing=publishing,
+        publisher=publisher,
         retention=retention,
         output=build_output(base, formatting, content_api.subscriber_token),
         enqueue=publishing.enqueue,
@@ -107,4 +119,7 @@ def build_graph(
         content_api_expiry=content_api.expiry,
         legal_items=retention.legal_items,
         legal_queue=retention.legal_queue,
+        site_run=site_work.run,
+        term_sync=site_work.term_sync,
+        publisher_cleanup=site_work.cleanup,
     )

@@ -29,6 +29,8 @@ from formatters import build_registry as build_formatters
 from formatters.base import Formatter
 from transmitters import build_registry as build_transmitters
 from transmitters.base import Transmitter
+from transmitters.cms.base import Platform
+from transmitters.cms.registry import build_registry as build_platforms
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Foundation:
         legal_db: that of the long-term archive.
         formatters: output formats by name.
         transmitters: delivery types by name.
+        platforms: CMS platforms by name.
     """
 
     settings: Mapping[str, Any]
@@ -51,6 +54,7 @@ class Foundation:
     notifier: Notifier
     formatters: Registry[Formatter]
     transmitters: Registry[Transmitter]
+    platforms: Registry[Platform]
     vault: Vault
     sequences: Sequences
     journal: Journal
@@ -103,6 +107,7 @@ def build_foundation(
         notifier=notifier,
         formatters=build_formatters(),
         transmitters=build_transmitters(),
+        platforms=build_platforms(),
         vault=Vault.of(settings),
         sequences=Sequences(db),
         journal=Journal(db, clock, alerts.not_completed),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
-from apps.publish.queue.rows import wake
+from apps.lanes.waking import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
     FilterConditionsService,
@@ -15,6 +15,7 @@ from apps.routing.filters.filter_service import ContentFiltersService, ContentFi
 from apps.routing.internal_destinations.service import InternalDestinationsService
 from apps.routing.products.service import ProductsService, ProductTestService
 from apps.routing.subscribers.service import SubscribersService
+from apps.store.collections import PUBLISH_LANES
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def build_routing(base: Foundation) -> RoutingServices:
     db, clock, settings = base.db, base.clock, base.settings
 
     def wake_lanes(lanes: Iterable[str]) -> None:
-        wake(db, dict.fromkeys(lanes, False), clock.precise())
+        wake(db[PUBLISH_LANES], dict.fromkeys(lanes, False), clock.precise(), probe=True)
 
     return RoutingServices(
         filter_conditions=FilterConditionsService(db, clock, settings),

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import IO, Any
+from hashlib import md5, sha256
+from typing import IO, Any, NamedTuple
 
 import gridfs
 from bson import ObjectId
@@ -21,7 +22,17 @@ CONTENT_TYPE = "contentType"
 HEAD = 100
 """Bytes that show what a file is."""
 
+PIECE = 1 << 18
+"""Bytes that are read at a time where a whole file is not held."""
+
 NOT_STORED = "File not found on media storage."
+
+
+class Digests(NamedTuple):
+    """What tells whether two files are the same, as hex digits."""
+
+    sha256: str
+    md5: str
 
 
 class StoredFile:
@@ -141,6 +152,21 @@ class MediaStorage:
             return {}
         found = self._db[FS_FILES].find({"_id": {"$in": wanted}}, {"length": 1})
         return {str(file["_id"]): file["length"] for file in found}
+
+    def digests(self, file: StoredFile) -> Digests:
+        """Return the digests of a file; it is read once in its life, piece by piece."""
+        known = self._db[FS_FILES].find_one({"_id": file.id}, {"sha256": 1, "md5": 1}) or {}
+        if known.get("sha256") and known.get("md5"):
+            return Digests(known["sha256"], known["md5"])
+        hashes = sha256(), md5(usedforsecurity=False)
+        file.stream.seek(0)
+        while piece := file.stream.read(PIECE):
+            for each in hashes:
+                each.update(piece)
+        file.stream.seek(0)
+        found = Digests(hashes[0].hexdigest(), hashes[1].hexdigest())
+        self._db[FS_FILES].update_one({"_id": file.id}, {"$set": found._asdict()})
+        return found
 
     def delete(self, id: Any) -> None:
         """Remove the file; one that is not there is no error."""

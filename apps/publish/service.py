@@ -25,6 +25,7 @@ from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
@@ -34,14 +35,13 @@ from apps.publish.queue.rows import (
     lane_of,
     lanes_of,
     sequence_of,
-    wake,
 )
 from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
 from apps.store.by_id import find_all_by_id
-from apps.store.collections import ARCHIVE, SUBSCRIBERS
+from apps.store.collections import ARCHIVE, PUBLISH_LANES, SUBSCRIBERS
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
@@ -233,7 +233,7 @@ class PublishQueueService(ResourceService):
             for document in documents
             if document["state"] == RowState.PENDING
         )
-        wake(self.db, lanes, self.clock.precise())
+        wake(self.db[PUBLISH_LANES], lanes, self.clock.precise(), probe=True)
         self.hide(documents)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
@@ -258,7 +258,7 @@ class PublishQueueService(ResourceService):
         row = {**original, **updates}
         if row.get("state") == RowState.PENDING:
             due = {"lane": lane_of(row), "priority": row.get("priority")}
-            wake(self.db, lanes_of([due]), self.clock.precise())
+            wake(self.db[PUBLISH_LANES], lanes_of([due]), self.clock.precise(), probe=True)
         self._notifier.push(
             "publish_queue:update",
             queue_id=str(row["_id"]),

@@ -125,6 +125,14 @@ class MediaState(StrEnum):
     DELETED = "deleted"
 
 
+# Privileges.
+
+READ, PUBLISH, ADMIN = "publisher_read", "publisher_publish", "publisher_admin"
+
+READ_ADMIN = {"GET": READ, "POST": ADMIN, "PATCH": ADMIN, "DELETE": ADMIN}
+"""Privileges of what is set up."""
+
+
 # Rules of fields.
 
 

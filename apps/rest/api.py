@@ -81,6 +81,11 @@ QUIET = frozenset(
         "export",
         "items",
         "subscriber_token",
+        # Those whose account they are of are told by events of their own.
+        "publisher_sites",
+        "publisher_integrations",
+        "publisher_taxonomy_map",
+        "publishing_records",
     }
 )
 """Resources that change too often, or interest nobody (resources contract 26), or whose ids are
@@ -314,6 +319,9 @@ def allow_cross_origin(response: Response) -> Response:
     """
     origin = request.headers.get("Origin")
     if origin is None:
+        return response
+    if response.headers.get("Access-Control-Allow-Origin") == "*":
+        # It is public, and takes no account of who asks.
         return response
     methods = (request.url_rule.methods if request.url_rule else None) or set()
     response.headers["Access-Control-Allow-Origin"] = origin

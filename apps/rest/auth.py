@@ -93,8 +93,9 @@ class PrivilegeAuth(TokenAuth):
         Raises:
             Forbidden: not granted, or granted to nobody.
         """
-        wanted = self._privileges.get(resource, {}).get(method)
-        if wanted is None and method in ("GET", "HEAD"):
+        needed = "GET" if method == "HEAD" else method
+        wanted = self._privileges.get(resource, {}).get(needed)
+        if wanted is None and needed == "GET":
             return
         if wanted is None or (wanted != INTRINSIC and not caller.may(wanted)):
             raise Forbidden(NO_PRIVILEGE)

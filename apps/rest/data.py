@@ -18,7 +18,7 @@ from apps.archive.visibility import both
 from apps.core import json
 from apps.core.caller import Caller
 from apps.core.clock import moment_of
-from apps.core.errors import BadRequest, EtagMismatch
+from apps.core.errors import BadRequest, EtagMismatch, NotFound
 from apps.core.ids import ById, id_forms, object_id
 from apps.core.schemas import ID
 from apps.core.service import Document, ResourceService
@@ -245,7 +245,10 @@ class ServiceData(Mongo):
             return service.substitute(found_by) if service is not None else None
         document = self._readable(resource, document)
         if service is not None:
-            service.on_found(document, current_caller())
+            try:
+                service.on_found(document, current_caller())
+            except NotFound:
+                return None
         if projection and request.method in ("GET", "HEAD"):
             return projected(document, projection)
         return document

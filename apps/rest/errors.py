@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from bson.errors import InvalidDocument
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 from apps.core import json
 from apps.core.errors import (
     MessagesError,
+    PlainError,
     ReadOnlyStage,
     SchemaIssues,
     ServerError,
@@ -56,6 +57,19 @@ def too_many_requests_response(error: TooManyRequests) -> Response:
     """Envelope A, with the seconds to wait."""
     response = service_error_response(error)
     response.headers["Retry-After"] = str(error.seconds)
+    return response
+
+
+def plain_error_response(error: PlainError) -> Response:
+    """Envelope E, with the address of the document that is in the way."""
+    body = {"code": error.status, "message": error.message}
+    response = json_response({"_status": "ERR", "_error": body}, error.status)
+    if error.location is not None:
+        resource, id_ = error.location
+        prefix, url = current_app.config["URL_PREFIX"], current_app.config["URLS"][resource]
+        response.headers["Location"] = "/".join(filter(None, ("", prefix, url, id_)))
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 
@@ -164,6 +178,7 @@ FOLDED_BY_EVE: Responses = {
 
 OWN_ENVELOPE: Responses = {
     ValidationFailed: validation_failed_response,
+    PlainError: plain_error_response,
     SchemaIssues: schema_issues_response,
     ReadOnlyStage: read_only_response,
     ConnectionFailure: store_down_response,

@@ -465,10 +465,12 @@ class ResourceValidator(Validator):
 
     def _validate_email_is_required(self, wanted: bool, field: str, value: Any) -> None:
         """{'type': 'boolean'}"""
+        stored = self.persisted_document or {}
+        user = {**stored, **self.document}
         # An update does not ask for what it leaves as it is.
-        is_left = self.update and "email" not in self.document
-        has_email = is_left or bool(self.document.get("email"))
-        if wanted and value != UserType.EXTERNAL and not has_email:
+        is_left = self.update and user.get("email") == stored.get("email")
+        has_email = is_left or bool(user.get("email"))
+        if wanted and user.get("user_type") != UserType.EXTERNAL and not has_email:
             self._error("email", REQUIRED_FIELD)
 
     def _validate_content_type_single_item_type(self, wanted: bool, field: str, value: Any) -> None:

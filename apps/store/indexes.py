@@ -172,6 +172,17 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Wishes of a lane that are due.
         _index("integration", "next_attempt_at"),
         _index("status", "next_attempt_at"),
+        # Whether a lane holds what is never due; what a worker that died has left.
+        _index(
+            "next_attempt_at",
+            name="waiting",
+            partialFilterExpression={"next_attempt_at": {"$type": "date"}},
+        ),
+        _index(
+            "lease_owner",
+            name="claimed",
+            partialFilterExpression={"lease_owner": {"$type": "string"}},
+        ),
         _index("content"),
         _index("desired.deployment", sparse=True),
         _index("account", ("created_at", DESC)),

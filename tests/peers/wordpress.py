@@ -203,6 +203,7 @@ def _php(environment: Mapping[str, str], *arguments: str) -> str:
         check=False,
         capture_output=True,
         text=True,
+        timeout=START_SECONDS,  # without its database WordPress waits and tries, again and again
     )
     if done.returncode:
         raise RuntimeError(f"PHP failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -10,7 +10,8 @@ from bson import ObjectId
 from apps.core import json
 from apps.core.clock import Clock
 from apps.core.service import Document
-from apps.publish.queue.rows import RowKey, lanes_of, new_row, wake
+from apps.lanes.waking import wake
+from apps.publish.queue.rows import RowKey, lanes_of, new_row
 from apps.routing.subscribers.stored_destinations import lane_id
 
 
@@ -42,7 +43,7 @@ def fill(
     db["sequences"].update_one({"key": "publish_queue_order_no"}, counter, upsert=True)
     db["publish_payloads"].insert_many([_payload(row) for row in written])
     db["publish_queue"].insert_many(written)
-    wake(db, lanes_of(written), now)
+    wake(db["publish_lanes"], lanes_of(written), now)
     return written
 
 

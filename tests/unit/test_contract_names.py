@@ -53,6 +53,9 @@ def test_tasks_have_their_fixed_names() -> None:
         "content_api.commands.item_expiry",
         "apps.legal_archive.import_legal_archive",
         "apps.legal_archive.import_legal_publish_queue",
+        "publisher.dispatch",
+        "publisher.sync_taxonomies",
+        "publisher.cleanup",
     }
     enqueue = import_module("apps.publish.enqueue").enqueue_published
     transmit = import_module("apps.publish.transmit").transmit

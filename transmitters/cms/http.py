@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from time import monotonic
 from typing import IO, Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from transmitters.http_connections import NoAnswer
 CHUNK = 1 << 16
 LARGEST_ANSWER = 10 << 20
 """Bytes of an answer that are read."""
+SECONDS_OF_A_QUICK_LOSS = 5.0
+"""A site that keeps us waiting longer is not asked again at once."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class SiteClient:
     ) -> SiteAnswer:
         """Send one request and return what was answered, whatever its status.
 
-        Redirects are not followed, nothing is repeated.
+        Redirects are not followed. A GET that was lost at once, say on a connection that the site
+        had closed, is sent a second time; nothing else is repeated.
 
         Args:
             data: sent as JSON.
@@ -137,8 +141,25 @@ class SiteClient:
         Raises:
             NoAnswer: no whole answer came; it says whether the request may have arrived.
         """
+        started_at = monotonic()
+        try:
+            return self._send(method, url, headers or {}, data, form)
+        except NoAnswer as error:
+            is_quick = monotonic() - started_at < SECONDS_OF_A_QUICK_LOSS
+            if method != "GET" or error.permanent or not is_quick:
+                raise
+        return self._send(method, url, headers or {}, data, form)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Any,
+        form: MultipartBody | None,
+    ) -> SiteAnswer:
         self._before()
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", **headers}
         body: bytes | MultipartBody | None = form
         if form is not None:
             sent |= form.headers

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.archive.actions.base import ActionContext, with_new_etag
+from apps.archive.authorship import complete_dateline
 from apps.archive.journal.copied_rows import rows_to_copy
 from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro, changes_of_stages
@@ -26,7 +27,7 @@ NOT_COPIED = frozenset(
     | {"publish_schedule", "schedule_settings", "sign_off", "rewritten_by", "rewrite_of"}
     | {*LOCK_FIELDS, "force_unlock", "task_id"}
     | {"rewrite_sequence", "highlights", "marked_desks", "event_id", "assignment_id"}
-    | {"processed_from", "translations", "translation_id", "translated_from"}
+    | {"processed_from", "publisher", "translations", "translation_id", "translated_from"}
     | {"firstpublished", "auto_publish", "marked_for_user", "marked_for_sign_off"}
 )
 NOT_COPIED_IN_TASK = ("last_production_desk", "last_authoring_desk")
@@ -147,6 +148,7 @@ class ItemCopier:
             **order.changes,
         }
         item["source"] = source_of(item, place, context.settings)
+        complete_dateline(item, item["source"])
         if order.operation == Operation.DUPLICATE:
             item.update(changes_of_stages(context.macros, item, NOWHERE, place))
         if order.macro:

@@ -54,7 +54,7 @@ SHARED = ("family_id", "event_id", "language", "place", "organisation", "person"
 
 NOT_COPIED = frozenset(
     {"highlights", "marked_desks", "translations", "translated_from", "translation_id"}
-    | {"broadcast", "anpa_take_key", "flags"}
+    | {"publisher", "broadcast", "anpa_take_key", "flags"}
 )
 COPIED = (frozenset(CONTENT) | frozenset(METADATA)) - NOT_COPIED | {
     "type",

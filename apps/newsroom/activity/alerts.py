@@ -29,6 +29,7 @@ NAME = "error"
 NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
 NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
 NOT_COMPLETED = "The last write of {{ headline }} cannot be completed: {{ error }}"
+NOT_ON_SITE = "{{ name }}: {{ error }}"
 NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
 
 
@@ -106,6 +107,21 @@ class Alerts:
         }
         once = self._once_an_hour(destination["_id"])
         self._tell(destination, "internal_destinations", NOT_COPIED, data, rows, once=once)
+
+    def not_on_site(self, text: str, about: Mapping[str, Any]) -> None:
+        """Tell that something is wrong at a CMS site.
+
+        The same trouble causes one mail an hour.
+
+        Args:
+            about: the integration, or the record of the publisher.
+        """
+        content = about.get("content")
+        items = [{"item_id": content}] if content else []
+        data = {"name": about.get("name") or content, "error": text}
+        once = self._once_an_hour(about["_id"])
+        item = items[0] if items else {}
+        self._tell(item, "publisher", NOT_ON_SITE, data, items, once=once)
 
     def _once_an_hour(self, destination: Any) -> str:
         return f"{destination} {self._clock.now():%Y-%m-%dT%H}"

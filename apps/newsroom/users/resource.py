@@ -23,7 +23,7 @@ USER_SCHEMA: dict[str, Any] = {
     "first_name": {"type": "string"},
     "last_name": {"type": "string"},
     "display_name": {"type": "string"},
-    "email": {"type": "email", "unique": True, "nullable": True},
+    "email": {"type": "email", "unique": True, "nullable": True, "email_is_required": True},
     **{
         field: text()
         for field in (
@@ -53,6 +53,8 @@ USER_SCHEMA: dict[str, Any] = {
         "default": UserType.USER.value,
         "email_is_required": True,
     },
+    # Whose sites the user works with; set by administrators.
+    "account": {"type": "string", "nullable": True, "minlength": 1, "maxlength": 100},
     "is_support": {"type": "boolean", "default": False},
     "is_author": {"type": "boolean", "default": True},
     "private": {"type": "boolean", "nullable": True, "default": False},

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import DEFAULT_ACCOUNT, SYSTEM, Caller, account_of
 from apps.core.clock import Clock
 from apps.core.errors import Forbidden
 from apps.core.notifier import Notifier
@@ -27,6 +27,7 @@ OWN_STATUS = "Not allowed to change your own status"
 FOREIGN_STATUS = "Insufficient privileges to change user state"
 RIGHTS_OF_LOGGED_IN = "Not allowed to change the role/user_type/privileges of a logged-in user"
 RIGHTS = "Insufficient privileges to update role/user_type/privileges"
+FOREIGN_ACCOUNT = "Only administrators move users to another account"
 OLD_ONE_NEEDED = (
     "A change of your own password needs the old one: send both to change_user_password"
 )
@@ -97,6 +98,7 @@ class UsersService(ResourceService):
             document.setdefault("sign_off", default_sign_off(document, mapping))
             document.setdefault("role", default_role)
             document["invisible_stages"] = []
+            self._place(document, caller)
             self._normalise(document, caller)
             document.setdefault("password_changed_on", self.clock.now())
 
@@ -106,6 +108,19 @@ class UsersService(ResourceService):
             document["invisible_stages"] = hidden.get(document["_id"], [])
             self._notifier.push("user", updated=1, user_id=str(document["_id"]))
         self.on_fetched(documents, caller)
+
+    def _place(self, document: Document, caller: Caller) -> None:
+        """Put a new user into an account: that of who makes it, unless an administrator does.
+
+        Raises:
+            Forbidden: the account is another one.
+        """
+        if caller.user is None or caller.is_administrator:
+            return
+        if document.get("account") not in (None, caller.account):
+            raise Forbidden(FOREIGN_ACCOUNT)
+        if caller.account != DEFAULT_ACCOUNT:
+            document["account"] = caller.account
 
     def _normalise(self, document: Document, caller: Caller) -> None:
         """Lower the case of the mail address; keep no clear password.
@@ -152,6 +167,10 @@ class UsersService(ResourceService):
                 raise Forbidden(RIGHTS)
         if not is_self and not caller.may("users"):
             raise Forbidden(NO_PRIVILEGE)
+        if not caller.is_administrator and account_of({**original, **updates}) != account_of(
+            original
+        ):
+            raise Forbidden(FOREIGN_ACCOUNT)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         if "security_stamp" in updates:
@@ -241,12 +260,13 @@ def new_stamp() -> str:
 def ends_sessions(updates: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
     """Whether a change ends the sessions of its user (resources contract 5).
 
-    A new password or a changed status, and the end of the right to log in.
+    A new password, a changed status or account, and the end of the right to log in.
     """
     user = {**original, **updates}
     is_switched = any(user.get(flag, True) != original.get(flag, True) for flag in STATUS_FIELDS)
     became_external = UserType.EXTERNAL == user.get("user_type") != original.get("user_type")
-    return "password" in updates or is_switched or became_external
+    is_moved = account_of(user) != account_of(original)
+    return "password" in updates or is_switched or is_moved or became_external
 
 
 def touches(

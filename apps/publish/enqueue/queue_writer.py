@@ -25,14 +25,15 @@ from apps.core.vocabulary import (
     RowState,
     SubscriberType,
 )
+from apps.lanes.waking import wake
 from apps.publish.enqueue.decisions import Line, Outcome
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
 from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
-from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of, wake
+from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
-from apps.store.collections import PUBLISH_PAYLOADS, PUBLISH_QUEUE
+from apps.store.collections import PUBLISH_LANES, PUBLISH_PAYLOADS, PUBLISH_QUEUE
 from apps.store.mongo import insert_missing
 from apps.store.sequences import Bounds, Sequences
 
@@ -250,8 +251,13 @@ class QueueWriter:
 
     def announce(self) -> None:
         """Wake the lanes of the rows; the rows are stored by now."""
-        waiting = (row for row in self._rows if row["state"] in WAITING_ROW_STATES)
-        wake(self._db, lanes_of(waiting), self._clock.precise())
+        waiting = [row for row in self._rows if row["state"] in WAITING_ROW_STATES]
+        routed = lanes_of(row for row in waiting if not row.get("resend_id"))
+        # Somebody has asked for these: the receiver may be back (delivery contract B5).
+        resent = lanes_of(row for row in waiting if row.get("resend_id"))
+        lanes, now = self._db[PUBLISH_LANES], self._clock.precise()
+        wake(lanes, routed, now)
+        wake(lanes, resent, now, probe=True)
 
     def _build_rows(self, copies: CopyOutcome) -> None:
         """Number and format every row; numbers and places in the order are drawn in blocks."""

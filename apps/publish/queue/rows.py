@@ -1,9 +1,7 @@
 """Rows of `publish_queue`, and the lanes that they wait in.
 
 A row is one item version for one destination of one subscriber. A lane is one destination of one
-subscriber. Its document in `publish_lanes` says when something is due next (`wake_at`): code
-that adds rows moves that forward, the transmit run moves it back when it finds nothing more.
-`wakes` counts the former, so that a wake-up in between is never lost.
+subscriber; its document is in `publish_lanes` (`apps/lanes`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +10,13 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from bson import ObjectId
-from pymongo import UpdateMany, UpdateOne
-from pymongo.database import Database
 
 from apps.core.documents import object_of, text_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
+from apps.lanes.claims import LARGEST_TOKEN
 from apps.routing.subscribers.stored_destinations import destination_id, lane_id
-from apps.store.collections import PUBLISH_LANES
 
 ORDER_SEQUENCE = "publish_queue_order_no"
 """Counter of `order_no`: one for all rows, so it rises in every lane and never wraps."""
@@ -90,7 +86,7 @@ ROW_TYPES: Mapping[str, type] = {
     "attempts": list,
 }
 """What transmit reads of a row, where it is not null."""
-LARGEST_NUMBER = 2**62
+LARGEST_NUMBER = LARGEST_TOKEN
 """Numbers of rows stay below, so that they can rise."""
 DESTINATION_TYPES: Mapping[str, type] = {
     "name": str,
@@ -177,44 +173,6 @@ def notify_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:
     ]
     extra: dict[str, Any] = items[-1]
     notifier.push("publish_queue:update", **extra, items=items)
-
-
-# Lanes.
-
-
-def wake(db: Database[Document], lanes: Mapping[str, bool], now: datetime) -> None:
-    """Make `lanes` due; one command, two where some of them are new. Called after their rows are
-    stored.
-
-    Args:
-        lanes: lane id to whether it holds something urgent.
-    """
-    if not lanes:
-        return
-    by_urgency: dict[bool, list[str]] = {}
-    for lane, urgent in sorted(lanes.items()):
-        by_urgency.setdefault(urgent, []).append(lane)
-    known = db[PUBLISH_LANES].bulk_write(
-        [
-            UpdateMany({"_id": {"$in": ids}}, _due(now, urgent))
-            for urgent, ids in by_urgency.items()
-        ],
-        ordered=False,
-    )
-    if known.matched_count < len(lanes):
-        # Waking those that are there twice does no harm.
-        db[PUBLISH_LANES].bulk_write(
-            [
-                UpdateOne({"_id": lane}, _due(now, urgent), upsert=True)
-                for urgent, ids in by_urgency.items()
-                for lane in ids
-            ],
-            ordered=False,
-        )
-
-
-def _due(now: datetime, urgent: bool) -> Document:
-    return {"$min": {"wake_at": now}, "$max": {"urgent": urgent}, "$inc": {"wakes": 1}}
 
 
 def lanes_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, bool]:

@@ -23,18 +23,17 @@ from apps.core.errors import (
 )
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.retries import RetryPolicy, attempt_note, noted
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
-from apps.publish.transmit.schedule import BEHIND_SECONDS, RetryPolicy
 from apps.routing.subscribers.stored_destinations import destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
 from transmitters.base import Delivery, MediaFile, Transmitter
 
-ATTEMPTS_KEPT = 20
-UNKNOWN = "unknown"
-"""Outcome of an attempt of which nobody knows whether the receiver accepted it."""
+BEHIND_SECONDS = 60
+"""Longest wait of a version that newer versions of its item wait for."""
 MESSAGE_LENGTH = 1000
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
@@ -52,6 +51,8 @@ class Result:
         seconds: how long the attempt took.
         code: where it failed with one (delivery contract 4).
         cause: what happened, for people.
+        answered: whether the receiver is there: it accepted or refused; None where it was not
+            asked.
     """
 
     row: Document
@@ -59,6 +60,7 @@ class Result:
     seconds: float = 0.0
     code: int | None = None
     cause: str = ""
+    answered: bool | None = None
 
     @property
     def state(self) -> RowState:
@@ -90,7 +92,9 @@ class Attempts:
             return self.failed(row, error, started, transmitter.redact)
         now = self._clock.precise()
         changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
-        return self._result(row, changes, started, now, receipt.status, receipt.message)
+        result = self._result(row, changes, started, now, receipt.status, receipt.message)
+        result.answered = True
+        return result
 
     def failed(
         self,
@@ -111,16 +115,19 @@ class Attempts:
         message = redact(str(error))[:MESSAGE_LENGTH]
         hopeless = isinstance(error, (PermanentFailure, PluginError))
         changes: Document = {"error_message": message}
-        if hopeless or self._policy.is_exhausted(tries):
+        wait = error.retry_after if isinstance(error, DeliveryError) else None
+        next_try = self._policy.after_failure(tries, now, final=hopeless, retry_after=wait)
+        if next_try.due_at is None:
             changes["state"] = RowState.FAILED
         else:
-            wait = error.retry_after if isinstance(error, DeliveryError) else None
             changes["state"] = RowState.RETRYING
-            changes["next_retry_attempt_at"] = self._policy.next_attempt(tries, now, wait)
-            changes["retry_attempt"] = tries if self._is_extra_try(row, now) else tries + 1
+            changes["next_retry_attempt_at"] = next_try.due_at
+            changes["retry_attempt"] = tries if self._is_extra_try(row, now) else next_try.tries
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
             result.code, result.cause = error.code, redact(str(error.cause))
+        if started is not None:
+            result.answered = _answered(error)
         return result
 
     def _is_extra_try(self, row: Mapping[str, Any], now: datetime) -> bool:
@@ -143,25 +150,21 @@ class Attempts:
     ) -> Result:
         seconds = time.monotonic() - started if started is not None else 0.0
         state = changes["state"]
-        attempt = {
-            "at": now,
-            "ms": round(seconds * 1000),
-            "outcome": str(state),
-            "status": status,
-            "message": message,
-        }
-        changes["attempts"] = [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:]
+        attempt = attempt_note(
+            now, str(state), ms=round(seconds * 1000), status=status, message=message
+        )
+        changes["attempts"] = noted(row.get("attempts"), attempt)
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
         _log(row, changes, attempt)
         return Result(row, changes, seconds)
 
 
-def has_unknown_outcome(row: Mapping[str, Any]) -> bool:
-    """Whether the last attempt at a row may have been accepted by the receiver, or may not."""
-    attempts = row.get("attempts")
-    last = attempts[-1] if isinstance(attempts, list) and attempts else None
-    return isinstance(last, Mapping) and last.get("outcome") == UNKNOWN
+def _answered(error: Exception) -> bool | None:
+    """Whether a receiver is there that did not accept a delivery; None where it was not asked."""
+    if isinstance(error, PermanentFailure):
+        return True if error.response_status is not None else None
+    return False
 
 
 def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:

@@ -1,61 +1,32 @@
-"""Claims on lanes: who delivers what, and which rows come next.
+"""Claims on rows: which come next in a lane, and who sends them.
 
-Delivery contract O1 to O8, C1 to C4, P1. A lane is leased by one process at a time, and each lease
-has a higher token than all before. Rows are marked in one update with the token of the lease; every
-later write carries it, and none touches a row that a later lease has marked, so a process that lost
-its lease changes nothing.
+Delivery contract O1 to O8, C1 to C4. Rows are marked in one update with the token of the lease of
+their lane; every later write carries it, and none touches a row that a later lease has marked, so
+a process that lost its lease changes nothing.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
-from apps.publish.queue.rows import LARGEST_NUMBER
-from apps.publish.transmit.attempt import has_unknown_outcome
-from apps.publish.transmit.schedule import BEHIND_SECONDS
-from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
+from apps.lanes.breaker import Circuit
+from apps.lanes.claims import Lane, LaneClaims, token_of
+from apps.lanes.retries import has_unknown_outcome
+from apps.publish.transmit.attempt import BEHIND_SECONDS
+from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
-URGENT_IN_A_ROW = 4
-DUE_LANES = 100
 RETRYING_LIMIT = 1000
-INCOMPLETE = "incomplete"
-"""Owner of a lane that was given back before all its rows were."""
-
-
-@dataclass(frozen=True)
-class Lane:
-    """A lane that this process has leased.
-
-    Attributes:
-        token: goes with every write of the lane's rows.
-        wakes: wake-ups seen; when there are more at release, rows have come meanwhile.
-        careful: take one row at a time: the last delivery was slow, or a process died here.
-        orphaned: the lease of a process that died was taken over.
-        failing: administrators were notified that deliveries fail, and nothing has succeeded since.
-        asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
-            clock. The lease is counted from the former; a renewal after the latter extends it.
-    """
-
-    id: str
-    token: int
-    wakes: int
-    careful: bool
-    orphaned: bool
-    failing: bool = False
-    asked_at: float = 0.0
-    granted_at: float = 0.0
 
 
 @dataclass
@@ -68,6 +39,7 @@ class LaneSelection:
             the receiver may have.
         more: whether more is due than was taken.
         next_due: when something that waits now becomes due.
+        next_withdrawal: when a withdrawal among that becomes due.
         older: item ids with older rows that wait for a retry.
         lost: rows that a process without a lease left in progress. While there are such, nothing
             else is picked.
@@ -77,72 +49,25 @@ class LaneSelection:
     superseded: dict[Any, Any] = field(default_factory=dict)
     more: bool = False
     next_due: datetime | None = None
+    next_withdrawal: datetime | None = None
     older: set[str] = field(default_factory=set)
     lost: list[Document] = field(default_factory=list)
 
 
-class LaneClaims:
-    """Leases lanes and picks their rows.
+class RowClaims:
+    """Picks and marks the rows of leased lanes.
 
     Args:
         db: the database.
         clock: source of time.
-        lease: how long a claim is good for without being renewed.
-        owner: name of this process's run, unique.
+        claims: has leased the lanes.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock, lease: timedelta, owner: str) -> None:
-        self._lanes = db[PUBLISH_LANES]
+    def __init__(self, db: Database[Document], clock: Clock, claims: LaneClaims) -> None:
         self._rows = db[PUBLISH_QUEUE]
         self._published = db[PUBLISHED]
         self._clock = clock
-        self._lease = lease
-        self.owner = owner
-
-    def due(self) -> list[str]:
-        """Return ids of lanes with something due, in the order in which to try them."""
-        now = self._clock.precise()
-        found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
-        lanes = found.sort("wake_at", 1).limit(DUE_LANES)
-        free = [
-            lane
-            for lane in lanes
-            if not isinstance(until := lane.get("lease_until"), datetime) or until < now
-        ]
-        return interleaved(
-            [lane["_id"] for lane in free if lane.get("urgent")],
-            [lane["_id"] for lane in free if not lane.get("urgent")],
-        )
-
-    def lease(self, lane_id: str) -> Lane | None:
-        """Lease a lane, or return None when another process has it; one command."""
-        asked_at = time.monotonic()
-        now = self._clock.precise()
-        before = self._lanes.find_one_and_update(
-            {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
-            {
-                "$set": {"lease_owner": self.owner, "lease_until": now + self._lease},
-                "$inc": {"claim_token": 1},
-            },
-            return_document=ReturnDocument.BEFORE,
-        )
-        if before is None:
-            return None
-        return Lane(
-            id=lane_id,
-            token=int(before.get("claim_token") or 0) + 1,
-            wakes=int(before.get("wakes") or 0),
-            careful=bool(before.get("careful")),
-            orphaned=before.get("lease_owner") is not None,
-            failing=bool(before.get("failing")),
-            asked_at=asked_at,
-            granted_at=time.monotonic(),
-        )
-
-    def renew(self) -> None:
-        """Extend all leases of this run; one command."""
-        until = self._clock.precise() + self._lease
-        self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
+        self._claims = claims
 
     def select(self, lane: Lane, mode: Mode, limit: int) -> LaneSelection:
         """Pick up to `limit` rows that may be delivered now; two commands, seldom more.
@@ -156,8 +81,10 @@ class LaneClaims:
             self._rows.find(unsettled).sort("next_retry_attempt_at", 1).limit(RETRYING_LIMIT)
         )
         if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
-            self._rise_above(lane, in_progress)
+            self._claims.rise_above(lane, in_progress)
             return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
+        if lane.breaker.circuit is Circuit.OPEN:
+            return self._select_withdrawal(lane, mode, retrying)
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
         held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
@@ -175,6 +102,26 @@ class LaneClaims:
         picked = pick(pending, retrying, mode, self._clock.precise())
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
+        return picked
+
+    def _select_withdrawal(self, lane: Lane, mode: Mode, retrying: list[Document]) -> LaneSelection:
+        """Pick the withdrawal that is due, if there is one: nothing else goes (contract B4)."""
+        waiting = {
+            "lane": lane.id,
+            "state": RowState.PENDING,
+            "priority": True,
+            "publishing_action": {"$in": sorted(WITHDRAWING_ACTIONS)},
+        }
+        pending = list(self._rows.find(waiting).sort("order_no", 1).limit(RETRYING_LIMIT))
+        if pending:
+            pending += self._overtaken(lane, pending)
+        if len(retrying) == RETRYING_LIMIT:
+            retrying = retrying + self._rest_of_lines(lane, pending, retrying)
+        now = self._clock.precise()
+        picked = pick(pending, retrying, mode, now)
+        due = [row for row in picked.rows if row.get("publishing_action") in WITHDRAWING_ACTIONS]
+        picked.rows, picked.more = due[:1], len(due) > 1
+        picked.next_due = picked.next_withdrawal
         return picked
 
     def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
@@ -203,10 +150,8 @@ class LaneClaims:
         change = {
             "state": RowState.IN_PROGRESS,
             "transmit_started_at": now,
-            "lease_owner": self.owner,
-            "lease_until": now + self._lease,
-            "claim_token": lane.token,
             "_updated": now,
+            **self._claims.fields(lane, now),
         }
         free = [
             {
@@ -223,7 +168,7 @@ class LaneClaims:
         # A client canceled some of them meanwhile, or this lease is over.
         own = {row["_id"]: row for row in marked}
         seen = list(self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}))
-        later = self._rise_above(lane, seen)
+        later = self._claims.rise_above(lane, seen)
         for row in seen:
             if row["state"] != RowState.IN_PROGRESS or token_of(row) != lane.token:
                 del own[row["_id"]]
@@ -232,26 +177,6 @@ class LaneClaims:
             self.give_back(lane, list(own.values()))
             return []
         return [row for row in marked if row["_id"] in own]
-
-    def _rise_above(self, lane: Lane, rows: Sequence[Document]) -> bool:
-        """Whether one of `rows` was marked under a later lease than this one; seldom a command.
-
-        Where nobody has leased the lane since, its document is older than its rows: the store has
-        lost it, or others wrote the row. The lane is then given back, to go on from the token of
-        the row; this lease is over.
-
-        Raises:
-            ValueError: no lane can go on from there.
-        """
-        latest = max(map(token_of, rows), default=-1)
-        if latest <= lane.token:
-            return False
-        if latest >= LARGEST_NUMBER:
-            raise ValueError("claim_token is too large")
-        own = {"_id": lane.id, "claim_token": lane.token}
-        free = {"lease_owner": INCOMPLETE, "lease_until": None, "wake_at": self._clock.precise()}
-        self._lanes.update_one(own, {"$set": {**free, "claim_token": latest}})
-        return True
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:
         """Return the ids of repeats that something newer of their item is out of; one command.
@@ -305,50 +230,6 @@ class LaneClaims:
                 self._rows.update_many(
                     {**own, "state": RowState.IN_PROGRESS}, {"$set": {"state": state}}
                 )
-
-    def release(
-        self,
-        lane: Lane,
-        *,
-        more: bool,
-        next_due: datetime | None,
-        careful: bool,
-        incomplete: bool = False,
-    ) -> None:
-        """Give the lane back and say when it is due again; one command.
-
-        Args:
-            incomplete: rows may still be marked as being sent; the next process that leases the
-                lane takes them over as from a process that died.
-        """
-        now = self._clock.precise()
-        owner = INCOMPLETE if incomplete else None
-        free = {"lease_owner": owner, "lease_until": None, "careful": careful}
-        own = {"_id": lane.id, "claim_token": lane.token}
-        if not more:
-            quiet = _quiet({**free, "urgent": False}, next_due)
-            if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
-                return
-        self._lanes.update_one(own, {"$set": {**free, "wake_at": now}})
-
-
-def _quiet(fields: Document, next_due: datetime | None) -> Document:
-    """Return the update of a lane that waits: until `next_due`, or for the next wake-up."""
-    if next_due:
-        return {"$set": {**fields, "wake_at": next_due}}
-    # Taken away, not null: `$min` of a wake-up would leave a null as it is.
-    return {"$set": fields, "$unset": {"wake_at": 1}}
-
-
-def interleaved(urgent: list[str], normal: list[str]) -> list[str]:
-    """Return urgent lanes first, a normal one after every four of them (delivery contract P1)."""
-    order: list[str] = []
-    left = list(normal)
-    for number, lane in enumerate(urgent, start=1):
-        order.append(lane)
-        if number % URGENT_IN_A_ROW == 0 and left:
-            order.append(left.pop(0))
-    return order + left
 
 
 def pick(
@@ -418,6 +299,8 @@ def _pick_line(
             selection.rows.append(row)
             continue
         selection.next_due = min(filter(None, (selection.next_due, due_at)))
+        if row.get("publishing_action") in WITHDRAWING_ACTIONS:
+            selection.next_withdrawal = min(filter(None, (selection.next_withdrawal, due_at)))
         selection.older.add(item_id)
         if mode is Mode.APPEND:
             return
@@ -449,12 +332,6 @@ def version_of(row: Mapping[str, Any]) -> int:
     """Return the version of the item that a row holds, 1 where it does not say."""
     version = row.get("item_version")
     return int(version) if isinstance(version, (int, float)) else 1
-
-
-def token_of(row: Mapping[str, Any]) -> int:
-    """Return the token of the lease under which a row was last marked; -1 where it never was."""
-    token = row.get("claim_token")
-    return token if isinstance(token, int) else -1
 
 
 def order_of(row: Mapping[str, Any]) -> int:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,21 +14,21 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.breaker import Circuit
+from apps.lanes.claims import Lane, LaneOutcome
+from apps.lanes.kind import LaneKind
+from apps.lanes.retries import has_unknown_outcome
+from apps.lanes.worker import LaneServer
 from apps.publish.queue.payloads import Body, Payloads
-from apps.publish.transmit.attempt import Result, RowSender, has_unknown_outcome
-from apps.publish.transmit.claim import Lane, LaneClaims, LaneSelection
-from apps.publish.transmit.destinations import mode_of
+from apps.publish.transmit.attempt import Result, RowSender
+from apps.publish.transmit.claim import LaneSelection, RowClaims
+from apps.publish.transmit.destinations import Subscribers, mode_of
 from apps.publish.transmit.failures import Failures, is_critical
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import Results
 from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
-
-SLOW_SECONDS = 1.0
-BATCH_SECONDS = 20.0
-"""Time after which a batch ends, so that slow lanes do not hold rows that could be canceled."""
-PARALLEL_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class LaneTools:
 
     db: Database[Document]
     clock: Clock
-    claims: LaneClaims
+    kind: LaneKind
+    claims: RowClaims
     sender: RowSender
     payloads: Payloads
     registry: Registry[Transmitter]
@@ -51,27 +51,6 @@ class LaneTools:
     """False once the run shall stop or can no longer renew its leases, or that of a lane."""
     on_failed: Callable[[Sequence[Document]], None]
     """Called with rows of one lane that have failed for good."""
-
-
-@dataclass
-class LaneOutcome:
-    """Outcome of serving a lane.
-
-    Attributes:
-        sent: attempts made.
-        more: whether more is due in the lane.
-        next_due: when something that waits becomes due.
-        careful: whether the next claim should take one row only.
-        incomplete: whether rows are left that are marked as being sent.
-        stalled: whether the receiver let a delivery wait in vain: this run leaves the lane alone.
-    """
-
-    sent: int = 0
-    more: bool = False
-    next_due: datetime | None = None
-    careful: bool = False
-    incomplete: bool = False
-    stalled: bool = False
 
 
 def take_over(
@@ -92,6 +71,49 @@ def take_over(
     return LaneOutcome(more=True, careful=True)
 
 
+class RowServer(LaneServer):
+    """Delivers the rows of lanes.
+
+    Args:
+        tools: see `LaneTools`.
+        subscribers: owners of the lanes.
+        upcoming: returns the lanes that are served next.
+        limit: rows taken by one claim.
+    """
+
+    def __init__(
+        self,
+        tools: LaneTools,
+        subscribers: Subscribers,
+        upcoming: Callable[[], list[str]],
+        limit: int,
+    ) -> None:
+        self._tools = tools
+        self._subscribers = subscribers
+        self._upcoming = upcoming
+        self._limit = limit
+
+    def serve(self, lane: Lane) -> LaneOutcome:
+        self._subscribers.load([lane.id, *self._upcoming()])
+        subscriber = self._subscribers.of(lane.id)
+        is_closed = subscriber is not None and (
+            subscriber["_id"] in self._tools.closed or not subscriber.get("is_active")
+        )
+        if is_closed or lane.orphaned:
+            lost = self._tools.recovery.find_lost(lane)
+            if lost:
+                return take_over(self._tools, lane, subscriber, lost)
+        if is_closed:
+            # Its rows are kept; they go out in order when it is active again.
+            later = self._tools.clock.precise() + self._tools.kind.look_again
+            return LaneOutcome(next_due=later)
+        return LaneDelivery(self._tools, lane, subscriber, self._limit).run()
+
+    def mend(self, lane: Lane) -> bool:
+        """Fail the rows of a lane that nobody can send."""
+        return self._tools.recovery.fail_malformed(lane) > 0
+
+
 class LaneDelivery:
     """Delivers the rows that are due in one lane, in order (delivery contract O1 to O6).
 
@@ -110,9 +132,10 @@ class LaneDelivery:
         self._is_gone = subscriber is None
         self._subscriber = subscriber or {}
         self._mode = mode_of(lane.id, subscriber, tools.registry)
-        self._limit = 1 if lane.careful else limit
+        self._is_probe = lane.breaker.circuit is not Circuit.CLOSED
+        self._limit = lane.limit(limit)
         self._is_failing = lane.failing
-        self._deadline = time.monotonic() + BATCH_SECONDS
+        self._deadline = time.monotonic() + tools.kind.batch_seconds
         self._outcome = LaneOutcome()
 
     def run(self) -> LaneOutcome:
@@ -178,7 +201,7 @@ class LaneDelivery:
         lines: dict[str, list[Document]] = {}
         for row in rows:
             lines.setdefault(row["item_id"], []).append(row)
-        with ThreadPoolExecutor(PARALLEL_LINES) as threads:
+        with ThreadPoolExecutor(self._tools.kind.parallel) as threads:
             done = threads.map(
                 lambda line: self._deliver_in_order(line, bodies, results), lines.values()
             )
@@ -228,11 +251,14 @@ class LaneDelivery:
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         is_in_time = time.monotonic() < self._deadline and not self._outcome.stalled
-        return not is_closed and is_in_time and self._tools.may_continue(self._lane)
+        is_up = self._is_probe or self._lane.breaker.circuit is Circuit.CLOSED
+        return not is_closed and is_in_time and is_up and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
-        is_slow = result.seconds > SLOW_SECONDS
+        if result.answered is not None:
+            self._lane.breaker.record(answered=result.answered)
+        is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
         due_at = result.changes.get("next_retry_attempt_at")

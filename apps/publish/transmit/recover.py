@@ -13,17 +13,19 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.lanes.claims import Lane, token_of
+from apps.lanes.recovery import LostLanes
+from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
+from apps.lanes.waking import wake
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
     complete_row,
     fault_of,
     lanes_of,
     notify_rows,
-    wake,
     without_faults,
 )
-from apps.publish.transmit.attempt import ATTEMPTS_KEPT, UNKNOWN
-from apps.publish.transmit.claim import Lane, order_of, token_of
+from apps.publish.transmit.claim import order_of
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
 from apps.store.mongo import is_outage
@@ -32,8 +34,6 @@ from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
-MAX_UNKNOWN = 3
-"""Unknown outcomes in a row after which a delivery is given up."""
 GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
 BATCH = 500
 LARGEST_ROW = 16 * 1024 * 1024 - 64 * 1024
@@ -135,10 +135,9 @@ class Recovery:
         }
         if not started:
             return change
-        attempt = {"at": now, "ms": None, "outcome": UNKNOWN, "status": None, "message": ""}
-        unknown = int(row.get("unknown_outcomes") or 0) + (1 if alone else 0)
+        unknown = unknown_outcomes(row, alone=alone)
         change["unknown_outcomes"] = unknown
-        change["attempts"] = [*(row.get("attempts") or ()), attempt][-ATTEMPTS_KEPT:]
+        change["attempts"] = noted(row.get("attempts"), attempt_note(now, UNKNOWN))
         if unknown >= MAX_UNKNOWN:
             change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
         return change
@@ -236,47 +235,19 @@ class Recovery:
                         raise
                     log.exception("delivery.not_adopted", row=str(row["_id"]))
                     unwritten.append(row["_id"])
-        wake(self._db, lanes_of(rows), self._clock.precise())
+        wake(self._db[PUBLISH_LANES], lanes_of(rows), self._clock.precise())
         return unwritten
 
-    def wake_lost(self) -> int:
-        """Wake lanes with rows in progress that nobody holds; return how many.
 
-        Who leases such a lane next takes the rows over. Few rows are in progress at any time.
-        """
-        lanes = self._lanes_with(RowState.IN_PROGRESS)
-        return self._wake(lanes, self._known(lanes))
+class LostRows(LostLanes):
+    """Wakes lanes whose rows would stay where they are."""
 
     def wake_waiting(self) -> int:
-        """Wake lanes that hold rows that wait and are never due; return how many.
-
-        A net under every other mechanism. Reads the whole queue index, so it runs seldom.
-        """
-        waiting = {"state": {"$in": list(WAITING_ROW_STATES)}}
         # Others wrote what is no lane: such rows are adopted.
         no_lane = {"$exists": True, "$ne": None, "$not": {"$type": "string"}}
-        self._rows.update_many({**waiting, "lane": no_lane}, {"$set": {"lane": None}})
-        lanes = self._lanes_with(*WAITING_ROW_STATES)
-        known = self._known(lanes)
-        asleep = lanes - {lane["_id"] for lane in known if lane.get("wake_at")}
-        return self._wake(asleep, known)
-
-    def _lanes_with(self, *states: RowState) -> set[str]:
-        lanes = self._rows.distinct("lane", {"state": {"$in": list(states)}})
-        return {lane for lane in lanes if isinstance(lane, str)}
-
-    def _known(self, lanes: set[str]) -> list[Document]:
-        if not lanes:
-            return []
-        fields = {"wake_at": 1, "lease_until": 1}
-        return list(self._db[PUBLISH_LANES].find({"_id": {"$in": sorted(lanes)}}, fields))
-
-    def _wake(self, lanes: set[str], known: Sequence[Document]) -> int:
-        """Wake those of `lanes` that no process holds."""
-        now = self._clock.precise()
-        held = {lane["_id"] for lane in known if (lane.get("lease_until") or now) > now}
-        wake(self._db, dict.fromkeys(lanes - held, False), now)
-        return len(lanes - held)
+        waiting = {**self._kind.waiting, self._kind.lane_field: no_lane}
+        self._work.update_many(waiting, {"$set": {self._kind.lane_field: None}})
+        return super().wake_waiting()
 
 
 def may_have_started(

@@ -13,9 +13,10 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.lanes.claims import Lane
 from apps.publish.queue.rows import notify_rows
 from apps.publish.transmit.attempt import Result
-from apps.publish.transmit.claim import Lane, version_of
+from apps.publish.transmit.claim import version_of
 from apps.store.collections import PUBLISH_QUEUE
 from transmitters.base import Mode
 

@@ -1,38 +1,53 @@
-"""One transmit run: delivers everything that is due, several lanes at a time."""
+"""The transmit run: delivers everything that is due in the lanes of the wire."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from threading import Event
 from typing import Any
-from uuid import uuid4
 
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from apps.core.clock import Clock
 from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.lanes.kind import LaneKind
+from apps.lanes.retries import RetryPolicy
+from apps.lanes.run import LaneRun, RunContext
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Payloads
 from apps.publish.transmit.attempt import Attempts, RowSender
-from apps.publish.transmit.claim import LaneClaims
+from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
-from apps.publish.transmit.dispatcher import Dispatcher, Heartbeat
 from apps.publish.transmit.failures import Failures
-from apps.publish.transmit.lane import LaneTools
-from apps.publish.transmit.recover import Recovery
-from apps.publish.transmit.schedule import RetryPolicy
-from apps.publish.transmit.worker import LaneWorker
+from apps.publish.transmit.lane import LaneTools, RowServer
+from apps.publish.transmit.recover import LostRows, Recovery
 from apps.secrets.vault import Vault
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
-LOOK_FOR_WAITING = timedelta(minutes=5)
-NEVER = datetime.min.replace(tzinfo=UTC)
+
+def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
+    """Return the lanes of `publish_queue`.
+
+    Args:
+        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER.
+    """
+    retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
+    return LaneKind(
+        name="transmit",
+        lanes=PUBLISH_LANES,
+        work=PUBLISH_QUEUE,
+        in_progress={"state": {"$in": [RowState.IN_PROGRESS]}},
+        waiting={"state": {"$in": list(WAITING_ROW_STATES)}},
+        lease=timedelta(seconds=settings["LEASE_SECONDS"]),
+        threads=int(settings["TRANSMIT_THREADS"]),
+        retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
+    )
 
 
 def not_formatted(row: Document) -> str:
@@ -85,23 +100,27 @@ class TransmitContent:
         self._registry = transmitters
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
-        self._lease = timedelta(seconds=settings["LEASE_SECONDS"])
-        self._threads = int(settings["TRANSMIT_THREADS"])
+        self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
         self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
-        self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
-        retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
-        policy = RetryPolicy(retries, settings["RETRY_JITTER"], Random())
         self._sender = RowSender(
-            Attempts(clock, policy),
+            Attempts(clock, self._kind.retries),
             transmitters=self._pool,
             vault=vault,
             media=media,
             payloads=self._payloads,
             format_row=format_row,
+        )
+        self._lanes = LaneRun(
+            db,
+            clock,
+            self._kind,
+            self._new_server,
+            lost=LostRows(db, clock, self._kind),
+            prepare=self._recovery.adopt,
         )
 
     def run(self, stop: Event | None = None) -> int:
@@ -113,49 +132,18 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
-        try:
-            return self._run(stop or Event())
-        except PyMongoError:
-            self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
-            raise
-
-    def _run(self, stop: Event) -> int:
-        self._look_after_rows()
-        claims = LaneClaims(self._db, self._clock, self._lease, uuid4().hex)
-        dispatcher = Dispatcher(claims)
-        waiting = dispatcher.waiting()
-        if not waiting:
-            return 0
-        with Heartbeat(claims, self._lease, stop) as heartbeat:
-            worker = LaneWorker(
-                self._tools(claims, heartbeat),
-                dispatcher,
-                Subscribers(self._db),
-                self._limit,
-            )
-            count = min(self._threads, waiting)
-            with ThreadPoolExecutor(count, "transmit") as threads:
-                return sum(threads.map(lambda _: worker.work(), range(count)))
+        return self._lanes.run(stop)
 
     def close(self) -> None:
         """Close the connections to destinations."""
         self._pool.close()
 
-    def _look_after_rows(self) -> None:
-        self._recovery.adopt()
-        now = self._clock.precise()
-        if now - self._looked_for_lost_at > self._lease:
-            self._recovery.wake_lost()
-            self._looked_for_lost_at = now
-        if now - self._looked_for_waiting_at > LOOK_FOR_WAITING:
-            self._recovery.wake_waiting()
-            self._looked_for_waiting_at = now
-
-    def _tools(self, claims: LaneClaims, heartbeat: Heartbeat) -> LaneTools:
-        return LaneTools(
+    def _new_server(self, run: RunContext) -> RowServer:
+        tools = LaneTools(
             db=self._db,
             clock=self._clock,
-            claims=claims,
+            kind=self._kind,
+            claims=RowClaims(self._db, self._clock, run.claims),
             sender=self._sender,
             payloads=self._payloads,
             registry=self._registry,
@@ -163,6 +151,7 @@ class TransmitContent:
             failures=self._failures,
             closed=set(),
             recovery=self._recovery,
-            may_continue=heartbeat.is_safe,
+            may_continue=run.may_continue,
             on_failed=self._on_failed,
         )
+        return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)

@@ -2,15 +2,15 @@
 
 A record holds one wish; the newest one counts, by its `seq`. Whoever carries a wish out announces
 its write (`phase`, with the slug) only where `desired.seq` is still the one that it has read, so
-that no write follows a newer wish. Whoever ends a wish sets `next_attempt_at` to null under the
-same condition: a wish waits as long as it is set.
+that no write follows a newer wish. Whoever ends a wish sets `phase` to `idle`, or `next_attempt_at`
+to null, under the same condition. An idle record that is due has its post looked at once more.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -22,6 +22,7 @@ from apps.core.errors import Conflict
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.publisher.events import tell_record
+from apps.publisher.lanes import SiteLanes
 from apps.publisher.schema import HISTORY, IN_DOUBT, Outcome, Phase, RecordStatus, WishAction
 from apps.store.collections import PUBLISHING_RECORDS
 from transmitters.cms.base import RemoteState, RetractMode
@@ -34,14 +35,6 @@ LOOKED_AT = (
     "next_attempt_at",
 )
 """Fields that `decide` goes by, besides the wish that is there."""
-
-
-class Wake(Protocol):
-    """Makes the lane of an integration due."""
-
-    def __call__(self, integration_id: Any, at: datetime) -> None:
-        """Let a worker look at the lane, not later than `at`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -139,7 +132,8 @@ def seq_of(record: Mapping[str, Any]) -> int:
 
 def is_settled(record: Mapping[str, Any], seq: int) -> bool:
     """Whether the wish `seq` was carried out, given up, or replaced by a newer one."""
-    return seq_of(record) > seq or record.get("next_attempt_at") is None
+    is_done = record.get("phase") == Phase.IDLE or record.get("next_attempt_at") is None
+    return seq_of(record) > seq or is_done
 
 
 def is_live(record: Mapping[str, Any]) -> bool:
@@ -167,6 +161,8 @@ def decide(record: Mapping[str, Any], content: str, wish: Wish, now: datetime) -
     Args:
         content: id of the item that it is about.
     """
+    if is_same(record, content, wish):
+        return Decision(Result.QUEUED)
     if wish.is_retract:
         return _retract(record, content, wish, now)
     if is_outdated(record, content, wish):
@@ -183,6 +179,22 @@ def decide(record: Mapping[str, Any], content: str, wish: Wish, now: datetime) -
         "retracted_at": None,
     }
     return Decision(Result.QUEUED, updates)
+
+
+def is_same(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
+    """Whether a record waits for just this already, and has not failed on the way.
+
+    After a failure a wish is worth a try of its own.
+    """
+    waiting = record.get("desired")
+    is_fresh = record.get("next_attempt_at") is not None and not record.get("error")
+    if not waiting or not is_fresh or record.get("content") != content:
+        return False
+    same = ("version", "force", "schedule_at", "deployment", "mode")
+    retracts = waiting.get("action") == WishAction.RETRACT
+    return retracts == wish.is_retract and all(
+        waiting.get(name) == getattr(wish, name) for name in same
+    )
 
 
 def is_outdated(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
@@ -276,16 +288,16 @@ class Wishes:
     """Makes wishes; safe against workers and others who make some at the same time.
 
     Args:
-        wake: makes the lane of an integration due.
+        lanes: where the records of integrations wait.
         notifier: tells clients.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, wake: Wake, notifier: Notifier
+        self, db: Database[Document], clock: Clock, lanes: SiteLanes, notifier: Notifier
     ) -> None:
         self._records = db[PUBLISHING_RECORDS]
         self._clock = clock
-        self._wake = wake
+        self._lanes = lanes
         self._notifier = notifier
 
     def make(self, piece: Piece, wish: Wish, *, metadata: Document | None = None) -> Made:
@@ -362,6 +374,9 @@ class Wishes:
             now = self._clock.now()
             decision = decide(record, content, wish, now)
             if not decision.updates and not decision.entry:
+                if decision.result == Result.QUEUED:
+                    # Whoever made the wish may have died before it had woken the lane.
+                    self._wake(record)
                 return Made(decision.result, record)
             changed = self._store(record, decision, now)
             if changed is not None:
@@ -387,10 +402,14 @@ class Wishes:
         )
 
     def _announce(self, record: Mapping[str, Any]) -> None:
+        self._wake(record)
+        tell_record(self._notifier, record)
+
+    def _wake(self, record: Mapping[str, Any]) -> None:
         due = record.get("next_attempt_at")
         if due is not None:
-            self._wake(record["integration"], due)
-        tell_record(self._notifier, record)
+            is_urgent = record["desired"]["action"] == WishAction.RETRACT
+            self._lanes.wake(record["integration"], due, urgent=is_urgent)
 
 
 def new_record(piece: Piece, now: datetime, metadata: Mapping[str, Any]) -> Document:

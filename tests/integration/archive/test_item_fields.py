@@ -236,6 +236,64 @@ class TestContent:
 
         assert "OSLO, NORWAY, Sept 2 AAP -" == saved["dateline"]["text"]
 
+    @pytest.mark.parametrize("source", [None, "FOO"])
+    def test_a_dateline_has_the_source_of_its_item(
+        self, admin: Client, newsroom: Newsroom, source: str | None
+    ) -> None:
+        """On create, save and in copies; whatever the client or the original says."""
+        newsroom.db["desks"].update_one({}, {"$set": {"source": source}})
+        dateline = {"located": OSLO, "date": "2030-09-01T22:30:00+0000", "source": "other"}
+        wanted = source or "AAP", f"OSLO, NORWAY, Sept 2 {source or 'AAP'} -"
+
+        item = admin.create("archive", newsroom.story(dateline=dateline))
+        saved = save(admin, item, dateline={**dateline, "source": None})
+        newsroom.db["archive"].update_one({}, {"$set": {"dateline.source": "old"}})
+        order = {"desk": newsroom.task["desk"], "type": "archive"}
+        copy = admin.create(f"archive/{item['_id']}/duplicate", order)
+
+        for each in (item, saved, copy):
+            assert (each["dateline"]["source"], each["dateline"]["text"]) == wanted
+
+    @pytest.mark.parametrize("dateline", [{"text": "HERE -"}, {"located": OSLO}, {}, None])
+    def test_a_dateline_without_place_or_day_stays(self, admin: Client, dateline: Any) -> None:
+        item = admin.create("archive", {"dateline": dateline})
+
+        assert item["dateline"] == dateline
+        assert save(admin, item, dateline=dateline)["dateline"] == dateline
+
+    @pytest.mark.parametrize("id_", ["snap", 7, ObjectId("5f" * 12)])
+    def test_profiles_have_defaults(self, admin: Client, graph: Graph, id_: Any) -> None:
+        """For what a new item has not; those that no item can hold are left out."""
+        schema: Document = {
+            "headline": {"default": "Untitled"},
+            "priority": {"default": 4},
+            "place": {"default": [{"qcode": "NO", "name": "Norway"}]},
+            "slugline": {"required": True, "default": None},
+            "urgency": {"default": "much"},
+            "keywords": {"default": {"a": 1}},
+            "state": {"default": "published"},
+            "abstract": None,
+        }
+        graph.db["content_types"].insert_one({"_id": id_, "label": "Snap", "schema": schema})
+
+        bare = admin.create("archive", {"profile": str(id_)})
+        empty = admin.create("archive", {"profile": str(id_), "headline": "", "priority": None})
+        full = admin.create("archive", {"profile": str(id_), "headline": "Mine", "priority": 2})
+
+        for item in (bare, empty):
+            assert (item["headline"], item["priority"]) == ("Untitled", 4)
+        assert (full["headline"], full["priority"]) == ("Mine", 2)
+        for item in (bare, empty, full):
+            assert [place["qcode"] for place in item["place"]] == ["NO"]
+            assert (item["urgency"], item["state"]) == (3, "draft")
+            assert not {"slugline", "abstract", "keywords"} & {n for n, v in item.items() if v}
+
+    def test_empty_fields_get_the_defaults_of_the_settings(self, admin: Client) -> None:
+        item = admin.create("archive", {"priority": None, "urgency": None, "genre": []})
+
+        assert (item["priority"], item["urgency"]) == (6, 3)
+        assert [genre["qcode"] for genre in item["genre"]] == ["Article"]
+
     def test_words_are_counted(self, admin: Client, newsroom: Newsroom) -> None:
         """Unless the client counts; an emptied body has none, after a correction neither.
 

@@ -283,7 +283,6 @@ def test_rows_of_others(
     assert len(receiver.requests) == 3
 
 
-@only("ObjectId, as_it_is", "text of an ObjectId, as_it_is")
 def test_a_row_that_a_client_posts_or_cancels(
     desk: Newsdesk, rules: ForeignRules, subscriber: Any, receiver: HTTPReceiver, deliver: Deliver
 ) -> None:
@@ -325,7 +324,6 @@ def test_a_closed_subscriber(
     assert all(data["subscriber"] == "closed" for data in told)
 
 
-@only(*(name for name in NAMES if name.endswith("as_it_is")))
 def test_an_internal_destination(desk: Newsdesk, rules: ForeignRules, graph: Graph) -> None:
     """Copies what its filter takes to its stage, but not what comes from its desk."""
     features = rules.desk("Features")

@@ -6,7 +6,6 @@ Delivery contract 1 to 3.
 import hmac
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from hashlib import sha1
 from pathlib import Path
 from threading import Event
@@ -18,9 +17,11 @@ from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
-from apps.publish.transmit.claim import LaneClaims
+from apps.lanes.claims import LaneClaims
+from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
+from apps.publish.transmit.run import lane_kind
 from apps.store.sequences import Sequences
 from tests.support.dying import transmitting
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -636,8 +637,7 @@ class TestClaims:
         subscriber = desk.newsroom.subscriber("one", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=2)
         poison = desk.rows()[0]
-        lease = timedelta(seconds=60)
-        claims = LaneClaims(graph.db, clock, lease, "next")
+        claims = LaneClaims(graph.db, clock, lane_kind(graph.settings), "next")
         failed: list[Document] = []
         recovery = Recovery(
             graph.db,
@@ -675,7 +675,8 @@ class TestClaims:
         leave_claimed(graph.db, clock)
         lane_id = desk.rows()[0]["lane"]
         first, other = (
-            LaneClaims(graph.db, clock, timedelta(seconds=60), name) for name in ("first", "other")
+            LaneClaims(graph.db, clock, lane_kind(graph.settings), name)
+            for name in ("first", "other")
         )
         recovery = Recovery(
             graph.db,
@@ -692,7 +693,7 @@ class TestClaims:
         lane = other.lease(lane_id)
         assert lane is not None
         recovery.take_over(lane, Mode.REPLACE, recovery.find_lost(lane))
-        other.mark(lane, desk.rows())
+        RowClaims(graph.db, clock, other).mark(lane, desk.rows())
         before = desk.rows()
 
         recovery.take_over(lost_lane, Mode.REPLACE, lost)

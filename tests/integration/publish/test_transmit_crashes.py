@@ -152,6 +152,33 @@ class TestOrder:
         assert memory.accepted == ["killed"]
         assert [row["state"] for row in desk.rows()] == ["canceled", "canceled", "success"]
 
+    def test_a_kill_has_the_last_word_while_the_receiver_is_down(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, before: int
+    ) -> None:
+        """The breaker is open; the worker dies around the delivery of the kill.
+
+        Delivery contract O5, B2, B4.
+        """
+        memory = Accepting(killed=1)
+        receiver.answer(memory)
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="first")
+        deliver(graph)
+        receiver.answer(lambda request: 503)
+        fill(graph.db, subscriber, push(receiver.url), clock.at, items=9)
+        desk.act("correct", item, headline="second")
+        deliver(graph)
+        receiver.answer(memory)
+        desk.act("kill", item, headline="killed")
+        graph.enqueue.run()
+
+        dies_transmitting(graph, before)
+        bring_to_an_end(desk, graph, clock)
+
+        told = [headline for headline in memory.accepted if not headline.startswith("item-")]
+        assert told == ["first", "killed"]
+        assert len(set(memory.accepted)) == len(memory.accepted) == 2 + 9
+
     def test_files_keep_the_order_of_versions(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Path, before: int
     ) -> None:

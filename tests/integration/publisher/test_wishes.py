@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,8 +30,11 @@ class Lanes:
     def __init__(self) -> None:
         self.woken: list[tuple[Any, datetime]] = []
 
-    def __call__(self, integration_id: Any, at: datetime) -> None:
+    def wake(self, integration_id: Any, at: datetime, *, urgent: bool = False) -> None:
         self.woken.append((integration_id, at))
+
+    def resume(self, integration_id: Any) -> None:
+        raise AssertionError("wishes end no pauses")
 
 
 @pytest.fixture
@@ -45,8 +48,9 @@ def wishes(graph: Graph, lanes: Lanes) -> Wishes:
 
 
 def test_wishes_at_once_end_in_one_record(graph: Graph, wishes: Wishes, lanes: Lanes) -> None:
-    def publish(version: int) -> Made:
-        return wishes.make(PIECE, Wish(WishAction.PUBLISH, 1, force=bool(version)))
+    def publish(number: int) -> Made:
+        due = graph.clock.now() + timedelta(hours=number)
+        return wishes.make(PIECE, Wish(WishAction.PUBLISH, 1, schedule_at=due))
 
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(publish, range(8)))

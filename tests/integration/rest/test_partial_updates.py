@@ -168,6 +168,28 @@ class TestUsers:
         assert answer.status_code == 400
         assert answer.get_json()["_issues"] == {"email": {"required": 1}}
 
+    @pytest.mark.parametrize("user_type", ["user", "administrator"])
+    def test_keep_an_address(self, app: Any, admin: Client, graph: Graph, user_type: str) -> None:
+        """It can be changed, not taken away, but from external ones."""
+        user = store_bare(app, graph, "users", email="a@example.com", user_type=user_type)
+
+        answer = patched(admin, app, "users", user, {"email": None})
+
+        assert answer.status_code == 400
+        assert answer.get_json()["_issues"] == {"email": {"required": 1}}
+        external = store_bare(app, graph, "users", email="b@example.com", user_type="external")
+        assert patched(admin, app, "users", external, {"email": None}).status_code == 200
+
+    def test_need_no_address_to_be_sent_back_whole(
+        self, app: Any, admin: Client, graph: Graph
+    ) -> None:
+        """Clients send what they have read."""
+        user = store_bare(app, graph, "users", user_type="user")
+
+        answer = patched(admin, app, "users", user, {"email": None, "first_name": "Ann"})
+
+        assert answer.status_code == 200, answer.text
+
     def test_need_an_address_when_they_are_new(self, admin: Client) -> None:
         """What an update may leave out, a creation brings along."""
         answer = admin.post("users", {"username": "foo", "user_type": "user"})

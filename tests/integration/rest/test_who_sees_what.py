@@ -319,7 +319,7 @@ SHOWN = {
     },
     "personal": {
         *("archive|resource", "archive|item_lookup", "workqueue|resource", "workqueue|item_lookup"),
-        *("archive_related|resource", "archive_autosave|item_lookup", "activity|resource"),
+        *("archive_autosave|item_lookup", "activity|resource"),
         *("activity|item_lookup", "archive_history|resource", "archive_history|item_lookup"),
         *("format_document_for_preview", "upload_raw", "content_api_users_assets/<path:id>"),
     },

@@ -14,6 +14,7 @@ from apps.publisher.records.wishes import (
     decide,
     is_live,
     is_outdated,
+    is_same,
     is_settled,
     new_record,
     was_never_sent,
@@ -139,7 +140,7 @@ def check_wish(
 ) -> None:
     """What holds of every wish on every record."""
     last = before["desired"]["seq"]
-    if decision.result == Result.UNCHANGED:
+    if decision.result == Result.UNCHANGED or is_same(before, "a", wish):
         assert not decision.updates
         return
     assert document["desired"]["seq"] == last + 1
@@ -154,6 +155,16 @@ def check_wish(
         assert not is_outdated(before, "a", wish)
         assert (document["desired"]["action"] == WishAction.UPDATE) == is_live(before)
         assert document["content_version"] == wish.version
+
+
+def test_what_is_wanted_already_is_joined_unless_it_has_failed() -> None:
+    wish = Wish(WishAction.PUBLISH, 1)
+    waiting = after(record(), decide(record(), "a", wish, NOW))
+    failing = {**waiting, "error": {"class": "transient"}, "next_attempt_at": NOW}
+
+    assert not decide(waiting, "a", wish, NOW).updates
+    assert decide(waiting, "a", Wish(WishAction.PUBLISH, 1, force=True), NOW).updates
+    assert decide(failing, "a", wish, NOW).updates["retry_attempt"] == 0
 
 
 def test_a_kill_of_what_was_never_sent_makes_no_request() -> None:

@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core import json
+from apps.core.vocabulary import State
 from apps.graph.build import Graph
 from tests.support.clients import Client, log_in, make_user
 from tests.support.events import Events
@@ -482,3 +483,15 @@ class TestRelated:
 
         assert [other["_id"]] == [item["_id"] for item in listed]
         assert 404 == admin.get(f"archive/{ObjectId()}/related").status_code
+
+    def test_lists_what_is_out(self, admin: Any, story: Any, graph: Graph) -> None:
+        """Of the family, what is worked on or has been published; no drafts, nothing spiked."""
+        family = {"family_id": story["family_id"], "type": "text", "task": {}}
+        graph.db["archive"].insert_many({"_id": state, "state": state, **family} for state in State)
+
+        listed = admin.get(f"archive/{story['_id']}/related").get_json()["_items"]
+
+        assert {item["_id"] for item in listed} == {
+            *("ingested", "routed", "fetched", "submitted", "in_progress"),
+            *("published", "corrected", "scheduled", "killed", "recalled", "unpublished"),
+        }

@@ -9,8 +9,8 @@ import pytest
 from apps.core.errors import DeliveryError, PermanentFailure, PluginError, TemporaryFailure
 from apps.core.registry import Field
 from apps.core.service import Document
-from apps.publish.transmit.attempt import ATTEMPTS_KEPT, MESSAGE_LENGTH, Attempts
-from apps.publish.transmit.schedule import RetryPolicy
+from apps.lanes.retries import ATTEMPTS_KEPT, RetryPolicy
+from apps.publish.transmit.attempt import MESSAGE_LENGTH, Attempts
 from tests.support.deliveries import build_delivery, build_destination, build_settings
 from tests.support.newsdesk import START, HandClock
 from transmitters.base import Delivery, Mode, Receipt, Transmitter

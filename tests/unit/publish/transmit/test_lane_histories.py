@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS
-from apps.publish.transmit.attempt import UNKNOWN
+from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN
 from apps.publish.transmit.claim import pick, version_of
-from apps.publish.transmit.recover import MAX_UNKNOWN, may_have_started
+from apps.publish.transmit.recover import may_have_started
 from tests.support.newsdesk import START
 from transmitters.base import Mode
 

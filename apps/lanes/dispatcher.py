@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 import structlog
 from pymongo.errors import PyMongoError
 
-from apps.publish.transmit.claim import Lane, LaneClaims
+from apps.lanes.claims import Lane, LaneClaims
 
 log = structlog.get_logger(__name__)
 

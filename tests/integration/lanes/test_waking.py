@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from apps.publish.queue.rows import lanes_of, wake
+from apps.lanes.waking import wake
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -27,7 +27,7 @@ def lanes(db: Any) -> dict[str, dict[str, Any]]:
 
 def test_makes_new_lanes(db: Any) -> None:
     """A lane is there from its first row on; it says whether something urgent waits."""
-    wake(db, {"a": False, "b": True}, NOW)
+    wake(db["publish_lanes"], {"a": False, "b": True}, NOW)
 
     found = lanes(db)
     assert {"a": (NOW, False), "b": (NOW, True)} == {
@@ -38,10 +38,10 @@ def test_makes_new_lanes(db: Any) -> None:
 
 def test_moves_known_lanes_forward(db: Any) -> None:
     """What is due earlier stays so, what is urgent stays urgent, and each wake-up is counted."""
-    wake(db, {"a": False, "b": True}, NOW)
+    wake(db["publish_lanes"], {"a": False, "b": True}, NOW)
     before = lanes(db)
 
-    wake(db, {"a": True, "b": False}, LATER)
+    wake(db["publish_lanes"], {"a": True, "b": False}, LATER)
 
     after = lanes(db)
     assert {"a": (NOW, True), "b": (NOW, True)} == {
@@ -52,11 +52,11 @@ def test_moves_known_lanes_forward(db: Any) -> None:
 
 def test_wakes_known_lanes_next_to_new_ones(db: Any) -> None:
     """A lane that rests is due again, also when another one is new."""
-    wake(db, {"a": False}, NOW)
+    wake(db["publish_lanes"], {"a": False}, NOW)
     db["publish_lanes"].update_one({"_id": "a"}, {"$set": {"wake_at": LATER}})
     wakes = lanes(db)["a"]["wakes"]
 
-    wake(db, {"a": False, "b": False}, NOW)
+    wake(db["publish_lanes"], {"a": False, "b": False}, NOW)
 
     after = lanes(db)
     assert {NOW} == {lane["wake_at"] for lane in after.values()}
@@ -65,6 +65,6 @@ def test_wakes_known_lanes_next_to_new_ones(db: Any) -> None:
 
 def test_wakes_nothing_for_nothing(db: Any) -> None:
     """Without rows there are no lanes to wake."""
-    wake(db, lanes_of([]), NOW)
+    wake(db["publish_lanes"], {}, NOW)
 
     assert lanes(db) == {}

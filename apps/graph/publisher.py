@@ -1,0 +1,149 @@
+"""The part of the object graph that publishes to CMS sites."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from uuid import uuid4
+
+from apps.core.tasks import wake_up
+from apps.graph.foundation import Foundation
+from apps.lanes import RetryPolicy
+from apps.publisher.deployments.service import DeploymentsService
+from apps.publisher.integrations.addresses import Addresses
+from apps.publisher.integrations.connection import ConnectionTests
+from apps.publisher.integrations.platforms import Platforms
+from apps.publisher.integrations.service import IntegrationsService
+from apps.publisher.lanes import SiteLanes, StoredLanes
+from apps.publisher.media.service import MediaService
+from apps.publisher.records.content import Contents
+from apps.publisher.records.idempotency import IdempotentRequests
+from apps.publisher.records.requests import PublishRequests
+from apps.publisher.records.service import RecordsService
+from apps.publisher.records.status import StatusService
+from apps.publisher.records.wishes import Wishes
+from apps.publisher.run.claims import RecordClaims
+from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.public_pages import PublicPages
+from apps.publisher.run.results import Results
+from apps.publisher.run.run import SiteRun, site_lanes
+from apps.publisher.run.steps import Steps
+from apps.publisher.run.tasks import dispatch, sync_taxonomies
+from apps.publisher.run.terms import TermLedger
+from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.services import PublisherServices
+from apps.publisher.site_definition.service import SiteDefinitions
+from apps.publisher.sites.service import SitesService
+from apps.publisher.targets import Targets
+from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+
+
+def build_publisher(
+    base: Foundation,
+    *,
+    wake_deployments: Callable[[], None] = lambda: None,
+) -> PublisherServices:
+    """Build the services of CMS sites.
+
+    Args:
+        wake_deployments: lets a worker look for deployments.
+    """
+    db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
+    lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
+    opened = Platforms(db, base.platforms, base.vault, settings)
+    contents, targets = Contents(db, clock.now), Targets(db)
+    wishes = Wishes(db, clock, lanes, notifier)
+    integrations = IntegrationsService(
+        db,
+        clock,
+        platforms=opened,
+        vault=base.vault,
+        addresses=Addresses(
+            allow_http=bool(settings["PUBLISHER_ALLOW_HTTP"]),
+            allow_private=bool(settings["PUBLISHER_ALLOW_PRIVATE"]),
+        ),
+        lanes=lanes,
+        notifier=notifier,
+    )
+    return PublisherServices(
+        opened=opened,
+        wishes=wishes,
+        sites=SitesService(db, clock, base.platforms),
+        integrations=integrations,
+        records=RecordsService(
+            db,
+            clock,
+            wishes=wishes,
+            contents=contents,
+            targets=targets,
+            platforms=opened,
+            notifier=notifier,
+        ),
+        deployments=DeploymentsService(
+            db,
+            clock,
+            targets=targets,
+            sequences=base.sequences,
+            wake=wake_deployments,
+            notifier=notifier,
+        ),
+        taxonomy_map=TaxonomyMapService(db, clock),
+        media=MediaService(db, clock),
+        requests=PublishRequests(
+            db, clock, contents=contents, targets=targets, platforms=opened, wishes=wishes
+        ),
+        idempotent=IdempotentRequests(db, clock),
+        status=StatusService(db, clock, contents),
+        tests=ConnectionTests(
+            db, clock, integrations=integrations, platforms=opened, lanes=lanes, notifier=notifier
+        ),
+        taxonomies=Taxonomies(
+            db, clock, integrations, lambda integration_id: wake_up(sync_taxonomies)()
+        ),
+        site_definitions=SiteDefinitions(db, clock, settings),
+    )
+
+
+@dataclass(frozen=True)
+class SiteWork:
+    """What carries out the wishes."""
+
+    run: SiteRun
+    steps: Steps
+    term_sync: TermSync
+    cleanup: Cleanup
+
+
+def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
+    """Build what carries out the wishes of all integrations.
+
+    Args:
+        opened: opens the sites of integrations.
+    """
+    db, clock, settings = base.db, base.clock, base.settings
+    owner = uuid4().hex
+    lease = timedelta(seconds=settings["LEASE_SECONDS"])
+    tries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
+    kind = site_lanes(
+        lease=lease,
+        threads=int(settings["PUBLISHER_THREADS"]),
+        retries=RetryPolicy(tries, settings["RETRY_JITTER"], Random()),
+    )
+    claims = RecordClaims(db, clock, lease, owner)
+    terms = TermLedger(db, clock, owner)
+    steps = Steps(
+        db,
+        clock,
+        platform_of=opened.open,
+        claims=claims,
+        results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
+        media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
+        terms=terms,
+        visit=PublicPages(opened.page_client).visit,
+    )
+    return SiteWork(
+        run=SiteRun(db, clock, kind, steps, opened.open),
+        steps=steps,
+        term_sync=TermSync(db, clock, terms, opened.open),
+        cleanup=Cleanup(db, clock),
+    )

@@ -1,0 +1,277 @@
+"""Claims on lanes: which are due, and who serves them.
+
+Delivery contract C1 to C4, P1. A lane is leased by one process at a time, and each lease has a
+higher token than all before. Whatever is written to the work of a lane carries the token, and
+nothing touches work that a later lease has marked, so a process that lost its lease changes
+nothing.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.service import Document
+from apps.lanes.breaker import Breaker, Circuit
+from apps.lanes.kind import LaneKind
+
+log = structlog.get_logger(__name__)
+
+URGENT_IN_A_ROW = 4
+DUE_LANES = 100
+INCOMPLETE = "incomplete"
+"""Owner of a lane that was given back before all its work was."""
+LARGEST_TOKEN = 2**62
+"""Tokens stay below, so that they can rise."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Rest of a lane.
+
+    Attributes:
+        reason: one word for people and programs (`auth`, `rate_limited`).
+        until: its end; None where only `resume` ends it.
+    """
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane that this process has leased.
+
+    Attributes:
+        token: goes with every write of the lane's work.
+        wakes: wake-ups seen; when there are more at release, work has come meanwhile.
+        careful: take one thing at a time: the last delivery was slow, or a process died here.
+        orphaned: the lease of a process that died was taken over.
+        breaker: what is done in the lane is counted here, see `Breaker.record`.
+        failing: administrators were notified that deliveries fail, and nothing has succeeded since.
+        pause: rest that the lane was told to take; the engine keeps to it.
+        resumes: how often the lane was resumed, seen when it was leased.
+        asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
+            clock. The lease is counted from the former; a renewal after the latter extends it.
+    """
+
+    id: str
+    token: int
+    wakes: int
+    careful: bool
+    orphaned: bool
+    breaker: Breaker
+    failing: bool = False
+    pause: Pause | None = None
+    resumes: int | None = None
+    asked_at: float = 0.0
+    granted_at: float = 0.0
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether the lane has to rest."""
+        return self.pause is not None and (self.pause.until is None or self.pause.until > now)
+
+    def limit(self, most: int) -> int:
+        """Return how many things to take: `most`, or one where the lane has to be careful."""
+        is_free = self.breaker.circuit is Circuit.CLOSED and not self.careful
+        return most if is_free else 1
+
+
+@dataclass
+class LaneOutcome:
+    """Outcome of serving a lane.
+
+    Attributes:
+        sent: attempts made.
+        more: whether the lane is to be served again at once.
+        next_due: when something that waits becomes due; an open breaker may serve the lane earlier.
+        careful: whether the next claim should take one thing only.
+        incomplete: whether work is left that is marked as taken; the next process that leases the
+            lane takes it over as from a process that died.
+        stalled: whether the receiver let a delivery wait in vain: this run leaves the lane alone.
+        pause: nothing is done in the lane until it ends, whatever comes meanwhile.
+    """
+
+    sent: int = 0
+    more: bool = False
+    next_due: datetime | None = None
+    careful: bool = False
+    incomplete: bool = False
+    stalled: bool = False
+    pause: Pause | None = None
+
+
+class LaneClaims:
+    """Leases the lanes of one kind.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        kind: which lanes.
+        owner: name of this process's run, unique.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, kind: LaneKind, owner: str) -> None:
+        self._lanes = db[kind.lanes]
+        self._clock = clock
+        self._kind = kind
+        self.owner = owner
+
+    def due(self) -> list[str]:
+        """Return ids of lanes with something due, in the order in which to try them."""
+        now = self._clock.precise()
+        found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
+        lanes = found.sort("wake_at", 1).limit(DUE_LANES)
+        free = [
+            lane
+            for lane in lanes
+            if not isinstance(until := lane.get("lease_until"), datetime) or until < now
+        ]
+        return interleaved(
+            [lane["_id"] for lane in free if lane.get("urgent")],
+            [lane["_id"] for lane in free if not lane.get("urgent")],
+        )
+
+    def lease(self, lane_id: str) -> Lane | None:
+        """Lease a lane, or return None when another process has it; one command."""
+        asked_at = time.monotonic()
+        now = self._clock.precise()
+        before = self._lanes.find_one_and_update(
+            {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
+            {
+                "$set": {"lease_owner": self.owner, "lease_until": now + self._kind.lease},
+                "$inc": {"claim_token": 1},
+                "$unset": {"probe": 1},
+            },
+            return_document=ReturnDocument.BEFORE,
+        )
+        if before is None:
+            return None
+        return Lane(
+            id=lane_id,
+            token=int(before.get("claim_token") or 0) + 1,
+            wakes=int(before.get("wakes") or 0),
+            careful=bool(before.get("careful")),
+            orphaned=before.get("lease_owner") is not None,
+            breaker=Breaker(
+                self._kind.breaker,
+                self._clock,
+                before.get("breaker"),
+                asked=bool(before.get("probe")),
+            ),
+            pause=_pause_of(before),
+            resumes=before.get("resumes"),
+            failing=bool(before.get("failing")),
+            asked_at=asked_at,
+            granted_at=time.monotonic(),
+        )
+
+    def renew(self) -> None:
+        """Extend all leases of this run; one command."""
+        until = self._clock.precise() + self._kind.lease
+        self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
+
+    def rise_above(self, lane: Lane, work: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether one of `work` was marked under a later lease than this one; seldom a command.
+
+        Where nobody has leased the lane since, its document is older than its work: the store has
+        lost it, or others wrote the work. The lane is then given back, to go on from the token of
+        the work; this lease is over.
+
+        Raises:
+            ValueError: no lane can go on from there.
+        """
+        latest = max(map(token_of, work), default=-1)
+        if latest <= lane.token:
+            return False
+        if latest >= LARGEST_TOKEN:
+            raise ValueError("claim_token is too large")
+        own = {"_id": lane.id, "claim_token": lane.token}
+        free = {"lease_owner": INCOMPLETE, "lease_until": None, "wake_at": self._clock.precise()}
+        self._lanes.update_one(own, {"$set": {**free, "claim_token": latest}})
+        return True
+
+    def fields(self, lane: Lane, now: datetime) -> Document:
+        """Return what a piece of work gets that is taken under the lease of its lane."""
+        return {
+            "lease_owner": self.owner,
+            "lease_until": now + self._kind.lease,
+            "claim_token": lane.token,
+        }
+
+    def release(self, lane: Lane, outcome: LaneOutcome) -> None:
+        """Give the lane back and say when it is due again; one command, two when work has come.
+
+        Where the breaker has closed it is due at once: all that had to wait may go. A pause counts
+        unless the lane was resumed since it was leased.
+        """
+        fields: Document = {
+            "lease_owner": INCOMPLETE if outcome.incomplete else None,
+            "lease_until": None,
+            "careful": outcome.careful,
+        }
+        if lane.breaker.has_changed:
+            fields["breaker"] = lane.breaker.stored()
+        if lane.breaker.is_asked:
+            # Nothing was tried; who asks for a probe shall have it.
+            fields["probe"] = True
+        if lane.breaker.has_opened:
+            log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
+        own = {"_id": lane.id, "claim_token": lane.token}
+        if pause := outcome.pause:
+            paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
+            same = {**own, "resumes": lane.resumes}
+            if self._lanes.update_one(same, _resting(paused, pause.until)).matched_count:
+                return
+        elif not outcome.more and not lane.breaker.has_closed:
+            # Once the time of an open breaker is over, there is a probe to be made.
+            open_until = lane.breaker.open_until
+            due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
+            urgent: Document = {} if open_until else {"urgent": False}
+            quiet = _resting({**fields, **urgent}, due_at, ended=lane.pause)
+            if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
+                return
+        self._lanes.update_one(own, _resting(fields, self._clock.precise(), ended=lane.pause))
+
+
+def _pause_of(lane: Mapping[str, Any]) -> Pause | None:
+    paused = lane.get("paused")
+    return Pause(paused["reason"], paused["until"]) if paused else None
+
+
+def _resting(fields: Document, due_at: datetime | None, *, ended: Pause | None = None) -> Document:
+    """Return the update of a lane that rests until `due_at`, or for the next wake-up.
+
+    Args:
+        ended: the pause that is over by now.
+    """
+    gone: Document = {"paused": 1} if ended else {}
+    if due_at:
+        fields = {**fields, "wake_at": due_at}
+    else:
+        # Taken away, not null: `$min` of a wake-up would leave a null as it is.
+        gone["wake_at"] = 1
+    return {"$set": fields, **({"$unset": gone} if gone else {})}
+
+
+def interleaved(urgent: list[str], normal: list[str]) -> list[str]:
+    """Return urgent lanes first, a normal one after every four of them (delivery contract P1)."""
+    order: list[str] = []
+    left = list(normal)
+    for number, lane in enumerate(urgent, start=1):
+        order.append(lane)
+        if number % URGENT_IN_A_ROW == 0 and left:
+            order.append(left.pop(0))
+    return order + left
+
+
+def token_of(row: Mapping[str, Any]) -> int:
+    """Return the token of the lease under which work was last marked; -1 where it never was."""
+    token = row.get("claim_token")
+    return token if isinstance(token, int) else -1

@@ -1,0 +1,1 @@
+"""Integrations: the sites of platforms, how they are reached, and what was found there."""

@@ -1,0 +1,156 @@
+"""Connection tests of integrations (cms contract 13.2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.clock import Clock
+from apps.core.notifier import Notifier
+from apps.core.service import Document, new_etag
+from apps.publisher.events import tell_integration
+from apps.publisher.integrations.credentials import has_credentials
+from apps.publisher.integrations.platforms import Platforms
+from apps.publisher.integrations.service import IntegrationsService
+from apps.publisher.lanes import SiteLanes
+from apps.publisher.schema import IntegrationState
+from apps.store.collections import PUBLISHER_INTEGRATIONS
+from transmitters.cms.base import Check, ConnectionTest, ErrorClass, PlatformError
+
+NO_CREDENTIALS = PlatformError(
+    ErrorClass.CONFIG,
+    "no_credentials",
+    "The integration has no credentials",
+    help="Enter the integration's credentials",
+)
+MESSAGE_LENGTH = 500
+
+
+class ConnectionTests:
+    """Finds out whether a site can be published to, and what is in the way.
+
+    Args:
+        integrations: finds them, and checks settings that are not saved.
+        platforms: opens sites.
+        lanes: where the records of integrations wait.
+        notifier: tells clients.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        *,
+        integrations: IntegrationsService,
+        platforms: Platforms,
+        lanes: SiteLanes,
+        notifier: Notifier,
+    ) -> None:
+        self._stored = db[PUBLISHER_INTEGRATIONS]
+        self._clock = clock
+        self._integrations = integrations
+        self._platforms = platforms
+        self._lanes = lanes
+        self._notifier = notifier
+
+    def of_stored(self, id: Any, caller: Caller, *, write: bool = False) -> Document:
+        """Test an integration, keep what was found, and return what clients are told.
+
+        Args:
+            write: also create a draft and a picture at the site, and delete both.
+
+        Raises:
+            PlainError: 404, there is no such integration.
+        """
+        integration = self._integrations.one(id, caller)
+        platform = self._platforms.registry.get(integration["destination"])
+        if not has_credentials(platform, integration):
+            return told(failed("credentials", NO_CREDENTIALS))
+        test = self._tested(integration, None, write=write)
+        self._keep(integration, test)
+        return told(test)
+
+    def of_unsaved(self, body: Mapping[str, Any], caller: Caller, *, write: bool) -> Document:
+        """Test settings that are not saved, and return what clients are told.
+
+        Args:
+            body: `site`, `destination`, `base_url`, `credentials`, `options`.
+
+        Raises:
+            SchemaIssues: something is wrong with them.
+        """
+        integration, credentials = self._integrations.unsaved(body, caller)
+        platform = self._platforms.registry.get(integration["destination"])
+        if not all(credentials.get(f.name) for f in platform.credentials if f.required):
+            return told(failed("credentials", NO_CREDENTIALS))
+        return told(self._tested(integration, credentials, write=write))
+
+    def _tested(
+        self, integration: Document, credentials: Mapping[str, str] | None, *, write: bool
+    ) -> ConnectionTest:
+        try:
+            platform = self._platforms.open_for_request(integration, credentials)
+            return platform.test(write=write)
+        except PlatformError as error:
+            return failed("credentials", error)
+
+    def _keep(self, integration: Document, test: ConnectionTest) -> None:
+        """Store what was found, unless somebody has changed the settings meanwhile."""
+        now = self._clock.now()
+        state, changes = state_after(integration, test), Document()
+        if test.remote:
+            changes["remote"] = test.remote
+        if test.ok:
+            changes["last_ok_at"] = now
+        if state != integration["state"]:
+            changes |= {"state": state, "state_at": now}
+        changes["state_message"] = None if test.ok else message_of(test)
+        tested = ("_id", "base_url", "credentials", "options")
+        as_tested = {name: integration.get(name) for name in tested}
+        stamps = {"_updated": now, "_etag": new_etag()}
+        if not self._stored.update_one(as_tested, {"$set": {**changes, **stamps}}).matched_count:
+            return
+        if state != integration["state"]:
+            tell_integration(self._notifier, {**integration, **changes})
+            if test.ok:
+                self._lanes.resume(integration["_id"])
+
+
+def state_after(integration: Mapping[str, Any], test: ConnectionTest) -> str:
+    """Return the state of an integration after a test."""
+    if test.ok:
+        return IntegrationState.OK
+    if any(c.error is not None and c.error.error_class == ErrorClass.AUTH for c in test.checks):
+        return IntegrationState.AUTH_FAILED
+    return str(integration["state"])
+
+
+def failed(name: str, error: PlatformError) -> ConnectionTest:
+    """Return a test that ended before the site was asked."""
+    return ConnectionTest([Check(name, False, error)])
+
+
+def message_of(test: ConnectionTest) -> str:
+    """Return in one line what a test has failed over."""
+    texts = [check.error.message for check in test.checks if check.error is not None]
+    return "; ".join(texts)[:MESSAGE_LENGTH]
+
+
+def told(test: ConnectionTest) -> Document:
+    """Return what clients are told of a test."""
+    return {
+        "ok": test.ok,
+        "checks": [
+            {
+                "name": check.name,
+                "ok": check.ok,
+                "class": check.error.error_class if check.error else None,
+                "code": check.error.code if check.error else None,
+                "message": check.error.message if check.error else check.message,
+                "help": check.error.help if check.error else "",
+            }
+            for check in test.checks
+        ],
+        "remote": test.remote,
+    }

@@ -1,0 +1,412 @@
+"""Files of stories at sites: each is uploaded once, and found again after a lost answer.
+
+The ledger `publisher_media` knows files by the digest of their stored bytes. Whoever uploads one
+holds a lease on its row; everybody else comes back when it is there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import md5, sha256
+from io import BufferedReader
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
+
+from gridfs.errors import GridFSError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pymongo import ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from apps.core.clock import Clock
+from apps.core.errors import NotFound
+from apps.core.service import Document
+from apps.media.cropping import READ
+from apps.media.signatures import extension_of
+from apps.media.storage import PIECE, MediaStorage, StoredFile
+from apps.publisher.run.results import SECOND_LOOK, Task, Wait
+from apps.publisher.run.story import FEATURE, WantedMedia
+from apps.publisher.schema import MediaState
+from apps.store.collections import PUBLISHER_MEDIA
+from transmitters.cms.base import (
+    ErrorClass,
+    MediaLimits,
+    MediaUpload,
+    PlatformError,
+    RemoteMedia,
+    StoryMedia,
+)
+
+UPLOAD_LEASE = timedelta(seconds=330)
+"""Longer than an upload may take."""
+BUSY = timedelta(seconds=5)
+"""Until somebody else's upload is looked at again."""
+CHECK_EVERY = timedelta(days=1)
+QUALITY = 85
+SHRINK = 0.8
+SMALLEST = 64
+"""Pixels of the shorter side below which a picture is not made smaller."""
+OF_FILES = frozenset({ErrorClass.MEDIA, ErrorClass.VALIDATION, ErrorClass.UNSUPPORTED})
+"""Classes of errors of an upload that lie in the file."""
+
+
+class MediaLedger:
+    """Bring files to sites, and take them away.
+
+    Args:
+        db: the database.
+        clock: source of the current time.
+        storage: where the binaries are.
+        owner: name of the process, by which its uploads are told from those of others.
+        max_pixels: of a picture that is made smaller.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        storage: MediaStorage,
+        owner: str,
+        max_pixels: int,
+    ) -> None:
+        self._rows = db[PUBLISHER_MEDIA]
+        self._clock = clock
+        self._storage = storage
+        self._owner = owner
+        self._max_pixels = max_pixels
+
+    def transfer(
+        self, task: Task, wanted: Iterable[WantedMedia], *, distrust: bool = False
+    ) -> dict[str, StoryMedia]:
+        """Return the files of a story as they are at the site; those that are not there are sent.
+
+        Args:
+            distrust: ask the site whether it has what the ledger knows.
+
+        Raises:
+            PlatformError: a file cannot be shown, and the story must not go without it.
+            Wait: somebody else is uploading one of them.
+        """
+        media: dict[str, StoryMedia] = {}
+        used: list[Document] = []
+        for one in wanted:
+            try:
+                if one.problem is not None:
+                    raise one.problem
+                row, source = self._at_site(task, one, distrust=distrust)
+            except PlatformError as error:
+                if error.error_class not in OF_FILES:
+                    raise
+                if task.options.get("on_media_failure", "fail") != "omit":
+                    raise _of_media(error, one.key) from error
+                task.warn(f"media_omitted:{one.key}")
+                media[one.key] = _shown(one, None)
+                continue
+            remote = _remote(row)
+            media[one.key] = _shown(one, remote)
+            used.append({
+                "role": "feature" if one.key == FEATURE else "body",
+                "association": one.key,
+                "hash": source,
+                "remote_id": remote.id,
+                "remote_url": remote.url,
+            })  # fmt: skip
+        task.written["media"] = used
+        return media
+
+    def release(self, task: Task, *, removes: bool) -> None:
+        """Take a record off the files that it used; those that nobody else uses are deleted.
+
+        Args:
+            removes: delete them; without it they stay at the site.
+        """
+        for row in list(self._rows.find({"used_by": task.claim.id})):
+            is_last = removes and self._withdraw(row, task.claim.id)
+            if is_last and not self._delete(task, row):
+                task.warn("media_left_public")
+            self._rows.update_one({"_id": row["_id"]}, {"$pull": {"used_by": task.claim.id}})
+
+    def _withdraw(self, row: Mapping[str, Any], user: Any) -> bool:
+        """Mark a row as deleted if nobody else uses it; whether that is so."""
+        gone = {"state": MediaState.DELETED, "lease_until": self._clock.precise() + SECOND_LOOK}
+        alone = {"_id": row["_id"], "used_by": [user]}
+        return self._rows.update_one(alone, {"$set": gone}).matched_count > 0
+
+    def _delete(self, task: Task, row: Mapping[str, Any]) -> bool:
+        if not row.get("remote_id"):
+            return True
+        if not task.platform.can_delete_media:
+            return False
+        return task.platform.delete_media(_remote(row))
+
+    # One file.
+
+    def _at_site(
+        self, task: Task, wanted: WantedMedia, *, distrust: bool
+    ) -> tuple[Mapping[str, Any], str]:
+        """Return the ledger's row of a file that is at the site, and the digest of the file."""
+        limits = task.platform.media_limits
+        file, fits = self._choose(wanted, limits)
+        try:
+            digests = self._storage.digests(file)
+        except GridFSError as error:
+            raise _error("media_unreadable", "The stored file cannot be read") from error
+        variant = "" if fits else f"jpeg-{limits.max_bytes.get('image', 0)}"
+        key = {
+            "integration": task.integration["_id"],
+            "sha256": digests.sha256,
+            "variant": variant,
+        }
+        row = self._rows.find_one(key)
+        if (
+            row is not None
+            and row["state"] == MediaState.READY
+            and self._is_there(task, row, distrust=distrust)
+            and self._use(row, task.claim.id)
+        ):
+            return row, digests.sha256
+        claimed = self._claim(key, holds_lane=task.holds_lane)
+        if claimed is None:
+            raise Wait(self._clock.precise() + BUSY)
+        upload = partial(MediaUpload, alt=wanted.alt, caption=wanted.caption, title=wanted.title)
+        if fits:
+            as_is = upload(
+                sha256=digests.sha256,
+                md5=digests.md5,
+                length=file.length,
+                mime=file.content_type,
+                extension=extension_of(file.content_type).lstrip("."),
+                open=partial(self._open, file.id),
+            )
+            return self._send(task, claimed, as_is), digests.sha256
+        with self._smaller(file, limits.max_bytes.get("image", 0)) as path:
+            length, found = path.stat().st_size, _digests(path)
+            smaller = upload(
+                sha256=found[0],
+                md5=found[1],
+                length=length,
+                mime="image/jpeg",
+                extension="jpg",
+                open=partial(_open_path, path),
+            )
+            return self._send(task, claimed, smaller), digests.sha256
+
+    def _choose(self, wanted: WantedMedia, limits: MediaLimits) -> tuple[StoredFile, bool]:
+        """Return the file to send, and whether it can go as it is.
+
+        Raises:
+            PlatformError: there is none, or none that could be made to fit.
+        """
+        known = [file for id_ in wanted.candidates if (file := self._stored(id_)) is not None]
+        if not known:
+            raise _error("media_missing", f"There is no file of the media {wanted.key}")
+        for file in known:
+            if _fits(file, limits):
+                return file, True
+        picture = next((file for file in known if _is_picture(file)), None)
+        if picture is None:
+            kinds = ", ".join(sorted({file.content_type for file in known}))
+            raise _error("media_type", f"The site does not take the media {wanted.key}: {kinds}")
+        return picture, False
+
+    def _stored(self, id_: str) -> StoredFile | None:
+        try:
+            return self._storage.get(id_)
+        except NotFound:
+            return None
+
+    @contextmanager
+    def _open(self, id_: Any) -> Iterator[IO[bytes]]:
+        yield self._storage.get(id_).stream
+
+    def _is_there(self, task: Task, row: Mapping[str, Any], *, distrust: bool) -> bool:
+        """Whether the site has a file that was uploaded once; it is asked once a day."""
+        now = self._clock.precise()
+        checked: datetime | None = row.get("checked_at")
+        if not distrust and checked is not None and now - checked < CHECK_EVERY:
+            return True
+        same = {"_id": row["_id"], "state": MediaState.READY, "remote_id": row["remote_id"]}
+        if task.platform.has_media(_remote(row)):
+            self._rows.update_one(same, {"$set": {"checked_at": now}})
+            return True
+        gone = {"state": MediaState.DELETED, "lease_until": None}
+        self._rows.update_one(same, {"$set": gone})
+        return False
+
+    def _use(self, row: Mapping[str, Any], user: Any) -> bool:
+        """Note who uses a file; False when it has just been withdrawn."""
+        if user in (row.get("used_by") or ()):
+            return True
+        ready = {"_id": row["_id"], "state": MediaState.READY}
+        update = {"$addToSet": {"used_by": user}}
+        return self._rows.update_one(ready, update).matched_count > 0
+
+    def _claim(self, key: Mapping[str, Any], *, holds_lane: bool) -> Document | None:
+        """Take the row of a file that is not at the site; None while another is uploading it."""
+        now = self._clock.precise()
+        free: list[Document] = [{"lease_until": None}, {"lease_until": {"$lte": now}}]
+        if holds_lane:
+            # Whoever served the lane before is gone. Without an owner it waits for its time.
+            free.append({"lease_owner": {"$nin": [self._owner, None]}})
+        mine = {
+            "state": MediaState.UPLOADING,
+            "lease_owner": self._owner,
+            "lease_until": now + UPLOAD_LEASE,
+        }
+        row = self._rows.find_one_and_update(
+            {**key, "state": {"$ne": MediaState.READY}, "$or": free},
+            {"$set": mine, "$inc": {"claim_token": 1}},
+            return_document=ReturnDocument.AFTER,
+        )
+        if row is not None:
+            return row
+        new: Document = {**key, **mine, "claim_token": 1, "used_by": []}
+        try:
+            self._rows.insert_one(new)
+        except DuplicateKeyError:
+            return None
+        return new
+
+    def _send(self, task: Task, row: Document, upload: MediaUpload) -> Mapping[str, Any]:
+        """Upload a file unless an earlier upload has arrived; return its row."""
+        now = self._clock.precise
+        try:
+            remote = task.platform.find_media(upload) or task.platform.upload(upload)
+        except PlatformError as error:
+            if error.error_class == ErrorClass.AMBIGUOUS:
+                until = now() + SECOND_LOOK
+                self._put(row, {"lease_owner": None, "lease_until": until})
+                raise Wait(until, error) from error
+            is_refused = error.error_class in OF_FILES
+            state = MediaState.FAILED if is_refused else MediaState.UPLOADING
+            self._put(row, {"state": state, "lease_owner": None, "lease_until": None})
+            raise
+        except GridFSError as error:
+            self._put(row, {"state": MediaState.FAILED, "lease_owner": None, "lease_until": None})
+            raise _error("media_unreadable", "The stored file cannot be read") from error
+        done = {
+            "state": MediaState.READY,
+            "lease_owner": None,
+            "lease_until": None,
+            "remote_id": remote.id,
+            "remote_url": remote.url,
+            "mime": remote.mime or upload.mime,
+            "bytes": upload.length,
+            "width": remote.width,
+            "height": remote.height,
+            "filename": upload.filename,
+            "alt": upload.alt,
+            "uploaded_at": now(),
+            "checked_at": now(),
+        }
+        if not self._put(row, done, user=task.claim.id):
+            raise Wait(now() + BUSY)
+        return {**row, **done}
+
+    def _put(self, row: Mapping[str, Any], changes: Document, user: Any = None) -> bool:
+        update: Document = {"$set": changes}
+        if user is not None:
+            update["$addToSet"] = {"used_by": user}
+        same = {"_id": row["_id"], "claim_token": row["claim_token"]}
+        return self._rows.update_one(same, update).matched_count > 0
+
+    # Files that are too large.
+
+    @contextmanager
+    def _smaller(self, file: StoredFile, max_bytes: int) -> Iterator[Path]:
+        """Yield a JPEG of a picture that is as large as the site takes it.
+
+        Raises:
+            PlatformError: it cannot be read, or is too large to be decoded.
+        """
+        try:
+            with Image.open(file.stream, formats=READ) as whole:
+                if whole.width * whole.height > self._max_pixels:
+                    message = f"The picture has more than {self._max_pixels} pixels"
+                    raise _error("media_too_large", message)
+                picture = ImageOps.exif_transpose(whole).convert("RGB")
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+            raise _error("media_unreadable", "The picture cannot be read") from error
+        except SyntaxError as error:
+            raise _error("media_unreadable", "The picture cannot be read") from error
+        with NamedTemporaryFile(suffix=".jpg") as target:
+            while True:
+                target.seek(0)
+                target.truncate()
+                picture.save(target, "JPEG", quality=QUALITY)
+                target.flush()
+                if not max_bytes or target.tell() <= max_bytes:
+                    break
+                size = (int(picture.width * SHRINK), int(picture.height * SHRINK))
+                if min(size) < SMALLEST:
+                    raise _error("media_too_large", "The picture cannot be made small enough")
+                picture = picture.resize(size)
+            del picture
+            yield Path(target.name)
+
+
+def _open_path(path: Path) -> AbstractContextManager[BufferedReader]:
+    return path.open("rb")
+
+
+def _digests(path: Path) -> tuple[str, str]:
+    hashes = sha256(), md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            for each in hashes:
+                each.update(piece)
+    return hashes[0].hexdigest(), hashes[1].hexdigest()
+
+
+def _fits(file: StoredFile, limits: MediaLimits) -> bool:
+    if limits.mimes and file.content_type not in limits.mimes:
+        return False
+    most = limits.max_bytes.get(file.content_type.partition("/")[0])
+    return most is None or file.length <= most
+
+
+def _is_picture(file: StoredFile) -> bool:
+    return file.content_type.startswith("image/")
+
+
+def _remote(row: Mapping[str, Any]) -> RemoteMedia:
+    return RemoteMedia(
+        id=str(row["remote_id"]),
+        url=str(row.get("remote_url") or ""),
+        mime=str(row.get("mime") or ""),
+        width=row.get("width"),
+        height=row.get("height"),
+    )
+
+
+def _shown(wanted: WantedMedia, remote: RemoteMedia | None) -> StoryMedia:
+    shown = StoryMedia(
+        key=wanted.key,
+        remote=remote,
+        alt=wanted.alt,
+        caption=wanted.caption,
+        credit=wanted.credit,
+        source_urls=wanted.source_urls,
+    )
+    return replace(shown, width=remote.width, height=remote.height) if remote else shown
+
+
+def _error(code: str, message: str) -> PlatformError:
+    return PlatformError(ErrorClass.MEDIA, code, message)
+
+
+def _of_media(error: PlatformError, key: str) -> PlatformError:
+    """Return the error of a file as one of the story that shows it."""
+    if error.code == "media_not_usable":
+        return error
+    return PlatformError(
+        ErrorClass.MEDIA,
+        error.code,
+        f"The media {key} was not taken: {error.message}",
+        status=error.status,
+        field=key,
+        help=error.help,
+    )

@@ -1,0 +1,24 @@
+"""Celery tasks of CMS sites, in a queue of their own: a slow site delays nothing of the wire."""
+
+from apps.core.tasks import GraphTask, task
+
+QUEUE = "publisher"
+SIX_HOURS = 6 * 3600
+
+
+@task("publisher.dispatch", queue=QUEUE)
+def dispatch(self: GraphTask) -> int:
+    """Carry out what is due: wishes, schedules, later looks. At once when a wish is made."""
+    return self.graph.site_run.run()
+
+
+@task("publisher.sync_taxonomies", queue=QUEUE, every=SIX_HOURS)
+def sync_taxonomies(self: GraphTask) -> int:
+    """Read the terms of sites. At once when somebody asks for it."""
+    return self.graph.term_sync.run()
+
+
+@task("publisher.cleanup", queue=QUEUE, hour=4)
+def cleanup(self: GraphTask) -> int:
+    """Remove what ledgers hold for nothing."""
+    return self.graph.publisher_cleanup.run()

@@ -1,0 +1,1 @@
+"""Sites: what integrations belong to, and what the public may know of them."""

@@ -1,0 +1,271 @@
+"""Routes of the publisher that are no documents of a resource (cms contract 2)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.http import is_resource_modified, quote_etag
+
+from apps.core import json
+from apps.core.caller import Caller
+from apps.core.errors import PlainError, SchemaIssues
+from apps.core.privileges import NO_PRIVILEGE
+from apps.core.service import Document
+from apps.publisher.records.requests import LONGEST_KEY
+from apps.publisher.records.status import Wanted
+from apps.publisher.schema import ADMIN, PUBLISH, READ
+from apps.publisher.services import PublisherServices
+from apps.publisher.site_definition.service import etag_of
+from apps.rest.auth import PrivilegeAuth
+from apps.rest.errors import json_response
+from apps.rest.requests import body_of, check_body
+from apps.rest.routes import add_view, bounded_queries
+
+PREFIX = "v1/publisher"
+PUBLIC = "public, max-age=300"
+
+
+def serve_publisher(app: Flask, publisher: PublisherServices, auth: PrivilegeAuth) -> None:
+    """Add the routes to `app`.
+
+    Args:
+        publisher: the services behind them.
+        auth: finds out who asks.
+    """
+    routes = Routes(app, auth)
+    serve_requests(routes, publisher)
+    serve_records(routes, publisher)
+    serve_deployments(routes, publisher)
+    serve_integrations(routes, publisher)
+    serve_site_definitions(app, publisher)
+    app.after_request(name_errors)
+
+
+class Routes:
+    """Adds routes that need a privilege, and answer with JSON.
+
+    Args:
+        auth: finds out who asks.
+    """
+
+    def __init__(self, app: Flask, auth: PrivilegeAuth) -> None:
+        self._app = app
+        self._auth = auth
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        privilege: str,
+        answer: Callable[..., tuple[int, Document]],
+    ) -> None:
+        """Let `answer` be asked with the caller, and the variables of `path`."""
+
+        def view(**variables: str) -> Response:
+            self._auth.authorized([], None, request.method)
+            caller = self._auth.identify()
+            if not caller.may(privilege):
+                raise PlainError(403, NO_PRIVILEGE)
+            status, body = answer(caller, **variables)
+            return json_response(body, status)
+
+        name = f"publisher {method} {path}"
+        add_view(self._app, f"{PREFIX}/{path}", name, view, methods=[method])
+
+
+def sent_body() -> Document:
+    """Return the body of the request, empty where there is none.
+
+    Raises:
+        BadRequest: it is no JSON object, or nothing that could be stored.
+    """
+    if not request.content_length and "Transfer-Encoding" not in request.headers:
+        return {}
+    body = body_of(request)
+    check_body(body, is_list_allowed=False)
+    return dict(body)
+
+
+def only(body: Mapping[str, Any], **types: type) -> Mapping[str, Any]:
+    """Return a body that has these fields at most, each of its type or null.
+
+    Raises:
+        SchemaIssues: it has others, or of other types.
+    """
+    issues = {name: "unknown field" for name in body if name not in types}
+    for name, kind in types.items():
+        if body.get(name) is not None and not isinstance(body[name], kind):
+            word = {bool: "boolean", str: "string"}[kind]
+            issues[name] = f"must be of {word} type"
+    if issues:
+        raise SchemaIssues(issues)
+    return body
+
+
+def answered(document: Mapping[str, Any], path: str) -> Document:
+    """Return a stored document as writes of resources answer with it."""
+    link = {"title": path.rpartition("/")[2], "href": f"{PREFIX}/{path}/{document['_id']}"}
+    return {**document, "_links": {"self": link}, "_status": "OK"}
+
+
+# Requests to publish.
+
+
+def serve_requests(routes: Routes, publisher: PublisherServices) -> None:
+    """Add POST `/publish` and GET `/publish/status`."""
+
+    def publish(caller: Caller) -> tuple[int, Document]:
+        body = sent_body()
+        key = idempotency_key(body)
+
+        def carry_out() -> tuple[int, Document]:
+            wanted = publisher.requests.read(body, caller)
+            outcome = publisher.requests.make(wanted, caller)
+            status = 400 if outcome.is_refused else 200 if outcome.is_over else 202
+            return status, outcome.told
+
+        return publisher.idempotent.answer(key, body, caller, carry_out)
+
+    def status(caller: Caller) -> tuple[int, Document]:
+        named = [id_ for each in request.args.getlist("content") for id_ in each.split(",")]
+        single = ("integration", "destination", "site", "deployment")
+        wanted = Wanted(
+            content=[id_ for id_ in map(str.strip, named) if id_],
+            **{name: request.args.get(name, "") for name in single},
+        )
+        with bounded_queries():
+            return 200, publisher.status.of(wanted, caller)
+
+    routes.add("POST", "publish", PUBLISH, publish)
+    routes.add("GET", "publish/status", READ, status)
+
+
+def idempotency_key(body: Document) -> str | None:
+    """Return the key of a request, which is taken out of its body.
+
+    Raises:
+        SchemaIssues: it is none, or body and header have different ones.
+    """
+    sent, header = body.pop("idempotency_key", None), request.headers.get("Idempotency-Key")
+    keys = {key for key in (sent, header) if key is not None and isinstance(key, str)}
+    if sent is not None and not isinstance(sent, str):
+        raise SchemaIssues({"idempotency_key": "must be of string type"})
+    if len(keys) > 1:
+        raise SchemaIssues({"idempotency_key": "is another one than that of the header"})
+    key = next(iter(keys), None)
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise SchemaIssues({"idempotency_key": f"must have 1 to {LONGEST_KEY} characters"})
+    return key
+
+
+# Records and deployments.
+
+
+def serve_records(routes: Routes, publisher: PublisherServices) -> None:
+    """Add what can be done with a record."""
+    records = publisher.records
+
+    def retry(caller: Caller, id: str) -> tuple[int, Document]:
+        only(sent_body())
+        return 202, answered(records.retry(id, caller), "records")
+
+    def retract(caller: Caller, id: str) -> tuple[int, Document]:
+        body = only(sent_body(), mode=str)
+        return 202, answered(records.retract(id, body.get("mode"), caller), "records")
+
+    def reconcile(caller: Caller, id: str) -> tuple[int, Document]:
+        only(sent_body())
+        return 200, answered(records.reconcile(id, caller), "records")
+
+    for name, view in (("retry", retry), ("retract", retract), ("reconcile", reconcile)):
+        routes.add("POST", f"records/<id>/{name}", PUBLISH, view)
+
+
+def serve_deployments(routes: Routes, publisher: PublisherServices) -> None:
+    """Add what starts and ends deployments."""
+    deployments = publisher.deployments
+
+    def start(caller: Caller) -> tuple[int, Document]:
+        return 202, answered(deployments.start(sent_body(), caller), "deployments")
+
+    def cancel(caller: Caller, id: str) -> tuple[int, Document]:
+        only(sent_body())
+        return 202, answered(deployments.cancel(id, caller), "deployments")
+
+    def retry(caller: Caller, id: str) -> tuple[int, Document]:
+        only(sent_body())
+        return 202, answered(deployments.retry(id, caller), "deployments")
+
+    routes.add("POST", "deployments", PUBLISH, start)
+    routes.add("POST", "deployments/<id>/cancel", PUBLISH, cancel)
+    routes.add("POST", "deployments/<id>/retry", PUBLISH, retry)
+
+
+# Integrations.
+
+
+def serve_integrations(routes: Routes, publisher: PublisherServices) -> None:
+    """Add connection tests and terms."""
+
+    def test(caller: Caller, id: str) -> tuple[int, Document]:
+        body = only(sent_body(), write=bool)
+        return 200, publisher.tests.of_stored(id, caller, write=bool(body.get("write")))
+
+    def test_unsaved(caller: Caller) -> tuple[int, Document]:
+        body = sent_body()
+        write = only({"write": body.pop("write", None)}, write=bool)["write"]
+        return 200, publisher.tests.of_unsaved(body, caller, write=bool(write))
+
+    def taxonomies(caller: Caller, id: str) -> tuple[int, Document]:
+        return 200, publisher.taxonomies.of(id, caller)
+
+    def sync(caller: Caller, id: str) -> tuple[int, Document]:
+        only(sent_body())
+        return 202, publisher.taxonomies.request_sync(id, caller)
+
+    routes.add("POST", "integrations/test", ADMIN, test_unsaved)
+    routes.add("POST", "integrations/<id>/test", ADMIN, test)
+    routes.add("GET", "integrations/<id>/taxonomies", READ, taxonomies)
+    routes.add("POST", "integrations/<id>/taxonomies/sync", ADMIN, sync)
+
+
+# The public.
+
+
+def serve_site_definitions(app: Flask, publisher: PublisherServices) -> None:
+    """Add GET `/site-definition` and `/site-definition/<slug>`, for everybody."""
+
+    def all_sites() -> Response:
+        with bounded_queries():
+            return public_answer(publisher.site_definitions.all())
+
+    def site(slug: str) -> Response:
+        with bounded_queries():
+            return public_answer(publisher.site_definitions.of(slug))
+
+    add_view(app, f"{PREFIX}/site-definition", "site_definition", all_sites)
+    add_view(app, f"{PREFIX}/site-definition/<slug>", "site_definition_of", site)
+
+
+def public_answer(definition: Document) -> Response:
+    """Return a definition for browsers of any origin, or 304 where they have it."""
+    etag = etag_of(definition)
+    if is_resource_modified(request.environ, etag=etag):
+        response = json_response(definition, 200)
+    else:
+        response = Response(status=304)
+    response.headers["ETag"] = quote_etag(etag, weak=True)
+    response.headers["Cache-Control"] = PUBLIC
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def name_errors(response: Response) -> Response:
+    """Give the refusals of the publisher the form of errors of HTTP, where they have another."""
+    if response.status_code < 400 or f"/{PREFIX}/" not in f"{request.path}/":
+        return response
+    body = json.loads(response.get_data() or b"{}") if response.is_json else {}
+    if isinstance(body, dict) and "_message" in body and "_error" not in body:
+        body["_error"] = {"code": response.status_code, "message": body["_message"]}
+        response.set_data(json.dumps(body))
+    return response

@@ -1,0 +1,188 @@
+"""Pictures of stories: uploaded once, found again, never silently missing."""
+
+import pytest
+
+from apps.publisher.run.results import Result
+from tests.support.site_desk import FaultySite, SiteDesk
+
+
+def test_featured_picture_is_there_with_its_texts(desk: SiteDesk, site: FaultySite) -> None:
+    _, record = desk.published(associations={"featuremedia": desk.picture()})
+    (medium,) = site.content.media.values()
+    assert site.post()["featured_media"] == medium["id"]
+    assert medium["alt_text"] == "A river"
+    (used,) = record["media"]
+    assert (used["role"], used["remote_id"]) == ("feature", str(medium["id"]))
+    assert desk.visit(used["remote_url"]) == 200
+
+
+def test_picture_in_the_body_is_shown_from_the_site(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    href = held["renditions"]["original"]["href"]
+    body = f'<p>Text</p><!-- EMBED START Image {{id: "editor_0"}} --><img src="{href}">'
+    desk.published(body_html=body, associations={"editor_0": held, "related": desk.picture("blue")})
+    assert len(site.content.media) == 1
+    assert href not in site.post()["content"]
+
+
+def test_stored_picture_that_the_body_names_by_address(desk: SiteDesk, site: FaultySite) -> None:
+    href = desk.picture()["renditions"]["original"]["href"]
+    desk.published(body_html=f'<p><img src="https://wire.example{href}" alt="x"></p>')
+    assert len(site.content.media) == 1
+    assert href not in site.post()["content"]
+
+
+def test_two_stories_one_picture(desk: SiteDesk, site: FaultySite) -> None:
+    first, second = desk.picture(), desk.picture()
+    assert first["renditions"] != second["renditions"]
+    for held in (first, second):
+        desk.published(associations={"featuremedia": held})
+    assert len(site.content.media) == 1
+    assert len(site.writes("media")) == 1
+
+
+def test_two_workers_one_picture(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    one, other = (desk.wish(desk.item(associations={"featuremedia": held})) for _ in range(2))
+    seen: list[object] = []
+
+    def meanwhile(request: object) -> None:
+        if getattr(request, "path", "").endswith("/media") and not seen:
+            seen.append(None)
+            seen.append(desk.run(other, name="other"))
+
+    site.fault = meanwhile  # type: ignore[assignment]
+    assert desk.run(one) == Result.DONE
+    assert seen[1] == Result.WAITING
+    assert desk.run_until_settled(other)["status"] == "published"
+    assert len(site.content.media) == 1
+
+
+def test_lost_answer_of_an_upload_makes_one_picture(desk: SiteDesk, site: FaultySite) -> None:
+    record = desk.wish(desk.item(associations={"featuremedia": desk.picture()}))
+    site.fault = lambda request: "lost" if request.writes else None
+    assert desk.run(record) == Result.WAITING
+    site.fault = lambda request: None
+    assert desk.run_until_settled(record)["status"] == "published"
+    assert len(site.content.media) == 1
+    assert len(site.writes("media")) == 1
+
+
+def test_ledger_restored_from_a_backup_finds_the_picture(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    desk.published(associations={"featuremedia": held})
+    desk.db["publisher_media"].delete_many({})
+    desk.published(associations={"featuremedia": held})
+    assert len(site.content.media) == 1
+
+
+def test_picture_deleted_at_the_site_is_uploaded_again(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    desk.published(associations={"featuremedia": held})
+    for medium in list(site.content.media.values()):
+        site.content.remove_media(medium)
+    _, record = desk.published(associations={"featuremedia": held})
+    (medium,) = site.content.media.values()
+    post = site.content.entries[int(record["external_id"])]
+    assert post["featured_media"] == medium["id"]
+
+
+def test_known_picture_is_looked_for_once_a_day(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    desk.published(associations={"featuremedia": held})
+    site.requests.clear()
+    desk.published(associations={"featuremedia": held})
+    assert not [request for request in site.requests if "media" in request.path]
+    desk.clock.advance(days=1, seconds=1)
+    desk.published(associations={"featuremedia": held})
+    assert len([request for request in site.requests if "media" in request.path]) == 1
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+@pytest.mark.parametrize("kind", ["broken", "wrong type", "missing", "withdrawn"])
+def test_picture_that_cannot_be_shown(
+    desk: SiteDesk, site: FaultySite, policy: str, kind: str
+) -> None:
+    desk.options["on_media_failure"] = policy
+    held = desk.picture()
+    original = held["renditions"]["original"]
+    match kind:
+        case "broken":
+            original["media"] = str(desk.storage.put(b"\x89PNG\r\n\x1a\n broken", "broken.png"))
+        case "wrong type":
+            original["media"] = str(desk.storage.put(b"%PDF-1.7", "file.pdf"))
+        case "missing":
+            original["media"] = "0" * 24
+        case _:
+            held["state"] = "killed"
+    record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
+    if policy == "omit":
+        assert record["status"] == "published"
+        assert record["warnings"] == ["media_omitted:featuremedia"]
+        assert site.post()["featured_media"] == 0
+        return
+    assert record["status"] == "failed"
+    assert record["error"]["class"] == ("validation" if kind == "withdrawn" else "media")
+    assert record["error"]["field"] == "featuremedia"
+    assert not site.posts()
+
+
+def test_picture_that_is_too_large_is_made_smaller(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture("noise", size=(900, 700))
+    desk.published(associations={"featuremedia": held})
+    (medium,) = site.content.media.values()
+    assert medium["mime_type"] == "image/jpeg"
+    assert medium["filesize"] <= 100_000
+    desk.published(associations={"featuremedia": held})
+    assert len(site.content.media) == 1
+
+
+def test_rendition_that_fits_goes_before_a_smaller_copy(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture("noise", size=(900, 700))
+    small = desk.picture()["renditions"]["original"]
+    held["renditions"]["viewImage"] = small
+    desk.options["renditions"] = ["original", "viewImage"]
+    desk.published(associations={"featuremedia": held})
+    (medium,) = site.content.media.values()
+    assert medium["mime_type"] == "image/png"
+
+
+def test_kill_removes_pictures_that_nobody_else_shows(desk: SiteDesk, site: FaultySite) -> None:
+    shared, own = desk.picture(), desk.picture("blue")
+    body = '<p><!-- EMBED START Image {id: "editor_0"} --></p>'
+    first, _ = desk.published(
+        body_html=body, associations={"featuremedia": shared, "editor_0": own}
+    )
+    second, other = desk.published(associations={"featuremedia": shared})
+    desk.run_until_settled(desk.wish(desk.change(first, state="killed"), "retract"))
+    (left,) = site.content.media.values()
+    assert str(left["id"]) == other["media"][0]["remote_id"]
+    desk.run_until_settled(desk.wish(desk.change(second, state="killed"), "retract"))
+    assert not site.content.media
+
+
+def test_picture_comes_back_with_its_story(desk: SiteDesk, site: FaultySite) -> None:
+    item, _ = desk.published(associations={"featuremedia": desk.picture()})
+    item = desk.change(item, state="unpublished")
+    desk.run_until_settled(desk.wish(item, "retract"))
+    assert not site.content.media
+    desk.clock.advance(minutes=5)
+    desk.run_until_settled(desk.wish(desk.change(item, state="published")))
+    (medium,) = site.content.media.values()
+    assert site.post()["featured_media"] == medium["id"]
+
+
+def test_digests_are_computed_once(desk: SiteDesk) -> None:
+    held = desk.picture()
+    file = desk.storage.get(held["renditions"]["original"]["media"])
+    first = desk.storage.digests(file)
+    desk.db["fs.chunks"].delete_many({})
+    assert desk.storage.digests(desk.storage.get(file.id)) == first
+
+
+def test_stored_file_that_is_damaged(desk: SiteDesk, site: FaultySite) -> None:
+    held = desk.picture()
+    desk.db["fs.chunks"].delete_many({})
+    record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
+    assert (record["status"], record["error"]["class"]) == ("failed", "media")
+    assert not site.posts()

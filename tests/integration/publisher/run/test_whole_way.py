@@ -1,0 +1,102 @@
+"""From a request of a client to a page that readers see, by the real WordPress platform."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from apps.demo.site import PASSWORD, USERNAME
+from apps.graph.build import Graph
+from apps.publisher.run.public_pages import PublicPages
+from tests.support.newsdesk import Newsdesk
+from tests.support.newsroom import Newsroom
+from tests.support.publisher_client import Publisher
+from tests.support.services import empty_services
+from tests.support.site_desk import FaultySite
+
+
+@pytest.fixture
+def settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    # Who makes a wish wakes the worker; here it is the tests that carry it out.
+    return {**settings, "PUBLISHER_ALLOW_HTTP": True, "PUBLISHER_ALLOW_PRIVATE": True}
+
+
+@pytest.fixture
+def graph(settings: Mapping[str, Any]) -> Iterator[Graph]:
+    with empty_services(settings) as built:
+        yield built
+
+
+@pytest.fixture
+def site() -> Iterator[FaultySite]:
+    with FaultySite(lambda: datetime.now(UTC)) as open_site:
+        yield open_site
+
+
+@pytest.fixture
+def integration(publisher: Publisher, site: FaultySite) -> dict[str, Any]:
+    credentials = {"username": USERNAME, "application_password": PASSWORD}
+    return publisher.integration(publisher.site(), base_url=site.url, credentials=credentials)
+
+
+def test_publish_correct_kill(
+    graph: Graph, publisher: Publisher, site: FaultySite, integration: dict[str, Any]
+) -> None:
+    newsroom = Newsroom(graph.db)
+    newsroom.validators()
+    desk = Newsdesk(publisher.client, newsroom)
+    tested = publisher.post(f"integrations/{integration['_id']}/test").get_json()
+    assert tested["ok"], tested["checks"]
+    item = desk.published(keywords=["Rivers"])
+    publisher.publish(item["_id"])
+    graph.site_run.run()
+    status = publisher.get("publish/status", content=item["_id"]).get_json()
+    (shown,) = status["_items"]
+    assert shown["status"] == "published", shown["error"]
+    assert site.shows("Rivers rose on Friday.")
+    assert desk.client.get(f"archive/{item['_id']}").get_json()["publisher"] == [
+        {
+            "integration": integration["_id"],
+            "destination": "wordpress",
+            "status": "published",
+            "external_url": shown["external_url"],
+        }
+    ]
+    desk.act("correct", item, body_html="<p>Rivers rose on Saturday.</p>")
+    publisher.publish(item["_id"])
+    graph.site_run.run()
+    assert site.shows("Saturday")
+    assert not site.shows("Friday")
+    desk.act("kill", item, body_html="<p>Withdrawn.</p>")
+    publisher.publish(item["_id"])
+    graph.site_run.run()
+    assert not site.content.live()
+    (shown,) = publisher.get("publish/status", content=item["_id"]).get_json()["_items"]
+    assert (shown["status"], shown["error"]) == ("retracted", None)
+    for name in graph.db.list_collection_names():
+        for document in graph.db[name].find():
+            assert "abcd" not in str(document), name
+
+
+def test_terms_are_read_when_somebody_asks(
+    graph: Graph, publisher: Publisher, site: FaultySite, integration: dict[str, Any]
+) -> None:
+    site.content.add_term("categories", {"name": "Arts & Culture"})
+    graph.term_sync.run()
+    terms = publisher.get(f"integrations/{integration['_id']}/taxonomies").get_json()
+    names = [term["name"] for each in terms["_items"] for term in each["terms"]]
+    assert names == ["Arts & Culture", "Uncategorized"]
+    assert graph.term_sync.run() == 0
+    publisher.post(f"integrations/{integration['_id']}/taxonomies/sync")
+    assert graph.publisher_cleanup.run() == 0
+
+
+@pytest.mark.parametrize(("target", "status"), [("/gone/", 404), ("/elsewhere/", 410), (None, 404)])
+def test_page_that_leads_elsewhere_counts_as_gone(
+    graph: Graph, site: FaultySite, target: str | None, status: int
+) -> None:
+    if target:
+        site.redirects["/gone"] = f"{site.url}{target}"
+    pages = PublicPages(graph.publisher.opened.page_client)
+    assert pages.visit(f"{site.url}/gone") == status
