@@ -9,7 +9,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from apps.processes.embedded import children
 
@@ -40,7 +40,9 @@ PHP_OPTIONS = {
     "post_max_size": "16M",
     "upload_max_filesize": "8M",
 }
-START_SECONDS = 60.0
+PORTS_TRIED = 5
+"""Somebody else may take a port between its choice and its use."""
+START_SECONDS = 100.0
 POLL_SECONDS = 0.05
 
 
@@ -92,30 +94,43 @@ def running(
         RuntimeError: the installation fails.
         TimeoutError: a server does not come up.
     """
-    port = children.free_port()
-    url = f"http://127.0.0.1:{port}"
     password = password or secrets.token_urlsafe(12)
     environment = {
         "PATH": _search_path(),
         "LC_ALL": "C.UTF-8",
+        "TMPDIR": str(directory),
         "PHP_CLI_SERVER_WORKERS": WORKERS,
         "WORDPRESS_DIRECTORY": str(directory),
-        "WORDPRESS_URL": url,
+        "WORDPRESS_URL": "http://127.0.0.1",
         "WORDPRESS_TITLE": title,
         "WORDPRESS_PASSWORD": password,
         "WORDPRESS_SECRET": secrets.token_hex(32),
         "WORDPRESS_BEFORE": str(before or ""),
     }
-    site = directory / "site"
-    _lay_out(site, plugins)
+    _lay_out(directory / "site", plugins)
     with ExitStack() as stack:
         stack.enter_context(_database(directory, environment))
         installed = json.loads(php(environment, str(FILES / "install.php")))
+        url = environment["WORDPRESS_URL"] = stack.enter_context(_served(directory, environment))
+        yield WordPressSite(url, **installed, password=password, environment=environment)
+
+
+@contextmanager
+def _served(directory: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Serve the site at a port of its own, and yield its address."""
+    log = directory / "php.log"
+    for _ in range(PORTS_TRIED):
+        port = children.free_port()
+        url = f"http://127.0.0.1:{port}"
+        site = directory / "site"
         command = ["php", *_php_options(), "-S", f"127.0.0.1:{port}", "-t", str(site)]
         command.append(str(FILES / "router.php"))
-        stack.enter_context(_process(command, environment, directory / "php.log"))
-        _wait(lambda: _answers(port))
-        yield WordPressSite(url, **installed, password=password, environment=environment)
+        with _process(command, {**environment, "WORDPRESS_URL": url}, log) as server:
+            _wait(lambda: server.poll() is not None or _is_ours(url))  # noqa: B023  # called here
+            if server.poll() is None:
+                yield url
+                return
+    raise RuntimeError(f"PHP's server did not start: {log.read_text()[-2000:]}")
 
 
 def php(environment: Mapping[str, str], *arguments: str) -> str:
@@ -161,7 +176,8 @@ def _database(directory: Path, environment: Mapping[str, str]) -> Iterator[None]
     """Run a MariaDB that only this directory's socket leads to."""
     data, socket_path = directory / "database", directory / "database.sock"
     user = pwd.getpwuid(os.getuid()).pw_name
-    common = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
+    # A MariaDB that starts removes the temporary tables of others in the same directory.
+    common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={directory}", f"--user={user}"]
     subprocess.run(  # noqa: S603
         [  # noqa: S607
             "mariadb-install-db",
@@ -201,10 +217,12 @@ def _database(directory: Path, environment: Mapping[str, str]) -> Iterator[None]
 
 
 @contextmanager
-def _process(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
+def _process(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
     process = children.start(command, log, environment)
     try:
-        yield
+        yield process
     finally:
         # With its workers, which PHP's server leaves behind.
         children.stop([process])
@@ -214,12 +232,13 @@ def _php_options() -> list[str]:
     return [part for name, value in PHP_OPTIONS.items() for part in ("-d", f"{name}={value}")]
 
 
-def _answers(port: int) -> bool:
+def _is_ours(url: str) -> bool:
+    """Whether our WordPress, and nobody else, answers there."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
+        with urlopen(f"{url}/?rest_route=/&_fields=url", timeout=START_SECONDS) as answer:  # noqa: S310
+            return bool(json.load(answer).get("url") == url)
+    except (OSError, ValueError):
         return False
-    return True
 
 
 def _wait(condition: Callable[[], bool]) -> None:

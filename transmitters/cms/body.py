@@ -31,16 +31,21 @@ from transmitters.cms.blocks import (
     lines_of,
     strong,
 )
+from transmitters.cms.embeds import (
+    DESCRIPTION,
+    EMBED,
+    SOCIAL_SCRIPTS,
+    embed_address,
+    embed_html,
+    frame_attributes,
+)
 from transmitters.cms.markup import (
     HIDDEN,
     MEDIA,
     Mark,
     attribute,
     classes,
-    embed_address,
-    embed_html,
     escaped,
-    frame_attributes,
     marked_media,
     number,
     one_line,
@@ -58,7 +63,7 @@ EMBEDS_STRIPPED = "embeds_stripped"
 MEDIA_DROPPED = "media_dropped"
 LINKS_DROPPED = "links_dropped"
 
-DEEPEST = 80
+DEEPEST = 60
 """Nesting beyond which of an element only text, line ends and media of the item are read."""
 
 SECTIONS = frozenset({
@@ -81,22 +86,6 @@ RICH_INLINES: Mapping[str, str] = {
     "samp": "samp", "small": "small", "var": "var",
 }  # fmt: skip
 """Inline elements of platforms that keep HTML."""
-
-EMBED = "embed-block"
-DESCRIPTION = "embed-block__description"
-"""Classes that the editor gives to foreign embeds, and to the text below one."""
-
-SOCIAL_SCRIPTS: Mapping[str, str] = {
-    "bluesky-embed": "https://embed.bsky.app/static/embed.js",
-    "imgur-embed-pub": "https://s.imgur.com/min/embed.js",
-    "instagram-media": "https://www.instagram.com/embed.js",
-    "reddit-embed-bq": "https://embed.reddit.com/widgets.js",
-    "text-post-media": "https://www.threads.net/embed.js",
-    "tiktok-embed": "https://www.tiktok.com/embed.js",
-    "twitter-tweet": "https://platform.twitter.com/widgets.js",
-    "twitter-video": "https://platform.twitter.com/widgets.js",
-}
-"""Classes of quotations from social media, with the script that shows them as posts."""
 
 
 @dataclass(frozen=True)
@@ -456,7 +445,7 @@ class _Reader:
             self._is_in_embed = True
             left = _quotes(self.blocks_in(element, depth, flow))
             self._is_in_embed = False
-            html = embed_html(element, self._base_url, self._files)
+            html = self._embed_html(element)
             html = f'<div class="{EMBED}">{html}<script async src="{scripts[0]}"></script></div>'
             flow.add(Raw(html, tuple(left), embed_address(element)))
         else:
@@ -631,6 +620,9 @@ class _Reader:
         else:
             self.reading.warnings.add(EMBEDS_STRIPPED)
 
+    def _embed_html(self, element: Element) -> str:
+        return embed_html(element, self._base_url, self._files, self._style.escape)
+
     def _division(self, element: Element, flow: _Flow, depth: int) -> None:
         is_embed = EMBED in classes(element) and not self._is_in_embed
         if not is_embed or flow.line.is_preformatted:
@@ -646,7 +638,7 @@ class _Reader:
             return
         left += [Paragraph(caption)] if caption else []
         has_marks = self._marks and any(node in self._marks for node in shown_nodes(element))
-        html = "" if has_marks else embed_html(element, self._base_url, self._files)
+        html = "" if has_marks else self._embed_html(element)
         if not html and not has_marks and element.children:
             self.reading.warnings.add(EMBEDS_STRIPPED)
         flow.add(*([Raw(html, tuple(left), embed_address(element))] if html else left))

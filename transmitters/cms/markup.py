@@ -1,7 +1,7 @@
 """The tree of a body's HTML, and what of it may be copied: addresses, frames, foreign embeds."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
@@ -36,64 +36,14 @@ FLAT = frozenset({"a", "br", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p"})
 FORMATTING = "b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
 """Elements that return in every paragraph until they are closed."""
 
-EMBED_ELEMENTS = frozenset({
-    "a", "abbr", "article", "aside", "audio", "b", "blockquote", "br", "cite", "code", "dd", "div",
-    "dl", "dt", "em", "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6",
-    "header", "hr", "i", "iframe", "img", "li", "mark", "ol", "p", "picture", "pre", "q", "s",
-    "script", "section", "small", "source", "span", "strong", "style", "sub", "sup", "table",
-    "tbody", "td", "tfoot", "th", "thead", "time", "tr", "u", "ul", "video",
-})  # fmt: skip
-"""Elements that foreign embeds may consist of; others give way to their content."""
-
-EMBED_READINGS = 4
-"""How often an embed is read again: what gave way has left others where they may not stand."""
-
-VOID = frozenset({"br", "hr", "img", "source"})
-RAW_TEXT = frozenset({"script", "style"})
-
-EMBED_ATTRIBUTES: Mapping[str, frozenset[str]] = {
-    "*": frozenset({"class", "dir", "height", "id", "lang", "role", "style", "title", "width"}),
-    "a": frozenset({"href", "rel", "target"}),
-    "audio": frozenset({"controls", "preload", "src"}),
-    "blockquote": frozenset({"cite"}),
-    "iframe": frozenset({"src"}),
-    "img": frozenset({"alt", "loading", "src"}),
-    "ol": frozenset({"reversed", "start"}),
-    "script": frozenset({"async", "charset", "crossorigin", "defer", "integrity", "src", "type"}),
-    "source": frozenset({"src", "type"}),
-    "td": frozenset({"colspan", "rowspan"}),
-    "th": frozenset({"colspan", "rowspan", "scope"}),
-    "time": frozenset({"datetime"}),
-    "video": frozenset({"controls", "loop", "muted", "playsinline", "poster", "preload", "src"}),
-}
-"""Attributes that they may have, beside `data-`, `aria-` and what `frame_attributes` gives."""
-
-ADDRESSES = frozenset({"cite", "href", "poster", "src"})
-"""Attributes that hold an address."""
-
-FRAME_PERMISSIONS = frozenset({
-    "accelerometer", "autoplay", "clipboard-write", "encrypted-media", "fullscreen", "gyroscope",
-    "picture-in-picture", "web-share",
-})  # fmt: skip
-"""What a page in a frame may be allowed to do."""
-
-FRAME_VALUES: Mapping[str, re.Pattern[str]] = {
-    "width": re.compile("[0-9]{1,5}%?"),
-    "height": re.compile("[0-9]{1,5}%?"),
-    "loading": re.compile("lazy|eager"),
-    "referrerpolicy": re.compile("[a-z-]{1,40}"),
-    "sandbox": re.compile("[a-z -]{0,400}"),
-}
-
 _MARK = re.compile(r'\s*EMBED (START|END) (\w+) \{id: "([^"]{1,200})"\}\s*')
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _BLANKS = re.compile("[\t\n\f\r ]+")
 _SPACE = re.compile(r"\s+")
-_PREFIXED = re.compile("(?:data|aria)-[a-z0-9_-]{1,60}")
+
 _IGNORED = re.compile("[\t\n\r]")
 _OUTER = "".join(map(chr, range(33)))
 _SAFE = frozenset("!#$%&()*+,/:;=?@_~-.'")
-_LEAVES_RAW_TEXT = re.compile(r"<!--|-->|</?\s*(?:script|style)", re.IGNORECASE)
 
 
 class Mark(NamedTuple):
@@ -265,22 +215,6 @@ def _between(root: Element, ends: Mapping[Comment, Comment]) -> frozenset[Node]:
     return frozenset(between)
 
 
-def frame_attributes(element: Element) -> dict[str, str]:
-    """Return the attributes of a page in a frame that are kept, beside its address and title."""
-    kept = {
-        name: value
-        for name, pattern in FRAME_VALUES.items()
-        if name in element.attrs and pattern.fullmatch(value := attribute(element, name).strip())
-    }
-    asked = [one.split() for one in attribute(element, "allow").split(";")]
-    allowed = [words[0] for words in asked if words and words[0] in FRAME_PERMISSIONS]
-    if allowed:
-        kept["allow"] = "; ".join(dict.fromkeys(allowed))
-    if "allowfullscreen" in element.attrs:
-        kept["allowfullscreen"] = ""
-    return kept
-
-
 def escaped(text: str) -> str:
     """Return text as it stands in HTML."""
     return escape(text, quote=False)
@@ -292,109 +226,3 @@ def written_attributes(
     """Return attributes as they stand in a tag; empty values are written too."""
     values = {name: escape_text(value).replace('"', "&quot;") for name, value in attributes.items()}
     return "".join(f' {name}="{value}"' for name, value in values.items())
-
-
-def embed_address(root: Element) -> str:
-    """Return the address of what a foreign embed shows, "" where it does not say."""
-    elements = [root, *(node for node in shown_nodes(root) if isinstance(node, Element))]
-    for name in ("cite", "data-href", "data-instgrm-permalink", "href"):
-        for element in elements:
-            if address := web_address(attribute(element, name)):
-                return address
-    return ""
-
-
-def embed_html(
-    root: Element, base_url: str | None = None, files: Mapping[str, str] | None = None
-) -> str:
-    """Return a foreign embed as it is: its scripts, classes and styles are what makes it work.
-
-    Left out is what no embed needs and what would reach beyond it: event attributes, addresses that
-    are code, documents within attributes, forms, plug-ins, comments. What is returned is read by
-    browsers as it is written; markup that is not, however often it is written, is not an embed: "".
-
-    Args:
-        files: addresses in it, with the ones to write instead; what has "" is left out.
-    """
-    html = _embed_written([root], base_url, files or {})
-    for _ in range(EMBED_READINGS):
-        again = _embed_written(turbohtml.parse_fragment(html).children, base_url, {})
-        if again == html:
-            return html
-        html = again
-    return ""
-
-
-def _embed_written(nodes: Iterable[Node], base_url: str | None, files: Mapping[str, str]) -> str:
-    parts: list[str] = []
-    pending: list[tuple[Iterator[Node], str]] = [(iter(nodes), "")]
-    preformatted = 0
-    while pending:
-        node = next(pending[-1][0], None)
-        if node is None:
-            end = pending.pop()[1]
-            preformatted -= end == "</pre>"
-            parts.append(end)
-        elif isinstance(node, Text):
-            text = text_of(node)
-            parts.append(escaped(text if preformatted else single_blanks(text)))
-        elif isinstance(node, Element) and node.tag in RAW_TEXT:
-            parts.append(_raw_text(node, base_url))
-        elif isinstance(node, Element) and node.tag not in HIDDEN:
-            tag = node.tag
-            start, end, is_open = _embed_tag(node, base_url, files)
-            parts.append(start)
-            preformatted += end == "</pre>"
-            if tag != "iframe" and tag not in VOID:
-                pending.append((iter(node.children), end))
-            elif is_open:
-                parts.append(end)
-    return "".join(parts).strip()
-
-
-def _embed_tag(
-    element: Element, base_url: str | None, files: Mapping[str, str]
-) -> tuple[str, str, bool]:
-    """Return start tag and end tag of an element, empty where it gives way to its content."""
-    tag = element.tag
-    if tag not in EMBED_ELEMENTS:
-        return "", "", False
-    attributes = _embed_attributes(element, base_url, files)
-    if tag in ("iframe", "img", "source") and "src" not in attributes:
-        return "", "", False
-    return f"<{tag}{written_attributes(attributes)}>", "" if tag in VOID else f"</{tag}>", True
-
-
-def _embed_attributes(
-    element: Element, base_url: str | None, files: Mapping[str, str]
-) -> dict[str, str]:
-    names = EMBED_ATTRIBUTES["*"] | EMBED_ATTRIBUTES.get(element.tag, frozenset())
-    kept: dict[str, str] = {}
-    for name in element.attrs:
-        value = attribute(element, name)
-        if name in ADDRESSES:
-            schemes = ("http", "https", "mailto", "tel") if name == "href" else ("http", "https")
-            value = web_address(files.get(value.strip(), value), base_url, schemes)
-            if not value:
-                continue
-        if name in names or _PREFIXED.fullmatch(name):
-            kept[name] = value
-    if element.tag == "iframe":
-        kept |= frame_attributes(element)
-    if kept.get("target", "").lower() == "_blank":
-        kept["rel"] = " ".join(dict.fromkeys([*kept.get("rel", "").lower().split(), "noopener"]))
-    return kept
-
-
-def _raw_text(element: Element, base_url: str | None) -> str:
-    """Return a script or style; "" where its text could be read as more than that."""
-    attributes = _embed_attributes(element, base_url, {})
-    has_source = "src" in attributes
-    text = (
-        "" if has_source else "".join(text_of(t) for t in element.children if isinstance(t, Text))
-    )
-    if ("src" in element.attrs and not has_source) or _LEAVES_RAW_TEXT.search(text):
-        return ""
-    if not has_source and not text.strip():
-        return ""
-    return f"<{element.tag}{written_attributes(attributes)}>{text.strip()}</{element.tag}>"

@@ -5,11 +5,9 @@ sees always does. The same story gives the same bytes.
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
 
 from turbohtml import Comment, Element, Text
 
@@ -40,6 +38,7 @@ from transmitters.cms.body import (
     Style,
     read_body,
 )
+from transmitters.cms.embeds import oembed_page
 from transmitters.cms.markup import (
     MEDIA,
     escaped,
@@ -50,11 +49,8 @@ from transmitters.cms.markup import (
     source_of,
     tag_of,
     text_of,
-    web_address,
     written_attributes,
 )
-
-_SHORTCODE = re.compile(r"\[(?=[/\[\w-])")
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,8 @@ def _body(story: Story, writer: "Writer", embeds: bool) -> Body:
 
 def without_shortcodes(text: str) -> str:
     """Return text as it stands in HTML, so that WordPress takes nothing in it for a shortcode."""
-    return _SHORTCODE.sub("&#91;", escaped(text))
+    # Not only before a name: what comes next may stand in another piece of text.
+    return escaped(text).replace("[", "&#91;")
 
 
 class Writer:
@@ -176,14 +173,7 @@ class Writer:
     def __init__(self) -> None:
         self.warnings: set[str] = set()
         self._embeds = True
-
-    def document(self, blocks: Iterable[Block], *, embeds: bool) -> str:
-        self._embeds = embeds
-        return self.between.join(filter(None, map(self.write, blocks)))
-
-    def write(self, block: Block) -> str:
-        """Return one block."""
-        writers: Mapping[type, Callable[[Any], str]] = {
+        self._writers: Mapping[type, Callable[[Any], str]] = {
             Paragraph: self.paragraph,
             Heading: self.heading,
             ItemList: self.item_list,
@@ -197,10 +187,19 @@ class Writer:
             Definitions: self.definitions,
             Rule: self.rule,
         }
-        return writers[type(block)](block)
 
-    def _all(self, blocks: Iterable[Block]) -> str:
-        return self.between.join(filter(None, map(self.write, blocks)))
+    def document(self, blocks: Iterable[Block], *, embeds: bool) -> str:
+        """Return all blocks of a body.
+
+        Args:
+            embeds: foreign embeds are kept.
+        """
+        self._embeds = embeds
+        return self.blocks(blocks)
+
+    def blocks(self, blocks: Iterable[Block]) -> str:
+        written = (self._writers[type(block)](block) for block in blocks)
+        return self.between.join(filter(None, written))
 
     def paragraph(self, block: Paragraph) -> str:
         return f"<p>{block.inline}</p>"
@@ -248,21 +247,22 @@ class Writer:
         """Return each picture as a figure of its own; the caption stands under the last."""
         *others, last = block.figures
         joined = "<br>".join(filter(None, (last.caption, block.caption)))
-        return self._all([*others, replace(last, caption=joined)])
+        return self.blocks([*others, replace(last, caption=joined)])
 
     def frame(self, block: Frame) -> str:
         if not self._embeds:
             return self.frame_link(block)
-        return f"<figure>{iframe(block)}{caption(block.caption)}</figure>"
+        attributes = {"src": block.src, **({"title": block.title} if block.title else {})}
+        page = f"<iframe{self.attributes(attributes | dict(block.attributes))}></iframe>"
+        return f"<figure>{page}{caption(block.caption)}</figure>"
 
     def frame_link(self, block: Frame) -> str:
         """Return a page in a frame as a link to it."""
         self.warnings.add(EMBEDS_STRIPPED)
         page = oembed_page(block.src)
         address = page.url if page else block.src
-        text = self.style.escape(block.title or address)
-        link = Paragraph(f"<a{self.attributes({'href': address})}>{text}</a>")
-        return self._all([link, *([Paragraph(block.caption)] if block.caption else [])])
+        lines = (self.link(address, block.title), block.caption)
+        return self.blocks(Paragraph(line) for line in lines if line)
 
     def raw(self, block: Raw) -> str:
         if not self._embeds:
@@ -272,13 +272,15 @@ class Writer:
     def embed_left(self, block: Raw) -> str:
         """Return the text of a foreign embed, with a link to what it shows."""
         self.warnings.add(EMBEDS_STRIPPED)
-        text = self._all(block.left)
+        text = self.blocks(block.left)
         if not block.address or "<a " in text:
             return text
-        link = (
-            f"<a{self.attributes({'href': block.address})}>{self.style.escape(block.address)}</a>"
-        )
+        link = self.link(block.address)
         return self.between.join(filter(None, (text, self.paragraph(Paragraph(link)))))
+
+    def link(self, address: str, text: str = "") -> str:
+        """Return a link that shows a text, or where it leads."""
+        return f"<a{self.attributes({'href': address})}>{self.style.escape(text or address)}</a>"
 
     def table(self, block: Table) -> str:
         head = f"<caption>{block.caption}</caption>" if block.caption else ""
@@ -440,7 +442,7 @@ class _Paragraphs(Writer):
     between = ""
 
     def definitions(self, block: Definitions) -> str:
-        return self._all(
+        return self.blocks(
             Paragraph(strong(inline) if is_term else inline) for is_term, inline in block.entries
         )
 
@@ -473,57 +475,20 @@ class Webflow(_Paragraphs):
     def figure(self, block: Figure) -> str:
         if block.kind == "img":
             return super().figure(block)
-        text = self.style.escape(block.title or block.src.rpartition("/")[2] or block.src)
-        link = f"<a{self.attributes({'href': block.src})}>{text}</a>"
-        return self._all(Paragraph(one) for one in (link, block.caption) if one)
+        link = self.link(block.src, block.title or block.src.rpartition("/")[2])
+        return self.blocks(Paragraph(line) for line in (link, block.caption) if line)
 
     def raw(self, block: Raw) -> str:
         return self.embed_left(block)
 
     def table(self, block: Table) -> str:
-        return self._all(Paragraph(one) for one in (block.caption, *row_lines(block)) if one)
+        return self.blocks(Paragraph(one) for one in (block.caption, *row_lines(block)) if one)
 
     def preformatted(self, block: Preformatted) -> str:
         return self.paragraph(Paragraph(indented_lines(block.inline)))
 
     def rule(self, block: Rule) -> str:
         return "<p>* * *</p>"
-
-
-@dataclass(frozen=True)
-class OEmbedPage:
-    """The page that stands for a frame at a site which WordPress embeds by address."""
-
-    url: str
-    provider: str
-    type: str = "video"
-
-
-def oembed_page(src: str) -> OEmbedPage | None:
-    """Return the page for the address of a frame, None for hosts that are not known."""
-    parts = urlsplit(src)
-    host = (parts.hostname or "").removeprefix("www.")
-    steps = [step for step in parts.path.split("/") if step]
-    match host, steps:
-        case (("youtube.com" | "youtube-nocookie.com"), ["embed", video]) if _is_id(video):
-            return OEmbedPage(f"https://www.youtube.com/watch?v={video}", "youtube")
-        case "player.vimeo.com", ["video", video] if _is_id(video):
-            return OEmbedPage(f"https://vimeo.com/{video}", "vimeo")
-        case "dailymotion.com", ["embed", "video", video] if _is_id(video):
-            return OEmbedPage(f"https://www.dailymotion.com/video/{video}", "dailymotion")
-        case "embed.ted.com", ["talks", *talk] if talk and all(map(_is_id, talk)):
-            return OEmbedPage(f"https://www.ted.com/talks/{'/'.join(talk)}", "ted")
-        case "open.spotify.com", ["embed", kind, one] if _is_id(kind) and _is_id(one):
-            return OEmbedPage(f"https://open.spotify.com/{kind}/{one}", "spotify", "rich")
-        case "w.soundcloud.com", ["player"]:
-            url = web_address(next(iter(parse_qs(parts.query).get("url", [])), ""))
-            if (urlsplit(url).hostname or "") in ("soundcloud.com", "api.soundcloud.com"):
-                return OEmbedPage(url, "soundcloud", "rich")
-    return None
-
-
-def _is_id(text: str) -> bool:
-    return re.fullmatch("[A-Za-z0-9_-]{1,100}", text) is not None
 
 
 def comment(name: str, html: str, **attributes: Any) -> str:
@@ -579,12 +544,6 @@ def caption(inline: str) -> str:
 def element_caption(inline: str) -> str:
     """Return the caption of a block of the WordPress editor."""
     return f'<figcaption class="wp-element-caption">{inline}</figcaption>' if inline else ""
-
-
-def iframe(block: Frame) -> str:
-    """Return the element that shows a page in a frame."""
-    attributes = {"src": block.src, **({"title": block.title} if block.title else {})}
-    return f"<iframe{written_attributes(attributes | dict(block.attributes))}></iframe>"
 
 
 def sections(table: Table) -> str:

@@ -10,8 +10,9 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
+from tests.peers import wordpress as wordpress_peer
 from tests.peers.proxy import Fault, Proxy, Reply
-from tests.peers.shared import ROOT, shared_peer
+from tests.peers.shared import ROOT, Peers, shared_peer
 from tests.peers.wordpress import WordPressPeer, missing
 from tests.support.processes import wait_until
 from tests.support.receivers import HTTPReceiver
@@ -93,6 +94,17 @@ class TestProxy:
                     ask(kept)
             kept.close()
             assert get(proxy)[0] == 200
+
+
+def test_a_peer_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tests are skipped with the way to get it, or fail where it is needed."""
+    monkeypatch.setattr(wordpress_peer, "INSTALLED", tmp_path / "nowhere")
+    line = "apt-get install .* wordpress"
+    with pytest.raises(pytest.skip.Exception, match=line), Peers(tmp_path).use("wordpress"):
+        pass
+    needed = Peers(tmp_path, frozenset({"wordpress"}))
+    with pytest.raises(pytest.fail.Exception, match=line), needed.use("wordpress"):
+        pass
 
 
 @pytest.mark.peers

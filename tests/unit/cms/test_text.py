@@ -1,5 +1,8 @@
 """Bodies of stories as WordPress, Ghost and Webflow take them (cms contract 8)."""
 
+import json
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +14,7 @@ from tests.support.markup import (
     editor_blocks,
     words,
 )
+from tests.support.schema_files import names_in, sample
 from transmitters.cms.base import PostIdentity, RemoteMedia, Story, StoryMedia
 from transmitters.cms.text import (
     Body,
@@ -405,13 +409,24 @@ def test_relative_links_are_relative_to_the_page_of_the_story() -> None:
     assert (unknown.html, unknown.warnings) == ("<p>a b</p>", ("links_dropped",))
 
 
-def test_text_is_no_shortcode_of_wordpress() -> None:
-    body = (
-        '<p>[gallery ids="1"] [[x]] [/y] [1] a[ ] <a href="https://a.example" title="[z]">b</a></p>'
-    )
-    html = classic(body)
-    assert "[" not in html.replace("a[ ]", "")
-    assert words(html)[:4] == words(body)[:4]
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<p>[gallery]</p>",
+        "<p>[<span>gallery</span>]</p>",
+        "<p>[<!-- x -->gallery] [[x]] [/y]</p>",
+        '<p><a href="https://a.example/[x]" title="[z]">b</a></p>',
+        '<figure><img src="https://a.example/[x]" alt="[y]" title="[z]"></figure>',
+        '<iframe src="https://a.example/[x]" title="[y]"></iframe>',
+        '<div class="embed-block"><p title="[x]" data-a="[1]">[y]</p></div>',
+        "<table><tr><td>[x]</table><pre>[y]</pre><dl><dt>[z]</dl>",
+    ],
+)
+def test_text_is_no_shortcode_of_wordpress(body: str) -> None:
+    for write in (wordpress_blocks, wordpress_classic):
+        html = write(story(body)).html
+        assert "[" not in html
+        assert "".join(words(html)) == "".join(words(body))
     assert ghost_html(story("<p>[sic]</p>")).html == "<p>[sic]</p>"
 
 
@@ -765,6 +780,18 @@ def test_text_survives_any_depth(kind: str, closed: bool) -> None:
         assert_well_formed(html)
 
 
+def test_deep_bodies_need_less_than_half_of_the_stack() -> None:
+    def called_within(frames: int, body: str) -> None:
+        if frames:
+            called_within(frames - 1, body)
+            return
+        for write in PLATFORMS.values():
+            assert "deepest" in write(story(body)).html
+
+    for start, _ in DEEP.values():
+        called_within(sys.getrecursionlimit() // 2 - 50, start * 200 + "deepest")
+
+
 LARGE = {
     "paragraphs": "<p>a <b>b</b> &amp; <a href='https://a.example'>c</a></p>" * 3_000,
     "formatting that nobody closes": "".join(f"<b class={n}>" for n in range(8_000))
@@ -823,3 +850,14 @@ def test_headlines_are_text(html: str, text: str) -> None:
 def test_long_texts_end_after_a_word(text: str, limit: int, cut: str) -> None:
     assert cut_at_word(text, limit) == cut
     assert len(cut) <= limit
+
+
+@pytest.mark.parametrize("path", names_in("samples/ninjs"))
+def test_bodies_of_agencies_keep_their_text(path: str) -> None:
+    item = json.loads(sample(f"ninjs/{path}").read_text("utf-8"))
+    for body in (one.get("value", "") for one in item.get("bodies", [])):
+        for write in PLATFORMS.values():
+            html = write(story(body)).html
+            assert_well_formed(html)
+            written, held = ("".join(words(text)) for text in (html, body))
+            assert re.sub("[•|]", "", written) == re.sub("[•|]", "", held)
