@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.core.service import Document
+from apps.demo.site import SiteRequest
 from apps.publisher.run.results import Result
 from tests.support.site_desk import FaultySite, SiteDesk
 
@@ -439,3 +440,22 @@ def test_requests_that_each_action_costs(desk: SiteDesk, site: FaultySite) -> No
     assert costs(desk.wish(desk.change(item, state="killed"), "retract")) == 2
     other = desk.change(other, state="unpublished")
     assert costs(desk.wish(other, "retract")) == 1
+
+
+def test_retraction_on_a_line_that_loses_every_third_answer(
+    desk: SiteDesk, site: FaultySite
+) -> None:
+    """It comes to an end: what is off already is not taken off again, step for step."""
+    item, record = desk.published(associations={"featuremedia": desk.picture()})
+    seen = 0
+
+    def fails(request: SiteRequest) -> str | None:
+        nonlocal seen
+        seen += request.is_rest
+        return "lost" if request.is_rest and seen % 3 == 0 else None
+
+    site.fault = fails
+    desk.wish(desk.change(item, state="killed", headline="Kill"), "retract")
+    done = desk.run_until_settled(record)
+    assert (done["status"], done["error"]) == ("retracted", None)
+    assert not site.content.media
