@@ -459,3 +459,20 @@ def test_retraction_on_a_line_that_loses_every_third_answer(
     done = desk.run_until_settled(record)
     assert (done["status"], done["error"]) == ("retracted", None)
     assert not site.content.media
+
+
+def test_site_that_gives_the_id_of_a_lost_post_to_another(desk: SiteDesk, site: FaultySite) -> None:
+    """After a site was set up anew both stories are published there again, each as its own post."""
+    first, _ = desk.published(headline="Rivers rise")
+    second, other = desk.published(headline="Rivers fall")
+    site.content.entries.clear()
+    site.content._last_id = int(other["external_id"]) - 1
+    again = desk.run_until_settled(desk.wish(first, force=True))
+    assert (again["status"], again["external_id"]) == ("published", other["external_id"])
+    lost = desk.record(other)
+    assert (lost["status"], lost["external_id"]) == ("failed", None)
+    assert lost["error"]["code"] == "remote_missing"
+    restored = desk.run_until_settled(desk.wish(second, force=True))
+    assert restored["status"] == "published"
+    shown = {str(post["id"]): post["title"] for post in site.posts()}
+    assert shown == {again["external_id"]: "Rivers rise", restored["external_id"]: "Rivers fall"}
