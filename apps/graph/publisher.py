@@ -1,15 +1,18 @@
 """The part of the object graph that publishes to CMS sites."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import uuid4
 
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
+from apps.publisher.deployments.listing import Listing
+from apps.publisher.deployments.run import DeploymentRun, deployment_lanes, deployment_waker
 from apps.publisher.deployments.service import DeploymentsService
+from apps.publisher.deployments.tasks import deploy
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
 from apps.publisher.integrations.platforms import Platforms
@@ -18,7 +21,7 @@ from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
 from apps.publisher.records.idempotency import IdempotentRequests
-from apps.publisher.records.requests import PublishRequests
+from apps.publisher.records.requests import PublishRequests, check_usable
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
@@ -36,18 +39,11 @@ from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.store.collections import DEPLOYMENT_LANES
 
 
-def build_publisher(
-    base: Foundation,
-    *,
-    wake_deployments: Callable[[], None] = lambda: None,
-) -> PublisherServices:
-    """Build the services of CMS sites.
-
-    Args:
-        wake_deployments: lets a worker look for deployments.
-    """
+def build_publisher(base: Foundation) -> PublisherServices:
+    """Build the services of CMS sites."""
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
     lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
     opened = Platforms(db, base.platforms, base.vault, settings)
@@ -84,7 +80,7 @@ def build_publisher(
             clock,
             targets=targets,
             sequences=base.sequences,
-            wake=wake_deployments,
+            lanes=deployment_lanes_of(base),
             notifier=notifier,
         ),
         taxonomy_map=TaxonomyMapService(db, clock),
@@ -109,17 +105,24 @@ class SiteWork:
     """What carries out the wishes."""
 
     run: SiteRun
+    deployments: DeploymentRun
     steps: Steps
     term_sync: TermSync
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
-    """Build what carries out the wishes of all integrations.
+def deployment_lanes_of(base: Foundation) -> SiteLanes:
+    """Return the lanes of deployments."""
+    return StoredLanes(base.db, base.clock, wake_up(deploy), DEPLOYMENT_LANES)
+
+
+def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
+    """Build what carries out the wishes of all integrations, and the deployments.
 
     Args:
-        opened: opens the sites of integrations.
+        publisher: opens the sites of integrations, and makes wishes.
     """
+    opened = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -136,14 +139,45 @@ def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
         clock,
         platform_of=opened.open,
         claims=claims,
-        results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
+        results=Results(
+            db,
+            clock,
+            claims,
+            base.notifier,
+            base.alerts.not_on_site,
+            kind.retries,
+            on_result=[deployment_waker(deployment_lanes_of(base), clock)],
+        ),
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
         visit=PublicPages(opened.page_client).visit,
     )
     return SiteWork(
         run=SiteRun(db, clock, kind, steps, opened.open),
+        deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
         term_sync=TermSync(db, clock, terms, opened.open),
         cleanup=Cleanup(db, clock),
+    )
+
+
+def build_deployment_run(
+    base: Foundation, publisher: PublisherServices, lease: timedelta, retries: RetryPolicy
+) -> DeploymentRun:
+    """Build what carries out deployments.
+
+    Args:
+        lease: how long a claim is good for without being renewed.
+        retries: of the lanes' engine.
+    """
+    contents = Contents(base.db, base.clock.now)
+    return DeploymentRun(
+        base.db,
+        base.clock,
+        deployment_lanes(lease, retries),
+        listing=Listing(base.db, base.clock, contents, publisher.opened),
+        contents=contents,
+        wishes=publisher.wishes,
+        check=partial(check_usable, publisher.opened),
+        notifier=base.notifier,
     )

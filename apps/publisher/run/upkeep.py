@@ -13,6 +13,7 @@ from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import DeploymentStatus, IntegrationState, MediaState
 from apps.store.collections import (
     DEPLOYMENT_ITEMS,
+    DEPLOYMENT_LANES,
     DEPLOYMENT_RECORDS,
     PUBLISHER_INTEGRATIONS,
     PUBLISHER_MEDIA,
@@ -101,6 +102,9 @@ class Cleanup:
         }
         ids = [row["_id"] for row in self._db[DEPLOYMENT_RECORDS].find(ended, {"_id": 1})]
         for start in range(0, len(ids), BATCH):
-            query = {"deployment": {"$in": ids[start : start + BATCH]}}
+            batch = ids[start : start + BATCH]
+            query = {"deployment": {"$in": batch}}
             count += self._db[DEPLOYMENT_ITEMS].delete_many(query).deleted_count
+            lanes = {"_id": {"$in": list(map(str, batch))}}
+            self._db[DEPLOYMENT_LANES].delete_many(lanes)
         return count
