@@ -1,12 +1,15 @@
 """Deployments to the stand-in site, and processes that carry them out and die."""
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
+from bson import ObjectId
+
 from apps.core.service import Document
+from apps.demo.site import PASSWORD, USERNAME
 from apps.graph.build import Graph
 from apps.lanes import RetryPolicy, wake
 from apps.publisher.deployments.listing import Listing
@@ -20,6 +23,7 @@ from tests.support.newsdesk import HandClock
 from tests.support.publisher_client import Publisher, put_out
 from tests.support.site_desk import FaultySite
 
+CREDENTIALS = {"username": USERNAME, "application_password": PASSWORD}
 LEASE = timedelta(seconds=60)
 ENDED = ("completed", "failed")
 
@@ -54,7 +58,24 @@ class DeploymentDesk:
         shown = {"headline": f"Story {id_}", "body_html": body, "_current_version": version}
         put_out(self.db, id_, **{**shown, "_created": self.clock.now(), **fields})
 
+    def moment(self, text: str) -> datetime:
+        return datetime.fromisoformat(text)
+
     # Requests.
+
+    def integration(self, site: FaultySite, **fields: Any) -> Document:
+        """Add a WordPress to the publisher's site, and test it."""
+        body = {"base_url": site.url, "credentials": CREDENTIALS, **fields}
+        created = self.publisher.integration({"_id": self.site_id}, **body)
+        assert self.publisher.post(f"integrations/{created['_id']}/test").get_json()["ok"]
+        return dict(created)
+
+    def options(self, integration: Document, **options: Any) -> None:
+        """Set options of an integration."""
+        self.publisher.patch(f"integrations/{integration['_id']}", {"options": options})
+
+    def id_of(self, document: Document) -> ObjectId:
+        return ObjectId(str(document["_id"]))
 
     def start(self, deployment_type: str = "full", **fields: Any) -> str:
         """Start a deployment; return its id."""
@@ -72,14 +93,18 @@ class DeploymentDesk:
 
     # Processes.
 
+    def look(self) -> None:
+        """Let workers do what is due, at this moment."""
+        self.graph.deployment_run.run()
+        self.graph.site_run.run()
+
     def run(self, id_: str, most: int = 400) -> Document:
         """Let workers carry a deployment out, and return it; nothing is done by itself.
 
         The clock moves to whatever is due next.
         """
         for _ in range(most):
-            self.graph.deployment_run.run()
-            self.graph.site_run.run()
+            self.look()
             told = self.told(id_)
             if told["status"] in ENDED and not self.rows(state="queued"):
                 return told

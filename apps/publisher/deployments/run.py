@@ -31,7 +31,14 @@ from apps.publisher.events import tell_deployment
 from apps.publisher.lanes import SiteLanes
 from apps.publisher.records.content import Content, Contents
 from apps.publisher.records.requests import Refused
-from apps.publisher.records.wishes import Piece, Result, Wish, Wishes, seq_of
+from apps.publisher.records.wishes import (
+    Piece,
+    Result,
+    Wish,
+    Wishes,
+    is_of_same_deployment,
+    seq_of,
+)
 from apps.publisher.schema import (
     RUNNING,
     DeploymentItemState,
@@ -388,31 +395,26 @@ class DeploymentServer(LaneServer):
             return self._skipped("expired", "The item has expired")
         same = {"integration": row["integration"], "content_key": row["content_key"]}
         record = self._records.find_one(same)
-        wish = self._wish(deployment, content, record)
-        if wish is None:
-            return self._skipped("not_publishable", f"The item is {content.state}")
-        fields: Document = {"action": wish.action, "wished_at": self._clock.precise()}
-        if record is not None and record["content"] == content.id:
-            desired = record.get("desired") or {}
-            if desired.get("deployment") == deployment["_id"]:
-                # Made by a process that died before it could note that.
-                made_at = {"wished_at": desired["at"]}
-                return {**fields, **made_at, "record": record["_id"], "seq": desired["seq"]}
-            if stands_in(record, wish):
-                if (desired.get("schedule_at") or self._clock.now()) > self._clock.now():
-                    return self._skipped("scheduled", "The item is scheduled at the site")
-                followed = {"seq": desired["seq"], "is_followed": True}
-                return {**fields, "record": record["_id"], **followed}
-        if not wish.is_retract:
-            self._check(integration)
+        # One that was made by a process that died is found by its deployment, whatever it is.
+        wish = Wish(WishAction.PUBLISH, deployment=deployment["_id"])
+        if record is None or not is_of_same_deployment(record, content.id, wish):
+            wanted = self._wish(deployment, content, record)
+            if wanted is None:
+                return self._skipped("not_publishable", f"The item is {content.state}")
+            wish = wanted
+            if record is not None and stands_in(record, content.id, wish):
+                return self._followed(record, wish)
+            if not wish.is_retract:
+                self._check(integration)
         try:
             made = self._wishes.make(Piece(integration, content.id, row["content_key"]), wish)
         except Conflict:
             # Workers move the record: the next look tries again.
             return {"error": None}
+        fields: Document = {"action": wish.action}
+        if made.result == Result.QUEUED and made.record is not None:
+            return {**fields, **wish_of(made.record)}
         of_record = {"record": made.record["_id"] if made.record else None}
-        if made.result == Result.QUEUED:
-            return {**fields, **of_record, "seq": made.seq}
         is_done = made.result == Result.DONE
         state = DeploymentItemState.DONE if is_done else DeploymentItemState.UNCHANGED
         return {**fields, **of_record, **self._at_once(state)}
@@ -439,6 +441,13 @@ class DeploymentServer(LaneServer):
             deployment=deployment["_id"],
         )
 
+    def _followed(self, record: Mapping[str, Any], wish: Wish) -> Document:
+        """Return the fields of a row that waits for somebody else's wish."""
+        now = self._clock.now()
+        if (record["desired"].get("schedule_at") or now) > now:
+            return self._skipped("scheduled", "The item is scheduled at the site")
+        return {**wish_of(record), "action": wish.action, "is_followed": True}
+
     def _at_once(self, state: DeploymentItemState, error: Document | None = None) -> Document:
         if error is not None:
             error = {**error, "at": self._clock.precise()}
@@ -463,12 +472,20 @@ def deployment_waker(lanes: SiteLanes, clock: Clock) -> Callable[[Mapping[str, A
     return tell
 
 
-def stands_in(record: Mapping[str, Any], wish: Wish) -> bool:
+def wish_of(record: Mapping[str, Any]) -> Document:
+    """Return the fields of a row whose record has a wish."""
+    desired = record["desired"]
+    action = WishAction.RETRACT if retracts(record) else WishAction.PUBLISH
+    of_wish = {"seq": desired["seq"], "action": action, "wished_at": desired["at"]}
+    return {"record": record["_id"], **of_wish}
+
+
+def stands_in(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
     """Whether a wish of somebody else's waits, whose end is to be waited for.
 
     Withdrawing something waits for nobody but those who withdraw it.
     """
-    if not seq_of(record) or is_over(record):
+    if record["content"] != content or not seq_of(record) or is_over(record):
         return False
     return retracts(record) or not wish.is_retract
 

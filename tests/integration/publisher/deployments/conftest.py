@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 
-from apps.demo.site import PASSWORD, USERNAME
 from apps.graph.build import Graph
 from tests.support.deployment_desk import DeploymentDesk
 from tests.support.newsdesk import HandClock
 from tests.support.publisher_client import Publisher
 from tests.support.services import empty_services
 from tests.support.site_desk import FaultySite
-
-CREDENTIALS = {"username": USERNAME, "application_password": PASSWORD}
 
 
 @pytest.fixture
@@ -48,15 +45,10 @@ def site(clock: HandClock) -> Iterator[FaultySite]:
 
 
 @pytest.fixture
-def integration(publisher: Publisher, site: FaultySite) -> dict[str, Any]:
-    created = publisher.integration(publisher.site(), base_url=site.url, credentials=CREDENTIALS)
-    # What a connection test finds out.
-    assert publisher.post(f"integrations/{created['_id']}/test").get_json()["ok"]
-    return created
+def desk(graph: Graph, clock: HandClock, publisher: Publisher) -> DeploymentDesk:
+    return DeploymentDesk(graph, clock, publisher, publisher.site()["_id"])
 
 
-@pytest.fixture
-def desk(
-    graph: Graph, clock: HandClock, publisher: Publisher, integration: dict[str, Any]
-) -> DeploymentDesk:
-    return DeploymentDesk(graph, clock, publisher, integration["site"])
+@pytest.fixture(autouse=True)
+def integration(desk: DeploymentDesk, site: FaultySite) -> dict[str, Any]:
+    return desk.integration(site)
