@@ -122,9 +122,11 @@ def test_process_that_stands_still_while_another_one_goes_on(
     is_right(desk, site, done)
 
 
-def killed_often(desk: DeploymentDesk, site: FaultySite, number: int, times: int) -> None:
-    """Deploy items by processes of which some die at random; check that all is done once."""
-    random = Random(39)
+def test_items_deployed_by_processes_that_die_at_random(
+    desk: DeploymentDesk, site: FaultySite
+) -> None:
+    """(cms scenario 38) `tests/chaos/test_deployment_killed.py` does it on a larger scale."""
+    random, number, times = Random(38), 30, 5
     desk.put_out(range(number))
     id_ = desk.start()
     deaths = 0
@@ -144,13 +146,3 @@ def killed_often(desk: DeploymentDesk, site: FaultySite, number: int, times: int
     assert done["counts"]["done"] == done["counts"]["total"] == number
     assert len(titles(site)) == len(set(titles(site))) == number
     assert len([r for r in site.writes() if r.path == "/wp/v2/posts"]) == number
-
-
-def test_a_few_items_killed_at_random(desk: DeploymentDesk, site: FaultySite) -> None:
-    killed_often(desk, site, 30, 5)
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(3600)
-def test_five_hundred_items_killed_ten_times(desk: DeploymentDesk, site: FaultySite) -> None:
-    killed_often(desk, site, 500, 10)
