@@ -1,10 +1,13 @@
 """The part of the object graph that publishes to CMS sites."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from random import Random
 from uuid import uuid4
+
+from celery import Task
 
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
@@ -15,6 +18,7 @@ from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.deployments.tasks import deploy
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
+from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
@@ -27,6 +31,7 @@ from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
@@ -45,14 +50,15 @@ from apps.store.collections import DEPLOYMENT_LANES
 def build_publisher(base: Foundation) -> PublisherServices:
     """Build the services of CMS sites."""
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
-    lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
-    opened = Platforms(db, base.platforms, base.vault, settings)
+    lanes: SiteLanes = StoredLanes(db, clock, sites_wake_up(base))
+    limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
+    platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
     integrations = IntegrationsService(
         db,
         clock,
-        platforms=opened,
+        platforms=platforms,
         vault=base.vault,
         addresses=Addresses(
             allow_http=bool(settings["PUBLISHER_ALLOW_HTTP"]),
@@ -62,7 +68,7 @@ def build_publisher(base: Foundation) -> PublisherServices:
         notifier=notifier,
     )
     return PublisherServices(
-        opened=opened,
+        opened=platforms,
         wishes=wishes,
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
@@ -72,13 +78,14 @@ def build_publisher(base: Foundation) -> PublisherServices:
             wishes=wishes,
             contents=contents,
             targets=targets,
-            platforms=opened,
+            platforms=platforms,
             notifier=notifier,
         ),
         deployments=DeploymentsService(
             db,
             clock,
             targets=targets,
+            contents=contents,
             sequences=base.sequences,
             lanes=deployment_lanes_of(base),
             notifier=notifier,
@@ -86,18 +93,32 @@ def build_publisher(base: Foundation) -> PublisherServices:
         taxonomy_map=TaxonomyMapService(db, clock),
         media=MediaService(db, clock),
         requests=PublishRequests(
-            db, clock, contents=contents, targets=targets, platforms=opened, wishes=wishes
+            db, clock, contents=contents, targets=targets, platforms=platforms, wishes=wishes
         ),
         idempotent=IdempotentRequests(db, clock),
         status=StatusService(db, clock, contents),
         tests=ConnectionTests(
-            db, clock, integrations=integrations, platforms=opened, lanes=lanes, notifier=notifier
+            db,
+            clock,
+            integrations=integrations,
+            platforms=platforms,
+            lanes=lanes,
+            notifier=notifier,
         ),
         taxonomies=Taxonomies(
             db, clock, integrations, lambda integration_id: wake_up(sync_taxonomies)()
         ),
         site_definitions=SiteDefinitions(db, clock, settings),
     )
+
+
+def sites_wake_up(base: Foundation, task: Task = dispatch) -> Callable[[], None]:
+    """Return what starts a run; nothing where deliveries wait for the next tick.
+
+    Args:
+        task: of the run; that of sites unless given.
+    """
+    return wake_up(task) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 @dataclass(frozen=True)
@@ -113,7 +134,7 @@ class SiteWork:
 
 def deployment_lanes_of(base: Foundation) -> SiteLanes:
     """Return the lanes of deployments."""
-    return StoredLanes(base.db, base.clock, wake_up(deploy), DEPLOYMENT_LANES)
+    return StoredLanes(base.db, base.clock, sites_wake_up(base, deploy), DEPLOYMENT_LANES)
 
 
 def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
@@ -122,7 +143,7 @@ def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
     Args:
         publisher: opens the sites of integrations, and makes wishes.
     """
-    opened = publisher.opened
+    platforms = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -137,7 +158,7 @@ def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
     steps = Steps(
         db,
         clock,
-        platform_of=opened.open,
+        platform_of=platforms.open,
         claims=claims,
         results=Results(
             db,
@@ -150,13 +171,13 @@ def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
         ),
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
-        visit=PublicPages(opened.page_client).visit,
+        visit=PublicPages(platforms.page_client).visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, opened.open),
+        run=SiteRun(db, clock, kind, steps, platforms.open),
         deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
-        term_sync=TermSync(db, clock, terms, opened.open),
+        term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
     )
 

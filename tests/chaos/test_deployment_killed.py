@@ -117,5 +117,6 @@ def test_deployment_of_500_items_killed_ten_times(
     assert (deployment["status"], deployment["items_deployed"]) == ("completed", ITEMS)
     assert deployment["counts"]["done"] == deployment["counts"]["total"] == ITEMS
     assert deployment["error_log"] == ""
+    assert len([each for each in site.writes() if each.path == "/wp/v2/posts"]) == ITEMS
     titles = [post["title"] for post in site.posts()]
     assert len(titles) == len(set(titles)) == ITEMS

@@ -15,6 +15,7 @@ from apps.core.documents import object_of, text_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
+from apps.lanes.claims import LARGEST_TOKEN
 from apps.routing.subscribers.stored_destinations import destination_id, lane_id
 
 ORDER_SEQUENCE = "publish_queue_order_no"
@@ -85,7 +86,7 @@ ROW_TYPES: Mapping[str, type] = {
     "attempts": list,
 }
 """What transmit reads of a row, where it is not null."""
-LARGEST_NUMBER = 2**62
+LARGEST_NUMBER = LARGEST_TOKEN
 """Numbers of rows stay below, so that they can rise."""
 DESTINATION_TYPES: Mapping[str, type] = {
     "name": str,

@@ -18,6 +18,7 @@ from apps.publisher.accounts import AccountService
 from apps.publisher.bodies import checked, moment
 from apps.publisher.events import tell_deployment
 from apps.publisher.lanes import SiteLanes
+from apps.publisher.records.content import Contents
 from apps.publisher.records.service import check_metadata
 from apps.publisher.schema import (
     ERROR_LOG_BYTES,
@@ -54,6 +55,8 @@ DEPLOY_SCHEMA: Mapping[str, Any] = {
 }
 RESERVED = ("query", "snapshot_at", "options", "retry_of")
 """Keys of `metadata` that the server writes."""
+INNER = frozenset({"hidden_stages", "canceled_by", "integrations", "list"})
+"""Fields that clients are not told of."""
 CUT = "earlier lines were cut\n"
 
 
@@ -62,6 +65,7 @@ class DeploymentsService(AccountService):
 
     Args:
         targets: finds sites and integrations.
+        contents: looks up items.
         sequences: numbers deployments.
         lanes: of deployments.
         notifier: tells clients.
@@ -75,12 +79,14 @@ class DeploymentsService(AccountService):
         clock: Clock,
         *,
         targets: Targets,
+        contents: Contents,
         sequences: Sequences,
         lanes: SiteLanes,
         notifier: Notifier,
     ) -> None:
         super().__init__(db, clock)
         self._targets = targets
+        self._contents = contents
         self._sequences = sequences
         self._lanes = lanes
         self._notifier = notifier
@@ -98,6 +104,7 @@ class DeploymentsService(AccountService):
         check_metadata(document)
         if taken := sorted(set(RESERVED) & metadata.keys()):
             raise SchemaIssues({"metadata": dict.fromkeys(taken, "is written by the server")})
+        self._contents.check_may_see(query.get("items") or (), caller)
         site = self._targets.site(caller, document["site"])
         integration = self._integration(document, site, caller)
         options = {"force": document["force"]}
@@ -148,7 +155,7 @@ class DeploymentsService(AccountService):
             raise self._running(deployment) from None
         tell_deployment(self._notifier, deployment)
         self._lanes.wake(deployment["_id"], now)
-        return deployment
+        return told(deployment)
 
     def _running(self, deployment: Mapping[str, Any]) -> PlainError:
         same = {"site": deployment["site"], "integration": deployment["integration"]}
@@ -180,7 +187,7 @@ class DeploymentsService(AccountService):
             if changed is not None:
                 tell_deployment(self._notifier, changed)
                 self._lanes.wake(changed["_id"], now)
-                return changed
+                return told(changed)
             deployment = self.one(id, caller)
         raise PlainError(409, f"The deployment is {deployment['status']}")
 
@@ -202,6 +209,11 @@ class DeploymentsService(AccountService):
         return self._begin(
             **{name: deployment.get(name) for name in same}, metadata=metadata, caller=caller
         )
+
+
+def told(deployment: Mapping[str, Any]) -> Document:
+    """Return a deployment as clients are told of it."""
+    return {name: value for name, value in deployment.items() if name not in INNER}
 
 
 def read_filter(sent: Mapping[str, Any]) -> Document:

@@ -26,7 +26,7 @@ CREDENTIALS = {"username": USERNAME, "application_password": PASSWORD}
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
     # Nothing is carried out but by the commands.
-    return {**settings, "CELERY_TASK_ALWAYS_EAGER": False}
+    return {**settings, "TRANSMIT_IMMEDIATELY": False}
 
 
 @pytest.fixture

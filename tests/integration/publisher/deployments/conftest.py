@@ -17,7 +17,7 @@ from tests.support.site_desk import FaultySite
 @pytest.fixture
 def settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     # Tests say when workers run.
-    quiet = {"CELERY_TASK_ALWAYS_EAGER": False}
+    quiet = {"TRANSMIT_IMMEDIATELY": False}
     return {
         **settings,
         **quiet,

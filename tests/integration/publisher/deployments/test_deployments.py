@@ -512,6 +512,18 @@ def test_progress_is_told(desk: DeploymentDesk, site: FaultySite, events: Events
     assert told[-1] == ("completed", 3, 3)
 
 
+def test_clients_are_told_what_is_theirs_to_know(desk: DeploymentDesk, site: FaultySite) -> None:
+    desk.put_out(range(2))
+    rest(site)
+    body = {"site": desk.site_id, "deployment_type": "full"}
+    started = desk.publisher.post("deployments", body).get_json()
+    desk.look()
+    canceled = desk.publisher.post(f"deployments/{started['_id']}/cancel").get_json()
+    inner = {"hidden_stages", "canceled_by", "integrations", "list"}
+    for told in (started, canceled, desk.told(started["_id"])):
+        assert not inner & told.keys()
+
+
 def test_status_of_a_deployment(desk: DeploymentDesk, site: FaultySite) -> None:
     ids = desk.put_out(range(3))
     refuse(site, ids[2])

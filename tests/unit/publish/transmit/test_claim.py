@@ -1,4 +1,4 @@
-"""Which rows of a lane are delivered next (delivery contract O1 to O6, P1)."""
+"""Which rows of a lane are delivered next (delivery contract O1 to O6)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS
-from apps.lanes.claims import interleaved
 from apps.publish.transmit.claim import pick
 from transmitters.base import Mode
 
@@ -240,20 +239,3 @@ def test_a_lane_is_never_forgotten(rows: list[Document], mode: Mode) -> None:
     selection = pick(*split(rows), mode, NOW)
 
     assert not rows or selection.rows or (selection.next_due and selection.next_due > NOW)
-
-
-@pytest.mark.parametrize(
-    ("urgent", "normal", "order"),
-    [
-        ("", "", ""),
-        ("", "xy", "xy"),
-        ("abc", "", "abc"),
-        ("abcd", "xy", "abcdxy"),
-        ("abcdefghi", "xyz", "abcdxefghyiz"),
-    ],
-)
-def test_a_normal_lane_gets_its_turn_after_four_urgent_ones(
-    urgent: str, normal: str, order: str
-) -> None:
-    """Delivery contract P1: urgent lanes first, but nobody starves."""
-    assert interleaved(list(urgent), list(normal)) == list(order)
