@@ -197,6 +197,23 @@ def test_site_without_integrations(desk: DeploymentDesk, integration: Any) -> No
     assert "no integration" in done["error_log"]
 
 
+def test_update_takes_the_place_of_its_story(
+    desk: DeploymentDesk, site: FaultySite, integration: Any
+) -> None:
+    """Where `rewrite_policy` says so there is one row, and one post, for the chain."""
+    desk.options(integration, rewrite_policy="update_post")
+    desk.change("first", 1)
+    desk.run(desk.start())
+    desk.change("first", 2, rewritten_by="second")
+    desk.change("second", 1, rewrite_of="first")
+    assert desk.run(desk.start("incremental"))["counts"] == counted(done=1)
+    assert titles(site) == ["Story second"]
+    # A kill of a member that is not shown takes nothing off.
+    desk.change("first", 3, state="killed", rewritten_by="second")
+    assert desk.run(desk.start())["counts"] == counted(unchanged=1)
+    assert titles(site) == ["Story second"]
+
+
 # What has changed.
 
 
