@@ -239,7 +239,7 @@ def wanted_action(
 ) -> WishAction | None:
     """Return what a deployment wants of an item at an integration; None for nothing."""
     if content.is_withdrawn:
-        is_there = record is not None and record["content"] == content.id
+        is_there = record is not None and record.get("content") == content.id
         return WishAction.RETRACT if is_there and not is_off(record) else None
     if not content.is_shown:
         return None
@@ -249,15 +249,15 @@ def wanted_action(
 
 def is_off(record: Mapping[str, Any] | None) -> bool:
     """Whether nothing of a record has to be taken off its site."""
-    return record is None or record["status"] == RecordStatus.RETRACTED
+    return record is None or record.get("status") == RecordStatus.RETRACTED
 
 
 def is_behind(content: Content, record: Mapping[str, Any]) -> bool:
     """Whether a site does not show the newest version, and it is worth a try."""
-    if record["content"] != content.id:
+    if record.get("content") != content.id:
         return True
     known = int(record.get("published_version") or 0)
-    if record["status"] == RecordStatus.FAILED:
+    if record.get("status") == RecordStatus.FAILED:
         if (record.get("error") or {}).get("retryable"):
             return True
         known = max(known, int((record.get("desired") or {}).get("version") or 0))

@@ -52,6 +52,7 @@ from apps.store.collections import (
     PUBLISHER_INTEGRATIONS,
     PUBLISHING_RECORDS,
 )
+from apps.store.mongo import is_outage
 from transmitters.cms.base import ErrorClass
 
 log = structlog.get_logger(__name__)
@@ -170,7 +171,8 @@ class DeploymentServer(LaneServer):
                 self._leave_out(deployment)
             is_ended = self._note(lane, deployment)
         except (Stopped, LostList):
-            return LaneOutcome(more=self._context.may_continue(lane))
+            more = self._context.may_continue(lane)
+            return LaneOutcome(more=more, next_due=self._clock.precise() + LOOK_AGAIN)
         next_due = None if is_ended else self._clock.precise() + LOOK_AGAIN
         return LaneOutcome(sent=progress.begun, more=progress.has_more, next_due=next_due)
 
@@ -225,16 +227,32 @@ class DeploymentServer(LaneServer):
             self._write(lane, deployment, started)
             tell_deployment(self._notifier, deployment)
         metadata = {**object_of(deployment, "metadata"), "snapshot_at": now}
-        try:
-            integrations = self._listing.build(deployment, lane.token)
-        except NoList as error:
-            text = f"{now.isoformat()} {error}"
+        integrations, problem = self._built(deployment, lane.token)
+        if problem:
+            log_text = log_of([f"{now.isoformat()} {problem}"])
             changes = {"status": DeploymentStatus.FAILED, "completed_at": now}
-            self._write(lane, deployment, {**changes, "error_log": log_of([text])})
+            self._write(lane, deployment, {**changes, "error_log": log_text})
             tell_deployment(self._notifier, deployment)
-            integrations = []
         listed = {"list": lane.token, "integrations": integrations, "metadata": metadata}
         self._write(lane, deployment, listed)
+
+    def _built(self, deployment: Document, number: int) -> tuple[list[ObjectId], str]:
+        """Return the integrations of a deployment whose list is stored, or why there is none.
+
+        Raises:
+            LostList: the deployment is not this process's any more.
+        """
+        try:
+            return self._listing.build(deployment, number), ""
+        except LostList:
+            raise
+        except NoList as error:
+            return [], str(error)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("deployment.not_listed", deployment=str(deployment["_id"]))
+            return [], "The list could not be built: an item or a record cannot be read"
 
     def _note(self, lane: Lane, deployment: Document) -> bool:
         """Store how far the deployment is, and let it go; return whether it has ended.
@@ -375,6 +393,13 @@ class DeploymentServer(LaneServer):
             return self._wished(deployment, row, content, integration)
         except Refused as refusal:
             error = error_of(refusal.error_class, refusal.code, refusal.message, refusal.help)
+            return self._at_once(DeploymentItemState.FAILED, error)
+        except Exception as problem:
+            if is_outage(problem):
+                raise
+            # One item keeps no other from going on.
+            log.exception("deployment.row_crashed", content=row["content"])
+            error = error_of(ErrorClass.VALIDATION, "unreadable", "The item cannot be looked at")
             return self._at_once(DeploymentItemState.FAILED, error)
 
     def _wished(

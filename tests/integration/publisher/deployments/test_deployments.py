@@ -475,6 +475,25 @@ def test_record_that_is_forgotten_meanwhile(desk: DeploymentDesk, site: FaultySi
     assert desk.run(id_)["counts"] == counted(done=1, skipped=1)
 
 
+def test_row_that_cannot_be_read_holds_up_no_other(
+    desk: DeploymentDesk, site: FaultySite, integration: Any
+) -> None:
+    desk.put_out(range(3))
+    records = desk.db["publishing_records"]
+    same = {"integration": desk.id_of(integration), "content_key": "item-001"}
+    # Stored by somebody else, without what every record has.
+    records.insert_one({**same, "content": "item-001", "desired": {"seq": 1}, "status": "pending"})
+    done = desk.run(desk.start())
+    assert (done["status"], done["counts"]) == ("failed", counted(done=2, failed=1))
+    records.update_one(same, {"$unset": {"content": 1}})
+    desk.change("item-002", 2)
+    done = desk.run(desk.start("incremental"))
+    assert (done["status"], done["counts"]) == ("failed", counted(done=1, failed=1))
+    assert "item-001" in done["error_log"]
+    records.delete_one(same)
+    assert desk.run(desk.start())["status"] == "completed"
+
+
 # Several sites.
 
 
