@@ -23,6 +23,7 @@ from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
+from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
 from apps.publisher.run.upkeep import Cleanup, TermSync
 from apps.publisher.services import PublisherServices
@@ -52,6 +53,7 @@ class Graph(Foundation):
     legal_items: LegalItems
     legal_queue: LegalQueue
     site_run: SiteRun
+    deployment_run: DeploymentRun
     term_sync: TermSync
     publisher_cleanup: Cleanup
 
@@ -102,7 +104,7 @@ def build_graph(
     publishing = build_publishing(base, editing, content_api.backlog, formatting)
     retention = build_retention(base, publishing.collaborators)
     publisher = build_publisher(base)
-    site_work = build_site_work(base, publisher.opened)
+    site_work = build_site_work(base, publisher)
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocker),
@@ -120,6 +122,7 @@ def build_graph(
         legal_items=retention.legal_items,
         legal_queue=retention.legal_queue,
         site_run=site_work.run,
+        deployment_run=site_work.deployments,
         term_sync=site_work.term_sync,
         publisher_cleanup=site_work.cleanup,
     )

@@ -7,10 +7,15 @@ from functools import partial
 from random import Random
 from uuid import uuid4
 
+from celery import Task
+
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
+from apps.publisher.deployments.listing import Listing
+from apps.publisher.deployments.run import DeploymentRun, deployment_lanes, deployment_waker
 from apps.publisher.deployments.service import DeploymentsService
+from apps.publisher.deployments.tasks import deploy
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
 from apps.publisher.integrations.credentials import opened
@@ -20,7 +25,7 @@ from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
 from apps.publisher.records.idempotency import IdempotentRequests
-from apps.publisher.records.requests import PublishRequests
+from apps.publisher.records.requests import PublishRequests, check_usable
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
@@ -39,18 +44,11 @@ from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.store.collections import DEPLOYMENT_LANES
 
 
-def build_publisher(
-    base: Foundation,
-    *,
-    wake_deployments: Callable[[], None] = lambda: None,
-) -> PublisherServices:
-    """Build the services of CMS sites.
-
-    Args:
-        wake_deployments: lets a worker look for deployments.
-    """
+def build_publisher(base: Foundation) -> PublisherServices:
+    """Build the services of CMS sites."""
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
     lanes: SiteLanes = StoredLanes(db, clock, sites_wake_up(base))
     limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
@@ -89,7 +87,7 @@ def build_publisher(
             targets=targets,
             contents=contents,
             sequences=base.sequences,
-            wake=wake_deployments,
+            lanes=deployment_lanes_of(base),
             notifier=notifier,
         ),
         taxonomy_map=TaxonomyMapService(db, clock),
@@ -114,9 +112,13 @@ def build_publisher(
     )
 
 
-def sites_wake_up(base: Foundation) -> Callable[[], None]:
-    """Return what starts the run of sites; nothing where deliveries wait for the next tick."""
-    return wake_up(dispatch) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
+def sites_wake_up(base: Foundation, task: Task = dispatch) -> Callable[[], None]:
+    """Return what starts a run; nothing where deliveries wait for the next tick.
+
+    Args:
+        task: of the run; that of sites unless given.
+    """
+    return wake_up(task) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 @dataclass(frozen=True)
@@ -124,17 +126,24 @@ class SiteWork:
     """What carries out the wishes."""
 
     run: SiteRun
+    deployments: DeploymentRun
     steps: Steps
     term_sync: TermSync
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
-    """Build what carries out the wishes of all integrations.
+def deployment_lanes_of(base: Foundation) -> SiteLanes:
+    """Return the lanes of deployments."""
+    return StoredLanes(base.db, base.clock, sites_wake_up(base, deploy), DEPLOYMENT_LANES)
+
+
+def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
+    """Build what carries out the wishes of all integrations, and the deployments.
 
     Args:
-        platforms: opens the sites of integrations.
+        publisher: opens the sites of integrations, and makes wishes.
     """
+    platforms = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -151,14 +160,45 @@ def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
         clock,
         platform_of=platforms.open,
         claims=claims,
-        results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
+        results=Results(
+            db,
+            clock,
+            claims,
+            base.notifier,
+            base.alerts.not_on_site,
+            kind.retries,
+            on_result=[deployment_waker(deployment_lanes_of(base), clock)],
+        ),
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
         visit=PublicPages(platforms.page_client).visit,
     )
     return SiteWork(
         run=SiteRun(db, clock, kind, steps, platforms.open),
+        deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
         term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
+    )
+
+
+def build_deployment_run(
+    base: Foundation, publisher: PublisherServices, lease: timedelta, retries: RetryPolicy
+) -> DeploymentRun:
+    """Build what carries out deployments.
+
+    Args:
+        lease: how long a claim is good for without being renewed.
+        retries: of the lanes' engine.
+    """
+    contents = Contents(base.db, base.clock.now)
+    return DeploymentRun(
+        base.db,
+        base.clock,
+        deployment_lanes(lease, retries),
+        listing=Listing(base.db, base.clock, contents, publisher.opened),
+        contents=contents,
+        wishes=publisher.wishes,
+        check=partial(check_usable, publisher.opened),
+        notifier=base.notifier,
     )
