@@ -73,6 +73,11 @@ class FaultySite(StandInSite):
             case "proxy":
                 super().respond(request)
                 return SiteResponse(502, b"<h1>Bad gateway</h1>")
+            case "no_trash":
+                message = "The post does not support trashing."
+                code = "rest_trash_not_supported"
+                body = {"code": code, "message": message, "data": {"status": 501}}
+                return SiteResponse(501, body)
             case "down":
                 return SiteResponse(503, b"<h1>Down</h1>")
             case "busy":

@@ -111,7 +111,7 @@ class Retraction:
             post = self._overwritten(task, post, item, identity)
         mode = _mode(task, is_kill=is_kill)
         done = written_fresh(
-            task, post, lambda fresh: replace(fresh, state=platform.retract(fresh, mode))
+            task, post, lambda fresh: replace(fresh, state=_retracted(task, fresh, mode))
         )
         return done.state if done is not None else RemoteState.DELETED
 
@@ -163,7 +163,7 @@ class Retraction:
                 is_kill = item.get("state") in stories.KILLED_STATES
                 task.written.update(
                     external_id=found.id,
-                    remote_state=task.platform.retract(found, _mode(task, is_kill=is_kill)),
+                    remote_state=_retracted(task, found, _mode(task, is_kill=is_kill)),
                 )
         status = self._status(task)
         if status is not None and status not in GONE_STATUSES:
@@ -194,6 +194,14 @@ def _mode(task: Task, *, is_kill: bool) -> RetractMode:
     if not wanted and is_kill:
         wanted = options.get("kill_mode") or platform.kill_mode
     return RetractMode(wanted or options.get("retract_mode") or platform.retract_modes[0])
+
+
+def _retracted(task: Task, post: RemotePost, mode: RetractMode) -> RemoteState:
+    """Take a post off; warn where the site keeps as a draft what was to be removed."""
+    state = task.platform.retract(post, mode)
+    if state == RemoteState.DRAFT and mode in (RetractMode.TRASH, RetractMode.DELETE):
+        task.warn("left_as_draft")
+    return state
 
 
 def drift_of(post: RemotePost, now: datetime) -> Document:

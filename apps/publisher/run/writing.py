@@ -1,7 +1,7 @@
 """Steps 4 to 9 of a story: what is sent to its site, and what is made of the answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from apps.core.vocabulary import ItemType
 from apps.publisher.run import story as stories
 from apps.publisher.run.finding import OFF_SITE, PostFinder, written_fresh
 from apps.publisher.run.media import MediaLedger
-from apps.publisher.run.results import Result, Results, Task
+from apps.publisher.run.results import MESSAGE_LENGTH, Result, Results, Task
 from apps.publisher.run.retraction import drift_of
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import IN_DOUBT, RecordStatus
@@ -30,6 +30,8 @@ from transmitters.cms.base import (
 )
 
 GONE = "remote_missing"
+OF_LEDGERS = frozenset({ErrorClass.MEDIA, ErrorClass.TAXONOMY})
+"""Classes of errors of a write that mean that a ledger names what the site does not have."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class _Draft:
         story: without times, its files and terms at the site.
         digest: tells whether it has changed since it was sent.
         schedule_at: when the site is to publish it by itself; None for now.
+        is_resynced: the site was asked what it has; it is not asked twice.
     """
 
     task: Task
@@ -48,6 +51,7 @@ class _Draft:
     schedule_at: datetime | None
     story: Story
     digest: str = ""
+    is_resynced: bool = False
 
 
 class Writing:
@@ -146,12 +150,18 @@ class Writing:
         found = self._db[PUBLISHING_RECORDS].find(query, {"content": 1, "external_url": 1})
         return {row["content"]: row["external_url"] for row in found if row.get("external_url")}
 
-    def _payload(self, draft: _Draft) -> Payload:
-        """Return what is sent: the time of the publication goes out with the first one only."""
-        task = draft.task
+    def _payload(self, draft: _Draft, post: RemotePost | None = None) -> Payload:
+        """Return what is sent: the time of the publication goes out with the first one only.
+
+        Args:
+            post: that is to be written; terms which editors of the site gave it may have to stay.
+        """
+        task, story = draft.task, draft.story
+        if post is not None and task.options.get("keep_remote_terms"):
+            story = replace(story, terms=self._terms.with_those_of_others(task, post, story.terms))
         is_first = not task.record.get("first_published_at")
         timed = stories.with_times(
-            draft.story,
+            story,
             published_at=stories.first_published(draft.item) if is_first else None,
             schedule_at=draft.schedule_at,
         )
@@ -210,7 +220,13 @@ class Writing:
         task, payload = draft.task, self._payload(draft)
         self._announce(draft, "create")
         task.creates, task.post = True, None
-        post = task.platform.create(payload, draft.identity)
+        try:
+            post = task.platform.create(payload, draft.identity)
+        except PlatformError as error:
+            self._resync_after(draft, error, "create")
+            # Some sites refuse what they have made half of.
+            kept = self._finder.ours(task, draft.identity)
+            return self._create(draft) if kept is None else self._update(draft, kept)
         task.creates = False
         task.found(post)
         if Mismatch.SLUG in post.mismatches:
@@ -222,26 +238,48 @@ class Writing:
         return self._compared(draft, post, "created")
 
     def _update(self, draft: _Draft, post: RemotePost) -> Result:
-        task, payload = draft.task, self._payload(draft)
-        self._announce(draft, "update")
-        answer = self._written(draft, post, payload)
+        answer = self._written(draft, post)
         if answer is None:
             # It went away while we were at it.
             found = self._gone(draft)
             if found is None:
                 return self._create(draft)
-            answer = self._there(self._written(draft, found, payload))
-        task.found(answer)
+            answer = self._there(self._written(draft, found))
+        draft.task.found(answer)
         return self._compared(draft, answer, "updated")
 
-    def _written(self, draft: _Draft, post: RemotePost, payload: Payload) -> RemotePost | None:
-        task = draft.task
-        return written_fresh(
-            task,
-            post,
-            lambda fresh: task.platform.update(fresh, payload, draft.identity),
-            lambda found: not self._keeps_edit(task, found),
-        )
+    def _written(self, draft: _Draft, post: RemotePost) -> RemotePost | None:
+        task, payload = draft.task, self._payload(draft, post)
+        self._announce(draft, "update")
+        try:
+            return written_fresh(
+                task,
+                post,
+                lambda fresh: task.platform.update(fresh, payload, draft.identity),
+                lambda found: not self._keeps_edit(task, found),
+            )
+        except PlatformError as error:
+            self._resync_after(draft, error, "update")
+        return self._written(draft, post)
+
+    def _resync_after(self, draft: _Draft, error: PlatformError, action: str) -> None:
+        """Ask the site what it has, where a write was refused for a file or a term that it misses.
+
+        Raises:
+            PlatformError: the one given, if it says something else, or the site was asked before.
+        """
+        if error.error_class not in OF_LEDGERS or draft.is_resynced:
+            raise error
+        draft.task.creates = False
+        is_file = error.error_class == ErrorClass.MEDIA
+        text = error.message[:MESSAGE_LENGTH]
+        more = {"class": error.error_class, "code": error.code, "message": text}
+        self._results.note(draft.task, action, "resynced", **more)
+        self._resync(draft, files=is_file, terms=not is_file)
+
+    def _resync(self, draft: _Draft, *, files: bool, terms: bool) -> None:
+        draft.is_resynced = True
+        self._prepare(draft, distrust=files, resync=terms)
 
     def _there(self, post: RemotePost | None) -> RemotePost:
         if post is None:
@@ -258,16 +296,12 @@ class Writing:
             PlatformError: it is missing then, too.
         """
         missing = post.mismatches.keys() - {Mismatch.SLUG}
-        if missing:
-            self._prepare(
-                draft, distrust=Mismatch.MEDIA in missing, resync=Mismatch.TERMS in missing
-            )
-            payload = self._payload(draft)
-            self._announce(draft, "update")
-            post = self._there(self._written(draft, post, payload))
+        if missing and not draft.is_resynced:
+            self._resync(draft, files=Mismatch.MEDIA in missing, terms=Mismatch.TERMS in missing)
+            post = self._there(self._written(draft, post))
             draft.task.found(post)
-            if problem := _problem(post.mismatches):
-                raise problem
+        if problem := _problem(post.mismatches):
+            raise problem
         return self._results.published(draft.task, post, outcome, draft.digest)
 
 

@@ -439,3 +439,25 @@ def test_requests_that_each_action_costs(desk: SiteDesk, site: FaultySite) -> No
     assert costs(desk.wish(desk.change(item, state="killed"), "retract")) == 2
     other = desk.change(other, state="unpublished")
     assert costs(desk.wish(other, "retract")) == 1
+
+
+def test_twin_that_is_a_draft_goes_too(desk: SiteDesk, site: FaultySite) -> None:
+    """(cms scenario 18)"""
+    item, record = desk.published()
+    twin = dict(site.post(), id=999, status="draft", slug=f"{record['slug']}-2")
+    site.content.entries[999] = twin
+    desk.db["publishing_records"].update_one(
+        {"_id": record["_id"]}, {"$set": {"external_id": None, "remote_state": "absent"}}
+    )
+    desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+    assert site.post()["title"] == "Rivers fall"
+    assert [post["id"] for post in site.posts("trash")] == [999]
+
+
+def test_site_without_a_trash_keeps_a_draft_and_warns(desk: SiteDesk, site: FaultySite) -> None:
+    site.fault = lambda request: "no_trash" if request.method == "DELETE" else None
+    item, _ = desk.published()
+    record = desk.run_until_settled(desk.wish(desk.change(item, state="unpublished"), "retract"))
+    assert (record["status"], record["remote_state"]) == ("retracted", "draft")
+    assert record["warnings"] == ["left_as_draft"]
+    assert not site.content.live()
