@@ -141,15 +141,18 @@ def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
     )
     claims = RecordClaims(db, clock, lease, owner)
     terms = TermLedger(db, clock, owner)
+    pages = PublicPages(platforms.page_client, platforms.foreign_client)
     steps = Steps(
         db,
         clock,
         platform_of=platforms.open,
         claims=claims,
         results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
-        media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
+        media=MediaLedger(
+            db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"]), pages.fetch
+        ),
         terms=terms,
-        visit=PublicPages(platforms.page_client).visit,
+        visit=pages.visit,
     )
     return SiteWork(
         run=SiteRun(db, clock, kind, steps, platforms.open),

@@ -17,6 +17,7 @@ from apps.publisher.lanes import StoredLanes
 from apps.publisher.records.wishes import Piece, Wish, Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result, Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
@@ -119,6 +120,7 @@ class SiteDesk:
         self.options: dict[str, Any] = dict(OPTIONS)
         self.alerts: list[str] = []
         self.http = HTTPClient(TransmitSettings(http_read_timeout=5, http_total_timeout=10))
+        self.pages = PublicPages(lambda url: self.http, lambda: self.http)
         self.lanes = StoredLanes(db, clock)
         self.wishes = Wishes(db, clock, self.lanes, notifier)
         self.storage = MediaStorage(db)
@@ -175,7 +177,9 @@ class SiteDesk:
             platform_of=lambda integration: self.platform(integration, client),
             claims=claims,
             results=results,
-            media=MediaLedger(db, clock, self.storage, name, max_pixels=40_000_000),
+            media=MediaLedger(
+                db, clock, self.storage, name, max_pixels=40_000_000, fetch=self.pages.fetch
+            ),
             terms=TermLedger(db, clock, name),
             visit=self.visit,
         )

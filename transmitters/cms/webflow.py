@@ -664,7 +664,7 @@ class Webflow(Platform):
             yield _term_of(item)
 
     def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Return the terms of an item; fields that hold one term have no room for those of others."""
+        """Return the terms of an item; a field of one term has no room for those of others."""
         many = [one for one in taxonomies if self._term_field(one).type == "MultiReference"]
         item = self._api.find(self._item(post.id)) if many else None
         fields = _field_data(item) if item is not None else {}

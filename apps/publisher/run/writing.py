@@ -124,7 +124,8 @@ class Writing:
         """
         task, item = draft.task, draft.item
         renditions = task.options.get("renditions") or ()
-        wanted = stories.wanted_media(item, renditions, self._clock.precise())
+        rehost = bool(task.options.get("rehost"))
+        wanted = stories.wanted_media(item, renditions, self._clock.precise(), rehost=rehost)
         media = self._media.transfer(task, wanted, distrust=distrust)
         terms = self._terms.resolve(task, list(stories.wanted_terms(item)), resync=resync)
         draft.story = stories.story_of(

@@ -1,9 +1,13 @@
 """Pictures of stories: uploaded once, found again, never silently missing."""
 
+from base64 import b64encode
+from typing import Any
+
 import pytest
 
 from apps.publisher.run.results import Result
-from tests.support.site_desk import FaultySite, SiteDesk
+from tests.support.receivers import HTTPReceiver
+from tests.support.site_desk import FaultySite, SiteDesk, picture_bytes
 
 
 def test_featured_picture_is_there_with_its_texts(desk: SiteDesk, site: FaultySite) -> None:
@@ -186,3 +190,138 @@ def test_stored_file_that_is_damaged(desk: SiteDesk, site: FaultySite) -> None:
     record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
     assert (record["status"], record["error"]["class"]) == ("failed", "media")
     assert not site.posts()
+
+
+# Files that the body names.
+
+
+def stored(desk: SiteDesk, href: str) -> dict[str, Any]:
+    """Return a picture whose rendition is said to be at an address, `ID` standing for its id."""
+    held = desk.picture()
+    original = held["renditions"]["original"]
+    original["href"] = href.replace("ID", original["media"])
+    return held
+
+
+@pytest.mark.parametrize(
+    ("href", "source"),
+    [
+        ("https://wire.example/a%20b.png?x=1&y=2", "https://wire.example/a b.png?x=1&amp;y=2"),
+        ("https://wire.example/p?a=1&b=2", "https://wire.example/p?a=1&amp;b=2"),
+        ("https://wire.example/p?a=1&b=2", "https://wire.example/p?a=1&b=2"),
+        ("https://wire.example/api/upload-raw/ID.png", "/upload-raw/ID"),
+        ("https://wire.example/api/upload-raw/ID", "/api/upload-raw/ID.png"),
+        ("https://wire.example/api/upload-raw/ID", "https://other.example/upload-raw/ID"),
+        ("https://wire.example/picture.png", "/picture.png"),
+        ("https://wire.example/picture.png", "http://WIRE.example/picture.png"),
+        ("https://wire.example/picture.png", "//wire.example/picture.png"),
+    ],
+)  # fmt: skip
+def test_association_that_the_body_shows_by_another_form_of_its_address(
+    desk: SiteDesk, site: FaultySite, href: str, source: str
+) -> None:
+    held = stored(desk, href)
+    source = source.replace("ID", held["renditions"]["original"]["media"])
+    _, record = desk.published(
+        body_html=f'<p>Text</p><img src="{source}">', associations={"editor_0": held}
+    )
+    (used,) = record["media"]
+    assert used["association"] == "editor_0"
+    content = site.post()["content"]
+    assert used["remote_url"] in content
+    assert "wire.example" not in content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<p>The key "editor_0" stands in the text.</p>',
+        '<p data-key="editor_0">Text</p>',
+        '<!-- EMBED START Image {id: "editor_0"} --><p>Without an end.</p>',
+        "<p>/api/upload-raw/ID</p>",
+        "<script>'/api/upload-raw/ID'</script>",
+    ],
+)
+def test_association_that_is_only_mentioned_stays_here(
+    desk: SiteDesk, site: FaultySite, body: str
+) -> None:
+    held = desk.picture()
+    body = body.replace("ID", held["renditions"]["original"]["media"])
+    _, record = desk.published(body_html=f"<p>Text</p>{body}", associations={"editor_0": held})
+    assert record["media"] == []
+    assert not site.content.media
+
+
+def test_picture_that_is_written_into_the_body(desk: SiteDesk, site: FaultySite) -> None:
+    encoded = b64encode(picture_bytes("green")).decode()
+    for source in (f"data:image/png;base64,{encoded}", f"DATA:image/jpeg;BASE64,{encoded}"):
+        desk.published(body_html=f'<p>Text</p><img src="{source}" alt="Green">')
+    assert len(site.content.media) == 1
+    assert all("data:" not in post["content"] for post in site.posts())
+    assert all("<img" in post["content"] for post in site.posts())
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+def test_picture_in_the_body_that_is_broken(desk: SiteDesk, site: FaultySite, policy: str) -> None:
+    desk.options["on_media_failure"] = policy
+    body = '<p>Text</p><img src="data:image/png;base64,%%%">'
+    record = desk.run_until_settled(desk.wish(desk.item(body_html=body)))
+    if policy == "fail":
+        assert (record["status"], record["error"]["class"]) == ("failed", "media")
+        return
+    assert record["status"] == "published"
+    assert record["warnings"][0].startswith("media_omitted:")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://other.example/upload-raw/0123456789abcdef01234567",
+        "https://other.example/picture.png",
+    ],
+)
+def test_picture_of_another_host_stays_there(
+    desk: SiteDesk, site: FaultySite, address: str
+) -> None:
+    _, record = desk.published(body_html=f'<p>Text</p><img src="{address}">')
+    assert address in site.post()["content"]
+    assert record["media"] == []
+
+
+def test_picture_of_another_host_is_brought_along_once(desk: SiteDesk, site: FaultySite) -> None:
+    desk.options["rehost"] = True
+    picture = picture_bytes("yellow")
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (200, {"Content-Type": "text/plain"}, picture))
+        body = f'<p>Text</p><img src="{host.url}/a.png"><img src="{host.url}/a.png">'
+        item, record = desk.published(body_html=body)
+        desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+        assert len(host.requests) == 1
+        assert host.url not in site.post()["content"]
+    assert len(site.content.media) == 1
+    assert len(record["media"]) == 1
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+def test_picture_of_another_host_that_cannot_be_had(
+    desk: SiteDesk, site: FaultySite, policy: str
+) -> None:
+    desk.options |= {"rehost": True, "on_media_failure": policy}
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (404, {}, b""))
+        body = f'<p>Text</p><img src="{host.url}/a.png">'
+        record = desk.run_until_settled(desk.wish(desk.item(body_html=body)))
+    if policy == "fail":
+        assert record["error"]["code"] == "media_not_fetched"
+        return
+    assert record["status"] == "published"
+    assert record["warnings"][0].startswith("media_omitted:")
+
+
+def test_film_of_another_host_stays_there(desk: SiteDesk, site: FaultySite) -> None:
+    desk.options["rehost"] = True
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (200, {}, b"\0\0\0\x20ftypisom" + b"\0" * 99))
+        desk.published(body_html=f'<p>Text</p><video src="{host.url}/a.mp4"></video>')
+        assert host.url in site.post()["content"]
+    assert not site.content.media

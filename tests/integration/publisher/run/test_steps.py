@@ -461,3 +461,19 @@ def test_site_without_a_trash_keeps_a_draft_and_warns(desk: SiteDesk, site: Faul
     assert (record["status"], record["remote_state"]) == ("retracted", "draft")
     assert record["warnings"] == ["left_as_draft"]
     assert not site.content.live()
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_byline_and_notice_of_a_correction_in_the_text(
+    desk: SiteDesk, site: FaultySite, shows: bool
+) -> None:
+    if shows:
+        desk.options |= {"byline": "prepend", "corrections": "show"}
+    notice = "CORRECTION: It was <b>Saturday</b>"
+    desk.published(byline="By Ann & <i>Bo</i>", ednote=notice, headline="Rivers &amp; <b>rain</b>")
+    content = site.post()["content"]
+    assert ("By Ann &amp; Bo" in content) is shows
+    assert ("CORRECTION: It was Saturday" in content) is shows
+    if shows:
+        assert content.index("By Ann") < content.index("Rivers rose") < content.index("CORRECTION")
+    assert site.post()["title"] in ("Rivers & rain", "Rivers &amp; rain")
