@@ -102,7 +102,7 @@ def build_graph(
     publishing = build_publishing(base, editing, content_api.backlog, formatting)
     retention = build_retention(base, publishing.collaborators)
     publisher = build_publisher(base)
-    site_work = build_site_work(base, publisher.opened)
+    site_work = build_site_work(base, publisher.opened, publisher.wishes)
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocker),

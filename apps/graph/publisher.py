@@ -31,6 +31,7 @@ from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.tasks import dispatch, sync_taxonomies
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.upkeep import Cleanup, TermSync
@@ -124,11 +125,12 @@ class SiteWork:
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
+def build_site_work(base: Foundation, platforms: Platforms, wishes: Wishes) -> SiteWork:
     """Build what carries out the wishes of all integrations.
 
     Args:
         platforms: opens the sites of integrations.
+        wishes: makes wishes for posts that follow others.
     """
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
@@ -152,6 +154,7 @@ def build_site_work(base: Foundation, platforms: Platforms) -> SiteWork:
             db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"]), pages.fetch
         ),
         terms=terms,
+        supersession=Supersession(db, wishes),
         visit=pages.visit,
     )
     return SiteWork(

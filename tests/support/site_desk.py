@@ -21,6 +21,7 @@ from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result, Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import WishAction
 from tests.support.newsdesk import HandClock
@@ -181,6 +182,7 @@ class SiteDesk:
                 db, clock, self.storage, name, max_pixels=40_000_000, fetch=self.pages.fetch
             ),
             terms=TermLedger(db, clock, name),
+            supersession=Supersession(db, Wishes(db, clock, self.lanes, self.notifier)),
             visit=self.visit,
         )
 

@@ -330,6 +330,23 @@ class Wishes:
         """
         return self._write(dict(record), str(record["content"]), wish)
 
+    def renew(self, record: Mapping[str, Any]) -> bool:
+        """Let a live post that nothing is wanted of be compared once more with its story.
+
+        Returns:
+            False where something is wanted of it, or came meanwhile: that counts, and is carried
+            out with all that is known by then.
+        """
+        if record.get("phase") != Phase.IDLE or not is_live(record):
+            return False
+        now = self._clock.now()
+        wish = Wish(WishAction.UPDATE, version=record.get("published_version"))
+        decision = decide(record, str(record["content"]), wish, now)
+        changed = self._store(dict(record), decision, now)
+        if changed is not None:
+            self._announce(changed)
+        return changed is not None
+
     def retry(self, record: Mapping[str, Any], by: Any) -> Document:
         """Let a record that has failed be tried again: the wish that it failed with.
 

@@ -18,6 +18,7 @@ from apps.publisher.run.finding import (
 )
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.results import TWIN_CHECK, Result, Results, Task
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.schema import IN_DOUBT
 from transmitters.cms.base import (
     RETRYABLE,
@@ -42,7 +43,7 @@ class Retraction:
 
     Args:
         clock: source of the current time.
-        results, media, finder: see their classes.
+        results, media, finder, supersession: see their classes.
         visit: asks for a public page without credentials; returns the status, None for no answer.
     """
 
@@ -52,12 +53,14 @@ class Retraction:
         results: Results,
         media: MediaLedger,
         finder: PostFinder,
+        supersession: Supersession,
         visit: Callable[[str], int | None],
     ) -> None:
         self._clock = clock
         self._results = results
         self._media = media
         self._finder = finder
+        self._supersession = supersession
         self._visit = visit
 
     def run(self, task: Task, item: Mapping[str, Any]) -> Result:
@@ -77,12 +80,13 @@ class Retraction:
             post = self._finder.look_up(task, identity)
         if post is None:
             was_there = bool(record.get("external_id"))
-            return self._end(task, RemoteState.DELETED if was_there else RemoteState.ABSENT)
+            state = RemoteState.DELETED if was_there else RemoteState.ABSENT
+            return self._end(task, item, state)
         task.found(post)
         self._results.announce(task, "retract", slug=identity.slug, ref=identity.ref)
-        return self._end(task, self._take_off(task, post, item, identity))
+        return self._end(task, item, self._take_off(task, post, item, identity))
 
-    def _end(self, task: Task, state: RemoteState) -> Result:
+    def _end(self, task: Task, item: Mapping[str, Any], state: RemoteState) -> Result:
         task.post = None
         task.written["remote_state"] = state
         self._media.release(task, removes=bool(task.options.get("retract_media", True)))
@@ -91,6 +95,8 @@ class Retraction:
             again = self._clock.precise() + TWIN_CHECK
         elif self._status(task) not in GONE_STATUSES:
             again = self._clock.precise() + PUBLIC_AGAIN
+        elif self._supersession.concerns(task, item):
+            again = self._clock.precise()
         return self._results.retracted(task, state, again)
 
     def _status(self, task: Task) -> int | None:
@@ -141,9 +147,10 @@ class Retraction:
             None where the site has missed a schedule: the post is to be published now.
         """
         task.warn(*(task.record.get("warnings") or ()))
+        self._supersession.follow(task, item)
         match task.record.get("remote_state"):
             case RemoteState.SCHEDULED:
-                return self._check_schedule(task)
+                return self._check_schedule(task, item)
             case RemoteState.LIVE:
                 if was_doubtful(task.record):
                     self._finder.ours(task, identity_of(task, item))
@@ -170,7 +177,7 @@ class Retraction:
             task.warn("still_public")
             self._results.alert("A retracted story can still be read at its address", task)
 
-    def _check_schedule(self, task: Task) -> Result | None:
+    def _check_schedule(self, task: Task, item: Mapping[str, Any]) -> Result | None:
         """See whether the site has published what it was to publish by itself."""
         record, now = task.record, self._clock.precise()
         due: datetime = record.get("scheduled_at") or now
@@ -181,7 +188,13 @@ class Retraction:
         task.version = record.get("content_version")
         if post.state == RemoteState.LIVE:
             task.found(post)
-            return self._results.published(task, post, "released", record.get("payload_hash"))
+            return self._results.published(
+                task,
+                post,
+                "released",
+                record.get("payload_hash"),
+                looks_again=self._supersession.concerns(task, item),
+            )
         if now < due + SCHEDULE_GRACE:
             return self._results.checked(task, now + PUBLIC_AGAIN)
         task.warn("schedule_forced")

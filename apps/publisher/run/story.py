@@ -354,6 +354,7 @@ def story_of(
     media: Mapping[str, StoryMedia] | None = None,
     terms: Mapping[str, Sequence[str]] | None = None,
     links: Mapping[str, str] | None = None,
+    newer: str | None = None,
 ) -> Story:
     """Return an item as it shall be at a site, without the times of its publication.
 
@@ -361,6 +362,7 @@ def story_of(
         media: what is at the site of its files, by key.
         terms: by taxonomy, the complete list.
         links: of a package, addresses of its members that are published there.
+        newer: address of the rewrite that the post is to name.
     """
     media = media or {}
     extra = object_of(item, "extra")
@@ -369,7 +371,7 @@ def story_of(
     return Story(
         identity=identity,
         headline=headline_of(item),
-        body="".join(_body(item, options, links or {})),
+        body="".join(_body(item, options, links or {}, newer)),
         abstract=plain_text(text_of(item, "abstract")),
         media=media,
         feature=FEATURE if FEATURE in media else None,
@@ -399,7 +401,10 @@ def withdrawal_story(item: Mapping[str, Any], identity: PostIdentity) -> Story:
 
 
 def _body(
-    item: Mapping[str, Any], options: Mapping[str, Any], links: Mapping[str, str]
+    item: Mapping[str, Any],
+    options: Mapping[str, Any],
+    links: Mapping[str, str],
+    newer: str | None,
 ) -> Iterator[str]:
     byline = plain_text(text_of(item, "byline"))
     if byline and options.get("byline") == "prepend":
@@ -410,6 +415,8 @@ def _body(
     note = plain_text(text_of(item, "ednote"))
     if note and options.get("corrections") == "show":
         yield f"<p>{escape(note)}</p>"
+    if newer:
+        yield f'<p><a href="{escape(newer)}">{escape(newer)}</a></p>'
 
 
 def member_refs(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from apps.publisher.run.finding import OFF_SITE, PostFinder, written_fresh
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.results import MESSAGE_LENGTH, Result, Results, Task
 from apps.publisher.run.retraction import drift_of
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import IN_DOUBT, RecordStatus
 from apps.store.collections import PUBLISHING_RECORDS
@@ -60,7 +61,7 @@ class Writing:
     Args:
         db: the database.
         clock: source of the current time.
-        results, media, terms, finder: see their classes.
+        results, media, terms, finder, supersession: see their classes.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Writing:
         media: MediaLedger,
         terms: TermLedger,
         finder: PostFinder,
+        supersession: Supersession,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -78,6 +80,7 @@ class Writing:
         self._media = media
         self._terms = terms
         self._finder = finder
+        self._supersession = supersession
 
     def run(
         self,
@@ -135,6 +138,7 @@ class Writing:
             media=media,
             terms=terms,
             links=self._links(task, item),
+            newer=self._supersession.link(task, item),
         )
         draft.digest = stories.payload_hash(task.platform.payload(draft.story))
 
@@ -303,7 +307,10 @@ class Writing:
             draft.task.found(post)
         if problem := _problem(post.mismatches):
             raise problem
-        return self._results.published(draft.task, post, outcome, draft.digest)
+        looks_again = self._supersession.concerns(draft.task, draft.item)
+        return self._results.published(
+            draft.task, post, outcome, draft.digest, looks_again=looks_again
+        )
 
 
 def _problem(mismatches: Mapping[Mismatch, Any]) -> PlatformError | None:
