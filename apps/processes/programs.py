@@ -22,7 +22,8 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
 
     Args:
         settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
-            PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the addresses of both stores.
+            PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the
+            addresses of both stores.
     """
     environment = {
         name: str(settings[name])
