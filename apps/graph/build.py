@@ -24,7 +24,7 @@ from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
 from apps.publisher.run.run import SiteRun
-from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
 from apps.publisher.services import PublisherServices
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems
@@ -53,6 +53,7 @@ class Graph(Foundation):
     legal_queue: LegalQueue
     site_run: SiteRun
     term_sync: TermSync
+    late_retractions: LateRetractions
     publisher_cleanup: Cleanup
 
     @property
@@ -121,5 +122,6 @@ def build_graph(
         legal_queue=retention.legal_queue,
         site_run=site_work.run,
         term_sync=site_work.term_sync,
+        late_retractions=site_work.late_retractions,
         publisher_cleanup=site_work.cleanup,
     )

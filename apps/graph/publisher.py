@@ -34,7 +34,7 @@ from apps.publisher.run.steps import Steps
 from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.tasks import dispatch, sync_taxonomies
 from apps.publisher.run.terms import TermLedger
-from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
 from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
@@ -122,6 +122,7 @@ class SiteWork:
     run: SiteRun
     steps: Steps
     term_sync: TermSync
+    late_retractions: LateRetractions
     cleanup: Cleanup
 
 
@@ -161,5 +162,6 @@ def build_site_work(base: Foundation, platforms: Platforms, wishes: Wishes) -> S
         run=SiteRun(db, clock, kind, steps, platforms.open),
         steps=steps,
         term_sync=TermSync(db, clock, terms, platforms.open),
+        late_retractions=LateRetractions(db, clock, base.alerts.not_on_site),
         cleanup=Cleanup(db, clock),
     )
