@@ -53,7 +53,7 @@ def build_publisher(
         wake_deployments: lets a worker look for deployments.
     """
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
-    lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
+    lanes: SiteLanes = StoredLanes(db, clock, sites_wake_up(base))
     limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
     platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
@@ -113,6 +113,11 @@ def build_publisher(
         ),
         site_definitions=SiteDefinitions(db, clock, settings),
     )
+
+
+def sites_wake_up(base: Foundation) -> Callable[[], None]:
+    """Return what starts the run of sites; nothing where deliveries wait for the next tick."""
+    return wake_up(dispatch) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 @dataclass(frozen=True)
