@@ -1,6 +1,6 @@
 """The whole run on a real WordPress and a real Ghost, through a proxy that loses answers.
 
-Cms scenarios 1, 2, 3, 5, 6, 9, 10, 16, 29 and 33.
+cms scenario 1, 2, 3, 5, 6, 9, 10, 16, 29, 33.
 """
 
 import time
