@@ -27,6 +27,7 @@ from transmitters.cms.base import (
 )
 from transmitters.cms.text import media_in, plain_text
 
+KEY_LENGTH = 16
 SLUG_LENGTH = 60
 SUFFIX_LENGTH = 8
 FALLBACK_SLUG = "story"
@@ -210,12 +211,13 @@ def _association(
 def _named(key: str, urls: Sequence[str], *, rehost: bool) -> Iterator[WantedMedia]:
     """Yield a file that only the body names, unless its address is to stay."""
     url, sources = urls[0].strip(), frozenset(urls)
-    stored = STORED_MEDIA.search(_path_of(url))
-    is_web = url.startswith(("http://", "https://", "//"))
+    is_data = _is_data(url)
+    stored = None if is_data else STORED_MEDIA.search(_path_of(url))
+    is_web = url[:8].lower().startswith(("http://", "https://", "//"))
     fetched = (f"https:{url}" if url.startswith("//") else url) if is_web and rehost else ""
     if stored:
         yield WantedMedia(key, (stored[1],), source_urls=sources, url=fetched, is_of_others=is_web)
-    elif url[:5].lower() == "data:":
+    elif is_data:
         content = _data_of(url)
         broken = PlatformError(ErrorClass.MEDIA, "media_unreadable", "The address holds no file")
         yield WantedMedia(
@@ -245,7 +247,9 @@ class _Addresses:
 
     def key_of(self, source: str) -> str:
         """Return the key of the association, or one made of the address."""
-        is_relative = not re.match("(?:[a-z][a-z0-9+.-]*:)?//|data:", source.strip(), re.I)
+        if _is_data(source):
+            return _named_by(source)
+        is_relative = not re.match("(?:[a-z][a-z0-9+.-]*:)?//", source.strip(), re.I)
         found = self._hrefs.get(source) or self._hrefs.get(_place_of(source))
         if found is None and is_relative:
             found = self._hrefs.get(_place_of(source, with_host=False))
@@ -253,7 +257,16 @@ class _Addresses:
             return found
         if stored := STORED_MEDIA.search(_path_of(source)):
             return self._ids.get(stored[1]) or f"media_{stored[1]}"
-        return f"address_{sha256(source.strip().encode(errors='replace')).hexdigest()[:REF_LENGTH]}"
+        return _named_by(source)
+
+
+def _named_by(source: str) -> str:
+    """Return the key of a file that nothing but its address names."""
+    return f"address_{sha256(source.strip().encode(errors='replace')).hexdigest()[:KEY_LENGTH]}"
+
+
+def _is_data(url: str) -> bool:
+    return url.lstrip()[:5].lower() == "data:"
 
 
 def _files_of(held: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

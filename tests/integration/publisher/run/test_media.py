@@ -1,13 +1,21 @@
 """Pictures of stories: uploaded once, found again, never silently missing."""
 
 from base64 import b64encode
+from io import BytesIO
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
 
+from apps.graph.build import Graph
+from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result
+from apps.publisher.run.story import wanted_media
 from tests.support.receivers import HTTPReceiver
 from tests.support.site_desk import FaultySite, SiteDesk, picture_bytes
+from transmitters.base import TransmitSettings
+from transmitters.http_client import HTTPClient
+from transmitters.http_connections import NoAnswer
 
 
 def test_featured_picture_is_there_with_its_texts(desk: SiteDesk, site: FaultySite) -> None:
@@ -325,3 +333,36 @@ def test_film_of_another_host_stays_there(desk: SiteDesk, site: FaultySite) -> N
         desk.published(body_html=f'<p>Text</p><video src="{host.url}/a.mp4"></video>')
         assert host.url in site.post()["content"]
     assert not site.content.media
+
+
+def test_film_that_the_body_names_by_address(desk: SiteDesk) -> None:
+    film, sound = "0123456789abcdef01234567", "0123456789abcdef01234568"
+    body = (
+        f'<video><source src="/api/upload-raw/{film}.mp4"></video>'
+        f'<audio src="https://wire.example/api/upload-raw/{sound}"></audio>'
+    )
+    wanted = list(wanted_media({"body_html": body}, [], desk.clock.at))
+    assert [one.key for one in wanted] == [f"media_{film}", f"media_{sound}"]
+    assert [one.candidates for one in wanted] == [(film,), (sound,)]
+    assert wanted[0].source_urls == {f"/api/upload-raw/{film}.mp4"}
+
+
+def test_texts_lead_to_no_machine_of_ours(graph: Graph) -> None:
+    """Whoever writes a body cannot let the server ask what only it can reach."""
+    with HTTPReceiver() as host:
+        client = graph.publisher.opened.foreign_client()
+        pages = PublicPages(lambda url: client, lambda: client)
+        for url in (host.url, host.url.replace("127.0.0.1", "localhost"), "http://[::1]:9/"):
+            with pytest.raises(NoAnswer), NamedTemporaryFile() as target:
+                pages.fetch(f"{url}/a.png", target)
+        assert not host.requests
+
+
+def test_file_that_is_too_long_is_not_read_to_its_end(graph: Graph) -> None:
+    client = HTTPClient(TransmitSettings(http_allow_private_addresses=True))
+    with HTTPReceiver(lambda request: (200, {}, b"x" * 5_000_000)) as host:
+        target = BytesIO()
+        with pytest.raises(ValueError, match="longer than 1000000"):
+            client.download(host.url, target, 1_000_000)
+        assert target.tell() < 1_200_000
+    client.close()

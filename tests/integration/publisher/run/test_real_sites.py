@@ -86,6 +86,9 @@ class RealDesk(SiteDesk):
         """Give a post another tag, as an editor of the site does."""
         raise NotImplementedError
 
+    def remove_tag(self, id_: str) -> None:
+        raise NotImplementedError
+
     def remove(self, record: Document) -> None:
         raise NotImplementedError
 
@@ -128,6 +131,9 @@ class WordPressDesk(RealDesk):
         route = f"/wp/v2/posts/{record['external_id']}"
         self.peer.rest("POST", route, data={"content": f"<p>{text}</p>"})
 
+    def remove_tag(self, id_: str) -> None:
+        self.peer.rest("DELETE", f"/wp/v2/tags/{id_}", force="true")
+
     def remove(self, record: Document) -> None:
         self.peer.rest("DELETE", f"/wp/v2/posts/{record['external_id']}", force="true")
 
@@ -163,6 +169,9 @@ class GhostDesk(RealDesk):
         second = int(time.time())
         wait_until(lambda: int(time.time()) > second, 5)
         self.peer.edit(record["external_id"], title=text)
+
+    def remove_tag(self, id_: str) -> None:
+        self.peer.admin("DELETE", f"tags/{id_}")
 
     def remove(self, record: Document) -> None:
         self.peer.admin("DELETE", f"posts/{record['external_id']}")
@@ -280,6 +289,16 @@ def test_a_tag_that_is_there_in_another_case(desk: RealDesk) -> None:
     desk.add_tag(f"News {word}")
     _, record = desk.published(**story(desk, keywords=[f"news {word}"]))
     assert desk.tags(record) == {f"News {word}"}
+
+
+def test_a_tag_that_somebody_removed(desk: RealDesk) -> None:
+    """It is made again, though the ledger says that it is there."""
+    name = f"Gone {uuid4().hex[:8]}"
+    item, record = desk.published(**story(desk, keywords=[name]))
+    desk.remove_tag(record["terms"][0]["remote_id"])
+    record = desk.run_until_settled(desk.wish(desk.change(item, headline="Another")))
+    assert record["status"] == "published", record["error"]
+    assert desk.tags(record) == {name}
 
 
 def test_tags_of_editors_stay(desk: RealDesk) -> None:
