@@ -32,6 +32,8 @@ SLUG_LENGTH = 60
 SUFFIX_LENGTH = 8
 FALLBACK_SLUG = "story"
 FEATURE = "featuremedia"
+NAMES = ("headline", "name", "slugline")
+"""Fields that name an item, the one to take first first."""
 SHOWN_STATES = frozenset({State.PUBLISHED, State.CORRECTED, State.BEING_CORRECTED})
 """States of items whose last published version readers may see."""
 KILLED_STATES = frozenset({State.KILLED, State.RECALLED})
@@ -68,6 +70,14 @@ class WantedMedia:
     content: bytes | None = field(default=None, repr=False)
     url: str = ""
     is_of_others: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """A post that another one leads to."""
+
+    url: str
+    headline: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def slugged(text: str) -> str:
 
 def headline_of(item: Mapping[str, Any]) -> str:
     """Return the headline as plain text; what else names the item where it has none."""
-    for name in ("headline", "name", "slugline"):
+    for name in NAMES:
         if text := plain_text(text_of(item, name)):
             return text
     return ""
@@ -361,7 +371,7 @@ def story_of(
     media: Mapping[str, StoryMedia] | None = None,
     terms: Mapping[str, Sequence[str]] | None = None,
     links: Mapping[str, str] | None = None,
-    newer: str | None = None,
+    newer: Link | None = None,
 ) -> Story:
     """Return an item as it shall be at a site, without the times of its publication.
 
@@ -369,7 +379,7 @@ def story_of(
         media: what is at the site of its files, by key.
         terms: by taxonomy, the complete list.
         links: of a package, addresses of its members that are published there.
-        newer: address of the rewrite that the post is to name.
+        newer: post of the rewrite, that this one is to lead to.
     """
     media = media or {}
     extra = object_of(item, "extra")
@@ -411,7 +421,7 @@ def _body(
     item: Mapping[str, Any],
     options: Mapping[str, Any],
     links: Mapping[str, str],
-    newer: str | None,
+    newer: Link | None,
 ) -> Iterator[str]:
     byline = plain_text(text_of(item, "byline"))
     if byline and options.get("byline") == "prepend":
@@ -422,8 +432,8 @@ def _body(
     note = plain_text(text_of(item, "ednote"))
     if note and options.get("corrections") == "show":
         yield f"<p>{escape(note)}</p>"
-    if newer:
-        yield f'<p><a href="{escape(newer)}">{escape(newer)}</a></p>'
+    if newer is not None:
+        yield f'<p><a href="{escape(newer.url)}">{escape(newer.headline or newer.url)}</a></p>'
 
 
 def member_refs(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from apps.core.service import Document
 from apps.publisher.records.content import LONGEST_CHAIN
 from apps.publisher.records.wishes import Wish, Wishes, is_live
 from apps.publisher.run.results import Task
+from apps.publisher.run.story import NAMES, Link, headline_of
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.store.collections import PUBLISHED, PUBLISHING_RECORDS
 
@@ -49,10 +50,14 @@ class Supersession:
             version = earlier.get("content_version")
             self._wishes.make_for(earlier, Wish(WishAction.RETRACT, version=version))
 
-    def link(self, task: Task, item: Mapping[str, Any]) -> str | None:
-        """Return the address that the post of an item links to as the newer one, if it does."""
+    def link(self, task: Task, item: Mapping[str, Any]) -> Link | None:
+        """Return what the post of an item links to as the newer one, None for nothing."""
         newer = self._newer(task, item) if self._option(task) == LINK else None
-        return newer.get("external_url") if newer is not None else None
+        if newer is None or not newer.get("external_url"):
+            return None
+        shown = {"item_id": newer["content"], "last_published_version": True}
+        row = self._published.find_one(shown, dict.fromkeys(NAMES, 1)) or {}
+        return Link(newer["external_url"], headline_of(row))
 
     def is_over(self, task: Task, item: Mapping[str, Any]) -> bool:
         """Whether the post of an item has gone, or has to go, because a newer one is shown."""

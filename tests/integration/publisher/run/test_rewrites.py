@@ -79,12 +79,17 @@ def test_earlier_post_links_to_the_rewrite(desk: SiteDesk, site: FaultySite, loo
     """Or to the next one, as long as that is shown."""
     desk.options |= {"supersede": "link", "verify_public": looks}
     (first, one), (second, two), (third, three) = family(desk, "One", "Two", "Three")
-    assert two["external_url"] in post_of(site, one)["content"]
+    assert f'<a href="{two["external_url"]}">Two</a>' in post_of(site, one)["content"]
     assert three["external_url"] in post_of(site, two)["content"]
 
     wish(desk, desk.change(first, headline="One, corrected", rewritten_by=second["_id"]))
     desk.run_all()
     assert two["external_url"] in post_of(site, one)["content"]
+
+    second = desk.change(second, headline="2 & more", rewritten_by=third["_id"])
+    wish(desk, second)
+    desk.run_all()
+    assert ">2 &amp; more</a>" in post_of(site, one)["content"]
 
     wish(desk, desk.change(second, state="killed"), "retract")
     desk.run_all()
