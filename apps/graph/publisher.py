@@ -9,6 +9,7 @@ from uuid import uuid4
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
+from apps.publish.queue.handed_over import HandedOverRows
 from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
@@ -23,6 +24,7 @@ from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
+from apps.publisher.run.follow_up import OpenRows, Schedules
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
@@ -36,6 +38,7 @@ from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.publisher.transmitter import SiteDeliveries, transmitter_for
 
 
 def build_publisher(
@@ -53,6 +56,9 @@ def build_publisher(
     opened = Platforms(db, base.platforms, base.vault, settings)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
+    deliveries = SiteDeliveries(db, clock, contents=contents, platforms=opened, wishes=wishes)
+    for platform in base.platforms:
+        base.transmitters.add(transmitter_for(platform, deliveries))
     integrations = IntegrationsService(
         db,
         clock,
@@ -114,12 +120,15 @@ class SiteWork:
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
+def build_site_work(
+    base: Foundation, publisher: PublisherServices, wake_transmit: Callable[[], None]
+) -> SiteWork:
     """Build what carries out the wishes of all integrations.
 
     Args:
-        opened: opens the sites of integrations.
+        wake_transmit: starts the transmit run, for rows that are called back.
     """
+    opened = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -131,18 +140,35 @@ def build_site_work(base: Foundation, opened: Platforms) -> SiteWork:
     )
     claims = RecordClaims(db, clock, lease, owner)
     terms = TermLedger(db, clock, owner)
+    rows = OpenRows(db, HandedOverRows(db, clock), wake_transmit)
+    contents = Contents(db, clock.now)
+    schedules = Schedules(db, clock, contents, opened, publisher.wishes)
+
+    def prepare() -> None:
+        rows.run()
+        schedules.run()
+
+    results = Results(
+        db,
+        clock,
+        claims,
+        base.notifier,
+        base.alerts.not_on_site,
+        kind.retries,
+        on_result=[rows.tell],
+    )
     steps = Steps(
         db,
         clock,
         platform_of=opened.open,
         claims=claims,
-        results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
+        results=results,
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
         visit=PublicPages(opened.page_client).visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, opened.open),
+        run=SiteRun(db, clock, kind, steps, opened.open, prepare),
         steps=steps,
         term_sync=TermSync(db, clock, terms, opened.open),
         cleanup=Cleanup(db, clock),
