@@ -99,9 +99,11 @@ def build_graph(
     editing = build_editing(base)
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
-    publishing = build_publishing(base, editing, content_api.backlog, formatting)
-    retention = build_retention(base, publishing.collaborators)
     publisher = build_publisher(base)
+    publishing = build_publishing(
+        base, editing, content_api.backlog, formatting, [publisher.following]
+    )
+    retention = build_retention(base, publishing.collaborators)
     site_work = build_site_work(base, publisher, transmit_wake_up(base))
     return Graph(
         **vars(base),

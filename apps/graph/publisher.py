@@ -18,6 +18,7 @@ from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
+from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests
 from apps.publisher.records.service import RecordsService
@@ -74,6 +75,14 @@ def build_publisher(
     return PublisherServices(
         opened=opened,
         wishes=wishes,
+        following=Following(
+            db,
+            clock,
+            contents=contents,
+            platforms=base.platforms,
+            wishes=wishes,
+            alert=base.alerts.not_on_site,
+        ),
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
         records=RecordsService(
