@@ -144,7 +144,9 @@ class SiteDeliveries:
 
     def take_back(self, handed_over: HandedOver) -> bool:
         """Drop the wish of a delivery; whether that could be done in time."""
-        return self._wishes.take_back(object_id(handed_over.to), int(handed_over.mark or 0))
+        if not handed_over.mark.isdecimal():
+            return False
+        return self._wishes.take_back(object_id(handed_over.to), int(handed_over.mark))
 
 
 class NotPublished(Exception):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from apps.core.service import Document
 from apps.demo.site import PASSWORD, USERNAME
 from apps.graph.build import Graph
@@ -10,6 +12,9 @@ from tests.support.publisher_client import Publisher
 from tests.support.site_desk import FaultySite
 
 ENDED = {"success", "failed", "canceled"}
+SUBSCRIBER, REQUEST, AUTO = "subscriber", "request", "auto"
+WAYS = pytest.mark.parametrize("way", [SUBSCRIBER, REQUEST, AUTO])
+"""How stories reach a site: by a subscriber, by a request, by themselves."""
 
 
 class SiteNewsroom:
@@ -17,7 +22,10 @@ class SiteNewsroom:
 
     Attributes:
         integration: of the stand-in site.
+        way: how stories reach it.
     """
+
+    way = ""
 
     def __init__(
         self,
@@ -79,6 +87,27 @@ class SiteNewsroom:
         """Set options of the integration."""
         path = f"integrations/{self.integration['_id']}"
         answer = self.publisher.patch(path, {"options": options})
+        assert answer.status_code == 200, answer.text
+
+    def use(self, way: str) -> None:
+        """Let stories reach the site by one of `WAYS`."""
+        self.way = way
+        if way == SUBSCRIBER:
+            self.subscribe()
+        if way == AUTO:
+            self.auto_publish({})
+
+    def act(self, operation: str, item: Document | None = None, **changes: Any) -> Document:
+        """Publish, correct, kill ... an item on the chosen way; of a new one without `item`."""
+        done = self.desk.act(operation, item or self.desk.story(), **changes)
+        if self.way == REQUEST:
+            answer = self.publisher.publish(done["_id"])
+            assert answer.status_code in (200, 202), answer.text
+        return done
+
+    def save(self, item: Document, **changes: Any) -> None:
+        """Save an item as an editor does."""
+        answer = self.publisher.client.patch(f"archive/{item['_id']}", changes)
         assert answer.status_code == 200, answer.text
 
     def go(self, rounds: int = 2) -> None:

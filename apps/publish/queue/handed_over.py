@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.clock import Clock
-from apps.core.documents import object_of, text_of
+from apps.core.documents import number_of, object_of, text_of
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.lanes.waking import wake
@@ -28,8 +28,17 @@ LONGEST = 7
 """Doublings of that wait: 21 minutes."""
 LOOKED_AT = 500
 """Rows of one look."""
-HELD = {"state": RowState.IN_PROGRESS, "lane": None}
+HELD: Mapping[str, Any] = {"state": RowState.IN_PROGRESS, "lane": None}
 """What a row is while others have it."""
+FORGOTTEN: Mapping[str, Any] = {
+    **HELD,
+    "handed_over": {"$exists": True, "$ne": None},
+    "$or": [
+        {"handed_over.to": {"$not": {"$type": "string"}}},
+        {"handed_over.look_at": {"$not": {"$type": "date"}}},
+    ],
+}
+"""Rows that others have written so that nobody finds them."""
 
 
 def handed_over(outcome: HandedOver, now: datetime) -> Document:
@@ -104,8 +113,8 @@ class HandedOverRows:
         now = self._clock.precise()
         writes = []
         for row in rows:
-            looks = int(row["handed_over"].get("looks") or 0) + 1
-            wait = SECOND_LOOK * 2 ** min(looks - 1, LONGEST)
+            looks = number_of(row["handed_over"], "looks") + 1
+            wait = SECOND_LOOK * 2 ** max(0, min(looks - 1, LONGEST))
             later = {"handed_over.looks": looks, "handed_over.look_at": now + wait}
             same = {"_id": row["_id"], **HELD, "handed_over.at": row["handed_over"].get("at")}
             writes.append(UpdateOne(same, {"$set": later}))

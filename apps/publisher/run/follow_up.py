@@ -7,7 +7,7 @@ import structlog
 from pymongo.database import Database
 
 from apps.core.clock import Clock
-from apps.core.documents import number_of
+from apps.core.documents import number_of, text_of
 from apps.core.errors import Conflict
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -58,14 +58,15 @@ class OpenRows:
         rows = self._rows.to_look_at()
         if not rows:
             return 0
-        ids = {row["handed_over"]["to"] for row in rows}
+        owners = {row["_id"]: text_of(row["handed_over"], "to") for row in rows}
+        ids = set(owners.values())
         query = {"_id": {"$in": [object_id(id_) for id_ in sorted(ids)]}}
         open_records = {
             str(record["_id"])
             for record in self._records.find(query, FIELDS)
             if not has_ended(record)
         }
-        self._rows.put_off([row for row in rows if row["handed_over"]["to"] in open_records])
+        self._rows.put_off([row for row in rows if owners[row["_id"]] in open_records])
         return self._call_back(sorted(ids - open_records))
 
     def _call_back(self, records: Sequence[str]) -> int:
