@@ -25,7 +25,7 @@ def schedule(newsroom: SiteNewsroom, **ahead: float) -> tuple[Document, datetime
 
 @WAYS
 def test_one_post_in_all_its_states(newsroom: SiteNewsroom, site: FaultySite, way: str) -> None:
-    """Cms scenarios 3, 6."""
+    """Cms scenario 3, 6."""
     newsroom.use(way)
     item = newsroom.act("publish")
     newsroom.go()

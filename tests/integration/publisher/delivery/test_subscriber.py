@@ -9,7 +9,7 @@ from tests.support.site_newsroom import SiteNewsroom
 
 
 def test_publish_correct_kill(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """Cms scenarios 1, 3, 5, through a subscriber."""
+    """Cms scenario 1, 3, 5, through a subscriber."""
     newsroom.subscribe()
     item = newsroom.desk.published()
     newsroom.go(1)
