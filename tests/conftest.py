@@ -20,6 +20,7 @@ from pymongo import monitoring
 from apps.core import registry
 from apps.core.memory import settle_memory
 from apps.processes.embedded.stores import StoreAddresses, resolve_stores
+from tests.peers.ghost import GhostPeer
 from tests.peers.shared import Peers
 from tests.peers.wordpress import WordPressPeer
 from tests.support.commands import SentCommands
@@ -122,6 +123,13 @@ def wordpress(peers: Peers) -> Iterator[WordPressPeer]:
     """A WordPress with a user for each role."""
     with peers.use("wordpress") as found:
         yield WordPressPeer(**found)
+
+
+@pytest.fixture(scope="session")
+def ghost(peers: Peers) -> Iterator[GhostPeer]:
+    """A Ghost with an integration of its owner."""
+    with peers.use("ghost") as found:
+        yield GhostPeer(**found)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from apps.publish.queue.handed_over import HandedOverRows
 from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
+from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
@@ -27,6 +29,7 @@ from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.follow_up import OpenRows, Schedules
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
@@ -53,17 +56,18 @@ def build_publisher(
         wake_deployments: lets a worker look for deployments.
     """
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
-    lanes: SiteLanes = StoredLanes(db, clock, wake_up(dispatch))
-    opened = Platforms(db, base.platforms, base.vault, settings)
+    lanes: SiteLanes = StoredLanes(db, clock, sites_wake_up(base))
+    limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
+    platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
-    deliveries = SiteDeliveries(db, clock, contents=contents, platforms=opened, wishes=wishes)
+    deliveries = SiteDeliveries(db, clock, contents=contents, platforms=platforms, wishes=wishes)
     for platform in base.platforms:
         base.transmitters.add(transmitter_for(platform, deliveries))
     integrations = IntegrationsService(
         db,
         clock,
-        platforms=opened,
+        platforms=platforms,
         vault=base.vault,
         addresses=Addresses(
             allow_http=bool(settings["PUBLISHER_ALLOW_HTTP"]),
@@ -73,7 +77,7 @@ def build_publisher(
         notifier=notifier,
     )
     return PublisherServices(
-        opened=opened,
+        opened=platforms,
         wishes=wishes,
         following=Following(
             db,
@@ -91,13 +95,14 @@ def build_publisher(
             wishes=wishes,
             contents=contents,
             targets=targets,
-            platforms=opened,
+            platforms=platforms,
             notifier=notifier,
         ),
         deployments=DeploymentsService(
             db,
             clock,
             targets=targets,
+            contents=contents,
             sequences=base.sequences,
             wake=wake_deployments,
             notifier=notifier,
@@ -105,18 +110,28 @@ def build_publisher(
         taxonomy_map=TaxonomyMapService(db, clock),
         media=MediaService(db, clock),
         requests=PublishRequests(
-            db, clock, contents=contents, targets=targets, platforms=opened, wishes=wishes
+            db, clock, contents=contents, targets=targets, platforms=platforms, wishes=wishes
         ),
         idempotent=IdempotentRequests(db, clock),
         status=StatusService(db, clock, contents),
         tests=ConnectionTests(
-            db, clock, integrations=integrations, platforms=opened, lanes=lanes, notifier=notifier
+            db,
+            clock,
+            integrations=integrations,
+            platforms=platforms,
+            lanes=lanes,
+            notifier=notifier,
         ),
         taxonomies=Taxonomies(
             db, clock, integrations, lambda integration_id: wake_up(sync_taxonomies)()
         ),
         site_definitions=SiteDefinitions(db, clock, settings),
     )
+
+
+def sites_wake_up(base: Foundation) -> Callable[[], None]:
+    """Return what starts the run of sites; nothing where deliveries wait for the next tick."""
+    return wake_up(dispatch) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,7 @@ def build_site_work(
     Args:
         wake_transmit: starts the transmit run, for rows that are called back.
     """
-    opened = publisher.opened
+    platforms = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -151,7 +166,7 @@ def build_site_work(
     terms = TermLedger(db, clock, owner)
     rows = OpenRows(db, HandedOverRows(db, clock), wake_transmit)
     contents = Contents(db, clock.now)
-    schedules = Schedules(db, clock, contents, opened, publisher.wishes)
+    schedules = Schedules(db, clock, contents, platforms, publisher.wishes)
 
     def prepare() -> None:
         rows.run()
@@ -169,16 +184,16 @@ def build_site_work(
     steps = Steps(
         db,
         clock,
-        platform_of=opened.open,
+        platform_of=platforms.open,
         claims=claims,
         results=results,
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
-        visit=PublicPages(opened.page_client).visit,
+        visit=PublicPages(platforms.page_client).visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, opened.open, prepare),
+        run=SiteRun(db, clock, kind, steps, platforms.open, prepare),
         steps=steps,
-        term_sync=TermSync(db, clock, terms, opened.open),
+        term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
     )

@@ -1,6 +1,7 @@
 """Words, limits and rules that the resources of the publisher share (cms contract 3)."""
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from apps.core.schemas import ID, open_object
@@ -132,6 +133,16 @@ READ, PUBLISH, ADMIN = "publisher_read", "publisher_publish", "publisher_admin"
 
 READ_ADMIN = {"GET": READ, "POST": ADMIN, "PATCH": ADMIN, "DELETE": ADMIN}
 """Privileges of what is set up."""
+
+
+# Identity.
+
+REF_LENGTH = 16
+
+
+def ref_of(integration: Any, content_key: str) -> str:
+    """Return the marker of a piece of content at an integration."""
+    return sha256(f"{integration}:{content_key}".encode()).hexdigest()[:REF_LENGTH]
 
 
 # Rules of fields.

@@ -1,5 +1,6 @@
 """What clients need to know of the delivery types: their config, and the errors they may end in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -31,7 +32,8 @@ def serve_delivery_types(app: Flask, types: Registry[Transmitter], auth: Privile
             auth.identify()
         if request.args.get("io_type") != "publish":
             raise BadRequest("io_type has to be publish")
-        return _answer({"_items": [errors_of(types, request.args.get("source_type"))]})
+        errors = {cls.type: cls.errors for cls in types}
+        return _answer({"_items": [errors_of(errors, request.args.get("source_type"))]})
 
     add_view(app, "client_config", "client_config", client_config)
     add_view(app, "io_errors", "io_errors", io_errors)
@@ -54,20 +56,21 @@ def transmitter_types(types: Registry[Transmitter]) -> list[Document]:
     ]
 
 
-def errors_of(types: Registry[Transmitter], source_type: str | None) -> Document:
+def errors_of(types: Mapping[str, Mapping[int, str]], source_type: str | None) -> Document:
     """Return the texts of errors by code: of all delivery types, and of one that is asked for.
 
     Args:
+        types: codes and texts by name of the type.
         source_type: name of a delivery type in any case; None for none.
 
     Raises:
         BadRequest: there is no such type.
     """
     errors: Document = {"all_errors": {}}
-    for cls in types:
-        own = {str(code): text for code, text in cls.errors.items()}
+    for name, texts in types.items():
+        own = {str(code): text for code, text in texts.items()}
         errors["all_errors"] |= own
-        if source_type is not None and cls.type.lower() == source_type.lower():
+        if source_type is not None and name.lower() == source_type.lower():
             errors["source_errors"] = own
     if source_type is not None and "source_errors" not in errors:
         raise BadRequest(f"Unknown source_type {source_type}")

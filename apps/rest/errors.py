@@ -67,7 +67,7 @@ def plain_error_response(error: PlainError) -> Response:
     if error.location is not None:
         resource, id_ = error.location
         prefix, url = current_app.config["URL_PREFIX"], current_app.config["URLS"][resource]
-        response.headers["Location"] = "/".join(filter(None, ("", prefix, url, id_)))
+        response.headers["Location"] = "/" + "/".join(filter(None, (prefix, url, id_)))
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -13,6 +13,7 @@ from tests.support.clients import Client, first_client
 from tests.support.fuzzing import Campaign
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
+from tests.support.publisher_client import Publisher
 from tests.support.receivers import HTTPReceiver
 
 SEED = int(os.environ.get("WIREDESK_FUZZ_SEED") or 1)
@@ -118,8 +119,20 @@ def populated(app: Any, graph: Graph) -> Newsroom:
     client.post("marked_for_desks", {"marked_desk": own_desk["_id"], "marked_item": story["_id"]})
     graph.enqueue.run()
     graph.transmit.run()
+    connect_a_site(Publisher(client), story["_id"])
     stored_by_others(graph)
     return newsroom
+
+
+def connect_a_site(publisher: Publisher, item_id: str) -> None:
+    """Publish an item to a CMS site that does not answer."""
+    site = publisher.site(public=True, content_types=["t"], schemes=["v"])
+    integration = publisher.integration(site)
+    assert publisher.publish(item_id).status_code == 202
+    body = {"site": site["_id"], "deployment_type": "full"}
+    assert publisher.post("deployments", body).status_code == 202
+    row = {"integration": integration["_id"], "scheme": "v", "qcode": "q", "mode": "ignore"}
+    assert publisher.post("taxonomy-map", row).status_code == 201
 
 
 def stored_by_others(graph: Graph) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ PHP_OPTIONS = {
     "post_max_size": "16M",
     "upload_max_filesize": "8M",
 }
-START_SECONDS = 60.0
+PORTS_TRIED = 5
+"""Somebody else may take a port between its choice and its use."""
+START_SECONDS = 100.0
 POLL_SECONDS = 0.05
 
 
@@ -79,26 +81,38 @@ def _works(command: Sequence[str]) -> bool:
 @contextmanager
 def running(directory: Path) -> Iterator[dict[str, Any]]:
     """Install a WordPress in `directory`, and run it until the block ends."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
     environment = {
         "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
         "PEER_DIRECTORY": str(directory),
-        "PEER_URL": url,
+        "PEER_URL": "http://127.0.0.1",
         "PHP_CLI_SERVER_WORKERS": WORKERS,
+        "TMPDIR": str(directory),
         "LC_ALL": "C.UTF-8",
     }
     _lay_out(directory / "site")
     with ExitStack() as stack:
         stack.enter_context(_database(directory, environment))
         installed = json.loads(_php(environment, str(FILES / "install.php")))
+        environment["PEER_URL"] = stack.enter_context(_site(directory, environment))
+        yield {"url": environment["PEER_URL"], "environment": environment, **installed}
+
+
+@contextmanager
+def _site(directory: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Serve the site at a port of its own, and yield its address."""
+    for _ in range(PORTS_TRIED):
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
         site = directory / "site"
         command = ["php", *_php_options(), "-S", f"127.0.0.1:{port}", "-t", str(site)]
-        stack.enter_context(
-            _process([*command, str(FILES / "router.php")], environment, directory / "php.log")
-        )
-        _wait(lambda: _answers(port))
-        yield {"url": url, "environment": environment, **installed}
+        log = directory / "php.log"
+        here = {**environment, "PEER_URL": url}
+        with _process([*command, str(FILES / "router.php")], here, log) as server:
+            _wait(lambda: server.poll() is not None or _is_peer(url))  # noqa: B023  # called here
+            if server.poll() is None:
+                yield url
+                return
+    raise RuntimeError(f"PHP's server did not start: {log.read_text()[-2000:]}")
 
 
 def _lay_out(site: Path) -> None:
@@ -121,7 +135,8 @@ def _database(directory: Path, environment: Mapping[str, str]) -> Iterator[None]
     """Run a MariaDB that only this directory's socket leads to."""
     data, socket_path = directory / "database", directory / "database.sock"
     user = pwd.getpwuid(os.getuid()).pw_name
-    common = ["--no-defaults", f"--datadir={data}", f"--user={user}"]
+    # A MariaDB that starts removes the temporary tables of others in the same directory.
+    common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={directory}", f"--user={user}"]
     subprocess.run(
         [
             "mariadb-install-db",
@@ -161,16 +176,19 @@ def _database(directory: Path, environment: Mapping[str, str]) -> Iterator[None]
 
 
 @contextmanager
-def _process(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
+def _process(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        yield
+        yield process
     finally:
         # With its workers, which PHP's server leaves behind.
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
@@ -185,6 +203,7 @@ def _php(environment: Mapping[str, str], *arguments: str) -> str:
         check=False,
         capture_output=True,
         text=True,
+        timeout=START_SECONDS,  # without its database WordPress waits and tries, again and again
     )
     if done.returncode:
         raise RuntimeError(f"PHP failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -196,12 +215,13 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _is_peer(url: str) -> bool:
+    """Whether our WordPress, and nobody else, answers there."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
+        with urlopen(f"{url}/?rest_route=/&_fields=url", timeout=START_SECONDS) as answer:
+            return bool(json.load(answer).get("url") == url)
+    except (OSError, ValueError):
         return False
-    return True
 
 
 def _wait(condition: Any) -> None:

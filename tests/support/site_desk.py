@@ -11,8 +11,9 @@ from PIL import Image
 
 from apps.core.service import Document
 from apps.demo.site import PASSWORD, USERNAME, SiteRequest, SiteResponse, StandInSite
-from apps.lanes import RetryPolicy, resume, wake
+from apps.lanes import RetryPolicy
 from apps.media.storage import MediaStorage
+from apps.publisher.lanes import StoredLanes
 from apps.publisher.records.wishes import Piece, Wish, Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
@@ -113,7 +114,8 @@ class SiteDesk:
         self.options: dict[str, Any] = dict(OPTIONS)
         self.alerts: list[str] = []
         self.http = HTTPClient(TransmitSettings(http_read_timeout=5, http_total_timeout=10))
-        self.wishes = Wishes(db, clock, self.wake, notifier)
+        self.lanes = StoredLanes(db, clock)
+        self.wishes = Wishes(db, clock, self.lanes, notifier)
         self.storage = MediaStorage(db)
         self.terms = TermLedger(db, clock, "desk")
         self.integration = self.add_integration(site.url)
@@ -190,13 +192,9 @@ class SiteDesk:
             self.clock.at = max(self.clock.at, due)
         raise AssertionError(list(self.db["publisher_lanes"].find()))
 
-    def wake(self, integration: Any, at: datetime, *, urgent: bool = False) -> None:
-        wake(self.db["publisher_lanes"], {str(integration): urgent}, at)
-
     def resume(self) -> None:
         """Let the lane go on, as whoever changes the credentials does."""
-        ids = [str(self.integration["_id"])]
-        resume(self.db["publisher_lanes"], ids, self.clock.precise())
+        self.lanes.resume(self.integration["_id"])
 
     def visit(self, url: str) -> int | None:
         try:

@@ -1,7 +1,7 @@
 """Failures that mean the same at every platform: no answer, a foreign answer, a busy site."""
 
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from transmitters.cms.base import ErrorClass, PlatformError
 from transmitters.cms.http import SiteAnswer
@@ -48,7 +48,7 @@ def seconds_asked(answer: SiteAnswer) -> float | None:
 
 def redirected(answer: SiteAnswer) -> PlatformError:
     """Return what a redirect means: another address has to be entered."""
-    target = urlsplit(answer.headers.get("Location", ""))
+    target = parts_of(answer.headers.get("Location", ""))
     place = f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
     return PlatformError(
         ErrorClass.CONFIG,
@@ -57,6 +57,14 @@ def redirected(answer: SiteAnswer) -> PlatformError:
         status=answer.status,
         help=f"Enter the address that the site itself uses ({place})",
     )
+
+
+def parts_of(address: str) -> SplitResult:
+    """Return the parts of an address that a site has told; none of one that is broken."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> PlatformError:

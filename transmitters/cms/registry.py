@@ -2,10 +2,11 @@
 
 from apps.core.registry import Registry
 from transmitters.cms.base import Platform
+from transmitters.cms.ghost import Ghost
 from transmitters.cms.webflow import Webflow
 from transmitters.cms.wordpress import WordPress
 
-BUILT_IN: tuple[type[Platform], ...] = (WordPress, Webflow)
+BUILT_IN: tuple[type[Platform], ...] = (WordPress, Ghost, Webflow)
 
 
 def build_registry() -> Registry[Platform]:

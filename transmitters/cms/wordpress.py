@@ -1,17 +1,17 @@
-"""WordPress: posts, pages and custom post types through the REST API of the site itself."""
+"""WordPress: posts, pages and custom types, by its REST API (cms contract WP1 to WP12)."""
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from hashlib import md5, sha256
 from html import escape, unescape
 from io import BytesIO
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from uuid import uuid4
+
+from PIL import Image
 
 from apps.core.registry import Field
 from transmitters.cms.base import (
@@ -34,28 +34,40 @@ from transmitters.cms.base import (
     Story,
     Taxonomy,
 )
-from transmitters.cms.failures import REDIRECTS, foreign_answer, redirected
-from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
+from transmitters.cms.failures import REDIRECTS, foreign_answer, parts_of, redirected
+from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
 from transmitters.cms.wordpress_api import (
     ANY_LINKS,
     DISCOVERED,
     NAME,
+    NAMESPACE,
     About,
     TermExists,
     WordPressAPI,
     address_of,
     code_of,
+    date_of,
     lacking,
+    moment_in,
     not_for,
+    number_of,
+    one_of,
+    raw_text,
+    remote_media,
+    remote_post,
+    remote_term,
+    taxonomies_in,
+    type_named,
+    wire_time,
+    writable_types,
 )
 
 BLOCKS, CLASSIC = "blocks", "classic"
 CATEGORIES, TAGS = "categories", "tags"
-NAMESPACE = "wp/v2"
 
-FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title,content,type"
-"""What is read of a post, besides its terms."""
+FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title.raw,content.raw"
+"""What is read of a post: not its text as readers see it, which takes the site long to make."""
 EVERY_STATUS = "any,trash"
 PER_PAGE = 100
 
@@ -77,15 +89,6 @@ SCHEMES: Mapping[str, str] = {
 }
 """Taxonomies for fields of items; others go to a taxonomy of their own name."""
 
-STATES: Mapping[str, RemoteState] = {
-    "publish": RemoteState.LIVE,
-    "future": RemoteState.SCHEDULED,
-    "draft": RemoteState.DRAFT,
-    "auto-draft": RemoteState.DRAFT,
-    "pending": RemoteState.DRAFT,
-    "private": RemoteState.DRAFT,
-    "trash": RemoteState.TRASHED,
-}
 
 NEEDED = ("edit_posts", "publish_posts", "delete_posts", "upload_files")
 """Capabilities without which nothing can be published, or taken back."""
@@ -113,11 +116,6 @@ MIMES = frozenset(
     }
 )
 """What every site takes since version 5.8; it tells nobody what else it does, or how large."""
-
-PIXEL = b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4//8/AAX+Av4zEpUUAAAAAElFTkSuQmCC"
-)
-"""A picture of one pixel."""
 
 
 class WordPress(Platform):
@@ -220,9 +218,9 @@ class WordPress(Platform):
             "headline": escape(story.headline, quote=False),
             "body_html": "\n\n".join(part for part in (body.html, story.identity.marker) if part),
             "abstract": escape(story.abstract, quote=False),
-            "featuremedia": _number(featured.id, "featured_media") if featured else 0,
-            "firstpublished": _wire_time(moment) if moment else None,
-            "authors": _number(story.author, "author") if story.author else None,
+            "featuremedia": number_of(featured.id, "featured_media") if featured else 0,
+            "firstpublished": wire_time(moment) if moment else None,
+            "authors": number_of(story.author, "author") if story.author else None,
         }
         if not (story.headline.strip() or body.html or story.abstract.strip()):
             raise PlatformError(
@@ -233,10 +231,12 @@ class WordPress(Platform):
             )
         fields = self._mapped(values, story.item)
         if story.schedule_at:
-            fields["date_gmt"] = _wire_time(story.schedule_at)
+            fields["date_gmt"] = wire_time(story.schedule_at)
         fields["status"] = "future" if story.schedule_at else "publish"
         terms = {name: tuple(ids) for name, ids in story.terms.items()}
-        fields.update({name: [_number(term, name) for term in ids] for name, ids in terms.items()})
+        fields.update(
+            {name: [number_of(term, name) for term in ids] for name, ids in terms.items()}
+        )
         self._put_into_default_category(fields)
         used = [story.media[key].remote for key in body.used_media if key in story.media]
         shown = [featured if "featured_media" in fields else None, *used]
@@ -273,7 +273,7 @@ class WordPress(Platform):
     def _put_into_default_category(self, fields: dict[str, Any]) -> None:
         default = self.site.remote.get("default_category")
         if fields.get(CATEGORIES) == [] and default:
-            fields[CATEGORIES] = [int(default)]
+            fields[CATEGORIES] = [default]
 
     def look_up(self, identity: PostIdentity) -> Sequence[RemotePost]:
         """Ask for the slug, the names that the site makes of it, and for the marker.
@@ -306,7 +306,7 @@ class WordPress(Platform):
         if not isinstance(answer.data, list):
             raise foreign_answer(answer, NAME, writes=False)
         for data in answer.data:
-            post = _remote_post(data, answer)
+            post = remote_post(data, answer)
             ours = self._is_ours(data, identity)
             # Compared again: a site may ignore an argument that it does not know.
             if ours or post.slug in query.get("slug", "").split(","):
@@ -314,16 +314,16 @@ class WordPress(Platform):
 
     def _is_ours(self, data: Mapping[str, Any], identity: PostIdentity) -> bool:
         """Whether a post carries our marker, or, without any, is what we would have made."""
-        text = _raw(data, "content")
+        text = raw_text(data, "content")
         if identity.marker in text:
             return True
         user = (self.site.remote.get("user") or {}).get("id")
         is_by_us = user is not None and data.get("author") in (user, self._author)
-        is_titled = unescape(_raw(data, "title")) == identity.title
+        is_titled = unescape(raw_text(data, "title")) == identity.title
         if ANY_MARKER in text or not is_by_us or not is_titled:
             return False
         # The site dates what is new with the time of its publication, which may be long past.
-        modified, since = _moment(data.get("modified_gmt")), identity.since
+        modified, since = moment_in(data.get("modified_gmt")), identity.since
         is_recent = bool(modified and since and modified >= since.replace(microsecond=0))
         return is_recent or identity.ref[:8] in str(data.get("slug"))
 
@@ -339,13 +339,13 @@ class WordPress(Platform):
             if error.error_class == ErrorClass.NOT_FOUND:
                 return None
             raise
-        return _remote_post(answer.data, answer)
+        return remote_post(answer.data, answer)
 
     def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
         fields = {**payload.fields, "slug": identity.slug}
         if fields.get(CATEGORIES) == []:
             del fields[CATEGORIES]  # the site takes its default category then
-        post = self._written(self._api.post(self._posts, fields), payload)
+        post = self._write(self._posts, fields, payload)
         if post.slug == identity.slug:
             return post
         return replace(post, mismatches={**post.mismatches, Mismatch.SLUG: [post.slug]})
@@ -357,12 +357,12 @@ class WordPress(Platform):
         """
         fields = dict(payload.fields)
         seen_at: datetime = post.fields.get("seen_at") or datetime.now(UTC) - timedelta(minutes=5)
-        dated = _moment(post.fields.get("date_gmt"))
+        dated = moment_in(post.fields.get("date_gmt"))
         if fields["status"] == "publish":
-            wanted = _moment(fields.pop("date_gmt", None))
+            wanted = moment_in(fields.pop("date_gmt", None))
             if post.state == RemoteState.SCHEDULED or (dated and dated > seen_at):
-                fields["date_gmt"] = _wire_time(min(wanted or seen_at, seen_at))
-        return self._written(self._api.post(f"{self._posts}/{post.id}", fields), payload)
+                fields["date_gmt"] = wire_time(min(wanted or seen_at, seen_at))
+        return self._write(f"{self._posts}/{post.id}", fields, payload)
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         route = f"{self._posts}/{post.id}"
@@ -396,15 +396,17 @@ class WordPress(Platform):
 
     def unschedule(self, post: RemotePost) -> RemotePost:
         answer = self._api.post(f"{self._posts}/{post.id}", {"status": "draft"})
-        return _remote_post(answer.data, answer, writes=True)
+        return remote_post(answer.data, answer, writes=True)
 
     def discard(self, post: RemotePost) -> None:
         self.retract(post, RetractMode.TRASH)
 
-    def _written(self, answer: SiteAnswer, payload: Payload) -> RemotePost:
-        """Return the post of an answer, and in what it differs from what was sent."""
-        data = _one(answer, writes=True)
-        post = _remote_post(data, answer, writes=True)
+    def _write(self, route: str, fields: Mapping[str, Any], payload: Payload) -> RemotePost:
+        """Write a post, and return it with what differs from what was to be there."""
+        names = ",".join((FIELDS, "featured_media", *payload.terms))
+        answer = self._api.post(route, fields, _fields=names)
+        data = one_of(answer, writes=True)
+        post = remote_post(data, answer, writes=True)
         return replace(post, mismatches=dict(_mismatches(data, payload)))
 
     # Media.
@@ -425,7 +427,7 @@ class WordPress(Platform):
         found = answer.data if isinstance(answer.data, list) else []
         for data in found:
             if isinstance(data, dict) and data.get("slug") == _media_slug(upload):
-                return _remote_media(data, answer, writes=False)
+                return remote_media(data, answer, writes=False)
         return None
 
     def upload(self, upload: MediaUpload) -> RemoteMedia:
@@ -434,7 +436,7 @@ class WordPress(Platform):
         texts += [("title", escape(upload.title, quote=False))] if upload.title else []
         file = FilePart("file", upload.filename, upload.mime, upload.length, upload.open)
         answer = self._api.upload(f"{NAMESPACE}/media", MultipartBody(texts, file))
-        return _remote_media(_one(answer, writes=True), answer, writes=True)
+        return remote_media(one_of(answer, writes=True), answer, writes=True)
 
     def has_media(self, media: RemoteMedia) -> bool:
         try:
@@ -443,11 +445,14 @@ class WordPress(Platform):
             if error.error_class == ErrorClass.NOT_FOUND:
                 return False
             raise
-        return _one(answer, writes=False).get("status") != "trash"
+        return one_of(answer, writes=False).get("status") != "trash"
 
     def delete_media(self, media: RemoteMedia) -> bool:
-        with _gone_is_done():
+        try:
             self._api.delete(f"{NAMESPACE}/media/{media.id}", "media", force="true")
+        except PlatformError as error:
+            if error.error_class != ErrorClass.NOT_FOUND:
+                raise
         return True
 
     # Terms.
@@ -455,11 +460,11 @@ class WordPress(Platform):
     def taxonomies(self) -> Sequence[Taxonomy]:
         found = self.site.remote.get("post_type") or {}
         name = found.get("name") if found.get("rest_base") == self._post_type else None
-        post_type = str(name or _type_named(self._types(), self._post_type)["slug"])
-        return _taxonomies(self._api.get(f"{NAMESPACE}/taxonomies", "terms", type=post_type))
+        post_type = str(name or type_named(self._types(), self._post_type)["slug"])
+        return taxonomies_in(self._api.get(f"{NAMESPACE}/taxonomies", "terms", type=post_type))
 
     def _types(self) -> Mapping[str, Any]:
-        return _one(self._api.get(f"{NAMESPACE}/types"), writes=False)
+        return one_of(self._api.get(f"{NAMESPACE}/types"), writes=False)
 
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
         page, pages = 1, 1
@@ -475,9 +480,10 @@ class WordPress(Platform):
             )
             if not isinstance(answer.data, list):
                 raise foreign_answer(answer, NAME, writes=False)
-            yield from map(_remote_term, answer.data)
+            for data in answer.data:
+                yield remote_term(data, answer)
             told = str(answer.headers.get("X-WP-TotalPages", ""))
-            pages = int(told) if told.isdigit() else 1
+            pages = int(told) if answer.data and told.isdecimal() else page
             page += 1
 
     def create_term(
@@ -486,14 +492,14 @@ class WordPress(Platform):
         route = f"{NAMESPACE}/{taxonomy}"
         fields: dict[str, Any] = {"name": escape(name, quote=False), "slug": slug}
         if parent:
-            fields["parent"] = _number(parent, "parent")
+            fields["parent"] = number_of(parent, "parent")
         try:
             answer = self._api.post(route, fields, "terms")
         except TermExists as error:
             if error.term_id is None:
                 raise
             answer = self._api.get(f"{route}/{error.term_id}", "terms")
-        return _remote_term(_one(answer, writes=True))
+        return remote_term(answer.data, answer, writes=True)
 
     def default_taxonomy(self, scheme: str) -> str | None:
         taxonomy = SCHEMES.get(scheme, scheme)
@@ -534,8 +540,9 @@ class _Tester:
         for root in self._roots():
             answer = self._api.open(address_of(root, "", {"_fields": INDEX_FIELDS}))
             index = answer.data if isinstance(answer.data, dict) else {}
-            if NAMESPACE in (index.get("namespaces") or ()):
-                self._index, self._date = index, _date_of(answer)
+            spaces = index.get("namespaces")
+            if isinstance(spaces, list) and NAMESPACE in spaces:
+                self._index, self._date = index, date_of(answer)
                 mode = "plain" if "rest_route=" in root else "pretty"
                 self._remote.update(
                     api_root=root,
@@ -565,8 +572,7 @@ class _Tester:
         if page.status in REDIRECTS and not _is_same_site(page.headers.get("Location", ""), base):
             raise redirected(page)
         if found := DISCOVERED.search(page.headers.get("Link", "")):
-            parts = urlsplit(found[1])
-            site = urlsplit(base)
+            parts, site = parts_of(found[1]), parts_of(base)
             yield parts._replace(scheme=site.scheme, netloc=site.netloc).geturl()
         yield f"{base}/wp-json/"
         yield base + ANY_LINKS
@@ -602,7 +608,7 @@ class _Tester:
         return "The clocks agree"
 
     def login(self) -> str:
-        user = _one(self._api.get(f"{NAMESPACE}/users/me", context="edit"), writes=False)
+        user = one_of(self._api.get(f"{NAMESPACE}/users/me", context="edit"), writes=False)
         names = user.get("capabilities")
         self._remote["user"] = {"id": user.get("id"), "name": user.get("username")}
         if isinstance(names, dict):
@@ -614,10 +620,8 @@ class _Tester:
         platform = self._platform
         types = platform._types()
         wanted = platform._post_type
-        self._remote["types"] = sorted(
-            str(one.get("rest_base")) for one in types.values() if isinstance(one, dict)
-        )
-        found = _type_named(types, wanted)
+        self._remote["types"] = sorted(str(one.get("rest_base")) for one in writable_types(types))
+        found = type_named(types, wanted)
         self._remote["post_type"] = {
             "name": found.get("slug"),
             "rest_base": found.get("rest_base"),
@@ -627,8 +631,9 @@ class _Tester:
         self._remote["taxonomies"] = [taxonomy.id for taxonomy in taxonomies]
         if CATEGORIES in self._remote["taxonomies"]:
             with suppress(PlatformError):  # administrators alone may read it
-                settings = _one(self._api.get(f"{NAMESPACE}/settings"), writes=False)
-                self._remote["default_category"] = settings.get("default_category")
+                settings = one_of(self._api.get(f"{NAMESPACE}/settings"), writes=False)
+                if isinstance(default := settings.get("default_category"), int):
+                    self._remote["default_category"] = default
         named = ", ".join(taxonomy.name for taxonomy in taxonomies) or "no taxonomies"
         return f"{found.get('name')}, with {named}"
 
@@ -658,7 +663,7 @@ class _Tester:
         """
         route = f"{NAMESPACE}/types/{self._remote['post_type']['name']}"
         try:
-            found = _one(self._api.get(route, context="edit"), writes=False).get("capabilities")
+            found = one_of(self._api.get(route, context="edit"), writes=False).get("capabilities")
         except PlatformError as error:
             if error.error_class != ErrorClass.PERMISSION:
                 raise
@@ -668,59 +673,36 @@ class _Tester:
         return {name: str(names[name]) for name in sorted(wanted) if name in names}
 
     def write(self) -> str:
-        """Make a draft and upload a picture; delete both, whatever fails."""
-        platform, api = self._platform, self._api
-        draft = {"title": "Connection test", "content": "Connection test", "status": "draft"}
-        made = _one(api.post(platform._posts, draft), writes=True)
+        """Make a draft and upload a picture; delete both, also where no answer has come."""
+        platform, picture = self._platform, _pixel()
+        ref = uuid4().hex[:16]
+        identity = PostIdentity(ref, f"connection-test-{ref[:8]}")
+        draft = {
+            "title": "Connection test",
+            "content": identity.marker,
+            "status": "draft",
+            "slug": identity.slug,
+        }
         try:
-            picture = MediaUpload(
-                sha256=sha256(PIXEL).hexdigest(),
-                md5=md5(PIXEL, usedforsecurity=False).hexdigest(),
-                length=len(PIXEL),
-                mime="image/png",
-                extension="png",
-                open=lambda: BytesIO(PIXEL),
-                title="Connection test",
-            )
-            platform.delete_media(platform.upload(picture))
-        finally:
-            api.delete(f"{platform._posts}/{made.get('id')}", force="true")
+            made = one_of(self._api.post(platform._posts, draft, _fields="id"), writes=True)
+            media = platform.upload(picture)
+        except PlatformError:
+            with suppress(PlatformError):
+                self._clean_up(platform, identity, picture)
+            raise
+        platform.delete_media(media)
+        self._api.delete(f"{platform._posts}/{made.get('id')}", force="true")
         return "A draft and a picture were made and deleted"
 
-
-# Documents of the API.
-
-
-def _one(answer: SiteAnswer, *, writes: bool) -> dict[str, Any]:
-    """Return the one object of an answer.
-
-    Raises:
-        PlatformError: it is something else.
-    """
-    if isinstance(answer.data, dict):
-        return answer.data
-    raise foreign_answer(answer, NAME, writes=writes)
+    def _clean_up(self, platform: WordPress, identity: PostIdentity, picture: MediaUpload) -> None:
+        for post in platform.look_up(identity):
+            if post.is_ours:
+                self._api.delete(f"{platform._posts}/{post.id}", force="true")
+        if media := platform.find_media(picture):
+            platform.delete_media(media)
 
 
-def _remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> RemotePost:
-    """Return a post of an answer, which `data` is or is in.
-
-    Raises:
-        PlatformError: it is something else.
-    """
-    if not isinstance(data, dict) or not isinstance(data.get("id"), int):
-        raise foreign_answer(answer, NAME, writes=writes)
-    state = STATES.get(str(data.get("status")), RemoteState.UNKNOWN)
-    is_dated = state in (RemoteState.LIVE, RemoteState.SCHEDULED)
-    return RemotePost(
-        id=str(data["id"]),
-        state=state,
-        url=_public(data.get("link")),
-        slug=str(data.get("slug") or ""),
-        modified=str(data.get("modified_gmt") or ""),
-        published_at=_moment(data.get("date_gmt")) if is_dated else None,
-        fields={"date_gmt": data.get("date_gmt"), "seen_at": _date_of(answer)},
-    )
+# What is compared and made up here.
 
 
 def _mismatches(
@@ -736,10 +718,14 @@ def _mismatches(
         f"{taxonomy} {term}"
         for taxonomy in payload.terms
         if sent.get(taxonomy) or taxonomy != CATEGORIES
-        for term in sorted(set(data.get(taxonomy) or ()) ^ set(sent.get(taxonomy) or ()))
+        for term in sorted(_texts(data.get(taxonomy)) ^ _texts(sent.get(taxonomy)))
     ]
     if terms:
         yield Mismatch.TERMS, terms
+
+
+def _texts(ids: Any) -> set[str]:
+    return {str(id) for id in ids} if isinstance(ids, list) else set()
 
 
 def _shows(data: Mapping[str, Any], sent: Mapping[str, Any], media: RemoteMedia) -> bool:
@@ -748,131 +734,31 @@ def _shows(data: Mapping[str, Any], sent: Mapping[str, Any], media: RemoteMedia)
         return False
     forms = (media.url, escape(media.url))
     is_sent = any(form in str(sent.get("content")) for form in forms)
-    return not is_sent or any(form in _raw(data, "content") for form in forms)
-
-
-def _remote_media(data: Mapping[str, Any], answer: SiteAnswer, *, writes: bool) -> RemoteMedia:
-    url, details = _public(data.get("source_url")), data.get("media_details")
-    if not isinstance(data.get("id"), int) or not url:
-        raise foreign_answer(answer, NAME, writes=writes)
-    size = details if isinstance(details, dict) else {}
-    return RemoteMedia(
-        id=str(data["id"]),
-        url=url,
-        mime=str(data.get("mime_type") or ""),
-        width=size.get("width"),
-        height=size.get("height"),
-    )
+    return not is_sent or any(form in raw_text(data, "content") for form in forms)
 
 
 def _media_slug(upload: MediaUpload) -> str:
     return f"img-{upload.sha256[:16]}"
 
 
-def _remote_term(data: Mapping[str, Any]) -> RemoteTerm:
-    parent = data.get("parent")
-    return RemoteTerm(
-        id=str(data["id"]),
-        name=unescape(str(data.get("name") or "")),
-        slug=str(data.get("slug") or ""),
-        parent=str(parent) if parent else None,
-        count=data.get("count"),
+def _pixel() -> MediaUpload:
+    """Return a picture of one pixel in a color of its own: others may test the site, too."""
+    made = BytesIO()
+    color = uuid4().bytes
+    Image.new("RGB", (1, 1), (color[0], color[1], color[2])).save(made, "PNG")
+    content = made.getvalue()
+    return MediaUpload(
+        sha256=sha256(content).hexdigest(),
+        md5=md5(content, usedforsecurity=False).hexdigest(),
+        length=len(content),
+        mime="image/png",
+        extension="png",
+        open=lambda: BytesIO(content),
+        title="Connection test",
     )
-
-
-def _taxonomies(answer: SiteAnswer) -> list[Taxonomy]:
-    """Return the taxonomies of an answer; where there are none it is an empty list."""
-    found = answer.data.values() if isinstance(answer.data, dict) else ()
-    return [
-        Taxonomy(
-            id=str(one.get("rest_base") or one.get("slug")),
-            name=unescape(str(one.get("name") or "")),
-            is_hierarchical=bool(one.get("hierarchical")),
-        )
-        for one in found
-        if isinstance(one, dict)
-    ]
-
-
-def _type_named(types: Mapping[str, Any], rest_base: str) -> Mapping[str, Any]:
-    """Return the type of posts with this REST base.
-
-    Raises:
-        PlatformError: there is none.
-    """
-    known = [one for one in types.values() if isinstance(one, dict)]
-    for one in known:
-        if one.get("rest_base") == rest_base:
-            return one
-    named = [one for one in known if one.get("slug") == rest_base]
-    wanted = str(named[0].get("rest_base")) if named else ""
-    offered = ", ".join(sorted(str(one.get("rest_base")) for one in known))
-    raise PlatformError(
-        ErrorClass.CONFIG,
-        "no_post_type",
-        f"The site offers no post type {rest_base} in its REST API",
-        field="post_type",
-        help=f"Enter its REST base, {wanted}" if wanted else f"Enter one of: {offered}",
-    )
-
-
-# Values.
-
-
-def _raw(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    return str(value.get("raw") or "") if isinstance(value, dict) else ""
-
-
-def _number(text: str, field: str) -> int:
-    """Return the number that an id is.
-
-    Raises:
-        PlatformError: it is none.
-    """
-    if text.isascii() and text.isdigit():
-        return int(text)
-    raise PlatformError(
-        ErrorClass.VALIDATION, "invalid_id", f"{text!r} is no id of WordPress", field=field
-    )
-
-
-def _public(address: Any) -> str:
-    text = str(address or "")
-    return text if urlsplit(text).scheme in ("http", "https") else ""
 
 
 def _is_same_site(address: str, base: str) -> bool:
     """Whether a redirect stays at the site: a path, or the same scheme and host."""
-    found, site = urlsplit(address), urlsplit(base)
+    found, site = parts_of(address), parts_of(base)
     return not found.netloc or (found.scheme, found.netloc) == (site.scheme, site.netloc)
-
-
-def _moment(text: Any) -> datetime | None:
-    """Return the moment that a date of the API names: UTC, without a zone."""
-    try:
-        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def _wire_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _date_of(answer: SiteAnswer) -> datetime | None:
-    """Return the time at the site."""
-    try:
-        found = parsedate_to_datetime(answer.headers.get("Date", ""))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-@contextmanager
-def _gone_is_done() -> Iterator[None]:
-    try:
-        yield
-    except PlatformError as error:
-        if error.error_class != ErrorClass.NOT_FOUND:
-            raise

@@ -1,14 +1,27 @@
-"""WordPress' REST API: addresses, signed requests, and what its errors mean."""
+"""WordPress' REST API: addresses, signed requests, its documents, and what its errors mean."""
 
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from transmitters.cms.base import ErrorClass, PlatformError, Site
+from transmitters.cms.base import (
+    ErrorClass,
+    PlatformError,
+    RemoteMedia,
+    RemotePost,
+    RemoteState,
+    RemoteTerm,
+    Site,
+    Taxonomy,
+)
 from transmitters.cms.failures import (
     foreign_answer,
+    parts_of,
     seconds_asked,
     slowed_down,
     without_answer,
@@ -17,6 +30,7 @@ from transmitters.cms.http import MultipartBody, SiteAnswer, SiteClient
 from transmitters.http_connections import NoAnswer
 
 NAME = "WordPress"
+NAMESPACE = "wp/v2"
 ANY_LINKS = "/?rest_route=/"
 """Where the API of every site is, however its links look."""
 DISCOVERED = re.compile(r'<([^>]+)>\s*;\s*rel="https://api\.w\.org/"')
@@ -49,6 +63,17 @@ LOGIN_HELP: Mapping[str, str] = {
     "does not work); if both are right, the web server of the site drops the Authorization header",
 }
 CREDENTIALS_HELP = "Check the integration's credentials"
+
+
+STATES: Mapping[str, RemoteState] = {
+    "publish": RemoteState.LIVE,
+    "future": RemoteState.SCHEDULED,
+    "draft": RemoteState.DRAFT,
+    "auto-draft": RemoteState.DRAFT,
+    "pending": RemoteState.DRAFT,
+    "private": RemoteState.DRAFT,
+    "trash": RemoteState.TRASHED,
+}
 
 
 class About(NamedTuple):
@@ -230,7 +255,7 @@ def address_of(root: str, route: str, query: Mapping[str, Any]) -> str:
 
 def is_below(address: str, base: str) -> bool:
     """Whether an address is at the same scheme, host and port as the site."""
-    found, site = urlsplit(address), urlsplit(base)
+    found, site = parts_of(address), parts_of(base)
     return bool(address) and (found.scheme, found.netloc) == (site.scheme, site.netloc)
 
 
@@ -334,3 +359,157 @@ def _refused(code: str, answer: SiteAnswer, about: About) -> PlatformError:
         return PlatformError(ErrorClass.VALIDATION, code, message, **said)
     error_class = ErrorClass.AMBIGUOUS if about.writes else ErrorClass.TRANSIENT
     return PlatformError(error_class, code, "The site failed", **said)
+
+
+# Documents.
+
+
+def one_of(answer: SiteAnswer, *, writes: bool) -> dict[str, Any]:
+    """Return the one object of an answer.
+
+    Raises:
+        PlatformError: it is something else.
+    """
+    if isinstance(answer.data, dict):
+        return answer.data
+    raise foreign_answer(answer, NAME, writes=writes)
+
+
+def remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> RemotePost:
+    """Return a post of an answer, which `data` is or is in.
+
+    Raises:
+        PlatformError: it is something else.
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("id"), int):
+        raise foreign_answer(answer, NAME, writes=writes)
+    state = STATES.get(str(data.get("status")), RemoteState.UNKNOWN)
+    is_dated = state in (RemoteState.LIVE, RemoteState.SCHEDULED)
+    return RemotePost(
+        id=str(data["id"]),
+        state=state,
+        url=public_address(data.get("link")),
+        slug=str(data.get("slug") or ""),
+        modified=str(data.get("modified_gmt") or ""),
+        published_at=moment_in(data.get("date_gmt")) if is_dated else None,
+        fields={"date_gmt": data.get("date_gmt"), "seen_at": date_of(answer)},
+    )
+
+
+def remote_media(data: Mapping[str, Any], answer: SiteAnswer, *, writes: bool) -> RemoteMedia:
+    url, details = public_address(data.get("source_url")), data.get("media_details")
+    if not isinstance(data.get("id"), int) or not url:
+        raise foreign_answer(answer, NAME, writes=writes)
+    size = details if isinstance(details, dict) else {}
+    return RemoteMedia(
+        id=str(data["id"]),
+        url=url,
+        mime=str(data.get("mime_type") or ""),
+        width=size.get("width"),
+        height=size.get("height"),
+    )
+
+
+def remote_term(data: Any, answer: SiteAnswer, *, writes: bool = False) -> RemoteTerm:
+    """Return a term of an answer, which `data` is or is in; raises as `remote_post`."""
+    if not isinstance(data, dict) or not isinstance(data.get("id"), int):
+        raise foreign_answer(answer, NAME, writes=writes)
+    parent = data.get("parent")
+    return RemoteTerm(
+        id=str(data["id"]),
+        name=unescape(str(data.get("name") or "")),
+        slug=str(data.get("slug") or ""),
+        parent=str(parent) if parent else None,
+        count=data.get("count"),
+    )
+
+
+def taxonomies_in(answer: SiteAnswer) -> list[Taxonomy]:
+    """Return the taxonomies of an answer; where there are none it is an empty list."""
+    found = answer.data.values() if isinstance(answer.data, dict) else ()
+    return [
+        Taxonomy(
+            id=str(one.get("rest_base") or one.get("slug")),
+            name=unescape(str(one.get("name") or "")),
+            is_hierarchical=bool(one.get("hierarchical")),
+        )
+        for one in found
+        if isinstance(one, dict)
+    ]
+
+
+def writable_types(types: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the types of posts that hold stories: no files, menus or parts of the site's look."""
+    return [
+        one
+        for name, one in types.items()
+        if isinstance(one, dict)
+        and not name.startswith("wp_")
+        and name not in ("attachment", "nav_menu_item")
+    ]
+
+
+def type_named(types: Mapping[str, Any], rest_base: str) -> Mapping[str, Any]:
+    """Return the type of posts with this REST base.
+
+    Raises:
+        PlatformError: there is none.
+    """
+    known = writable_types(types)
+    for one in known:
+        if one.get("rest_base") == rest_base:
+            return one
+    named = [one for one in known if one.get("slug") == rest_base]
+    wanted = str(named[0].get("rest_base")) if named else ""
+    offered = ", ".join(sorted(str(one.get("rest_base")) for one in known))
+    raise PlatformError(
+        ErrorClass.CONFIG,
+        "no_post_type",
+        f"The site offers no post type {rest_base} in its REST API",
+        field="post_type",
+        help=f"Enter its REST base, {wanted}" if wanted else f"Enter one of: {offered}",
+    )
+
+
+def raw_text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return str(value.get("raw") or "") if isinstance(value, dict) else ""
+
+
+def number_of(text: str, field: str) -> int:
+    """Return the number that an id is.
+
+    Raises:
+        PlatformError: it is none.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise PlatformError(
+        ErrorClass.VALIDATION, "invalid_id", f"{text!r} is no id of WordPress", field=field
+    )
+
+
+def public_address(address: Any) -> str:
+    text = str(address or "")
+    return text if parts_of(text).scheme in ("http", "https") else ""
+
+
+def moment_in(text: Any) -> datetime | None:
+    """Return the moment that a date of the API names: UTC, without a zone."""
+    try:
+        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def wire_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def date_of(answer: SiteAnswer) -> datetime | None:
+    """Return the time at the site."""
+    try:
+        found = parsedate_to_datetime(answer.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -17,6 +17,7 @@ from apps.core.service import Document, new_etag
 from apps.publisher.accounts import AccountService
 from apps.publisher.bodies import checked, moment
 from apps.publisher.events import tell_deployment
+from apps.publisher.records.content import Contents
 from apps.publisher.records.service import check_metadata
 from apps.publisher.schema import (
     ERROR_LOG_BYTES,
@@ -60,6 +61,7 @@ class DeploymentsService(AccountService):
 
     Args:
         targets: finds sites and integrations.
+        contents: looks up items.
         sequences: numbers deployments.
         wake: lets a worker look for deployments.
         notifier: tells clients.
@@ -73,12 +75,14 @@ class DeploymentsService(AccountService):
         clock: Clock,
         *,
         targets: Targets,
+        contents: Contents,
         sequences: Sequences,
         wake: Callable[[], None],
         notifier: Notifier,
     ) -> None:
         super().__init__(db, clock)
         self._targets = targets
+        self._contents = contents
         self._sequences = sequences
         self._wake = wake
         self._notifier = notifier
@@ -96,6 +100,7 @@ class DeploymentsService(AccountService):
         check_metadata(document)
         if taken := sorted(set(RESERVED) & metadata.keys()):
             raise SchemaIssues({"metadata": dict.fromkeys(taken, "is written by the server")})
+        self._contents.check_may_see(query.get("items") or (), caller)
         site = self._targets.site(caller, document["site"])
         integration = self._integration(document, site, caller)
         options = {"force": document["force"]}

@@ -73,8 +73,14 @@ def checked(platform: type[Platform], sent: Any) -> dict[str, str]:
 
 
 def _check_form(platform: type[Platform], whole: Mapping[str, str]) -> None:
-    if issues := platform.check_credentials(whole) if whole else {}:
-        raise SchemaIssues({CREDENTIALS: dict(issues)})
+    """Check the forms of credentials; those that are missing are asked for when they are used.
+
+    Raises:
+        SchemaIssues: one has a wrong form.
+    """
+    found = platform.check_credentials(whole) if whole else {}
+    if issues := {key: issue for key, issue in found.items() if key in whole}:
+        raise SchemaIssues({CREDENTIALS: issues})
 
 
 def _checked(sent: Any, known: set[str]) -> Document:

@@ -66,9 +66,16 @@ def rules_of(platform: type[Platform]) -> dict[str, Any]:
     }
 
 
-def issues_of(platform: type[Platform], options: Mapping[str, Any]) -> Document:
-    """Return what is wrong with the options of an integration, by name; empty when nothing is."""
-    return _issues(rules_of(platform), options)
+def issues_of(
+    platform: type[Platform], options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> Document:
+    """Return what is wrong with the options of an integration, by name; empty when nothing is.
+
+    Args:
+        defaults: of its site, which may bring what is required.
+    """
+    rules = rules_of(platform)
+    return _issues(rules, {**_fitting(rules, defaults), **options})
 
 
 def issues_of_defaults(platforms: Registry[Platform], defaults: Mapping[str, Any]) -> Document:
@@ -100,13 +107,17 @@ def whole_options(
         defaults: of its site; those that the platform does not have, or not so, are left out.
     """
     rules = rules_of(platform)
-    fitting = {
+    filled = {name: deepcopy(rule["default"]) for name, rule in rules.items() if "default" in rule}
+    return {**filled, **_fitting(rules, defaults), **(options or {})}
+
+
+def _fitting(rules: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> Document:
+    """Return those options of a site that keep the rules of a platform."""
+    return {
         name: value
         for name, value in (defaults or {}).items()
         if name in rules and not _issues({name: _optional(rules[name])}, {name: value})
     }
-    filled = {name: deepcopy(rule["default"]) for name, rule in rules.items() if "default" in rule}
-    return {**filled, **fitting, **(options or {})}
 
 
 def target_of(options: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ class IntegrationsService(AccountService):
         site, platform = self._site_of(document, caller), self._platform_of(document)
         document["site"], document["account"] = site["_id"], site["account"]
         document["options"] = document.get("options") or {}
-        self._check_options(platform, document["options"])
+        self._check_options(platform, document["options"], site)
         document["base_url"] = self._checked_url(platform, document.get("base_url"))
         document["target"] = self._target(platform, document, site)
         self._check_free(document)
@@ -137,15 +137,15 @@ class IntegrationsService(AccountService):
                 raise SchemaIssues({field: UNCHANGEABLE})
             updates.pop(field, None)
         platform = self._platform_of(original)
+        site = found_by_id(self.db[PUBLISHER_SITES], original["site"]) or {}
         if "options" in updates:
             updates["options"] = updates["options"] or {}
-            self._check_options(platform, updates["options"])
+            self._check_options(platform, updates["options"], site)
         stored = original
         if "base_url" in updates:
             updates["base_url"] = self._checked_url(platform, updates["base_url"])
             if updates["base_url"] != original["base_url"]:
                 stored = self._rebased(platform, updates, original, caller)
-        site = found_by_id(self.db[PUBLISHER_SITES], original["site"]) or {}
         whole = {**original, **updates, "site": original["site"]}
         updates["target"] = whole["target"] = self._target(platform, whole, site)
         if {"base_url", "options", "name"} & updates.keys():
@@ -224,8 +224,10 @@ class IntegrationsService(AccountService):
             raise SchemaIssues({"destination": f"unallowed value {document['destination']}"})
         return platform
 
-    def _check_options(self, platform: type[Platform], options: Mapping[str, Any]) -> None:
-        if issues := issues_of(platform, options):
+    def _check_options(
+        self, platform: type[Platform], options: Mapping[str, Any], site: Mapping[str, Any]
+    ) -> None:
+        if issues := issues_of(platform, options, object_of(site, "defaults")):
             raise SchemaIssues({"options": issues})
 
     def _checked_url(self, platform: type[Platform], sent: Any) -> str:
@@ -265,7 +267,7 @@ class IntegrationsService(AccountService):
         document = {**checked_body(UNSAVED_SCHEMA, body), "_id": ObjectId()}
         site, platform = self._site_of(document, caller), self._platform_of(document)
         options = object_of(document, "options")
-        self._check_options(platform, options)
+        self._check_options(platform, options, site)
         document["base_url"] = self._checked_url(platform, document.get("base_url"))
         document.update(site=site["_id"], account=site["account"], options=options)
         return document, checked(platform, document.pop(CREDENTIALS, None) or {})

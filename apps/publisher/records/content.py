@@ -1,13 +1,14 @@
 """Items as wishes go by them: which piece of content they are, and what their state asks for."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
 
-from apps.archive.visibility import hidden_stages, may_see
+from apps.archive.visibility import FIELDS as RULE_FIELDS
+from apps.archive.visibility import check_may_see, hidden_stages, may_see
 from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.documents import number_of, object_of, text_of
@@ -132,6 +133,18 @@ class Contents:
         for id_ in self.hidden(found, caller):
             del found[id_]
         return found
+
+    def check_may_see(self, ids: Sequence[str], caller: Caller) -> None:
+        """Refuse a request that names items which the caller may not see; one command.
+
+        Raises:
+            Forbidden: it does.
+        """
+        if caller.user is None or not ids:
+            return
+        named = {"_id": {"$in": list(ids)}}
+        for item in self._db[ARCHIVE].find(named, dict.fromkeys(RULE_FIELDS, 1)):
+            check_may_see(item, caller)
 
     def hidden(self, ids: Iterable[str], caller: Caller) -> set[str]:
         """Return those of the ids whose items stand on stages that are hidden from the caller."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -19,7 +18,14 @@ from apps.publisher.accounts import AccountService, found_by_id, missing_value
 from apps.publisher.events import tell_record
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
-from apps.publisher.records.wishes import Piece, Wish, Wishes, is_live, new_record
+from apps.publisher.records.wishes import (
+    Piece,
+    Wish,
+    Wishes,
+    is_live,
+    is_waiting,
+    new_record,
+)
 from apps.publisher.schema import (
     HISTORY,
     IN_DOUBT,
@@ -27,6 +33,7 @@ from apps.publisher.schema import (
     Outcome,
     RecordStatus,
     WishAction,
+    ref_of,
 )
 from apps.publisher.sites.service import is_web_address
 from apps.publisher.targets import Targets
@@ -46,7 +53,6 @@ STILL_LIVE = "Record is still live at the destination"
 IN_WORK = "The record is being written. Try again."
 NOT_FOUND_THERE = "not found at the destination"
 FORGETTABLE = (RemoteState.ABSENT, RemoteState.TRASHED, RemoteState.DELETED)
-REF_LENGTH = 16
 
 
 class RecordsService(AccountService):
@@ -296,11 +302,6 @@ class RecordsService(AccountService):
         return next((post for post in found if post.is_ours), None)
 
 
-def ref_of(integration: Any, content_key: str) -> str:
-    """Return the marker of a piece of content at an integration."""
-    return sha256(f"{integration}:{content_key}".encode()).hexdigest()[:REF_LENGTH]
-
-
 def told(error: PlatformError) -> str:
     """Return a failure of a site in one line."""
     return f"{error.error_class}/{error.code}: {error.message}"
@@ -333,12 +334,10 @@ def reconciled(record: Mapping[str, Any], post: RemotePost | None, now: datetime
         drift = {"seen_at": now, "remote_modified": post.modified, "by": None}
         changes["drift"] = drift
     status, is_shown = record["status"], state == RemoteState.LIVE
-    if record.get("next_attempt_at") is not None and not (
-        status == RecordStatus.PUBLISHED and not is_shown
-    ):
+    waits = is_waiting(record)
+    if waits and not (status == RecordStatus.PUBLISHED and not is_shown):
         return changes
     if status == RecordStatus.PUBLISHED and not is_shown:
-        waits = record.get("next_attempt_at") is not None
         changes["status"] = RecordStatus.PENDING if waits else RecordStatus.FAILED
         changes["error"] = _surprise("remote_gone", f"The post is {state} at the site", now)
     elif status == RecordStatus.RETRACTED and is_shown:

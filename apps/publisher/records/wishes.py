@@ -137,8 +137,12 @@ def seq_of(record: Mapping[str, Any]) -> int:
 
 def is_settled(record: Mapping[str, Any], seq: int) -> bool:
     """Whether the wish `seq` was carried out, given up, or replaced by a newer one."""
-    is_done = record.get("phase") == Phase.IDLE or record.get("next_attempt_at") is None
-    return seq_of(record) > seq or is_done
+    return seq_of(record) > seq or not is_waiting(record)
+
+
+def is_waiting(record: Mapping[str, Any]) -> bool:
+    """Whether a wish is still to be carried out."""
+    return record.get("phase") != Phase.IDLE and record.get("next_attempt_at") is not None
 
 
 def has_ended(record: Mapping[str, Any]) -> bool:
@@ -202,7 +206,7 @@ def is_same(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
     After a failure a wish is worth a try of its own.
     """
     waiting = record.get("desired")
-    is_fresh = record.get("next_attempt_at") is not None and not record.get("error")
+    is_fresh = is_waiting(record) and not record.get("error")
     if not waiting or not is_fresh or record.get("content") != content:
         return False
     same = ("version", "force", "schedule_at", "deployment", "mode")

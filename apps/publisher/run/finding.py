@@ -7,7 +7,7 @@ from typing import Any
 from apps.core.clock import Clock
 from apps.publisher.run import story as stories
 from apps.publisher.run.results import ANNOUNCED, FIRST_LOOK, SECOND_LOOK, Results, Task, Wait
-from apps.publisher.schema import IN_DOUBT
+from apps.publisher.schema import IN_DOUBT, ref_of
 from transmitters.cms.base import (
     ErrorClass,
     PlatformError,
@@ -24,7 +24,7 @@ OFF_SITE = frozenset({RemoteState.DRAFT, RemoteState.TRASHED, RemoteState.DELETE
 def identity_of(task: Task, item: Mapping[str, Any]) -> PostIdentity:
     """Return what the post of a record is found by; the slug of the first attempt stays."""
     record = task.record
-    ref = stories.ref_of(record["integration"], record["content_key"])
+    ref = ref_of(record["integration"], record["content_key"])
     headline = stories.headline_of(item)
     is_clean = task.options.get("slug_mode") == "clean"
     return PostIdentity(

@@ -30,6 +30,7 @@ from apps.publisher.run import story as stories
 from apps.publisher.run.claims import Claim, LostClaim, NewWish, RecordClaims
 from apps.publisher.run.finding import PostFinder, identity_of
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.pace import taking_off
 from apps.publisher.run.results import Result, Results, Task, Wait
 from apps.publisher.run.retraction import Retraction
 from apps.publisher.run.terms import TermLedger
@@ -120,7 +121,8 @@ class Steps:
                 done = self._retraction.check(task, item or {})
                 return done if done is not None else self._publish(task, item)
             if task.retracts:
-                return self._retraction.run(task, item or {})
+                with taking_off():
+                    return self._retraction.run(task, item or {})
             return self._publish(task, item)
         except Wait as wait:
             return self._results.waits(task, wait)

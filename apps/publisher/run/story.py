@@ -26,7 +26,6 @@ from transmitters.cms.base import (
 )
 
 SLUG_LENGTH = 60
-REF_LENGTH = 16
 SUFFIX_LENGTH = 8
 FALLBACK_SLUG = "story"
 FEATURE = "featuremedia"
@@ -77,11 +76,6 @@ class WantedTerm:
 
 
 # Identity.
-
-
-def ref_of(integration: Any, content_key: str) -> str:
-    """Return the marker of a piece of content at an integration."""
-    return sha256(f"{integration}:{content_key}".encode()).hexdigest()[:REF_LENGTH]
 
 
 def slug_of(headline: str, ref: str, *, is_clean: bool = False) -> str:

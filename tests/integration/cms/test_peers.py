@@ -1,13 +1,20 @@
 """The peers themselves, and what the proxy in front of them does."""
 
 import json
+import os
+import subprocess
+import sys
 from http.client import HTTPConnection, HTTPException, IncompleteRead
-from urllib.error import HTTPError
+from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import pytest
 
+from tests.peers import wordpress as wordpress_peer
 from tests.peers.proxy import Fault, Proxy, Reply
-from tests.peers.wordpress import WordPressPeer
+from tests.peers.shared import ROOT, Peers, shared_peer
+from tests.peers.wordpress import WordPressPeer, missing
+from tests.support.processes import wait_until
 from tests.support.receivers import HTTPReceiver
 
 
@@ -87,6 +94,48 @@ class TestProxy:
                     ask(kept)
             kept.close()
             assert get(proxy)[0] == 200
+
+
+def test_a_peer_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tests are skipped with the way to get it, or fail where it is needed."""
+    monkeypatch.setattr(wordpress_peer, "INSTALLED", tmp_path / "nowhere")
+    line = "apt-get install .* wordpress"
+    with pytest.raises(pytest.skip.Exception, match=line), Peers(tmp_path).use("wordpress"):
+        pass
+    needed = Peers(tmp_path, frozenset({"wordpress"}))
+    with pytest.raises(pytest.fail.Exception, match=line), needed.use("wordpress"):
+        pass
+
+
+@pytest.mark.peers
+def test_one_for_a_session(tmp_path: Path) -> None:
+    """All processes use the same, and it ends with the last user, however that ends."""
+    problem = missing()
+    if problem:
+        pytest.skip(problem)
+    other = (
+        "import sys; from pathlib import Path; from tests.peers.shared import shared_peer\n"
+        "with shared_peer('wordpress', Path(sys.argv[1])) as found:\n"
+        "    print(found['url'], flush=True); sys.stdin.read()\n"
+    )
+    with shared_peer("wordpress", tmp_path) as found:
+        process = subprocess.Popen(
+            [sys.executable, "-c", other, str(tmp_path)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == found["url"]
+    peer = WordPressPeer(**found)
+    assert peer.page(peer.url)[0] == 200
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not Path(found["environment"]["PEER_DIRECTORY"]).exists())
+    with pytest.raises(URLError):
+        peer.page(peer.url)
 
 
 @pytest.mark.peers

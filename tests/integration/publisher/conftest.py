@@ -13,6 +13,12 @@ from tests.support.publisher_client import Publisher
 
 
 @pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with which nothing is sent to sites before a run."""
+    return {**settings, "TRANSMIT_IMMEDIATELY": False}
+
+
+@pytest.fixture
 def graph(graph: Graph) -> Graph:
     """Services whose only platform is in memory."""
     graph.platforms.add(FakeWordPress, replace=True)

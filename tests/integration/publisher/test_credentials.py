@@ -86,7 +86,7 @@ def test_what_is_shown_is_a_mask(publisher: Publisher, integration: Any) -> None
         "username": "wire",
         "hint": f"…{PASSWORD[-4:]}",
     }
-    assert integration["credentials"] == {**shown, "updated_at": integration["_created"]}
+    assert integration["credentials"].items() >= shown.items()
 
 
 def test_the_mask_cannot_be_sent_back(publisher: Publisher, integration: Any) -> None:

@@ -18,8 +18,10 @@ from apps.graph.build import Graph
 from apps.notifications.viewers import VISIBILITY_EVENT, Viewer
 from tests.support.clients import Client, first_client
 from tests.support.events import Events
+from tests.support.fake_sites import FakeWordPress
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom, push
+from tests.support.publisher_client import Publisher
 from tests.support.receivers import HTTPReceiver
 
 CONTENT, NAME = "kestrel", "osprey"
@@ -30,6 +32,10 @@ NAMES_NO_ITEM = {
     *("content_templates", "content_types", "desks", "filter_conditions", "highlights"),
     *("internal_destinations", "products", "roles", "stages", "stages_order", "subscribers"),
     *("subscriber_token", "users", "validators", "vocabularies"),
+    *("publisher_sites", "publisher_integrations", "publisher_taxonomy_map"),
+    *("publisher POST integrations/test", "publisher POST integrations/<id>/test"),
+    "publisher POST integrations/<id>/taxonomies/sync",
+    *("publisher POST deployments/<id>/cancel", "publisher POST deployments/<id>/retry"),
 }
 """Resources whose writes name no item."""
 
@@ -38,6 +44,9 @@ TAKES_A_TOKEN = {"feeds", "feed_media"}
 
 EXISTS_FOR_EVE = {"archive_versions", "legal_archive_versions"}
 """Resources that share the addresses of others, which Eve finds first."""
+
+SAYS_UNKNOWN = {"publisher POST publish", "publishing_records"}
+"""Writes that answer as if what is hidden was not there: a body that names it is wrong."""
 
 COMPUTED = {"privileges", "formatters", "output_formats", "filter_condition_parameters"}
 """Lists that are not searched."""
@@ -84,6 +93,10 @@ class World:
             "content_templates",
             {"template_name": "plain", "template_type": "create", "is_public": True, "data": {}},
         )
+        graph.platforms.add(FakeWordPress, replace=True)
+        publisher = Publisher(self.outsider)
+        self.site = publisher.site(name="Heron", slug="heron", url="https://heron.example")
+        self.integration = publisher.integration(self.site)["_id"]
         self.db["ingest"].insert_one(
             {"_id": "ingested", "guid": "ingested", "type": "text", "state": "ingested"}
         )
@@ -143,6 +156,12 @@ class World:
         self.graph.transmit.run()
         self.graph.legal_items.run()
         self.graph.legal_queue.run()
+        operation = Publisher(self.insider).publish(out["_id"]).get_json()["operations"][0]
+        self.ids.append(operation["record"])
+        record = Publisher(self.insider).patch(
+            f"records/{operation['record']}", {"metadata": {"about": CONTENT}}
+        )
+        assert record.status_code == 200
         again = {"subscribers": [str(self.subscriber)], "version": out["_current_version"]}
         self.insider.create(f"archive/{out['_id']}/resend", again)
         row = self.db["published"].find_one({"item_id": out["_id"]})
@@ -172,9 +191,13 @@ class World:
 
     def stored(self) -> Any:
         """Return all that is hidden, as it is stored."""
-        collections = ("archive", "archive_autosave", "published", "archived", "publish_queue")
+        collections = (
+            *("archive", "archive_autosave", "published", "archived", "publish_queue"),
+            "publishing_records",
+        )
+        fields = ("_id", "item_id", "content")
         return {
-            name: list(self.db[name].find({"$or": [{"_id": BELONGS}, {"item_id": BELONGS}]}))
+            name: list(self.db[name].find({"$or": [{field: BELONGS} for field in fields]}))
             for name in collections
         }
 
@@ -263,6 +286,7 @@ def arguments_of(rule: Rule, world: World) -> list[dict[str, str]]:
         "workqueue": [{"source": f'{{"filter": {{"term": {{"lock_user": "{holder}"}}}}}}'}],
         "explain": [{"version": "1"}],
         "content_api_users_items": [{"start_date": "2000-01-01"}],
+        "publisher GET publish/status": [{"content": ",".join(world.ids)}],
     }
     if resource == "format_document_for_preview":
         wanted = {"subscriber_id": str(world.subscriber), "formatter": "ninjs"}
@@ -280,7 +304,9 @@ def reads(world: World, client: Client) -> Iterator[tuple[Rule, bool, TestRespon
             continue
         for path in paths_of(rule, [*world.ids, str(world.story["_id"])]):
             for arguments in arguments_of(rule, world):
-                is_by_id = rule.rule.count("<") > 0 or "document_id" in arguments
+                is_by_id = rule.rule.count("<") > 0 or bool(
+                    {"document_id", "content"} & arguments.keys()
+                )
                 yield rule, is_by_id, client.get(path, **arguments)
 
 
@@ -316,6 +342,8 @@ SHOWN = {
         *("content_api_users_items", "content_api_users_items/<path:id>", "upload_raw"),
         *("content_api_users_search_capi", "content_api_users_search_capi/<path:id>"),
         *("format_document_for_preview", "content_api_users_assets/<path:id>"),
+        *("publishing_records|resource", "publishing_records|item_lookup"),
+        "publisher GET publish/status",
     },
     "personal": {
         *("archive|resource", "archive|item_lookup", "workqueue|resource", "workqueue|item_lookup"),
@@ -409,6 +437,24 @@ def writes(world: World) -> dict[tuple[str, str], list[Any]]:
             {"template_name": "plain", "item": {"_id": item_id, "type": "text"}}
         ],
         ("ingest", "DELETE"): [],
+        ("publishing_records", "POST"): [{"content": item_id, "integration": world.integration}],
+        ("publishing_records", "PATCH"): [{"metadata": {}}],
+        ("publishing_records", "DELETE"): [None],
+        ("publisher POST publish", "POST"): [
+            {"content": id_, "integrations": [world.integration]}
+            for id_ in (item_id, item_id.replace("working", "out"))
+        ],
+        ("publisher POST deployments", "POST"): [
+            {
+                "site": world.site["_id"],
+                "deployment_type": "full",
+                "filter": {"items": [item_id]},
+            }
+        ],
+        **{
+            (f"publisher POST records/<id>/{action}", "POST"): nothing
+            for action in ("retry", "retract", "reconcile")
+        },
     }
 
 
@@ -463,7 +509,8 @@ def test_nobody_works_on_it(world: World, kind: str) -> None:
                 is_there = answer.status_code != 204
                 if is_there and (NAME in path or NAME in str(body)):
                     # Some ids are of what the route does not take.
-                    refused = (403, 404, 400) if ":archived" in path else (403, 404)
+                    is_unknown = ":archived" in path or resource in SAYS_UNKNOWN
+                    refused = (403, 404, 400) if is_unknown else (403, 404)
                     assert answer.status_code in (*refused, 405), where
                 else:
                     # An id of something that the route does not take.

@@ -164,6 +164,8 @@ def test_what_is_wanted_already_is_joined_unless_it_has_failed() -> None:
 
     assert not decide(waiting, "a", wish, NOW).updates
     assert decide(waiting, "a", Wish(WishAction.PUBLISH, 1, force=True), NOW).updates
+    looked_at_later = {**waiting, "phase": Phase.IDLE}
+    assert decide(looked_at_later, "a", wish, NOW).updates["phase"] == Phase.READY
     assert decide(failing, "a", wish, NOW).updates["retry_attempt"] == 0
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from apps.core.service import Document
 from apps.publisher.run.results import Result
 from tests.support.site_desk import FaultySite, SiteDesk
 
@@ -416,3 +417,25 @@ def test_secrets_are_nowhere(desk: SiteDesk, site: FaultySite) -> None:
     for name in ("publishing_records", "archive", "published", "publisher_media"):
         for document in desk.db[name].find():
             assert "abcd" not in str(document)
+
+
+def test_requests_that_each_action_costs(desk: SiteDesk, site: FaultySite) -> None:
+    """Of a text whose picture and terms are known; pages and deletions of files apart."""
+    known = {"associations": {"featuremedia": desk.picture()}, "keywords": ["Rivers"]}
+    desk.published(**known)
+    item, other = desk.item(**known), desk.item(**known)
+
+    def costs(record: Document) -> int:
+        site.requests.clear()
+        desk.run(record)
+        sent = [(r.method, r.path[:12]) for r in site.requests if r.is_rest]
+        return len([each for each in sent if each != ("DELETE", "/wp/v2/media")])
+
+    record, second = desk.wish(item), desk.wish(other)
+    assert costs(record) == costs(second) == 3
+    item = desk.change(item, headline="Second")
+    assert costs(desk.wish(item)) == 2
+    assert costs(desk.wish(item)) == 0
+    assert costs(desk.wish(desk.change(item, state="killed"), "retract")) == 2
+    other = desk.change(other, state="unpublished")
+    assert costs(desk.wish(other, "retract")) == 1

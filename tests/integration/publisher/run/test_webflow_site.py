@@ -7,7 +7,6 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from apps.publisher.records.wishes import Wishes
 from tests.peers.webflow import Behaviour, WebflowPeer
 from tests.support.newsdesk import HandClock
 from tests.support.receivers import Fault
@@ -25,7 +24,6 @@ class WebflowDesk(SiteDesk):
 
     def __init__(self, db: Any, clock: HandClock, peer: WebflowPeer, notifier: Any) -> None:
         super().__init__(db, clock, peer, notifier)  # type: ignore[arg-type]
-        self.wishes = Wishes(db, clock, self, notifier)
         self.peer = peer
         site = peer.add_site("daily")
         self.tags = peer.add_collection(site, "tags", [])
