@@ -86,6 +86,7 @@ def build_publisher(
             platforms=base.platforms,
             wishes=wishes,
             alert=base.alerts.not_on_site,
+            max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
         ),
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,

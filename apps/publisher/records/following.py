@@ -7,6 +7,7 @@ it, or finds nothing to do.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -100,6 +101,7 @@ class Following:
         platforms: their options.
         wishes: makes wishes.
         alert: tells administrators; is given a text and the record that it is about.
+        max_age: how long it goes by what was read before, as long as no mark says otherwise.
     """
 
     collections: Sequence[str] = (PUBLISHER_INTEGRATIONS, PUBLISHER_SITES)
@@ -113,9 +115,12 @@ class Following:
         platforms: Registry[Platform],
         wishes: Wishes,
         alert: Callable[[str, Mapping[str, Any]], None],
+        max_age: timedelta,
     ) -> None:
         self._db = db
         self._clock = clock
+        self._max_age = max_age
+        self._read_at = clock.precise()
         self._contents = contents
         self._platforms = platforms
         self._wishes = wishes
@@ -156,8 +161,10 @@ class Following:
         self._alert(text, records[0] if records else row)
 
     def _read_targets(self, marks: Marks) -> None:
-        if marks == self._marks and are_reliable(marks):
+        is_young = self._clock.precise() - self._read_at < self._max_age
+        if marks == self._marks and are_reliable(marks) and is_young:
             return
+        self._read_at = self._clock.precise()
         sites = {id_key(site["_id"]): site for site in self._db[PUBLISHER_SITES].find({})}
         self._targets = {}
         for integration in self._db[PUBLISHER_INTEGRATIONS].find({}).sort("_id", 1):

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 PAGE = 500
 FIELDS = dict.fromkeys(("phase", "next_attempt_at", "remote_state", "status"), 1)
+PUBLISHES = [WishAction.PUBLISH, WishAction.UPDATE]
 AS_DRAFT = (RetractMode.DRAFT, RetractMode.UNPUBLISH)
 
 
@@ -102,23 +103,23 @@ class Schedules:
 
     def run(self) -> int:
         """Look at what waits; return how many wishes were made. One command where nothing does."""
-        count, after = 0, None
-        while page := self._page(after):
-            after = page[-1]["_id"]
-            waiting = [record for record in page if not has_ended(record)]
-            rows = self._contents.newest_rows(record["content"] for record in waiting)
-            count += sum(self._follow(record, rows.get(record["content"])) for record in waiting)
-        return count
+        # An index has these alone.
+        planned = {"scheduled_at": {"$type": "date"}}
+        found = self._records.find(
+            {**planned, "desired.action": {"$in": PUBLISHES}}, batch_size=PAGE
+        )
+        count, page = 0, []
+        for record in found:
+            page.append(record)
+            if len(page) == PAGE:
+                count += self._follow_all(page)
+                page = []
+        return count + self._follow_all(page)
 
-    def _page(self, after: Any) -> list[Document]:
-        wanted = [WishAction.PUBLISH, WishAction.UPDATE]
-        waiting: Document = {
-            "scheduled_at": {"$type": "date"},
-            "desired.action": {"$in": wanted},
-        }
-        if after is not None:
-            waiting["_id"] = {"$gt": after}
-        return list(self._records.find(waiting).sort("_id", 1).limit(PAGE))
+    def _follow_all(self, records: Sequence[Document]) -> int:
+        waiting = [record for record in records if not has_ended(record)]
+        rows = self._contents.newest_rows(record["content"] for record in waiting)
+        return sum(self._follow(record, rows.get(record["content"])) for record in waiting)
 
     def _follow(self, record: Document, row: Mapping[str, Any] | None) -> bool:
         """Let a record follow its item; whether that took a wish."""
