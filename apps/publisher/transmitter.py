@@ -21,7 +21,16 @@ from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction
 from apps.publisher.accounts import found_by_id, is_of_caller, missing_value
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Content, Contents
-from apps.publisher.records.wishes import Made, Piece, Result, Wish, Wishes, has_ended, seq_of
+from apps.publisher.records.wishes import (
+    Made,
+    Piece,
+    Result,
+    Wish,
+    Wishes,
+    has_ended,
+    seq_of,
+    was_taken_off,
+)
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.store.collections import PUBLISHER_INTEGRATIONS, PUBLISHING_RECORDS
 from transmitters.base import Delivery, HandedOver, Mode, Receipt, Superseded, Transmitter
@@ -33,6 +42,7 @@ UNREACHED = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 NOT_ITS_VERSION = "A newer version of the item has taken its place"
 WITHDRAWN = "The item was withdrawn meanwhile"
 PUBLISHED_AGAIN = "The item was published again meanwhile"
+TAKEN_OFF = "The post was taken off the site: a correction does not bring it back"
 KEPT = "The version that is shown stays"
 NOTHING_THERE = "Nothing of the item is at the site"
 
@@ -87,6 +97,11 @@ class SiteDeliveries:
         options = self._platforms.options_of(integration)
         if self._contents.is_outdated(content, options):
             return Superseded(NOT_ITS_VERSION)
+        key = self._contents.key_of(content, options)
+        if delivery.publishing_action == PublishingAction.CORRECTED and not delivery.is_resent:
+            same = {"integration": integration["_id"], "content_key": key}
+            if was_taken_off(self._records.find_one(same) or {}):
+                return Superseded(TAKEN_OFF)
         wish = Wish(
             WishAction.PUBLISH,
             version=delivery.item_version,
@@ -94,8 +109,7 @@ class SiteDeliveries:
             schedule_at=content.hidden_until,
             is_sent_early=options.get("schedule_mode") == "remote",
         )
-        piece = Piece(integration, content.id, self._contents.key_of(content, options))
-        made = self._wishes.make(piece, wish)
+        made = self._wishes.make(Piece(integration, content.id, key), wish)
         if made.result == Result.QUEUED:
             return _handed_over(made)
         return Superseded(NOT_ITS_VERSION)

@@ -161,6 +161,12 @@ def is_live(record: Mapping[str, Any]) -> bool:
     return record.get("remote_state") == RemoteState.LIVE and all(map(record.get, shown))
 
 
+def was_taken_off(record: Mapping[str, Any]) -> bool:
+    """Whether the post was retracted, and nothing else is wanted since."""
+    wanted = (record.get("desired") or {}).get("action")
+    return record.get("status") == RecordStatus.RETRACTED and wanted == WishAction.RETRACT
+
+
 def was_never_sent(record: Mapping[str, Any]) -> bool:
     """Whether no write of the record can have reached the site: none was announced."""
     return (

@@ -217,3 +217,27 @@ def test_being_corrected_leaves_what_is_shown(
     assert answer.status_code in (200, 400, 404)
     assert len(site.writes()) == writes
     assert newsroom.record()["status"] == "published"
+
+
+@WAYS
+@pytest.mark.parametrize("policy", ["new_post", "update_post"])
+def test_a_rewrite(newsroom: SiteNewsroom, site: FaultySite, way: str, policy: str) -> None:
+    """Cms scenario 40."""
+    newsroom.options(rewrite_policy=policy)
+    newsroom.use(way)
+    story = newsroom.act("publish")
+    newsroom.go()
+    update = newsroom.publisher.client.create(f"archive/{story['_id']}/rewrite", {})
+    newsroom.act("publish", update, headline="Rivers fall")
+    newsroom.go()
+    shown = sorted(post["title"] for post in site.content.live())
+    in_place = policy == "update_post"
+    assert shown == (["Rivers fall"] if in_place else ["Rivers fall", "Rivers rise"])
+    newsroom.act("kill", story)
+    newsroom.go()
+    assert [post["title"] for post in site.content.live()] == ["Rivers fall"]
+    newsroom.act("kill", update)
+    newsroom.go()
+    assert not site.content.live()
+    assert newsroom.creates() == (1 if in_place else 2)
+    assert set(newsroom.states()) <= {"success"}
