@@ -34,6 +34,7 @@ from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.superseding import Superseding
 from apps.publisher.run.tasks import dispatch, sync_taxonomies
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.upkeep import Cleanup, TermSync
@@ -191,6 +192,7 @@ def build_site_work(
         media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
         visit=PublicPages(platforms.page_client).visit,
+        superseding=Superseding(db, clock, publisher.wishes),
     )
     return SiteWork(
         run=SiteRun(db, clock, kind, steps, platforms.open, prepare),

@@ -33,6 +33,9 @@ from transmitters.cms.base import Platform
 
 log = structlog.get_logger(__name__)
 
+LINK = "link"
+"""Value of `supersede`: an earlier post leads to the update of its story."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -193,8 +196,17 @@ class Following:
             for record in batch.of(content.id):
                 wish = Wish(WishAction.RETRACT, version=content.version)
                 self._wishes.make_for(record, wish)
+            self._unlink(content, batch)
         elif content.state in SHOWN:
             self._publish(row, content, batch, filters)
+
+    def _unlink(self, content: Content, batch: _Batch) -> None:
+        """Let earlier posts lead no more to an update that is withdrawn."""
+        for record in batch.of(content.rewrite_of):
+            target = self._targets.get(record["integration"])
+            if target is not None and target.options.get("supersede") == LINK and _is_shown(record):
+                wish = Wish(WishAction.PUBLISH, version=record.get("content_version"))
+                self._wishes.make_for(record, wish)
 
     def _publish(self, row: Document, content: Content, batch: _Batch, filters: FilterSet) -> None:
         """Bring a version to the sites that show the item, and to those that it goes to by itself.

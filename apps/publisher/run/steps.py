@@ -33,6 +33,7 @@ from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.pace import taking_off
 from apps.publisher.run.results import Result, Results, Task, Wait
 from apps.publisher.run.retraction import Retraction
+from apps.publisher.run.superseding import Superseding
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.writing import Writing
 from apps.publisher.schema import IntegrationState, Phase
@@ -53,7 +54,7 @@ class Steps:
         clock: source of the current time.
         platform_of: returns the platform of an integration; raises `PlatformError` where its
             credentials cannot be used.
-        claims, results, media, terms: see their classes.
+        claims, results, media, terms, superseding: see their classes.
         visit: asks for a public page without credentials; returns the status, None for no answer.
     """
 
@@ -68,6 +69,7 @@ class Steps:
         media: MediaLedger,
         terms: TermLedger,
         visit: Callable[[str], int | None],
+        superseding: Superseding | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -75,7 +77,7 @@ class Steps:
         self._claims = claims
         self._results = results
         self._finder = PostFinder(clock, results)
-        self._writing = Writing(db, clock, results, media, terms, self._finder)
+        self._writing = Writing(db, clock, results, media, terms, self._finder, superseding)
         self._retraction = Retraction(clock, results, media, self._finder, visit)
 
     def carry_out(

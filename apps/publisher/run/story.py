@@ -253,6 +253,7 @@ def story_of(
     media: Mapping[str, StoryMedia] | None = None,
     terms: Mapping[str, Sequence[str]] | None = None,
     links: Mapping[str, str] | None = None,
+    update: tuple[str, str] | None = None,
 ) -> Story:
     """Return an item as it shall be at a site, without the times of its publication.
 
@@ -260,6 +261,7 @@ def story_of(
         media: what is at the site of its files, by key.
         terms: by taxonomy, the complete list.
         links: of a package, addresses of its members that are published there.
+        update: address and headline of the story's update, where the post is to lead to it.
     """
     media = media or {}
     extra = object_of(item, "extra")
@@ -268,7 +270,7 @@ def story_of(
     return Story(
         identity=identity,
         headline=headline_of(item),
-        body="".join(_body(item, options, links or {})),
+        body="".join(_body(item, options, links or {}, update)),
         abstract=" ".join(plain_text(text_of(item, "abstract")).split()),
         media=media,
         feature=FEATURE if FEATURE in media else None,
@@ -298,7 +300,10 @@ def withdrawal_story(item: Mapping[str, Any], identity: PostIdentity) -> Story:
 
 
 def _body(
-    item: Mapping[str, Any], options: Mapping[str, Any], links: Mapping[str, str]
+    item: Mapping[str, Any],
+    options: Mapping[str, Any],
+    links: Mapping[str, str],
+    update: tuple[str, str] | None,
 ) -> Iterator[str]:
     byline = " ".join(plain_text(text_of(item, "byline")).split())
     if byline and options.get("byline") == "prepend":
@@ -309,6 +314,9 @@ def _body(
     note = " ".join(plain_text(text_of(item, "ednote")).split())
     if note and options.get("corrections") == "show":
         yield f"<p>{escape(note)}</p>"
+    if update is not None:
+        url, headline = update
+        yield f'<p><a href="{escape(url)}">{escape(headline or url)}</a></p>'
 
 
 def member_refs(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

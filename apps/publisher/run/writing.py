@@ -15,6 +15,7 @@ from apps.publisher.run.finding import OFF_SITE, PostFinder, written_fresh
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.results import Result, Results, Task
 from apps.publisher.run.retraction import drift_of
+from apps.publisher.run.superseding import Superseding
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import IN_DOUBT, RecordStatus
 from apps.store.collections import PUBLISHING_RECORDS
@@ -56,7 +57,7 @@ class Writing:
     Args:
         db: the database.
         clock: source of the current time.
-        results, media, terms, finder: see their classes.
+        results, media, terms, finder, superseding: see their classes.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Writing:
         media: MediaLedger,
         terms: TermLedger,
         finder: PostFinder,
+        superseding: Superseding | None = None,
     ) -> None:
+        self._superseding = superseding
         self._db = db
         self._clock = clock
         self._results = results
@@ -130,6 +133,7 @@ class Writing:
             media=media,
             terms=terms,
             links=self._links(task, item),
+            update=self._superseding.update_of(task, item) if self._superseding else None,
         )
         draft.digest = stories.payload_hash(task.platform.payload(draft.story))
 
@@ -268,6 +272,8 @@ class Writing:
             draft.task.found(post)
             if problem := _problem(post.mismatches):
                 raise problem
+        if self._superseding is not None and post.state == RemoteState.LIVE:
+            self._superseding.follow(draft.task, draft.item)
         return self._results.published(draft.task, post, outcome, draft.digest)
 
 

@@ -180,3 +180,29 @@ def test_an_embargo_is_kept(newsroom: SiteNewsroom, site: FaultySite) -> None:
     newsroom.go()
     assert newsroom.states() == ["success"]
     assert len(site.content.live()) == 1
+
+
+def test_what_cannot_be_followed_is_told(
+    newsroom: SiteNewsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And keeps nothing else from being delivered, or followed."""
+
+    def fail(*arguments: Any) -> None:
+        raise ValueError("broken")
+
+    newsroom.use(SUBSCRIBER)
+    newsroom.auto_publish({})
+    broken = newsroom.desk.published(headline="Broken")
+    contents = newsroom.graph.publisher.following
+    whole = contents._wish
+
+    def wish(content: Any, target: Any) -> None:
+        return fail() if content.id == broken["_id"] else whole(content, target)
+
+    monkeypatch.setattr(contents, "_wish", wish)
+    newsroom.desk.published(headline="Whole")
+    newsroom.go()
+    (told,) = newsroom.db["activity"].find({"name": "error"})
+    assert told["data"]["error"] == "Broken was not brought to its site: broken"
+    assert newsroom.states() == ["success", "success"]
+    assert len(newsroom.site.content.live()) == 2

@@ -241,3 +241,33 @@ def test_a_rewrite(newsroom: SiteNewsroom, site: FaultySite, way: str, policy: s
     assert not site.content.live()
     assert newsroom.creates() == (1 if in_place else 2)
     assert set(newsroom.states()) <= {"success"}
+
+
+@WAYS
+@pytest.mark.parametrize("way_of_old", ["none", "link", "retract"])
+def test_a_superseded_story(
+    newsroom: SiteNewsroom, site: FaultySite, way: str, way_of_old: str
+) -> None:
+    """What becomes of the earlier post, once the update is live, and when that is killed."""
+    newsroom.options(supersede=way_of_old)
+    newsroom.use(way)
+    story = newsroom.act("publish")
+    newsroom.go()
+    update = newsroom.publisher.client.create(f"archive/{story['_id']}/rewrite", {})
+    site.fault = lambda request: "down" if request.writes else None
+    newsroom.act("publish", update, headline="Rivers & lakes")
+    newsroom.go()
+    (earlier,) = site.content.live()
+    assert "<a href" not in earlier["content"]
+    site.fault = lambda request: None
+    newsroom.settle()
+    url = newsroom.record(update)["external_url"]
+    link = f'<a href="{url}">Rivers &amp; lakes</a>'
+    posts = {post["title"]: post for post in site.content.live()}
+    assert len(posts) == (1 if way_of_old == "retract" else 2)
+    assert (link in earlier["content"]) is (way_of_old == "link")
+    newsroom.act("kill", update)
+    newsroom.settle()
+    assert link not in earlier["content"]
+    left = [post["title"] for post in site.content.live()]
+    assert left == ([] if way_of_old == "retract" else ["Rivers rise"])

@@ -194,6 +194,9 @@ def test_wrong_credentials_wait(newsroom: SiteNewsroom, site: FaultySite) -> Non
     site.password = "other"
     newsroom.go()
     assert newsroom.states() == ["in-progress"]
+    (told,) = newsroom.db["activity"].find({"name": "error"})
+    assert told["data"]["site"] == "main"
+    assert told["data"]["error"].startswith("The site main refuses the credentials")
     site.password = "abcd efgh ijkl mnop qrst uvwx"
     credentials = {"username": "newsroom", "application_password": site.password}
     path = f"integrations/{newsroom.integration['_id']}"
