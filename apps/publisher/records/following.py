@@ -6,7 +6,7 @@ it, or finds nothing to do.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from pymongo.database import Database
 from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
+from apps.core.errors import Conflict
 from apps.core.ids import id_key
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -82,18 +83,8 @@ def _is_among(value: Any, wanted: Any) -> bool:
     return value is not None and id_key(value) in set(map(id_key, wanted))
 
 
-@dataclass
-class _Batch:
-    """What is known of the records of a batch of rows.
-
-    Attributes:
-        by_content: records by the item that they show.
-    """
-
-    by_content: dict[str, list[Document]] = field(default_factory=dict)
-
-    def of(self, item_id: str) -> list[Document]:
-        return self.by_content.get(item_id, [])
+Records = Mapping[str, Sequence[Document]]
+"""Records by the item that they show."""
 
 
 class Following:
@@ -148,19 +139,19 @@ class Following:
         if not shown:
             return
         self._read_targets(marks)
-        batch = self._records_of(shown)
+        known = self._records_of(shown)
         for row in shown:
             try:
-                self._follow(row, batch, filters)
+                self._follow(row, known, filters)
             except Exception as error:
                 if is_outage(error):
                     raise
-                self._failed(row, batch, error)
+                self._failed(row, known, error)
 
-    def _failed(self, row: Document, batch: _Batch, error: Exception) -> None:
+    def _failed(self, row: Document, known: Records, error: Exception) -> None:
         log.exception("publisher.not_followed", item=row["item_id"])
         text = f"{text_of(row, 'headline') or row['item_id']} was not brought to its site: {error}"
-        records = batch.of(row["item_id"])
+        records = known.get(row["item_id"])
         self._alert(text, records[0] if records else row)
 
     def _read_targets(self, marks: Marks) -> None:
@@ -183,40 +174,54 @@ class Following:
             )
         self._marks = marks
 
-    def _records_of(self, rows: Iterable[Document]) -> _Batch:
+    def _records_of(self, rows: Iterable[Document]) -> Records:
         ids = {id_ for row in rows for id_ in (row["item_id"], text_of(row, "rewrite_of")) if id_}
-        batch = _Batch()
+        known: dict[str, list[Document]] = {}
         for record in self._db[PUBLISHING_RECORDS].find({"content": {"$in": sorted(ids)}}):
-            batch.by_content.setdefault(record["content"], []).append(record)
-        return batch
+            known.setdefault(record["content"], []).append(record)
+        return known
 
-    def _follow(self, row: Document, batch: _Batch, filters: FilterSet) -> None:
+    def _follow(self, row: Document, known: Records, filters: FilterSet) -> None:
         content = Content.of(row, self._clock.now())
         if content.is_withdrawn:
-            for record in batch.of(content.id):
-                wish = Wish(WishAction.RETRACT, version=content.version)
-                self._wishes.make_for(record, wish)
-            self._unlink(content, batch)
+            self._retract(content, known.get(content.id, ()))
+            self._unlink(content, known)
         elif content.state in SHOWN:
-            self._publish(row, content, batch, filters)
+            self._publish(row, content, known, filters)
 
-    def _unlink(self, content: Content, batch: _Batch) -> None:
+    def _retract(self, content: Content, records: Iterable[Document]) -> None:
+        """Take an item off all sites; one that cannot be told keeps it at no other.
+
+        Raises:
+            Conflict: workers moved a record every time.
+        """
+        failure: Conflict | None = None
+        for record in records:
+            wish = Wish(WishAction.RETRACT, version=content.version)
+            try:
+                self._wishes.make_for(record, wish)
+            except Conflict as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _unlink(self, content: Content, known: Records) -> None:
         """Let earlier posts lead no more to an update that is withdrawn."""
-        for record in batch.of(content.rewrite_of):
+        for record in known.get(content.rewrite_of, ()):
             target = self._targets.get(record["integration"])
             if target is not None and target.options.get("supersede") == LINK and _is_shown(record):
                 wish = Wish(WishAction.PUBLISH, version=record.get("content_version"))
                 self._wishes.make_for(record, wish)
 
-    def _publish(self, row: Document, content: Content, batch: _Batch, filters: FilterSet) -> None:
+    def _publish(self, row: Document, content: Content, known: Records, filters: FilterSet) -> None:
         """Bring a version to the sites that show the item, and to those that it goes to by itself.
 
         What a person has taken off, or what went with the item, comes back when it is published
         anew, and only where items go out by themselves.
         """
         view = ItemView(row, self._clock.now())
-        records = {record["integration"]: record for record in batch.of(content.id)}
-        earlier = {record["integration"]: record for record in batch.of(content.rewrite_of)}
+        records = {record["integration"]: record for record in known.get(content.id, ())}
+        earlier = {record["integration"]: record for record in known.get(content.rewrite_of, ())}
         is_new = row.get("operation") == Operation.PUBLISH
         for target in self._targets.values():
             id_ = target.integration["_id"]
