@@ -16,7 +16,7 @@ from apps.graph.foundation import Foundation, build_foundation
 from apps.graph.newsroom import NewsroomServices, build_newsroom
 from apps.graph.output import OutputServices, build_output
 from apps.graph.publisher import build_publisher, build_site_work
-from apps.graph.publishing import PublishingServices, build_publishing
+from apps.graph.publishing import PublishingServices, build_publishing, transmit_wake_up
 from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
 from apps.publish.content.pictures import check_mapping
@@ -100,10 +100,12 @@ def build_graph(
     editing = build_editing(base)
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
-    publishing = build_publishing(base, editing, content_api.backlog, formatting)
-    retention = build_retention(base, publishing.collaborators)
     publisher = build_publisher(base)
-    site_work = build_site_work(base, publisher.opened, publisher.wishes)
+    publishing = build_publishing(
+        base, editing, content_api.backlog, formatting, [publisher.following]
+    )
+    retention = build_retention(base, publishing.collaborators)
+    site_work = build_site_work(base, publisher, transmit_wake_up(base))
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocker),

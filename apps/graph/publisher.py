@@ -10,6 +10,7 @@ from uuid import uuid4
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
+from apps.publish.queue.handed_over import HandedOverRows
 from apps.publisher.deployments.service import DeploymentsService
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
@@ -19,12 +20,14 @@ from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
+from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
+from apps.publisher.run.follow_up import OpenRows, Schedules
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.run.public_pages import PublicPages
@@ -40,6 +43,7 @@ from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.publisher.transmitter import SiteDeliveries, transmitter_for
 
 
 def build_publisher(
@@ -58,6 +62,9 @@ def build_publisher(
     platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
+    deliveries = SiteDeliveries(db, clock, contents=contents, platforms=platforms, wishes=wishes)
+    for platform in base.platforms:
+        base.transmitters.add(transmitter_for(platform, deliveries))
     integrations = IntegrationsService(
         db,
         clock,
@@ -73,6 +80,15 @@ def build_publisher(
     return PublisherServices(
         opened=platforms,
         wishes=wishes,
+        following=Following(
+            db,
+            clock,
+            contents=contents,
+            platforms=base.platforms,
+            wishes=wishes,
+            alert=base.alerts.not_on_site,
+            max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
+        ),
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
         records=RecordsService(
@@ -131,13 +147,15 @@ class SiteWork:
     cleanup: Cleanup
 
 
-def build_site_work(base: Foundation, platforms: Platforms, wishes: Wishes) -> SiteWork:
+def build_site_work(
+    base: Foundation, publisher: PublisherServices, wake_transmit: Callable[[], None]
+) -> SiteWork:
     """Build what carries out the wishes of all integrations.
 
     Args:
-        platforms: opens the sites of integrations.
-        wishes: makes wishes for posts that follow others.
+        wake_transmit: starts the transmit run, for rows that are called back.
     """
+    platforms = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
     owner = uuid4().hex
     lease = timedelta(seconds=settings["LEASE_SECONDS"])
@@ -150,21 +168,38 @@ def build_site_work(base: Foundation, platforms: Platforms, wishes: Wishes) -> S
     claims = RecordClaims(db, clock, lease, owner)
     terms = TermLedger(db, clock, owner)
     pages = PublicPages(platforms.page_client, platforms.foreign_client)
+    rows = OpenRows(db, HandedOverRows(db, clock), wake_transmit)
+    contents = Contents(db, clock.now)
+    schedules = Schedules(db, clock, contents, platforms, publisher.wishes)
+
+    def prepare() -> None:
+        rows.run()
+        schedules.run()
+
+    results = Results(
+        db,
+        clock,
+        claims,
+        base.notifier,
+        base.alerts.not_on_site,
+        kind.retries,
+        on_result=[rows.tell],
+    )
     steps = Steps(
         db,
         clock,
         platform_of=platforms.open,
         claims=claims,
-        results=Results(db, clock, claims, base.notifier, base.alerts.not_on_site, kind.retries),
+        results=results,
         media=MediaLedger(
             db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"]), pages.fetch
         ),
         terms=terms,
-        supersession=Supersession(db, wishes),
+        supersession=Supersession(db, publisher.wishes),
         visit=pages.visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, platforms.open),
+        run=SiteRun(db, clock, kind, steps, platforms.open, prepare),
         steps=steps,
         term_sync=TermSync(db, clock, terms, platforms.open),
         late_retractions=LateRetractions(db, clock, base.alerts.not_on_site),
