@@ -80,6 +80,9 @@ class FaultySite(StandInSite):
                 code = "rest_trash_not_supported"
                 body = {"code": code, "message": message, "data": {"status": 501}}
                 return SiteResponse(501, body)
+            case "invalid":
+                body = {"code": "rest_invalid_param", "message": "No", "data": {"status": 400}}
+                return SiteResponse(400, body)
             case "down":
                 return SiteResponse(503, b"<h1>Down</h1>")
             case "busy":
