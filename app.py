@@ -48,7 +48,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     )
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
-    serve_delivery_types(app, built.transmitters, built.platforms, app.auth)
+    serve_delivery_types(app, built.transmitters, app.auth)
     serve_publisher(app, built.publisher, app.auth)
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:

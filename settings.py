@@ -33,7 +33,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("WSPORT", 5100, "Port on which the websocket process listens."),
         number("WEB_WORKERS", 2, "Processes of the web server."),
         number("WEB_THREADS", 8, "Threads in each of them."),
-        number("WORKER_CONCURRENCY", 2, "Celery worker processes."),
+        number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire."),
         flag(
             "CELERY_TASK_ALWAYS_EAGER",
             False,
@@ -418,6 +418,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             False,
             "Sites may have private and link-local addresses.",
         ),
+        number("PUBLISHER_CONCURRENCY", 2, "Celery worker processes of CMS sites."),
         number("PUBLISHER_THREADS", 4, "Sites that each worker process serves at a time."),
         number(
             "PUBLISHER_MAX_PIXELS",

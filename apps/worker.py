@@ -1,4 +1,4 @@
-"""The worker process: `celery -A apps.worker worker --beat`."""
+"""The worker processes: `celery -A apps.worker worker`, one program with `--beat`."""
 
 from functools import cache
 from typing import Any

@@ -4,9 +4,11 @@ from apps.core.registry import Registry
 from transmitters.base import (
     Delivery,
     Destination,
+    HandedOver,
     MediaFile,
     Mode,
     Receipt,
+    Superseded,
     TransmitSettings,
     Transmitter,
 )
@@ -17,9 +19,11 @@ __all__ = [
     "BUILT_IN",
     "Delivery",
     "Destination",
+    "HandedOver",
     "MediaFile",
     "Mode",
     "Receipt",
+    "Superseded",
     "TransmitSettings",
     "Transmitter",
     "build_registry",

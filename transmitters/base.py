@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from apps.core.caller import Caller
 from apps.core.registry import Field
 from apps.core.userinfo import split_userinfo
 
@@ -67,6 +68,30 @@ def _no_media(media_id: str) -> MediaFile | None:
 
 
 @dataclass(frozen=True)
+class HandedOver:
+    """Others carry the delivery out; its row stays open until they call it back.
+
+    Then it is sent again, with this in `Delivery.handed_over`, for the outcome.
+
+    Attributes:
+        to: what they call it back by.
+        mark: what the transmitter wants to know then.
+        message: what it waits for, for people.
+    """
+
+    to: str
+    mark: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """Something newer of the item has made the delivery pointless."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One formatted item for one destination.
 
@@ -79,6 +104,8 @@ class Delivery:
         inside_package: id of the package the item was published in, if any.
         attempt: 1 for the first try.
         queued_at: when it was queued, None where that is not known.
+        is_resent: somebody has asked for it again.
+        handed_over: what an earlier attempt has returned, once it is called back.
         open_media: returns the stored binary of a media id, or None when there is none.
     """
 
@@ -95,6 +122,8 @@ class Delivery:
     inside_package: str | None = None
     attempt: int = 1
     queued_at: datetime | None = None
+    is_resent: bool = False
+    handed_over: HandedOver | None = None
     open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
 
 
@@ -139,8 +168,8 @@ class Transmitter(ABC):
         self.settings = settings
 
     @abstractmethod
-    def send(self, delivery: Delivery) -> Receipt:
-        """Deliver once; return only when the other side has accepted.
+    def send(self, delivery: Delivery) -> Receipt | HandedOver | Superseded:
+        """Deliver once; return a receipt only when the other side has accepted.
 
         Callers repeat a delivery whose outcome is unknown, always with the same `delivery.key`.
 
@@ -148,6 +177,20 @@ class Transmitter(ABC):
             TemporaryFailure: worth repeating; `retry_after` may be set.
             PermanentFailure: repeating cannot help.
         """
+
+    @classmethod
+    def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
+        """Return what is wrong with the values of a destination's config, by key.
+
+        Args:
+            caller: who saves the subscriber.
+        """
+        return {}
+
+    @classmethod
+    def take_back(cls, handed_over: HandedOver) -> bool:
+        """Let what was handed over not be carried out; whether that could be done in time."""
+        return False
 
     def clean_up(self) -> None:  # noqa: B027 - most types leave nothing behind
         """Remove what a process left at the destination that died while it delivered.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import IO
 from urllib.parse import unquote
 
 from urllib3 import PoolManager, Timeout
@@ -39,6 +40,7 @@ DRAINED_BYTES = 1 << 20
 """A response body longer than this costs the connection."""
 DRAIN_SECONDS = 5.0
 """Time for a response body, whose status is known by then."""
+DOWNLOADED = 200
 HOSTS = 200
 """Hosts with connections kept open; the one not used for longest is let go."""
 
@@ -113,9 +115,43 @@ class HTTPClient:
         Raises:
             NoAnswer: no response within the time, or none at all.
         """
+        response = self._opened(method, url, headers, body)
+        text, broken = self._read(response, keep_bytes)
+        return Answer(response.status, response.headers, text, broken)
+
+    def download(self, url: str, target: IO[bytes], max_bytes: int) -> Answer:
+        """GET a file into `target`; the body of any other answer than 200 is not read.
+
+        Raises:
+            NoAnswer: no response within the time, or none at all.
+            ValueError: the file is longer than `max_bytes`.
+        """
+        response = self._opened("GET", url, {"Accept": "*/*"}, None)
+        broken = ""
+        try:
+            if response.status == DOWNLOADED:
+                while chunk := response.read1(1 << 16, decode_content=True):
+                    target.write(chunk)
+                    if target.tell() > max_bytes:
+                        raise ValueError(f"the file is longer than {max_bytes} bytes")
+        except HTTPError as error:
+            broken = reason_of(error.args[-1])
+        finally:
+            response.close()
+            response.release_conn()
+        return Answer(response.status, response.headers, "", broken)
+
+    def _opened(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None,
+    ) -> BaseHTTPResponse:
+        """Send a request and return the response, its body unread."""
         self._deadline.start(self._total)
         try:
-            response = self._pools.urlopen(
+            return self._pools.urlopen(
                 method,
                 url,
                 body=body,
@@ -130,8 +166,6 @@ class HTTPClient:
             raise
         except (HTTPError, ValueError) as error:
             raise _no_answer(error, url) from error
-        text, broken = self._read(response, keep_bytes)
-        return Answer(response.status, response.headers, text, broken)
 
     def close(self) -> None:
         """Close every connection that is not in use."""

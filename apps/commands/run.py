@@ -31,7 +31,7 @@ def run(
     host: str | None,
     port: int | None,
 ) -> int:
-    """Run `web`, `worker` and `websocket`, or only those PROGRAMs that are named, until stopped.
+    """Run `web`, `worker`, `publisher` and `websocket`, or only the PROGRAMs named, until stopped.
 
     Their output is in `log` in the data directory.
     """

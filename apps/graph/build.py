@@ -16,7 +16,7 @@ from apps.graph.foundation import Foundation, build_foundation
 from apps.graph.newsroom import NewsroomServices, build_newsroom
 from apps.graph.output import OutputServices, build_output
 from apps.graph.publisher import build_publisher, build_site_work
-from apps.graph.publishing import PublishingServices, build_publishing
+from apps.graph.publishing import PublishingServices, build_publishing, transmit_wake_up
 from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
 from apps.publish.content.pictures import check_mapping
@@ -25,7 +25,7 @@ from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
 from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
-from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
 from apps.publisher.services import PublisherServices
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems
@@ -55,6 +55,7 @@ class Graph(Foundation):
     site_run: SiteRun
     deployment_run: DeploymentRun
     term_sync: TermSync
+    late_retractions: LateRetractions
     publisher_cleanup: Cleanup
 
     @property
@@ -101,10 +102,12 @@ def build_graph(
     editing = build_editing(base)
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
-    publishing = build_publishing(base, editing, content_api.backlog, formatting)
-    retention = build_retention(base, publishing.collaborators)
     publisher = build_publisher(base)
-    site_work = build_site_work(base, publisher)
+    publishing = build_publishing(
+        base, editing, content_api.backlog, formatting, [publisher.following]
+    )
+    retention = build_retention(base, publishing.collaborators)
+    site_work = build_site_work(base, publisher, transmit_wake_up(base))
     return Graph(
         **vars(base),
         newsroom=build_newsroom(base, editing.unlocker),
@@ -124,5 +127,6 @@ def build_graph(
         site_run=site_work.run,
         deployment_run=site_work.deployments,
         term_sync=site_work.term_sync,
+        late_retractions=site_work.late_retractions,
         publisher_cleanup=site_work.cleanup,
     )

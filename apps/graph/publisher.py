@@ -12,6 +12,7 @@ from celery import Task
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
+from apps.publish.queue.handed_over import HandedOverRows
 from apps.publisher.deployments.listing import Listing
 from apps.publisher.deployments.run import DeploymentRun, deployment_lanes, deployment_waker
 from apps.publisher.deployments.service import DeploymentsService
@@ -24,26 +25,30 @@ from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
+from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests, check_usable
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
 from apps.publisher.run.claims import RecordClaims
+from apps.publisher.run.follow_up import OpenRows, Schedules
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.pace import Pace, SiteLimits
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.tasks import dispatch, sync_taxonomies
 from apps.publisher.run.terms import TermLedger
-from apps.publisher.run.upkeep import Cleanup, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
 from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.publisher.transmitter import SiteDeliveries, transmitter_for
 from apps.store.collections import DEPLOYMENT_LANES
 
 
@@ -55,6 +60,9 @@ def build_publisher(base: Foundation) -> PublisherServices:
     platforms = Platforms(db, base.platforms, base.vault, settings, limits)
     contents, targets = Contents(db, clock.now), Targets(db)
     wishes = Wishes(db, clock, lanes, notifier)
+    deliveries = SiteDeliveries(db, clock, contents=contents, platforms=platforms, wishes=wishes)
+    for platform in base.platforms:
+        base.transmitters.add(transmitter_for(platform, deliveries))
     integrations = IntegrationsService(
         db,
         clock,
@@ -70,6 +78,15 @@ def build_publisher(base: Foundation) -> PublisherServices:
     return PublisherServices(
         opened=platforms,
         wishes=wishes,
+        following=Following(
+            db,
+            clock,
+            contents=contents,
+            platforms=base.platforms,
+            wishes=wishes,
+            alert=base.alerts.not_on_site,
+            max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
+        ),
         sites=SitesService(db, clock, base.platforms),
         integrations=integrations,
         records=RecordsService(
@@ -129,6 +146,7 @@ class SiteWork:
     deployments: DeploymentRun
     steps: Steps
     term_sync: TermSync
+    late_retractions: LateRetractions
     cleanup: Cleanup
 
 
@@ -137,11 +155,14 @@ def deployment_lanes_of(base: Foundation) -> SiteLanes:
     return StoredLanes(base.db, base.clock, sites_wake_up(base, deploy), DEPLOYMENT_LANES)
 
 
-def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
+def build_site_work(
+    base: Foundation, publisher: PublisherServices, wake_transmit: Callable[[], None]
+) -> SiteWork:
     """Build what carries out the wishes of all integrations, and the deployments.
 
     Args:
         publisher: opens the sites of integrations, and makes wishes.
+        wake_transmit: starts the transmit run, for rows that are called back.
     """
     platforms = publisher.opened
     db, clock, settings = base.db, base.clock, base.settings
@@ -155,29 +176,43 @@ def build_site_work(base: Foundation, publisher: PublisherServices) -> SiteWork:
     )
     claims = RecordClaims(db, clock, lease, owner)
     terms = TermLedger(db, clock, owner)
+    pages = PublicPages(platforms.page_client, platforms.foreign_client)
+    rows = OpenRows(db, HandedOverRows(db, clock), wake_transmit)
+    contents = Contents(db, clock.now)
+    schedules = Schedules(db, clock, contents, platforms, publisher.wishes)
+
+    def prepare() -> None:
+        rows.run()
+        schedules.run()
+
+    results = Results(
+        db,
+        clock,
+        claims,
+        base.notifier,
+        base.alerts.not_on_site,
+        kind.retries,
+        on_result=[rows.tell, deployment_waker(deployment_lanes_of(base), clock)],
+    )
     steps = Steps(
         db,
         clock,
         platform_of=platforms.open,
         claims=claims,
-        results=Results(
-            db,
-            clock,
-            claims,
-            base.notifier,
-            base.alerts.not_on_site,
-            kind.retries,
-            on_result=[deployment_waker(deployment_lanes_of(base), clock)],
+        results=results,
+        media=MediaLedger(
+            db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"]), pages.fetch
         ),
-        media=MediaLedger(db, clock, base.media, owner, int(settings["PUBLISHER_MAX_PIXELS"])),
         terms=terms,
-        visit=PublicPages(platforms.page_client).visit,
+        supersession=Supersession(db, publisher.wishes),
+        visit=pages.visit,
     )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, platforms.open),
+        run=SiteRun(db, clock, kind, steps, platforms.open, prepare),
         deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
         term_sync=TermSync(db, clock, terms, platforms.open),
+        late_retractions=LateRetractions(db, clock, base.alerts.not_on_site),
         cleanup=Cleanup(db, clock),
     )
 

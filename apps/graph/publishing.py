@@ -1,6 +1,6 @@
 """The part of the object graph that publishes: lifecycle actions, enqueue run, transmit run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,6 +23,7 @@ from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
 from apps.publish.enqueue.resends import ResendRequests
+from apps.publish.enqueue.run import Follower
 from apps.publish.explain.service import ExplainService
 from apps.publish.resend.service import ResendService, ResendsService
 from apps.publish.service import PublishedService, PublishQueueService
@@ -52,7 +53,11 @@ class PublishingServices:
 
 
 def build_publishing(
-    base: Foundation, editing: EditingServices, backlog: CopyBacklog, formatting: ItemFormatting
+    base: Foundation,
+    editing: EditingServices,
+    backlog: CopyBacklog,
+    formatting: ItemFormatting,
+    followers: Sequence[Follower] = (),
 ) -> PublishingServices:
     """Build the services of publishing.
 
@@ -60,6 +65,7 @@ def build_publishing(
         editing: copies items to other desks.
         backlog: stores copies for the content API.
         formatting: builds the formats of items.
+        followers: act on what goes out.
     """
     db, clock, settings = base.db, base.clock, base.settings
     collaborators = build_collaborators(base)
@@ -69,7 +75,7 @@ def build_publishing(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
-        enqueue=build_enqueue(base, operations, editing, backlog),
+        enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,
             clock,
@@ -138,7 +144,11 @@ def build_collaborators(base: Foundation) -> Collaborators:
 
 
 def build_enqueue(
-    base: Foundation, operations: PublishServices, editing: EditingServices, backlog: CopyBacklog
+    base: Foundation,
+    operations: PublishServices,
+    editing: EditingServices,
+    backlog: CopyBacklog,
+    followers: Sequence[Follower] = (),
 ) -> EnqueueContent:
     """Build the enqueue run; the arguments are those of `build_publishing`."""
     wake_legal = legal_wake_up(base)
@@ -163,6 +173,7 @@ def build_enqueue(
         on_released=on_released,
         on_failed=base.alerts.not_routed,
         settings=base.settings,
+        followers=followers,
     )
 
 

@@ -1,8 +1,8 @@
-"""What an installation runs: the web server, the worker with its beat, the websocket process."""
+"""What an installation runs: web server, worker with its beat, worker of CMS sites, websocket."""
 
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from apps.processes.supervisor import Program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONNECT_SECONDS = 0.3
-PROGRAMS = ("web", "worker", "websocket")
+PROGRAMS = ("web", "worker", "publisher", "websocket")
+SITES = "publisher"
+"""Queue of the tasks that wait for CMS sites. It has a worker of its own: a slow site takes no slot
+from the wire."""
 
 
 def programs(settings: Mapping[str, Any]) -> list[Program]:
@@ -19,7 +22,8 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
 
     Args:
         settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
-            CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the addresses of both stores.
+            PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the
+            addresses of both stores.
     """
     environment = {
         name: str(settings[name])
@@ -35,7 +39,8 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
     listening = {**environment, "WSHOST": ws_host, "WSPORT": str(ws_port)}
     return [
         Program("web", _web(settings), environment, listens(host, port)),
-        Program("worker", _worker(settings), environment),
+        Program("worker", _wire_worker(settings), environment),
+        Program("publisher", _worker(settings, [SITES], "PUBLISHER_CONCURRENCY"), environment),
         Program("websocket", _websocket(), listening, listens(ws_host, ws_port)),
     ]
 
@@ -53,18 +58,28 @@ def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    listened = ",".join(settings["CELERY_PREFIX"] + queue for queue in queues())
+def _wire_worker(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the command of the worker that also wakes all tasks at their times."""
+    served = [queue for queue in queues() if queue != SITES]
     schedule = Path(settings["DATA_DIR"]).resolve() / "beat-schedule"
+    return (
+        *_worker(settings, served, "WORKER_CONCURRENCY"),
+        "--beat",
+        f"--schedule={schedule}",
+    )
+
+
+def _worker(
+    settings: Mapping[str, Any], served: Iterable[str], concurrency: str
+) -> tuple[str, ...]:
+    listened = ",".join(settings["CELERY_PREFIX"] + queue for queue in served)
     return (
         _script("celery"),
         "--quiet",
         "--app=apps.worker",
         "worker",
-        "--beat",
-        f"--schedule={schedule}",
         f"--queues={listened}",
-        f"--concurrency={int(settings['WORKER_CONCURRENCY'])}",
+        f"--concurrency={int(settings[concurrency])}",
         "--without-gossip",
         "--without-mingle",
     )

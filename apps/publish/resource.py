@@ -84,7 +84,10 @@ SERVER_WRITTEN = frozenset(
 )
 """Fields of a row of the delivery queue that clients see and do not write."""
 
-INTERNAL_ROW = ("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key")
+INTERNAL_ROW = (
+    *("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key"),
+    "handed_over",
+)
 """Fields of rows of the delivery queue that clients never see."""
 
 QUEUE_FILTERS = [

@@ -18,7 +18,7 @@ from apps.archive.visibility import (
 )
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.documents import text_of
+from apps.core.documents import object_of, text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
 from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
@@ -27,6 +27,7 @@ from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
+from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
@@ -159,7 +160,7 @@ class PublishQueueService(ResourceService):
     Args:
         sequences: source of sequence numbers.
         notifier: tells clients.
-        transmitters: say which keys of a destination are secret.
+        transmitters: say which keys of a destination are secret; take back what they handed over.
         vault: encrypts the secrets of destinations that clients post.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE.
     """
@@ -178,6 +179,8 @@ class PublishQueueService(ResourceService):
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
+        self._transmitters = transmitters
+        self._held = HandedOverRows(db, clock)
         self._secrets = secret_keys(transmitters)
         self._vault = vault
         self._sequences = sequences
@@ -241,12 +244,31 @@ class PublishQueueService(ResourceService):
         for field in SERVER_WRITTEN:
             updates.pop(field, None)
         self._seal(updates, original)
+        is_in_progress = original.get("state") == RowState.IN_PROGRESS
+        held = self._held_row(original) if is_in_progress and "state" in updates else None
+        if held is not None and updates["state"] != RowState.IN_PROGRESS:
+            # Whoever has it finds nothing to call back; sent again, it begins anew.
+            updates.update(handed_over=None, lane=lane_of({**held, **updates}))
         if updates.get("state") != RowState.CANCELED:
             return
-        if original.get("state") == RowState.IN_PROGRESS:
+        if is_in_progress and not (held is not None and self._is_taken_back(held)):
             raise Conflict("Transmission has already started")
         if original.get("state") in FINAL_ROW_STATES:
             raise Conflict("Transmission has already finished")
+
+    def _held_row(self, row: Mapping[str, Any]) -> Document | None:
+        """Return a row as stored if others have it; clients' rows do not show that."""
+        stored = self.find(row["_id"])
+        return stored if is_handed_over(stored) else None
+
+    def _is_taken_back(self, row: Mapping[str, Any]) -> bool:
+        """Whether what was handed over is not carried out any more, for this row."""
+        if self._held.has_others(row):
+            # They want it still.
+            return True
+        kind = self._transmitters.find(text_of(object_of(row, "destination"), "delivery_type"))
+        handed_over = called_back(row)
+        return kind is not None and handed_over is not None and kind.take_back(handed_over)
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         """Store the change; a row that was taken meanwhile is not canceled any more."""

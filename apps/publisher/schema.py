@@ -57,6 +57,7 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     NOT_SHOWN = "not_shown"
     NOT_SENT = "not_sent"
+    TAKEN_BACK = "taken_back"
     RETRY = "retry"
     ADOPTED = "adopted"
 

@@ -8,6 +8,7 @@ from apps.publisher.integrations.connection import ConnectionTests
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.media.service import MediaService
+from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests
 from apps.publisher.records.service import RecordsService
@@ -25,6 +26,7 @@ class PublisherServices:
     Attributes:
         opened: opens the sites of integrations.
         wishes: writes what is wanted of records.
+        following: makes wishes of what happens to items.
         requests, idempotent: POST `/publish`.
         status: GET `/publish/status`.
         tests: connection tests.
@@ -32,6 +34,7 @@ class PublisherServices:
 
     opened: Platforms
     wishes: Wishes
+    following: Following
     sites: SitesService
     integrations: IntegrationsService
     records: RecordsService

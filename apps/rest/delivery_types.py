@@ -13,21 +13,14 @@ from apps.core.vocabulary import CONTENT_API
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.routes import add_view
 from transmitters.base import Transmitter
-from transmitters.cms.base import Platform
 
 
-def serve_delivery_types(
-    app: Flask,
-    types: Registry[Transmitter],
-    platforms: Registry[Platform],
-    auth: PrivilegeAuth,
-) -> None:
+def serve_delivery_types(app: Flask, types: Registry[Transmitter], auth: PrivilegeAuth) -> None:
     """Add GET `/client_config` (public) and GET `/io_errors` to `app`.
 
     Routing contract 2, resources contract 24, delivery contract 4.
 
     Args:
-        platforms: CMS sites are delivery types, too.
         auth: finds out who asks for errors.
     """
 
@@ -40,7 +33,6 @@ def serve_delivery_types(
         if request.args.get("io_type") != "publish":
             raise BadRequest("io_type has to be publish")
         errors = {cls.type: cls.errors for cls in types}
-        errors |= {cls.destination: cls.errors for cls in platforms}
         return _answer({"_items": [errors_of(errors, request.args.get("source_type"))]})
 
     add_view(app, "client_config", "client_config", client_config)

@@ -97,6 +97,9 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("state", "next_retry_attempt_at"),
         _index(("_created", DESC), "state"),
         _index(("_updated", DESC)),
+        # Rows that others carry out: those of one of them, and those to look at.
+        _index("handed_over.to", sparse=True),
+        _index("handed_over.look_at", sparse=True),
         # Import into the long-term archive.
         _index("moved_to_legal", "state", "_id"),
     ],
@@ -184,6 +187,12 @@ INDEXES: dict[str, list[IndexModel]] = {
             partialFilterExpression={"lease_owner": {"$type": "string"}},
         ),
         _index("content"),
+        # Posts that wait for their time.
+        _index(
+            "scheduled_at",
+            name="scheduled",
+            partialFilterExpression={"scheduled_at": {"$type": "date"}},
+        ),
         _index("desired.deployment", sparse=True),
         _index("account", ("created_at", DESC)),
         _index("site"),

@@ -15,6 +15,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.graph.editing import build_editing
 from apps.graph.foundation import Foundation
+from apps.graph.publisher import build_publisher, build_site_work
 from apps.graph.publishing import build_collaborators
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import CorrectionService
@@ -89,6 +90,7 @@ def dies_routing(graph: Graph, before: int) -> bool:
         on_released=lambda item: None,
         on_failed=lambda rows: None,
         settings=graph.settings,
+        followers=[build_publisher(process).following],
     )
     try:
         run.run()
@@ -145,7 +147,8 @@ def publish_services(graph: Graph, **changes: Any) -> Mapping[str, BasePublishSe
 
 def _process(graph: Graph, db: Any) -> Foundation:
     """Return what the services of another process stand on, which works on `db`."""
-    return replace(graph, db=db, journal=Journal(db, graph.clock))
+    journal = Journal(db, graph.clock)
+    return replace(graph, db=db, journal=journal, transmitters=build_transmitters())
 
 
 def _desk_copies(process: Foundation) -> DeskCopies:
@@ -161,11 +164,13 @@ def complete_abandoned(graph: Graph) -> None:
 
 def transmitting(graph: Graph, db: Any) -> TransmitContent:
     """Return the transmit run of another process, which works on `db`."""
+    process = _process(graph, db)
+    build_publisher(process)
     return TransmitContent(
         db,
         graph.clock,
         sequences=Sequences(db),
-        transmitters=build_transmitters(),
+        transmitters=process.transmitters,
         vault=Vault.of(graph.settings),
         media=graph.media,
         notifier=graph.notifier,
@@ -177,6 +182,17 @@ def dies_transmitting(graph: Graph, before: int) -> bool:
     """Make a transmit run that dies before its write number `before`; return whether it died."""
     try:
         transmitting(graph, CrashingDatabase(graph.db, before)).run()
+    except Crash:
+        return True
+    return False
+
+
+def dies_at_sites(graph: Graph, before: int) -> bool:
+    """Make a run of the sites that dies before its write number `before`; return whether it did."""
+    process = _process(graph, CrashingDatabase(graph.db, before))
+    work = build_site_work(process, build_publisher(process), lambda: None)
+    try:
+        work.run.run()
     except Crash:
         return True
     return False

@@ -147,6 +147,9 @@ class FakeWordPress(Platform):
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
         yield RemoteTerm("1", "News", "news")
 
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {}
+
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

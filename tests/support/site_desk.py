@@ -17,9 +17,11 @@ from apps.publisher.lanes import StoredLanes
 from apps.publisher.records.wishes import Piece, Wish, Wishes
 from apps.publisher.run.claims import RecordClaims
 from apps.publisher.run.media import MediaLedger
+from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result, Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import WishAction
 from tests.support.newsdesk import HandClock
@@ -73,6 +75,11 @@ class FaultySite(StandInSite):
             case "proxy":
                 super().respond(request)
                 return SiteResponse(502, b"<h1>Bad gateway</h1>")
+            case "no_trash":
+                message = "The post does not support trashing."
+                code = "rest_trash_not_supported"
+                body = {"code": code, "message": message, "data": {"status": 501}}
+                return SiteResponse(501, body)
             case "invalid":
                 body = {"code": "rest_invalid_param", "message": "No", "data": {"status": 400}}
                 return SiteResponse(400, body)
@@ -117,6 +124,7 @@ class SiteDesk:
         self.options: dict[str, Any] = dict(OPTIONS)
         self.alerts: list[str] = []
         self.http = HTTPClient(TransmitSettings(http_read_timeout=5, http_total_timeout=10))
+        self.pages = PublicPages(lambda url: self.http, lambda: self.http)
         self.lanes = StoredLanes(db, clock)
         self.wishes = Wishes(db, clock, self.lanes, notifier)
         self.storage = MediaStorage(db)
@@ -173,8 +181,11 @@ class SiteDesk:
             platform_of=lambda integration: self.platform(integration, client),
             claims=claims,
             results=results,
-            media=MediaLedger(db, clock, self.storage, name, max_pixels=40_000_000),
+            media=MediaLedger(
+                db, clock, self.storage, name, max_pixels=40_000_000, fetch=self.pages.fetch
+            ),
             terms=TermLedger(db, clock, name),
+            supersession=Supersession(db, Wishes(db, clock, self.lanes, self.notifier)),
             visit=self.visit,
         )
 

@@ -16,6 +16,11 @@ WORKER = [
     *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
     *("-Q", "publish,default", "--loglevel", "WARNING"),
 ]
+SITES_WORKER = [
+    *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
+    *("--loglevel", "WARNING"),
+]
+"""Of CMS sites; serves the queue `publisher`, whose name begins with CELERY_PREFIX."""
 RUN = ["-m", "tests.support.pipeline_run"]
 
 
@@ -31,8 +36,10 @@ def process(
         directory: for its log and files.
     """
     environment = {name: str(value) for name, value in settings.items()}
-    schedule = ["--schedule", str(directory / "beat")] if arguments is WORKER else []
-    command = [sys.executable, *arguments, *schedule]
+    own = ["--schedule", str(directory / "beat")] if "--beat" in arguments else []
+    if arguments is SITES_WORKER:
+        own += ["-Q", f"{settings['CELERY_PREFIX']}publisher"]
+    command = [sys.executable, *arguments, *own]
     child = start(command, directory / "log", {**environment, "PYTHONPATH": str(ROOT)})
     try:
         yield child

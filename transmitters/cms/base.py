@@ -474,6 +474,10 @@ class Platform(ABC):
         """Yield all terms of a taxonomy, page by page."""
 
     @abstractmethod
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the ids of the terms that a post has now, by taxonomy; empty when it is gone."""
+
+    @abstractmethod
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

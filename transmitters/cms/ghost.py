@@ -469,6 +469,18 @@ class Ghost(Platform):
         for tag in self._api.pages(TAGS, TAGS, include="count.posts", order="id asc"):
             yield _remote_term(tag)
 
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        for kind in self._kinds_of(post):
+            try:
+                answer = self._api.get(_resource(kind, post.id), fields="id", include=TAGS)
+            except PlatformError as error:
+                if error.error_class != ErrorClass.NOT_FOUND:
+                    raise
+            else:
+                found = _only(answer, kind, writes=False)
+                return {TAGS: [str(tag.get("id")) for tag in found.get(TAGS) or ()]}
+        return {}
+
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

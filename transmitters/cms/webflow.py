@@ -663,6 +663,13 @@ class Webflow(Platform):
         for item in self._api.pages(f"/collections/{found.collection}/items", "items"):
             yield _term_of(item)
 
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the terms of an item; a field of one term has no room for those of others."""
+        many = [one for one in taxonomies if self._term_field(one).type == "MultiReference"]
+        item = self._api.find(self._item(post.id)) if many else None
+        fields = _field_data(item) if item is not None else {}
+        return {taxonomy: sorted(_ids(fields, taxonomy)) for taxonomy in many}
+
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

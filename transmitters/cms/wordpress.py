@@ -486,6 +486,22 @@ class WordPress(Platform):
             pages = int(told) if answer.data and told.isdecimal() else page
             page += 1
 
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the terms of a post, without the category that the site gives to those of none."""
+        names = ",".join(("id", *taxonomies))
+        try:
+            answer = self._api.get(f"{self._posts}/{post.id}", context="edit", _fields=names)
+        except PlatformError as error:
+            if error.error_class == ErrorClass.NOT_FOUND:
+                return {}
+            raise
+        data = one_of(answer, writes=False)
+        default = {str(self.site.remote.get("default_category"))}
+        return {
+            name: sorted(_texts(data.get(name)) - (default if name == CATEGORIES else set()))
+            for name in taxonomies
+        }
+
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

@@ -29,7 +29,7 @@ NAME = "error"
 NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
 NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
 NOT_COMPLETED = "The last write of {{ headline }} cannot be completed: {{ error }}"
-NOT_ON_SITE = "{{ name }}: {{ error }}"
+NOT_ON_SITE = "{{ site }}: {{ error }}"
 NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
 
 
@@ -118,7 +118,7 @@ class Alerts:
         """
         content = about.get("content")
         items = [{"item_id": content}] if content else []
-        data = {"name": about.get("name") or content, "error": text}
+        data = {"site": about.get("name") or content, "error": text}
         once = self._once_an_hour(about["_id"])
         item = items[0] if items else {}
         self._tell(item, "publisher", NOT_ON_SITE, data, items, once=once)

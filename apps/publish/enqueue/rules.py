@@ -323,6 +323,10 @@ class Snapshots:
         alarm: reports what is broken.
         content_api: whether there is a content API.
         max_age: how long runs go by what was read before, as long as no mark says otherwise.
+        watched: other collections whose marks are read along.
+
+    Attributes:
+        marks: of the watched collections, as read for the last batch.
     """
 
     def __init__(
@@ -333,7 +337,10 @@ class Snapshots:
         *,
         content_api: bool,
         max_age: timedelta,
+        watched: Sequence[str] = (),
     ) -> None:
+        self.marks: Marks = {}
+        self._watched = tuple(dict.fromkeys(watched))
         self._db = db
         self._clock = clock
         self._alarm = alarm
@@ -355,11 +362,16 @@ class Snapshots:
     def current(self) -> tuple[RoutingRules, list[Document]]:
         """Return the rules and the vocabularies; one small command where nothing has changed."""
         marks = self._read_marks()
-        if self._kept is None or marks != self._marks or not _are_reliable(marks):
+        self.marks = {name: marks.pop(name) for name in self._watched if name in marks}
+        if self._kept is None or marks != self._marks or not are_reliable(marks):
             self._read_at = self._clock.precise()
             self._kept = self._read()
             self._marks = marks
         return self._kept
+
+    def current_filters(self) -> FilterSet:
+        """Return the content filters that the last batch went by; no command."""
+        return self._kept[0].filters if self._kept is not None else compile_filters((), (), ())
 
     def _read(self) -> tuple[RoutingRules, list[Document]]:
         vocabularies = list(self._db[VOCABULARIES].find({}))
@@ -371,7 +383,7 @@ class Snapshots:
         return rules, vocabularies
 
     def _read_marks(self) -> Marks:
-        first, *others = RULE_COLLECTIONS
+        first, *others = (*RULE_COLLECTIONS, *self._watched)
         joined = [{"$unionWith": {"coll": name, "pipeline": _count(name)}} for name in others]
         found = self._db[first].aggregate([*_count(first), *joined])
         return {mark["_id"]: (int(mark["count"]), mark["newest"]) for mark in found}
@@ -383,7 +395,8 @@ def _count(collection: str) -> list[Document]:
     return [{"$group": {"_id": collection, "count": {"$sum": 1}, "newest": newest}}]
 
 
-def _are_reliable(marks: Marks) -> bool:
+def are_reliable(marks: Marks) -> bool:
+    """Whether the same marks mean that nothing has changed."""
     latest = datetime.now(UTC) - RELIABLE_AFTER
     newest = (time for _count, time in marks.values() if isinstance(time, datetime))
     return all(time <= latest for time in newest)

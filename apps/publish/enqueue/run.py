@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 from pymongo import UpdateOne
@@ -24,7 +25,8 @@ from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, waits
 from apps.publish.enqueue.enqueue_service import enqueue_services
 from apps.publish.enqueue.references import WITHDRAWING_OPERATIONS
 from apps.publish.enqueue.resends import ResendRequests, ResendRouter
-from apps.publish.enqueue.rules import Alarm, Snapshots
+from apps.publish.enqueue.rules import Alarm, Marks, Snapshots
+from apps.routing.filters.content_filters import FilterSet
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.store.collections import ARCHIVE, PUBLISHED
 from apps.store.mongo import is_outage
@@ -59,6 +61,28 @@ class BatchOutcome:
     held_up: set[str] = field(default_factory=set)
 
 
+class Follower(Protocol):
+    """Acts on what goes out besides the subscribers' deliveries.
+
+    Attributes:
+        collections: what it goes by. How many documents they hold is known for each batch.
+    """
+
+    collections: Sequence[str]
+
+    def follow(self, rows: Sequence[Document], filters: FilterSet, marks: Marks) -> None:
+        """Act on published rows, which are claimed. Safe to repeat.
+
+        Args:
+            filters: the content filters.
+            marks: of its collections; those that are empty have none.
+
+        Raises:
+            PyMongoError: it has to be tried again.
+        """
+        ...
+
+
 class EnqueueContent:
     """Route what has been published.
 
@@ -76,6 +100,7 @@ class EnqueueContent:
         wake_up: starts the transmit task now; losing the call costs one tick.
         on_released: called with each scheduled item that has come out.
         on_failed: called with published rows that cannot be routed and are not tried again.
+        followers: others who act on what goes out.
         settings: LEASE_SECONDS, ENQUEUE_BATCH_SIZE, ENQUEUE_MAX_ATTEMPTS and those of the formats.
     """
 
@@ -95,8 +120,10 @@ class EnqueueContent:
         on_released: Callable[[Document], None],
         on_failed: Callable[[Sequence[Document]], None],
         settings: Mapping[str, Any],
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._db = db
+        self._followers = followers
         self._clock = clock
         self._journal = journal
         self._catch_up = catch_up
@@ -111,6 +138,7 @@ class EnqueueContent:
             alarm,
             content_api=backlog is not None,
             max_age=timedelta(seconds=settings["RULES_MAX_AGE_SECONDS"]),
+            watched=[name for follower in followers for name in follower.collections],
         )
         self._tools = RoutingTools(
             db, clock, sequences, formatters, snapshots, backlog, notifier, settings
@@ -201,9 +229,22 @@ class EnqueueContent:
         routed.announce()
         # Queue rows do not wait for the macros of other desks.
         _attempt(lambda: self._desk_copies.send(rows))
+        waiting = [row["_id"] for row in outcome.waiting]
+        self._tell_followers([row for row in rows if row["_id"] not in waiting])
         self._finish(outcome, claims)
         held_up |= outcome.held_up
         return routed.count
+
+    def _tell_followers(self, rows: Sequence[Document]) -> None:
+        """Let others act on what is routed; what goes wrong there holds up no delivery.
+
+        Raises:
+            PyMongoError: the rows are routed again.
+        """
+        snapshots = self._tools.snapshots
+        for follower in self._followers:
+            marks = {n: m for n, m in snapshots.marks.items() if n in follower.collections}
+            _attempt(partial(follower.follow, rows, snapshots.current_filters(), marks))
 
     def _of_items(self, batch: Sequence[Document], outcome: BatchOutcome) -> list[Document]:
         """Return the rows whose items exist; the others have failed.
@@ -251,6 +292,8 @@ class EnqueueContent:
     ) -> None:
         """Note on a claimed row that it could not be routed."""
         log.error("item.not_routed", item=str(row.get("item_id")), exc_info=error)
+        # A withdrawal that reaches no subscriber reaches the others.
+        self._tell_followers([row])
         outcome = BatchOutcome()
         failure = self._failure(row, f"{FAILED}: {str(error) or repr(error)}", may_pass=True)
         outcome.failed.append((row, failure))

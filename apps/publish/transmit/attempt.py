@@ -25,12 +25,20 @@ from apps.core.service import Document
 from apps.core.vocabulary import RowState
 from apps.lanes.retries import RetryPolicy, attempt_note, noted
 from apps.media.storage import MediaStorage
+from apps.publish.queue.handed_over import called_back, handed_over
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.routing.subscribers.stored_destinations import destination_id
 from apps.secrets.vault import UnreadableSecret, Vault
-from transmitters.base import Delivery, MediaFile, Transmitter
+from transmitters.base import (
+    Delivery,
+    HandedOver,
+    MediaFile,
+    Receipt,
+    Superseded,
+    Transmitter,
+)
 
 BEHIND_SECONDS = 60
 """Longest wait of a version that newer versions of its item wait for."""
@@ -90,9 +98,26 @@ class Attempts:
             trace = transmitter.redact(traceback.format_exc())
             log.error("delivery.crashed", row=str(row["_id"]), item=row["item_id"], exception=trace)
             return self.failed(row, error, started, transmitter.redact)
-        now = self._clock.precise()
-        changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
-        result = self._result(row, changes, started, now, receipt.status, receipt.message)
+        return self._accepted(row, receipt, started)
+
+    def _accepted(
+        self, row: Document, receipt: Receipt | HandedOver | Superseded, started: float
+    ) -> Result:
+        """Return the result of a delivery that is done, pointless, or carried out by others."""
+        now, status = self._clock.precise(), None
+        places: Document = {}
+        changes: Document
+        match receipt:
+            case HandedOver():
+                changes = handed_over(receipt, now)
+            case Superseded():
+                changes = {"state": RowState.CANCELED, "error_message": None}
+            case Receipt():
+                changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
+                status = receipt.status
+                places = {"external_id": receipt.external_id, "external_url": receipt.external_url}
+        said = {name: place for name, place in places.items() if place}
+        result = self._result(row, changes, started, now, status, receipt.message, said)
         result.answered = True
         return result
 
@@ -147,13 +172,21 @@ class Attempts:
         now: datetime,
         status: int | None,
         message: str,
+        said: Mapping[str, Any] | None = None,
     ) -> Result:
+        """Return a result with its note.
+
+        Args:
+            said: what else the receiver said of itself.
+        """
         seconds = time.monotonic() - started if started is not None else 0.0
         state = changes["state"]
         attempt = attempt_note(
             now, str(state), ms=round(seconds * 1000), status=status, message=message
         )
-        changes["attempts"] = noted(row.get("attempts"), attempt)
+        changes["attempts"] = noted(row.get("attempts"), {**attempt, **(said or {})})
+        if row.get("handed_over"):
+            changes.setdefault("handed_over", None)
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
         _log(row, changes, attempt)
@@ -332,5 +365,7 @@ def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Deli
         inside_package=row.get("published_in_package"),
         attempt=int(row.get("retry_attempt") or 0) + 1,
         queued_at=row.get("_created"),
+        is_resent=row.get("resend_id") is not None,
+        handed_over=called_back(row),
         open_media=open_media,
     )

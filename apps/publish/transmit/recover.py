@@ -17,6 +17,7 @@ from apps.lanes.claims import Lane, token_of
 from apps.lanes.recovery import LostLanes
 from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
 from apps.lanes.waking import wake
+from apps.publish.queue.handed_over import FORGOTTEN
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
     complete_row,
@@ -247,6 +248,8 @@ class LostRows(LostLanes):
         no_lane = {"$exists": True, "$ne": None, "$not": {"$type": "string"}}
         waiting = {**self._kind.waiting, self._kind.lane_field: no_lane}
         self._work.update_many(waiting, {"$set": {self._kind.lane_field: None}})
+        # Rows that nobody could call back are sent again.
+        self._work.update_many(FORGOTTEN, {"$set": {"state": RowState.PENDING}})
         return super().wake_waiting()
 
 

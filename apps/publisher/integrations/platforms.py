@@ -140,6 +140,10 @@ class Platforms:
         """Return the client for a public page, which has the limits of the sites."""
         return self._clients_for(url).patient
 
+    def foreign_client(self) -> HTTPClient:
+        """Return the client for addresses that stand in texts: none leads to this machine."""
+        return self._clients_for("").patient
+
     def _platform(
         self,
         integration: Mapping[str, Any],

@@ -10,7 +10,10 @@ MEDIA_SCHEMA: dict[str, Any] = {
     "state": {**one_of(MediaState), "readonly": True},
     **{
         name: kept("string")
-        for name in ("sha256", "variant", "remote_id", "remote_url", "mime", "filename", "alt")
+        for name in (
+            *("sha256", "variant", "remote_id", "remote_url", "mime", "filename", "alt"),
+            "source_url",
+        )
     },
     **{name: kept("integer") for name in ("bytes", "width", "height")},
     **{name: kept("datetime") for name in ("uploaded_at", "checked_at")},

@@ -30,6 +30,11 @@ from transmitters.cms.base import RemoteState, RetractMode
 TRIES = 20
 """Times that a wish is written again because a worker has moved the record meanwhile."""
 
+OFF_SITE = frozenset(
+    {None, RemoteState.ABSENT, RemoteState.DRAFT, RemoteState.TRASHED, RemoteState.DELETED}
+)
+"""States of posts that readers do not see."""
+
 LOOKED_AT = (
     *("status", "phase", "remote_state", "published_version", "external_id", "slug", "content"),
     "next_attempt_at",
@@ -140,10 +145,26 @@ def is_waiting(record: Mapping[str, Any]) -> bool:
     return record.get("phase") != Phase.IDLE and record.get("next_attempt_at") is not None
 
 
+def has_ended(record: Mapping[str, Any]) -> bool:
+    """Whether nothing waits: the last wish was carried out, given up, or taken back.
+
+    A post that its site publishes by itself, later, still waits for that.
+    """
+    waits = record.get("phase") != Phase.IDLE and record.get("next_attempt_at") is not None
+    is_planned = record.get("status") == RecordStatus.PENDING
+    return not waits and not (is_planned and record.get("remote_state") == RemoteState.SCHEDULED)
+
+
 def is_live(record: Mapping[str, Any]) -> bool:
     """Whether readers of the site see the post, as far as is known."""
     shown = ("external_id", "external_url", "published_at")
     return record.get("remote_state") == RemoteState.LIVE and all(map(record.get, shown))
+
+
+def was_taken_off(record: Mapping[str, Any]) -> bool:
+    """Whether the post was retracted, and nothing else is wanted since."""
+    wanted = (record.get("desired") or {}).get("action")
+    return record.get("status") == RecordStatus.RETRACTED and wanted == WishAction.RETRACT
 
 
 def was_never_sent(record: Mapping[str, Any]) -> bool:
@@ -258,6 +279,29 @@ def _retract_again(record: Mapping[str, Any], wish: Wish, wanted: Document) -> D
     return Decision(Result.QUEUED, wanted)
 
 
+def is_droppable(record: Mapping[str, Any]) -> bool:
+    """Whether nothing has been sent yet of a wish to publish that waits."""
+    waits = record.get("phase") == Phase.READY and record.get("next_attempt_at") is not None
+    is_clear = is_live(record) or record.get("remote_state") in OFF_SITE
+    publishes = (record.get("desired") or {}).get("action") != WishAction.RETRACT
+    return waits and is_clear and publishes
+
+
+def dropped(record: Mapping[str, Any], now: datetime) -> Decision:
+    """Return what a record is without the wish that waits."""
+    off: Document = {"status": RecordStatus.RETRACTED, "retracted_at": now}
+    updates = {
+        **({"status": RecordStatus.PUBLISHED} if is_live(record) else off),
+        "content_version": record.get("published_version"),
+        "phase": Phase.IDLE,
+        "next_attempt_at": None,
+        "scheduled_at": None,
+        "error": None,
+    }
+    last = Wish(WishAction.PUBLISH, version=record.get("content_version"))
+    return Decision(Result.DONE, updates, _entry(record, last, now, Outcome.TAKEN_BACK))
+
+
 def _wanted(
     record: Mapping[str, Any], wish: Wish, action: WishAction, now: datetime, due: datetime
 ) -> Document:
@@ -344,6 +388,23 @@ class Wishes:
         """
         return self._write(dict(record), str(record["content"]), wish)
 
+    def renew(self, record: Mapping[str, Any]) -> bool:
+        """Let a live post that nothing is wanted of be compared once more with its story.
+
+        Returns:
+            False where something is wanted of it, or came meanwhile: that counts, and is carried
+            out with all that is known by then.
+        """
+        if record.get("phase") != Phase.IDLE or not is_live(record):
+            return False
+        now = self._clock.now()
+        wish = Wish(WishAction.UPDATE, version=record.get("published_version"))
+        decision = decide(record, str(record["content"]), wish, now)
+        changed = self._store(dict(record), decision, now)
+        if changed is not None:
+            self._announce(changed)
+        return changed is not None
+
     def retry(self, record: Mapping[str, Any], by: Any) -> Document:
         """Let a record that has failed be tried again: the wish that it failed with.
 
@@ -365,6 +426,22 @@ class Wishes:
         )
         made = self.make_for(record, wish)
         return dict(made.record or {})
+
+    def take_back(self, record_id: Any, seq: int) -> bool:
+        """Drop a wish to publish of which nothing has been sent; two commands.
+
+        Returns:
+            False where it is too late, or something else is wanted by now.
+        """
+        record = self._records.find_one({"_id": record_id})
+        if record is None or seq_of(record) != seq or not is_droppable(record):
+            return False
+        now = self._clock.now()
+        decision = dropped(record, now)
+        free = self._store(record, decision, now, lease_owner=None)
+        if free is not None:
+            tell_record(self._notifier, free)
+        return free is not None
 
     def _create(self, piece: Piece, wish: Wish, metadata: Document) -> Document | None:
         """Store a new record with its wish; None when another process was first."""
@@ -399,10 +476,17 @@ class Wishes:
             record = self._records.find_one({"_id": record["_id"]})
         raise Conflict("The record is being written. Try again.")
 
-    def _store(self, record: Document, decision: Decision, now: datetime) -> Document | None:
-        """Store a decision unless the record has moved since it was read; return it as stored."""
+    def _store(
+        self, record: Document, decision: Decision, now: datetime, **more: Any
+    ) -> Document | None:
+        """Store a decision unless the record has moved since it was read; return it as stored.
+
+        Args:
+            more: what the record has to be like, too.
+        """
         as_read = {name: record.get(name) for name in LOOKED_AT}
         as_read |= {"_id": record["_id"], "desired.seq": (record.get("desired") or {}).get("seq")}
+        as_read |= more
         stamps = {"_updated": now, "_etag": new_etag()}
         updates = dict(decision.updates)
         if "desired" in updates:

@@ -19,6 +19,7 @@ from transmitters.cms.base import (
 COLLISIONS = 3
 """Times that a post is read again because somebody wrote it meanwhile."""
 OFF_SITE = frozenset({RemoteState.DRAFT, RemoteState.TRASHED, RemoteState.DELETED})
+REMOVED = frozenset({RemoteState.TRASHED, RemoteState.DELETED})
 
 
 def identity_of(task: Task, item: Mapping[str, Any]) -> PostIdentity:
@@ -107,7 +108,7 @@ class PostFinder:
             return None
         recorded = task.record.get("external_id")
         kept = next((post for post in ours if post.id == recorded), ours[0])
-        twins = [post for post in ours if post.id != kept.id and post.state not in OFF_SITE]
+        twins = [post for post in ours if post.id != kept.id and post.state not in REMOVED]
         for post in twins:
             task.platform.discard(post)
         if twins:

@@ -4,13 +4,13 @@ The ledger `publisher_media` knows files by the digest of their stored bytes. Wh
 holds a lease on its row; everybody else comes back when it is there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import md5, sha256
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any
@@ -25,8 +25,8 @@ from apps.core.clock import Clock
 from apps.core.errors import NotFound
 from apps.core.service import Document
 from apps.media.cropping import READ
-from apps.media.signatures import extension_of
-from apps.media.storage import PIECE, MediaStorage, StoredFile
+from apps.media.signatures import extension_of, media_type_of
+from apps.media.storage import PIECE, Digests, MediaStorage
 from apps.publisher.run.results import SECOND_LOOK, Task, Wait
 from apps.publisher.run.story import FEATURE, WantedMedia
 from apps.publisher.schema import MediaState
@@ -39,6 +39,7 @@ from transmitters.cms.base import (
     RemoteMedia,
     StoryMedia,
 )
+from transmitters.http_connections import NoAnswer
 
 UPLOAD_LEASE = timedelta(seconds=330)
 """Longer than an upload may take."""
@@ -53,6 +54,20 @@ OF_FILES = frozenset({ErrorClass.MEDIA, ErrorClass.VALIDATION, ErrorClass.UNSUPP
 """Classes of errors of an upload that lie in the file."""
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file that a site may get; nothing of its content need be held in memory."""
+
+    content_type: str
+    length: int
+    digests: Callable[[], Digests]
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+class _KeepsAddress(Exception):
+    """The body is to go on naming a file by its own address."""
+
+
 class MediaLedger:
     """Bring files to sites, and take them away.
 
@@ -62,6 +77,8 @@ class MediaLedger:
         storage: where the binaries are.
         owner: name of the process, by which its uploads are told from those of others.
         max_pixels: of a picture that is made smaller.
+        fetch: writes what other hosts have at an address into a file; returns its media type.
+            Raises `NoAnswer`, or `ValueError` for what is not to be had.
     """
 
     def __init__(
@@ -71,7 +88,9 @@ class MediaLedger:
         storage: MediaStorage,
         owner: str,
         max_pixels: int,
+        fetch: Callable[[str, IO[bytes]], str],
     ) -> None:
+        self._fetch = fetch
         self._rows = db[PUBLISHER_MEDIA]
         self._clock = clock
         self._storage = storage
@@ -96,7 +115,9 @@ class MediaLedger:
             try:
                 if one.problem is not None:
                     raise one.problem
-                row, source = self._at_site(task, one, distrust=distrust)
+                row = self._at_site(task, one, distrust=distrust)
+            except _KeepsAddress:
+                continue
             except PlatformError as error:
                 if error.error_class not in OF_FILES:
                     raise
@@ -110,7 +131,7 @@ class MediaLedger:
             used.append({
                 "role": "feature" if one.key == FEATURE else "body",
                 "association": one.key,
-                "hash": source,
+                "hash": row["sha256"],
                 "remote_id": remote.id,
                 "remote_url": remote.url,
             })  # fmt: skip
@@ -151,14 +172,55 @@ class MediaLedger:
 
     # One file.
 
-    def _at_site(
-        self, task: Task, wanted: WantedMedia, *, distrust: bool
-    ) -> tuple[Mapping[str, Any], str]:
-        """Return the ledger's row of a file that is at the site, and the digest of the file."""
+    def _at_site(self, task: Task, wanted: WantedMedia, *, distrust: bool) -> Mapping[str, Any]:
+        """Return the ledger's row of a file that is at the site.
+
+        Raises:
+            _KeepsAddress: it is not ours, and none that is to be brought there.
+        """
+        if wanted.content is not None:
+            return self._brought(task, wanted, [_held(wanted.content)], distrust=distrust)
+        known = [file for id_ in wanted.candidates if (file := self._stored(id_)) is not None]
+        if known or not wanted.is_of_others:
+            return self._brought(task, wanted, known, distrust=distrust)
+        if not wanted.url:
+            raise _KeepsAddress
+        return self._rehosted(task, wanted, distrust=distrust)
+
+    def _rehosted(self, task: Task, wanted: WantedMedia, *, distrust: bool) -> Mapping[str, Any]:
+        """Return the row of a picture of another host; it is fetched once for each site."""
+        known = {"integration": task.integration["_id"], "source_url": wanted.url}
+        there = self._rows.find_one({**known, "state": MediaState.READY})
+        if there is not None and self._is_usable(task, there, distrust=distrust):
+            return there
+        with NamedTemporaryFile() as target:
+            try:
+                mime = self._fetch(wanted.url, target)
+                target.flush()
+            except (NoAnswer, ValueError) as error:
+                raise _error("media_not_fetched", f"It cannot be fetched: {error}") from error
+            if not mime.startswith("image/"):
+                raise _KeepsAddress
+            path = Path(target.name)
+            found = Digests(*_digests(path))
+            file = _File(mime, path.stat().st_size, lambda: found, partial(_open_path, path))
+            row = self._brought(task, wanted, [file], distrust=distrust)
+        self._rows.update_one({"_id": row["_id"]}, {"$set": {"source_url": wanted.url}})
+        return row
+
+    def _brought(
+        self, task: Task, wanted: WantedMedia, files: Sequence[_File], *, distrust: bool
+    ) -> Mapping[str, Any]:
+        """Return the row of the first of some files that fits; it is uploaded if it is not there.
+
+        Raises:
+            PlatformError: there is none, or none that could be made to fit.
+            Wait: somebody else is uploading it.
+        """
         limits = task.platform.media_limits
-        file, fits = self._choose(wanted, limits)
+        file, fits = _choose(wanted, files, limits)
         try:
-            digests = self._storage.digests(file)
+            digests = file.digests()
         except GridFSError as error:
             raise _error("media_unreadable", "The stored file cannot be read") from error
         variant = "" if fits else f"jpeg-{limits.max_bytes.get('image', 0)}"
@@ -168,13 +230,9 @@ class MediaLedger:
             "variant": variant,
         }
         row = self._rows.find_one(key)
-        if (
-            row is not None
-            and row["state"] == MediaState.READY
-            and self._is_there(task, row, distrust=distrust)
-            and self._use(row, task.claim.id)
-        ):
-            return row, digests.sha256
+        is_ready = row is not None and row["state"] == MediaState.READY
+        if row is not None and is_ready and self._is_usable(task, row, distrust=distrust):
+            return row
         claimed = self._claim(key, holds_lane=task.holds_lane)
         if claimed is None:
             raise Wait(self._clock.precise() + BUSY)
@@ -186,9 +244,9 @@ class MediaLedger:
                 length=file.length,
                 mime=file.content_type,
                 extension=extension_of(file.content_type).lstrip("."),
-                open=partial(self._open, file.id),
+                open=file.open,
             )
-            return self._send(task, claimed, as_is), digests.sha256
+            return self._send(task, claimed, as_is)
         with self._smaller(file, limits.max_bytes.get("image", 0)) as path:
             length, found = path.stat().st_size, _digests(path)
             smaller = upload(
@@ -199,31 +257,23 @@ class MediaLedger:
                 extension="jpg",
                 open=partial(_open_path, path),
             )
-            return self._send(task, claimed, smaller), digests.sha256
+            return self._send(task, claimed, smaller)
 
-    def _choose(self, wanted: WantedMedia, limits: MediaLimits) -> tuple[StoredFile, bool]:
-        """Return the file to send, and whether it can go as it is.
+    def _is_usable(self, task: Task, row: Mapping[str, Any], *, distrust: bool) -> bool:
+        """Note that a story uses a file; False when the site has it no more."""
+        return self._is_there(task, row, distrust=distrust) and self._use(row, task.claim.id)
 
-        Raises:
-            PlatformError: there is none, or none that could be made to fit.
-        """
-        known = [file for id_ in wanted.candidates if (file := self._stored(id_)) is not None]
-        if not known:
-            raise _error("media_missing", f"There is no file of the media {wanted.key}")
-        for file in known:
-            if _fits(file, limits):
-                return file, True
-        picture = next((file for file in known if _is_picture(file)), None)
-        if picture is None:
-            kinds = ", ".join(sorted({file.content_type for file in known}))
-            raise _error("media_type", f"The site does not take the media {wanted.key}: {kinds}")
-        return picture, False
-
-    def _stored(self, id_: str) -> StoredFile | None:
+    def _stored(self, id_: str) -> _File | None:
         try:
-            return self._storage.get(id_)
+            file = self._storage.get(id_)
         except NotFound:
             return None
+        return _File(
+            content_type=file.content_type,
+            length=file.length,
+            digests=partial(self._storage.digests, file),
+            open=partial(self._open, file.id),
+        )
 
     @contextmanager
     def _open(self, id_: Any) -> Iterator[IO[bytes]]:
@@ -323,14 +373,14 @@ class MediaLedger:
     # Files that are too large.
 
     @contextmanager
-    def _smaller(self, file: StoredFile, max_bytes: int) -> Iterator[Path]:
+    def _smaller(self, file: _File, max_bytes: int) -> Iterator[Path]:
         """Yield a JPEG of a picture that is as large as the site takes it.
 
         Raises:
             PlatformError: it cannot be read, or is too large to be decoded.
         """
         try:
-            with Image.open(file.stream, formats=READ) as whole:
+            with file.open() as stream, Image.open(stream, formats=READ) as whole:
                 if whole.width * whole.height > self._max_pixels:
                     message = f"The picture has more than {self._max_pixels} pixels"
                     raise _error("media_too_large", message)
@@ -368,14 +418,38 @@ def _digests(path: Path) -> tuple[str, str]:
     return hashes[0].hexdigest(), hashes[1].hexdigest()
 
 
-def _fits(file: StoredFile, limits: MediaLimits) -> bool:
+def _choose(wanted: WantedMedia, files: Sequence[_File], limits: MediaLimits) -> tuple[_File, bool]:
+    """Return the file to send, and whether it can go as it is.
+
+    Raises:
+        PlatformError: there is none, or none that could be made to fit.
+    """
+    if not files:
+        raise _error("media_missing", f"There is no file of the media {wanted.key}")
+    for file in files:
+        if _fits(file, limits):
+            return file, True
+    picture = next((file for file in files if _is_picture(file)), None)
+    if picture is None:
+        kinds = ", ".join(sorted({file.content_type for file in files}))
+        raise _error("media_type", f"The site does not take the media {wanted.key}: {kinds}")
+    return picture, False
+
+
+def _held(content: bytes) -> _File:
+    """Return a file that is held in memory."""
+    digests = Digests(sha256(content).hexdigest(), md5(content, usedforsecurity=False).hexdigest())
+    return _File(media_type_of(content), len(content), lambda: digests, partial(BytesIO, content))
+
+
+def _fits(file: _File, limits: MediaLimits) -> bool:
     if limits.mimes and file.content_type not in limits.mimes:
         return False
     most = limits.max_bytes.get(file.content_type.partition("/")[0])
     return most is None or file.length <= most
 
 
-def _is_picture(file: StoredFile) -> bool:
+def _is_picture(file: _File) -> bool:
     return file.content_type.startswith("image/")
 
 

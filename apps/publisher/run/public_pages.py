@@ -1,26 +1,62 @@
-"""Public pages of posts, as readers get them: without credentials."""
+"""What anybody can get from the web, without credentials: pages of posts, files of other hosts."""
 
 from collections.abc import Callable
+from typing import IO
 from urllib.parse import urljoin, urlsplit
 
+from apps.media.signatures import media_type_of
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FOLLOWED = 3
+OK = 200
 ELSEWHERE = 410
 """Stands for a page that leads readers to another one: theirs is gone."""
+LARGEST_FILE = 50 << 20
+"""Bytes of a file that is fetched."""
+HEAD = 64
+"""Bytes by which a type is told."""
 
 
 class PublicPages:
-    """Ask for pages.
+    """Ask for pages and files.
 
     Args:
-        client_for: returns the client for an address, which knows where it may connect to.
+        client_for: returns the client for a page of a site, which knows where it may connect to.
+        foreign: returns the client for addresses that stand in texts.
     """
 
-    def __init__(self, client_for: Callable[[str], HTTPClient]) -> None:
+    def __init__(
+        self, client_for: Callable[[str], HTTPClient], foreign: Callable[[], HTTPClient]
+    ) -> None:
         self._client_for = client_for
+        self._foreign = foreign
+
+    def fetch(self, url: str, target: IO[bytes]) -> str:
+        """Write the file at an address into `target`; return its media type, told by the bytes.
+
+        Raises:
+            NoAnswer: no whole file came.
+            ValueError: there is none, it is too large, or elsewhere again and again.
+        """
+        address = url
+        for _ in range(FOLLOWED + 1):
+            answer = self._foreign().download(address, target, LARGEST_FILE)
+            if answer.broken:
+                raise NoAnswer(f"the file broke off: {answer.broken}")
+            elsewhere = answer.headers.get("Location")
+            if answer.status in REDIRECTS and elsewhere:
+                address = urljoin(address, elsewhere)
+                target.seek(0)
+                target.truncate()
+                continue
+            if answer.status != OK:
+                raise ValueError(f"the answer is {answer.status}")
+            target.flush()
+            target.seek(0)
+            return media_type_of(target.read(HEAD))
+        raise ValueError("the address leads elsewhere again and again")
 
     def visit(self, url: str) -> int | None:
         """Return the status of a page, 410 where it leads to another one, None for no answer."""

@@ -18,7 +18,7 @@ from apps.core.service import Document
 from apps.lanes import RetryPolicy
 from apps.publisher.events import tell_integration, tell_record
 from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
-from apps.publisher.schema import IntegrationState, Phase, RecordStatus, WishAction
+from apps.publisher.schema import IntegrationState, Outcome, Phase, RecordStatus, WishAction
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
     RETRYABLE,
@@ -194,14 +194,24 @@ class Results:
     # Good ends.
 
     def published(
-        self, task: Task, post: RemotePost, outcome: str, payload_hash: str | None
+        self,
+        task: Task,
+        post: RemotePost,
+        outcome: str,
+        payload_hash: str | None,
+        *,
+        looks_again: bool = False,
     ) -> Result:
-        """The post shows what was wanted, or will by itself at its time."""
+        """The post shows what was wanted, or will by itself at its time.
+
+        Args:
+            looks_again: whatever the options say: something else follows from it.
+        """
         now, record = self._clock.precise(), task.record
         is_scheduled = post.state == RemoteState.SCHEDULED
         first = record.get("first_published_at") or post.published_at or now
         checks_at = post.published_at if is_scheduled else None
-        if not is_scheduled and task.options.get("verify_public", True):
+        if not is_scheduled and (looks_again or task.options.get("verify_public", True)):
             checks_at = now
         if task.follows_doubt:
             checks_at = now + TWIN_CHECK
@@ -232,6 +242,13 @@ class Results:
         state = task.record.get("remote_state")
         status = RecordStatus.PUBLISHED if state == RemoteState.LIVE else task.record["status"]
         self._good(task, {"status": status, **changes}, outcome, None)
+        return Result.UNCHANGED
+
+    def superseded(self, task: Task) -> Result:
+        """A newer post is shown in the place of this one, which is off the site."""
+        now = self._clock.precise()
+        changes = {"status": RecordStatus.RETRACTED, "retracted_at": now, "scheduled_at": None}
+        self._good(task, changes, Outcome.SUPERSEDED, None)
         return Result.UNCHANGED
 
     def retracted(self, task: Task, state: RemoteState, checks_at: datetime | None) -> Result:

@@ -18,6 +18,7 @@ from apps.publisher.run.finding import (
 )
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.results import TWIN_CHECK, Result, Results, Task
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.schema import IN_DOUBT
 from transmitters.cms.base import (
     RETRYABLE,
@@ -47,7 +48,7 @@ class Retraction:
 
     Args:
         clock: source of the current time.
-        results, media, finder: see their classes.
+        results, media, finder, supersession: see their classes.
         visit: asks for a public page without credentials; returns the status, None for no answer.
     """
 
@@ -57,12 +58,14 @@ class Retraction:
         results: Results,
         media: MediaLedger,
         finder: PostFinder,
+        supersession: Supersession,
         visit: Callable[[str], int | None],
     ) -> None:
         self._clock = clock
         self._results = results
         self._media = media
         self._finder = finder
+        self._supersession = supersession
         self._visit = visit
 
     def run(self, task: Task, item: Mapping[str, Any]) -> Result:
@@ -82,12 +85,13 @@ class Retraction:
             post = self._finder.look_up(task, identity)
         if post is None:
             was_there = bool(record.get("external_id"))
-            return self._end(task, RemoteState.DELETED if was_there else RemoteState.ABSENT)
+            state = RemoteState.DELETED if was_there else RemoteState.ABSENT
+            return self._end(task, item, state)
         task.found(post)
         self._results.announce(task, "retract", slug=identity.slug, ref=identity.ref)
-        return self._end(task, self._take_off(task, post, item, identity))
+        return self._end(task, item, self._take_off(task, post, item, identity))
 
-    def _end(self, task: Task, state: RemoteState) -> Result:
+    def _end(self, task: Task, item: Mapping[str, Any], state: RemoteState) -> Result:
         task.post = None
         task.written["remote_state"] = state
         self._media.release(task, removes=bool(task.options.get("retract_media", True)))
@@ -96,6 +100,8 @@ class Retraction:
             again = self._clock.precise() + TWIN_CHECK
         elif self._status(task) not in GONE_STATUSES:
             again = self._clock.precise() + PUBLIC_AGAIN
+        elif self._supersession.concerns(task, item):
+            again = self._clock.precise()
         return self._results.retracted(task, state, again)
 
     def _status(self, task: Task) -> int | None:
@@ -119,7 +125,7 @@ class Retraction:
         if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
             post = self._overwritten(task, post, item, identity)
         done = written_fresh(
-            task, post, lambda fresh: replace(fresh, state=platform.retract(fresh, mode))
+            task, post, lambda fresh: replace(fresh, state=_retracted(task, fresh, mode))
         )
         return done.state if done is not None else RemoteState.DELETED
 
@@ -149,9 +155,10 @@ class Retraction:
             None where the site has missed a schedule: the post is to be published now.
         """
         task.warn(*(task.record.get("warnings") or ()))
+        self._supersession.follow(task, item)
         match task.record.get("remote_state"):
             case RemoteState.SCHEDULED:
-                return self._check_schedule(task)
+                return self._check_schedule(task, item)
             case RemoteState.LIVE:
                 if was_doubtful(task.record):
                     self._finder.ours(task, identity_of(task, item))
@@ -171,14 +178,14 @@ class Retraction:
                 is_kill = item.get("state") in stories.KILLED_STATES
                 task.written.update(
                     external_id=found.id,
-                    remote_state=task.platform.retract(found, _mode(task, is_kill=is_kill)),
+                    remote_state=_retracted(task, found, _mode(task, is_kill=is_kill)),
                 )
         status = self._status(task)
         if status is not None and status not in GONE_STATUSES:
             task.warn("still_public")
             self._results.alert("A retracted story can still be read at its address", task)
 
-    def _check_schedule(self, task: Task) -> Result | None:
+    def _check_schedule(self, task: Task, item: Mapping[str, Any]) -> Result | None:
         """See whether the site has published what it was to publish by itself."""
         record, now = task.record, self._clock.precise()
         due: datetime = record.get("scheduled_at") or now
@@ -189,7 +196,13 @@ class Retraction:
         task.version = record.get("content_version")
         if post.state == RemoteState.LIVE:
             task.found(post)
-            return self._results.published(task, post, "released", record.get("payload_hash"))
+            return self._results.published(
+                task,
+                post,
+                "released",
+                record.get("payload_hash"),
+                looks_again=self._supersession.concerns(task, item),
+            )
         if now < due + SCHEDULE_GRACE:
             return self._results.checked(task, now + PUBLIC_AGAIN)
         task.warn("schedule_forced")
@@ -202,6 +215,14 @@ def _mode(task: Task, *, is_kill: bool) -> RetractMode:
     if not wanted and is_kill:
         wanted = options.get("kill_mode") or platform.kill_mode
     return RetractMode(wanted or options.get("retract_mode") or platform.retract_modes[0])
+
+
+def _retracted(task: Task, post: RemotePost, mode: RetractMode) -> RemoteState:
+    """Take a post off; warn where the site keeps as a draft what was to be removed."""
+    state = task.platform.retract(post, mode)
+    if state == RemoteState.DRAFT and mode in (RetractMode.TRASH, RetractMode.DELETE):
+        task.warn("left_as_draft")
+    return state
 
 
 def drift_of(post: RemotePost, now: datetime) -> Document:

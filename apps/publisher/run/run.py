@@ -228,6 +228,7 @@ class SiteRun:
         kind: the lanes, see `site_lanes`.
         steps: takes one record through its wish.
         platform_of: see `Steps`.
+        prepare: called before each run.
     """
 
     def __init__(
@@ -237,11 +238,12 @@ class SiteRun:
         kind: LaneKind,
         steps: Steps,
         platform_of: Callable[[Mapping[str, Any]], Platform],
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
         def new_server(context: RunContext) -> LaneServer:
             return SiteServer(db, clock, kind, steps, platform_of, context.may_continue)
 
-        self._lanes = LaneRun(db, clock, kind, new_server)
+        self._lanes = LaneRun(db, clock, kind, new_server, prepare=prepare)
 
     def run(self, stop: Event | None = None) -> int:
         """Carry out what is due now; return how many records were worked on.

@@ -28,16 +28,17 @@ from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.publisher.run import story as stories
 from apps.publisher.run.claims import Claim, LostClaim, NewWish, RecordClaims
-from apps.publisher.run.finding import PostFinder, identity_of
+from apps.publisher.run.finding import OFF_SITE, PostFinder, identity_of
 from apps.publisher.run.media import MediaLedger
 from apps.publisher.run.pace import taking_off
 from apps.publisher.run.results import Result, Results, Task, Wait
 from apps.publisher.run.retraction import Retraction
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.writing import Writing
 from apps.publisher.schema import IntegrationState, Phase
 from apps.store.collections import PUBLISHED, PUBLISHER_INTEGRATIONS
-from transmitters.cms.base import ErrorClass, Platform, PlatformError
+from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemoteState
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ class Steps:
         clock: source of the current time.
         platform_of: returns the platform of an integration; raises `PlatformError` where its
             credentials cannot be used.
-        claims, results, media, terms: see their classes.
+        claims, results, media, terms, supersession: see their classes.
         visit: asks for a public page without credentials; returns the status, None for no answer.
     """
 
@@ -67,6 +68,7 @@ class Steps:
         results: Results,
         media: MediaLedger,
         terms: TermLedger,
+        supersession: Supersession,
         visit: Callable[[str], int | None],
     ) -> None:
         self._db = db
@@ -75,8 +77,9 @@ class Steps:
         self._claims = claims
         self._results = results
         self._finder = PostFinder(clock, results)
-        self._writing = Writing(db, clock, results, media, terms, self._finder)
-        self._retraction = Retraction(clock, results, media, self._finder, visit)
+        self._supersession = supersession
+        self._writing = Writing(db, clock, results, media, terms, self._finder, supersession)
+        self._retraction = Retraction(clock, results, media, self._finder, supersession, visit)
 
     def carry_out(
         self,
@@ -158,12 +161,21 @@ class Steps:
     def _publish(self, task: Task, item: Mapping[str, Any] | None) -> Result:
         stories.check_publishable(item, task.options)
         assert item is not None, "what was never published is refused"
+        if self._supersession.is_over(task, item):
+            return self._give_way(task, item)
         schedule_at = self._schedule(task, item)
         identity = identity_of(task, item)
         post = None
         if not task.record.get("external_id"):
             post = self._finder.look_up(task, identity)
         return self._writing.run(task, item, identity, schedule_at, post)
+
+    def _give_way(self, task: Task, item: Mapping[str, Any]) -> Result:
+        """Show nothing of a story whose rewrite is shown in its place."""
+        if task.record.get("remote_state") in (*OFF_SITE, RemoteState.ABSENT):
+            return self._results.superseded(task)
+        with taking_off():
+            return self._retraction.run(task, item)
 
     def _schedule(self, task: Task, item: Mapping[str, Any]) -> datetime | None:
         """Return when the site is to publish by itself, None for now.

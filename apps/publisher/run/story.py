@@ -3,18 +3,19 @@
 import json as stdlib_json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from html import escape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from apps.core import json
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
-from apps.core.text import parse_html, plain_text
+from apps.core.text import plain_text as text_with_lines
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from transmitters.cms.base import (
     ErrorClass,
@@ -24,11 +25,15 @@ from transmitters.cms.base import (
     Story,
     StoryMedia,
 )
+from transmitters.cms.text import media_in, plain_text
 
+KEY_LENGTH = 16
 SLUG_LENGTH = 60
 SUFFIX_LENGTH = 8
 FALLBACK_SLUG = "story"
 FEATURE = "featuremedia"
+NAMES = ("headline", "name", "slugline")
+"""Fields that name an item, the one to take first first."""
 SHOWN_STATES = frozenset({State.PUBLISHED, State.CORRECTED, State.BEING_CORRECTED})
 """States of items whose last published version readers may see."""
 KILLED_STATES = frozenset({State.KILLED, State.RECALLED})
@@ -45,12 +50,16 @@ class WantedMedia:
     Attributes:
         key: of the association, or of the address in the body.
         candidates: media ids of its renditions, the one to try first first.
-        source_urls: addresses by which the body may show it.
+        source_urls: addresses by which the body shows it.
         problem: why it may not be shown, if it may not.
+        content: its bytes, where they stand in the body itself.
+        url: where it is to be fetched; empty for files of this system.
+        is_of_others: its address may be one of another host. Where it is no picture, or none of
+            ours, the body keeps the address.
     """
 
     key: str
-    candidates: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
     mime: str = ""
     alt: str = ""
     caption: str = ""
@@ -58,6 +67,17 @@ class WantedMedia:
     title: str = ""
     source_urls: frozenset[str] = frozenset()
     problem: PlatformError | None = None
+    content: bytes | None = field(default=None, repr=False)
+    url: str = ""
+    is_of_others: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """A post that another one leads to."""
+
+    url: str
+    headline: str
 
 
 @dataclass(frozen=True)
@@ -103,8 +123,8 @@ def slugged(text: str) -> str:
 
 def headline_of(item: Mapping[str, Any]) -> str:
     """Return the headline as plain text; what else names the item where it has none."""
-    for name in ("headline", "name", "slugline"):
-        if text := " ".join(plain_text(text_of(item, name)).split()):
+    for name in NAMES:
+        if text := plain_text(text_of(item, name)):
             return text
     return ""
 
@@ -149,57 +169,155 @@ def hidden_until(item: Mapping[str, Any], now: datetime) -> datetime | None:
 
 
 def wanted_media(
-    item: Mapping[str, Any], renditions: Sequence[str], now: datetime
+    item: Mapping[str, Any], renditions: Sequence[str], now: datetime, *, rehost: bool = False
 ) -> Iterator[WantedMedia]:
-    """Yield the files that the story shows: its associations, and its own addresses in the body."""
-    body = body_of(item)
-    known: set[str] = set()
-    for key, held in object_of(item, "associations").items():
-        if not isinstance(held, dict) or held.get("type") not in MEDIA_TYPES:
-            continue
-        if key != FEATURE and not _is_in(body, key, held):
-            continue
-        own = object_of(held, "renditions")
-        files = {name: file for name, file in own.items() if isinstance(file, dict)}
-        order = [*renditions, *(name for name in ("original",) if name not in renditions)]
-        ids = [str(files[name]["media"]) for name in order if files.get(name, {}).get("media")]
-        known.update(str(file["media"]) for file in files.values() if file.get("media"))
+    """Yield the files that the story shows: its associations, and those that its body names.
+
+    Args:
+        renditions: names, the one to take first first.
+        rehost: also those of other hosts.
+    """
+    associations = {
+        key: held
+        for key, held in object_of(item, "associations").items()
+        if isinstance(held, dict) and held.get("type") in MEDIA_TYPES
+    }
+    shown = media_in(body_of(item), associations)
+    known = _Addresses(associations)
+    sources: dict[str, list[str]] = {}
+    for source in shown.sources:
+        sources.setdefault(known.key_of(source), []).append(source)
+    for key, held in associations.items():
+        if key == FEATURE or key in shown.keys or key in sources:
+            yield _association(key, held, sources.get(key, ()), renditions, now)
+    for key, urls in sources.items():
+        if key not in associations:
+            yield from _named(key, urls, rehost=rehost)
+
+
+def _association(
+    key: str,
+    held: Mapping[str, Any],
+    sources: Iterable[str],
+    renditions: Sequence[str],
+    now: datetime,
+) -> WantedMedia:
+    files = _files_of(held)
+    order = [*renditions, *(name for name in ("original",) if name not in renditions)]
+    ids = [str(files[name]["media"]) for name in order if files.get(name, {}).get("media")]
+    return WantedMedia(
+        key=key,
+        candidates=tuple(dict.fromkeys(ids)),
+        mime=str(held.get("mimetype") or ""),
+        alt=plain_text(text_of(held, "alt_text")),
+        caption=plain_text(text_of(held, "description_text")),
+        credit=plain_text(text_of(held, "byline") or text_of(held, "creditline")),
+        title=headline_of(held),
+        source_urls=frozenset(sources),
+        problem=_problem(key, held, now),
+    )
+
+
+def _named(key: str, urls: Sequence[str], *, rehost: bool) -> Iterator[WantedMedia]:
+    """Yield a file that only the body names, unless its address is to stay."""
+    url, sources = urls[0].strip(), frozenset(urls)
+    is_data = _is_data(url)
+    stored = None if is_data else STORED_MEDIA.search(_path_of(url))
+    is_web = url[:8].lower().startswith(("http://", "https://", "//"))
+    fetched = (f"https:{url}" if url.startswith("//") else url) if is_web and rehost else ""
+    if stored:
+        yield WantedMedia(key, (stored[1],), source_urls=sources, url=fetched, is_of_others=is_web)
+    elif is_data:
+        content = _data_of(url)
+        broken = PlatformError(ErrorClass.MEDIA, "media_unreadable", "The address holds no file")
         yield WantedMedia(
-            key=key,
-            candidates=tuple(dict.fromkeys(ids)),
-            mime=str(held.get("mimetype") or ""),
-            alt=plain_text(text_of(held, "alt_text")),
-            caption=plain_text(text_of(held, "description_text")),
-            credit=plain_text(text_of(held, "byline") or text_of(held, "creditline")),
-            title=headline_of(held),
-            source_urls=frozenset(str(file["href"]) for file in files.values() if file.get("href")),
-            problem=_problem(key, held, now),
+            key, source_urls=sources, content=content, problem=None if content else broken
         )
-    for url, alt in _pictures(body):
-        found = STORED_MEDIA.search(urlsplit(url).path)
-        if found and found[1] not in known:
-            known.add(found[1])
-            yield WantedMedia(
-                key=f"media_{found[1]}",
-                candidates=(found[1],),
-                alt=alt,
-                source_urls=frozenset({url}),
-            )
+    elif fetched:
+        yield WantedMedia(key, source_urls=sources, url=fetched, is_of_others=True)
 
 
-def _is_in(body: str, key: str, held: Mapping[str, Any]) -> bool:
-    """Whether the body shows an association: by its mark, or by the address of a rendition."""
-    if f'"{key}"' in body:
-        return True
-    files = object_of(held, "renditions").values()
-    return any(isinstance(f, dict) and f.get("href") and str(f["href"]) in body for f in files)
+class _Addresses:
+    """Tells by its address which file a body shows.
+
+    The address of a body may differ from that of the rendition: other hosts serve the same file,
+    and editors write relative ones.
+    """
+
+    def __init__(self, associations: Mapping[str, Mapping[str, Any]]) -> None:
+        self._hrefs: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+        for key, held in associations.items():
+            for file in _files_of(held).values():
+                href = str(file.get("href") or "")
+                for form in (href, _place_of(href), _place_of(href, with_host=False)):
+                    self._hrefs.setdefault(form, key)
+                self._ids.setdefault(str(file.get("media") or ""), key)
+        self._hrefs.pop("", None)
+
+    def key_of(self, source: str) -> str:
+        """Return the key of the association, or one made of the address."""
+        if _is_data(source):
+            return _named_by(source)
+        is_relative = not re.match("(?:[a-z][a-z0-9+.-]*:)?//", source.strip(), re.I)
+        found = self._hrefs.get(source) or self._hrefs.get(_place_of(source))
+        if found is None and is_relative:
+            found = self._hrefs.get(_place_of(source, with_host=False))
+        if found is not None:
+            return found
+        if stored := STORED_MEDIA.search(_path_of(source)):
+            return self._ids.get(stored[1]) or f"media_{stored[1]}"
+        return _named_by(source)
 
 
-def _pictures(body: str) -> Iterator[tuple[str, str]]:
-    if "<img" not in body:
-        return
-    for image in parse_html(body).iter("img"):
-        yield str(image.get("src") or ""), str(image.get("alt") or "")
+def _named_by(source: str) -> str:
+    """Return the key of a file that nothing but its address names."""
+    return f"address_{sha256(source.strip().encode(errors='replace')).hexdigest()[:KEY_LENGTH]}"
+
+
+def _is_data(url: str) -> bool:
+    return url.lstrip()[:5].lower() == "data:"
+
+
+def _files_of(held: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    renditions = object_of(held, "renditions")
+    return {name: file for name, file in renditions.items() if isinstance(file, dict)}
+
+
+def _place_of(url: str, *, with_host: bool = True) -> str:
+    """Return an address without its scheme and fragment, and without its escapes; empty for none.
+
+    Args:
+        with_host: leave the host in.
+    """
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return ""
+    if not parts.path or parts.scheme not in ("", "http", "https"):
+        return ""
+    query = f"?{parts.query}" if parts.query else ""
+    host = f"//{parts.netloc.lower()}" if with_host and parts.netloc else ""
+    return f"{host}{unquote(parts.path)}{query}"
+
+
+def _path_of(url: str) -> str:
+    try:
+        return urlsplit(url.strip()).path
+    except ValueError:
+        return ""
+
+
+def _data_of(url: str) -> bytes:
+    """Return the bytes of a `data:` address, none where it is broken."""
+    head, _, body = url[5:].partition(",")
+    content = unquote_to_bytes(body)
+    if not head.strip().lower().endswith(";base64"):
+        return content
+    try:
+        return b64decode(re.sub(rb"\s", b"", content), validate=True)
+    except ValueError:
+        return b""
 
 
 def _problem(key: str, held: Mapping[str, Any], now: datetime) -> PlatformError | None:
@@ -238,7 +356,7 @@ def _terms_of(item: Mapping[str, Any], name: str) -> Iterator[WantedTerm]:
 def body_of(item: Mapping[str, Any]) -> str:
     """Return the HTML of the item: body and footer; not trusted."""
     if item.get("type") == ItemType.PREFORMATTED:
-        return f"<pre>{escape(plain_text(text_of(item, 'body_html')))}</pre>"
+        return f"<pre>{escape(text_with_lines(text_of(item, 'body_html')))}</pre>"
     return text_of(item, "body_html") + text_of(item, "body_footer")
 
 
@@ -253,6 +371,7 @@ def story_of(
     media: Mapping[str, StoryMedia] | None = None,
     terms: Mapping[str, Sequence[str]] | None = None,
     links: Mapping[str, str] | None = None,
+    newer: Link | None = None,
 ) -> Story:
     """Return an item as it shall be at a site, without the times of its publication.
 
@@ -260,6 +379,7 @@ def story_of(
         media: what is at the site of its files, by key.
         terms: by taxonomy, the complete list.
         links: of a package, addresses of its members that are published there.
+        newer: post of the rewrite, that this one is to lead to.
     """
     media = media or {}
     extra = object_of(item, "extra")
@@ -268,8 +388,8 @@ def story_of(
     return Story(
         identity=identity,
         headline=headline_of(item),
-        body="".join(_body(item, options, links or {})),
-        abstract=" ".join(plain_text(text_of(item, "abstract")).split()),
+        body="".join(_body(item, options, links or {}, newer)),
+        abstract=plain_text(text_of(item, "abstract")),
         media=media,
         feature=FEATURE if FEATURE in media else None,
         terms=terms or {},
@@ -298,17 +418,22 @@ def withdrawal_story(item: Mapping[str, Any], identity: PostIdentity) -> Story:
 
 
 def _body(
-    item: Mapping[str, Any], options: Mapping[str, Any], links: Mapping[str, str]
+    item: Mapping[str, Any],
+    options: Mapping[str, Any],
+    links: Mapping[str, str],
+    newer: Link | None,
 ) -> Iterator[str]:
-    byline = " ".join(plain_text(text_of(item, "byline")).split())
+    byline = plain_text(text_of(item, "byline"))
     if byline and options.get("byline") == "prepend":
         yield f"<p>{escape(byline)}</p>"
     yield body_of(item)
     if item.get("type") == ItemType.COMPOSITE:
         yield from _members(item, links)
-    note = " ".join(plain_text(text_of(item, "ednote")).split())
+    note = plain_text(text_of(item, "ednote"))
     if note and options.get("corrections") == "show":
         yield f"<p>{escape(note)}</p>"
+    if newer is not None:
+        yield f'<p><a href="{escape(newer.url)}">{escape(newer.headline or newer.url)}</a></p>'
 
 
 def member_refs(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from apps.core.tasks import GraphTask, task
 
 QUEUE = "publisher"
 SIX_HOURS = 6 * 3600
+FIVE_MINUTES = 5 * 60
 
 
 @task("publisher.dispatch", queue=QUEUE)
@@ -16,6 +17,12 @@ def dispatch(self: GraphTask) -> int:
 def sync_taxonomies(self: GraphTask) -> int:
     """Read the terms of sites. At once when somebody asks for it."""
     return self.graph.term_sync.run()
+
+
+@task("publisher.verify", queue=QUEUE, every=FIVE_MINUTES)
+def verify(self: GraphTask) -> int:
+    """Tell of what was to go and is still there. Later looks at posts are taken by `dispatch`."""
+    return self.graph.late_retractions.run()
 
 
 @task("publisher.cleanup", queue=QUEUE, hour=4)

@@ -19,7 +19,7 @@ from apps.publisher.run.results import Task, Wait
 from apps.publisher.run.story import SCHEMES, WantedTerm, slugged
 from apps.publisher.schema import MapMode, MapState
 from apps.store.collections import PUBLISHER_TAXONOMY_MAP, PUBLISHER_TERMS
-from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemoteTerm
+from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemotePost, RemoteTerm
 
 BUSY = timedelta(seconds=2)
 LOCK = timedelta(seconds=60)
@@ -157,6 +157,29 @@ class TermLedger:
                     "remote_id": id_,
                 })  # fmt: skip
         return owned
+
+    def with_those_of_others(
+        self, task: Task, post: RemotePost, terms: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Return the terms of a story with those that editors of the site have given its post.
+
+        Terms that stand for one of ours in the map, and those that we gave the post, are not among
+        these: a story that has lost one loses it at the site.
+        """
+        there = task.platform.terms_of(post, list(terms))
+        if not any(there.values()):
+            return {taxonomy: list(ids) for taxonomy, ids in terms.items()}
+        query = {"integration": task.integration["_id"], "taxonomy": {"$in": list(there)}}
+        rows = [*self._map.find(query), *(task.record.get("terms") or ())]
+        ours = {(row.get("taxonomy"), row.get("remote_id")) for row in rows}
+        return {
+            taxonomy: list(
+                dict.fromkeys(
+                    [*ids, *(one for one in there.get(taxonomy, ()) if (taxonomy, one) not in ours)]
+                )
+            )
+            for taxonomy, ids in terms.items()
+        }
 
     def _rows(
         self, integration: Any, wanted: Sequence[WantedTerm]

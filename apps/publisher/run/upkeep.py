@@ -1,4 +1,4 @@
-"""What is done now and then: terms of sites are read again, ledgers are tidied up."""
+"""What is done now and then: terms are read again, late withdrawals told, ledgers tidied up."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -10,19 +10,28 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.publisher.run.terms import TermLedger
-from apps.publisher.schema import DeploymentStatus, IntegrationState, MediaState
+from apps.publisher.schema import (
+    DeploymentStatus,
+    IntegrationState,
+    MediaState,
+    Phase,
+    WishAction,
+)
 from apps.store.collections import (
     DEPLOYMENT_ITEMS,
     DEPLOYMENT_LANES,
     DEPLOYMENT_RECORDS,
     PUBLISHER_INTEGRATIONS,
     PUBLISHER_MEDIA,
+    PUBLISHING_RECORDS,
 )
 from transmitters.cms.base import Platform, PlatformError
 
 log = structlog.get_logger(__name__)
 
 SYNC_EVERY = timedelta(hours=6)
+LATE = timedelta(minutes=5)
+"""After which a retraction that is still to be carried out is told."""
 KEPT = timedelta(days=30)
 BATCH = 500
 
@@ -82,6 +91,41 @@ class TermSync:
         id_, now = integration["_id"], self._clock.precise()
         count = self._terms.sync(id_, self._platform_of(integration))
         self._integrations.update_one({"_id": id_}, {"$set": {"synced_at": now}})
+        return count
+
+
+class LateRetractions:
+    """Tell administrators of posts that are to go and are still there, whatever keeps them.
+
+    Args:
+        db: the database.
+        clock: source of the current time.
+        alert: tells of a record, once an hour.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        alert: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self._records = db[PUBLISHING_RECORDS]
+        self._clock = clock
+        self._alert = alert
+
+    def run(self) -> int:
+        """Tell of them; return how many there are. One command where there is none."""
+        late = {
+            "next_attempt_at": {"$type": "date"},
+            "desired.action": WishAction.RETRACT,
+            "desired.at": {"$lte": self._clock.precise() - LATE},
+            "phase": {"$ne": Phase.IDLE},
+        }
+        count = 0
+        for record in self._records.find(late).limit(BATCH):
+            why = (record.get("error") or {}).get("message") or "the site was not asked yet"
+            self._alert(f"Kill not carried out: {why}", record)
+            count += 1
         return count
 
 

@@ -1,7 +1,7 @@
 """Steps 4 to 9 of a story: what is sent to its site, and what is made of the answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,9 @@ from apps.core.vocabulary import ItemType
 from apps.publisher.run import story as stories
 from apps.publisher.run.finding import OFF_SITE, PostFinder, written_fresh
 from apps.publisher.run.media import MediaLedger
-from apps.publisher.run.results import Result, Results, Task
+from apps.publisher.run.results import MESSAGE_LENGTH, Result, Results, Task
 from apps.publisher.run.retraction import drift_of
+from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import IN_DOUBT, RecordStatus
 from apps.store.collections import PUBLISHING_RECORDS
@@ -30,6 +31,8 @@ from transmitters.cms.base import (
 )
 
 GONE = "remote_missing"
+OF_LEDGERS = frozenset({ErrorClass.MEDIA, ErrorClass.TAXONOMY})
+"""Classes of errors of a write that mean that a ledger names what the site does not have."""
 
 
 @dataclass
@@ -40,6 +43,7 @@ class _Draft:
         story: without times, its files and terms at the site.
         digest: tells whether it has changed since it was sent.
         schedule_at: when the site is to publish it by itself; None for now.
+        is_resynced: the site was asked what it has; it is not asked twice.
     """
 
     task: Task
@@ -48,6 +52,7 @@ class _Draft:
     schedule_at: datetime | None
     story: Story
     digest: str = ""
+    is_resynced: bool = False
 
 
 class Writing:
@@ -56,7 +61,7 @@ class Writing:
     Args:
         db: the database.
         clock: source of the current time.
-        results, media, terms, finder: see their classes.
+        results, media, terms, finder, supersession: see their classes.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Writing:
         media: MediaLedger,
         terms: TermLedger,
         finder: PostFinder,
+        supersession: Supersession,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -74,6 +80,7 @@ class Writing:
         self._media = media
         self._terms = terms
         self._finder = finder
+        self._supersession = supersession
 
     def run(
         self,
@@ -120,7 +127,8 @@ class Writing:
         """
         task, item = draft.task, draft.item
         renditions = task.options.get("renditions") or ()
-        wanted = stories.wanted_media(item, renditions, self._clock.precise())
+        rehost = bool(task.options.get("rehost"))
+        wanted = stories.wanted_media(item, renditions, self._clock.precise(), rehost=rehost)
         media = self._media.transfer(task, wanted, distrust=distrust)
         terms = self._terms.resolve(task, list(stories.wanted_terms(item)), resync=resync)
         draft.story = stories.story_of(
@@ -130,6 +138,7 @@ class Writing:
             media=media,
             terms=terms,
             links=self._links(task, item),
+            newer=self._supersession.link(task, item),
         )
         draft.digest = stories.payload_hash(task.platform.payload(draft.story))
 
@@ -146,12 +155,18 @@ class Writing:
         found = self._db[PUBLISHING_RECORDS].find(query, {"content": 1, "external_url": 1})
         return {row["content"]: row["external_url"] for row in found if row.get("external_url")}
 
-    def _payload(self, draft: _Draft) -> Payload:
-        """Return what is sent: the time of the publication goes out with the first one only."""
-        task = draft.task
+    def _payload(self, draft: _Draft, post: RemotePost | None = None) -> Payload:
+        """Return what is sent: the time of the publication goes out with the first one only.
+
+        Args:
+            post: that is to be written; terms which editors of the site gave it may have to stay.
+        """
+        task, story = draft.task, draft.story
+        if post is not None and task.options.get("keep_remote_terms"):
+            story = replace(story, terms=self._terms.with_those_of_others(task, post, story.terms))
         is_first = not task.record.get("first_published_at")
         timed = stories.with_times(
-            draft.story,
+            story,
             published_at=stories.first_published(draft.item) if is_first else None,
             schedule_at=draft.schedule_at,
         )
@@ -210,7 +225,13 @@ class Writing:
         task, payload = draft.task, self._payload(draft)
         self._announce(draft, "create")
         task.creates, task.post = True, None
-        post = task.platform.create(payload, draft.identity)
+        try:
+            post = task.platform.create(payload, draft.identity)
+        except PlatformError as error:
+            self._resync_after(draft, error, "create")
+            # Some sites refuse what they have made half of.
+            kept = self._finder.ours(task, draft.identity)
+            return self._create(draft) if kept is None else self._update(draft, kept)
         task.creates = False
         task.found(post)
         if Mismatch.SLUG in post.mismatches:
@@ -222,26 +243,48 @@ class Writing:
         return self._compared(draft, post, "created")
 
     def _update(self, draft: _Draft, post: RemotePost) -> Result:
-        task, payload = draft.task, self._payload(draft)
-        self._announce(draft, "update")
-        answer = self._written(draft, post, payload)
+        answer = self._written(draft, post)
         if answer is None:
             # It went away while we were at it.
             found = self._gone(draft)
             if found is None:
                 return self._create(draft)
-            answer = self._there(self._written(draft, found, payload))
-        task.found(answer)
+            answer = self._there(self._written(draft, found))
+        draft.task.found(answer)
         return self._compared(draft, answer, "updated")
 
-    def _written(self, draft: _Draft, post: RemotePost, payload: Payload) -> RemotePost | None:
-        task = draft.task
-        return written_fresh(
-            task,
-            post,
-            lambda fresh: task.platform.update(fresh, payload, draft.identity),
-            lambda found: not self._keeps_edit(task, found),
-        )
+    def _written(self, draft: _Draft, post: RemotePost) -> RemotePost | None:
+        task, payload = draft.task, self._payload(draft, post)
+        self._announce(draft, "update")
+        try:
+            return written_fresh(
+                task,
+                post,
+                lambda fresh: task.platform.update(fresh, payload, draft.identity),
+                lambda found: not self._keeps_edit(task, found),
+            )
+        except PlatformError as error:
+            self._resync_after(draft, error, "update")
+        return self._written(draft, post)
+
+    def _resync_after(self, draft: _Draft, error: PlatformError, action: str) -> None:
+        """Ask the site what it has, where a write was refused for a file or a term that it misses.
+
+        Raises:
+            PlatformError: the one given, if it says something else, or the site was asked before.
+        """
+        if error.error_class not in OF_LEDGERS or draft.is_resynced:
+            raise error
+        draft.task.creates = False
+        is_file = error.error_class == ErrorClass.MEDIA
+        text = error.message[:MESSAGE_LENGTH]
+        more = {"class": error.error_class, "code": error.code, "message": text}
+        self._results.note(draft.task, action, "resynced", **more)
+        self._resync(draft, files=is_file, terms=not is_file)
+
+    def _resync(self, draft: _Draft, *, files: bool, terms: bool) -> None:
+        draft.is_resynced = True
+        self._prepare(draft, distrust=files, resync=terms)
 
     def _there(self, post: RemotePost | None) -> RemotePost:
         if post is None:
@@ -258,17 +301,16 @@ class Writing:
             PlatformError: it is missing then, too.
         """
         missing = post.mismatches.keys() - {Mismatch.SLUG}
-        if missing:
-            self._prepare(
-                draft, distrust=Mismatch.MEDIA in missing, resync=Mismatch.TERMS in missing
-            )
-            payload = self._payload(draft)
-            self._announce(draft, "update")
-            post = self._there(self._written(draft, post, payload))
+        if missing and not draft.is_resynced:
+            self._resync(draft, files=Mismatch.MEDIA in missing, terms=Mismatch.TERMS in missing)
+            post = self._there(self._written(draft, post))
             draft.task.found(post)
-            if problem := _problem(post.mismatches):
-                raise problem
-        return self._results.published(draft.task, post, outcome, draft.digest)
+        if problem := _problem(post.mismatches):
+            raise problem
+        looks_again = self._supersession.concerns(draft.task, draft.item)
+        return self._results.published(
+            draft.task, post, outcome, draft.digest, looks_again=looks_again
+        )
 
 
 def _problem(mismatches: Mapping[Mismatch, Any]) -> PlatformError | None:

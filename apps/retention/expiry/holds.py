@@ -12,7 +12,7 @@ from apps.core.vocabulary import FINAL_ROW_STATES, QueueState, State
 from apps.retention.legal_archive.items import NOT_MOVED as ITEMS_NOT_MOVED
 from apps.retention.legal_archive.queue import FINISHED as DELIVERIES_NOT_MOVED
 from apps.store.by_id import find_all_by_id
-from apps.store.collections import ASSIGNMENTS, DESKS, PUBLISH_QUEUE, PUBLISHED
+from apps.store.collections import ASSIGNMENTS, DESKS, PUBLISH_QUEUE, PUBLISHED, PUBLISHING_RECORDS
 
 NOT_ROUTED = [QueueState.PENDING, QueueState.IN_PROGRESS]
 OUT = (State.PUBLISHED, State.CORRECTED)
@@ -63,7 +63,17 @@ class Holds:
         not_routed = {"item_id": {"$in": ids}, "queue_state": {"$in": NOT_ROUTED}}
         not_sent = {"item_id": {"$in": ids}, "state": {"$nin": list(FINAL_ROW_STATES)}}
         on_their_way = self._db[PUBLISHED].distinct("item_id", not_routed)
-        return {*on_their_way, *self._db[PUBLISH_QUEUE].distinct("item_id", not_sent)}
+        # Wishes of CMS sites; later looks at what is there need no item.
+        not_shown = {
+            "content": {"$in": ids},
+            "next_attempt_at": {"$type": "date"},
+            "phase": {"$ne": "idle"},
+        }
+        return {
+            *on_their_way,
+            *self._db[PUBLISH_QUEUE].distinct("item_id", not_sent),
+            *self._db[PUBLISHING_RECORDS].distinct("content", not_shown),
+        }
 
     def _assigned(self) -> set[str]:
         """Return what belongs to an assignment that somebody still works on."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.core.caller import Caller
 from apps.core.registry import Registry, missing_fields
 from apps.core.service import Document
 from apps.core.userinfo import split_userinfo
@@ -66,3 +67,20 @@ def _issues(
     elif missing := missing_fields(transmitter.fields, config_of(destination)):
         issues["config"] = missing
     return issues
+
+
+def misconfigured(
+    destinations: Destinations, transmitters: Registry[Transmitter], caller: Caller
+) -> Document:
+    """Return what delivery types find wrong with the config of destinations, by position.
+
+    Args:
+        caller: who saves the subscriber.
+    """
+    found: Document = {}
+    for number, destination in enumerate(destinations):
+        kind = transmitters.find(str(destination.get("delivery_type")))
+        issues = kind.config_issues(config_of(destination), caller) if kind is not None else {}
+        if issues:
+            found[str(number)] = {"config": dict(issues)}
+    return found

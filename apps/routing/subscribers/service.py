@@ -26,7 +26,7 @@ from apps.routing.subscribers.destination_secrets import (
     without_plain_secrets,
     without_secrets,
 )
-from apps.routing.subscribers.destinations import undeliverable, unstorable
+from apps.routing.subscribers.destinations import misconfigured, undeliverable, unstorable
 from apps.routing.subscribers.resource import SUBSCRIBER_SCHEMA
 from apps.routing.subscribers.stored_destinations import config_of, destination_id, lane_id
 from apps.secrets.vault import UnreadableSecret, Vault
@@ -101,14 +101,14 @@ class SubscribersService(RuleService):
         fill_defaults(documents, SUBSCRIBER_SCHEMA)
         for document in documents:
             self._complete(document, {})
-            self._check(document, document, {})
+            self._check(document, document, {}, caller)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         self._notifier.push("subscriber:create", _id=[document["_id"] for document in documents])
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         self._complete(updates, original)
-        self._check(updates, {**original, **updates}, original)
+        self._check(updates, {**original, **updates}, original, caller)
         if updates.get("is_active") is False and "last_closed" not in updates:
             # Tells it from one that delivery has closed, whose rows are kept for it.
             now = self.clock.now()
@@ -176,7 +176,13 @@ class SubscribersService(RuleService):
 
     # Checks, in their order (routing contract 1.1).
 
-    def _check(self, written: Document, subscriber: Document, original: Mapping[str, Any]) -> None:
+    def _check(
+        self,
+        written: Document,
+        subscriber: Document,
+        original: Mapping[str, Any],
+        caller: Caller,
+    ) -> None:
         """Check a write.
 
         Args:
@@ -192,6 +198,10 @@ class SubscribersService(RuleService):
             self._check_products(subscriber, "products", ProductType.API, "Products")
             self._check_products(subscriber, "api_products", ProductType.DIRECT, "API Products")
             self._check_deliverable(subscriber)
+        if changed & {"is_active", "destinations"}:
+            destinations = objects(subscriber.get("destinations"))
+            if issues := misconfigured(destinations, self._transmitters, caller):
+                raise SchemaIssues({"destinations": issues})
 
     def _check_products(
         self, subscriber: Document, field: str, closed: ProductType, label: str

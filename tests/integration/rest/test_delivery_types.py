@@ -6,8 +6,10 @@ import pytest
 
 from tests.support.rules import refusal
 from transmitters import build_registry
+from transmitters.cms.registry import build_registry as build_platforms
 
-TYPES = [cls.type for cls in build_registry()]
+SITES = [cls.destination for cls in build_platforms()]
+TYPES = [*(cls.type for cls in build_registry()), *SITES]
 
 
 def test_clients_are_told_of_delivery_types(anonymous: Any) -> None:
@@ -21,6 +23,7 @@ def test_clients_are_told_of_delivery_types(anonymous: Any) -> None:
     assert push["name"]
     assert {"resource_url", "assets_url", "secret_token", "packaged"} <= set(push["config"])
     assert (push["config"]["packaged"], push["config"]["secret_token"]) == (False, None)
+    assert all(types[name]["config"] == {"integration": None} for name in SITES)
 
 
 def test_all_errors_are_listed(editor: Any) -> None:

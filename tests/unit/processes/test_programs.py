@@ -21,6 +21,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
         "MONGO_URI": "mongodb://db/",
         "REDIS_URL": "redis://db/0",
         "WORKER_CONCURRENCY": 3,
+        "PUBLISHER_CONCURRENCY": 5,
         "WEB_WORKERS": 4,
         "CELERY_PREFIX": "blue_",
         "DATA_DIR": str(tmp_path),
@@ -52,18 +53,31 @@ def test_programs_are_known_by_their_names(settings: dict[str, Any]) -> None:
 
 def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) -> None:
     """Addresses, counts, queue names and the place of the schedule come from the settings."""
-    web, worker, websocket = programs(settings)
-    listened = ",".join(f"blue_{queue}" for queue in queues())
+    web, worker, publisher, websocket = programs(settings)
+    listened = ",".join(f"blue_{queue}" for queue in queues() if queue != "publisher")
     assert {"--bind=0.0.0.0:8123", "--workers=4", "app:create_app()"} < set(web.command)
     wanted = {"--beat", "--concurrency=3", f"--queues={listened}"}
     assert {*wanted, f"--schedule={tmp_path}/beat-schedule"} < set(worker.command)
+    assert {"--queues=blue_publisher", "--concurrency=5"} < set(publisher.command)
+    assert "--beat" not in publisher.command
     assert websocket.environment["WSPORT"] == "8124"
 
 
-def test_the_worker_serves_every_queue_of_a_task() -> None:
-    """No task is routed to a queue that nobody reads."""
-    assert {task.queue for task in registered_tasks().values()} <= set(queues())
-    assert len(set(queues())) == len(queues())
+def test_the_workers_serve_every_queue_of_a_task(settings: dict[str, Any]) -> None:
+    """No task is routed to a queue that nobody reads; none of sites to the worker of the wire."""
+    served = [
+        queue.removeprefix("blue_")
+        for program in programs(settings)
+        for part in program.command
+        if part.startswith("--queues=")
+        for queue in part.removeprefix("--queues=").split(",")
+    ]
+    assert sorted(served) == queues()
+    assert len(set(served)) == len(served)
+    tasks = registered_tasks()
+    assert {task.queue for task in tasks.values()} <= set(served)
+    of_sites = {name for name, task in tasks.items() if task.queue == "publisher"}
+    assert of_sites == {name for name in tasks if name.startswith("publisher.")}
 
 
 def test_listens_tells_open_from_closed_ports() -> None:

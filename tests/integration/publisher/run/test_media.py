@@ -1,9 +1,21 @@
 """Pictures of stories: uploaded once, found again, never silently missing."""
 
+from base64 import b64encode
+from io import BytesIO
+from tempfile import NamedTemporaryFile
+from typing import Any
+
 import pytest
 
+from apps.graph.build import Graph
+from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result
-from tests.support.site_desk import FaultySite, SiteDesk
+from apps.publisher.run.story import wanted_media
+from tests.support.receivers import HTTPReceiver
+from tests.support.site_desk import FaultySite, SiteDesk, picture_bytes
+from transmitters.base import TransmitSettings
+from transmitters.http_client import HTTPClient
+from transmitters.http_connections import NoAnswer
 
 
 def test_featured_picture_is_there_with_its_texts(desk: SiteDesk, site: FaultySite) -> None:
@@ -186,3 +198,171 @@ def test_stored_file_that_is_damaged(desk: SiteDesk, site: FaultySite) -> None:
     record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
     assert (record["status"], record["error"]["class"]) == ("failed", "media")
     assert not site.posts()
+
+
+# Files that the body names.
+
+
+def stored(desk: SiteDesk, href: str) -> dict[str, Any]:
+    """Return a picture whose rendition is said to be at an address, `ID` standing for its id."""
+    held = desk.picture()
+    original = held["renditions"]["original"]
+    original["href"] = href.replace("ID", original["media"])
+    return held
+
+
+@pytest.mark.parametrize(
+    ("href", "source"),
+    [
+        ("https://wire.example/a%20b.png?x=1&y=2", "https://wire.example/a b.png?x=1&amp;y=2"),
+        ("https://wire.example/p?a=1&b=2", "https://wire.example/p?a=1&amp;b=2"),
+        ("https://wire.example/p?a=1&b=2", "https://wire.example/p?a=1&b=2"),
+        ("https://wire.example/api/upload-raw/ID.png", "/upload-raw/ID"),
+        ("https://wire.example/api/upload-raw/ID", "/api/upload-raw/ID.png"),
+        ("https://wire.example/api/upload-raw/ID", "https://other.example/upload-raw/ID"),
+        ("https://wire.example/picture.png", "/picture.png"),
+        ("https://wire.example/picture.png", "http://WIRE.example/picture.png"),
+        ("https://wire.example/picture.png", "//wire.example/picture.png"),
+    ],
+)  # fmt: skip
+def test_association_that_the_body_shows_by_another_form_of_its_address(
+    desk: SiteDesk, site: FaultySite, href: str, source: str
+) -> None:
+    held = stored(desk, href)
+    source = source.replace("ID", held["renditions"]["original"]["media"])
+    _, record = desk.published(
+        body_html=f'<p>Text</p><img src="{source}">', associations={"editor_0": held}
+    )
+    (used,) = record["media"]
+    assert used["association"] == "editor_0"
+    content = site.post()["content"]
+    assert used["remote_url"] in content
+    assert "wire.example" not in content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<p>The key "editor_0" stands in the text.</p>',
+        '<p data-key="editor_0">Text</p>',
+        '<!-- EMBED START Image {id: "editor_0"} --><p>Without an end.</p>',
+        "<p>/api/upload-raw/ID</p>",
+        "<script>'/api/upload-raw/ID'</script>",
+    ],
+)
+def test_association_that_is_only_mentioned_stays_here(
+    desk: SiteDesk, site: FaultySite, body: str
+) -> None:
+    held = desk.picture()
+    body = body.replace("ID", held["renditions"]["original"]["media"])
+    _, record = desk.published(body_html=f"<p>Text</p>{body}", associations={"editor_0": held})
+    assert record["media"] == []
+    assert not site.content.media
+
+
+def test_picture_that_is_written_into_the_body(desk: SiteDesk, site: FaultySite) -> None:
+    encoded = b64encode(picture_bytes("green")).decode()
+    for source in (f"data:image/png;base64,{encoded}", f"DATA:image/jpeg;BASE64,{encoded}"):
+        desk.published(body_html=f'<p>Text</p><img src="{source}" alt="Green">')
+    assert len(site.content.media) == 1
+    assert all("data:" not in post["content"] for post in site.posts())
+    assert all("<img" in post["content"] for post in site.posts())
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+def test_picture_in_the_body_that_is_broken(desk: SiteDesk, site: FaultySite, policy: str) -> None:
+    desk.options["on_media_failure"] = policy
+    body = '<p>Text</p><img src="data:image/png;base64,%%%">'
+    record = desk.run_until_settled(desk.wish(desk.item(body_html=body)))
+    if policy == "fail":
+        assert (record["status"], record["error"]["class"]) == ("failed", "media")
+        return
+    assert record["status"] == "published"
+    assert record["warnings"][0].startswith("media_omitted:")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://other.example/upload-raw/0123456789abcdef01234567",
+        "https://other.example/picture.png",
+    ],
+)
+def test_picture_of_another_host_stays_there(
+    desk: SiteDesk, site: FaultySite, address: str
+) -> None:
+    _, record = desk.published(body_html=f'<p>Text</p><img src="{address}">')
+    assert address in site.post()["content"]
+    assert record["media"] == []
+
+
+def test_picture_of_another_host_is_brought_along_once(desk: SiteDesk, site: FaultySite) -> None:
+    desk.options["rehost"] = True
+    picture = picture_bytes("yellow")
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (200, {"Content-Type": "text/plain"}, picture))
+        body = f'<p>Text</p><img src="{host.url}/a.png"><img src="{host.url}/a.png">'
+        item, record = desk.published(body_html=body)
+        desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+        assert len(host.requests) == 1
+        assert host.url not in site.post()["content"]
+    assert len(site.content.media) == 1
+    assert len(record["media"]) == 1
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+def test_picture_of_another_host_that_cannot_be_had(
+    desk: SiteDesk, site: FaultySite, policy: str
+) -> None:
+    desk.options |= {"rehost": True, "on_media_failure": policy}
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (404, {}, b""))
+        body = f'<p>Text</p><img src="{host.url}/a.png">'
+        record = desk.run_until_settled(desk.wish(desk.item(body_html=body)))
+    if policy == "fail":
+        assert record["error"]["code"] == "media_not_fetched"
+        return
+    assert record["status"] == "published"
+    assert record["warnings"][0].startswith("media_omitted:")
+
+
+def test_film_of_another_host_stays_there(desk: SiteDesk, site: FaultySite) -> None:
+    desk.options["rehost"] = True
+    with HTTPReceiver() as host:
+        host.answer(lambda request: (200, {}, b"\0\0\0\x20ftypisom" + b"\0" * 99))
+        desk.published(body_html=f'<p>Text</p><video src="{host.url}/a.mp4"></video>')
+        assert host.url in site.post()["content"]
+    assert not site.content.media
+
+
+def test_film_that_the_body_names_by_address(desk: SiteDesk) -> None:
+    film, sound = "0123456789abcdef01234567", "0123456789abcdef01234568"
+    body = (
+        f'<video><source src="/api/upload-raw/{film}.mp4"></video>'
+        f'<audio src="https://wire.example/api/upload-raw/{sound}"></audio>'
+    )
+    wanted = list(wanted_media({"body_html": body}, [], desk.clock.at))
+    assert [one.key for one in wanted] == [f"media_{film}", f"media_{sound}"]
+    assert [one.candidates for one in wanted] == [(film,), (sound,)]
+    assert wanted[0].source_urls == {f"/api/upload-raw/{film}.mp4"}
+
+
+def test_texts_lead_to_no_machine_of_ours(graph: Graph) -> None:
+    """Whoever writes a body cannot let the server ask what only it can reach."""
+    with HTTPReceiver() as host:
+        client = graph.publisher.opened.foreign_client()
+        pages = PublicPages(lambda url: client, lambda: client)
+        for url in (host.url, host.url.replace("127.0.0.1", "localhost"), "http://[::1]:9/"):
+            with pytest.raises(NoAnswer), NamedTemporaryFile() as target:
+                pages.fetch(f"{url}/a.png", target)
+        assert not host.requests
+
+
+def test_file_that_is_too_long_is_not_read_to_its_end(graph: Graph) -> None:
+    client = HTTPClient(TransmitSettings(http_allow_private_addresses=True))
+    with HTTPReceiver(lambda request: (200, {}, b"x" * 5_000_000)) as host:
+        target = BytesIO()
+        with pytest.raises(ValueError, match="longer than 1000000"):
+            client.download(host.url, target, 1_000_000)
+        assert target.tell() < 1_200_000
+    client.close()

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from bson import ObjectId
+
 from tests.support.newsdesk import HandClock
 from tests.support.site_desk import FaultySite, SiteDesk
 
@@ -139,3 +141,28 @@ def test_integration_that_is_gone_leaves_no_lane_behind(desk: SiteDesk, site: Fa
     desk.db["publisher_integrations"].delete_many({})
     assert desk.site_run().run() == 0
     assert not site.requests
+
+
+def test_thousand_records_behind_a_dead_site(desk: SiteDesk, clock: HandClock) -> None:
+    """(cms scenario 47) A story for another site goes out within two ticks."""
+    with FaultySite(clock.precise) as dead:
+        dead.fault = lambda request: "down"
+        other = desk.add_integration(dead.url, "Dead")
+        waiting = desk.wish(desk.item(), integration=other)
+        first = desk.record(waiting)
+        row = desk.db["published"].find_one({"item_id": first["content"]}) or {}
+        ids = [f"urn:{number}" for number in range(999)]
+        for name, one, keys in (
+            ("published", row, ("item_id",)),
+            ("publishing_records", first, ("content", "content_key")),
+        ):
+            copies = [{**one, "_id": ObjectId(), **dict.fromkeys(keys, id_)} for id_ in ids]
+            desk.db[name].insert_many(copies)
+        desk.site_run().run()
+        clock.advance(seconds=1)
+        record = desk.wish(desk.item())
+        desk.site_run().run()
+        assert desk.record(record)["status"] == "published"
+        assert len(dead.requests) <= 12
+        query = {"integration": other["_id"], "retry_attempt": 0}
+        assert desk.db["publishing_records"].count_documents(query) >= 988

@@ -476,3 +476,41 @@ def test_site_that_gives_the_id_of_a_lost_post_to_another(desk: SiteDesk, site: 
     assert restored["status"] == "published"
     shown = {str(post["id"]): post["title"] for post in site.posts()}
     assert shown == {again["external_id"]: "Rivers rise", restored["external_id"]: "Rivers fall"}
+
+
+def test_twin_that_is_a_draft_goes_too(desk: SiteDesk, site: FaultySite) -> None:
+    """(cms scenario 18)"""
+    item, record = desk.published()
+    twin = dict(site.post(), id=999, status="draft", slug=f"{record['slug']}-2")
+    site.content.entries[999] = twin
+    desk.db["publishing_records"].update_one(
+        {"_id": record["_id"]}, {"$set": {"external_id": None, "remote_state": "absent"}}
+    )
+    desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+    assert site.post()["title"] == "Rivers fall"
+    assert [post["id"] for post in site.posts("trash")] == [999]
+
+
+def test_site_without_a_trash_keeps_a_draft_and_warns(desk: SiteDesk, site: FaultySite) -> None:
+    site.fault = lambda request: "no_trash" if request.method == "DELETE" else None
+    item, _ = desk.published()
+    record = desk.run_until_settled(desk.wish(desk.change(item, state="unpublished"), "retract"))
+    assert (record["status"], record["remote_state"]) == ("retracted", "draft")
+    assert record["warnings"] == ["left_as_draft"]
+    assert not site.content.live()
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_byline_and_notice_of_a_correction_in_the_text(
+    desk: SiteDesk, site: FaultySite, shows: bool
+) -> None:
+    if shows:
+        desk.options |= {"byline": "prepend", "corrections": "show"}
+    notice = "CORRECTION: It was <b>Saturday</b>"
+    desk.published(byline="By Ann & <i>Bo</i>", ednote=notice, headline="Rivers &amp; <b>rain</b>")
+    content = site.post()["content"]
+    assert ("By Ann &amp; Bo" in content) is shows
+    assert ("CORRECTION: It was Saturday" in content) is shows
+    if shows:
+        assert content.index("By Ann") < content.index("Rivers rose") < content.index("CORRECTION")
+    assert site.post()["title"] in ("Rivers & rain", "Rivers &amp; rain")

@@ -177,3 +177,17 @@ def test_hundreds_of_terms(desk: SiteDesk, site: FaultySite) -> None:
     desk.published(keywords=["Tag 7", "Tag 204"])
     assert sorted(names_of(site, "tags")) == ["Tag 204", "Tag 7"]
     assert len(site.content.terms["tags"]) == 205
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_terms_that_an_editor_of_the_site_gave_a_post(
+    desk: SiteDesk, site: FaultySite, keeps: bool
+) -> None:
+    """Those that the map does not know stay with the option; those of the story come and go."""
+    desk.options["keep_remote_terms"] = keeps
+    item, _ = desk.published(keywords=["Rivers", "Rain"])
+    extra = site.content.add_term("tags", {"name": "Front page"})
+    site.post()["tags"].append(extra["id"])
+    desk.run_until_settled(desk.wish(desk.change(item, keywords=["Rivers", "Snow"])))
+    kept = {"Front page"} if keeps else set()
+    assert set(names_of(site, "tags")) == {"Rivers", "Snow"} | kept

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.core.json import dumps
 from apps.core.service import Document
 from apps.graph.build import Graph
 from tests.peers.webflow import Behaviour, WebflowPeer
@@ -403,3 +404,39 @@ def test_errors_of_the_collection(desk: WebflowDesk, peer: WebflowPeer) -> None:
     refused = desk.run_until_settled(desk.wish(desk.item(headline="Seas rise")))
     assert (refused["status"], refused["error"]["class"]) == ("failed", "permission")
     assert "cms:write" in refused["error"]["message"]
+
+
+def test_a_file_that_somebody_deleted_is_brought_again(
+    desk: WebflowDesk, peer: WebflowPeer
+) -> None:
+    """A correction that the service refuses for it asks what is there, and is sent once more."""
+    fields = with_pictures(desk)
+    item, record = desk.published(**fields)
+    before = {media["remote_id"] for media in record["media"]}
+    for asset in before:
+        peer.assets.pop(asset)
+
+    record = desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+
+    assert record["status"] == "published", record["error"]
+    assert not before & {media["remote_id"] for media in record["media"]}
+    assert desk.live()[0]["fieldData"]["name"] == "Rivers fall"
+    assert len(desk.items()) == 1
+
+
+def test_a_file_that_the_service_refuses_again_and_again(
+    desk: WebflowDesk, peer: WebflowPeer
+) -> None:
+    """One more try, not more."""
+    details = [{"param": "photo", "description": "File not found"}]
+    body = {"code": "validation_error", "message": "Validation Error", "details": details}
+    refusal = (400, {}, dumps(body))
+    peer.refuse("POST", ITEMS, refusal, times=9)
+
+    record = desk.run_until_settled(desk.wish(desk.item(**with_pictures(desk, keywords=[]))))
+
+    assert (record["status"], record["error"]["class"]) == ("failed", "media")
+    outcomes = [entry["outcome"] for entry in record["history"]]
+    assert outcomes.count("resynced") == 1
+    assert outcomes.count("announced") == 2
+    assert desk.items() == []

@@ -98,5 +98,5 @@ def test_page_that_leads_elsewhere_counts_as_gone(
 ) -> None:
     if target:
         site.redirects["/gone"] = f"{site.url}{target}"
-    pages = PublicPages(graph.publisher.opened.page_client)
+    pages = PublicPages(graph.publisher.opened.page_client, graph.publisher.opened.foreign_client)
     assert pages.visit(f"{site.url}/gone") == status

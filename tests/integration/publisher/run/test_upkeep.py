@@ -1,0 +1,42 @@
+"""What is looked after now and then."""
+
+import pytest
+
+from apps.publisher.run.upkeep import LateRetractions
+from tests.support.site_desk import FaultySite, SiteDesk
+
+
+@pytest.mark.parametrize("why", ["down", "credentials", "paused", "slow"])
+def test_late_kill_is_told_whatever_keeps_it(desk: SiteDesk, site: FaultySite, why: str) -> None:
+    """(cms scenario 8)"""
+    told: list[tuple[str, str]] = []
+    late = LateRetractions(
+        desk.db, desk.clock, lambda text, about: told.append((about["content"], text))
+    )
+    item, record = desk.published()
+    desk.published(headline="Another")
+    desk.wish(desk.change(item, state="killed"), "retract")
+    match why:
+        case "down":
+            site.fault = lambda request: "down"
+        case "credentials":
+            desk.integration["credentials"]["application_password"] = "no"
+            wrong = {"$set": {"credentials": desk.integration["credentials"]}}
+            desk.db["publisher_integrations"].update_one({}, wrong)
+        case "paused":
+            site.fault = lambda request: "busy"
+    if why != "slow":
+        desk.run(record)
+    assert late.run() == 0
+    desk.clock.advance(minutes=6)
+    assert late.run() == 1
+    ((content, text),) = told
+    assert content == item["_id"]
+    assert text.startswith("Kill not carried out: ")
+    assert "no error" not in text
+
+    site.fault = lambda request: None
+    if why == "credentials":
+        return
+    assert desk.run_until_settled(record)["status"] == "retracted"
+    assert late.run() == 0
