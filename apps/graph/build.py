@@ -23,6 +23,7 @@ from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
+from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
 from apps.publisher.run.upkeep import Cleanup, TermSync
 from apps.publisher.services import PublisherServices
@@ -52,6 +53,7 @@ class Graph(Foundation):
     legal_items: LegalItems
     legal_queue: LegalQueue
     site_run: SiteRun
+    deployment_run: DeploymentRun
     term_sync: TermSync
     publisher_cleanup: Cleanup
 
@@ -122,6 +124,7 @@ def build_graph(
         legal_items=retention.legal_items,
         legal_queue=retention.legal_queue,
         site_run=site_work.run,
+        deployment_run=site_work.deployments,
         term_sync=site_work.term_sync,
         publisher_cleanup=site_work.cleanup,
     )

@@ -7,11 +7,16 @@ from functools import partial
 from random import Random
 from uuid import uuid4
 
+from celery import Task
+
 from apps.core.tasks import wake_up
 from apps.graph.foundation import Foundation
 from apps.lanes import RetryPolicy
 from apps.publish.queue.handed_over import HandedOverRows
+from apps.publisher.deployments.listing import Listing
+from apps.publisher.deployments.run import DeploymentRun, deployment_lanes, deployment_waker
 from apps.publisher.deployments.service import DeploymentsService
+from apps.publisher.deployments.tasks import deploy
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.connection import ConnectionTests
 from apps.publisher.integrations.credentials import opened
@@ -22,7 +27,7 @@ from apps.publisher.media.service import MediaService
 from apps.publisher.records.content import Contents
 from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
-from apps.publisher.records.requests import PublishRequests
+from apps.publisher.records.requests import PublishRequests, check_usable
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
 from apps.publisher.records.wishes import Wishes
@@ -44,18 +49,11 @@ from apps.publisher.sites.service import SitesService
 from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
 from apps.publisher.transmitter import SiteDeliveries, transmitter_for
+from apps.store.collections import DEPLOYMENT_LANES
 
 
-def build_publisher(
-    base: Foundation,
-    *,
-    wake_deployments: Callable[[], None] = lambda: None,
-) -> PublisherServices:
-    """Build the services of CMS sites.
-
-    Args:
-        wake_deployments: lets a worker look for deployments.
-    """
+def build_publisher(base: Foundation) -> PublisherServices:
+    """Build the services of CMS sites."""
     db, clock, settings, notifier = base.db, base.clock, base.settings, base.notifier
     lanes: SiteLanes = StoredLanes(db, clock, sites_wake_up(base))
     limits = SiteLimits(Pace.connect(settings["REDIS_URL"], settings), partial(opened, base.vault))
@@ -106,7 +104,7 @@ def build_publisher(
             targets=targets,
             contents=contents,
             sequences=base.sequences,
-            wake=wake_deployments,
+            lanes=deployment_lanes_of(base),
             notifier=notifier,
         ),
         taxonomy_map=TaxonomyMapService(db, clock),
@@ -131,9 +129,13 @@ def build_publisher(
     )
 
 
-def sites_wake_up(base: Foundation) -> Callable[[], None]:
-    """Return what starts the run of sites; nothing where deliveries wait for the next tick."""
-    return wake_up(dispatch) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
+def sites_wake_up(base: Foundation, task: Task = dispatch) -> Callable[[], None]:
+    """Return what starts a run; nothing where deliveries wait for the next tick.
+
+    Args:
+        task: of the run; that of sites unless given.
+    """
+    return wake_up(task) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
 
 
 @dataclass(frozen=True)
@@ -141,17 +143,26 @@ class SiteWork:
     """What carries out the wishes."""
 
     run: SiteRun
+    deployments: DeploymentRun
     steps: Steps
     term_sync: TermSync
     cleanup: Cleanup
 
 
+def deployment_lanes_of(base: Foundation) -> SiteLanes:
+    """Return the lanes of deployments."""
+    return StoredLanes(base.db, base.clock, sites_wake_up(base, deploy), DEPLOYMENT_LANES)
+
+
 def build_site_work(
-    base: Foundation, publisher: PublisherServices, wake_transmit: Callable[[], None]
+    base: Foundation,
+    publisher: PublisherServices,
+    wake_transmit: Callable[[], None] = lambda: None,
 ) -> SiteWork:
-    """Build what carries out the wishes of all integrations.
+    """Build what carries out the wishes of all integrations, and the deployments.
 
     Args:
+        publisher: opens the sites of integrations, and makes wishes.
         wake_transmit: starts the transmit run, for rows that are called back.
     """
     platforms = publisher.opened
@@ -181,7 +192,7 @@ def build_site_work(
         base.notifier,
         base.alerts.not_on_site,
         kind.retries,
-        on_result=[rows.tell],
+        on_result=[rows.tell, deployment_waker(deployment_lanes_of(base), clock)],
     )
     steps = Steps(
         db,
@@ -196,7 +207,30 @@ def build_site_work(
     )
     return SiteWork(
         run=SiteRun(db, clock, kind, steps, platforms.open, prepare),
+        deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
         term_sync=TermSync(db, clock, terms, platforms.open),
         cleanup=Cleanup(db, clock),
+    )
+
+
+def build_deployment_run(
+    base: Foundation, publisher: PublisherServices, lease: timedelta, retries: RetryPolicy
+) -> DeploymentRun:
+    """Build what carries out deployments.
+
+    Args:
+        lease: how long a claim is good for without being renewed.
+        retries: of the lanes' engine.
+    """
+    contents = Contents(base.db, base.clock.now)
+    return DeploymentRun(
+        base.db,
+        base.clock,
+        deployment_lanes(lease, retries),
+        listing=Listing(base.db, base.clock, contents, publisher.opened),
+        contents=contents,
+        wishes=publisher.wishes,
+        check=partial(check_usable, publisher.opened),
+        notifier=base.notifier,
     )

@@ -1,4 +1,4 @@
-"""The lanes of integrations: one for each, in which its records wait."""
+"""Lanes of the publisher: one for each integration, in which its records wait."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -30,12 +30,17 @@ class StoredLanes:
     Args:
         clock: source of the current time.
         wake_up: starts a worker, for what is due now.
+        collection: of lanes of another kind.
     """
 
     def __init__(
-        self, db: Database[Document], clock: Clock, wake_up: Callable[[], None] = lambda: None
+        self,
+        db: Database[Document],
+        clock: Clock,
+        wake_up: Callable[[], None] = lambda: None,
+        collection: str = PUBLISHER_LANES,
     ) -> None:
-        self._lanes = db[PUBLISHER_LANES]
+        self._lanes = db[collection]
         self._clock = clock
         self._wake_up = wake_up
 

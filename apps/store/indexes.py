@@ -207,11 +207,22 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
         # Those that a worker has left.
         _index("status", "lease_until"),
+        _index(
+            "lease_owner",
+            name="claimed",
+            partialFilterExpression={"lease_owner": {"$type": "string"}},
+        ),
         _index("account", ("created_at", DESC)),
+    ],
+    collections.DEPLOYMENT_LANES: [
+        # Deployments with something due.
+        _index("wake_at"),
+        _index("lease_owner", sparse=True),
     ],
     collections.DEPLOYMENT_ITEMS: [
         _index("deployment", "content", "integration", unique=True),
-        _index("deployment", "state"),
+        # Rows whose wishes wait; those of an integration that come next.
+        _index("deployment", "state", "seq", "integration", "order"),
         _index("record", sparse=True),
     ],
     collections.PUBLISHER_MEDIA: [

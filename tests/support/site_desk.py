@@ -73,6 +73,9 @@ class FaultySite(StandInSite):
             case "proxy":
                 super().respond(request)
                 return SiteResponse(502, b"<h1>Bad gateway</h1>")
+            case "invalid":
+                body = {"code": "rest_invalid_param", "message": "No", "data": {"status": 400}}
+                return SiteResponse(400, body)
             case "down":
                 return SiteResponse(503, b"<h1>Down</h1>")
             case "busy":

@@ -53,6 +53,7 @@ def test_tasks_have_their_fixed_names() -> None:
         "content_api.commands.item_expiry",
         "apps.legal_archive.import_legal_archive",
         "apps.legal_archive.import_legal_publish_queue",
+        "publisher.deploy",
         "publisher.dispatch",
         "publisher.sync_taxonomies",
         "publisher.cleanup",

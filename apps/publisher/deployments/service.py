@@ -1,6 +1,6 @@
 """Rules of `deployment_records` (cms contract 3.4, 4.4): the records; workers carry them out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -17,6 +17,7 @@ from apps.core.service import Document, new_etag
 from apps.publisher.accounts import AccountService
 from apps.publisher.bodies import checked, moment
 from apps.publisher.events import tell_deployment
+from apps.publisher.lanes import SiteLanes
 from apps.publisher.records.content import Contents
 from apps.publisher.records.service import check_metadata
 from apps.publisher.schema import (
@@ -54,6 +55,9 @@ DEPLOY_SCHEMA: Mapping[str, Any] = {
 }
 RESERVED = ("query", "snapshot_at", "options", "retry_of")
 """Keys of `metadata` that the server writes."""
+INNER = frozenset({"hidden_stages", "canceled_by", "integrations", "list"})
+"""Fields that clients are not told of."""
+CUT = "earlier lines were cut\n"
 
 
 class DeploymentsService(AccountService):
@@ -63,7 +67,7 @@ class DeploymentsService(AccountService):
         targets: finds sites and integrations.
         contents: looks up items.
         sequences: numbers deployments.
-        wake: lets a worker look for deployments.
+        lanes: of deployments.
         notifier: tells clients.
     """
 
@@ -77,14 +81,14 @@ class DeploymentsService(AccountService):
         targets: Targets,
         contents: Contents,
         sequences: Sequences,
-        wake: Callable[[], None],
+        lanes: SiteLanes,
         notifier: Notifier,
     ) -> None:
         super().__init__(db, clock)
         self._targets = targets
         self._contents = contents
         self._sequences = sequences
-        self._wake = wake
+        self._lanes = lanes
         self._notifier = notifier
 
     def start(self, body: Mapping[str, Any], caller: Caller) -> Document:
@@ -140,6 +144,8 @@ class DeploymentsService(AccountService):
             "completed_at": None,
             "error_log": "",
             "requested_by": caller.user_id,
+            # What nobody may know of who asked for it is not deployed for them.
+            "hidden_stages": list((caller.user or {}).get("invisible_stages") or ()),
             "seq": self._sequences.draw(SEQUENCE),
             **fields,
         }
@@ -148,8 +154,8 @@ class DeploymentsService(AccountService):
         except DuplicateKeyError:
             raise self._running(deployment) from None
         tell_deployment(self._notifier, deployment)
-        self._wake()
-        return deployment
+        self._lanes.wake(deployment["_id"], now)
+        return told(deployment)
 
     def _running(self, deployment: Mapping[str, Any]) -> PlainError:
         same = {"site": deployment["site"], "integration": deployment["integration"]}
@@ -170,8 +176,9 @@ class DeploymentsService(AccountService):
         now, name = self.clock.now(), text_of(caller.user or {}, "username") or "the system"
         while deployment["status"] in RUNNING:
             log = logged(text_of(deployment, "error_log"), f"canceled by {name}")
-            as_read = {name: deployment.get(name) for name in ("_id", "status", "error_log")}
+            as_read = {key: deployment.get(key) for key in ("_id", "status", "error_log")}
             changes = {"status": DeploymentStatus.FAILED, "completed_at": now, "error_log": log}
+            changes["canceled_by"] = name
             changed = self.collection.find_one_and_update(
                 as_read,
                 {"$set": {**changes, "_updated": now, "_etag": new_etag()}},
@@ -179,8 +186,8 @@ class DeploymentsService(AccountService):
             )
             if changed is not None:
                 tell_deployment(self._notifier, changed)
-                self._wake()
-                return changed
+                self._lanes.wake(changed["_id"], now)
+                return told(changed)
             deployment = self.one(id, caller)
         raise PlainError(409, f"The deployment is {deployment['status']}")
 
@@ -196,14 +203,17 @@ class DeploymentsService(AccountService):
         failed = {"deployment": deployment["_id"], "state": DeploymentItemState.FAILED}
         if not self.db[DEPLOYMENT_ITEMS].find_one(failed, {"_id": 1}):
             raise PlainError(409, "No item of the deployment has failed")
+        metadata = {**object_of(deployment, "metadata"), "retry_of": str(deployment["_id"])}
+        metadata.pop("snapshot_at", None)
+        same = ("account", "site", "integration", "deployment_type")
         return self._begin(
-            **{
-                name: deployment.get(name)
-                for name in ("account", "site", "integration", "deployment_type")
-            },
-            metadata={**object_of(deployment, "metadata"), "retry_of": str(deployment["_id"])},
-            caller=caller,
+            **{name: deployment.get(name) for name in same}, metadata=metadata, caller=caller
         )
+
+
+def told(deployment: Mapping[str, Any]) -> Document:
+    """Return a deployment as clients are told of it."""
+    return {name: value for name, value in deployment.items() if name not in INNER}
 
 
 def read_filter(sent: Mapping[str, Any]) -> Document:
@@ -224,9 +234,20 @@ def read_filter(sent: Mapping[str, Any]) -> Document:
 
 def logged(log: str, line: str) -> str:
     """Return an `error_log` with a line more; of one that is too long the oldest lines are cut."""
-    whole = f"{log}{line}\n"
+    return _cut(f"{log}{line}\n")
+
+
+def log_of(lines: Iterable[str], *, is_cut: bool = False) -> str:
+    """Return an `error_log`.
+
+    Args:
+        is_cut: there are older lines.
+    """
+    return _cut((CUT if is_cut else "") + "".join(f"{line}\n" for line in lines))
+
+
+def _cut(whole: str) -> str:
     if len(whole.encode()) <= ERROR_LOG_BYTES:
         return whole
-    cut = "earlier lines were cut\n"
-    rest = whole.removeprefix(cut).encode()[-(ERROR_LOG_BYTES - len(cut)) :]
-    return cut + rest.decode(errors="ignore").partition("\n")[2]
+    rest = whole.removeprefix(CUT).encode()[-(ERROR_LOG_BYTES - len(CUT)) :]
+    return CUT + rest.decode(errors="ignore").partition("\n")[2]

@@ -324,7 +324,7 @@ class PublishRequests:
             operation.result = Result.UNCHANGED
             return
         if action != WishAction.RETRACT:
-            self._check_usable(integration)
+            check_usable(self._platforms, integration)
         wish = Wish(
             action=action,
             version=content.version,
@@ -343,19 +343,6 @@ class PublishRequests:
         operation.result = made.result
         if made.result == Result.UNCHANGED:
             operation.action = None
-
-    def _check_usable(self, integration: Mapping[str, Any]) -> None:
-        """Raises:
-        Refused: nothing can be published there.
-        """
-        if integration.get("active") is False:
-            message = f"The integration {integration['name']} is switched off"
-            raise Refused(ErrorClass.CONFIG, "integration_inactive", message)
-        platform = self._platforms.registry.find(integration["destination"])
-        if platform is None or not has_credentials(platform, integration):
-            message = f"The integration {integration['name']} has no credentials"
-            help_ = "Enter the integration's credentials"
-            raise Refused(ErrorClass.CONFIG, "no_credentials", message, help_)
 
     def _error_of(self, refusal: Refused) -> Document:
         return {
@@ -397,6 +384,22 @@ class PublishRequests:
             operation.record = record
             if is_settled(record, operation.seq):
                 operation.result = result_of(record, operation.seq)
+
+
+def check_usable(platforms: Platforms, integration: Mapping[str, Any]) -> None:
+    """Check whether an integration is switched on and has what it takes to log in.
+
+    Raises:
+        Refused: nothing can be published there.
+    """
+    if integration.get("active") is False:
+        message = f"The integration {integration['name']} is switched off"
+        raise Refused(ErrorClass.CONFIG, "integration_inactive", message)
+    platform = platforms.registry.find(integration["destination"])
+    if platform is None or not has_credentials(platform, integration):
+        message = f"The integration {integration['name']} has no credentials"
+        help_ = "Enter the integration's credentials"
+        raise Refused(ErrorClass.CONFIG, "no_credentials", message, help_)
 
 
 def result_of(record: Mapping[str, Any], seq: int) -> str:

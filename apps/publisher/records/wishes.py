@@ -186,7 +186,7 @@ def decide(record: Mapping[str, Any], content: str, wish: Wish, now: datetime) -
     Args:
         content: id of the item that it is about.
     """
-    if is_same(record, content, wish):
+    if is_same(record, content, wish) or is_of_same_deployment(record, content, wish):
         return Decision(Result.QUEUED)
     if wish.is_retract:
         return _retract(record, content, wish, now)
@@ -220,6 +220,16 @@ def is_same(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
     return retracts == wish.is_retract and all(
         waiting.get(name) == getattr(wish, name) for name in same
     )
+
+
+def is_of_same_deployment(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
+    """Whether the deployment that a wish belongs to has made one already.
+
+    It makes one for each record, however many processes work on it. Whether that one was carried
+    out, or has failed, changes nothing.
+    """
+    known = (record.get("desired") or {}).get("deployment")
+    return known is not None and known == wish.deployment and record.get("content") == content
 
 
 def is_outdated(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
@@ -395,7 +405,6 @@ class Wishes:
             by=by,
             force=bool(last.get("force")),
             schedule_at=schedule_at if schedule_at and schedule_at > now else None,
-            deployment=last.get("deployment"),
             mode=RetractMode(mode) if mode else None,
         )
         made = self.make_for(record, wish)

@@ -13,6 +13,7 @@ from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import DeploymentStatus, IntegrationState, MediaState
 from apps.store.collections import (
     DEPLOYMENT_ITEMS,
+    DEPLOYMENT_LANES,
     DEPLOYMENT_RECORDS,
     PUBLISHER_INTEGRATIONS,
     PUBLISHER_MEDIA,
@@ -62,16 +63,26 @@ class TermSync:
         return last is None or now - last >= SYNC_EVERY or (asked is not None and asked > last)
 
     def _sync(self, integration: Mapping[str, Any]) -> bool:
-        id_, now = integration["_id"], self._clock.precise()
         try:
-            count = self._terms.sync(id_, self._platform_of(integration))
+            count = self.sync(integration)
         except PlatformError as error:
             # Whoever publishes meets it again, and it is told there.
-            log.warning("publisher.terms_not_read", integration=str(id_), code=error.code)
+            id_ = str(integration["_id"])
+            log.warning("publisher.terms_not_read", integration=id_, code=error.code)
             return False
-        self._integrations.update_one({"_id": id_}, {"$set": {"synced_at": now}})
-        log.info("publisher.terms_read", integration=str(id_), count=count)
+        log.info("publisher.terms_read", integration=str(integration["_id"]), count=count)
         return True
+
+    def sync(self, integration: Mapping[str, Any]) -> int:
+        """Read the terms of a site now; return how many there are.
+
+        Raises:
+            PlatformError: they cannot be read.
+        """
+        id_, now = integration["_id"], self._clock.precise()
+        count = self._terms.sync(id_, self._platform_of(integration))
+        self._integrations.update_one({"_id": id_}, {"$set": {"synced_at": now}})
+        return count
 
 
 class Cleanup:
@@ -101,6 +112,9 @@ class Cleanup:
         }
         ids = [row["_id"] for row in self._db[DEPLOYMENT_RECORDS].find(ended, {"_id": 1})]
         for start in range(0, len(ids), BATCH):
-            query = {"deployment": {"$in": ids[start : start + BATCH]}}
+            batch = ids[start : start + BATCH]
+            query = {"deployment": {"$in": batch}}
             count += self._db[DEPLOYMENT_ITEMS].delete_many(query).deleted_count
+            lanes = {"_id": {"$in": list(map(str, batch))}}
+            self._db[DEPLOYMENT_LANES].delete_many(lanes)
         return count

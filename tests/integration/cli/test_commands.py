@@ -30,27 +30,6 @@ STORY = {
 }
 
 
-@pytest.fixture
-def manage(settings: dict[str, Any], tmp_path: Path) -> Command:
-    """Run `manage.py` on the stores of the test session."""
-    names = ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")
-    environment = {**os.environ, **{name: settings[name] for name in names}}
-    environment.update({"DATA_DIR": str(tmp_path), "NO_BOOTSTRAP": "1"})
-
-    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
-            cwd=ROOT,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
 def test_creates_the_first_administrator(manage: Command, graph: Graph) -> None:
     """`users:create --admin` makes a user that can log in; the password is stored as a hash."""
     done = manage("users:create", "-u", "root", "-p", "long enough", "-e", "r@x.org", "--admin")
