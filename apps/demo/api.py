@@ -41,6 +41,10 @@ class API:
         """Change a document and return it."""
         return self._request("PATCH", path, changes, {"If-Match": etag})
 
+    def delete(self, path: str, etag: str) -> None:
+        """Delete a document."""
+        self._request("DELETE", path, headers={"If-Match": etag})
+
     def _request(
         self,
         method: str,
@@ -56,4 +60,4 @@ class API:
         )
         if answer.status >= 400:
             raise ServerError(f"{method} {path} answered {answer.status}: {answer.data.decode()}")
-        return dict(json.loads(answer.data))
+        return dict(json.loads(answer.data or b"{}"))

@@ -95,12 +95,28 @@ def _ensure(api: API, resource: str, document: dict[str, Any]) -> dict[str, Any]
     return api.patch(f"{resource}/{known[0]['_id']}", known[0]["_etag"], changes)
 
 
-def import_stories(graph: Graph, desk: dict[str, Any]) -> list[str]:
-    """Import the stories that come with the demo onto `desk`; return the ids of the new ones."""
+@dataclass(frozen=True)
+class DemoStories:
+    """The stories that come with the demo.
+
+    Attributes:
+        new: ids of those that were not there yet.
+        known: ids of those that an earlier demo has left.
+    """
+
+    new: list[str]
+    known: list[str]
+
+
+def import_stories(graph: Graph, desk: dict[str, Any]) -> DemoStories:
+    """Import the stories that come with the demo onto `desk`."""
     task = {"desk": ObjectId(desk["_id"]), "stage": ObjectId(desk["working_stage"])}
     importer = Importer(graph.editing.archive, task)
     imported = [importer.add(file) for file in sorted(STORIES.glob("*.json"))]
-    return [one.item_id for one in imported if one.is_new]
+    return DemoStories(
+        new=[one.item_id for one in imported if one.is_new],
+        known=[one.item_id for one in imported if not one.is_new],
+    )
 
 
 def load_initial_data(graph: Graph) -> None:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tabulate import tabulate
 
 from apps.core.errors import ServerError
+from apps.core.vocabulary import RowState
 from apps.demo.api import API
 
 POLL_SECONDS = 0.02
@@ -31,14 +32,31 @@ class DemoStep:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the result: one delivery of one action."""
+    """One line of the result: one delivery of one action, or what it changed at a site.
+
+    Attributes:
+        is_good: it went as it should.
+    """
 
     operation: str
     headline: str
     destination: str
     state: str
     milliseconds: int
+    is_good: bool
     message: str = ""
+
+
+class Follower(Protocol):
+    """Somewhere else where each action has to arrive."""
+
+    def follow(self, step: DemoStep, headline: str) -> Line:
+        """Wait until an action has arrived, and return what came of it.
+
+        Args:
+            headline: of the item, as it is now.
+        """
+        ...
 
 
 def steps(item_ids: Sequence[str]) -> list[DemoStep]:
@@ -54,13 +72,18 @@ def steps(item_ids: Sequence[str]) -> list[DemoStep]:
 
 
 def perform(
-    api: API, wanted: Sequence[DemoStep], recipients: int, progress: Callable[[str], None]
+    api: API,
+    wanted: Sequence[DemoStep],
+    recipients: int,
+    progress: Callable[[str], None],
+    followers: Sequence[Follower] = (),
 ) -> list[Line]:
     """Do the steps one after the other; return a line for each delivery.
 
     Args:
         recipients: destinations that each action must reach.
         progress: told what is going on.
+        followers: where it arrives besides; each adds a line.
 
     Raises:
         ServerError: a request is refused, or deliveries do not come to an end.
@@ -74,6 +97,7 @@ def perform(
         version = done["_current_version"]
         for row, ended_at in wait_for_rows(api, step.item_id, version, recipients):
             lines.append(line_of(step, row, round((ended_at - asked_at) * 1000)))
+        lines += [each.follow(step, str(done.get("headline") or "")) for each in followers]
     return lines
 
 
@@ -108,6 +132,7 @@ def line_of(step: DemoStep, row: dict[str, Any], milliseconds: int) -> Line:
         destination=row["destination"]["name"],
         state=row["state"],
         milliseconds=milliseconds,
+        is_good=row["state"] == RowState.SUCCESS,
         message=row.get("error_message") or "",
     )
 

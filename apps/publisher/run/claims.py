@@ -7,13 +7,14 @@ from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from apps.core.clock import Clock
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
 from apps.publisher.schema import HISTORY, Phase, RecordStatus
 from apps.store.collections import PUBLISHING_RECORDS
-from transmitters.cms.base import RemoteState
+from transmitters.cms.base import ErrorClass, RemoteState
 
 
 class LostClaim(WiredeskError):
@@ -112,13 +113,45 @@ class RecordClaims:
         query: Document = {"_id": claim.id, "claim_token": claim.token}
         if same_wish:
             query["desired.seq"] = claim.wish.get("seq")
-        if not self._records.update_one(query, update).matched_count:
+        if not self._updated(claim, query, update):
             if same_wish and self._records.find_one(
                 {"_id": claim.id, "claim_token": claim.token}, {"_id": 1}
             ):
                 raise NewWish
             raise LostClaim
         claim.record.update(changes)
+
+    def _updated(self, claim: Claim, query: Document, update: Document) -> bool:
+        try:
+            return bool(self._records.update_one(query, update).matched_count)
+        except DuplicateKeyError:
+            self._correct_others(claim, update["$set"]["external_id"])
+        return bool(self._records.update_one(query, update).matched_count)
+
+    def _correct_others(self, claim: Claim, external_id: str) -> None:
+        """Take a post from the record that held its id, say of a time before a site was restored.
+
+        Ours was found by its marks, so what the other one held is there no more.
+        """
+        held = {"integration": claim.record["integration"], "external_id": external_id}
+        other = self._records.find_one({**held, "_id": {"$ne": claim.id}}, {"status": 1})
+        if other is None:
+            return
+        changes: Document = {
+            "external_id": None,
+            "remote_state": RemoteState.DELETED,
+            "payload_hash": None,
+        }
+        if other["status"] == RecordStatus.PUBLISHED:
+            changes["status"] = RecordStatus.FAILED
+            changes["error"] = {
+                "class": ErrorClass.NOT_FOUND,
+                "code": "remote_missing",
+                "message": "The post is gone: its id at the site is that of another one",
+                "retryable": False,
+                "at": self._clock.precise(),
+            }
+        self._records.update_one({**held, "_id": other["_id"]}, {"$set": changes})
 
     def finish(
         self, claim: Claim, changes: Mapping[str, Any], entry: Mapping[str, Any] | None = None

@@ -140,6 +140,13 @@ class MediaLedger:
             return True
         if not task.platform.can_delete_media:
             return False
+        try:
+            return task.platform.delete_media(_remote(row))
+        except PlatformError as error:
+            if error.error_class != ErrorClass.AMBIGUOUS:
+                raise
+        # Whatever came of it, to delete the file again does no harm; to start with the post again
+        # would have the next answer lost in the same place.
         return task.platform.delete_media(_remote(row))
 
     # One file.

@@ -35,6 +35,11 @@ SCHEDULE_GRACE = timedelta(minutes=5)
 GONE_STATUSES = frozenset({404, 410})
 STOPS_REMOVAL = RETRYABLE | {ErrorClass.AUTH, ErrorClass.CONFIG}
 """Classes of errors of an overwriting that will be those of the removal, too."""
+DONE_BY = {
+    RetractMode.DELETE: frozenset({RemoteState.DELETED}),
+    RetractMode.TRASH: frozenset({RemoteState.DELETED, RemoteState.TRASHED}),
+}
+"""States in which nothing is left to do of a mode; any that is off the site for the others."""
 
 
 class Retraction:
@@ -104,12 +109,15 @@ class Retraction:
         self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
     ) -> RemoteState:
         platform = task.platform
+        is_kill = item.get("state") in stories.KILLED_STATES
+        mode = _mode(task, is_kill=is_kill)
+        if task.claim.phase in IN_DOUBT and post.state in DONE_BY.get(mode, OFF_SITE):
+            # It was just read: only the answer to the removal was lost.
+            return post.state
         if post.state == RemoteState.SCHEDULED:
             post = written_fresh(task, post, platform.unschedule) or post
-        is_kill = item.get("state") in stories.KILLED_STATES
         if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
             post = self._overwritten(task, post, item, identity)
-        mode = _mode(task, is_kill=is_kill)
         done = written_fresh(
             task, post, lambda fresh: replace(fresh, state=platform.retract(fresh, mode))
         )

@@ -133,7 +133,7 @@ def test_one_for_a_session(tmp_path: Path) -> None:
     assert peer.page(peer.url)[0] == 200
     process.kill()
     process.communicate()
-    wait_until(lambda: not Path(found["environment"]["PEER_DIRECTORY"]).exists())
+    wait_until(lambda: not Path(found["environment"]["WORDPRESS_DIRECTORY"]).exists())
     with pytest.raises(URLError):
         peer.page(peer.url)
 

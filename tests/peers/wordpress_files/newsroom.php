@@ -29,6 +29,17 @@ add_action(
 		);
 	}
 );
+add_action(
+	'wp_install',
+	function () {
+		foreach ( array( 'administrator', 'editor' ) as $name ) {
+			$role = get_role( $name );
+			foreach ( get_post_type_object( 'press_release' )->cap as $capability ) {
+				$role->add_cap( $capability );
+			}
+		}
+	}
+);
 // Links such as /?p=12; the REST API is at /?rest_route= alone.
 if ( peer_mode( 'plain' ) ) {
 	add_filter( 'pre_option_permalink_structure', '__return_empty_string' );

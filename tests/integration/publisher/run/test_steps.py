@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.core.service import Document
+from apps.demo.site import SiteRequest
 from apps.publisher.run.results import Result
 from tests.support.site_desk import FaultySite, SiteDesk
 
@@ -439,3 +440,39 @@ def test_requests_that_each_action_costs(desk: SiteDesk, site: FaultySite) -> No
     assert costs(desk.wish(desk.change(item, state="killed"), "retract")) == 2
     other = desk.change(other, state="unpublished")
     assert costs(desk.wish(other, "retract")) == 1
+
+
+def test_retraction_on_a_line_that_loses_every_third_answer(
+    desk: SiteDesk, site: FaultySite
+) -> None:
+    """It comes to an end: what is off already is not taken off again, step for step."""
+    item, record = desk.published(associations={"featuremedia": desk.picture()})
+    seen = 0
+
+    def fails(request: SiteRequest) -> str | None:
+        nonlocal seen
+        seen += request.is_rest
+        return "lost" if request.is_rest and seen % 3 == 0 else None
+
+    site.fault = fails
+    desk.wish(desk.change(item, state="killed", headline="Kill"), "retract")
+    done = desk.run_until_settled(record)
+    assert (done["status"], done["error"]) == ("retracted", None)
+    assert not site.content.media
+
+
+def test_site_that_gives_the_id_of_a_lost_post_to_another(desk: SiteDesk, site: FaultySite) -> None:
+    """After a site was set up anew both stories are published there again, each as its own post."""
+    first, _ = desk.published(headline="Rivers rise")
+    second, other = desk.published(headline="Rivers fall")
+    site.content.entries.clear()
+    site.content._last_id = int(other["external_id"]) - 1
+    again = desk.run_until_settled(desk.wish(first, force=True))
+    assert (again["status"], again["external_id"]) == ("published", other["external_id"])
+    lost = desk.record(other)
+    assert (lost["status"], lost["external_id"]) == ("failed", None)
+    assert lost["error"]["code"] == "remote_missing"
+    restored = desk.run_until_settled(desk.wish(second, force=True))
+    assert restored["status"] == "published"
+    shown = {str(post["id"]): post["title"] for post in site.posts()}
+    assert shown == {again["external_id"]: "Rivers rise", restored["external_id"]: "Rivers fall"}

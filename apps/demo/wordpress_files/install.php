@@ -1,28 +1,23 @@
 <?php
 // Install WordPress, make a user for each role, print their application passwords as JSON.
 define( 'WP_INSTALLING', true );
-require getenv( 'PEER_DIRECTORY' ) . '/site/wp-load.php';
+require getenv( 'WORDPRESS_DIRECTORY' ) . '/site/wp-load.php';
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 
 // Who installs is told by mail otherwise.
 function wp_new_blog_notification( $title, $url, $user, $password ) {}
 
-wp_install( 'Peer', 'administrator', 'administrator@example.com', true, '', 'normal-password' );
+$password = getenv( 'WORDPRESS_PASSWORD' );
+wp_install( getenv( 'WORDPRESS_TITLE' ), 'administrator', 'administrator@example.com', true, '', $password );
 update_option( 'permalink_structure', '/%year%/%monthnum%/%postname%/' );
-foreach ( array( 'administrator', 'editor' ) as $name ) {
-	$role = get_role( $name );
-	foreach ( get_post_type_object( 'press_release' )->cap as $capability ) {
-		$role->add_cap( $capability );
-	}
-}
 $users = array();
 foreach ( array( 'administrator', 'editor', 'author', 'contributor', 'subscriber' ) as $name ) {
 	$id = username_exists( $name );
 	if ( ! $id ) {
-		$id = wp_create_user( $name, 'normal-password', $name . '@example.com' );
+		$id = wp_create_user( $name, $password, $name . '@example.com' );
 	}
 	( new WP_User( $id ) )->set_role( $name );
-	$made           = WP_Application_Passwords::create_new_application_password( $id, array( 'name' => 'peer' ) );
+	$made           = WP_Application_Passwords::create_new_application_password( $id, array( 'name' => 'wiredesk' ) );
 	$users[ $name ] = array( 'id' => $id, 'password' => $made[0] );
 }
 global $wp_rewrite;
