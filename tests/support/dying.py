@@ -68,7 +68,7 @@ def dies(
 def dies_routing(graph: Graph, before: int) -> bool:
     """Make an enqueue run that dies before its write number `before`; return whether it died."""
     db: Any = CrashingDatabase(graph.db, before)
-    process = _process(graph, db)
+    process = another_process(graph, db)
     collaborators = build_collaborators(process)
     packages = ParentPackages(collaborators, PublishServices(collaborators))
     run = EnqueueContent(
@@ -104,7 +104,7 @@ def dying_editing(graph: Graph, before: int) -> dict[str, Any]:
 
     Among them are `archive`, which creates and saves items, and `archive_rewrite`.
     """
-    process = _process(graph, CrashingDatabase(graph.db, before))
+    process = another_process(graph, CrashingDatabase(graph.db, before))
     return {
         **build_editing(process).services,
         "archive_correction": CorrectionService(build_collaborators(process)),
@@ -145,7 +145,7 @@ def publish_services(graph: Graph, **changes: Any) -> Mapping[str, BasePublishSe
     return PublishServices(replace(collaborators, **changes)).by_endpoint
 
 
-def _process(graph: Graph, db: Any) -> Foundation:
+def another_process(graph: Graph, db: Any) -> Foundation:
     """Return what the services of another process stand on, which works on `db`."""
     journal = Journal(db, graph.clock)
     return replace(graph, db=db, journal=journal, transmitters=build_transmitters())
@@ -164,7 +164,7 @@ def complete_abandoned(graph: Graph) -> None:
 
 def transmitting(graph: Graph, db: Any) -> TransmitContent:
     """Return the transmit run of another process, which works on `db`."""
-    process = _process(graph, db)
+    process = another_process(graph, db)
     build_publisher(process)
     return TransmitContent(
         db,
@@ -189,7 +189,7 @@ def dies_transmitting(graph: Graph, before: int) -> bool:
 
 def dies_at_sites(graph: Graph, before: int) -> bool:
     """Make a run of the sites that dies before its write number `before`; return whether it did."""
-    process = _process(graph, CrashingDatabase(graph.db, before))
+    process = another_process(graph, CrashingDatabase(graph.db, before))
     work = build_site_work(process, build_publisher(process), lambda: None)
     try:
         work.run.run()

@@ -1,7 +1,6 @@
 """Processes that die while they carry out deployments: nothing is missing, nothing done twice."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,8 +11,8 @@ from apps.core.service import Document
 from apps.graph.publisher import build_publisher, build_site_work
 from tests.support.crashes import Crash, CrashingDatabase, StallingDatabase, each_write
 from tests.support.deployment_desk import DeploymentDesk, titles
+from tests.support.dying import another_process
 from tests.support.site_desk import FaultySite
-from transmitters import build_registry as build_transmitters
 
 MOST_WRITES = 36
 PIECES = ("created", "corrected", "killed", "shown", "wrong")
@@ -90,7 +89,7 @@ def test_dead_while_it_is_asked_for(desk: DeploymentDesk, site: FaultySite, befo
     """What is stored is carried out, also if nobody was told of it."""
     desk.put_out(range(2))
     db: Any = CrashingDatabase(desk.db, before)
-    services = build_publisher(replace(desk.graph, db=db, transmitters=build_transmitters()))
+    services = build_publisher(another_process(desk.graph, db))
     body = {"site": desk.site_id, "deployment_type": "full"}
     dies(lambda: services.deployments.start(body, SYSTEM))
     stored = list(desk.db["deployment_records"].find())
@@ -133,7 +132,7 @@ def test_items_deployed_by_processes_that_die_at_random(
     deaths = 0
     while deaths < times:
         db: Any = CrashingDatabase(desk.db, random.randrange(1, 12 * number // times))
-        base = replace(desk.graph, db=db, transmitters=build_transmitters())
+        base = another_process(desk.graph, db)
         work = build_site_work(base, build_publisher(base), lambda: None)
         runs = [work.deployments.run, work.run.run]
         # Both work on one database: they die together, as threads of a process.
