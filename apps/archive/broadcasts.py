@@ -13,7 +13,7 @@ from pymongo.database import Database
 from apps.archive.journal.follow_ups import change
 from apps.core.documents import object_of, text_of
 from apps.core.service import Document
-from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation, State
+from apps.core.vocabulary import BROADCAST_SCRIPT, PUBLISH_STATES, TEXT_TYPES, Operation
 from apps.core.workflow import Action, is_allowed
 from apps.store.collections import ARCHIVE, PUBLISHED
 
@@ -22,8 +22,6 @@ STATUSES = {
     Operation.PUBLISH: "Master Story Published",
     Operation.CORRECT: "Master Story Corrected",
 }
-WITHDRAWN = (State.SPIKED, State.KILLED, State.RECALLED)
-"""States of a script that nothing more becomes of."""
 
 
 def is_broadcast_script(item: Mapping[str, Any]) -> bool:

@@ -12,14 +12,12 @@ from apps.core.documents import objects
 from apps.core.errors import BadRequest
 from apps.core.schemas import as_stored
 from apps.core.service import Document
-from apps.core.vocabulary import State
+from apps.core.vocabulary import GONE_STATES
 from apps.store.by_id import find_by_id
 from apps.store.collections import ARCHIVE, HIGHLIGHTS
 
 MOST = 200
 """Items that are put into a package at most."""
-
-GONE = (State.SPIKED, State.KILLED, State.RECALLED)
 
 
 def fill_with_highlighted(
@@ -48,7 +46,7 @@ def fill_with_highlighted(
     marked = {
         "highlights": as_stored(highlight["_id"]),
         "versioncreated": {"$gte": since(str(highlight.get("auto_insert") or "now/d"), now)},
-        "state": {"$nin": list(GONE)},
+        "state": {"$nin": list(GONE_STATES)},
     }
     known = set(member_ids(package["groups"]))
     found = (

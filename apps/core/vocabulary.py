@@ -23,6 +23,9 @@ class State(StrEnum):
     BEING_CORRECTED = "being_corrected"
 
 
+GONE_STATES = (State.SPIKED, State.KILLED, State.RECALLED)
+"""States of items that nobody works with any more."""
+
 PUBLISH_STATES = frozenset(
     {
         State.PUBLISHED,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from pymongo.database import Database
 
 from apps.archive.authorship import next_sign_off
@@ -17,12 +18,15 @@ from apps.archive.times import expiry_on
 from apps.archive.visibility import audience_of_write, check_found, check_may_read, hidden_stages
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.errors import NotFound, PreconditionFailed, ServiceError
+from apps.core.errors import EtagMismatch, NotFound, PreconditionFailed, ServiceError
 from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import Operation
 from apps.newsroom.macros.macros import Macros
+from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -232,6 +236,21 @@ def retry_when_overtaken(attempt: Callable[[], T], refusal: ServiceError) -> T:
         except PreconditionFailed:
             continue
     raise refusal
+
+
+def try_with_script(attempt: Callable[[], object], script_id: str, failed: str) -> None:
+    """Do with a broadcast script what its master goes through; that it fails keeps nobody else.
+
+    Args:
+        attempt: see `retry_when_overtaken`.
+        failed: what is logged then.
+    """
+    try:
+        retry_when_overtaken(attempt, EtagMismatch())
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception(failed, item=script_id)
 
 
 def with_new_etag(changes: Mapping[str, Any]) -> Document:

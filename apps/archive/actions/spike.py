@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import structlog
-
-from apps.archive.actions.base import ActionContext, ItemUpdate, retry_when_overtaken
+from apps.archive.actions.base import ActionContext, ItemUpdate, try_with_script
 from apps.archive.actions.unlock import tell_unlocked
 from apps.archive.broadcasts import (
-    WITHDRAWN,
     is_broadcast_script,
     is_out,
     scripts_of,
@@ -24,15 +21,12 @@ from apps.archive.translations import STORED_IN, cut, settle_rows
 from apps.archive.visibility import audience
 from apps.core.caller import Caller
 from apps.core.documents import object_of
-from apps.core.errors import BadRequest, EtagMismatch
+from apps.core.errors import BadRequest
 from apps.core.ids import tag_guid
 from apps.core.service import Document, new_etag
-from apps.core.vocabulary import PUBLISH_STATES, ItemType, Operation, QueueState, State
+from apps.core.vocabulary import GONE_STATES, PUBLISH_STATES, ItemType, Operation, QueueState, State
 from apps.core.workflow import Action, check_allowed, is_allowed, state_after_save
 from apps.store.collections import ARCHIVE, ARCHIVE_AUTOSAVE, PUBLISHED
-from apps.store.mongo import is_outage
-
-log = structlog.get_logger(__name__)
 
 TIES = ("rewrite_of", "rewritten_by", "rewrite_sequence", "broadcast")
 TIES_OF_UPDATES = ("anpa_take_key",)
@@ -84,15 +78,9 @@ class SpikeService(ItemUpdate):
         """
         scripts = scripts_of(self.db, original) if self._has_broadcasts else []
         for script in scripts:
-            if script.get("state") in WITHDRAWN or is_out(script):
-                continue
-            attempt = partial(self.spike_script, script, caller)
-            try:
-                retry_when_overtaken(attempt, EtagMismatch())
-            except Exception as error:
-                if is_outage(error):
-                    raise
-                log.exception("broadcast.not_spiked", item=script["_id"])
+            if script.get("state") not in GONE_STATES and not is_out(script):
+                attempt = partial(self.spike_script, script, caller)
+                try_with_script(attempt, script["_id"], "broadcast.not_spiked")
         super().update(id, updates, original, caller)
 
     def spike_script(self, script: Mapping[str, Any], caller: Caller) -> None:

@@ -87,7 +87,8 @@ def search_of(arguments: Mapping[str, str], kind: str, now: datetime) -> Search 
     if arguments.get("q"):
         parts.append({"query_string": {"query": arguments["q"]}})
     query = all_of(translation.node(part) for part in parts)
-    return Search(query, _order(source.get("sort")), *map(_number, _window(source)))
+    size, start = _number(source.get("size")), _number(source.get("from"))
+    return Search(query, _order(source.get("sort")), size, start)
 
 
 def _parsed(arguments: Mapping[str, str], name: str) -> Mapping[str, Any]:
@@ -100,10 +101,6 @@ def _parsed(arguments: Mapping[str, str], name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise BadRequest(f"{name} is not a JSON object")
     return value
-
-
-def _window(source: Mapping[str, Any]) -> tuple[Any, Any]:
-    return source.get("size"), source.get("from")
 
 
 def _number(value: Any) -> int | None:
@@ -333,20 +330,16 @@ class Translation:
             if not isinstance(words, str):
                 raise BadRequest("source: match takes words")
             self._count_values(len(words.split()))
-            parts = [words] if is_phrase or "phrase" in kind else words.split()
-            found = [Words([field]).phrase(part) for part in parts]
-            queries.append((all_of if operator == "and" else any_of)(found or [NOTHING]))
+            is_whole = is_phrase or "phrase" in kind
+            queries.append(_matching(Words([field]), words, operator, is_phrase=is_whole))
         return all_of(queries)
 
     def _multi_match(self, body: Any, depth: int) -> Document:
         """As `match`, each word in any of several fields."""
         words = self._words(body, "multi_match")
         is_phrase = "phrase" in str(body.get("type") or "")
-        found = [
-            words.phrase(part) for part in ([body["query"]] if is_phrase else body["query"].split())
-        ]
-        is_and = str(body.get("operator") or "or").lower() == "and"
-        return (all_of if is_and else any_of)(found or [NOTHING])
+        operator = str(body.get("operator") or "or").lower()
+        return _matching(words, body["query"], operator, is_phrase=is_phrase)
 
     def _words(self, body: Any, verb: str) -> Words:
         """Return where a node looks for its words, which are its `query`."""
@@ -368,3 +361,9 @@ class Translation:
             if body.get("lenient"):
                 return NOTHING
             raise
+
+
+def _matching(words: Words, text: str, operator: str, *, is_phrase: bool) -> Document:
+    """Return the query of what has a phrase, or the words of a text: with `and` all, else any."""
+    found = [words.phrase(part) for part in ([text] if is_phrase else text.split())]
+    return (all_of if operator == "and" else any_of)(found or [NOTHING])

@@ -6,21 +6,20 @@ from typing import Any
 
 import structlog
 
-from apps.archive.actions.base import retry_when_overtaken
-from apps.archive.broadcasts import WITHDRAWN, is_out, scripts_of
+from apps.archive.actions.base import try_with_script
+from apps.archive.broadcasts import is_out, scripts_of
 from apps.archive.packages import member_ids, package_ids, without_member
 from apps.archive.service import FROM_TEMPLATES, TEMPLATE_RULES
-from apps.core.errors import BadRequest, EtagMismatch
+from apps.core.errors import BadRequest
 from apps.core.schemas import keeps
 from apps.core.service import Document
-from apps.core.vocabulary import Operation
+from apps.core.vocabulary import GONE_STATES, Operation
 from apps.newsroom.content_templates.language import Budget
 from apps.newsroom.content_templates.rendering import context_of, rendered
 from apps.publish.content.collaborators import Collaborators
 from apps.publish.content.package_members import is_live
 from apps.publish.content.publication import NestedPublishing, Publication
 from apps.store.collections import ARCHIVE, CONTENT_TEMPLATES
-from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -53,16 +52,11 @@ class BroadcastScripts:
         """
         for script in scripts_of(self._db, publication.original):
             attempt = partial(self._withdraw_one, script["_id"], publication)
-            try:
-                retry_when_overtaken(attempt, EtagMismatch())
-            except Exception as error:
-                if is_outage(error):
-                    raise
-                log.exception("broadcast.not_withdrawn", item=script["_id"])
+            try_with_script(attempt, script["_id"], "broadcast.not_withdrawn")
 
     def _withdraw_one(self, script_id: str, publication: Publication) -> None:
         script = self._db[ARCHIVE].find_one({"_id": script_id})
-        if script is None or script.get("state") in WITHDRAWN:
+        if script is None or script.get("state") in GONE_STATES:
             return
         for package in self._db[ARCHIVE].find({"_id": {"$in": package_ids(script)}}):
             if is_live(package):

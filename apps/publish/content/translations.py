@@ -12,14 +12,13 @@ from apps.core.documents import object_of
 from apps.core.ids import id_key
 from apps.core.service import Document
 from apps.core.text import plain_text
-from apps.core.vocabulary import State
+from apps.core.vocabulary import GONE_STATES
 from apps.newsroom.activity.activities import CONTACT, new_activity, wants_mail
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, USERS
 
 NAME = "translated:changed"
 MESSAGE = 'The story "{{ headline }}" has been corrected; you translated it to {{ language }}'
-GONE = [State.SPIKED, State.KILLED, State.RECALLED]
 
 
 class Translations:
@@ -35,7 +34,7 @@ class Translations:
         self, db: Database[Document], item: Mapping[str, Any], user_id: ObjectId | None
     ) -> None:
         self._item = item
-        wanted = {"_id": {"$in": list(item["translations"])}, "state": {"$nin": GONE}}
+        wanted = {"_id": {"$in": list(item["translations"])}, "state": {"$nin": list(GONE_STATES)}}
         fields = ("version_creator", "task", "headline", "slugline", "unique_name", "language")
         self._items = list(db[ARCHIVE].find(wanted, dict.fromkeys(fields, 1)).sort("_id", 1))
         ids = {id_ for translation in self._items for id_ in translator_ids(translation)}
