@@ -30,13 +30,23 @@ def build_destination(type: str, **config: Any) -> Destination:
 
 
 def build_settings(**changes: Any) -> TransmitSettings:
+    """Return settings with time-outs that a receiver on a busy machine does not exceed."""
+    values: dict[str, Any] = {
+        "http_connect_timeout": 5.0,
+        "http_read_timeout": 20.0,
+        "http_total_timeout": 40.0,
+    }
+    return TransmitSettings(**{**values, **changes})
+
+
+def impatient_settings(**changes: Any) -> TransmitSettings:
     """Return settings with time-outs that tests can wait for."""
     values: dict[str, Any] = {
         "http_connect_timeout": 1.0,
-        "http_read_timeout": 0.4,
-        "http_total_timeout": 0.8,
+        "http_read_timeout": 0.6,
+        "http_total_timeout": 1.0,
     }
-    return TransmitSettings(**{**values, **changes})
+    return build_settings(**{**values, **changes})
 
 
 class MediaStore:
