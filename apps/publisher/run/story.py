@@ -16,7 +16,8 @@ from apps.core import json
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text as text_with_lines
-from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
+from apps.core.vocabulary import MEDIA_TYPES, ItemType, State
+from apps.publisher.records.content import why_no_post
 from transmitters.cms.base import (
     ErrorClass,
     Payload,
@@ -146,14 +147,8 @@ def check_publishable(item: Mapping[str, Any] | None, options: Mapping[str, Any]
     if state not in SHOWN_STATES and state != State.SCHEDULED:
         message = f"An item in state {state} cannot be published"
         raise PlatformError(ErrorClass.VALIDATION, "not_publishable", message)
-    kind = item.get("type")
-    if kind in MEDIA_TYPES:
-        message = f"An item of type {kind} goes to sites as part of a text"
-        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", message)
-    is_package = kind == ItemType.COMPOSITE and options.get("packages", True)
-    if kind not in TEXT_TYPES and not is_package:
-        message = f"Items of type {kind} are not published at this site"
-        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", message)
+    if reason := why_no_post(text_of(item, "type"), options):
+        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", reason)
 
 
 def hidden_until(item: Mapping[str, Any], now: datetime) -> datetime | None:
