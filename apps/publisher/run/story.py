@@ -42,6 +42,8 @@ SCHEMES = ("anpa_category", "subject", "genre", "place", "keywords")
 """Fields that hold terms; the terms of `subject` may name a vocabulary of their own."""
 STORED_MEDIA = re.compile(r"/upload-raw/([0-9a-f]{24})(?:\.\w+)?$")
 """Address of a binary of this system."""
+_DRAWING = re.compile(r"\s*data:\s*image/svg", re.IGNORECASE)
+"""Begins the address of a drawing that is written into the body; `svg` elements go, too."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class WantedMedia:
         url: where it is to be fetched; empty for files of this system.
         is_of_others: its address may be one of another host. Where it is no picture, or none of
             ours, the body keeps the address.
+        is_optional: where it cannot be shown the story goes without it, whatever the options say.
     """
 
     key: str
@@ -71,6 +74,7 @@ class WantedMedia:
     content: bytes | None = field(default=None, repr=False)
     url: str = ""
     is_of_others: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,9 +228,14 @@ def _named(key: str, urls: Sequence[str], *, rehost: bool) -> Iterator[WantedMed
         yield WantedMedia(key, (stored[1],), source_urls=sources, url=fetched, is_of_others=is_web)
     elif is_data:
         content = _data_of(url)
+        is_drawing = bool(_DRAWING.match(url))
         broken = PlatformError(ErrorClass.MEDIA, "media_unreadable", "The address holds no file")
         yield WantedMedia(
-            key, source_urls=sources, content=content, problem=None if content else broken
+            key,
+            source_urls=sources,
+            content=content,
+            problem=None if content else broken,
+            is_optional=is_drawing,
         )
     elif fetched:
         yield WantedMedia(key, source_urls=sources, url=fetched, is_of_others=True)
