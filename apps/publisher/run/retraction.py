@@ -115,14 +115,15 @@ class Retraction:
         self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
     ) -> RemoteState:
         platform = task.platform
-        is_kill = item.get("state") in stories.KILLED_STATES
+        is_kill = _is_kill(task, item)
         mode = _mode(task, is_kill=is_kill)
         if task.claim.phase in IN_DOUBT and post.state in DONE_BY.get(mode, OFF_SITE):
             # It was just read: only the answer to the removal was lost.
             return post.state
         if post.state == RemoteState.SCHEDULED:
             post = written_fresh(task, post, platform.unschedule) or post
-        if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
+        overwrites = bool(is_kill and item and task.options.get("kill_overwrite", True))
+        if overwrites and post.state == RemoteState.LIVE:
             post = self._overwritten(task, post, item, identity)
         done = written_fresh(
             task, post, lambda fresh: replace(fresh, state=_retracted(task, fresh, mode))
@@ -175,11 +176,9 @@ class Retraction:
             found = self._finder.ours(task, identity_of(task, item))
             if found is not None and found.state not in OFF_SITE:
                 # It came after we had looked for it.
-                is_kill = item.get("state") in stories.KILLED_STATES
-                task.written.update(
-                    external_id=found.id,
-                    remote_state=_retracted(task, found, _mode(task, is_kill=is_kill)),
-                )
+                mode = _mode(task, is_kill=_is_kill(task, item))
+                state = _retracted(task, found, mode)
+                task.written.update(external_id=found.id, remote_state=state)
         status = self._status(task)
         if status is not None and status not in GONE_STATUSES:
             task.warn("still_public")
@@ -207,6 +206,17 @@ class Retraction:
             return self._results.checked(task, now + PUBLIC_AGAIN)
         task.warn("schedule_forced")
         return None
+
+
+def _is_kill(task: Task, item: Mapping[str, Any]) -> bool:
+    """Whether a post goes because its item was killed or taken down.
+
+    Of such items nothing is left when they have expired. What is retracted because of its item,
+    and not by a person, was one of them, or is taken for one.
+    """
+    if not item:
+        return task.claim.wish.get("by") is None
+    return item.get("state") in stories.KILLED_STATES
 
 
 def _mode(task: Task, *, is_kill: bool) -> RetractMode:
