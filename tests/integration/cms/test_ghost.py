@@ -332,8 +332,8 @@ class TestPublishing:
         assert edited["visibility"] == "tiers"
         update(site, found(site, post.id), identity)
         assert ghost.post(post.id)["visibility"] == visibility
-        is_open = visibility == "public"
-        assert ("Text" in ghost.page(post.url)[1]) is is_open or not is_open
+        readers_see = f"The harbour {identity.ref} is open." in ghost.page(post.url)[1]
+        assert readers_see is (visibility == "public")
 
     @pytest.mark.parametrize(
         "headline",

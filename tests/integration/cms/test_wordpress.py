@@ -262,7 +262,7 @@ class TestPosts:
         assert text not in wordpress.page(post.url)[1]
         updated = platform.update(post, platform.payload(story), story.identity)
         assert (updated.state, updated.mismatches) == (RemoteState.LIVE, {})
-        assert wordpress.rest("GET", f"/wp/v2/{post_type}/{post.id}")["password"] == ""
+        assert wordpress.run(f"echo get_post({post.id})->post_password;") == ""
         assert text in wordpress.page(post.url)[1]
 
     def test_pages(self, connect: Connect, wordpress: WordPressPeer) -> None:
