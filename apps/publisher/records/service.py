@@ -192,7 +192,7 @@ class RecordsService(AccountService):
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
-            tell_record(self._notifier, document)
+            tell_record(self._notifier, self.collection.database, document)
 
     # Change.
 
@@ -288,7 +288,7 @@ class RecordsService(AccountService):
         )
         if changed is None:
             raise PlainError(409, IN_WORK)
-        tell_record(self._notifier, changed)
+        tell_record(self._notifier, self.collection.database, changed)
         return changed
 
     def _post_of(self, record: Mapping[str, Any], integration: Document) -> RemotePost | None:

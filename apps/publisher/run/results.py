@@ -483,7 +483,7 @@ class Results:
         record = task.record
         url = record.get("external_url")
         self._mark_item(record["content"], record, url)
-        tell_record(self._notifier, record)
+        tell_record(self._notifier, self._db, record)
         for told in self._on_result:
             told(record, result)
 
