@@ -145,6 +145,8 @@ def settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         **settings,
         "LEASE_SECONDS": LEASE,
         "MAX_TRANSMIT_RETRY_ATTEMPT": 10,
+        # The clock moves on to what is due next, and that may be hours.
+        "SESSION_EXPIRY_MINUTES": 100_000,
     }
 
 
