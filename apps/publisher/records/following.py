@@ -218,7 +218,7 @@ class Following:
         """
         failure: Conflict | None = None
         for record in records:
-            wish = Wish(WishAction.RETRACT, version=content.version)
+            wish = Wish(WishAction.RETRACT, version=content.version, is_kill=content.is_killed)
             try:
                 self._wishes.make_for(record, wish)
             except Conflict as error:

@@ -7,7 +7,7 @@ import pytest
 from apps.core.service import Document
 from apps.publisher.records import wishes
 from tests.support.site_desk import FaultySite
-from tests.support.site_newsroom import AUTO, SUBSCRIBER, SiteNewsroom
+from tests.support.site_newsroom import AUTO, SUBSCRIBER, WAYS, SiteNewsroom
 
 BODY = {"body_html": "<p>Rivers rose on Saturday.</p>"}
 
@@ -132,6 +132,22 @@ def test_an_integration_that_is_switched_off_still_withdraws(
     newsroom.go()
     assert newsroom.record()["status"] == "retracted"
     assert not site.content.live()
+
+
+@WAYS
+def test_a_kill_removes_the_draft_that_a_person_left(
+    newsroom: SiteNewsroom, site: FaultySite, way: str
+) -> None:
+    newsroom.use(way)
+    item = newsroom.act("publish")
+    newsroom.go()
+    newsroom.publisher.post(f"records/{newsroom.record()['_id']}/retract", {"mode": "draft"})
+    newsroom.go()
+    assert [post["status"] for post in site.posts()] == ["draft"]
+    newsroom.act("kill", item)
+    newsroom.go()
+    assert newsroom.record()["remote_state"] == "trashed"
+    assert site.posts() == []
 
 
 @pytest.mark.parametrize(("policy", "follows"), [("new_post", False), ("update_post", True)])
