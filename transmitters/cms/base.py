@@ -428,6 +428,15 @@ class Platform(ABC):
             PlatformError: `conflict` where somebody wrote it since; `not_found` when it is gone.
         """
 
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Replace what is left of a killed post by `payload`, before it is taken off by `mode`.
+
+        Readers may see that for a moment; what they do not see must not become live.
+        """
+        return self.update(post, payload, identity) if post.state is RemoteState.LIVE else post
+
     @abstractmethod
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         """Take a post off the site; one that is off already is a success.

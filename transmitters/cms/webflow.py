@@ -101,8 +101,6 @@ class Webflow(Platform):
         "domain": {"type": "string", "nullable": True, "regex": DOMAIN, "default": None},
         "author": {"type": "string", "nullable": True, "regex": OBJECT_ID, "default": None},
         "auto_site_publish": {"type": "boolean", "default": False},
-        # A kill deletes the item and its live version at once: there is nothing left to overwrite.
-        "kill_overwrite": {"type": "boolean", "default": False},
     }
     errors: ClassVar[Mapping[int, str]] = {
         18000: "Webflow publish error",
@@ -482,6 +480,15 @@ class Webflow(Platform):
         self._api.post(
             f"{self._site}/publish", {"customDomains": domains, "publishToWebflowSubdomain": True}
         )
+
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Overwrite the staged item, which stays where the live one alone is taken down."""
+        if mode is not RetractMode.DELETE:
+            fields = {key: value for key, value in payload.fields.items() if key != SLUG}
+            self._api.patch(self._item(post.id), {"fieldData": fields, "isDraft": True}, **STRICT)
+        return post
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         """Take a post off the site.

@@ -149,7 +149,7 @@ class RecordsService(AccountService):
         external_id = document["external_id"]
         self._check_new({"integration": integration["_id"], "external_id": external_id})
         try:
-            post = self._platforms.open_for_request(integration).read(external_id)
+            post = self._platforms.ask(integration, lambda site: site.read(external_id))
         except PlatformError as error:
             raise SchemaIssues({"external_id": told(error)}) from error
         if post is None:
@@ -292,13 +292,13 @@ class RecordsService(AccountService):
         return changed
 
     def _post_of(self, record: Mapping[str, Any], integration: Document) -> RemotePost | None:
-        platform = self._platforms.open_for_request(integration)
-        if record.get("external_id"):
-            return platform.read(record["external_id"])
+        if id_ := record.get("external_id"):
+            return self._platforms.ask(integration, lambda site: site.read(id_))
         if not record.get("slug"):
             return None
         ref = ref_of(record["integration"], record["content_key"])
-        found = platform.look_up(PostIdentity(ref=ref, slug=record["slug"]))
+        identity = PostIdentity(ref=ref, slug=record["slug"])
+        found = self._platforms.ask(integration, lambda site: site.look_up(identity))
         return next((post for post in found if post.is_ours), None)
 
 

@@ -122,22 +122,28 @@ class Retraction:
             return post.state
         if post.state == RemoteState.SCHEDULED:
             post = written_fresh(task, post, platform.unschedule) or post
-        if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
-            post = self._overwritten(task, post, item, identity)
+        is_there = post.state not in (RemoteState.TRASHED, RemoteState.DELETED)
+        if is_kill and is_there and task.options.get("kill_overwrite", True):
+            post = self._overwritten(task, post, item, identity, mode)
         done = written_fresh(
             task, post, lambda fresh: replace(fresh, state=_retracted(task, fresh, mode))
         )
         return done.state if done is not None else RemoteState.DELETED
 
     def _overwritten(
-        self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
+        self,
+        task: Task,
+        post: RemotePost,
+        item: Mapping[str, Any],
+        identity: PostIdentity,
+        mode: RetractMode,
     ) -> RemotePost:
         """Replace a killed text before it is removed: copies of the page show what remains."""
         platform = task.platform
         try:
             payload = platform.payload(stories.withdrawal_story(item, identity))
             done = written_fresh(
-                task, post, lambda fresh: platform.update(fresh, payload, identity)
+                task, post, lambda fresh: platform.overwrite(fresh, payload, identity, mode)
             )
         except PlatformError as error:
             if error.error_class in STOPS_REMOVAL:
