@@ -9,6 +9,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.publisher.identity import INSTALLATION, installation_of
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.schema import (
     DeploymentStatus,
@@ -89,8 +90,10 @@ class TermSync:
             PlatformError: they cannot be read.
         """
         id_, now = integration["_id"], self._clock.precise()
-        count = self._terms.sync(id_, self._platform_of(integration))
-        self._integrations.update_one({"_id": id_}, {"$set": {"synced_at": now}})
+        count = self._terms.sync(integration, self._platform_of(integration))
+        # Not where it leads elsewhere by now.
+        same = {"_id": id_, INSTALLATION: installation_of(integration)}
+        self._integrations.update_one(same, {"$set": {"synced_at": now}})
         return count
 
 

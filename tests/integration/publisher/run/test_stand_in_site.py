@@ -48,7 +48,7 @@ def test_only_editors_read_for_editing(
 def test_a_wrong_password_is_found_when_a_post_is_read(desk: SiteDesk, site: FaultySite) -> None:
     """Also where the post is public: it is read for editing."""
     item, record = desk.published()
-    site.password = "another one"  # noqa: S105
+    site.password = "another one"
     desk.wish(desk.change(item, body_html="<p>They fell.</p>"))
     before = len(site.writes())
     desk.run(record)
