@@ -20,6 +20,8 @@ INSTALLATION = "installation"
 """Field of integrations and of rows of their ledgers; never shown."""
 SEEN = "seen"
 """Field of records: where and when their post was seen to be theirs; never shown."""
+SEEN_JUST_NOW = timedelta(seconds=60)
+"""For this long after it was seen what is ours is taken off by its id alone."""
 SKEW = timedelta(seconds=60)
 """By which the clock of a site may differ."""
 TRASHED_SLUG = "__trashed"

@@ -479,8 +479,12 @@ class Platform(ABC):
         """Whether an uploaded file is still there; not where its id is that of another file."""
 
     @abstractmethod
-    def delete_media(self, media: RemoteMedia) -> bool:
-        """Remove a file, unless its id is that of another one; False where there is no way."""
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        """Remove a file; False where there is no way.
+
+        Args:
+            is_sure: its id was just seen to be its; else one that is another file's is left alone.
+        """
 
     @abstractmethod
     def taxonomies(self) -> Sequence[Taxonomy]:

@@ -466,7 +466,7 @@ class Ghost(Platform):
             raise foreign_answer(answer, "Ghost", writes=False)
         return True
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
         return False
 
     # Terms.

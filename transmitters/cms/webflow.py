@@ -269,7 +269,7 @@ class Webflow(Platform):
             made = self._api.create(self._items, {"isDraft": True, "fieldData": fields})
             self._api.delete(self._item(made["id"]))
         finally:
-            self.delete_media(media)
+            self.delete_media(media, is_sure=True)
         return "A draft and a picture were made and deleted again"
 
     # Posts.
@@ -612,7 +612,7 @@ class Webflow(Platform):
         except PlatformError as error:
             if error.error_class is not ErrorClass.AMBIGUOUS:
                 with suppress(PlatformError):  # an entry without a file harms nobody
-                    self.delete_media(media)
+                    self.delete_media(media, is_sure=True)
             raise
         if upload.alt:
             # Not every version of the service takes it here; items name it again.
@@ -655,8 +655,8 @@ class Webflow(Platform):
             named is None or str(found.get("originalFileName") or named[0]) == named[0]
         )
 
-    def delete_media(self, media: RemoteMedia) -> bool:
-        if not self.has_media(media):
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        if not is_sure and not self.has_media(media):
             return True
         self._api.delete(f"/assets/{quote(media.id, safe='')}")
         return True

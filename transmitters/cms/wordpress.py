@@ -454,8 +454,8 @@ class WordPress(Platform):
         is_same = name_of(str(found.get("source_url"))) == name_of(media.url)
         return found if is_same else None
 
-    def delete_media(self, media: RemoteMedia) -> bool:
-        if self._found_media(media) is None:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        if not is_sure and self._found_media(media) is None:
             return True
         try:
             self._api.delete(f"{NAMESPACE}/media/{media.id}", "media", force="true")
@@ -715,7 +715,7 @@ class _Tester:
             with suppress(PlatformError):
                 self._clean_up(platform, identity, picture)
             raise
-        platform.delete_media(media)
+        platform.delete_media(media, is_sure=True)
         self._api.delete(f"{platform._posts}/{made.get('id')}", force="true")
         return "A draft and a picture were made and deleted"
 
@@ -724,7 +724,7 @@ class _Tester:
             if post.is_ours:
                 self._api.delete(f"{platform._posts}/{post.id}", force="true")
         if media := platform.find_media(picture):
-            platform.delete_media(media)
+            platform.delete_media(media, is_sure=True)
 
 
 # What is compared and made up here.

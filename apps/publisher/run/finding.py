@@ -1,11 +1,11 @@
 """Finding our post at a site: before every create, after every doubt, and twice where needed."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from apps.core.clock import Clock
-from apps.publisher.identity import SEEN, is_of_record
+from apps.publisher.identity import SEEN, SEEN_JUST_NOW, is_of_record
 from apps.publisher.run import story as stories
 from apps.publisher.run.results import ANNOUNCED, FIRST_LOOK, SECOND_LOOK, Results, Task, Wait
 from apps.publisher.schema import IN_DOUBT
@@ -19,8 +19,6 @@ from transmitters.cms.base import (
 
 COLLISIONS = 3
 """Times that a post is read again because somebody wrote it meanwhile."""
-SEEN_JUST_NOW = timedelta(seconds=60)
-"""For this long after it was seen a post is taken off by its id alone."""
 OFF_SITE = frozenset({RemoteState.DRAFT, RemoteState.TRASHED, RemoteState.DELETED})
 REMOVED = frozenset({RemoteState.TRASHED, RemoteState.DELETED})
 

@@ -27,7 +27,7 @@ from apps.core.service import Document
 from apps.media.cropping import READ
 from apps.media.signatures import extension_of, media_type_of
 from apps.media.storage import PIECE, Digests, MediaStorage
-from apps.publisher.identity import INSTALLATION, installation_of
+from apps.publisher.identity import INSTALLATION, SEEN_JUST_NOW, installation_of
 from apps.publisher.run.results import SECOND_LOOK, Task, Wait
 from apps.publisher.run.story import FEATURE, WantedMedia
 from apps.publisher.schema import MediaState
@@ -162,8 +162,12 @@ class MediaLedger:
             return True
         if not task.platform.can_delete_media:
             return False
+        checked = row.get("checked_at")
+        is_sure = _is_ready(task, row) and bool(
+            checked and self._clock.precise() - checked < SEEN_JUST_NOW
+        )
         try:
-            return task.platform.delete_media(_remote(row))
+            return task.platform.delete_media(_remote(row), is_sure=is_sure)
         except PlatformError as error:
             if error.error_class != ErrorClass.AMBIGUOUS:
                 raise
