@@ -67,6 +67,11 @@ def parts_of(address: str) -> SplitResult:
         return urlsplit("")
 
 
+def name_of(address: str) -> str:
+    """Return the name of the file that an address of a site leads to."""
+    return parts_of(address).path.rpartition("/")[2]
+
+
 def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> PlatformError:
     """Return what an answer means that is not the platform's: of a proxy, or of another site.
 

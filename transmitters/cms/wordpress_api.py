@@ -18,6 +18,7 @@ from transmitters.cms.base import (
     RemoteTerm,
     Site,
     Taxonomy,
+    refs_in,
 )
 from transmitters.cms.failures import (
     foreign_answer,
@@ -392,7 +393,13 @@ def remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> Remot
         slug=str(data.get("slug") or ""),
         modified=str(data.get("modified_gmt") or ""),
         published_at=moment_in(data.get("date_gmt")) if is_dated else None,
-        fields={"date_gmt": data.get("date_gmt"), "seen_at": date_of(answer)},
+        refs=refs_in(raw_text(data, "content")),
+        fields={
+            "date_gmt": data.get("date_gmt"),
+            "seen_at": date_of(answer),
+            "author": data.get("author"),
+            "title": unescape(raw_text(data, "title")),
+        },
     )
 
 

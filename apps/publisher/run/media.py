@@ -27,6 +27,7 @@ from apps.core.service import Document
 from apps.media.cropping import READ
 from apps.media.signatures import extension_of, media_type_of
 from apps.media.storage import PIECE, Digests, MediaStorage
+from apps.publisher.identity import INSTALLATION, SEEN_JUST_NOW, installation_of
 from apps.publisher.run.results import SECOND_LOOK, Task, Wait
 from apps.publisher.run.story import FEATURE, WantedMedia
 from apps.publisher.schema import MediaState
@@ -161,8 +162,12 @@ class MediaLedger:
             return True
         if not task.platform.can_delete_media:
             return False
+        checked = row.get("checked_at")
+        is_sure = _is_ready(task, row) and bool(
+            checked and self._clock.precise() - checked < SEEN_JUST_NOW
+        )
         try:
-            return task.platform.delete_media(_remote(row))
+            return task.platform.delete_media(_remote(row), is_sure=is_sure)
         except PlatformError as error:
             if error.error_class != ErrorClass.AMBIGUOUS:
                 raise
@@ -189,7 +194,7 @@ class MediaLedger:
 
     def _rehosted(self, task: Task, wanted: WantedMedia, *, distrust: bool) -> Mapping[str, Any]:
         """Return the row of a picture of another host; it is fetched once for each site."""
-        known = {"integration": task.integration["_id"], "source_url": wanted.url}
+        known = {**_here(task), "source_url": wanted.url}
         there = self._rows.find_one({**known, "state": MediaState.READY})
         if there is not None and self._is_usable(task, there, distrust=distrust):
             return there
@@ -230,10 +235,13 @@ class MediaLedger:
             "variant": variant,
         }
         row = self._rows.find_one(key)
-        is_ready = row is not None and row["state"] == MediaState.READY
-        if row is not None and is_ready and self._is_usable(task, row, distrust=distrust):
+        if (
+            row is not None
+            and _is_ready(task, row)
+            and (self._is_usable(task, row, distrust=distrust))
+        ):
             return row
-        claimed = self._claim(key, holds_lane=task.holds_lane)
+        claimed = self._claim(task, key)
         if claimed is None:
             raise Wait(self._clock.precise() + BUSY)
         upload = partial(MediaUpload, alt=wanted.alt, caption=wanted.caption, title=wanted.title)
@@ -301,20 +309,26 @@ class MediaLedger:
         update = {"$addToSet": {"used_by": user}}
         return self._rows.update_one(ready, update).matched_count > 0
 
-    def _claim(self, key: Mapping[str, Any], *, holds_lane: bool) -> Document | None:
-        """Take the row of a file that is not at the site; None while another is uploading it."""
+    def _claim(self, task: Task, key: Mapping[str, Any]) -> Document | None:
+        """Take the row of a file that is not at the site; None while another is uploading it.
+
+        A file that was at the site as it was before may be another one there by its id.
+        """
         now = self._clock.precise()
         free: list[Document] = [{"lease_until": None}, {"lease_until": {"$lte": now}}]
-        if holds_lane:
+        if task.holds_lane:
             # Whoever served the lane before is gone. Without an owner it waits for its time.
             free.append({"lease_owner": {"$nin": [self._owner, None]}})
+        here = installation_of(task.integration)
+        missing = [{"state": {"$ne": MediaState.READY}}, {INSTALLATION: {"$ne": here}}]
         mine = {
             "state": MediaState.UPLOADING,
+            INSTALLATION: here,
             "lease_owner": self._owner,
             "lease_until": now + UPLOAD_LEASE,
         }
         row = self._rows.find_one_and_update(
-            {**key, "state": {"$ne": MediaState.READY}, "$or": free},
+            {**key, "$and": [{"$or": free}, {"$or": missing}]},
             {"$set": mine, "$inc": {"claim_token": 1}},
             return_document=ReturnDocument.AFTER,
         )
@@ -451,6 +465,18 @@ def _fits(file: _File, limits: MediaLimits) -> bool:
 
 def _is_picture(file: _File) -> bool:
     return file.content_type.startswith("image/")
+
+
+def _here(task: Task) -> Document:
+    """Return the query of what is at the site as it is now."""
+    integration = task.integration
+    return {"integration": integration["_id"], INSTALLATION: installation_of(integration)}
+
+
+def _is_ready(task: Task, row: Mapping[str, Any]) -> bool:
+    """Whether a row names a file at the site as it is now."""
+    is_here = row.get(INSTALLATION) == installation_of(task.integration)
+    return is_here and bool(row["state"] == MediaState.READY)
 
 
 def _remote(row: Mapping[str, Any]) -> RemoteMedia:

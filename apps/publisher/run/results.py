@@ -17,8 +17,23 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.lanes import RetryPolicy
 from apps.publisher.events import tell_integration, tell_record
+from apps.publisher.identity import (
+    INSTALLATION,
+    SEEN,
+    installation_of,
+    is_elsewhere,
+    new_installation,
+    seen_again,
+)
 from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
-from apps.publisher.schema import IntegrationState, Outcome, Phase, RecordStatus, WishAction
+from apps.publisher.schema import (
+    IntegrationState,
+    Outcome,
+    Phase,
+    RecordStatus,
+    WishAction,
+    ref_of,
+)
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
     RETRYABLE,
@@ -126,13 +141,29 @@ class Task:
         return self.claim.record
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the record knows its post in another installation of the site only."""
+        return is_elsewhere(self.record, self.integration)
+
+    @property
     def retracts(self) -> bool:
         return self.claim.wish.get("action") == WishAction.RETRACT
 
-    def found(self, post: RemotePost) -> None:
-        """Keep what is known of the post, whatever happens next."""
+    @property
+    def ref(self) -> str:
+        """What marks the post of the record."""
+        return ref_of(self.record["integration"], self.record["content_key"])
+
+    def found(self, post: RemotePost, *, is_seen: bool = True) -> None:
+        """Keep what is known of the post, whatever happens next.
+
+        Args:
+            is_seen: the site has just shown that it is ours.
+        """
         self.post = post
         self.written.update(facts_of(post))
+        if is_seen:
+            self.written[SEEN] = seen_again(self.record, self.integration, post, self.started_at)
 
     def warn(self, *codes: str) -> None:
         self.warnings.extend(code for code in codes if code not in self.warnings)
@@ -306,6 +337,23 @@ class Results:
             changes["error"] = self._error(wait.error, wait.until)
         self._claims.finish(task.claim, changes)
         return Result.WAITING
+
+    def other_installation(self, task: Task, post: RemotePost) -> None:
+        """The id of the record is that of somebody else's post: the site is another one by now."""
+        message = f"The post {post.id} is not ours: the site was restored, or set up anew"
+        self.note(task, "look_up", "not_ours", message=message)
+        if task.is_elsewhere:
+            return
+        before, id_ = installation_of(task.integration), task.integration["_id"]
+        integrations = self._db[PUBLISHER_INTEGRATIONS]
+        changes = {INSTALLATION: new_installation(), "synced_at": None}
+        same = {"_id": id_, INSTALLATION: before}
+        if integrations.update_one(same, {"$set": changes}).matched_count:
+            name = task.integration.get("name") or id_
+            text = f"The site {name} was restored or set up anew: its posts are looked for again"
+            self._alert(text, task.integration)
+        found = integrations.find_one({"_id": id_}, {INSTALLATION: 1}) or changes
+        task.integration[INSTALLATION] = installation_of(found)
 
     def alert(self, text: str, task: Task) -> None:
         """Tell administrators."""
