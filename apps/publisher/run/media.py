@@ -28,7 +28,7 @@ from apps.media.cropping import READ
 from apps.media.signatures import extension_of, media_type_of
 from apps.media.storage import PIECE, Digests, MediaStorage
 from apps.publisher.identity import INSTALLATION, SEEN_JUST_NOW, installation_of
-from apps.publisher.run.results import SECOND_LOOK, Task, Wait
+from apps.publisher.run.results import SECOND_LOOK, NotNow, Task, Wait
 from apps.publisher.run.story import FEATURE, WantedMedia
 from apps.publisher.schema import MediaState
 from apps.store.collections import PUBLISHER_MEDIA
@@ -51,6 +51,8 @@ QUALITY = 85
 SHRINK = 0.8
 SMALLEST = 64
 """Pixels of the shorter side below which a picture is not made smaller."""
+WAITED_FOR = 3
+"""Tries after which a story that may go without a file goes without one that cannot be had."""
 OF_FILES = frozenset({ErrorClass.MEDIA, ErrorClass.VALIDATION, ErrorClass.UNSUPPORTED})
 """Classes of errors of an upload that lie in the file."""
 
@@ -122,7 +124,7 @@ class MediaLedger:
             except PlatformError as error:
                 if error.error_class not in OF_FILES:
                     raise
-                if task.options.get("on_media_failure", "fail") != "omit":
+                if not _may_be_left_out(task, one, error):
                     raise _of_media(error, one.key) from error
                 task.warn(f"media_omitted:{one.key}")
                 media[one.key] = _shown(one, None)
@@ -203,7 +205,10 @@ class MediaLedger:
                 mime = self._fetch(wanted.url, target)
                 target.flush()
             except (NoAnswer, ValueError) as error:
-                raise _error("media_not_fetched", f"It cannot be fetched: {error}") from error
+                may_come = isinstance(error, NoAnswer) and not error.permanent
+                kind = NotNow if may_come else PlatformError
+                message = f"It cannot be fetched: {error}"
+                raise kind(ErrorClass.MEDIA, "media_not_fetched", message) from error
             if not mime.startswith("image/"):
                 raise _KeepsAddress
             path = Path(target.name)
@@ -419,6 +424,15 @@ class MediaLedger:
             yield Path(target.name)
 
 
+def _may_be_left_out(task: Task, wanted: WantedMedia, error: PlatformError) -> bool:
+    """Whether a story goes without a file that cannot be shown."""
+    if wanted.is_optional:
+        return True
+    tries = int(task.record.get("retry_attempt") or 0)
+    is_over = not isinstance(error, NotNow) or tries >= WAITED_FOR
+    return is_over and task.options.get("on_media_failure", "fail") == "omit"
+
+
 def _open_path(path: Path) -> AbstractContextManager[BufferedReader]:
     return path.open("rb")
 
@@ -509,7 +523,8 @@ def _of_media(error: PlatformError, key: str) -> PlatformError:
     """Return the error of a file as one of the story that shows it."""
     if error.code == "media_not_usable":
         return error
-    return PlatformError(
+    kind = NotNow if isinstance(error, NotNow) else PlatformError
+    return kind(
         ErrorClass.MEDIA,
         error.code,
         f"The media {key} was not taken: {error.message}",

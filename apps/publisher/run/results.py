@@ -92,6 +92,10 @@ class Wait(Exception):
         self.error = error
 
 
+class NotNow(PlatformError):
+    """Something that a story needs of another host cannot be had now; says nothing of the site."""
+
+
 @dataclass
 class Task:
     """One record on its way through the steps.
@@ -361,6 +365,8 @@ class Results:
 
     def failed(self, task: Task, error: PlatformError) -> Result:
         """Draw the consequences of an error."""
+        if isinstance(error, NotNow):
+            return self._again(task, error, int(task.record.get("retry_attempt") or 0))
         if error.error_class in DOWN:
             task.answered = False
         elif error.status is not None and error.error_class not in ASKED_TO_WAIT:
@@ -487,7 +493,7 @@ class Results:
             "code": error.code,
             "message": error.message[:MESSAGE_LENGTH],
             "status": error.status,
-            "retryable": error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH,
+            "retryable": _may_pass(error),
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
@@ -561,6 +567,12 @@ class Results:
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
                 return
+
+
+def _may_pass(error: PlatformError) -> bool:
+    """Whether what has failed may be done without anything being changed in the item."""
+    by_class = error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH
+    return by_class or isinstance(error, NotNow)
 
 
 def facts_of(post: RemotePost) -> Document:
