@@ -18,6 +18,7 @@ from apps.publisher.accounts import AccountService, found_by_id, missing_value
 from apps.publisher.events import tell_record
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
+from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.records.wishes import (
     Piece,
     Wish,
@@ -86,8 +87,13 @@ class RecordsService(AccountService):
         self._platforms = platforms
         self._notifier = notifier
         self._hidden = HiddenItems(db)
+        self._waiting = WaitingRecords(db)
 
     # Read.
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Say why records wait that were not tried yet."""
+        self._waiting.explain(documents)
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out other accounts, and items on stages that are hidden from the caller."""

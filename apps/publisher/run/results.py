@@ -21,6 +21,7 @@ from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
 from apps.publisher.schema import IntegrationState, Outcome, Phase, RecordStatus, WishAction
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
+    HELP,
     RETRYABLE,
     ErrorClass,
     Platform,
@@ -46,12 +47,6 @@ MESSAGE_LENGTH = 1000
 DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
-
-HELP = {
-    ErrorClass.AUTH: "Check the integration's credentials",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
-}
 
 
 class Result(StrEnum):
@@ -443,7 +438,7 @@ class Results:
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
-            "help": error.help or HELP.get(error.error_class, ""),
+            "help": help_of(error),
         }
 
     # The integration.
@@ -513,6 +508,14 @@ class Results:
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
                 return
+
+
+def help_of(error: PlatformError) -> str:
+    """Return what a person can do: what holds for the class of the error, then what is special."""
+    usual = HELP.get(error.error_class, "")
+    if not usual or not error.help or error.help.startswith(usual):
+        return error.help or usual
+    return f"{usual}. {error.help}"
 
 
 def facts_of(post: RemotePost) -> Document:
