@@ -286,6 +286,13 @@ class ErrorClass(StrEnum):
     NOT_FOUND = "not_found"
 
 
+HELP = {
+    ErrorClass.AUTH: "Check the integration's credentials",
+    ErrorClass.MEDIA: "Check media library access",
+    ErrorClass.TAXONOMY: "Verify taxonomy sync",
+}
+"""What a person can do about any error of a class."""
+
 RETRYABLE = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 
 

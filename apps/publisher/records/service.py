@@ -19,6 +19,7 @@ from apps.publisher.events import tell_record
 from apps.publisher.identity import SEEN, is_elsewhere, is_of_record, seen_again, seen_at
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
+from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.records.wishes import (
     Piece,
     Wish,
@@ -88,8 +89,13 @@ class RecordsService(AccountService):
         self._platforms = platforms
         self._notifier = notifier
         self._hidden = HiddenItems(db)
+        self._waiting = WaitingRecords(db)
 
     # Read.
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Say why records wait that were not tried yet."""
+        self._waiting.explain(documents)
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out other accounts, and items on stages that are hidden from the caller."""

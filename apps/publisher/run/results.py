@@ -36,6 +36,7 @@ from apps.publisher.schema import (
 )
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
+    HELP,
     RETRYABLE,
     ErrorClass,
     Platform,
@@ -61,12 +62,6 @@ MESSAGE_LENGTH = 1000
 DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
-
-HELP = {
-    ErrorClass.AUTH: "Check the integration's credentials",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
-}
 
 
 class Result(StrEnum):
@@ -497,7 +492,7 @@ class Results:
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
-            "help": error.help or HELP.get(error.error_class, ""),
+            "help": help_of(error),
         }
 
     # The integration.
@@ -573,6 +568,14 @@ def _may_pass(error: PlatformError) -> bool:
     """Whether what has failed may be done without anything being changed in the item."""
     by_class = error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH
     return by_class or isinstance(error, NotNow)
+
+
+def help_of(error: PlatformError) -> str:
+    """Return what a person can do: what holds for the class of the error, then what is special."""
+    usual = HELP.get(error.error_class, "")
+    if not usual or not error.help or error.help.startswith(usual):
+        return error.help or usual
+    return f"{usual}. {error.help}"
 
 
 def facts_of(post: RemotePost) -> Document:
