@@ -56,7 +56,8 @@ class Steps:
         platform_of: returns the platform of an integration; raises `PlatformError` where its
             credentials cannot be used.
         claims, results, media, terms, supersession: see their classes.
-        visit: asks for a public page without credentials; returns the status, None for no answer.
+        visit: asks for a public page of a site, by both addresses, without credentials; returns the
+            status, None for no answer.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Steps:
         media: MediaLedger,
         terms: TermLedger,
         supersession: Supersession,
-        visit: Callable[[str], int | None],
+        visit: Callable[[str, str], int | None],
     ) -> None:
         self._db = db
         self._clock = clock

@@ -25,6 +25,7 @@ from apps.store.collections import (
     PUBLISHER_MEDIA,
     PUBLISHING_RECORDS,
 )
+from apps.store.mongo import is_outage
 from transmitters.cms.base import Platform, PlatformError
 
 log = structlog.get_logger(__name__)
@@ -72,12 +73,18 @@ class TermSync:
         return last is None or now - last >= SYNC_EVERY or (asked is not None and asked > last)
 
     def _sync(self, integration: Mapping[str, Any]) -> bool:
+        id_ = str(integration["_id"])
         try:
             count = self.sync(integration)
         except PlatformError as error:
             # Whoever publishes meets it again, and it is told there.
-            id_ = str(integration["_id"])
             log.warning("publisher.terms_not_read", integration=id_, code=error.code)
+            return False
+        except Exception as error:
+            if is_outage(error):
+                raise
+            # One site keeps no other from being read.
+            log.exception("publisher.terms_not_read", integration=id_)
             return False
         log.info("publisher.terms_read", integration=str(integration["_id"]), count=count)
         return True
