@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from functools import partial
 from hashlib import md5, sha256
 from io import BytesIO
 from secrets import token_hex
@@ -21,7 +21,6 @@ from urllib.parse import quote
 from apps.core.clock import moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -41,7 +40,7 @@ from transmitters.cms.base import (
     Taxonomy,
 )
 from transmitters.cms.failures import without_answer
-from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
+from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.webflow_api import (
     READ_AGAIN_HELP,
     SLUG_TAKEN,
@@ -147,12 +146,9 @@ class Webflow(Platform):
         if write:
             steps.append(("write", self._test_write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step(found.remote)))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name not in ("clock", "rights"):
-                    break
+            is_good = found.make(self, name, partial(step, found.remote))
+            if not is_good and name not in ("clock", "rights"):
+                break
         found.remote.pop("date", None)
         return found
 
@@ -164,7 +160,7 @@ class Webflow(Platform):
             if error.error_class not in (ErrorClass.PERMISSION, ErrorClass.CONFIG):
                 raise
             answer = self._api.exchange("/sites")
-        remote["date"] = _date_of(answer)
+        remote["date"] = answer.date
         remote["api_root"] = self.site.base_url
         for name in ("capabilities", "limits"):
             remote.pop(name, None)
@@ -815,12 +811,6 @@ def _address_of(site: Mapping[str, Any]) -> str:
         if domain.get("url"):
             return f"https://{str(domain['url']).removeprefix('https://').rstrip('/')}"
     return f"https://{site.get('shortName')}.webflow.io"
-
-
-def _date_of(answer: SiteAnswer) -> datetime | None:
-    with suppress(ValueError, TypeError):
-        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    return None
 
 
 def _term_of(item: Mapping[str, Any]) -> RemoteTerm:

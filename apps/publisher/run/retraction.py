@@ -50,7 +50,8 @@ class Retraction:
     Args:
         clock: source of the current time.
         results, media, finder, supersession: see their classes.
-        visit: asks for a public page without credentials; returns the status, None for no answer.
+        visit: asks for a public page of a site, by both addresses, without credentials; returns the
+            status, None for no answer.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Retraction:
         media: MediaLedger,
         finder: PostFinder,
         supersession: Supersession,
-        visit: Callable[[str], int | None],
+        visit: Callable[[str, str], int | None],
     ) -> None:
         self._clock = clock
         self._results = results
@@ -122,7 +123,7 @@ class Retraction:
         url = task.record.get("external_url")
         if not url or not task.options.get("verify_public", True):
             return 404
-        return self._visit(url)
+        return self._visit(url, task.platform.site.base_url)
 
     def _take_off(
         self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity

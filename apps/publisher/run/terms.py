@@ -7,6 +7,7 @@ of ours. A row of the map that a person has made is never changed here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -27,6 +28,9 @@ LOCK = timedelta(seconds=60)
 CREATING = "creating:"
 """Starts `remote_id` of a row that is a lock: a term of that name is being made."""
 BATCH = 500
+MOST_TAXONOMIES, MOST_TERMS = 100, 100_000
+LONGEST_SYNC = 900.0
+"""Seconds for all terms of a site. Other sites wait for it."""
 CREATE, SKIP = "create", "skip"
 """Values of the option `unmapped_terms`; the third is to fail."""
 
@@ -75,15 +79,27 @@ class TermLedger:
 
         Args:
             only: these taxonomies; all of them when empty.
+
+        Raises:
+            PlatformError: the site does not tell them, or there is no end of them.
         """
         wanted = list(only) or [taxonomy.id for taxonomy in platform.taxonomies()]
-        return sum(self._sync_one(integration, platform, taxonomy) for taxonomy in wanted)
+        if len(wanted) > MOST_TAXONOMIES:
+            raise _too_much(f"more than {MOST_TAXONOMIES} taxonomies")
+        ends = monotonic() + LONGEST_SYNC
+        return sum(self._sync_one(integration, platform, taxonomy, ends) for taxonomy in wanted)
 
-    def _sync_one(self, integration: Mapping[str, Any], platform: Platform, taxonomy: str) -> int:
+    def _sync_one(
+        self, integration: Mapping[str, Any], platform: Platform, taxonomy: str, ends: float
+    ) -> int:
         started_at = self._clock.precise()
         seen: dict[str, str] = {}
         batch: list[UpdateOne] = []
         for term in platform.terms(taxonomy):
+            if len(seen) >= MOST_TERMS:
+                raise _too_much(f"more than {MOST_TERMS} terms in {taxonomy}")
+            if monotonic() > ends:
+                raise _too_much("so many terms, or so slowly, that reading them takes too long")
             seen[term.id] = term.name
             batch.append(self._stored(integration, taxonomy, term))
             if len(batch) == BATCH:
@@ -492,6 +508,15 @@ class _Known:
 
     def is_doubtful(self, term: WantedTerm, taxonomy: str) -> bool:
         return len(self._candidates(term, taxonomy)) > 1
+
+
+def _too_much(what: str) -> PlatformError:
+    return PlatformError(
+        ErrorClass.CONFIG,
+        "too_many_terms",
+        f"The site has {what}",
+        help="Map the terms that are needed by hand, and set `unmapped_terms` to `skip`",
+    )
 
 
 def _without(
