@@ -45,6 +45,7 @@ WITHDRAWN = "The item was withdrawn meanwhile"
 PUBLISHED_AGAIN = "The item was published again meanwhile"
 TAKEN_OFF = "The post was taken off the site: a correction does not bring it back"
 KEPT = "The version that is shown stays"
+KILLING = frozenset({PublishingAction.KILLED, PublishingAction.RECALLED})
 NOTHING_THERE = "Nothing of the item is at the site"
 
 Sent = Receipt | HandedOver | Superseded
@@ -127,7 +128,8 @@ class SiteDeliveries:
         record = self._records.find_one(shown)
         if record is None:
             return Receipt(message=NOTHING_THERE)
-        wish = Wish(WishAction.RETRACT, version=delivery.item_version)
+        is_kill = delivery.publishing_action in KILLING
+        wish = Wish(WishAction.RETRACT, version=delivery.item_version, is_kill=is_kill)
         made = self._wishes.make_for(record, wish)
         return _handed_over(made) if made.result == Result.QUEUED else Receipt()
 

@@ -83,6 +83,10 @@ class Content:
         return self.was_out and self.state in WITHDRAWN
 
     @property
+    def is_killed(self) -> bool:
+        return self.was_out and self.state in KILLED
+
+    @property
     def action(self) -> WishAction | None:
         """What the state of the item asks of sites; None for nothing."""
         if self.is_withdrawn:

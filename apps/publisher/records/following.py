@@ -75,6 +75,11 @@ def _is_among(value: Any, wanted: Any) -> bool:
     return value is not None and id_key(value) in set(map(id_key, wanted))
 
 
+def _items_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the items whose posts a row may change."""
+    return [id_ for id_ in (text_of(row, "item_id"), text_of(row, "rewrite_of")) if id_]
+
+
 Records = Mapping[str, Sequence[Document]]
 """Records by the item that they show."""
 
@@ -114,7 +119,9 @@ class Following:
         self._targets: dict[Any, Target] = {}
         self._marks: Marks | None = None
 
-    def follow(self, rows: Sequence[Document], filters: FilterSet, marks: Marks) -> None:
+    def follow(
+        self, rows: Sequence[Document], filters: FilterSet, marks: Marks
+    ) -> Sequence[Document]:
         """Make the wishes of published rows. No command where there is no integration, one where
         there is nothing to do.
 
@@ -122,23 +129,37 @@ class Following:
             filters: the content filters.
             marks: of the collections.
 
+        Returns:
+            Rows whose wishes could not be written, because workers moved the records every time,
+            and what follows them: it would undo the earlier wish, or be undone by it.
+
         Raises:
             PyMongoError: some may be missing; it has to be tried again.
         """
         if PUBLISHER_INTEGRATIONS not in marks:
-            return
+            return []
         shown = [row for row in rows if text_of(row, "item_id")]
         if not shown:
-            return
+            return []
         self._read_targets(marks)
         known = self._records_of(shown)
+        left: list[Document] = []
+        waiting: set[str] = set()
         for row in shown:
             try:
-                self._follow(row, known, filters)
+                if waiting.isdisjoint(_items_of(row)):
+                    self._follow(row, known, filters)
+                    continue
+            except Conflict:
+                log.warning("publisher.followed_later", item=row["item_id"])
             except Exception as error:
                 if is_outage(error):
                     raise
                 self._failed(row, known, error)
+                continue
+            left.append(row)
+            waiting.add(row["item_id"])
+        return left
 
     def withdraw(self, item_id: str, version: int) -> None:
         """Take an item off all sites of which no published row will tell; may be repeated.
@@ -179,7 +200,7 @@ class Following:
         self._marks = marks
 
     def _records_of(self, rows: Iterable[Document]) -> Records:
-        ids = {id_ for row in rows for id_ in (row["item_id"], text_of(row, "rewrite_of")) if id_}
+        ids = {id_ for row in rows for id_ in _items_of(row)}
         known: dict[str, list[Document]] = {}
         for record in self._db[PUBLISHING_RECORDS].find({"content": {"$in": sorted(ids)}}):
             known.setdefault(record["content"], []).append(record)
@@ -201,7 +222,7 @@ class Following:
         """
         failure: Conflict | None = None
         for record in records:
-            wish = Wish(WishAction.RETRACT, version=content.version)
+            wish = Wish(WishAction.RETRACT, version=content.version, is_kill=content.is_killed)
             try:
                 self._wishes.make_for(record, wish)
             except Conflict as error:
@@ -222,11 +243,15 @@ class Following:
 
         What a person has taken off, or what went with the item, comes back when it is published
         anew, and only where items go out by themselves.
+
+        Raises:
+            Conflict: workers moved a record every time; the others have their wishes.
         """
         view = ItemView(row, self._clock.now())
         records = {record["integration"]: record for record in known.get(content.id, ())}
         earlier = {record["integration"]: record for record in known.get(content.rewrite_of, ())}
         is_new = row.get("operation") == Operation.PUBLISH
+        failure: Conflict | None = None
         for target in self._targets.values():
             id_ = target.integration["_id"]
             record = records.get(id_)
@@ -242,8 +267,14 @@ class Following:
                 continue
             if record is not None and not is_followed and _knows(record, content):
                 continue
-            if not self._contents.is_outdated(content, target.options):
+            if self._contents.is_outdated(content, target.options):
+                continue
+            try:
                 self._wish(content, target)
+            except Conflict as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _wish(self, content: Content, target: Target) -> None:
         key = self._contents.key_of(content, target.options)

@@ -337,6 +337,7 @@ class PublishRequests:
             force=request.force,
             schedule_at=schedule_at if action != WishAction.RETRACT else None,
             is_sent_early=options.get("schedule_mode") == "remote",
+            is_kill=action == WishAction.RETRACT and content.is_killed,
         )
         operation.action = action
         operation.creates = not (record and record.get("external_id"))
