@@ -20,7 +20,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction
 from apps.publisher.accounts import found_by_id, is_of_caller, missing_value
 from apps.publisher.integrations.platforms import Platforms
-from apps.publisher.records.content import Content, Contents
+from apps.publisher.records.content import Content, Contents, why_no_post
 from apps.publisher.records.wishes import (
     Made,
     Piece,
@@ -28,6 +28,7 @@ from apps.publisher.records.wishes import (
     Wish,
     Wishes,
     has_ended,
+    is_live,
     seq_of,
     was_taken_off,
 )
@@ -99,6 +100,9 @@ class SiteDeliveries:
         if self._contents.is_outdated(content, options):
             return Superseded(NOT_ITS_VERSION)
         key = self._contents.key_of(content, options)
+        reason = why_no_post(content.kind, options)
+        if reason and not self._is_live(integration, key):
+            return Receipt(message=reason)
         if delivery.publishing_action == PublishingAction.CORRECTED and not delivery.is_resent:
             same = {"integration": integration["_id"], "content_key": key}
             if was_taken_off(self._records.find_one(same) or {}):
@@ -114,6 +118,10 @@ class SiteDeliveries:
         if made.result == Result.QUEUED:
             return _handed_over(made)
         return Superseded(NOT_ITS_VERSION)
+
+    def _is_live(self, integration: Document, key: str) -> bool:
+        same = {"integration": integration["_id"], "content_key": key}
+        return is_live(self._records.find_one(same) or {})
 
     def _retract(self, delivery: Delivery, integration: Document) -> Sent:
         shown = {"integration": integration["_id"], "content": delivery.item_id}

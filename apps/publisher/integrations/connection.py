@@ -1,6 +1,7 @@
 """Connection tests of integrations (cms contract 13.2)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo.database import Database
@@ -18,7 +19,14 @@ from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes
 from apps.publisher.schema import IntegrationState
 from apps.store.collections import PUBLISHER_INTEGRATIONS
-from transmitters.cms.base import Check, ConnectionTest, ErrorClass, PlatformError
+from transmitters.cms.base import (
+    LARGEST_NUMBER,
+    LONGEST_ADDRESS,
+    Check,
+    ConnectionTest,
+    ErrorClass,
+    PlatformError,
+)
 
 NO_CREDENTIALS = PlatformError(
     ErrorClass.CONFIG,
@@ -27,6 +35,8 @@ NO_CREDENTIALS = PlatformError(
     help="Enter the integration's credentials",
 )
 MESSAGE_LENGTH = 500
+DEEPEST, LONGEST_LIST, NAME_LENGTH = 8, 1000, 100
+"""Of what a site tells of itself: levels, entries, characters of a key."""
 
 
 class ConnectionTests:
@@ -103,7 +113,7 @@ class ConnectionTests:
         self, integration: Document, credentials: Mapping[str, str] | None, *, write: bool
     ) -> ConnectionTest:
         try:
-            return self._platforms.ask(
+            test = self._platforms.ask(
                 integration,
                 lambda platform: platform.test(write=write),
                 credentials,
@@ -111,6 +121,7 @@ class ConnectionTests:
             )
         except PlatformError as error:
             return failed("time" if error.code == TOO_SLOW else "credentials", error)
+        return replace(test, remote=kept_of(test.remote))
 
     def _keep(self, integration: Mapping[str, Any], test: ConnectionTest) -> None:
         """Store what was found, unless somebody has changed the settings meanwhile."""
@@ -134,6 +145,22 @@ class ConnectionTests:
             tell_integration(self._notifier, {**integration, **changes})
             if test.ok:
                 self._lanes.resume(integration["_id"])
+
+
+def kept_of(found: Any, depth: int = DEEPEST) -> Any:
+    """Return what is kept of what a site tells of itself: nothing that no document can hold."""
+    if isinstance(found, Mapping):
+        kept = list(found.items())[:LONGEST_LIST] if depth else ()
+        return {
+            str(key).replace("\x00", "")[:NAME_LENGTH]: kept_of(v, depth - 1) for key, v in kept
+        }
+    if isinstance(found, (list, tuple)):
+        return [kept_of(one, depth - 1) for one in found[:LONGEST_LIST]] if depth else []
+    if isinstance(found, str):
+        return found[:LONGEST_ADDRESS]
+    if isinstance(found, int) and abs(found) > LARGEST_NUMBER:
+        return None
+    return found
 
 
 def state_after(integration: Mapping[str, Any], test: ConnectionTest) -> str:

@@ -164,9 +164,9 @@ class Platforms:
         client = SiteClient(clients.patient, before=before)
         return self._platform(integration, self.options_of(integration), credentials, client)
 
-    def page_client(self, url: str) -> HTTPClient:
-        """Return the client for a public page, which has the limits of the sites."""
-        return self._clients_for(url).patient
+    def page_client(self, base_url: str) -> HTTPClient:
+        """Return the client for the public pages of the site at an address, with its limits."""
+        return self._clients_for(base_url).patient
 
     def foreign_client(self) -> HTTPClient:
         """Return the client for addresses that stand in texts: none leads to this machine."""

@@ -34,8 +34,8 @@ INTEGRATION_SCHEMA: dict[str, Any] = {
     "destination": {"type": "string", "required": True},
     "name": {"type": "string", "required": True, "minlength": 1, "maxlength": 200},
     "base_url": {"type": "string"},
-    # Checked by its service, which knows the keys of each platform.
-    CREDENTIALS: open_object(),
+    # Checked by its service, which knows the keys of each platform; null removes them all.
+    CREDENTIALS: open_object(nullable=True),
     "active": {"type": "boolean", "default": True},
     "options": open_object(nullable=True),
     **KEPT,

@@ -16,6 +16,7 @@ from apps.core.service import Document, new_etag
 from apps.publisher.accounts import AccountService, found_by_id, is_of_caller, missing_value
 from apps.publisher.bodies import checked as checked_body
 from apps.publisher.events import tell_integration
+from apps.publisher.identity import INSTALLATION, new_installation
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.credentials import (
     CREDENTIALS,
@@ -151,6 +152,11 @@ class IntegrationsService(AccountService):
                 stored = self._rebased(platform, updates, original, caller)
         whole = {**original, **updates, "site": original["site"]}
         updates["target"] = whole["target"] = self._target(platform, whole, site)
+        if stored is not original:
+            # Ids of the site that it led to name something else at the one that it leads to.
+            updates.update({INSTALLATION: new_installation(), "remote": None, "synced_at": None})
+        elif whole["target"] != original.get("target"):
+            updates[INSTALLATION] = new_installation()
         if {"base_url", "options", "name"} & updates.keys():
             self._check_free(whole)
         if CREDENTIALS in updates:
@@ -194,6 +200,7 @@ class IntegrationsService(AccountService):
             tell_integration(self._notifier, whole)
         # What the client is answered; it is stored already.
         updates[CREDENTIALS] = shown(whole)
+        updates.pop(INSTALLATION, None)
 
     # Delete.
 

@@ -13,18 +13,17 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
-from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
 from apps.core.errors import Conflict
 from apps.core.ids import id_key
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import TEXT_TYPES, Operation
+from apps.core.vocabulary import Operation
 from apps.publish.enqueue.rules import Marks, are_reliable
 from apps.publisher.integrations.options import whole_options
-from apps.publisher.records.content import SHOWN, Content, Contents
-from apps.publisher.records.wishes import Piece, Wish, Wishes
+from apps.publisher.records.content import SHOWN, Content, Contents, why_no_post
+from apps.publisher.records.wishes import Piece, Wish, Wishes, is_live
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
@@ -55,8 +54,6 @@ class Target:
         """Whether an item goes out here by itself. A filter that is gone or broken takes none."""
         if self.rules is None or self.integration.get("active") is False:
             return False
-        if not self._shows(row):
-            return False
         desk, profile = object_of(row, "task").get("desk"), row.get("profile")
         if not _is_among(desk, self.rules.get("desks")):
             return False
@@ -64,11 +61,6 @@ class Target:
             return False
         filter_id = self.rules.get("filter")
         return filter_id is None or filters.matches(filter_id, view) is True
-
-    def _shows(self, row: Mapping[str, Any]) -> bool:
-        if is_package(row):
-            return bool(self.options.get("packages", True))
-        return row.get("type") in TEXT_TYPES
 
     @property
     def updates_in_place(self) -> bool:
@@ -253,6 +245,9 @@ class Following:
             record = records.get(id_)
             if record is None and target.updates_in_place:
                 record = earlier.get(id_)
+            is_live_there = record is not None and is_live(record)
+            if not is_live_there and why_no_post(content.kind, target.options):
+                continue
             is_followed = record is not None and _is_shown(record)
             if not is_followed and not (
                 (record is None or is_new) and target.takes(row, view, filters)

@@ -445,7 +445,7 @@ class Wishes:
         decision = dropped(record, now)
         free = self._store(record, decision, now, lease_owner=None)
         if free is not None:
-            tell_record(self._notifier, free)
+            tell_record(self._notifier, self._records.database, free)
         return free is not None
 
     def _create(self, piece: Piece, wish: Wish, metadata: Document) -> Document | None:
@@ -505,7 +505,7 @@ class Wishes:
 
     def _announce(self, record: Mapping[str, Any]) -> None:
         self._wake(record)
-        tell_record(self._notifier, record)
+        tell_record(self._notifier, self._records.database, record)
 
     def _wake(self, record: Mapping[str, Any]) -> None:
         due = record.get("next_attempt_at")

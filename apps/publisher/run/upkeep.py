@@ -11,6 +11,7 @@ from apps.core.clock import Clock
 from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.lanes import RetryPolicy
+from apps.publisher.identity import INSTALLATION
 from apps.publisher.integrations.connection import MESSAGE_LENGTH, ConnectionTests
 from apps.publisher.integrations.credentials import has_credentials
 from apps.publisher.integrations.platforms import Platforms
@@ -146,7 +147,7 @@ class SiteSync:
             raise problem
         # With what was found: which fields hold terms, where the API is.
         known = {**integration, "remote": found.remote or integration.get("remote")}
-        count = self._terms.sync(integration["_id"], self._platforms.open(known))
+        count = self._terms.sync(known, self._platforms.open(known))
         done = {"synced_at": now, "sync_requested_at": None, "sync_error": None}
         self._integrations.update_one(_as_it_was(integration), {"$set": done})
         return count
@@ -174,7 +175,7 @@ class SiteSync:
 
 def _as_it_was(integration: Mapping[str, Any]) -> Document:
     """Return the query of an integration that leads where it did, and was not asked for since."""
-    names = ("_id", "base_url", "credentials", "options", "sync_requested_at")
+    names = ("_id", INSTALLATION, "base_url", "credentials", "options", "sync_requested_at")
     return {name: integration.get(name) for name in names}
 
 
