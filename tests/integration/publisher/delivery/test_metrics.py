@@ -1,4 +1,4 @@
-"""What Prometheus reads of CMS sites (cms contract 18)."""
+"""What Prometheus reads of CMS sites (cms contract 14)."""
 
 import json
 from typing import Any
