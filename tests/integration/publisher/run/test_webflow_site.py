@@ -1,6 +1,7 @@
 """Stories on a Webflow site, from the wish to what visitors see; no failure makes a second item."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -195,6 +196,45 @@ def test_terms_of_editors_stay(desk: WebflowDesk, peer: WebflowPeer, keeps: bool
     assert again["status"] == "published", again["error"]
     shown = [names[id_] for id_ in desk.live()[0]["fieldData"].get("tags") or ()]
     assert shown == (["Front"] if keeps else [])
+
+
+def test_a_schedule_is_kept_by_us(desk: WebflowDesk, peer: WebflowPeer) -> None:
+    """The service keeps none: nothing is sent before, whatever is moved, corrected, taken back."""
+    desk.options["schedule_mode"] = "remote"
+    due = desk.clock.at + timedelta(hours=2)
+    item = desk.item(**with_pictures(desk))
+
+    def waits(record: Document, until: datetime) -> None:
+        desk.run(record)
+        found = desk.record(record)
+        assert (found["status"], found["remote_state"]) == ("pending", "absent")
+        assert found["next_attempt_at"] == until
+        assert peer.calls == []
+
+    record = desk.wish(item, schedule_at=due, is_sent_early=True)
+    waits(record, due)
+    sooner = due - timedelta(hours=1)
+    waits(desk.wish(item, schedule_at=sooner, is_sent_early=True), sooner)
+    item = desk.change(item, headline="Lakes rise")
+    waits(desk.wish(item, schedule_at=sooner, is_sent_early=True), sooner)
+    off = desk.run_until_settled(desk.wish(item, "retract", mode="unpublish"))
+    assert (off["status"], off["remote_state"], peer.calls) == ("retracted", "absent", [])
+    waits_again = desk.wish(item, schedule_at=sooner, is_sent_early=True)
+    waits(waits_again, sooner)
+
+    record = desk.run_until_settled(record)
+
+    assert desk.clock.at >= sooner
+    assert record["status"] == "published", record["error"]
+    [shown] = desk.live()
+    assert shown["fieldData"]["name"] == "Lakes rise"
+    assert len(desk.items()) == 1
+    other = desk.item(headline="Seas rise")
+    record = desk.wish(other, schedule_at=due + timedelta(hours=1), is_sent_early=True)
+    killed = desk.change(other, state="killed")
+    peer.forget_calls()
+    killed_record = desk.run_until_settled(desk.wish(killed, "retract", is_kill=True))
+    assert (killed_record["status"], peer.calls) == ("retracted", [])
 
 
 @pytest.mark.parametrize("is_off_already", [False, True])
