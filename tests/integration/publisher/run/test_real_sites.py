@@ -32,6 +32,12 @@ from transmitters.cms.wordpress import WordPress
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
 
+def wait_for_the_next_second() -> None:
+    """Dates of sites have whole seconds: two writes within one cannot be told apart."""
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second, 5)
+
+
 class RealDesk(SiteDesk):
     """Publishes to a server of another project."""
 
@@ -148,6 +154,7 @@ class WordPressDesk(RealDesk):
         self.peer.rest("POST", route, data={"tags": tags})
 
     def edit(self, record: Document, text: str) -> None:
+        wait_for_the_next_second()
         route = f"/wp/v2/posts/{record['external_id']}"
         self.peer.rest("POST", route, data={"content": f"<p>{text}</p>"})
 
@@ -206,9 +213,7 @@ class GhostDesk(RealDesk):
         self.peer.edit(record["external_id"], tags=tags)
 
     def edit(self, record: Document, text: str) -> None:
-        # Its dates have whole seconds: two writes within one cannot be told apart.
-        second = int(time.time())
-        wait_until(lambda: int(time.time()) > second, 5)
+        wait_for_the_next_second()
         self.peer.edit(record["external_id"], title=text)
 
     def remove_tag(self, id_: str) -> None:
