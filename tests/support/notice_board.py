@@ -126,6 +126,9 @@ class NoticeBoard(Platform):
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
         yield from ()
 
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {}
+
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None
     ) -> RemoteTerm:

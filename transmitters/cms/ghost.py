@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from html import escape, unescape
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -12,7 +13,6 @@ from apps.core.clock import Clock, SystemClock, moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
     MARKER,
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -40,7 +40,6 @@ from transmitters.cms.ghost_api import (
     documents,
     failure,
     quoted,
-    server_time,
 )
 from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.text import cut_at_word, ghost_html
@@ -145,12 +144,8 @@ class Ghost(Platform):
         if write:
             steps.append(("write", self._test_write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step(found.remote)))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name != "clock":
-                    break
+            if not found.make(self, name, partial(step, found.remote)) and name != "clock":
+                break
         found.remote.pop("date", None)
         return found
 
@@ -176,7 +171,7 @@ class Ghost(Platform):
             raise foreign_answer(answer, "Ghost", writes=False)
         version = str(site.get("version", ""))
         remote.update(
-            version=version, api_root=self._api.root, url=site.get("url"), date=server_time(answer)
+            version=version, api_root=self._api.root, url=site.get("url"), date=answer.date
         )
         if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < 5:
             raise PlatformError(
@@ -209,7 +204,7 @@ class Ghost(Platform):
         """Read what publishing needs to know; all keys of integrations may do the same."""
         documents(self._api.get(self._kind, limit=1, fields="id"), self._kind)
         settings = {
-            one.get("key"): one.get("value")
+            str(one.get("key")): one.get("value")
             for one in documents(self._api.get("settings"), "settings")
         }
         emails = [one.get("email") for one in self._api.pages("users", "users", fields="email")]
@@ -218,7 +213,7 @@ class Ghost(Platform):
             locale=settings.get("locale"),
             types=[POSTS, PAGES],
             taxonomies=[TAGS],
-            authors=sorted(email for email in emails if email),
+            authors=sorted({email for email in emails if email and isinstance(email, str)}),
         )
         if settings.get("is_private"):
             return "The site is private: readers need its password, and public checks will fail"

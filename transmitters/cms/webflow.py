@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from functools import partial
 from hashlib import md5, sha256
 from io import BytesIO
 from secrets import token_hex
@@ -21,7 +21,6 @@ from urllib.parse import quote
 from apps.core.clock import moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -41,7 +40,7 @@ from transmitters.cms.base import (
     Taxonomy,
 )
 from transmitters.cms.failures import with_words, without_answer
-from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
+from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.webflow_api import (
     READ_AGAIN_HELP,
     SLUG_TAKEN,
@@ -101,8 +100,6 @@ class Webflow(Platform):
         "domain": {"type": "string", "nullable": True, "regex": DOMAIN, "default": None},
         "author": {"type": "string", "nullable": True, "regex": OBJECT_ID, "default": None},
         "auto_site_publish": {"type": "boolean", "default": False},
-        # A kill deletes the item and its live version at once: there is nothing left to overwrite.
-        "kill_overwrite": {"type": "boolean", "default": False},
     }
     errors: ClassVar[Mapping[int, str]] = {
         18000: "Webflow publish error",
@@ -149,12 +146,9 @@ class Webflow(Platform):
         if write:
             steps.append(("write", self._test_write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step(found.remote)))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name not in ("clock", "rights"):
-                    break
+            is_good = found.make(self, name, partial(step, found.remote))
+            if not is_good and name not in ("clock", "rights"):
+                break
         found.remote.pop("date", None)
         return found
 
@@ -166,7 +160,7 @@ class Webflow(Platform):
             if error.error_class not in (ErrorClass.PERMISSION, ErrorClass.CONFIG):
                 raise
             answer = self._api.exchange("/sites")
-        remote["date"] = _date_of(answer)
+        remote["date"] = answer.date
         remote["api_root"] = self.site.base_url
         for name in ("capabilities", "limits"):
             remote.pop(name, None)
@@ -482,6 +476,15 @@ class Webflow(Platform):
         self._api.post(
             f"{self._site}/publish", {"customDomains": domains, "publishToWebflowSubdomain": True}
         )
+
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Overwrite the staged item, which stays where the live one alone is taken down."""
+        if mode is not RetractMode.DELETE:
+            fields = {key: value for key, value in payload.fields.items() if key != SLUG}
+            self._api.patch(self._item(post.id), {"fieldData": fields, "isDraft": True}, **STRICT)
+        return post
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         """Take a post off the site.
@@ -811,12 +814,6 @@ def _address_of(site: Mapping[str, Any]) -> str:
         if domain.get("url"):
             return f"https://{str(domain['url']).removeprefix('https://').rstrip('/')}"
     return f"https://{site.get('shortName')}.webflow.io"
-
-
-def _date_of(answer: SiteAnswer) -> datetime | None:
-    with suppress(ValueError, TypeError):
-        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    return None
 
 
 def _term_of(item: Mapping[str, Any]) -> RemoteTerm:

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 
 from transmitters.cms.base import ErrorClass, PlatformError, Site
 from transmitters.cms.failures import (
+    MOST_PAGES,
     REDIRECTS,
+    endless,
     foreign_answer,
     redirected,
     said,
@@ -22,7 +24,6 @@ from transmitters.http_connections import NoAnswer
 
 PAGE = 100
 """Most that a list holds."""
-MOST_PAGES = 1000
 
 SLUG_TAKEN = "slug_taken"
 COLLECTION_CHANGED = "collection_changed"
@@ -113,8 +114,7 @@ class WebflowAPI:
                 total = offset + (len(entries) == PAGE)
             if not entries or offset >= total:
                 return
-        message = f"Webflow's list of {key} has no end"
-        raise PlatformError(ErrorClass.TRANSIENT, "foreign_answer", message)
+        raise endless("Webflow", key)
 
     def _request(
         self,

@@ -15,7 +15,6 @@ from PIL import Image
 
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -34,7 +33,15 @@ from transmitters.cms.base import (
     Story,
     Taxonomy,
 )
-from transmitters.cms.failures import REDIRECTS, foreign_answer, name_of, parts_of, redirected
+from transmitters.cms.failures import (
+    MOST_PAGES,
+    REDIRECTS,
+    endless,
+    foreign_answer,
+    name_of,
+    parts_of,
+    redirected,
+)
 from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
 from transmitters.cms.wordpress_api import (
@@ -47,7 +54,6 @@ from transmitters.cms.wordpress_api import (
     WordPressAPI,
     address_of,
     code_of,
-    date_of,
     lacking,
     moment_in,
     not_for,
@@ -197,12 +203,8 @@ class WordPress(Platform):
         if write:
             steps.append(("write", tester.write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step()))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name != "clock":
-                    break
+            if not found.make(self, name, step) and name != "clock":
+                break
         return found
 
     # Posts.
@@ -476,8 +478,7 @@ class WordPress(Platform):
         return one_of(self._api.get(f"{NAMESPACE}/types"), writes=False)
 
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
-        page, pages = 1, 1
-        while page <= pages:
+        for page in range(1, MOST_PAGES + 1):
             answer = self._api.get(
                 f"{NAMESPACE}/{taxonomy}",
                 "terms",
@@ -491,9 +492,10 @@ class WordPress(Platform):
                 raise foreign_answer(answer, NAME, writes=False)
             for data in answer.data:
                 yield remote_term(data, answer)
-            told = str(answer.headers.get("X-WP-TotalPages", ""))
-            pages = int(told) if answer.data and told.isdecimal() else page
-            page += 1
+            told = str(answer.headers.get("X-WP-TotalPages", ""))[:9]
+            if not answer.data or not told.isdecimal() or int(told) <= page:
+                return
+        raise endless(NAME, taxonomy)
 
     def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the terms of a post, without the category that the site gives to those of none."""
@@ -567,7 +569,7 @@ class _Tester:
             index = answer.data if isinstance(answer.data, dict) else {}
             spaces = index.get("namespaces")
             if isinstance(spaces, list) and NAMESPACE in spaces:
-                self._index, self._date = index, date_of(answer)
+                self._index, self._date = index, answer.date
                 mode = "plain" if "rest_route=" in root else "pretty"
                 self._remote.update(
                     api_root=root,

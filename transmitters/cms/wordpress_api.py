@@ -4,7 +4,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -76,6 +75,10 @@ FILE_HELP: Mapping[str, str] = {
     "post_max_size of the site's PHP, or use a smaller file",
     "max_file_size": "Check media library access: raise the site's upload limit, or use a smaller "
     "file",
+    "no content-disposition supplied": "Check media library access: the file is larger than "
+    "post_max_size of the site's PHP, which drops it",
+    "no data supplied": "Check media library access: the file is larger than post_max_size of the "
+    "site's PHP, which drops it",
     "file is empty": "Check media library access: the file is empty, or larger than "
     "post_max_size of the site's PHP",
 }
@@ -307,7 +310,8 @@ def _inner_code(answer: SiteAnswer, wanted: str) -> int | None:
     for detail in details.values() if isinstance(details, dict) else ():
         if isinstance(detail, dict) and detail.get("code") == wanted:
             inner = detail.get("data")
-            return int(inner.get("status", 401)) if isinstance(inner, dict) else 401
+            status = inner.get("status") if isinstance(inner, dict) else None
+            return status if isinstance(status, int) else 401
     return None
 
 
@@ -456,7 +460,7 @@ def remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> Remot
         refs=refs_in(raw_text(data, "content")),
         fields={
             "date_gmt": data.get("date_gmt"),
-            "seen_at": date_of(answer),
+            "seen_at": answer.date,
             "author": data.get("author"),
             "title": unescape(raw_text(data, "title")),
         },
@@ -571,12 +575,3 @@ def moment_in(text: Any) -> datetime | None:
 
 def wire_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def date_of(answer: SiteAnswer) -> datetime | None:
-    """Return the time at the site."""
-    try:
-        found = parsedate_to_datetime(answer.headers.get("Date", ""))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -36,6 +36,7 @@ from apps.publisher.schema import (
 )
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
+    HELP,
     RETRYABLE,
     ErrorClass,
     Platform,
@@ -62,12 +63,6 @@ DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
 
-HELP = {
-    ErrorClass.AUTH: "Check the integration's credentials",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
-}
-
 
 class Result(StrEnum):
     """What came of carrying out a wish."""
@@ -90,6 +85,10 @@ class Wait(Exception):
         super().__init__(until)
         self.until = until
         self.error = error
+
+
+class NotNow(PlatformError):
+    """Something that a story needs of another host cannot be had now; says nothing of the site."""
 
 
 @dataclass
@@ -361,6 +360,8 @@ class Results:
 
     def failed(self, task: Task, error: PlatformError) -> Result:
         """Draw the consequences of an error."""
+        if isinstance(error, NotNow):
+            return self._again(task, error, int(task.record.get("retry_attempt") or 0))
         if error.error_class in DOWN:
             task.answered = False
         elif error.status is not None and error.error_class not in ASKED_TO_WAIT:
@@ -487,11 +488,11 @@ class Results:
             "code": error.code,
             "message": error.message[:MESSAGE_LENGTH],
             "status": error.status,
-            "retryable": error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH,
+            "retryable": _may_pass(error),
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
-            "help": error.help or HELP.get(error.error_class, ""),
+            "help": help_of(error),
         }
 
     # The integration.
@@ -531,7 +532,7 @@ class Results:
         record = task.record
         url = record.get("external_url")
         self._mark_item(record["content"], record, url)
-        tell_record(self._notifier, record)
+        tell_record(self._notifier, self._db, record)
         for told in self._on_result:
             told(record, result)
 
@@ -561,6 +562,20 @@ class Results:
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
                 return
+
+
+def _may_pass(error: PlatformError) -> bool:
+    """Whether what has failed may be done without anything being changed in the item."""
+    by_class = error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH
+    return by_class or isinstance(error, NotNow)
+
+
+def help_of(error: PlatformError) -> str:
+    """Return what a person can do: what holds for the class of the error, then what is special."""
+    usual = HELP.get(error.error_class, "")
+    if not usual or not error.help or error.help.startswith(usual):
+        return error.help or usual
+    return f"{usual}. {error.help}"
 
 
 def facts_of(post: RemotePost) -> Document:

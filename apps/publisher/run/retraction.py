@@ -50,7 +50,8 @@ class Retraction:
     Args:
         clock: source of the current time.
         results, media, finder, supersession: see their classes.
-        visit: asks for a public page without credentials; returns the status, None for no answer.
+        visit: asks for a public page of a site, by both addresses, without credentials; returns the
+            status, None for no answer.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Retraction:
         media: MediaLedger,
         finder: PostFinder,
         supersession: Supersession,
-        visit: Callable[[str], int | None],
+        visit: Callable[[str, str], int | None],
     ) -> None:
         self._clock = clock
         self._results = results
@@ -122,7 +123,7 @@ class Retraction:
         url = task.record.get("external_url")
         if not url or not task.options.get("verify_public", True):
             return 404
-        return self._visit(url)
+        return self._visit(url, task.platform.site.base_url)
 
     def _take_off(
         self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
@@ -136,8 +137,9 @@ class Retraction:
             return post.state
         if post.state == RemoteState.SCHEDULED:
             post = written_fresh(task, post, platform.unschedule, is_ours=ours) or post
-        if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
-            post = self._overwritten(task, post, item, identity)
+        is_there = post.state not in (RemoteState.TRASHED, RemoteState.DELETED)
+        if is_kill and is_there and task.options.get("kill_overwrite", True):
+            post = self._overwritten(task, post, item, identity, mode)
         done = written_fresh(
             task,
             post,
@@ -147,7 +149,12 @@ class Retraction:
         return done.state if done is not None else RemoteState.DELETED
 
     def _overwritten(
-        self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
+        self,
+        task: Task,
+        post: RemotePost,
+        item: Mapping[str, Any],
+        identity: PostIdentity,
+        mode: RetractMode,
     ) -> RemotePost:
         """Replace a killed text before it is removed: copies of the page show what remains."""
         platform = task.platform
@@ -156,7 +163,7 @@ class Retraction:
             done = written_fresh(
                 task,
                 post,
-                lambda fresh: platform.update(fresh, payload, identity),
+                lambda fresh: platform.overwrite(fresh, payload, identity, mode),
                 is_ours=partial(self._finder.is_ours, task, identity=identity),
             )
         except PlatformError as error:

@@ -7,6 +7,7 @@ of ours. A row of the map that a person has made is never changed here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -27,6 +28,9 @@ LOCK = timedelta(seconds=60)
 CREATING = "creating:"
 """Starts `remote_id` of a row that is a lock: a term of that name is being made."""
 BATCH = 500
+MOST_TAXONOMIES, MOST_TERMS = 100, 100_000
+LONGEST_SYNC = 900.0
+"""Seconds for all terms of a site. Other sites wait for it."""
 CREATE, SKIP = "create", "skip"
 """Values of the option `unmapped_terms`; the third is to fail."""
 
@@ -75,16 +79,28 @@ class TermLedger:
 
         Args:
             only: these taxonomies; all of them when empty.
+
+        Raises:
+            PlatformError: the site does not tell them, or there is no end of them.
         """
         wanted = list(only) or [taxonomy.id for taxonomy in platform.taxonomies()]
-        return sum(self._sync_one(integration, platform, taxonomy) for taxonomy in wanted)
+        if len(wanted) > MOST_TAXONOMIES:
+            raise _too_much(f"more than {MOST_TAXONOMIES} taxonomies")
+        ends = monotonic() + LONGEST_SYNC
+        return sum(self._sync_one(integration, platform, taxonomy, ends) for taxonomy in wanted)
 
-    def _sync_one(self, integration: Mapping[str, Any], platform: Platform, taxonomy: str) -> int:
+    def _sync_one(
+        self, integration: Mapping[str, Any], platform: Platform, taxonomy: str, ends: float
+    ) -> int:
         started_at = self._clock.precise()
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         batch: list[UpdateOne] = []
         for term in platform.terms(taxonomy):
-            seen.add(term.id)
+            if len(seen) >= MOST_TERMS:
+                raise _too_much(f"more than {MOST_TERMS} terms in {taxonomy}")
+            if monotonic() > ends:
+                raise _too_much("so many terms, or so slowly, that reading them takes too long")
+            seen[term.id] = term.name
             batch.append(self._stored(integration, taxonomy, term))
             if len(batch) == BATCH:
                 self._terms.bulk_write(batch, ordered=False)
@@ -97,7 +113,7 @@ class TermLedger:
             "name": {"$type": "string"},
         }
         stored = {row["remote_id"] for row in self._terms.find(here, {"remote_id": 1})}
-        for gone in sorted(stored - seen):
+        for gone in sorted(stored - seen.keys()):
             # Not one that somebody has made since.
             old = {**here, "remote_id": gone, "synced_at": {"$lte": started_at}}
             self._terms.delete_one(old)
@@ -106,8 +122,14 @@ class TermLedger:
         self._terms.delete_many({**left, "lease_until": {"$lte": started_at}})
         return len(seen)
 
-    def _mark(self, integration: Mapping[str, Any], taxonomy: str, there: set[str]) -> None:
-        """Tell the rows of the map whether their term is there."""
+    def _mark(
+        self, integration: Mapping[str, Any], taxonomy: str, there: Mapping[str, str]
+    ) -> None:
+        """Tell the rows of the map whether their term is there, and what it is called.
+
+        Args:
+            there: names of the terms that are there, by id.
+        """
         query = {"integration": integration["_id"], "taxonomy": taxonomy}
         here = installation_of(integration)
         for row in list(self._map.find(query)):
@@ -115,9 +137,10 @@ class TermLedger:
                 continue
             is_here = row.get(INSTALLATION) == here
             changes: Document = {"state": MapState.MISSING}
-            if row["remote_id"] in there and (is_here or self._is_same(integration, row)):
-                changes = {"state": MapState.OK, INSTALLATION: here}
-            if any(row.get(name) != value for name, value in changes.items()):
+            name = there.get(row["remote_id"])
+            if name is not None and (is_here or self._is_same(integration, row)):
+                changes = {"state": MapState.OK, "remote_name": name, INSTALLATION: here}
+            if any(row.get(field) != value for field, value in changes.items()):
                 same = {"_id": row["_id"], "remote_id": row["remote_id"]}
                 self._map.update_one(same, {"$set": changes})
 
@@ -298,10 +321,7 @@ class TermLedger:
             found = self._mapped(integration, places, rows)
             for term, taxonomy in _without(places, found):
                 if _is_manual(term, rows):
-                    message = f"The term that stands for {term.name} ({term.scheme}) is gone"
-                    raise PlatformError(
-                        ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy
-                    )
+                    raise _not_there(term, taxonomy, rows[term.scheme, term.qcode])
             found.update(self._matched(task.integration, _without(places, found), rows))
             missing = _without(places, found)
             if creates:
@@ -490,6 +510,15 @@ class _Known:
         return len(self._candidates(term, taxonomy)) > 1
 
 
+def _too_much(what: str) -> PlatformError:
+    return PlatformError(
+        ErrorClass.CONFIG,
+        "too_many_terms",
+        f"The site has {what}",
+        help="Map the terms that are needed by hand, and set `unmapped_terms` to `skip`",
+    )
+
+
 def _without(
     places: Sequence[tuple[WantedTerm, str]], found: Mapping[WantedTerm, str]
 ) -> list[tuple[WantedTerm, str]]:
@@ -500,6 +529,16 @@ def _is_manual(term: WantedTerm, rows: Mapping[tuple[str, str], Mapping[str, Any
     """Whether a person has said what stands for a term."""
     row = rows.get((term.scheme, term.qcode), {})
     return row.get("mode") == MapMode.MANUAL and bool(row.get("remote_id"))
+
+
+def _not_there(term: WantedTerm, taxonomy: str, row: Mapping[str, Any]) -> PlatformError:
+    """Return the error of a row of a person's whose term the site does not have."""
+    if row.get("remote_name"):
+        message = f"The term that stands for {term.name} ({term.scheme}) is gone"
+        return PlatformError(ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy)
+    id_ = row["remote_id"]
+    message = f"The site has no term {id_}, which is to stand for {term.name} ({term.scheme})"
+    return PlatformError(ErrorClass.TAXONOMY, "term_mismatch", message, field=taxonomy)
 
 
 def _fields(term: RemoteTerm) -> Document:

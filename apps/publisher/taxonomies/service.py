@@ -88,7 +88,7 @@ class Taxonomies:
 
     Args:
         integrations: finds them.
-        sync: reads the terms of an integration from its site, soon.
+        sync: lets an integration be read from its site, soon.
     """
 
     def __init__(
