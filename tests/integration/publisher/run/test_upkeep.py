@@ -96,4 +96,4 @@ def test_terms_without_end_are_told(
     monkeypatch.setattr(terms, limit, value)
 
     with pytest.raises(PlatformError, match=says):
-        desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+        desk.terms.sync(desk.integration, desk.platform(desk.integration))
