@@ -1,5 +1,6 @@
 """WordPress as a platform, against a real one (cms contract WP1 to WP12)."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -722,10 +723,27 @@ class TestMedia:
         error = refused(lambda: platform.upload(build_upload(content, **changes)))
         assert error.error_class == ErrorClass.MEDIA, error
         assert "media library" in error.help
+        said = "not allowed to upload|empty|upload_max_filesize|Content-Disposition"
+        assert re.search(said, error.message)
+
+    def test_a_site_that_cannot_store_files(
+        self, platform: WordPress, wordpress: WordPressPeer
+    ) -> None:
+        """It answers as to a file that it never takes; its words tell that it is not for good."""
+        before = wordpress.run("echo get_option('upload_path');")
+        wordpress.run("update_option('upload_path', '/dev/null/uploads');")
+        try:
+            error = refused(lambda: platform.upload(build_upload()))
+        finally:
+            wordpress.run(f"update_option('upload_path', '{before}');")
+        assert (error.error_class, error.status) == (ErrorClass.TRANSIENT, 500), error
+        assert "Unable to create directory" in error.message
+        assert platform.upload(build_upload()).id
 
     def test_a_full_site(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
-        platform = connect(by=visitor("full"))
-        assert refused(lambda: platform.upload(build_upload())).error_class == ErrorClass.MEDIA
+        error = refused(lambda: connect(by=visitor("full")).upload(build_upload()))
+        assert (error.error_class, error.status) == (ErrorClass.TRANSIENT, 500)
+        assert "No space left." in error.message
 
     def test_a_proxy_that_takes_no_large_files(self, platform: WordPress, proxy: Proxy) -> None:
         proxy.rule(Reply(413), method="POST")

@@ -544,3 +544,57 @@ def test_a_file_that_the_service_refuses_again_and_again(
     assert outcomes.count("resynced") == 1
     assert outcomes.count("announced") == 2
     assert desk.items() == []
+
+
+@pytest.mark.parametrize("what", ["update", "retract", "kill"])
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_an_item_of_somebody_else_that_has_our_id(
+    desk: WebflowDesk, peer: WebflowPeer, what: str, has_ref: bool
+) -> None:
+    """It stays as it is; ours is made anew where it is to be shown."""
+    desk.options["field_map"] = {"ref": "wire-ref"} if has_ref else {}
+    item, record = desk.published(**with_pictures(desk))
+    desk.clock.advance(minutes=5)
+    there = peer.collections[desk.collection].items[record["external_id"]]
+    theirs = {"name": "Theirs", "slug": "theirs", "body": "<p>Their text.</p>"}
+    for version in (there.staged, there.live):
+        assert version is not None
+        version.update(fieldData=dict(theirs), createdOn="2020-01-01T00:00:00.000Z")
+    before = dumps([there.staged, there.live])
+
+    if what == "update":
+        after = desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+        assert (after["status"], after["external_id"] != record["external_id"]) == (
+            "published",
+            True,
+        )
+        assert desk.page(after) is not None
+        assert len(desk.live()) == 2
+    else:
+        item = desk.change(item, state="killed" if what == "kill" else "unpublished")
+        after = desk.run_until_settled(desk.wish(item, "retract"))
+        assert (after["status"], after["remote_state"]) == ("retracted", "deleted")
+        assert len(desk.items()) == 1
+    assert dumps([there.staged, there.live]) == before
+    assert len(desk.alerts) == 1
+
+
+@pytest.mark.parametrize("slug_mode", ["suffix", "clean"])
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_an_item_of_ours_without_its_mark(
+    desk: WebflowDesk, peer: WebflowPeer, slug_mode: str, has_ref: bool
+) -> None:
+    """Whatever editors have made of it, and the story of its headline, there is no second one."""
+    desk.options |= {
+        "slug_mode": slug_mode,
+        "field_map": {"ref": "wire-ref"} if has_ref else {},
+    }
+    item, record = desk.published()
+    desk.clock.advance(minutes=5)
+    edited = {"name": "Edited", "wire-ref": None}
+    peer.edit(desk.collection, record["external_id"], **edited)
+
+    after = desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+
+    assert after["external_id"] == record["external_id"]
+    assert len(desk.items()) == 1
