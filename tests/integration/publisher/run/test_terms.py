@@ -54,7 +54,7 @@ def test_renamed_term_keeps_its_place(desk: SiteDesk, site: FaultySite) -> None:
     desk.published(anpa_category=[category("Sport")])
     term = next(t for t in site.content.terms["categories"].values() if t["name"] == "Sport")
     term["name"] = "Sports"
-    desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+    desk.terms.sync(desk.integration, desk.platform(desk.integration))
     site.content.entries.clear()
     desk.published(anpa_category=[category("Sport")])
     assert names_of(site) == ["Sports"]
