@@ -61,8 +61,6 @@ LOGIN_HELP: Mapping[str, str] = {
     "rest_not_logged_in": "Check user name and application password (the user's normal password "
     "does not work); if both are right, the web server of the site drops the Authorization header",
 }
-CREDENTIALS_HELP = "Check the integration's credentials"
-
 
 STATES: Mapping[str, RemoteState] = {
     "publish": RemoteState.LIVE,
@@ -137,10 +135,15 @@ class WordPressAPI:
         """
         return self._send("POST", route, About("media", True), {}, form=form)
 
-    def open(self, address: str) -> SiteAnswer:
-        """Return the answer to an unsigned GET of any address, whatever its status."""
+    def open(self, address: str, *, signed: bool = False) -> SiteAnswer:
+        """Return the answer to a GET of any address, whatever its status.
+
+        Args:
+            signed: with the password; only an address of the site itself may get it.
+        """
+        headers = {"Authorization": self._authorization()} if signed else {}
         try:
-            return self._client.request("GET", address)
+            return self._client.request("GET", address, headers=headers)
         except NoAnswer as error:
             raise without_answer(error, writes=False) from error
 
@@ -309,7 +312,7 @@ def _no_login(code: str, answer: SiteAnswer) -> PlatformError:
         code,
         "The site does not accept the integration's credentials",
         status=answer.status,
-        help=LOGIN_HELP.get(code, CREDENTIALS_HELP),
+        help=LOGIN_HELP.get(code, ""),
     )
 
 

@@ -47,12 +47,6 @@ DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
 
-HELP = {
-    ErrorClass.AUTH: "Check the integration's credentials",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
-}
-
 
 class Result(StrEnum):
     """What came of carrying out a wish."""
@@ -443,7 +437,7 @@ class Results:
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
-            "help": error.help or HELP.get(error.error_class, ""),
+            "help": error.help,
         }
 
     # The integration.

@@ -261,6 +261,11 @@ def test_two_integrations_do_not_share_a_name_or_a_target(
     body = {"site": site["_id"], "destination": "wordpress"}
     same_name = publisher.post("integrations", {**body, "name": "main", "base_url": "http://[::1]"})
     same_target = publisher.post("integrations", {**body, "name": "b", "base_url": BASE_URL + "/"})
+    publisher.integration(site, name="usual port", base_url="https://LOCALHOST:443/blog/")
+    same_port = {**body, "name": "c", "base_url": "https://localhost/blog"}
+    assert publisher.post("integrations", same_port).get_json()["_issues"] == {
+        "base_url": {"unique": 1}
+    }
     other = {**body, "name": "pages", "base_url": BASE_URL, "options": {"post_type": "pages"}}
 
     assert same_name.get_json()["_issues"] == {"name": {"unique": 1}}
