@@ -4,7 +4,15 @@ from typing import Any
 
 from apps.core.schemas import open_object
 from apps.publisher.integrations.credentials import CREDENTIALS
-from apps.publisher.schema import ACCOUNT, READ_ADMIN, SITE_ID, IntegrationState, kept, one_of
+from apps.publisher.schema import (
+    ACCOUNT,
+    MADE_ID,
+    READ_ADMIN,
+    SITE_ID,
+    IntegrationState,
+    kept,
+    one_of,
+)
 
 KEPT: dict[str, Any] = {
     "state": {**one_of(IntegrationState), "readonly": True},
@@ -20,6 +28,7 @@ KEPT: dict[str, Any] = {
 """Fields that the server alone writes."""
 
 INTEGRATION_SCHEMA: dict[str, Any] = {
+    "_id": MADE_ID,
     "account": ACCOUNT,
     "site": SITE_ID,
     "destination": {"type": "string", "required": True},

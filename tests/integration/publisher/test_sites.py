@@ -298,3 +298,49 @@ def test_an_integration_with_live_posts_stays_unless_it_is_forced(
     assert publisher.patch(path, moved, rebase="true").status_code == 200
     assert publisher.delete(path, force="true").status_code == 204
     assert not graph.db["publishing_records"].count_documents({})
+
+
+@pytest.mark.parametrize("id_", ["abc/../x", 7, "6b0d7118f32dacde5f4d9420", "a\r\nb", None])
+def test_ids_are_made_by_the_server(
+    publisher: Publisher, site: Any, integration: Any, id_: Any
+) -> None:
+    """Lanes go by them."""
+    row = {"integration": integration["_id"], "scheme": "s", "qcode": "q", "mode": "ignore"}
+    bodies = {
+        "sites": {"name": "x", "slug": "x", "url": "https://x.example"},
+        "integrations": {
+            "site": site["_id"],
+            "destination": "wordpress",
+            "name": "x",
+            "base_url": "http://127.0.0.1:8",
+        },
+        "taxonomy-map": row,
+        "records": {"content": "x", "integration": integration["_id"]},
+    }
+    for path, body in bodies.items():
+        answer = publisher.post(path, {**body, "_id": id_})
+        assert (answer.status_code, path) == (400, path)
+        assert "_id" in answer.get_json()["_issues"], path
+
+
+def test_what_was_answered_can_be_sent_back(publisher: Publisher, site: Any) -> None:
+    path = f"sites/{site['_id']}"
+    changed = publisher.patch(path, {"_id": site["_id"], "name": "Other"})
+    assert changed.status_code == 200, changed.text
+    assert publisher.patch(path, {"_id": "0" * 24}).status_code == 400
+
+
+def test_a_new_document_is_named_by_its_path(publisher: Publisher) -> None:
+    body = {"name": "x", "slug": "x", "url": "https://x.example"}
+    answer = publisher.post("sites/", body)
+    path = f"/api/v1/publisher/sites/{answer.get_json()['_id']}"
+    assert answer.headers["Location"].removeprefix("http://localhost") == path
+
+
+@pytest.mark.parametrize("pattern", ["javascript:alert(1)", "//x.example/{slug}", "{slug}", ""])
+def test_addresses_of_pages_are_paths(publisher: Publisher, pattern: str) -> None:
+    body = {"name": "x", "slug": "x", "url": "https://x.example"}
+    good = {"page": "/{slug}/", "media": "https://cdn.example/{file}"}
+    answer = publisher.post("sites", {**body, "url_structure": {**good, "post": pattern}})
+    assert list(answer.get_json()["_issues"]["url_structure"]) == ["post"]
+    assert publisher.post("sites", {**body, "url_structure": good}).status_code == 201
