@@ -83,11 +83,21 @@ def without_answer(error: NoAnswer, *, writes: bool) -> PlatformError:
     """
     if error.permanent:
         return PlatformError(
-            ErrorClass.CONFIG, "no_connection", str(error), help="Check the address of the site"
+            ErrorClass.CONFIG,
+            "no_connection",
+            str(error),
+            help="Check the address of the site: it has to be public, with a certificate that is "
+            "valid for it",
         )
     if writes and error.may_have_arrived:
         return PlatformError(ErrorClass.AMBIGUOUS, "no_answer", str(error))
-    return PlatformError(ErrorClass.TRANSIENT, "no_answer", str(error))
+    return PlatformError(
+        ErrorClass.TRANSIENT,
+        "no_answer",
+        str(error),
+        help="Check that the address is right, http or https included, and that the site is up; it "
+        "is tried again by itself",
+    )
 
 
 def slowed_down(answer: SiteAnswer, code: str = "too_many_requests") -> PlatformError:
@@ -109,7 +119,8 @@ def seconds_asked(answer: SiteAnswer) -> float | None:
 def redirected(answer: SiteAnswer) -> PlatformError:
     """Return what a redirect means: another address has to be entered."""
     target = parts_of(answer.headers.get("Location", ""))
-    place = f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
+    place = f"{target.scheme}://{target.hostname}" if target.hostname else target.path[:200]
+    place = place or "another address"
     return PlatformError(
         ErrorClass.CONFIG,
         "redirect",
@@ -195,7 +206,8 @@ def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> Platfo
         "foreign_answer",
         message,
         status=status,
-        help=f"Check the address of the site: there is no {platform} behind it",
+        help=f"Check the address of the site: there is no {platform} behind it, or a firewall or "
+        "a plugin answers in its place",
     )
 
 

@@ -30,7 +30,6 @@ TOKEN_LIFE = timedelta(minutes=5)
 """Ghost takes none that is older, whatever it says itself."""
 PAGE = 100
 
-AUTH_HELP = "Check the integration's credentials"
 NO_KEY = "Copy the Admin API key of a custom integration (Ghost Admin, Settings, Integrations) anew"
 CLOCK_HELP = "Set the clock of this machine, or that of the site's server, by a time server"
 STALE_TOKENS = ("jwt expired", "maxage exceeded")
@@ -242,8 +241,6 @@ _CLASSES = {
 _HELP = {
     ErrorClass.CONFIG: "Ghost 5 or newer is needed",
     ErrorClass.CONFLICT: "Somebody edits the post at the site; see the option on_remote_edit",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
     ErrorClass.PERMISSION: "Use the key of a custom integration, and check whether the site's plan "
     "allows integrations",
 }
@@ -284,7 +281,7 @@ def _refused(status: int, error: Mapping[str, Any], code: str) -> PlatformError 
     if status == 403 and "authorization failed" in str(error.get("message")).lower():
         told = _NO_HEADER
     if status == 401 and told is None:
-        told = ("Ghost does not accept the credentials", AUTH_HELP)
+        told = ("Ghost does not accept the credentials", "")
     if told is None:
         return None
     return PlatformError(ErrorClass.AUTH, code, told[0], status=status, help=told[1])

@@ -42,7 +42,7 @@ from transmitters.cms.failures import (
     parts_of,
     redirected,
 )
-from transmitters.cms.http import FilePart, MultipartBody, SiteClient
+from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
 from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
 from transmitters.cms.wordpress_api import (
     ANY_LINKS,
@@ -568,7 +568,7 @@ class _Tester:
         """Find the API: where the front page says, or at the places where it usually is."""
         problem: PlatformError | None = None
         for root in self._roots():
-            answer = self._api.open(address_of(root, "", {"_fields": INDEX_FIELDS}))
+            answer = self._index_at(root)
             index = answer.data if isinstance(answer.data, dict) else {}
             spaces = index.get("namespaces")
             if isinstance(spaces, list) and NAMESPACE in spaces:
@@ -584,8 +584,18 @@ class _Tester:
                 return f"{index.get('name') or 'The site'} answers, with {mode} links"
             if problem is None or code_of(answer):
                 problem = self._api.failure(answer, About("posts", False))
+                if problem.error_class == ErrorClass.NOT_FOUND:
+                    problem = _closed(answer)
         assert problem is not None
         raise problem
+
+    def _index_at(self, root: str) -> SiteAnswer:
+        """Ask for the index as anybody may, then, where WordPress shows it to its users, as one."""
+        address = address_of(root, "", {"_fields": INDEX_FIELDS})
+        answer = self._api.open(address)
+        if code_of(answer) and answer.status in (401, 403):
+            answer = self._api.open(address, signed=True)
+        return answer
 
     def _version(self) -> str:
         """Return the version of WordPress, which its feeds tell, unless that is switched off."""
@@ -730,6 +740,18 @@ class _Tester:
                 self._api.delete(f"{platform._posts}/{post.id}", force="true")
         if media := platform.find_media(picture):
             platform.delete_media(media, is_sure=True)
+
+
+def _closed(answer: SiteAnswer) -> PlatformError:
+    """Return that WordPress answers, and has no REST API for anybody."""
+    return PlatformError(
+        ErrorClass.CONFIG,
+        code_of(answer) or "rest_disabled",
+        "The site's REST API is switched off",
+        status=answer.status,
+        help="Allow the REST API in the security plugin of the site that switches it off, at least "
+        "for users who are logged in",
+    )
 
 
 # What is compared and made up here.

@@ -93,8 +93,6 @@ SITE_TROUBLE = (
 )
 """Parts of the words of a site that cannot store files just now."""
 
-CREDENTIALS_HELP = "Check the integration's credentials"
-
 
 STATES: Mapping[str, RemoteState] = {
     "publish": RemoteState.LIVE,
@@ -169,10 +167,15 @@ class WordPressAPI:
         """
         return self._send("POST", route, About("media", True), {}, form=form)
 
-    def open(self, address: str) -> SiteAnswer:
-        """Return the answer to an unsigned GET of any address, whatever its status."""
+    def open(self, address: str, *, signed: bool = False) -> SiteAnswer:
+        """Return the answer to a GET of any address, whatever its status.
+
+        Args:
+            signed: with the password; only an address of the site itself may get it.
+        """
+        headers = {"Authorization": self._authorization()} if signed else {}
         try:
-            return self._client.request("GET", address)
+            return self._client.request("GET", address, headers=headers)
         except NoAnswer as error:
             raise without_answer(error, writes=False) from error
 
@@ -343,7 +346,7 @@ def _no_login(code: str, answer: SiteAnswer) -> PlatformError:
         code,
         "The site does not accept the integration's credentials",
         status=answer.status,
-        help=LOGIN_HELP.get(code, CREDENTIALS_HELP),
+        help=LOGIN_HELP.get(code, ""),
     )
 
 

@@ -40,6 +40,7 @@ from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, PUBLISHER_INTEG
 from transmitters.cms.base import (
     HELP,
     RETRYABLE,
+    TOLD_FIRST,
     ErrorClass,
     Platform,
     PlatformError,
@@ -595,9 +596,9 @@ def _may_pass(error: PlatformError) -> bool:
 
 def help_of(error: PlatformError) -> str:
     """Return what a person can do: what holds for the class of the error, then what is special."""
-    usual = HELP.get(error.error_class, "")
-    if not usual or not error.help or error.help.startswith(usual):
-        return error.help or usual
+    usual = HELP[error.error_class]
+    if error.error_class not in TOLD_FIRST or error.help.startswith(usual):
+        return error.help
     return f"{usual}. {error.help}"
 
 

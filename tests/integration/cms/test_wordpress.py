@@ -1100,6 +1100,26 @@ class TestConnection:
         assert (check.name, check.error.code) == ("reach", "rest_disabled")
         assert "security plugin" in check.error.help
 
+    def test_an_api_that_is_gone(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
+        check = failed(connect(by=visitor("rest-gone"), tested=False).test())
+        assert check.error is not None
+        assert (check.name, check.error.error_class) == ("reach", "config")
+        assert "switched off" in check.message
+        assert "security plugin" in check.error.help
+
+    def test_an_api_for_users_alone(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
+        """Who cannot log in is told so; who can, publishes."""
+        door = visitor("members-only")
+        platform = connect(by=door, tested=False)
+        found = platform.test(write=True)
+        assert found.ok, found
+        wrong = {"username": "editor", "application_password": "x" * 24}
+        stranger = WordPress(replace(platform.site, credentials=wrong), platform.client)
+        check = failed(stranger.test())
+        assert check.error is not None
+        assert check.error.error_class == "auth"
+        assert "application password" in check.error.help
+
     @pytest.mark.parametrize(
         ("what", "error_class", "says"),
         [
@@ -1107,8 +1127,10 @@ class TestConnection:
             (Reply(404), "config", "no WordPress behind it"),
             (Reply(401), "auth", "asks for a password of its own"),
             (Reply(403), "permission", "firewall"),
-            (Reply(502), "transient", ""),
-            (Fault.LOSE_ANSWER, "transient", ""),
+            (Reply(502), "transient", "the site is up"),
+            (Reply(503, b"", {"Retry-After": "60"}), "rate_limited", "asked again"),
+            (Reply(429), "rate_limited", "asked again"),
+            (Fault.LOSE_ANSWER, "transient", "the site is up"),
             (
                 Reply(301, b"", {"Location": "https://www.example.com/a?b=c"}),
                 "config",
