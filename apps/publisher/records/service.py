@@ -125,7 +125,8 @@ class RecordsService(AccountService):
             key = self._contents.key_of(content, options)
             self._check_new({"integration": integration["_id"], "content_key": key})
             piece = Piece(integration, content.id, key)
-            fields = new_record(piece, self.clock.now(), document.get("metadata") or {})
+            made_at = document.get("_created") or self.clock.now()
+            fields = new_record(piece, made_at, document.get("metadata") or {})
             if document.get("external_id"):
                 fields |= self._adopted(document, integration)
             elif document.get("external_url"):
