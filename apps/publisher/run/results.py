@@ -36,7 +36,7 @@ from apps.publisher.schema import (
     WishAction,
     ref_of,
 )
-from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
+from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
     HELP,
     RETRYABLE,
@@ -566,24 +566,25 @@ class Results:
             "status": record["status"],
             "external_url": url,
         }
-        for name, query in (
-            (ARCHIVE, {"_id": item_id}),
-            (PUBLISHED, {"item_id": item_id, "last_published_version": True}),
-        ):
-            self._mark(name, query, entry)
+        last = {"item_id": item_id, "last_published_version": True}
+        is_there = self._mark(ARCHIVE, {"_id": item_id}, entry)
+        if not self._mark(PUBLISHED, last, entry) and not is_there:
+            self._mark(ARCHIVED, last, entry)
 
-    def _mark(self, name: str, query: Mapping[str, Any], entry: Document) -> None:
+    def _mark(self, name: str, query: Mapping[str, Any], entry: Document) -> bool:
+        """Put an entry into the list of an item; False where there is no such item."""
         collection = self._db[name]
         while (item := collection.find_one(query, {"publisher": 1})) is not None:
             before = item.get("publisher")
             own = [each for each in before or () if isinstance(each, dict)]
             if entry in own:
-                return
+                return True
             others = [each for each in own if each.get("integration") != entry["integration"]]
             unchanged = {"_id": item["_id"], "publisher": before}
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
-                return
+                return True
+        return False
 
 
 def _may_pass(error: PlatformError) -> bool:

@@ -37,7 +37,7 @@ from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.writing import Writing
 from apps.publisher.schema import IntegrationState, Phase
-from apps.store.collections import PUBLISHED, PUBLISHER_INTEGRATIONS
+from apps.store.collections import ARCHIVED, PUBLISHED, PUBLISHER_INTEGRATIONS
 from apps.store.mongo import is_outage
 from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemoteState
 
@@ -182,7 +182,9 @@ class Steps:
         if item is not None:
             task.version = item.get("_current_version")
             task.out_at = moment_of(item.get("versioncreated"))
-        return item
+            return item
+        of_item = {"item_id": task.record["content"]}
+        return self._db[ARCHIVED].find_one(of_item, sort=[("_current_version", -1)])
 
     def _publish(self, task: Task, item: Mapping[str, Any] | None) -> Result:
         stories.check_publishable(item, task.options)

@@ -242,6 +242,29 @@ class TestPosts:
         assert (updated.state, updated.mismatches) == (RemoteState.LIVE, {})
         assert wordpress.page(post.url)[0] == 200
 
+    @pytest.mark.parametrize("role", ["administrator", "editor", "author"])
+    @pytest.mark.parametrize("post_type", ["posts", "pages"])
+    def test_a_password_that_somebody_has_set_is_gone_with_the_next_update(
+        self, connect: Connect, wordpress: WordPressPeer, role: str, post_type: str
+    ) -> None:
+        """Readers see the text again, and the answer is compared."""
+        if (role, post_type) == ("author", "pages"):
+            pytest.skip("authors write no pages")
+        platform = connect(role, post_type=post_type)
+        story = build_story(body=f"<p>Text {uuid4().hex}</p>")
+        post = publish(platform, story)
+        text = story.body[3:-4]
+        assert text in wordpress.page(post.url)[1]
+        edited = wordpress.rest(
+            "POST", f"/wp/v2/{post_type}/{post.id}", data={"password": "insiders"}
+        )
+        assert edited["password"] == "insiders"
+        assert text not in wordpress.page(post.url)[1]
+        updated = platform.update(post, platform.payload(story), story.identity)
+        assert (updated.state, updated.mismatches) == (RemoteState.LIVE, {})
+        assert wordpress.run(f"echo get_post({post.id})->post_password;") == ""
+        assert text in wordpress.page(post.url)[1]
+
     def test_pages(self, connect: Connect, wordpress: WordPressPeer) -> None:
         """A page has no terms."""
         platform = connect(post_type="pages")
