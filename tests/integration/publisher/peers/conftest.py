@@ -87,6 +87,9 @@ def opens(graph: Graph, publisher: Publisher, clock: HandClock) -> Iterator[Open
             options.setdefault("is_named_by_proxy", "plain" in modes)
             made = PeerNewsroom(graph, publisher, desk, place, proxy, clock, **options)
             assert made.tested["ok"], made.tested["checks"]
+            # What a new site has is read first.
+            made.go()
+            made.proxy.clear()
             return made
 
         yield open_newsroom
