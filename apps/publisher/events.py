@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pymongo.database import Database
+
+from apps.archive.visibility import audience_of_id
 from apps.core.notifier import Notifier
+from apps.core.service import Document
 
 
-def tell_record(notifier: Notifier, record: Mapping[str, Any]) -> None:
-    """Tell the users of the record's account where it stands."""
+def tell_record(notifier: Notifier, db: Database[Document], record: Mapping[str, Any]) -> None:
+    """Tell the users of the record's account who see its item where it stands; one command."""
     notifier.push(
         "publisher:record",
-        audience=[[{"account": record["account"]}]],
+        audience=[[{"account": record["account"]}], *audience_of_id(db, record["content"])],
         record=str(record["_id"]),
         content=record["content"],
         integration=str(record["integration"]),

@@ -117,7 +117,7 @@ class NoticeBoard(Platform):
     def has_media(self, media: RemoteMedia) -> bool:
         return False
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
         return False
 
     def taxonomies(self) -> Sequence[Taxonomy]:
@@ -125,6 +125,9 @@ class NoticeBoard(Platform):
 
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
         yield from ()
+
+    def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def create_term(
         self, taxonomy: str, name: str, slug: str, parent: str | None = None

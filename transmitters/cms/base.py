@@ -4,6 +4,7 @@ A platform knows one kind of site: how to sign a request, how a story looks ther
 found again. It stores nothing, decides nothing about retries, and knows no other site.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -103,6 +104,14 @@ class PostIdentity:
     def marker(self) -> str:
         """The HTML comment that marks a post as ours."""
         return f"<!-- publisher-ref:{self.ref} -->"
+
+
+MARKER = re.compile(r"<!-- publisher-ref:([0-9a-f]+) -->")
+
+
+def refs_in(text: str) -> tuple[str, ...]:
+    """Return the references of the markers in a text."""
+    return tuple(MARKER.findall(text))
 
 
 @dataclass(frozen=True)
@@ -250,8 +259,8 @@ class RemotePost:
 
     Attributes:
         modified: the site's token for its last change, for comparison only.
-        is_ours: it carries our marker, or where none can be kept, is by our user, at the time of
-            our attempt, with our title.
+        refs: of the markers that it carries, of whomever they are.
+        is_ours: of a look-up, whether it is the post that was looked for, see `recognises`.
         mismatches: in what it differs from the payload that it answers, each with the names of
             what is missing.
         fields: what an update needs to know of it.
@@ -263,6 +272,7 @@ class RemotePost:
     slug: str = ""
     modified: str = ""
     published_at: datetime | None = None
+    refs: tuple[str, ...] = ()
     is_ours: bool = True
     created_at: datetime | None = None
     mismatches: Mapping[Mismatch, Sequence[str]] = field(default_factory=dict)
@@ -563,6 +573,13 @@ class Platform(ABC):
     def read(self, post_id: str) -> RemotePost | None:
         """Return a post as it is now, None when it is gone."""
 
+    def recognises(self, post: RemotePost, identity: PostIdentity) -> bool:
+        """Whether a post is the one with this identity, or somebody else's; makes no request.
+
+        Its marker tells. Platforms whose posts may carry none go by author, time and content then.
+        """
+        return identity.ref in post.refs if post.refs else post.is_ours
+
     @abstractmethod
     def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
         """Create the post, once."""
@@ -577,6 +594,15 @@ class Platform(ABC):
         Raises:
             PlatformError: `conflict` where somebody wrote it since; `not_found` when it is gone.
         """
+
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Replace what is left of a killed post by `payload`, before it is taken off by `mode`.
+
+        Readers may see that for a moment; what they do not see must not become live.
+        """
+        return self.update(post, payload, identity) if post.state is RemoteState.LIVE else post
 
     @abstractmethod
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
@@ -609,11 +635,15 @@ class Platform(ABC):
 
     @abstractmethod
     def has_media(self, media: RemoteMedia) -> bool:
-        """Whether an uploaded file is still there."""
+        """Whether an uploaded file is still there; not where its id is that of another file."""
 
     @abstractmethod
-    def delete_media(self, media: RemoteMedia) -> bool:
-        """Remove a file; False where the platform has no way."""
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        """Remove a file; False where there is no way.
+
+        Args:
+            is_sure: its id was just seen to be its; else one that is another file's is left alone.
+        """
 
     @abstractmethod
     def taxonomies(self) -> Sequence[Taxonomy]:

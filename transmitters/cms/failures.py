@@ -81,6 +81,11 @@ def parts_of(address: str) -> SplitResult:
         return urlsplit("")
 
 
+def name_of(address: str) -> str:
+    """Return the name of the file that an address of a site leads to."""
+    return parts_of(address).path.rpartition("/")[2]
+
+
 def endless(platform: str, what: str) -> PlatformError:
     """Return what it means that a list has more pages than any should.
 

@@ -17,6 +17,7 @@ from transmitters.cms.base import (
     RemoteTerm,
     Site,
     Taxonomy,
+    refs_in,
 )
 from transmitters.cms.failures import (
     foreign_answer,
@@ -395,7 +396,13 @@ def remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> Remot
         slug=str(data.get("slug") or ""),
         modified=str(data.get("modified_gmt") or ""),
         published_at=moment_in(data.get("date_gmt")) if is_dated else None,
-        fields={"date_gmt": data.get("date_gmt"), "seen_at": answer.date},
+        refs=refs_in(raw_text(data, "content")),
+        fields={
+            "date_gmt": data.get("date_gmt"),
+            "seen_at": answer.date,
+            "author": data.get("author"),
+            "title": unescape(raw_text(data, "title")),
+        },
     )
 
 

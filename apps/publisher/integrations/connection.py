@@ -8,10 +8,12 @@ from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.publisher.events import tell_integration
 from apps.publisher.integrations.credentials import has_credentials
+from apps.publisher.integrations.patience import TOO_SLOW
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes
@@ -72,6 +74,7 @@ class ConnectionTests:
 
         Raises:
             PlainError: 404, there is no such integration.
+            TooManyRequests: too many sites are being asked.
         """
         integration = self._integrations.one(id, caller)
         platform = self._platforms.registry.get(integration["destination"])
@@ -89,6 +92,7 @@ class ConnectionTests:
 
         Raises:
             SchemaIssues: something is wrong with them.
+            TooManyRequests: too many sites are being asked.
         """
         integration, credentials = self._integrations.unsaved(body, caller)
         platform = self._platforms.registry.get(integration["destination"])
@@ -96,22 +100,38 @@ class ConnectionTests:
             return told(failed("credentials", NO_CREDENTIALS))
         return told(self._tested(integration, credentials, write=write))
 
+    def refresh(self, integration: Mapping[str, Any]) -> ConnectionTest:
+        """Test an integration for its worker, as patiently as it publishes; keep what was found."""
+        try:
+            test = self._platforms.open(integration).test()
+        except PlatformError as error:
+            test = failed("credentials", error)
+        test = replace(test, remote=kept_of(test.remote))
+        self._keep(integration, test)
+        return test
+
     def _tested(
         self, integration: Document, credentials: Mapping[str, str] | None, *, write: bool
     ) -> ConnectionTest:
         try:
-            platform = self._platforms.open_for_request(integration, credentials)
+            test = self._platforms.ask(
+                integration,
+                lambda platform: platform.test(write=write),
+                credentials,
+                cleans_up=write,
+            )
         except PlatformError as error:
-            return failed("credentials", error)
-        test = platform.test(write=write)
+            return failed("time" if error.code == TOO_SLOW else "credentials", error)
         return replace(test, remote=kept_of(test.remote))
 
-    def _keep(self, integration: Document, test: ConnectionTest) -> None:
+    def _keep(self, integration: Mapping[str, Any], test: ConnectionTest) -> None:
         """Store what was found, unless somebody has changed the settings meanwhile."""
         now = self._clock.now()
         state, changes = state_after(integration, test), Document()
         if test.remote:
-            changes["remote"] = test.remote
+            # A test that broke off has not seen everything.
+            known = {} if test.ok else object_of(integration, "remote")
+            changes["remote"] = {**known, **test.remote}
         if test.ok:
             changes["last_ok_at"] = now
         if state != integration["state"]:

@@ -11,6 +11,8 @@ from transmitters.http_connections import NoAnswer
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FOLLOWED = 3
 OK = 200
+FOR_THE_MOMENT = frozenset({408, 425, 429})
+"""Answers below 500 after which it is worth asking again."""
 ELSEWHERE = 410
 """Stands for a page that leads readers to another one: theirs is gone."""
 LARGEST_FILE = 50 << 20
@@ -38,7 +40,7 @@ class PublicPages:
         """Write the file at an address into `target`; return its media type, told by the bytes.
 
         Raises:
-            NoAnswer: no whole file came.
+            NoAnswer: no whole file came, or the host cannot give it now.
             ValueError: there is none, it is too large, or elsewhere again and again.
         """
         address = url
@@ -52,6 +54,8 @@ class PublicPages:
                 target.seek(0)
                 target.truncate()
                 continue
+            if answer.status in FOR_THE_MOMENT or answer.status >= 500:
+                raise NoAnswer(f"the answer is {answer.status}")
             if answer.status != OK:
                 raise ValueError(f"the answer is {answer.status}")
             target.flush()

@@ -18,8 +18,10 @@ OPERATIONS = (
     *("archive_autosave", "archive_versions"),
     # Its readers change nothing but their own entry.
     "activity",
+    # Stored by this server alone, and never without what they belong to.
+    *("publisher_integrations", "publisher_taxonomy_map", "publishing_records"),
 )
-"""Resources whose PATCH is no update of a stored document."""
+"""Resources whose PATCH is no update of a stored document that others may have left."""
 
 SAMPLES: Mapping[str, Any] = {
     "string": "abc",
@@ -40,6 +42,8 @@ SAMPLES_OF_FIELDS: Mapping[str, Any] = {
     "internal_destinations.macro": None,
     "publish_queue.item_encoding": None,
     "published.state": "corrected",
+    **dict.fromkeys(("publisher_sites.logo", "publisher_sites.url"), "https://example.com"),
+    "publisher_sites.timezone": "Europe/Prague",
     "subscribers.email": "a@example.com",
     "users.password": "a long password",
     "users.twitter": "@abc",
@@ -85,6 +89,7 @@ def store_bare(app: Any, graph: Graph, resource: str, **fields: Any) -> Document
         "_created": now,
         "_updated": now,
         "_etag": "stored",
+        "account": "default",  # those of others are not there
         **fields,
     }
     document.update(dict.fromkeys(UNIQUE, str(document["_id"])))

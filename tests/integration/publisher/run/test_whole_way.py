@@ -92,12 +92,12 @@ def test_terms_are_read_when_somebody_asks(
     graph: Graph, publisher: Publisher, site: FaultySite, integration: dict[str, Any]
 ) -> None:
     site.content.add_term("categories", {"name": "Arts & Culture"})
-    graph.term_sync.run()
+    assert publisher.post(f"integrations/{integration['_id']}/taxonomies/sync").status_code == 202
+    graph.site_run.run()
     terms = publisher.get(f"integrations/{integration['_id']}/taxonomies").get_json()
     names = [term["name"] for each in terms["_items"] for term in each["terms"]]
     assert names == ["Arts & Culture", "Uncategorized"]
-    assert graph.term_sync.run() == 0
-    publisher.post(f"integrations/{integration['_id']}/taxonomies/sync")
+    assert graph.site_sync.run() == 0
     assert graph.publisher_cleanup.run() == 0
 
 
