@@ -74,6 +74,8 @@ CATEGORIES, TAGS = "categories", "tags"
 
 FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title.raw,content.raw"
 """What is read of a post: not its text as readers see it, which takes the site long to make."""
+OPEN = ""
+"""Password of posts that everybody may read: one that a person has set keeps readers out."""
 EVERY_STATUS = "any,trash"
 PER_PAGE = 100
 
@@ -234,6 +236,7 @@ class WordPress(Platform):
         if story.schedule_at:
             fields["date_gmt"] = wire_time(story.schedule_at)
         fields["status"] = "future" if story.schedule_at else "publish"
+        fields["password"] = OPEN
         terms = {name: tuple(ids) for name, ids in story.terms.items()}
         fields.update(
             {name: [number_of(term, name) for term in ids] for name, ids in terms.items()}
@@ -402,7 +405,7 @@ class WordPress(Platform):
 
     def _write(self, route: str, fields: Mapping[str, Any], payload: Payload) -> RemotePost:
         """Write a post, and return it with what differs from what was to be there."""
-        names = ",".join((FIELDS, "featured_media", *payload.terms))
+        names = ",".join((FIELDS, "featured_media", "password", *payload.terms))
         answer = self._api.post(route, fields, _fields=names)
         data = one_of(answer, writes=True)
         post = remote_post(data, answer, writes=True)
@@ -761,6 +764,8 @@ def _mismatches(
     sent = payload.fields
     if data.get("status") != sent.get("status"):
         yield Mismatch.STATE, [str(data.get("status"))]
+    elif data.get("password"):
+        yield Mismatch.STATE, ["password"]
     if media := [media.url for media in payload.media if not _shows(data, sent, media)]:
         yield Mismatch.MEDIA, media
     terms = [

@@ -140,7 +140,7 @@ class RecordsService(AccountService):
         """Return the item and the integration that a new record names."""
         id_ = document["content"]
         found = self._contents.find([id_], caller).get(id_)
-        if found is None:
+        if found is None or found[0].is_expired:
             raise SchemaIssues({"content": missing_value(id_, PUBLISHED, "item_id")})
         integration = self._targets.the_one(
             caller,

@@ -344,3 +344,34 @@ def test_addresses_of_pages_are_paths(publisher: Publisher, pattern: str) -> Non
     answer = publisher.post("sites", {**body, "url_structure": {**good, "post": pattern}})
     assert list(answer.get_json()["_issues"]["url_structure"]) == ["post"]
     assert publisher.post("sites", {**body, "url_structure": good}).status_code == 201
+
+
+def test_another_address_is_another_installation(
+    publisher: Publisher, integration: Any, graph: Graph
+) -> None:
+    """What was learned of the site is not taken for what is at the new one; clients see nothing."""
+    path, stored = f"integrations/{integration['_id']}", graph.db["publisher_integrations"]
+    stored.update_one({}, {"$set": {"remote": {"version": "6.1"}, "synced_at": None}})
+    moved = {"base_url": "http://localhost:8", "credentials": CREDENTIALS}
+
+    same = publisher.patch(path, {"base_url": BASE_URL, "name": "other"})
+    assert same.status_code == 200
+    assert "installation" not in stored.find_one({})
+    answer = publisher.patch(path, moved)
+
+    first = stored.find_one({})
+    assert (first["remote"], bool(first["installation"])) == (None, True)
+    for shown_as in (answer, publisher.get(path), publisher.get("integrations")):
+        assert "installation" not in shown_as.get_data(as_text=True)
+    publisher.patch(path, {**moved, "base_url": BASE_URL})
+    assert stored.find_one({})["installation"] not in (None, first["installation"])
+
+
+def test_another_type_of_posts_is_another_installation(
+    publisher: Publisher, integration: Any, graph: Graph
+) -> None:
+    path, stored = f"integrations/{integration['_id']}", graph.db["publisher_integrations"]
+    assert publisher.patch(path, {"options": {"kill_overwrite": False}}).status_code == 200
+    assert "installation" not in stored.find_one({})
+    assert publisher.patch(path, {"options": {"post_type": "pages"}}).status_code == 200
+    assert stored.find_one({})["installation"]
