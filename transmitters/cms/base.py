@@ -360,8 +360,6 @@ HELP: Mapping[ErrorClass, str] = {
     ErrorClass.NOT_FOUND: "Publish or retract the record again",
 }
 """What a person can do, where nothing more is known."""
-TOLD_FIRST = frozenset({ErrorClass.AUTH, ErrorClass.MEDIA, ErrorClass.TAXONOMY})
-"""Classes of which records say first what holds for all errors of the class."""
 
 
 class PlatformError(WiredeskError):

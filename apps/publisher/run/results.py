@@ -40,7 +40,6 @@ from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, PUBLISHER_INTEG
 from transmitters.cms.base import (
     HELP,
     RETRYABLE,
-    TOLD_FIRST,
     ErrorClass,
     Platform,
     PlatformError,
@@ -62,6 +61,8 @@ RETRACT_AGAIN = timedelta(hours=1)
 CHECK_AGAIN = timedelta(minutes=5)
 MESSAGE_LENGTH = 1000
 
+LOOKED_UP = frozenset({ErrorClass.AUTH, ErrorClass.MEDIA, ErrorClass.TAXONOMY})
+"""Classes of errors whose usual help clients, and the table of common issues, go by."""
 DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
@@ -597,7 +598,7 @@ def _may_pass(error: PlatformError) -> bool:
 def help_of(error: PlatformError) -> str:
     """Return what a person can do: what holds for the class of the error, then what is special."""
     usual = HELP[error.error_class]
-    if error.error_class not in TOLD_FIRST or error.help.startswith(usual):
+    if error.error_class not in LOOKED_UP or error.help.startswith(usual):
         return error.help
     return f"{usual}. {error.help}"
 
