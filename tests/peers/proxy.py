@@ -174,6 +174,11 @@ class Proxy:
         )
 
     @property
+    def signed(self) -> int:
+        """How many requests came in with credentials."""
+        return sum("authorization" in request.headers for request in self.requests)
+
+    @property
     def writes(self) -> int:
         """How many requests came in that change something."""
         return sum(request.method not in ("GET", "HEAD") for request in self.requests)

@@ -683,7 +683,7 @@ class _Tester:
         own = self._own_names()
         if own is None:
             name = str(self._remote["post_type"]["name"])
-            raise not_for(name, code="missing_capability")
+            raise not_for(name, "edit_posts", code="missing_capability")
         self._remote["post_type"]["capabilities"] = own
         every = {name: own.get(name, name) for name in (*NEEDED, *USEFUL)}
         self._remote["capabilities"] = sorted(name for name, real in every.items() if real in has)

@@ -94,6 +94,9 @@ SITE_TROUBLE = (
 """Parts of the words of a site that cannot store files just now."""
 
 
+PLURALS: Mapping[str, str] = {"post": "posts", "page": "pages"}
+"""In the capabilities for types that WordPress itself has: plugins change them hardly ever."""
+
 STATES: Mapping[str, RemoteState] = {
     "publish": RemoteState.LIVE,
     "future": RemoteState.SCHEDULED,
@@ -251,7 +254,7 @@ class WordPressAPI:
         post_type = self._site.remote.get("post_type") or {}
         own = post_type.get("capabilities") or {}
         if about.kind == "posts" and post_type and lacks not in own:
-            return not_for(str(post_type.get("name")), code=code, status=answer.status)
+            return not_for(str(post_type.get("name")), lacks, code=code, status=answer.status)
         return lacking([str(own.get(lacks, lacks))], code=code, status=answer.status)
 
 
@@ -267,8 +270,14 @@ def lacking(capabilities: list[str], *, code: str, status: int | None = None) ->
     )
 
 
-def not_for(post_type: str, *, code: str, status: int | None = None) -> PlatformError:
-    """Return that the user may not write posts of a type, whose capabilities nobody has told."""
+def not_for(post_type: str, lacks: str, *, code: str, status: int | None = None) -> PlatformError:
+    """Return that the user may not write posts of a type, whose capabilities nobody has told.
+
+    Args:
+        lacks: the capability as it is called for the posts of WordPress itself.
+    """
+    if plural := PLURALS.get(post_type):
+        return lacking([lacks.replace("posts", plural)], code=code, status=status)
     return PlatformError(
         ErrorClass.PERMISSION,
         code,

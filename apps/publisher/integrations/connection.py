@@ -179,8 +179,9 @@ def failed(name: str, error: PlatformError) -> ConnectionTest:
 
 
 def message_of(test: ConnectionTest) -> str:
-    """Return in one line what a test has failed over."""
-    texts = [check.error.message for check in test.checks if check.error is not None]
+    """Return in one line what a test has failed over, with the codes of the site."""
+    errors = [check.error for check in test.checks if check.error is not None]
+    texts = [f"{error.code}: {error.message}" for error in errors]
     return "; ".join(texts)[:MESSAGE_LENGTH]
 
 

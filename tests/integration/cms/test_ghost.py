@@ -282,7 +282,7 @@ class TestPublishing:
         assert site.look_up(identity) == []
         assert publish(site, identity).slug == identity.slug
 
-    @pytest.mark.parametrize("post_id", ["", "..", "a/b", "0" * 23])
+    @pytest.mark.parametrize("post_id", ["..", "a/b", "0" * 23])
     def test_an_id_that_is_none(self, site: Ghost, identity: PostIdentity, post_id: str) -> None:
         """It never names a list of posts, nor anything else than a post."""
         site.retract(RemotePost(post_id, RemoteState.LIVE), RetractMode.DELETE)

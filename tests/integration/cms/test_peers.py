@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from tests.peers import wordpress as wordpress_peer
+from apps.demo import wordpress
 from tests.peers.proxy import Fault, Proxy, Reply
 from tests.peers.shared import ROOT, Peers, shared_peer
 from tests.peers.wordpress import WordPressPeer, missing
@@ -98,7 +98,7 @@ class TestProxy:
 
 def test_a_peer_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its tests are skipped with the way to get it, or fail where it is needed."""
-    monkeypatch.setattr(wordpress_peer, "INSTALLED", tmp_path / "nowhere")
+    monkeypatch.setattr(wordpress, "INSTALLED", tmp_path / "nowhere")
     line = "apt-get install .* wordpress"
     with pytest.raises(pytest.skip.Exception, match=line), Peers(tmp_path).use("wordpress"):
         pass

@@ -55,7 +55,7 @@ def test_each_failing_check_shows_its_class(
         "help": "What to do",
     }
     assert publisher.get(path).get_json()["state"] == state
-    assert publisher.get(path).get_json()["state_message"] == "What is wrong"
+    assert publisher.get(path).get_json()["state_message"] == "some_code: What is wrong"
 
 
 def test_settings_are_tested_before_they_are_saved(

@@ -61,7 +61,7 @@ def test_a_site_that_never_answers(
         assert (answer.status_code, check["name"], check["code"]) == (200, "time", "too_slow")
         assert check["help"]
     found = publisher.get(f"integrations/{integration['_id']}").get_json()
-    assert (found["state"], found["state_message"]) == ("new", check["message"])
+    assert (found["state"], found["state_message"]) == ("new", f"too_slow: {check['message']}")
 
 
 @pytest.mark.usefixtures("stuck")
