@@ -13,6 +13,7 @@ from transmitters.base import (
     Transmitter,
 )
 from transmitters.file import FileTransmitter
+from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
 
 __all__ = [
@@ -29,7 +30,11 @@ __all__ = [
     "build_registry",
 ]
 
-BUILT_IN: tuple[type[Transmitter], ...] = (HTTPPushTransmitter, FileTransmitter)
+BUILT_IN: tuple[type[Transmitter], ...] = (
+    HTTPPushTransmitter,
+    FTPTransmitter,
+    FileTransmitter,
+)
 
 
 def build_registry() -> Registry[Transmitter]:

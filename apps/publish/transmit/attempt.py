@@ -5,7 +5,7 @@ Stores nothing but what had to be formatted first.
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -294,13 +294,22 @@ class RowSender:
         """
         if subscriber is None:
             return
-        by_destination = {destination_id(row.get("destination") or {}): row for row in rows}
-        for row in by_destination.values():
+        by_destination: dict[str, list[Document]] = {}
+        for row in rows:
+            by_destination.setdefault(destination_id(row.get("destination") or {}), []).append(row)
+        for lost in by_destination.values():
             try:
-                destination = resolve(row, subscriber, self._vault)
-                self._transmitters.get(lane, destination).clean_up()
+                destination = resolve(lost[0], subscriber, self._vault)
+                self._transmitters.get(lane, destination).clean_up(self._deliveries(lost))
             except Exception as error:  # noqa: BLE001 - logged, without the secrets in a traceback
                 log.warning("delivery.not_cleaned_up", lane=lane, error=type(error).__name__)
+
+    def _deliveries(self, rows: Sequence[Document]) -> Iterator[Delivery]:
+        """Yield what was sent for rows; their bodies are read where somebody wants to know."""
+        bodies = self._payloads.load(rows)
+        for row in rows:
+            if row["_id"] in bodies and not fault_of(row):
+                yield delivery_of(row, bodies[row["_id"]], self._media)
 
     def _unsendable(self, row: Document, why: str) -> Result:
         return self._attempts.failed(row, refused(9004, "Queue item could not be sent", why))
