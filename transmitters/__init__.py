@@ -15,6 +15,7 @@ from transmitters.base import (
 from transmitters.file import FileTransmitter
 from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
+from transmitters.sftp import SFTPTransmitter
 
 __all__ = [
     "BUILT_IN",
@@ -33,6 +34,7 @@ __all__ = [
 BUILT_IN: tuple[type[Transmitter], ...] = (
     HTTPPushTransmitter,
     FTPTransmitter,
+    SFTPTransmitter,
     FileTransmitter,
 )
 

@@ -491,7 +491,7 @@ class TestMedia:
 
     def test_one_that_is_not_stored(self, receiver: FTPReceiver) -> None:
         """The item is not sent without: permanent."""
-        with pytest.raises(PermanentFailure, match="media file .* is not stored here"):
+        with pytest.raises(PermanentFailure, match=r"media file .* is not stored here"):
             send(receiver, with_media(MediaStore()), push_associated=True)
         assert {} == receiver.files()
 
