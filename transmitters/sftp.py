@@ -204,9 +204,7 @@ class SFTPSession(UploadSession):
             key = transport.get_remote_server_key()
         shown = f"{key.get_name()} {key.get_base64()}"
         if not pinned:
-            text = (
-                f"host_key is missing. Ask who runs {self._place} whether it is {shown}"
-            )
+            text = f"host_key is missing. Ask who runs {self._place} whether it is {shown}"
             raise UploadError(text, permanent=True)
         if key.asbytes() not in pinned.get(key.get_name(), ()):
             text = f"the host key of {self._place} is not host_key but {shown}. Ask who runs it"
