@@ -275,8 +275,9 @@ class SFTPSession(UploadSession):
     def store(self, name: str, data: bytes) -> None:
         # Exclusively: nobody else writes into the file.
         with self._step(f"store {name}"), self._client.open(self._path(name), "wx") as file:
-            file.set_pipelined(True)
             for start in range(0, len(data), CHUNK):
+                # The last one waits for the replies to all.
+                file.set_pipelined(start + CHUNK < len(data))
                 file.write(data[start : start + CHUNK])
 
     def rename(self, name: str, wanted: str) -> None:
@@ -284,7 +285,9 @@ class SFTPSession(UploadSession):
         with self._step(f"rename {name}, which files are called until they are whole"):
             try:
                 self._client.posix_rename(old, new)
-            except OSError:
+            except OSError as error:
+                if isinstance(error, TimeoutError):
+                    raise
                 # Without that extension servers rename to no name that is taken.
                 if self._size(wanted) is not None:
                     self._client.remove(new)
