@@ -50,7 +50,7 @@ logging.getLogger(LOG).setLevel(logging.CRITICAL + 1)
 
 
 class SFTPTransmitter(UploadTransmitter):
-    """Upload to a server by SFTP (delivery contract 5.3)."""
+    """Upload to a server by SFTP (delivery contract 5.2)."""
 
     type = "sftp"
     name = "SFTP"

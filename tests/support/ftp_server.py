@@ -1,5 +1,6 @@
 """An FTP server on loopback (pyftpdlib) that behaves as told."""
 
+import logging
 import socket
 import struct
 import threading
@@ -15,6 +16,8 @@ from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
 
 USERNAME, PASSWORD = "desk", "s3cret-of-desk"
+
+logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
 
 HANG = object()
 """Instead of a reply: nothing."""
@@ -50,7 +53,6 @@ class FTPReceiver:
     Args:
         root: the directory of the user.
         masquerade: the address that replies to PASV name instead of the true one.
-        home: directory below `root` in which the user is after login.
     """
 
     def __init__(self, root: Path, *, masquerade: str | None = None) -> None:
