@@ -129,7 +129,7 @@ class FTPReceiver:
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            self._server.serve_forever(timeout=0.02, blocking=False, handle_exit=False)
+            self._server.ioloop.loop(timeout=0.02, blocking=False)
         self._server.close_all()
 
     def __enter__(self) -> "FTPReceiver":

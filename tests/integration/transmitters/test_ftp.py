@@ -556,12 +556,19 @@ class TestCuts:
     @pytest.mark.parametrize("how", Cut)
     @pytest.mark.parametrize("passive", [True, False])
     def test_here_and_there(self, receiver: FTPReceiver, how: Cut, passive: bool) -> None:
-        self.cut_at(receiver, range(1, bytes_of_a_delivery(receiver, passive), 131), how, passive)
+        delivery = with_media(MediaStore(**STORED))
+        config = {"passive": passive, "push_associated": True, "path": "wire"}
+        whole = bytes_of(receiver, delivery, config)
+        self.cut_at(receiver, range(1, whole, 131), how, delivery, config)
 
     @pytest.mark.chaos
+    @pytest.mark.timeout(600)
     @pytest.mark.parametrize("how", Cut)
-    def test_at_every_byte(self, receiver: FTPReceiver, how: Cut) -> None:
-        self.cut_at(receiver, range(bytes_of_a_delivery(receiver, True)), how, True)
+    def test_at_many_bytes(self, receiver: FTPReceiver, how: Cut) -> None:
+        """At every one of a delivery without media, all commands included."""
+        config: dict[str, Any] = {"path": "wire"}
+        whole = bytes_of(receiver, build_delivery(), config)
+        self.cut_at(receiver, range(1, whole), how, build_delivery(), config)
 
     @pytest.mark.parametrize("how", Cut)
     @pytest.mark.parametrize("limit", [1, len(BODY) // 2, len(BODY) - 1])
@@ -578,40 +585,45 @@ class TestCuts:
         send(receiver)
         assert {NAME: BODY} == receiver.files()
 
-    def cut_at(self, receiver: FTPReceiver, limits: Iterable[int], how: Cut, passive: bool) -> None:
-        media = MediaStore(**STORED)
-        delivery = with_media(media)
-        config = {"passive": passive, "push_associated": True, "path": "wire"}
-        whole = {
-            f"wire/{NAME}": delivery.body,
-            "wire/sea-1.jpg": PICTURE.data,
-            "wire/sea-crop.jpg": CROP.data,
-            "wire/scan.pdf": SCAN.data,
-        }
+    def cut_at(
+        self,
+        receiver: FTPReceiver,
+        limits: Iterable[int],
+        how: Cut,
+        delivery: Delivery,
+        config: dict[str, Any],
+    ) -> None:
+        send(receiver, delivery, **config)
+        whole = clear(receiver)
+        settings = build_settings(ftp_reply_timeout=1.0)
+        destination = build_destination("ftp", **{**receiver.config, **config})
         for limit in limits:
-            with network(limit, how) as cutting:
-                destination = build_destination("ftp", **{**receiver.config, **config})
-                settings = build_settings(ftp_reply_timeout=1.0)
-                sender = FTPTransmitter(destination, settings, cutting.resolve)
-                with suppress(TemporaryFailure), closing(sender):
-                    sender.send(delivery)
+            with (
+                network(limit, how) as cutting,
+                suppress(TemporaryFailure),
+                closing(FTPTransmitter(destination, settings, cutting.resolve)) as sender,
+            ):
+                sender.send(delivery)
             found = receiver.files()
             seen = {n: data for n, data in found.items() if not n.endswith(".part")}
             assert seen.items() <= whole.items(), f"cut after {limit} bytes"
             send(receiver, delivery, **config)
-            assert whole == receiver.files(), f"cut after {limit} bytes"
-            for name in whole:
-                (receiver.root / name).unlink()
+            assert whole == clear(receiver), f"cut after {limit} bytes"
 
 
-def bytes_of_a_delivery(receiver: FTPReceiver, passive: bool) -> int:
-    """Return how many bytes go through the network for a delivery with media."""
-    config = {"passive": passive, "push_associated": True, "path": "wire"}
+def bytes_of(receiver: FTPReceiver, delivery: Delivery, config: dict[str, Any]) -> int:
+    """Return how many bytes go through the network for a delivery."""
     with network() as cutting:
         destination = build_destination("ftp", **{**receiver.config, **config})
-        sender = FTPTransmitter(destination, build_settings(), cutting.resolve)
-        with closing(sender):
-            sender.send(with_media(MediaStore(**STORED)))
-        for name in receiver.files():
-            (receiver.root / name).unlink()
+        with closing(FTPTransmitter(destination, build_settings(), cutting.resolve)) as sender:
+            sender.send(delivery)
+        clear(receiver)
         return cutting.passed
+
+
+def clear(receiver: FTPReceiver) -> Mapping[str, bytes]:
+    """Remove the files that are there, and return them."""
+    found = receiver.files()
+    for name in found:
+        (receiver.root / name).unlink()
+    return found
