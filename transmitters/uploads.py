@@ -203,11 +203,12 @@ class UploadTransmitter(Transmitter):
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used."""
+        """Return which values cannot be used; one that is missing may come later."""
         issues = {}
         for name, check in cls.checks.items():
             try:
-                check(config)
+                if config.get(name) not in (None, ""):
+                    check(config)
             except UploadError as error:
                 issues[name] = str(error)
         return issues
