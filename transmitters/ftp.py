@@ -293,7 +293,9 @@ def _ends(line: str, code: str) -> bool:
 
 
 def _wait_until_writable(sock: socket.socket, seconds: float) -> None:
-    if not select.select([], [sock], [], seconds)[1]:
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    if not poll.poll(seconds * 1000):
         raise TimeoutError("the server takes no more")
 
 

@@ -150,7 +150,7 @@ class UploadTransmitter(Transmitter):
             read_timeout=settings.ftp_reply_timeout,
             resolve=resolve,
         )
-        self._kept = KeptSession(self.deadline)
+        self._kept = KeptSession()
 
     @abstractmethod
     def connect(self, target: Target) -> UploadSession:
@@ -301,14 +301,9 @@ class UploadTransmitter(Transmitter):
 
 
 class KeptSession:
-    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`.
+    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`."""
 
-    Args:
-        deadline: of attempts; closing is bounded by it.
-    """
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
+    def __init__(self) -> None:
         self._lock = Lock()
         self._session: UploadSession | None = None
         self._timer: Timer | None = None
