@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -524,8 +526,40 @@ class TestMedia:
         assert receiver.files()["sea-1.jpg"] == PICTURE.data
 
 
+WRITER = """
+import json, sys, time
+from tests.support.deliveries import build_delivery, build_destination, build_settings
+from transmitters.ftp import FTPClient, FTPTransmitter
+
+def stand_still(client, connection, data):
+    connection.sendall(bytes(data)[: len(data) // 2])
+    print("writing", flush=True)
+    time.sleep(60)
+
+FTPClient._send = stand_still
+destination = build_destination("ftp", **json.loads(sys.argv[1]))
+FTPTransmitter(destination, build_settings()).send(build_delivery())
+"""
+
+
 class TestCleaningUp:
     """What a process leaves that dies while it uploads."""
+
+    def test_process_that_was_killed(self, receiver: FTPReceiver) -> None:
+        """Half a file is under its temporary name only, and goes before the next attempt."""
+        config = {**receiver.config, "path": "wire"}
+        command = [sys.executable, "-c", WRITER, json.dumps(config)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "writing\n"
+            child.kill()
+        assert [f"wire/.{NAME}.part"] == list(receiver.files())
+
+        with closing(transmitter(receiver, path="wire")) as sender:
+            sender.clean_up([build_delivery()])
+            assert {} == receiver.files()
+            sender.send(build_delivery(attempt=2))
+        assert {f"wire/{NAME}": BODY} == receiver.files()
 
     def test_removes_what_may_have_been_under_way(self, receiver: FTPReceiver) -> None:
         """Temporary files of these deliveries go; all others stay, whatever their names."""
