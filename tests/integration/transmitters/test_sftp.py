@@ -416,6 +416,7 @@ class TestCuts:
         self.cut_at(receiver, range(1, whole, whole // 15), how)
 
     @pytest.mark.chaos
+    @pytest.mark.timeout(600)
     @pytest.mark.parametrize("how", Cut)
     def test_at_many_bytes(self, receiver: SFTPReceiver, how: Cut) -> None:
         self.cut_at(receiver, range(1, self.bytes_of_a_delivery(receiver), 17), how)
