@@ -407,6 +407,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Networks (CIDR) that stay allowed when private addresses are not.",
         ),
+        number("FTP_TIMEOUT", 300, "Seconds for one whole attempt by FTP or SFTP."),
+        number(
+            "FTP_REPLY_TIMEOUT",
+            30,
+            "Seconds to connect to a server of FTP or SFTP, and to wait for each of its replies.",
+        ),
         text(
             "FILE_ROOT",
             None,

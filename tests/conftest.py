@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -130,6 +131,20 @@ def ghost(peers: Peers) -> Iterator[GhostPeer]:
     """A Ghost with an integration of its owner."""
     with peers.use("ghost") as found:
         yield GhostPeer(**found)
+
+
+@pytest.fixture(scope="session")
+def vsftpd(peers: Peers) -> Iterator[dict[str, Any]]:
+    """An FTP server with TLS."""
+    with peers.use("vsftpd") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def sshd(peers: Peers) -> Iterator[dict[str, Any]]:
+    """An SFTP server."""
+    with peers.use("sshd") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

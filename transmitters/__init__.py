@@ -13,7 +13,9 @@ from transmitters.base import (
     Transmitter,
 )
 from transmitters.file import FileTransmitter
+from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
+from transmitters.sftp import SFTPTransmitter
 
 __all__ = [
     "BUILT_IN",
@@ -29,7 +31,12 @@ __all__ = [
     "build_registry",
 ]
 
-BUILT_IN: tuple[type[Transmitter], ...] = (HTTPPushTransmitter, FileTransmitter)
+BUILT_IN: tuple[type[Transmitter], ...] = (
+    HTTPPushTransmitter,
+    FTPTransmitter,
+    SFTPTransmitter,
+    FileTransmitter,
+)
 
 
 def build_registry() -> Registry[Transmitter]:

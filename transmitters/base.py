@@ -1,7 +1,7 @@
 """The base class of delivery types, what they are handed and what they return."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +43,9 @@ class TransmitSettings:
     http_allow_private_addresses: bool = True
     http_allowed_networks: tuple[str, ...] = ()
     http_connections_per_host: int = 8
+    ftp_reply_timeout: float = 30.0
+    """Of FTP and SFTP: to connect, and to wait for a reply."""
+    ftp_total_timeout: float = 300.0
     event_source: str = "http://localhost"
     """Address of this installation, by which receivers tell who sends."""
     file_root: str | None = None
@@ -64,6 +67,10 @@ class Destination:
 
 
 def _no_media(media_id: str) -> MediaFile | None:
+    return None
+
+
+def _no_item() -> Mapping[str, Any] | None:
     return None
 
 
@@ -107,6 +114,7 @@ class Delivery:
         is_resent: somebody has asked for it again.
         handed_over: what an earlier attempt has returned, once it is called back.
         open_media: returns the stored binary of a media id, or None when there is none.
+        open_item: returns the version of the item that `body` was made of, or None when it is gone.
     """
 
     key: str
@@ -125,6 +133,7 @@ class Delivery:
     is_resent: bool = False
     handed_over: HandedOver | None = None
     open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
+    open_item: Callable[[], Mapping[str, Any] | None] = field(default=_no_item, repr=False)
 
 
 @dataclass(frozen=True)
@@ -192,12 +201,17 @@ class Transmitter(ABC):
         """Let what was handed over not be carried out; whether that could be done in time."""
         return False
 
-    def clean_up(self) -> None:  # noqa: B027 - most types leave nothing behind
+    def clean_up(  # noqa: B027 - most types leave nothing behind
+        self, deliveries: Iterable[Delivery]
+    ) -> None:
         """Remove what a process left at the destination that died while it delivered.
 
         Called when somebody else goes on in its place, before the next delivery. Others may be
         delivering at the same time: what they are writing is left alone, and so is all that no
         transmitter of this type has written.
+
+        Args:
+            deliveries: what the process may have been sending; none of it is under way now.
         """
 
     def close(self) -> None:  # noqa: B027 - most types hold nothing to let go of

@@ -4,7 +4,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -55,8 +55,8 @@ class FileTransmitter(Transmitter):
             raise self._failure(TemporaryFailure, str(error)) from error
         return Receipt(message=name)
 
-    def clean_up(self) -> None:
-        """Remove unfinished files of processes that died.
+    def clean_up(self, deliveries: Iterable[Delivery] = ()) -> None:
+        """Remove unfinished files of processes that died, whatever they were sending.
 
         Raises:
             PermanentFailure: no directory is set, or it is outside the allowed one.

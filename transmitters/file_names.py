@@ -30,10 +30,11 @@ def file_name(delivery: Delivery, extension: object = None) -> str:
     wanted = str(extension or "").strip().lstrip(".")[:MAX_EXTENSION]
     suffix = safe_name(wanted or delivery.file_extension)
     tail = f"-{delivery.item_version}-{delivery.sequence_number}.{suffix}"
-    return _fit(safe_name(delivery.item_id), MAX_BYTES - len(tail.encode())) + tail
+    return fitting(safe_name(delivery.item_id), MAX_BYTES - len(tail.encode())) + tail
 
 
-def _fit(name: str, size: int) -> str:
+def fitting(name: str, size: int = MAX_BYTES) -> str:
+    """Return `name` in at most `size` bytes: one that is longer is cut and told apart by a hash."""
     encoded = name.encode()
     if len(encoded) <= size:
         return name

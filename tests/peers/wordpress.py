@@ -4,11 +4,8 @@
 """
 
 import json
-import os
-import shutil
-import subprocess
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from apps.demo import wordpress
 from apps.demo.wordpress import PACKAGES, missing
+from tests.peers.packages import install_packages
 
 __all__ = ["WordPressPeer", "install", "missing", "running"]
 
@@ -33,18 +31,7 @@ def install() -> None:
     Raises:
         CalledProcessError: the packages cannot be installed.
     """
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if not shutil.which("apt-get") or not _works([*sudo, "true"]):
-        return
-    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
-    subprocess.run([*apt, "update"], check=True)
-    subprocess.run(
-        [*apt, "install", "-y", "--no-install-recommends", *PACKAGES.split()], check=True
-    )
-
-
-def _works(command: Sequence[str]) -> bool:
-    return bool(shutil.which(command[0])) and not subprocess.run(command, check=False).returncode
+    install_packages(PACKAGES)
 
 
 @contextmanager

@@ -35,6 +35,8 @@ def build_settings(**changes: Any) -> TransmitSettings:
         "http_connect_timeout": 5.0,
         "http_read_timeout": 20.0,
         "http_total_timeout": 40.0,
+        "ftp_reply_timeout": 20.0,
+        "ftp_total_timeout": 40.0,
     }
     return TransmitSettings(**{**values, **changes})
 
@@ -45,6 +47,8 @@ def impatient_settings(**changes: Any) -> TransmitSettings:
         "http_connect_timeout": 1.0,
         "http_read_timeout": 0.6,
         "http_total_timeout": 1.0,
+        "ftp_reply_timeout": 0.6,
+        "ftp_total_timeout": 1.0,
     }
     return build_settings(**{**values, **changes})
 

@@ -5,9 +5,10 @@ Stores nothing but what had to be formatted first.
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -230,6 +231,7 @@ class RowSender:
         vault: decrypts the secrets of destinations.
         media: the binaries that deliveries take along.
         payloads: bodies of rows.
+        find_item: returns the version of the item that a row is about, None when it is gone.
         format_row: formats what could not be formatted before; returns the id of the payload.
     """
 
@@ -241,6 +243,7 @@ class RowSender:
         vault: Vault,
         media: MediaStorage,
         payloads: Payloads,
+        find_item: Callable[[Mapping[str, Any]], Document | None],
         format_row: Callable[[Document], str],
     ) -> None:
         self._attempts = attempts
@@ -248,6 +251,7 @@ class RowSender:
         self._vault = vault
         self._media = media
         self._payloads = payloads
+        self._find_item = find_item
         self._format_row = format_row
 
     def send(
@@ -294,13 +298,25 @@ class RowSender:
         """
         if subscriber is None:
             return
-        by_destination = {destination_id(row.get("destination") or {}): row for row in rows}
-        for row in by_destination.values():
+        by_destination: dict[str, list[Document]] = {}
+        for row in rows:
+            by_destination.setdefault(destination_id(row.get("destination") or {}), []).append(row)
+        for lost in by_destination.values():
             try:
-                destination = resolve(row, subscriber, self._vault)
-                self._transmitters.get(lane, destination).clean_up()
+                destination = resolve(lost[0], subscriber, self._vault)
+                self._transmitters.get(lane, destination).clean_up(self._deliveries(lost))
             except Exception as error:  # noqa: BLE001 - logged, without the secrets in a traceback
                 log.warning("delivery.not_cleaned_up", lane=lane, error=type(error).__name__)
+
+    def _deliveries(self, rows: Sequence[Document]) -> Iterator[Delivery]:
+        """Yield what was sent for rows; their bodies are read where somebody wants to know."""
+        bodies = self._payloads.load(rows)
+        for row in rows:
+            if row["_id"] in bodies and not fault_of(row):
+                yield self._delivery(row, bodies[row["_id"]])
+
+    def _delivery(self, row: Document, body: Body) -> Delivery:
+        return delivery_of(row, body, self._media, partial(self._find_item, row))
 
     def _unsendable(self, row: Document, why: str) -> Result:
         return self._attempts.failed(row, refused(9004, "Queue item could not be sent", why))
@@ -316,7 +332,7 @@ class RowSender:
                 return self._attempts.failed(row, error)
         if body is None:
             return self._unsendable(row, NOTHING_TO_SEND)
-        return self._attempts.send(row, transmitter, delivery_of(row, body, self._media))
+        return self._attempts.send(row, transmitter, self._delivery(row, body))
 
     def _format(self, row: Document) -> Body | None:
         """Return the body of a row that could not be formatted before.
@@ -337,11 +353,17 @@ def refused(code: int, text: str, cause: str) -> PermanentFailure:
     return PermanentFailure(code, "PublishQueueError", text, cause)
 
 
-def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Delivery:
+def delivery_of(
+    row: Mapping[str, Any],
+    body: Body,
+    media: MediaStorage,
+    open_item: Callable[[], Document | None],
+) -> Delivery:
     """Return what a transmitter is handed for a row.
 
     Args:
         media: where the binaries are that the item refers to.
+        open_item: returns the version of the item that the row is about.
     """
 
     def open_media(media_id: str) -> MediaFile | None:
@@ -368,4 +390,5 @@ def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Deli
         is_resent=row.get("resend_id") is not None,
         handed_over=called_back(row),
         open_media=open_media,
+        open_item=open_item,
     )

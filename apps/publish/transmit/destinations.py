@@ -159,6 +159,8 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         http_total_timeout=float(settings["HTTP_PUSH_TOTAL_TIMEOUT"]),
         http_allow_private_addresses=settings["HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES"],
         http_allowed_networks=tuple(settings["HTTP_PUSH_ALLOWED_NETWORKS"]),
+        ftp_reply_timeout=float(settings["FTP_REPLY_TIMEOUT"]),
+        ftp_total_timeout=float(settings["FTP_TIMEOUT"]),
         event_source=settings["PUBLIC_URL"],
         file_root=settings["FILE_ROOT"],
     )

@@ -26,7 +26,7 @@ from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
 from apps.secrets.vault import Vault
-from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
@@ -112,6 +112,7 @@ class TransmitContent:
             vault=vault,
             media=media,
             payloads=self._payloads,
+            find_item=self._published_version,
             format_row=format_row,
         )
         self._lanes = LaneRun(
@@ -137,6 +138,11 @@ class TransmitContent:
     def close(self) -> None:
         """Close the connections to destinations."""
         self._pool.close()
+
+    def _published_version(self, row: Mapping[str, Any]) -> Document | None:
+        """Return the version of the item that a row is about, None when it is gone."""
+        version = {"item_id": row["item_id"], "_current_version": row.get("item_version")}
+        return self._db[PUBLISHED].find_one(version, sort=[("publish_sequence_no", -1)])
 
     def _new_server(self, run: RunContext) -> RowServer:
         tools = LaneTools(

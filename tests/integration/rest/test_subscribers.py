@@ -516,6 +516,45 @@ class TestHeldRows:
         assert lanes == ([f"{subscriber['_id']}:file"] if woken else [])
 
 
+class TestUploads:
+    """Destinations of FTP and SFTP."""
+
+    @pytest.mark.parametrize("config", [{"passive": True}, {"host": "", "port": None}])
+    def test_may_be_filled_in_later(self, rules: Rules, config: Any) -> None:
+        destination = push_destination() | {"delivery_type": "ftp", "config": config}
+        body = subscriber_body("A", destinations=[destination])
+
+        assert 201 == rules.client.post("subscribers", body).status_code
+
+    @pytest.mark.parametrize(
+        ("kind", "config", "issue"),
+        [
+            ("ftp", {"host": "ftp.example.com", "port": "ftp"}, "port"),
+            ("ftp", {"host": "ftp://ftp.example.com"}, "host"),
+            ("ftp", {"host": "ftp.example.com", "certificate": "x"}, "certificate"),
+            ("sftp", {"host": "sftp.example.com", "host_key": "x"}, "host_key"),
+        ],
+    )
+    def test_values_that_cannot_be_used(
+        self, rules: Rules, kind: str, config: Any, issue: str
+    ) -> None:
+        destination = push_destination() | {"delivery_type": kind, "config": config}
+        body = subscriber_body("A", destinations=[push_destination(), destination])
+
+        found = issues(rules.client.post("subscribers", body))
+        assert [issue] == list(found["destinations"]["1"]["config"])
+
+    def test_secrets_are_not_shown(self, rules: Rules) -> None:
+        secrets = {"password": "pass-w0rd", "private_key": "k3y", "passphrase": "phr4se"}
+        config = {"host": "sftp.example.com", "username": "desk", **secrets}
+        destination = push_destination() | {"delivery_type": "sftp", "config": config}
+        rules.subscriber(destinations=[destination])
+
+        shown = rules.client.get("subscribers").get_data(as_text=True)
+        assert "sftp.example.com" in shown
+        assert [secret for secret in secrets.values() if secret in shown] == []
+
+
 class TestStrictDestinations:
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
