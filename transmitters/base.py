@@ -106,6 +106,7 @@ class Delivery:
         queued_at: when it was queued, None where that is not known.
         is_resent: somebody has asked for it again.
         handed_over: what an earlier attempt has returned, once it is called back.
+        progress: what the last attempt that failed with one has left to know (`DeliveryError`).
         open_media: returns the stored binary of a media id, or None when there is none.
     """
 
@@ -124,6 +125,7 @@ class Delivery:
     queued_at: datetime | None = None
     is_resent: bool = False
     handed_over: HandedOver | None = None
+    progress: Mapping[str, Any] = field(default_factory=dict)
     open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
 
 

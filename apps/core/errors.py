@@ -266,6 +266,9 @@ class DeliveryError(WiredeskError):
         cause: what happened, for people; never holds a secret.
         response_status: status the receiver answered with, where there was one.
         retry_after: seconds the receiver asked to wait.
+        progress: what the next attempt has to know of those so far, as JSON holds it, at most 4 KB;
+            None leaves what an earlier attempt has said.
+        is_receiver_up: the receiver did not take all, and works all the same.
     """
 
     def __init__(
@@ -277,11 +280,15 @@ class DeliveryError(WiredeskError):
         *,
         response_status: int | None = None,
         retry_after: float | None = None,
+        progress: Mapping[str, Any] | None = None,
+        is_receiver_up: bool = False,
     ) -> None:
         self.code = code
         self.cause = cause
         self.response_status = response_status
         self.retry_after = retry_after
+        self.progress = progress
+        self.is_receiver_up = is_receiver_up
         super().__init__(f"{name} Error {code} - {text}:{cause}")
 
 

@@ -6,6 +6,7 @@ Stores nothing but what had to be formatted first.
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import structlog
 from pymongo.errors import PyMongoError
 
+from apps.core import json
 from apps.core.clock import Clock
+from apps.core.documents import text_of
 from apps.core.errors import (
     DeliveryError,
     FormatError,
@@ -43,6 +46,8 @@ from transmitters.base import (
 BEHIND_SECONDS = 60
 """Longest wait of a version that newer versions of its item wait for."""
 MESSAGE_LENGTH = 1000
+LARGEST_PROGRESS = 4096
+"""Bytes of what an attempt leaves for the next one to know, as JSON."""
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
 UNUSABLE = "The configuration of the destination cannot be used"
@@ -114,6 +119,8 @@ class Attempts:
                 changes = {"state": RowState.CANCELED, "error_message": None}
             case Receipt():
                 changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
+                if row.get("progress"):
+                    changes["progress"] = None
                 status = receipt.status
                 places = {"external_id": receipt.external_id, "external_url": receipt.external_url}
         said = {name: place for name, place in places.items() if place}
@@ -151,6 +158,8 @@ class Attempts:
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
             result.code, result.cause = error.code, redact(str(error.cause))
+            if error.progress is not None and (progress := _kept(error.progress, row, redact)):
+                changes["progress"] = progress
         if started is not None:
             result.answered = _answered(error)
         return result
@@ -193,8 +202,36 @@ class Attempts:
         return Result(row, changes, seconds)
 
 
+def _kept(
+    progress: Mapping[str, Any], row: Mapping[str, Any], redact: Callable[[str], str]
+) -> str | None:
+    """Return what an attempt says of its progress as rows keep it; None where they cannot.
+
+    As text, since not everything that JSON holds can be stored as it is.
+    """
+    try:
+        text = redact(json.dumps(progress).decode())
+    except (TypeError, ValueError, RecursionError):
+        log.error("delivery.progress_unreadable", row=str(row["_id"]))
+        return None
+    if len(text.encode()) > LARGEST_PROGRESS:
+        log.error("delivery.progress_too_large", row=str(row["_id"]))
+        return None
+    return text
+
+
+def _progress_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what earlier attempts at a row have left for the next one to know."""
+    progress: Any = None
+    with suppress(ValueError):
+        progress = json.loads(text_of(row, "progress") or "{}")
+    return progress if isinstance(progress, Mapping) else {}
+
+
 def _answered(error: Exception) -> bool | None:
     """Whether a receiver is there that did not accept a delivery; None where it was not asked."""
+    if isinstance(error, DeliveryError) and error.is_receiver_up:
+        return True
     if isinstance(error, PermanentFailure):
         return True if error.response_status is not None else None
     return False
@@ -367,5 +404,6 @@ def delivery_of(row: Mapping[str, Any], body: Body, media: MediaStorage) -> Deli
         queued_at=row.get("_created"),
         is_resent=row.get("resend_id") is not None,
         handed_over=called_back(row),
+        progress=_progress_of(row),
         open_media=open_media,
     )

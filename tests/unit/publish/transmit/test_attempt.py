@@ -5,17 +5,26 @@ from random import Random
 from typing import Any, ClassVar
 
 import pytest
+from bson import encode
 
 from apps.core.errors import DeliveryError, PermanentFailure, PluginError, TemporaryFailure
 from apps.core.registry import Field
 from apps.core.service import Document
 from apps.lanes.retries import ATTEMPTS_KEPT, RetryPolicy
-from apps.publish.transmit.attempt import MESSAGE_LENGTH, Attempts
+from apps.publish.queue.payloads import Body
+from apps.publish.transmit.attempt import (
+    LARGEST_PROGRESS,
+    MESSAGE_LENGTH,
+    Attempts,
+    delivery_of,
+)
 from tests.support.deliveries import build_delivery, build_destination, build_settings
 from tests.support.newsdesk import START, HandClock
 from transmitters.base import Delivery, Mode, Receipt, Transmitter
 
 SECRET, PASSWORD = "planted-1", "planted-2"
+BODY_OF_ROW = Body(b"{}", "{}", "application/json", "json")
+NO_MEDIA: Any = None
 
 
 class Scripted(Transmitter):
@@ -139,3 +148,67 @@ def test_secrets_are_not_in_what_went_wrong(
     assert SECRET not in told
     assert PASSWORD not in told
     assert "****" in result.changes["error_message"]
+
+
+class TestProgress:
+    """A failure may leave something for the next attempt to know (delivery contract 2.3)."""
+
+    def test_is_kept_on_the_row_and_handed_to_the_next_attempt(self) -> None:
+        progress = {"done": ["a", "b"], "at": {"$odd.key\0": 1}}
+
+        result = attempt(failure(TemporaryFailure, progress=progress))
+
+        stored = row(**result.changes)
+        encode(stored)
+        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA).progress == progress
+
+    def test_stays_until_another_attempt_says_something_else(self) -> None:
+        """Of a receiver that is down nothing new is known."""
+        assert "progress" not in attempt(failure(TemporaryFailure), progress="{}").changes
+        assert "progress" not in attempt(RuntimeError("odd"), progress="{}").changes
+        again = attempt(failure(PermanentFailure, progress={}), progress='{"a":1}')
+        assert again.changes["progress"] == "{}"
+
+    def test_ends_with_a_success(self) -> None:
+        """Who asks for the delivery again has all of it sent again."""
+        assert attempt(progress='{"a":1}').changes["progress"] is None
+        assert "progress" not in attempt().changes
+
+    @pytest.mark.parametrize(
+        "progress", [{"a": "x" * LARGEST_PROGRESS}, {"a": "é" * 2048}, {"a": object()}]
+    )
+    def test_what_is_too_large_or_no_json_is_not_kept(self, progress: Any) -> None:
+        """The failure is recorded all the same."""
+        result = attempt(failure(TemporaryFailure, progress=progress))
+
+        assert result.state == "retrying"
+        assert "progress" not in result.changes
+
+    def test_holds_no_secret(self) -> None:
+        progress = {"url": f"https://user:{PASSWORD}@example.com", "token": SECRET}
+
+        kept = attempt(failure(TemporaryFailure, progress=progress)).changes["progress"]
+
+        assert PASSWORD not in kept
+        assert SECRET not in kept
+
+    @pytest.mark.parametrize("odd", ["", "{", "[]", "7", "null"])
+    def test_what_others_wrote_counts_as_none(self, odd: str) -> None:
+        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA).progress == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "answered"),
+    [
+        (failure(TemporaryFailure), False),
+        (failure(TemporaryFailure, response_status=503), False),
+        (failure(TemporaryFailure, is_receiver_up=True), True),
+        (failure(PermanentFailure), None),
+        (failure(PermanentFailure, response_status=400), True),
+        (failure(PermanentFailure, is_receiver_up=True), True),
+        (RuntimeError("odd"), False),
+    ],
+)
+def test_what_a_failure_says_of_the_receiver(error: Exception, answered: bool | None) -> None:
+    """Whether it is there: the breaker goes by it (delivery contract B1)."""
+    assert attempt(error).answered is answered
