@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from apps.core.documents import object_of, objects_of, text_of
+from apps.core.media_files import media_file_name
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters import ninjs_fields as fields
@@ -31,25 +32,6 @@ NEWSROOM_RENDITIONS = ("original", "viewImage", "baseImage")
 
 PLANNING = {"coverage_id": "coverage_item", "planning_id": "planning_item"}
 """Fields for Newshub, and where an item's planning assignment has them."""
-
-EXTENSIONS = {
-    "image/jpeg": ".jpg",
-    "image/jpg": ".jpg",
-    "image/png": ".png",
-    "image/gif": ".gif",
-    "image/tiff": ".tiff",
-    "image/webp": ".webp",
-    "audio/mpeg": ".mp3",
-    "audio/mp3": ".mp3",
-    "audio/flac": ".flac",
-    "audio/x-flac": ".flac",
-    "audio/ogg": ".ogg",
-    "audio/wav": ".wav",
-    "video/mp4": ".mp4",
-    "video/webm": ".webm",
-    "video/quicktime": ".mov",
-}
-"""File name extension by media type, the usual one where there are several."""
 
 
 class NINJSFormatter(Formatter):
@@ -311,11 +293,3 @@ def keeps_ingest_id(item: Document) -> bool:
     """Whether the item goes out under the id it came in with."""
     asked = item.get("auto_publish") or object_of(item, "extra").get("publish_ingest_id_as_guid")
     return bool(item.get("ingest_id") and asked)
-
-
-def media_file_name(rendition: Document) -> str:
-    """Return the name of the file that holds a rendition: its media id, with an extension."""
-    name = str(rendition["media"]).replace("/", "-")
-    if "." in name.rsplit("-", 1)[-1]:
-        return name
-    return name + EXTENSIONS.get(str(rendition.get("mimetype") or "").lower(), "")

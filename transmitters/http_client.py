@@ -24,14 +24,8 @@ from urllib3.util import parse_url
 
 from apps.core.sockets import Deadline
 from transmitters.base import TransmitSettings
-from transmitters.http_connections import (
-    DialledPool,
-    DialledTLSPool,
-    Dialler,
-    NoAnswer,
-    Resolver,
-    reason_of,
-)
+from transmitters.connections import Dialler, Resolver, reason_of
+from transmitters.http_connections import DialledPool, DialledTLSPool, NoAnswer
 from transmitters.networks import AddressGuard
 
 KEPT_BYTES = 20_000
@@ -85,7 +79,13 @@ class HTTPClient:
             connect=settings.http_connect_timeout, read=settings.http_read_timeout
         )
         self._deadline = Deadline()
-        dialler = Dialler(AddressGuard.of(settings), settings, self._deadline, resolve)
+        dialler = Dialler(
+            AddressGuard.of(settings),
+            self._deadline,
+            connect_timeout=settings.http_connect_timeout,
+            read_timeout=settings.http_read_timeout,
+            resolve=resolve,
+        )
         self._pools = PoolManager(
             num_pools=HOSTS, maxsize=settings.http_connections_per_host, block=True
         )

@@ -17,7 +17,24 @@ def media_references(body: bytes) -> list[str]:
     Args:
         body: a ninjs document; anything else refers to nothing.
     """
-    return list(dict.fromkeys(_references(_parsed(body), LEVELS)))
+    return [rendition["media"] for rendition in media_renditions(body)]
+
+
+def media_renditions(body: bytes) -> list[Mapping[str, Any]]:
+    """Return the renditions and attachments of an item, one for each media id, in order.
+
+    Args:
+        body: a ninjs document; anything else refers to nothing.
+    """
+    return renditions_in(_parsed(body))
+
+
+def renditions_in(item: Any) -> list[Mapping[str, Any]]:
+    """Return the renditions and attachments of an item, one for each media id, in order."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for rendition in _references(item, LEVELS):
+        found.setdefault(rendition["media"], rendition)
+    return list(found.values())
 
 
 def _parsed(body: bytes) -> Any:
@@ -29,14 +46,14 @@ def _parsed(body: bytes) -> Any:
     return None
 
 
-def _references(item: Any, levels: int) -> Iterator[str]:
+def _references(item: Any, levels: int) -> Iterator[Mapping[str, Any]]:
     if not isinstance(item, Mapping) or not levels:
         return
     for holder in ("renditions", "attachments"):
         for entry in _entries(item.get(holder)):
             media = entry.get("media") if isinstance(entry, Mapping) else None
             if media and isinstance(media, str):
-                yield media.encode(errors="replace").decode()
+                yield {**entry, "media": media.encode(errors="replace").decode()}
     for association in _entries(item.get("associations")):
         yield from _references(association, levels - 1)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from apps.core.media_files import media_file_name
 from formatters.base import Formatter
 from formatters.imatrics import IMatricsFormatter
 from formatters.ninjs import (
     FTPNinjsFormatter,
     NewsroomNinjsFormatter,
     NINJS2Formatter,
-    media_file_name,
 )
 from tests.support.format_items import CONTEXT, EXAMPLES, changed, example_item, expected
 from tests.support.format_schemas import superdesk_schema
