@@ -12,6 +12,7 @@ from transmitters.base import (
     TransmitSettings,
     Transmitter,
 )
+from transmitters.email import EmailTransmitter
 from transmitters.file import FileTransmitter
 from transmitters.http_push import HTTPPushTransmitter
 
@@ -29,7 +30,11 @@ __all__ = [
     "build_registry",
 ]
 
-BUILT_IN: tuple[type[Transmitter], ...] = (HTTPPushTransmitter, FileTransmitter)
+BUILT_IN: tuple[type[Transmitter], ...] = (
+    HTTPPushTransmitter,
+    FileTransmitter,
+    EmailTransmitter,
+)
 
 
 def build_registry() -> Registry[Transmitter]:

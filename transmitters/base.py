@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from apps.core.caller import Caller
-from apps.core.registry import Field
+from apps.core.registry import Field, missing_fields
+from apps.core.smtp import MailServer
 from apps.core.userinfo import split_userinfo
 
 MASK = "****"
@@ -45,6 +46,14 @@ class TransmitSettings:
     http_connections_per_host: int = 8
     event_source: str = "http://localhost"
     """Address of this installation, by which receivers tell who sends."""
+    mail_server: MailServer | None = None
+    """Of destinations that name none; no mail is sent for these without it."""
+    mail_sender: str = "noreply@localhost"
+    mail_domain: str = "localhost"
+    """What stands behind the `@` of a Message-ID, and what mail servers are told who we are."""
+    mail_timeout: float = 10.0
+    watermark_image: str | None = None
+    """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
 
@@ -179,6 +188,11 @@ class Transmitter(ABC):
             TemporaryFailure: worth repeating; `retry_after` may be set.
             PermanentFailure: repeating cannot help.
         """
+
+    @classmethod
+    def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the issues of keys that a destination needs and its config lacks, by key."""
+        return missing_fields(cls.fields, config)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:

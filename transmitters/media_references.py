@@ -26,7 +26,7 @@ def media_renditions(body: bytes) -> list[Mapping[str, Any]]:
     Args:
         body: a ninjs document; anything else refers to nothing.
     """
-    return renditions_in(_parsed(body))
+    return renditions_in(parsed_body(body))
 
 
 def renditions_in(item: Any) -> list[Mapping[str, Any]]:
@@ -37,7 +37,8 @@ def renditions_in(item: Any) -> list[Mapping[str, Any]]:
     return list(found.values())
 
 
-def _parsed(body: bytes) -> Any:
+def parsed_body(body: bytes) -> Any:
+    """Return what a formatted item holds as JSON, or None."""
     with suppress(ValueError):
         return loads(body)
     # Lone surrogates are JSON to the standard library alone.

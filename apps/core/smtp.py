@@ -81,8 +81,8 @@ class Refusal:
         return f"{self.code} {self.text}".strip()
 
 
-Dial = Callable[[str, int], socket.socket]
-"""Connects to a host and a port; raises OSError or a DeliveryError."""
+Dial = Callable[[str, int], BoundedSocket]
+"""Connects to a host and a port."""
 
 
 class MailClient:
@@ -116,6 +116,7 @@ class MailClient:
         Raises:
             TemporaryFailure: the server cannot be reached, or lets nobody in.
             PermanentFailure: its certificate is not valid.
+            Exception: what `dial` raises besides OSError.
         """
         self._deadline.start(self._server.longest)
         conversation = self._opened()
@@ -159,8 +160,10 @@ class MailClient:
         with suppress(OSError):
             conversation.quit()
 
-    def _dial_any(self, host: str, port: int) -> socket.socket:
-        return socket.create_connection((host, port), self._deadline.left(self._server.timeout))
+    def _dial_any(self, host: str, port: int) -> BoundedSocket:
+        left = self._deadline.left(self._server.timeout)
+        plain = socket.create_connection((host, port), left)
+        return BoundedSocket(plain.family, plain.type, plain.proto, plain.detach())
 
 
 class MailSession:
@@ -217,8 +220,7 @@ class _Conversation(smtplib.SMTP):
         return super().getreply()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> BoundedSocket:
-        plain = self._dial(host, port)
-        sock = BoundedSocket(plain.family, plain.type, plain.proto, plain.detach())
+        sock = self._dial(host, port)
         sock.limit(self._deadline, self._server.timeout)
         if self._server.security is not Security.TLS:
             return sock

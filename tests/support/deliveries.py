@@ -45,6 +45,7 @@ def impatient_settings(**changes: Any) -> TransmitSettings:
         "http_connect_timeout": 1.0,
         "http_read_timeout": 0.6,
         "http_total_timeout": 1.0,
+        "mail_timeout": 0.6,
     }
     return build_settings(**{**values, **changes})
 
