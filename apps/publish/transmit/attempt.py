@@ -50,6 +50,7 @@ LARGEST_PROGRESS = 4096
 """Bytes of what an attempt leaves for the next one to know, as JSON."""
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
+NO_SUCH_TYPE = "Nothing is sent to such a destination: give it another type, or remove it"
 UNUSABLE = "The configuration of the destination cannot be used"
 
 log = structlog.get_logger(__name__)
@@ -311,7 +312,7 @@ class RowSender:
         except UnreadableSecret as error:
             return self._unsendable(row, str(error))
         except PluginError as error:
-            return self._attempts.failed(row, error)
+            return self._unsendable(row, f"{error}. {NO_SUCH_TYPE}")
         except Exception:
             # Of a config that others wrote; what is wrong with it may hold a secret.
             log.exception("destination.unusable", row=str(row["_id"]), item=row["item_id"])

@@ -278,14 +278,15 @@ def test_taken_is_taken(
     assert [["a@one.example"]] == mailbox.recipients
 
 
+@pytest.mark.parametrize("wanted", ["MAIL_USE_TLS", "MAIL_USE_SSL"])
 def test_turns_to_tls(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
-    """MAIL_USE_TLS: the mail goes to a server whose certificate the system trusts."""
+    """Later or at once: the mail goes to a server whose certificate the system trusts."""
     server, _ = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "receiver.pem"))
-    with Mailbox(tls=server) as mailbox:
-        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, "MAIL_USE_TLS": True})
+    with Mailbox(tls=server, always_tls=wanted == "MAIL_USE_SSL") as mailbox:
+        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, wanted: True})
         assert () == mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
         assert mailbox.only()["Subject"] == "Stop"
 
