@@ -51,7 +51,7 @@ LIMITS = {
 """Requests by destination and action."""
 MEMORY_MB = 200
 PICTURES, PICTURE_MB = 4, 50
-REMOVAL = re.compile("/media|/assets")
+REMOVAL = re.compile("/(media|assets)/[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def counted(desk: Desk, proxy: Proxy) -> Iterator[tuple[str, int, int]]:
 
 
 def removes_file(request: Forwarded) -> bool:
-    """Whether a request removes an uploaded file."""
-    return request.method == "DELETE" and bool(REMOVAL.search(request.target))
+    """Whether a request removes an uploaded file, or makes sure before that it is the one."""
+    return request.method in ("GET", "DELETE") and bool(REMOVAL.search(request.target))
 
 
 def per_minute(desk: Desk, seconds: float, stories: int = 100) -> float:

@@ -26,7 +26,7 @@ UNDETERMINED = "und"
 
 _STATUSES = {str(status): status for status in PubStatus}
 _LANGUAGE_TAG = re.compile("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
-_BREAK = re.compile(r"<br\b[^>]*>(?:</br>)?", re.IGNORECASE)
+_BREAK = re.compile(r"<br\b[^<>]*>(?:</br>)?", re.IGNORECASE)
 
 
 def integer(value: object) -> int | None:

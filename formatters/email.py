@@ -28,7 +28,7 @@ SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
 PLAIN_FIELDS = ("headline", "slugline", "anpa_take_key", "source", "sign_off")
 MARKUP_FIELDS = ("ednote", "abstract", "byline", "body_footer")
 
-_EMBEDDED = re.compile(r"<!--\s*EMBED START.*?<!--\s*EMBED END.*?-->", re.DOTALL)
+_EMBED_MARK = re.compile(r"<!--\s*EMBED (START|END)")
 
 
 class EmailFormatter(Formatter):
@@ -71,7 +71,7 @@ def _markup(html: str) -> Markup:
 
 def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `item` as templates see it: markup cleaned, texts never null."""
-    body = _EMBEDDED.sub("", strip_forbidden(text_of(item, "body_html")))
+    body = _without_embeds(strip_forbidden(text_of(item, "body_html")))
     dateline = text_of(object_of(item, "dateline"), "text")
     prefix = context.settings.email_prefixes.get(text_of(item, "state"), "")
     return {
@@ -84,6 +84,23 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
         "body_html": _markup(_with_dateline(body, dateline)),
         "body_text": _body_text(item, body, dateline),
     }
+
+
+def _without_embeds(html: str) -> str:
+    """Return a text without what stands between the comments of embedded media, and these."""
+    parts, end, start = [], 0, None
+    for mark in _EMBED_MARK.finditer(html):
+        if mark.start() < end:
+            continue
+        if mark[1] == "START":
+            start = mark.start() if start is None else start
+        elif start is not None:
+            closed = html.find("-->", mark.end())
+            if closed < 0:
+                break
+            parts.append(html[end:start])
+            end, start = closed + len("-->"), None
+    return "".join([*parts, html[end:]])
 
 
 def _with_dateline(html: str, dateline: str) -> str:

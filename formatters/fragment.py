@@ -2,6 +2,7 @@
 
 import nh3
 
+from apps.core.html import bounded
 from apps.core.text import strip_forbidden
 
 TAGS = (
@@ -25,7 +26,7 @@ def sanitized(html: str) -> str:
     Elements that are not allowed give way to their content; scripts and styles go with theirs.
     """
     clean = nh3.clean(
-        strip_forbidden(html),
+        bounded(strip_forbidden(html)),
         tags=set(TAGS),
         attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
         url_schemes=set(SCHEMES),

@@ -171,9 +171,9 @@ class Stories:
 
     def _end(self, parent: Any) -> None:
         """End the last paragraph."""
-        ranges = parent.findall("ParagraphStyleRange")
-        if ranges:
-            add(self._characters(ranges[-1], {}), "Br")
+        last = next(parent.iterchildren("ParagraphStyleRange", reversed=True), None)
+        if last is not None:
+            add(self._characters(last, {}), "Br")
 
     def _characters(self, parent: Any, look: Mapping[str, str]) -> Any:
         return add(parent, "CharacterStyleRange", AppliedCharacterStyle=NO_STYLE, **look)

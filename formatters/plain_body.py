@@ -173,7 +173,9 @@ class MarkdownBody(TextBody):
     def table(self, rows: tuple[Row, ...]) -> str:
         written = [[self.cell(cell) for cell in row.cells] for row in rows]
         width = max(map(len, written))
-        lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in written]
+        # The first row says how many columns there are; others may end sooner.
+        written[0] += [""] * (width - len(written[0]))
+        lines = ["| " + " | ".join(row) + " |" for row in written]
         if not all(cell.is_header for cell in rows[0].cells):
             lines.insert(0, "| " + " | ".join([" "] * width) + " |")
         lines.insert(1, "|" + " --- |" * width)

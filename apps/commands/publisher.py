@@ -248,7 +248,7 @@ def sync_taxonomies(integration: str | None) -> int:
         wanted = [integration_of(graph, integration)] if integration else all_active(graph)
         for each in wanted:
             try:
-                click.echo(f"{each['name']}: {graph.term_sync.sync(each)} terms")
+                click.echo(f"{each['name']}: {graph.site_sync.sync(each)} terms")
             except PlatformError as error:
                 failed = True
                 click.echo(f"{each['name']}: {error.error_class}/{error.code} {error}", err=True)

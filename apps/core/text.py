@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lxml import etree
+from turbohtml import rewrite
 
 LINE_ENDING_TAGS = frozenset({
     "address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "dialog", "div",
@@ -20,10 +21,16 @@ FIGURES_KEPT = 4
 `formatters.body` keeps, this takes a fourth off the time of six formats."""
 DEEPEST_PARSED = 2000
 """Elements within elements that the HTML parser takes for certain."""
+MOST_ATTRIBUTES = 100
+"""A tag with more gives way to what is in the element: the parser compares each with all others."""
+SHORT = 16_384
+"""Characters of a text whose tags cannot have so many attributes that it matters."""
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG = re.compile("<[/!?A-Za-z][^<>]*>")
 _MARKUP = re.compile("[<&]")
+_NOSCRIPT = re.compile("(</?)noscript", re.IGNORECASE)
+_RENAMED = re.compile("(</?)x-noscript")
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
 
@@ -74,7 +81,7 @@ def parse_html(html: str) -> etree._Element:
     # The leading element makes input without any element parseable. The whole document is read, not
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
-    kept = strip_forbidden(html).replace("\r", "&#13;")
+    kept = _without_long_tags(strip_forbidden(html)).replace("\r", "&#13;")
     is_deep = kept.count("<") >= DEEPEST_PARSED
     parser = _html_parser() if is_deep else _PARSER
     root = etree.fromstring(f"<div>{kept}", parser)
@@ -84,6 +91,19 @@ def parse_html(html: str) -> etree._Element:
     if "&#" in html:
         _strip_references(root)
     return root
+
+
+def _without_long_tags(html: str) -> str:
+    if len(html) < SHORT:
+        return html
+    # What is in `noscript` is text to the one parser, and markup to the other.
+    clean = rewrite.rewrite(_NOSCRIPT.sub(r"\1x-noscript", html), elements=[("*", _drop_long)])
+    return _RENAMED.sub(r"\1noscript", clean)
+
+
+def _drop_long(element: rewrite.Element) -> None:
+    if len(element.attrs) > MOST_ATTRIBUTES:
+        element.remove_and_keep_content()
 
 
 def _html_parser() -> etree.HTMLParser:

@@ -316,7 +316,10 @@ class StandInSite(ThreadingHTTPServer):
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return False
-        user, _, password = base64.b64decode(token).decode().partition(":")
+        try:
+            user, _, password = base64.b64decode(token).decode().partition(":")
+        except ValueError:
+            return False
         return user == USERNAME and password.replace(" ", "") == self.password.replace(" ", "")
 
 
@@ -377,8 +380,10 @@ class RestInterface:
                 self._need_login()
                 return SiteResponse(200, {"default_category": 1, "language": "en_US"})
             case ["types", *which]:
+                self._need_context(request)
                 return _one_or_all(_types(), which)
             case ["taxonomies", *which]:
+                self._need_context(request)
                 wanted = request.arguments.get("type")
                 known = {k: v for k, v in _taxonomies().items() if wanted in (None, *v["types"])}
                 return _one_or_all(known, which)
@@ -387,6 +392,11 @@ class RestInterface:
     def _need_login(self) -> None:
         if not self.is_known:
             raise Refusal(401, "rest_not_logged_in", "You are not currently logged in.")
+
+    def _need_context(self, request: SiteRequest) -> None:
+        """Refuse what only editors may see; whoever is not known reads what everybody can."""
+        if not self.is_known and request.arguments.get("context") == "edit":
+            raise Refusal(401, "rest_forbidden_context", "Sorry, you are not allowed to edit this.")
 
     # Posts and pages.
 
@@ -413,6 +423,8 @@ class RestInterface:
             found.update(changed)
         elif found["status"] != "publish" and not self.is_known:
             raise Refusal(401, "rest_forbidden", "Sorry, you are not allowed to do that.")
+        else:
+            self._need_context(request)
         return SiteResponse(200, self._shown(found))
 
     def _listed(self, request: SiteRequest, kind: str) -> SiteResponse:
@@ -427,10 +439,7 @@ class RestInterface:
                 params={"status": "Status is forbidden."},
                 details={"status": inner},
             )
-        if not self.is_known and arguments.get("context") == "edit":
-            raise Refusal(
-                401, "rest_forbidden_context", "Sorry, you are not allowed to edit posts."
-            )
+        self._need_context(request)
         statuses = (wanted - {"any"}) | (ANY if "any" in wanted else set())
         slugs = set(filter(None, arguments.get("slug", "").split(",")))
         text = arguments.get("search", "").casefold()
@@ -467,6 +476,7 @@ class RestInterface:
             if request.method == "POST":
                 term = self.content.add_term(taxonomy, _sent(request))
                 return SiteResponse(201, self._term(taxonomy, term))
+            self._need_context(request)
             slugs = set(filter(None, request.arguments.get("slug", "").split(",")))
             text = request.arguments.get("search", "").casefold()
             found = [
@@ -486,6 +496,7 @@ class RestInterface:
             return SiteResponse(200, {"deleted": True, "previous": self._term(taxonomy, term)})
         if request.writes:
             term.update({k: v for k, v in _sent(request).items() if k in ("name", "slug")})
+        self._need_context(request)
         return SiteResponse(200, self._term(taxonomy, term))
 
     def _term(self, taxonomy: str, term: Mapping[str, Any]) -> dict[str, Any]:
@@ -501,6 +512,7 @@ class RestInterface:
             if request.method == "POST":
                 medium = content.add_media(*_uploaded(request))
                 return SiteResponse(201, self._medium(medium))
+            self._need_context(request)
             slugs = set(filter(None, request.arguments.get("slug", "").split(",")))
             found = [
                 self._medium(one)
@@ -520,6 +532,7 @@ class RestInterface:
         if request.writes:
             texts = ("alt_text", "caption", "title")
             medium.update({k: str(v) for k, v in _sent(request).items() if k in texts})
+        self._need_context(request)
         return SiteResponse(200, self._medium(medium))
 
     def _medium(self, medium: Mapping[str, Any]) -> dict[str, Any]:

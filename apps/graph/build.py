@@ -25,7 +25,7 @@ from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.transmit import TransmitContent
 from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
-from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, SiteSync
 from apps.publisher.services import PublisherServices
 from apps.retention.expiry import ContentExpiry
 from apps.retention.legal_archive.items import LegalItems
@@ -54,7 +54,7 @@ class Graph(Foundation):
     legal_queue: LegalQueue
     site_run: SiteRun
     deployment_run: DeploymentRun
-    term_sync: TermSync
+    site_sync: SiteSync
     late_retractions: LateRetractions
     publisher_cleanup: Cleanup
 
@@ -126,7 +126,7 @@ def build_graph(
         legal_queue=retention.legal_queue,
         site_run=site_work.run,
         deployment_run=site_work.deployments,
-        term_sync=site_work.term_sync,
+        site_sync=site_work.site_sync,
         late_retractions=site_work.late_retractions,
         publisher_cleanup=site_work.cleanup,
     )

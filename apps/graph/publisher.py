@@ -40,9 +40,9 @@ from apps.publisher.run.results import Results
 from apps.publisher.run.run import SiteRun, site_lanes
 from apps.publisher.run.steps import Steps
 from apps.publisher.run.supersession import Supersession
-from apps.publisher.run.tasks import dispatch, sync_taxonomies
+from apps.publisher.run.tasks import dispatch
 from apps.publisher.run.terms import TermLedger
-from apps.publisher.run.upkeep import Cleanup, LateRetractions, TermSync
+from apps.publisher.run.upkeep import Cleanup, LateRetractions, SiteSync
 from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
@@ -123,7 +123,7 @@ def build_publisher(base: Foundation) -> PublisherServices:
             notifier=notifier,
         ),
         taxonomies=Taxonomies(
-            db, clock, integrations, lambda integration_id: wake_up(sync_taxonomies)()
+            db, clock, integrations, lambda integration_id: lanes.wake(integration_id, clock.now())
         ),
         site_definitions=SiteDefinitions(db, clock, settings),
     )
@@ -145,7 +145,7 @@ class SiteWork:
     run: SiteRun
     deployments: DeploymentRun
     steps: Steps
-    term_sync: TermSync
+    site_sync: SiteSync
     late_retractions: LateRetractions
     cleanup: Cleanup
 
@@ -207,11 +207,21 @@ def build_site_work(
         supersession=Supersession(db, publisher.wishes),
         visit=pages.visit,
     )
+    sync = SiteSync(
+        db,
+        clock,
+        terms=terms,
+        platforms=platforms,
+        tests=publisher.tests,
+        lanes=StoredLanes(db, clock, sites_wake_up(base)),
+        retries=kind.retries,
+        alert=base.alerts.not_on_site,
+    )
     return SiteWork(
-        run=SiteRun(db, clock, kind, steps, platforms.open, prepare),
+        run=SiteRun(db, clock, kind, steps, platforms.open, prepare, sync),
         deployments=build_deployment_run(base, publisher, lease, kind.retries),
         steps=steps,
-        term_sync=TermSync(db, clock, terms, platforms.open),
+        site_sync=sync,
         late_retractions=LateRetractions(db, clock, base.alerts.not_on_site),
         cleanup=Cleanup(db, clock),
     )

@@ -20,7 +20,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, PublishingAction
 from apps.publisher.accounts import found_by_id, is_of_caller, missing_value
 from apps.publisher.integrations.platforms import Platforms
-from apps.publisher.records.content import Content, Contents
+from apps.publisher.records.content import Content, Contents, why_no_post
 from apps.publisher.records.wishes import (
     Made,
     Piece,
@@ -28,6 +28,7 @@ from apps.publisher.records.wishes import (
     Wish,
     Wishes,
     has_ended,
+    is_live,
     seq_of,
     was_taken_off,
 )
@@ -44,6 +45,7 @@ WITHDRAWN = "The item was withdrawn meanwhile"
 PUBLISHED_AGAIN = "The item was published again meanwhile"
 TAKEN_OFF = "The post was taken off the site: a correction does not bring it back"
 KEPT = "The version that is shown stays"
+KILLING = frozenset({PublishingAction.KILLED, PublishingAction.RECALLED})
 NOTHING_THERE = "Nothing of the item is at the site"
 
 Sent = Receipt | HandedOver | Superseded
@@ -98,6 +100,9 @@ class SiteDeliveries:
         if self._contents.is_outdated(content, options):
             return Superseded(NOT_ITS_VERSION)
         key = self._contents.key_of(content, options)
+        reason = why_no_post(content.kind, options)
+        if reason and not self._is_live(integration, key):
+            return Receipt(message=reason)
         if delivery.publishing_action == PublishingAction.CORRECTED and not delivery.is_resent:
             same = {"integration": integration["_id"], "content_key": key}
             if was_taken_off(self._records.find_one(same) or {}):
@@ -114,12 +119,17 @@ class SiteDeliveries:
             return _handed_over(made)
         return Superseded(NOT_ITS_VERSION)
 
+    def _is_live(self, integration: Document, key: str) -> bool:
+        same = {"integration": integration["_id"], "content_key": key}
+        return is_live(self._records.find_one(same) or {})
+
     def _retract(self, delivery: Delivery, integration: Document) -> Sent:
         shown = {"integration": integration["_id"], "content": delivery.item_id}
         record = self._records.find_one(shown)
         if record is None:
             return Receipt(message=NOTHING_THERE)
-        wish = Wish(WishAction.RETRACT, version=delivery.item_version)
+        is_kill = delivery.publishing_action in KILLING
+        wish = Wish(WishAction.RETRACT, version=delivery.item_version, is_kill=is_kill)
         made = self._wishes.make_for(record, wish)
         return _handed_over(made) if made.result == Result.QUEUED else Receipt()
 

@@ -11,6 +11,7 @@ from apps.core.caller import Caller
 from apps.core.errors import PlainError, SchemaIssues
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
+from apps.publisher.identity import SEEN
 from apps.publisher.records.requests import LONGEST_KEY
 from apps.publisher.records.status import Wanted
 from apps.publisher.schema import ADMIN, PUBLISH, READ
@@ -105,7 +106,8 @@ def only(body: Mapping[str, Any], **types: type) -> Mapping[str, Any]:
 def answered(document: Mapping[str, Any], path: str) -> Document:
     """Return a stored document as writes of resources answer with it."""
     link = {"title": path.rpartition("/")[2], "href": f"{PREFIX}/{path}/{document['_id']}"}
-    return {**document, "_links": {"self": link}, "_status": "OK"}
+    told = {name: value for name, value in document.items() if name != SEEN}
+    return {**told, "_links": {"self": link}, "_status": "OK"}
 
 
 # Requests to publish.

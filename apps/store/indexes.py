@@ -77,6 +77,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("attachments.attachment", sparse=True),
         # The end of a highlight.
         _index("highlights", sparse=True),
+        # What readers may see of sites, counted by its terms.
+        _index("state", "profile", partialFilterExpression={"last_published_version": True}),
     ],
     collections.HIGHLIGHTS: [_index("name", unique=True)],
     collections.CONTENT_TEMPLATES: [_index("user", "template_name", "is_public", unique=True)],
@@ -242,6 +244,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     # Answers under idempotency keys.
     collections.PUBLISHER_REQUESTS: [_index("created_at", expireAfterSeconds=24 * 3600)],
+    # What site definitions say of vocabularies and profiles, for all processes.
+    collections.PUBLISHER_SITE_CONTENTS: [_index("claimed_at", expireAfterSeconds=24 * 3600)],
     collections.SEQUENCES: [_index("key", unique=True)],
 }
 

@@ -138,7 +138,7 @@ class FakeWordPress(Platform):
     def has_media(self, media: RemoteMedia) -> bool:
         return True
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
         return True
 
     def taxonomies(self) -> Sequence[Taxonomy]:

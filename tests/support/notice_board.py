@@ -117,7 +117,7 @@ class NoticeBoard(Platform):
     def has_media(self, media: RemoteMedia) -> bool:
         return False
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
         return False
 
     def taxonomies(self) -> Sequence[Taxonomy]:

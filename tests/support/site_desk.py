@@ -186,7 +186,7 @@ class SiteDesk:
             ),
             terms=TermLedger(db, clock, name),
             supersession=Supersession(db, Wishes(db, clock, self.lanes, self.notifier)),
-            visit=self.visit,
+            visit=lambda url, site: self.visit(url),
         )
 
     def site_run(self, lease: int = 60, name: str = "worker") -> SiteRun:

@@ -49,6 +49,8 @@ class SiteNewsroom:
         )
         tested = publisher.post(f"integrations/{self.integration['_id']}/test").get_json()
         assert tested["ok"], tested["checks"]
+        # What the site has is read when an integration is new.
+        graph.site_run.run()
         site.requests.clear()
 
     def destination(self, **config: Any) -> Document:

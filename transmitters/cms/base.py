@@ -4,17 +4,45 @@ A platform knows one kind of site: how to sign a request, how a story looks ther
 found again. It stores nothing, decides nothing about retries, and knows no other site.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import wraps
+from inspect import isgeneratorfunction
 from typing import IO, Any, ClassVar
+
+import structlog
 
 from apps.core.errors import WiredeskError
 from apps.core.registry import Field
 from transmitters.cms.http import SiteClient
+
+log = structlog.get_logger(__name__)
+
+LONGEST_ID, LONGEST_ADDRESS, LONGEST_NAME = 255, 2048, 1000
+"""Characters of what a site calls something, of an address and of a name."""
+LARGEST_NUMBER = 2**53 - 1
+"""That every JSON reader takes as it is."""
+
+
+def count_or_none(value: Any) -> int | None:
+    """Return a number that a site has told, None for what is none."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= LARGEST_NUMBER else None
+
+
+def check_id(id: str) -> None:
+    """Check what a site calls something.
+
+    Raises:
+        ValueError: nothing can be called so.
+    """
+    if not 0 < len(id) <= LONGEST_ID or "\x00" in id:
+        raise ValueError("the site tells an id that is none")
 
 
 class RemoteState(StrEnum):
@@ -78,6 +106,14 @@ class PostIdentity:
         return f"<!-- publisher-ref:{self.ref} -->"
 
 
+MARKER = re.compile(r"<!-- publisher-ref:([0-9a-f]+) -->")
+
+
+def refs_in(text: str) -> tuple[str, ...]:
+    """Return the references of the markers in a text."""
+    return tuple(MARKER.findall(text))
+
+
 @dataclass(frozen=True)
 class MediaUpload:
     """A file to upload; nothing of its content is held in memory.
@@ -120,6 +156,10 @@ class RemoteMedia:
     mime: str = ""
     width: int | None = None
     height: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", count_or_none(self.width))
+        object.__setattr__(self, "height", count_or_none(self.height))
 
 
 @dataclass(frozen=True)
@@ -219,8 +259,8 @@ class RemotePost:
 
     Attributes:
         modified: the site's token for its last change, for comparison only.
-        is_ours: it carries our marker, or where none can be kept, is by our user, at the time of
-            our attempt, with our title.
+        refs: of the markers that it carries, of whomever they are.
+        is_ours: of a look-up, whether it is the post that was looked for, see `recognises`.
         mismatches: in what it differs from the payload that it answers, each with the names of
             what is missing.
         fields: what an update needs to know of it.
@@ -232,10 +272,23 @@ class RemotePost:
     slug: str = ""
     modified: str = ""
     published_at: datetime | None = None
+    refs: tuple[str, ...] = ()
     is_ours: bool = True
     created_at: datetime | None = None
     mismatches: Mapping[Mismatch, Sequence[str]] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check what records keep.
+
+        Raises:
+            ValueError: no record can hold it.
+        """
+        check_id(self.id)
+        if len(self.url) > LONGEST_ADDRESS:
+            raise ValueError("the site tells an address that is too long")
+        if max(len(self.slug), len(self.modified)) > LONGEST_NAME:
+            raise ValueError("the site tells a slug or a date that is too long")
 
 
 @dataclass(frozen=True)
@@ -258,6 +311,17 @@ class RemoteTerm:
     parent: str | None = None
     count: int | None = None
 
+    def __post_init__(self) -> None:
+        """Check the id; cut what is too long.
+
+        Raises:
+            ValueError: nothing can be called so.
+        """
+        check_id(self.id)
+        object.__setattr__(self, "name", self.name[:LONGEST_NAME])
+        object.__setattr__(self, "slug", self.slug[:LONGEST_NAME])
+        object.__setattr__(self, "count", count_or_none(self.count))
+
 
 class ErrorClass(StrEnum):
     """Kinds of failures of a platform; what follows from each is the same for all platforms."""
@@ -275,6 +339,13 @@ class ErrorClass(StrEnum):
     UNSUPPORTED = "unsupported"
     NOT_FOUND = "not_found"
 
+
+HELP = {
+    ErrorClass.AUTH: "Check the integration's credentials",
+    ErrorClass.MEDIA: "Check media library access",
+    ErrorClass.TAXONOMY: "Verify taxonomy sync",
+}
+"""What a person can do about any error of a class."""
 
 RETRYABLE = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 
@@ -336,9 +407,73 @@ class ConnectionTest:
     checks: list[Check] = field(default_factory=list)
     remote: dict[str, Any] = field(default_factory=dict)
 
+    def make(self, platform: "Platform", name: str, step: Callable[[], str]) -> bool:
+        """Make one check, and keep what came of it; return whether it was good.
+
+        Args:
+            step: returns what it has found in words, or raises.
+        """
+        try:
+            with understood(platform, name, writes=False):
+                self.checks.append(Check(name, True, message=step()))
+        except PlatformError as error:
+            self.checks.append(Check(name, False, error, error.message))
+            return False
+        return True
+
     @property
     def ok(self) -> bool:
         return bool(self.checks) and all(check.ok for check in self.checks)
+
+
+READS = (
+    "look_up", "read", "find_media", "has_media", "taxonomies", "terms", "terms_of",
+)  # fmt: skip
+WRITES = (
+    "create", "update", "retract", "unschedule", "discard", "upload", "delete_media", "create_term",
+)  # fmt: skip
+"""Methods of platforms that ask something of the site."""
+
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+"""What comes of an answer in which something is not what it should be; and `ValueError`."""
+
+
+@contextmanager
+def understood(platform: "Platform", method: str, *, writes: bool) -> Iterator[None]:
+    """Tell as a failure of the site that an answer is not of the form that it should have.
+
+    Args:
+        writes: what was asked for may have been done.
+    """
+    try:
+        yield
+    except (*NOT_UNDERSTOOD, ValueError) as error:
+        log.warning("platform.answer_not_understood", method=method, site=platform.site.id,
+                    exc_info=True)  # fmt: skip
+        raise PlatformError(
+            ErrorClass.AMBIGUOUS if writes else ErrorClass.TRANSIENT,
+            "foreign_answer",
+            f"The site's answer is not of the form that {platform.name} gives it",
+            help="Ask the people who run the site which plugin or proxy changes the answers of "
+            "its API",
+        ) from error
+
+
+def _telling(method: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
+    """Return a method of a platform that raises nothing but `PlatformError` for what sites do."""
+    name = method.__name__
+
+    @wraps(method)
+    def call(*args: Any, **named: Any) -> Any:
+        with understood(args[0], name, writes=writes):
+            return method(*args, **named)
+
+    @wraps(method)
+    def iterate(*args: Any, **named: Any) -> Any:
+        with understood(args[0], name, writes=writes):
+            yield from method(*args, **named)
+
+    return iterate if isgeneratorfunction(method) else call
 
 
 class Platform(ABC):
@@ -346,7 +481,9 @@ class Platform(ABC):
 
     An instance belongs to one integration. Threads may share it: it keeps no state between calls.
     Every method raises `PlatformError`, and nothing else, for what the site does; a write whose
-    request may have arrived, but whose answer did not, raises the class `ambiguous`.
+    request may have arrived, but whose answer did not, raises the class `ambiguous`. An answer in
+    which something is not of the type that it should be may be met with whatever Python raises
+    over it: the methods of every platform turn that into a `PlatformError`.
 
     Attributes:
         destination: value of `integration.destination`.
@@ -375,6 +512,12 @@ class Platform(ABC):
     can_delete_media: ClassVar[bool] = True
     parallel: ClassVar[int] = 2
     rate_per_minute: ClassVar[int | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in (*READS, *WRITES):
+            if name in vars(cls):
+                setattr(cls, name, _telling(vars(cls)[name], writes=name in WRITES))
 
     def __init__(self, site: Site, client: SiteClient) -> None:
         self.site = site
@@ -413,6 +556,13 @@ class Platform(ABC):
     def read(self, post_id: str) -> RemotePost | None:
         """Return a post as it is now, None when it is gone."""
 
+    def recognises(self, post: RemotePost, identity: PostIdentity) -> bool:
+        """Whether a post is the one with this identity, or somebody else's; makes no request.
+
+        Its marker tells. Platforms whose posts may carry none go by author, time and content then.
+        """
+        return identity.ref in post.refs if post.refs else post.is_ours
+
     @abstractmethod
     def create(self, payload: Payload, identity: PostIdentity) -> RemotePost:
         """Create the post, once."""
@@ -427,6 +577,15 @@ class Platform(ABC):
         Raises:
             PlatformError: `conflict` where somebody wrote it since; `not_found` when it is gone.
         """
+
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Replace what is left of a killed post by `payload`, before it is taken off by `mode`.
+
+        Readers may see that for a moment; what they do not see must not become live.
+        """
+        return self.update(post, payload, identity) if post.state is RemoteState.LIVE else post
 
     @abstractmethod
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
@@ -459,11 +618,15 @@ class Platform(ABC):
 
     @abstractmethod
     def has_media(self, media: RemoteMedia) -> bool:
-        """Whether an uploaded file is still there."""
+        """Whether an uploaded file is still there; not where its id is that of another file."""
 
     @abstractmethod
-    def delete_media(self, media: RemoteMedia) -> bool:
-        """Remove a file; False where the platform has no way."""
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        """Remove a file; False where there is no way.
+
+        Args:
+            is_sure: its id was just seen to be its; else one that is another file's is left alone.
+        """
 
     @abstractmethod
     def taxonomies(self) -> Sequence[Taxonomy]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from turbohtml import Comment, Element, Node, Text
 
+from apps.core.html import HIDDEN, MEDIA, parsed
 from apps.core.text import is_blank
 from transmitters.cms.base import StoryMedia
 from transmitters.cms.blocks import (
@@ -40,8 +41,6 @@ from transmitters.cms.embeds import (
     frame_attributes,
 )
 from transmitters.cms.markup import (
-    HIDDEN,
-    MEDIA,
     Mark,
     attribute,
     classes,
@@ -49,7 +48,6 @@ from transmitters.cms.markup import (
     marked_media,
     number,
     one_line,
-    parsed,
     shown_nodes,
     single_blanks,
     source_of,

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import turbohtml
 from turbohtml import Element, Node, Text
 
+from apps.core.html import HIDDEN
 from transmitters.cms.markup import (
-    HIDDEN,
     attribute,
     escaped,
     shown_nodes,

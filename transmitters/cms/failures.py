@@ -11,6 +11,9 @@ from transmitters.http_push import retry_after
 SECONDS_TO_WAIT = 60.0
 """Of a site that asks us to slow down and does not say for how long."""
 
+MOST_PAGES = 1000
+"""Of a list; a site that has more to say of it than that says it for ever."""
+
 REDIRECTS = frozenset({301, 302, 307, 308})
 """Of these the request itself was not carried out."""
 
@@ -65,6 +68,26 @@ def parts_of(address: str) -> SplitResult:
         return urlsplit(address)
     except ValueError:
         return urlsplit("")
+
+
+def name_of(address: str) -> str:
+    """Return the name of the file that an address of a site leads to."""
+    return parts_of(address).path.rpartition("/")[2]
+
+
+def endless(platform: str, what: str) -> PlatformError:
+    """Return what it means that a list has more pages than any should.
+
+    Args:
+        platform: display name.
+        what: is listed.
+    """
+    return PlatformError(
+        ErrorClass.CONFIG,
+        "endless_list",
+        f"{platform}'s list of {what} has no end",
+        help="Ask the people who run the site why its API tells of ever more pages",
+    )
 
 
 def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> PlatformError:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from html import escape, unescape
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from apps.core.clock import Clock, SystemClock, moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
+    MARKER,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -30,6 +31,7 @@ from transmitters.cms.base import (
     Story,
     StoryMedia,
     Taxonomy,
+    refs_in,
 )
 from transmitters.cms.failures import REDIRECTS, foreign_answer, redirected, without_answer
 from transmitters.cms.ghost_api import (
@@ -38,7 +40,6 @@ from transmitters.cms.ghost_api import (
     documents,
     failure,
     quoted,
-    server_time,
 )
 from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.text import cut_at_word, ghost_html
@@ -74,7 +75,6 @@ RECORDINGS = frozenset(
 KEY = re.compile(r"[0-9a-f]{24}:[0-9a-f]{64}")
 POST_ID = re.compile(r"[0-9a-f]{24}")
 PLAIN = re.compile(r"[A-Za-z0-9]+")
-OUR_MARKERS = re.compile(r"<!-- publisher-ref:[0-9a-f]+ -->")
 
 
 class Ghost(Platform):
@@ -144,12 +144,8 @@ class Ghost(Platform):
         if write:
             steps.append(("write", self._test_write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step(found.remote)))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name != "clock":
-                    break
+            if not found.make(self, name, partial(step, found.remote)) and name != "clock":
+                break
         found.remote.pop("date", None)
         return found
 
@@ -175,7 +171,7 @@ class Ghost(Platform):
             raise foreign_answer(answer, "Ghost", writes=False)
         version = str(site.get("version", ""))
         remote.update(
-            version=version, api_root=self._api.root, url=site.get("url"), date=server_time(answer)
+            version=version, api_root=self._api.root, url=site.get("url"), date=answer.date
         )
         if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < 5:
             raise PlatformError(
@@ -208,7 +204,7 @@ class Ghost(Platform):
         """Read what publishing needs to know; all keys of integrations may do the same."""
         documents(self._api.get(self._kind, limit=1, fields="id"), self._kind)
         settings = {
-            one.get("key"): one.get("value")
+            str(one.get("key")): one.get("value")
             for one in documents(self._api.get("settings"), "settings")
         }
         emails = [one.get("email") for one in self._api.pages("users", "users", fields="email")]
@@ -217,7 +213,7 @@ class Ghost(Platform):
             locale=settings.get("locale"),
             types=[POSTS, PAGES],
             taxonomies=[TAGS],
-            authors=sorted(email for email in emails if email),
+            authors=sorted({email for email in emails if email and isinstance(email, str)}),
         )
         if settings.get("is_private"):
             return "The site is private: readers need its password, and public checks will fail"
@@ -289,7 +285,14 @@ class Ghost(Platform):
     def _search(self, kind: str, identity: PostIdentity) -> list[RemotePost]:
         wanted = f"codeinjection_head:~{quoted(identity.marker)},slug:{quoted(identity.slug)}"
         answer = self._api.get(kind, filter=wanted, fields=FIELDS, limit=100)
-        return [_remote_post(one, kind, identity) for one in documents(answer, kind)]
+        found = [_remote_post(one, kind) for one in documents(answer, kind)]
+        return [replace(post, is_ours=self.recognises(post, identity)) for post in found]
+
+    def recognises(self, post: RemotePost, identity: PostIdentity) -> bool:
+        """Whether a post carries our marker, or nobody's and a slug that ends in our reference."""
+        if post.refs:
+            return identity.ref in post.refs
+        return post.slug == identity.slug and post.slug.endswith(identity.ref[:8])
 
     def read(self, post_id: str) -> RemotePost | None:
         for kind in self._kinds:
@@ -315,7 +318,7 @@ class Ghost(Platform):
         }
         self._check_author(fields)
         answer = self._write("POST", self._kind, self._kind, self._publishable(fields))
-        post = _answered(answer, self._kind, payload, identity)
+        post = _answered(answer, self._kind, payload)
         if post.slug == identity.slug:
             return post
         return _with_mismatch(post, Mismatch.SLUG, [post.slug])
@@ -333,12 +336,12 @@ class Ghost(Platform):
         head = str(post.fields.get("codeinjection_head") or "")
         if "codeinjection_head" in post.fields and identity.marker not in head:
             fields["codeinjection_head"] = "\n".join(
-                part for part in (identity.marker, OUR_MARKERS.sub("", head).strip()) if part
+                part for part in (identity.marker, MARKER.sub("", head).strip()) if part
             )
-        fields["updated_at"] = post.modified or self._modified(kind, post.id)
+        fields["updated_at"] = post.modified or self._modified(kind, post)
         resource = _resource(kind, post.id)
         answer = self._write("PUT", resource, kind, self._publishable(fields))
-        return _answered(answer, kind, payload, identity)
+        return _answered(answer, kind, payload)
 
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         for kind in self._kinds_of(post):
@@ -362,7 +365,7 @@ class Ghost(Platform):
 
     def _unpublish(self, kind: str, post: RemotePost) -> RemotePost:
         """Make a post a draft, whoever else writes it meanwhile."""
-        modified = post.modified or self._modified(kind, post.id)
+        modified = post.modified or self._modified(kind, post)
         for attempt in range(COLLISIONS):
             fields = {"status": "draft", "updated_at": modified}
             try:
@@ -370,14 +373,15 @@ class Ghost(Platform):
             except PlatformError as error:
                 if error.error_class != ErrorClass.CONFLICT or attempt == COLLISIONS - 1:
                     raise
-                modified = self._modified(kind, post.id)
+                modified = self._modified(kind, post)
             else:
                 return _remote_post(_only(answer, kind), kind)
         raise AssertionError("the last attempt returns or raises")
 
-    def _modified(self, kind: str, post_id: str) -> str:
-        found = self._read(kind, post_id)
-        if found is None:
+    def _modified(self, kind: str, post: RemotePost) -> str:
+        """Return when a post was written last, unless its id is that of another one by now."""
+        found = self._read(kind, post.id)
+        if found is None or (post.refs and found.refs != post.refs and found.slug != post.slug):
             raise PlatformError(ErrorClass.NOT_FOUND, "NotFoundError", "The post is gone")
         return found.modified
 
@@ -457,7 +461,7 @@ class Ghost(Platform):
             raise foreign_answer(answer, "Ghost", writes=False)
         return True
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
         return False
 
     # Terms.
@@ -554,11 +558,9 @@ def _feature_fields(media: StoryMedia | None) -> dict[str, Any]:
     }
 
 
-def _answered(
-    answer: Mapping[str, Any], kind: str, payload: Payload, identity: PostIdentity
-) -> RemotePost:
+def _answered(answer: Mapping[str, Any], kind: str, payload: Payload) -> RemotePost:
     """Return the post of an answer to a write, with what it does not show of the payload."""
-    post = _remote_post(answer, kind, identity)
+    post = _remote_post(answer, kind)
     wrong = {
         Mismatch.MEDIA: _missing_media(answer, payload),
         Mismatch.TERMS: _other_terms(answer, payload),
@@ -597,33 +599,21 @@ def _with_mismatch(post: RemotePost, mismatch: Mismatch, names: Sequence[str]) -
     return replace(post, mismatches={**post.mismatches, mismatch: tuple(names)})
 
 
-def _remote_post(
-    found: Mapping[str, Any], kind: str, identity: PostIdentity | None = None
-) -> RemotePost:
-    """Return a post; without an identity it counts as ours if it carries a marker."""
+def _remote_post(found: Mapping[str, Any], kind: str) -> RemotePost:
     state = STATES.get(str(found.get("status")), RemoteState.UNKNOWN)
-    head, slug = str(found.get("codeinjection_head") or ""), str(found.get("slug") or "")
+    head = str(found.get("codeinjection_head") or "")
     # A draft has no address for readers; the one that Ghost gives shows it to whoever knows it.
     address = str(found.get("url") or "") if state == RemoteState.LIVE else ""
     return RemotePost(
         id=str(found.get("id")),
         state=state,
         url=_public_address(address) or "",
-        slug=slug,
+        slug=str(found.get("slug") or ""),
         modified=str(found.get("updated_at") or ""),
         published_at=moment_of(found.get("published_at")),
-        is_ours=_is_ours(head, slug, identity) if identity else bool(OUR_MARKERS.search(head)),
+        refs=refs_in(head),
         created_at=moment_of(found.get("created_at")),
         fields={"kind": kind, "codeinjection_head": head, "title": found.get("title")},
-    )
-
-
-def _is_ours(head: str, slug: str, identity: PostIdentity) -> bool:
-    """Whether a post carries our marker, or nobody's and a slug that ends in our reference."""
-    if identity.marker in head:
-        return True
-    return (
-        not OUR_MARKERS.search(head) and slug == identity.slug and slug.endswith(identity.ref[:8])
     )
 
 

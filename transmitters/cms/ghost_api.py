@@ -1,8 +1,7 @@
 """Requests to Ghost's Admin API: signatures, addresses and what its errors mean."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +10,9 @@ import jwt
 from apps.core.clock import Clock
 from transmitters.cms.base import ErrorClass, PlatformError, Site
 from transmitters.cms.failures import (
+    MOST_PAGES,
     REDIRECTS,
+    endless,
     foreign_answer,
     redirected,
     seconds_asked,
@@ -78,11 +79,15 @@ class GhostAPI:
         Args:
             key: of the list in the answer.
         """
-        page: int | None = 1
-        while page:
+        page = 1
+        for _ in range(MOST_PAGES):
             answer = self.get(path, **query, limit=PAGE, page=page)
             yield from documents(answer, key)
-            page = answer.get("meta", {}).get("pagination", {}).get("next")
+            following = _next_page(answer)
+            if following is None or following <= page:
+                return
+            page = following
+        raise endless("Ghost", key)
 
     def send(
         self, method: str, path: str, query: Mapping[str, Any] | None = None, **body: Any
@@ -96,7 +101,7 @@ class GhostAPI:
             PlatformError: no whole answer came.
         """
         answer = self._send(method, path, query, self._clock.now(), body)
-        moment = server_time(answer)
+        moment = answer.date
         if moment and _is_stale(answer):
             answer = self._send(method, path, query, moment, body)
         return answer
@@ -143,14 +148,6 @@ def signed_token(credentials: Mapping[str, str], moment: datetime) -> str:
         ) from None
 
 
-def server_time(answer: SiteAnswer) -> datetime | None:
-    """Return the time at which the site answered, by its own clock."""
-    try:
-        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def quoted(text: str) -> str:
     """Return a text as a string of Ghost's filters."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"') + "'"
@@ -171,6 +168,14 @@ def documents(answer: Any, key: str) -> list[Mapping[str, Any]]:
         f"The answer has no list {key!r}, so it is not Ghost's",
         help="Check the address of the site: there is no Ghost behind it",
     )
+
+
+def _next_page(answer: Mapping[str, Any]) -> int | None:
+    """Return the number of the page that follows, None after the last."""
+    found: Any = answer
+    for name in ("meta", "pagination", "next"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) else None
 
 
 def failure(answer: SiteAnswer, *, writes: bool, uploads: bool = False) -> PlatformError:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import IO, Any
 from uuid import uuid4
@@ -36,6 +38,15 @@ class SiteAnswer:
     @property
     def is_json(self) -> bool:
         return self.data is not None
+
+    @property
+    def date(self) -> datetime | None:
+        """The time at the site; None where the answer does not tell it."""
+        try:
+            found = parsedate_to_datetime(self.headers.get("Date", ""))
+            return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError, TypeError, IndexError):
+            return None
 
 
 @dataclass(frozen=True)

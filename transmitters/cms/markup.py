@@ -7,34 +7,10 @@ from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
-import turbohtml
-from turbohtml import Comment, Element, Node, Text, rewrite
+from turbohtml import Comment, Element, Node, Text
 
+from apps.core.html import CLOSED
 from apps.core.text import strip_forbidden
-
-HIDDEN = frozenset({
-    "base", "button", "canvas", "datalist", "embed", "head", "input", "link", "meta", "meter",
-    "noembed", "noframes", "noscript", "optgroup", "option", "progress", "script", "select",
-    "style", "svg", "template", "textarea", "title",
-})  # fmt: skip
-"""Elements that go with all that is in them."""
-
-MEDIA = ("img", "video", "audio")
-CLOSED = HIDDEN.union(MEDIA, ("iframe",))
-"""Elements whose content no reader sees."""
-
-MANY_TAGS = 2000
-"""A body with more tags is rid of the attributes of formatting elements before it is parsed: by
-HTML's rules, different ones that nobody closes return by hundreds in every paragraph after them."""
-
-DEEPEST_PARSED = 500
-"""Nesting at which the parser is near its end."""
-
-FLAT = frozenset({"a", "br", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p"})
-"""Elements that are kept of a body that is nested as deeply."""
-
-FORMATTING = "b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
-"""Elements that return in every paragraph until they are closed."""
 
 _MARK = re.compile(r'\s*EMBED (START|END) (\w+) \{id: "([^"]{1,200})"\}\s*')
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
@@ -51,44 +27,6 @@ class Mark(NamedTuple):
 
     key: str
     kind: str
-
-
-def parsed(body: str) -> Element:
-    """Return the tree of a body, as browsers see it; takes time by its length alone."""
-    clean = strip_forbidden(body)
-    if clean.count("<") > MANY_TAGS:
-        clean = rewrite.rewrite(clean, elements=[(FORMATTING, _drop_attributes)])
-    root = turbohtml.parse_fragment(clean, positions=False)
-    if clean.count("<") > DEEPEST_PARSED and _is_cut_off(root):
-        # Behind tables that are nested deeper than the parser goes, text would be lost.
-        clean = rewrite.rewrite(clean, elements=[("*", _flatten)])
-        root = turbohtml.parse_fragment(clean, positions=False)
-    return root
-
-
-def _is_cut_off(root: Element) -> bool:
-    """Whether elements are nested as deeply as the parser goes."""
-    pending = [iter(root.children)]
-    while pending and len(pending) < DEEPEST_PARSED:
-        node = next(pending[-1], None)
-        if node is None:
-            pending.pop()
-        elif isinstance(node, Element):
-            pending.append(iter(node.children))
-    return bool(pending)
-
-
-def _flatten(element: rewrite.Element) -> None:
-    """Let an element give way to its content, unless it holds no others or is hidden."""
-    if element.tag not in FLAT and element.tag not in CLOSED:
-        element.before(" ")
-        element.after(" ")
-        element.remove_and_keep_content()
-
-
-def _drop_attributes(element: rewrite.Element) -> None:
-    for name, _ in element.attrs:
-        element.remove_attribute(name)
 
 
 def tag_of(node: Node | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from turbohtml import Comment, Element, Text
 
+from apps.core.html import MEDIA, parsed
 from transmitters.cms.base import Story
 from transmitters.cms.blocks import (
     Block,
@@ -40,11 +41,9 @@ from transmitters.cms.body import (
 )
 from transmitters.cms.embeds import oembed_page
 from transmitters.cms.markup import (
-    MEDIA,
     escaped,
     marked_media,
     one_line,
-    parsed,
     shown_nodes,
     source_of,
     tag_of,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from functools import partial
 from hashlib import md5, sha256
 from io import BytesIO
 from secrets import token_hex
@@ -21,7 +21,6 @@ from urllib.parse import quote
 from apps.core.clock import moment_of
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -41,7 +40,7 @@ from transmitters.cms.base import (
     Taxonomy,
 )
 from transmitters.cms.failures import without_answer
-from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
+from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.webflow_api import (
     READ_AGAIN_HELP,
     SLUG_TAKEN,
@@ -101,8 +100,6 @@ class Webflow(Platform):
         "domain": {"type": "string", "nullable": True, "regex": DOMAIN, "default": None},
         "author": {"type": "string", "nullable": True, "regex": OBJECT_ID, "default": None},
         "auto_site_publish": {"type": "boolean", "default": False},
-        # A kill deletes the item and its live version at once: there is nothing left to overwrite.
-        "kill_overwrite": {"type": "boolean", "default": False},
     }
     errors: ClassVar[Mapping[int, str]] = {
         18000: "Webflow publish error",
@@ -149,12 +146,9 @@ class Webflow(Platform):
         if write:
             steps.append(("write", self._test_write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step(found.remote)))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name not in ("clock", "rights"):
-                    break
+            is_good = found.make(self, name, partial(step, found.remote))
+            if not is_good and name not in ("clock", "rights"):
+                break
         found.remote.pop("date", None)
         return found
 
@@ -166,7 +160,7 @@ class Webflow(Platform):
             if error.error_class not in (ErrorClass.PERMISSION, ErrorClass.CONFIG):
                 raise
             answer = self._api.exchange("/sites")
-        remote["date"] = _date_of(answer)
+        remote["date"] = answer.date
         remote["api_root"] = self.site.base_url
         for name in ("capabilities", "limits"):
             remote.pop(name, None)
@@ -269,7 +263,7 @@ class Webflow(Platform):
             made = self._api.create(self._items, {"isDraft": True, "fieldData": fields})
             self._api.delete(self._item(made["id"]))
         finally:
-            self.delete_media(media)
+            self.delete_media(media, is_sure=True)
         return "A draft and a picture were made and deleted again"
 
     # Posts.
@@ -312,7 +306,8 @@ class Webflow(Platform):
         items = list(self._api.pages(self._items, "items", slug=identity.slug))
         if items:
             items += self._twins(items, identity)
-        posts = [replace(self._post(item), is_ours=self._is_ours(item, identity)) for item in items]
+        found = [self._post(item) for item in items]
+        posts = [replace(post, is_ours=self.recognises(post, identity)) for post in found]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(posts, key=lambda post: (not post.is_ours, post.created_at or oldest))
 
@@ -335,20 +330,19 @@ class Webflow(Platform):
     def _title(self, identity: PostIdentity) -> str:
         return self._fields_of(self._known_fields).title(identity.title)
 
-    def _is_ours(self, item: Mapping[str, Any], identity: PostIdentity) -> bool:
+    def recognises(self, post: RemotePost, identity: PostIdentity) -> bool:
         """Tell our item from one that merely holds the slug.
 
         Its `ref` tells where the collection has a place for it. Else two of three have to fit: the
         title, the time, and the half of the ref that a slug may carry.
         """
-        marker = _field_data(item).get(self._ref_field) if self._ref_field else None
-        if marker:
-            return str(marker) == identity.ref
-        created = moment_of(item.get("createdOn"))
+        if post.refs:
+            return identity.ref in post.refs
+        created = post.created_at
         signs = (
-            identity.title and _field_data(item).get(NAME) == self._title(identity),
+            identity.title and post.fields.get("title") == self._title(identity),
             identity.since and created and created >= identity.since - SKEW,
-            re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", _slug_of(item)),
+            re.search(rf"-{identity.ref[:8]}(-[0-9a-z]{{5}})?$", post.slug),
         )
         return len([sign for sign in signs if sign]) >= 2
 
@@ -483,6 +477,15 @@ class Webflow(Platform):
             f"{self._site}/publish", {"customDomains": domains, "publishToWebflowSubdomain": True}
         )
 
+    def overwrite(
+        self, post: RemotePost, payload: Payload, identity: PostIdentity, mode: RetractMode
+    ) -> RemotePost:
+        """Overwrite the staged item, which stays where the live one alone is taken down."""
+        if mode is not RetractMode.DELETE:
+            fields = {key: value for key, value in payload.fields.items() if key != SLUG}
+            self._api.patch(self._item(post.id), {"fieldData": fields, "isDraft": True}, **STRICT)
+        return post
+
     def retract(self, post: RemotePost, mode: RetractMode) -> RemoteState:
         """Take a post off the site.
 
@@ -524,6 +527,7 @@ class Webflow(Platform):
 
     def _post(self, item: Mapping[str, Any], state: RemoteState | None = None) -> RemotePost:
         """Return an item as a post; its state is found out unless it is known."""
+        marker = _field_data(item).get(self._ref_field) if self._ref_field else None
         return RemotePost(
             id=item["id"],
             state=state or self._state_of(item),
@@ -532,7 +536,11 @@ class Webflow(Platform):
             modified=_digest(item),
             published_at=moment_of(item.get("lastPublished")),
             created_at=moment_of(item.get("createdOn")),
-            fields={"isArchived": bool(item.get("isArchived"))},
+            refs=(str(marker),) if marker else (),
+            fields={
+                "isArchived": bool(item.get("isArchived")),
+                "title": _field_data(item).get(NAME),
+            },
         )
 
     def _state_of(self, item: Mapping[str, Any]) -> RemoteState:
@@ -607,7 +615,7 @@ class Webflow(Platform):
         except PlatformError as error:
             if error.error_class is not ErrorClass.AMBIGUOUS:
                 with suppress(PlatformError):  # an entry without a file harms nobody
-                    self.delete_media(media)
+                    self.delete_media(media, is_sure=True)
             raise
         if upload.alt:
             # Not every version of the service takes it here; items name it again.
@@ -643,9 +651,16 @@ class Webflow(Platform):
         raise _no_upload(code, "Webflow's store of files refuses the file", answer.status)
 
     def has_media(self, media: RemoteMedia) -> bool:
-        return self._api.find(f"/assets/{quote(media.id, safe='')}") is not None
+        found = self._api.find(f"/assets/{quote(media.id, safe='')}")
+        named = _OUR_FILE.search(media.url)
+        # Its name tells its content; the service may have moved it to another host.
+        return found is not None and (
+            named is None or str(found.get("originalFileName") or named[0]) == named[0]
+        )
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        if not is_sure and not self.has_media(media):
+            return True
         self._api.delete(f"/assets/{quote(media.id, safe='')}")
         return True
 
@@ -796,12 +811,6 @@ def _address_of(site: Mapping[str, Any]) -> str:
         if domain.get("url"):
             return f"https://{str(domain['url']).removeprefix('https://').rstrip('/')}"
     return f"https://{site.get('shortName')}.webflow.io"
-
-
-def _date_of(answer: SiteAnswer) -> datetime | None:
-    with suppress(ValueError, TypeError):
-        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    return None
 
 
 def _term_of(item: Mapping[str, Any]) -> RemoteTerm:

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 
 from transmitters.cms.base import ErrorClass, PlatformError, Site
 from transmitters.cms.failures import (
+    MOST_PAGES,
     REDIRECTS,
+    endless,
     foreign_answer,
     redirected,
     seconds_asked,
@@ -19,7 +21,6 @@ from transmitters.http_connections import NoAnswer
 
 PAGE = 100
 """Most that a list holds."""
-MOST_PAGES = 1000
 SHOWN_LENGTH = 300
 """Characters of the service's own words that go into a message."""
 
@@ -111,8 +112,7 @@ class WebflowAPI:
                 total = offset + (len(entries) == PAGE)
             if not entries or offset >= total:
                 return
-        message = f"Webflow's list of {key} has no end"
-        raise PlatformError(ErrorClass.TRANSIENT, "foreign_answer", message)
+        raise endless("Webflow", key)
 
     def _request(
         self,

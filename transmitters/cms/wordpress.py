@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5, sha256
-from html import escape, unescape
+from html import escape
 from io import BytesIO
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,7 +15,6 @@ from PIL import Image
 
 from apps.core.registry import Field
 from transmitters.cms.base import (
-    Check,
     ConnectionTest,
     ErrorClass,
     MediaLimits,
@@ -34,7 +33,15 @@ from transmitters.cms.base import (
     Story,
     Taxonomy,
 )
-from transmitters.cms.failures import REDIRECTS, foreign_answer, parts_of, redirected
+from transmitters.cms.failures import (
+    MOST_PAGES,
+    REDIRECTS,
+    endless,
+    foreign_answer,
+    name_of,
+    parts_of,
+    redirected,
+)
 from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
 from transmitters.cms.wordpress_api import (
@@ -47,7 +54,6 @@ from transmitters.cms.wordpress_api import (
     WordPressAPI,
     address_of,
     code_of,
-    date_of,
     lacking,
     moment_in,
     not_for,
@@ -103,7 +109,6 @@ OF_THE_SITE = frozenset({"upload_files", "unfiltered_html"})
 
 PASSWORD = re.compile(r"[A-Za-z0-9]{24}")
 PASSWORD_FORM = "must be an application password: 24 letters and digits, with or without spaces"  # noqa: S105
-ANY_MARKER = "<!-- publisher-ref:"
 CLOCK_SECONDS = 60
 INDEX_FIELDS = "name,home,timezone_string,gmt_offset,namespaces,authentication"
 GENERATOR = re.compile(r"<generator>https?://wordpress\.org/\?v=([\w.-]{1,40})</generator>")
@@ -198,12 +203,8 @@ class WordPress(Platform):
         if write:
             steps.append(("write", tester.write))
         for name, step in steps:
-            try:
-                found.checks.append(Check(name, True, message=step()))
-            except PlatformError as error:
-                found.checks.append(Check(name, False, error, error.message))
-                if name != "clock":
-                    break
+            if not found.make(self, name, step) and name != "clock":
+                break
         return found
 
     # Posts.
@@ -307,25 +308,23 @@ class WordPress(Platform):
             raise foreign_answer(answer, NAME, writes=False)
         for data in answer.data:
             post = remote_post(data, answer)
-            ours = self._is_ours(data, identity)
+            ours = self.recognises(post, identity)
             # Compared again: a site may ignore an argument that it does not know.
             if ours or post.slug in query.get("slug", "").split(","):
                 yield replace(post, is_ours=ours)
 
-    def _is_ours(self, data: Mapping[str, Any], identity: PostIdentity) -> bool:
+    def recognises(self, post: RemotePost, identity: PostIdentity) -> bool:
         """Whether a post carries our marker, or, without any, is what we would have made."""
-        text = raw_text(data, "content")
-        if identity.marker in text:
-            return True
+        if post.refs:
+            return identity.ref in post.refs
         user = (self.site.remote.get("user") or {}).get("id")
-        is_by_us = user is not None and data.get("author") in (user, self._author)
-        is_titled = unescape(raw_text(data, "title")) == identity.title
-        if ANY_MARKER in text or not is_by_us or not is_titled:
+        is_by_us = user is not None and post.fields.get("author") in (user, self._author)
+        if not is_by_us or post.fields.get("title") != identity.title:
             return False
         # The site dates what is new with the time of its publication, which may be long past.
-        modified, since = moment_in(data.get("modified_gmt")), identity.since
+        modified, since = moment_in(post.modified), identity.since
         is_recent = bool(modified and since and modified >= since.replace(microsecond=0))
-        return is_recent or identity.ref[:8] in str(data.get("slug"))
+        return is_recent or identity.ref[:8] in post.slug
 
     @property
     def _author(self) -> int | None:
@@ -439,15 +438,27 @@ class WordPress(Platform):
         return remote_media(one_of(answer, writes=True), answer, writes=True)
 
     def has_media(self, media: RemoteMedia) -> bool:
+        found = self._found_media(media)
+        return found is not None and found.get("status") != "trash"
+
+    def _found_media(self, media: RemoteMedia) -> Mapping[str, Any] | None:
+        """Return a file as the site has it; None when it is gone, or its id is another file's."""
         try:
-            answer = self._api.get(f"{NAMESPACE}/media/{media.id}", "media", _fields="id,status")
+            answer = self._api.get(
+                f"{NAMESPACE}/media/{media.id}", "media", _fields="id,status,source_url"
+            )
         except PlatformError as error:
             if error.error_class == ErrorClass.NOT_FOUND:
-                return False
+                return None
             raise
-        return one_of(answer, writes=False).get("status") != "trash"
+        found = one_of(answer, writes=False)
+        # The name of a file tells its content; the site may have moved to another host.
+        is_same = name_of(str(found.get("source_url"))) == name_of(media.url)
+        return found if is_same else None
 
-    def delete_media(self, media: RemoteMedia) -> bool:
+    def delete_media(self, media: RemoteMedia, *, is_sure: bool = False) -> bool:
+        if not is_sure and self._found_media(media) is None:
+            return True
         try:
             self._api.delete(f"{NAMESPACE}/media/{media.id}", "media", force="true")
         except PlatformError as error:
@@ -467,8 +478,7 @@ class WordPress(Platform):
         return one_of(self._api.get(f"{NAMESPACE}/types"), writes=False)
 
     def terms(self, taxonomy: str) -> Iterator[RemoteTerm]:
-        page, pages = 1, 1
-        while page <= pages:
+        for page in range(1, MOST_PAGES + 1):
             answer = self._api.get(
                 f"{NAMESPACE}/{taxonomy}",
                 "terms",
@@ -482,9 +492,10 @@ class WordPress(Platform):
                 raise foreign_answer(answer, NAME, writes=False)
             for data in answer.data:
                 yield remote_term(data, answer)
-            told = str(answer.headers.get("X-WP-TotalPages", ""))
-            pages = int(told) if answer.data and told.isdecimal() else page
-            page += 1
+            told = str(answer.headers.get("X-WP-TotalPages", ""))[:9]
+            if not answer.data or not told.isdecimal() or int(told) <= page:
+                return
+        raise endless(NAME, taxonomy)
 
     def terms_of(self, post: RemotePost, taxonomies: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the terms of a post, without the category that the site gives to those of none."""
@@ -558,7 +569,7 @@ class _Tester:
             index = answer.data if isinstance(answer.data, dict) else {}
             spaces = index.get("namespaces")
             if isinstance(spaces, list) and NAMESPACE in spaces:
-                self._index, self._date = index, date_of(answer)
+                self._index, self._date = index, answer.date
                 mode = "plain" if "rest_route=" in root else "pretty"
                 self._remote.update(
                     api_root=root,
@@ -706,7 +717,7 @@ class _Tester:
             with suppress(PlatformError):
                 self._clean_up(platform, identity, picture)
             raise
-        platform.delete_media(media)
+        platform.delete_media(media, is_sure=True)
         self._api.delete(f"{platform._posts}/{made.get('id')}", force="true")
         return "A draft and a picture were made and deleted"
 
@@ -715,7 +726,7 @@ class _Tester:
             if post.is_ours:
                 self._api.delete(f"{platform._posts}/{post.id}", force="true")
         if media := platform.find_media(picture):
-            platform.delete_media(media)
+            platform.delete_media(media, is_sure=True)
 
 
 # What is compared and made up here.

@@ -4,7 +4,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -18,6 +17,7 @@ from transmitters.cms.base import (
     RemoteTerm,
     Site,
     Taxonomy,
+    refs_in,
 )
 from transmitters.cms.failures import (
     foreign_answer,
@@ -277,7 +277,8 @@ def _inner_code(answer: SiteAnswer, wanted: str) -> int | None:
     for detail in details.values() if isinstance(details, dict) else ():
         if isinstance(detail, dict) and detail.get("code") == wanted:
             inner = detail.get("data")
-            return int(inner.get("status", 401)) if isinstance(inner, dict) else 401
+            status = inner.get("status") if isinstance(inner, dict) else None
+            return status if isinstance(status, int) else 401
     return None
 
 
@@ -392,7 +393,13 @@ def remote_post(data: Any, answer: SiteAnswer, *, writes: bool = False) -> Remot
         slug=str(data.get("slug") or ""),
         modified=str(data.get("modified_gmt") or ""),
         published_at=moment_in(data.get("date_gmt")) if is_dated else None,
-        fields={"date_gmt": data.get("date_gmt"), "seen_at": date_of(answer)},
+        refs=refs_in(raw_text(data, "content")),
+        fields={
+            "date_gmt": data.get("date_gmt"),
+            "seen_at": answer.date,
+            "author": data.get("author"),
+            "title": unescape(raw_text(data, "title")),
+        },
     )
 
 
@@ -504,12 +511,3 @@ def moment_in(text: Any) -> datetime | None:
 
 def wire_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def date_of(answer: SiteAnswer) -> datetime | None:
-    """Return the time at the site."""
-    try:
-        found = parsedate_to_datetime(answer.headers.get("Date", ""))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

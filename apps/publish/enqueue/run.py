@@ -21,7 +21,12 @@ from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import QueueState
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
-from apps.publish.enqueue.claims import PublishedClaims, ScheduledRelease, waits_for_items
+from apps.publish.enqueue.claims import (
+    PublishedClaims,
+    ScheduledRelease,
+    key_of,
+    waits_for_items,
+)
 from apps.publish.enqueue.enqueue_service import enqueue_services
 from apps.publish.enqueue.references import WITHDRAWING_OPERATIONS
 from apps.publish.enqueue.resends import ResendRequests, ResendRouter
@@ -50,7 +55,7 @@ class BatchOutcome:
 
     Attributes:
         failed: rows with what is written to them.
-        waiting: rows that wait for one that is tried again.
+        waiting: rows that wait for one that is tried again, or are tried again themselves.
         held_up: items whose next versions have to wait.
     """
 
@@ -59,6 +64,15 @@ class BatchOutcome:
     failed: list[tuple[Document, Document]] = field(default_factory=list)
     waiting: list[Document] = field(default_factory=list)
     held_up: set[str] = field(default_factory=set)
+
+    def put_off(self, rows: Sequence[Document]) -> None:
+        """Let rows be routed once more, whatever became of them."""
+        again = {key_of(row) for row in rows}
+        for ended in (self.queued, self.not_transmitted):
+            ended[:] = [row for row in ended if key_of(row) not in again]
+        self.failed = [each for each in self.failed if key_of(each[0]) not in again]
+        self.waiting += rows
+        self.held_up |= {text_of(row, "item_id") for row in rows}
 
 
 class Follower(Protocol):
@@ -70,12 +84,17 @@ class Follower(Protocol):
 
     collections: Sequence[str]
 
-    def follow(self, rows: Sequence[Document], filters: FilterSet, marks: Marks) -> None:
+    def follow(
+        self, rows: Sequence[Document], filters: FilterSet, marks: Marks
+    ) -> Sequence[Document]:
         """Act on published rows, which are claimed. Safe to repeat.
 
         Args:
             filters: the content filters.
             marks: of its collections; those that are empty have none.
+
+        Returns:
+            Rows that it could not act on now: they are routed, and handed to it, once more.
 
         Raises:
             PyMongoError: it has to be tried again.
@@ -230,21 +249,31 @@ class EnqueueContent:
         # Queue rows do not wait for the macros of other desks.
         _attempt(lambda: self._desk_copies.send(rows))
         waiting = [row["_id"] for row in outcome.waiting]
-        self._tell_followers([row for row in rows if row["_id"] not in waiting])
+        outcome.put_off(self._tell_followers([row for row in rows if row["_id"] not in waiting]))
         self._finish(outcome, claims)
         held_up |= outcome.held_up
         return routed.count
 
-    def _tell_followers(self, rows: Sequence[Document]) -> None:
+    def _tell_followers(self, rows: Sequence[Document]) -> list[Document]:
         """Let others act on what is routed; what goes wrong there holds up no delivery.
 
+        Returns:
+            Rows that have to be routed again, for one of them could not act on them.
+
         Raises:
-            PyMongoError: the rows are routed again.
+            PyMongoError: all of the rows have to.
         """
         snapshots = self._tools.snapshots
-        for follower in self._followers:
+        again: dict[str, Document] = {}
+
+        def tell(follower: Follower) -> None:
             marks = {n: m for n, m in snapshots.marks.items() if n in follower.collections}
-            _attempt(partial(follower.follow, rows, snapshots.current_filters(), marks))
+            left = follower.follow(rows, snapshots.current_filters(), marks)
+            again.update({key_of(row): row for row in left})
+
+        for follower in self._followers:
+            _attempt(partial(tell, follower))
+        return list(again.values())
 
     def _of_items(self, batch: Sequence[Document], outcome: BatchOutcome) -> list[Document]:
         """Return the rows whose items exist; the others have failed.
@@ -292,13 +321,14 @@ class EnqueueContent:
     ) -> None:
         """Note on a claimed row that it could not be routed."""
         log.error("item.not_routed", item=str(row.get("item_id")), exc_info=error)
-        # A withdrawal that reaches no subscriber reaches the others.
-        self._tell_followers([row])
         outcome = BatchOutcome()
         failure = self._failure(row, f"{FAILED}: {str(error) or repr(error)}", may_pass=True)
         outcome.failed.append((row, failure))
         if failure["queue_state"] == QueueState.PENDING:
             held_up.add(text_of(row, "item_id"))
+        # A withdrawal that reaches no subscriber reaches the others.
+        outcome.put_off(self._tell_followers([row]))
+        held_up |= outcome.held_up
         try:
             self._finish(outcome, claims)
         except OperationFailure as unwritten:

@@ -11,13 +11,20 @@ from pymongo.errors import BulkWriteError
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
-from apps.core.documents import object_of
+from apps.core.documents import object_of, text_of
 from apps.core.errors import WiredeskError
 from apps.core.service import Document
-from apps.core.vocabulary import TEXT_TYPES, ItemType, State
+from apps.core.vocabulary import State
 from apps.publisher.accounts import forms
 from apps.publisher.integrations.platforms import Platforms
-from apps.publisher.records.content import FIELDS, SHOWN, WITHDRAWN, Content, Contents
+from apps.publisher.records.content import (
+    FIELDS,
+    SHOWN,
+    WITHDRAWN,
+    Content,
+    Contents,
+    why_no_post,
+)
 from apps.publisher.schema import (
     DeploymentItemState,
     DeploymentType,
@@ -228,8 +235,7 @@ def may_go_to(
     Args:
         profiles: that the site is for; empty for all.
     """
-    is_package = row.get("type") == ItemType.COMPOSITE and options.get("packages", True)
-    is_shown = row.get("type") in TEXT_TYPES or is_package
+    is_shown = why_no_post(text_of(row, "type"), options) is None
     is_offered = not profiles or str(row.get("profile")) in map(str, profiles)
     return is_shown and is_offered and integration.get("active") is not False
 

@@ -1,22 +1,32 @@
 """Connection tests of integrations (cms contract 13.2)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymongo.database import Database
 
 from apps.core.caller import Caller
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.publisher.events import tell_integration
 from apps.publisher.integrations.credentials import has_credentials
+from apps.publisher.integrations.patience import TOO_SLOW
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes
 from apps.publisher.schema import IntegrationState
 from apps.store.collections import PUBLISHER_INTEGRATIONS
-from transmitters.cms.base import Check, ConnectionTest, ErrorClass, PlatformError
+from transmitters.cms.base import (
+    LARGEST_NUMBER,
+    LONGEST_ADDRESS,
+    Check,
+    ConnectionTest,
+    ErrorClass,
+    PlatformError,
+)
 
 NO_CREDENTIALS = PlatformError(
     ErrorClass.CONFIG,
@@ -25,6 +35,8 @@ NO_CREDENTIALS = PlatformError(
     help="Enter the integration's credentials",
 )
 MESSAGE_LENGTH = 500
+DEEPEST, LONGEST_LIST, NAME_LENGTH = 8, 1000, 100
+"""Of what a site tells of itself: levels, entries, characters of a key."""
 
 
 class ConnectionTests:
@@ -62,6 +74,7 @@ class ConnectionTests:
 
         Raises:
             PlainError: 404, there is no such integration.
+            TooManyRequests: too many sites are being asked.
         """
         integration = self._integrations.one(id, caller)
         platform = self._platforms.registry.get(integration["destination"])
@@ -79,6 +92,7 @@ class ConnectionTests:
 
         Raises:
             SchemaIssues: something is wrong with them.
+            TooManyRequests: too many sites are being asked.
         """
         integration, credentials = self._integrations.unsaved(body, caller)
         platform = self._platforms.registry.get(integration["destination"])
@@ -86,21 +100,37 @@ class ConnectionTests:
             return told(failed("credentials", NO_CREDENTIALS))
         return told(self._tested(integration, credentials, write=write))
 
+    def refresh(self, integration: Mapping[str, Any]) -> ConnectionTest:
+        """Test an integration for its worker, as patiently as it publishes; keep what was found."""
+        try:
+            test = self._platforms.open(integration).test()
+        except PlatformError as error:
+            test = failed("credentials", error)
+        self._keep(integration, test)
+        return test
+
     def _tested(
         self, integration: Document, credentials: Mapping[str, str] | None, *, write: bool
     ) -> ConnectionTest:
         try:
-            platform = self._platforms.open_for_request(integration, credentials)
-            return platform.test(write=write)
+            test = self._platforms.ask(
+                integration,
+                lambda platform: platform.test(write=write),
+                credentials,
+                cleans_up=write,
+            )
         except PlatformError as error:
-            return failed("credentials", error)
+            return failed("time" if error.code == TOO_SLOW else "credentials", error)
+        return replace(test, remote=kept_of(test.remote))
 
-    def _keep(self, integration: Document, test: ConnectionTest) -> None:
+    def _keep(self, integration: Mapping[str, Any], test: ConnectionTest) -> None:
         """Store what was found, unless somebody has changed the settings meanwhile."""
         now = self._clock.now()
         state, changes = state_after(integration, test), Document()
         if test.remote:
-            changes["remote"] = test.remote
+            # A test that broke off has not seen everything.
+            known = {} if test.ok else object_of(integration, "remote")
+            changes["remote"] = {**known, **test.remote}
         if test.ok:
             changes["last_ok_at"] = now
         if state != integration["state"]:
@@ -115,6 +145,22 @@ class ConnectionTests:
             tell_integration(self._notifier, {**integration, **changes})
             if test.ok:
                 self._lanes.resume(integration["_id"])
+
+
+def kept_of(found: Any, depth: int = DEEPEST) -> Any:
+    """Return what is kept of what a site tells of itself: nothing that no document can hold."""
+    if isinstance(found, Mapping):
+        kept = list(found.items())[:LONGEST_LIST] if depth else ()
+        return {
+            str(key).replace("\x00", "")[:NAME_LENGTH]: kept_of(v, depth - 1) for key, v in kept
+        }
+    if isinstance(found, (list, tuple)):
+        return [kept_of(one, depth - 1) for one in found[:LONGEST_LIST]] if depth else []
+    if isinstance(found, str):
+        return found[:LONGEST_ADDRESS]
+    if isinstance(found, int) and abs(found) > LARGEST_NUMBER:
+        return None
+    return found
 
 
 def state_after(integration: Mapping[str, Any], test: ConnectionTest) -> str:

@@ -36,14 +36,14 @@ def sealed(
 
     Args:
         integration: as stored, and as it will be: `_id`, `account`, and what is sealed already.
-        sent: by a client: what it leaves out stays, null removes a key.
+        sent: by a client: what it leaves out stays, null removes a key, or all of them.
 
     Raises:
         SchemaIssues: unknown keys, wrong forms, or the mask that clients are shown.
         PlainError: 503, nothing can be encrypted.
     """
     names = {each.name: each for each in platform.credentials}
-    changes = _checked(sent, set(names))
+    changes = dict.fromkeys(names) if sent is None else _checked(sent, set(names))
     stored = object_of(integration, CREDENTIALS)
     before = object_of(stored, "values")
     kept = {key: value for key, value in before.items() if key in names and key not in changes}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pymongo.database import Database
@@ -15,6 +15,7 @@ from apps.core.service import Document
 from apps.publisher.integrations.addresses import LOOPBACK_NETWORKS, is_loopback
 from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.options import whole_options
+from apps.publisher.integrations.patience import Patience
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISHER_SITES
@@ -28,9 +29,12 @@ CONNECT_SECONDS, ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 60.0, 300.0
 PATIENT_SECONDS = 6.0
 """For one answer to somebody who waits for it."""
 TEST_SECONDS = 20.0
-"""For all of a connection test."""
+"""For all that is asked of a site for somebody who waits, a connection test, say."""
+CLEAN_UP_SECONDS = 30.0
+"""More, for requests that remove what a connection test has made; nobody waits for them."""
 CONNECTIONS_PER_HOST = 8
 
+T = TypeVar("T")
 UNREADABLE = "The stored credentials cannot be read. Enter them again."
 
 
@@ -86,6 +90,7 @@ class Platforms:
         self._vault = vault
         self._allow_private = bool(settings["PUBLISHER_ALLOW_PRIVATE"])
         self._limits = limits
+        self._patience = Patience()
         self._clients: dict[bool, Clients] = {}
         self._lock = Lock()
 
@@ -112,19 +117,42 @@ class Platforms:
         )
         return self._platform(integration, options, self._credentials(integration), client)
 
-    def open_for_request(
-        self, integration: Mapping[str, Any], credentials: Mapping[str, str] | None = None
-    ) -> Platform:
-        """Return the platform of an integration for somebody who waits for its answers.
+    def ask(
+        self,
+        integration: Mapping[str, Any],
+        question: Callable[[Platform], T],
+        credentials: Mapping[str, str] | None = None,
+        *,
+        cleans_up: bool = False,
+    ) -> T:
+        """Return the answer of a site to somebody who waits for it, TEST_SECONDS at most.
 
         Args:
             integration: as stored, or as it would be.
             credentials: to use instead of the stored ones.
+            cleans_up: what the question makes at the site it removes, also when nobody waits
+                for it any more.
 
         Raises:
-            PlatformError, PluginError: as `open`.
+            PlatformError: it takes too long; as `open`, and what the question raises.
+            PluginError: as `open`.
+            TooManyRequests: too many sites are being asked.
         """
-        ends = time.monotonic() + TEST_SECONDS - PATIENT_SECONDS
+
+        def asked() -> T:
+            return question(self._open_for_request(integration, credentials, cleans_up=cleans_up))
+
+        return self._patience.ask(asked, TEST_SECONDS)
+
+    def _open_for_request(
+        self,
+        integration: Mapping[str, Any],
+        credentials: Mapping[str, str] | None,
+        *,
+        cleans_up: bool,
+    ) -> Platform:
+        allowed = TEST_SECONDS + CLEAN_UP_SECONDS if cleans_up else TEST_SECONDS - PATIENT_SECONDS
+        ends = time.monotonic() + allowed
 
         def before() -> None:
             if time.monotonic() > ends:
@@ -136,9 +164,9 @@ class Platforms:
         client = SiteClient(clients.patient, before=before)
         return self._platform(integration, self.options_of(integration), credentials, client)
 
-    def page_client(self, url: str) -> HTTPClient:
-        """Return the client for a public page, which has the limits of the sites."""
-        return self._clients_for(url).patient
+    def page_client(self, base_url: str) -> HTTPClient:
+        """Return the client for the public pages of the site at an address, with its limits."""
+        return self._clients_for(base_url).patient
 
     def foreign_client(self) -> HTTPClient:
         """Return the client for addresses that stand in texts: none leads to this machine."""

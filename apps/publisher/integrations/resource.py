@@ -4,7 +4,15 @@ from typing import Any
 
 from apps.core.schemas import open_object
 from apps.publisher.integrations.credentials import CREDENTIALS
-from apps.publisher.schema import ACCOUNT, READ_ADMIN, SITE_ID, IntegrationState, kept, one_of
+from apps.publisher.schema import (
+    ACCOUNT,
+    ERROR,
+    READ_ADMIN,
+    SITE_ID,
+    IntegrationState,
+    kept,
+    one_of,
+)
 
 KEPT: dict[str, Any] = {
     "state": {**one_of(IntegrationState), "readonly": True},
@@ -14,6 +22,7 @@ KEPT: dict[str, Any] = {
     "last_ok_at": kept("datetime"),
     "synced_at": kept("datetime"),
     "sync_requested_at": kept("datetime"),
+    "sync_error": ERROR,
     "remote": kept("dict", allow_unknown=True),
     "target": kept("string"),
 }
@@ -25,8 +34,8 @@ INTEGRATION_SCHEMA: dict[str, Any] = {
     "destination": {"type": "string", "required": True},
     "name": {"type": "string", "required": True, "minlength": 1, "maxlength": 200},
     "base_url": {"type": "string"},
-    # Checked by its service, which knows the keys of each platform.
-    CREDENTIALS: open_object(),
+    # Checked by its service, which knows the keys of each platform; null removes them all.
+    CREDENTIALS: open_object(nullable=True),
     "active": {"type": "boolean", "default": True},
     "options": open_object(nullable=True),
     **KEPT,

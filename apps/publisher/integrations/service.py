@@ -16,6 +16,7 @@ from apps.core.service import Document, new_etag
 from apps.publisher.accounts import AccountService, found_by_id, is_of_caller, missing_value
 from apps.publisher.bodies import checked as checked_body
 from apps.publisher.events import tell_integration
+from apps.publisher.identity import INSTALLATION, new_installation
 from apps.publisher.integrations.addresses import Addresses
 from apps.publisher.integrations.credentials import (
     CREDENTIALS,
@@ -103,7 +104,8 @@ class IntegrationsService(AccountService):
         for document in documents:
             self._prepare(document, caller)
             now = self.clock.now()
-            document.update({"state": IntegrationState.NEW, "state_at": now, "remote": None})
+            unknown = {"remote": None, "synced_at": None, "sync_error": None}
+            document.update({"state": IntegrationState.NEW, "state_at": now, **unknown})
 
     def _prepare(self, document: Document, caller: Caller) -> None:
         """Check and complete a new integration, as it is stored.
@@ -127,6 +129,8 @@ class IntegrationsService(AccountService):
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             tell_integration(self._notifier, document)
+            # What the site has is read soon.
+            self._lanes.wake(document["_id"], self.clock.now())
         self.on_fetched(documents, caller)
 
     # Change.
@@ -148,6 +152,11 @@ class IntegrationsService(AccountService):
                 stored = self._rebased(platform, updates, original, caller)
         whole = {**original, **updates, "site": original["site"]}
         updates["target"] = whole["target"] = self._target(platform, whole, site)
+        if stored is not original:
+            # Ids of the site that it led to name something else at the one that it leads to.
+            updates.update({INSTALLATION: new_installation(), "remote": None, "synced_at": None})
+        elif whole["target"] != original.get("target"):
+            updates[INSTALLATION] = new_installation()
         if {"base_url", "options", "name"} & updates.keys():
             self._check_free(whole)
         if CREDENTIALS in updates:
@@ -157,6 +166,11 @@ class IntegrationsService(AccountService):
                 raise SchemaIssues({CREDENTIALS: NEEDED_AGAIN})
         if {CREDENTIALS, "base_url"} & updates.keys():
             self._renew_state(updates)
+        if {CREDENTIALS, "base_url", "options"} & updates.keys():
+            updates.update(sync_requested_at=self.clock.precise(), sync_error=None)
+        if whole["base_url"] != original["base_url"] or whole["target"] != original.get("target"):
+            # What is known is that of another place.
+            updates["remote"] = None
 
     def _rebased(
         self, platform: type[Platform], updates: Document, original: Document, caller: Caller
@@ -181,10 +195,12 @@ class IntegrationsService(AccountService):
         whole = {**original, **updates}
         if any(updates.get(f, original.get(f)) != original.get(f) for f in RECONNECTS):
             self._lanes.resume(original["_id"])
+            self._lanes.wake(original["_id"], self.clock.now())
         if whole["state"] != original["state"]:
             tell_integration(self._notifier, whole)
         # What the client is answered; it is stored already.
         updates[CREDENTIALS] = shown(whole)
+        updates.pop(INSTALLATION, None)
 
     # Delete.
 

@@ -13,7 +13,7 @@ from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.documents import number_of, object_of, text_of
 from apps.core.service import Document
-from apps.core.vocabulary import State
+from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from apps.publisher.schema import WishAction
 from apps.store.collections import ARCHIVE, PUBLISHED
 
@@ -39,6 +39,7 @@ class Content:
     """An item, as its newest published version is.
 
     Attributes:
+        kind: type of the item.
         was_out: it has been published, or will be by its schedule.
         rewrite_of, rewritten_by: ids of the story that it updates, and of its update.
     """
@@ -50,6 +51,7 @@ class Content:
     hidden_until: datetime | None = None
     rewrite_of: str = ""
     rewritten_by: str = ""
+    kind: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, Any], now: datetime) -> "Content":
@@ -61,6 +63,7 @@ class Content:
             hidden_until=embargo_of(row, now),
             rewrite_of=text_of(row, "rewrite_of"),
             rewritten_by=text_of(row, "rewritten_by"),
+            kind=text_of(row, "type"),
         )
 
     @property
@@ -73,11 +76,29 @@ class Content:
         return self.was_out and self.state in WITHDRAWN
 
     @property
+    def is_killed(self) -> bool:
+        return self.was_out and self.state in KILLED
+
+    @property
     def action(self) -> WishAction | None:
         """What the state of the item asks of sites; None for nothing."""
         if self.is_withdrawn:
             return WishAction.RETRACT
         return WishAction.PUBLISH if self.is_shown else None
+
+
+def why_no_post(kind: str, options: Mapping[str, Any]) -> str | None:
+    """Return why items of a type get no post of their own at a site; None where they do.
+
+    Args:
+        kind: type of the item.
+        options: of the integration, defaults filled in.
+    """
+    if kind in TEXT_TYPES or (kind == ItemType.COMPOSITE and options.get("packages", True)):
+        return None
+    if kind in MEDIA_TYPES:
+        return f"An item of type {kind} goes to sites with the stories that show it"
+    return f"Items of type {kind} are not published at this site"
 
 
 def embargo_of(item: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -129,7 +150,9 @@ class Contents:
             for item in self._db[ARCHIVE].find({"_id": {"$in": missing}}):
                 if may_see(item, caller):
                     state = text_of(item, "state")
-                    found[item["_id"]] = (Content(item["_id"], state, None, was_out=False), item)
+                    kind = text_of(item, "type")
+                    known = Content(item["_id"], state, None, was_out=False, kind=kind)
+                    found[item["_id"]] = (known, item)
         for id_ in self.hidden(found, caller):
             del found[id_]
         return found

@@ -13,18 +13,17 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
-from apps.archive.packages import is_package
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
 from apps.core.errors import Conflict
 from apps.core.ids import id_key
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import TEXT_TYPES, Operation
+from apps.core.vocabulary import Operation
 from apps.publish.enqueue.rules import Marks, are_reliable
 from apps.publisher.integrations.options import whole_options
-from apps.publisher.records.content import SHOWN, Content, Contents
-from apps.publisher.records.wishes import Piece, Wish, Wishes
+from apps.publisher.records.content import SHOWN, Content, Contents, why_no_post
+from apps.publisher.records.wishes import Piece, Wish, Wishes, is_live
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
@@ -55,8 +54,6 @@ class Target:
         """Whether an item goes out here by itself. A filter that is gone or broken takes none."""
         if self.rules is None or self.integration.get("active") is False:
             return False
-        if not self._shows(row):
-            return False
         desk, profile = object_of(row, "task").get("desk"), row.get("profile")
         if not _is_among(desk, self.rules.get("desks")):
             return False
@@ -64,11 +61,6 @@ class Target:
             return False
         filter_id = self.rules.get("filter")
         return filter_id is None or filters.matches(filter_id, view) is True
-
-    def _shows(self, row: Mapping[str, Any]) -> bool:
-        if is_package(row):
-            return bool(self.options.get("packages", True))
-        return row.get("type") in TEXT_TYPES
 
     @property
     def updates_in_place(self) -> bool:
@@ -81,6 +73,11 @@ def _is_among(value: Any, wanted: Any) -> bool:
     if not wanted:
         return True
     return value is not None and id_key(value) in set(map(id_key, wanted))
+
+
+def _items_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the items whose posts a row may change."""
+    return [id_ for id_ in (text_of(row, "item_id"), text_of(row, "rewrite_of")) if id_]
 
 
 Records = Mapping[str, Sequence[Document]]
@@ -122,7 +119,9 @@ class Following:
         self._targets: dict[Any, Target] = {}
         self._marks: Marks | None = None
 
-    def follow(self, rows: Sequence[Document], filters: FilterSet, marks: Marks) -> None:
+    def follow(
+        self, rows: Sequence[Document], filters: FilterSet, marks: Marks
+    ) -> Sequence[Document]:
         """Make the wishes of published rows. No command where there is no integration, one where
         there is nothing to do.
 
@@ -130,23 +129,37 @@ class Following:
             filters: the content filters.
             marks: of the collections.
 
+        Returns:
+            Rows whose wishes could not be written, because workers moved the records every time,
+            and what follows them: it would undo the earlier wish, or be undone by it.
+
         Raises:
             PyMongoError: some may be missing; it has to be tried again.
         """
         if PUBLISHER_INTEGRATIONS not in marks:
-            return
+            return []
         shown = [row for row in rows if text_of(row, "item_id")]
         if not shown:
-            return
+            return []
         self._read_targets(marks)
         known = self._records_of(shown)
+        left: list[Document] = []
+        waiting: set[str] = set()
         for row in shown:
             try:
-                self._follow(row, known, filters)
+                if waiting.isdisjoint(_items_of(row)):
+                    self._follow(row, known, filters)
+                    continue
+            except Conflict:
+                log.warning("publisher.followed_later", item=row["item_id"])
             except Exception as error:
                 if is_outage(error):
                     raise
                 self._failed(row, known, error)
+                continue
+            left.append(row)
+            waiting.add(row["item_id"])
+        return left
 
     def _failed(self, row: Document, known: Records, error: Exception) -> None:
         log.exception("publisher.not_followed", item=row["item_id"])
@@ -175,7 +188,7 @@ class Following:
         self._marks = marks
 
     def _records_of(self, rows: Iterable[Document]) -> Records:
-        ids = {id_ for row in rows for id_ in (row["item_id"], text_of(row, "rewrite_of")) if id_}
+        ids = {id_ for row in rows for id_ in _items_of(row)}
         known: dict[str, list[Document]] = {}
         for record in self._db[PUBLISHING_RECORDS].find({"content": {"$in": sorted(ids)}}):
             known.setdefault(record["content"], []).append(record)
@@ -197,7 +210,7 @@ class Following:
         """
         failure: Conflict | None = None
         for record in records:
-            wish = Wish(WishAction.RETRACT, version=content.version)
+            wish = Wish(WishAction.RETRACT, version=content.version, is_kill=content.is_killed)
             try:
                 self._wishes.make_for(record, wish)
             except Conflict as error:
@@ -218,16 +231,23 @@ class Following:
 
         What a person has taken off, or what went with the item, comes back when it is published
         anew, and only where items go out by themselves.
+
+        Raises:
+            Conflict: workers moved a record every time; the others have their wishes.
         """
         view = ItemView(row, self._clock.now())
         records = {record["integration"]: record for record in known.get(content.id, ())}
         earlier = {record["integration"]: record for record in known.get(content.rewrite_of, ())}
         is_new = row.get("operation") == Operation.PUBLISH
+        failure: Conflict | None = None
         for target in self._targets.values():
             id_ = target.integration["_id"]
             record = records.get(id_)
             if record is None and target.updates_in_place:
                 record = earlier.get(id_)
+            is_live_there = record is not None and is_live(record)
+            if not is_live_there and why_no_post(content.kind, target.options):
+                continue
             is_followed = record is not None and _is_shown(record)
             if not is_followed and not (
                 (record is None or is_new) and target.takes(row, view, filters)
@@ -235,8 +255,14 @@ class Following:
                 continue
             if record is not None and not is_followed and _knows(record, content):
                 continue
-            if not self._contents.is_outdated(content, target.options):
+            if self._contents.is_outdated(content, target.options):
+                continue
+            try:
                 self._wish(content, target)
+            except Conflict as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _wish(self, content: Content, target: Target) -> None:
         key = self._contents.key_of(content, target.options)

@@ -13,12 +13,12 @@ from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document
-from apps.core.vocabulary import State
+from apps.core.vocabulary import MEDIA_TYPES, State
 from apps.publisher.accounts import missing_value
 from apps.publisher.bodies import checked, moment
 from apps.publisher.integrations.credentials import has_credentials
 from apps.publisher.integrations.platforms import Platforms
-from apps.publisher.records.content import KILLED, Content, Contents, schedule_of
+from apps.publisher.records.content import KILLED, Content, Contents, schedule_of, why_no_post
 from apps.publisher.records.wishes import (
     Made,
     Piece,
@@ -324,6 +324,7 @@ class PublishRequests:
             operation.result = Result.UNCHANGED
             return
         if action != WishAction.RETRACT:
+            check_type(content, options)
             check_usable(self._platforms, integration)
         wish = Wish(
             action=action,
@@ -332,6 +333,7 @@ class PublishRequests:
             force=request.force,
             schedule_at=schedule_at if action != WishAction.RETRACT else None,
             is_sent_early=options.get("schedule_mode") == "remote",
+            is_kill=action == WishAction.RETRACT and content.is_killed,
         )
         operation.action = action
         operation.creates = not (record and record.get("external_id"))
@@ -400,6 +402,18 @@ def check_usable(platforms: Platforms, integration: Mapping[str, Any]) -> None:
         message = f"The integration {integration['name']} has no credentials"
         help_ = "Enter the integration's credentials"
         raise Refused(ErrorClass.CONFIG, "no_credentials", message, help_)
+
+
+def check_type(content: Content, options: Mapping[str, Any]) -> None:
+    """Check whether items of the type get a post of their own.
+
+    Raises:
+        Refused: they do not.
+    """
+    if reason := why_no_post(content.kind, options):
+        is_media = content.kind in MEDIA_TYPES
+        help_ = "Publish a story that shows it" if is_media else ""
+        raise Refused(ErrorClass.UNSUPPORTED, "unsupported_type", reason, help_)
 
 
 def result_of(record: Mapping[str, Any], seq: int) -> str:

@@ -16,8 +16,10 @@ from apps.core.notifier import Audience, Notifier
 from apps.core.service import Document, new_etag
 from apps.publisher.accounts import AccountService, found_by_id, missing_value
 from apps.publisher.events import tell_record
+from apps.publisher.identity import SEEN, is_elsewhere, is_of_record, seen_again, seen_at
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
+from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.records.wishes import (
     Piece,
     Wish,
@@ -40,6 +42,7 @@ from apps.publisher.targets import Targets
 from apps.store.collections import PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
     ErrorClass,
+    Platform,
     PlatformError,
     PostIdentity,
     RemotePost,
@@ -86,8 +89,13 @@ class RecordsService(AccountService):
         self._platforms = platforms
         self._notifier = notifier
         self._hidden = HiddenItems(db)
+        self._waiting = WaitingRecords(db)
 
     # Read.
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Say why records wait that were not tried yet."""
+        self._waiting.explain(documents)
 
     def list_filter(self, lookup: Document, caller: Caller) -> Document:
         """Leave out other accounts, and items on stages that are hidden from the caller."""
@@ -149,7 +157,7 @@ class RecordsService(AccountService):
         external_id = document["external_id"]
         self._check_new({"integration": integration["_id"], "external_id": external_id})
         try:
-            post = self._platforms.open_for_request(integration).read(external_id)
+            post = self._platforms.ask(integration, lambda site: site.read(external_id))
         except PlatformError as error:
             raise SchemaIssues({"external_id": told(error)}) from error
         if post is None:
@@ -159,6 +167,7 @@ class RecordsService(AccountService):
         fields["external_url"] = fields["external_url"] or document.get("external_url")
         entry = {"at": now, "action": "adopt", "outcome": Outcome.ADOPTED}
         fields |= {"payload_hash": "", "history": [entry]}
+        fields[SEEN] = seen_at(integration, now, adopted=post.refs)
         if post.state == RemoteState.LIVE:
             shown = {"published_at": post.published_at or now, "status": RecordStatus.PUBLISHED}
             fields |= {**shown, "first_published_at": shown["published_at"]}
@@ -193,6 +202,8 @@ class RecordsService(AccountService):
     def on_created(self, documents: list[Document], caller: Caller) -> None:
         for document in documents:
             tell_record(self._notifier, self.collection.database, document)
+            # It is stored already; clients are not told.
+            document.pop(SEEN, None)
 
     # Change.
 
@@ -273,6 +284,7 @@ class RecordsService(AccountService):
         changes = reconciled(record, post, now)
         if post is not None:
             changes |= {k: v for k, v in self._facts(post).items() if v is not None}
+            changes[SEEN] = seen_again(record, integration, post, now)
         entry = {"at": now, "action": "reconcile", "outcome": changes["remote_state"]}
         as_read = {
             name: record.get(name) for name in ("_id", "phase", "claim_token", "remote_state")
@@ -292,14 +304,26 @@ class RecordsService(AccountService):
         return changed
 
     def _post_of(self, record: Mapping[str, Any], integration: Document) -> RemotePost | None:
-        platform = self._platforms.open_for_request(integration)
-        if record.get("external_id"):
-            return platform.read(record["external_id"])
-        if not record.get("slug"):
+        return self._platforms.ask(integration, lambda site: _post_at(site, record, integration))
+
+
+def _post_at(
+    site: Platform, record: Mapping[str, Any], integration: Mapping[str, Any]
+) -> RemotePost | None:
+    """Return the post of a record as a site has it."""
+    slug, external_id = record.get("slug"), record.get("external_id")
+    ref = ref_of(record["integration"], record["content_key"])
+    identity = PostIdentity(ref=ref, slug=slug or "", since=record.get("created_at"))
+    if external_id:
+        post = site.read(external_id)
+        if post is not None and is_of_record(site, record, integration, post, identity):
+            return post
+        if post is None and not is_elsewhere(record, integration):
             return None
-        ref = ref_of(record["integration"], record["content_key"])
-        found = platform.look_up(PostIdentity(ref=ref, slug=record["slug"]))
-        return next((post for post in found if post.is_ours), None)
+    if not slug:
+        return None
+    found = site.look_up(identity)
+    return next((post for post in found if post.is_ours), None)
 
 
 def told(error: PlatformError) -> str:

@@ -12,6 +12,7 @@ from apps.core.errors import PlainError
 from apps.core.service import Document
 from apps.publisher.accounts import forms, found_by_id, is_of_caller
 from apps.publisher.records.content import Content, Contents
+from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.schema import RecordStatus
 from apps.store.collections import DEPLOYMENT_ITEMS, DEPLOYMENT_RECORDS, PUBLISHING_RECORDS
 from transmitters.cms.base import RemoteState
@@ -51,11 +52,13 @@ class StatusService:
         self._db = db
         self._clock = clock
         self._contents = contents
+        self._waiting = WaitingRecords(db)
 
     def of(self, wanted: Wanted, caller: Caller) -> Document:
         """Return the rows that are asked for, and how many are in which status.
 
-        Three commands; one more for a deployment, and for callers from whom a stage is hidden.
+        Three commands; one more for a deployment, for callers from whom a stage is hidden, and
+        where something waits that was not tried yet.
 
         Raises:
             PlainError: 400, nothing is named; 404, there is no such deployment.
@@ -72,6 +75,7 @@ class StatusService:
             query["integration"] = {"$in": sorted({i for ids in pairs.values() for i in ids})}
         visible = self._visible(content, caller)
         records = self._records(visible, query, wanted, caller)
+        self._waiting.explain(records)
         newest = self._contents.newest_rows(visible)
         rows = list(self._rows(visible, records, newest, wanted))
         return {"_items": rows, "summary": summary_of(rows)}

@@ -69,6 +69,7 @@ class Wish:
         is_sent_early: the site is told of the schedule, and keeps it by itself.
         deployment: that it belongs to.
         mode: how to retract; None for what the options of the integration say.
+        is_kill: the item is killed or recalled: a draft of it does not stay, either.
     """
 
     action: WishAction
@@ -79,6 +80,7 @@ class Wish:
     is_sent_early: bool = False
     deployment: ObjectId | None = None
     mode: RetractMode | None = None
+    is_kill: bool = False
 
     @property
     def is_retract(self) -> bool:
@@ -274,6 +276,9 @@ def _retract_again(record: Mapping[str, Any], wish: Wish, wanted: Document) -> D
     """Decide on a post that is off its site, or on its way there."""
     is_at = {RemoteState.DRAFT: 1, RemoteState.TRASHED: 2}.get(record["remote_state"], 3)
     wanted_at = {None: 1, RetractMode.TRASH: 2, RetractMode.DELETE: 3}.get(wish.mode, 1)
+    if wish.is_kill and (record.get("desired") or {}).get("version") != wish.version:
+        # Readers see nothing of a draft, but whoever has its address may, and it can come back.
+        wanted_at = max(wanted_at, 2)
     if not record.get("external_id") or wanted_at <= is_at:
         return Decision(Result.UNCHANGED)
     return Decision(Result.QUEUED, wanted)

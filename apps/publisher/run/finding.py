@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.clock import Clock
+from apps.publisher.identity import SEEN, SEEN_JUST_NOW, is_of_record
 from apps.publisher.run import story as stories
 from apps.publisher.run.results import ANNOUNCED, FIRST_LOOK, SECOND_LOOK, Results, Task, Wait
-from apps.publisher.schema import IN_DOUBT, ref_of
+from apps.publisher.schema import IN_DOUBT
 from transmitters.cms.base import (
     ErrorClass,
     PlatformError,
@@ -24,8 +25,7 @@ REMOVED = frozenset({RemoteState.TRASHED, RemoteState.DELETED})
 
 def identity_of(task: Task, item: Mapping[str, Any]) -> PostIdentity:
     """Return what the post of a record is found by; the slug of the first attempt stays."""
-    record = task.record
-    ref = ref_of(record["integration"], record["content_key"])
+    record, ref = task.record, task.ref
     headline = stories.headline_of(item)
     is_clean = task.options.get("slug_mode") == "clean"
     return PostIdentity(
@@ -38,6 +38,7 @@ def identity_of(task: Task, item: Mapping[str, Any]) -> PostIdentity:
 
 def known_post(record: Mapping[str, Any]) -> RemotePost:
     """Return the post of a record as it was last seen."""
+    ref, seen = record.get("ref"), record.get(SEEN) or {}
     return RemotePost(
         id=record["external_id"],
         state=RemoteState(record.get("remote_state") or RemoteState.UNKNOWN),
@@ -45,6 +46,7 @@ def known_post(record: Mapping[str, Any]) -> RemotePost:
         slug=record.get("slug") or "",
         modified=record.get("remote_modified") or "",
         published_at=record.get("published_at"),
+        refs=(ref,) if ref and seen.get("adopted") is None else (),
     )
 
 
@@ -80,6 +82,26 @@ class PostFinder:
     def __init__(self, clock: Clock, results: Results) -> None:
         self._clock = clock
         self._results = results
+
+    def was_just_seen(self, task: Task) -> bool:
+        """Whether the post of the record was seen to be ours so lately that it still is."""
+        at = (task.record.get(SEEN) or {}).get("at")
+        return not task.is_elsewhere and bool(at and task.started_at - at < SEEN_JUST_NOW)
+
+    def read(self, task: Task, identity: PostIdentity) -> RemotePost | None:
+        """Return the post that has the id of the record; None when it is gone, or not ours.
+
+        The ids of a site mean something else when it was restored from a backup, or set up anew.
+        Then nothing is written by them, and all that was learned there is learned again.
+        """
+        post = task.platform.read(task.record["external_id"])
+        if post is None or self.is_ours(task, post, identity):
+            return post
+        self._results.other_installation(task, post)
+        return None
+
+    def is_ours(self, task: Task, post: RemotePost, identity: PostIdentity) -> bool:
+        return is_of_record(task.platform, task.record, task.integration, post, identity)
 
     def look_up(self, task: Task, identity: PostIdentity) -> RemotePost | None:
         """Return our post if it is at the site; of several the one to keep, the others go.
@@ -123,11 +145,14 @@ def written_fresh(
     post: RemotePost,
     write: Callable[[RemotePost], RemotePost],
     allows: Callable[[RemotePost], bool] = lambda found: True,
+    *,
+    is_ours: Callable[[RemotePost], bool],
 ) -> RemotePost | None:
     """Write a post, reading it again where somebody has written it meanwhile.
 
     Args:
         allows: told how the post is then; whether it may be written all the same.
+        is_ours: told the same; whether it is still the post of the record.
 
     Returns:
         What `write` returns; None when the post is gone.
@@ -145,7 +170,7 @@ def written_fresh(
                 raise
             collision = error
         found = task.platform.read(post.id)
-        if found is None:
+        if found is None or not is_ours(found):
             return None
         is_same = bool(post.modified) and found.modified == post.modified
         if is_same or not allows(found):

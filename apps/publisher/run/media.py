@@ -27,7 +27,8 @@ from apps.core.service import Document
 from apps.media.cropping import READ
 from apps.media.signatures import extension_of, media_type_of
 from apps.media.storage import PIECE, Digests, MediaStorage
-from apps.publisher.run.results import SECOND_LOOK, Task, Wait
+from apps.publisher.identity import INSTALLATION, SEEN_JUST_NOW, installation_of
+from apps.publisher.run.results import SECOND_LOOK, NotNow, Task, Wait
 from apps.publisher.run.story import FEATURE, WantedMedia
 from apps.publisher.schema import MediaState
 from apps.store.collections import PUBLISHER_MEDIA
@@ -50,6 +51,18 @@ QUALITY = 85
 SHRINK = 0.8
 SMALLEST = 64
 """Pixels of the shorter side below which a picture is not made smaller."""
+WAITED_FOR = 3
+"""Tries after which a story that may go without a file goes without one that cannot be had."""
+KNOWN_PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff"})
+"""Types whose files are looked into before they are sent."""
+UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    ValueError,
+    SyntaxError,
+)
+"""What Pillow raises for pictures that it cannot read."""
 OF_FILES = frozenset({ErrorClass.MEDIA, ErrorClass.VALIDATION, ErrorClass.UNSUPPORTED})
 """Classes of errors of an upload that lie in the file."""
 
@@ -121,7 +134,7 @@ class MediaLedger:
             except PlatformError as error:
                 if error.error_class not in OF_FILES:
                     raise
-                if task.options.get("on_media_failure", "fail") != "omit":
+                if not _may_be_left_out(task, one, error):
                     raise _of_media(error, one.key) from error
                 task.warn(f"media_omitted:{one.key}")
                 media[one.key] = _shown(one, None)
@@ -144,11 +157,21 @@ class MediaLedger:
         Args:
             removes: delete them; without it they stay at the site.
         """
+        left: list[Document] = []
         for row in list(self._rows.find({"used_by": task.claim.id})):
-            is_last = removes and self._withdraw(row, task.claim.id)
-            if is_last and not self._delete(task, row):
+            if removes and not self._is_removed(task, row):
                 task.warn("media_left_public")
+                left.append(row)
             self._rows.update_one({"_id": row["_id"]}, {"$pull": {"used_by": task.claim.id}})
+        if left:
+            task.written["media"] = _with_those_left(task.record.get("media") or (), left)
+
+    def _is_removed(self, task: Task, row: Mapping[str, Any]) -> bool:
+        """Delete a file that nobody else uses; False where it stays though nobody shows it."""
+        if task.platform.can_delete_media:
+            return not self._withdraw(row, task.claim.id) or self._delete(task, row)
+        # It stays in the ledger as well: the next story that shows it does not bring it again.
+        return row.get("used_by") != [task.claim.id] or not row.get("remote_id")
 
     def _withdraw(self, row: Mapping[str, Any], user: Any) -> bool:
         """Mark a row as deleted if nobody else uses it; whether that is so."""
@@ -159,10 +182,12 @@ class MediaLedger:
     def _delete(self, task: Task, row: Mapping[str, Any]) -> bool:
         if not row.get("remote_id"):
             return True
-        if not task.platform.can_delete_media:
-            return False
+        checked = row.get("checked_at")
+        is_sure = _is_ready(task, row) and bool(
+            checked and self._clock.precise() - checked < SEEN_JUST_NOW
+        )
         try:
-            return task.platform.delete_media(_remote(row))
+            return task.platform.delete_media(_remote(row), is_sure=is_sure)
         except PlatformError as error:
             if error.error_class != ErrorClass.AMBIGUOUS:
                 raise
@@ -189,7 +214,7 @@ class MediaLedger:
 
     def _rehosted(self, task: Task, wanted: WantedMedia, *, distrust: bool) -> Mapping[str, Any]:
         """Return the row of a picture of another host; it is fetched once for each site."""
-        known = {"integration": task.integration["_id"], "source_url": wanted.url}
+        known = {**_here(task), "source_url": wanted.url}
         there = self._rows.find_one({**known, "state": MediaState.READY})
         if there is not None and self._is_usable(task, there, distrust=distrust):
             return there
@@ -198,7 +223,10 @@ class MediaLedger:
                 mime = self._fetch(wanted.url, target)
                 target.flush()
             except (NoAnswer, ValueError) as error:
-                raise _error("media_not_fetched", f"It cannot be fetched: {error}") from error
+                may_come = isinstance(error, NoAnswer) and not error.permanent
+                kind = NotNow if may_come else PlatformError
+                message = f"It cannot be fetched: {error}"
+                raise kind(ErrorClass.MEDIA, "media_not_fetched", message) from error
             if not mime.startswith("image/"):
                 raise _KeepsAddress
             path = Path(target.name)
@@ -230,10 +258,15 @@ class MediaLedger:
             "variant": variant,
         }
         row = self._rows.find_one(key)
-        is_ready = row is not None and row["state"] == MediaState.READY
-        if row is not None and is_ready and self._is_usable(task, row, distrust=distrust):
+        if (
+            row is not None
+            and _is_ready(task, row)
+            and (self._is_usable(task, row, distrust=distrust))
+        ):
             return row
-        claimed = self._claim(key, holds_lane=task.holds_lane)
+        if fits:
+            _check_picture(file)
+        claimed = self._claim(task, key)
         if claimed is None:
             raise Wait(self._clock.precise() + BUSY)
         upload = partial(MediaUpload, alt=wanted.alt, caption=wanted.caption, title=wanted.title)
@@ -301,20 +334,26 @@ class MediaLedger:
         update = {"$addToSet": {"used_by": user}}
         return self._rows.update_one(ready, update).matched_count > 0
 
-    def _claim(self, key: Mapping[str, Any], *, holds_lane: bool) -> Document | None:
-        """Take the row of a file that is not at the site; None while another is uploading it."""
+    def _claim(self, task: Task, key: Mapping[str, Any]) -> Document | None:
+        """Take the row of a file that is not at the site; None while another is uploading it.
+
+        A file that was at the site as it was before may be another one there by its id.
+        """
         now = self._clock.precise()
         free: list[Document] = [{"lease_until": None}, {"lease_until": {"$lte": now}}]
-        if holds_lane:
+        if task.holds_lane:
             # Whoever served the lane before is gone. Without an owner it waits for its time.
             free.append({"lease_owner": {"$nin": [self._owner, None]}})
+        here = installation_of(task.integration)
+        missing = [{"state": {"$ne": MediaState.READY}}, {INSTALLATION: {"$ne": here}}]
         mine = {
             "state": MediaState.UPLOADING,
+            INSTALLATION: here,
             "lease_owner": self._owner,
             "lease_until": now + UPLOAD_LEASE,
         }
         row = self._rows.find_one_and_update(
-            {**key, "state": {"$ne": MediaState.READY}, "$or": free},
+            {**key, "$and": [{"$or": free}, {"$or": missing}]},
             {"$set": mine, "$inc": {"claim_token": 1}},
             return_document=ReturnDocument.AFTER,
         )
@@ -385,9 +424,7 @@ class MediaLedger:
                     message = f"The picture has more than {self._max_pixels} pixels"
                     raise _error("media_too_large", message)
                 picture = ImageOps.exif_transpose(whole).convert("RGB")
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-            raise _error("media_unreadable", "The picture cannot be read") from error
-        except SyntaxError as error:
+        except UNREADABLE as error:
             raise _error("media_unreadable", "The picture cannot be read") from error
         with NamedTemporaryFile(suffix=".jpg") as target:
             while True:
@@ -403,6 +440,15 @@ class MediaLedger:
                 picture = picture.resize(size)
             del picture
             yield Path(target.name)
+
+
+def _may_be_left_out(task: Task, wanted: WantedMedia, error: PlatformError) -> bool:
+    """Whether a story goes without a file that cannot be shown."""
+    if wanted.is_optional:
+        return True
+    tries = int(task.record.get("retry_attempt") or 0)
+    is_over = not isinstance(error, NotNow) or tries >= WAITED_FOR
+    return is_over and task.options.get("on_media_failure", "fail") == "omit"
 
 
 def _open_path(path: Path) -> AbstractContextManager[BufferedReader]:
@@ -436,6 +482,26 @@ def _choose(wanted: WantedMedia, files: Sequence[_File], limits: MediaLimits) ->
     return picture, False
 
 
+def _check_picture(file: _File) -> None:
+    """Refuse a picture that nobody could look at: sites take such files without a word.
+
+    Raises:
+        PlatformError: it has the first bytes of a picture, and nothing that follows them.
+    """
+    if file.content_type not in KNOWN_PICTURES:
+        return
+    try:
+        with file.open() as stream, Image.open(stream, formats=READ):
+            return
+    except Image.DecompressionBombError:
+        # It is large, not broken; the site says whether that is too much.
+        return
+    except GridFSError as error:
+        raise _error("media_unreadable", "The stored file cannot be read") from error
+    except UNREADABLE as error:
+        raise _error("media_unreadable", "The picture cannot be read") from error
+
+
 def _held(content: bytes) -> _File:
     """Return a file that is held in memory."""
     digests = Digests(sha256(content).hexdigest(), md5(content, usedforsecurity=False).hexdigest())
@@ -451,6 +517,38 @@ def _fits(file: _File, limits: MediaLimits) -> bool:
 
 def _is_picture(file: _File) -> bool:
     return file.content_type.startswith("image/")
+
+
+def _here(task: Task) -> Document:
+    """Return the query of what is at the site as it is now."""
+    integration = task.integration
+    return {"integration": integration["_id"], INSTALLATION: installation_of(integration)}
+
+
+def _is_ready(task: Task, row: Mapping[str, Any]) -> bool:
+    """Whether a row names a file at the site as it is now."""
+    is_here = row.get(INSTALLATION) == installation_of(task.integration)
+    return is_here and bool(row["state"] == MediaState.READY)
+
+
+def _with_those_left(shown: Iterable[Document], left: Iterable[Document]) -> list[Document]:
+    """Return the `media` of a record with the files that its earlier versions have shown."""
+    known = list(shown)
+    addresses = {each.get("remote_url") for each in known}
+    return [
+        *known,
+        *(
+            {
+                "role": "earlier",
+                "association": None,
+                "hash": row["sha256"],
+                "remote_id": str(row["remote_id"]),
+                "remote_url": row.get("remote_url"),
+            }
+            for row in left
+            if row.get("remote_url") not in addresses
+        ),
+    ]
 
 
 def _remote(row: Mapping[str, Any]) -> RemoteMedia:
@@ -483,7 +581,8 @@ def _of_media(error: PlatformError, key: str) -> PlatformError:
     """Return the error of a file as one of the story that shows it."""
     if error.code == "media_not_usable":
         return error
-    return PlatformError(
+    kind = NotNow if isinstance(error, NotNow) else PlatformError
+    return kind(
         ErrorClass.MEDIA,
         error.code,
         f"The media {key} was not taken: {error.message}",

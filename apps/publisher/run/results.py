@@ -17,10 +17,26 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.lanes import RetryPolicy
 from apps.publisher.events import tell_integration, tell_record
+from apps.publisher.identity import (
+    INSTALLATION,
+    SEEN,
+    installation_of,
+    is_elsewhere,
+    new_installation,
+    seen_again,
+)
 from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
-from apps.publisher.schema import IntegrationState, Outcome, Phase, RecordStatus, WishAction
+from apps.publisher.schema import (
+    IntegrationState,
+    Outcome,
+    Phase,
+    RecordStatus,
+    WishAction,
+    ref_of,
+)
 from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
+    HELP,
     RETRYABLE,
     ErrorClass,
     Platform,
@@ -47,12 +63,6 @@ DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
 
-HELP = {
-    ErrorClass.AUTH: "Check the integration's credentials",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
-}
-
 
 class Result(StrEnum):
     """What came of carrying out a wish."""
@@ -75,6 +85,10 @@ class Wait(Exception):
         super().__init__(until)
         self.until = until
         self.error = error
+
+
+class NotNow(PlatformError):
+    """Something that a story needs of another host cannot be had now; says nothing of the site."""
 
 
 @dataclass
@@ -126,13 +140,29 @@ class Task:
         return self.claim.record
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the record knows its post in another installation of the site only."""
+        return is_elsewhere(self.record, self.integration)
+
+    @property
     def retracts(self) -> bool:
         return self.claim.wish.get("action") == WishAction.RETRACT
 
-    def found(self, post: RemotePost) -> None:
-        """Keep what is known of the post, whatever happens next."""
+    @property
+    def ref(self) -> str:
+        """What marks the post of the record."""
+        return ref_of(self.record["integration"], self.record["content_key"])
+
+    def found(self, post: RemotePost, *, is_seen: bool = True) -> None:
+        """Keep what is known of the post, whatever happens next.
+
+        Args:
+            is_seen: the site has just shown that it is ours.
+        """
         self.post = post
         self.written.update(facts_of(post))
+        if is_seen:
+            self.written[SEEN] = seen_again(self.record, self.integration, post, self.started_at)
 
     def warn(self, *codes: str) -> None:
         self.warnings.extend(code for code in codes if code not in self.warnings)
@@ -307,12 +337,31 @@ class Results:
         self._claims.finish(task.claim, changes)
         return Result.WAITING
 
+    def other_installation(self, task: Task, post: RemotePost) -> None:
+        """The id of the record is that of somebody else's post: the site is another one by now."""
+        message = f"The post {post.id} is not ours: the site was restored, or set up anew"
+        self.note(task, "look_up", "not_ours", message=message)
+        if task.is_elsewhere:
+            return
+        before, id_ = installation_of(task.integration), task.integration["_id"]
+        integrations = self._db[PUBLISHER_INTEGRATIONS]
+        changes = {INSTALLATION: new_installation(), "synced_at": None}
+        same = {"_id": id_, INSTALLATION: before}
+        if integrations.update_one(same, {"$set": changes}).matched_count:
+            name = task.integration.get("name") or id_
+            text = f"The site {name} was restored or set up anew: its posts are looked for again"
+            self._alert(text, task.integration)
+        found = integrations.find_one({"_id": id_}, {INSTALLATION: 1}) or changes
+        task.integration[INSTALLATION] = installation_of(found)
+
     def alert(self, text: str, task: Task) -> None:
         """Tell administrators."""
         self._alert(text, task.record)
 
     def failed(self, task: Task, error: PlatformError) -> Result:
         """Draw the consequences of an error."""
+        if isinstance(error, NotNow):
+            return self._again(task, error, int(task.record.get("retry_attempt") or 0))
         if error.error_class in DOWN:
             task.answered = False
         elif error.status is not None and error.error_class not in ASKED_TO_WAIT:
@@ -439,11 +488,11 @@ class Results:
             "code": error.code,
             "message": error.message[:MESSAGE_LENGTH],
             "status": error.status,
-            "retryable": error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH,
+            "retryable": _may_pass(error),
             "at": self._clock.precise(),
             "retry_at": due,
             "field": error.field,
-            "help": error.help or HELP.get(error.error_class, ""),
+            "help": help_of(error),
         }
 
     # The integration.
@@ -513,6 +562,20 @@ class Results:
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
                 return
+
+
+def _may_pass(error: PlatformError) -> bool:
+    """Whether what has failed may be done without anything being changed in the item."""
+    by_class = error.error_class in RETRYABLE or error.error_class == ErrorClass.AUTH
+    return by_class or isinstance(error, NotNow)
+
+
+def help_of(error: PlatformError) -> str:
+    """Return what a person can do: what holds for the class of the error, then what is special."""
+    usual = HELP.get(error.error_class, "")
+    if not usual or not error.help or error.help.startswith(usual):
+        return error.help or usual
+    return f"{usual}. {error.help}"
 
 
 def facts_of(post: RemotePost) -> Document:

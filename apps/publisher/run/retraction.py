@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from apps.core.clock import Clock
@@ -49,7 +50,8 @@ class Retraction:
     Args:
         clock: source of the current time.
         results, media, finder, supersession: see their classes.
-        visit: asks for a public page without credentials; returns the status, None for no answer.
+        visit: asks for a public page of a site, by both addresses, without credentials; returns the
+            status, None for no answer.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Retraction:
         media: MediaLedger,
         finder: PostFinder,
         supersession: Supersession,
-        visit: Callable[[str], int | None],
+        visit: Callable[[str, str], int | None],
     ) -> None:
         self._clock = clock
         self._results = results
@@ -75,21 +77,33 @@ class Retraction:
             item: its last version, as far as it is known.
         """
         record, identity = task.record, identity_of(task, item)
-        post: RemotePost | None = None
-        if record.get("external_id"):
-            post = known_post(record)
-            if task.claim.phase in IN_DOUBT:
-                # It may be half done: overwriting would bring back what is off already.
-                post = task.platform.read(post.id)
-        elif record.get("slug"):
+        post = self._known(task, identity) if record.get("external_id") else None
+        if (
+            post is None
+            and record.get("slug")
+            and (task.is_elsewhere or not record.get("external_id"))
+        ):
             post = self._finder.look_up(task, identity)
         if post is None:
             was_there = bool(record.get("external_id"))
             state = RemoteState.DELETED if was_there else RemoteState.ABSENT
             return self._end(task, item, state)
-        task.found(post)
         self._results.announce(task, "retract", slug=identity.slug, ref=identity.ref)
         return self._end(task, item, self._take_off(task, post, item, identity))
+
+    def _known(self, task: Task, identity: PostIdentity) -> RemotePost | None:
+        """Return the post that the record knows; None when it is gone, or the id is another's.
+
+        One in doubt may be half off: overwriting would bring back what is off already.
+        """
+        if task.claim.phase not in IN_DOUBT and self._finder.was_just_seen(task):
+            post = known_post(task.record)
+            task.found(post, is_seen=False)
+            return post
+        found = self._finder.read(task, identity)
+        if found is not None:
+            task.found(found)
+        return found
 
     def _end(self, task: Task, item: Mapping[str, Any], state: RemoteState) -> Result:
         task.post = None
@@ -109,35 +123,48 @@ class Retraction:
         url = task.record.get("external_url")
         if not url or not task.options.get("verify_public", True):
             return 404
-        return self._visit(url)
+        return self._visit(url, task.platform.site.base_url)
 
     def _take_off(
         self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
     ) -> RemoteState:
         platform = task.platform
+        ours = partial(self._finder.is_ours, task, identity=identity)
         is_kill = item.get("state") in stories.KILLED_STATES
         mode = _mode(task, is_kill=is_kill)
         if task.claim.phase in IN_DOUBT and post.state in DONE_BY.get(mode, OFF_SITE):
             # It was just read: only the answer to the removal was lost.
             return post.state
         if post.state == RemoteState.SCHEDULED:
-            post = written_fresh(task, post, platform.unschedule) or post
-        if is_kill and post.state == RemoteState.LIVE and task.options.get("kill_overwrite", True):
-            post = self._overwritten(task, post, item, identity)
+            post = written_fresh(task, post, platform.unschedule, is_ours=ours) or post
+        is_there = post.state not in (RemoteState.TRASHED, RemoteState.DELETED)
+        if is_kill and is_there and task.options.get("kill_overwrite", True):
+            post = self._overwritten(task, post, item, identity, mode)
         done = written_fresh(
-            task, post, lambda fresh: replace(fresh, state=_retracted(task, fresh, mode))
+            task,
+            post,
+            lambda fresh: replace(fresh, state=_retracted(task, fresh, mode)),
+            is_ours=ours,
         )
         return done.state if done is not None else RemoteState.DELETED
 
     def _overwritten(
-        self, task: Task, post: RemotePost, item: Mapping[str, Any], identity: PostIdentity
+        self,
+        task: Task,
+        post: RemotePost,
+        item: Mapping[str, Any],
+        identity: PostIdentity,
+        mode: RetractMode,
     ) -> RemotePost:
         """Replace a killed text before it is removed: copies of the page show what remains."""
         platform = task.platform
         try:
             payload = platform.payload(stories.withdrawal_story(item, identity))
             done = written_fresh(
-                task, post, lambda fresh: platform.update(fresh, payload, identity)
+                task,
+                post,
+                lambda fresh: platform.overwrite(fresh, payload, identity, mode),
+                is_ours=partial(self._finder.is_ours, task, identity=identity),
             )
         except PlatformError as error:
             if error.error_class in STOPS_REMOVAL:
@@ -189,7 +216,7 @@ class Retraction:
         """See whether the site has published what it was to publish by itself."""
         record, now = task.record, self._clock.precise()
         due: datetime = record.get("scheduled_at") or now
-        post = task.platform.read(record["external_id"])
+        post = self._finder.read(task, identity_of(task, item))
         if post is None:
             message = "The scheduled post is gone from the site"
             raise PlatformError(ErrorClass.NOT_FOUND, "remote_missing", message)

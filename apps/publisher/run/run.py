@@ -23,7 +23,9 @@ from apps.lanes import (
     Pause,
     RunContext,
 )
+from apps.publisher.run.results import DOWN
 from apps.publisher.run.steps import Steps
+from apps.publisher.run.upkeep import SiteSync
 from apps.publisher.schema import IntegrationState, Phase, WishAction
 from apps.store.collections import (
     PUBLISHER_INTEGRATIONS,
@@ -76,6 +78,7 @@ class SiteServer(LaneServer):
         steps: takes one record through its wish.
         platform_of: see `Steps`.
         may_continue: see `RunContext`.
+        sync: reads what sites have; None where nobody does.
     """
 
     def __init__(
@@ -86,7 +89,9 @@ class SiteServer(LaneServer):
         steps: Steps,
         platform_of: Callable[[Mapping[str, Any]], Platform],
         may_continue: Callable[[Lane | None], bool],
+        sync: SiteSync | None = None,
     ) -> None:
+        self._sync = sync
         self._integrations = db[PUBLISHER_INTEGRATIONS]
         self._records = db[PUBLISHING_RECORDS]
         self._clock = clock
@@ -96,7 +101,8 @@ class SiteServer(LaneServer):
         self._may_continue = may_continue
 
     def serve(self, lane: Lane) -> LaneOutcome:
-        integration = self._integrations.find_one({"_id": ObjectId(lane.id)})
+        wanted = {"_id": ObjectId(lane.id)}
+        integration = self._integrations.find_one(wanted)
         if integration is None:
             return LaneOutcome()
         if pause := self._pause(integration):
@@ -104,6 +110,12 @@ class SiteServer(LaneServer):
         started_with = lane.breaker.circuit
         due = self._due(integration["_id"])
         has_more = len(due) == BATCH
+        sync = self._sync
+        if sync is not None and started_with is Circuit.CLOSED and sync.is_due(integration):
+            urgent = [record for record in due if _retracts(record)]
+            if not urgent:
+                return self._synced(lane, integration, sync)
+            due, has_more = urgent, True
         if started_with is Circuit.OPEN:
             due = [record for record in due if _retracts(record)]
         if started_with is not Circuit.CLOSED:
@@ -114,9 +126,15 @@ class SiteServer(LaneServer):
         return LaneOutcome(
             sent=sum(done),
             more=left and sum(done) > 0 and is_closed,
-            next_due=self._next_due(integration["_id"], only_retractions=not is_closed),
+            next_due=self._next_due(integration, only_retractions=not is_closed),
             pause=self._pause(integration),
         )
+
+    def _synced(self, lane: Lane, integration: Document, sync: SiteSync) -> LaneOutcome:
+        """Read what the site has, before stories go by it; what is due is done right after."""
+        error = sync.read(integration)
+        lane.breaker.record(answered=error is None or error.error_class not in DOWN)
+        return LaneOutcome(next_due=self._clock.precise())
 
     def _pause(self, integration: Mapping[str, Any]) -> Pause | None:
         """Return the rest that a site's last answer asks for."""
@@ -140,13 +158,18 @@ class SiteServer(LaneServer):
         known = {record["_id"]: record for record in found}
         return sorted(known.values(), key=lambda record: _rank(record, now))[:BATCH]
 
-    def _next_due(self, integration: Any, *, only_retractions: bool) -> datetime | None:
-        query: Document = {"integration": integration, "next_attempt_at": {"$type": "date"}}
+    def _next_due(
+        self, integration: Mapping[str, Any], *, only_retractions: bool
+    ) -> datetime | None:
+        query: Document = {"integration": integration["_id"], "next_attempt_at": {"$type": "date"}}
         if only_retractions:
             query["desired.action"] = WishAction.RETRACT
         fields = {"next_attempt_at": 1}
         first = self._records.find_one(query, fields, sort=[("next_attempt_at", 1)])
-        return first["next_attempt_at"] if first else None
+        times = [first["next_attempt_at"] if first else None]
+        if self._sync is not None:
+            times.append(self._sync.retry_at(integration))
+        return min(filter(None, times), default=None)
 
     def _carry_out(
         self, lane: Lane, integration: Document, due: list[Document], *, alone: bool
@@ -229,6 +252,7 @@ class SiteRun:
         steps: takes one record through its wish.
         platform_of: see `Steps`.
         prepare: called before each run.
+        sync: reads what sites have; None where nobody does.
     """
 
     def __init__(
@@ -239,9 +263,10 @@ class SiteRun:
         steps: Steps,
         platform_of: Callable[[Mapping[str, Any]], Platform],
         prepare: Callable[[], object] = lambda: None,
+        sync: SiteSync | None = None,
     ) -> None:
         def new_server(context: RunContext) -> LaneServer:
-            return SiteServer(db, clock, kind, steps, platform_of, context.may_continue)
+            return SiteServer(db, clock, kind, steps, platform_of, context.may_continue, sync)
 
         self._lanes = LaneRun(db, clock, kind, new_server, prepare=prepare)
 

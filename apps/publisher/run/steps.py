@@ -38,6 +38,7 @@ from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.writing import Writing
 from apps.publisher.schema import IntegrationState, Phase
 from apps.store.collections import PUBLISHED, PUBLISHER_INTEGRATIONS
+from apps.store.mongo import is_outage
 from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemoteState
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,8 @@ class Steps:
         platform_of: returns the platform of an integration; raises `PlatformError` where its
             credentials cannot be used.
         claims, results, media, terms, supersession: see their classes.
-        visit: asks for a public page without credentials; returns the status, None for no answer.
+        visit: asks for a public page of a site, by both addresses, without credentials; returns the
+            status, None for no answer.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Steps:
         media: MediaLedger,
         terms: TermLedger,
         supersession: Supersession,
-        visit: Callable[[str], int | None],
+        visit: Callable[[str, str], int | None],
     ) -> None:
         self._db = db
         self._clock = clock
@@ -134,6 +136,26 @@ class Steps:
             return Result.WAITING
         except PlatformError as error:
             return self._results.failed(task, error)
+        except LostClaim:
+            raise
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("publisher.record_crashed", record=str(claim.id))
+            return self._stumbled(task)
+
+    def _stumbled(self, task: Task) -> Result:
+        """Let a record be tried again that the program is not up to; it tells so."""
+        error = PlatformError(
+            ErrorClass.AMBIGUOUS if task.was_sent else ErrorClass.TRANSIENT,
+            "internal_error",
+            "Something in the item, or in the answers of the site, was not foreseen",
+            help="The log of the workers says what, under publisher.record_crashed",
+        )
+        result = self._results.failed(task, error)
+        # It says nothing of how the site does.
+        task.answered = None
+        return result
 
     def _check_usable(self, task: Task) -> None:
         """Wait where the site must not be asked.

@@ -16,7 +16,8 @@ from apps.core import json
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text as text_with_lines
-from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
+from apps.core.vocabulary import MEDIA_TYPES, ItemType, State
+from apps.publisher.records.content import why_no_post
 from transmitters.cms.base import (
     ErrorClass,
     Payload,
@@ -41,6 +42,8 @@ SCHEMES = ("anpa_category", "subject", "genre", "place", "keywords")
 """Fields that hold terms; the terms of `subject` may name a vocabulary of their own."""
 STORED_MEDIA = re.compile(r"/upload-raw/([0-9a-f]{24})(?:\.\w+)?$")
 """Address of a binary of this system."""
+_DRAWING = re.compile(r"\s*data:\s*image/svg", re.IGNORECASE)
+"""Begins the address of a drawing that is written into the body; `svg` elements go, too."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class WantedMedia:
         url: where it is to be fetched; empty for files of this system.
         is_of_others: its address may be one of another host. Where it is no picture, or none of
             ours, the body keeps the address.
+        is_optional: where it cannot be shown the story goes without it, whatever the options say.
     """
 
     key: str
@@ -70,6 +74,7 @@ class WantedMedia:
     content: bytes | None = field(default=None, repr=False)
     url: str = ""
     is_of_others: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,14 +151,8 @@ def check_publishable(item: Mapping[str, Any] | None, options: Mapping[str, Any]
     if state not in SHOWN_STATES and state != State.SCHEDULED:
         message = f"An item in state {state} cannot be published"
         raise PlatformError(ErrorClass.VALIDATION, "not_publishable", message)
-    kind = item.get("type")
-    if kind in MEDIA_TYPES:
-        message = f"An item of type {kind} goes to sites as part of a text"
-        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", message)
-    is_package = kind == ItemType.COMPOSITE and options.get("packages", True)
-    if kind not in TEXT_TYPES and not is_package:
-        message = f"Items of type {kind} are not published at this site"
-        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", message)
+    if reason := why_no_post(text_of(item, "type"), options):
+        raise PlatformError(ErrorClass.UNSUPPORTED, "unsupported_type", reason)
 
 
 def hidden_until(item: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -229,9 +228,14 @@ def _named(key: str, urls: Sequence[str], *, rehost: bool) -> Iterator[WantedMed
         yield WantedMedia(key, (stored[1],), source_urls=sources, url=fetched, is_of_others=is_web)
     elif is_data:
         content = _data_of(url)
+        is_drawing = bool(_DRAWING.match(url))
         broken = PlatformError(ErrorClass.MEDIA, "media_unreadable", "The address holds no file")
         yield WantedMedia(
-            key, source_urls=sources, content=content, problem=None if content else broken
+            key,
+            source_urls=sources,
+            content=content,
+            problem=None if content else broken,
+            is_optional=is_drawing,
         )
     elif fetched:
         yield WantedMedia(key, source_urls=sources, url=fetched, is_of_others=True)

@@ -3,7 +3,6 @@
 from apps.core.tasks import GraphTask, task
 
 QUEUE = "publisher"
-SIX_HOURS = 6 * 3600
 FIVE_MINUTES = 5 * 60
 
 
@@ -13,10 +12,10 @@ def dispatch(self: GraphTask) -> int:
     return self.graph.site_run.run()
 
 
-@task("publisher.sync_taxonomies", queue=QUEUE, every=SIX_HOURS)
+@task("publisher.sync_taxonomies", queue=QUEUE, every=FIVE_MINUTES)
 def sync_taxonomies(self: GraphTask) -> int:
-    """Read the terms of sites. At once when somebody asks for it."""
-    return self.graph.term_sync.run()
+    """Let sites be read by `dispatch` that were not for six hours, or whose wake-up got lost."""
+    return self.graph.site_sync.run()
 
 
 @task("publisher.verify", queue=QUEUE, every=FIVE_MINUTES)

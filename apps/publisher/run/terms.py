@@ -7,6 +7,7 @@ of ours. A row of the map that a person has made is never changed here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -15,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from apps.core.clock import Clock
 from apps.core.service import Document, new_etag
+from apps.publisher.identity import INSTALLATION, installation_of
 from apps.publisher.run.results import Task, Wait
 from apps.publisher.run.story import SCHEMES, WantedTerm, slugged
 from apps.publisher.schema import MapMode, MapState
@@ -26,14 +28,22 @@ LOCK = timedelta(seconds=60)
 CREATING = "creating:"
 """Starts `remote_id` of a row that is a lock: a term of that name is being made."""
 BATCH = 500
+MOST_TAXONOMIES, MOST_TERMS = 100, 100_000
+LONGEST_SYNC = 900.0
+"""Seconds for all terms of a site. Other sites wait for it."""
 CREATE, SKIP = "create", "skip"
 """Values of the option `unmapped_terms`; the third is to fail."""
 
 
-def terms_query(integration: Any, taxonomy: str | None = None) -> Document:
-    """Return the query of the terms that an integration's site has."""
-    query: Document = {"integration": integration, "name": {"$type": "string"}}
-    return query if taxonomy is None else {**query, "taxonomy": taxonomy}
+def terms_query(integration: Mapping[str, Any]) -> Document:
+    """Return the query of the terms that an integration's site has, as it is now."""
+    # Rows without a name are locks of terms that are being made.
+    return {**_here(integration), "name": {"$type": "string"}}
+
+
+def _here(integration: Mapping[str, Any]) -> Document:
+    """Return the query of rows whose ids are those of the site as it is now."""
+    return {"integration": integration["_id"], INSTALLATION: installation_of(integration)}
 
 
 def folded(name: str) -> str:
@@ -58,57 +68,100 @@ class TermLedger:
 
     # What a site has.
 
-    def sync(self, integration: Any, platform: Platform, only: Iterable[str] = ()) -> int:
+    def sync(
+        self, integration: Mapping[str, Any], platform: Platform, only: Iterable[str] = ()
+    ) -> int:
         """Read the terms of a site; return how many there are.
 
         Rows of the map whose term is gone are marked, and found again by name where that is
-        certain. A term that was renamed keeps its id, and so its place in the map.
+        certain. A term that was renamed keeps its id, and so its place in the map, as long as the
+        site is the same: elsewhere the id has to be that of a term with the same name or slug.
 
         Args:
             only: these taxonomies; all of them when empty.
+
+        Raises:
+            PlatformError: the site does not tell them, or there is no end of them.
         """
         wanted = list(only) or [taxonomy.id for taxonomy in platform.taxonomies()]
-        return sum(self._sync_one(integration, platform, taxonomy) for taxonomy in wanted)
+        if len(wanted) > MOST_TAXONOMIES:
+            raise _too_much(f"more than {MOST_TAXONOMIES} taxonomies")
+        ends = monotonic() + LONGEST_SYNC
+        return sum(self._sync_one(integration, platform, taxonomy, ends) for taxonomy in wanted)
 
-    def _sync_one(self, integration: Any, platform: Platform, taxonomy: str) -> int:
+    def _sync_one(
+        self, integration: Mapping[str, Any], platform: Platform, taxonomy: str, ends: float
+    ) -> int:
         started_at = self._clock.precise()
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         batch: list[UpdateOne] = []
         for term in platform.terms(taxonomy):
-            seen.add(term.id)
+            if len(seen) >= MOST_TERMS:
+                raise _too_much(f"more than {MOST_TERMS} terms in {taxonomy}")
+            if monotonic() > ends:
+                raise _too_much("so many terms, or so slowly, that reading them takes too long")
+            seen[term.id] = term.name
             batch.append(self._stored(integration, taxonomy, term))
             if len(batch) == BATCH:
                 self._terms.bulk_write(batch, ordered=False)
                 batch = []
         if batch:
             self._terms.bulk_write(batch, ordered=False)
-        here = terms_query(integration, taxonomy)
+        here = {
+            "integration": integration["_id"],
+            "taxonomy": taxonomy,
+            "name": {"$type": "string"},
+        }
         stored = {row["remote_id"] for row in self._terms.find(here, {"remote_id": 1})}
-        for gone in sorted(stored - seen):
+        for gone in sorted(stored - seen.keys()):
             # Not one that somebody has made since.
             old = {**here, "remote_id": gone, "synced_at": {"$lte": started_at}}
             self._terms.delete_one(old)
         self._mark(integration, taxonomy, seen)
-        left = {"integration": integration, "taxonomy": taxonomy, "name": None}
+        left = {"integration": integration["_id"], "taxonomy": taxonomy, "name": None}
         self._terms.delete_many({**left, "lease_until": {"$lte": started_at}})
         return len(seen)
 
-    def _mark(self, integration: Any, taxonomy: str, there: set[str]) -> None:
-        """Tell the rows of the map whether their term is there."""
-        query = {"integration": integration, "taxonomy": taxonomy}
+    def _mark(
+        self, integration: Mapping[str, Any], taxonomy: str, there: Mapping[str, str]
+    ) -> None:
+        """Tell the rows of the map whether their term is there, and what it is called.
+
+        Args:
+            there: names of the terms that are there, by id.
+        """
+        query = {"integration": integration["_id"], "taxonomy": taxonomy}
+        here = installation_of(integration)
         for row in list(self._map.find(query)):
             if row.get("mode") == MapMode.IGNORE or not row.get("remote_id"):
                 continue
-            state = MapState.OK if row["remote_id"] in there else MapState.MISSING
-            if row.get("state") != state:
-                self._map.update_one({"_id": row["_id"]}, {"$set": {"state": state}})
+            is_here = row.get(INSTALLATION) == here
+            changes: Document = {"state": MapState.MISSING}
+            name = there.get(row["remote_id"])
+            if name is not None and (is_here or self._is_same(integration, row)):
+                changes = {"state": MapState.OK, "remote_name": name, INSTALLATION: here}
+            if any(row.get(field) != value for field, value in changes.items()):
+                same = {"_id": row["_id"], "remote_id": row["remote_id"]}
+                self._map.update_one(same, {"$set": changes})
 
-    def _stored(self, integration: Any, taxonomy: str, term: RemoteTerm) -> UpdateOne:
-        return UpdateOne(
-            {"integration": integration, "taxonomy": taxonomy, "remote_id": term.id},
-            {"$set": {**_fields(term), "synced_at": self._clock.precise()}},
-            upsert=True,
-        )
+    def _is_same(self, integration: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+        """Whether the id of a row of the map, learned elsewhere, is that of the same term here."""
+        named = {name: row[name] for name in ("taxonomy", "remote_id")}
+        term = self._terms.find_one({**terms_query(integration), **named})
+        if term is None:
+            return False
+        slug, name = row.get("remote_slug"), row.get("remote_name")
+        has_name = bool(name) and folded(str(name)) == folded(term["name"])
+        return has_name or (bool(slug) and slug == term.get("slug"))
+
+    def _stored(self, integration: Mapping[str, Any], taxonomy: str, term: RemoteTerm) -> UpdateOne:
+        changes = {
+            **_fields(term),
+            INSTALLATION: installation_of(integration),
+            "synced_at": self._clock.precise(),
+        }
+        key = {"integration": integration["_id"], "taxonomy": taxonomy, "remote_id": term.id}
+        return UpdateOne(key, {"$set": changes}, upsert=True)
 
     # Terms of a story.
 
@@ -124,8 +177,8 @@ class TermLedger:
             PlatformError: a term has no counterpart, and the story must not go without it.
             Wait: somebody else is making one of them.
         """
-        integration, platform = task.integration["_id"], task.platform
-        rows = self._rows(integration, wanted)
+        integration, platform = task.integration, task.platform
+        rows = self._rows(integration["_id"], wanted)
         owned: dict[str, list[str]] = {}
         for scheme in SCHEMES:
             if (taxonomy := platform.default_taxonomy(scheme)) is not None:
@@ -140,6 +193,7 @@ class TermLedger:
         used = list(dict.fromkeys(taxonomy for _, taxonomy in places))
         if resync and used:
             self.sync(integration, platform, used)
+            rows = self._rows(integration["_id"], wanted)
         found = self._mapped(integration, places, rows)
         found.update(self._matched(task.integration, _without(places, found), rows))
         # One taxonomy after the other: what is found in one stays found if the next one fails.
@@ -169,8 +223,9 @@ class TermLedger:
         there = task.platform.terms_of(post, list(terms))
         if not any(there.values()):
             return {taxonomy: list(ids) for taxonomy, ids in terms.items()}
-        query = {"integration": task.integration["_id"], "taxonomy": {"$in": list(there)}}
-        rows = [*self._map.find(query), *(task.record.get("terms") or ())]
+        query = {**_here(task.integration), "taxonomy": {"$in": list(there)}}
+        given = () if task.is_elsewhere else task.record.get("terms") or ()
+        rows = [*self._map.find(query), *given]
         ours = {(row.get("taxonomy"), row.get("remote_id")) for row in rows}
         return {
             taxonomy: list(
@@ -190,7 +245,7 @@ class TermLedger:
         query = {"integration": integration, "qcode": {"$in": qcodes}}
         return {(row["scheme"], row["qcode"]): row for row in self._map.find(query)}
 
-    def _known(self, integration: Any, taxonomies: Sequence[str]) -> "_Known":
+    def _known(self, integration: Mapping[str, Any], taxonomies: Sequence[str]) -> "_Known":
         known = _Known({taxonomy: set() for taxonomy in taxonomies}, {}, {})
         if taxonomies:
             query = {**terms_query(integration), "taxonomy": {"$in": list(taxonomies)}}
@@ -200,20 +255,22 @@ class TermLedger:
 
     def _mapped(
         self,
-        integration: Any,
+        integration: Mapping[str, Any],
         places: Sequence[tuple[WantedTerm, str]],
         rows: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> dict[WantedTerm, str]:
         """Return the terms whose place in the map leads to a term that the site has."""
+        here = installation_of(integration)
         mapped = {
             term: (taxonomy, str(row["remote_id"]))
             for term, taxonomy in places
             if (row := rows.get((term.scheme, term.qcode), {})).get("remote_id")
+            and row.get(INSTALLATION) == here
         }
         if not mapped:
             return {}
         query = {
-            "integration": integration,
+            **_here(integration),
             "taxonomy": {"$in": sorted({taxonomy for taxonomy, _ in mapped.values()})},
             "remote_id": {"$in": sorted({id_ for _, id_ in mapped.values()})},
         }
@@ -233,7 +290,7 @@ class TermLedger:
         free = [place for place in places if not _is_manual(place[0], rows)]
         if not free:
             return {}
-        known = self._known(owner["_id"], list({taxonomy for _, taxonomy in free}))
+        known = self._known(owner, list({taxonomy for _, taxonomy in free}))
         found: dict[WantedTerm, str] = {}
         for term, taxonomy in free:
             if (match := known.match(term, taxonomy)) is not None:
@@ -254,19 +311,17 @@ class TermLedger:
             PlatformError: a term has no counterpart, or nobody can tell which it is.
             Wait: somebody else is making one of them.
         """
-        integration, platform = task.integration["_id"], task.platform
+        integration, platform = task.integration, task.platform
         creates = task.options.get("unmapped_terms", CREATE) == CREATE
         with self._locks(task, places) if creates else nullcontext():
             # Under the locks: what is not there now is made by nobody else.
             taxonomies = list(dict.fromkeys(taxonomy for _, taxonomy in places))
             self.sync(integration, platform, taxonomies)
+            rows = self._rows(integration["_id"], wanted)
             found = self._mapped(integration, places, rows)
             for term, taxonomy in _without(places, found):
                 if _is_manual(term, rows):
-                    message = f"The term that stands for {term.name} ({term.scheme}) is gone"
-                    raise PlatformError(
-                        ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy
-                    )
+                    raise _not_there(term, taxonomy, rows[term.scheme, term.qcode])
             found.update(self._matched(task.integration, _without(places, found), rows))
             missing = _without(places, found)
             if creates:
@@ -297,7 +352,7 @@ class TermLedger:
         """Make terms at the site, parents first, and add them to `found`."""
         if not missing:
             return
-        integration, platform = task.integration["_id"], task.platform
+        integration, platform = task.integration, task.platform
         by_qcode = {(term.scheme, term.qcode): term for term in wanted}
         known = self._known(integration, list({taxonomy for _, taxonomy in missing}))
         for term, taxonomy in sorted(missing, key=lambda place: _depth(place[0], by_qcode)):
@@ -317,7 +372,7 @@ class TermLedger:
 
     def _parent(
         self,
-        integration: Any,
+        integration: Mapping[str, Any],
         term: WantedTerm,
         by_qcode: Mapping[tuple[str, str], WantedTerm],
         found: Mapping[WantedTerm, str],
@@ -328,7 +383,7 @@ class TermLedger:
         if above is not None and above in found:
             return found[above]
         row = self._map.find_one(
-            {"integration": integration, "scheme": term.scheme, "qcode": term.parent}
+            {**_here(integration), "scheme": term.scheme, "qcode": term.parent}
         )
         return row.get("remote_id") if row else None
 
@@ -349,6 +404,7 @@ class TermLedger:
                 "remote_id": row["remote_id"],
                 "remote_slug": row.get("slug"),
                 "remote_name": row.get("name"),
+                INSTALLATION: installation_of(integration),
                 "state": MapState.OK,
             },
         )
@@ -454,6 +510,15 @@ class _Known:
         return len(self._candidates(term, taxonomy)) > 1
 
 
+def _too_much(what: str) -> PlatformError:
+    return PlatformError(
+        ErrorClass.CONFIG,
+        "too_many_terms",
+        f"The site has {what}",
+        help="Map the terms that are needed by hand, and set `unmapped_terms` to `skip`",
+    )
+
+
 def _without(
     places: Sequence[tuple[WantedTerm, str]], found: Mapping[WantedTerm, str]
 ) -> list[tuple[WantedTerm, str]]:
@@ -464,6 +529,16 @@ def _is_manual(term: WantedTerm, rows: Mapping[tuple[str, str], Mapping[str, Any
     """Whether a person has said what stands for a term."""
     row = rows.get((term.scheme, term.qcode), {})
     return row.get("mode") == MapMode.MANUAL and bool(row.get("remote_id"))
+
+
+def _not_there(term: WantedTerm, taxonomy: str, row: Mapping[str, Any]) -> PlatformError:
+    """Return the error of a row of a person's whose term the site does not have."""
+    if row.get("remote_name"):
+        message = f"The term that stands for {term.name} ({term.scheme}) is gone"
+        return PlatformError(ErrorClass.TAXONOMY, "mapping_stale", message, field=taxonomy)
+    id_ = row["remote_id"]
+    message = f"The site has no term {id_}, which is to stand for {term.name} ({term.scheme})"
+    return PlatformError(ErrorClass.TAXONOMY, "term_mismatch", message, field=taxonomy)
 
 
 def _fields(term: RemoteTerm) -> Document:

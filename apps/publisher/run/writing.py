@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -101,13 +102,19 @@ class Writing:
         record, known = task.record, task.record.get("external_id")
         if post is None and known:
             is_settled = (
-                record.get("remote_state") == RemoteState.LIVE and task.claim.phase not in IN_DOUBT
+                record.get("remote_state") == RemoteState.LIVE
+                and task.claim.phase not in IN_DOUBT
+                and not task.is_elsewhere
             )
             is_same = record.get("payload_hash") == draft.digest and schedule_at is None
             if is_same and is_settled and not task.claim.wish.get("force"):
                 return self._results.unchanged(task)
-            post = task.platform.read(known)
+            was_here = not task.is_elsewhere
+            post = self._finder.read(task, identity)
             if post is None:
+                if was_here and task.is_elsewhere:
+                    # Files and terms were prepared for the site as it was.
+                    self._prepare(draft)
                 post = self._gone(draft)
             elif is_settled and self._keeps_edit(task, post):
                 drift = drift_of(post, self._clock.precise())
@@ -191,6 +198,8 @@ class Writing:
             task.post = None
             task.written["remote_state"] = RemoteState.DELETED
             message = "The post was removed from the site"
+            if task.is_elsewhere:
+                message = "The post is not at the site, which was restored or set up anew"
             raise PlatformError(ErrorClass.NOT_FOUND, GONE, message)
         return None
 
@@ -262,6 +271,7 @@ class Writing:
                 post,
                 lambda fresh: task.platform.update(fresh, payload, draft.identity),
                 lambda found: not self._keeps_edit(task, found),
+                is_ours=partial(self._finder.is_ours, task, identity=draft.identity),
             )
         except PlatformError as error:
             self._resync_after(draft, error, "update")

@@ -4,12 +4,15 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Lock
 from typing import Any
+from zlib import compress, decompress
 
+import structlog
 from pymongo.database import Database
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from apps.core import json
 from apps.core.clock import Clock
@@ -22,11 +25,19 @@ from apps.store.collections import (
     CONTENT_TYPES,
     PUBLISHED,
     PUBLISHER_INTEGRATIONS,
+    PUBLISHER_SITE_CONTENTS,
     PUBLISHER_SITES,
     VOCABULARIES,
 )
+from apps.store.mongo import is_outage
 
-KEPT_SECONDS = 60.0
+log = structlog.get_logger(__name__)
+
+KEPT = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(seconds=5)
+"""After which a process that has something older looks for what another one is counting."""
+LONGEST_WAIT, POLL = 10.0, 0.1
+"""Seconds to wait for what another process counts for the first time."""
 KEPT_SITES = 200
 """Sites whose vocabularies and profiles are held in memory; the one asked for longest ago goes."""
 
@@ -47,11 +58,12 @@ POSTS = "posts"
 class SiteDefinitions:
     """Tells the public of sites that are public.
 
-    What is counted and looked up for a site is so once a minute at most.
+    What is counted and looked up for a site is so once a minute at most, by all processes together:
+    one of them claims the minute, and shares what it finds in the store.
 
     Args:
         settings: EXCLUDED_VOCABULARY_FIELDS, CONTENTAPI_ENABLED, CONTENTAPI_URL.
-        now: seconds of a clock that only goes on.
+        sleep: waits some seconds.
     """
 
     def __init__(
@@ -59,15 +71,16 @@ class SiteDefinitions:
         db: Database[Document],
         clock: Clock,
         settings: Mapping[str, Any],
-        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._db = db
         self._clock = clock
         self._internal = frozenset(settings["EXCLUDED_VOCABULARY_FIELDS"])
         self._items_url = settings["CONTENTAPI_URL"] if settings["CONTENTAPI_ENABLED"] else None
-        self._now = now
+        self._sleep = sleep
+        self._shared = db[PUBLISHER_SITE_CONTENTS]
         self._lock = Lock()
-        self._kept: OrderedDict[Any, tuple[float, Document]] = OrderedDict()
+        self._kept: OrderedDict[Any, tuple[datetime, Document]] = OrderedDict()
 
     def all(self) -> Document:
         """Return the definitions of all public sites."""
@@ -103,16 +116,57 @@ class SiteDefinitions:
         # Looked up by one request at a time, so that it is no more often than promised.
         with self._lock:
             kept = self._kept.pop(site["_id"], None)
-            if kept is None or self._now() - kept[0] >= KEPT_SECONDS:
-                content = {
-                    "taxonomies": list(self._taxonomies(site)),
-                    "content_types": list(self._content_types(site)),
-                }
-                kept = (self._now(), content)
+            if kept is None or self._clock.precise() >= kept[0]:
+                kept = self._shared_content(site)
             self._kept[site["_id"]] = kept
             if len(self._kept) > KEPT_SITES:
                 self._kept.popitem(last=False)
             return kept[1]
+
+    def _shared_content(self, site: Mapping[str, Any]) -> tuple[datetime, Document]:
+        """Return what this process, or another one, has counted, and until when it holds.
+
+        One command where another process has; three and the look-ups where it is for this one.
+        """
+        id_, now = site["_id"], self._clock.precise()
+        known = self._shared.find_one({"_id": id_}) or {}
+        counted_at = known.get("counted_at")
+        if counted_at is not None and now < counted_at + KEPT:
+            return counted_at + KEPT, _unpacked(known)
+        if self._claim(id_, now):
+            return now + KEPT, self._counted(site, now)
+        if counted_at is not None:
+            return now + LOOK_AGAIN, _unpacked(known)
+        for _ in range(round(LONGEST_WAIT / POLL)):
+            self._sleep(POLL)
+            known = self._shared.find_one({"_id": id_, "content": {"$type": "binData"}}) or {}
+            if known:
+                return known["counted_at"] + KEPT, _unpacked(known)
+        # Whoever claimed it is gone, or slow.
+        return now + KEPT, self._counted(site, now)
+
+    def _claim(self, id: Any, now: datetime) -> bool:
+        """Take the minute of a site; False where another process has it."""
+        free = {"_id": id, "claimed_at": {"$not": {"$gt": now - KEPT}}}
+        try:
+            self._shared.update_one(free, {"$set": {"claimed_at": now}}, upsert=True)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def _counted(self, site: Mapping[str, Any], now: datetime) -> Document:
+        content: Document = {
+            "taxonomies": list(self._taxonomies(site)),
+            "content_types": list(self._content_types(site)),
+        }
+        packed = {"counted_at": now, "content": compress(json.dumps(content), 1)}
+        try:
+            self._shared.update_one({"_id": site["_id"]}, {"$set": packed})
+        except (OperationFailure, DocumentTooLarge) as error:
+            if is_outage(error):
+                raise
+            log.warning("site_definition.not_shared", site=str(site["_id"]), error=str(error))
+        return content
 
     # Taxonomies.
 
@@ -165,6 +219,10 @@ class SiteDefinitions:
         for id_ in profiles:
             if (profile := found.get(id_key(id_))) is not None:
                 yield content_type_of(profile, destinations)
+
+
+def _unpacked(shared: Mapping[str, Any]) -> Document:
+    return dict(json.loads(decompress(shared["content"])))
 
 
 def shown_now(now: datetime) -> Document:

@@ -11,6 +11,7 @@ from apps.core.documents import object_of, objects_of
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document
 from apps.publisher.accounts import found_by_id, is_of_caller, missing_value
+from apps.publisher.identity import INSTALLATION, installation_of
 from apps.publisher.integrations.rows import IntegrationRows
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.schema import MapMode, MapState
@@ -33,14 +34,24 @@ class TaxonomyMapService(IntegrationRows):
             same = {name: document[name] for name in ("integration", "scheme", "qcode")}
             if self.collection.find_one(same, {"_id": 1}):
                 raise SchemaIssues({"qcode": {"unique": 1}})
-            document.update(self._filled(document))
+            document.update(self._filled(document, integration))
+
+    def on_created(self, documents: list[Document], caller: Caller) -> None:
+        super().on_created(documents, caller)
+        for document in documents:
+            document.pop(INSTALLATION, None)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         for field in ("integration", "scheme", "qcode"):
             if field in updates and str(updates[field]) != str(original[field]):
                 raise SchemaIssues({field: UNCHANGEABLE})
             updates.pop(field, None)
-        updates.update(self._filled({**original, **updates}))
+        integration = found_by_id(self.db[PUBLISHER_INTEGRATIONS], original["integration"]) or {}
+        updates.update(self._filled({**original, **updates}, integration))
+
+    def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
+        super().on_updated(updates, original, caller)
+        updates.pop(INSTALLATION, None)
 
     def _integration_of(self, document: Mapping[str, Any], caller: Caller) -> Document:
         id_ = document["integration"]
@@ -49,7 +60,7 @@ class TaxonomyMapService(IntegrationRows):
             raise SchemaIssues({"integration": missing_value(id_, PUBLISHER_INTEGRATIONS)})
         return integration
 
-    def _filled(self, row: Mapping[str, Any]) -> Document:
+    def _filled(self, row: Mapping[str, Any], integration: Mapping[str, Any]) -> Document:
         """Return what the server writes of a row: the term as the site had it at the last sync.
 
         Raises:
@@ -59,12 +70,15 @@ class TaxonomyMapService(IntegrationRows):
             missing = [name for name in ("taxonomy", "remote_id") if not row.get(name)]
             if missing:
                 raise SchemaIssues({name: {"required": 1} for name in missing})
+        here = installation_of(integration)
         named = {name: row.get(name) for name in ("integration", "taxonomy", "remote_id")}
+        named[INSTALLATION] = here
         term = self.db[PUBLISHER_TERMS].find_one(named) if row.get("remote_id") else None
         known = term or {}
         return {
             "remote_slug": known.get("slug"),
             "remote_name": known.get("name"),
+            INSTALLATION: here,
             "state": MapState.OK,
         }
 
@@ -74,7 +88,7 @@ class Taxonomies:
 
     Args:
         integrations: finds them.
-        sync: reads the terms of an integration from its site, soon.
+        sync: lets an integration be read from its site, soon.
     """
 
     def __init__(
@@ -97,7 +111,8 @@ class Taxonomies:
         """
         integration = self._integrations.one(id, caller)
         # Rows without a name are locks of terms that are being made.
-        named = {"integration": integration["_id"], "name": {"$type": "string"}}
+        here = {"integration": integration["_id"], INSTALLATION: installation_of(integration)}
+        named = {**here, "name": {"$type": "string"}}
         found = self._terms.find(named)
         by_taxonomy: dict[str, list[Document]] = {}
         for term in found.sort([("taxonomy", 1), ("name", 1), ("remote_id", 1)]):

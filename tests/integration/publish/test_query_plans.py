@@ -36,6 +36,7 @@ DECLARED: dict[str, list[IndexModel]] = {
 SMALL = frozenset(
     {"content_filters", "content_types", "desks", "filter_conditions", "highlights"}
     | {"internal_destinations", "products", "roles", "routing_refusals", "stages", "subscribers"}
+    | {"publisher_integrations", "publisher_site_contents", "publisher_sites"}
     | {"users", "validators", "vocabularies"}
 )
 """Collections whose size is that of the newsroom, not that of its output: they are read whole."""
@@ -94,6 +95,15 @@ HOT: dict[tuple[str, str], Keys] = {
     ("recipients", "_id receivers"): ("_id",),
     ("media_references", "media_id published"): ("media_id",),
     ("subscriber_token", "subscriber"): ("subscriber",),
+    # What the public reads of sites: how many items have each term.
+    (
+        "published",
+        "embargo last_published_version profile schedule_settings.utc_embargo state",
+    ): ("state", "profile"),
+    ("published", "embargo last_published_version schedule_settings.utc_embargo state"): (
+        "state",
+        "profile",
+    ),
     # The end of everything.
     ("archive", "refs._id"): ("refs._id",),
     ("archive", "expiry_status"): ("expiry_status",),
@@ -155,6 +165,13 @@ class Day:
         subscriber = desk.newsroom.subscriber("both", *own, **kept)
         desk.newsroom.subscriber("whole", push(receiver.url, packaged=True))
         other = desk.client.create("desks", {"name": "Features"})
+        shown = {"url": "https://kestrel.example", "public": True, "schemes": ["topics"]}
+        topics = {"_id": "topics", "type": "manageable", "items": [{"qcode": "t", "name": "T"}]}
+        self.graph.db["vocabularies"].insert_one(topics)
+        self.graph.db["content_types"].insert_one({"_id": "story", "label": "Story"})
+        for slug, profiles in (("whole", []), ("part", ["story"])):
+            site = {**shown, "name": slug, "slug": slug, "content_types": profiles}
+            desk.client.create("v1/publisher/sites", site)
         desk.client.create("internal_destinations", {"name": "Features", "desk": other["_id"]})
         token = desk.client.create("subscriber_token", {"subscriber": str(subscriber)})["_id"]
         self.queries.seen.clear()
@@ -272,6 +289,7 @@ class Day:
             (self.desk.client, "activity", {}),
             (self.desk.client, "legal_archive", {}),
             (self.desk.client, "legal_publish_queue", {}),
+            (self.desk.client, "v1/publisher/site-definition", {}),
         ):
             answer = client.get(path, **arguments)
             assert answer.status_code == 200, (path, answer.text)

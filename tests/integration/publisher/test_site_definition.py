@@ -4,10 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from apps.graph.build import Graph
+from apps.publisher.site_definition.service import SiteDefinitions
 from tests.support.clients import Client
 from tests.support.fake_sites import PASSWORD
+from tests.support.newsdesk import HandClock
 from tests.support.publisher_client import Publisher, put_out
 
 PATH = "v1/publisher/site-definition"
@@ -148,17 +151,69 @@ def test_it_holds_nothing_secret(
         assert secret not in text.replace("wordpress", ""), secret
 
 
-def test_a_site_is_counted_once_a_minute(anonymous: Client, site: Any, graph: Graph) -> None:
-    definitions, times = graph.publisher.site_definitions, [100.0]
-    definitions._now = lambda: times[0]
+def counted(client: Client) -> int:
+    taxonomies = client.get(f"{PATH}/kestrel").get_json()["taxonomies"]
+    return int(taxonomies[0]["terms"][0]["count"])
 
-    def count() -> int:
-        taxonomies = anonymous.get(f"{PATH}/kestrel").get_json()["taxonomies"]
-        return int(taxonomies[0]["terms"][0]["count"])
 
-    assert count() == 0
+def test_a_site_is_counted_once_a_minute(
+    anonymous: Client, site: Any, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock()
+    monkeypatch.setattr(graph.publisher.site_definitions, "_clock", clock)
+    assert counted(anonymous) == 0
     put_out(graph.db, "a", anpa_category=[{"qcode": "a"}], profile="article")
-    times[0] += 59
-    assert count() == 0
-    times[0] += 1
-    assert count() == 1
+    clock.advance(seconds=59)
+    assert counted(anonymous) == 0
+    clock.advance(seconds=1)
+    assert counted(anonymous) == 1
+
+
+def another_process(graph: Graph, clock: HandClock, **more: Any) -> SiteDefinitions:
+    return SiteDefinitions(graph.db, clock, graph.settings, **more)
+
+
+def count_of(definitions: SiteDefinitions) -> int:
+    return int(definitions.of("kestrel")["taxonomies"][0]["terms"][0]["count"])
+
+
+def test_processes_share_what_one_has_counted(site: Any, graph: Graph) -> None:
+    """In the same minute; while one counts anew, the others show what was before."""
+    clock = HandClock()
+    first, second = another_process(graph, clock), another_process(graph, clock)
+    assert count_of(first) == 0
+    put_out(graph.db, "a", anpa_category=[{"qcode": "a"}], profile="article")
+    clock.advance(seconds=59)
+    assert count_of(second) == 0
+    clock.advance(seconds=2)
+    now, id_ = clock.precise(), {"_id": ObjectId(site["_id"])}
+    graph.db["publisher_site_contents"].update_one(id_, {"$set": {"claimed_at": now}})
+    assert (count_of(first), count_of(second)) == (0, 0)
+    # It died.
+    clock.advance(seconds=61)
+    assert (count_of(second), count_of(first)) == (1, 1)
+    assert first.of("kestrel") == second.of("kestrel")
+
+
+def test_a_first_count_is_waited_for(site: Any, graph: Graph) -> None:
+    """One process counts; others that have nothing to show take what it finds."""
+    clock = HandClock()
+    counting = another_process(graph, clock)
+    id_ = ObjectId(site["_id"])
+    taken = {"_id": id_, "claimed_at": clock.precise()}
+    graph.db["publisher_site_contents"].insert_one(taken)
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            counting._counted(graph.db["publisher_sites"].find_one({}) or {}, clock.precise())
+            put_out(graph.db, "a", anpa_category=[{"qcode": "a"}], profile="article")
+
+    waiting = another_process(graph, clock, sleep=nap)
+    assert count_of(waiting) == 0
+    assert len(naps) == 3
+
+    graph.db["publisher_site_contents"].replace_one({"_id": id_}, taken)
+    alone = another_process(graph, clock, sleep=lambda seconds: None)
+    assert count_of(alone) == 1

@@ -1,6 +1,7 @@
 """The format `email` (formats contract 3.8)."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 from bson import ObjectId
 
 from apps.core.errors import FormatError
+from apps.core.text import plain_text
 from formatters.base import FormatSettings
 from formatters.email import EmailFormatter
 from formatters.fragment import sanitized
@@ -73,6 +75,32 @@ def test_preserved_text_has_no_html() -> None:
 def test_markup_is_cleaned_by_an_allow_list(html: str, clean: str) -> None:
     """Formats scenario 39: nothing that runs gets into the HTML part."""
     assert clean == sanitized(html)
+
+
+def test_markup_that_is_nested_by_thousands() -> None:
+    """The text is kept, in no more elements than browsers nest."""
+    clean = sanitized("<div>" * 50_000 + "<p>end" * 3)
+    assert plain_text(clean).split() == ["end", "end", "end"]
+    # Past the limit elements stand beside each other, and are closed at once.
+    assert max(map(len, re.findall("(?:<div>)+", clean))) <= 520 * len("<div>")
+
+
+@pytest.mark.parametrize(
+    ("html", "left"),
+    [
+        ("<p>a</p>START x <p>b</p>END y --><p>c</p>", "<p>a</p><p>c</p>"),
+        ("a START START x END -->b END -->c", "a b c"),
+        ("a START x END -->bSTART y END z -->c", "a bc"),
+        ("a START x END no end", "a"),
+        ("a END x -->b START -->c", "a b c"),
+        ("START" * 20_000 + "-->z", "z"),
+    ],
+)
+def test_embedded_media_are_left_out(html: str, left: str) -> None:
+    """What stands between two comments goes with them; one without the other is a comment."""
+    marked = html.replace("START", "<!-- EMBED START ").replace("END", "<!-- EMBED END ")
+    told, wanted = (written({**STORY, "body_html": body}) for body in (marked, left))
+    assert told["message_text"].split() == wanted["message_text"].split()
 
 
 def test_script_in_the_body_is_gone() -> None:

@@ -148,6 +148,14 @@ def test_tables() -> None:
     }
 
 
+def test_paragraphs_of_a_long_list_end_where_they_should() -> None:
+    """Each item but the last ends its paragraph, also behind a table."""
+    items = [f"<li>{number}</li>" for number in range(3000)]
+    items[1] = "<li>1<table><tr><td>x</td></tr></table></li>"
+    (story,) = stories(body_html=f"<ul>{''.join(items)}</ul>")
+    assert story[1].split("|") == ["0", "1", "x", *map(str, range(2, 3000))]
+
+
 def test_sections_of_tables() -> None:
     """The foot stands last; no cell reaches out of its section."""
     html = (

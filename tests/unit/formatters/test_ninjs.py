@@ -123,6 +123,7 @@ class TestIdentity:
         ("profile", "name"),
         [
             ("snap", "snap"),
+            (7, "7"),
             (ObjectId("65f000000000000000000001"), "BreakingNews"),
             ("65f000000000000000000001", "BreakingNews"),
             ("65f000000000000000000002", "Long_read"),

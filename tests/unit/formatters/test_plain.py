@@ -99,6 +99,15 @@ def test_elements(html: str, text: str, markdown: str | None) -> None:
     ).strip("\n")
 
 
+def test_rows_of_different_lengths() -> None:
+    """The first row has all columns; the others end where they end, however wide one is."""
+    html = "<table><tr><td>1<tr><td>2<td>3<td>4<tr><td>5</table>"
+    told = written(MarkdownFormatter, body_html=html).strip()
+    assert told.splitlines()[2:] == ["| 1 |  |  |", "| 2 | 3 | 4 |", "| 5 |"]
+    wide = f"<table><tr>{'<td>1' * 2000}{'<tr><td>2' * 2000}</table>"
+    assert len(written(MarkdownFormatter, body_html=wide)) < 3 * len(wide)
+
+
 @pytest.mark.parametrize("formatter", [TextFormatter, MarkdownFormatter])
 @hypothesis_settings(suppress_health_check=list(HealthCheck))
 @given(html=any_html)

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from apps.core.service import Document
+from apps.publisher.records import wishes
 from tests.support.site_desk import FaultySite
-from tests.support.site_newsroom import AUTO, SUBSCRIBER, SiteNewsroom
+from tests.support.site_newsroom import AUTO, SUBSCRIBER, WAYS, SiteNewsroom
 
 BODY = {"body_html": "<p>Rivers rose on Saturday.</p>"}
 
@@ -133,6 +134,22 @@ def test_an_integration_that_is_switched_off_still_withdraws(
     assert not site.content.live()
 
 
+@WAYS
+def test_a_kill_removes_the_draft_that_a_person_left(
+    newsroom: SiteNewsroom, site: FaultySite, way: str
+) -> None:
+    newsroom.use(way)
+    item = newsroom.act("publish")
+    newsroom.go()
+    newsroom.publisher.post(f"records/{newsroom.record()['_id']}/retract", {"mode": "draft"})
+    newsroom.go()
+    assert [post["status"] for post in site.posts()] == ["draft"]
+    newsroom.act("kill", item)
+    newsroom.go()
+    assert newsroom.record()["remote_state"] == "trashed"
+    assert site.posts() == []
+
+
 @pytest.mark.parametrize(("policy", "follows"), [("new_post", False), ("update_post", True)])
 def test_a_rewrite_of_what_came_by_request(
     newsroom: SiteNewsroom, site: FaultySite, policy: str, follows: bool
@@ -206,3 +223,36 @@ def test_what_cannot_be_followed_is_told(
     assert told["data"]["error"] == "Broken was not brought to its site: broken"
     assert newsroom.states() == ["success", "success"]
     assert len(newsroom.site.content.live()) == 2
+
+
+@pytest.mark.parametrize("way", [SUBSCRIBER, AUTO])
+def test_what_workers_keep_from_being_written_is_wanted_later(
+    newsroom: SiteNewsroom, site: FaultySite, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Nothing is lost, and versions keep their order, however often the record is moved."""
+    newsroom.use(way)
+    newsroom.auto_publish({})
+    item = newsroom.desk.published()
+    newsroom.go()
+    with monkeypatch.context() as busy:
+        busy.setattr(wishes, "TRIES", 0)
+        newsroom.desk.act("correct", item, **BODY)
+        newsroom.graph.enqueue.run()
+        newsroom.desk.act("unpublish", item)
+        newsroom.desk.act("publish", item)
+        newsroom.graph.enqueue.run()
+    states = [row["queue_state"] for row in newsroom.db["published"].find().sort("_id", 1)]
+    assert states[1:] == ["pending"] * 3
+    assert newsroom.db["activity"].count_documents({"name": "error"}) == 0
+    newsroom.settle()
+    assert newsroom.record()["status"] == "published"
+    assert site.shows("Saturday")
+    newsroom.desk.act("kill", item)
+    with monkeypatch.context() as busy:
+        busy.setattr(wishes, "TRIES", 0)
+        newsroom.graph.enqueue.run()
+    newsroom.settle()
+    assert newsroom.record()["status"] == "retracted"
+    assert not site.content.live()
+    assert newsroom.creates() == 1
+    assert not newsroom.db["published"].count_documents({"queue_state": "pending"})

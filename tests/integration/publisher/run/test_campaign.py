@@ -145,6 +145,8 @@ def settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         **settings,
         "LEASE_SECONDS": LEASE,
         "MAX_TRANSMIT_RETRY_ATTEMPT": 10,
+        # The clock moves on to what is due next, and that may be hours.
+        "SESSION_EXPIRY_MINUTES": 100_000,
     }
 
 
@@ -273,7 +275,7 @@ class Campaign:
             assert time.monotonic() < deadline, self.told()
             time.sleep(POLL_SECONDS)
             lane = self.graph.db["publisher_lanes"].find_one({}, {"lease_until": 1, "wake_at": 1})
-            if lane and lane["wake_at"] and not lane.get("lease_until"):
+            if lane and lane.get("wake_at") and not lane.get("lease_until"):
                 ahead = (lane["wake_at"] - self.clock.precise()).total_seconds()
                 if ahead > 0:
                     self.clock.advance(ahead)

@@ -38,7 +38,7 @@ def is_whole(desk: SiteDesk, site: FaultySite, record: Document, title: str) -> 
     names = [term["name"] for term in site.content.terms["categories"].values()]
     assert names == ["Uncategorized", "Sport"]
     desk.clock.advance(minutes=1)
-    desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+    desk.terms.sync(desk.integration, desk.platform(desk.integration))
     assert not [row for row in desk.db["publisher_terms"].find() if "name" not in row]
 
 

@@ -4,14 +4,16 @@ from base64 import b64encode
 from io import BytesIO
 from tempfile import NamedTemporaryFile
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from apps.graph.build import Graph
+from apps.publisher.run import public_pages
 from apps.publisher.run.public_pages import PublicPages
 from apps.publisher.run.results import Result
 from apps.publisher.run.story import wanted_media
-from tests.support.receivers import HTTPReceiver
+from tests.support.receivers import Fault, HTTPReceiver, Reply
 from tests.support.site_desk import FaultySite, SiteDesk, picture_bytes
 from transmitters.base import TransmitSettings
 from transmitters.http_client import HTTPClient
@@ -366,3 +368,163 @@ def test_file_that_is_too_long_is_not_read_to_its_end(graph: Graph) -> None:
             client.download(host.url, target, 1_000_000)
         assert target.tell() < 1_200_000
     client.close()
+
+
+def rehosted_body(host: HTTPReceiver) -> str:
+    return f'<p>Text</p><img src="{host.url}/a.png">'
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+@pytest.mark.parametrize("trouble", [500, 503, 429, 408, Fault.CLOSE, Fault.RESET_MID_BODY])
+def test_host_that_is_down_for_the_moment(
+    desk: SiteDesk, site: FaultySite, policy: str, trouble: Reply
+) -> None:
+    """The story waits for its picture, and nobody takes the site for one that is down."""
+    desk.options |= {"rehost": True, "on_media_failure": policy}
+    with HTTPReceiver(lambda request: trouble) as host:
+        record = desk.wish(desk.item(body_html=rehosted_body(host)))
+        for tries in (1, 2):
+            assert desk.run(record) == Result.WAITING
+            waiting = desk.record(record)
+            assert (waiting["status"], waiting["retry_attempt"]) == ("pending", tries)
+            error = waiting["error"]
+            assert (error["class"], error["code"]) == ("media", "media_not_fetched")
+            assert error["retryable"]
+            assert error["retry_at"] == waiting["next_attempt_at"] > desk.clock.at
+            desk.clock.at = waiting["next_attempt_at"]
+        host.answer(lambda request: (200, {}, picture_bytes("yellow")))
+        assert desk.run_until_settled(record)["status"] == "published"
+        assert host.url not in site.post()["content"]
+    assert len(site.content.media) == 1
+    assert desk.record(record)["warnings"] == []
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+def test_host_that_stays_down(desk: SiteDesk, site: FaultySite, policy: str) -> None:
+    """After the last try the story fails; one that may go without the picture goes sooner."""
+    desk.options |= {"rehost": True, "on_media_failure": policy}
+    with HTTPReceiver(lambda request: 503) as host:
+        record = desk.run_until_settled(desk.wish(desk.item(body_html=rehosted_body(host))))
+        asked = len(host.requests)
+    if policy == "fail":
+        assert (record["status"], asked) == ("failed", 11)
+        assert record["error"]["code"] == "media_not_fetched"
+        assert not site.posts()
+        return
+    assert (record["status"], asked) == ("published", 4)
+    assert record["warnings"][0].startswith("media_omitted:")
+
+
+def test_host_that_hangs(desk: SiteDesk) -> None:
+    """It holds nobody longer than an answer may take, and is asked again."""
+    desk.options["rehost"] = True
+    client = HTTPClient(TransmitSettings(http_read_timeout=0.2, http_total_timeout=0.5))
+    desk.pages = PublicPages(lambda url: client, lambda: client)
+    with HTTPReceiver(lambda request: Fault.HANG) as host:
+        record = desk.wish(desk.item(body_html=rehosted_body(host)))
+        assert desk.run(record) == Result.WAITING
+    assert "timed out" in desk.record(record)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["ftp://files.example/a.png", "http://[", "javascript:x", "file:///etc/passwd", "/a.png"],
+)
+def test_host_that_leads_nowhere(desk: SiteDesk, site: FaultySite, target: str) -> None:
+    """Nothing is waited for that no second try can change."""
+    desk.options["rehost"] = True
+    with HTTPReceiver(lambda request: (302, {"Location": target}, b"")) as host:
+        record = desk.run_until_settled(desk.wish(desk.item(body_html=rehosted_body(host))))
+        assert len(host.requests) <= 4
+    assert (record["status"], record["error"]["code"]) == ("failed", "media_not_fetched")
+    assert not record["error"]["retryable"]
+
+
+def test_host_that_leads_to_a_private_network(graph: Graph, desk: SiteDesk) -> None:
+    """Cms scenario 45, for what stands in texts: the second address is checked, too."""
+    desk.options["rehost"] = True
+    with HTTPReceiver() as inner:
+        guarded = graph.publisher.opened.foreign_client()
+        clients = iter([desk.http])
+        desk.pages = PublicPages(lambda url: guarded, lambda: next(clients, guarded))
+        with HTTPReceiver(lambda request: (302, {"Location": f"{inner.url}/x"}, b"")) as host:
+            record = desk.run_until_settled(desk.wish(desk.item(body_html=rehosted_body(host))))
+        assert not inner.requests
+    assert (record["status"], record["error"]["code"]) == ("failed", "media_not_fetched")
+    assert "not allowed" in record["error"]["message"]
+
+
+def test_page_in_the_place_of_a_picture_stays_there(desk: SiteDesk, site: FaultySite) -> None:
+    desk.options["rehost"] = True
+    page = (200, {"Content-Type": "image/png"}, b"<!doctype html><h1>No hotlinks</h1>")
+    with HTTPReceiver(lambda request: page) as host:
+        desk.published(body_html=rehosted_body(host))
+        assert f"{host.url}/a.png" in site.post()["content"]
+    assert not site.content.media
+
+
+def test_picture_of_another_host_that_is_too_long(
+    desk: SiteDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_pages, "LARGEST_FILE", 1000)
+    desk.options["rehost"] = True
+    with HTTPReceiver(lambda request: (200, {}, picture_bytes() + b"x" * 1000)) as host:
+        record = desk.run_until_settled(desk.wish(desk.item(body_html=rehosted_body(host))))
+        assert len(host.requests) == 1
+    assert record["status"] == "failed"
+    assert "longer than 1000 bytes" in record["error"]["message"]
+
+
+DRAWING = "<svg xmlns='http://www.w3.org/2000/svg'><script>x()</script><circle r='9'/></svg>"
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"data:image/svg+xml,{quote(DRAWING)}",
+        f"data:image/svg+xml;base64,{b64encode(DRAWING.encode()).decode()}",
+        "DATA:Image/SVG+xml;charset=utf-8,%3Csvg/%3E",
+        "data:image/svg+xml;base64,%%%",
+    ],
+)
+def test_drawing_that_is_written_into_the_body(
+    desk: SiteDesk, site: FaultySite, address: str, policy: str
+) -> None:
+    """It goes, as drawings do; the story does not wait for it, and says so."""
+    desk.options["on_media_failure"] = policy
+    _, record = desk.published(body_html=f'<p>Text</p><img src="{address}" alt="Circle">')
+    (warning,) = record["warnings"]
+    assert warning.startswith("media_omitted:")
+    assert "svg" not in site.post()["content"]
+    assert "<img" not in site.post()["content"]
+
+
+@pytest.mark.parametrize("policy", ["fail", "omit"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "data:image/png;base64,%%%",
+        "data:image/png;base64,AAA",
+        "data:image/png;base64,",
+        "data:,",
+        "data:",
+        "data:text/html,<b>x</b>",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "data:image/png;base64,\u00e9\u4e2d",
+    ],
+)
+def test_address_that_holds_no_picture(
+    desk: SiteDesk, site: FaultySite, policy: str, address: str
+) -> None:
+    desk.options["on_media_failure"] = policy
+    record = desk.run_until_settled(
+        desk.wish(desk.item(body_html=f"<p>Text</p><img src='{address}'>"))
+    )
+    if policy == "fail":
+        assert (record["status"], record["error"]["class"]) == ("failed", "media")
+        assert not site.posts()
+        return
+    assert record["status"] == "published"
+    assert record["warnings"][0].startswith("media_omitted:")
+    assert "data:" not in site.post()["content"]

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from bson import ObjectId
+from structlog.testing import capture_logs
 
 from tests.support.newsdesk import HandClock
-from tests.support.site_desk import FaultySite, SiteDesk
+from tests.support.site_desk import FaultySite, SiteDesk, StrictWordPress
+from transmitters.cms.base import Payload, RemoteState, Story
 
 
 def states(desk: SiteDesk) -> set[str]:
@@ -121,6 +124,52 @@ def test_record_that_nobody_can_carry_out_holds_up_no_other(
     desk.site_run().run()
     assert desk.record(good)["status"] == "published"
     assert desk.record(bad)["next_attempt_at"] > desk.clock.at
+
+
+def test_record_over_which_the_program_stumbles_is_given_up(
+    desk: SiteDesk, site: FaultySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried like one whose site fails, tells why, and says nothing of how the site does."""
+    make = StrictWordPress.payload
+
+    def stumble(platform: StrictWordPress, story: Story) -> Payload:
+        return {}["nothing"] if story.headline == "Stumble" else make(platform, story)
+
+    monkeypatch.setattr(StrictWordPress, "payload", stumble)
+    bad, *others = [desk.wish(desk.item(headline="Stumble")) for _ in range(12)]
+    with capture_logs():
+        desk.site_run().run()
+        good = desk.wish(desk.item())
+        desk.site_run().run()
+        assert desk.record(good)["status"] == "published"
+        ids = [record["_id"] for record in others]
+        desk.db["publishing_records"].delete_many({"_id": {"$in": ids}})
+        desk.run_all()
+    record = desk.record(bad)
+    assert (record["status"], record["next_attempt_at"]) == ("failed", None)
+    assert (record["error"]["class"], record["error"]["code"]) == ("transient", "internal_error")
+    assert record["error"]["help"]
+
+
+def test_retraction_over_which_the_program_stumbles_is_not_given_up(
+    desk: SiteDesk, site: FaultySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, record = desk.published()
+
+    def stumble(platform: StrictWordPress, *args: object) -> RemoteState:
+        raise AssertionError
+
+    with monkeypatch.context() as patch, capture_logs():
+        patch.setattr(StrictWordPress, "retract", stumble)
+        desk.wish(desk.change(item, state="unpublished"), "retract")
+        for _ in range(14):
+            desk.clock.advance(hours=2)
+            desk.site_run().run()
+        assert desk.record(record)["next_attempt_at"] > desk.clock.at
+        assert desk.record(record)["error"]["code"] == "internal_error"
+    desk.clock.advance(hours=2)
+    desk.site_run().run()
+    assert desk.record(record)["status"] == "retracted"
 
 
 def test_lane_of_a_worker_that_died_is_taken_over(desk: SiteDesk, site: FaultySite) -> None:

@@ -54,7 +54,7 @@ def test_renamed_term_keeps_its_place(desk: SiteDesk, site: FaultySite) -> None:
     desk.published(anpa_category=[category("Sport")])
     term = next(t for t in site.content.terms["categories"].values() if t["name"] == "Sport")
     term["name"] = "Sports"
-    desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+    desk.terms.sync(desk.integration, desk.platform(desk.integration))
     site.content.entries.clear()
     desk.published(anpa_category=[category("Sport")])
     assert names_of(site) == ["Sports"]
@@ -69,23 +69,38 @@ def test_term_deleted_at_the_site_is_made_again(desk: SiteDesk, site: FaultySite
     assert names_of(site) == ["Sport"]
 
 
-def test_mapped_term_that_is_gone_is_an_error(desk: SiteDesk, site: FaultySite) -> None:
+@pytest.mark.parametrize(("was_there", "code"), [(True, "mapping_stale"), (False, "term_mismatch")])
+def test_mapped_term_that_the_site_does_not_have_is_an_error(
+    desk: SiteDesk, site: FaultySite, was_there: bool, code: str
+) -> None:
+    """It is never made anew; the site is asked first what it has. cms scenario 27, 28."""
+    term = site.content.add_term("categories", {"name": "Games"})
     row = {
         "integration": desk.integration["_id"],
         "scheme": "anpa_category",
         "qcode": "sport",
         "taxonomy": "categories",
-        "remote_id": "999",
+        "remote_id": str(term["id"]) if was_there else "999",
         "mode": "manual",
         "state": "ok",
     }
     desk.db["publisher_taxonomy_map"].insert_one(row)
+    desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+    del site.content.terms["categories"][term["id"]]
     item = desk.item(anpa_category=[category("Sport")])
-    record = desk.run_until_settled(desk.wish(item))
-    assert (record["status"], record["error"]["code"]) == ("failed", "mapping_stale")
+    site.requests.clear()
+    record = desk.run_until_settled(desk.wish(item, force=True))
+    if was_there:
+        # The ledger still has it: only the answer of the site shows that it is gone.
+        posts = site.posts()
+        assert [post["status"] for post in posts] == ["publish"]
+    else:
+        assert not site.posts()
+    assert (record["status"], record["error"]["code"]) == ("failed", code)
     assert "Sport" in record["error"]["message"]
     assert record["error"]["help"] == "Verify taxonomy sync"
-    assert not site.posts()
+    assert 1 <= len([r for r in site.requests if r.path.endswith("/categories")]) <= 2
+    assert [term["name"] for term in site.content.terms["categories"].values()] == ["Uncategorized"]
 
 
 def test_map_of_a_person_counts_before_the_name(desk: SiteDesk, site: FaultySite) -> None:

@@ -44,7 +44,6 @@ class WebflowDesk(SiteDesk):
             "domain": peer.root,
             "renditions": ["original"],
             "field_map": {"ref": "wire-ref"},
-            "kill_overwrite": False,
         }
         changes = {"destination": "webflow", "credentials": {"token": peer.add_token()}}
         self.integration |= changes
@@ -175,6 +174,71 @@ def test_a_kill_leaves_nothing(desk: WebflowDesk, peer: WebflowPeer, overwrites:
     assert record["warnings"] == []
     assert desk.page(record) is None
     assert (desk.items(), desk.live(), peer.finished_assets()) == ([], [], [])
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_terms_of_editors_stay(desk: WebflowDesk, peer: WebflowPeer, keeps: bool) -> None:
+    """With the option; those of the story come and go."""
+    desk.options["keep_remote_terms"] = keeps
+    item, record = desk.published(keywords=["Rivers"])
+    front = peer.add_item(desk.tags, name="Front", slug="front")
+    [rivers] = desk.live()[0]["fieldData"]["tags"]
+    peer.edit(desk.collection, record["external_id"], tags=[rivers, front])
+
+    record = desk.run_until_settled(desk.wish(desk.change(item, keywords=["Lakes"])))
+
+    assert record["status"] == "published", record["error"]
+    names = {tag["id"]: tag["fieldData"]["name"] for tag in peer.live_items(desk.tags)}
+    shown = [names[id_] for id_ in desk.live()[0]["fieldData"]["tags"]]
+    assert shown == (["Lakes", "Front"] if keeps else ["Lakes"])
+    again = desk.run_until_settled(desk.wish(desk.change(item, keywords=[])))
+    assert again["status"] == "published", again["error"]
+    shown = [names[id_] for id_ in desk.live()[0]["fieldData"].get("tags") or ()]
+    assert shown == (["Front"] if keeps else [])
+
+
+@pytest.mark.parametrize("is_off_already", [False, True])
+def test_a_kill_that_leaves_a_draft_leaves_nothing_of_the_text(
+    desk: WebflowDesk, peer: WebflowPeer, is_off_already: bool
+) -> None:
+    """By `unpublish` the item stays, overwritten, for two requests; also one that was off."""
+    desk.options["kill_mode"] = "unpublish"
+    item, record = desk.published(**with_pictures(desk))
+    if is_off_already:
+        assert desk.run_until_settled(desk.wish(item, "retract"))["remote_state"] == "draft"
+    body = "<p>This story is withdrawn.</p>"
+    item = desk.change(item, state="killed", headline="Kill", body_html=body)
+    peer.forget_calls()
+
+    record = desk.run_until_settled(desk.wish(item, "retract", is_kill=True))
+
+    assert (record["status"], record["remote_state"]) == ("retracted", "draft")
+    assert record["warnings"] == []
+    asked = [method for method, path in peer.calls if "/items" in path]
+    assert asked == (["PATCH", "DELETE", "GET"] if is_off_already else ["PATCH", "DELETE"])
+    assert desk.page(record) is None
+    [left] = desk.items()
+    assert left["isDraft"] is True
+    assert "Rivers" not in str(left["fieldData"] | {"slug": "", "tags": []})
+    assert not left["fieldData"].get("photo")
+    assert (desk.live(), peer.finished_assets()) == ([], [])
+
+
+def test_a_kill_removes_the_draft_of_an_earlier_retraction(
+    desk: WebflowDesk, peer: WebflowPeer
+) -> None:
+    item, _ = desk.published()
+    desk.run_until_settled(desk.wish(item, "retract"))
+    assert len(desk.items()) == 1
+    killed = desk.change(item, state="killed")
+
+    record = desk.run_until_settled(desk.wish(killed, "retract", is_kill=True))
+
+    assert (record["status"], record["remote_state"]) == ("retracted", "deleted")
+    assert (desk.items(), desk.live()) == ([], [])
+    peer.forget_calls()
+    desk.run_until_settled(desk.wish(killed, "retract", is_kill=True))
+    assert peer.calls == []
 
 
 def test_an_unpublished_story_comes_back(desk: WebflowDesk) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from apps.demo.site import PASSWORD, USERNAME
 from apps.graph.build import Graph
+from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.run.public_pages import PublicPages
+from apps.secrets.vault import Vault
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import Newsroom
 from tests.support.publisher_client import Publisher
@@ -32,6 +34,13 @@ def graph(settings: Mapping[str, Any]) -> Iterator[Graph]:
 def site() -> Iterator[FaultySite]:
     with FaultySite(lambda: datetime.now(UTC)) as open_site:
         yield open_site
+
+
+@pytest.fixture
+def private(graph: Graph, settings: Mapping[str, Any]) -> Platforms:
+    """Sites as an installation opens them that allows no private addresses."""
+    closed = {**settings, "PUBLISHER_ALLOW_PRIVATE": False}
+    return Platforms(graph.db, graph.platforms, Vault.of(settings), closed)
 
 
 @pytest.fixture
@@ -83,12 +92,12 @@ def test_terms_are_read_when_somebody_asks(
     graph: Graph, publisher: Publisher, site: FaultySite, integration: dict[str, Any]
 ) -> None:
     site.content.add_term("categories", {"name": "Arts & Culture"})
-    graph.term_sync.run()
+    assert publisher.post(f"integrations/{integration['_id']}/taxonomies/sync").status_code == 202
+    graph.site_run.run()
     terms = publisher.get(f"integrations/{integration['_id']}/taxonomies").get_json()
     names = [term["name"] for each in terms["_items"] for term in each["terms"]]
     assert names == ["Arts & Culture", "Uncategorized"]
-    assert graph.term_sync.run() == 0
-    publisher.post(f"integrations/{integration['_id']}/taxonomies/sync")
+    assert graph.site_sync.run() == 0
     assert graph.publisher_cleanup.run() == 0
 
 
@@ -99,4 +108,19 @@ def test_page_that_leads_elsewhere_counts_as_gone(
     if target:
         site.redirects["/gone"] = f"{site.url}{target}"
     pages = PublicPages(graph.publisher.opened.page_client, graph.publisher.opened.foreign_client)
-    assert pages.visit(f"{site.url}/gone") == status
+    assert pages.visit(f"{site.url}/gone", site.url) == status
+
+
+@pytest.mark.parametrize(
+    "page", ["{here}/", "http://127.1:{port}/", "http://[::ffff:127.0.0.1]:{port}/", "http://["]
+)
+def test_site_elsewhere_leads_nobody_to_this_machine(
+    private: Platforms, site: FaultySite, page: str
+) -> None:
+    """Neither with the address that it tells of a page, nor with one that it redirects to."""
+    pages = PublicPages(private.page_client, private.foreign_client)
+    url = page.format(here=site.url, port=site.server_port)
+    site.redirects["/leads"] = url
+    assert pages.visit(url, "https://kestrel.example") is None
+    assert not site.requests
+    assert pages.visit(f"{site.url}/leads", site.url) in (None, 410)
