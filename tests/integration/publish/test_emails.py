@@ -199,6 +199,24 @@ class TestRefusedAddresses:
         assert mailbox.recipients == [["a@one.example"]] * 8
 
 
+def test_a_process_that_dies_behind_the_mail(
+    desk: Newsdesk, graph: Graph, mailbox: Mailbox, clock: HandClock
+) -> None:
+    """Whoever goes on sends the same mail: its id and its date tell it from another one."""
+    desk.newsroom.subscriber("one", by_mail())
+    desk.published()
+    deliver(graph)
+    leave_claimed(graph.db, clock)
+    clock.advance(minutes=10)
+    graph.transmit.run()
+    graph.transmit.run()
+
+    assert desk.row()["state"] == "success"
+    (_, first), (_, second) = mailbox.received
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["Date"] == second["Date"]
+
+
 def test_a_server_that_refuses_the_connection(
     desk: Newsdesk, graph: Graph, settings: dict[str, Any], clock: HandClock, mailbox: Mailbox
 ) -> None:

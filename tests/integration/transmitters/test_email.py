@@ -718,6 +718,33 @@ def picture(mode: str = "RGB", form: str = "JPEG", **options: Any) -> bytes:
     return file.getvalue()
 
 
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from([field.name for field in EmailTransmitter.fields if field.name != "host"])
+PARTS = st.sampled_from(["message_subject", "message_text", "message_html", "renditions"])
+
+
+@given(st.dictionaries(FIELDS, ODD), st.dictionaries(PARTS, ODD), st.dictionaries(FIELDS, ODD))
+def test_nothing_of_odd_shape_is_more_than_a_failure(
+    config: dict[str, Any], made: dict[str, Any], progress: dict[str, Any]
+) -> None:
+    """Whatever migrations and plug-ins have written; nobody listens, so nothing is delivered."""
+    nobody = MailServer("127.0.0.1", 9, timeout=1.0)
+    wanted = {"recipients": "a@one.example", "attach_media": True, **config}
+    transmitter = EmailTransmitter(
+        build_destination("email", **wanted), build_settings(mail_server=nobody)
+    )
+    body = dumps({"message_subject": "Open", **made}).encode()
+    with pytest.raises(DeliveryError):
+        transmitter.send(build_delivery(body=body, progress=progress))
+    EmailTransmitter.config_issues(wanted, SYSTEM)
+    EmailTransmitter.missing_fields(wanted)
+    EmailTransmitter.config_issues({**wanted, "host": config.get("port")}, SYSTEM)
+
+
 class TestPictures:
     """Delivery scenario 34."""
 
