@@ -6,6 +6,7 @@ import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path, PurePath
@@ -324,7 +325,8 @@ class EmailTransmitter(Transmitter):
         """
         content = self._content(delivery)
         plain, plain_to = in_ascii(left), in_ascii(to)
-        others = [recipient for recipient in left if recipient not in plain]
+        others = [recipient for recipient in left if not recipient.address.isascii()]
+        queued_at = delivery.queued_at
         return [
             Mail(
                 compose(
@@ -332,7 +334,8 @@ class EmailTransmitter(Transmitter):
                     id=message_id(delivery.key, self.settings.mail_domain),
                     sender=sender,
                     to=shown,
-                    sent_at=delivery.queued_at or self._clock.now(),
+                    # Rows that others wrote may say anything.
+                    sent_at=queued_at if isinstance(queued_at, datetime) else self._clock.now(),
                 ),
                 recipients,
             )

@@ -309,6 +309,13 @@ class TestHeaders:
         assert messages[0]["From"] == "Desk <desk@agency.example>"
         assert post.mailbox.senders == ["desk@agency.example"] * 2
 
+    def test_a_row_that_nobody_knows_the_age_of(self, post: Post) -> None:
+        odd: Any = "yesterday"
+        post.send(queued_at=odd)
+        post.send(queued_at=None)
+
+        assert all(message["Date"] for _, message in post.mailbox.received)
+
     @pytest.mark.parametrize("key", ["a\r\nBcc: x@y.example", "a b", "", "é", "k" * 500])
     def test_keys_that_others_have_chosen(self, post: Post, key: str) -> None:
         """Rows that clients write may have any key; what follows from it is an id all the same."""
