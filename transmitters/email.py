@@ -105,14 +105,17 @@ class Outcome:
         progress: over all attempts.
         refused: who did not get the mail in this one, and why.
         earlier: addresses that were refused for good before.
+        was_asked: the server has answered.
     """
 
     progress: Progress
     refused: dict[str, Refusal] = field(default_factory=dict)
     earlier: list[str] = field(default_factory=list)
+    was_asked: bool = False
 
     def add(self, asked: Iterable[Recipient], refused: Mapping[str, Refusal]) -> None:
         """Take down what a server has said of one mail."""
+        self.was_asked = True
         for recipient in asked:
             refusal = refused.get(recipient.address)
             if refusal is None:
@@ -136,11 +139,13 @@ class Outcome:
     def is_server_up(self) -> bool:
         """Whether the server works, and it is single addresses that it does not take."""
         hangs_up = any(refusal.code == HANGING_UP for refusal in self.refused.values())
-        return bool(self.progress.accepted) and not hangs_up
+        return self.was_asked and bool(self.progress.accepted) and not hangs_up
 
     @property
     def code(self) -> int | None:
-        return next((refusal.code for refusal in self.refused.values()), None)
+        """What the server said first; None where it was not asked."""
+        said = (refusal.code for refusal in self.refused.values() if refusal is not WRONG_ADDRESS)
+        return next(said, None)
 
 
 @dataclass(frozen=True)
@@ -234,17 +239,15 @@ class EmailTransmitter(Transmitter):
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         issues: dict[str, Any] = {}
-        count = 0
-        for name in ("recipients", "recipients_bcc", "sender"):
-            value = config.get(name)
-            entries = parts_of(value)
-            count += len(entries)
-            if value is not None and not isinstance(value, str):
+        entries = {name: parts_of(config.get(name)) for name in ("recipients", "recipients_bcc")}
+        if sum(map(len, entries.values())) > MOST_RECIPIENTS:
+            issues["recipients"] = f"at most {MOST_RECIPIENTS} addresses"
+        entries["sender"] = list(filter(None, [text_of(config, "sender").strip()]))
+        for name, own in entries.items():
+            if not isinstance(config.get(name), str | None):
                 issues[name] = "must be of string type"
-            elif wrong := [entry for entry in entries if recipient_of(entry) is None]:
+            elif wrong := [entry for entry in own if recipient_of(entry) is None]:
                 issues[name] = f"no address: {', '.join(wrong)}"
-        if count > MOST_RECIPIENTS:
-            issues.setdefault("recipients", f"at most {MOST_RECIPIENTS} addresses")
         if config.get("host"):
             try:
                 server_of(config, MailServer(""))

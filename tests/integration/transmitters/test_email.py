@@ -431,6 +431,8 @@ class TestAddresses:
 
         assert isinstance(post.failing(config={"recipients": names}), PermanentFailure)
         assert EmailTransmitter.config_issues({"recipients": names}, SYSTEM)
+        most = names.rpartition(";")[0]
+        assert not EmailTransmitter.config_issues({"recipients": most, "sender": "a@b.c"}, SYSTEM)
 
 
 class TestRefusals:
@@ -500,6 +502,16 @@ class TestRefusals:
         assert not for_now.is_receiver_up
         assert isinstance(for_good, PermanentFailure)
         assert post.mailbox.received == []
+
+    def test_what_the_server_was_not_asked_says_nothing_of_it(self, post: Post) -> None:
+        """The breaker counts answers only."""
+        wrong = post.failing(config={"recipients": "nobody"})
+        (failed,) = self.attempts(post, {"a": UNKNOWN, "b": FULL})
+        gone = post.failing(config={"recipients": "a@one.example"}, progress=failed.progress)
+
+        for error in (wrong, gone):
+            assert isinstance(error, PermanentFailure)
+            assert (error.response_status, error.is_receiver_up) == (None, False)
 
     def test_recipients_may_change_between_attempts(self, post: Post) -> None:
         """Who has it keeps having it; whoever comes instead of the refused gets it."""
