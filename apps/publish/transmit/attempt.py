@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -149,13 +149,23 @@ class Attempts:
         hopeless = isinstance(error, (PermanentFailure, PluginError))
         changes: Document = {"error_message": message}
         wait = error.retry_after if isinstance(error, DeliveryError) else None
-        next_try = self._policy.after_failure(tries, now, final=hopeless, retry_after=wait)
+        is_extra = self._is_extra_try(row, now)
+        own: datetime | None = row.get("next_retry_attempt_at") if is_extra else None
+        next_try = self._policy.after_failure(
+            tries,
+            now,
+            final=hopeless,
+            counts=not is_extra,
+            retry_after=wait,
+            # Its time stays: otherwise what newer versions wait for would never end.
+            due_at=max(own, now + timedelta(seconds=wait or 0)) if own else None,
+        )
         if next_try.due_at is None:
             changes["state"] = RowState.FAILED
         else:
             changes["state"] = RowState.RETRYING
             changes["next_retry_attempt_at"] = next_try.due_at
-            changes["retry_attempt"] = tries if self._is_extra_try(row, now) else next_try.tries
+            changes["retry_attempt"] = next_try.tries
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
             result.code, result.cause = error.code, redact(str(error.cause))

@@ -116,6 +116,29 @@ def test_an_early_try_does_not_count(due_in: int, waited: int, counted: bool) ->
     assert result.changes["retry_attempt"] == 4 + counted
 
 
+def test_early_tries_come_to_an_end() -> None:
+    """What newer versions wait for is given up when it would be without them."""
+    clock, current = HandClock(), row()
+    while current["state"] != "failed" and clock.at < START + timedelta(hours=12):
+        current |= attempt(failure(TemporaryFailure), clock, **current).changes
+        clock.advance(minutes=1)
+
+    ladder = sum(2 ** min(step, 6) for step in range(10))
+    assert clock.at == START + timedelta(minutes=ladder + 1)
+
+
+def test_an_early_try_heeds_what_the_receiver_asks_for() -> None:
+    due = START + timedelta(minutes=5)
+    early = {"state": "retrying", "retry_attempt": 4, "next_retry_attempt_at": due}
+    early["attempts"] = [{"at": START - timedelta(minutes=2)}]
+
+    kept = attempt(failure(TemporaryFailure, retry_after=60), **early).changes
+    moved = attempt(failure(TemporaryFailure, retry_after=900), **early).changes
+
+    assert kept["next_retry_attempt_at"] == due
+    assert moved["next_retry_attempt_at"] == START + timedelta(minutes=15)
+
+
 def test_keeps_the_last_attempts_only() -> None:
     """A row does not grow without end."""
     result = attempt(attempts=[{"number": n} for n in range(ATTEMPTS_KEPT)])
