@@ -416,6 +416,8 @@ class EmailTransmitter(Transmitter):
             response_status=outcome.code,
             progress=progress.kept(is_final=outcome.is_final),
             is_receiver_up=outcome.is_server_up,
+            # One full mailbox keeps no correction from the others, and gets that instead.
+            is_replaceable=bool(progress.accepted),
         )
 
     def _failure(

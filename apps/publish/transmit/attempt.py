@@ -171,6 +171,8 @@ class Attempts:
             result.code, result.cause = error.code, redact(str(error.cause))
             if error.progress is not None and (progress := _kept(error.progress, row, redact)):
                 changes["progress"] = progress
+            if error.is_replaceable:
+                changes["is_replaceable"] = True
         if started is not None:
             result.answered = _answered(error)
         return result

@@ -198,6 +198,32 @@ class TestRefusedAddresses:
 
         assert mailbox.recipients == [["a@one.example"]] * 8
 
+    def test_nor_corrections(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox, clock: HandClock
+    ) -> None:
+        """They go at once; who has not got the story gets the correction instead."""
+        refuse(mailbox, b=FULL)
+        desk.newsroom.subscriber("one", by_mail())
+        item = desk.published(headline="One")
+        deliver(graph)
+        desk.act("correct", item, headline="Two")
+        deliver(graph)
+
+        assert mailbox.recipients == [["a@one.example"]] * 2
+        first, second = desk.rows()
+        assert (first["state"], first["superseded_by"]) == ("canceled", second["_id"])
+        assert second["state"] == "retrying"
+        shown = desk.client.get(f"publish_queue/{first['_id']}").get_json()
+        assert not {"progress", "is_replaceable"} & shown.keys()
+        refuse(mailbox)
+        clock.advance(minutes=10)
+        graph.transmit.run()
+
+        assert [row["state"] for row in desk.rows()] == ["canceled", "success"]
+        to, message = mailbox.received[-1]
+        assert (to, message["Subject"]) == (["b@one.example"], "Correction: Two")
+        assert len(mailbox.received) == 3
+
 
 def test_a_process_that_dies_behind_the_mail(
     desk: Newsdesk, graph: Graph, mailbox: Mailbox, clock: HandClock

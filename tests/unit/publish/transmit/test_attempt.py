@@ -92,6 +92,14 @@ def test_failures_are_retried_until_it_is_no_use(
     assert str(error)[:MESSAGE_LENGTH] == result.changes["error_message"]
 
 
+def test_what_newer_versions_need_not_wait_for() -> None:
+    """Once most have it, that stays so."""
+    partial = attempt(failure(TemporaryFailure, is_replaceable=True)).changes
+
+    assert partial["is_replaceable"] is True
+    assert "is_replaceable" not in attempt(failure(TemporaryFailure)).changes
+
+
 def test_waits_as_long_as_the_receiver_asked() -> None:
     """`retry_after` of the failure moves the next attempt."""
     result = attempt(failure(TemporaryFailure, retry_after=600))
