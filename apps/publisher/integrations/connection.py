@@ -106,6 +106,7 @@ class ConnectionTests:
             test = self._platforms.open(integration).test()
         except PlatformError as error:
             test = failed("credentials", error)
+        test = replace(test, remote=kept_of(test.remote))
         self._keep(integration, test)
         return test
 
