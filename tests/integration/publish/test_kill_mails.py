@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apps.archive.journal.journal import Journal
+from apps.core.errors import TemporaryFailure
 from apps.graph.build import Graph
 from apps.mail.mailer import Mail, Mailer
 from tests.support.certificates import self_signed
@@ -289,6 +290,18 @@ def test_turns_to_tls(
         mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, wanted: True})
         assert () == mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
         assert mailbox.only()["Subject"] == "Stop"
+
+
+def test_a_wrong_password_says_nothing_of_the_mail(settings: dict[str, Any]) -> None:
+    """It may be mended: the mail waits."""
+    with Mailbox(user=("desk", "right")) as mailbox:
+        login = {"MAIL_PORT": mailbox.port, "MAIL_USERNAME": "desk"}
+        mailer = Mailer({**settings, **login, "MAIL_PASSWORD": "wrong"})
+        with pytest.raises(TemporaryFailure, match="535"):
+            mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        right = Mailer({**settings, **login, "MAIL_PASSWORD": "right"})
+        right.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        assert mailbox.recipients == [["a@one.example"]]
 
 
 class TestBadServer:
