@@ -16,7 +16,7 @@ from apps.core.documents import text_of
 from apps.core.text import strip_forbidden
 from transmitters.base import Delivery
 from transmitters.file_names import file_name, safe_name
-from transmitters.media_references import parsed_body
+from transmitters.media_references import parsed
 
 SEPARATOR = ";"
 LONGEST_SUBJECT = 500
@@ -103,7 +103,7 @@ def mail_parts(delivery: Delivery) -> Mapping[str, Any]:
     """Return what the format `email` has made of an item; nothing for another format."""
     if not delivery.media_type.endswith("json"):
         return {}
-    parts = parsed_body(delivery.body)
+    parts = parsed(delivery.body)
     return parts if isinstance(parts, Mapping) and "message_subject" in parts else {}
 
 

@@ -26,7 +26,7 @@ def media_renditions(body: bytes) -> list[Mapping[str, Any]]:
     Args:
         body: a ninjs document; anything else refers to nothing.
     """
-    return renditions_in(parsed_body(body))
+    return renditions_in(parsed(body))
 
 
 def renditions_in(item: Any) -> list[Mapping[str, Any]]:
@@ -37,8 +37,8 @@ def renditions_in(item: Any) -> list[Mapping[str, Any]]:
     return list(found.values())
 
 
-def parsed_body(body: bytes) -> Any:
-    """Return what a formatted item holds as JSON, or None."""
+def parsed(body: bytes) -> Any:
+    """Return the JSON value in `body`; None where there is none."""
     with suppress(ValueError):
         return loads(body)
     # Lone surrogates are JSON to the standard library alone.
