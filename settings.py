@@ -386,8 +386,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         flag(
             "TRANSMIT_IMMEDIATELY",
             True,
-            "Deliveries are attempted as soon as they are routed. Off, they stay `pending` until "
-            "the beat's next tick or `publish:transmit`, with `CELERY_TASK_ALWAYS_EAGER`, too.",
+            "Deliveries are attempted as soon as they are routed, and what is wanted at CMS sites "
+            "(records, deployments, reading a site) as soon as it is. Off, all of it waits for the "
+            "beat's next tick, `publish:transmit` or `publisher:dispatch`, with "
+            "`CELERY_TASK_ALWAYS_EAGER`, too.",
         ),
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),

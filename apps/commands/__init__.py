@@ -25,6 +25,7 @@ COMMANDS = {
     "publisher:test": "publisher:test",
     "publisher:status": "publisher:status",
     "publisher:sync-taxonomies": "publisher:sync_taxonomies",
+    "publisher:metrics": "publisher:metrics",
     "publisher:dispatch": "publisher:dispatch",
     "publisher:retry-failed": "publisher:retry_failed",
     "publisher:reconcile": "publisher:reconcile",

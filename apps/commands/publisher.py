@@ -271,6 +271,15 @@ def rotate_keys() -> int:
     return 1 if rotation.unreadable else 0
 
 
+@click.command("publisher:metrics")
+@click.option("--account", help="Of this account only.")
+def metrics(account: str | None) -> int:
+    """Print what is measured of CMS sites, in the form that Prometheus reads."""
+    with services() as graph:
+        click.echo(graph.publisher.metrics.text(account), nl=False)
+    return 0
+
+
 # Records.
 
 

@@ -223,9 +223,8 @@ class SiteContent:
         kind = media_type_of(content[:100])
         size = _size_of(content) if kind in IMAGES else None
         if size is None:
-            raise Refusal(
-                500, "rest_upload_sideload_error", "Sorry, you are not allowed to upload this file."
-            )
+            text = "Sorry, you are not allowed to upload this file type."
+            raise Refusal(500, "rest_upload_unknown_error", text)
         stem, number = slugified(name.rpartition(".")[0] or name) or "file", 0
         path = f"/wp-content/uploads/{stem}{extension_of(kind)}"
         while path in self.files:

@@ -106,7 +106,7 @@ def build_graph(
     publishing = build_publishing(
         base, editing, content_api.backlog, formatting, [publisher.following]
     )
-    retention = build_retention(base, publishing.collaborators)
+    retention = build_retention(base, publishing.collaborators, publisher.following.withdraw)
     site_work = build_site_work(base, publisher, transmit_wake_up(base))
     return Graph(
         **vars(base),

@@ -24,6 +24,7 @@ from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes, StoredLanes
 from apps.publisher.media.service import MediaService
+from apps.publisher.metrics import PublisherMetrics
 from apps.publisher.records.content import Contents
 from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
@@ -126,6 +127,7 @@ def build_publisher(base: Foundation) -> PublisherServices:
             db, clock, integrations, lambda integration_id: lanes.wake(integration_id, clock.now())
         ),
         site_definitions=SiteDefinitions(db, clock, settings),
+        metrics=PublisherMetrics(db, clock),
     )
 
 

@@ -1,6 +1,6 @@
 """The part of the object graph that keeps and forgets: expiry, archived items, legal archive."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from apps.core.service import ResourceService
@@ -28,11 +28,14 @@ class RetentionServices:
     services: Mapping[str, ResourceService]
 
 
-def build_retention(base: Foundation, collaborators: Collaborators) -> RetentionServices:
+def build_retention(
+    base: Foundation, collaborators: Collaborators, withdraw: Callable[[str, int], None]
+) -> RetentionServices:
     """Build the services of expiry and of the archives.
 
     Args:
         collaborators: of the publish services; kills reach archived items.
+        withdraw: see `ArchivedService`.
     """
     db, legal_db, clock, settings = base.db, base.legal_db, base.clock, base.settings
     has_legal_archive = bool(settings["LEGAL_ARCHIVE"])
@@ -49,5 +52,8 @@ def build_retention(base: Foundation, collaborators: Collaborators) -> Retention
         ),
         legal_items=legal_items,
         legal_queue=LegalQueue(db, legal_db, is_on=has_legal_archive),
-        services={"archived": ArchivedService(collaborators), **legal_services(legal_db, clock)},
+        services={
+            "archived": ArchivedService(collaborators, withdraw),
+            **legal_services(legal_db, clock),
+        },
     )

@@ -8,7 +8,7 @@ nothing.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,7 @@ class LaneOutcome:
             lane takes it over as from a process that died.
         stalled: whether the receiver let a delivery wait in vain: this run leaves the lane alone.
         pause: nothing is done in the lane until it ends, whatever comes meanwhile.
+        counts: what is added to `counts` of the lane's document, by name; a dot goes a level down.
     """
 
     sent: int = 0
@@ -105,6 +106,7 @@ class LaneOutcome:
     incomplete: bool = False
     stalled: bool = False
     pause: Pause | None = None
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 class LaneClaims:
@@ -224,10 +226,12 @@ class LaneClaims:
         if lane.breaker.has_opened:
             log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
         own = {"_id": lane.id, "claim_token": lane.token}
+        counts = {f"counts.{name}": count for name, count in outcome.counts.items()}
+        more: Document = {"$inc": counts} if counts else {}
         if pause := outcome.pause:
             paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
-            same = {**own, "resumes": lane.resumes}
-            if self._lanes.update_one(same, _resting(paused, pause.until)).matched_count:
+            same, rest = {**own, "resumes": lane.resumes}, _resting(paused, pause.until)
+            if self._lanes.update_one(same, {**rest, **more}).matched_count:
                 return
         elif not outcome.more and not lane.breaker.has_closed:
             # Once the time of an open breaker is over, there is a probe to be made.
@@ -235,9 +239,11 @@ class LaneClaims:
             due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
             urgent: Document = {} if open_until else {"urgent": False}
             quiet = _resting({**fields, **urgent}, due_at, ended=lane.pause)
-            if self._lanes.update_one({**own, "wakes": lane.wakes}, quiet).matched_count:
+            same = {**own, "wakes": lane.wakes}
+            if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
-        self._lanes.update_one(own, _resting(fields, self._clock.precise(), ended=lane.pause))
+        again = _resting(fields, self._clock.precise(), ended=lane.pause)
+        self._lanes.update_one(own, {**again, **more})
 
 
 def _pause_of(lane: Mapping[str, Any]) -> Pause | None:

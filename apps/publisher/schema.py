@@ -159,6 +159,9 @@ def one_of(words: type[StrEnum], **rules: Any) -> dict[str, Any]:
     return {"type": "string", "allowed": [word.value for word in words], **rules}
 
 
+MADE_ID: dict[str, Any] = {"type": ID, "readonly": True}
+"""Rules of `_id`: lanes and ledgers go by ids that the server has made."""
+
 ACCOUNT: dict[str, Any] = kept("string")
 
 ERROR: dict[str, Any] = kept("dict", allow_unknown=True)

@@ -8,6 +8,7 @@ from apps.publisher.integrations.connection import ConnectionTests
 from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.media.service import MediaService
+from apps.publisher.metrics import PublisherMetrics
 from apps.publisher.records.following import Following
 from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests
@@ -30,6 +31,7 @@ class PublisherServices:
         requests, idempotent: POST `/publish`.
         status: GET `/publish/status`.
         tests: connection tests.
+        metrics: what Prometheus reads.
     """
 
     opened: Platforms
@@ -47,6 +49,7 @@ class PublisherServices:
     tests: ConnectionTests
     taxonomies: Taxonomies
     site_definitions: SiteDefinitions
+    metrics: PublisherMetrics
 
     @property
     def services(self) -> dict[str, ResourceService]:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from eve import Eve
 from eve.render import Renderer
-from flask import Response, request
+from flask import Response, current_app, request
 from flask.json.provider import JSONProvider
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -162,6 +162,7 @@ def create_api(
     serve_uploads(app, media, auth, db)
     register_error_handlers(app)
     app.after_request(allow_cross_origin)
+    app.after_request(complete_location)
     # Called before the one above, which adds to any answer.
     app.after_request(answer_for_the_store)
     if proxies := int(settings["TRUSTED_PROXIES"]):
@@ -310,6 +311,15 @@ def shape(documents: list[Document], fetched: Callable[[list[Document]], None]) 
 def _keep_id(updates: Document, original: Document) -> None:
     if updates.get("_id", original["_id"]) != original["_id"]:
         raise BadRequest("_id cannot be changed")
+
+
+def complete_location(response: Response) -> Response:
+    """Name a new document by its whole path: what Eve tells begins below the prefix."""
+    location = response.headers.get("Location", "")
+    if response.status_code == 201 and location and not location.startswith("/"):
+        prefix = current_app.config["URL_PREFIX"]
+        response.headers["Location"] = "/" + "/".join(filter(None, (prefix, location)))
+    return response
 
 
 def allow_cross_origin(response: Response) -> Response:

@@ -12,6 +12,7 @@ from apps.core.errors import PlainError, SchemaIssues
 from apps.core.privileges import NO_PRIVILEGE
 from apps.core.service import Document
 from apps.publisher.identity import SEEN
+from apps.publisher.metrics import CONTENT_TYPE
 from apps.publisher.records.requests import LONGEST_KEY
 from apps.publisher.records.status import Wanted
 from apps.publisher.schema import ADMIN, PUBLISH, READ
@@ -38,6 +39,7 @@ def serve_publisher(app: Flask, publisher: PublisherServices, auth: PrivilegeAut
     serve_records(routes, publisher)
     serve_deployments(routes, publisher)
     serve_integrations(routes, publisher)
+    serve_metrics(routes, publisher)
     serve_site_definitions(app, publisher)
     app.after_request(name_errors)
 
@@ -63,13 +65,32 @@ class Routes:
         """Let `answer` be asked with the caller, and the variables of `path`."""
 
         def view(**variables: str) -> Response:
-            self._auth.authorized([], None, request.method)
-            caller = self._auth.identify()
-            if not caller.may(privilege):
-                raise PlainError(403, NO_PRIVILEGE)
-            status, body = answer(caller, **variables)
+            status, body = answer(self._caller(privilege), **variables)
             return json_response(body, status)
 
+        self._add_view(method, path, view)
+
+    def add_text(
+        self, path: str, privilege: str, mime: str, answer: Callable[[Caller], bytes]
+    ) -> None:
+        """Let a text be asked for with the caller."""
+        self._add_view(
+            "GET", path, lambda: Response(answer(self._caller(privilege)), content_type=mime)
+        )
+
+    def _caller(self, privilege: str) -> Caller:
+        """Return who asks.
+
+        Raises:
+            PlainError: 403, without the privilege.
+        """
+        self._auth.authorized([], None, request.method)
+        caller = self._auth.identify()
+        if not caller.may(privilege):
+            raise PlainError(403, NO_PRIVILEGE)
+        return caller
+
+    def _add_view(self, method: str, path: str, view: Callable[..., Response]) -> None:
         name = f"publisher {method} {path}"
         add_view(self._app, f"{PREFIX}/{path}", name, view, methods=[method])
 
@@ -229,6 +250,16 @@ def serve_integrations(routes: Routes, publisher: PublisherServices) -> None:
     routes.add("POST", "integrations/<id>/test", ADMIN, test)
     routes.add("GET", "integrations/<id>/taxonomies", READ, taxonomies)
     routes.add("POST", "integrations/<id>/taxonomies/sync", ADMIN, sync)
+
+
+def serve_metrics(routes: Routes, publisher: PublisherServices) -> None:
+    """Add what Prometheus reads, of the caller's account."""
+
+    def metrics(caller: Caller) -> bytes:
+        with bounded_queries():
+            return publisher.metrics.text(caller.account)
+
+    routes.add_text("metrics", READ, CONTENT_TYPE, metrics)
 
 
 # The public.

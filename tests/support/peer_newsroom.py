@@ -247,6 +247,9 @@ class PeerNewsroom(SiteNewsroom):
     Attributes:
         proxy: the way to the site.
         word: is in the headline of each story, and nowhere else.
+
+    Args:
+        is_named_by_proxy: the site names itself by the address that it is reached at.
     """
 
     def __init__(
@@ -257,6 +260,8 @@ class PeerNewsroom(SiteNewsroom):
         place: Place,
         proxy: Proxy,
         clock: HandClock,
+        *,
+        is_named_by_proxy: bool = False,
         **options: Any,
     ) -> None:
         self.graph, self.db = graph, graph.db
@@ -268,12 +273,13 @@ class PeerNewsroom(SiteNewsroom):
         self.integration = publisher.integration(
             self.site_document,
             destination=place.destination,
-            base_url=place.url + place.api,
+            base_url=(proxy.url if is_named_by_proxy else place.url) + place.api,
             credentials=dict(place.credentials),
             options=self.own_options,
         )
         self.tested = publisher.post(f"integrations/{self.integration['_id']}/test").get_json()
-        self._go_by_proxy()
+        if not is_named_by_proxy:
+            self._go_by_proxy()
         proxy.clear()
 
     def _go_by_proxy(self) -> None:

@@ -56,6 +56,7 @@ def test_tasks_have_their_fixed_names() -> None:
         "publisher.deploy",
         "publisher.dispatch",
         "publisher.sync_taxonomies",
+        "publisher.verify",
         "publisher.cleanup",
     }
     enqueue = import_module("apps.publish.enqueue").enqueue_published

@@ -340,14 +340,26 @@ class ErrorClass(StrEnum):
     NOT_FOUND = "not_found"
 
 
-HELP = {
+RETRYABLE = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+
+
+HELP: Mapping[ErrorClass, str] = {
     ErrorClass.AUTH: "Check the integration's credentials",
+    ErrorClass.PERMISSION: "Give the integration's user, key or token the right to do this",
+    ErrorClass.CONFIG: "Check address and options of the integration, and test its connection",
+    ErrorClass.VALIDATION: "Correct the item, or the options of the integration, then retry",
     ErrorClass.MEDIA: "Check media library access",
     ErrorClass.TAXONOMY: "Verify taxonomy sync",
+    ErrorClass.CONFLICT: "Look at the post at the site, then publish or retract the record again",
+    ErrorClass.RATE_LIMITED: "Nothing: the site is asked again when it allows it",
+    ErrorClass.TRANSIENT: "Check that the site is up. It is tried again by itself; if it stays so, "
+    "ask the people who run the site",
+    ErrorClass.AMBIGUOUS: "Nothing: the site is asked what it has done before anything is sent "
+    "again",
+    ErrorClass.UNSUPPORTED: "Publish it in another way: the site cannot do this",
+    ErrorClass.NOT_FOUND: "Publish or retract the record again",
 }
-"""What a person can do about any error of a class."""
-
-RETRYABLE = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+"""What a person can do, where nothing more is known."""
 
 
 class PlatformError(WiredeskError):
@@ -360,7 +372,7 @@ class PlatformError(WiredeskError):
         status: of the answer, where there was one.
         retry_after: seconds that the site asked us to wait.
         field: of the payload, where the site named one.
-        help: what a person can do.
+        help: what a person can do; by its class unless given.
     """
 
     def __init__(
@@ -381,7 +393,12 @@ class PlatformError(WiredeskError):
         self.status = status
         self.retry_after = retry_after
         self.field = field
-        self.help = help
+        self._help = help
+
+    @property
+    def help(self) -> str:
+        """What a person can do."""
+        return self._help or HELP[self.error_class]
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,20 @@ def read_body(
     return reader.reading
 
 
+def _without_outer_line_ends(inline: str) -> str:
+    """Return inline content without line ends at its start and end, in the elements there too."""
+    start, end, opened, closed = 0, len(inline), [], []
+    while start < end and inline[start] in "\n<":
+        after = start + 1 if inline[start] == "\n" else inline.index(">", start) + 1
+        opened += [inline[start:after]] if inline[start] == "<" else []
+        start = after
+    while end > start and inline[end - 1] in "\n>":
+        before = end - 1 if inline[end - 1] == "\n" else inline.rindex("<", start, end)
+        closed += [inline[before:end]] if inline[end - 1] == ">" else []
+        end = before
+    return "".join([*opened, inline[start:end], *reversed(closed)])
+
+
 @dataclass
 class _Opened:
     """An inline element around what is read."""
@@ -457,7 +471,7 @@ class _Reader:
         line = _Line(self._style, flow.line, without=without, is_preformatted=True)
         inner = _Flow(line)
         self._walk(element, inner, depth)
-        if inline := line.finish().strip("\n"):
+        if inline := _without_outer_line_ends(line.finish()):
             flow.add(Preformatted(inline, is_code))
         flow.add(*inner.blocks)
 

@@ -1,8 +1,12 @@
 """Failures that mean the same at every platform: no answer, a foreign answer, a busy site."""
 
+import re
+from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
+from apps.core.text import plain_text
 from transmitters.cms.base import ErrorClass, PlatformError
 from transmitters.cms.http import SiteAnswer
 from transmitters.http_connections import NoAnswer
@@ -11,11 +15,64 @@ from transmitters.http_push import retry_after
 SECONDS_TO_WAIT = 60.0
 """Of a site that asks us to slow down and does not say for how long."""
 
+SAID_LENGTH = 300
+"""Characters of a site's own words that go into a message."""
+SHORTEST_SECRET = 6
+HIDDEN = "…"
+_UNSEEN = re.compile(r"<(script|style|head|title)\b.*?(</\1>|\Z)", re.S | re.I)
+_TITLE = re.compile(r"<title[^>]*>(.*?)(</title>|\Z)", re.S | re.I)
+_QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.I)
+_LOGIN = re.compile(r"(https?://)[^\s/@]+@", re.I)
+_TOKEN = re.compile(r"\b(basic|bearer|ghost)\s+[\w.+/=~-]{8,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+", re.I)
 MOST_PAGES = 1000
 """Of a list; a site that has more to say of it than that says it for ever."""
 
 REDIRECTS = frozenset({301, 302, 307, 308})
 """Of these the request itself was not carried out."""
+
+
+def said(text: object) -> str:
+    """Return what a site says in plain text, on one line, and not too long.
+
+    Addresses lose their arguments, and what looks like a token is left out.
+    """
+    source = str(text or "")
+    title = _TITLE.search(source)
+    shown = f"{title[1] if title else ''} {_UNSEEN.sub(' ', source)}"
+    plain = " ".join(plain_text(shown, line_feeds=True).split())
+    for pattern, kept in ((_QUERY, r"\1"), (_LOGIN, r"\1"), (_TOKEN, HIDDEN)):
+        plain = pattern.sub(kept, plain)
+    return plain if len(plain) <= SAID_LENGTH else plain[: SAID_LENGTH - 1].rstrip() + "…"
+
+
+def with_words(message: str, text: object) -> str:
+    """Return a message of ours, followed by what the site itself says."""
+    words = said(text)
+    return f"{message}: {words}" if words else message
+
+
+def without_secrets(error: PlatformError, credentials: Mapping[str, str]) -> PlatformError:
+    """Take credentials out of what an error tells: sites repeat what they were sent."""
+    values = [value for value in credentials.values() if value]
+    secrets = {form for value in values for form in (value, "".join(value.split()))}
+    pairs = {f"{a}:{''.join(b.split())}" for a in values for b in values}
+    secrets |= {b64encode(pair.encode()).decode() for pair in (*pairs, *secrets)}
+    # A name is no secret, and may be a word of the message.
+    name = credentials.get("username")
+    for secret in sorted(secrets - {name}, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET:
+            error.message = _without(error.message, secret)
+    error.args = (f"{error.error_class}/{error.code}: {error.message}",)
+    return error
+
+
+def _without(message: str, secret: str) -> str:
+    """Return a message without a secret, and without the start of one at which it was cut."""
+    message = message.replace(secret, HIDDEN)
+    for length in range(len(secret) - 1, SHORTEST_SECRET - 3, -1):
+        if message.endswith(secret[:length].rstrip() + "…"):
+            return message[: -len(secret[:length].rstrip()) - 1] + "…"
+    return message
 
 
 def without_answer(error: NoAnswer, *, writes: bool) -> PlatformError:
@@ -26,11 +83,21 @@ def without_answer(error: NoAnswer, *, writes: bool) -> PlatformError:
     """
     if error.permanent:
         return PlatformError(
-            ErrorClass.CONFIG, "no_connection", str(error), help="Check the address of the site"
+            ErrorClass.CONFIG,
+            "no_connection",
+            str(error),
+            help="Check the address of the site: it has to be public, with a certificate that is "
+            "valid for it",
         )
     if writes and error.may_have_arrived:
         return PlatformError(ErrorClass.AMBIGUOUS, "no_answer", str(error))
-    return PlatformError(ErrorClass.TRANSIENT, "no_answer", str(error))
+    return PlatformError(
+        ErrorClass.TRANSIENT,
+        "no_answer",
+        str(error),
+        help="Check that the address is right, http or https included, and that the site is up; it "
+        "is tried again by itself",
+    )
 
 
 def slowed_down(answer: SiteAnswer, code: str = "too_many_requests") -> PlatformError:
@@ -52,7 +119,8 @@ def seconds_asked(answer: SiteAnswer) -> float | None:
 def redirected(answer: SiteAnswer) -> PlatformError:
     """Return what a redirect means: another address has to be entered."""
     target = parts_of(answer.headers.get("Location", ""))
-    place = f"{target.scheme}://{target.hostname}" if target.hostname else "another address"
+    place = f"{target.scheme}://{target.hostname}" if target.hostname else target.path[:200]
+    place = place or "another address"
     return PlatformError(
         ErrorClass.CONFIG,
         "redirect",
@@ -114,7 +182,7 @@ def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> Platfo
             return PlatformError(
                 ErrorClass.PERMISSION,
                 code,
-                f"Something in front of {platform} refuses the request",
+                with_words(f"Something in front of {platform} refuses the request", answer.text),
                 status=status,
                 help="Ask the people who run the site whether a firewall blocks its API",
             )
@@ -125,6 +193,8 @@ def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> Platfo
         case _ if status in REDIRECTS:
             return redirected(answer)
     message = f"The answer with status {status} is not {platform}'s"
+    if status >= 400:
+        message = with_words(message, answer.text)
     if writes and status != 404:
         return PlatformError(ErrorClass.AMBIGUOUS, "foreign_answer", message, status=status)
     if status >= 500:
@@ -136,7 +206,8 @@ def foreign_answer(answer: SiteAnswer, platform: str, *, writes: bool) -> Platfo
         "foreign_answer",
         message,
         status=status,
-        help=f"Check the address of the site: there is no {platform} behind it",
+        help=f"Check the address of the site: there is no {platform} behind it, or a firewall or "
+        "a plugin answers in its place",
     )
 
 

@@ -15,9 +15,12 @@ from transmitters.cms.failures import (
     endless,
     foreign_answer,
     redirected,
+    said,
     seconds_asked,
     slowed_down,
+    with_words,
     without_answer,
+    without_secrets,
 )
 from transmitters.cms.http import MultipartBody, SiteAnswer, SiteClient
 from transmitters.http_connections import NoAnswer
@@ -27,7 +30,6 @@ TOKEN_LIFE = timedelta(minutes=5)
 """Ghost takes none that is older, whatever it says itself."""
 PAGE = 100
 
-AUTH_HELP = "Check the integration's credentials"
 NO_KEY = "Copy the Admin API key of a custom integration (Ghost Admin, Settings, Integrations) anew"
 CLOCK_HELP = "Set the clock of this machine, or that of the site's server, by a time server"
 STALE_TOKENS = ("jwt expired", "maxage exceeded")
@@ -112,7 +114,8 @@ class GhostAPI:
             return None
         if 200 <= answer.status < 300 and isinstance(answer.data, dict):
             return answer.data
-        raise failure(answer, writes=method != "GET", uploads="form" in body)
+        error = failure(answer, writes=method != "GET", uploads="form" in body)
+        raise without_secrets(error, self._site.credentials)
 
     def _send(
         self,
@@ -204,13 +207,14 @@ def failure(answer: SiteAnswer, *, writes: bool, uploads: bool = False) -> Platf
             return PlatformError(
                 ErrorClass.TRANSIENT,
                 code,
-                "Ghost is being maintained, or is just starting",
+                with_words("Ghost is being maintained, or is just starting", _reason(error)),
                 status=status,
                 retry_after=seconds_asked(answer),
             )
         case _ if status >= 500 and status != 501:
             kind = ErrorClass.AMBIGUOUS if writes else ErrorClass.TRANSIENT
-            return PlatformError(kind, code, "Ghost met an error of its own", status=status)
+            message = with_words("Ghost met an error of its own", _reason(error))
+            return PlatformError(kind, code, message, status=status)
     kind = _CLASSES.get(status, ErrorClass.VALIDATION)
     if uploads and status in (400, 413, 415, 422):
         kind = ErrorClass.MEDIA
@@ -237,8 +241,6 @@ _CLASSES = {
 _HELP = {
     ErrorClass.CONFIG: "Ghost 5 or newer is needed",
     ErrorClass.CONFLICT: "Somebody edits the post at the site; see the option on_remote_edit",
-    ErrorClass.MEDIA: "Check media library access",
-    ErrorClass.TAXONOMY: "Verify taxonomy sync",
     ErrorClass.PERMISSION: "Use the key of a custom integration, and check whether the site's plan "
     "allows integrations",
 }
@@ -279,7 +281,7 @@ def _refused(status: int, error: Mapping[str, Any], code: str) -> PlatformError 
     if status == 403 and "authorization failed" in str(error.get("message")).lower():
         told = _NO_HEADER
     if status == 401 and told is None:
-        told = ("Ghost does not accept the credentials", AUTH_HELP)
+        told = ("Ghost does not accept the credentials", "")
     if told is None:
         return None
     return PlatformError(ErrorClass.AUTH, code, told[0], status=status, help=told[1])
@@ -303,7 +305,7 @@ def _first_error(answer: SiteAnswer) -> Mapping[str, Any] | None:
 
 def _reason(error: Mapping[str, Any]) -> str:
     """Return what Ghost says; `message` alone is the same for most errors."""
-    return str(error.get("context") or error.get("message") or "no reason given")[:300]
+    return said(error.get("context") or error.get("message")) or "no reason given"
 
 
 def _field(error: Mapping[str, Any]) -> str | None:

@@ -39,7 +39,7 @@ from transmitters.cms.base import (
     Story,
     Taxonomy,
 )
-from transmitters.cms.failures import without_answer
+from transmitters.cms.failures import with_words, without_answer
 from transmitters.cms.http import FilePart, MultipartBody, SiteClient
 from transmitters.cms.webflow_api import (
     READ_AGAIN_HELP,
@@ -640,15 +640,18 @@ class Webflow(Platform):
         if 200 <= answer.status < 300:
             return
         reason = re.search(r"<Code>(\w+)</Code>", answer.text)
+        told = re.search(r"<Message>([^<]*)</Message>", answer.text)
+        words = told[1] if told else ""
         code = reason[1] if reason else f"http_{answer.status}"
         if answer.status >= 500:
             raise PlatformError(
                 ErrorClass.TRANSIENT,
                 code,
-                "Webflow's store of files has a problem of its own",
+                with_words("Webflow's store of files has a problem of its own", words),
                 status=answer.status,
             )
-        raise _no_upload(code, "Webflow's store of files refuses the file", answer.status)
+        message = with_words("Webflow's store of files refuses the file", words)
+        raise _no_upload(code, message, answer.status)
 
     def has_media(self, media: RemoteMedia) -> bool:
         found = self._api.find(f"/assets/{quote(media.id, safe='')}")

@@ -12,17 +12,18 @@ from transmitters.cms.failures import (
     endless,
     foreign_answer,
     redirected,
+    said,
     seconds_asked,
     slowed_down,
+    with_words,
     without_answer,
+    without_secrets,
 )
 from transmitters.cms.http import SiteAnswer, SiteClient
 from transmitters.http_connections import NoAnswer
 
 PAGE = 100
 """Most that a list holds."""
-SHOWN_LENGTH = 300
-"""Characters of the service's own words that go into a message."""
 
 SLUG_TAKEN = "slug_taken"
 COLLECTION_CHANGED = "collection_changed"
@@ -47,6 +48,7 @@ class WebflowAPI:
 
     def __init__(self, site: Site, client: SiteClient) -> None:
         self._client = client
+        self._site = site
         self._root = site.base_url
         self._headers = {"Authorization": f"Bearer {site.credentials.get('token', '')}"}
 
@@ -136,9 +138,13 @@ class WebflowAPI:
             return answer
         if answer.status in REDIRECTS:
             raise redirected(answer)
-        if not isinstance(answer.data, dict) or "code" not in answer.data:
-            raise foreign_answer(answer, "Webflow", writes=writes)
-        raise failure(answer, method, path, creates=creates)
+        is_known = isinstance(answer.data, dict) and "code" in answer.data
+        raise without_secrets(
+            failure(answer, method, path, creates=creates)
+            if is_known
+            else foreign_answer(answer, "Webflow", writes=writes),
+            self._site.credentials,
+        )
 
 
 def entries_of(found: Any, key: str) -> Sequence[Mapping[str, Any]]:
@@ -182,7 +188,7 @@ def failure(answer: SiteAnswer, method: str, path: str, *, creates: bool) -> Pla
         creates: another try may make a second one of what was to be created.
     """
     status, code = answer.status, str(answer.data.get("code"))
-    words = str(answer.data.get("message") or "")[:SHOWN_LENGTH]
+    words = said(answer.data.get("message"))
     match status:
         case 401:
             return PlatformError(
@@ -202,7 +208,10 @@ def failure(answer: SiteAnswer, method: str, path: str, *, creates: bool) -> Pla
             return slowed_down(answer, code)
         case 413:
             return PlatformError(
-                ErrorClass.VALIDATION, code, "Webflow takes nothing this large", status=status
+                ErrorClass.VALIDATION,
+                code,
+                with_words("Webflow takes nothing this large", words),
+                status=status,
             )
         case _ if status >= 500:
             kind = ErrorClass.TRANSIENT
@@ -331,9 +340,9 @@ def _fault(details: Any) -> tuple[str, str]:
         if isinstance(detail, dict):
             param = detail.get("param") or detail.get("field") or ""
             description = detail.get("description") or detail.get("message") or ""
-            return str(param), str(description)[:SHOWN_LENGTH]
+            return str(param), said(description)
         param, colon, description = str(detail).partition(": ")
         if colon and re.fullmatch(r"[\w-]+", param):
-            return param, description[:SHOWN_LENGTH]
-        return "", str(detail)[:SHOWN_LENGTH]
+            return param, said(description)
+        return "", said(detail)
     return "", ""

@@ -42,7 +42,7 @@ from transmitters.cms.failures import (
     parts_of,
     redirected,
 )
-from transmitters.cms.http import FilePart, MultipartBody, SiteClient
+from transmitters.cms.http import FilePart, MultipartBody, SiteAnswer, SiteClient
 from transmitters.cms.text import Body, wordpress_blocks, wordpress_classic
 from transmitters.cms.wordpress_api import (
     ANY_LINKS,
@@ -74,6 +74,8 @@ CATEGORIES, TAGS = "categories", "tags"
 
 FIELDS = "id,status,slug,link,date_gmt,modified_gmt,author,title.raw,content.raw"
 """What is read of a post: not its text as readers see it, which takes the site long to make."""
+OPEN = ""
+"""Password of posts that everybody may read: one that a person has set keeps readers out."""
 EVERY_STATUS = "any,trash"
 PER_PAGE = 100
 
@@ -234,6 +236,7 @@ class WordPress(Platform):
         if story.schedule_at:
             fields["date_gmt"] = wire_time(story.schedule_at)
         fields["status"] = "future" if story.schedule_at else "publish"
+        fields["password"] = OPEN
         terms = {name: tuple(ids) for name, ids in story.terms.items()}
         fields.update(
             {name: [number_of(term, name) for term in ids] for name, ids in terms.items()}
@@ -402,7 +405,7 @@ class WordPress(Platform):
 
     def _write(self, route: str, fields: Mapping[str, Any], payload: Payload) -> RemotePost:
         """Write a post, and return it with what differs from what was to be there."""
-        names = ",".join((FIELDS, "featured_media", *payload.terms))
+        names = ",".join((FIELDS, "featured_media", "password", *payload.terms))
         answer = self._api.post(route, fields, _fields=names)
         data = one_of(answer, writes=True)
         post = remote_post(data, answer, writes=True)
@@ -565,7 +568,7 @@ class _Tester:
         """Find the API: where the front page says, or at the places where it usually is."""
         problem: PlatformError | None = None
         for root in self._roots():
-            answer = self._api.open(address_of(root, "", {"_fields": INDEX_FIELDS}))
+            answer = self._index_at(root)
             index = answer.data if isinstance(answer.data, dict) else {}
             spaces = index.get("namespaces")
             if isinstance(spaces, list) and NAMESPACE in spaces:
@@ -581,8 +584,18 @@ class _Tester:
                 return f"{index.get('name') or 'The site'} answers, with {mode} links"
             if problem is None or code_of(answer):
                 problem = self._api.failure(answer, About("posts", False))
+                if problem.error_class == ErrorClass.NOT_FOUND:
+                    problem = _closed(answer)
         assert problem is not None
         raise problem
+
+    def _index_at(self, root: str) -> SiteAnswer:
+        """Ask for the index as anybody may, then, where WordPress shows it to its users, as one."""
+        address = address_of(root, "", {"_fields": INDEX_FIELDS})
+        answer = self._api.open(address)
+        if code_of(answer) and answer.status in (401, 403):
+            answer = self._api.open(address, signed=True)
+        return answer
 
     def _version(self) -> str:
         """Return the version of WordPress, which its feeds tell, unless that is switched off."""
@@ -729,6 +742,18 @@ class _Tester:
             platform.delete_media(media, is_sure=True)
 
 
+def _closed(answer: SiteAnswer) -> PlatformError:
+    """Return that WordPress answers, and has no REST API for anybody."""
+    return PlatformError(
+        ErrorClass.CONFIG,
+        code_of(answer) or "rest_disabled",
+        "The site's REST API is switched off",
+        status=answer.status,
+        help="Allow the REST API in the security plugin of the site that switches it off, at least "
+        "for users who are logged in",
+    )
+
+
 # What is compared and made up here.
 
 
@@ -739,6 +764,8 @@ def _mismatches(
     sent = payload.fields
     if data.get("status") != sent.get("status"):
         yield Mismatch.STATE, [str(data.get("status"))]
+    elif data.get("password"):
+        yield Mismatch.STATE, ["password"]
     if media := [media.url for media in payload.media if not _shows(data, sent, media)]:
         yield Mismatch.MEDIA, media
     terms = [

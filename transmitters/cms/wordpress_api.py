@@ -24,7 +24,9 @@ from transmitters.cms.failures import (
     parts_of,
     seconds_asked,
     slowed_down,
+    with_words,
     without_answer,
+    without_secrets,
 )
 from transmitters.cms.http import MultipartBody, SiteAnswer, SiteClient
 from transmitters.http_connections import NoAnswer
@@ -62,7 +64,34 @@ LOGIN_HELP: Mapping[str, str] = {
     "rest_not_logged_in": "Check user name and application password (the user's normal password "
     "does not work); if both are right, the web server of the site drops the Authorization header",
 }
-CREDENTIALS_HELP = "Check the integration's credentials"
+UNKNOWN_UPLOAD_ERROR = "rest_upload_unknown_error"
+"""What WordPress calls everything that PHP or the site's disk has against an upload."""
+FILE_HELP: Mapping[str, str] = {
+    "not allowed to upload this file type": "Check media library access: allow this type of file "
+    "at the site, or use a picture of another type",
+    "not permitted for security reasons": "Check media library access: allow this type of file "
+    "at the site, or use a picture of another type",
+    "upload_max_filesize": "Check media library access: raise upload_max_filesize and "
+    "post_max_size of the site's PHP, or use a smaller file",
+    "max_file_size": "Check media library access: raise the site's upload limit, or use a smaller "
+    "file",
+    "no content-disposition supplied": "Check media library access: the file is larger than "
+    "post_max_size of the site's PHP, which drops it",
+    "no data supplied": "Check media library access: the file is larger than post_max_size of the "
+    "site's PHP, which drops it",
+    "file is empty": "Check media library access: the file is empty, or larger than "
+    "post_max_size of the site's PHP",
+}
+"""What to do about files that the site will never take, by parts of its words."""
+SITE_TROUBLE = (
+    "could not be moved",
+    "unable to create directory",
+    "failed to write file",
+    "temporary folder",
+    "only partially uploaded",
+    "could not write file",
+)
+"""Parts of the words of a site that cannot store files just now."""
 
 
 STATES: Mapping[str, RemoteState] = {
@@ -138,10 +167,15 @@ class WordPressAPI:
         """
         return self._send("POST", route, About("media", True), {}, form=form)
 
-    def open(self, address: str) -> SiteAnswer:
-        """Return the answer to an unsigned GET of any address, whatever its status."""
+    def open(self, address: str, *, signed: bool = False) -> SiteAnswer:
+        """Return the answer to a GET of any address, whatever its status.
+
+        Args:
+            signed: with the password; only an address of the site itself may get it.
+        """
+        headers = {"Authorization": self._authorization()} if signed else {}
         try:
-            return self._client.request("GET", address)
+            return self._client.request("GET", address, headers=headers)
         except NoAnswer as error:
             raise without_answer(error, writes=False) from error
 
@@ -163,7 +197,7 @@ class WordPressAPI:
             raise without_answer(error, writes=about.writes) from error
         if 200 <= answer.status < 300 and isinstance(answer.data, (dict, list)):
             return answer
-        raise self.failure(answer, about)
+        raise without_secrets(self.failure(answer, about), self._site.credentials)
 
     def _authorization(self) -> str:
         credentials = self._site.credentials
@@ -207,7 +241,9 @@ class WordPressAPI:
             return PlatformError(
                 ErrorClass.PERMISSION,
                 code,
-                "The site does not allow this to the integration's user",
+                with_words(
+                    "The site does not allow this to the integration's user", words_in(answer)
+                ),
                 status=answer.status,
                 help="Give the user a role that may do it, such as Editor; or a security plugin "
                 "of the site closes its REST API",
@@ -310,7 +346,7 @@ def _no_login(code: str, answer: SiteAnswer) -> PlatformError:
         code,
         "The site does not accept the integration's credentials",
         status=answer.status,
-        help=LOGIN_HELP.get(code, CREDENTIALS_HELP),
+        help=LOGIN_HELP.get(code, ""),
     )
 
 
@@ -333,33 +369,64 @@ def _refused(code: str, answer: SiteAnswer, about: About) -> PlatformError:
     named = error_data(answer).get("params")
     field = next(iter(named), None) if isinstance(named, dict) else None
     said: dict[str, Any] = {"status": status, "field": field}
+    words = words_in(answer)
     if code == "rest_upload_hash_mismatch":
         return PlatformError(ErrorClass.TRANSIENT, code, "The file arrived damaged", **said)
     if about.kind == "media" and (code.startswith("rest_upload") or status in (400, 413)):
-        return PlatformError(
-            ErrorClass.MEDIA,
-            code,
-            "The site refuses the file",
-            help="Check media library access: type and size of the file, free space of the site",
-            **said,
-        )
+        return _refused_file(code, words, said)
     if code == "term_exists":
         return TermExists(answer)
     if about.kind == "terms" and (status < 500 or code in ("empty_term_name", "db_insert_error")):
         return PlatformError(
             ErrorClass.TAXONOMY,
             code,
-            "The site refuses the term",
+            with_words("The site refuses the term", words),
             help="Verify taxonomy sync",
             **said,
         )
     if code == "rest_invalid_author":
         said["field"] = "author"
     if status < 500:
-        message = f"The site refuses the {about.kind}"
+        message = with_words(f"The site refuses the {about.kind}", words)
         return PlatformError(ErrorClass.VALIDATION, code, message, **said)
     error_class = ErrorClass.AMBIGUOUS if about.writes else ErrorClass.TRANSIENT
-    return PlatformError(error_class, code, "The site failed", **said)
+    return PlatformError(error_class, code, with_words("The site failed", words), **said)
+
+
+def _refused_file(code: str, words: str, said: Mapping[str, Any]) -> PlatformError:
+    """Return what it means that WordPress did not take a file: for its sake, or the site's.
+
+    WordPress answers 500 to both; only its words tell.
+    """
+    folded = words.lower()
+    help = next((help for part, help in FILE_HELP.items() if part in folded), "")
+    is_of_site = code == UNKNOWN_UPLOAD_ERROR and said["status"] >= 500
+    if not help and (is_of_site or any(part in folded for part in SITE_TROUBLE)):
+        return PlatformError(
+            ErrorClass.TRANSIENT,
+            code,
+            with_words("The site could not store the file", words),
+            help="Check media library access: free space, and whether the web server may write "
+            "into the site's folder of uploads",
+            **said,
+        )
+    return PlatformError(
+        ErrorClass.MEDIA,
+        code,
+        with_words("The site refuses the file", words),
+        help=help
+        or "Check media library access: type and size of the file, free space of the site",
+        **said,
+    )
+
+
+def words_in(answer: SiteAnswer) -> str:
+    """Return what WordPress says is wrong, with what it says of each argument."""
+    named = error_data(answer).get("params")
+    parts = [str(answer.data.get("message") or "")]
+    if isinstance(named, dict):
+        parts += [text for text in named.values() if isinstance(text, str)]
+    return " ".join(part for part in parts if part)
 
 
 # Documents.

@@ -11,6 +11,8 @@ from transmitters.networks import AddressGuard
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 LOOPBACK_NAMES = frozenset({"localhost", "localhost."})
 LONGEST = 2048
+USUAL_PORTS = {"http": 80, "https": 443}
+"""By scheme; an address is the same with and without."""
 
 Resolver = Callable[..., list[Any]]
 """A function like `socket.getaddrinfo`."""
@@ -33,7 +35,9 @@ class Addresses:
         self._resolve = resolve
 
     def checked(self, url: str) -> tuple[str, str]:
-        """Return an address as it is stored, without a final slash, and what is wrong with it.
+        """Return an address as it is stored, and what is wrong with it.
+
+        It is stored without a final slash, or a port that goes without saying.
 
         Returns:
             The address and an empty text, or an empty text and the issue.
@@ -45,10 +49,10 @@ class Addresses:
             return "", "must be a URL"
         if issue := self._issue(url.strip(), parts, host):
             return "", issue
-        if issue := self._issue_of_host(host, port or (443 if parts.scheme == "https" else 80)):
+        if issue := self._issue_of_host(host, port or USUAL_PORTS[parts.scheme]):
             return "", issue
         named = f"[{host}]" if ":" in host else host
-        place = named if port is None else f"{named}:{port}"
+        place = named if port in (None, USUAL_PORTS[parts.scheme]) else f"{named}:{port}"
         return f"{parts.scheme.lower()}://{place}{parts.path.rstrip('/')}", ""
 
     def _issue(self, url: str, parts: Any, host: str) -> str:

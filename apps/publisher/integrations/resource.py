@@ -7,6 +7,7 @@ from apps.publisher.integrations.credentials import CREDENTIALS
 from apps.publisher.schema import (
     ACCOUNT,
     ERROR,
+    MADE_ID,
     READ_ADMIN,
     SITE_ID,
     IntegrationState,
@@ -29,6 +30,7 @@ KEPT: dict[str, Any] = {
 """Fields that the server alone writes."""
 
 INTEGRATION_SCHEMA: dict[str, Any] = {
+    "_id": MADE_ID,
     "account": ACCOUNT,
     "site": SITE_ID,
     "destination": {"type": "string", "required": True},

@@ -15,7 +15,7 @@ from apps.core.documents import number_of, object_of, text_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from apps.publisher.schema import WishAction
-from apps.store.collections import ARCHIVE, PUBLISHED
+from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, PUBLISHING_RECORDS
 
 SHOWN = frozenset({State.PUBLISHED, State.CORRECTED})
 """States of items that readers see in their newest version."""
@@ -41,6 +41,7 @@ class Content:
     Attributes:
         kind: type of the item.
         was_out: it has been published, or will be by its schedule.
+        is_expired: its time is over; its posts can be retracted, and nothing else.
         rewrite_of, rewritten_by: ids of the story that it updates, and of its update.
     """
 
@@ -52,6 +53,7 @@ class Content:
     rewrite_of: str = ""
     rewritten_by: str = ""
     kind: str = ""
+    is_expired: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any], now: datetime) -> "Content":
@@ -70,6 +72,11 @@ class Content:
     def is_shown(self) -> bool:
         """Whether readers may see the newest version now."""
         return self.was_out and self.state in SHOWN and self.hidden_until is None
+
+    @property
+    def shown_version(self) -> int | None:
+        """The version that readers should see now; None for none."""
+        return self.version if self.is_shown else None
 
     @property
     def is_withdrawn(self) -> bool:
@@ -140,13 +147,14 @@ class Contents:
     def find(self, ids: Iterable[str], caller: Caller) -> dict[str, tuple[Content, Document]]:
         """Return the items that the caller may know of, each with its row, by id.
 
-        One command, a second one where items were never published, and one for callers from whom
-        a stage is hidden.
+        One command, a second one where items were never published, two more where they are not
+        there at all, and one for callers from whom a stage is hidden.
         """
         wanted, now = list(dict.fromkeys(ids)), self._now()
         rows = self.newest_rows(wanted)
         found = {id_: (Content.of(row, now), row) for id_, row in rows.items()}
-        if missing := [id_ for id_ in wanted if id_ not in rows]:
+        missing = [id_ for id_ in wanted if id_ not in rows]
+        if missing:
             for item in self._db[ARCHIVE].find({"_id": {"$in": missing}}):
                 if may_see(item, caller):
                     state = text_of(item, "state")
@@ -155,6 +163,23 @@ class Contents:
                     found[item["_id"]] = (known, item)
         for id_ in self.hidden(found, caller):
             del found[id_]
+        if missing := [id_ for id_ in missing if id_ not in found]:
+            found |= self._expired(missing, caller)
+        return found
+
+    def _expired(self, ids: Sequence[str], caller: Caller) -> dict[str, tuple[Content, Document]]:
+        """Return those of the items that have expired, and of which something is left."""
+        found: dict[str, tuple[Content, Document]] = {}
+        rows = self._db[ARCHIVED].find({"item_id": {"$in": list(ids)}})
+        last = {row["item_id"]: row for row in rows.sort("_current_version", 1)}
+        for id_, row in last.items():
+            if may_see(row, caller):
+                found[id_] = (_expired(id_, row), row)
+        gone: Document = {"content": {"$in": [id_ for id_ in ids if id_ not in last]}}
+        if caller.user is not None:
+            gone["account"] = caller.account
+        for record in self._db[PUBLISHING_RECORDS].find(gone, {"content": 1}):
+            found[record["content"]] = (_expired(record["content"], {}), {})
         return found
 
     def check_may_see(self, ids: Sequence[str], caller: Caller) -> None:
@@ -190,10 +215,15 @@ class Contents:
             if not earlier:
                 break
             first = earlier
-            story = self._db[PUBLISHED].find_one({"item_id": first}, {"rewrite_of": 1})
-            story = story or self._db[ARCHIVE].find_one({"_id": first}, {"rewrite_of": 1}) or {}
-            earlier = text_of(story, "rewrite_of")
+            earlier = text_of(self._story(first), "rewrite_of")
         return first
+
+    def _story(self, id_: str) -> Document:
+        """Return what is known of a member of a chain, which may have expired."""
+        for name, field in ((PUBLISHED, "item_id"), (ARCHIVE, "_id"), (ARCHIVED, "item_id")):
+            if story := self._db[name].find_one({field: id_}, {"rewrite_of": 1}):
+                return story
+        return {}
 
     def is_outdated(self, content: Content, options: Mapping[str, Any]) -> bool:
         """Whether a site shows a later member of the chain in the place of this one."""
@@ -201,3 +231,20 @@ class Contents:
             return False
         row = self.newest_rows([content.rewritten_by]).get(content.rewritten_by)
         return row is not None and row.get("state") in SHOWN
+
+
+def _expired(id_: str, row: Mapping[str, Any]) -> Content:
+    """Return an item that has expired.
+
+    Args:
+        row: what is left of it in `archived`; empty for nothing.
+    """
+    return Content(
+        id=id_,
+        state=text_of(row, "state"),
+        version=number_of(row, "_current_version") or None,
+        was_out=False,
+        rewrite_of=text_of(row, "rewrite_of"),
+        kind=text_of(row, "type"),
+        is_expired=True,
+    )

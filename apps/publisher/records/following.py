@@ -19,7 +19,7 @@ from apps.core.errors import Conflict
 from apps.core.ids import id_key
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import Operation
+from apps.core.vocabulary import Operation, State
 from apps.publish.enqueue.rules import Marks, are_reliable
 from apps.publisher.integrations.options import whole_options
 from apps.publisher.records.content import SHOWN, Content, Contents, why_no_post
@@ -160,6 +160,18 @@ class Following:
             left.append(row)
             waiting.add(row["item_id"])
         return left
+
+    def withdraw(self, item_id: str, version: int) -> None:
+        """Take an item off all sites of which no published row will tell; may be repeated.
+
+        Args:
+            version: of the item.
+
+        Raises:
+            Conflict: workers moved a record every time.
+        """
+        content = Content(item_id, State.KILLED, version)
+        self._retract(content, list(self._db[PUBLISHING_RECORDS].find({"content": item_id})))
 
     def _failed(self, row: Document, known: Records, error: Exception) -> None:
         log.exception("publisher.not_followed", item=row["item_id"])

@@ -317,6 +317,10 @@ class PublishRequests:
         key = self._contents.key_of(content, options)
         same = {"integration": integration["_id"], "content_key": key}
         record = self._records.find_one(same)
+        if record is None and content.is_expired:
+            # Nothing may be left of the chain that it was in.
+            shown = {"integration": integration["_id"], "content": content.id}
+            record = self._records.find_one(shown)
         operation.record = record
         schedule_at = schedule_for(content, row, request)
         action = wanted_action(content, record, request, schedule_at)
@@ -337,7 +341,10 @@ class PublishRequests:
         )
         operation.action = action
         operation.creates = not (record and record.get("external_id"))
-        made = self._wishes.make(Piece(integration, content.id, key), wish)
+        if content.is_expired and record is not None:
+            made = self._wishes.make_for(record, wish)
+        else:
+            made = self._wishes.make(Piece(integration, content.id, key), wish)
         self._note(operation, made)
 
     def _note(self, operation: Operation, made: Made) -> None:
@@ -474,6 +481,8 @@ def may_be_shown(content: Content, schedule_at: datetime | None) -> bool:
 
 def why_not(content: Content) -> str:
     """Return why an item cannot be published, naming its state."""
+    if content.is_expired:
+        return "The item has expired: its posts can be retracted, and nothing else"
     if content.hidden_until is not None and content.state not in KILLED:
         return (
             f"The item is {content.state}, under embargo until {content.hidden_until.isoformat()}"

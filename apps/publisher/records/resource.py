@@ -7,6 +7,7 @@ from apps.publisher.schema import (
     ACCOUNT,
     ADMIN,
     ERROR,
+    MADE_ID,
     METADATA,
     PUBLISH,
     READ,
@@ -17,6 +18,7 @@ from apps.publisher.schema import (
 )
 
 RECORD_SCHEMA: dict[str, Any] = {
+    "_id": MADE_ID,
     "account": ACCOUNT,
     "site": {"type": ID},
     "integration": {"type": ID},

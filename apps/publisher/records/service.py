@@ -125,7 +125,9 @@ class RecordsService(AccountService):
             key = self._contents.key_of(content, options)
             self._check_new({"integration": integration["_id"], "content_key": key})
             piece = Piece(integration, content.id, key)
-            fields = new_record(piece, self.clock.now(), document.get("metadata") or {})
+            # Both names of the time that it is made at show the same one.
+            now = document.get("_created") or self.clock.now()
+            fields = new_record(piece, now, document.get("metadata") or {})
             if document.get("external_id"):
                 fields |= self._adopted(document, integration)
             elif document.get("external_url"):
@@ -138,7 +140,7 @@ class RecordsService(AccountService):
         """Return the item and the integration that a new record names."""
         id_ = document["content"]
         found = self._contents.find([id_], caller).get(id_)
-        if found is None:
+        if found is None or found[0].is_expired:
             raise SchemaIssues({"content": missing_value(id_, PUBLISHED, "item_id")})
         integration = self._targets.the_one(
             caller,

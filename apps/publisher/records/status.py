@@ -125,10 +125,11 @@ class StatusService:
         for id_ in content:
             row = newest.get(id_)
             item = Content.of(row, now) if row is not None else None
-            version = item.version if item is not None and item.is_shown else None
             if id_ not in by_content:
                 yield unpublished(id_, wanted)
             for record in by_content.get(id_, ()):
+                # What has expired stays as it is.
+                version = record.get("published_version") if item is None else item.shown_version
                 yield row_of(record, version)
 
 

@@ -134,6 +134,7 @@ class PostFinder:
         for post in twins:
             task.platform.discard(post)
         if twins:
+            task.counts["duplicates_removed"] += len(twins)
             ids = ", ".join(post.id for post in twins)
             message = f"Kept {kept.id}, removed {ids}"
             self._results.note(task, "look_up", "duplicate_removed", message=message)

@@ -3,6 +3,7 @@
 Each class of errors has the same consequences for every platform (cms contract).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from apps.publisher.identity import (
     new_installation,
     seen_again,
 )
+from apps.publisher.metrics import seconds_until_live
 from apps.publisher.run.claims import Claim, RecordClaims, waiting_status
 from apps.publisher.schema import (
     IntegrationState,
@@ -34,7 +36,7 @@ from apps.publisher.schema import (
     WishAction,
     ref_of,
 )
-from apps.store.collections import ARCHIVE, PUBLISHED, PUBLISHER_INTEGRATIONS
+from apps.store.collections import ARCHIVE, ARCHIVED, PUBLISHED, PUBLISHER_INTEGRATIONS
 from transmitters.cms.base import (
     HELP,
     RETRYABLE,
@@ -59,6 +61,8 @@ RETRACT_AGAIN = timedelta(hours=1)
 CHECK_AGAIN = timedelta(minutes=5)
 MESSAGE_LENGTH = 1000
 
+LOOKED_UP = frozenset({ErrorClass.AUTH, ErrorClass.MEDIA, ErrorClass.TAXONOMY})
+"""Classes of errors whose usual help clients, and the table of common issues, go by."""
 DOWN = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 ASKED_TO_WAIT = frozenset({ErrorClass.AUTH, ErrorClass.RATE_LIMITED})
 """Classes of errors that say nothing of whether the site works."""
@@ -105,6 +109,8 @@ class Task:
         answered: whether the site answered, where that says how the site does.
         warnings: codes of what the reader will miss.
         written: facts of the site that the record has to keep, whatever happens next.
+        out_at: when the version went out in the newsroom.
+        counts: what metrics are made of, by name.
     """
 
     claim: Claim
@@ -119,6 +125,8 @@ class Task:
     answered: bool | None = None
     warnings: list[str] = field(default_factory=list)
     written: dict[str, Any] = field(default_factory=dict)
+    out_at: datetime | None = None
+    counts: Counter[str] = field(default_factory=Counter)
     _platform: Platform | None = None
 
     def use(self, platform: Platform) -> None:
@@ -247,6 +255,7 @@ class Results:
             checks_at = now + TWIN_CHECK
         shown: Document = {"status": RecordStatus.PENDING, "scheduled_at": post.published_at}
         if not is_scheduled:
+            self._count_live(task)
             shown = {
                 "status": RecordStatus.PUBLISHED,
                 "published_at": record.get("published_at") or first,
@@ -264,6 +273,19 @@ class Results:
             "content_version": task.version,
         }
         return self._good(task, changes, outcome, checks_at)
+
+    def _count_live(self, task: Task) -> None:
+        """Count how long it took until readers saw the version, if they see it for the first time.
+
+        Since it went out, or somebody asked for it, or its time had come, whatever was last.
+        """
+        wish = task.claim.wish
+        is_asked = wish.get("by") is not None or wish.get("deployment") is not None
+        asked_at = wish.get("at") if is_asked or task.out_at is None else None
+        since = max(filter(None, (task.out_at, asked_at, wish.get("schedule_at"))), default=None)
+        if since is not None and task.record.get("published_version") != task.version:
+            seconds = (self._clock.precise() - since).total_seconds()
+            task.counts.update(seconds_until_live(max(seconds, 0.0)))
 
     def unchanged(self, task: Task, outcome: str = "unchanged", **changes: Any) -> Result:
         """There was nothing to write."""
@@ -297,6 +319,7 @@ class Results:
         self, task: Task, changes: Document, outcome: str, checks_at: datetime | None
     ) -> Result:
         action = str(task.claim.wish.get("action") or "check")
+        task.counts[f"outcomes.{outcome}"] += 1
         changes |= {
             "phase": Phase.IDLE,
             "error": None,
@@ -454,6 +477,7 @@ class Results:
 
     def _bad(self, task: Task, error: PlatformError, changes: Document, result: Result) -> Result:
         record = task.record
+        task.counts[f"errors.{error.error_class}"] += 1
         facts = facts_of(task.post) if task.post is not None and task.post.id else {}
         state = facts.get("remote_state", record.get("remote_state"))
         due = changes.get("next_attempt_at")
@@ -544,24 +568,25 @@ class Results:
             "status": record["status"],
             "external_url": url,
         }
-        for name, query in (
-            (ARCHIVE, {"_id": item_id}),
-            (PUBLISHED, {"item_id": item_id, "last_published_version": True}),
-        ):
-            self._mark(name, query, entry)
+        last = {"item_id": item_id, "last_published_version": True}
+        is_there = self._mark(ARCHIVE, {"_id": item_id}, entry)
+        if not self._mark(PUBLISHED, last, entry) and not is_there:
+            self._mark(ARCHIVED, last, entry)
 
-    def _mark(self, name: str, query: Mapping[str, Any], entry: Document) -> None:
+    def _mark(self, name: str, query: Mapping[str, Any], entry: Document) -> bool:
+        """Put an entry into the list of an item; False where there is no such item."""
         collection = self._db[name]
         while (item := collection.find_one(query, {"publisher": 1})) is not None:
             before = item.get("publisher")
             own = [each for each in before or () if isinstance(each, dict)]
             if entry in own:
-                return
+                return True
             others = [each for each in own if each.get("integration") != entry["integration"]]
             unchanged = {"_id": item["_id"], "publisher": before}
             update = {"$set": {"publisher": [*others, entry]}}
             if collection.update_one(unchanged, update).matched_count:
-                return
+                return True
+        return False
 
 
 def _may_pass(error: PlatformError) -> bool:
@@ -572,9 +597,9 @@ def _may_pass(error: PlatformError) -> bool:
 
 def help_of(error: PlatformError) -> str:
     """Return what a person can do: what holds for the class of the error, then what is special."""
-    usual = HELP.get(error.error_class, "")
-    if not usual or not error.help or error.help.startswith(usual):
-        return error.help or usual
+    usual = HELP[error.error_class]
+    if error.error_class not in LOOKED_UP or error.help.startswith(usual):
+        return error.help
     return f"{usual}. {error.help}"
 
 

@@ -130,7 +130,7 @@ class Retraction:
     ) -> RemoteState:
         platform = task.platform
         ours = partial(self._finder.is_ours, task, identity=identity)
-        is_kill = item.get("state") in stories.KILLED_STATES
+        is_kill = _is_kill(task, item)
         mode = _mode(task, is_kill=is_kill)
         if task.claim.phase in IN_DOUBT and post.state in DONE_BY.get(mode, OFF_SITE):
             # It was just read: only the answer to the removal was lost.
@@ -138,7 +138,7 @@ class Retraction:
         if post.state == RemoteState.SCHEDULED:
             post = written_fresh(task, post, platform.unschedule, is_ours=ours) or post
         is_there = post.state not in (RemoteState.TRASHED, RemoteState.DELETED)
-        if is_kill and is_there and task.options.get("kill_overwrite", True):
+        if is_kill and item and is_there and task.options.get("kill_overwrite", True):
             post = self._overwritten(task, post, item, identity, mode)
         done = written_fresh(
             task,
@@ -202,11 +202,9 @@ class Retraction:
             found = self._finder.ours(task, identity_of(task, item))
             if found is not None and found.state not in OFF_SITE:
                 # It came after we had looked for it.
-                is_kill = item.get("state") in stories.KILLED_STATES
-                task.written.update(
-                    external_id=found.id,
-                    remote_state=_retracted(task, found, _mode(task, is_kill=is_kill)),
-                )
+                mode = _mode(task, is_kill=_is_kill(task, item))
+                state = _retracted(task, found, mode)
+                task.written.update(external_id=found.id, remote_state=state)
         status = self._status(task)
         if status is not None and status not in GONE_STATUSES:
             task.warn("still_public")
@@ -234,6 +232,17 @@ class Retraction:
             return self._results.checked(task, now + PUBLIC_AGAIN)
         task.warn("schedule_forced")
         return None
+
+
+def _is_kill(task: Task, item: Mapping[str, Any]) -> bool:
+    """Whether a post goes because its item was killed or taken down.
+
+    Of such items nothing is left when they have expired. What is retracted because of its item,
+    and not by a person, was one of them, or is taken for one.
+    """
+    if not item:
+        return task.claim.wish.get("by") is None
+    return item.get("state") in stories.KILLED_STATES
 
 
 def _mode(task: Task, *, is_kill: bool) -> RetractMode:

@@ -1,9 +1,10 @@
 """Serves the lanes of integrations: what is due of their records, in order, several at a time."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from typing import Any
 
@@ -107,7 +108,7 @@ class SiteServer(LaneServer):
             return LaneOutcome()
         if pause := self._pause(integration):
             return LaneOutcome(pause=pause)
-        started_with = lane.breaker.circuit
+        started_with, tally = lane.breaker.circuit, Tally()
         due = self._due(integration["_id"])
         has_more = len(due) == BATCH
         sync = self._sync
@@ -120,7 +121,8 @@ class SiteServer(LaneServer):
             due = [record for record in due if _retracts(record)]
         if started_with is not Circuit.CLOSED:
             due = due[:1]
-        done = self._carry_out(lane, integration, due, alone=started_with is not Circuit.CLOSED)
+        alone = started_with is not Circuit.CLOSED
+        done = self._carry_out(lane, integration, due, tally, alone=alone)
         is_closed = lane.breaker.circuit is Circuit.CLOSED
         left = len(done) < len(due) or has_more
         return LaneOutcome(
@@ -128,6 +130,7 @@ class SiteServer(LaneServer):
             more=left and sum(done) > 0 and is_closed,
             next_due=self._next_due(integration, only_retractions=not is_closed),
             pause=self._pause(integration),
+            counts=tally.counts,
         )
 
     def _synced(self, lane: Lane, integration: Document, sync: SiteSync) -> LaneOutcome:
@@ -172,7 +175,13 @@ class SiteServer(LaneServer):
         return min(filter(None, times), default=None)
 
     def _carry_out(
-        self, lane: Lane, integration: Document, due: list[Document], *, alone: bool
+        self,
+        lane: Lane,
+        integration: Document,
+        due: list[Document],
+        tally: "Tally",
+        *,
+        alone: bool,
     ) -> list[bool]:
         """Carry out what is due; return for each record that was started whether it was due."""
         deadline = monotonic() + self._kind.batch_seconds
@@ -185,7 +194,9 @@ class SiteServer(LaneServer):
         platform = self._opened(integration) if due else None
 
         def carry_out(record: Document) -> bool | None:
-            return self._one(lane, integration, platform, record) if may_start() else None
+            if not may_start():
+                return None
+            return self._one(lane, integration, platform, record, tally)
 
         count = 1
         if platform is not None and not alone and not lane.careful:
@@ -202,7 +213,12 @@ class SiteServer(LaneServer):
             return None
 
     def _one(
-        self, lane: Lane, integration: Document, platform: Platform | None, record: Document
+        self,
+        lane: Lane,
+        integration: Document,
+        platform: Platform | None,
+        record: Document,
+        tally: "Tally",
     ) -> bool:
         try:
             result = self._steps.carry_out(
@@ -211,6 +227,7 @@ class SiteServer(LaneServer):
                 platform=platform,
                 holds_lane=True,
                 on_answer=lambda answered: lane.breaker.record(answered=answered),
+                on_counts=tally.add,
             )
         except Exception as error:
             if is_outage(error):
@@ -227,6 +244,18 @@ class SiteServer(LaneServer):
             {"_id": record["_id"], "claim_token": int(record.get("claim_token") or 0) + 1},
             {"$set": {"next_attempt_at": later, "lease_owner": None, "lease_until": None}},
         )
+
+
+class Tally:
+    """Adds up what the threads of a lane count."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def add(self, counts: Mapping[str, float]) -> None:
+        with self._lock:
+            self.counts.update(counts)
 
 
 def _retracts(record: Mapping[str, Any]) -> bool:

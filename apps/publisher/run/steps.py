@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
-from apps.core.clock import Clock
+from apps.core.clock import Clock, moment_of
 from apps.core.service import Document
 from apps.publisher.run import story as stories
 from apps.publisher.run.claims import Claim, LostClaim, NewWish, RecordClaims
@@ -37,7 +37,7 @@ from apps.publisher.run.supersession import Supersession
 from apps.publisher.run.terms import TermLedger
 from apps.publisher.run.writing import Writing
 from apps.publisher.schema import IntegrationState, Phase
-from apps.store.collections import PUBLISHED, PUBLISHER_INTEGRATIONS
+from apps.store.collections import ARCHIVED, PUBLISHED, PUBLISHER_INTEGRATIONS
 from apps.store.mongo import is_outage
 from transmitters.cms.base import ErrorClass, Platform, PlatformError, RemoteState
 
@@ -91,6 +91,7 @@ class Steps:
         platform: Platform | None = None,
         holds_lane: bool = False,
         on_answer: Callable[[bool], None] = lambda answered: None,
+        on_counts: Callable[[Mapping[str, float]], None] = lambda counts: None,
     ) -> Result | None:
         """Do what is due of a record; return what came of it, None where nothing was due.
 
@@ -100,6 +101,7 @@ class Steps:
             platform: of the integration, where the caller has it.
             holds_lane: the caller alone serves the integration.
             on_answer: told whether the site answered, where that says how the site does.
+            on_counts: told what metrics are made of.
         """
         claim = self._claims.take(record_id, holds_lane=holds_lane)
         if claim is None:
@@ -115,6 +117,7 @@ class Steps:
             return None
         if task.answered is not None:
             on_answer(task.answered)
+        on_counts(task.counts)
         return result
 
     def _carried_out(self, task: Task, claim: Claim, platform: Platform | None) -> Result:
@@ -178,7 +181,10 @@ class Steps:
         item = self._db[PUBLISHED].find_one(query)
         if item is not None:
             task.version = item.get("_current_version")
-        return item
+            task.out_at = moment_of(item.get("versioncreated"))
+            return item
+        of_item = {"item_id": task.record["content"]}
+        return self._db[ARCHIVED].find_one(of_item, sort=[("_current_version", -1)])
 
     def _publish(self, task: Task, item: Mapping[str, Any] | None) -> Result:
         stories.check_publishable(item, task.options)

@@ -145,8 +145,11 @@ def check_publishable(item: Mapping[str, Any] | None, options: Mapping[str, Any]
     """
     if item is None:
         raise PlatformError(
-            ErrorClass.VALIDATION, "not_publishable", "The item was never published"
+            ErrorClass.VALIDATION, "not_publishable", "The item was never published, or is gone"
         )
+    if item.get("archived_id"):
+        message = "The item has expired: its posts can be retracted, and nothing else"
+        raise PlatformError(ErrorClass.VALIDATION, "not_publishable", message)
     state = item.get("state")
     if state not in SHOWN_STATES and state != State.SCHEDULED:
         message = f"An item in state {state} cannot be published"

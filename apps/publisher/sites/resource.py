@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.core.schemas import open_object, relation, text
-from apps.publisher.schema import ACCOUNT, READ_ADMIN
+from apps.publisher.schema import ACCOUNT, MADE_ID, READ_ADMIN
 
 LANGUAGE = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
 """Form of a language tag."""
@@ -21,6 +21,7 @@ AUTO_PUBLISH: dict[str, Any] = {
 Null publishes nothing by itself."""
 
 SITE_SCHEMA: dict[str, Any] = {
+    "_id": MADE_ID,
     "account": ACCOUNT,
     "name": {"type": "string", "required": True, "minlength": 1, "maxlength": 200},
     "slug": {"type": "string", "required": True, "regex": "^[a-z0-9][a-z0-9-]{0,62}$"},

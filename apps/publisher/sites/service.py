@@ -51,6 +51,10 @@ class SitesService(AccountService):
             issues["url"] = "must be a URL that begins with http:// or https://"
         if written.get("logo") and not is_web_address(written["logo"]):
             issues["logo"] = "must be a URL that begins with http:// or https://"
+        patterns = object_of(written, "url_structure")
+        if wrong := [name for name, text in patterns.items() if not is_pattern(text)]:
+            message = "must begin with /, or be a URL that begins with http:// or https://"
+            issues["url_structure"] = dict.fromkeys(wrong, message)
         if "timezone" in written and not is_timezone(written["timezone"]):
             issues["timezone"] = "unknown time zone"
         if found := issues_of_defaults(self._platforms, object_of(written, "defaults")):
@@ -80,6 +84,11 @@ def is_web_address(text: str) -> bool:
         return False
     is_clean = "@" not in parts.netloc and not any(map(str.isspace, text))
     return parts.scheme in ("http", "https") and bool(parts.hostname) and is_clean
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is the path of a page at its site, or its address, with names in braces."""
+    return is_web_address(text) or (text.startswith("/") and not text.startswith("//"))
 
 
 def is_timezone(name: str) -> bool:

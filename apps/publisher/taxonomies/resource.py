@@ -3,9 +3,10 @@
 from typing import Any
 
 from apps.core.schemas import ID, text
-from apps.publisher.schema import READ_ADMIN, MapMode, MapState, kept, one_of
+from apps.publisher.schema import MADE_ID, READ_ADMIN, MapMode, MapState, kept, one_of
 
 MAP_SCHEMA: dict[str, Any] = {
+    "_id": MADE_ID,
     "account": kept("string"),
     "integration": {"type": ID, "required": True},
     "scheme": {"type": "string", "required": True, "minlength": 1, "maxlength": 200},

@@ -1,6 +1,6 @@
 """Archived items: read, kill and take down (lifecycle contract 3.10, 5.12)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from hashlib import sha256
@@ -54,14 +54,21 @@ class ArchivedService(ResourceService):
 
     Args:
         collaborators: as the publish services have them.
+        withdraw: takes an item that does not come back off the sites that show it; is given its
+            id and its version.
     """
 
     resource = "archived"
     document_type = "archived"
 
-    def __init__(self, collaborators: Collaborators) -> None:
+    def __init__(
+        self,
+        collaborators: Collaborators,
+        withdraw: Callable[[str, int], None] = lambda item_id, version: None,
+    ) -> None:
         super().__init__(collaborators.db, collaborators.clock)
         self._collaborators = collaborators
+        self._withdraw = withdraw
 
     # Read.
 
@@ -175,6 +182,7 @@ class ArchivedService(ResourceService):
             notes[id_]["row_id"] = ObjectId(sha256(name.encode()).digest()[:12])
             if "mail" in notes[id_]:
                 self._collaborators.journal.add_mails(notes[id_])
+            self._withdraw(id_, _version(row) + 1)
             self.collection.delete_many({"item_id": id_})
             self.db[RECIPIENTS].delete_one({"_id": id_})
 

@@ -316,6 +316,25 @@ class TestPublishing:
         update(site, found(site, post.id), identity)
         assert ghost.post(post.id)["visibility"] == visibility
 
+    @pytest.mark.parametrize("visibility", ["public", "paid"])
+    def test_who_may_read_by_tiers(
+        self,
+        ghost: GhostPeer,
+        connect: Callable[..., Ghost],
+        identity: PostIdentity,
+        visibility: str,
+    ) -> None:
+        """A post that somebody has kept for some tiers is for the same readers again."""
+        site = connect(visibility=visibility)
+        post = publish(site, identity)
+        (tier, *_others) = ghost.admin("GET", "tiers", filter="type:paid")["tiers"]
+        edited = ghost.edit(post.id, visibility="tiers", tiers=[{"id": tier["id"]}])
+        assert edited["visibility"] == "tiers"
+        update(site, found(site, post.id), identity)
+        assert ghost.post(post.id)["visibility"] == visibility
+        readers_see = f"The harbour {identity.ref} is open." in ghost.page(post.url)[1]
+        assert readers_see is (visibility == "public")
+
     @pytest.mark.parametrize(
         "headline",
         [

@@ -1,5 +1,6 @@
 """WordPress as a platform, against a real one (cms contract WP1 to WP12)."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -241,6 +242,29 @@ class TestPosts:
         updated = platform.update(found, platform.payload(story), story.identity)
         assert (updated.state, updated.mismatches) == (RemoteState.LIVE, {})
         assert wordpress.page(post.url)[0] == 200
+
+    @pytest.mark.parametrize("role", ["administrator", "editor", "author"])
+    @pytest.mark.parametrize("post_type", ["posts", "pages"])
+    def test_a_password_that_somebody_has_set_is_gone_with_the_next_update(
+        self, connect: Connect, wordpress: WordPressPeer, role: str, post_type: str
+    ) -> None:
+        """Readers see the text again, and the answer is compared."""
+        if (role, post_type) == ("author", "pages"):
+            pytest.skip("authors write no pages")
+        platform = connect(role, post_type=post_type)
+        story = build_story(body=f"<p>Text {uuid4().hex}</p>")
+        post = publish(platform, story)
+        text = story.body[3:-4]
+        assert text in wordpress.page(post.url)[1]
+        edited = wordpress.rest(
+            "POST", f"/wp/v2/{post_type}/{post.id}", data={"password": "insiders"}
+        )
+        assert edited["password"] == "insiders"
+        assert text not in wordpress.page(post.url)[1]
+        updated = platform.update(post, platform.payload(story), story.identity)
+        assert (updated.state, updated.mismatches) == (RemoteState.LIVE, {})
+        assert wordpress.run(f"echo get_post({post.id})->post_password;") == ""
+        assert text in wordpress.page(post.url)[1]
 
     def test_pages(self, connect: Connect, wordpress: WordPressPeer) -> None:
         """A page has no terms."""
@@ -699,10 +723,27 @@ class TestMedia:
         error = refused(lambda: platform.upload(build_upload(content, **changes)))
         assert error.error_class == ErrorClass.MEDIA, error
         assert "media library" in error.help
+        said = "not allowed to upload|empty|upload_max_filesize|Content-Disposition"
+        assert re.search(said, error.message)
+
+    def test_a_site_that_cannot_store_files(
+        self, platform: WordPress, wordpress: WordPressPeer
+    ) -> None:
+        """It answers as to a file that it never takes; its words tell that it is not for good."""
+        before = wordpress.run("echo get_option('upload_path');")
+        wordpress.run("update_option('upload_path', '/dev/null/uploads');")
+        try:
+            error = refused(lambda: platform.upload(build_upload()))
+        finally:
+            wordpress.run(f"update_option('upload_path', '{before}');")
+        assert (error.error_class, error.status) == (ErrorClass.TRANSIENT, 500), error
+        assert "Unable to create directory" in error.message
+        assert platform.upload(build_upload()).id
 
     def test_a_full_site(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
-        platform = connect(by=visitor("full"))
-        assert refused(lambda: platform.upload(build_upload())).error_class == ErrorClass.MEDIA
+        error = refused(lambda: connect(by=visitor("full")).upload(build_upload()))
+        assert (error.error_class, error.status) == (ErrorClass.TRANSIENT, 500)
+        assert "No space left." in error.message
 
     def test_a_proxy_that_takes_no_large_files(self, platform: WordPress, proxy: Proxy) -> None:
         proxy.rule(Reply(413), method="POST")
@@ -1059,6 +1100,26 @@ class TestConnection:
         assert (check.name, check.error.code) == ("reach", "rest_disabled")
         assert "security plugin" in check.error.help
 
+    def test_an_api_that_is_gone(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
+        check = failed(connect(by=visitor("rest-gone"), tested=False).test())
+        assert check.error is not None
+        assert (check.name, check.error.error_class) == ("reach", "config")
+        assert "switched off" in check.message
+        assert "security plugin" in check.error.help
+
+    def test_an_api_for_users_alone(self, connect: Connect, visitor: Callable[..., Proxy]) -> None:
+        """Who cannot log in is told so; who can, publishes."""
+        door = visitor("members-only")
+        platform = connect(by=door, tested=False)
+        found = platform.test(write=True)
+        assert found.ok, found
+        wrong = {"username": "editor", "application_password": "x" * 24}
+        stranger = WordPress(replace(platform.site, credentials=wrong), platform.client)
+        check = failed(stranger.test())
+        assert check.error is not None
+        assert check.error.error_class == "auth"
+        assert "application password" in check.error.help
+
     @pytest.mark.parametrize(
         ("what", "error_class", "says"),
         [
@@ -1066,8 +1127,10 @@ class TestConnection:
             (Reply(404), "config", "no WordPress behind it"),
             (Reply(401), "auth", "asks for a password of its own"),
             (Reply(403), "permission", "firewall"),
-            (Reply(502), "transient", ""),
-            (Fault.LOSE_ANSWER, "transient", ""),
+            (Reply(502), "transient", "the site is up"),
+            (Reply(503, b"", {"Retry-After": "60"}), "rate_limited", "asked again"),
+            (Reply(429), "rate_limited", "asked again"),
+            (Fault.LOSE_ANSWER, "transient", "the site is up"),
             (
                 Reply(301, b"", {"Location": "https://www.example.com/a?b=c"}),
                 "config",

@@ -211,13 +211,14 @@ def test_new_credentials_release_what_waits(
 ) -> None:
     stored, lanes = graph.db["publisher_integrations"], graph.db["publisher_lanes"]
     stored.update_one({}, {"$set": {"state": "auth_failed", "state_message": "wrong"}})
-    lanes.insert_one({"_id": integration["_id"], "paused": {"until": None}})
+    lane = {"_id": integration["_id"]}
+    lanes.update_one(lane, {"$set": {"paused": {"until": None}}}, upsert=True)
     path = f"integrations/{integration['_id']}"
 
     changed = publisher.patch(path, {"credentials": CREDENTIALS}).get_json()
 
     assert (changed["state"], changed["state_message"]) == ("new", None)
-    lane = lanes.find_one({})
-    assert "paused" not in lane
-    assert lane["wake_at"] is not None
+    found = lanes.find_one(lane)
+    assert "paused" not in found
+    assert found["wake_at"] is not None
     assert SITES == {}

@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from apps.graph.build import Graph
+from apps.publisher.schema import ref_of
 from tests.support.clients import client_of
 from tests.support.events import Events
 from tests.support.fake_sites import SITES, FakeSite
@@ -136,6 +137,8 @@ def test_a_post_that_is_there_is_adopted(
     assert (record["external_id"], record["external_url"]) == ("42", URL)
     assert bool(record.get("published_at")) is (status == "published")
     assert record["payload_hash"] == ""
+    assert "seen" not in record
+    assert graph.db["publishing_records"].find_one({})["seen"]["adopted"] == []
     put_out(graph.db, "other")
     held = publisher.post("records", {**body, "content": "other"})
     assert held.status_code == 409
@@ -157,6 +160,35 @@ def test_a_post_that_is_not_there_is_not_adopted(
     assert unread.status_code == 400
     assert "auth/rest_not_logged_in" in unread.get_json()["_issues"]["external_id"]
     assert not graph.db["publishing_records"].count_documents({})
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_a_look_at_a_post_of_somebody_else_finds_ours_gone(
+    publisher: Publisher, integration: Any, graph: Graph, is_moved: bool
+) -> None:
+    """Its id was learned before the site was restored: what it names now is not ours."""
+    put_out(graph.db)
+    publisher.publish("story")
+    id_ = graph.db["publishing_records"].find_one({})["_id"]
+    shown(graph.db, id_)
+    foreign = RemotePost("7", RemoteState.LIVE, "https://a.example/x/", "x", refs=("f" * 16,))
+    SITES[BASE_URL] = FakeSite(posts={"7": foreign})
+    if is_moved:
+        stored = graph.db["publishing_records"].find_one({})
+        ref = ref_of(stored["integration"], stored["content_key"])
+        ours = RemotePost("8", RemoteState.LIVE, URL, "story", refs=(ref,))
+        SITES[BASE_URL].posts["8"] = ours
+
+    answer = publisher.post(f"records/{id_}/reconcile")
+
+    record = answer.get_json()
+    assert answer.status_code == 200
+    assert "seen" not in record
+    if is_moved:
+        assert (record["external_id"], record["external_url"]) == ("8", URL)
+        assert record["remote_state"] == "live"
+    else:
+        assert (record["external_id"], record["remote_state"]) == ("7", "deleted")
 
 
 # One record.

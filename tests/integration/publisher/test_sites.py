@@ -261,6 +261,11 @@ def test_two_integrations_do_not_share_a_name_or_a_target(
     body = {"site": site["_id"], "destination": "wordpress"}
     same_name = publisher.post("integrations", {**body, "name": "main", "base_url": "http://[::1]"})
     same_target = publisher.post("integrations", {**body, "name": "b", "base_url": BASE_URL + "/"})
+    publisher.integration(site, name="usual port", base_url="https://LOCALHOST:443/blog/")
+    same_port = {**body, "name": "c", "base_url": "https://localhost/blog"}
+    assert publisher.post("integrations", same_port).get_json()["_issues"] == {
+        "base_url": {"unique": 1}
+    }
     other = {**body, "name": "pages", "base_url": BASE_URL, "options": {"post_type": "pages"}}
 
     assert same_name.get_json()["_issues"] == {"name": {"unique": 1}}
@@ -293,3 +298,80 @@ def test_an_integration_with_live_posts_stays_unless_it_is_forced(
     assert publisher.patch(path, moved, rebase="true").status_code == 200
     assert publisher.delete(path, force="true").status_code == 204
     assert not graph.db["publishing_records"].count_documents({})
+
+
+def test_another_address_is_another_installation(
+    publisher: Publisher, integration: Any, graph: Graph
+) -> None:
+    """What was learned of the site is not taken for what is at the new one; clients see nothing."""
+    path, stored = f"integrations/{integration['_id']}", graph.db["publisher_integrations"]
+    stored.update_one({}, {"$set": {"remote": {"version": "6.1"}, "synced_at": None}})
+    moved = {"base_url": "http://localhost:8", "credentials": CREDENTIALS}
+
+    same = publisher.patch(path, {"base_url": BASE_URL, "name": "other"})
+    assert same.status_code == 200
+    assert "installation" not in stored.find_one({})
+    answer = publisher.patch(path, moved)
+
+    first = stored.find_one({})
+    assert (first["remote"], bool(first["installation"])) == (None, True)
+    for shown_as in (answer, publisher.get(path), publisher.get("integrations")):
+        assert "installation" not in shown_as.get_data(as_text=True)
+    publisher.patch(path, {**moved, "base_url": BASE_URL})
+    assert stored.find_one({})["installation"] not in (None, first["installation"])
+
+
+def test_another_type_of_posts_is_another_installation(
+    publisher: Publisher, integration: Any, graph: Graph
+) -> None:
+    path, stored = f"integrations/{integration['_id']}", graph.db["publisher_integrations"]
+    assert publisher.patch(path, {"options": {"kill_overwrite": False}}).status_code == 200
+    assert "installation" not in stored.find_one({})
+    assert publisher.patch(path, {"options": {"post_type": "pages"}}).status_code == 200
+    assert stored.find_one({})["installation"]
+
+
+@pytest.mark.parametrize("id_", ["abc/../x", 7, "6b0d7118f32dacde5f4d9420", "a\r\nb", None])
+def test_ids_are_made_by_the_server(
+    publisher: Publisher, site: Any, integration: Any, id_: Any
+) -> None:
+    """Lanes go by them."""
+    row = {"integration": integration["_id"], "scheme": "s", "qcode": "q", "mode": "ignore"}
+    bodies = {
+        "sites": {"name": "x", "slug": "x", "url": "https://x.example"},
+        "integrations": {
+            "site": site["_id"],
+            "destination": "wordpress",
+            "name": "x",
+            "base_url": "http://127.0.0.1:8",
+        },
+        "taxonomy-map": row,
+        "records": {"content": "x", "integration": integration["_id"]},
+    }
+    for path, body in bodies.items():
+        answer = publisher.post(path, {**body, "_id": id_})
+        assert (answer.status_code, path) == (400, path)
+        assert "_id" in answer.get_json()["_issues"], path
+
+
+def test_what_was_answered_can_be_sent_back(publisher: Publisher, site: Any) -> None:
+    path = f"sites/{site['_id']}"
+    changed = publisher.patch(path, {"_id": site["_id"], "name": "Other"})
+    assert changed.status_code == 200, changed.text
+    assert publisher.patch(path, {"_id": "0" * 24}).status_code == 400
+
+
+def test_a_new_document_is_named_by_its_path(publisher: Publisher) -> None:
+    body = {"name": "x", "slug": "x", "url": "https://x.example"}
+    answer = publisher.post("sites/", body)
+    path = f"/api/v1/publisher/sites/{answer.get_json()['_id']}"
+    assert answer.headers["Location"].removeprefix("http://localhost") == path
+
+
+@pytest.mark.parametrize("pattern", ["javascript:alert(1)", "//x.example/{slug}", "{slug}", ""])
+def test_addresses_of_pages_are_paths(publisher: Publisher, pattern: str) -> None:
+    body = {"name": "x", "slug": "x", "url": "https://x.example"}
+    good = {"page": "/{slug}/", "media": "https://cdn.example/{file}"}
+    answer = publisher.post("sites", {**body, "url_structure": {**good, "post": pattern}})
+    assert list(answer.get_json()["_issues"]["url_structure"]) == ["post"]
+    assert publisher.post("sites", {**body, "url_structure": good}).status_code == 201

@@ -71,6 +71,28 @@ if ( peer_mode( 'rest-off' ) ) {
 		1000
 	);
 }
+// The REST API for users who are logged in alone, as WordPress' handbook has it.
+if ( peer_mode( 'members-only' ) ) {
+	add_filter(
+		'rest_authentication_errors',
+		function ( $errors ) {
+			if ( ! empty( $errors ) || is_user_logged_in() ) {
+				return $errors;
+			}
+			return new WP_Error( 'rest_not_logged_in', 'Log in.', array( 'status' => 401 ) );
+		}
+	);
+}
+// A plugin that removes the REST API.
+if ( peer_mode( 'rest-gone' ) ) {
+	add_filter(
+		'rest_authentication_errors',
+		function () {
+			return new WP_Error( 'rest_disabled', 'There is none.', array( 'status' => 404 ) );
+		},
+		1000
+	);
+}
 // A plugin that removes comments from stored text.
 if ( peer_mode( 'no-comments' ) ) {
 	add_filter(

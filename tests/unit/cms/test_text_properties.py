@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.markup import (
@@ -120,6 +120,8 @@ def test_blocks_are_closed_and_stand_where_they_may(body: str, embeds: bool) -> 
     "write", [wordpress_classic, ghost_html, webflow_rich_text], ids=["classic", "ghost", "webflow"]
 )
 @given(body=ANY)
+@example(body="<code><xmp>\n0\n")
+@example(body="<b><pre><i>\n\n0</i>\n</pre>")
 def test_what_is_clean_stays_as_it_is(write: Callable[..., Body], body: str) -> None:
     # What platforms without preformatted text are sent of it has the blanks of other text.
     assume(write is wordpress_classic or not re.search("<(?:pre|xmp|plaintext)", body))

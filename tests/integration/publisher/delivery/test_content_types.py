@@ -68,7 +68,7 @@ def test_asked_for_by_name(
     assert kind in error["message"]
     newsroom.go()
     assert newsroom.db["publishing_records"].count_documents({}) == 0
-    assert site.requests == []
+    assert site.writes() == []
 
 
 def test_one_of_several_does_not_stop_the_others(newsroom: SiteNewsroom, site: FaultySite) -> None:

@@ -3,8 +3,10 @@
 cms scenario 1, 2, 3, 5, 6, 9, 10, 16, 29, 33.
 """
 
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.publisher.identity import new_installation
 from apps.publisher.run.results import Result
 from tests.peers.ghost import GhostPeer
 from tests.peers.proxy import Fault, Proxy, Reply
@@ -35,6 +38,7 @@ class RealDesk(SiteDesk):
     destination: str
     credentials: Mapping[str, str]
     kind: type[Platform]
+    peer: Any
 
     def __init__(self, graph: Graph, proxy: Proxy, **options: Any) -> None:
         class Here:
@@ -95,6 +99,22 @@ class RealDesk(SiteDesk):
     def page(self, url: str) -> tuple[int, str]:
         raise NotImplementedError
 
+    def restore(self, record: Document) -> None:
+        """Bring the site back to before a post; somebody else's has taken its id since."""
+        raise NotImplementedError
+
+    def stored(self, id_: str) -> Any:
+        """Return all that the site's database holds of a post."""
+        raise NotImplementedError
+
+    def rebase(self, proxy: Proxy) -> None:
+        """Point the integration to another address, as a PATCH with `rebase` does."""
+        self.proxy = proxy
+        moved = {"base_url": proxy.url, "installation": new_installation()}
+        self.db["publisher_integrations"].update_one(
+            {"_id": self.integration["_id"]}, {"$set": moved}
+        )
+
 
 class WordPressDesk(RealDesk):
     destination, kind = "wordpress", WordPress
@@ -140,6 +160,27 @@ class WordPressDesk(RealDesk):
     def page(self, url: str) -> tuple[int, str]:
         return self.peer.page(url)
 
+    def restore(self, record: Document) -> None:
+        id_, word = int(record["external_id"]), uuid4().hex[:8]
+        foreign = (
+            f"'post_title' => 'Theirs {word}', 'post_name' => 'theirs-{word}', "
+            f"'post_content' => '<p>Their text.</p>', 'post_date_gmt' => '2020-01-01 00:00:00', "
+            "'post_modified_gmt' => '2020-01-01 00:00:00', 'post_author' => 1"
+        )
+        self.peer.run(
+            f"global $wpdb; $wpdb->update($wpdb->posts, [{foreign}], ['ID' => {id_}]);"
+            f"wp_set_object_terms({id_}, [], 'post_tag');"
+            f"$wpdb->delete($wpdb->postmeta, ['post_id' => {id_}]);"
+        )
+
+    def stored(self, id_: str) -> Any:
+        tables = [("posts", "ID"), ("postmeta", "post_id"), ("term_relationships", "object_id")]
+        rows = ", ".join(
+            f'$wpdb->get_results("SELECT * FROM $wpdb->{name} WHERE {key} = {int(id_)}")'
+            for name, key in tables
+        )
+        return self.peer.run(f"global $wpdb; echo json_encode([{rows}]);")
+
 
 class GhostDesk(RealDesk):
     destination, kind = "ghost", Ghost
@@ -175,6 +216,31 @@ class GhostDesk(RealDesk):
 
     def page(self, url: str) -> tuple[int, str]:
         return self.peer.page(url)
+
+    def restore(self, record: Document) -> None:
+        word = uuid4().hex[:8]
+        foreign = {
+            "title": f"Theirs {word}",
+            "slug": f"theirs-{word}",
+            "html": "<p>Their text.</p>",
+            "codeinjection_head": None,
+            "published_at": "2020-01-01 00:00:00",
+            "created_at": "2020-01-01 00:00:00",
+            "updated_at": "2020-01-01 00:00:00",
+        }
+        names = ", ".join(f"{name} = ?" for name in foreign)
+        with closing(sqlite3.connect(self.peer.database, timeout=30)) as database, database:
+            values = (*foreign.values(), record["external_id"])
+            database.execute(f"UPDATE posts SET {names} WHERE id = ?", values)
+            database.execute("DELETE FROM posts_tags WHERE post_id = ?", values[-1:])
+
+    def stored(self, id_: str) -> Any:
+        tables = [("posts", "id"), ("posts_meta", "post_id"), ("posts_tags", "post_id")]
+        with closing(sqlite3.connect(self.peer.database, timeout=30)) as database:
+            return [
+                database.execute(f"SELECT * FROM {name} WHERE {key} = ?", (id_,)).fetchall()
+                for name, key in tables
+            ]
 
 
 @pytest.fixture(params=["wordpress", "ghost"])
@@ -344,3 +410,67 @@ def test_pictures_removed_at_the_site_come_back(desk: RealDesk) -> None:
     shown = desk.peer.rest("GET", f"/wp/v2/posts/{record['external_id']}")
     assert str(shown["featured_media"]) in {media["remote_id"] for media in record["media"]}
     assert all(desk.visit(media["remote_url"]) == 200 for media in record["media"])
+
+
+KILL = {"state": "killed", "headline": "Kill", "body_html": "<p>Withdrawn.</p>"}
+
+
+def done(desk: RealDesk, item: Document, what: str) -> Document:
+    """Correct, retract or kill a story; return its record."""
+    if what == "update":
+        changed = desk.change(item, headline="Another", body_html="<p>Lakes rose.</p>")
+        return desk.run_until_settled(desk.wish(changed))
+    changed = desk.change(item, **(KILL if what == "kill" else {"state": "unpublished"}))
+    return desk.run_until_settled(desk.wish(changed, "retract"))
+
+
+@pytest.mark.parametrize("what", ["update", "retract", "kill"])
+@pytest.mark.parametrize("moves", [False, True], ids=["restored", "rebased"])
+def test_a_post_of_somebody_else_that_has_our_id(desk: RealDesk, what: str, moves: bool) -> None:
+    """It stays as it is, to the last byte; ours is made anew where it is to be shown."""
+    item, record = desk.published(**story(desk))
+    desk.clock.advance(minutes=5)
+    desk.restore(record)
+    before = desk.stored(record["external_id"])
+    assert "Theirs" in str(before)
+    with Proxy(desk.peer.url) as other:
+        if moves:
+            desk.rebase(other)
+
+        after = done(desk, item, what)
+
+        assert desk.stored(record["external_id"]) == before
+        if what == "update":
+            assert after["status"] == "published", after["error"]
+            assert desk.ours(after) == [after["external_id"]] != [record["external_id"]]
+            assert desk.tags(after)
+            assert "Lakes rose." in desk.page(after["external_url"])[1]
+        else:
+            assert after["status"] == "retracted", after["error"]
+            assert desk.ours(after) == []
+
+
+@pytest.mark.parametrize("what", ["update", "retract", "kill"])
+def test_a_post_that_came_along_to_another_address(desk: RealDesk, what: str) -> None:
+    """It is ours by its marker: there is no second one."""
+    item, record = desk.published(**story(desk))
+    with Proxy(desk.peer.url) as other:
+        desk.rebase(other)
+
+        after = done(desk, item, what)
+
+        assert after["external_id"] == record["external_id"]
+        if what == "update":
+            assert after["status"] == "published", after["error"]
+            assert desk.ours(after) == [record["external_id"]]
+        else:
+            assert after["status"] == "retracted", after["error"]
+            assert desk.visit(record["external_url"]) == 404
+
+
+@pytest.mark.parametrize(("what", "costs"), [("update", 2), ("retract", 1), ("kill", 2)])
+def test_requests_for_a_post_that_was_just_seen(desk: RealDesk, what: str, costs: int) -> None:
+    item, _ = desk.published()
+    before = len(desk.proxy.requests)
+    done(desk, item, what)
+    assert len(desk.proxy.requests) - before == costs

@@ -1,6 +1,6 @@
 """Sites are read by the worker: what a connection test finds, and their terms (cms contract 10)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from tests.support.newsdesk import HandClock
 from tests.support.publisher_client import Publisher, put_out
 from tests.support.services import empty_services
 from tests.support.site_desk import FaultySite
+from transmitters.cms.base import Taxonomy
+from transmitters.cms.wordpress import WordPress
 
 WRONG = {"username": USERNAME, "application_password": "x" * 24}
 RIGHT = {"username": USERNAME, "application_password": PASSWORD}
@@ -193,3 +195,40 @@ def test_what_cannot_be_asked_is_not(
     graph.site_run.run()
     assert site.requests == []
     assert graph.site_sync.run() == 0
+
+
+@pytest.mark.parametrize("fault", [AssertionError, RuntimeError("no"), OverflowError])
+def test_a_site_that_cannot_be_read_holds_up_no_other(
+    graph: Graph,
+    publisher: Publisher,
+    integration: Any,
+    site: FaultySite,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    """Whatever the program stumbles over there; stories go there all the same."""
+    other = publisher.integration(
+        {"_id": integration["site"]},
+        name="other",
+        base_url=site.url.replace("127.0.0.1", "localhost"),
+        credentials=RIGHT,
+    )
+    usual = WordPress.taxonomies
+
+    def read(platform: WordPress) -> Sequence[Taxonomy]:
+        if platform.site.id == integration["_id"]:
+            raise fault
+        return usual(platform)
+
+    monkeypatch.setattr(WordPress, "taxonomies", read)
+    put_out(graph.db, body_html="<p>Rivers rose.</p>")
+    publisher.publish("story", integrations=[integration["_id"]])
+
+    graph.site_run.run()
+
+    assert names(publisher, other) == ["Arts & Culture", "Uncategorized"]
+    found = shown(publisher, integration)
+    assert found["synced_at"] is None
+    assert found["sync_error"]["code"] in ("sync_crashed", "foreign_answer")
+    (row,) = publisher.get("publish/status", content="story").get_json()["_items"]
+    assert row["status"] == "published", row["error"]

@@ -85,7 +85,7 @@ def test_mapped_term_that_the_site_does_not_have_is_an_error(
         "state": "ok",
     }
     desk.db["publisher_taxonomy_map"].insert_one(row)
-    desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+    desk.terms.sync(desk.integration, desk.platform(desk.integration))
     del site.content.terms["categories"][term["id"]]
     item = desk.item(anpa_category=[category("Sport")])
     site.requests.clear()

@@ -1,14 +1,11 @@
 """What is looked after now and then."""
 
-from collections.abc import Callable, Sequence
-
 import pytest
-from structlog.testing import capture_logs
 
 from apps.publisher.run import terms
-from apps.publisher.run.upkeep import LateRetractions, TermSync
-from tests.support.site_desk import FaultySite, SiteDesk, StrictWordPress
-from transmitters.cms.base import PlatformError, Taxonomy
+from apps.publisher.run.upkeep import LateRetractions
+from tests.support.site_desk import FaultySite, SiteDesk
+from transmitters.cms.base import PlatformError
 
 
 @pytest.mark.parametrize("why", ["down", "credentials", "paused", "slow"])
@@ -47,34 +44,6 @@ def test_late_kill_is_told_whatever_keeps_it(desk: SiteDesk, site: FaultySite, w
     assert late.run() == 0
 
 
-@pytest.mark.parametrize("fault", [AssertionError, RuntimeError("no"), OverflowError])
-def test_site_whose_terms_cannot_be_read_holds_up_no_other(
-    desk: SiteDesk, site: FaultySite, monkeypatch: pytest.MonkeyPatch, fault: Exception
-) -> None:
-    other = desk.add_integration(site.url.replace("127.0.0.1", "localhost"), "Other")
-    reading = stumbling(fault, str(desk.integration["_id"]))
-    monkeypatch.setattr(StrictWordPress, "taxonomies", reading)
-
-    with capture_logs():
-        read = TermSync(desk.db, desk.clock, desk.terms, desk.platform).run()
-
-    assert read == 1
-    stored = desk.db["publisher_terms"].find()
-    assert {term["integration"] for term in stored} == {other["_id"]}
-
-
-def stumbling(fault: Exception, where: str) -> Callable[[StrictWordPress], Sequence[Taxonomy]]:
-    """Return a way to read taxonomies that fails at one integration."""
-    usual = StrictWordPress.taxonomies
-
-    def read(platform: StrictWordPress) -> Sequence[Taxonomy]:
-        if platform.site.id == where:
-            raise fault
-        return usual(platform)
-
-    return read
-
-
 @pytest.mark.parametrize(
     ("limit", "value", "says"),
     [
@@ -96,4 +65,4 @@ def test_terms_without_end_are_told(
     monkeypatch.setattr(terms, limit, value)
 
     with pytest.raises(PlatformError, match=says):
-        desk.terms.sync(desk.integration["_id"], desk.platform(desk.integration))
+        desk.terms.sync(desk.integration, desk.platform(desk.integration))

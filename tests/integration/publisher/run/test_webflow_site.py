@@ -1,6 +1,7 @@
 """Stories on a Webflow site, from the wish to what visitors see; no failure makes a second item."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -195,6 +196,45 @@ def test_terms_of_editors_stay(desk: WebflowDesk, peer: WebflowPeer, keeps: bool
     assert again["status"] == "published", again["error"]
     shown = [names[id_] for id_ in desk.live()[0]["fieldData"].get("tags") or ()]
     assert shown == (["Front"] if keeps else [])
+
+
+def test_a_schedule_is_kept_by_us(desk: WebflowDesk, peer: WebflowPeer) -> None:
+    """The service keeps none: nothing is sent before, whatever is moved, corrected, taken back."""
+    desk.options["schedule_mode"] = "remote"
+    due = desk.clock.at + timedelta(hours=2)
+    item = desk.item(**with_pictures(desk))
+
+    def waits(record: Document, until: datetime) -> None:
+        desk.run(record)
+        found = desk.record(record)
+        assert (found["status"], found["remote_state"]) == ("pending", "absent")
+        assert found["next_attempt_at"] == until
+        assert peer.calls == []
+
+    record = desk.wish(item, schedule_at=due, is_sent_early=True)
+    waits(record, due)
+    sooner = due - timedelta(hours=1)
+    waits(desk.wish(item, schedule_at=sooner, is_sent_early=True), sooner)
+    item = desk.change(item, headline="Lakes rise")
+    waits(desk.wish(item, schedule_at=sooner, is_sent_early=True), sooner)
+    off = desk.run_until_settled(desk.wish(item, "retract", mode="unpublish"))
+    assert (off["status"], off["remote_state"], peer.calls) == ("retracted", "absent", [])
+    waits_again = desk.wish(item, schedule_at=sooner, is_sent_early=True)
+    waits(waits_again, sooner)
+
+    record = desk.run_until_settled(record)
+
+    assert desk.clock.at >= sooner
+    assert record["status"] == "published", record["error"]
+    [shown] = desk.live()
+    assert shown["fieldData"]["name"] == "Lakes rise"
+    assert len(desk.items()) == 1
+    other = desk.item(headline="Seas rise")
+    record = desk.wish(other, schedule_at=due + timedelta(hours=1), is_sent_early=True)
+    killed = desk.change(other, state="killed")
+    peer.forget_calls()
+    killed_record = desk.run_until_settled(desk.wish(killed, "retract", is_kill=True))
+    assert (killed_record["status"], peer.calls) == ("retracted", [])
 
 
 @pytest.mark.parametrize("is_off_already", [False, True])
@@ -504,3 +544,57 @@ def test_a_file_that_the_service_refuses_again_and_again(
     assert outcomes.count("resynced") == 1
     assert outcomes.count("announced") == 2
     assert desk.items() == []
+
+
+@pytest.mark.parametrize("what", ["update", "retract", "kill"])
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_an_item_of_somebody_else_that_has_our_id(
+    desk: WebflowDesk, peer: WebflowPeer, what: str, has_ref: bool
+) -> None:
+    """It stays as it is; ours is made anew where it is to be shown."""
+    desk.options["field_map"] = {"ref": "wire-ref"} if has_ref else {}
+    item, record = desk.published(**with_pictures(desk))
+    desk.clock.advance(minutes=5)
+    there = peer.collections[desk.collection].items[record["external_id"]]
+    theirs = {"name": "Theirs", "slug": "theirs", "body": "<p>Their text.</p>"}
+    for version in (there.staged, there.live):
+        assert version is not None
+        version.update(fieldData=dict(theirs), createdOn="2020-01-01T00:00:00.000Z")
+    before = dumps([there.staged, there.live])
+
+    if what == "update":
+        after = desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+        assert (after["status"], after["external_id"] != record["external_id"]) == (
+            "published",
+            True,
+        )
+        assert desk.page(after) is not None
+        assert len(desk.live()) == 2
+    else:
+        item = desk.change(item, state="killed" if what == "kill" else "unpublished")
+        after = desk.run_until_settled(desk.wish(item, "retract"))
+        assert (after["status"], after["remote_state"]) == ("retracted", "deleted")
+        assert len(desk.items()) == 1
+    assert dumps([there.staged, there.live]) == before
+    assert len(desk.alerts) == 1
+
+
+@pytest.mark.parametrize("slug_mode", ["suffix", "clean"])
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_an_item_of_ours_without_its_mark(
+    desk: WebflowDesk, peer: WebflowPeer, slug_mode: str, has_ref: bool
+) -> None:
+    """Whatever editors have made of it, and the story of its headline, there is no second one."""
+    desk.options |= {
+        "slug_mode": slug_mode,
+        "field_map": {"ref": "wire-ref"} if has_ref else {},
+    }
+    item, record = desk.published()
+    desk.clock.advance(minutes=5)
+    edited = {"name": "Edited", "wire-ref": None}
+    peer.edit(desk.collection, record["external_id"], **edited)
+
+    after = desk.run_until_settled(desk.wish(desk.change(item, headline="Rivers fall")))
+
+    assert after["external_id"] == record["external_id"]
+    assert len(desk.items()) == 1
