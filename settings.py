@@ -509,7 +509,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("MAIL_PORT", 25, "Its port."),
         text("MAIL_USERNAME", None, "User to log in as; none does not log in."),
         secret("MAIL_PASSWORD", "Password of that user."),
-        flag("MAIL_USE_TLS", False, "Turn to TLS before anything is said."),
+        flag("MAIL_USE_TLS", False, "Turn to TLS before anything is said (STARTTLS)."),
+        flag("MAIL_USE_SSL", False, "Speak TLS from the first byte, usually on port 465."),
         items(
             "ADMINS",
             [],
@@ -519,6 +520,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "EMAIL_TIMEOUT",
             10,
             "Seconds for each answer of the server; a mail takes ten times as long at most.",
+        ),
+        text(
+            "WATERMARK_IMAGE",
+            None,
+            "Picture file that is laid over pictures of destinations with `watermark`; best a PNG "
+            "with transparent parts.",
         ),
     ),
 }

@@ -12,6 +12,7 @@ from transmitters.base import (
     TransmitSettings,
     Transmitter,
 )
+from transmitters.email import EmailTransmitter
 from transmitters.file import FileTransmitter
 from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
@@ -36,6 +37,7 @@ BUILT_IN: tuple[type[Transmitter], ...] = (
     FTPTransmitter,
     SFTPTransmitter,
     FileTransmitter,
+    EmailTransmitter,
 )
 
 

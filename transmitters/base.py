@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from apps.core.caller import Caller
-from apps.core.registry import Field
+from apps.core.registry import Field, missing_fields
+from apps.core.smtp import MailServer
 from apps.core.userinfo import split_userinfo
 
 MASK = "****"
@@ -48,6 +49,14 @@ class TransmitSettings:
     ftp_total_timeout: float = 300.0
     event_source: str = "http://localhost"
     """Address of this installation, by which receivers tell who sends."""
+    mail_server: MailServer | None = None
+    """Of destinations that name none; no mail is sent for these without it."""
+    mail_sender: str = "noreply@localhost"
+    mail_domain: str = "localhost"
+    """What stands behind the `@` of a Message-ID, and what mail servers are told who we are."""
+    mail_timeout: float = 10.0
+    watermark_image: str | None = None
+    """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
 
@@ -113,6 +122,7 @@ class Delivery:
         queued_at: when it was queued, None where that is not known.
         is_resent: somebody has asked for it again.
         handed_over: what an earlier attempt has returned, once it is called back.
+        progress: what the last attempt that failed with one has left to know (`DeliveryError`).
         open_media: returns the stored binary of a media id, or None when there is none.
         open_item: returns the version of the item that `body` was made of, or None when it is gone.
     """
@@ -132,6 +142,7 @@ class Delivery:
     queued_at: datetime | None = None
     is_resent: bool = False
     handed_over: HandedOver | None = None
+    progress: Mapping[str, Any] = field(default_factory=dict)
     open_media: Callable[[str], MediaFile | None] = field(default=_no_media, repr=False)
     open_item: Callable[[], Mapping[str, Any] | None] = field(default=_no_item, repr=False)
 
@@ -186,6 +197,11 @@ class Transmitter(ABC):
             TemporaryFailure: worth repeating; `retry_after` may be set.
             PermanentFailure: repeating cannot help.
         """
+
+    @classmethod
+    def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the issues of keys that a destination needs and its config lacks, by key."""
+        return missing_fields(cls.fields, config)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:

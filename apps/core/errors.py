@@ -266,6 +266,11 @@ class DeliveryError(WiredeskError):
         cause: what happened, for people; never holds a secret.
         response_status: status the receiver answered with, where there was one.
         retry_after: seconds the receiver asked to wait.
+        progress: what the next attempt has to know of those so far, as JSON holds it, at most 4 KB;
+            None leaves what an earlier attempt has said.
+        is_receiver_up: the receiver did not take all, and works all the same.
+        is_replaceable: from this attempt on, what is left to deliver is pointless once there is a
+            newer version of the item, which then does not wait for it.
     """
 
     def __init__(
@@ -277,11 +282,17 @@ class DeliveryError(WiredeskError):
         *,
         response_status: int | None = None,
         retry_after: float | None = None,
+        progress: Mapping[str, Any] | None = None,
+        is_receiver_up: bool = False,
+        is_replaceable: bool = False,
     ) -> None:
         self.code = code
         self.cause = cause
         self.response_status = response_status
         self.retry_after = retry_after
+        self.progress = progress
+        self.is_receiver_up = is_receiver_up
+        self.is_replaceable = is_replaceable
         super().__init__(f"{name} Error {code} - {text}:{cause}")
 
 

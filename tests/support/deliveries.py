@@ -49,6 +49,7 @@ def impatient_settings(**changes: Any) -> TransmitSettings:
         "http_total_timeout": 1.0,
         "ftp_reply_timeout": 0.6,
         "ftp_total_timeout": 1.0,
+        "mail_timeout": 0.6,
     }
     return build_settings(**{**values, **changes})
 

@@ -84,6 +84,7 @@ ROW_TYPES: Mapping[str, type] = {
     "publishing_action": str,
     "destination": Mapping,
     "attempts": list,
+    "progress": str,
 }
 """What transmit reads of a row, where it is not null."""
 LARGEST_NUMBER = LARGEST_TOKEN

@@ -6,15 +6,18 @@ Stores nothing but what had to be formatted first.
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
 
+from apps.core import json
 from apps.core.clock import Clock
+from apps.core.documents import text_of
 from apps.core.errors import (
     DeliveryError,
     FormatError,
@@ -44,8 +47,11 @@ from transmitters.base import (
 BEHIND_SECONDS = 60
 """Longest wait of a version that newer versions of its item wait for."""
 MESSAGE_LENGTH = 1000
+LARGEST_PROGRESS = 4096
+"""Bytes of what an attempt leaves for the next one to know, as JSON."""
 NOTHING_TO_SEND = "There is nothing to send: the row has no formatted item"
 NO_SUBSCRIBER = "The subscriber does not exist any more"
+NO_SUCH_TYPE = "Nothing is sent to such a destination: give it another type, or remove it"
 UNUSABLE = "The configuration of the destination cannot be used"
 
 log = structlog.get_logger(__name__)
@@ -115,6 +121,8 @@ class Attempts:
                 changes = {"state": RowState.CANCELED, "error_message": None}
             case Receipt():
                 changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
+                if row.get("progress"):
+                    changes["progress"] = None
                 status = receipt.status
                 places = {"external_id": receipt.external_id, "external_url": receipt.external_url}
         said = {name: place for name, place in places.items() if place}
@@ -142,16 +150,30 @@ class Attempts:
         hopeless = isinstance(error, (PermanentFailure, PluginError))
         changes: Document = {"error_message": message}
         wait = error.retry_after if isinstance(error, DeliveryError) else None
-        next_try = self._policy.after_failure(tries, now, final=hopeless, retry_after=wait)
+        is_extra = self._is_extra_try(row, now)
+        own: datetime | None = row.get("next_retry_attempt_at") if is_extra else None
+        next_try = self._policy.after_failure(
+            tries,
+            now,
+            final=hopeless,
+            counts=not is_extra,
+            retry_after=wait,
+            # Its time stays: otherwise what newer versions wait for would never end.
+            due_at=max(own, now + timedelta(seconds=wait or 0)) if own else None,
+        )
         if next_try.due_at is None:
             changes["state"] = RowState.FAILED
         else:
             changes["state"] = RowState.RETRYING
             changes["next_retry_attempt_at"] = next_try.due_at
-            changes["retry_attempt"] = tries if self._is_extra_try(row, now) else next_try.tries
+            changes["retry_attempt"] = next_try.tries
         result = self._result(row, changes, started, now, status, message)
         if isinstance(error, DeliveryError):
             result.code, result.cause = error.code, redact(str(error.cause))
+            if error.progress is not None and (progress := _kept(error.progress, row, redact)):
+                changes["progress"] = progress
+            if error.is_replaceable:
+                changes["is_replaceable"] = True
         if started is not None:
             result.answered = _answered(error)
         return result
@@ -194,8 +216,36 @@ class Attempts:
         return Result(row, changes, seconds)
 
 
+def _kept(
+    progress: Mapping[str, Any], row: Mapping[str, Any], redact: Callable[[str], str]
+) -> str | None:
+    """Return what an attempt says of its progress as rows keep it; None where they cannot.
+
+    As text, since not everything that JSON holds can be stored as it is.
+    """
+    try:
+        text = redact(json.dumps(progress).decode())
+    except (TypeError, ValueError, RecursionError):
+        log.error("delivery.progress_unreadable", row=str(row["_id"]))
+        return None
+    if len(text.encode()) > LARGEST_PROGRESS:
+        log.error("delivery.progress_too_large", row=str(row["_id"]))
+        return None
+    return text
+
+
+def _progress_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what earlier attempts at a row have left for the next one to know."""
+    progress: Any = None
+    with suppress(ValueError):
+        progress = json.loads(text_of(row, "progress") or "{}")
+    return progress if isinstance(progress, Mapping) else {}
+
+
 def _answered(error: Exception) -> bool | None:
     """Whether a receiver is there that did not accept a delivery; None where it was not asked."""
+    if isinstance(error, DeliveryError) and error.is_receiver_up:
+        return True
     if isinstance(error, PermanentFailure):
         return True if error.response_status is not None else None
     return False
@@ -278,7 +328,7 @@ class RowSender:
         except UnreadableSecret as error:
             return self._unsendable(row, str(error))
         except PluginError as error:
-            return self._attempts.failed(row, error)
+            return self._unsendable(row, f"{error}. {NO_SUCH_TYPE}")
         except Exception:
             # Of a config that others wrote; what is wrong with it may hold a secret.
             log.exception("destination.unusable", row=str(row["_id"]), item=row["item_id"])
@@ -389,6 +439,7 @@ def delivery_of(
         queued_at=row.get("_created"),
         is_resent=row.get("resend_id") is not None,
         handed_over=called_back(row),
+        progress=_progress_of(row),
         open_media=open_media,
         open_item=open_item,
     )

@@ -246,6 +246,7 @@ def pick(
     for item_id, line in lines.items():
         line.sort(key=order_of)
         line = _without_withdrawn(line, selection)
+        line = _without_replaced(line, selection)
         line = _without_doubtful(line, mode, now, selection)
         _pick_line(item_id, line, mode, now, selection)
     selection.rows.sort(key=lambda row: (not row.get("priority"), order_of(row)))
@@ -264,6 +265,18 @@ def _without_withdrawn(line: list[Document], selection: LaneSelection) -> list[D
     position = line.index(last)
     selection.superseded.update({row["_id"]: last["_id"] for row in line[:position]})
     return line[position:]
+
+
+def _without_replaced(line: list[Document], selection: LaneSelection) -> list[Document]:
+    """Drop what is left of older versions where the newer one does for it."""
+    left: list[Document] = []
+    for row, newer in zip(line, [*line[1:], None], strict=True):
+        is_partial = row["state"] == RowState.RETRYING and row.get("is_replaceable") is True
+        if newer is not None and is_partial and version_of(newer) >= version_of(row):
+            selection.superseded[row["_id"]] = newer["_id"]
+        else:
+            left.append(row)
+    return left
 
 
 def _without_doubtful(

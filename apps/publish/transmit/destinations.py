@@ -12,6 +12,7 @@ from apps.core import json
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import together
+from apps.mail.mailer import mail_sender, mail_server
 from apps.routing.subscribers.stored_destinations import (
     CONTENT_API_DESTINATION,
     config_of,
@@ -162,5 +163,10 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         ftp_reply_timeout=float(settings["FTP_REPLY_TIMEOUT"]),
         ftp_total_timeout=float(settings["FTP_TIMEOUT"]),
         event_source=settings["PUBLIC_URL"],
+        mail_server=mail_server(settings),
+        mail_sender=mail_sender(settings),
+        mail_domain=settings["URN_DOMAIN"],
+        mail_timeout=float(settings["EMAIL_TIMEOUT"]),
+        watermark_image=settings["WATERMARK_IMAGE"],
         file_root=settings["FILE_ROOT"],
     )

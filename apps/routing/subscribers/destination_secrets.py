@@ -18,6 +18,9 @@ from apps.routing.subscribers.stored_destinations import (
 from apps.secrets.vault import Vault, is_encrypted
 from transmitters.base import Transmitter
 
+SERVER = "host"
+"""Key of `config` that names whom passwords are told to."""
+
 Destinations = Iterable[Mapping[str, Any]]
 
 
@@ -90,8 +93,9 @@ def complete(
     """Return `destinations` as they are stored.
 
     One with the `_id` of a stored destination keeps the secrets that it does not mention, so that
-    what a client has read can be sent back. A null removes a key of `config`. Every destination
-    gets an `_id` that no other has: a lane and the keys of deliveries hang on it.
+    what a client has read can be sent back; not those that another receiver would be told. A null
+    removes a key of `config`. Every destination gets an `_id` that no other has: a lane and the
+    keys of deliveries hang on it.
 
     Args:
         destinations: as a client sends them.
@@ -104,7 +108,7 @@ def complete(
     for destination in destinations:
         has_id = destination.get("_id") not in (None, "")
         earlier = known.get(destination_id(destination)) if has_id else None
-        sent = _sent(config_of(destination), earlier)
+        sent = _sent(config_of(destination), earlier, secrets)
         config = {**_secrets_of(earlier, secrets, sent), **sent}
         config = {key: value for key, value in config.items() if value is not None}
         whole = {**destination, "config": config}
@@ -160,30 +164,41 @@ def is_secret(key: str, secrets: frozenset[str]) -> bool:
 def _secrets_of(
     destination: Mapping[str, Any] | None, secrets: frozenset[str], sent: Mapping[str, Any]
 ) -> Document:
-    """Return the stored secrets of a destination; credentials only for the same address."""
+    """Return the stored secrets of a destination that are told to nobody new."""
     stored = apart(config_of(destination or {}))
     return {
         key: value
         for key, value in stored.items()
-        if is_secret(key, secrets)
-        and (not key.endswith(SUFFIX) or _is_same_address(key, stored, sent))
+        if is_secret(key, secrets) and _is_told_to_the_same(key, stored, sent)
     }
 
 
-def _sent(config: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> Document:
-    """Return what a client sends, without credentials that it has read of another address."""
+def _sent(
+    config: Mapping[str, Any], earlier: Mapping[str, Any] | None, secrets: frozenset[str]
+) -> Document:
+    """Return what a client sends, without secrets that it has read of another receiver."""
     sent, stored = apart(config), apart(config_of(earlier or {}))
+
+    def is_read(key: str, value: Any) -> bool:
+        shows = key.endswith(SUFFIX) or (is_secret(key, secrets) and is_encrypted(value))
+        return shows and value is not None and value == stored.get(key)
+
     return {
         key: value
         for key, value in sent.items()
-        if not (key.endswith(SUFFIX) and value is not None and value == stored.get(key))
-        or _is_same_address(key, stored, sent)
+        if not is_read(key, value) or _is_told_to_the_same(key, stored, sent)
     }
 
 
-def _is_same_address(key: str, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    address = key.removesuffix(SUFFIX)
-    return address in sent and sent[address] == stored.get(address)
+def _is_told_to_the_same(key: str, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Whether a secret goes to the same receiver as before: who changes that enters it again.
+
+    Credentials belong to their address, other secrets to the server that they open.
+    """
+    if key.endswith(SUFFIX):
+        address = key.removesuffix(SUFFIX)
+        return address in sent and sent[address] == stored.get(address)
+    return bool(sent.get(SERVER) == stored.get(SERVER))
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:

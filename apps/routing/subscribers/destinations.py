@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.core.caller import Caller
-from apps.core.registry import Registry, missing_fields
+from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.userinfo import split_userinfo
 from apps.routing.subscribers.stored_destinations import config_of
@@ -64,7 +64,7 @@ def _issues(
     transmitter = transmitters.find(str(destination.get("delivery_type")))
     if transmitter is None:
         issues["delivery_type"] = f"unallowed value {destination.get('delivery_type')}"
-    elif missing := missing_fields(transmitter.fields, config_of(destination)):
+    elif missing := transmitter.missing_fields(config_of(destination)):
         issues["config"] = missing
     return issues
 

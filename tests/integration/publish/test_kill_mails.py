@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apps.archive.journal.journal import Journal
+from apps.core.errors import TemporaryFailure
 from apps.graph.build import Graph
 from apps.mail.mailer import Mail, Mailer
 from tests.support.certificates import self_signed
@@ -278,16 +279,29 @@ def test_taken_is_taken(
     assert [["a@one.example"]] == mailbox.recipients
 
 
+@pytest.mark.parametrize("wanted", ["MAIL_USE_TLS", "MAIL_USE_SSL"])
 def test_turns_to_tls(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
-    """MAIL_USE_TLS: the mail goes to a server whose certificate the system trusts."""
+    """Later or at once: the mail goes to a server whose certificate the system trusts."""
     server, _ = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "receiver.pem"))
-    with Mailbox(tls=server) as mailbox:
-        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, "MAIL_USE_TLS": True})
+    with Mailbox(tls=server, always_tls=wanted == "MAIL_USE_SSL") as mailbox:
+        mailer = Mailer({**settings, "MAIL_PORT": mailbox.port, wanted: True})
         assert () == mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
         assert mailbox.only()["Subject"] == "Stop"
+
+
+def test_a_wrong_password_says_nothing_of_the_mail(settings: dict[str, Any]) -> None:
+    """It may be mended: the mail waits."""
+    with Mailbox(user=("desk", "right")) as mailbox:
+        login = {"MAIL_PORT": mailbox.port, "MAIL_USERNAME": "desk"}
+        mailer = Mailer({**settings, **login, "MAIL_PASSWORD": "wrong"})
+        with pytest.raises(TemporaryFailure, match="535"):
+            mailer.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        right = Mailer({**settings, **login, "MAIL_PASSWORD": "right"})
+        right.send(Mail("key", ("a@one.example",), "Stop", "Text"))
+        assert mailbox.recipients == [["a@one.example"]]
 
 
 class TestBadServer:

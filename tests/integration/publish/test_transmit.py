@@ -211,19 +211,30 @@ class TestOneDelivery:
         assert desk.row()["state"] in ("retrying", "failed")
         assert [r.path for r in receiver.requests] == ["/"]
 
+    @pytest.mark.parametrize("name", ["PublicArchive", "pigeon", ""])
     def test_refuses_an_unknown_delivery_type_at_once(
-        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, name: str
     ) -> None:
-        """Delivery scenario 25: failed at once, with a message that names the type."""
-        unknown = {**push(receiver.url), "delivery_type": "PublicArchive"}
-        desk.newsroom.subscriber("one", unknown)
-        desk.published()
+        """Delivery scenario 25: failed at once; the message names the type and what to do.
 
+        The other destinations of the subscriber get every version.
+        """
+        unknown = {**push(receiver.url), "_id": "old", "delivery_type": name}
+        desk.newsroom.subscriber("one", unknown, push(receiver.url))
+        item = desk.published()
+        deliver(graph)
+        desk.act("kill", item)
         deliver(graph)
 
-        row = desk.row()
-        assert (row["state"], row["retry_attempt"]) == ("failed", 0)
-        assert "PublicArchive" in row["error_message"]
+        rows = desk.rows(**{"destination._id": "old"})
+        assert [(row["state"], row["retry_attempt"]) for row in rows] == [("failed", 0)] * 2
+        for row in rows:
+            assert row["error_message"].startswith(
+                "PublishQueueError Error 9004 - Queue item could not be sent:"
+                f"unknown transmitter {name!r}; known: http_push, "
+            )
+            assert row["error_message"].endswith("give it another type, or remove it")
+        assert [r.json()["pubstatus"] for r in receiver.requests] == ["usable", "canceled"]
 
 
 class TestRetry:

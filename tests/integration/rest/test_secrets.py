@@ -324,6 +324,32 @@ class TestAddresses:
         assert answer.status_code == 200, answer.text
         assert {"resource_url": "http://127.0.0.1:8/push"} == stored_config(graph, created["_id"])
 
+    @pytest.mark.parametrize("by", ["leaving it out", "sending back what was read"])
+    @pytest.mark.parametrize("host", ["spy.example", None, ["mail.example"]])
+    def test_a_password_is_told_to_no_other_server(
+        self, desk: Newsdesk, graph: Graph, by: str, host: Any
+    ) -> None:
+        """Whoever changes the server enters the password again."""
+        config = {"host": "mail.example", "password": PLANTED, "recipients": "a@b.example"}
+        mail = {"name": "m", "format": "email", "delivery_type": "email", "config": config}
+        created = Rules(desk.client).subscriber("Daily", destinations=[mail])
+        path = f"subscribers/{created['_id']}"
+        shown = desk.client.get(path).get_json()["destinations"][0]
+        assert {"password", "host"} <= shown["config"].keys()
+        if by == "leaving it out":
+            del shown["config"]["password"]
+
+        def save(**changes: Any) -> Document:
+            change = {**shown, "delivery_type": "ftp", "config": {**shown["config"], **changes}}
+            answer = desk.client.patch(path, {"destinations": [change]})
+            assert answer.status_code == 200, answer.text
+            return stored_config(graph, created["_id"])
+
+        assert "password" in save(port=2525)
+        assert "password" not in save(host=host)
+        assert "password" in save(host=host, password="new")
+        assert PLANTED not in everything(graph)
+
     def test_those_of_fixtures_are_encrypted_by_a_rotation(
         self, desk: Newsdesk, graph: Graph
     ) -> None:

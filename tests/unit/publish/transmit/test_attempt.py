@@ -5,17 +5,26 @@ from random import Random
 from typing import Any, ClassVar
 
 import pytest
+from bson import encode
 
 from apps.core.errors import DeliveryError, PermanentFailure, PluginError, TemporaryFailure
 from apps.core.registry import Field
 from apps.core.service import Document
 from apps.lanes.retries import ATTEMPTS_KEPT, RetryPolicy
-from apps.publish.transmit.attempt import MESSAGE_LENGTH, Attempts
+from apps.publish.queue.payloads import Body
+from apps.publish.transmit.attempt import (
+    LARGEST_PROGRESS,
+    MESSAGE_LENGTH,
+    Attempts,
+    delivery_of,
+)
 from tests.support.deliveries import build_delivery, build_destination, build_settings
 from tests.support.newsdesk import START, HandClock
 from transmitters.base import Delivery, Mode, Receipt, Transmitter
 
 SECRET, PASSWORD = "planted-1", "planted-2"
+BODY_OF_ROW = Body(b"{}", "{}", "application/json", "json")
+NO_MEDIA: Any = None
 
 
 class Scripted(Transmitter):
@@ -83,6 +92,14 @@ def test_failures_are_retried_until_it_is_no_use(
     assert str(error)[:MESSAGE_LENGTH] == result.changes["error_message"]
 
 
+def test_what_newer_versions_need_not_wait_for() -> None:
+    """Once most have it, that stays so."""
+    partial = attempt(failure(TemporaryFailure, is_replaceable=True)).changes
+
+    assert partial["is_replaceable"] is True
+    assert "is_replaceable" not in attempt(failure(TemporaryFailure)).changes
+
+
 def test_waits_as_long_as_the_receiver_asked() -> None:
     """`retry_after` of the failure moves the next attempt."""
     result = attempt(failure(TemporaryFailure, retry_after=600))
@@ -105,6 +122,29 @@ def test_an_early_try_does_not_count(due_in: int, waited: int, counted: bool) ->
     )
 
     assert result.changes["retry_attempt"] == 4 + counted
+
+
+def test_early_tries_come_to_an_end() -> None:
+    """What newer versions wait for is given up when it would be without them."""
+    clock, current = HandClock(), row()
+    while current["state"] != "failed" and clock.at < START + timedelta(hours=12):
+        current |= attempt(failure(TemporaryFailure), clock, **current).changes
+        clock.advance(minutes=1)
+
+    ladder = sum(2 ** min(step, 6) for step in range(10))
+    assert clock.at == START + timedelta(minutes=ladder + 1)
+
+
+def test_an_early_try_heeds_what_the_receiver_asks_for() -> None:
+    due = START + timedelta(minutes=5)
+    early = {"state": "retrying", "retry_attempt": 4, "next_retry_attempt_at": due}
+    early["attempts"] = [{"at": START - timedelta(minutes=2)}]
+
+    kept = attempt(failure(TemporaryFailure, retry_after=60), **early).changes
+    moved = attempt(failure(TemporaryFailure, retry_after=900), **early).changes
+
+    assert kept["next_retry_attempt_at"] == due
+    assert moved["next_retry_attempt_at"] == START + timedelta(minutes=15)
 
 
 def test_keeps_the_last_attempts_only() -> None:
@@ -139,3 +179,67 @@ def test_secrets_are_not_in_what_went_wrong(
     assert SECRET not in told
     assert PASSWORD not in told
     assert "****" in result.changes["error_message"]
+
+
+class TestProgress:
+    """A failure may leave something for the next attempt to know (delivery contract 2.3)."""
+
+    def test_is_kept_on_the_row_and_handed_to_the_next_attempt(self) -> None:
+        progress = {"done": ["a", "b"], "at": {"$odd.key\0": 1}}
+
+        result = attempt(failure(TemporaryFailure, progress=progress))
+
+        stored = row(**result.changes)
+        encode(stored)
+        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA).progress == progress
+
+    def test_stays_until_another_attempt_says_something_else(self) -> None:
+        """Of a receiver that is down nothing new is known."""
+        assert "progress" not in attempt(failure(TemporaryFailure), progress="{}").changes
+        assert "progress" not in attempt(RuntimeError("odd"), progress="{}").changes
+        again = attempt(failure(PermanentFailure, progress={}), progress='{"a":1}')
+        assert again.changes["progress"] == "{}"
+
+    def test_ends_with_a_success(self) -> None:
+        """Who asks for the delivery again has all of it sent again."""
+        assert attempt(progress='{"a":1}').changes["progress"] is None
+        assert "progress" not in attempt().changes
+
+    @pytest.mark.parametrize(
+        "progress", [{"a": "x" * LARGEST_PROGRESS}, {"a": "é" * 2048}, {"a": object()}]
+    )
+    def test_what_is_too_large_or_no_json_is_not_kept(self, progress: Any) -> None:
+        """The failure is recorded all the same."""
+        result = attempt(failure(TemporaryFailure, progress=progress))
+
+        assert result.state == "retrying"
+        assert "progress" not in result.changes
+
+    def test_holds_no_secret(self) -> None:
+        progress = {"url": f"https://user:{PASSWORD}@example.com", "token": SECRET}
+
+        kept = attempt(failure(TemporaryFailure, progress=progress)).changes["progress"]
+
+        assert PASSWORD not in kept
+        assert SECRET not in kept
+
+    @pytest.mark.parametrize("odd", ["", "{", "[]", "7", "null"])
+    def test_what_others_wrote_counts_as_none(self, odd: str) -> None:
+        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA).progress == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "answered"),
+    [
+        (failure(TemporaryFailure), False),
+        (failure(TemporaryFailure, response_status=503), False),
+        (failure(TemporaryFailure, is_receiver_up=True), True),
+        (failure(PermanentFailure), None),
+        (failure(PermanentFailure, response_status=400), True),
+        (failure(PermanentFailure, is_receiver_up=True), True),
+        (RuntimeError("odd"), False),
+    ],
+)
+def test_what_a_failure_says_of_the_receiver(error: Exception, answered: bool | None) -> None:
+    """Whether it is there: the breaker goes by it (delivery contract B1)."""
+    assert attempt(error).answered is answered

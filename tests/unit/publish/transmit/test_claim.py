@@ -239,3 +239,30 @@ def test_a_lane_is_never_forgotten(rows: list[Document], mode: Mode) -> None:
     selection = pick(*split(rows), mode, NOW)
 
     assert not rows or selection.rows or (selection.next_due and selection.next_due > NOW)
+
+
+PARTIAL: Document = {**RECENT, "is_replaceable": True}
+
+
+@pytest.mark.parametrize(
+    ("rows", "picked", "superseded"),
+    [
+        ([retry(1, SOON, **PARTIAL)], [], {}),
+        ([retry(1, SOON, **PARTIAL), row(2)], [2], {1: 2}),
+        ([retry(1, PAST, **PARTIAL), row(2)], [2], {1: 2}),
+        ([retry(1, SOON, **PARTIAL), retry(2, SOON, **PARTIAL), row(3)], [3], {1: 2, 2: 3}),
+        ([retry(1, SOON, **PARTIAL), row(2, "b")], [2], {}),
+        ([retry(1, SOON, **RECENT), retry(2, PAST, **PARTIAL), row(3)], [], {2: 3}),
+        ([row(1, is_replaceable=True), row(2)], [1, 2], {}),
+        ([retry(1, SOON, **PARTIAL, item_version=3), row(2, item_version=2)], [], {}),
+        ([retry(1, SOON, **{**PARTIAL, "is_replaceable": "odd"}), row(2)], [], {}),
+    ],
+)
+def test_what_is_left_of_a_version_does_not_hold_up_the_next(
+    rows: list[Document], picked: list[int], superseded: dict[int, int]
+) -> None:
+    """Delivery contract O1: where most have it, the rest get the newer one."""
+    selection = pick(*split(rows), Mode.APPEND, NOW)
+
+    assert [row["_id"] for row in selection.rows] == picked
+    assert selection.superseded == superseded
