@@ -22,7 +22,7 @@ from transmitters.cms.wordpress import WordPress
 from transmitters.http_client import HTTPClient
 
 SEED = int(os.environ.get("WIREDESK_FUZZ_SEED") or 1)
-ROUNDS, ROUNDS_OF_CAMPAIGN = 40, 1500
+ROUNDS, ROUNDS_OF_CAMPAIGN = 40, 300
 CALLS = 4
 """Besides a connection test, in a round."""
 
