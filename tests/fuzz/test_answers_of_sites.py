@@ -37,7 +37,9 @@ def http() -> Iterator[HTTPClient]:
 
 
 @pytest.fixture
-def wordpress(http: HTTPClient) -> Iterator[Open]:
+def wordpress(http: HTTPClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    # A list without end is a request for each of its pages.
+    monkeypatch.setattr("transmitters.cms.wordpress.MOST_PAGES", 10)
     with StandInSite() as there:
         credentials = {"username": USERNAME, "application_password": PASSWORD}
         site = Site("i", there.url, credentials)
