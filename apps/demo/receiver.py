@@ -6,6 +6,8 @@ from threading import Thread
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; the second is not to wait until the first is acknowledged.
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         """Accept an item, as Newshub's `/push` does."""

@@ -684,6 +684,8 @@ def _article(content: SiteContent, entry: Mapping[str, Any]) -> Iterator[str]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; the second is not to wait until the first is acknowledged.
+    disable_nagle_algorithm = True
 
     def _serve(self) -> None:
         assert isinstance(self.server, StandInSite)

@@ -298,6 +298,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; the second is not to wait until the first is acknowledged.
+    disable_nagle_algorithm = True
 
     def handle_one_request(self) -> None:
         with suppress(ConnectionError):

@@ -299,8 +299,10 @@ class PeerNewsroom(SiteNewsroom):
         super().options(**self.own_options, **options)
 
     def picture(self, content: bytes | None = None, name: str = "picture.png") -> Document:
-        """Store a picture, of one color unless it is given; return it as an association."""
-        media = str(self.graph.media.put(picture_bytes() if content is None else content, name))
+        """Store a picture, like no other unless it is given; return it as an association."""
+        media = str(
+            self.graph.media.put(picture_bytes("noise") if content is None else content, name)
+        )
         return {
             "_id": f"urn:picture:{media}",
             "type": "picture",
@@ -320,7 +322,7 @@ class PeerNewsroom(SiteNewsroom):
             "keywords": [f"Tag {self.word}"],
             "associations": {
                 "featuremedia": self.picture(),
-                "editor_0": self.picture(picture_bytes("blue")),
+                "editor_0": self.picture(),
             },
         }
         return self.desk.story(**{**whole, **fields})

@@ -305,6 +305,11 @@ class SiteDesk:
         }
 
 
+def holds_password(text: str) -> bool:
+    """Whether a text has the password of the stand-in site in it, with its blanks or without."""
+    return PASSWORD in text or PASSWORD.replace(" ", "") in text
+
+
 def picture_bytes(color: str = "red", size: tuple[int, int] = (40, 30)) -> bytes:
     """Return a PNG of one color, or of `noise`, which no format makes small."""
     file = BytesIO()

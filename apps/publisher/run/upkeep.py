@@ -132,7 +132,7 @@ class SiteSync:
             failure = PlatformError(ErrorClass.CONFIG, "sync_crashed", SYNC_CRASHED)
             self._failed(integration, failure)
             return failure
-        log.info("publisher.site_read", integration=id_, count=count)
+        log.debug("publisher.site_read", integration=id_, count=count)
         return None
 
     def sync(self, integration: Mapping[str, Any]) -> int:

@@ -873,7 +873,7 @@ class TestErrors:
         """The lacking capability is named by the site's own name of it."""
         lacks = {
             ("contributor", "posts"): "publish_posts",
-            ("subscriber", "posts"): "the type post",
+            ("subscriber", "posts"): "edit_posts",
             ("author", "press-releases"): "the type press_release",
         }
         for (role, post_type), capability in lacks.items():

@@ -38,7 +38,7 @@ from tests.support.deliveries import (
     impatient_settings,
 )
 from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
-from transmitters.base import MediaFile
+from transmitters.base import MediaFile, TransmitSettings
 from transmitters.http_client import HTTPClient
 from transmitters.http_push import (
     LONGEST_WAIT,
@@ -143,28 +143,24 @@ class Push:
         self.receiver = receiver
         self.built: list[HTTPPushTransmitter] = []
 
-    def to(self, **config: Any) -> HTTPPushTransmitter:
+    def to(self, settings: TransmitSettings | None = None, **config: Any) -> HTTPPushTransmitter:
         """Return a transmitter to `/push`, with `/assets` for media if `assets` is true."""
         if config.pop("assets", False):
             config["assets_url"] = f"{self.receiver.url}/assets"
         config.setdefault("resource_url", f"{self.receiver.url}/push")
         destination = build_destination("http_push", **config)
-        transmitter = HTTPPushTransmitter(destination, build_settings(), clock=StoppedClock())
-        self.built.append(transmitter)
-        return transmitter
-
-    def impatient(self) -> HTTPPushTransmitter:
-        """Return a transmitter to `/push` that soon stops waiting."""
-        destination = build_destination("http_push", resource_url=f"{self.receiver.url}/push")
-        transmitter = HTTPPushTransmitter(destination, impatient_settings(), clock=StoppedClock())
+        transmitter = HTTPPushTransmitter(
+            destination, settings or build_settings(), clock=StoppedClock()
+        )
         self.built.append(transmitter)
         return transmitter
 
     def failing(self, reply: Reply) -> DeliveryError:
         """Return the error that one reply leads to."""
         self.receiver.answer([reply])
+        settings = impatient_settings() if isinstance(reply, Fault) else None
         with pytest.raises(DeliveryError) as caught:
-            (self.impatient() if isinstance(reply, Fault) else self.to()).send(build_delivery())
+            self.to(settings).send(build_delivery())
         return caught.value
 
 
@@ -586,7 +582,7 @@ class TestOutcomes:
         """An answer of 200 that goes on and on has said all that matters."""
         push.receiver.answer([fault])
 
-        assert push.impatient().send(build_delivery()).status == 200
+        assert push.to(impatient_settings()).send(build_delivery()).status == 200
 
     def test_long_text_is_cut(self, push: Push) -> None:
         """The text of an error has at most 1 000 characters."""
