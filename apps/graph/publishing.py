@@ -84,6 +84,8 @@ def build_publishing(
             vault=base.vault,
             media=base.media,
             notifier=base.notifier,
+            counters=base.counters,
+            on_claim=base.process.claimed,
             settings=settings,
             on_failed=base.alerts.not_delivered,
             sends_mail=base.outbox.is_open,

@@ -111,7 +111,20 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Lanes with something due.
         _index("wake_at"),
         _index("lease_owner", sparse=True),
+        # Receivers that are down.
+        _index(
+            "breaker.open_until",
+            name="open",
+            partialFilterExpression={"breaker.open_until": {"$type": "date"}},
+        ),
     ],
+    collections.DELIVERY_COUNTERS: [
+        # Newest hours, and totals, which have none; those of one destination.
+        _index(("hour", DESC), "_id"),
+        _index("lane", ("hour", DESC)),
+        _index("expires_at", expireAfterSeconds=0),
+    ],
+    collections.PROCESSES: [_index("beat_at"), _index("expires_at", expireAfterSeconds=0)],
     collections.ARCHIVED: [
         _index("archived_id", unique=True),
         _index("item_id"),

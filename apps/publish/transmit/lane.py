@@ -21,6 +21,7 @@ from apps.lanes.retries import has_unknown_outcome
 from apps.lanes.worker import LaneServer
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.transmit.attempt import Result, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import Subscribers, mode_of
 from apps.publish.transmit.failures import Failures, is_critical
@@ -44,6 +45,9 @@ class LaneTools:
     registry: Registry[Transmitter]
     notifier: Notifier
     failures: Failures
+    attempt_log: AttemptLog
+    on_claim: Callable[[], None]
+    """Called with each lane that is looked into."""
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
     recovery: Recovery
@@ -66,7 +70,8 @@ def take_over(
         lost: rows in progress, under the token of an earlier lease.
     """
     tools.sender.clean_up(lost, lane.id, subscriber)
-    tools.recovery.take_over(lane, mode_of(lane.id, subscriber, tools.registry), lost)
+    mode = mode_of(lane.id, subscriber, tools.registry)
+    tools.attempt_log.lost(tools.recovery.take_over(lane, mode, lost))
     # Whatever ended the other process: go on one row at a time.
     return LaneOutcome(more=True, careful=True)
 
@@ -94,6 +99,7 @@ class RowServer(LaneServer):
         self._limit = limit
 
     def serve(self, lane: Lane) -> LaneOutcome:
+        self._tools.on_claim()
         self._subscribers.load([lane.id, *self._upcoming()])
         subscriber = self._subscribers.of(lane.id)
         is_closed = subscriber is not None and (
@@ -224,6 +230,7 @@ class LaneDelivery:
                 continue
             subscriber = None if self._is_gone else self._subscriber
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
+            self._tools.attempt_log.write(result)
             results.add(result)
             self._count(result.row, result)
             if is_critical(self._subscriber, result):
@@ -238,6 +245,7 @@ class LaneDelivery:
 
         Only of results that are on record: who has lost the lease closes no subscriber.
         """
+        self._tools.attempt_log.count(recorded)
         failures = self._tools.failures
         for result in recorded:
             if result.state == RowState.SUCCESS and self._is_failing:

@@ -74,8 +74,8 @@ class Recovery:
         held = self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS})
         return [row for row in held if token_of(row) < lane.token]
 
-    def take_over(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> None:
-        """Give back the rows of a lane whose process died.
+    def take_over(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> list[Document]:
+        """Give back the rows of a lane whose process died; return those that may have been sent.
 
         They keep their key and their number of retries, and are sent again (delivery contract
         C4). What may have been sent gets an attempt of unknown outcome. Only where that is one row
@@ -109,6 +109,7 @@ class Recovery:
         changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
         if given_up := [row for row in changed if row["state"] == RowState.FAILED]:
             self._report(lane, given_up)
+        return [row for row in changed if row["_id"] in started]
 
     def _may_have_started(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> set[Any]:
         """Return the ids of rows in progress that may have been sent; a command for `append`."""

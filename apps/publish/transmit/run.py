@@ -18,8 +18,10 @@ from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
 from apps.media.storage import MediaStorage
+from apps.monitoring.counters import DeliveryCounters
 from apps.publish.queue.payloads import Payloads
 from apps.publish.transmit.attempt import Attempts, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.failures import Failures
@@ -71,6 +73,8 @@ class TransmitContent:
         media: the binaries that deliveries take along.
         notifier: tells clients.
         on_failed: called with rows of one lane that have failed for good.
+        counters: of deliveries.
+        on_claim: called whenever this process looks for what is due.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
             MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER, ERROR_NOTIFICATIONS,
             EMAIL_NOTIFICATION_RESEND and those of the transmitters.
@@ -88,7 +92,9 @@ class TransmitContent:
         vault: Vault,
         media: MediaStorage,
         notifier: Notifier,
+        counters: DeliveryCounters,
         settings: Mapping[str, Any],
+        on_claim: Callable[[], None] = lambda: None,
         on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
         sends_mail: bool = False,
         format_row: Callable[[Document], str] = not_formatted,
@@ -103,6 +109,8 @@ class TransmitContent:
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
         self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
+        self._attempt_log = AttemptLog(counters, transmitters, self._kind.retries)
+        self._on_claim = on_claim
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
@@ -133,7 +141,12 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
-        return self._lanes.run(stop)
+        try:
+            sent = self._lanes.run(stop)
+            self._on_claim()
+            return sent
+        finally:
+            self._attempt_log.close()
 
     def close(self) -> None:
         """Close the connections to destinations."""
@@ -155,6 +168,8 @@ class TransmitContent:
             registry=self._registry,
             notifier=self._notifier,
             failures=self._failures,
+            attempt_log=self._attempt_log,
+            on_claim=self._on_claim,
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,
