@@ -107,7 +107,7 @@ class Health:
         for store, name in ((MONGO, "MongoDB"), (REDIS, "Redis")):
             silent = self._notes.silent_seconds(store)
             if silent < LIVE_SECONDS:
-                parts.append(Part(store, True, f"No answer of {name} is missing for long."))
+                parts.append(Part(store, True, f"This process has reached {name} lately."))
             else:
                 text = f"This process has not reached {name} for {in_words(silent)}."
                 parts.append(Part(store, False, text, START_AGAIN))

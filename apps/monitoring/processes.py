@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Any
 
+import pymongo
 import structlog
 from bson import ObjectId
 from pymongo.database import Database
@@ -32,7 +33,11 @@ ALIVE = timedelta(seconds=30)
 """A process that has written nothing for longer is gone, or cannot reach the store."""
 KEPT_FOR = timedelta(minutes=5)
 """How long the document of a process stays that has ended."""
+LONGEST_RUN = timedelta(minutes=15)
+"""A task that runs for longer is taken for one that hangs."""
 REDIS_SECONDS = 1.0
+FAREWELL_SECONDS = 2.0
+"""Longest wait, twice, of a process that ends for what it says last."""
 
 MONGO, REDIS = "mongo", "redis"
 
@@ -130,9 +135,10 @@ class ProcessHeartbeat:
     def stop(self) -> None:
         """End, and take the document away; who is killed leaves it to expire."""
         self._has_ended.set()
-        self._thread.join()
+        self._thread.join(FAREWELL_SECONDS)
         try:
-            self._collection.delete_one({"_id": self._id})
+            with pymongo.timeout(FAREWELL_SECONDS):
+                self._collection.delete_one({"_id": self._id})
         except PyMongoError as error:
             log.warning("heartbeat.not_removed", error=str(error))
         self._redis.close()
@@ -185,8 +191,8 @@ def last_claim(found: list[Document]) -> datetime | None:
 def tasks_of(found: list[Document]) -> Mapping[str, datetime]:
     """Return when each task was last at work in any of the processes.
 
-    One that still runs is at work as long as its process writes its document, but for a quarter of
-    an hour at most.
+    One that still runs is at work as long as its process writes its document, but for `LONGEST_RUN`
+    at most.
     """
     latest: dict[str, datetime] = {}
     for process in found:
@@ -194,9 +200,6 @@ def tasks_of(found: list[Document]) -> Mapping[str, datetime]:
             at = worked_at(task, process["beat_at"])
             latest[task["name"]] = max(at, latest.get(task["name"], at))
     return latest
-
-
-LONGEST_RUN = timedelta(minutes=15)
 
 
 def worked_at(task: Mapping[str, Any], beat_at: datetime) -> datetime:

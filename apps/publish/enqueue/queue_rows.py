@@ -66,7 +66,8 @@ class OutgoingItem:
     @property
     def _published_at(self) -> datetime | None:
         """When it was published; of what was scheduled, the time that it was scheduled for."""
-        scheduled_for = object_of(self.row, "schedule_settings").get("utc_publish_schedule")
+        settings = object_of(self.row, "schedule_settings")
+        scheduled_for = settings.get("utc_publish_schedule") or self.row.get("publish_schedule")
         times = (moment_of(time) for time in (self.row.get("_created"), scheduled_for))
         return max(filter(None, times), default=None)
 

@@ -1,5 +1,6 @@
 """What Prometheus reads of the wire (delivery contract 14.4)."""
 
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -232,31 +233,28 @@ class TestCost:
         monkeypatch.setattr("apps.publish.metrics.MOST_DESTINATIONS", 3)
         monkeypatch.setattr("apps.publish.metrics.MOST_ROWS", 10)
         counter = CommandCounter()
-        graph = build_graph(settings, clock=clock, listeners=[counter])
         for number in range(6):
             subscriber = desk.newsroom.subscriber(f"s{number}", push(receiver.url))
-            fill(graph.db, subscriber, push(receiver.url), clock.at, items=3)
+            fill(desk.db, subscriber, push(receiver.url), clock.at, items=3)
             clock.advance(seconds=10)
-        counter.count = 0
-
-        text = graph.monitoring.metrics.text().decode()
+        with closing(build_graph(settings, clock=clock, listeners=[counter])) as graph:
+            counter.count = 0
+            text = graph.monitoring.metrics.text().decode()
 
         assert counter.count <= 12 + 3 * 3 + 3
         assert text.count("\nwiredesk_lag_seconds{") == 3
         assert 'wiredesk_rows{state="pending"} 10.0' in text
-        graph.close()
 
     def test_who_asks_often_costs_nothing(
         self, clock: HandClock, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(exposition, "KEPT_SECONDS", 60)
         counter = CommandCounter()
-        graph = build_graph(settings, clock=clock, listeners=[counter])
-        first = graph.monitoring.metrics.text()
-        counter.count = 0
-        assert [graph.monitoring.metrics.text() for _ in range(5)] == [first] * 5
+        with closing(build_graph(settings, clock=clock, listeners=[counter])) as graph:
+            first = graph.monitoring.metrics.text()
+            counter.count = 0
+            assert [graph.monitoring.metrics.text() for _ in range(5)] == [first] * 5
         assert counter.count == 0
-        graph.close()
 
 
 @pytest.mark.parametrize("name", ['quo"te', "back\\slash", "line\nend", "Straße", "", None, 5])
