@@ -34,6 +34,7 @@ from apps.routing.subscribers.stored_destinations import (
 )
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
+from apps.store.indexes import DOWN_LANES, EPOCH
 
 PREFIX = "wiredesk"
 OPEN_STATES = (RowState.PENDING, RowState.IN_PROGRESS, RowState.RETRYING)
@@ -109,16 +110,16 @@ class DeliveryMetrics:
                 breaker.add_metric([*names[lane["_id"]], state], 1)
         yield breaker
         number = _gauge("breakers", "How many these are, told apart or not")
-        number.add_metric([], self._lanes.count_documents(IS_DOWN, limit=MOST_ROWS))
+        number.add_metric([], self._lanes.count_documents(DOWN_LANES, limit=MOST_ROWS))
         yield number
 
     def _waiting_lanes(self) -> list[str]:
         """Return the lanes with work that are due first; one command."""
-        found = self._lanes.find({"wake_at": {"$type": "date"}, "paused": None}, {"_id": 1})
+        found = self._lanes.find({"wake_at": {"$gt": EPOCH}, "paused": None}, {"_id": 1})
         return [lane["_id"] for lane in found.sort("wake_at", 1).limit(MOST_DESTINATIONS)]
 
     def _lanes_that_are_down(self) -> list[Document]:
-        found = self._lanes.find(IS_DOWN, {"breaker.open_until": 1})
+        found = self._lanes.find(DOWN_LANES, {"breaker.open_until": 1})
         return list(found.sort("breaker.open_until", 1).limit(MOST_DESTINATIONS))
 
     def _names(self, lanes: Iterable[str]) -> dict[str, list[str]]:
@@ -150,10 +151,6 @@ class DeliveryMetrics:
         retry = self._rows.find_one(again, fields, sort=[("next_retry_attempt_at", 1)])
         times.append(moment_of((retry or {}).get("next_retry_attempt_at")))
         return min(filter(None, times), default=None)
-
-
-IS_DOWN: Mapping[str, Any] = {"breaker.open_until": {"$type": "date"}}
-"""Lanes whose breaker is not closed."""
 
 
 def labels_of(lane: str, subscriber: Mapping[str, Any]) -> list[str]:

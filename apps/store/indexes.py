@@ -1,6 +1,7 @@
 """Every index of every collection. A query on a hot path names the index it uses here."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -9,6 +10,10 @@ from pymongo.database import Database
 from apps.store import collections
 
 ASC, DESC = ASCENDING, DESCENDING
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DOWN_LANES: Mapping[str, Any] = {"breaker.open_until": {"$gt": EPOCH}}
+"""Lanes whose breaker is not closed."""
 
 
 def _index(*keys: Any, **options: Any) -> IndexModel:
@@ -114,8 +119,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Receivers that are down.
         _index(
             "breaker.open_until",
-            name="open",
-            partialFilterExpression={"breaker.open_until": {"$type": "date"}},
+            name="down",
+            partialFilterExpression=DOWN_LANES,
         ),
     ],
     collections.DELIVERY_COUNTERS: [

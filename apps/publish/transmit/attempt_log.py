@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, text_of
+from apps.core.documents import number_of, object_of, text_of
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
@@ -39,30 +39,41 @@ class AttemptLog:
         self._types = types
         self._tries = policy.maximum + 1
 
-    def write(self, result: Result) -> None:
-        """Write the line of an attempt."""
-        self._write(result.row, result.changes, result.size)
+    def write(self, result: Result, claim: int) -> None:
+        """Write the line of an attempt.
+
+        Args:
+            claim: token of the lease under which it was made.
+        """
+        self._write(result.row, result.changes, claim, result.size)
 
     def count(self, results: Iterable[Result]) -> None:
         """Count attempts that are on record; seldom a command."""
         changed = [(r.row, r.changes) for r in results if "attempts" in r.changes]
         self._counters.add([self._counted(row, changes) for row, changes in changed])
 
-    def lost(self, rows: Sequence[Document]) -> None:
+    def lost(self, rows: Sequence[Document], claim: int) -> None:
         """Write and count attempts whose process died; their outcome is unknown.
 
         Args:
             rows: as they are now.
+            claim: token of the lease under which they were taken over.
         """
         for row in rows:
-            self._write(row, {"attempts": row["attempts"]}, None)
+            self._write(row, {"attempts": row["attempts"]}, claim)
         self._counters.add([self._counted(row, row) for row in rows])
 
     def close(self) -> None:
         """Write what is counted."""
         self._counters.write()
 
-    def _write(self, row: Mapping[str, Any], changes: Mapping[str, Any], size: int | None) -> None:
+    def _write(
+        self,
+        row: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        claim: int,
+        size: int | None = None,
+    ) -> None:
         destination, note = object_of(row, "destination"), changes["attempts"][-1]
         log.info(
             "delivery.attempted",
@@ -73,7 +84,7 @@ class AttemptLog:
             subscriber=str(row.get("subscriber_id")),
             destination=destination.get("name"),
             type=destination.get("delivery_type"),
-            attempt=int(row.get("retry_attempt") or 0) + 1,
+            attempt=number_of(row, "retry_attempt") + 1,
             of=self._tries,
             outcome=str(note["outcome"]),
             status=note["status"],
@@ -81,7 +92,7 @@ class AttemptLog:
             bytes=size,
             next_at=changes.get("next_retry_attempt_at"),
             key=row.get("idempotency_key"),
-            claim=row.get("claim_token"),
+            claim=claim,
             trace_id=text_of(row, "trace_id") or str(row["_id"]),
         )
 

@@ -71,7 +71,7 @@ def take_over(
     """
     tools.sender.clean_up(lost, lane.id, subscriber)
     mode = mode_of(lane.id, subscriber, tools.registry)
-    tools.attempt_log.lost(tools.recovery.take_over(lane, mode, lost))
+    tools.attempt_log.lost(tools.recovery.take_over(lane, mode, lost), lane.token)
     # Whatever ended the other process: go on one row at a time.
     return LaneOutcome(more=True, careful=True)
 
@@ -230,7 +230,7 @@ class LaneDelivery:
                 continue
             subscriber = None if self._is_gone else self._subscriber
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
-            self._tools.attempt_log.write(result)
+            self._tools.attempt_log.write(result, self._lane.token)
             results.add(result)
             self._count(result.row, result)
             if is_critical(self._subscriber, result):

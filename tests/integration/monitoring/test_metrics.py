@@ -254,7 +254,7 @@ class TestCost:
             first = graph.monitoring.metrics.text()
             counter.count = 0
             assert [graph.monitoring.metrics.text() for _ in range(5)] == [first] * 5
-        assert counter.count == 0
+            assert counter.count == 0
 
 
 @pytest.mark.parametrize("name", ['quo"te', "back\\slash", "line\nend", "Straße", "", None, 5])
