@@ -70,8 +70,7 @@ def take_over(
         lost: rows in progress, under the token of an earlier lease.
     """
     tools.sender.clean_up(lost, lane.id, subscriber)
-    mode = mode_of(lane.id, subscriber, tools.registry)
-    tools.attempt_log.lost(tools.recovery.take_over(lane, mode, lost), lane.token)
+    tools.recovery.take_over(lane, mode_of(lane.id, subscriber, tools.registry), lost)
     # Whatever ended the other process: go on one row at a time.
     return LaneOutcome(more=True, careful=True)
 

@@ -108,8 +108,15 @@ class TransmitContent:
         self._payloads = Payloads(db)
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
-        self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
         self._attempt_log = AttemptLog(counters, transmitters, self._kind.retries)
+        self._recovery = Recovery(
+            db,
+            clock,
+            sequences,
+            notifier=notifier,
+            on_failed=on_failed,
+            on_lost=self._attempt_log.lost,
+        )
         self._on_claim = on_claim
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
