@@ -418,6 +418,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
+        text(
+            "IMATRICS_BASE_URL",
+            None,
+            "Address of iMatrics, for `imatrics` destinations: articles go to "
+            "`IMATRICS_BASE_URL/article/store`.",
+        ),
+        text("IMATRICS_USER", None, "User there."),
+        secret("IMATRICS_KEY", "Password of that user."),
     ),
     "CMS sites": (
         flag("PUBLISHER_ALLOW_HTTP", False, "Sites may be reached without TLS, for tests."),

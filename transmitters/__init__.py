@@ -16,6 +16,7 @@ from transmitters.email import EmailTransmitter
 from transmitters.file import FileTransmitter
 from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
+from transmitters.imatrics import IMatricsTransmitter
 from transmitters.sftp import SFTPTransmitter
 
 __all__ = [
@@ -38,6 +39,7 @@ BUILT_IN: tuple[type[Transmitter], ...] = (
     SFTPTransmitter,
     FileTransmitter,
     EmailTransmitter,
+    IMatricsTransmitter,
 )
 
 

@@ -59,6 +59,10 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    imatrics_url: str | None = None
+    """Address of iMatrics; nothing is sent there without it and the credentials."""
+    imatrics_user: str | None = None
+    imatrics_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -169,4 +169,7 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         mail_timeout=float(settings["EMAIL_TIMEOUT"]),
         watermark_image=settings["WATERMARK_IMAGE"],
         file_root=settings["FILE_ROOT"],
+        imatrics_url=settings["IMATRICS_BASE_URL"],
+        imatrics_user=settings["IMATRICS_USER"],
+        imatrics_key=settings["IMATRICS_KEY"],
     )
