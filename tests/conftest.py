@@ -148,6 +148,13 @@ def sshd(peers: Peers) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def moto(peers: Peers) -> Iterator[str]:
+    """Address of a look-alike of Amazon's services."""
+    with peers.use("moto") as found:
+        yield found["url"]
+
+
+@pytest.fixture(scope="session")
 def database_name() -> str:
     """A database of its own for each test worker; others begin with its name."""
     return f"wiredesk_{RUN}_{WORKER}"

@@ -1,6 +1,7 @@
 """Delivery types. `BUILT_IN` is the one place to register one: see `docs/transmitters.md`."""
 
 from apps.core.registry import Registry
+from transmitters.amazon_sqs_fifo import SQSTransmitter
 from transmitters.base import (
     Delivery,
     Destination,
@@ -39,6 +40,7 @@ BUILT_IN: tuple[type[Transmitter], ...] = (
     SFTPTransmitter,
     FileTransmitter,
     EmailTransmitter,
+    SQSTransmitter,
     IMatricsTransmitter,
 )
 
