@@ -418,6 +418,13 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
+        flag(
+            "ODBC_PUBLISH",
+            False,
+            "Items are delivered by ODBC. Who may edit subscribers then reaches every database "
+            "that an installed driver reaches.",
+        ),
+        number("ODBC_TIMEOUT", 60, "Seconds for one whole attempt by ODBC."),
         text(
             "IMATRICS_BASE_URL",
             None,

@@ -148,6 +148,13 @@ def sshd(peers: Peers) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def postgresql(peers: Peers) -> Iterator[dict[str, Any]]:
+    """A PostgreSQL that can be reached by ODBC."""
+    with peers.use("postgresql") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def moto(peers: Peers) -> Iterator[str]:
     """Address of a look-alike of Amazon's services."""
     with peers.use("moto") as found:

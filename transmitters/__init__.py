@@ -18,6 +18,7 @@ from transmitters.file import FileTransmitter
 from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
 from transmitters.imatrics import IMatricsTransmitter
+from transmitters.odbc import ODBCTransmitter
 from transmitters.sftp import SFTPTransmitter
 
 __all__ = [
@@ -40,6 +41,7 @@ BUILT_IN: tuple[type[Transmitter], ...] = (
     SFTPTransmitter,
     FileTransmitter,
     EmailTransmitter,
+    ODBCTransmitter,
     SQSTransmitter,
     IMatricsTransmitter,
 )

@@ -59,6 +59,10 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    odbc_publish: bool = False
+    """Whether anything is sent by ODBC."""
+    odbc_timeout: float = 60.0
+    """Of a whole attempt by ODBC."""
     imatrics_url: str | None = None
     """Address of iMatrics; nothing is sent there without it and the credentials."""
     imatrics_user: str | None = None

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock, Timer
 from typing import Any, ClassVar
 
 from apps.core.caller import Caller
@@ -15,13 +14,11 @@ from apps.core.media_files import media_file_name
 from apps.core.registry import Field
 from apps.core.sockets import Deadline
 from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
-from transmitters.connections import Dialler, NotConnected, Resolver
+from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
 from transmitters.networks import AddressGuard
 
-IDLE_SECONDS = 15.0
-"""A connection is kept so long for the next delivery: servers count them."""
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
 INTERNAL_RENDITIONS = frozenset({"thumbnail", "viewImage", "baseImage"})
@@ -150,7 +147,7 @@ class UploadTransmitter(Transmitter):
             read_timeout=settings.ftp_reply_timeout,
             resolve=resolve,
         )
-        self._kept = KeptSession()
+        self._kept = KeptConnection[UploadSession]()
 
     @abstractmethod
     def connect(self, target: Target) -> UploadSession:
@@ -298,48 +295,6 @@ class UploadTransmitter(Transmitter):
     def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
         return kind(self.code, self.error_name, self.errors[self.code], shown)
-
-
-class KeptSession:
-    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._session: UploadSession | None = None
-        self._timer: Timer | None = None
-
-    def take(self) -> UploadSession | None:
-        """Return the connection, which is kept no more."""
-        with self._lock:
-            session, self._session = self._session, None
-            if self._timer is not None:
-                self._timer.cancel()
-        return session
-
-    def keep(self, session: UploadSession) -> None:
-        """Keep a connection in place of the one that was kept."""
-        previous = self.take()
-        with self._lock:
-            surplus, self._session = self._session, session
-            self._timer = Timer(IDLE_SECONDS, self._close, [session])
-            self._timer.daemon = True
-            self._timer.start()
-        for unused in filter(None, (previous, surplus)):
-            unused.close()
-
-    def close(self) -> None:
-        """Close the connection, if one is kept."""
-        session = self.take()
-        if session is not None:
-            session.close()
-
-    def _close(self, idle: UploadSession) -> None:
-        """Close a connection that has waited long enough."""
-        with self._lock:
-            if self._session is not idle:
-                return
-            self._session = None
-        idle.close()
 
 
 def upload(session: UploadSession, name: str, data: bytes) -> None:
