@@ -15,7 +15,15 @@ from apps.core.clock import Clock, SystemClock
 from apps.core.documents import object_of, text_of
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+    unusable,
+)
 from transmitters.extras import MissingExtra, imported
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
@@ -110,15 +118,7 @@ class SQSTransmitter(Transmitter):
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used; one that is missing may come later."""
-        issues = {}
-        for name, check in CHECKS.items():
-            try:
-                if config.get(name) not in (None, ""):
-                    check(config)
-            except ValueError as error:
-                issues[name] = str(error)
-        return issues
+        return unusable(config, CHECKS)
 
     def close(self) -> None:
         if self._owns_client:

@@ -171,6 +171,26 @@ class Receipt:
     external_url: str | None = None
 
 
+def unusable(
+    config: Mapping[str, Any],
+    checks: Mapping[str, Callable[[Mapping[str, Any]], Any]],
+    refusal: type[Exception] = ValueError,
+) -> dict[str, str]:
+    """Return why values of a config cannot be used, by key; one that is missing may come later.
+
+    Args:
+        checks: by key, functions that raise `refusal` where its value cannot be used.
+    """
+    issues = {}
+    for name, check in checks.items():
+        try:
+            if config.get(name) not in (None, ""):
+                check(config)
+        except refusal as error:
+            issues[name] = str(error)
+    return issues
+
+
 class Transmitter(ABC):
     """Deliver formatted items to one destination.
 

@@ -75,6 +75,16 @@ class Dialler:
                 problem = NotConnected(f"cannot connect to {host}:{port}: {reason_of(error)}")
         raise problem
 
+    def check(self, host: str) -> None:
+        """Look a host up for a library that connects by itself, to whichever address it likes.
+
+        Raises:
+            NotConnected: unknown host, or not all of its addresses are allowed.
+        """
+        for *_, address in self._addresses(host, 0):
+            if not self._guard.allows(address[0]):
+                raise NotConnected(f"address of {host} is not allowed", permanent=True)
+
     def bound(self, connection: Any) -> None:
         """Bind the time of the connection's socket to the attempts it will serve."""
         connection.limit(self._deadline, self._read_timeout)

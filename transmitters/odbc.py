@@ -12,8 +12,17 @@ from apps.core.caller import Caller
 from apps.core.documents import text_of
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
-from transmitters.connections import KeptConnection, Resolver
+from apps.core.sockets import Deadline
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+    unusable,
+)
+from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
 from transmitters.extras import MissingExtra, imported
 from transmitters.networks import AddressGuard
 from transmitters.odbc_call import (
@@ -81,7 +90,14 @@ class ODBCTransmitter(Transmitter):
         resolve: Resolver = socket.getaddrinfo,
     ) -> None:
         super().__init__(destination, settings)
-        self._resolve = resolve
+        self._guard = AddressGuard.of(settings)
+        self._dialler = Dialler(
+            self._guard,
+            Deadline(),
+            connect_timeout=settings.odbc_timeout,
+            read_timeout=settings.odbc_timeout,
+            resolve=resolve,
+        )
         self._kept = KeptConnection[Session]()
         self._stuck: list[Future[Any]] = []
         self._stuck_lock = Lock()
@@ -104,22 +120,16 @@ class ODBCTransmitter(Transmitter):
             raise self._failure(PermanentFailure, str(error)) from None
         except TimeoutError as error:
             raise self._failure(TemporaryFailure, str(error)) from None
+        except NotConnected as error:
+            kind = PermanentFailure if error.permanent else TemporaryFailure
+            raise self._failure(kind, str(error)) from None
         except odbc.Error as error:
             raise self._refusal(odbc, error) from None
         return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used; one that is missing may come later."""
-        issues = {}
-        checks = {"stored_procedure": procedure_of, "parameters": parameters_of}
-        for name, check in checks.items():
-            try:
-                if config.get(name) not in (None, ""):
-                    check(config)
-            except ValueError as error:
-                issues[name] = str(error)
-        return issues
+        return unusable(config, {"stored_procedure": procedure_of, "parameters": parameters_of})
 
     def close(self) -> None:
         self._kept.close()
@@ -192,37 +202,35 @@ class ODBCTransmitter(Transmitter):
         write connection strings.
 
         Raises:
-            ValueError: one is not allowed, or none is named.
+            NotConnected: one is not allowed, or none is named.
         """
-        guard = AddressGuard.of(self.settings)
-        if guard.allow_private:
+        if self._guard.allow_private:
             return
         hosts = hosts_of(connection_string)
         if not hosts:
-            raise ValueError("connection_string names no server, whose address could be checked")
+            text = "connection_string names no server, whose address could be checked"
+            raise NotConnected(text, permanent=True)
         for host in hosts:
-            try:
-                found = self._resolve(host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                raise TimeoutError(f"cannot resolve {host}") from None
-            if not all(guard.allows(address[0]) for *_, address in found):
-                raise ValueError(f"address of {host} is not allowed")
+            self._dialler.check(host)
 
     # Failures.
 
     def _refusal(self, odbc: Any, error: Exception) -> DeliveryError:
         """Return what an error of the driver, or of its manager, comes to."""
-        state, text = state_of(error), " ".join(str(error.args[-1]).split())
-        text = PLACE.sub("", text)
+        state, said = state_of(error), " ".join(str(error.args[-1] if error.args else "").split())
+        text = PLACE.sub("", said) or "the driver does not say why"
         if state in NO_DRIVER or NO_FILE in text:
             installed = ", ".join(odbc.drivers()) or "none"
             text = f"{text}; install the driver that connection_string names (found: {installed})"
             return self._failure(PermanentFailure, text)
-        kind = PermanentFailure if state.startswith(FINAL) else TemporaryFailure
-        return self._failure(kind, text)
+        if state.startswith(FINAL):
+            return self._failure(PermanentFailure, text, is_receiver_up=True)
+        return self._failure(TemporaryFailure, text)
 
-    def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
-        return kind(CODE, NAME, TEXT, self.redact(cause)[:LONGEST_CAUSE])
+    def _failure(
+        self, kind: Callable[..., DeliveryError], cause: str, **details: Any
+    ) -> DeliveryError:
+        return kind(CODE, NAME, TEXT, self.redact(cause)[:LONGEST_CAUSE], **details)
 
 
 class Attempt:
@@ -288,6 +296,9 @@ class Session:
             self._connection.timeout = seconds
         product = str(self._connection.getinfo(odbc.SQL_DBMS_NAME))
         self._takes_names = "sql server" in product.lower()
+        # Never closed between a call and its commit: that a connection broke meanwhile is told to
+        # nobody then, and the driver of PostgreSQL has nothing to commit and says that it did.
+        self._cursor = self._connection.cursor()
 
     def run(self, call: Call, attempt: Attempt) -> Any:
         """Call a procedure and return its value; 1 where it has none.
@@ -297,18 +308,16 @@ class Session:
             TimeoutError: the time of the attempt is over.
         """
         statement, values = call.by_name() if self._takes_names else call.by_position()
-        cursor = self._connection.cursor()  # which would commit at the end of a `with`
-        attempt.begin(cursor)
-        cursor.execute(statement, values)
+        attempt.begin(self._cursor)
+        self._cursor.execute(statement, values)
         answer: Any = 1
         # An error behind the first result is told only to who asks for the next one.
         is_more = True
         while is_more:
-            row = cursor.fetchone() if cursor.description else None
+            row = self._cursor.fetchone() if self._cursor.description else None
             answer = answer if row is None or row[0] is None else row[0]
-            is_more = cursor.nextset()
+            is_more = self._cursor.nextset()
         attempt.leave()
-        cursor.close()
         return answer
 
     def commit(self) -> None:

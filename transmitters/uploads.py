@@ -13,7 +13,15 @@ from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
 from apps.core.sockets import Deadline
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+    unusable,
+)
 from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
@@ -200,15 +208,7 @@ class UploadTransmitter(Transmitter):
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used; one that is missing may come later."""
-        issues = {}
-        for name, check in cls.checks.items():
-            try:
-                if config.get(name) not in (None, ""):
-                    check(config)
-            except UploadError as error:
-                issues[name] = str(error)
-        return issues
+        return unusable(config, cls.checks, UploadError)
 
     def target(self) -> Target:
         """Return where the files go.

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,10 @@ def running(directory: Path) -> Iterator[dict[str, Any]]:
         server = subprocess.Popen(command, stdout=output, stderr=output, **start)
     try:
         wait_for_port(server, port)
+        # It listens before it takes anybody in.
+        ready = [str(_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "60"]
+        while subprocess.run(ready, check=False).returncode:
+            time.sleep(0.05)
         yield {"port": port, "user": USER, "password": PASSWORD, "driver": DRIVER}
     finally:
         server.send_signal(signal.SIGINT)  # waits for nobody to leave

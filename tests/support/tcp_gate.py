@@ -23,6 +23,10 @@ class TCPGate:
 
     Args:
         port: of the server.
+
+    Attributes:
+        accepted: connections so far.
+        passed: bytes so far, in both directions.
     """
 
     def __init__(self, port: int) -> None:
@@ -32,7 +36,9 @@ class TCPGate:
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._limit: int | None = None
         self.accepted = 0
+        self.passed = 0
 
     @property
     def port(self) -> int:
@@ -47,12 +53,17 @@ class TCPGate:
     def turn(self, state: Gate) -> None:
         """Treat connections so from now on."""
         with self._changed:
-            self._state = state
+            self._state, self._limit = state, None
             pairs = list(self._pairs)
             self._changed.notify_all()
         if state is Gate.RESET:
             for pair in pairs:
                 _reset(pair[0])
+
+    def cut_after(self, count: int) -> None:
+        """Break all connections as soon as `count` more bytes have passed."""
+        with self._changed:
+            self._limit = self.passed + count
 
     def wait_for_connections(self, count: int, timeout: float = 10.0) -> None:
         """Wait until exactly `count` connections are open.
@@ -112,11 +123,15 @@ class TCPGate:
             while data := source.recv(1 << 16):
                 with self._changed:
                     self._changed.wait_for(lambda: self._state is not Gate.HANG)
-                    is_broken = self._state is Gate.RESET
-                if is_broken:
-                    _reset(source)
-                    break
+                    room = len(data) if self._limit is None else self._limit - self.passed
+                    data = data[: max(room, 0)] if self._state is not Gate.RESET else b""
+                    self.passed += len(data)
+                    is_cut = room <= len(data) and self._limit is not None
                 target.sendall(data)
+                if is_cut:
+                    self.turn(Gate.RESET)
+                if not data:
+                    break
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
 
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
+from apps.publish.transmit.destinations import TransmitterPool
 from tests.suites.transmitter_suite import (
     KeyFarSide,
     KeySuite,
@@ -20,7 +21,7 @@ from tests.suites.transmitter_suite import (
 from tests.support.deliveries import build_delivery, build_destination, build_settings
 from tests.support.odbc_database import Database
 from tests.support.tcp_gate import Gate, TCPGate
-from transmitters import connections
+from transmitters import build_registry, connections
 from transmitters.base import Delivery, Receipt, TransmitSettings
 from transmitters.odbc import MOST_STUCK, ODBCTransmitter
 
@@ -271,6 +272,7 @@ class TestProcedure:
         failure = failing(database.config(), build_delivery(body=json.dumps(item).encode()))
 
         assert isinstance(failure, PermanentFailure)
+        assert failure.is_receiver_up
         assert said in failure.cause
 
 
@@ -391,6 +393,55 @@ class TestConnection:
         assert isinstance(failure, TemporaryFailure)
         assert "password authentication failed" in failure.cause
         assert "wrong-one" not in str(failure)
+
+    def test_is_closed_with_its_pool(self, far_side: DatabaseSide) -> None:
+        """As when a worker ends, or the config changes."""
+        own = {"odbc_publish": True, "odbc_timeout": 20.0}
+        pool = TransmitterPool(build_registry(), build_settings(**own))
+        sender = pool.get("lane", build_destination("ODBC", **far_side.config))
+        sender.send(build_delivery())
+        far_side.database.wait_for_sessions(1)
+
+        pool.close()
+        far_side.assert_let_go()
+
+    @pytest.mark.parametrize(
+        "share", [0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995]
+    )
+    def test_that_is_cut(self, far_side: DatabaseSide, share: float) -> None:
+        """At any byte: the item is there whole or not at all, and once after the repeat."""
+        item = build_delivery(body=json.dumps({"guid": "G", "body": "x" * 20_000}).encode())
+        send(far_side.config, item)
+        far_side.gate.wait_for_connections(0)
+        whole = far_side.gate.passed
+        far_side.database.clear()
+
+        self.cut(far_side, item, int(whole * share))
+
+    def test_that_is_cut_at_its_end(self, far_side: DatabaseSide) -> None:
+        """Where the call is made, and not committed: what was accepted is there."""
+        send(far_side.config)
+        far_side.gate.wait_for_connections(0)
+        whole = far_side.gate.passed
+        for left in range(0, 200, 11):
+            far_side.database.clear()
+            self.cut(far_side, build_delivery(), whole - left)
+
+    def cut(self, far_side: DatabaseSide, delivery: Delivery, position: int) -> None:
+        """Deliver by a connection that breaks, and again by one that does not."""
+        is_accepted = False
+        far_side.gate.cut_after(position)
+        with suppress(TemporaryFailure):
+            send(far_side.config, delivery)
+            is_accepted = True
+        far_side.database.wait_for_sessions(0)
+        stored = far_side.database.stored("key", "coalesce(length(body), 0)")
+        wanted = [(delivery.key, len(json.loads(delivery.body).get("body", "")))]
+        assert stored == wanted or (stored == [] and not is_accepted)
+
+        far_side.accept()
+        send(far_side.config, delivery)
+        assert far_side.database.stored("key", "coalesce(length(body), 0)") == wanted
 
 
 class TestTime:
