@@ -1,6 +1,7 @@
 """Delivery type `amazon_sqs_fifo`: items as messages of a FIFO queue of Amazon's."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -147,8 +148,10 @@ class SQSTransmitter(Transmitter):
             "endpoint_url": endpoint_of(config),
             "config": imported("botocore.config", EXTRA).Config(
                 # Failures are the lane's to repeat, and the destination alone says where to.
-                retries={"total_max_attempts": 1},
+                retries={"total_max_attempts": 1, "mode": "standard"},
                 ignore_configured_endpoint_urls=True,
+                use_fips_endpoint=False,
+                use_dualstack_endpoint=False,
             ),
         }
         exceptions = imported("botocore.exceptions", EXTRA)
@@ -248,10 +251,15 @@ _making = Lock()
 def _session() -> Any:
     """Return what clients of the process are made of: it has read the service's description.
 
+    It reads no profile, which may be for another use of Amazon's services on this machine.
+
     Raises:
         MissingExtra: boto3 is not installed.
     """
-    return imported("boto3.session", EXTRA).Session()
+    nowhere = (None, None, os.devnull, None)
+    files = {"profile": (None,) * 4, "config_file": nowhere, "credentials_file": nowhere}
+    core = imported("botocore.session", EXTRA).Session(session_vars=files)
+    return imported("boto3.session", EXTRA).Session(botocore_session=core)
 
 
 def message_of(delivery: Delivery) -> str:

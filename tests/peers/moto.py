@@ -10,6 +10,9 @@ from typing import Any
 
 from tests.peers.packages import free_port, wait_for_port
 
+START_SECONDS = 240.0
+"""It imports much, and a busy machine takes its time for that."""
+
 
 def missing() -> str | None:
     """Say how to get it where it is not there."""
@@ -30,7 +33,7 @@ def running(directory: Path) -> Iterator[dict[str, Any]]:
     with (directory / "moto.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
     try:
-        wait_for_port(server, port)
+        wait_for_port(server, port, START_SECONDS)
         yield {"url": f"http://127.0.0.1:{port}"}
     finally:
         server.terminate()

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,12 @@ from tests.support.deliveries import (
 )
 from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from tests.support.sqs_queue import KEYS, SQSQueue
-from transmitters.amazon_sqs_fifo import LONGEST_MESSAGE, SQSTransmitter, deduplication_id
+from transmitters.amazon_sqs_fifo import (
+    LONGEST_MESSAGE,
+    SQSTransmitter,
+    _session,
+    deduplication_id,
+)
 from transmitters.base import Delivery, Receipt, TransmitSettings
 
 SEND = "AmazonSQS.SendMessage"
@@ -215,17 +221,30 @@ class TestMessage:
             assert KEYS["secret_access_key"] not in str(request)
 
     def test_environment_is_not_asked(
-        self, queue: SQSQueue, monkeypatch: pytest.MonkeyPatch
+        self, queue: SQSQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """It may be that of another use of Amazon's services on the same machine."""
-        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
-            monkeypatch.setenv(name, "http://127.0.0.1:1")
-        monkeypatch.setenv("AWS_SESSION_TOKEN", "other")
-        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        profiles = tmp_path / "config"
+        profiles.write_text("[profile other]\nregion = no where\nsqs =\n  endpoint_url = x\n")
+        for name, value in {
+            "AWS_CONFIG_FILE": str(profiles),
+            "AWS_PROFILE": "missing",
+            "AWS_DEFAULT_REGION": "no where",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+            "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:1",
+            "AWS_SESSION_TOKEN": "other",
+            "AWS_USE_FIPS_ENDPOINT": "true",
+            "AWS_USE_DUALSTACK_ENDPOINT": "true",
+            "AWS_CA_BUNDLE": "/nowhere",
+            "HTTP_PROXY": "http://127.0.0.1:1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        _session.cache_clear()
 
         send(queue.config())
 
         assert len(queue.messages()) == 1
+        _session.cache_clear()
 
 
 class TestRefusedHere:
