@@ -114,7 +114,7 @@ class Database:
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
 
-    def wait_for_sessions(self, count: int, state: str = "%", timeout: float = 10.0) -> None:
+    def wait_for_sessions(self, count: int, state: str = "%", timeout: float = 60.0) -> None:
         """Wait until others have exactly `count` sessions in a state.
 
         Raises:

@@ -65,7 +65,7 @@ class TCPGate:
         with self._changed:
             self._limit = self.passed + count
 
-    def wait_for_connections(self, count: int, timeout: float = 10.0) -> None:
+    def wait_for_connections(self, count: int, timeout: float = 60.0) -> None:
         """Wait until exactly `count` connections are open.
 
         Raises:

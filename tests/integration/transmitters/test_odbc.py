@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -469,8 +470,9 @@ class TestTime:
 
     def test_database_that_hangs_in_the_middle(self, far_side: DatabaseSide) -> None:
         """Nothing is committed once the time is over, whenever it answers."""
-        with closing(build(far_side.config, odbc_timeout=0.5)) as sender:
+        with closing(build(far_side.config)) as sender:
             sender.send(build_delivery(key="first"))
+            sender.settings = replace(sender.settings, odbc_timeout=0.5)
             far_side.hang()
             with pytest.raises(TemporaryFailure):
                 sender.send(build_delivery(key="second"))
@@ -489,14 +491,14 @@ class TestTime:
         for _ in range(3):
             with pytest.raises(TemporaryFailure, match="have not ended"):
                 sender.send(build_delivery())
-        assert far_side.gate.accepted == MOST_STUCK
+        _wait_until(lambda: far_side.gate.accepted == MOST_STUCK)
 
         far_side.accept()
         far_side.assert_let_go()
         sender.close()
 
 
-def _wait_until(holds: Any, timeout: float = 10.0) -> None:
+def _wait_until(holds: Any, timeout: float = 60.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout
     while not holds():
