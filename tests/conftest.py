@@ -155,6 +155,13 @@ def postgresql(peers: Peers) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def mariadb(peers: Peers) -> Iterator[dict[str, Any]]:
+    """A MariaDB that can be reached by ODBC."""
+    with peers.use("mariadb") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def moto(peers: Peers) -> Iterator[str]:
     """Address of a look-alike of Amazon's services."""
     with peers.use("moto") as found:

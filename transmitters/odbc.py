@@ -294,8 +294,11 @@ class Session:
         self._connection = odbc.connect(connection_string, timeout=seconds, autocommit=False)
         with suppress(odbc.Error):
             self._connection.timeout = seconds
-        product = str(self._connection.getinfo(odbc.SQL_DBMS_NAME))
-        self._takes_names = "sql server" in product.lower()
+        product = str(self._connection.getinfo(odbc.SQL_DBMS_NAME)).lower()
+        self._takes_names = "sql server" in product
+        if "maria" in product or "mysql" in product:
+            # Their drivers garble long texts of wide characters, and say nothing.
+            self._connection.setencoding("utf-8")
         # Never closed between a call and its commit: that a connection broke meanwhile is told to
         # nobody then, and the driver of PostgreSQL has nothing to commit and says that it did.
         self._cursor = self._connection.cursor()
