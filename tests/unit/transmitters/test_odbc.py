@@ -78,6 +78,75 @@ class FakeODBC:
         return []
 
 
+class FakeServer(FakeODBC):
+    """A database that keeps what it is asked, by the name of its product.
+
+    Args:
+        results: rows of each result of a call; None for one without rows.
+    """
+
+    SQL_DBMS_NAME = 17
+
+    def __init__(self, product: str, *results: list[tuple[Any, ...]] | None) -> None:
+        self.product = product
+        self.results = results
+        self.asked: list[Any] = []
+        self.timeout = 0
+
+    def connect(self, text: str, **options: Any) -> "FakeServer":
+        self.asked.append(("connect", options))
+        return self
+
+    def getinfo(self, kind: int) -> str:
+        return self.product
+
+    def cursor(self) -> "FakeServer":
+        return self
+
+    def execute(self, statement: str, values: list[Any]) -> None:
+        self.asked.append((statement, values))
+        self.left = list(self.results)
+
+    @property
+    def description(self) -> bool:
+        return self.left[0] is not None
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self.left[0][0] if self.left[0] else None
+
+    def nextset(self) -> bool:
+        self.left.pop(0)
+        return bool(self.left)
+
+    def commit(self) -> None:
+        self.asked.append("commit")
+
+    def close(self) -> None:
+        self.asked.append("close")
+
+
+@pytest.mark.parametrize("product", ["Microsoft SQL Server", "SQL Server"])
+def test_sql_server_is_called_by_name(monkeypatch: pytest.MonkeyPatch, product: str) -> None:
+    """As its own driver and FreeTDS call it; the last result is the value of the procedure."""
+    server = FakeServer(product, None, [("a row",)], [], [(7,)])
+    monkeypatch.setitem(sys.modules, "pyodbc", server)  # type: ignore[arg-type]
+    sender = build()
+    receipt = sender.send(build_delivery())
+    sender.close()
+
+    assert receipt.message == "returned 7"
+    assert server.pooling is False
+    assert server.asked == [
+        ("connect", {"timeout": 60, "autocommit": False}),
+        (
+            "SET NOCOUNT ON; DECLARE @ret int; EXEC @ret = store @guid=?; SELECT @ret",
+            ["urn:newsml:example.com:2026:story"],
+        ),
+        "commit",
+        "close",
+    ]
+
+
 @pytest.mark.parametrize(
     ("state", "kind"),
     [
