@@ -19,6 +19,10 @@ from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures
 from apps.publish.content.services import PublishServices
+from apps.publish.destinations.older_rows import OlderRows
+from apps.publish.destinations.pausing import Pausing
+from apps.publish.destinations.service import DestinationsService
+from apps.publish.destinations.states import DestinationStates
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
@@ -41,12 +45,16 @@ class PublishingServices:
         collaborators: what every publish service works with.
         operations: the services of the publish operations.
         explain: tells who received an item, and why.
+        destinations: finds destinations of subscribers, and does what is asked of them.
+        destination_states: tells how these do.
         services: the service behind each resource.
     """
 
     collaborators: Collaborators
     operations: PublishServices
     explain: ExplainService
+    destinations: DestinationsService
+    destination_states: DestinationStates
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -71,10 +79,15 @@ def build_publishing(
     collaborators = build_collaborators(base)
     operations = PublishServices(collaborators)
     explain = ExplainService(db, clock)
+    older_rows = build_older_rows(base)
+    states = DestinationStates(db, clock, older_rows)
+    pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
+        destinations=DestinationsService(db, pausing.actions),
+        destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,
@@ -118,6 +131,12 @@ def build_publishing(
             "validate": ValidateResource(db, clock, base.validator),
         },
     )
+
+
+def build_older_rows(base: Foundation) -> OlderRows:
+    """Return what finds deliveries that have become old while nothing was sent."""
+    hours = float(base.settings["HOLD_OLDER_THAN_HOURS"])
+    return OlderRows(base.db, base.clock, base.notifier, hours)
 
 
 def build_collaborators(base: Foundation) -> Collaborators:
