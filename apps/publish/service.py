@@ -24,10 +24,17 @@ from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.core.vocabulary import (
+    FINAL_ROW_STATES,
+    PUBLISH_STATES,
+    WAITING_ROW_STATES,
+    RowState,
+    State,
+)
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
+from apps.publish.queue.lane_state import HELD_TO, why_waiting
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
@@ -298,11 +305,29 @@ class PublishQueueService(ResourceService):
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
         """Show the formatted item of rows that share theirs; hide what is for the server only."""
         bodies = self._payloads.load(documents)
+        self._add_reasons(documents)
         for document in documents:
             body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
                 document["formatted_item"] = body.text if body else ""
         self.hide(documents)
+
+    def _add_reasons(self, documents: list[Document]) -> None:
+        """Tell of rows that wait because nothing is sent to their destination why that is so.
+
+        One command where a row waits.
+        """
+        waiting = [d for d in documents if d.get("state") in WAITING_ROW_STATES]
+        waiting = [d for d in waiting if d.get("subscriber_id") and object_of(d, "destination")]
+        if not waiting:
+            return
+        ids = sorted({lane_of(document) for document in waiting})
+        fields = {"paused": 1, HELD_TO: 1}
+        lanes = {d["_id"]: d for d in self.db[PUBLISH_LANES].find({"_id": {"$in": ids}}, fields)}
+        for document in waiting:
+            name = str(document["destination"].get("name"))
+            if reason := why_waiting(lanes.get(lane_of(document), {}), document, name):
+                document["held"] = reason
 
     def hide(self, documents: list[Document]) -> None:
         """Remove the fields that only the server reads, and the secrets of destinations."""
