@@ -26,6 +26,7 @@ from apps.publish.enqueue.resends import ResendRequests
 from apps.publish.enqueue.run import Follower
 from apps.publish.explain.service import ExplainService
 from apps.publish.resend.service import ResendService, ResendsService
+from apps.publish.row_actions.service import RowActions
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
 from apps.retention.legal_archive.tasks import import_legal_archive
@@ -41,12 +42,14 @@ class PublishingServices:
         collaborators: what every publish service works with.
         operations: the services of the publish operations.
         explain: tells who received an item, and why.
+        row_actions: does with rows of the delivery queue what clients ask for.
         services: the service behind each resource.
     """
 
     collaborators: Collaborators
     operations: PublishServices
     explain: ExplainService
+    row_actions: RowActions
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -71,10 +74,20 @@ def build_publishing(
     collaborators = build_collaborators(base)
     operations = PublishServices(collaborators)
     explain = ExplainService(db, clock)
+    queue = PublishQueueService(
+        db,
+        clock,
+        sequences=base.sequences,
+        notifier=base.notifier,
+        transmitters=base.transmitters,
+        vault=base.vault,
+        settings=settings,
+    )
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
+        row_actions=RowActions(db, clock, queue, base.notifier),
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,
@@ -106,15 +119,7 @@ def build_publishing(
             "published_package_items": PackageItemsService(
                 collaborators, operations.by_endpoint["archive_correct"]
             ),
-            "publish_queue": PublishQueueService(
-                db,
-                clock,
-                sequences=base.sequences,
-                notifier=base.notifier,
-                transmitters=base.transmitters,
-                vault=base.vault,
-                settings=settings,
-            ),
+            "publish_queue": queue,
             "validate": ValidateResource(db, clock, base.validator),
         },
     )

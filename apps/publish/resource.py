@@ -79,8 +79,12 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "payload_id": {"type": "string", "nullable": True},
 }
 
+ACTIONS = "_actions"
+"""Names what may be done with a row, in answers only."""
+
 SERVER_WRITTEN = frozenset(
     {"order_no", "idempotency_key", "attempts", "superseded_by", "payload_id", "moved_to_legal"}
+    | {ACTIONS}
 )
 """Fields of a row of the delivery queue that clients see and do not write."""
 

@@ -1,6 +1,6 @@
 """Destinations as the transmit run sees them: secrets resolved, connections kept."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from hashlib import sha256
 from threading import Lock
 from typing import Any
@@ -91,7 +91,7 @@ class Subscribers:
     def load(self, lanes: Iterable[str]) -> None:
         """Read the subscribers of `lanes` that are not known yet; one command."""
         with self._lock:
-            wanted = {subscriber_of(lane) for lane in lanes} - set(self._known)
+            wanted = set(map(_owner, lanes)) - set(self._known)
         if not wanted:
             return
         found = find_all_by_id(self._db[SUBSCRIBERS], wanted)
@@ -100,7 +100,13 @@ class Subscribers:
 
     def of(self, lane: str) -> Document | None:
         """Return the subscriber of a lane, or None when there is none any more."""
-        return self._known.get(subscriber_of(lane))
+        return self._known.get(_owner(lane))
+
+
+def _owner(lane: str) -> Hashable:
+    """Return the id of the subscriber of a lane; None where a row of others names what is none."""
+    owner = subscriber_of(lane)
+    return owner if isinstance(owner, Hashable) else None
 
 
 def mode_of(
