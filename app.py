@@ -50,7 +50,10 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
     serve_delivery_types(app, built.transmitters, app.auth)
-    serve_publish_queue(app, built.publishing.row_actions, app.auth)
+    publishing = built.publishing
+    serve_publish_queue(
+        app, publishing.queue, publishing.row_actions, publishing.previews, app.auth
+    )
     serve_publisher(app, built.publisher, app.auth)
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:

@@ -14,7 +14,7 @@ import structlog
 
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Mode, Receipt, Transmitter
+from transmitters.base import Delivery, Mode, Preview, Receipt, Transmitter
 from transmitters.file_names import file_name
 
 PART = ".wiredesk.part"
@@ -54,6 +54,12 @@ class FileTransmitter(Transmitter):
         except OSError as error:
             raise self._failure(TemporaryFailure, str(error)) from error
         return Receipt(message=name)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        self._directory()
+        name = file_name(delivery, self.destination.config.get("file_extension"))
+        place = str(self.destination.config["file_path"]).strip()
+        return Preview(delivery.body, delivery.media_type, place, file_name=name)
 
     def clean_up(self, deliveries: Iterable[Delivery] = ()) -> None:
         """Remove unfinished files of processes that died, whatever they were sending.

@@ -1,6 +1,6 @@
 """Delivery type `http_push`: items and their media as POST requests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,7 +16,16 @@ from urllib3.filepost import encode_multipart_formdata
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    MASK,
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.cloud_events import Envelope, enveloped
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
@@ -39,6 +48,7 @@ LONGEST_WAIT = 6 * 3600.0
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
 DEFAULT_MEDIA_TYPE = "image/jpeg"
+INSIDE = "sent inside its package"
 MEDIA_REMEMBERED = 10_000
 SECONDS_REMEMBERED = 600.0
 """A receiver may lose its media; after this long it is asked again."""
@@ -111,7 +121,7 @@ class HTTPPushTransmitter(Transmitter):
         if self.destination.config.get("assets_url"):
             self._send_media(delivery, self._address("assets_url"))
         if delivery.inside_package and self.destination.config.get("packaged"):
-            return Receipt(message="sent inside its package")
+            return Receipt(message=INSIDE)
         body, headers = enveloped(delivery, envelope, self.settings.event_source)
         answer = self._post(
             resource_url,
@@ -121,6 +131,22 @@ class HTTPPushTransmitter(Transmitter):
             failure="Error pushing item",
         )
         return Receipt(status=answer.status)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        address, config = self._address("resource_url"), self.destination.config
+        body, headers = enveloped(delivery, self._envelope(), self.settings.event_source)
+        media = self._media(delivery) if config.get("assets_url") else ()
+        if delivery.inside_package and config.get("packaged"):
+            return Preview(b"", delivery.media_type, address, media=tuple(media), message=INSIDE)
+        headers |= {"Accept": "application/json", **self._named(delivery.key)}
+        if MASK in (urlsplit(address).password, urlsplit(address).username):
+            headers["Authorization"] = f"Basic {MASK}"
+        # A signature would be good for whoever sees it.
+        if config.get("secret_token"):
+            headers["x-superdesk-signature"] = f"sha1={MASK}"
+        if config.get("signature_v1"):
+            headers["webhook-signature"] = f"v1,{MASK}"
+        return Preview(body, delivery.media_type, address, headers, media=tuple(media))
 
     def close(self) -> None:
         if self._owns_client:
@@ -154,9 +180,7 @@ class HTTPPushTransmitter(Transmitter):
     # Media.
 
     def _send_media(self, delivery: Delivery, assets_url: str) -> None:
-        if not delivery.media_type.endswith("json"):
-            return
-        for media_id in media_references(delivery.body):
+        for media_id in self._media(delivery):
             with self._there_lock:
                 is_known = media_id in self._there
             if is_known:
@@ -165,6 +189,9 @@ class HTTPPushTransmitter(Transmitter):
                 self._upload(media_id, delivery, assets_url)
             with self._there_lock:
                 self._there[media_id] = True
+
+    def _media(self, delivery: Delivery) -> Iterable[str]:
+        return media_references(delivery.body) if delivery.media_type.endswith("json") else ()
 
     def _is_there(self, media_id: str, assets_url: str) -> bool:
         url = f"{assets_url.rstrip('/')}/{quote(media_id, safe='/:')}"
@@ -204,8 +231,8 @@ class HTTPPushTransmitter(Transmitter):
     def _signed(self, key: str, body: bytes) -> dict[str, str]:
         """Return the headers that name the message and prove who sent exactly these bytes."""
         config = self.destination.config
-        timestamp = int(self._clock.now().timestamp())
-        headers = {"webhook-id": key, "webhook-timestamp": str(timestamp)}
+        headers = self._named(key)
+        timestamp = int(headers["webhook-timestamp"])
         if token := config.get("secret_token"):
             headers["x-superdesk-signature"] = superdesk_signature(str(token), body)
         if secrets := config.get("signature_v1"):
@@ -218,6 +245,10 @@ class HTTPPushTransmitter(Transmitter):
                 ) from None
             headers["webhook-signature"] = signature
         return headers
+
+    def _named(self, key: str) -> dict[str, str]:
+        timestamp = int(self._clock.now().timestamp())
+        return {"webhook-id": key, "webhook-timestamp": str(timestamp)}
 
     def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, failure: str

@@ -8,13 +8,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock, Timer
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
 from apps.core.sockets import Deadline
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.connections import Dialler, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
@@ -185,6 +194,18 @@ class UploadTransmitter(Transmitter):
             session.enter(target.directory)
             upload(session, name, delivery.body)
         return Receipt(message=name)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        with self._failures():
+            target = self.target()
+        directory = quote(target.directory.removeprefix("/"))
+        return Preview(
+            delivery.body,
+            delivery.media_type,
+            f"{self.type}://{target.place}/{directory}",
+            file_name=self._name(delivery),
+            media=tuple(rendition["media"] for rendition in self._media(delivery)),
+        )
 
     def clean_up(self, deliveries: Iterable[Delivery]) -> None:
         """Remove the temporary files of `deliveries`.

@@ -29,6 +29,7 @@ from apps.publish.resend.service import ResendService, ResendsService
 from apps.publish.row_actions.service import RowActions
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
+from apps.publish.transmit.preview import DeliveryPreviews
 from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.validate.service import ValidateResource
@@ -42,14 +43,18 @@ class PublishingServices:
         collaborators: what every publish service works with.
         operations: the services of the publish operations.
         explain: tells who received an item, and why.
+        queue: the delivery queue.
         row_actions: does with rows of the delivery queue what clients ask for.
+        previews: shows what would be sent for a row.
         services: the service behind each resource.
     """
 
     collaborators: Collaborators
     operations: PublishServices
     explain: ExplainService
+    queue: PublishQueueService
     row_actions: RowActions
+    previews: DeliveryPreviews
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -87,7 +92,9 @@ def build_publishing(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
+        queue=queue,
         row_actions=RowActions(db, clock, queue, base.notifier),
+        previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,

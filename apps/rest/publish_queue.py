@@ -4,9 +4,12 @@ from eve import Eve
 
 from apps.core.caller import Caller
 from apps.core.errors import SchemaIssues
+from apps.core.privileges import INTRINSIC
 from apps.core.service import Document
 from apps.publish.resource import RESOURCES
 from apps.publish.row_actions.service import RowActions, action_of
+from apps.publish.service import PublishQueueService
+from apps.publish.transmit.preview import DeliveryPreviews
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.routes import Routes, bounded_queries, only, sent_body
 
@@ -18,11 +21,19 @@ NEEDED = ("action", "where", "expected")
 """Fields of a request about several rows."""
 
 
-def serve_publish_queue(app: Eve, actions: RowActions, auth: PrivilegeAuth) -> None:
+def serve_publish_queue(
+    app: Eve,
+    queue: PublishQueueService,
+    actions: RowActions,
+    previews: DeliveryPreviews,
+    auth: PrivilegeAuth,
+) -> None:
     """Add the routes to `app`.
 
     Args:
+        queue: finds rows.
         actions: does with rows what is asked.
+        previews: shows what would be sent.
         auth: finds out who asks.
     """
     routes = Routes(app, auth, QUEUE, QUEUE)
@@ -44,6 +55,11 @@ def serve_publish_queue(app: Eve, actions: RowActions, auth: PrivilegeAuth) -> N
             rows = actions.matching(query, wanted["expected"])
         return 200, actions.act_on_all(action, rows, caller)
 
+    def preview(caller: Caller, id: str) -> tuple[int, Document]:
+        with bounded_queries():
+            return 200, previews.of(queue.readable(id, caller))
+
+    routes.add("GET", "<id>/preview", INTRINSIC, preview)
     routes.add("POST", "actions", ACT, act_on_all)
     routes.add("POST", "<id>/<action>", ACT, act)
 

@@ -344,7 +344,7 @@ SHOWN = {
         *("content_api_users_search_capi", "content_api_users_search_capi/<path:id>"),
         *("format_document_for_preview", "content_api_users_assets/<path:id>"),
         *("publishing_records|resource", "publishing_records|item_lookup"),
-        "publisher GET publish/status",
+        *("publisher GET publish/status", "publish_queue GET <id>/preview"),
     },
     "personal": {
         *("archive|resource", "archive|item_lookup", "workqueue|resource", "workqueue|item_lookup"),
