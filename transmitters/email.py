@@ -382,7 +382,8 @@ class EmailTransmitter(Transmitter):
             return None
         media = delivery.open_media(media_id)
         if media is None:
-            raise self._failure(PermanentFailure, f"the picture {media_id} is not stored here")
+            cause = f"the picture {media_id} is not stored here"
+            raise self._failure(PermanentFailure, cause, is_ours=True)
         content_id = text_of(config, "media_cid")
         watermark = self._watermark() if config.get("watermark") else None
         try:
@@ -392,7 +393,7 @@ class EmailTransmitter(Transmitter):
                 kind = media.content_type or "application/octet-stream"
                 return Attachment(media.name, kind, media.data, content_id)
             cause = f"the picture {media_id} cannot be marked: {error}"
-            raise self._failure(PermanentFailure, cause) from error
+            raise self._failure(PermanentFailure, cause, is_ours=True) from error
         return Attachment(_jpeg_name(media.name), "image/jpeg", data, content_id)
 
     def _picture_id(self, parts: Mapping[str, Any]) -> str:
@@ -405,12 +406,13 @@ class EmailTransmitter(Transmitter):
     def _watermark(self) -> bytes:
         path = self.settings.watermark_image
         if not path:
-            raise self._failure(TemporaryFailure, "there is no watermark (WATERMARK_IMAGE)")
+            cause = "there is no watermark (WATERMARK_IMAGE)"
+            raise self._failure(TemporaryFailure, cause, is_ours=True)
         try:
             return Path(path).read_bytes()
         except OSError as error:
             cause = f"the watermark (WATERMARK_IMAGE) cannot be read: {error.strerror}"
-            raise self._failure(TemporaryFailure, cause) from error
+            raise self._failure(TemporaryFailure, cause, is_ours=True) from error
 
     # Sending.
 

@@ -43,6 +43,9 @@ NAMES = {
 WORTH_REPEATING = frozenset({408, 425, 429})
 """Client errors that pass: time-out, too early, too many requests."""
 
+GONE = 410
+"""Answer of a receiver that takes no deliveries any more."""
+
 LONGEST_WAIT = 6 * 3600.0
 """Seconds that a receiver may ask us to wait with `Retry-After`."""
 LONGEST_CAUSE = 1000
@@ -123,13 +126,15 @@ class HTTPPushTransmitter(Transmitter):
         if delivery.inside_package and self.destination.config.get("packaged"):
             return Receipt(message=INSIDE)
         body, headers = enveloped(delivery, envelope, self.settings.event_source)
-        answer = self._post(
-            resource_url,
-            delivery.key,
-            body,
-            {**headers, "Accept": "application/json"},
-            failure="Error pushing item",
-        )
+        headers = {**headers, "Accept": "application/json"}
+        try:
+            answer = self._post(
+                resource_url, delivery.key, body, headers, failure="Error pushing item"
+            )
+        except PermanentFailure as error:
+            # Of a media file the same answer says nothing of the receiver.
+            error.is_gone = error.response_status == GONE
+            raise
         return Receipt(status=answer.status)
 
     def preview(self, delivery: Delivery) -> Preview:
@@ -210,6 +215,7 @@ class HTTPPushTransmitter(Transmitter):
                 PermanentFailure,
                 PUSH,
                 f"Error pushing media file {media_id}: it is not stored here",
+                is_ours=True,
             )
         content_type = media.content_type or DEFAULT_MEDIA_TYPE
         body, form_type = encode_multipart_formdata(

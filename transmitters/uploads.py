@@ -55,11 +55,13 @@ class UploadError(Exception):
     Args:
         text: what happened, for people.
         permanent: repeating cannot help.
+        is_ours: it failed for what this installation lacks.
     """
 
-    def __init__(self, text: str, *, permanent: bool = False) -> None:
+    def __init__(self, text: str, *, permanent: bool = False, is_ours: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.is_ours = is_ours
 
 
 class ConnectionLost(UploadError):
@@ -302,7 +304,7 @@ class UploadTransmitter(Transmitter):
         media = delivery.open_media(rendition["media"])
         if media is None:
             text = f"media file {rendition['media']} is not stored here"
-            raise UploadError(text, permanent=True)
+            raise UploadError(text, permanent=True, is_ours=True)
         upload(session, name, media.data)
 
     @contextmanager
@@ -312,13 +314,16 @@ class UploadTransmitter(Transmitter):
             yield
         except (UploadError, NotConnected) as error:
             kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from None
+            is_ours = isinstance(error, UploadError) and error.is_ours
+            raise self._failure(kind, str(error), is_ours=is_ours) from None
         except TimeoutError:
             raise self._failure(TemporaryFailure, "the attempt took too long") from None
 
-    def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
+    def _failure(
+        self, kind: Callable[..., DeliveryError], cause: str, *, is_ours: bool = False
+    ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
-        return kind(self.code, self.error_name, self.errors[self.code], shown)
+        return kind(self.code, self.error_name, self.errors[self.code], shown, is_ours=is_ours)
 
 
 class KeptSession:

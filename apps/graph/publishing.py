@@ -19,6 +19,10 @@ from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures
 from apps.publish.content.services import PublishServices
+from apps.publish.destinations.older_rows import OlderRows
+from apps.publish.destinations.pausing import Pausing
+from apps.publish.destinations.service import DestinationsService
+from apps.publish.destinations.states import DestinationStates
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
@@ -46,6 +50,8 @@ class PublishingServices:
         queue: the delivery queue.
         row_actions: does with rows of the delivery queue what clients ask for.
         previews: shows what would be sent for a row.
+        destinations: finds destinations of subscribers, and does what is asked of them.
+        destination_states: tells how these do.
         services: the service behind each resource.
     """
 
@@ -55,6 +61,8 @@ class PublishingServices:
     queue: PublishQueueService
     row_actions: RowActions
     previews: DeliveryPreviews
+    destinations: DestinationsService
+    destination_states: DestinationStates
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -88,6 +96,9 @@ def build_publishing(
         vault=base.vault,
         settings=settings,
     )
+    older_rows = build_older_rows(base)
+    states = DestinationStates(db, clock, older_rows)
+    pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
@@ -95,6 +106,8 @@ def build_publishing(
         queue=queue,
         row_actions=RowActions(db, clock, queue, base.notifier),
         previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
+        destinations=DestinationsService(db, pausing.actions),
+        destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,
@@ -130,6 +143,12 @@ def build_publishing(
             "validate": ValidateResource(db, clock, base.validator),
         },
     )
+
+
+def build_older_rows(base: Foundation) -> OlderRows:
+    """Return what finds deliveries that have become old while nothing was sent."""
+    hours = float(base.settings["HOLD_OLDER_THAN_HOURS"])
+    return OlderRows(base.db, base.clock, base.notifier, hours)
 
 
 def build_collaborators(base: Foundation) -> Collaborators:

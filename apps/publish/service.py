@@ -299,6 +299,8 @@ class PublishQueueService(ResourceService):
         if held is not None and updates["state"] != RowState.IN_PROGRESS:
             # Whoever has it finds nothing to call back; sent again, it begins anew.
             updates.update(handed_over=None, lane=lane_of({**held, **updates}))
+        if original.get("fault") and updates.get("state", RowState.FAILED) != RowState.FAILED:
+            updates["fault"] = None
         if updates.get("state") != RowState.CANCELED:
             return
         if is_in_progress and not (held is not None and self._is_taken_back(held)):

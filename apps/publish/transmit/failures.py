@@ -106,3 +106,16 @@ def receiver_of(row: Mapping[str, Any]) -> Receiver:
     destination = row.get("destination") or {}
     data = {"provider_id": destination.get("_id")}
     return Receiver(row["lane"], str(destination.get("name") or ""), data)
+
+
+def failure_of(result: Result) -> Document:
+    """Return what a lane keeps of its last failure."""
+    row, attempts = result.row, result.changes.get("attempts") or ({},)
+    return {
+        "code": result.code,
+        "status": attempts[-1].get("status"),
+        "message": result.changes.get("error_message"),
+        "item": row.get("item_id"),
+        "version": row.get("item_version"),
+        "operation": row.get("publishing_action"),
+    }

@@ -13,22 +13,26 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import RowState
+from apps.core.vocabulary import Fault, RowState
 from apps.lanes.breaker import Circuit
-from apps.lanes.claims import Lane, LaneOutcome
+from apps.lanes.claims import Lane, LaneOutcome, Pause
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import has_unknown_outcome
 from apps.lanes.worker import LaneServer
+from apps.publish.queue.lane_state import DISABLED
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.transmit.attempt import Result, RowSender
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import Subscribers, mode_of
-from apps.publish.transmit.failures import Failures, is_critical
+from apps.publish.transmit.failures import Failures, failure_of, is_critical
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import Results
 from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
+
+GONE = "It answered 410: it is gone."
+HOPELESS = "Nothing has got through since {:%Y-%m-%d %H:%M} UTC, in {} attempts."
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,14 @@ class RowServer(LaneServer):
             later = self._tools.clock.precise() + self._tools.kind.look_again
             return LaneOutcome(next_due=later)
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()
+
+    def settle(self, lane: Lane) -> bool:
+        if not lane.orphaned:
+            return True
+        self._subscribers.load([lane.id])
+        if lost := self._tools.recovery.find_lost(lane):
+            take_over(self._tools, lane, self._subscribers.of(lane.id), lost)
+        return True
 
     def mend(self, lane: Lane) -> bool:
         """Fail the rows of a lane that nobody can send."""
@@ -226,8 +238,9 @@ class LaneDelivery:
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
             results.add(result)
             self._count(result.row, result)
-            if is_critical(self._subscriber, result):
-                # Nothing more is sent to a subscriber that this closes.
+            if is_critical(self._subscriber, result) or self._gives_up(result):
+                # Nothing more is sent to a subscriber that this closes, or a destination that it
+                # disables.
                 results.write()
             if result.state == RowState.RETRYING and self._mode is Mode.APPEND:
                 held_up.add(row["item_id"])
@@ -240,6 +253,7 @@ class LaneDelivery:
         """
         failures = self._tools.failures
         for result in recorded:
+            self._look_after(result)
             if result.state == RowState.SUCCESS and self._is_failing:
                 self._is_failing = False
                 failures.recovered(result.row)
@@ -248,11 +262,37 @@ class LaneDelivery:
                 if failures.record(self._subscriber, result):
                     self._tools.closed.add(self._subscriber["_id"])
 
+    def _look_after(self, result: Result) -> None:
+        """Keep count of what gets through and what does not; disable the destination if need be."""
+        health = self._lane.health
+        if result.state == RowState.SUCCESS:
+            health.succeeded()
+        elif result.fault == Fault.THEIRS:
+            health.failed(failure_of(result))
+            because = ""
+            if self._gives_up(result):
+                because = GONE
+            elif self._may_disable and health.is_hopeless:
+                because = HOPELESS.format(health.since, health.failures)
+            if because and self._outcome.pause is None:
+                about = {"at": self._tools.clock.now(), "because": because}
+                self._outcome.pause = Pause(DISABLED, about=about)
+
+    @property
+    def _may_disable(self) -> bool:
+        """Whether the destinations of the subscriber may be disabled; unless it says otherwise."""
+        return self._subscriber.get("disable_failing") is not False
+
+    def _gives_up(self, result: Result) -> bool:
+        """Whether the receiver has just said that it is gone, and is left alone from now on."""
+        return result.is_gone and self._may_disable and self._lane.health.gives_up_gone
+
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         is_in_time = time.monotonic() < self._deadline and not self._outcome.stalled
         is_up = self._is_probe or self._lane.breaker.circuit is Circuit.CLOSED
-        return not is_closed and is_in_time and is_up and self._tools.may_continue(self._lane)
+        is_open = not is_closed and self._outcome.pause is None
+        return is_open and is_in_time and is_up and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1

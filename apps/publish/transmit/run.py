@@ -15,6 +15,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
@@ -37,9 +38,11 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
     """Return the lanes of `publish_queue`.
 
     Args:
-        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER.
+        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER,
+            DISABLE_FAILING_AFTER_DAYS, DISABLE_FAILING_AFTER_ATTEMPTS, DISABLE_GONE.
     """
     retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
+    days = float(settings["DISABLE_FAILING_AFTER_DAYS"])
     return LaneKind(
         name="transmit",
         lanes=PUBLISH_LANES,
@@ -49,6 +52,11 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
+        health=HealthPolicy(
+            hopeless_after=timedelta(days=days) if days > 0 else None,
+            hopeless_attempts=int(settings["DISABLE_FAILING_AFTER_ATTEMPTS"]),
+            gives_up_gone=bool(settings["DISABLE_GONE"]),
+        ),
     )
 
 
@@ -74,8 +82,8 @@ class TransmitContent:
         notifier: tells clients.
         on_failed: called with rows of one lane that have failed for good.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
-            MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER, ERROR_NOTIFICATIONS,
-            EMAIL_NOTIFICATION_RESEND and those of the transmitters.
+            ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND, those of `lane_kind` and of the
+            transmitters.
         sends_mail: whether mails are sent at all.
         format_row: formats the item of a row that could not be formatted before.
     """

@@ -1,0 +1,95 @@
+"""Destinations of subscribers, one at a time (delivery contract 7.1)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.caller import Caller
+from apps.core.documents import objects_of
+from apps.core.errors import NotFound
+from apps.core.service import Document
+from apps.routing.subscribers.stored_destinations import destination_id, lane_id
+from apps.store.by_id import find_by_id
+from apps.store.collections import SUBSCRIBERS
+
+NO_SUBSCRIBER = "There is no subscriber {}"
+NO_DESTINATION = "Subscriber {} has no destination {}"
+NO_ACTION = "There is no action {}. There are: {}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A destination that something is asked of, as stored.
+
+    Attributes:
+        subscriber: who has it.
+        destination: with its secrets, as they are encrypted.
+        id: of the destination.
+        lane: id of its lane.
+    """
+
+    subscriber: Document
+    destination: Document
+    id: str
+    lane: str
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.destination.get("name") or self.id)
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that can be done with a destination.
+
+    Attributes:
+        run: does it for a caller, with the body of the request; returns the answer. It raises
+            `Conflict` where the state of the destination does not allow it.
+        fields: what the body may hold, each of a type.
+    """
+
+    run: Callable[[Target, Mapping[str, Any], Caller], Document]
+    fields: Mapping[str, type] = field(default_factory=dict)
+
+
+class DestinationsService:
+    """Finds destinations, and has actions done with them.
+
+    Args:
+        db: the database.
+        actions: by name.
+    """
+
+    def __init__(self, db: Database[Document], actions: Mapping[str, Action]) -> None:
+        self._subscribers = db[SUBSCRIBERS]
+        self._actions = dict(actions)
+
+    def action(self, name: str) -> Action:
+        """Return an action.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        if name not in self._actions:
+            raise NotFound(NO_ACTION.format(name, ", ".join(sorted(self._actions))))
+        return self._actions[name]
+
+    def target(self, subscriber: str, destination: str) -> Target:
+        """Return a destination of a subscriber; one command.
+
+        Args:
+            subscriber, destination: their ids.
+
+        Raises:
+            NotFound: there is none.
+        """
+        owner = find_by_id(self._subscribers, subscriber)
+        if owner is None:
+            raise NotFound(NO_SUBSCRIBER.format(subscriber))
+        for stored in objects_of(owner, "destinations"):
+            if destination_id(stored) == destination:
+                return Target(owner, stored, destination, lane_id(owner["_id"], destination))
+        raise NotFound(NO_DESTINATION.format(owner.get("name"), destination))
