@@ -29,7 +29,11 @@ from transmitters.base import (
 from transmitters.cloud_events import Envelope, enveloped
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
-from transmitters.http_signatures import superdesk_signature, webhook_signature
+from transmitters.http_signatures import (
+    signing_secrets,
+    superdesk_signature,
+    webhook_signature,
+)
 from transmitters.media_references import media_references
 
 PUSH, CLIENT, SERVER = 14000, 14001, 14002
@@ -84,7 +88,8 @@ class HTTPPushTransmitter(Transmitter):
         Field("packaged", "Send packages whole, not their members on their own.", default=False),
         Field(
             "signature_v1",
-            "Standard Webhooks secret (`whsec_...`); two, newest first, while changing over.",
+            "Standard Webhooks secret (`whsec_...`); two, newest first, while changing over. `@` "
+            "and seconds since 1970 behind one say until when it is valid.",
             secret=True,
         ),
     )
@@ -160,6 +165,8 @@ class HTTPPushTransmitter(Transmitter):
     def secrets(self) -> Iterator[str]:
         """Yield the secret fields, and the passwords inside addresses."""
         yield from super().secrets()
+        for secret in signing_secrets(str(self.destination.config.get("signature_v1") or "")):
+            yield secret.key
         for name in ("resource_url", "assets_url"):
             with suppress(ValueError):
                 password = urlsplit(str(self.destination.config.get(name) or "")).password
@@ -247,7 +254,9 @@ class HTTPPushTransmitter(Transmitter):
             except ValueError:
                 # Without its cause: a traceback may show the secret.
                 raise self._failure(
-                    PermanentFailure, PUSH, "signature_v1 is not a whsec_ secret"
+                    PermanentFailure,
+                    PUSH,
+                    "signature_v1 is not a whsec_ secret, or not valid any more",
                 ) from None
             headers["webhook-signature"] = signature
         return headers

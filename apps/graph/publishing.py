@@ -21,6 +21,7 @@ from apps.publish.content.pictures import Pictures
 from apps.publish.content.services import PublishServices
 from apps.publish.destinations.older_rows import OlderRows
 from apps.publish.destinations.pausing import Pausing
+from apps.publish.destinations.rotation import SecretRotation
 from apps.publish.destinations.service import DestinationsService
 from apps.publish.destinations.states import DestinationStates
 from apps.publish.enqueue import EnqueueContent, enqueue_published
@@ -36,6 +37,7 @@ from apps.publish.transmit import TransmitContent, transmit
 from apps.publish.transmit.preview import DeliveryPreviews
 from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
+from apps.routing.subscribers.signing_secrets import SigningSecrets
 from apps.validate.service import ValidateResource
 
 
@@ -99,6 +101,8 @@ def build_publishing(
     older_rows = build_older_rows(base)
     states = DestinationStates(db, clock, older_rows)
     pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
+    secrets = SigningSecrets(db, clock, base.vault)
+    rotation = SecretRotation(secrets, base.transmitters, base.notifier)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
@@ -106,7 +110,7 @@ def build_publishing(
         queue=queue,
         row_actions=RowActions(db, clock, queue, base.notifier),
         previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
-        destinations=DestinationsService(db, pausing.actions),
+        destinations=DestinationsService(db, {**pausing.actions, **rotation.actions}),
         destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(

@@ -60,9 +60,12 @@ class TestHTTPPush:
         assert shown["body"].encode() == request.body
         assert (shown["body_bytes"], shown["is_cut"]) == (len(request.body), False)
         headers = {name.lower(): value for name, value in shown["headers"].items()}
+        # Of the attempt, which this is none of.
+        assert headers.pop("webhook-timestamp").isdecimal()
         sent = {name: request.headers[name] for name in headers}
         assert headers == {**sent, **MASKED}
         own = {"host", "content-length", "accept-encoding", "user-agent", "connection"}
+        own |= {"webhook-timestamp"}
         assert request.headers.keys() - headers.keys() <= own
         assert shown["address"].endswith(receiver.url.removeprefix("http://"))
         for secret_text in (PLANTED, WHSEC, WHSEC.removeprefix("whsec_")):
