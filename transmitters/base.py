@@ -230,6 +230,17 @@ class Transmitter(ABC):
         """
         return Preview(delivery.body, delivery.media_type)
 
+    def test_connection(self) -> str:
+        """Return what a receiver says that deliveries could be made to, for people.
+
+        Nothing that it is asked for stays there, or could be taken for an item. Types without such
+        a test leave this as it is.
+
+        Raises:
+            DeliveryError: they could not; its cause says why.
+        """
+        raise NotImplementedError
+
     @classmethod
     def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the issues of keys that a destination needs and its config lacks, by key."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.message import EmailMessage
@@ -237,6 +238,16 @@ class EmailTransmitter(Transmitter):
             self._offer(client, self._mails(delivery, sender, to, left), sender, outcome)
         return self._receipt(outcome)
 
+    def test_connection(self) -> str:
+        """Log in at the mail server; no mail is offered."""
+        to, bcc, wrong = self._recipients()
+        if wrong:
+            raise self._failure(PermanentFailure, f"no address: {', '.join(wrong)}")
+        self._sender()
+        with self._failures(Outcome(Progress())), self._client().session() as session:
+            session.check()
+        return f"the mail server lets us in, for {len(to) + len(bcc)} recipients"
+
     def preview(self, delivery: Delivery) -> Preview:
         """Return headers and text of the mail; the picture is not opened."""
         to, bcc, _wrong = self._recipients()
@@ -424,10 +435,15 @@ class EmailTransmitter(Transmitter):
         outcome: Outcome,
     ) -> None:
         """Offer mails in one conversation; what comes of it is in `outcome`, also on failure."""
+        with self._failures(outcome), client.session() as session:
+            for mail in mails:
+                _offer_to_all(session, mail, sender, outcome)
+
+    @contextmanager
+    def _failures(self, outcome: Outcome) -> Iterator[None]:
+        """Turn what ends a conversation into failures that say who has got the mail."""
         try:
-            with client.session() as session:
-                for mail in mails:
-                    _offer_to_all(session, mail, sender, outcome)
+            yield
         except NotConnected as error:
             kind = PermanentFailure if error.permanent else TemporaryFailure
             raise self._failure(kind, str(error)) from None

@@ -9,6 +9,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
 
 from cachetools import TTLCache
 from urllib3.filepost import encode_multipart_formdata
@@ -54,6 +55,9 @@ LONGEST_WAIT = 6 * 3600.0
 """Seconds that a receiver may ask us to wait with `Retry-After`."""
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
+REFUSES_SENDER = frozenset({401, 403, 407})
+"""Answers to a test that say that deliveries would be refused; others may be about its method."""
+REFUSED = "the receiver refuses who sends. Check the secrets, and the credentials in the address"
 DEFAULT_MEDIA_TYPE = "image/jpeg"
 INSIDE = "sent inside its package"
 MEDIA_REMEMBERED = 10_000
@@ -157,6 +161,31 @@ class HTTPPushTransmitter(Transmitter):
         if config.get("signature_v1"):
             headers["webhook-signature"] = f"v1,{MASK}"
         return Preview(body, delivery.media_type, address, headers, media=tuple(media))
+
+    def test_connection(self) -> str:
+        """Ask for the head of each address, signed: nothing is posted.
+
+        Receivers that take nothing but POST refuse that, and are there all the same.
+        """
+        said = []
+        for name in ("resource_url", "assets_url"):
+            if name == "resource_url" or self.destination.config.get(name):
+                said.append(self._head(name))
+        return "; ".join(said)
+
+    def _head(self, name: str) -> str:
+        url = self._address(name)
+        headers = self._signed(f"test-{uuid4().hex}", b"")
+        failure = f"Error testing {name}"
+        answer = self._request("HEAD", url, headers, None, failure)
+        if answer.status in REFUSES_SENDER:
+            cause = f"{failure} {answer.status}: {REFUSED}"
+            raise self._failure(PermanentFailure, CLIENT, cause, response_status=answer.status)
+        if answer.status == GONE or answer.status >= 500 or 300 <= answer.status < 400:
+            raise self._refusal(answer, failure)
+        if answer.status < 300:
+            return f"{name} answers"
+        return f"{name} answers {answer.status} to HEAD, which it need not take"
 
     def close(self) -> None:
         if self._owns_client:

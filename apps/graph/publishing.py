@@ -19,6 +19,7 @@ from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures
 from apps.publish.content.services import PublishServices
+from apps.publish.destinations.connection_tests import ConnectionTests
 from apps.publish.destinations.older_rows import OlderRows
 from apps.publish.destinations.pausing import Pausing
 from apps.publish.destinations.rotation import SecretRotation
@@ -103,6 +104,7 @@ def build_publishing(
     pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
     secrets = SigningSecrets(db, clock, base.vault)
     rotation = SecretRotation(secrets, base.transmitters, base.notifier)
+    tests = ConnectionTests(base.transmitters, base.vault, settings)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
@@ -110,7 +112,9 @@ def build_publishing(
         queue=queue,
         row_actions=RowActions(db, clock, queue, base.notifier),
         previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
-        destinations=DestinationsService(db, {**pausing.actions, **rotation.actions}),
+        destinations=DestinationsService(
+            db, {**pausing.actions, **rotation.actions, **tests.actions}
+        ),
         destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
