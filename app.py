@@ -22,6 +22,7 @@ from apps.rest.destinations import serve_destinations
 from apps.rest.domain import domain
 from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
+from apps.rest.publish_queue import serve_publish_queue
 from apps.rest.publisher import serve_publisher
 
 
@@ -51,6 +52,9 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_exports(app, built.media, app.auth)
     serve_delivery_types(app, built.transmitters, app.auth)
     publishing = built.publishing
+    serve_publish_queue(
+        app, publishing.queue, publishing.row_actions, publishing.previews, app.auth
+    )
     serve_destinations(app, publishing.destinations, publishing.destination_states, app.auth)
     serve_publisher(app, built.publisher, app.auth)
     serve_feeds(app, built.output.feeds, built.output.feed_media)

@@ -8,13 +8,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock, Timer
 from typing import Any, ClassVar
+from urllib.parse import quote
+from uuid import uuid4
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
 from apps.core.sockets import Deadline
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.connections import Dialler, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
@@ -28,6 +38,8 @@ INTERNAL_RENDITIONS = frozenset({"thumbnail", "viewImage", "baseImage"})
 """Renditions for the screens of a newsroom; the original and its crops are sent."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no command to a server may hold."""
+TRIED = b"test"
+"""What is written to try a server out."""
 OFF = frozenset({"false", "no", "off", "0"})
 
 FIELDS = (
@@ -187,6 +199,34 @@ class UploadTransmitter(Transmitter):
             session.enter(target.directory)
             upload(session, name, delivery.body)
         return Receipt(message=name)
+
+    def test_connection(self) -> str:
+        """Write a file under a temporary name to each directory, and remove it.
+
+        Directories that are missing are made, as they are for a delivery.
+        """
+        self.deadline.start(self.settings.ftp_total_timeout)
+        name = temporary(f"test-{uuid4().hex}")
+        with self._failures(), self._session() as (session, target):
+            wanted = [target.directory]
+            if self.flag("push_associated", False):
+                wanted.append(target.media_directory)
+            for directory in dict.fromkeys(wanted):
+                session.enter(directory)
+                try_out(session, name)
+            return f"files can be written at {target.place}"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        with self._failures():
+            target = self.target()
+        directory = quote(target.directory.removeprefix("/"))
+        return Preview(
+            delivery.body,
+            delivery.media_type,
+            f"{self.type}://{target.place}/{directory}",
+            file_name=self._name(delivery),
+            media=tuple(rendition["media"] for rendition in self._media(delivery)),
+        )
 
     def clean_up(self, deliveries: Iterable[Delivery]) -> None:
         """Remove the temporary files of `deliveries`.
@@ -368,6 +408,24 @@ def upload(session: UploadSession, name: str, data: bytes) -> None:
         with suppress(UploadError):
             session.remove(part)
         raise
+
+
+def try_out(session: UploadSession, name: str) -> None:
+    """Write a file and remove it again.
+
+    Raises:
+        UploadError: the server lets nobody do so.
+    """
+    try:
+        session.store(name, TRIED)
+        if session.size(name) != len(TRIED):
+            raise UploadError("a file has not arrived whole")
+    finally:
+        with suppress(UploadError):
+            session.remove(name)
+    if session.size(name) is not None:
+        text = f"the file {name} was written and cannot be removed: let the user remove files"
+        raise UploadError(text, permanent=True)
 
 
 def temporary(name: str) -> str:

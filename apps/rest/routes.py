@@ -101,8 +101,11 @@ class Routes:
         add_view(self._app, f"{self._prefix}/{path}", name, view, methods=[method])
 
 
-def sent_body() -> Document:
+def sent_body(*queries: str) -> Document:
     """Return the body of the request, empty where there is none.
+
+    Args:
+        queries: fields with queries, which are checked where they are read.
 
     Raises:
         BadRequest: it is no JSON object, or nothing that could be stored.
@@ -110,8 +113,13 @@ def sent_body() -> Document:
     if not request.content_length and "Transfer-Encoding" not in request.headers:
         return {}
     body = body_of(request)
-    check_body(body, is_list_allowed=False)
+    is_object = isinstance(body, dict)
+    plain = {k: v for k, v in body.items() if k not in queries} if is_object else body
+    check_body(plain, is_list_allowed=False)
     return dict(body)
+
+
+TYPES = {bool: "boolean", str: "string", int: "integer"}
 
 
 def only(body: Mapping[str, Any], **types: type) -> Mapping[str, Any]:
@@ -122,9 +130,10 @@ def only(body: Mapping[str, Any], **types: type) -> Mapping[str, Any]:
     """
     issues = {name: "unknown field" for name in body if name not in types}
     for name, kind in types.items():
-        if body.get(name) is not None and not isinstance(body[name], kind):
-            word = {bool: "boolean", str: "string"}[kind]
-            issues[name] = f"must be of {word} type"
+        value = body.get(name)
+        is_right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if value is not None and not is_right:
+            issues[name] = f"must be of {TYPES[kind]} type"
     if issues:
         raise SchemaIssues(issues)
     return body

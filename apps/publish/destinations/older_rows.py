@@ -17,6 +17,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.publish.queue.actions import cancel_waiting
 from apps.publish.queue.lane_state import HELD_TO
 from apps.publish.queue.rows import notify_rows
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
@@ -108,12 +109,12 @@ class OlderRows:
         """Cancel what there is in a lane; return how many. Two commands for each 500 of them."""
         canceled = 0
         old = {"lane": lane, **self._old}
-        change = {"state": RowState.CANCELED, "_updated": self._clock.precise()}
-        while rows := list(self._rows.find(old, {"_id": 1}).limit(BATCH)):
-            ids = [row["_id"] for row in rows]
-            done = self._rows.update_many({"_id": {"$in": ids}, **HELD}, {"$set": change})
-            canceled += done.modified_count
-            notify_rows(self._notifier, [{**row, **change} for row in rows])
+        while ids := [row["_id"] for row in self._rows.find(old, {"_id": 1}).limit(BATCH)]:
+            done = cancel_waiting(self._rows, ids, self._clock.precise())
+            canceled += len(done)
+            if done:
+                gone = [{"_id": id_, "state": RowState.CANCELED} for id_ in ids if id_ in done]
+                notify_rows(self._notifier, gone)
         return canceled
 
     @property

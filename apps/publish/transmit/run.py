@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from random import Random
 from threading import Event
 from typing import Any
@@ -20,6 +21,7 @@ from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
 from apps.media.storage import MediaStorage
 from apps.publish.queue.payloads import Payloads
+from apps.publish.queue.rows import published_version
 from apps.publish.transmit.attempt import Attempts, RowSender
 from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
@@ -119,7 +121,7 @@ class TransmitContent:
             vault=vault,
             media=media,
             payloads=self._payloads,
-            find_item=self._published_version,
+            find_item=partial(published_version, db[PUBLISHED]),
             format_row=format_row,
         )
         self._lanes = LaneRun(
@@ -145,11 +147,6 @@ class TransmitContent:
     def close(self) -> None:
         """Close the connections to destinations."""
         self._pool.close()
-
-    def _published_version(self, row: Mapping[str, Any]) -> Document | None:
-        """Return the version of the item that a row is about, None when it is gone."""
-        version = {"item_id": row["item_id"], "_current_version": row.get("item_version")}
-        return self._db[PUBLISHED].find_one(version, sort=[("publish_sequence_no", -1)])
 
     def _new_server(self, run: RunContext) -> RowServer:
         tools = LaneTools(

@@ -1,0 +1,115 @@
+"""What clients may do with rows of the delivery queue, and the writes that only waiting rows take.
+
+Whoever cancels a row that waits, or changes when it is due, does so by `change_waiting`: a row that
+somebody has begun to send meanwhile stays as it is (delivery contract C1a).
+"""
+
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pymongo.collection import Collection
+
+from apps.core.service import Document, new_etag
+from apps.core.vocabulary import FINAL_ROW_STATES, WAITING_ROW_STATES, RowState
+
+
+class RowAction(StrEnum):
+    """What a client may ask for (delivery contract 1.1)."""
+
+    RESEND = "resend"
+    CANCEL = "cancel"
+    RUN_NOW = "run_now"
+
+
+ALLOWED: Mapping[RowAction, Some[RowState]] = {
+    # Nothing sends a row in `error`, so it has ended, too.
+    RowAction.RESEND: (*FINAL_ROW_STATES, RowState.ERROR),
+    RowAction.CANCEL: WAITING_ROW_STATES,
+    RowAction.RUN_NOW: (RowState.RETRYING,),
+}
+"""The states in which an action is allowed."""
+
+STARTED = "Transmission has already started. Wait for its outcome"
+FINISHED = "Transmission has already finished"
+NEVER_SENT = "Nothing sends a row in state error. Resend it"
+REFUSALS: Mapping[RowAction, Mapping[RowState, str]] = {
+    RowAction.RESEND: {
+        RowState.PENDING: "The row waits to be sent: it goes out by itself",
+        RowState.RETRYING: "The row is tried again by itself. Ask for run_now to try it at once",
+        RowState.IN_PROGRESS: "The row is being sent. Wait for its outcome",
+    },
+    RowAction.CANCEL: {
+        RowState.IN_PROGRESS: STARTED,
+        RowState.ERROR: NEVER_SENT,
+        **dict.fromkeys(FINAL_ROW_STATES, f"{FINISHED}: there is nothing to cancel"),
+    },
+    RowAction.RUN_NOW: {
+        RowState.PENDING: "The row is due already: it goes out when its turn comes",
+        RowState.IN_PROGRESS: STARTED,
+        RowState.ERROR: NEVER_SENT,
+        **dict.fromkeys(FINAL_ROW_STATES, f"{FINISHED}. Resend the row to send it again"),
+    },
+}
+"""Why an action is not allowed in other states, and what to do."""
+ODD_STATE = "The row has the state {}, which nothing is done with. Set its state to pending"
+
+
+def actions_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the actions that are allowed on a row now."""
+    return [action.value for action, states in ALLOWED.items() if row.get("state") in states]
+
+
+def refusal_of(action: RowAction, row: Mapping[str, Any]) -> str:
+    """Return why an action is not allowed on a row now; an empty text where it is."""
+    state = row.get("state")
+    if state in ALLOWED[action]:
+        return ""
+    known = (why for other, why in REFUSALS[action].items() if other == state)
+    return next(known, ODD_STATE.format(state))
+
+
+def change_waiting(
+    rows: Collection[Document],
+    ids: Iterable[Any],
+    change: Mapping[str, Any],
+    states: Some[RowState] = WAITING_ROW_STATES,
+) -> set[Any]:
+    """Change rows as long as they wait; one command, two where some of them do not any more.
+
+    Args:
+        ids: of the rows.
+        change: fields to write; an etag is added unless it brings one.
+        states: those that it is for.
+
+    Returns:
+        The ids of the rows that have changed.
+    """
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    written = {"_etag": new_etag(), **change}
+    waiting = {"_id": {"$in": wanted}, "state": {"$in": list(states)}}
+    count = rows.update_many(waiting, {"$set": written}).modified_count
+    if count in (0, len(wanted)):
+        return set(wanted[:count])
+    # Nobody else writes this etag.
+    mine = rows.find({"_id": {"$in": wanted}, "_etag": written["_etag"]}, {"_id": 1})
+    return {row["_id"] for row in mine}
+
+
+def cancel_waiting(
+    rows: Collection[Document],
+    ids: Iterable[Any],
+    now: datetime,
+    change: Mapping[str, Any] | None = None,
+) -> set[Any]:
+    """Cancel rows that wait, and return the ids of those that were; commands as `change_waiting`.
+
+    Args:
+        change: what else is written.
+    """
+    canceled = {"_updated": now, **(change or {}), "state": RowState.CANCELED}
+    return change_waiting(rows, ids, canceled)
