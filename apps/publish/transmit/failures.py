@@ -210,13 +210,10 @@ def receiver_of(row: Mapping[str, Any]) -> Receiver:
 
 
 def failure_of(result: Result) -> Document:
-    """Return what a lane keeps of its last failure."""
-    row, attempts = result.row, result.changes["attempts"]
+    """Return what a lane keeps of its last failure; nothing of the item, which some may not see."""
     return {
         "code": result.code,
-        "status": attempts[-1]["status"],
+        "status": result.changes["attempts"][-1]["status"],
         "message": result.changes.get("error_message"),
-        "item": row.get("item_id"),
-        "version": row.get("item_version"),
-        "operation": row.get("publishing_action"),
+        "fault": result.fault,
     }

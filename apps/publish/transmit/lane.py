@@ -269,9 +269,9 @@ class LaneDelivery:
             self._is_failing = True
             if failures.record(self._subscriber, result):
                 self._tools.closed.add(self._subscriber["_id"])
+        health.failed(failure_of(result), counts=result.fault == Fault.THEIRS)
         if result.fault != Fault.THEIRS:
             return
-        health.failed(failure_of(result))
         if health.is_to_be_told:
             failures.failing(result, health.failures)
             health.told()
@@ -308,7 +308,7 @@ class LaneDelivery:
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
         if result.answered is not None:
-            self._lane.breaker.record(answered=result.answered)
+            self._lane.breaker.record(answered=result.answered, wait=result.wait)
         is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING

@@ -37,6 +37,7 @@ from apps.lanes import (
     RunContext,
     attempt_note,
     noted,
+    pause,
     resume,
     token_of,
     unknown_outcomes,
@@ -430,6 +431,37 @@ class TestPauses:
             post.office.run()
 
         assert post.states() == ["delivered"]
+
+    def test_a_box_is_paused_once(self, post: Post, box: ObjectId) -> None:
+        """One that was never used, too; what it is for is kept until somebody resumes it."""
+        lanes, wanted = post.db[KIND.lanes], Pause("asked", about={"by": "me"})
+        assert [pause(lanes, str(box), wanted) for _ in range(2)] == [True, False]
+        post.post(box, "one")
+        assert post.office.run() == 0
+        assert post.box(box)["paused"] == {"reason": "asked", "by": "me", "until": None}
+        now = post.clock.at
+        others = resume(lanes, [str(box)], now, reason="auth")
+
+        assert (others, resume(lanes, [str(box)], now, reason="asked")) == (0, 1)
+        assert post.office.run() == 1
+
+    def test_a_pause_that_comes_while_a_box_is_served_stays(
+        self, post: Post, box: ObjectId
+    ) -> None:
+        """Whatever the carrier asks for; what it has begun is finished."""
+
+        def read(letter: Document) -> str:
+            pause(post.db[KIND.lanes], str(box), Pause("asked"))
+            return BUSY
+
+        post.read = read
+        post.post(box, "one")
+        post.office.run()
+        post.read = lambda letter: TAKEN
+        post.clock.advance(hours=1)
+
+        assert post.office.run() == 0
+        assert post.box(box)["paused"]["reason"] == "asked"
 
     def test_resumes_only_what_is_there(self, post: Post, box: ObjectId) -> None:
         """An integration that was never used has no lane, and gets none."""
