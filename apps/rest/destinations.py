@@ -35,5 +35,6 @@ def serve_destinations(
     def state(caller: Caller, subscriber: str, destination: str) -> tuple[int, Document]:
         return 200, states.of(destinations.target(subscriber, destination))
 
-    routes.add("GET", ONE, INTRINSIC, state)
-    routes.add("POST", f"{ONE}/<action>", PRIVILEGE, act)
+    # Without the slash at the end such a path, which may hold some, would take one along.
+    routes.add("GET", f"{ONE}/", INTRINSIC, state)
+    routes.add("POST", f"{ONE}/<action>/", PRIVILEGE, act)

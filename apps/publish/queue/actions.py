@@ -58,15 +58,19 @@ ODD_STATE = "The row has the state {}, which nothing is done with. Set its state
 
 
 def actions_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the actions that are allowed on a row now."""
-    return [action.value for action, states in ALLOWED.items() if row.get("state") in states]
+    """Return the actions that are allowed on a row now; arguments as of `refusal_of`."""
+    return [action.value for action in RowAction if not refusal_of(action, row)]
 
 
 def refusal_of(action: RowAction, row: Mapping[str, Any]) -> str:
-    """Return why an action is not allowed on a row now; an empty text where it is."""
+    """Return why an action is not allowed on a row now; an empty text where it is.
+
+    Args:
+        row: with its state, and in `held` why nothing is sent to its destination, if that is so.
+    """
     state = row.get("state")
     if state in ALLOWED[action]:
-        return ""
+        return str(row.get("held") or "") if action is RowAction.RUN_NOW else ""
     known = (why for other, why in REFUSALS[action].items() if other == state)
     return next(known, ODD_STATE.format(state))
 

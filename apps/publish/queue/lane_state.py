@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.core.documents import text_of
+from apps.core.vocabulary import WITHDRAWING_ACTIONS
 from apps.lanes.claims import Pause, pause_of
 
 PAUSED = "paused"
@@ -38,7 +39,8 @@ def why_waiting(lane: Mapping[str, Any], row: Mapping[str, Any], destination: st
             return f"Destination {destination} is disabled: {because_of(pause)} POST enable there."
         return f"Destination {destination} is paused. POST resume there."
     last, place = held_to(lane), row.get("order_no")
-    if last is not None and isinstance(place, int) and place <= last:
+    is_withdrawal = row.get("publishing_action") in WITHDRAWING_ACTIONS
+    if last is not None and isinstance(place, int) and place <= last and not is_withdrawal:
         return (
             f"Destination {destination} holds older deliveries back. "
             'POST resume there with {"older": "send"} or {"older": "cancel"}.'

@@ -110,10 +110,10 @@ def receiver_of(row: Mapping[str, Any]) -> Receiver:
 
 def failure_of(result: Result) -> Document:
     """Return what a lane keeps of its last failure."""
-    row, attempts = result.row, result.changes.get("attempts") or ({},)
+    row, attempts = result.row, result.changes["attempts"]
     return {
         "code": result.code,
-        "status": attempts[-1].get("status"),
+        "status": attempts[-1]["status"],
         "message": result.changes.get("error_message"),
         "item": row.get("item_id"),
         "version": row.get("item_version"),

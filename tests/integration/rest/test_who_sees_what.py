@@ -36,7 +36,7 @@ NAMES_NO_ITEM = {
     *("publisher POST integrations/test", "publisher POST integrations/<id>/test"),
     "publisher POST integrations/<id>/taxonomies/sync",
     *("publisher POST deployments/<id>/cancel", "publisher POST deployments/<id>/retry"),
-    "destinations POST <subscriber>/destinations/<path:destination>/<action>",
+    "destinations POST <subscriber>/destinations/<path:destination>/<action>/",
 }
 """Resources whose writes name no item."""
 
