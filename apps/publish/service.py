@@ -339,7 +339,7 @@ class PublishQueueService(ResourceService):
         state, wanted = original.get("state"), updates.get("state")
         if wanted == RowState.CANCELED and state in WAITING_ROW_STATES:
             now = self.clock.precise()
-            is_stored = bool(cancel_waiting(self.collection, [id], now, updates))
+            is_stored = bool(cancel_waiting(self.db, [{**original, "_id": id}], now, updates))
         else:
             same = {"_id": id, "state": state}
             is_stored = bool(self.collection.update_one(same, {"$set": updates}).matched_count)

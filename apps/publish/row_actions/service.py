@@ -18,6 +18,7 @@ from apps.core.vocabulary import RowState
 from apps.lanes.waking import wake
 from apps.publish.queue.actions import (
     ALLOWED,
+    AS_READ,
     RowAction,
     cancel_waiting,
     change_waiting,
@@ -45,7 +46,8 @@ NOT_ANSWERED = "The database has not answered. Look whether there is a new row b
 DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 
 LOOKED_AT = {
-    **dict.fromkeys(("state", "completed_at", "error_message", "handed_over"), 1),
+    **AS_READ,
+    **dict.fromkeys(("completed_at", "error_message", "handed_over"), 1),
     **dict.fromkeys(("order_no", "priority", "subscriber_id", "destination"), 1),
     "publishing_action": 1,
 }
@@ -104,6 +106,7 @@ class RowActions:
         queue: PublishQueueService,
         notifier: Notifier,
     ) -> None:
+        self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._lanes = db[PUBLISH_LANES]
         self._clock = clock
@@ -230,8 +233,8 @@ class RowActions:
 
     def _cancel(self, rows: Sequence[Document], outcomes: Outcomes, caller: Caller) -> None:
         """Cancel rows; two commands, and some for each that others carry out."""
-        waiting = [row["_id"] for row in rows if not is_handed_over(row)]
-        outcomes.done |= cancel_waiting(self._rows, waiting, self._clock.precise())
+        waiting = [row for row in rows if not is_handed_over(row)]
+        outcomes.done |= cancel_waiting(self._db, waiting, self._clock.precise())
         self._tell(rows, outcomes, RowState.CANCELED)
         for row in filter(is_handed_over, rows):
             try:
@@ -243,9 +246,8 @@ class RowActions:
     def _run_now(self, rows: Sequence[Document], outcomes: Outcomes, caller: Caller) -> None:
         """Let rows be due that wait for a retry; three commands."""
         now = self._clock.precise()
-        ids = [row["_id"] for row in rows]
         due = {"next_retry_attempt_at": now, "_updated": now}
-        outcomes.done |= change_waiting(self._rows, ids, due, ALLOWED[RowAction.RUN_NOW])
+        outcomes.done |= change_waiting(self._db, rows, due, ALLOWED[RowAction.RUN_NOW])
         changed = (row for row in rows if row["_id"] in outcomes.done)
         lanes = ({"lane": lane_of(row), "priority": row.get("priority")} for row in changed)
         wake(self._lanes, lanes_of(lanes), now, probe=True)
