@@ -129,7 +129,6 @@ def build_publishing(
             media=base.media,
             notifier=base.notifier,
             settings=settings,
-            on_failed=base.alerts.not_delivered,
             sends_mail=base.outbox.is_open,
             format_row=Reformatting(db, base.sequences, formatting).format,
         ),

@@ -44,7 +44,7 @@ Work is stored first, then its lane is woken: `wake(db[kind.lanes], {lane_id: ur
 
 from apps.lanes.breaker import Breaker, BreakerPolicy, Circuit
 from apps.lanes.claims import Lane, LaneClaims, LaneOutcome, Pause, pause_of, token_of
-from apps.lanes.failures import FailureReports, Receiver, ReportTexts
+from apps.lanes.failures import Event, FailureReports, Receiver, ReportTexts
 from apps.lanes.health import Health, HealthPolicy
 from apps.lanes.kind import LaneKind
 from apps.lanes.recovery import LostLanes
@@ -68,6 +68,7 @@ __all__ = [
     "Breaker",
     "BreakerPolicy",
     "Circuit",
+    "Event",
     "FailureReports",
     "Health",
     "HealthPolicy",

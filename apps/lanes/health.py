@@ -75,17 +75,19 @@ class Health:
         self._success_at = self._clock.precise()
         self.since, self.failures, self.is_told = None, 0, False
 
-    def failed(self, failure: Mapping[str, Any]) -> None:
-        """Count an attempt that the receiver did not take.
+    def failed(self, failure: Mapping[str, Any], *, counts: bool = True) -> None:
+        """Take note of an attempt that did not get through.
 
         Args:
             failure: what is kept of it.
+            counts: false where that says nothing of the receiver.
         """
         self.has_changed = True
         now = self._clock.precise()
-        self.failures += 1
-        self.since = self.since or now
         self._failure = {**failure, "at": now}
+        if counts:
+            self.failures += 1
+            self.since = self.since or now
 
     @property
     def is_to_be_told(self) -> bool:

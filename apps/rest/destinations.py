@@ -18,7 +18,7 @@ ONE = "<subscriber>/destinations/<path:destination>"
 def serve_destinations(
     app: Flask, destinations: DestinationsService, states: DestinationStates, auth: PrivilegeAuth
 ) -> None:
-    """Add GET `/subscribers/<id>/destinations/<id>`, and POST `.../<action>`, to `app`.
+    """Add GET `/subscribers/<id>/destinations`, `.../<id>` and POST `.../<id>/<action>` to `app`.
 
     Args:
         destinations: finds them, and does what is asked.
@@ -35,6 +35,10 @@ def serve_destinations(
     def state(caller: Caller, subscriber: str, destination: str) -> tuple[int, Document]:
         return 200, states.of(destinations.target(subscriber, destination))
 
+    def all_states(caller: Caller, subscriber: str) -> tuple[int, Document]:
+        return 200, {"_items": states.all(destinations.targets(subscriber))}
+
+    routes.add("GET", "<subscriber>/destinations", INTRINSIC, all_states)
     # Without the slash at the end such a path, which may hold some, would take one along.
     routes.add("GET", f"{ONE}/", INTRINSIC, state)
     routes.add("POST", f"{ONE}/<action>/", PRIVILEGE, act)

@@ -77,6 +77,18 @@ class DestinationsService:
             raise NotFound(NO_ACTION.format(name, ", ".join(sorted(self._actions))))
         return self._actions[name]
 
+    def targets(self, subscriber: str) -> list[Target]:
+        """Return the destinations of a subscriber; one command.
+
+        Raises:
+            NotFound: there is no such subscriber.
+        """
+        owner = find_by_id(self._subscribers, subscriber)
+        if owner is None:
+            raise NotFound(NO_SUBSCRIBER.format(subscriber))
+        stored = objects_of(owner, "destinations")
+        return [_target(owner, destination) for destination in stored]
+
     def target(self, subscriber: str, destination: str) -> Target:
         """Return a destination of a subscriber; one command.
 
@@ -86,10 +98,12 @@ class DestinationsService:
         Raises:
             NotFound: there is none.
         """
-        owner = find_by_id(self._subscribers, subscriber)
-        if owner is None:
-            raise NotFound(NO_SUBSCRIBER.format(subscriber))
-        for stored in objects_of(owner, "destinations"):
-            if destination_id(stored) == destination:
-                return Target(owner, stored, destination, lane_id(owner["_id"], destination))
-        raise NotFound(NO_DESTINATION.format(owner.get("name"), destination))
+        for target in self.targets(subscriber):
+            if target.id == destination:
+                return target
+        raise NotFound(NO_DESTINATION.format(subscriber, destination))
+
+
+def _target(subscriber: Document, destination: Document) -> Target:
+    id_ = destination_id(destination)
+    return Target(subscriber, destination, id_, lane_id(subscriber["_id"], id_))

@@ -70,6 +70,7 @@ class Result:
             asked.
         fault: whose fault it is that it was not taken; None where it was.
         is_gone: the receiver says that it is gone.
+        wait: seconds that it asks to be left alone; None where it does not.
     """
 
     row: Document
@@ -80,6 +81,7 @@ class Result:
     answered: bool | None = None
     fault: Fault | None = None
     is_gone: bool = False
+    wait: float | None = None
 
     @property
     def state(self) -> RowState:
@@ -178,7 +180,7 @@ class Attempts:
             if row.get("fault"):
                 changes["fault"] = None
         result = self._result(row, changes, started, now, status, message)
-        result.fault = fault
+        result.fault, result.wait = fault, wait
         if isinstance(error, DeliveryError):
             result.is_gone = error.is_gone
             result.code, result.cause = error.code, redact(str(error.cause))

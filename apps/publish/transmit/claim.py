@@ -29,6 +29,8 @@ from transmitters.base import Mode
 log = structlog.get_logger(__name__)
 
 RETRYING_LIMIT = 1000
+WITHDRAWALS = 20
+"""Those that are told of where they wait."""
 
 
 @dataclass
@@ -130,6 +132,16 @@ class RowClaims:
         picked.rows, picked.more = due[:1], len(due) > 1
         picked.next_due = picked.next_withdrawal
         return picked
+
+    def withdrawals(self, lane: Lane) -> list[Document]:
+        """Return withdrawals that wait in a lane, 20 at most; one command."""
+        waiting = {
+            "lane": lane.id,
+            "state": RowState.PENDING,
+            "priority": True,
+            "publishing_action": {"$in": sorted(WITHDRAWING_ACTIONS)},
+        }
+        return list(self._rows.find(waiting).sort("order_no", 1).limit(WITHDRAWALS))
 
     def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
         """Return older rows of the picked lines that priority would leave behind."""

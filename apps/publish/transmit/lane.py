@@ -53,8 +53,6 @@ class LaneTools:
     recovery: Recovery
     may_continue: Callable[[Lane | None], bool]
     """False once the run shall stop or can no longer renew its leases, or that of a lane."""
-    on_failed: Callable[[Sequence[Document]], None]
-    """Called with rows of one lane that have failed for good."""
 
 
 def take_over(
@@ -114,11 +112,11 @@ class RowServer(LaneServer):
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()
 
     def settle(self, lane: Lane) -> bool:
-        if not lane.orphaned:
-            return True
-        self._subscribers.load([lane.id])
-        if lost := self._tools.recovery.find_lost(lane):
+        if lane.orphaned and (lost := self._tools.recovery.find_lost(lane)):
+            self._subscribers.load([lane.id])
             take_over(self._tools, lane, self._subscribers.of(lane.id), lost)
+        if lane.document.get("urgent") and (waiting := self._tools.claims.withdrawals(lane)):
+            self._tools.failures.withdrawal_held(waiting)
         return True
 
     def mend(self, lane: Lane) -> bool:
@@ -186,7 +184,7 @@ class LaneDelivery:
             self._lane,
             mode,
             on_recorded=self._act_on,
-            on_failed=tools.on_failed,
+            on_failed=tools.failures.exhausted,
         )
         results.older |= selection.older
         results.older |= {r["item_id"] for r in selection.rows if r["state"] == RowState.RETRYING}
@@ -251,32 +249,45 @@ class LaneDelivery:
 
         Only of results that are on record: who has lost the lease closes no subscriber.
         """
-        failures = self._tools.failures
         for result in recorded:
-            self._look_after(result)
-            if result.state == RowState.SUCCESS and self._is_failing:
-                self._is_failing = False
-                failures.recovered(result.row)
-            elif result.code is not None and not self._is_gone:
-                self._is_failing = True
-                if failures.record(self._subscriber, result):
-                    self._tools.closed.add(self._subscriber["_id"])
+            if result.state == RowState.SUCCESS:
+                self._got_through(result)
+            elif result.fault is not None and not self._is_gone:
+                self._did_not(result)
 
-    def _look_after(self, result: Result) -> None:
-        """Keep count of what gets through and what does not; disable the destination if need be."""
+    def _got_through(self, result: Result) -> None:
         health = self._lane.health
-        if result.state == RowState.SUCCESS:
-            health.succeeded()
-        elif result.fault == Fault.THEIRS:
-            health.failed(failure_of(result))
-            because = ""
-            if self._gives_up(result):
-                because = GONE
-            elif self._may_disable and health.is_hopeless:
-                because = HOPELESS.format(health.since, health.failures)
-            if because and self._outcome.pause is None:
-                about = {"at": self._tools.clock.now(), "because": because}
-                self._outcome.pause = Pause(DISABLED, about=about)
+        if self._is_failing or health.is_told:
+            self._is_failing = False
+            self._tools.failures.recovered(result.row, was_failing=health.is_told)
+        health.succeeded()
+
+    def _did_not(self, result: Result) -> None:
+        """Report a failure, close the subscriber or disable the destination if need be."""
+        failures, health = self._tools.failures, self._lane.health
+        if result.code is not None:
+            self._is_failing = True
+            if failures.record(self._subscriber, result):
+                self._tools.closed.add(self._subscriber["_id"])
+        health.failed(failure_of(result), counts=result.fault == Fault.THEIRS)
+        if result.fault != Fault.THEIRS:
+            return
+        if health.is_to_be_told:
+            failures.failing(result, health.failures)
+            health.told()
+        if self._outcome.pause is None and (because := self._why_disable(result)):
+            about = {"at": self._tools.clock.now(), "because": because}
+            self._outcome.pause = Pause(DISABLED, about=about)
+            failures.disabled(result, because)
+
+    def _why_disable(self, result: Result) -> str:
+        """Return why the destination is disabled after a failure; empty where it is not."""
+        health = self._lane.health
+        if self._gives_up(result):
+            return GONE
+        if self._may_disable and health.is_hopeless:
+            return HOPELESS.format(health.since, health.failures)
+        return ""
 
     @property
     def _may_disable(self) -> bool:
@@ -297,7 +308,7 @@ class LaneDelivery:
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
         if result.answered is not None:
-            self._lane.breaker.record(answered=result.answered)
+            self._lane.breaker.record(answered=result.answered, wait=result.wait)
         is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING

@@ -1,6 +1,6 @@
 """The transmit run: delivers everything that is due in the lanes of the wire."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -80,10 +80,9 @@ class TransmitContent:
         vault: decrypts the secrets of destinations.
         media: the binaries that deliveries take along.
         notifier: tells clients.
-        on_failed: called with rows of one lane that have failed for good.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
-            ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND, those of `lane_kind` and of the
-            transmitters.
+            ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND, PUBLIC_URL, those of `lane_kind` and of
+            the transmitters.
         sends_mail: whether mails are sent at all.
         format_row: formats the item of a row that could not be formatted before.
     """
@@ -99,22 +98,22 @@ class TransmitContent:
         media: MediaStorage,
         notifier: Notifier,
         settings: Mapping[str, Any],
-        on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
         sends_mail: bool = False,
         format_row: Callable[[Document], str] = not_formatted,
     ) -> None:
         self._db = db
         self._clock = clock
         self._notifier = notifier
-        self._on_failed = on_failed
         self._registry = transmitters
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
-        self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
+        )
+        self._recovery = Recovery(
+            db, clock, sequences, notifier=notifier, on_failed=self._failures.exhausted
         )
         self._sender = RowSender(
             Attempts(clock, self._kind.retries),
@@ -163,6 +162,5 @@ class TransmitContent:
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,
-            on_failed=self._on_failed,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)

@@ -6,8 +6,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from apps.core.service import Document
-from apps.graph.build import Graph
+from apps.graph.build import Graph, build_graph
 from tests.support.clients import Client
+from tests.support.commands import CommandCounter
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
@@ -255,6 +256,100 @@ class TestRefusals:
     def test_nobody(self, door: Door, anonymous: Client) -> None:
         assert anonymous.post(f"{door.path}/pause", {}).status_code == 401
         assert anonymous.get(door.path).status_code == 401
+
+
+class TestStates:
+    """What is told of a destination."""
+
+    def test_one_that_was_never_used_is_fine(self, door: Door) -> None:
+        shown = door.state()
+        assert (shown["state"], shown["message"]) == ("ok", "Deliveries get through.")
+        assert (shown["waiting"], shown["held"], shown["last_success_at"]) == (0, 0, None)
+        assert (shown["name"], shown["delivery_type"]) == ("push", "http_push")
+
+    def test_one_that_gets_its_deliveries(self, desk: Newsdesk, graph: Graph, door: Door) -> None:
+        desk.published()
+        deliver(graph)
+
+        shown = door.state()
+        assert (shown["state"], shown["last_success_at"]) == ("ok", "2030-01-01T12:00:00+0000")
+
+    def test_one_that_fails(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, door: Door
+    ) -> None:
+        """Since when, why, and when it is tried next."""
+        receiver.answer([503])
+        desk.published()
+        deliver(graph)
+
+        shown = door.state()
+        assert shown["state"] == "failing"
+        assert shown["message"] == "Failing since 2030-01-01 12:00 UTC: 1 attempts in a row."
+        assert (shown["last_failure"]["status"], shown["last_failure"]["code"]) == (503, 14002)
+        assert shown["next_attempt_at"] > "2030-01-01T12:00:59"
+        assert shown["waiting"] == 1
+
+    def test_one_that_is_down(
+        self,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        subscriber: Any,
+        door: Door,
+    ) -> None:
+        """Until when it is left alone."""
+        receiver.answer(lambda request: 503)
+        fill(graph.db, subscriber, push(receiver.url), clock.at, items=10)
+        graph.transmit.run()
+
+        shown = door.state()
+        assert (shown["state"], shown["failures"]) == ("open", 5)
+        assert shown["open_until"] == "2030-01-01T12:00:30+0000"
+        clock.advance(seconds=31)
+        assert door.state()["state"] == "failing"
+
+    def test_one_whose_subscriber_was_closed(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """With the error that has closed it."""
+        critical: Document = {"critical_errors": {"14002": True}}
+        subscriber = desk.newsroom.subscriber("Closed", push(receiver.url), **critical)
+        receiver.answer([503])
+        desk.published()
+        deliver(graph)
+
+        shown = Door(desk.client, subscriber).state()
+        assert shown["state"] == "inactive"
+        assert "critical error: PublishHTTPPushServerError" in shown["message"]
+        assert shown["next_step"] == "Make the subscriber active."
+
+    def test_all_of_a_subscriber(self, desk: Newsdesk, receiver: HTTPReceiver) -> None:
+        """In their order, without counts."""
+        other = {**push(receiver.url), "_id": "other", "name": "other"}
+        subscriber = desk.newsroom.subscriber("Two", push(receiver.url), other)
+        Door(desk.client, subscriber, "other").done("pause")
+
+        for ending in ("", "/"):
+            answer = desk.client.get(f"subscribers/{subscriber}/destinations{ending}")
+            items = answer.get_json()["_items"]
+            assert [(one["_id"], one["state"]) for one in items] == [
+                ("push", "ok"),
+                ("other", "paused"),
+            ]
+        missing = desk.client.get("subscribers/5f0000000000000000000000/destinations")
+        assert missing.status_code == 404
+
+    def test_costs_little(self, desk: Newsdesk, door: Door, settings: dict[str, Any]) -> None:
+        """However much waits there: two commands besides those of every request."""
+        counter = CommandCounter()
+        graph = build_graph(settings, listeners=[counter])
+        target = graph.publishing.destinations.target(door.path.split("/")[1], "push")
+        counter.count = 0
+        graph.publishing.destination_states.of(target)
+        asked = counter.count
+        graph.close()
+
+        assert asked == 2
 
 
 class TestOlder:
