@@ -22,6 +22,7 @@ from apps.publish.content.services import PublishServices
 from apps.publish.destinations.connection_tests import ConnectionTests
 from apps.publish.destinations.older_rows import OlderRows
 from apps.publish.destinations.pausing import Pausing
+from apps.publish.destinations.replay import Replay
 from apps.publish.destinations.rotation import SecretRotation
 from apps.publish.destinations.service import DestinationsService
 from apps.publish.destinations.states import DestinationStates
@@ -105,15 +106,17 @@ def build_publishing(
     secrets = SigningSecrets(db, clock, base.vault)
     rotation = SecretRotation(secrets, base.transmitters, base.notifier)
     tests = ConnectionTests(base.transmitters, base.vault, settings)
+    row_actions = RowActions(db, clock, queue, base.notifier)
+    replay = Replay(db, base.transmitters, row_actions, settings)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
         queue=queue,
-        row_actions=RowActions(db, clock, queue, base.notifier),
+        row_actions=row_actions,
         previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
         destinations=DestinationsService(
-            db, {**pausing.actions, **rotation.actions, **tests.actions}
+            db, {**pausing.actions, **rotation.actions, **tests.actions, **replay.actions}
         ),
         destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),

@@ -235,17 +235,28 @@ class PublishQueueService(ResourceService):
                 document.pop(field, None)
         self._complete(documents)
 
-    def send_again(self, rows: Sequence[Mapping[str, Any]]) -> list[Document]:
+    def send_again(
+        self, rows: Sequence[Mapping[str, Any]], sequence_numbers: Mapping[str, int] | None = None
+    ) -> list[Document]:
         """Store a new row for each of `rows`, and let them be sent; five commands, seldom more.
 
         They have new keys and the newest places in the order, which is that of `rows`; what is sent
         is what the old ones would send now. Old rows stay as they are.
 
+        Args:
+            sequence_numbers: item id to the `publish_sequence_no` of the newest that is out of it:
+                what is published later keeps its rows from being sent. Those of items that are not
+                named are sent whatever happens.
+
         Returns:
             The new rows as they are stored.
         """
         now = self.clock.now()
-        copies = [{**copy_of(row), "_created": now, "_updated": now} for row in rows]
+        fields = {"resend_id": ObjectId(), "_created": now, "_updated": now}
+        copies = [{**copy_of(row), **fields} for row in rows]
+        for copy in copies:
+            if number := (sequence_numbers or {}).get(copy["item_id"]):
+                copy["publish_sequence_no"] = number
         self._complete(copies, rows)
         for copy in copies:
             copy["_etag"] = new_etag()
@@ -328,7 +339,7 @@ class PublishQueueService(ResourceService):
         state, wanted = original.get("state"), updates.get("state")
         if wanted == RowState.CANCELED and state in WAITING_ROW_STATES:
             now = self.clock.precise()
-            is_stored = bool(cancel_waiting(self.collection, [id], now, updates))
+            is_stored = bool(cancel_waiting(self.db, [{**original, "_id": id}], now, updates))
         else:
             same = {"_id": id, "state": state}
             is_stored = bool(self.collection.update_one(same, {"$set": updates}).matched_count)
@@ -357,8 +368,10 @@ class PublishQueueService(ResourceService):
         What is for the server only is hidden.
         """
         bodies = self._payloads.load(documents)
-        self._add_reasons(documents)
+        held = self.why_held(documents)
         for document in documents:
+            if document["_id"] in held:
+                document["held"] = held[document["_id"]]
             body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
                 document["formatted_item"] = body.text if body else ""
@@ -367,22 +380,26 @@ class PublishQueueService(ResourceService):
                 document[ACTIONS] = actions_of(document)
         self.hide(documents)
 
-    def _add_reasons(self, documents: list[Document]) -> None:
-        """Tell of rows that wait because nothing is sent to their destination why that is so.
+    def why_held(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, str]:
+        """Return why rows wait because nothing is sent to their destination, by id.
 
         One command where a row waits.
         """
-        waiting = [d for d in documents if d.get("state") in WAITING_ROW_STATES]
-        waiting = [d for d in waiting if d.get("subscriber_id") and object_of(d, "destination")]
+        waiting = [row for row in rows if row.get("state") in WAITING_ROW_STATES]
+        waiting = [row for row in waiting if row.get("subscriber_id")]
+        waiting = [row for row in waiting if object_of(row, "destination")]
         if not waiting:
-            return
-        ids = sorted({lane_of(document) for document in waiting})
+            return {}
+        ids = sorted({lane_of(row) for row in waiting})
         fields = {"paused": 1, HELD_TO: 1}
         lanes = {d["_id"]: d for d in self.db[PUBLISH_LANES].find({"_id": {"$in": ids}}, fields)}
-        for document in waiting:
-            name = str(document["destination"].get("name"))
-            if reason := why_waiting(lanes.get(lane_of(document), {}), document, name):
-                document["held"] = reason
+        reasons = {
+            row["_id"]: why_waiting(
+                lanes.get(lane_of(row), {}), row, str(row["destination"].get("name"))
+            )
+            for row in waiting
+        }
+        return {id_: reason for id_, reason in reasons.items() if reason}
 
     def hide(self, documents: list[Document]) -> None:
         """Remove the fields that only the server reads, and the secrets of destinations."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
-from eve.utils import validate_filters
+from eve.utils import ParsedRequest, validate_filters
 from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -138,7 +138,9 @@ class ServiceData(Mongo):
         Raises:
             InvalidRequest: lists do not take it.
         """
-        query = where_of(where)
+        wanted = ParsedRequest()
+        wanted.where = where
+        query = self._convert_where_request_to_dict(resource, wanted)
         if refusal := validate_filters(query, resource):
             raise InvalidRequest(refusal)
         hidden = self._services[resource].list_filter({}, current_caller())
@@ -231,7 +233,7 @@ class ServiceData(Mongo):
 
     def _convert_where_request_to_dict(self, resource: str, req: Any) -> Document:
         """Return the query of the `where` argument."""
-        return where_of(req.where) if req and req.where else {}
+        return where_of(req.where) if req and req.where not in (None, "") else {}
 
     def _convert_sort_request_to_dict(self, req: Any) -> Any:
         """Return the order of the `sort` argument as pairs of field and 1 or -1."""

@@ -17,7 +17,7 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
-from apps.publish.queue.actions import cancel_waiting
+from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.publish.queue.lane_state import HELD_TO
 from apps.publish.queue.rows import notify_rows
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
@@ -56,6 +56,7 @@ class OlderRows:
     def __init__(
         self, db: Database[Document], clock: Clock, notifier: Notifier, hours: float
     ) -> None:
+        self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._lanes = db[PUBLISH_LANES]
         self._clock = clock
@@ -109,11 +110,11 @@ class OlderRows:
         """Cancel what there is in a lane; return how many. Two commands for each 500 of them."""
         canceled = 0
         old = {"lane": lane, **self._old}
-        while ids := [row["_id"] for row in self._rows.find(old, {"_id": 1}).limit(BATCH)]:
-            done = cancel_waiting(self._rows, ids, self._clock.precise())
+        while rows := list(self._rows.find(old, AS_READ).limit(BATCH)):
+            done = cancel_waiting(self._db, rows, self._clock.precise())
             canceled += len(done)
-            if done:
-                gone = [{"_id": id_, "state": RowState.CANCELED} for id_ in ids if id_ in done]
+            gone = [{**r, "state": RowState.CANCELED} for r in rows if r["_id"] in done]
+            if gone:
                 notify_rows(self._notifier, gone)
         return canceled
 

@@ -22,7 +22,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation, PublishingAction, QueueState, State
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
-from apps.publish.queue.actions import cancel_waiting
+from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 from apps.store.mongo import is_outage
 
@@ -239,10 +239,9 @@ class ResendRouter:
 
     def _withdraw(self, request: Document) -> None:
         """Cancel rows that something newer, such as a kill, came in the way of."""
-        rows = self._db[PUBLISH_QUEUE]
         of_request = {"item_id": request["item_id"], "resend_id": request["_id"]}
-        ids = [row["_id"] for row in rows.find(of_request, {"_id": 1})]
-        cancel_waiting(rows, ids, self._clock.precise())
+        rows = list(self._db[PUBLISH_QUEUE].find(of_request, AS_READ))
+        cancel_waiting(self._db, rows, self._clock.precise())
 
     def _fail(self, request: Document, error: Unroutable) -> int:
         tries = number_of(request, "attempts") + 1

@@ -4,16 +4,16 @@ Whoever cancels a row that waits, or changes when it is due, does so by `change_
 somebody has begun to send meanwhile stays as it is (delivery contract C1a).
 """
 
-from collections.abc import Collection as Some
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pymongo.collection import Collection
+from pymongo.database import Database
 
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import FINAL_ROW_STATES, WAITING_ROW_STATES, RowState
+from apps.store.collections import PUBLISH_QUEUE
 
 
 class RowAction(StrEnum):
@@ -24,7 +24,7 @@ class RowAction(StrEnum):
     RUN_NOW = "run_now"
 
 
-ALLOWED: Mapping[RowAction, Some[RowState]] = {
+ALLOWED: Mapping[RowAction, Collection[RowState]] = {
     # Nothing sends a row in `error`, so it has ended, too.
     RowAction.RESEND: (*FINAL_ROW_STATES, RowState.ERROR),
     RowAction.CANCEL: WAITING_ROW_STATES,
@@ -58,58 +58,68 @@ ODD_STATE = "The row has the state {}, which nothing is done with. Set its state
 
 
 def actions_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the actions that are allowed on a row now."""
-    return [action.value for action, states in ALLOWED.items() if row.get("state") in states]
+    """Return the actions that are allowed on a row now; arguments as of `refusal_of`."""
+    return [action.value for action in RowAction if not refusal_of(action, row)]
 
 
 def refusal_of(action: RowAction, row: Mapping[str, Any]) -> str:
-    """Return why an action is not allowed on a row now; an empty text where it is."""
+    """Return why an action is not allowed on a row now; an empty text where it is.
+
+    Args:
+        row: with its state, and in `held` why nothing is sent to its destination, if that is so.
+    """
     state = row.get("state")
     if state in ALLOWED[action]:
-        return ""
+        return str(row.get("held") or "") if action is RowAction.RUN_NOW else ""
     known = (why for other, why in REFUSALS[action].items() if other == state)
     return next(known, ODD_STATE.format(state))
 
 
+AS_READ = dict.fromkeys(("state", "lane", "claim_token"), 1)
+"""Fields that whoever changes waiting rows has read of them."""
+
+
 def change_waiting(
-    rows: Collection[Document],
-    ids: Iterable[Any],
+    db: Database[Document],
+    rows: Sequence[Mapping[str, Any]],
     change: Mapping[str, Any],
-    states: Some[RowState] = WAITING_ROW_STATES,
+    states: Collection[RowState] = WAITING_ROW_STATES,
 ) -> set[Any]:
     """Change rows as long as they wait; one command, two where some of them do not any more.
 
     Args:
-        ids: of the rows.
+        rows: as they were read, with AS_READ.
         change: fields to write; an etag is added unless it brings one.
         states: those that it is for.
 
     Returns:
         The ids of the rows that have changed.
     """
-    wanted = list(ids)
+    wanted = [row["_id"] for row in rows]
     if not wanted:
         return set()
+    queue = db[PUBLISH_QUEUE]
     written = {"_etag": new_etag(), **change}
     waiting = {"_id": {"$in": wanted}, "state": {"$in": list(states)}}
-    count = rows.update_many(waiting, {"$set": written}).modified_count
+    count = queue.update_many(waiting, {"$set": written}).modified_count
     if count in (0, len(wanted)):
         return set(wanted[:count])
     # Nobody else writes this etag.
-    mine = rows.find({"_id": {"$in": wanted}, "_etag": written["_etag"]}, {"_id": 1})
+    mine = queue.find({"_id": {"$in": wanted}, "_etag": written["_etag"]}, {"_id": 1})
     return {row["_id"] for row in mine}
 
 
 def cancel_waiting(
-    rows: Collection[Document],
-    ids: Iterable[Any],
+    db: Database[Document],
+    rows: Sequence[Mapping[str, Any]],
     now: datetime,
     change: Mapping[str, Any] | None = None,
 ) -> set[Any]:
     """Cancel rows that wait, and return the ids of those that were; commands as `change_waiting`.
 
     Args:
+        rows: as they were read, with AS_READ.
         change: what else is written.
     """
     canceled = {"_updated": now, **(change or {}), "state": RowState.CANCELED}
-    return change_waiting(rows, ids, canceled)
+    return change_waiting(db, rows, canceled)

@@ -8,7 +8,7 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import number_of, text_of
 from apps.core.errors import BadRequest, Conflict, NotFound
@@ -18,6 +18,7 @@ from apps.core.vocabulary import RowState
 from apps.lanes.waking import wake
 from apps.publish.queue.actions import (
     ALLOWED,
+    AS_READ,
     RowAction,
     cancel_waiting,
     change_waiting,
@@ -45,8 +46,10 @@ NOT_ANSWERED = "The database has not answered. Look whether there is a new row b
 DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 
 LOOKED_AT = {
-    **dict.fromkeys(("state", "completed_at", "error_message", "handed_over"), 1),
+    **AS_READ,
+    **dict.fromkeys(("completed_at", "error_message", "handed_over"), 1),
     **dict.fromkeys(("order_no", "priority", "subscriber_id", "destination"), 1),
+    "publishing_action": 1,
 }
 
 log = structlog.get_logger(__name__)
@@ -103,13 +106,14 @@ class RowActions:
         queue: PublishQueueService,
         notifier: Notifier,
     ) -> None:
+        self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._lanes = db[PUBLISH_LANES]
         self._clock = clock
         self._queue = queue
         self._notifier = notifier
         self._acts: Mapping[RowAction, Callable[[list[Document], Outcomes, Caller], None]] = {
-            RowAction.RESEND: self._resend,
+            RowAction.RESEND: lambda rows, outcomes, _: self._resend(rows, outcomes),
             RowAction.CANCEL: self._cancel,
             RowAction.RUN_NOW: self._run_now,
         }
@@ -159,18 +163,24 @@ class RowActions:
         """
         return self._done(action, rows, caller).told(action, rows)
 
-    def resend(self, ids: Iterable[Any]) -> Outcomes:
-        """Send rows again, in the order in which they were first sent.
+    def resend(self, rows: Sequence[Document], sequence_numbers: Mapping[str, int]) -> Document:
+        """Send rows again, in their order; return what has become of each.
 
         Args:
-            ids: of rows, MOST_ROWS at most.
+            rows: as `matching` returns them.
+            sequence_numbers: as of `PublishQueueService.send_again`.
         """
-        rows = list(self._rows.find({"_id": {"$in": list(ids)}}, LOOKED_AT))
-        rows.sort(key=_place)
-        return self._done(RowAction.RESEND, rows, SYSTEM)
+        outcomes = Outcomes()
+        allowed = _allowed(RowAction.RESEND, rows, outcomes)
+        self._resend(allowed, outcomes, sequence_numbers)
+        self._explain(RowAction.RESEND, allowed, outcomes)
+        return outcomes.told(RowAction.RESEND, rows)
 
     def _done(self, action: RowAction, rows: Sequence[Document], caller: Caller) -> Outcomes:
         outcomes = Outcomes()
+        if action is RowAction.RUN_NOW:
+            held = self._queue.why_held(rows)
+            rows = [{**row, "held": held.get(row["_id"])} for row in rows]
         allowed = _allowed(action, rows, outcomes)
         self._acts[action](allowed, outcomes, caller)
         self._explain(action, allowed, outcomes)
@@ -178,12 +188,17 @@ class RowActions:
 
     # The actions, on rows that were in a state for them.
 
-    def _resend(self, rows: Sequence[Document], outcomes: Outcomes, caller: Caller) -> None:
+    def _resend(
+        self,
+        rows: Sequence[Document],
+        outcomes: Outcomes,
+        sequence_numbers: Mapping[str, int] | None = None,
+    ) -> None:
         """Make new rows, in the order of `rows`; six commands for a hundred of them."""
         for chunk in self._whole(rows):
             ids = [row["_id"] for row in chunk]
             try:
-                again = self._queue.send_again(chunk)
+                again = self._queue.send_again(chunk, sequence_numbers)
             except PyMongoError:
                 if not outcomes.new:
                     raise
@@ -218,8 +233,8 @@ class RowActions:
 
     def _cancel(self, rows: Sequence[Document], outcomes: Outcomes, caller: Caller) -> None:
         """Cancel rows; two commands, and some for each that others carry out."""
-        waiting = [row["_id"] for row in rows if not is_handed_over(row)]
-        outcomes.done |= cancel_waiting(self._rows, waiting, self._clock.precise())
+        waiting = [row for row in rows if not is_handed_over(row)]
+        outcomes.done |= cancel_waiting(self._db, waiting, self._clock.precise())
         self._tell(rows, outcomes, RowState.CANCELED)
         for row in filter(is_handed_over, rows):
             try:
@@ -231,9 +246,8 @@ class RowActions:
     def _run_now(self, rows: Sequence[Document], outcomes: Outcomes, caller: Caller) -> None:
         """Let rows be due that wait for a retry; three commands."""
         now = self._clock.precise()
-        ids = [row["_id"] for row in rows]
         due = {"next_retry_attempt_at": now, "_updated": now}
-        outcomes.done |= change_waiting(self._rows, ids, due, ALLOWED[RowAction.RUN_NOW])
+        outcomes.done |= change_waiting(self._db, rows, due, ALLOWED[RowAction.RUN_NOW])
         changed = (row for row in rows if row["_id"] in outcomes.done)
         lanes = ({"lane": lane_of(row), "priority": row.get("priority")} for row in changed)
         wake(self._lanes, lanes_of(lanes), now, probe=True)

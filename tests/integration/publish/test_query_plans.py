@@ -63,6 +63,9 @@ HOT: dict[tuple[str, str], Keys] = {
         "order_no",
     ),
     ("publish_queue", "state"): ("state", "next_retry_attempt_at"),
+    # Deliveries of a destination since a time, and those of a request.
+    ("publish_queue", "_created lane"): ("lane", "state", "priority", "order_no"),
+    ("publish_queue", "_id state"): ("_id",),
     # Deliveries of an item, to clients and in explanations.
     ("publish_queue", "item_id"): ("item_id", "item_version"),
     ("publish_queue", "item_id item_version"): ("item_id", "item_version"),
@@ -189,6 +192,7 @@ class Day:
         self.lost_and_found()
         self.held_back(subscriber)
         self.looked_at(story, package, Client(self.app, token))
+        self.acted_on(subscriber)
         desk.act("kill", late)
         self.deliver()
         self.graph.outbox.run()
@@ -314,6 +318,7 @@ class Day:
             (self.desk.client, "publish_queue", {"where": of_item}),
             (self.desk.client, f"publish_queue/{id_}", {}),
             (self.desk.client, "publish_queue", {}),
+            (self.desk.client, f"publish_queue/{self.a_row()['_id']}/preview", {}),
             (self.desk.client, f"explain/{id_}", {}),
             (self.desk.client, "archived", {}),
             (self.desk.client, "activity", {}),
@@ -329,6 +334,21 @@ class Day:
         key = file_key(reader.token, str(media))
         shown = self.desk.client.get(f"feed_media/{subscriber}/{key}/{media}")
         assert shown.status_code == 200, shown.text
+
+    def a_row(self) -> Document:
+        """Return a row that has ended."""
+        return dict(self.graph.db["publish_queue"].find_one({"state": "success"}) or {})
+
+    def acted_on(self, subscriber: ObjectId) -> None:
+        """Cancel a row, send one again and replay all of a destination."""
+        client, row = self.desk.client, self.a_row()
+        again = client.post(f"publish_queue/{row['_id']}/resend", {}).get_json()
+        assert client.post(f"publish_queue/{again['_id']}/cancel", {}).status_code == 200
+        wanted = {"action": "cancel", "where": {"item_id": row["item_id"], "state": "gone"}}
+        assert client.post("publish_queue/actions", {**wanted, "expected": 0}).status_code == 200
+        body = {"since": "2000-01-01T00:00:00+0000", "expected": -1}
+        answer = client.post(f"subscribers/{subscriber}/destinations/push/replay", body)
+        assert answer.status_code == 409, answer.text
 
     def expired(self) -> None:
         """Archive for good, let everything go, also what was spiked, and log out."""

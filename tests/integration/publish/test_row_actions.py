@@ -1,6 +1,7 @@
 """Actions on rows of the delivery queue, one or many at a time (delivery contract 1.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.row_actions.service import MOST_ROWS
 from tests.support.clients import Client
+from tests.support.commands import CommandCounter
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver
+from tests.support.services import empty_services
 
 ACTIONS = ("resend", "cancel", "run_now")
 ALLOWED: dict[str, list[str]] = {
@@ -29,6 +32,17 @@ ALLOWED: dict[str, list[str]] = {
 }
 TABLE = [(state, action) for state in ALLOWED for action in ACTIONS]
 PLANTED = "planted-77c1"
+
+
+@pytest.fixture
+def commands() -> CommandCounter:
+    return CommandCounter()
+
+
+@pytest.fixture
+def graph(settings: dict[str, Any], clock: HandClock, commands: CommandCounter) -> Iterator[Graph]:
+    with empty_services(settings, clock=clock, listeners=[commands]) as built:
+        yield built
 
 
 @pytest.fixture
@@ -121,7 +135,9 @@ class TestWhatIsAllowed:
         assert other["outcome"] == ("done" if action == "cancel" else "refused")
         assert answer["done"] + answer["refused"] == answer["matched"] == 3
 
-    def test_costs_no_command_for_each_row(self, desk: Newsdesk, queued: list[Document]) -> None:
+    def test_is_told_where_the_state_is_asked_for(
+        self, desk: Newsdesk, queued: list[Document]
+    ) -> None:
         """A client that asks for some fields gets the actions where the state is among them."""
         path = "publish_queue"
         one = desk.client.get(path, projection='{"headline": 1}').get_json()["_items"][0]
@@ -129,6 +145,26 @@ class TestWhatIsAllowed:
 
         assert "_actions" not in one
         assert two["_actions"] == ["cancel"]
+
+    def test_costs_no_command_for_each_row(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        subscriber: ObjectId,
+        commands: CommandCounter,
+    ) -> None:
+        """A page of one row and one of twenty-five."""
+        fill(graph.db, subscriber, push("http://127.0.0.1:9"), clock.at, items=25)
+        put_all(desk, state="retrying")
+        counts = []
+        for size in (1, 25, 1, 25):
+            before = commands.count
+            page = desk.client.get("publish_queue", max_results=size).get_json()["_items"]
+            counts.append(commands.count - before)
+            assert [row["_actions"] for row in page] == [["cancel", "run_now"]] * size
+
+        assert len(set(counts[2:])) == 1
 
     def test_is_not_taken_from_clients(self, desk: Newsdesk, queued: list[Document]) -> None:
         """Who sends a row back as it was read is understood."""
@@ -366,6 +402,33 @@ class TestCancel:
             done = [item["_id"] for item in items if item["outcome"] == "done"]
         assert [id_ for id_, state in states.items() if state == "canceled"] == done
         assert len(receiver.requests) == 3 - len(done)
+
+    def test_and_a_run_never_do_both(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        subscriber: ObjectId,
+    ) -> None:
+        """While rows are sent in batches, they are canceled one by one from behind, and all."""
+        rows = fill(graph.db, subscriber, push(receiver.url), clock.at, items=120)
+        run = Thread(target=lambda: [None for _ in range(20) if graph.transmit.run()])
+        run.start()
+        done = set()
+        for row in rows[:20:-1]:
+            if act(desk.client, row, "cancel").status_code == 200:
+                done.add(row["item_id"])
+        everything = {"action": "cancel", "where": {}, "expected": len(rows)}
+        items = desk.client.post("publish_queue/actions", everything).get_json()["_items"]
+        run.join()
+
+        of_row = {str(row["_id"]): row["item_id"] for row in rows}
+        done |= {of_row[item["_id"]] for item in items if item["outcome"] == "done"}
+        states = {row["item_id"]: row["state"] for row in desk.rows()}
+        assert {item for item, state in states.items() if state == "canceled"} == done
+        assert set(told(receiver)) == states.keys() - done
+        assert len(told(receiver)) == len(states) - len(done)
 
     def test_says_of_each_row_what_has_become_of_it(
         self, desk: Newsdesk, graph: Graph, queued: list[Document], monkeypatch: Any
