@@ -201,6 +201,25 @@ class TestPausing:
         assert answer.status_code == 200, answer.text
         assert door.state()["state"] == "paused"
 
+    def test_one_that_was_removed_lets_its_rows_go(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, subscriber: Any, door: Door
+    ) -> None:
+        """Otherwise they would wait for ever. Delivery contract W7."""
+        desk.published()
+        graph.enqueue.run()
+        door.done("pause")
+        other = {**push(receiver.url), "_id": "other"}
+        changed = desk.client.patch(f"subscribers/{subscriber}", {"destinations": [other]})
+        assert changed.status_code == 200, changed.text
+
+        assert (door.state()["state"], door.state()["waiting"]) == ("paused", 1)
+        assert door.do("pause").status_code == 404
+        door.done("resume")
+        graph.transmit.run()
+
+        assert desk.row()["state"] == "success"
+        assert door.client.get(door.path).status_code == 404
+
 
 class TestRefusals:
     def test_what_is_not_there_is_not_found(
