@@ -395,6 +395,27 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
         number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
         number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
+        number(
+            "HOLD_OLDER_THAN_HOURS",
+            24,
+            "Hours after which a delivery that waited for its destination or its subscriber to go "
+            "on is sent only once somebody has said so; 0 never asks.",
+        ),
+        number(
+            "DISABLE_FAILING_AFTER_DAYS",
+            5,
+            "Days without a single success after which a destination is disabled; 0 for never.",
+        ),
+        number(
+            "DISABLE_FAILING_AFTER_ATTEMPTS",
+            10,
+            "Attempts that must have failed in that time.",
+        ),
+        flag(
+            "DISABLE_GONE",
+            True,
+            "Disable a destination at once that answers 410: it says that it is gone.",
+        ),
         items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
         number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt."),
         flag(

@@ -191,6 +191,28 @@ def unusable(
     return issues
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a delivery would put on the wire, without anything secret.
+
+    Attributes:
+        body: the bytes that would go out, or what people read of them.
+        address: whom it would go to, as the protocol has it: an address, a directory, mailboxes.
+        headers: what the protocol says beside the body.
+        file_name: of the file that it would become.
+        media: ids of the binaries that would go first where the receiver lacks them.
+        message: what else there is to know.
+    """
+
+    body: bytes = field(repr=False)
+    media_type: str
+    address: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    file_name: str = ""
+    media: tuple[str, ...] = ()
+    message: str = ""
+
+
 class Transmitter(ABC):
     """Deliver formatted items to one destination.
 
@@ -225,6 +247,27 @@ class Transmitter(ABC):
             TemporaryFailure: worth repeating; `retry_after` may be set.
             PermanentFailure: repeating cannot help.
         """
+
+    def preview(self, delivery: Delivery) -> Preview:
+        """Return what `send` would put on the wire; nobody is asked for anything.
+
+        The instance has a config in which secrets are masked (`MASK`): they have no other value.
+
+        Raises:
+            DeliveryError: it would not be sent, for what is wrong with the destination.
+        """
+        return Preview(delivery.body, delivery.media_type)
+
+    def test_connection(self) -> str:
+        """Return what a receiver says that deliveries could be made to, for people.
+
+        Nothing that it is asked for stays there, or could be taken for an item. Types without such
+        a test leave this as it is.
+
+        Raises:
+            DeliveryError: they could not; its cause says why.
+        """
+        raise NotImplementedError
 
     @classmethod
     def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import quote
+from uuid import uuid4
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
@@ -17,6 +19,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -33,6 +36,8 @@ INTERNAL_RENDITIONS = frozenset({"thumbnail", "viewImage", "baseImage"})
 """Renditions for the screens of a newsroom; the original and its crops are sent."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no command to a server may hold."""
+TRIED = b"test"
+"""What is written to try a server out."""
 OFF = frozenset({"false", "no", "off", "0"})
 
 FIELDS = (
@@ -51,11 +56,13 @@ class UploadError(Exception):
     Args:
         text: what happened, for people.
         permanent: repeating cannot help.
+        is_ours: it failed for what this installation lacks.
     """
 
-    def __init__(self, text: str, *, permanent: bool = False) -> None:
+    def __init__(self, text: str, *, permanent: bool = False, is_ours: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.is_ours = is_ours
 
 
 class ConnectionLost(UploadError):
@@ -191,6 +198,34 @@ class UploadTransmitter(Transmitter):
             upload(session, name, delivery.body)
         return Receipt(message=name)
 
+    def test_connection(self) -> str:
+        """Write a file under a temporary name to each directory, and remove it.
+
+        Directories that are missing are made, as they are for a delivery.
+        """
+        self.deadline.start(self.settings.ftp_total_timeout)
+        name = temporary(f"test-{uuid4().hex}")
+        with self._failures(), self._session() as (session, target):
+            wanted = [target.directory]
+            if self.flag("push_associated", False):
+                wanted.append(target.media_directory)
+            for directory in dict.fromkeys(wanted):
+                session.enter(directory)
+                try_out(session, name)
+            return f"files can be written at {target.place}"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        with self._failures():
+            target = self.target()
+        directory = quote(target.directory.removeprefix("/"))
+        return Preview(
+            delivery.body,
+            delivery.media_type,
+            f"{self.type}://{target.place}/{directory}",
+            file_name=self._name(delivery),
+            media=tuple(rendition["media"] for rendition in self._media(delivery)),
+        )
+
     def clean_up(self, deliveries: Iterable[Delivery]) -> None:
         """Remove the temporary files of `deliveries`.
 
@@ -278,7 +313,7 @@ class UploadTransmitter(Transmitter):
         media = delivery.open_media(rendition["media"])
         if media is None:
             text = f"media file {rendition['media']} is not stored here"
-            raise UploadError(text, permanent=True)
+            raise UploadError(text, permanent=True, is_ours=True)
         upload(session, name, media.data)
 
     @contextmanager
@@ -288,13 +323,16 @@ class UploadTransmitter(Transmitter):
             yield
         except (UploadError, NotConnected) as error:
             kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from None
+            is_ours = isinstance(error, UploadError) and error.is_ours
+            raise self._failure(kind, str(error), is_ours=is_ours) from None
         except TimeoutError:
             raise self._failure(TemporaryFailure, "the attempt took too long") from None
 
-    def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
+    def _failure(
+        self, kind: Callable[..., DeliveryError], cause: str, *, is_ours: bool = False
+    ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
-        return kind(self.code, self.error_name, self.errors[self.code], shown)
+        return kind(self.code, self.error_name, self.errors[self.code], shown, is_ours=is_ours)
 
 
 def upload(session: UploadSession, name: str, data: bytes) -> None:
@@ -318,6 +356,24 @@ def upload(session: UploadSession, name: str, data: bytes) -> None:
         with suppress(UploadError):
             session.remove(part)
         raise
+
+
+def try_out(session: UploadSession, name: str) -> None:
+    """Write a file and remove it again.
+
+    Raises:
+        UploadError: the server lets nobody do so.
+    """
+    try:
+        session.store(name, TRIED)
+        if session.size(name) != len(TRIED):
+            raise UploadError("a file has not arrived whole")
+    finally:
+        with suppress(UploadError):
+            session.remove(name)
+    if session.size(name) is not None:
+        text = f"the file {name} was written and cannot be removed: let the user remove files"
+        raise UploadError(text, permanent=True)
 
 
 def temporary(name: str) -> str:
