@@ -44,6 +44,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "Prefix of the Celery queue names, for several installations on one broker.",
         ),
+        secret(
+            "METRICS_TOKEN",
+            "Token with which `/metrics` is read, as `Authorization: Bearer`; none closes it.",
+        ),
         choice(
             "LOG_LEVEL",
             "INFO",
@@ -394,6 +398,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
         number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number(
+            "DELIVERY_COUNTERS_DAYS",
+            8,
+            "Days that counts of deliveries per destination and hour are kept.",
+        ),
         number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
         number(
             "HOLD_OLDER_THAN_HOURS",
