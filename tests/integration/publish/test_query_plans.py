@@ -63,8 +63,7 @@ HOT: dict[tuple[str, str], Keys] = {
         "order_no",
     ),
     ("publish_queue", "state"): ("state", "next_retry_attempt_at"),
-    # Deliveries of a destination since a time, and those of a request.
-    ("publish_queue", "_created lane"): ("lane", "state", "priority", "order_no"),
+    # Deliveries of a request.
     ("publish_queue", "_id state"): ("_id",),
     # Deliveries of an item, to clients and in explanations.
     ("publish_queue", "item_id"): ("item_id", "item_version"),
