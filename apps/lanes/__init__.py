@@ -28,6 +28,9 @@ What a server does with a lane:
   once `lane.breaker.circuit` is not `CLOSED`; where it was `HALF_OPEN` to begin with, one
   thing is the probe. Where it is `OPEN`, the server does only what cannot wait, one thing, and
   `more` and `next_due` speak of such things only;
+- it may keep count of what gets through and what does not by `lane.health`: whether administrators
+  are to be told that the receiver fails (`is_to_be_told`), and whether it is hopeless
+  (`is_hopeless`), which the server answers with a pause;
 - `RetryPolicy.after_failure` says when to try again or to give up: `counts=False` for failures that
   use up no try, `due_at` for waits that the caller knows better;
 - `noted` and `attempt_note` keep the attempts; `unknown_outcomes` counts deaths, and whoever gets a

@@ -29,11 +29,11 @@ def serve_destinations(
 
     def act(caller: Caller, subscriber: str, destination: str, action: str) -> tuple[int, Document]:
         wanted = destinations.action(action)
-        target = destinations.target(subscriber, destination)
+        target = destinations.target(subscriber, destination, or_removed=wanted.of_removed)
         return 200, wanted.run(target, only(sent_body(), **wanted.fields), caller)
 
     def state(caller: Caller, subscriber: str, destination: str) -> tuple[int, Document]:
-        return 200, states.of(destinations.target(subscriber, destination))
+        return 200, states.of(destinations.target(subscriber, destination, or_removed=True))
 
     def all_states(caller: Caller, subscriber: str) -> tuple[int, Document]:
         return 200, {"_items": states.all(destinations.targets(subscriber))}

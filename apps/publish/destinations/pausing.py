@@ -67,8 +67,8 @@ class Pausing:
         """What can be done with a destination, by name."""
         return {
             "pause": Action(self.pause),
-            "resume": Action(self.resume, {"older": str}),
-            "enable": Action(self.enable, {"older": str}),
+            "resume": Action(self.resume, {"older": str}, of_removed=True),
+            "enable": Action(self.enable, {"older": str}, of_removed=True),
         }
 
     def pause(self, target: Target, body: Mapping[str, Any], caller: Caller) -> Document:

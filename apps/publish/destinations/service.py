@@ -10,9 +10,10 @@ from apps.core.caller import Caller
 from apps.core.documents import objects_of
 from apps.core.errors import NotFound
 from apps.core.service import Document
+from apps.publish.queue.lane_state import HELD_TO
 from apps.routing.subscribers.stored_destinations import destination_id, lane_id
 from apps.store.by_id import find_by_id
-from apps.store.collections import SUBSCRIBERS
+from apps.store.collections import PUBLISH_LANES, SUBSCRIBERS
 
 NO_SUBSCRIBER = "There is no subscriber {}"
 NO_DESTINATION = "Subscriber {} has no destination {}"
@@ -49,10 +50,13 @@ class Action:
         run: does it for a caller, with the body of the request; returns the answer. It raises
             `Conflict` where the state of the destination does not allow it.
         fields: what the body may hold, each of a type.
+        of_removed: whether it can be done with a destination that its subscriber does not have any
+            more, and that holds deliveries.
     """
 
     run: Callable[[Target, Mapping[str, Any], Caller], Document]
     fields: Mapping[str, type] = field(default_factory=dict)
+    of_removed: bool = False
 
 
 class DestinationsService:
@@ -65,6 +69,7 @@ class DestinationsService:
 
     def __init__(self, db: Database[Document], actions: Mapping[str, Action]) -> None:
         self._subscribers = db[SUBSCRIBERS]
+        self._lanes = db[PUBLISH_LANES]
         self._actions = dict(actions)
 
     def action(self, name: str) -> Action:
@@ -83,25 +88,38 @@ class DestinationsService:
         Raises:
             NotFound: there is no such subscriber.
         """
-        owner = find_by_id(self._subscribers, subscriber)
-        if owner is None:
-            raise NotFound(NO_SUBSCRIBER.format(subscriber))
-        stored = objects_of(owner, "destinations")
-        return [_target(owner, destination) for destination in stored]
+        owner = self._owner(subscriber)
+        return [_target(owner, stored) for stored in objects_of(owner, "destinations")]
 
-    def target(self, subscriber: str, destination: str) -> Target:
-        """Return a destination of a subscriber; one command.
+    def target(self, subscriber: str, destination: str, *, or_removed: bool = False) -> Target:
+        """Return a destination of a subscriber; one command, two for one that was removed.
 
         Args:
             subscriber, destination: their ids.
+            or_removed: it may be one that the subscriber does not have any more, where its
+                deliveries are kept from going.
 
         Raises:
             NotFound: there is none.
         """
-        for target in self.targets(subscriber):
-            if target.id == destination:
-                return target
+        owner = self._owner(subscriber)
+        for stored in objects_of(owner, "destinations"):
+            if destination_id(stored) == destination:
+                return _target(owner, stored)
+        removed = _target(owner, {"_id": destination})
+        kept = {
+            "_id": removed.lane,
+            "$or": [{"paused.reason": {"$ne": None}}, {HELD_TO: {"$ne": None}}],
+        }
+        if or_removed and self._lanes.find_one(kept, {"_id": 1}):
+            return removed
         raise NotFound(NO_DESTINATION.format(subscriber, destination))
+
+    def _owner(self, subscriber: str) -> Document:
+        owner = find_by_id(self._subscribers, subscriber)
+        if owner is None:
+            raise NotFound(NO_SUBSCRIBER.format(subscriber))
+        return owner
 
 
 def _target(subscriber: Document, destination: Document) -> Target:

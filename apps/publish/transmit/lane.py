@@ -251,18 +251,18 @@ class LaneDelivery:
         """
         for result in recorded:
             if result.state == RowState.SUCCESS:
-                self._got_through(result)
+                self._succeeded(result)
             elif result.fault is not None and not self._is_gone:
-                self._did_not(result)
+                self._failed(result)
 
-    def _got_through(self, result: Result) -> None:
+    def _succeeded(self, result: Result) -> None:
         health = self._lane.health
         if self._is_failing or health.is_told:
             self._is_failing = False
             self._tools.failures.recovered(result.row, was_failing=health.is_told)
         health.succeeded()
 
-    def _did_not(self, result: Result) -> None:
+    def _failed(self, result: Result) -> None:
         """Report a failure, close the subscriber or disable the destination if need be."""
         failures, health = self._tools.failures, self._lane.health
         if result.code is not None:

@@ -1,5 +1,7 @@
 """Destinations that are paused, and go on (delivery contract 7.1)."""
 
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -198,6 +200,25 @@ class TestPausing:
 
         assert answer.status_code == 200, answer.text
         assert door.state()["state"] == "paused"
+
+    def test_one_that_was_removed_lets_its_rows_go(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, subscriber: Any, door: Door
+    ) -> None:
+        """Otherwise they would wait for ever. Delivery contract W7."""
+        desk.published()
+        graph.enqueue.run()
+        door.done("pause")
+        other = {**push(receiver.url), "_id": "other"}
+        changed = desk.client.patch(f"subscribers/{subscriber}", {"destinations": [other]})
+        assert changed.status_code == 200, changed.text
+
+        assert (door.state()["state"], door.state()["waiting"]) == ("paused", 1)
+        assert door.do("pause").status_code == 404
+        door.done("resume")
+        graph.transmit.run()
+
+        assert desk.row()["state"] == "success"
+        assert door.client.get(door.path).status_code == 404
 
 
 class TestRefusals:
@@ -613,3 +634,81 @@ def fresh(
     """Queue items that are not there yet."""
     for number in range(items):
         newer(graph, clock, subscriber, destination, f"fresh-{number}")
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("kind", ["push", "file"])
+def test_whatever_is_done_nothing_is_lost_or_doubled(
+    desk: Newsdesk,
+    graph: Graph,
+    clock: HandClock,
+    receiver: HTTPReceiver,
+    tmp_path: Any,
+    kind: str,
+    seed: int,
+) -> None:
+    """Pauses, activations, gone and failing receivers, in any order: what is received is what the
+    rows say, once, and of each item never an older version after a newer one.
+    """
+    rng = Random(seed)
+    where = push(receiver.url) if kind == "push" else file_in(tmp_path)
+    subscriber = desk.newsroom.subscriber("Any", where)
+    door = Door(desk.client, subscriber, where["_id"])
+    receiver.answer(lambda request: rng.choice([200, 200, 200, 503, 400, 410]))
+    versions: dict[str, int] = {}
+
+    def publish() -> None:
+        for item in rng.sample([f"item-{number}" for number in range(6)], 2):
+            version = versions[item] = versions.get(item, 0) + 1
+            newer(graph, clock, subscriber, where, item, **row_of(item, version))
+
+    def activate(value: bool) -> None:
+        desk.client.patch(f"subscribers/{subscriber}", {"is_active": value})
+
+    steps: list[Callable[[], object]] = [
+        publish,
+        publish,
+        lambda: graph.transmit.run(),
+        lambda: graph.transmit.run(),
+        lambda: door.do("pause"),
+        lambda: door.do("resume"),
+        lambda: door.do("resume", older=rng.choice(["send", "cancel"])),
+        lambda: door.do("enable", older=rng.choice(["send", "cancel"])),
+        lambda: activate(False),
+        lambda: activate(True),
+        lambda: clock.advance(minutes=rng.choice([1, 30])),
+        lambda: clock.advance(hours=rng.choice([3, 30])),
+    ]
+    for _ in range(60):
+        rng.choice(steps)()
+    receiver.answer(lambda request: 200)
+    activate(True)
+    for _ in range(8):
+        for action in ("resume", "enable"):
+            door.do(action, older="send")
+        clock.advance(hours=2)
+        graph.transmit.run()
+
+    rows = desk.rows()
+    assert len(rows) == sum(versions.values())
+    assert {row["state"] for row in rows} <= {"success", "failed", "canceled"}
+    done = [row for row in rows if row["state"] == "success"]
+    if kind == "file":
+        names = {file.name.partition(f"-{where['_id']}")[0] for file in tmp_path.iterdir()}
+        assert len(names) == len(done)
+        order = sorted(done, key=lambda row: row["attempts"][-1]["at"])
+    else:
+        taken = [r.headers["webhook-id"] for r in receiver.requests if r.headers["webhook-id"]]
+        keys = {row["idempotency_key"]: row for row in done}
+        order = [keys[key] for key in dict.fromkeys(reversed(taken)) if key in keys][::-1]
+        assert len(order) == len(done)
+    for item in versions:
+        sent = [row["item_version"] for row in order if row["item_id"] == item]
+        assert sent == sorted(sent)
+    assert door.state()["state"] == "ok"
+
+
+def row_of(item: str, version: int) -> Document:
+    """Return the fields of a row that tell it from those of other versions."""
+    key = f"{item}-{version}"
+    return {"item_version": version, "idempotency_key": key, "payload_id": key}

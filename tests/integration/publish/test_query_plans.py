@@ -189,6 +189,7 @@ class Day:
         late = self.scheduled()
         self.sent_again(late, subscriber)
         self.lost_and_found()
+        self.held_back(subscriber)
         self.looked_at(story, package, Client(self.app, token))
         self.acted_on(subscriber)
         desk.act("kill", late)
@@ -265,6 +266,35 @@ class Day:
         }
         self.graph.db["content_api_backlog"].insert_one(waiting)
         self.graph.enqueue.run()
+
+    def held_back(self, subscriber: ObjectId) -> None:
+        """Let deliveries become old, behind a pause and behind an inactive subscriber."""
+        client, address = self.desk.client, f"subscribers/{subscriber}"
+        destinations = f"{address}/destinations"
+
+        def ask(path: str, body: Document | None = None) -> None:
+            answer = client.get(path) if body is None else client.post(path, body)
+            assert answer.status_code == 200, (path, answer.text)
+
+        ask(f"{destinations}/push/pause", {})
+        item = self.desk.published()
+        self.deliver()
+        self.desk.act("kill", item)
+        self.deliver()
+        self.clock.advance(days=2)
+        ask(destinations)
+        ask(f"{destinations}/push")
+        ask(f"{destinations}/push/resume", {"older": "cancel"})
+        self.desk.published()
+        self.graph.enqueue.run()
+        assert client.patch(address, {"is_active": False}).status_code == 200
+        self.clock.advance(days=2)
+        assert client.patch(address, {"is_active": True}).status_code == 200
+        self.desk.published()
+        self.deliver()
+        for name in ("push", "file"):
+            ask(f"{destinations}/{name}/resume", {"older": "send"})
+        self.deliver()
 
     def looked_at(self, story: Document, package: Document, reader: Client) -> None:
         """Read what came of it: an editor, and a subscriber."""
