@@ -63,8 +63,7 @@ HOT: dict[tuple[str, str], Keys] = {
         "order_no",
     ),
     ("publish_queue", "state"): ("state", "next_retry_attempt_at"),
-    # Deliveries of a destination since a time, and those of a request.
-    ("publish_queue", "_created lane"): ("lane", "state", "priority", "order_no"),
+    # Deliveries of a request.
     ("publish_queue", "_id state"): ("_id",),
     # What is measured.
     ("publish_lanes", "paused wake_at"): ("wake_at",),
