@@ -19,10 +19,12 @@ from apps.processes.embedded.stores import resolve_stores
 from apps.rest.api import create_api
 from apps.rest.content_api import serve_content_api
 from apps.rest.delivery_types import serve_delivery_types
+from apps.rest.destinations import serve_destinations
 from apps.rest.domain import domain
 from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
 from apps.rest.monitoring import serve_monitoring
+from apps.rest.publish_queue import serve_publish_queue
 from apps.rest.publisher import serve_publisher
 
 
@@ -52,6 +54,11 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
     serve_delivery_types(app, built.transmitters, app.auth)
+    publishing = built.publishing
+    serve_publish_queue(
+        app, publishing.queue, publishing.row_actions, publishing.previews, app.auth
+    )
+    serve_destinations(app, publishing.destinations, publishing.destination_states, app.auth)
     serve_publisher(app, built.publisher, app.auth)
     watching = built.monitoring
     serve_monitoring(app, watching.metrics, watching.health, built.settings["METRICS_TOKEN"])

@@ -17,8 +17,10 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.lanes.breaker import Breaker, Circuit
+from apps.lanes.health import Health
 from apps.lanes.kind import LaneKind
 
 log = structlog.get_logger(__name__)
@@ -38,10 +40,16 @@ class Pause:
     Attributes:
         reason: one word for people and programs (`auth`, `rate_limited`).
         until: its end; None where only `resume` ends it.
+        about: more that is kept of it, such as who asked for it.
     """
 
     reason: str
     until: datetime | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def stored(self) -> Document:
+        """Return what the lane's document keeps of it."""
+        return {**self.about, "reason": self.reason, "until": self.until}
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,11 @@ class Lane:
         careful: take one thing at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
         breaker: what is done in the lane is counted here, see `Breaker.record`.
+        health: what gets through and what does not, see `Health.failed`.
+        document: the lane's document as it was when it was leased.
         failing: administrators were notified that deliveries fail, and nothing has succeeded since.
         pause: rest that the lane was told to take; the engine keeps to it.
-        resumes: how often the lane was resumed, seen when it was leased.
+        resumes: how often the lane was paused by others or resumed, seen when it was leased.
         asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
             clock. The lease is counted from the former; a renewal after the latter extends it.
     """
@@ -67,6 +77,8 @@ class Lane:
     careful: bool
     orphaned: bool
     breaker: Breaker
+    health: Health
+    document: Mapping[str, Any] = field(default_factory=dict)
     failing: bool = False
     pause: Pause | None = None
     resumes: int | None = None
@@ -167,7 +179,14 @@ class LaneClaims:
                 before.get("breaker"),
                 asked=bool(before.get("probe")),
             ),
-            pause=_pause_of(before),
+            health=Health(
+                self._kind.health,
+                self._clock,
+                object_of(before, "health"),
+                resumes=before.get("resumes"),
+            ),
+            document=before,
+            pause=pause_of(before),
             resumes=before.get("resumes"),
             failing=bool(before.get("failing")),
             asked_at=asked_at,
@@ -211,7 +230,7 @@ class LaneClaims:
         """Give the lane back and say when it is due again; one command, two when work has come.
 
         Where the breaker has closed it is due at once: all that had to wait may go. A pause counts
-        unless the lane was resumed since it was leased.
+        unless the lane was paused or resumed since it was leased.
         """
         fields: Document = {
             "lease_owner": INCOMPLETE if outcome.incomplete else None,
@@ -220,6 +239,8 @@ class LaneClaims:
         }
         if lane.breaker.has_changed:
             fields["breaker"] = lane.breaker.stored()
+        if lane.health.has_changed:
+            fields["health"] = lane.health.stored()
         if lane.breaker.is_asked:
             # Nothing was tried; who asks for a probe shall have it.
             fields["probe"] = True
@@ -229,7 +250,7 @@ class LaneClaims:
         counts = {f"counts.{name}": count for name, count in outcome.counts.items()}
         more: Document = {"$inc": counts} if counts else {}
         if pause := outcome.pause:
-            paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
+            paused = {**fields, "paused": pause.stored()}
             same, rest = {**own, "resumes": lane.resumes}, _resting(paused, pause.until)
             if self._lanes.update_one(same, {**rest, **more}).matched_count:
                 return
@@ -242,13 +263,18 @@ class LaneClaims:
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
-        again = _resting(fields, self._clock.precise(), ended=lane.pause)
+        # What it is paused for by now may be another pause than the one that is over.
+        again = _resting(fields, self._clock.precise())
         self._lanes.update_one(own, {**again, **more})
 
 
-def _pause_of(lane: Mapping[str, Any]) -> Pause | None:
-    paused = lane.get("paused")
-    return Pause(paused["reason"], paused["until"]) if paused else None
+def pause_of(lane: Mapping[str, Any]) -> Pause | None:
+    """Return the pause in a lane's document, None where there is none."""
+    paused = object_of(lane, "paused")
+    if not paused:
+        return None
+    about = {name: paused[name] for name in paused if name not in ("reason", "until")}
+    return Pause(str(paused.get("reason")), paused.get("until"), about)
 
 
 def _resting(fields: Document, due_at: datetime | None, *, ended: Pause | None = None) -> Document:

@@ -19,9 +19,10 @@ from apps.archive.journal.follow_ups import make_follow_ups, record
 from apps.core.clock import Clock
 from apps.core.documents import number_of
 from apps.core.service import Document
-from apps.core.vocabulary import Operation, PublishingAction, QueueState, RowState, State
+from apps.core.vocabulary import Operation, PublishingAction, QueueState, State
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
+from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
 from apps.store.mongo import is_outage
 
@@ -238,10 +239,9 @@ class ResendRouter:
 
     def _withdraw(self, request: Document) -> None:
         """Cancel rows that something newer, such as a kill, came in the way of."""
-        self._db[PUBLISH_QUEUE].update_many(
-            {"item_id": request["item_id"], "resend_id": request["_id"], "state": RowState.PENDING},
-            {"$set": {"state": RowState.CANCELED, "_updated": self._clock.precise()}},
-        )
+        of_request = {"item_id": request["item_id"], "resend_id": request["_id"]}
+        rows = list(self._db[PUBLISH_QUEUE].find(of_request, AS_READ))
+        cancel_waiting(self._db, rows, self._clock.precise())
 
     def _fail(self, request: Document, error: Unroutable) -> int:
         tries = number_of(request, "attempts") + 1

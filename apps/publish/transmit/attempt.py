@@ -26,7 +26,7 @@ from apps.core.errors import (
     PluginError,
 )
 from apps.core.service import Document
-from apps.core.vocabulary import RowState
+from apps.core.vocabulary import Fault, RowState
 from apps.lanes.retries import RetryPolicy, attempt_note, noted
 from apps.media.storage import MediaStorage
 from apps.publish.queue.handed_over import called_back, handed_over
@@ -69,6 +69,9 @@ class Result:
         cause: what happened, for people.
         answered: whether the receiver is there: it accepted or refused; None where it was not
             asked.
+        fault: whose fault it is that it was not taken; None where it was.
+        is_gone: the receiver says that it is gone.
+        wait: seconds that it asks to be left alone; None where it does not.
     """
 
     row: Document
@@ -78,6 +81,9 @@ class Result:
     code: int | None = None
     cause: str = ""
     answered: bool | None = None
+    fault: Fault | None = None
+    is_gone: bool = False
+    wait: float | None = None
 
     @property
     def state(self) -> RowState:
@@ -130,6 +136,8 @@ class Attempts:
                 changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
                 if row.get("progress"):
                     changes["progress"] = None
+                if row.get("fault"):
+                    changes["fault"] = None
                 status = receipt.status
                 places = {"external_id": receipt.external_id, "external_url": receipt.external_url}
         said = {name: place for name, place in places.items() if place}
@@ -168,14 +176,20 @@ class Attempts:
             # Its time stays: otherwise what newer versions wait for would never end.
             due_at=max(own, now + timedelta(seconds=wait or 0)) if own else None,
         )
+        fault = fault_in(error)
         if next_try.due_at is None:
             changes["state"] = RowState.FAILED
+            changes["fault"] = fault
         else:
             changes["state"] = RowState.RETRYING
             changes["next_retry_attempt_at"] = next_try.due_at
             changes["retry_attempt"] = next_try.tries
+            if row.get("fault"):
+                changes["fault"] = None
         result = self._result(row, changes, started, now, status, message)
+        result.fault, result.wait = fault, wait
         if isinstance(error, DeliveryError):
+            result.is_gone = error.is_gone
             result.code, result.cause = error.code, redact(str(error.cause))
             if error.progress is not None and (progress := _kept(error.progress, row, redact)):
                 changes["progress"] = progress
@@ -220,6 +234,12 @@ class Attempts:
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
         return Result(row, changes, seconds)
+
+
+def fault_in(error: Exception) -> Fault:
+    """Return whose fault a failure is. What no transmitter has thought of is ours."""
+    is_theirs = isinstance(error, DeliveryError) and not error.is_ours
+    return Fault.THEIRS if is_theirs else Fault.OURS
 
 
 def _kept(
@@ -379,13 +399,15 @@ class RowSender:
             row["payload_id"] = self._format_row(row)
         except FormatError as error:
             name = "FormatterError"
-            raise PermanentFailure(error.code, name, error.text, error.cause) from error
+            raise PermanentFailure(
+                error.code, name, error.text, error.cause, is_ours=True
+            ) from error
         return self._payloads.load([row]).get(row["_id"])
 
 
 def refused(code: int, text: str, cause: str) -> PermanentFailure:
     """Return the error of a row that cannot be sent at all."""
-    return PermanentFailure(code, "PublishQueueError", text, cause)
+    return PermanentFailure(code, "PublishQueueError", text, cause, is_ours=True)
 
 
 def delivery_of(

@@ -8,6 +8,7 @@ a process that lost its lease changes nothing.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -21,12 +22,15 @@ from apps.lanes.breaker import Circuit
 from apps.lanes.claims import Lane, LaneClaims, token_of
 from apps.lanes.retries import has_unknown_outcome
 from apps.publish.transmit.attempt import BEHIND_SECONDS
+from apps.publish.transmit.held import HeldRows
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
 RETRYING_LIMIT = 1000
+WITHDRAWALS = 20
+"""Those that are told of where they wait."""
 
 
 @dataclass
@@ -89,6 +93,9 @@ class RowClaims:
         # (delivery contract O2).
         held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
         waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
+        if held := HeldRows.of(self._rows, lane):
+            held_up |= held.items() if mode is Mode.APPEND else set()
+            waiting |= held.others
         free = {**waiting, "item_id": {"$nin": sorted(held_up)}} if held_up else waiting
         order = [("priority", -1), ("order_no", 1)]
         pending = list(self._rows.find(free).sort(order).limit(limit + 1))
@@ -99,7 +106,9 @@ class RowClaims:
             pending += self._rows.find({**waiting, "item_id": {"$in": sorted(held_up)}})
         if len(retrying) == RETRYING_LIMIT:
             retrying += self._rest_of_lines(lane, pending, retrying)
-        picked = pick(pending, retrying, mode, self._clock.precise())
+        if held:
+            retrying += held.older_of([*pending, *retrying])
+        picked = pick(pending, retrying, mode, self._clock.precise(), held)
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
         return picked
@@ -118,11 +127,21 @@ class RowClaims:
         if len(retrying) == RETRYING_LIMIT:
             retrying = retrying + self._rest_of_lines(lane, pending, retrying)
         now = self._clock.precise()
-        picked = pick(pending, retrying, mode, now)
+        picked = pick(pending, retrying, mode, now, HeldRows.of(self._rows, lane))
         due = [row for row in picked.rows if row.get("publishing_action") in WITHDRAWING_ACTIONS]
         picked.rows, picked.more = due[:1], len(due) > 1
         picked.next_due = picked.next_withdrawal
         return picked
+
+    def withdrawals(self, lane: Lane) -> list[Document]:
+        """Return withdrawals that wait in a lane, 20 at most; one command."""
+        waiting = {
+            "lane": lane.id,
+            "state": RowState.PENDING,
+            "priority": True,
+            "publishing_action": {"$in": sorted(WITHDRAWING_ACTIONS)},
+        }
+        return list(self._rows.find(waiting).sort("order_no", 1).limit(WITHDRAWALS))
 
     def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
         """Return older rows of the picked lines that priority would leave behind."""
@@ -233,11 +252,18 @@ class RowClaims:
 
 
 def pick(
-    pending: Iterable[Document], retrying: Iterable[Document], mode: Mode, now: datetime
+    pending: Iterable[Document],
+    retrying: Iterable[Document],
+    mode: Mode,
+    now: datetime,
+    held: HeldRows | None = None,
 ) -> LaneSelection:
     """Return what may be delivered now of the rows that wait in a lane.
 
     Delivery contract O1 to O6, O8.
+
+    Args:
+        held: rows that are held back; None where there are none.
     """
     selection = LaneSelection()
     lines: dict[str, list[Document]] = {}
@@ -247,6 +273,7 @@ def pick(
         line.sort(key=order_of)
         line = _without_withdrawn(line, selection)
         line = _without_replaced(line, selection)
+        line = _without_held(item_id, line, mode, held, selection) if held else line
         line = _without_doubtful(line, mode, now, selection)
         _pick_line(item_id, line, mode, now, selection)
     selection.rows.sort(key=lambda row: (not row.get("priority"), order_of(row)))
@@ -277,6 +304,18 @@ def _without_replaced(line: list[Document], selection: LaneSelection) -> list[Do
         else:
             left.append(row)
     return left
+
+
+def _without_held(
+    item_id: str, line: list[Document], mode: Mode, held: HeldRows, selection: LaneSelection
+) -> list[Document]:
+    """Drop what is held back, and what has to wait for that."""
+    if not any(map(held.has, line)):
+        return line
+    selection.older.add(item_id)
+    if mode is Mode.APPEND:
+        return list(takewhile(lambda row: not held.has(row), line))
+    return [row for row in line if not held.has(row)]
 
 
 def _without_doubtful(

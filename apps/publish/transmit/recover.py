@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.core.vocabulary import WAITING_ROW_STATES, Fault, RowState
 from apps.lanes.claims import Lane, token_of
 from apps.lanes.recovery import LostLanes
 from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
@@ -145,7 +145,8 @@ class Recovery:
         change["unknown_outcomes"] = unknown
         change["attempts"] = noted(row.get("attempts"), attempt_note(now, UNKNOWN))
         if unknown >= MAX_UNKNOWN:
-            change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
+            given_up = {"error_message": GIVEN_UP, "fault": Fault.OURS}
+            change.update({"state": RowState.FAILED, **given_up})
         return change
 
     def _report(self, lane: Lane, given_up: Sequence[Document]) -> None:
@@ -176,6 +177,7 @@ class Recovery:
             change = {
                 "state": RowState.FAILED,
                 "error_message": fault,
+                "fault": Fault.OURS,
                 "_updated": self._clock.precise(),
             }
             same = {"_id": row["_id"], "state": row["state"]}
@@ -215,10 +217,11 @@ class Recovery:
                 row["subscriber_id"] = found["_id"]
             complete_row(row, order_no)
             if fault := fault_of(row):
-                row.update({"state": RowState.FAILED, "error_message": fault})
+                failed = {"error_message": fault, "fault": Fault.OURS}
+                row.update({"state": RowState.FAILED, **failed})
         fields = (
             *("lane", "order_no", "idempotency_key", "priority", "item_id"),
-            *("subscriber_id", "state", "error_message"),
+            *("subscriber_id", "state", "error_message", "fault"),
         )
         writes = [
             UpdateOne(

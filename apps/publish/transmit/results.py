@@ -100,9 +100,9 @@ class Results:
             return
         rows = [{**result.row, **result.changes} for result in stored]
         notify_rows(self._notifier, rows)
-        self._on_recorded(stored)
         if failed := [row for row in rows if row["state"] == RowState.FAILED]:
             self._on_failed(failed)
+        self._on_recorded(stored)
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row
