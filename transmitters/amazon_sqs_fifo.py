@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from threading import Lock
@@ -20,6 +20,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -100,22 +101,40 @@ class SQSTransmitter(Transmitter):
             TemporaryFailure: no answer, or the service refuses what may be mended there.
             PermanentFailure: the message or the destination cannot be used.
         """
-        try:
-            body, group = message_of(delivery), group_of(self.destination.config)
+        with self._failures():
+            body, names = message_of(delivery), self._names(delivery)
             sqs = self._service()
-        except (MissingExtra, ValueError) as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
-        answer = self._call(
-            sqs.send_message,
-            QueueUrl=self._queue(sqs),
-            MessageBody=body,
-            MessageGroupId=group,
-            MessageDeduplicationId=deduplication_id(delivery.key),
-        )
+        queue = self._queue(sqs)
+        answer = self._call(sqs.send_message, QueueUrl=queue, MessageBody=body, **names)
         return Receipt(
             status=int(answer["ResponseMetadata"]["HTTPStatusCode"]),
             external_id=text_of(answer, "MessageId") or None,
         )
+
+    def preview(self, delivery: Delivery) -> Preview:
+        with self._failures():
+            body, names = message_of(delivery), self._names(delivery)
+            queue = line_of(self.destination.config, "queue_name")
+        return Preview(body.encode(), delivery.media_type, queue, names)
+
+    def test_connection(self) -> str:
+        """Ask where the queue is; of one that is named by its URL, for its name. Nothing is sent.
+
+        A user that may send to a queue need not be allowed the latter.
+        """
+        with self._failures():
+            sqs = self._service()
+        self._queue_url = ""
+        url = self._queue(sqs)
+        if self._queue_url:
+            return "the service knows the queue"
+        try:
+            self._call(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
+        except TemporaryFailure as error:
+            if "AccessDenied" not in error.cause:
+                raise
+            return "the service answers; it does not let us ask for the queue"
+        return "the service knows the queue"
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -124,6 +143,23 @@ class SQSTransmitter(Transmitter):
     def close(self) -> None:
         if self._owns_client:
             self._client.close()
+
+    def _names(self, delivery: Delivery) -> dict[str, str]:
+        """Return what a message is told from others by."""
+        return {
+            "MessageGroupId": group_of(self.destination.config),
+            "MessageDeduplicationId": deduplication_id(delivery.key),
+        }
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what cannot be sent into failures of deliveries."""
+        try:
+            yield
+        except MissingExtra as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error), is_ours=True) from None
+        except ValueError as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
 
     # Where to.
 

@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    MASK,
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_push import LONGEST_CAUSE, WORTH_REPEATING, retry_after
@@ -54,12 +63,7 @@ class IMatricsTransmitter(Transmitter):
             TemporaryFailure: no answer, one that may change, or the service is not set up.
             PermanentFailure: refused, or the setting is no address.
         """
-        headers = {
-            "Content-Type": delivery.media_type,
-            "Accept": "application/json",
-            "Authorization": self._authorization(),
-            "webhook-id": delivery.key,
-        }
+        headers = {**_headers(delivery), "Authorization": self._authorization()}
         try:
             answer = self._client.request(
                 "POST", self._address(), headers=headers, body=delivery.body
@@ -70,6 +74,10 @@ class IMatricsTransmitter(Transmitter):
         if answer.status != STORED:
             raise self._refusal(answer)
         return Receipt(status=answer.status)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        headers = {**_headers(delivery), "Authorization": f"Basic {MASK}"}
+        return Preview(delivery.body, delivery.media_type, self._address(), headers)
 
     def close(self) -> None:
         if self._owns_client:
@@ -85,18 +93,20 @@ class IMatricsTransmitter(Transmitter):
     def _address(self) -> str:
         base = (self.settings.imatrics_url or "").strip()
         if not base:
-            raise self._failure(TemporaryFailure, "the service is not set up (IMATRICS_BASE_URL)")
+            text = "the service is not set up (IMATRICS_BASE_URL)"
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         with suppress(ValueError):
             parts = urlsplit(base)
             if parts.scheme in ("http", "https") and parts.hostname:
                 return f"{base.rstrip('/')}/article/store"
-        raise self._failure(PermanentFailure, "IMATRICS_BASE_URL is not an http or https address")
+        text = "IMATRICS_BASE_URL is not an http or https address"
+        raise self._failure(PermanentFailure, text, is_ours=True)
 
     def _authorization(self) -> str:
         user, key = self.settings.imatrics_user, self.settings.imatrics_key
         if not user or not key:
             text = "there are no credentials (IMATRICS_USER, IMATRICS_KEY)"
-            raise self._failure(TemporaryFailure, text)
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         return f"Basic {_basic(user, key)}"
 
     def _refusal(self, answer: Answer) -> DeliveryError:
@@ -112,6 +122,15 @@ class IMatricsTransmitter(Transmitter):
     ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
         return kind(CODE, "PublishIMatricsError", self.errors[CODE], shown, **details)
+
+
+def _headers(delivery: Delivery) -> dict[str, str]:
+    """Return the headers of a request but its credentials."""
+    return {
+        "Content-Type": delivery.media_type,
+        "Accept": "application/json",
+        "webhook-id": delivery.key,
+    }
 
 
 def _basic(user: str, key: str) -> str:

@@ -1,10 +1,11 @@
 """Delivery type `ODBC`: items as calls of a stored procedure."""
 
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock, Thread
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -27,6 +29,7 @@ from transmitters.extras import MissingExtra, imported
 from transmitters.networks import AddressGuard
 from transmitters.odbc_call import (
     Call,
+    bindable,
     call_of,
     connection_string_of,
     hosts_of,
@@ -110,22 +113,28 @@ class ODBCTransmitter(Transmitter):
             PermanentFailure: the values or the destination cannot be used, or something is not
                 installed.
         """
-        if not self.settings.odbc_publish:
-            raise self._failure(PermanentFailure, "delivery by ODBC is off (ODBC_PUBLISH)")
-        try:
-            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
+        with self._failures() as odbc:
             call = call_of(self.destination.config, delivery)
             answer = self._in_time(lambda attempt: self._answer(odbc, call, attempt))
-        except (MissingExtra, ValueError) as error:
-            raise self._failure(PermanentFailure, str(error)) from None
-        except TimeoutError as error:
-            raise self._failure(TemporaryFailure, str(error)) from None
-        except NotConnected as error:
-            kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from None
-        except odbc.Error as error:
-            raise self._refusal(odbc, error) from None
         return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
+
+    def preview(self, delivery: Delivery) -> Preview:
+        """Return the values by name; which statement binds them depends on the database."""
+        try:
+            call = call_of(self.destination.config, delivery)
+        except ValueError as error:
+            raise self._failure(PermanentFailure, str(error)) from None
+        names = call.parameters or call.item
+        values = {name: bindable(call.item.get(name)) for name in names}
+        body = json.dumps(values, ensure_ascii=False).encode()
+        return Preview(body, "application/json", message=f"values of {call.procedure}")
+
+    def test_connection(self) -> str:
+        """Log in; nothing is called."""
+        with self._failures() as odbc:
+            procedure = procedure_of(self.destination.config)
+            self._in_time(lambda _: self._connected(odbc).close())
+        return f"the database lets us in; {procedure} was not called"
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -215,6 +224,28 @@ class ODBCTransmitter(Transmitter):
 
     # Failures.
 
+    @contextmanager
+    def _failures(self) -> Iterator[Any]:
+        """Yield the module pyodbc; turn what goes wrong into failures of deliveries."""
+        if not self.settings.odbc_publish:
+            text = "delivery by ODBC is off (ODBC_PUBLISH)"
+            raise self._failure(PermanentFailure, text, is_ours=True)
+        try:
+            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
+        except MissingExtra as error:
+            raise self._failure(PermanentFailure, str(error), is_ours=True) from None
+        try:
+            yield odbc
+        except ValueError as error:
+            raise self._failure(PermanentFailure, str(error)) from None
+        except TimeoutError as error:
+            raise self._failure(TemporaryFailure, str(error)) from None
+        except NotConnected as error:
+            kind = PermanentFailure if error.permanent else TemporaryFailure
+            raise self._failure(kind, str(error)) from None
+        except odbc.Error as error:
+            raise self._refusal(odbc, error) from None
+
     def _refusal(self, odbc: Any, error: Exception) -> DeliveryError:
         """Return what an error of the driver, or of its manager, comes to."""
         state, said = state_of(error), " ".join(str(error.args[-1] if error.args else "").split())
@@ -222,7 +253,7 @@ class ODBCTransmitter(Transmitter):
         if state in NO_DRIVER or NO_FILE in text:
             installed = ", ".join(odbc.drivers()) or "none"
             text = f"{text}; install the driver that connection_string names (found: {installed})"
-            return self._failure(PermanentFailure, text)
+            return self._failure(PermanentFailure, text, is_ours=True)
         if state.startswith(FINAL):
             return self._failure(PermanentFailure, text, is_receiver_up=True)
         return self._failure(TemporaryFailure, text)

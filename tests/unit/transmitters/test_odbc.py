@@ -29,6 +29,7 @@ def failing(**settings: Any) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         build(**settings).send(build_delivery())
     assert caught.value.code == 12000
+    assert caught.value.is_ours
     return caught.value
 
 
@@ -62,6 +63,15 @@ class TestWithout:
         assert isinstance(failure, PermanentFailure)
         assert "libodbc.so.2" in failure.cause
         assert "apt-get install unixodbc" in failure.cause
+
+
+def test_preview() -> None:
+    """The values by name; nothing needs to be installed, or allowed, for that."""
+    preview = build(odbc_publish=False).preview(build_delivery())
+
+    assert preview.body == b'{"guid": "urn:newsml:example.com:2026:story"}'
+    assert preview.message == "values of store"
+    assert "planted-password" not in str(vars(preview))
 
 
 class Error(Exception):
