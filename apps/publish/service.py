@@ -368,10 +368,8 @@ class PublishQueueService(ResourceService):
         What is for the server only is hidden.
         """
         bodies = self._payloads.load(documents)
-        held = self.why_held(documents)
+        self.show_state(documents)
         for document in documents:
-            if document["_id"] in held:
-                document["held"] = held[document["_id"]]
             body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
                 document["formatted_item"] = body.text if body else ""
@@ -380,26 +378,23 @@ class PublishQueueService(ResourceService):
                 document[ACTIONS] = actions_of(document)
         self.hide(documents)
 
-    def why_held(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, str]:
-        """Return why rows wait because nothing is sent to their destination, by id.
+    def show_state(self, rows: Iterable[Document]) -> None:
+        """Give rows what clients see of their state besides what is stored with them, in place.
 
-        One command where a row waits.
+        `held` says why a row waits whose destination is sent nothing. One command where one waits.
         """
         waiting = [row for row in rows if row.get("state") in WAITING_ROW_STATES]
         waiting = [row for row in waiting if row.get("subscriber_id")]
         waiting = [row for row in waiting if object_of(row, "destination")]
         if not waiting:
-            return {}
+            return
         ids = sorted({lane_of(row) for row in waiting})
         fields = {"paused": 1, HELD_TO: 1}
         lanes = {d["_id"]: d for d in self.db[PUBLISH_LANES].find({"_id": {"$in": ids}}, fields)}
-        reasons = {
-            row["_id"]: why_waiting(
-                lanes.get(lane_of(row), {}), row, str(row["destination"].get("name"))
-            )
-            for row in waiting
-        }
-        return {id_: reason for id_, reason in reasons.items() if reason}
+        for row in waiting:
+            name = str(row["destination"].get("name"))
+            if reason := why_waiting(lanes.get(lane_of(row), {}), row, name):
+                row["held"] = reason
 
     def hide(self, documents: list[Document]) -> None:
         """Remove the fields that only the server reads, and the secrets of destinations."""

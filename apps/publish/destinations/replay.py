@@ -12,6 +12,7 @@ from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.documents import number_of, text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
+from apps.core.ids import id_forms
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import WITHDRAWING_ACTIONS, QueueState, RowState
@@ -138,7 +139,8 @@ class Replay:
         Raises:
             BadRequest: there are more than are looked at.
         """
-        queued = {"lane": target.lane, "_created": {"$gte": since}}
+        owner = {"$in": id_forms(target.subscriber["_id"])}
+        queued = {"subscriber_id": owner, "lane": target.lane, "_created": {"$gte": since}}
         rows = list(self._rows.find(queued, FIELDS).limit(MOST_READ + 1))
         if len(rows) > MOST_READ:
             raise BadRequest(TOO_MANY.format(MOST_READ, target.name))

@@ -15,8 +15,11 @@ from transmitters.base import Transmitter
 
 NOT_SIGNED = "Deliveries of type {} are not signed: there is no secret to change"
 WRONG_WORD = "must be 'newest' or 'oldest'"
-SHOWN_ONCE = "Give the secret to the receiver: it is shown this once."
-NEXT_STEP = "Until {:%Y-%m-%d %H:%M} UTC deliveries are signed with the one before, too."
+SHOWN_ONCE = (
+    "Give the secret to the receiver: it is shown this once. "
+    "Deliveries are signed with it within 30 seconds."
+)
+NEXT_STEP = "Until {:%Y-%m-%d %H:%M} UTC they are signed with the one before, too."
 
 
 class SecretRotation:

@@ -178,9 +178,7 @@ class RowActions:
 
     def _done(self, action: RowAction, rows: Sequence[Document], caller: Caller) -> Outcomes:
         outcomes = Outcomes()
-        if action is RowAction.RUN_NOW:
-            held = self._queue.why_held(rows)
-            rows = [{**row, "held": held.get(row["_id"])} for row in rows]
+        self._queue.show_state(rows)
         allowed = _allowed(action, rows, outcomes)
         self._acts[action](allowed, outcomes, caller)
         self._explain(action, allowed, outcomes)
@@ -266,6 +264,7 @@ class RowActions:
         if not left:
             return
         found = {row["_id"]: row for row in self._rows.find({"_id": {"$in": left}}, LOOKED_AT)}
+        self._queue.show_state(found.values())
         for id_ in left:
             reason = refusal_of(action, found[id_]) if id_ in found else GONE
             outcomes.refused[id_] = reason or CHANGED

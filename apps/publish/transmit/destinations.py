@@ -1,7 +1,9 @@
 """Destinations as the transmit run sees them: secrets resolved, connections kept."""
 
+import time
 from collections.abc import Hashable, Iterable, Mapping
 from hashlib import sha256
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -79,26 +81,38 @@ class TransmitterPool:
 
 
 class Subscribers:
-    """Subscribers of one transmit run, read once each.
+    """Subscribers of one transmit run, read once each, and again after a while.
+
+    A run goes on as long as there is work, and a batch for 20 seconds: what is changed of a
+    subscriber, such as its secrets, counts for everything within 30 seconds.
 
     Args:
         db: the database.
+
+    Attributes:
+        seconds: after which one is read again.
     """
+
+    seconds = 5.0
 
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
         self._known: dict[Any, Document | None] = {}
+        self._read_at: dict[Any, float] = {}
         self._lock = Lock()
 
     def load(self, lanes: Iterable[str]) -> None:
-        """Read the subscribers of `lanes` that are not known yet; one command."""
+        """Read the subscribers of `lanes` that are not known, or not any more; one command."""
+        now = time.monotonic()
         with self._lock:
-            wanted = set(map(_owner, lanes)) - set(self._known)
+            owners = set(map(_owner, lanes))
+            wanted = {o for o in owners if now - self._read_at.get(o, -inf) >= self.seconds}
         if not wanted:
             return
         found = find_all_by_id(self._db[SUBSCRIBERS], wanted)
         with self._lock:
             self._known.update({key: found.get(key) for key in wanted})
+            self._read_at.update(dict.fromkeys(wanted, now))
 
     def of(self, lane: str) -> Document | None:
         """Return the subscriber of a lane, or None when there is none any more."""
@@ -197,4 +211,9 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         mail_timeout=float(settings["EMAIL_TIMEOUT"]),
         watermark_image=settings["WATERMARK_IMAGE"],
         file_root=settings["FILE_ROOT"],
+        odbc_publish=settings["ODBC_PUBLISH"],
+        odbc_timeout=float(settings["ODBC_TIMEOUT"]),
+        imatrics_url=settings["IMATRICS_BASE_URL"],
+        imatrics_user=settings["IMATRICS_USER"],
+        imatrics_key=settings["IMATRICS_KEY"],
     )

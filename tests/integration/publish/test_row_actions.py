@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 from apps.core import json
 from apps.core.service import Document
@@ -567,11 +568,38 @@ class TestResend:
         queue = graph.services["publish_queue"]
         send_again = queue.send_again  # type: ignore[attr-defined]
         monkeypatch.setattr(
-            queue, "send_again", lambda rows: sizes.append(len(rows)) or send_again(rows)
+            queue,
+            "send_again",
+            lambda rows, numbers: sizes.append(len(rows)) or send_again(rows, numbers),
         )
 
         assert act_on_all(desk.client, "resend", 3).get_json()["done"] == 3
         assert sizes == [2, 1]
+
+    def test_that_breaks_off_says_how_far_it_came(
+        self, desk: Newsdesk, graph: Graph, queued: list[Document], monkeypatch: Any
+    ) -> None:
+        """The database goes away: nobody is told of a row that it is sent who does not know."""
+        put_all(desk, state="failed")
+        monkeypatch.setattr("apps.publish.row_actions.service.ROWS_AT_ONCE", 1)
+        queue = graph.services["publish_queue"]
+        send_again = queue.send_again  # type: ignore[attr-defined]
+
+        def once(rows: Any, numbers: Any) -> Any:
+            monkeypatch.setattr(queue, "send_again", away)
+            return send_again(rows, numbers)
+
+        def away(rows: Any, numbers: Any) -> Any:
+            raise AutoReconnect("away")
+
+        monkeypatch.setattr(queue, "send_again", once)
+        broken = act_on_all(desk.client, "resend", 3).get_json()
+        unanswered = act_on_all(desk.client, "resend", 3, {"state": "failed"})
+
+        assert [item["outcome"] for item in broken["_items"]] == ["done", "unknown", "refused"]
+        assert (broken["done"], broken["unknown"], broken["refused"]) == (1, 1, 1)
+        # Where nothing was done it is as for any request.
+        assert (unanswered.status_code, len(desk.rows())) == (503, 4)
 
     def test_of_what_its_format_refused_formats_it(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, queued: list[Document]

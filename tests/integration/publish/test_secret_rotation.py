@@ -9,10 +9,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.publish.transmit.destinations import Subscribers
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
+from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver, Received
 
 FIRST = "whsec_" + "QUFB" * 10
@@ -86,6 +88,41 @@ def test_receivers_reject_nothing_while_they_change_over(
         Webhook(old).verify(second.body.decode(), newest_alone)
     until = (clock.now() + timedelta(hours=24)).strftime("%Y-%m-%dT%H:%M:%S+0000")
     assert answer["old_valid_until"] == until
+
+
+def test_under_load_nothing_is_rejected(
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    subscriber: ObjectId,
+    clock: HandClock,
+    monkeypatch: Any,
+) -> None:
+    """One run, in which the secret changes, and then the receiver knows the new one alone."""
+    monkeypatch.setattr(Subscribers, "seconds", 0.0)
+    known = [rotated(desk.client, subscriber)]
+    fill(graph.db, subscriber, push(receiver.url), clock.at, items=250)
+    new: list[str] = []
+    rejected: list[int] = []
+
+    def answer(request: Received) -> int:
+        count = len(receiver.requests)
+        if count == 30:
+            new.append(rotated(desk.client, subscriber))
+        if count == 150:
+            # A batch is of 100 rows: all that began before are out.
+            known[:] = new
+        if not accepts(known[0], request):
+            rejected.append(count)
+            return 403
+        return 200
+
+    receiver.answer(answer)
+    graph.transmit.run()
+
+    assert known == new
+    assert rejected == []
+    assert {row["state"] for row in desk.rows()} == {"success"}
 
 
 def test_an_old_secret_ends_after_a_day(
