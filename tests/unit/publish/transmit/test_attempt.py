@@ -191,7 +191,7 @@ class TestProgress:
 
         stored = row(**result.changes)
         encode(stored)
-        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA).progress == progress
+        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA, lambda: None).progress == progress
 
     def test_stays_until_another_attempt_says_something_else(self) -> None:
         """Of a receiver that is down nothing new is known."""
@@ -225,7 +225,7 @@ class TestProgress:
 
     @pytest.mark.parametrize("odd", ["", "{", "[]", "7", "null"])
     def test_what_others_wrote_counts_as_none(self, odd: str) -> None:
-        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA).progress == {}
+        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA, lambda: None).progress == {}
 
 
 @pytest.mark.parametrize(
