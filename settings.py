@@ -44,6 +44,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "Prefix of the Celery queue names, for several installations on one broker.",
         ),
+        secret(
+            "METRICS_TOKEN",
+            "Token with which `/metrics` is read, as `Authorization: Bearer`; none closes it.",
+        ),
         choice(
             "LOG_LEVEL",
             "INFO",
@@ -394,6 +398,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
         number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number(
+            "DELIVERY_COUNTERS_DAYS",
+            8,
+            "Days that counts of deliveries per destination and hour are kept.",
+        ),
         number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
         number(
             "HOLD_OLDER_THAN_HOURS",
@@ -439,6 +448,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
+        flag(
+            "ODBC_PUBLISH",
+            False,
+            "Items are delivered by ODBC. Who may edit subscribers then reaches every database "
+            "that an installed driver reaches.",
+        ),
+        number("ODBC_TIMEOUT", 60, "Seconds for one whole attempt by ODBC."),
+        text(
+            "IMATRICS_BASE_URL",
+            None,
+            "Address of iMatrics, for `imatrics` destinations: articles go to "
+            "`IMATRICS_BASE_URL/article/store`.",
+        ),
+        text("IMATRICS_USER", None, "User there."),
+        secret("IMATRICS_KEY", "Password of that user."),
     ),
     "CMS sites": (
         flag("PUBLISHER_ALLOW_HTTP", False, "Sites may be reached without TLS, for tests."),

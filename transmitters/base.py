@@ -59,6 +59,14 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    odbc_publish: bool = False
+    """Whether anything is sent by ODBC."""
+    odbc_timeout: float = 60.0
+    """Of a whole attempt by ODBC."""
+    imatrics_url: str | None = None
+    """Address of iMatrics; nothing is sent there without it and the credentials."""
+    imatrics_user: str | None = None
+    imatrics_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,26 @@ class Receipt:
     message: str = ""
     external_id: str | None = None
     external_url: str | None = None
+
+
+def unusable(
+    config: Mapping[str, Any],
+    checks: Mapping[str, Callable[[Mapping[str, Any]], Any]],
+    refusal: type[Exception] = ValueError,
+) -> dict[str, str]:
+    """Return why values of a config cannot be used, by key; one that is missing may come later.
+
+    Args:
+        checks: by key, functions that raise `refusal` where its value cannot be used.
+    """
+    issues = {}
+    for name, check in checks.items():
+        try:
+            if config.get(name) not in (None, ""):
+                check(config)
+        except refusal as error:
+            issues[name] = str(error)
+    return issues
 
 
 @dataclass(frozen=True)

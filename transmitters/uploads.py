@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock, Timer
 from typing import Any, ClassVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -24,14 +23,13 @@ from transmitters.base import (
     Receipt,
     TransmitSettings,
     Transmitter,
+    unusable,
 )
-from transmitters.connections import Dialler, NotConnected, Resolver
+from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
 from transmitters.networks import AddressGuard
 
-IDLE_SECONDS = 15.0
-"""A connection is kept so long for the next delivery: servers count them."""
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
 INTERNAL_RENDITIONS = frozenset({"thumbnail", "viewImage", "baseImage"})
@@ -164,7 +162,7 @@ class UploadTransmitter(Transmitter):
             read_timeout=settings.ftp_reply_timeout,
             resolve=resolve,
         )
-        self._kept = KeptSession()
+        self._kept = KeptConnection[UploadSession]()
 
     @abstractmethod
     def connect(self, target: Target) -> UploadSession:
@@ -245,15 +243,7 @@ class UploadTransmitter(Transmitter):
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used; one that is missing may come later."""
-        issues = {}
-        for name, check in cls.checks.items():
-            try:
-                if config.get(name) not in (None, ""):
-                    check(config)
-            except UploadError as error:
-                issues[name] = str(error)
-        return issues
+        return unusable(config, cls.checks, UploadError)
 
     def target(self) -> Target:
         """Return where the files go.
@@ -343,48 +333,6 @@ class UploadTransmitter(Transmitter):
     ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
         return kind(self.code, self.error_name, self.errors[self.code], shown, is_ours=is_ours)
-
-
-class KeptSession:
-    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._session: UploadSession | None = None
-        self._timer: Timer | None = None
-
-    def take(self) -> UploadSession | None:
-        """Return the connection, which is kept no more."""
-        with self._lock:
-            session, self._session = self._session, None
-            if self._timer is not None:
-                self._timer.cancel()
-        return session
-
-    def keep(self, session: UploadSession) -> None:
-        """Keep a connection in place of the one that was kept."""
-        previous = self.take()
-        with self._lock:
-            surplus, self._session = self._session, session
-            self._timer = Timer(IDLE_SECONDS, self._close, [session])
-            self._timer.daemon = True
-            self._timer.start()
-        for unused in filter(None, (previous, surplus)):
-            unused.close()
-
-    def close(self) -> None:
-        """Close the connection, if one is kept."""
-        session = self.take()
-        if session is not None:
-            session.close()
-
-    def _close(self, idle: UploadSession) -> None:
-        """Close a connection that has waited long enough."""
-        with self._lock:
-            if self._session is not idle:
-                return
-            self._session = None
-        idle.close()
 
 
 def upload(session: UploadSession, name: str, data: bytes) -> None:

@@ -128,6 +128,8 @@ def build_publishing(
             vault=base.vault,
             media=base.media,
             notifier=base.notifier,
+            counters=base.counters,
+            on_claim=base.process.claimed,
             settings=settings,
             sends_mail=base.outbox.is_open,
             format_row=Reformatting(db, base.sequences, formatting).format,

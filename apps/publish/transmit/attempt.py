@@ -64,6 +64,7 @@ class Result:
     Attributes:
         row: the row as claimed.
         seconds: how long the attempt took.
+        size: bytes of the formatted item; None where nothing was sent.
         code: where it failed with one (delivery contract 4).
         cause: what happened, for people.
         answered: whether the receiver is there: it accepted or refused; None where it was not
@@ -76,6 +77,7 @@ class Result:
     row: Document
     changes: Document = field(default_factory=dict)
     seconds: float = 0.0
+    size: int | None = None
     code: int | None = None
     cause: str = ""
     answered: bool | None = None
@@ -102,6 +104,11 @@ class Attempts:
 
     def send(self, row: Document, transmitter: Transmitter, delivery: Delivery) -> Result:
         """Send one row; never raises for what the receiver or the transmitter does."""
+        result = self._sent(row, transmitter, delivery)
+        result.size = len(delivery.body)
+        return result
+
+    def _sent(self, row: Document, transmitter: Transmitter, delivery: Delivery) -> Result:
         started = time.monotonic()
         try:
             receipt = transmitter.send(delivery)
@@ -226,7 +233,6 @@ class Attempts:
             changes.setdefault("handed_over", None)
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
-        _log(row, changes, attempt)
         return Result(row, changes, seconds)
 
 
@@ -269,27 +275,6 @@ def _answered(error: Exception) -> bool | None:
     if isinstance(error, PermanentFailure):
         return True if error.response_status is not None else None
     return False
-
-
-def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-    """Write the one log line that every attempt gets."""
-    destination = row.get("destination") or {}
-    log.info(
-        "delivery.attempted",
-        row=str(row["_id"]),
-        item=row["item_id"],
-        version=row.get("item_version"),
-        operation=row.get("publishing_action"),
-        subscriber=str(row.get("subscriber_id")),
-        destination=destination.get("name"),
-        type=destination.get("delivery_type"),
-        attempt=int(row.get("retry_attempt") or 0) + 1,
-        outcome=attempt["outcome"],
-        status=attempt["status"],
-        ms=attempt["ms"],
-        next_at=changes.get("next_retry_attempt_at"),
-        key=row.get("idempotency_key"),
-    )
 
 
 class RowSender:

@@ -22,6 +22,7 @@ from apps.lanes.worker import LaneServer
 from apps.publish.queue.lane_state import DISABLED
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.transmit.attempt import Result, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import Subscribers, mode_of
 from apps.publish.transmit.failures import Failures, failure_of, is_critical
@@ -48,6 +49,9 @@ class LaneTools:
     registry: Registry[Transmitter]
     notifier: Notifier
     failures: Failures
+    attempt_log: AttemptLog
+    on_claim: Callable[[], None]
+    """Called with each lane that is looked into."""
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
     recovery: Recovery
@@ -96,6 +100,7 @@ class RowServer(LaneServer):
         self._limit = limit
 
     def serve(self, lane: Lane) -> LaneOutcome:
+        self._tools.on_claim()
         self._subscribers.load([lane.id, *self._upcoming()])
         subscriber = self._subscribers.of(lane.id)
         is_closed = subscriber is not None and (
@@ -234,6 +239,7 @@ class LaneDelivery:
                 continue
             subscriber = None if self._is_gone else self._subscriber
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
+            self._tools.attempt_log.write(result, self._lane.token)
             results.add(result)
             self._count(result.row, result)
             if is_critical(self._subscriber, result) or self._gives_up(result):
@@ -249,6 +255,7 @@ class LaneDelivery:
 
         Only of results that are on record: who has lost the lease closes no subscriber.
         """
+        self._tools.attempt_log.count(recorded)
         for result in recorded:
             if result.state == RowState.SUCCESS:
                 self._succeeded(result)

@@ -51,6 +51,8 @@ class Recovery:
         sequences: source of `order_no`.
         notifier: notifies clients of rows that were given up.
         on_failed: called with rows of one lane that have failed for good.
+        on_lost: called with rows that may have been sent when their process died, and the token
+            of the lease under which they were taken over.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Recovery:
         *,
         notifier: Notifier,
         on_failed: Callable[[Sequence[Document]], None],
+        on_lost: Callable[[Sequence[Document], int], None] = lambda rows, token: None,
     ) -> None:
+        self._on_lost = on_lost
         self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
@@ -109,6 +113,7 @@ class Recovery:
         changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
         if given_up := [row for row in changed if row["state"] == RowState.FAILED]:
             self._report(lane, given_up)
+        self._on_lost([row for row in changed if row["_id"] in started], lane.token)
 
     def _may_have_started(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> set[Any]:
         """Return the ids of rows in progress that may have been sent; a command for `append`."""

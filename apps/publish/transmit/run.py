@@ -20,9 +20,11 @@ from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
 from apps.media.storage import MediaStorage
+from apps.monitoring.counters import DeliveryCounters
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import published_version
 from apps.publish.transmit.attempt import Attempts, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.failures import Failures
@@ -80,6 +82,8 @@ class TransmitContent:
         vault: decrypts the secrets of destinations.
         media: the binaries that deliveries take along.
         notifier: tells clients.
+        counters: of deliveries.
+        on_claim: called whenever this process looks for what is due.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
             ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND, PUBLIC_URL, those of `lane_kind` and of
             the transmitters.
@@ -97,7 +101,9 @@ class TransmitContent:
         vault: Vault,
         media: MediaStorage,
         notifier: Notifier,
+        counters: DeliveryCounters,
         settings: Mapping[str, Any],
+        on_claim: Callable[[], None] = lambda: None,
         sends_mail: bool = False,
         format_row: Callable[[Document], str] = not_formatted,
     ) -> None:
@@ -109,11 +115,18 @@ class TransmitContent:
         self._payloads = Payloads(db)
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
+        self._attempt_log = AttemptLog(counters, transmitters, self._kind.retries)
+        self._on_claim = on_claim
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
         )
         self._recovery = Recovery(
-            db, clock, sequences, notifier=notifier, on_failed=self._failures.exhausted
+            db,
+            clock,
+            sequences,
+            notifier=notifier,
+            on_failed=self._failures.exhausted,
+            on_lost=self._attempt_log.lost,
         )
         self._sender = RowSender(
             Attempts(clock, self._kind.retries),
@@ -142,7 +155,12 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
-        return self._lanes.run(stop)
+        try:
+            sent = self._lanes.run(stop)
+            self._on_claim()
+            return sent
+        finally:
+            self._attempt_log.close()
 
     def close(self) -> None:
         """Close the connections to destinations."""
@@ -159,6 +177,8 @@ class TransmitContent:
             registry=self._registry,
             notifier=self._notifier,
             failures=self._failures,
+            attempt_log=self._attempt_log,
+            on_claim=self._on_claim,
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,

@@ -65,6 +65,17 @@ HOT: dict[tuple[str, str], Keys] = {
     ("publish_queue", "state"): ("state", "next_retry_attempt_at"),
     # Deliveries of a request.
     ("publish_queue", "_id state"): ("_id",),
+    # What is measured.
+    ("publish_lanes", "paused wake_at"): ("wake_at",),
+    ("publish_lanes", "breaker.open_until"): ("breaker.open_until",),
+    ("publish_queue", "lane priority state"): ("lane", "state", "priority", "order_no"),
+    ("publish_queue", "lane next_retry_attempt_at state"): (
+        "lane",
+        "state",
+        "next_retry_attempt_at",
+    ),
+    ("delivery_counters", "hour"): ("hour", "_id"),
+    ("processes", "beat_at"): ("beat_at",),
     # Deliveries of an item, to clients and in explanations.
     ("publish_queue", "item_id"): ("item_id", "item_version"),
     ("publish_queue", "item_id item_version"): ("item_id", "item_version"),
@@ -249,6 +260,7 @@ class Day:
     def lost_and_found(self) -> None:
         """Let a worker die, rows lose their lanes, and the content API be away."""
         leave_claimed(self.graph.db, self.clock, state="pending")
+        self.graph.monitoring.metrics.text()
         self.clock.advance(minutes=2)
         self.graph.transmit.run()
         astray: Document = {"$set": {"lane": None, "state": "pending"}}
@@ -319,6 +331,8 @@ class Day:
             (self.desk.client, "publish_queue", {}),
             (self.desk.client, f"publish_queue/{self.a_row()['_id']}/preview", {}),
             (self.desk.client, f"explain/{id_}", {}),
+            (self.desk.client, "delivery_counters", {}),
+            (self.desk.client, "processes", {}),
             (self.desk.client, "archived", {}),
             (self.desk.client, "activity", {}),
             (self.desk.client, "legal_archive", {}),
