@@ -20,6 +20,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -116,6 +117,17 @@ class SQSTransmitter(Transmitter):
             status=int(answer["ResponseMetadata"]["HTTPStatusCode"]),
             external_id=text_of(answer, "MessageId") or None,
         )
+
+    def preview(self, delivery: Delivery) -> Preview:
+        config = self.destination.config
+        try:
+            body, group = message_of(delivery), group_of(config)
+            queue = line_of(config, "queue_name")
+        except ValueError as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+        key = deduplication_id(delivery.key)
+        attributes = {"MessageGroupId": group, "MessageDeduplicationId": key}
+        return Preview(body.encode(), delivery.media_type, queue, attributes)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:

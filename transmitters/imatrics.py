@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    MASK,
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_push import LONGEST_CAUSE, WORTH_REPEATING, retry_after
@@ -54,12 +63,7 @@ class IMatricsTransmitter(Transmitter):
             TemporaryFailure: no answer, one that may change, or the service is not set up.
             PermanentFailure: refused, or the setting is no address.
         """
-        headers = {
-            "Content-Type": delivery.media_type,
-            "Accept": "application/json",
-            "Authorization": self._authorization(),
-            "webhook-id": delivery.key,
-        }
+        headers = self._headers(delivery, self._authorization())
         try:
             answer = self._client.request(
                 "POST", self._address(), headers=headers, body=delivery.body
@@ -70,6 +74,19 @@ class IMatricsTransmitter(Transmitter):
         if answer.status != STORED:
             raise self._refusal(answer)
         return Receipt(status=answer.status)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        self._authorization()
+        headers = self._headers(delivery, f"Basic {MASK}")
+        return Preview(delivery.body, delivery.media_type, self._address(), headers)
+
+    def _headers(self, delivery: Delivery, authorization: str) -> dict[str, str]:
+        return {
+            "Content-Type": delivery.media_type,
+            "Accept": "application/json",
+            "Authorization": authorization,
+            "webhook-id": delivery.key,
+        }
 
     def close(self) -> None:
         if self._owns_client:

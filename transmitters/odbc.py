@@ -17,6 +17,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -126,6 +127,13 @@ class ODBCTransmitter(Transmitter):
         except odbc.Error as error:
             raise self._refusal(odbc, error) from None
         return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
+
+    def preview(self, delivery: Delivery) -> Preview:
+        try:
+            call = call_of(self.destination.config, delivery)
+        except ValueError as error:
+            raise self._failure(PermanentFailure, str(error)) from None
+        return Preview(delivery.body, delivery.media_type, call.procedure)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
