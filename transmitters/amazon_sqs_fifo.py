@@ -118,6 +118,26 @@ class SQSTransmitter(Transmitter):
             external_id=text_of(answer, "MessageId") or None,
         )
 
+    def test_connection(self) -> str:
+        """Ask the service for the queue; no message is sent."""
+        try:
+            group_of(self.destination.config)
+            sqs = self._service()
+            name = line_of(self.destination.config, "queue_name")
+        except (MissingExtra, ValueError) as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+        if "://" not in name:
+            self._queue(sqs)
+            return "the service knows the queue"
+        try:
+            self._call(sqs.get_queue_attributes, QueueUrl=name, AttributeNames=["QueueArn"])
+        except DeliveryError as error:
+            if "AccessDenied" not in error.cause:
+                raise
+            # Who may send need not be able to look.
+            return "the service answers, and does not let the user look at the queue"
+        return "the service knows the queue"
+
     def preview(self, delivery: Delivery) -> Preview:
         config = self.destination.config
         try:
