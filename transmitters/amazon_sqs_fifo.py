@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from threading import Lock
@@ -101,40 +101,53 @@ class SQSTransmitter(Transmitter):
             TemporaryFailure: no answer, or the service refuses what may be mended there.
             PermanentFailure: the message or the destination cannot be used.
         """
-        with self._failures():
-            body, names = message_of(delivery), self._names(delivery)
+        try:
+            body, group = message_of(delivery), group_of(self.destination.config)
             sqs = self._service()
-        queue = self._queue(sqs)
-        answer = self._call(sqs.send_message, QueueUrl=queue, MessageBody=body, **names)
+        except (MissingExtra, ValueError) as error:
+            raise self._unsent(error) from None
+        answer = self._call(
+            sqs.send_message,
+            QueueUrl=self._queue(sqs),
+            MessageBody=body,
+            MessageGroupId=group,
+            MessageDeduplicationId=deduplication_id(delivery.key),
+        )
         return Receipt(
             status=int(answer["ResponseMetadata"]["HTTPStatusCode"]),
             external_id=text_of(answer, "MessageId") or None,
         )
 
-    def preview(self, delivery: Delivery) -> Preview:
-        with self._failures():
-            body, names = message_of(delivery), self._names(delivery)
-            queue = line_of(self.destination.config, "queue_name")
-        return Preview(body.encode(), delivery.media_type, queue, names)
-
     def test_connection(self) -> str:
-        """Ask where the queue is; of one that is named by its URL, for its name. Nothing is sent.
-
-        A user that may send to a queue need not be allowed the latter.
-        """
-        with self._failures():
+        """Ask the service for the queue; no message is sent."""
+        try:
+            group_of(self.destination.config)
             sqs = self._service()
-        self._queue_url = ""
-        url = self._queue(sqs)
-        if self._queue_url:
+            name = line_of(self.destination.config, "queue_name")
+        except (MissingExtra, ValueError) as error:
+            raise self._unsent(error) from None
+        if "://" not in name:
+            self._queue(sqs)
             return "the service knows the queue"
         try:
-            self._call(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
-        except TemporaryFailure as error:
+            self._call(sqs.get_queue_attributes, QueueUrl=name, AttributeNames=["QueueArn"])
+        except DeliveryError as error:
             if "AccessDenied" not in error.cause:
                 raise
-            return "the service answers; it does not let us ask for the queue"
+            # Who may send need not be able to look.
+            return "the service answers, and does not let the user look at the queue"
         return "the service knows the queue"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        config = self.destination.config
+        try:
+            body, group = message_of(delivery), group_of(config)
+            queue = line_of(config, "queue_name")
+        except ValueError as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+        key = deduplication_id(delivery.key)
+        attributes = {"MessageGroupId": group, "MessageDeduplicationId": key}
+        return Preview(body.encode(), delivery.media_type, queue, attributes)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -143,23 +156,6 @@ class SQSTransmitter(Transmitter):
     def close(self) -> None:
         if self._owns_client:
             self._client.close()
-
-    def _names(self, delivery: Delivery) -> dict[str, str]:
-        """Return what a message is told from others by."""
-        return {
-            "MessageGroupId": group_of(self.destination.config),
-            "MessageDeduplicationId": deduplication_id(delivery.key),
-        }
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn what cannot be sent into failures of deliveries."""
-        try:
-            yield
-        except MissingExtra as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error), is_ours=True) from None
-        except ValueError as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
 
     # Where to.
 
@@ -261,6 +257,11 @@ class SQSTransmitter(Transmitter):
         return self._failure(
             TemporaryFailure, CLIENT, cause, response_status=status, retry_after=wait
         )
+
+    def _unsent(self, error: Exception) -> DeliveryError:
+        """Return what it comes to that there is nothing to send, or nothing to send it with."""
+        is_ours = isinstance(error, MissingExtra)
+        return self._failure(PermanentFailure, MESSAGE, str(error), is_ours=is_ours)
 
     def _failure(
         self, kind: Callable[..., DeliveryError], code: int, cause: str, **details: Any

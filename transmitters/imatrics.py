@@ -1,13 +1,14 @@
 """Delivery type `imatrics`: articles for the tagging service of that name."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
+from apps.core.userinfo import without_userinfo
 from transmitters.base import (
     MASK,
     Delivery,
@@ -20,7 +21,12 @@ from transmitters.base import (
 )
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
-from transmitters.http_push import LONGEST_CAUSE, WORTH_REPEATING, retry_after
+from transmitters.http_push import (
+    LONGEST_CAUSE,
+    REFUSES_SENDER,
+    WORTH_REPEATING,
+    retry_after,
+)
 
 CODE = 20000
 STORED = 200
@@ -63,21 +69,33 @@ class IMatricsTransmitter(Transmitter):
             TemporaryFailure: no answer, one that may change, or the service is not set up.
             PermanentFailure: refused, or the setting is no address.
         """
-        headers = {**_headers(delivery), "Authorization": self._authorization()}
-        try:
-            answer = self._client.request(
-                "POST", self._address(), headers=headers, body=delivery.body
-            )
-        except NoAnswer as error:
-            kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from error
+        headers = self._headers(delivery, self._authorization())
+        answer = self._asked("POST", headers, delivery.body)
         if answer.status != STORED:
             raise self._refusal(answer)
         return Receipt(status=answer.status)
 
     def preview(self, delivery: Delivery) -> Preview:
-        headers = {**_headers(delivery), "Authorization": f"Basic {MASK}"}
-        return Preview(delivery.body, delivery.media_type, self._address(), headers)
+        self._authorization()
+        headers = self._headers(delivery, f"Basic {MASK}")
+        address = without_userinfo(self._address())
+        return Preview(delivery.body, delivery.media_type, address, headers)
+
+    def test_connection(self) -> str:
+        """Ask for the head of the address: no article is sent."""
+        headers = {"Authorization": self._authorization()}
+        answer = self._asked("HEAD", headers)
+        if answer.status in REFUSES_SENDER or answer.status >= 500:
+            raise self._refusal(answer)
+        return f"the service answers {answer.status} to HEAD"
+
+    def _headers(self, delivery: Delivery, authorization: str) -> dict[str, str]:
+        return {
+            "Content-Type": delivery.media_type,
+            "Accept": "application/json",
+            "Authorization": authorization,
+            "webhook-id": delivery.key,
+        }
 
     def close(self) -> None:
         if self._owns_client:
@@ -89,6 +107,13 @@ class IMatricsTransmitter(Transmitter):
         if key:
             yield key
             yield _basic(user or "", key)
+
+    def _asked(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        try:
+            return self._client.request(method, self._address(), headers=headers, body=body)
+        except NoAnswer as error:
+            kind = PermanentFailure if error.permanent else TemporaryFailure
+            raise self._failure(kind, str(error)) from error
 
     def _address(self) -> str:
         base = (self.settings.imatrics_url or "").strip()
@@ -122,15 +147,6 @@ class IMatricsTransmitter(Transmitter):
     ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
         return kind(CODE, "PublishIMatricsError", self.errors[CODE], shown, **details)
-
-
-def _headers(delivery: Delivery) -> dict[str, str]:
-    """Return the headers of a request but its credentials."""
-    return {
-        "Content-Type": delivery.media_type,
-        "Accept": "application/json",
-        "webhook-id": delivery.key,
-    }
 
 
 def _basic(user: str, key: str) -> str:

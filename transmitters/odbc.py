@@ -1,6 +1,5 @@
 """Delivery type `ODBC`: items as calls of a stored procedure."""
 
-import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +28,6 @@ from transmitters.extras import MissingExtra, imported
 from transmitters.networks import AddressGuard
 from transmitters.odbc_call import (
     Call,
-    bindable,
     call_of,
     connection_string_of,
     hosts_of,
@@ -118,23 +116,42 @@ class ODBCTransmitter(Transmitter):
             answer = self._in_time(lambda attempt: self._answer(odbc, call, attempt))
         return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
 
+    def test_connection(self) -> str:
+        """Log in at the database; nothing is called there."""
+        with self._failures() as odbc:
+            procedure_of(self.destination.config)
+            parameters_of(self.destination.config)
+            self._in_time(lambda attempt: self._connected(odbc).close())
+        return "the database lets us in"
+
+    @contextmanager
+    def _failures(self) -> Iterator[Any]:
+        """Yield pyodbc, and turn what goes wrong into failures of deliveries."""
+        if not self.settings.odbc_publish:
+            text = "delivery by ODBC is off (ODBC_PUBLISH)"
+            raise self._failure(PermanentFailure, text, is_ours=True)
+        try:
+            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
+        except MissingExtra as error:
+            raise self._failure(PermanentFailure, str(error), is_ours=True) from None
+        try:
+            yield odbc
+        except ValueError as error:
+            raise self._failure(PermanentFailure, str(error)) from None
+        except TimeoutError as error:
+            raise self._failure(TemporaryFailure, str(error)) from None
+        except NotConnected as error:
+            kind = PermanentFailure if error.permanent else TemporaryFailure
+            raise self._failure(kind, str(error)) from None
+        except odbc.Error as error:
+            raise self._refusal(odbc, error) from None
+
     def preview(self, delivery: Delivery) -> Preview:
-        """Return the values by name; which statement binds them depends on the database."""
         try:
             call = call_of(self.destination.config, delivery)
         except ValueError as error:
             raise self._failure(PermanentFailure, str(error)) from None
-        names = call.parameters or call.item
-        values = {name: bindable(call.item.get(name)) for name in names}
-        body = json.dumps(values, ensure_ascii=False).encode()
-        return Preview(body, "application/json", message=f"values of {call.procedure}")
-
-    def test_connection(self) -> str:
-        """Log in; nothing is called."""
-        with self._failures() as odbc:
-            procedure = procedure_of(self.destination.config)
-            self._in_time(lambda _: self._connected(odbc).close())
-        return f"the database lets us in; {procedure} was not called"
+        return Preview(delivery.body, delivery.media_type, call.procedure)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -223,28 +240,6 @@ class ODBCTransmitter(Transmitter):
             self._dialler.check(host)
 
     # Failures.
-
-    @contextmanager
-    def _failures(self) -> Iterator[Any]:
-        """Yield the module pyodbc; turn what goes wrong into failures of deliveries."""
-        if not self.settings.odbc_publish:
-            text = "delivery by ODBC is off (ODBC_PUBLISH)"
-            raise self._failure(PermanentFailure, text, is_ours=True)
-        try:
-            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
-        except MissingExtra as error:
-            raise self._failure(PermanentFailure, str(error), is_ours=True) from None
-        try:
-            yield odbc
-        except ValueError as error:
-            raise self._failure(PermanentFailure, str(error)) from None
-        except TimeoutError as error:
-            raise self._failure(TemporaryFailure, str(error)) from None
-        except NotConnected as error:
-            kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from None
-        except odbc.Error as error:
-            raise self._refusal(odbc, error) from None
 
     def _refusal(self, odbc: Any, error: Exception) -> DeliveryError:
         """Return what an error of the driver, or of its manager, comes to."""

@@ -27,6 +27,8 @@ from apps.lanes.breaker import Circuit
 from apps.monitoring.counters import ATTEMPT_MS, DELIVERED_SECONDS, totals
 from apps.monitoring.exposition import buckets_of, exposed
 from apps.monitoring.processes import last_claim, processes, tasks_of
+from apps.publish.queue.lane_state import HELD_TO, held_to
+from apps.publish.transmit.held import HeldRows
 from apps.routing.subscribers.stored_destinations import (
     destination_id,
     destination_of,
@@ -83,15 +85,15 @@ class DeliveryMetrics:
         """Yield what is measured of destinations where something waits, or that are down."""
         waiting = self._waiting_lanes()
         down = self._lanes_that_are_down()
-        names = self._names([*waiting, *(lane["_id"] for lane in down)])
+        names = self._names(lane["_id"] for lane in (*waiting, *down))
         lag = _gauge("lag_seconds", "Age of the oldest row that is due", *OF_DESTINATION)
         longest = 0.0
         for lane in waiting:
             # Of others nothing is due: they were closed, or are gone.
-            if lane in names and (since := self._due_since(lane, now)) is not None:
+            if lane["_id"] in names and (since := self._due_since(lane, now)) is not None:
                 age = max((now - since).total_seconds(), 0.0)
                 longest = max(longest, age)
-                lag.add_metric(names[lane], age)
+                lag.add_metric(names[lane["_id"]], age)
         yield lag
         most = _gauge("lag_seconds_max", "The longest of these")
         most.add_metric([], longest)
@@ -110,16 +112,19 @@ class DeliveryMetrics:
                 breaker.add_metric([*names[lane["_id"]], state], 1)
         yield breaker
         number = _gauge("breakers", "How many these are, told apart or not")
-        number.add_metric([], self._lanes.count_documents(DOWN_LANES, limit=MOST_ROWS))
+        count = len(breaker.samples)
+        if len(down) == MOST_DESTINATIONS:
+            count = self._lanes.count_documents(DOWN_LANES, limit=MOST_ROWS)
+        number.add_metric([], count)
         yield number
 
-    def _waiting_lanes(self) -> list[str]:
+    def _waiting_lanes(self) -> list[Document]:
         """Return the lanes with work that are due first; one command."""
-        found = self._lanes.find({"wake_at": {"$gt": EPOCH}, "paused": None}, {"_id": 1})
-        return [lane["_id"] for lane in found.sort("wake_at", 1).limit(MOST_DESTINATIONS)]
+        found = self._lanes.find({"wake_at": {"$gt": EPOCH}, "paused": None}, {HELD_TO: 1})
+        return list(found.sort("wake_at", 1).limit(MOST_DESTINATIONS))
 
     def _lanes_that_are_down(self) -> list[Document]:
-        found = self._lanes.find(DOWN_LANES, {"breaker.open_until": 1})
+        found = self._lanes.find({**DOWN_LANES, "paused": None}, {"breaker.open_until": 1})
         return list(found.sort("breaker.open_until", 1).limit(MOST_DESTINATIONS))
 
     def _names(self, lanes: Iterable[str]) -> dict[str, list[str]]:
@@ -133,21 +138,23 @@ class DeliveryMetrics:
             if (subscriber := found.get(owner)) and subscriber.get("is_active")
         }
 
-    def _due_since(self, lane: str, now: datetime) -> datetime | None:
+    def _due_since(self, lane: Mapping[str, Any], now: datetime) -> datetime | None:
         """Return since when the oldest row of a lane is due; None where none is; three commands.
 
         Of rows that wait for their first attempt that of each priority that comes next is the
-        oldest.
+        oldest. Those that are held back are not due.
         """
         fields = {"_created": 1, "next_retry_attempt_at": 1}
-        waiting = {"lane": lane, "state": RowState.PENDING}
+        last = held_to(lane)
+        free = {} if last is None else HeldRows(self._rows, lane["_id"], last).others
+        waiting = {"lane": lane["_id"], "state": RowState.PENDING, **free}
         times = []
         for priority in (True, False):
             next_one = self._rows.find_one(
                 {**waiting, "priority": priority}, fields, sort=[("order_no", 1)]
             )
             times.append(moment_of((next_one or {}).get("_created")))
-        again = {"lane": lane, "state": RowState.RETRYING, "next_retry_attempt_at": {"$lte": now}}
+        again = {**waiting, "state": RowState.RETRYING, "next_retry_attempt_at": {"$lte": now}}
         retry = self._rows.find_one(again, fields, sort=[("next_retry_attempt_at", 1)])
         times.append(moment_of((retry or {}).get("next_retry_attempt_at")))
         return min(filter(None, times), default=None)

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from apps.graph.build import Graph, build_graph
 from apps.monitoring import exposition
+from apps.publish.queue.lane_state import HELD_TO
 from tests.support.clients import Client
 from tests.support.commands import CommandCounter
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -191,6 +192,36 @@ class TestWaiting:
         fill(graph.db, subscriber, push(receiver.url), clock.at, items=1)
         clock.advance(hours=1)
         assert watcher.metrics()["lag_seconds_max"] == 0
+
+    @pytest.mark.parametrize("state", ["paused", "held"])
+    def test_what_somebody_keeps_back_is_not_due(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        watcher: Watcher,
+        state: str,
+    ) -> None:
+        """Neither of a destination that is paused, nor what waits for a word; newer rows are.
+
+        Delivery contract 7.1.
+        """
+        receiver.answer(lambda request: 503)
+        subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+        fill(graph.db, subscriber, push(receiver.url), clock.at, items=6)
+        graph.transmit.run()
+        clock.advance(seconds=100)
+        assert watcher.metrics()["lag_seconds_max"] == 100
+        lane = f"subscribers/{subscriber}/destinations/push"
+        if state == "paused":
+            assert desk.client.post(f"{lane}/pause", {}).status_code == 200
+        else:
+            last = {"$set": {HELD_TO: 6}}
+            graph.db["publish_lanes"].update_one({}, last)
+        found = watcher.metrics()
+        assert found["lag_seconds_max"] == 0
+        assert found["breakers"] == (0 if state == "paused" else 1)
 
     def test_receivers_that_are_down(
         self,

@@ -277,7 +277,7 @@ class TestWithoutSending:
         far_side.receiver.answer(lambda _: refusal(400, "AccessDeniedException"))
 
         said = self.ask({**far_side.config, "queue_name": queue.url})
-        assert said == "the service answers; it does not let us ask for the queue"
+        assert said == "the service answers, and does not let the user look at the queue"
         with pytest.raises(TemporaryFailure):
             self.ask(far_side.config)
 

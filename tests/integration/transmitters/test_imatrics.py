@@ -64,7 +64,8 @@ class Service(NetworkFarSide, KeyFarSide):
 
     def accept(self) -> None:
         def keep(request: Received) -> Reply:
-            self.kept[request.headers["webhook-id"]] = request.body
+            if request.method == "POST":
+                self.kept[request.headers["webhook-id"]] = request.body
             return 200
 
         self.receiver.answer(keep)

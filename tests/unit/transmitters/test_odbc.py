@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
-from tests.support.deliveries import build_delivery, build_destination, build_settings
+from tests.support.deliveries import BODY, build_delivery, build_destination, build_settings
 from transmitters.odbc import ODBCTransmitter
 
 CONFIG = {
@@ -66,11 +66,10 @@ class TestWithout:
 
 
 def test_preview() -> None:
-    """The values by name; nothing needs to be installed, or allowed, for that."""
+    """Nothing needs to be installed, or allowed, for that."""
     preview = build(odbc_publish=False).preview(build_delivery())
 
-    assert preview.body == b'{"guid": "urn:newsml:example.com:2026:story"}'
-    assert preview.message == "values of store"
+    assert (preview.body, preview.address) == (BODY, "store")
     assert "planted-password" not in str(vars(preview))
 
 
