@@ -20,6 +20,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -104,7 +105,7 @@ class SQSTransmitter(Transmitter):
             body, group = message_of(delivery), group_of(self.destination.config)
             sqs = self._service()
         except (MissingExtra, ValueError) as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+            raise self._unsent(error) from None
         answer = self._call(
             sqs.send_message,
             QueueUrl=self._queue(sqs),
@@ -116,6 +117,37 @@ class SQSTransmitter(Transmitter):
             status=int(answer["ResponseMetadata"]["HTTPStatusCode"]),
             external_id=text_of(answer, "MessageId") or None,
         )
+
+    def test_connection(self) -> str:
+        """Ask the service for the queue; no message is sent."""
+        try:
+            group_of(self.destination.config)
+            sqs = self._service()
+            name = line_of(self.destination.config, "queue_name")
+        except (MissingExtra, ValueError) as error:
+            raise self._unsent(error) from None
+        if "://" not in name:
+            self._queue(sqs)
+            return "the service knows the queue"
+        try:
+            self._call(sqs.get_queue_attributes, QueueUrl=name, AttributeNames=["QueueArn"])
+        except DeliveryError as error:
+            if "AccessDenied" not in error.cause:
+                raise
+            # Who may send need not be able to look.
+            return "the service answers, and does not let the user look at the queue"
+        return "the service knows the queue"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        config = self.destination.config
+        try:
+            body, group = message_of(delivery), group_of(config)
+            queue = line_of(config, "queue_name")
+        except ValueError as error:
+            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+        key = deduplication_id(delivery.key)
+        attributes = {"MessageGroupId": group, "MessageDeduplicationId": key}
+        return Preview(body.encode(), delivery.media_type, queue, attributes)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -225,6 +257,11 @@ class SQSTransmitter(Transmitter):
         return self._failure(
             TemporaryFailure, CLIENT, cause, response_status=status, retry_after=wait
         )
+
+    def _unsent(self, error: Exception) -> DeliveryError:
+        """Return what it comes to that there is nothing to send, or nothing to send it with."""
+        is_ours = isinstance(error, MissingExtra)
+        return self._failure(PermanentFailure, MESSAGE, str(error), is_ours=is_ours)
 
     def _failure(
         self, kind: Callable[..., DeliveryError], code: int, cause: str, **details: Any

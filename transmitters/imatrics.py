@@ -1,17 +1,32 @@
 """Delivery type `imatrics`: articles for the tagging service of that name."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from apps.core.userinfo import without_userinfo
+from transmitters.base import (
+    MASK,
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
-from transmitters.http_push import LONGEST_CAUSE, WORTH_REPEATING, retry_after
+from transmitters.http_push import (
+    LONGEST_CAUSE,
+    REFUSES_SENDER,
+    WORTH_REPEATING,
+    retry_after,
+)
 
 CODE = 20000
 STORED = 200
@@ -54,22 +69,33 @@ class IMatricsTransmitter(Transmitter):
             TemporaryFailure: no answer, one that may change, or the service is not set up.
             PermanentFailure: refused, or the setting is no address.
         """
-        headers = {
-            "Content-Type": delivery.media_type,
-            "Accept": "application/json",
-            "Authorization": self._authorization(),
-            "webhook-id": delivery.key,
-        }
-        try:
-            answer = self._client.request(
-                "POST", self._address(), headers=headers, body=delivery.body
-            )
-        except NoAnswer as error:
-            kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from error
+        headers = self._headers(delivery, self._authorization())
+        answer = self._asked("POST", headers, delivery.body)
         if answer.status != STORED:
             raise self._refusal(answer)
         return Receipt(status=answer.status)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        self._authorization()
+        headers = self._headers(delivery, f"Basic {MASK}")
+        address = without_userinfo(self._address())
+        return Preview(delivery.body, delivery.media_type, address, headers)
+
+    def test_connection(self) -> str:
+        """Ask for the head of the address: no article is sent."""
+        headers = {"Authorization": self._authorization()}
+        answer = self._asked("HEAD", headers)
+        if answer.status in REFUSES_SENDER or answer.status >= 500:
+            raise self._refusal(answer)
+        return f"the service answers {answer.status} to HEAD"
+
+    def _headers(self, delivery: Delivery, authorization: str) -> dict[str, str]:
+        return {
+            "Content-Type": delivery.media_type,
+            "Accept": "application/json",
+            "Authorization": authorization,
+            "webhook-id": delivery.key,
+        }
 
     def close(self) -> None:
         if self._owns_client:
@@ -82,21 +108,30 @@ class IMatricsTransmitter(Transmitter):
             yield key
             yield _basic(user or "", key)
 
+    def _asked(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        try:
+            return self._client.request(method, self._address(), headers=headers, body=body)
+        except NoAnswer as error:
+            kind = PermanentFailure if error.permanent else TemporaryFailure
+            raise self._failure(kind, str(error)) from error
+
     def _address(self) -> str:
         base = (self.settings.imatrics_url or "").strip()
         if not base:
-            raise self._failure(TemporaryFailure, "the service is not set up (IMATRICS_BASE_URL)")
+            text = "the service is not set up (IMATRICS_BASE_URL)"
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         with suppress(ValueError):
             parts = urlsplit(base)
             if parts.scheme in ("http", "https") and parts.hostname:
                 return f"{base.rstrip('/')}/article/store"
-        raise self._failure(PermanentFailure, "IMATRICS_BASE_URL is not an http or https address")
+        text = "IMATRICS_BASE_URL is not an http or https address"
+        raise self._failure(PermanentFailure, text, is_ours=True)
 
     def _authorization(self) -> str:
         user, key = self.settings.imatrics_user, self.settings.imatrics_key
         if not user or not key:
             text = "there are no credentials (IMATRICS_USER, IMATRICS_KEY)"
-            raise self._failure(TemporaryFailure, text)
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         return f"Basic {_basic(user, key)}"
 
     def _refusal(self, answer: Answer) -> DeliveryError:

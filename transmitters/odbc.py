@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock, Thread
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from transmitters.base import (
     Delivery,
     Destination,
     Mode,
+    Preview,
     Receipt,
     TransmitSettings,
     Transmitter,
@@ -110,13 +111,32 @@ class ODBCTransmitter(Transmitter):
             PermanentFailure: the values or the destination cannot be used, or something is not
                 installed.
         """
-        if not self.settings.odbc_publish:
-            raise self._failure(PermanentFailure, "delivery by ODBC is off (ODBC_PUBLISH)")
-        try:
-            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
+        with self._failures() as odbc:
             call = call_of(self.destination.config, delivery)
             answer = self._in_time(lambda attempt: self._answer(odbc, call, attempt))
-        except (MissingExtra, ValueError) as error:
+        return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
+
+    def test_connection(self) -> str:
+        """Log in at the database; nothing is called there."""
+        with self._failures() as odbc:
+            procedure_of(self.destination.config)
+            parameters_of(self.destination.config)
+            self._in_time(lambda attempt: self._connected(odbc).close())
+        return "the database lets us in"
+
+    @contextmanager
+    def _failures(self) -> Iterator[Any]:
+        """Yield pyodbc, and turn what goes wrong into failures of deliveries."""
+        if not self.settings.odbc_publish:
+            text = "delivery by ODBC is off (ODBC_PUBLISH)"
+            raise self._failure(PermanentFailure, text, is_ours=True)
+        try:
+            odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
+        except MissingExtra as error:
+            raise self._failure(PermanentFailure, str(error), is_ours=True) from None
+        try:
+            yield odbc
+        except ValueError as error:
             raise self._failure(PermanentFailure, str(error)) from None
         except TimeoutError as error:
             raise self._failure(TemporaryFailure, str(error)) from None
@@ -125,7 +145,13 @@ class ODBCTransmitter(Transmitter):
             raise self._failure(kind, str(error)) from None
         except odbc.Error as error:
             raise self._refusal(odbc, error) from None
-        return Receipt(message=self.redact(f"returned {answer}")[:LONGEST_ANSWER])
+
+    def preview(self, delivery: Delivery) -> Preview:
+        try:
+            call = call_of(self.destination.config, delivery)
+        except ValueError as error:
+            raise self._failure(PermanentFailure, str(error)) from None
+        return Preview(delivery.body, delivery.media_type, call.procedure)
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
@@ -222,7 +248,7 @@ class ODBCTransmitter(Transmitter):
         if state in NO_DRIVER or NO_FILE in text:
             installed = ", ".join(odbc.drivers()) or "none"
             text = f"{text}; install the driver that connection_string names (found: {installed})"
-            return self._failure(PermanentFailure, text)
+            return self._failure(PermanentFailure, text, is_ours=True)
         if state.startswith(FINAL):
             return self._failure(PermanentFailure, text, is_receiver_up=True)
         return self._failure(TemporaryFailure, text)

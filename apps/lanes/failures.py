@@ -152,7 +152,8 @@ class FailureReports:
         return bool(self._db[DELIVERY_FAILURES].update_many(failing, ended).modified_count)
 
     def is_due(self, receiver: Receiver, event: str, count: int = 1) -> int:
-        """Whether an event is to be told now; true for one process, once an hour.
+        """Whether an event is to be told now; true for one process, once an hour. One command where
+        it is not.
 
         Args:
             event: its name.
@@ -169,6 +170,9 @@ class FailureReports:
         seen = self._db[DELIVERY_FAILURES].find_one_and_update(
             {"_id": key}, change, upsert=True, return_document=ReturnDocument.AFTER
         )
+        told_at = (seen or {}).get("activity_at")
+        if told_at is not None and told_at > now - ACTIVITY_EVERY:
+            return 0
         if not self._is_due(key, "activity_at", ACTIVITY_EVERY, now):
             return 0
         self._db[DELIVERY_FAILURES].update_one({"_id": key}, {"$set": {"count": 0}})

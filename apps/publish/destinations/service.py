@@ -1,7 +1,7 @@
 """Destinations of subscribers, one at a time (delivery contract 7.1)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymongo.database import Database
@@ -29,12 +29,14 @@ class Target:
         destination: with its secrets, as they are encrypted.
         id: of the destination.
         lane: id of its lane.
+        is_removed: the subscriber does not have it any more.
     """
 
     subscriber: Document
     destination: Document
     id: str
     lane: str
+    is_removed: bool = False
 
     @property
     def name(self) -> str:
@@ -112,7 +114,7 @@ class DestinationsService:
             "$or": [{"paused.reason": {"$ne": None}}, {HELD_TO: {"$ne": None}}],
         }
         if or_removed and self._lanes.find_one(kept, {"_id": 1}):
-            return removed
+            return replace(removed, is_removed=True)
         raise NotFound(NO_DESTINATION.format(subscriber, destination))
 
     def _owner(self, subscriber: str) -> Document:

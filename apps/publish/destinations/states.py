@@ -147,12 +147,21 @@ def state_of(
         "state": state,
         "message": filled(MESSAGES[state], **{**known, "because": because, **words}).strip(),
         "next_step": NEXT_STEPS[state],
+        "_actions": _allowed(target, lane, pause),
         **known,
         "paused_by": user,
         "last_failure": health.get("failure") or None,
         "last_success_at": health.get("success_at"),
         "next_attempt_at": lane.get("wake_at") if pause is None and is_active else None,
     }
+
+
+def _allowed(target: Target, lane: Mapping[str, Any], pause: Pause | None) -> list[str]:
+    """Return which of `pause`, `resume` and `enable` can be done now."""
+    if pause is not None:
+        return ["enable" if pause.reason == DISABLED else "resume"]
+    wanted = {"pause": not target.is_removed, "resume": held_to(lane) is not None}
+    return [name for name, is_allowed in wanted.items() if is_allowed]
 
 
 def filled(text: str, **values: Any) -> str:

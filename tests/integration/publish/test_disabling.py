@@ -1,6 +1,7 @@
 """Destinations that fail for too long are disabled (delivery contract 3.2)."""
 
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -184,6 +185,31 @@ class TestFailingForDays:
 
         assert state(desk, subscriber)["state"] == "ok"
         assert len(receiver.requests) == 60
+
+    def test_a_receiver_that_flips_gets_everything_and_is_never_disabled(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        receiver: HTTPReceiver,
+        subscriber: Any,
+    ) -> None:
+        """Every second attempt fails, by chance, for days. Delivery contract A1."""
+        rng = Random(8)
+        receiver.answer(lambda request: rng.choice([200, 503]))
+        seen = set()
+        for _ in range(12):
+            fill(graph.db, subscriber, push(receiver.url), clock.at, items=1, **unique(clock))
+            for _ in range(3):
+                graph.transmit.run()
+                clock.advance(hours=4)
+            seen.add(state(desk, subscriber)["state"])
+        receiver.answer([])
+        clock.advance(hours=2)
+        graph.transmit.run()
+
+        assert {row["state"] for row in desk.rows()} == {"success"}
+        assert seen <= {"ok", "failing"}
 
     def test_what_is_not_the_receivers_fault_does_not_count(
         self,

@@ -246,6 +246,28 @@ class TestRefusals:
         assert door.client.post(f"{door.path}/resume", body).status_code == 400
         assert door.state()["state"] == "paused"
 
+    def test_what_is_allowed_is_told(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, door: Door
+    ) -> None:
+        """`_actions`: nothing else of the three is done."""
+
+        def allowed() -> list[str]:
+            told = door.state()["_actions"]
+            for action in {"pause", "resume", "enable"} - set(told):
+                door.refused(action)
+            return list(told)
+
+        seen = [allowed()]
+        door.done("pause")
+        seen.append(allowed())
+        door.done("resume")
+        receiver.answer([410])
+        desk.published()
+        deliver(graph)
+        seen.append(allowed())
+
+        assert seen == [["pause"], ["resume"], ["enable"]]
+
     def test_what_the_state_does_not_allow(self, door: Door) -> None:
         """With the reason and what to do."""
         assert "not paused" in door.refused("resume")

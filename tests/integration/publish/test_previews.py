@@ -16,6 +16,7 @@ from tests.support.newsroom import file_in, push
 from tests.support.receivers import HTTPReceiver
 
 PLANTED = "planted-3ab9"
+UNKNOWN_ID = "0123456789abcdef01234567"
 WHSEC = "whsec_cGxhbnRlZC0zYWI5LXBsYW50ZWQtM2FiOQ=="
 MASKED = {"x-superdesk-signature": "sha1=****", "webhook-signature": "v1,****"}
 MASKED["authorization"] = "Basic ****"
@@ -167,7 +168,7 @@ class TestWhatCannotBeSent:
         [
             ({"payload_id": None}, "nothing to send"),
             ({"payload_id": None, "unformatted": True}, "not formatted yet"),
-            ({"subscriber_id": ObjectId()}, "subscriber does not exist"),
+            ({"subscriber_id": ObjectId(UNKNOWN_ID)}, "subscriber does not exist"),
             ({"subscriber_id": {"a": 1}}, "subscriber does not exist"),
             ({"item_encoding": "nope"}, "encoding nope"),
             ({"destination": {"_id": "x", "delivery_type": "PublicArchive"}}, "PublicArchive"),
@@ -198,7 +199,7 @@ class TestWhatCannotBeSent:
         assert answer.status_code == 200, answer.text
         assert reason in answer.get_json()["error_message"]
 
-    @pytest.mark.parametrize("id", [str(ObjectId()), "no-id", "tag:x"])
+    @pytest.mark.parametrize("id", [UNKNOWN_ID, "no-id", "tag:x"])
     def test_an_unknown_row_is_404(self, desk: Newsdesk, id: str) -> None:
         assert preview(desk.client, {"_id": id}).status_code == 404
 

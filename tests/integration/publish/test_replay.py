@@ -20,6 +20,12 @@ SINCE = "2030-01-01T12:00:00+0000"
 
 
 @pytest.fixture
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Queries take as long as a busy machine needs."""
+    return {**settings, "QUERY_TIMEOUT_SECONDS": 600}
+
+
+@pytest.fixture
 def subscriber(desk: Newsdesk, receiver: HTTPReceiver) -> ObjectId:
     return desk.newsroom.subscriber("Daily", push(receiver.url))
 

@@ -33,6 +33,7 @@ ALLOWED: dict[str, list[str]] = {
 }
 TABLE = [(state, action) for state in ALLOWED for action in ACTIONS]
 PLANTED = "planted-77c1"
+UNKNOWN_ID = "0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ class TestRequests:
         assert (one.status_code, many.status_code) == (404, 404)
         assert "resend, cancel, run_now" in message_of(one)
 
-    @pytest.mark.parametrize("id", [str(ObjectId()), "no-id", "tag:x", "$where", "%00"])
+    @pytest.mark.parametrize("id", [UNKNOWN_ID, "no-id", "tag:x", "$where", "%00"])
     def test_unknown_rows_are_404(self, desk: Newsdesk, queued: list[Document], id: str) -> None:
         assert act(desk.client, {"_id": id}, "cancel").status_code == 404
 

@@ -64,7 +64,8 @@ class Service(NetworkFarSide, KeyFarSide):
 
     def accept(self) -> None:
         def keep(request: Received) -> Reply:
-            self.kept[request.headers["webhook-id"]] = request.body
+            if request.method == "POST":
+                self.kept[request.headers["webhook-id"]] = request.body
             return 200
 
         self.receiver.answer(keep)
@@ -248,7 +249,18 @@ class TestSettings:
             with pytest.raises(TemporaryFailure) as caught:
                 send(receiver, **{name: value})
             assert "IMATRICS_" in caught.value.cause
+            assert caught.value.is_ours
 
+        assert receiver.requests == []
+
+    def test_preview(self, receiver: HTTPReceiver) -> None:
+        """Shows all but the credentials."""
+        with closing(build(receiver)) as sender:
+            preview = sender.preview(build_delivery())
+
+        assert preview.address == f"{receiver.url}{PATH}"
+        assert preview.headers["Authorization"] == "Basic ****"
+        assert preview.headers["webhook-id"] == build_delivery().key
         assert receiver.requests == []
 
     def test_private_addresses(self, receiver: HTTPReceiver) -> None:
