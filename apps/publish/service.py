@@ -24,7 +24,13 @@ from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document, ResourceService
-from apps.core.vocabulary import FINAL_ROW_STATES, PUBLISH_STATES, RowState, State
+from apps.core.vocabulary import (
+    FINAL_ROW_STATES,
+    PUBLISH_STATES,
+    WAITING_ROW_STATES,
+    RowState,
+    State,
+)
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
 from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
@@ -37,6 +43,15 @@ from apps.publish.queue.rows import (
     lanes_of,
     sequence_of,
 )
+from apps.publish.queue.sending import (
+    WaitingRows,
+    as_read,
+    as_stored,
+    asks_for_state,
+    is_among,
+    rows_being_sent,
+    show_sending,
+)
 from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
@@ -47,6 +62,7 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
+STARTED = "Transmission has already started"
 NO_ITEM_ID = "_id is required: the id of the item."
 
 
@@ -192,6 +208,10 @@ class PublishQueueService(ResourceService):
         """Leave out deliveries of items on hidden stages."""
         return HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
 
+    def where(self, query: Document) -> Document:
+        """Let queries find rows that are being sent by the state that they are shown with."""
+        return as_stored(query, rows_being_sent(self.db)) if asks_for_state(query) else query
+
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):
             # The client may have asked for other fields.
@@ -252,7 +272,7 @@ class PublishQueueService(ResourceService):
         if updates.get("state") != RowState.CANCELED:
             return
         if is_in_progress and not (held is not None and self._is_taken_back(held)):
-            raise Conflict("Transmission has already started")
+            raise Conflict(STARTED)
         if original.get("state") in FINAL_ROW_STATES:
             raise Conflict("Transmission has already finished")
 
@@ -272,9 +292,33 @@ class PublishQueueService(ResourceService):
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         """Store the change; a row that was taken meanwhile is not canceled any more."""
+        if "state" in updates and original.get("state") in WAITING_ROW_STATES:
+            self._change_waiting(id, updates, original)
+            return
         condition = {"_id": id, "state": original.get("state")}
         if not self.collection.update_one(condition, {"$set": updates}).matched_count:
-            raise Conflict("Transmission has already started")
+            raise Conflict(STARTED)
+
+    def _change_waiting(self, id: Any, updates: Document, original: Document) -> None:
+        """Change the state of a row that waits as stored.
+
+        One that is being sent is not canceled. With another state the outcome of what is being sent
+        counts no more.
+        """
+        row = self.find(id)
+        waiting = WaitingRows(self.db, self.clock)
+        written = dict(updates)
+        with waiting.kept_back([row]) as notes:
+            if is_among(notes, row):
+                if updates["state"] == RowState.CANCELED:
+                    raise Conflict(STARTED)
+                if updates["state"] == RowState.IN_PROGRESS:
+                    del written["state"]
+                else:
+                    written["claim_token"] = notes[row["lane"]].token
+            same = {**as_read(row), "state": original["state"]}
+            if not self.collection.update_one(same, {"$set": written}).matched_count:
+                raise Conflict(STARTED)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         row = {**original, **updates}
@@ -300,6 +344,8 @@ class PublishQueueService(ResourceService):
             body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
                 document["formatted_item"] = body.text if body else ""
+        if any(document.get("state") in WAITING_ROW_STATES for document in documents):
+            show_sending(documents, rows_being_sent(self.db))
         self.hide(documents)
 
     def hide(self, documents: list[Document]) -> None:

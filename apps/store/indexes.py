@@ -6,9 +6,15 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 
+from apps.core.vocabulary import RowState
 from apps.store import collections
 
 ASC, DESC = ASCENDING, DESCENDING
+
+OPEN_ROWS: Mapping[str, Any] = {"$gte": RowState.IN_PROGRESS, "$lt": RowState.SUCCESS}
+WAITING_ROWS: Mapping[str, Any] = {"$gte": RowState.PENDING, "$lt": RowState.SUCCESS}
+"""States of rows of the delivery queue that have not ended, and of those that wait: neighbours in
+the order of texts, so that one range of an index holds them."""
 
 
 def _index(*keys: Any, **options: Any) -> IndexModel:

@@ -19,10 +19,12 @@ from apps.archive.journal.follow_ups import make_follow_ups, record
 from apps.core.clock import Clock
 from apps.core.documents import number_of
 from apps.core.service import Document
-from apps.core.vocabulary import Operation, PublishingAction, QueueState, RowState, State
+from apps.core.vocabulary import Operation, PublishingAction, QueueState, State
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
+from apps.publish.queue.sending import WaitingRows
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
+from apps.store.indexes import WAITING_ROWS
 from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
@@ -237,11 +239,14 @@ class ResendRouter:
         return enqueue_services[row["operation"]].publishing_action
 
     def _withdraw(self, request: Document) -> None:
-        """Cancel rows that something newer, such as a kill, came in the way of."""
-        self._db[PUBLISH_QUEUE].update_many(
-            {"item_id": request["item_id"], "resend_id": request["_id"], "state": RowState.PENDING},
-            {"$set": {"state": RowState.CANCELED, "_updated": self._clock.precise()}},
-        )
+        """Cancel rows that something newer, such as a kill, came in the way of.
+
+        Those that are being sent already were begun before that came.
+        """
+        wanted = {"item_id": request["item_id"], "resend_id": request["_id"], "state": WAITING_ROWS}
+        fields = {"lane": 1, "state": 1, "claim_token": 1}
+        rows = list(self._db[PUBLISH_QUEUE].find(wanted, fields))
+        WaitingRows(self._db, self._clock).cancel(rows, {})
 
     def _fail(self, request: Document, error: Unroutable) -> int:
         tries = number_of(request, "attempts") + 1

@@ -12,21 +12,22 @@ from pymongo.errors import PyMongoError
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.core.vocabulary import RowState
 from apps.lanes.claims import Lane
 from apps.publish.queue.rows import notify_rows
 from apps.publish.transmit.attempt import Result
-from apps.publish.transmit.claim import version_of
+from apps.publish.transmit.claim import unwritten, version_of
 from apps.store.collections import PUBLISH_QUEUE
+from apps.store.indexes import WAITING_ROWS
+from apps.store.mongo import is_outage
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
-FLUSH_ROWS = 25
+FLUSH_ROWS = 100
 FLUSH_SECONDS = 1.0
 TRIES = 3
 TRY_AGAIN_SECONDS = 0.5
-RELEASED = {"lease_owner": None, "lease_until": None}
 
 
 class Results:
@@ -39,7 +40,7 @@ class Results:
         db: the database.
         clock: source of time.
         notifier: notifies clients of changed rows, one message per write.
-        lane: the claim; its token goes with every write.
+        lane: the claim; its token goes with every write, and is written on the rows.
         mode: what the destination does with several versions of an item.
         on_recorded: called with results that are on record, by one thread at a time.
         on_failed: called with rows that have failed for good.
@@ -106,7 +107,8 @@ class Results:
 
     def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
         row = result.row
-        own = {"_id": row["_id"], "claim_token": self._lane.token, "state": RowState.IN_PROGRESS}
+        own = {"_id": row["_id"], **unwritten(self._lane)}
+        written = {"transmit_started_at": row.get("transmit_started_at"), **result.changes}
         writes: list[UpdateOne | UpdateMany] = []
         if (
             result.state == RowState.SUCCESS
@@ -115,7 +117,7 @@ class Results:
         ):
             # Before the result: whoever dies in between leaves nothing behind that may still go.
             writes.append(self._supersede(row, result))
-        writes.append(UpdateOne(own, {"$set": {**result.changes, **RELEASED}}))
+        writes.append(UpdateOne(own, {"$set": {**written, "claim_token": self._lane.token}}))
         return writes
 
     def _supersede(self, row: Document, result: Result) -> UpdateMany:
@@ -124,11 +126,12 @@ class Results:
         Versions that are older only by their place stay: a client sent this one again.
         """
         older = {
-            "lane": self._lane.id,
             "item_id": row["item_id"],
+            "lane": self._lane.id,
             "order_no": {"$lt": row.get("order_no") or 0},
             "item_version": {"$not": {"$gt": version_of(row)}},
-            "state": {"$in": list(WAITING_ROW_STATES)},
+            "state": WAITING_ROWS,
+            # Also those that have failed once more under this lease.
             "claim_token": {"$not": {"$gt": self._lane.token}},
         }
         change = {
@@ -141,11 +144,14 @@ class Results:
     def _store(self, results: list[Result]) -> list[Result] | None:
         """Write in one command, trying again for a moment when the store does not answer.
 
-        A result that cannot be recorded is no delivery error: the rows stay as they are, and are
-        sent again with the same key when the lane is served next.
+        A result that cannot be recorded is no delivery error: the rows stay as they are, noted as
+        being sent, and are sent again with the same key when the lane is served next.
 
         Returns:
             The results that are on record, None where the store does not say.
+
+        Raises:
+            PyMongoError: a row is in the way.
         """
         writes = [write for result in results for write in self._writes(result)]
         # Older rows that are canceled along with them count as matched, too.
@@ -156,7 +162,9 @@ class Results:
                 if tells_apart and done.matched_count == len(results):
                     return results
                 return self._on_record(results)
-            except PyMongoError:
+            except PyMongoError as error:
+                if not is_outage(error):
+                    raise
                 log.warning("delivery.not_recorded", lane=self._lane.id, attempt=attempt)
                 if attempt < TRIES:
                     time.sleep(TRY_AGAIN_SECONDS)

@@ -13,7 +13,7 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.core.vocabulary import RowState
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
@@ -27,6 +27,7 @@ from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
 from apps.secrets.vault import Vault
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
+from apps.store.indexes import WAITING_ROWS
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
@@ -42,8 +43,8 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         name="transmit",
         lanes=PUBLISH_LANES,
         work=PUBLISH_QUEUE,
-        in_progress={"state": {"$in": [RowState.IN_PROGRESS]}},
-        waiting={"state": {"$in": list(WAITING_ROW_STATES)}},
+        in_progress={"state": RowState.IN_PROGRESS},
+        waiting={"state": WAITING_ROWS},
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),

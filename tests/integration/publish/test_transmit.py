@@ -18,7 +18,7 @@ from pymongo.errors import AutoReconnect
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from apps.lanes.claims import LaneClaims
-from apps.publish.transmit.claim import RowClaims
+from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
 from apps.publish.transmit.run import lane_kind
@@ -704,13 +704,13 @@ class TestClaims:
         lane = other.lease(lane_id)
         assert lane is not None
         recovery.take_over(lane, Mode.REPLACE, recovery.find_lost(lane))
-        RowClaims(graph.db, clock, other).mark(lane, desk.rows())
+        RowClaims(graph.db, clock, other).take(lane, LaneSelection(desk.rows()))
         before = desk.rows()
 
         recovery.take_over(lost_lane, Mode.REPLACE, lost)
 
         assert len(lost) == len(before) == 2
-        assert before == desk.rows(state="in-progress")
+        assert before == desk.rows(claim_token=lane.token)
 
     def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
@@ -797,7 +797,7 @@ class TestClaims:
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=items)
         states = ("pending", "in-progress", "retrying", "success", "failed", "canceled")
         by_state = spread_over(graph.db, states, clock.at)
-        leave_claimed(graph.db, clock, state="in-progress")
+        leave_claimed(graph.db, clock, are_marked=True, state="in-progress")
 
         clock.advance(minutes=10)
         graph.transmit.run()
@@ -845,7 +845,7 @@ class TestBrokenOff:
                 return queue if name == "publish_queue" else graph.db[name]
 
         transmitting(graph, Database()).run()
-        unrecorded = desk.row()["state"]
+        unrecorded = desk.client.get(f"publish_queue/{desk.row()['_id']}").get_json()["state"]
         clock.advance(seconds=61)
         graph.transmit.run()
 
