@@ -407,7 +407,7 @@ class TestAskedFor:
 def test_a_breaker_costs_no_command(
     desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, settings: dict[str, Any]
 ) -> None:
-    """Its state goes with lease and release: a row takes nine commands, and two to find its lane.
+    """Its state goes with lease and release: a row takes eight commands, and two to find its lane.
 
     Delivery contract 3.1.
     """
@@ -420,7 +420,7 @@ def test_a_breaker_costs_no_command(
 
     graph.transmit.run()
 
-    assert counter.count == 11
+    assert counter.count == 10
     assert lane(graph)["breaker"] == {"steps": [[clock.at, 1, 0]], "openings": 0} | {
         "open_until": None
     }
