@@ -1,8 +1,9 @@
 """Results of attempts, written in bulk (delivery contract O4, C2, C5)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 import structlog
 from pymongo import UpdateMany, UpdateOne
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 FLUSH_ROWS = 100
 FLUSH_SECONDS = 1.0
+TIMES = frozenset({"completed_at", "_updated"})
 TRIES = 3
 TRY_AGAIN_SECONDS = 0.5
 
@@ -105,19 +107,27 @@ class Results:
         if failed := [row for row in rows if row["state"] == RowState.FAILED]:
             self._on_failed(failed)
 
-    def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
-        row = result.row
-        own = {"_id": row["_id"], **unwritten(self._lane)}
-        written = {"transmit_started_at": row.get("transmit_started_at"), **result.changes}
-        writes: list[UpdateOne | UpdateMany] = []
-        if (
-            result.state == RowState.SUCCESS
+    def _writes(self, results: Sequence[Result]) -> list[UpdateOne | UpdateMany]:
+        """Return the writes of results: those that are alike are written by one of them."""
+        # Before the results: whoever dies in between leaves nothing behind that may still go.
+        writes: list[UpdateOne | UpdateMany] = [
+            self._supersede(result.row, result)
+            for result in results
+            if result.state == RowState.SUCCESS
             and self._mode is Mode.REPLACE
-            and row["item_id"] in self.older
-        ):
-            # Before the result: whoever dies in between leaves nothing behind that may still go.
-            writes.append(self._supersede(row, result))
-        writes.append(UpdateOne(own, {"$set": {**written, "claim_token": self._lane.token}}))
+            and result.row["item_id"] in self.older
+        ]
+        for alike in together(results):
+            ids = [result.row["_id"] for result in alike]
+            started_at = alike[0].row.get("transmit_started_at")
+            written = {
+                "transmit_started_at": started_at,
+                **alike[0].changes,
+                "claim_token": self._lane.token,
+            }
+            own = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}, **unwritten(self._lane)}
+            write = UpdateOne if len(ids) == 1 else UpdateMany
+            writes.append(write(own, {"$set": written}))
         return writes
 
     def _supersede(self, row: Document, result: Result) -> UpdateMany:
@@ -153,9 +163,9 @@ class Results:
         Raises:
             PyMongoError: a row is in the way.
         """
-        writes = [write for result in results for write in self._writes(result)]
+        writes = self._writes(results)
         # Older rows that are canceled along with them count as matched, too.
-        tells_apart = all(isinstance(write, UpdateOne) for write in writes)
+        tells_apart = not any(result.row["item_id"] in self.older for result in results)
         for attempt in range(1, TRIES + 1):
             try:
                 done = self._rows.bulk_write(writes, ordered=True)
@@ -179,3 +189,28 @@ class Results:
         if len(recorded) < len(results):
             log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(results))
         return recorded
+
+
+def together(results: Iterable[Result]) -> list[list[Result]]:
+    """Return results in groups in which all have the same fields to write.
+
+    Successes that differ in nothing but their times get those of the last of them: they are written
+    together, within a second.
+    """
+    groups: dict[Any, list[Result]] = {}
+    for result in results:
+        key: Any = id(result)
+        if result.state == RowState.SUCCESS:
+            key = repr(_without_times(result.changes))
+        groups.setdefault(key, []).append(result)
+    for alike in groups.values():
+        for result in alike[:-1]:
+            result.changes = alike[-1].changes
+    return list(groups.values())
+
+
+def _without_times(changes: Mapping[str, Any]) -> Document:
+    """Return the fields of a success without its times; earlier attempts are those of one row."""
+    *earlier, last = changes["attempts"]
+    kept = {name: value for name, value in changes.items() if name not in TIMES}
+    return {**kept, "attempts": [*earlier, {**last, "at": None}]}
