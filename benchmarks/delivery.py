@@ -284,11 +284,9 @@ class Newsroom:
         self._receivers = receivers
         seed(graph, receivers.url, subscribers)
         never = {"$set": {"destinations.0.config.resource_url": receivers.dead_url}}
-        for subscriber in graph.db["subscribers"].find({}).limit(dead):
-            graph.db["subscribers"].update_one({"_id": subscriber["_id"]}, never)
-        self.dead = {
-            str(subscriber["_id"]) for subscriber in graph.db["subscribers"].find({}).limit(dead)
-        }
+        ids = graph.db["subscribers"].distinct("_id")[:dead]
+        graph.db["subscribers"].update_many({"_id": {"$in": ids}}, never)
+        self.dead = {str(id_) for id_ in ids}
         self._desk = graph.newsroom.desks.post([{"name": "News"}])[0]
 
     def stories(self, count: int, first: int = 0) -> list[Document]:

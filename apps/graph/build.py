@@ -10,6 +10,7 @@ from apps.content_api.expiry import CopyExpiry
 from apps.core import hooks
 from apps.core.clock import Clock
 from apps.core.service import ResourceService
+from apps.core.tasks import wake_up
 from apps.graph.content_api import ContentApiServices, build_content_api
 from apps.graph.editing import EditingServices, build_editing
 from apps.graph.foundation import Foundation, build_foundation
@@ -22,7 +23,7 @@ from apps.graph.routing import RoutingServices, build_routing
 from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
-from apps.publish.transmit import TransmitContent
+from apps.publish.transmit import TransmitContent, TransmitTurn, transmit
 from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
 from apps.publisher.run.upkeep import Cleanup, LateRetractions, SiteSync
@@ -48,6 +49,7 @@ class Graph(Foundation):
     # What Celery tasks run (apps/core/tasks.py).
     enqueue: EnqueueContent
     transmit: TransmitContent
+    transmit_turn: TransmitTurn
     expiry: ContentExpiry
     content_api_expiry: CopyExpiry
     legal_items: LegalItems
@@ -120,6 +122,7 @@ def build_graph(
         output=build_output(base, formatting, content_api.subscriber_token),
         enqueue=publishing.enqueue,
         transmit=publishing.transmit,
+        transmit_turn=TransmitTurn(publishing.transmit, wake_up(transmit)),
         expiry=retention.expiry,
         content_api_expiry=content_api.expiry,
         legal_items=retention.legal_items,

@@ -31,6 +31,9 @@ from apps.store.indexes import WAITING_ROWS
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
 
+TURN_SECONDS = 1.0
+"""Time after which a task serves no further lane. A batch that has begun is delivered."""
+
 
 def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
     """Return the lanes of `publish_queue`.
@@ -136,6 +139,20 @@ class TransmitContent:
         """
         return self._lanes.run(stop)
 
+    def take_turn(self, again: Callable[[], object]) -> int:
+        """Attempt what is due, for a while; return how many deliveries were attempted.
+
+        However much waits, other tasks of the worker process get their turn, too: what is published
+        meanwhile has to be routed.
+
+        Args:
+            again: called where more is due; asks for the next turn.
+
+        Raises:
+            PyMongoError: the store is away.
+        """
+        return self._lanes.run(seconds=TURN_SECONDS, on_ended=again)
+
     def close(self) -> None:
         """Close the connections to destinations."""
         self._pool.close()
@@ -162,3 +179,20 @@ class TransmitContent:
             on_failed=self._on_failed,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)
+
+
+class TransmitTurn:
+    """What the task of the transmit run does.
+
+    Args:
+        transmit: the run.
+        again: starts the task once more, behind those that wait.
+    """
+
+    def __init__(self, transmit: TransmitContent, again: Callable[[], None]) -> None:
+        self._transmit = transmit
+        self._again = again
+
+    def run(self) -> int:
+        """Take one turn; return how many deliveries were attempted."""
+        return self._transmit.take_turn(self._again)

@@ -18,6 +18,7 @@ from pymongo.errors import AutoReconnect
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from apps.lanes.claims import LaneClaims
+from apps.publish.transmit import run
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
@@ -808,6 +809,33 @@ class TestClaims:
         ended = {row["idempotency_key"]: row["state"] for row in desk.rows()}
         assert {ended[key] for key in open_rows} == {"success"}
         assert all(ended[key] == s for s in states[3:] for key in by_state[s])
+
+
+def test_a_task_gives_its_place_to_others_after_a_while(
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    clock: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is published meanwhile is routed; what is left has the task run once more.
+
+    Delivery contract 2.
+    """
+    subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+    fill(graph.db, subscriber, push(receiver.url), clock.at, items=2)
+    asked: list[int] = []
+
+    def again() -> None:
+        asked.append(len(receiver.requests))
+
+    monkeypatch.setattr(run, "TURN_SECONDS", 0.0)
+    first = graph.transmit.take_turn(again)
+    monkeypatch.setattr(run, "TURN_SECONDS", 60.0)
+    second = graph.transmit.take_turn(again)
+
+    assert (first, second, asked) == (0, 2, [0])
+    assert {row["state"] for row in desk.rows()} == {"success"}
 
 
 class ForgetfulQueue:
