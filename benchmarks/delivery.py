@@ -85,7 +85,9 @@ class Receiving(asyncio.Protocol):
 
     def _answer(self, request: str, headers: dict[str, str]) -> None:
         answer = b"{}"
-        if request.startswith("GET"):
+        if request.startswith("GET /count"):
+            answer = json.dumps(len(self.seen)).encode()
+        elif request.startswith("GET"):
             answer = json.dumps(self.seen).encode()
         elif "/dead/" in request:
             return
@@ -124,6 +126,19 @@ class Receivers:
     def dead_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/dead/push"
 
+    def count(self) -> int:
+        """Return how many deliveries came, repeats included."""
+        with urlopen(self.url.replace("/push", "/count")) as answer:
+            return int(json.load(answer))
+
+    def wait_for(self, count: int, seconds: float, wanted: str) -> None:
+        """Wait until so many deliveries came; the store is left alone meanwhile.
+
+        Raises:
+            TimeoutError: they have not come in time.
+        """
+        wait_until(lambda: self.count() >= count, seconds, wanted)
+
     def seen(self) -> dict[str, float]:
         """Return when each delivery first came, by its key."""
         with urlopen(self.url) as answer:
@@ -151,8 +166,13 @@ def answers(url: str) -> bool:
     return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, wanted: str) -> None:
+def wait_until(
+    condition: Callable[[], bool], seconds: float, wanted: str, every: float = 0.05
+) -> None:
     """Wait for what other processes do.
+
+    Args:
+        every: seconds between two looks.
 
     Raises:
         TimeoutError: it has not happened in time.
@@ -161,7 +181,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, wanted: str) -> No
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{wanted}: not within {seconds:.0f} s")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 # The installation.
@@ -325,16 +345,8 @@ class Newsroom:
         return int(self.graph.db["publish_queue"].count_documents(wanted))
 
     def waiting(self) -> int:
-        """Return how many rows have not ended, besides those of receivers that never answer."""
-        alive = {"subscriber_id": {"$nin": self._dead_ids()}} if self.dead else {}
-        unrouted = self.graph.db["published"].count_documents(
-            {"queue_state": {"$in": ["pending", "in_progress"]}}
-        )
-        return self.rows(state={"$nin": list(ENDED)}, **alive) + int(unrouted)
-
-    def _dead_ids(self) -> list[Any]:
-        found = self.graph.db["subscribers"].find({}, {"_id": 1})
-        return [each["_id"] for each in found if str(each["_id"]) in self.dead]
+        """Return how many rows have not ended."""
+        return self.rows(state={"$lt": "success", "$nin": list(ENDED)})
 
     def keys(self) -> dict[str, str]:
         """Return the item of each delivery, by its key; none of receivers that never answer."""
@@ -433,16 +445,17 @@ def at_rate(
         warm, stories = room.stories(5), room.stories(count, 5)
         made.start("web", "worker", "websocket")
         Editors(made.settings["PUBLIC_URL"], warm).publish(5)
-        wait_until(lambda: room.waiting() == 0, DRAIN_SECONDS, "warming up")
+        alive = options.subscribers - dead
+        served.wait_for(len(warm) * alive, DRAIN_SECONDS, "warming up")
         editors = Editors(made.settings["PUBLIC_URL"], stories)
         before = made.cpu()
         took = editors.publish(rate)
         with suppress(TimeoutError):
-            wait_until(lambda: room.waiting() == 0, DRAIN_SECONDS, "all deliveries")
+            served.wait_for((len(warm) + count) * alive, DRAIN_SECONDS, "all deliveries")
         after = made.cpu()
         cpu = {name: after[name] - before[name] for name in after}
         found = waits(room, served, editors)
-        return found, count * (options.subscribers - dead), cpu, took
+        return found, count * alive, cpu, took
 
 
 def print_latency(options: argparse.Namespace) -> list[Any]:
@@ -497,9 +510,9 @@ def drain(
         room.queued(ceil(deliveries / subscribers))
         wanted = room.rows(state="pending")
         made.start("worker", WORKER_CONCURRENCY=workers)
-        wait_until(lambda: len(served.seen()) > 0, START_SECONDS, "the first delivery")
+        served.wait_for(1, START_SECONDS, "the first delivery")
         before = made.cpu()
-        wait_until(lambda: room.waiting() == 0, DRAIN_SECONDS + wanted / 10, "all deliveries")
+        served.wait_for(wanted, DRAIN_SECONDS + wanted / 10, "all deliveries")
         after = made.cpu()
         came = sorted(served.seen().values())
         # Neither the start of the workers nor the end, where some lanes are empty, counts.
@@ -559,19 +572,16 @@ def print_recovery(options: argparse.Namespace) -> list[Any]:
         room = stack.enter_context(newsroom(made, served, options.subscribers))
         room.queued(ceil(options.deliveries / options.subscribers))
         made.start("worker", LEASE_SECONDS=options.lease)
-        wait_until(
-            lambda: len(served.seen()) > options.deliveries / 4, DRAIN_SECONDS, "some deliveries"
-        )
+        served.wait_for(options.deliveries // 4, DRAIN_SECONDS, "some deliveries")
         made.kill("worker")
         killed = time.time()
         begun = rows_begun(room)
         made.start("worker", LEASE_SECONDS=options.lease)
         room.queued(1)
-        wait_until(
-            lambda: any(at > killed + 0.5 for at in served.seen().values()), DRAIN_SECONDS, "one"
-        )
+        came = served.count()
+        served.wait_for(came + 1, DRAIN_SECONDS, "the next delivery")
         again = time.time() - killed
-        wait_until(lambda: room.waiting() == 0, DRAIN_SECONDS, "all deliveries")
+        wait_until(lambda: room.waiting() == 0, DRAIN_SECONDS, "all deliveries", every=1.0)
         ended = max(
             (row["completed_at"].timestamp() for row in completed(room, begun)), default=killed
         )
@@ -606,13 +616,10 @@ def print_memory(options: argparse.Namespace) -> list[Any]:
         rows: list[list[Any]] = []
         step = max(wanted // 10, 1)
         for share in range(1, 11):
-            wait_until(
-                lambda n=share: room.rows(state="success") >= min(n * step, wanted),
-                DRAIN_SECONDS + wanted / 10,
-                "deliveries",
-            )
+            count = min(share * step, wanted)
+            served.wait_for(count, DRAIN_SECONDS + wanted / 10, f"{count} deliveries")
             used = sorted(map(memory_of, made.pids("worker")), reverse=True)
-            rows.append([min(share * step, wanted), used[0], sum(used)])
+            rows.append([count, used[0], sum(used)])
     print("\nResident megabytes of the workers")
     print(tabulate(rows, ("deliveries", "largest process", "all processes"), floatfmt=".1f"))
     return rows
