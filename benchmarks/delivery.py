@@ -41,6 +41,7 @@ from tabulate import tabulate
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import settings as settings_module
+from apps.celery import create_celery
 from apps.core.service import Document
 from apps.demo.api import API
 from apps.graph.build import Graph, build_graph
@@ -332,7 +333,7 @@ class Newsroom:
 
     def queued(self, count: int) -> None:
         """Publish and route stories in this process; their rows wait."""
-        publish = self.graph.publishing.operations["archive_publish"]
+        publish = self.graph.publishing.operations.by_endpoint["archive_publish"]
         done = 0
         while done < count:
             for story in self.stories(min(100, count - done), done):
@@ -363,7 +364,9 @@ def newsroom(
     made: Installation, served: Receivers, subscribers: int, dead: int = 0
 ) -> Iterator[Newsroom]:
     """Fill an empty database with a newsroom."""
-    graph = build_graph({**made.settings, "TRANSMIT_IMMEDIATELY": False})
+    graph = build_graph(made.settings)
+    # What is done here wakes up whichever workers there are.
+    create_celery(made.settings, lambda: graph)
     try:
         yield Newsroom(graph, served, subscribers, dead)
     finally:
