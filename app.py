@@ -14,13 +14,17 @@ from apps.celery import create_celery
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
 from apps.graph.build import Graph, build_graph
+from apps.monitoring.processes import ProcessHeartbeat
 from apps.processes.embedded.stores import resolve_stores
 from apps.rest.api import create_api
 from apps.rest.content_api import serve_content_api
 from apps.rest.delivery_types import serve_delivery_types
+from apps.rest.destinations import serve_destinations
 from apps.rest.domain import domain
 from apps.rest.feeds import serve_feeds
 from apps.rest.formats import serve_exports, serve_previews
+from apps.rest.monitoring import serve_monitoring
+from apps.rest.publish_queue import serve_publish_queue
 from apps.rest.publisher import serve_publisher
 
 
@@ -29,12 +33,13 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
 
     Args:
         settings: values that win over the environment.
-        graph: services to use, for programs that have built them already.
+        graph: services to use, for programs that have built them already. Otherwise this is a web
+            process, which says that it is alive (delivery contract 14.3).
 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    built = graph or build_graph(settings_module.load(settings))
+    built = graph or watched(build_graph(settings_module.load(settings)))
     if not structlog.is_configured():
         configure_logs(built.settings["LOG_LEVEL"])
     app = create_api(
@@ -49,7 +54,14 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_previews(app, built.output.preview, app.auth)
     serve_exports(app, built.media, app.auth)
     serve_delivery_types(app, built.transmitters, app.auth)
+    publishing = built.publishing
+    serve_publish_queue(
+        app, publishing.queue, publishing.row_actions, publishing.previews, app.auth
+    )
+    serve_destinations(app, publishing.destinations, publishing.destination_states, app.auth)
     serve_publisher(app, built.publisher, app.auth)
+    watching = built.monitoring
+    serve_monitoring(app, watching.metrics, watching.health, built.settings["METRICS_TOKEN"])
     serve_feeds(app, built.output.feeds, built.output.feed_media)
     if built.settings["CONTENTAPI_ENABLED"]:
         content = built.content_api
@@ -59,6 +71,13 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app
+
+
+def watched(graph: Graph) -> Graph:
+    """Return the services of this process, which from now on tells that it is alive."""
+    graph.process.name = "web"
+    ProcessHeartbeat(graph.db, graph.process, graph.settings["REDIS_URL"]).start()
+    return graph
 
 
 def main() -> int:

@@ -44,6 +44,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "Prefix of the Celery queue names, for several installations on one broker.",
         ),
+        secret(
+            "METRICS_TOKEN",
+            "Token with which `/metrics` is read, as `Authorization: Bearer`; none closes it.",
+        ),
         choice(
             "LOG_LEVEL",
             "INFO",
@@ -394,7 +398,33 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
         number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number(
+            "DELIVERY_COUNTERS_DAYS",
+            8,
+            "Days that counts of deliveries per destination and hour are kept.",
+        ),
         number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
+        number(
+            "HOLD_OLDER_THAN_HOURS",
+            24,
+            "Hours after which a delivery that waited for its destination or its subscriber to go "
+            "on is sent only once somebody has said so; 0 never asks.",
+        ),
+        number(
+            "DISABLE_FAILING_AFTER_DAYS",
+            5,
+            "Days without a single success after which a destination is disabled; 0 for never.",
+        ),
+        number(
+            "DISABLE_FAILING_AFTER_ATTEMPTS",
+            10,
+            "Attempts that must have failed in that time.",
+        ),
+        flag(
+            "DISABLE_GONE",
+            True,
+            "Disable a destination at once that answers 410: it says that it is gone.",
+        ),
         items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
         number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt."),
         flag(
@@ -418,6 +448,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
+        flag(
+            "ODBC_PUBLISH",
+            False,
+            "Items are delivered by ODBC. Who may edit subscribers then reaches every database "
+            "that an installed driver reaches.",
+        ),
+        number("ODBC_TIMEOUT", 60, "Seconds for one whole attempt by ODBC."),
+        text(
+            "IMATRICS_BASE_URL",
+            None,
+            "Address of iMatrics, for `imatrics` destinations: articles go to "
+            "`IMATRICS_BASE_URL/article/store`.",
+        ),
+        text("IMATRICS_USER", None, "User there."),
+        secret("IMATRICS_KEY", "Password of that user."),
     ),
     "CMS sites": (
         flag("PUBLISHER_ALLOW_HTTP", False, "Sites may be reached without TLS, for tests."),

@@ -148,6 +148,27 @@ def sshd(peers: Peers) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def postgresql(peers: Peers) -> Iterator[dict[str, Any]]:
+    """A PostgreSQL that can be reached by ODBC."""
+    with peers.use("postgresql") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def mariadb(peers: Peers) -> Iterator[dict[str, Any]]:
+    """A MariaDB that can be reached by ODBC."""
+    with peers.use("mariadb") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def moto(peers: Peers) -> Iterator[str]:
+    """Address of a look-alike of Amazon's services."""
+    with peers.use("moto") as found:
+        yield found["url"]
+
+
+@pytest.fixture(scope="session")
 def database_name() -> str:
     """A database of its own for each test worker; others begin with its name."""
     return f"wiredesk_{RUN}_{WORKER}"

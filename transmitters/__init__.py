@@ -1,6 +1,7 @@
 """Delivery types. `BUILT_IN` is the one place to register one: see `docs/transmitters.md`."""
 
 from apps.core.registry import Registry
+from transmitters.amazon_sqs_fifo import SQSTransmitter
 from transmitters.base import (
     Delivery,
     Destination,
@@ -16,6 +17,8 @@ from transmitters.email import EmailTransmitter
 from transmitters.file import FileTransmitter
 from transmitters.ftp import FTPTransmitter
 from transmitters.http_push import HTTPPushTransmitter
+from transmitters.imatrics import IMatricsTransmitter
+from transmitters.odbc import ODBCTransmitter
 from transmitters.sftp import SFTPTransmitter
 
 __all__ = [
@@ -38,6 +41,9 @@ BUILT_IN: tuple[type[Transmitter], ...] = (
     SFTPTransmitter,
     FileTransmitter,
     EmailTransmitter,
+    ODBCTransmitter,
+    SQSTransmitter,
+    IMatricsTransmitter,
 )
 
 

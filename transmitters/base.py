@@ -59,6 +59,14 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    odbc_publish: bool = False
+    """Whether anything is sent by ODBC."""
+    odbc_timeout: float = 60.0
+    """Of a whole attempt by ODBC."""
+    imatrics_url: str | None = None
+    """Address of iMatrics; nothing is sent there without it and the credentials."""
+    imatrics_user: str | None = None
+    imatrics_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,48 @@ class Receipt:
     external_url: str | None = None
 
 
+def unusable(
+    config: Mapping[str, Any],
+    checks: Mapping[str, Callable[[Mapping[str, Any]], Any]],
+    refusal: type[Exception] = ValueError,
+) -> dict[str, str]:
+    """Return why values of a config cannot be used, by key; one that is missing may come later.
+
+    Args:
+        checks: by key, functions that raise `refusal` where its value cannot be used.
+    """
+    issues = {}
+    for name, check in checks.items():
+        try:
+            if config.get(name) not in (None, ""):
+                check(config)
+        except refusal as error:
+            issues[name] = str(error)
+    return issues
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a delivery would put on the wire, without anything secret.
+
+    Attributes:
+        body: the bytes that would go out, or what people read of them.
+        address: whom it would go to, as the protocol has it: an address, a directory, mailboxes.
+        headers: what the protocol says beside the body.
+        file_name: of the file that it would become.
+        media: ids of the binaries that would go first where the receiver lacks them.
+        message: what else there is to know.
+    """
+
+    body: bytes = field(repr=False)
+    media_type: str
+    address: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    file_name: str = ""
+    media: tuple[str, ...] = ()
+    message: str = ""
+
+
 class Transmitter(ABC):
     """Deliver formatted items to one destination.
 
@@ -197,6 +247,27 @@ class Transmitter(ABC):
             TemporaryFailure: worth repeating; `retry_after` may be set.
             PermanentFailure: repeating cannot help.
         """
+
+    def preview(self, delivery: Delivery) -> Preview:
+        """Return what `send` would put on the wire; nobody is asked for anything.
+
+        The instance has a config in which secrets are masked (`MASK`): they have no other value.
+
+        Raises:
+            DeliveryError: it would not be sent, for what is wrong with the destination.
+        """
+        return Preview(delivery.body, delivery.media_type)
+
+    def test_connection(self) -> str:
+        """Return what a receiver says that deliveries could be made to, for people.
+
+        Nothing that it is asked for stays there, or could be taken for an item. Types without such
+        a test leave this as it is.
+
+        Raises:
+            DeliveryError: they could not; its cause says why.
+        """
+        raise NotImplementedError
 
     @classmethod
     def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,16 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
-from typing import Any
+from threading import Lock, Timer
+from typing import Any, Generic, Protocol, TypeVar
 
 from apps.core.sockets import BoundedSocket, BoundedTLSSocket, Deadline
 from transmitters.networks import AddressGuard
 
 Resolver = Callable[..., list[Any]]
 """A function like `socket.getaddrinfo`."""
+IDLE_SECONDS = 15.0
+"""A connection is kept so long for the next delivery: servers count them."""
 
 
 class NotConnected(Exception):
@@ -72,6 +75,16 @@ class Dialler:
                 problem = NotConnected(f"cannot connect to {host}:{port}: {reason_of(error)}")
         raise problem
 
+    def check(self, host: str) -> None:
+        """Look a host up for a library that connects by itself, to whichever address it likes.
+
+        Raises:
+            NotConnected: unknown host, or not all of its addresses are allowed.
+        """
+        for *_, address in self._addresses(host, 0):
+            if not self._guard.allows(address[0]):
+                raise NotConnected(f"address of {host} is not allowed", permanent=True)
+
     def bound(self, connection: Any) -> None:
         """Bind the time of the connection's socket to the attempts it will serve."""
         connection.limit(self._deadline, self._read_timeout)
@@ -94,6 +107,57 @@ class Dialler:
             sock.close()
             raise
         return sock
+
+
+class Closable(Protocol):
+    """What can be let go of, whatever state it is in."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class KeptConnection(Generic[C]):
+    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connection: C | None = None
+        self._timer: Timer | None = None
+
+    def take(self) -> C | None:
+        """Return the connection, which is kept no more."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if self._timer is not None:
+                self._timer.cancel()
+        return connection
+
+    def keep(self, connection: C) -> None:
+        """Keep a connection in place of the one that was kept."""
+        previous = self.take()
+        with self._lock:
+            surplus, self._connection = self._connection, connection
+            self._timer = Timer(IDLE_SECONDS, self._close, [connection])
+            self._timer.daemon = True
+            self._timer.start()
+        for unused in filter(None, (previous, surplus)):
+            unused.close()
+
+    def close(self) -> None:
+        """Close the connection, if one is kept."""
+        connection = self.take()
+        if connection is not None:
+            connection.close()
+
+    def _close(self, idle: C) -> None:
+        """Close a connection that has waited long enough."""
+        with self._lock:
+            if self._connection is not idle:
+                return
+            self._connection = None
+        idle.close()
 
 
 @cache

@@ -5,6 +5,7 @@ import socket
 import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.message import EmailMessage
@@ -28,7 +29,15 @@ from apps.core.smtp import (
     Security,
 )
 from apps.core.sockets import Deadline
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.connections import Dialler, NotConnected, Resolver, system_certificates
 from transmitters.email_message import (
     Attachment,
@@ -229,6 +238,34 @@ class EmailTransmitter(Transmitter):
             self._offer(client, self._mails(delivery, sender, to, left), sender, outcome)
         return self._receipt(outcome)
 
+    def test_connection(self) -> str:
+        """Log in at the mail server; no mail is offered."""
+        to, bcc, wrong = self._recipients()
+        if wrong:
+            raise self._failure(PermanentFailure, f"no address: {', '.join(wrong)}")
+        self._sender()
+        with self._failures(Outcome(Progress())), self._client().session() as session:
+            session.check()
+        return f"the mail server lets us in, for {len(to) + len(bcc)} recipients"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        """Return headers and text of the mail; the picture is not opened."""
+        to, bcc, _wrong = self._recipients()
+        sender, parts = self._sender(), mail_parts(delivery)
+        content = content_of(delivery, parts)
+        message = self._composed(delivery, content, sender, to)
+        text = content.text if isinstance(content.text, bytes) else content.text.encode()
+        files = [attachment.name for attachment in content.attachments]
+        picture = self._picture_id(parts) if parts else ""
+        return Preview(
+            text,
+            "text/plain",
+            "; ".join(recipient.address for recipient in (*to, *bcc)),
+            {name: str(value) for name, value in message.items()},
+            file_name=", ".join(files),
+            media=(picture,) if picture else (),
+        )
+
     @classmethod
     def missing_fields(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         missing = super().missing_fields(config)
@@ -329,35 +366,35 @@ class EmailTransmitter(Transmitter):
         content = self._content(delivery)
         plain, plain_to = in_ascii(left), in_ascii(to)
         others = [recipient for recipient in left if not recipient.address.isascii()]
-        queued_at = delivery.queued_at
         return [
-            Mail(
-                compose(
-                    content,
-                    id=message_id(delivery.key, self.settings.mail_domain),
-                    sender=sender,
-                    to=shown,
-                    # Rows that others wrote may say anything.
-                    sent_at=queued_at if isinstance(queued_at, datetime) else self._clock.now(),
-                ),
-                recipients,
-            )
+            Mail(self._composed(delivery, content, sender, shown), recipients)
             for recipients, shown in ((plain, plain_to), (others, to))
             if recipients
         ]
 
+    def _composed(
+        self, delivery: Delivery, content: Content, sender: Recipient, to: Sequence[Recipient]
+    ) -> EmailMessage:
+        queued_at = delivery.queued_at
+        return compose(
+            content,
+            id=message_id(delivery.key, self.settings.mail_domain),
+            sender=sender,
+            to=to,
+            # Rows that others wrote may say anything.
+            sent_at=queued_at if isinstance(queued_at, datetime) else self._clock.now(),
+        )
+
     def _picture(self, delivery: Delivery, parts: Mapping[str, Any]) -> Attachment | None:
         """Return the rendition that the destination wants; None where the item has none."""
         config = self.destination.config
-        if not config.get("attach_media"):
-            return None
-        name = text_of(config, "media_rendition") or RENDITION
-        media_id = text_of(object_of(object_of(parts, "renditions"), name), "media")
+        media_id = self._picture_id(parts)
         if not media_id:
             return None
         media = delivery.open_media(media_id)
         if media is None:
-            raise self._failure(PermanentFailure, f"the picture {media_id} is not stored here")
+            cause = f"the picture {media_id} is not stored here"
+            raise self._failure(PermanentFailure, cause, is_ours=True)
         content_id = text_of(config, "media_cid")
         watermark = self._watermark() if config.get("watermark") else None
         try:
@@ -367,18 +404,26 @@ class EmailTransmitter(Transmitter):
                 kind = media.content_type or "application/octet-stream"
                 return Attachment(media.name, kind, media.data, content_id)
             cause = f"the picture {media_id} cannot be marked: {error}"
-            raise self._failure(PermanentFailure, cause) from error
+            raise self._failure(PermanentFailure, cause, is_ours=True) from error
         return Attachment(_jpeg_name(media.name), "image/jpeg", data, content_id)
+
+    def _picture_id(self, parts: Mapping[str, Any]) -> str:
+        """Return the media id of that rendition, empty where there is none."""
+        config = self.destination.config
+        name = text_of(config, "media_rendition") or RENDITION
+        media_id = text_of(object_of(object_of(parts, "renditions"), name), "media")
+        return media_id if config.get("attach_media") else ""
 
     def _watermark(self) -> bytes:
         path = self.settings.watermark_image
         if not path:
-            raise self._failure(TemporaryFailure, "there is no watermark (WATERMARK_IMAGE)")
+            cause = "there is no watermark (WATERMARK_IMAGE)"
+            raise self._failure(TemporaryFailure, cause, is_ours=True)
         try:
             return Path(path).read_bytes()
         except OSError as error:
             cause = f"the watermark (WATERMARK_IMAGE) cannot be read: {error.strerror}"
-            raise self._failure(TemporaryFailure, cause) from error
+            raise self._failure(TemporaryFailure, cause, is_ours=True) from error
 
     # Sending.
 
@@ -390,10 +435,15 @@ class EmailTransmitter(Transmitter):
         outcome: Outcome,
     ) -> None:
         """Offer mails in one conversation; what comes of it is in `outcome`, also on failure."""
+        with self._failures(outcome), client.session() as session:
+            for mail in mails:
+                _offer_to_all(session, mail, sender, outcome)
+
+    @contextmanager
+    def _failures(self, outcome: Outcome) -> Iterator[None]:
+        """Turn what ends a conversation into failures that say who has got the mail."""
         try:
-            with client.session() as session:
-                for mail in mails:
-                    _offer_to_all(session, mail, sender, outcome)
+            yield
         except NotConnected as error:
             kind = PermanentFailure if error.permanent else TemporaryFailure
             raise self._failure(kind, str(error)) from None

@@ -14,7 +14,7 @@ import structlog
 
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Mode, Receipt, Transmitter
+from transmitters.base import Delivery, Mode, Preview, Receipt, Transmitter
 from transmitters.file_names import file_name
 
 PART = ".wiredesk.part"
@@ -55,6 +55,25 @@ class FileTransmitter(Transmitter):
             raise self._failure(TemporaryFailure, str(error)) from error
         return Receipt(message=name)
 
+    def test_connection(self) -> str:
+        """Write a file under a temporary name, and remove it."""
+        directory = self._directory()
+        part = directory / f".test.{uuid4().hex}{PART}"
+        try:
+            try:
+                _write(part, b"")
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failure(TemporaryFailure, str(error)) from error
+        return f"files can be written to {directory}"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        self._directory()
+        name = file_name(delivery, self.destination.config.get("file_extension"))
+        place = str(self.destination.config["file_path"]).strip()
+        return Preview(delivery.body, delivery.media_type, place, file_name=name)
+
     def clean_up(self, deliveries: Iterable[Delivery] = ()) -> None:
         """Remove unfinished files of processes that died, whatever they were sending.
 
@@ -91,19 +110,24 @@ def _write_whole(path: Path, data: bytes) -> None:
     # A name of its own for each try: a worker that lost its lease may still be writing.
     part = path.with_name(f".{path.name}.{uuid4().hex}{PART}")
     try:
-        # Created with the process's umask, unlike `tempfile`: other programs pick the file up.
-        with part.open("xb") as file:
-            _lock(file.fileno())
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            # Within the lock, so that nobody takes the finished file for a leftover.
-            part.replace(path)
+        # Within the lock, so that nobody takes the finished file for a leftover.
+        _write(part, data, lambda: part.replace(path))
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
     _sync_directory(path.parent)
+
+
+def _write(part: Path, data: bytes, then: Callable[[], object] = lambda: None) -> None:
+    """Write a new file, locked while it is written and until `then` has been called."""
+    # Created with the process's umask, unlike `tempfile`: other programs pick the file up.
+    with part.open("xb") as file:
+        _lock(file.fileno())
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        then()
 
 
 def _lock(descriptor: int) -> bool:

@@ -1,6 +1,6 @@
 """Delivery type `http_push`: items and their media as POST requests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,6 +9,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
 
 from cachetools import TTLCache
 from urllib3.filepost import encode_multipart_formdata
@@ -16,11 +17,24 @@ from urllib3.filepost import encode_multipart_formdata
 from apps.core.clock import Clock, SystemClock
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.registry import Field
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import (
+    MASK,
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.cloud_events import Envelope, enveloped
 from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
-from transmitters.http_signatures import superdesk_signature, webhook_signature
+from transmitters.http_signatures import (
+    signing_secrets,
+    superdesk_signature,
+    webhook_signature,
+)
 from transmitters.media_references import media_references
 
 PUSH, CLIENT, SERVER = 14000, 14001, 14002
@@ -34,11 +48,18 @@ NAMES = {
 WORTH_REPEATING = frozenset({408, 425, 429})
 """Client errors that pass: time-out, too early, too many requests."""
 
+GONE = 410
+"""Answer of a receiver that takes no deliveries any more."""
+
 LONGEST_WAIT = 6 * 3600.0
 """Seconds that a receiver may ask us to wait with `Retry-After`."""
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
+REFUSES_SENDER = frozenset({401, 403, 407})
+"""Answers to a test that say that deliveries would be refused; others may be about its method."""
+REFUSED = "the receiver refuses who sends. Check the secrets, and the credentials in the address"
 DEFAULT_MEDIA_TYPE = "image/jpeg"
+INSIDE = "sent inside its package"
 MEDIA_REMEMBERED = 10_000
 SECONDS_REMEMBERED = 600.0
 """A receiver may lose its media; after this long it is asked again."""
@@ -71,7 +92,8 @@ class HTTPPushTransmitter(Transmitter):
         Field("packaged", "Send packages whole, not their members on their own.", default=False),
         Field(
             "signature_v1",
-            "Standard Webhooks secret (`whsec_...`); two, newest first, while changing over.",
+            "Standard Webhooks secret (`whsec_...`); two, newest first, while changing over. `@` "
+            "and seconds since 1970 behind one say until when it is valid.",
             secret=True,
         ),
     )
@@ -111,16 +133,59 @@ class HTTPPushTransmitter(Transmitter):
         if self.destination.config.get("assets_url"):
             self._send_media(delivery, self._address("assets_url"))
         if delivery.inside_package and self.destination.config.get("packaged"):
-            return Receipt(message="sent inside its package")
+            return Receipt(message=INSIDE)
         body, headers = enveloped(delivery, envelope, self.settings.event_source)
-        answer = self._post(
-            resource_url,
-            delivery.key,
-            body,
-            {**headers, "Accept": "application/json"},
-            failure="Error pushing item",
-        )
+        headers = {**headers, "Accept": "application/json"}
+        try:
+            answer = self._post(
+                resource_url, delivery.key, body, headers, failure="Error pushing item"
+            )
+        except PermanentFailure as error:
+            # Of a media file the same answer says nothing of the receiver.
+            error.is_gone = error.response_status == GONE
+            raise
         return Receipt(status=answer.status)
+
+    def preview(self, delivery: Delivery) -> Preview:
+        address, config = self._address("resource_url"), self.destination.config
+        body, headers = enveloped(delivery, self._envelope(), self.settings.event_source)
+        media = self._media(delivery) if config.get("assets_url") else ()
+        if delivery.inside_package and config.get("packaged"):
+            return Preview(b"", delivery.media_type, address, media=tuple(media), message=INSIDE)
+        headers |= {"Accept": "application/json", **self._named(delivery.key)}
+        if MASK in (urlsplit(address).password, urlsplit(address).username):
+            headers["Authorization"] = f"Basic {MASK}"
+        # A signature would be good for whoever sees it.
+        if config.get("secret_token"):
+            headers["x-superdesk-signature"] = f"sha1={MASK}"
+        if config.get("signature_v1"):
+            headers["webhook-signature"] = f"v1,{MASK}"
+        return Preview(body, delivery.media_type, address, headers, media=tuple(media))
+
+    def test_connection(self) -> str:
+        """Ask for the head of each address, signed: nothing is posted.
+
+        Receivers that take nothing but POST refuse that, and are there all the same.
+        """
+        said = []
+        for name in ("resource_url", "assets_url"):
+            if name == "resource_url" or self.destination.config.get(name):
+                said.append(self._head(name))
+        return "; ".join(said)
+
+    def _head(self, name: str) -> str:
+        url = self._address(name)
+        headers = self._signed(f"test-{uuid4().hex}", b"")
+        failure = f"Error testing {name}"
+        answer = self._request("HEAD", url, headers, None, failure)
+        if answer.status in REFUSES_SENDER:
+            cause = f"{failure} {answer.status}: {REFUSED}"
+            raise self._failure(PermanentFailure, CLIENT, cause, response_status=answer.status)
+        if answer.status == GONE or answer.status >= 500 or 300 <= answer.status < 400:
+            raise self._refusal(answer, failure)
+        if answer.status < 300:
+            return f"{name} answers"
+        return f"{name} answers {answer.status} to HEAD, which it need not take"
 
     def close(self) -> None:
         if self._owns_client:
@@ -129,6 +194,8 @@ class HTTPPushTransmitter(Transmitter):
     def secrets(self) -> Iterator[str]:
         """Yield the secret fields, and the passwords inside addresses."""
         yield from super().secrets()
+        for secret in signing_secrets(str(self.destination.config.get("signature_v1") or "")):
+            yield secret.key
         for name in ("resource_url", "assets_url"):
             with suppress(ValueError):
                 password = urlsplit(str(self.destination.config.get(name) or "")).password
@@ -154,9 +221,7 @@ class HTTPPushTransmitter(Transmitter):
     # Media.
 
     def _send_media(self, delivery: Delivery, assets_url: str) -> None:
-        if not delivery.media_type.endswith("json"):
-            return
-        for media_id in media_references(delivery.body):
+        for media_id in self._media(delivery):
             with self._there_lock:
                 is_known = media_id in self._there
             if is_known:
@@ -165,6 +230,9 @@ class HTTPPushTransmitter(Transmitter):
                 self._upload(media_id, delivery, assets_url)
             with self._there_lock:
                 self._there[media_id] = True
+
+    def _media(self, delivery: Delivery) -> Iterable[str]:
+        return media_references(delivery.body) if delivery.media_type.endswith("json") else ()
 
     def _is_there(self, media_id: str, assets_url: str) -> bool:
         url = f"{assets_url.rstrip('/')}/{quote(media_id, safe='/:')}"
@@ -183,6 +251,7 @@ class HTTPPushTransmitter(Transmitter):
                 PermanentFailure,
                 PUSH,
                 f"Error pushing media file {media_id}: it is not stored here",
+                is_ours=True,
             )
         content_type = media.content_type or DEFAULT_MEDIA_TYPE
         body, form_type = encode_multipart_formdata(
@@ -204,8 +273,8 @@ class HTTPPushTransmitter(Transmitter):
     def _signed(self, key: str, body: bytes) -> dict[str, str]:
         """Return the headers that name the message and prove who sent exactly these bytes."""
         config = self.destination.config
-        timestamp = int(self._clock.now().timestamp())
-        headers = {"webhook-id": key, "webhook-timestamp": str(timestamp)}
+        headers = self._named(key)
+        timestamp = int(headers["webhook-timestamp"])
         if token := config.get("secret_token"):
             headers["x-superdesk-signature"] = superdesk_signature(str(token), body)
         if secrets := config.get("signature_v1"):
@@ -214,10 +283,16 @@ class HTTPPushTransmitter(Transmitter):
             except ValueError:
                 # Without its cause: a traceback may show the secret.
                 raise self._failure(
-                    PermanentFailure, PUSH, "signature_v1 is not a whsec_ secret"
+                    PermanentFailure,
+                    PUSH,
+                    "signature_v1 is not a whsec_ secret, or not valid any more",
                 ) from None
             headers["webhook-signature"] = signature
         return headers
+
+    def _named(self, key: str) -> dict[str, str]:
+        timestamp = int(self._clock.now().timestamp())
+        return {"webhook-id": key, "webhook-timestamp": str(timestamp)}
 
     def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, failure: str

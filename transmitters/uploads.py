@@ -6,28 +6,38 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock, Timer
 from typing import Any, ClassVar
+from urllib.parse import quote
+from uuid import uuid4
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
 from apps.core.sockets import Deadline
-from transmitters.base import Delivery, Destination, Mode, Receipt, TransmitSettings, Transmitter
-from transmitters.connections import Dialler, NotConnected, Resolver
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+    unusable,
+)
+from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
 from transmitters.networks import AddressGuard
 
-IDLE_SECONDS = 15.0
-"""A connection is kept so long for the next delivery: servers count them."""
 LONGEST_CAUSE = 1000
 """Characters of an error text."""
 INTERNAL_RENDITIONS = frozenset({"thumbnail", "viewImage", "baseImage"})
 """Renditions for the screens of a newsroom; the original and its crops are sent."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no command to a server may hold."""
+TRIED = b"test"
+"""What is written to try a server out."""
 OFF = frozenset({"false", "no", "off", "0"})
 
 FIELDS = (
@@ -46,11 +56,13 @@ class UploadError(Exception):
     Args:
         text: what happened, for people.
         permanent: repeating cannot help.
+        is_ours: it failed for what this installation lacks.
     """
 
-    def __init__(self, text: str, *, permanent: bool = False) -> None:
+    def __init__(self, text: str, *, permanent: bool = False, is_ours: bool = False) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.is_ours = is_ours
 
 
 class ConnectionLost(UploadError):
@@ -150,7 +162,7 @@ class UploadTransmitter(Transmitter):
             read_timeout=settings.ftp_reply_timeout,
             resolve=resolve,
         )
-        self._kept = KeptSession()
+        self._kept = KeptConnection[UploadSession]()
 
     @abstractmethod
     def connect(self, target: Target) -> UploadSession:
@@ -186,6 +198,34 @@ class UploadTransmitter(Transmitter):
             upload(session, name, delivery.body)
         return Receipt(message=name)
 
+    def test_connection(self) -> str:
+        """Write a file under a temporary name to each directory, and remove it.
+
+        Directories that are missing are made, as they are for a delivery.
+        """
+        self.deadline.start(self.settings.ftp_total_timeout)
+        name = temporary(f"test-{uuid4().hex}")
+        with self._failures(), self._session() as (session, target):
+            wanted = [target.directory]
+            if self.flag("push_associated", False):
+                wanted.append(target.media_directory)
+            for directory in dict.fromkeys(wanted):
+                session.enter(directory)
+                try_out(session, name)
+            return f"files can be written at {target.place}"
+
+    def preview(self, delivery: Delivery) -> Preview:
+        with self._failures():
+            target = self.target()
+        directory = quote(target.directory.removeprefix("/"))
+        return Preview(
+            delivery.body,
+            delivery.media_type,
+            f"{self.type}://{target.place}/{directory}",
+            file_name=self._name(delivery),
+            media=tuple(rendition["media"] for rendition in self._media(delivery)),
+        )
+
     def clean_up(self, deliveries: Iterable[Delivery]) -> None:
         """Remove the temporary files of `deliveries`.
 
@@ -203,15 +243,7 @@ class UploadTransmitter(Transmitter):
 
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
-        """Return which values cannot be used; one that is missing may come later."""
-        issues = {}
-        for name, check in cls.checks.items():
-            try:
-                if config.get(name) not in (None, ""):
-                    check(config)
-            except UploadError as error:
-                issues[name] = str(error)
-        return issues
+        return unusable(config, cls.checks, UploadError)
 
     def target(self) -> Target:
         """Return where the files go.
@@ -281,7 +313,7 @@ class UploadTransmitter(Transmitter):
         media = delivery.open_media(rendition["media"])
         if media is None:
             text = f"media file {rendition['media']} is not stored here"
-            raise UploadError(text, permanent=True)
+            raise UploadError(text, permanent=True, is_ours=True)
         upload(session, name, media.data)
 
     @contextmanager
@@ -291,55 +323,16 @@ class UploadTransmitter(Transmitter):
             yield
         except (UploadError, NotConnected) as error:
             kind = PermanentFailure if error.permanent else TemporaryFailure
-            raise self._failure(kind, str(error)) from None
+            is_ours = isinstance(error, UploadError) and error.is_ours
+            raise self._failure(kind, str(error), is_ours=is_ours) from None
         except TimeoutError:
             raise self._failure(TemporaryFailure, "the attempt took too long") from None
 
-    def _failure(self, kind: Callable[..., DeliveryError], cause: str) -> DeliveryError:
+    def _failure(
+        self, kind: Callable[..., DeliveryError], cause: str, *, is_ours: bool = False
+    ) -> DeliveryError:
         shown = self.redact(cause)[:LONGEST_CAUSE]
-        return kind(self.code, self.error_name, self.errors[self.code], shown)
-
-
-class KeptSession:
-    """At most one connection that waits for the next delivery, for `IDLE_SECONDS`."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._session: UploadSession | None = None
-        self._timer: Timer | None = None
-
-    def take(self) -> UploadSession | None:
-        """Return the connection, which is kept no more."""
-        with self._lock:
-            session, self._session = self._session, None
-            if self._timer is not None:
-                self._timer.cancel()
-        return session
-
-    def keep(self, session: UploadSession) -> None:
-        """Keep a connection in place of the one that was kept."""
-        previous = self.take()
-        with self._lock:
-            surplus, self._session = self._session, session
-            self._timer = Timer(IDLE_SECONDS, self._close, [session])
-            self._timer.daemon = True
-            self._timer.start()
-        for unused in filter(None, (previous, surplus)):
-            unused.close()
-
-    def close(self) -> None:
-        """Close the connection, if one is kept."""
-        session = self.take()
-        if session is not None:
-            session.close()
-
-    def _close(self, idle: UploadSession) -> None:
-        """Close a connection that has waited long enough."""
-        with self._lock:
-            if self._session is not idle:
-                return
-            self._session = None
-        idle.close()
+        return kind(self.code, self.error_name, self.errors[self.code], shown, is_ours=is_ours)
 
 
 def upload(session: UploadSession, name: str, data: bytes) -> None:
@@ -363,6 +356,24 @@ def upload(session: UploadSession, name: str, data: bytes) -> None:
         with suppress(UploadError):
             session.remove(part)
         raise
+
+
+def try_out(session: UploadSession, name: str) -> None:
+    """Write a file and remove it again.
+
+    Raises:
+        UploadError: the server lets nobody do so.
+    """
+    try:
+        session.store(name, TRIED)
+        if session.size(name) != len(TRIED):
+            raise UploadError("a file has not arrived whole")
+    finally:
+        with suppress(UploadError):
+            session.remove(name)
+    if session.size(name) is not None:
+        text = f"the file {name} was written and cannot be removed: let the user remove files"
+        raise UploadError(text, permanent=True)
 
 
 def temporary(name: str) -> str:

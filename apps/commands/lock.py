@@ -10,6 +10,8 @@ from apps.commands.checks import ROOT, tool
 
 LOCKS = (
     ("run", ("pyproject.toml",)),
+    ("odbc", ("pyproject.toml", "--extra", "odbc")),
+    ("sqs", ("pyproject.toml", "--extra", "sqs")),
     ("embedded", ("--group", "embedded")),
     ("dev", ("--group", "dev")),
 )

@@ -36,7 +36,9 @@ class ContentApiTransmitter(Transmitter):
             self.backlog.carry_out(delivery.item_id, delivery.item_version, delivery.key)
         except REFUSALS as error:
             text = self.errors[19000]
-            raise TemporaryFailure(19000, "PublishContentAPIError", text, str(error)) from error
+            raise TemporaryFailure(
+                19000, "PublishContentAPIError", text, str(error), is_ours=True
+            ) from error
         return Receipt()
 
 

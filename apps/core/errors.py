@@ -271,6 +271,9 @@ class DeliveryError(WiredeskError):
         is_receiver_up: the receiver did not take all, and works all the same.
         is_replaceable: from this attempt on, what is left to deliver is pointless once there is a
             newer version of the item, which then does not wait for it.
+        is_ours: it failed for what this installation lacks, such as a picture; the receiver has not
+            said no.
+        is_gone: the receiver says that it is gone, and takes no deliveries any more.
     """
 
     def __init__(
@@ -285,6 +288,8 @@ class DeliveryError(WiredeskError):
         progress: Mapping[str, Any] | None = None,
         is_receiver_up: bool = False,
         is_replaceable: bool = False,
+        is_ours: bool = False,
+        is_gone: bool = False,
     ) -> None:
         self.code = code
         self.cause = cause
@@ -293,6 +298,8 @@ class DeliveryError(WiredeskError):
         self.progress = progress
         self.is_receiver_up = is_receiver_up
         self.is_replaceable = is_replaceable
+        self.is_ours = is_ours
+        self.is_gone = is_gone
         super().__init__(f"{name} Error {code} - {text}:{cause}")
 
 

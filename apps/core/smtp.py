@@ -26,6 +26,7 @@ SHOWN = 200
 """Characters of an answer that are kept."""
 NO_SUCH_ADDRESSES = 553
 """What stands for the answer of a server that cannot be asked for an address (RFC 6531)."""
+OK = 250
 UNICODE_ADDRESSES = "smtputf8"
 
 
@@ -171,6 +172,20 @@ class MailSession:
 
     def __init__(self, conversation: "_Conversation") -> None:
         self._conversation = conversation
+
+    def check(self) -> None:
+        """Ask whether the server is there, and nothing else.
+
+        Raises:
+            TemporaryFailure: it is not, or says no.
+        """
+        try:
+            code, said = self._conversation.noop()
+        except OSError as error:
+            _fail(error)
+        if code != OK:
+            refusal = _refusal(code, said)
+            raise TemporaryFailure(CODE, NAME, TEXT, str(refusal), response_status=code)
 
     def send(
         self, message: EmailMessage, sender: str, addresses: Sequence[str]

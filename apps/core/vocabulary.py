@@ -124,6 +124,15 @@ class RowState(StrEnum):
     FAILED = "failed"
 
 
+class Fault(StrEnum):
+    """`fault` of a `publish_queue` row that has failed: why it never arrived."""
+
+    OURS = "ours"
+    """It could not be made or handed over: a format, a picture, a setting of this installation."""
+    THEIRS = "theirs"
+    """The destination did not take it."""
+
+
 WAITING_ROW_STATES = (RowState.PENDING, RowState.RETRYING)
 FINAL_ROW_STATES = (RowState.SUCCESS, RowState.CANCELED, RowState.FAILED)
 

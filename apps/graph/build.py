@@ -14,12 +14,14 @@ from apps.core.tasks import wake_up
 from apps.graph.content_api import ContentApiServices, build_content_api
 from apps.graph.editing import EditingServices, build_editing
 from apps.graph.foundation import Foundation, build_foundation
+from apps.graph.monitoring import MonitoringServices, build_monitoring
 from apps.graph.newsroom import NewsroomServices, build_newsroom
 from apps.graph.output import OutputServices, build_output
 from apps.graph.publisher import build_publisher, build_site_work
 from apps.graph.publishing import PublishingServices, build_publishing, transmit_wake_up
 from apps.graph.retention import RetentionServices, build_retention
 from apps.graph.routing import RoutingServices, build_routing
+from apps.monitoring.processes import ProcessNotes
 from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
@@ -45,6 +47,7 @@ class Graph(Foundation):
     publisher: PublisherServices
     retention: RetentionServices
     output: OutputServices
+    monitoring: MonitoringServices
 
     # What Celery tasks run (apps/core/tasks.py).
     enqueue: EnqueueContent
@@ -72,6 +75,7 @@ class Graph(Foundation):
             **self.publisher.services,
             **self.retention.services,
             **self.output.services,
+            **self.monitoring.services,
         }
 
     def close(self) -> None:
@@ -86,6 +90,7 @@ def build_graph(
     clock: Clock | None = None,
     listeners: Sequence[CommandListener] = (),
     has_indexes: bool = False,
+    process: ProcessNotes | None = None,
 ) -> Graph:
     """Connect and build every service.
 
@@ -94,13 +99,14 @@ def build_graph(
         clock: source of time; the machine's unless given.
         listeners: pymongo command listeners, for benchmarks.
         has_indexes: the caller has seen to the indexes of the database.
+        process: what this process does; nothing yet unless given.
 
     Raises:
         ConfigurationError: a setting names what is not there.
     """
     hooks.load_receivers(settings["HOOK_MODULES"])
     check_mapping(settings["PICTURE_METADATA_MAPPING"])
-    base = build_foundation(settings, clock, listeners, has_indexes=has_indexes)
+    base = build_foundation(settings, clock, listeners, has_indexes=has_indexes, process=process)
     editing = build_editing(base)
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)
@@ -120,6 +126,7 @@ def build_graph(
         publisher=publisher,
         retention=retention,
         output=build_output(base, formatting, content_api.subscriber_token),
+        monitoring=build_monitoring(base, publisher.metrics),
         enqueue=publishing.enqueue,
         transmit=publishing.transmit,
         transmit_turn=TransmitTurn(publishing.transmit, wake_up(transmit)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pymongo.database import Database
@@ -17,6 +18,8 @@ from apps.core.service import Document
 from apps.mail.mailer import Mailer
 from apps.mail.outbox import Outbox
 from apps.media.storage import MediaStorage
+from apps.monitoring.counters import DeliveryCounters
+from apps.monitoring.processes import ProcessNotes
 from apps.newsroom.activity.alerts import Alerts
 from apps.newsroom.macros.macros import Macros
 from apps.notifications.bus import Notifications
@@ -44,6 +47,8 @@ class Foundation:
         formatters: output formats by name.
         transmitters: delivery types by name.
         platforms: CMS platforms by name.
+        counters: of deliveries.
+        process: what this process does.
     """
 
     settings: Mapping[str, Any]
@@ -65,6 +70,8 @@ class Foundation:
     validator: ValidateService
     outbox: Outbox
     alerts: Alerts
+    counters: DeliveryCounters
+    process: ProcessNotes
 
     def close(self) -> None:
         """Let go of connections."""
@@ -78,6 +85,7 @@ def build_foundation(
     listeners: Sequence[CommandListener],
     *,
     has_indexes: bool,
+    process: ProcessNotes | None = None,
 ) -> Foundation:
     """Connect, and build what all parts share; the arguments are those of `build_graph`."""
     clock = clock or SystemClock()
@@ -121,4 +129,6 @@ def build_foundation(
         validator=ValidateService(db, settings),
         outbox=outbox,
         alerts=alerts,
+        counters=DeliveryCounters(db, clock, timedelta(days=settings["DELIVERY_COUNTERS_DAYS"])),
+        process=process or ProcessNotes(clock),
     )

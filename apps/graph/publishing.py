@@ -19,6 +19,13 @@ from apps.publish.content.package_items import PackageItemsService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.pictures import Pictures
 from apps.publish.content.services import PublishServices
+from apps.publish.destinations.connection_tests import ConnectionTests
+from apps.publish.destinations.older_rows import OlderRows
+from apps.publish.destinations.pausing import Pausing
+from apps.publish.destinations.replay import Replay
+from apps.publish.destinations.rotation import SecretRotation
+from apps.publish.destinations.service import DestinationsService
+from apps.publish.destinations.states import DestinationStates
 from apps.publish.enqueue import EnqueueContent, enqueue_published
 from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.enqueue.reformat import Reformatting
@@ -26,10 +33,13 @@ from apps.publish.enqueue.resends import ResendRequests
 from apps.publish.enqueue.run import Follower
 from apps.publish.explain.service import ExplainService
 from apps.publish.resend.service import ResendService, ResendsService
+from apps.publish.row_actions.service import RowActions
 from apps.publish.service import PublishedService, PublishQueueService
 from apps.publish.transmit import TransmitContent, transmit
+from apps.publish.transmit.preview import DeliveryPreviews
 from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
+from apps.routing.subscribers.signing_secrets import SigningSecrets
 from apps.validate.service import ValidateResource
 
 
@@ -41,12 +51,22 @@ class PublishingServices:
         collaborators: what every publish service works with.
         operations: the services of the publish operations.
         explain: tells who received an item, and why.
+        queue: the delivery queue.
+        row_actions: does with rows of the delivery queue what clients ask for.
+        previews: shows what would be sent for a row.
+        destinations: finds destinations of subscribers, and does what is asked of them.
+        destination_states: tells how these do.
         services: the service behind each resource.
     """
 
     collaborators: Collaborators
     operations: PublishServices
     explain: ExplainService
+    queue: PublishQueueService
+    row_actions: RowActions
+    previews: DeliveryPreviews
+    destinations: DestinationsService
+    destination_states: DestinationStates
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -71,10 +91,34 @@ def build_publishing(
     collaborators = build_collaborators(base)
     operations = PublishServices(collaborators)
     explain = ExplainService(db, clock)
+    queue = PublishQueueService(
+        db,
+        clock,
+        sequences=base.sequences,
+        notifier=base.notifier,
+        transmitters=base.transmitters,
+        vault=base.vault,
+        settings=settings,
+    )
+    older_rows = build_older_rows(base)
+    states = DestinationStates(db, clock, older_rows)
+    pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
+    secrets = SigningSecrets(db, clock, base.vault)
+    rotation = SecretRotation(secrets, base.transmitters, base.notifier)
+    tests = ConnectionTests(base.transmitters, base.vault, settings)
+    row_actions = RowActions(db, clock, queue, base.notifier)
+    replay = Replay(db, base.transmitters, row_actions, settings)
     return PublishingServices(
         collaborators=collaborators,
         operations=operations,
         explain=explain,
+        queue=queue,
+        row_actions=row_actions,
+        previews=DeliveryPreviews(db, base.transmitters, settings, base.media),
+        destinations=DestinationsService(
+            db, {**pausing.actions, **rotation.actions, **tests.actions, **replay.actions}
+        ),
+        destination_states=states,
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,
@@ -84,8 +128,9 @@ def build_publishing(
             vault=base.vault,
             media=base.media,
             notifier=base.notifier,
+            counters=base.counters,
+            on_claim=base.process.claimed,
             settings=settings,
-            on_failed=base.alerts.not_delivered,
             sends_mail=base.outbox.is_open,
             format_row=Reformatting(db, base.sequences, formatting).format,
         ),
@@ -106,18 +151,16 @@ def build_publishing(
             "published_package_items": PackageItemsService(
                 collaborators, operations.by_endpoint["archive_correct"]
             ),
-            "publish_queue": PublishQueueService(
-                db,
-                clock,
-                sequences=base.sequences,
-                notifier=base.notifier,
-                transmitters=base.transmitters,
-                vault=base.vault,
-                settings=settings,
-            ),
+            "publish_queue": queue,
             "validate": ValidateResource(db, clock, base.validator),
         },
     )
+
+
+def build_older_rows(base: Foundation) -> OlderRows:
+    """Return what finds deliveries that have become old while nothing was sent."""
+    hours = float(base.settings["HOLD_OLDER_THAN_HOURS"])
+    return OlderRows(base.db, base.clock, base.notifier, hours)
 
 
 def build_collaborators(base: Foundation) -> Collaborators:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
+from apps.graph.publishing import build_older_rows
 from apps.lanes.waking import wake
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
@@ -59,6 +60,7 @@ def build_routing(base: Foundation) -> RoutingServices:
             transmitters=base.transmitters,
             vault=base.vault,
             wake_lanes=wake_lanes,
+            hold_older=build_older_rows(base).hold,
             settings=settings,
         ),
         internal_destinations=InternalDestinationsService(db, clock, macros=base.macros),

@@ -101,11 +101,13 @@ class Breaker:
         until = self._open_until
         return until if until is not None and until > self._clock.precise() else None
 
-    def record(self, *, answered: bool) -> None:
+    def record(self, *, answered: bool, wait: float | None = None) -> None:
         """Count an attempt.
 
         Args:
             answered: the receiver is there, whatever it says of this one delivery.
+            wait: seconds that it asks to be left alone; where the breaker opens, it does for as
+                long at least.
         """
         with self._lock:
             self.has_changed = True
@@ -118,7 +120,8 @@ class Breaker:
             if not answered and self._is_down(now):
                 self.has_opened = True
                 self._openings += 1
-                self._open_until = now + self._policy.wait(self._openings)
+                own, asked = self._policy.wait(self._openings), timedelta(seconds=wait or 0)
+                self._open_until = now + max(own, asked)
 
     def stored(self) -> Document:
         """Return what the lane's document keeps of it."""

@@ -17,8 +17,10 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.documents import object_of
 from apps.core.service import Document
 from apps.lanes.breaker import Breaker, Circuit
+from apps.lanes.health import Health
 from apps.lanes.kind import LaneKind
 from apps.lanes.sending import Noted, Sending, sending_of, token_of
 
@@ -39,10 +41,16 @@ class Pause:
     Attributes:
         reason: one word for people and programs (`auth`, `rate_limited`).
         until: its end; None where only `resume` ends it.
+        about: more that is kept of it, such as who asked for it.
     """
 
     reason: str
     until: datetime | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def stored(self) -> Document:
+        """Return what the lane's document keeps of it."""
+        return {**self.about, "reason": self.reason, "until": self.until}
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,11 @@ class Lane:
         careful: take one thing at a time: the last delivery was slow, or a process died here.
         orphaned: the lease of a process that died was taken over.
         breaker: what is done in the lane is counted here, see `Breaker.record`.
+        health: what gets through and what does not, see `Health.failed`.
+        document: the lane's document as it was when it was leased.
         failing: administrators were notified that deliveries fail, and nothing has succeeded since.
         pause: rest that the lane was told to take; the engine keeps to it.
-        resumes: how often the lane was resumed, seen when it was leased.
+        resumes: how often the lane was paused by others or resumed, seen when it was leased.
         changes: how often others have changed its work, seen when it was leased.
         sending: what an earlier holder of the lease noted, and has not called done.
         asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
@@ -70,6 +80,8 @@ class Lane:
     careful: bool
     orphaned: bool
     breaker: Breaker
+    health: Health
+    document: Mapping[str, Any] = field(default_factory=dict)
     failing: bool = False
     pause: Pause | None = None
     resumes: int | None = None
@@ -172,7 +184,14 @@ class LaneClaims:
                 before.get("breaker"),
                 asked=bool(before.get("probe")),
             ),
-            pause=_pause_of(before),
+            health=Health(
+                self._kind.health,
+                self._clock,
+                object_of(before, "health"),
+                resumes=before.get("resumes"),
+            ),
+            document=before,
+            pause=pause_of(before),
             resumes=before.get("resumes"),
             changes=int(before.get("changes") or 0),
             sending=sending_of(before),
@@ -256,7 +275,7 @@ class LaneClaims:
         """Give the lane back and say when it is due again; one command, two when work has come.
 
         Where the breaker has closed it is due at once: all that had to wait may go. A pause counts
-        unless the lane was resumed since it was leased.
+        unless the lane was paused or resumed since it was leased.
         """
         fields: Document = {
             "lease_owner": INCOMPLETE if outcome.incomplete else None,
@@ -265,6 +284,8 @@ class LaneClaims:
         }
         if lane.breaker.has_changed:
             fields["breaker"] = lane.breaker.stored()
+        if lane.health.has_changed:
+            fields["health"] = lane.health.stored()
         if lane.breaker.is_asked:
             # Nothing was tried; who asks for a probe shall have it.
             fields["probe"] = True
@@ -276,7 +297,7 @@ class LaneClaims:
         more: Document = {"$inc": counts} if counts else {}
         ended = (*done, "paused") if lane.pause else done
         if pause := outcome.pause:
-            paused = {**fields, "paused": {"reason": pause.reason, "until": pause.until}}
+            paused = {**fields, "paused": pause.stored()}
             same, rest = {**own, "resumes": lane.resumes}, _resting(paused, pause.until, done)
             if self._lanes.update_one(same, {**rest, **more}).matched_count:
                 return
@@ -289,13 +310,18 @@ class LaneClaims:
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
-        again = _resting(fields, self._clock.precise(), ended)
+        # What it is paused for by now may be another pause than the one that is over.
+        again = _resting(fields, self._clock.precise(), done)
         self._lanes.update_one(own, {**again, **more})
 
 
-def _pause_of(lane: Mapping[str, Any]) -> Pause | None:
-    paused = lane.get("paused")
-    return Pause(paused["reason"], paused["until"]) if paused else None
+def pause_of(lane: Mapping[str, Any]) -> Pause | None:
+    """Return the pause in a lane's document, None where there is none."""
+    paused = object_of(lane, "paused")
+    if not paused:
+        return None
+    about = {name: paused[name] for name in paused if name not in ("reason", "until")}
+    return Pause(str(paused.get("reason")), paused.get("until"), about)
 
 
 def _resting(fields: Document, due_at: datetime | None, ended: Iterable[str]) -> Document:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from apps.lanes.breaker import BreakerPolicy
+from apps.lanes.health import HealthPolicy
 from apps.lanes.retries import RetryPolicy
 
 
@@ -33,6 +34,7 @@ class LaneKind:
         slow_seconds: what takes longer makes its lane careful: the next claim takes one thing.
         batch_seconds: time after which nothing more of one claim is started.
         breaker: when a receiver counts as down.
+        health: when a receiver counts as failing, and when it is given up.
         look_again: wait before a lane is served again that could not be.
         look_for_waiting: time between two looks for lanes that hold work and are never due.
     """
@@ -51,5 +53,6 @@ class LaneKind:
     slow_seconds: float = 1.0
     batch_seconds: float = 20.0
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    health: HealthPolicy = field(default_factory=HealthPolicy)
     look_again: timedelta = timedelta(seconds=60)
     look_for_waiting: timedelta = timedelta(minutes=5)

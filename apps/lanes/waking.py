@@ -10,8 +10,10 @@ from datetime import datetime
 
 from pymongo import UpdateMany, UpdateOne
 from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
 
 from apps.core.service import Document
+from apps.lanes.claims import Pause
 
 
 def wake(
@@ -54,14 +56,46 @@ def wake(
         )
 
 
-def resume(lanes: Collection[Document], ids: Iterable[str], now: datetime) -> None:
-    """End the pauses of lanes, and try them now; one command.
+def pause(lanes: Collection[Document], lane_id: str, wanted: Pause) -> bool:
+    """Let nothing be done in a lane until it is resumed; one command.
+
+    What a process has begun there by then is finished.
+
+    Returns:
+        False where the lane is paused already.
+    """
+    free = {"_id": lane_id, "paused": None}
+    change = {"$set": {"paused": wanted.stored()}, "$inc": {"resumes": 1, "wakes": 1}}
+    try:
+        lanes.update_one(free, change, upsert=True)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def resume(
+    lanes: Collection[Document],
+    ids: Iterable[str],
+    now: datetime,
+    *,
+    reason: str | None = None,
+    besides: Iterable[str] = (),
+) -> int:
+    """End the pauses of lanes, and try them now; one command. Return how many lanes there were.
 
     A pause that a process asks for meanwhile, for what it did before, is void.
+
+    Args:
+        reason: only lanes that are paused for it.
+        besides: fields of the lanes that end with the pause.
     """
     due = _due(now, urgent=False, probe=True)
     due["$inc"] = {**due["$inc"], "resumes": 1}
-    lanes.update_many({"_id": {"$in": sorted(ids)}}, {**due, "$unset": {"paused": 1}})
+    wanted: Document = {"_id": {"$in": sorted(ids)}}
+    if reason is not None:
+        wanted["paused.reason"] = reason
+    ended = dict.fromkeys(("paused", *besides), 1)
+    return lanes.update_many(wanted, {**due, "$unset": ended}).matched_count
 
 
 def _due(due_at: datetime, urgent: bool, probe: bool) -> Document:

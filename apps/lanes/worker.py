@@ -26,6 +26,14 @@ class LaneServer(ABC):
         that the lane could not be served; it is tried again after `look_again`.
         """
 
+    def settle(self, lane: Lane) -> bool:
+        """Take over what a process left in progress in a lane that is paused.
+
+        Returns:
+            Whether nothing is left; where something is, whoever serves the lane next takes it over.
+        """
+        return False
+
     def mend(self, lane: Lane) -> bool:
         """Take what made `serve` fail out of the way; return whether there was such.
 
@@ -86,9 +94,7 @@ class LaneWorker:
         if lane is None:
             return LaneOutcome()
         if lane.is_paused(self._clock.precise()):
-            resting = LaneOutcome(careful=lane.careful, incomplete=lane.orphaned, pause=lane.pause)
-            self._claims.release(lane, resting)
-            return resting
+            return self._rest(lane)
         # Holds if the delivery breaks off.
         later = self._clock.precise() + self._kind.look_again
         outcome = LaneOutcome(next_due=later, careful=True, incomplete=True)
@@ -106,3 +112,13 @@ class LaneWorker:
             return LaneOutcome()
         finally:
             self._claims.release(lane, outcome)
+
+    def _rest(self, lane: Lane) -> LaneOutcome:
+        """Give back a lane that is paused."""
+        outcome = LaneOutcome(careful=lane.careful, incomplete=lane.orphaned, pause=lane.pause)
+        try:
+            if self._server.settle(lane):
+                outcome.incomplete = False
+        finally:
+            self._claims.release(lane, outcome)
+        return outcome

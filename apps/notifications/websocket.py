@@ -16,8 +16,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 import settings
+from apps.core.clock import SystemClock
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
+from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
 from apps.notifications import credentials
 from apps.notifications.audience import subscription
 from apps.notifications.client import Client
@@ -26,6 +28,7 @@ from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import ActiveSessions, MongoSessions, SessionsUnavailable
 from apps.notifications.throttle import Throttle
 from apps.notifications.viewers import Viewer
+from apps.store.mongo import connect
 
 log = structlog.get_logger(__name__)
 
@@ -331,7 +334,14 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
     configure_logs(config["LOG_LEVEL"])
-    asyncio.run(serve_forever(config))
+    db = connect(config)
+    notes = ProcessNotes(SystemClock(), "websocket")
+    heartbeat = ProcessHeartbeat(db, notes, config["REDIS_URL"]).start()
+    try:
+        asyncio.run(serve_forever(config))
+    finally:
+        heartbeat.stop()
+        db.client.close()
 
 
 def _require(config: Mapping[str, Any], *names: str) -> None:

@@ -77,16 +77,24 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "attempts": {"type": "list", "nullable": True},
     "superseded_by": {"type": "objectid", "nullable": True},
     "payload_id": {"type": "string", "nullable": True},
+    "fault": {"type": "string", "nullable": True},
+    "held": {"type": "string", "nullable": True},
 }
 
+ACTIONS = "_actions"
+"""Names what may be done with a row, in answers only."""
+
 SERVER_WRITTEN = frozenset(
-    {"order_no", "idempotency_key", "attempts", "superseded_by", "payload_id", "moved_to_legal"}
+    {
+        *("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id"),
+        *("moved_to_legal", "fault", "held", ACTIONS),
+    }
 )
 """Fields of a row of the delivery queue that clients see and do not write."""
 
 INTERNAL_ROW = (
     *("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key"),
-    *("handed_over", "progress", "is_replaceable"),
+    *("handed_over", "progress", "is_replaceable", "published_at", "trace_id"),
 )
 """Fields of rows of the delivery queue that clients never see."""
 

@@ -1,6 +1,6 @@
 """`published` and `publish_queue` at the REST edge."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -16,14 +16,14 @@ from apps.archive.visibility import (
     hidden_stages,
     readable,
 )
-from apps.core.caller import Caller
+from apps.core.caller import SYSTEM, Caller
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
-from apps.core.errors import BadRequest, Conflict, SchemaIssues
+from apps.core.errors import BadRequest, Conflict, NotFound, SchemaIssues
 from apps.core.ids import ById, object_id
 from apps.core.notifier import Audience, Notifier
 from apps.core.registry import Registry
-from apps.core.service import Document, ResourceService
+from apps.core.service import Document, ResourceService, new_etag
 from apps.core.vocabulary import (
     FINAL_ROW_STATES,
     PUBLISH_STATES,
@@ -33,7 +33,9 @@ from apps.core.vocabulary import (
 )
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
+from apps.publish.queue.actions import actions_of
 from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
+from apps.publish.queue.lane_state import HELD_TO, why_waiting
 from apps.publish.queue.payloads import Payloads
 from apps.publish.queue.rows import (
     ORDER_SEQUENCE,
@@ -52,11 +54,11 @@ from apps.publish.queue.sending import (
     rows_being_sent,
     show_sending,
 )
-from apps.publish.resource import INTERNAL_ROW, SERVER_WRITTEN
+from apps.publish.resource import ACTIONS, INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
 from apps.secrets.vault import Vault
-from apps.store.by_id import find_all_by_id
+from apps.store.by_id import find_all_by_id, find_by_id
 from apps.store.collections import ARCHIVE, PUBLISH_LANES, SUBSCRIBERS
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
@@ -215,8 +217,23 @@ class PublishQueueService(ResourceService):
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):
             # The client may have asked for other fields.
-            row = self.find(document["_id"])
-            check_may_read_ids(self.db, [row.get("item_id")], caller)
+            self._check_readable(self.find(document["_id"]), caller)
+
+    def readable(self, id: str, caller: Caller) -> Document:
+        """Return the row of an id of any form as it is stored.
+
+        Raises:
+            NotFound: there is none.
+            Forbidden: its item is hidden from the caller.
+        """
+        row = find_by_id(self.collection, id)
+        if row is None:
+            raise NotFound(f"There is no row {id} in the delivery queue")
+        self._check_readable(row, caller)
+        return row
+
+    def _check_readable(self, row: Mapping[str, Any], caller: Caller) -> None:
+        check_may_read_ids(self.db, [row.get("item_id")], caller)
 
     def on_create(self, documents: list[Document], caller: Caller) -> None:
         """Complete rows that a client posts, usually copies of finished ones.
@@ -228,15 +245,54 @@ class PublishQueueService(ResourceService):
         check_may_read_ids(self.db, (document["item_id"] for document in documents), caller)
         for document in documents:
             check_encoding(document)
+            for field in SERVER_WRITTEN:
+                document.pop(field, None)
+        self._complete(documents)
+
+    def send_again(
+        self, rows: Sequence[Mapping[str, Any]], sequence_numbers: Mapping[str, int] | None = None
+    ) -> list[Document]:
+        """Store a new row for each of `rows`, and let them be sent; five commands, seldom more.
+
+        They have new keys and the newest places in the order, which is that of `rows`; what is sent
+        is what the old ones would send now. Old rows stay as they are.
+
+        Args:
+            sequence_numbers: item id to the `publish_sequence_no` of the newest that is out of it:
+                what is published later keeps its rows from being sent. Those of items that are not
+                named are sent whatever happens.
+
+        Returns:
+            The new rows as they are stored.
+        """
+        now = self.clock.now()
+        fields = {"resend_id": ObjectId(), "_created": now, "_updated": now}
+        copies = [{**copy_of(row), **fields} for row in rows]
+        for copy in copies:
+            if number := (sequence_numbers or {}).get(copy["item_id"]):
+                copy["publish_sequence_no"] = number
+        self._complete(copies, rows)
+        for copy in copies:
+            copy["_etag"] = new_etag()
+        self.create(copies, SYSTEM)
+        self._wake(copies)
+        return copies
+
+    def _complete(
+        self, documents: list[Document], originals: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Give new rows what routing gives its own.
+
+        Args:
+            originals: those that they are copies of, in the same order.
+        """
         first = self._sequences.draw(ORDER_SEQUENCE, len(documents))
         subscribers = self._subscribers(documents)
-        for order_no, document in enumerate(documents, start=first):
+        for place, document in enumerate(documents):
             subscriber = subscribers.get(document.get("subscriber_id")) or {}
             if subscriber:
                 # Lanes, and what is known of recipients, go by the id as it is stored.
                 document["subscriber_id"] = subscriber["_id"]
-            for field in SERVER_WRITTEN:
-                document.pop(field, None)
             if document.get("codes") is None:
                 document["codes"] = list(split_codes(subscriber.get("codes")))
             if document.get("priority") is None:
@@ -245,19 +301,19 @@ class PublishQueueService(ResourceService):
             document.setdefault("_id", ObjectId())
             document["moved_to_legal"] = False
             document["retry_attempt"] = 0
-            self._seal(document, {})
-            complete_row(document, order_no)
+            self._seal(document, originals[place] if originals else {})
+            complete_row(document, first + place)
         self._number(documents, subscribers)
 
     def on_created(self, documents: list[Document], caller: Caller) -> None:
-        # Fields that clients do not see may be gone from the documents by now.
-        lanes = lanes_of(
-            {"lane": lane_of(document), "priority": document.get("priority")}
-            for document in documents
-            if document["state"] == RowState.PENDING
-        )
-        wake(self.db[PUBLISH_LANES], lanes, self.clock.precise(), probe=True)
+        self._wake(row for row in documents if row["state"] == RowState.PENDING)
         self.hide(documents)
+
+    def _wake(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Let rows be sent that wait, even where the breaker of their lane is open."""
+        # Fields that clients do not see may be gone from the documents by now.
+        due = ({"lane": lane_of(row), "priority": row.get("priority")} for row in rows)
+        wake(self.db[PUBLISH_LANES], lanes_of(due), self.clock.precise(), probe=True)
 
     def on_update(self, updates: Document, original: Document, caller: Caller) -> None:
         check_encoding(updates)
@@ -269,6 +325,8 @@ class PublishQueueService(ResourceService):
         if held is not None and updates["state"] != RowState.IN_PROGRESS:
             # Whoever has it finds nothing to call back; sent again, it begins anew.
             updates.update(handed_over=None, lane=lane_of({**held, **updates}))
+        if original.get("fault") and updates.get("state", RowState.FAILED) != RowState.FAILED:
+            updates["fault"] = None
         if updates.get("state") != RowState.CANCELED:
             return
         if is_in_progress and not (held is not None and self._is_taken_back(held)):
@@ -306,9 +364,8 @@ class PublishQueueService(ResourceService):
         counts no more.
         """
         row = self.find(id)
-        waiting = WaitingRows(self.db, self.clock)
         written = dict(updates)
-        with waiting.kept_back([row]) as notes:
+        with WaitingRows(self.db).kept_back([row], self.clock.precise()) as notes:
             if is_among(notes, row):
                 if updates["state"] == RowState.CANCELED:
                     raise Conflict(STARTED)
@@ -323,8 +380,7 @@ class PublishQueueService(ResourceService):
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         row = {**original, **updates}
         if row.get("state") == RowState.PENDING:
-            due = {"lane": lane_of(row), "priority": row.get("priority")}
-            wake(self.db[PUBLISH_LANES], lanes_of([due]), self.clock.precise(), probe=True)
+            self._wake([row])
         self._notifier.push(
             "publish_queue:update",
             queue_id=str(row["_id"]),
@@ -338,15 +394,43 @@ class PublishQueueService(ResourceService):
             self.hide([updates])
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        """Show the formatted item of rows that share theirs; hide what is for the server only."""
+        """Show the formatted item of rows that share theirs, and what may be done with each.
+
+        What is for the server only is hidden.
+        """
         bodies = self._payloads.load(documents)
+        self.show_state(documents)
         for document in documents:
             body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
                 document["formatted_item"] = body.text if body else ""
-        if any(document.get("state") in WAITING_ROW_STATES for document in documents):
-            show_sending(documents, rows_being_sent(self.db))
+            if "state" in document:
+                # The client may have asked for other fields.
+                document[ACTIONS] = actions_of(document)
         self.hide(documents)
+
+    def show_state(self, rows: Iterable[Document]) -> None:
+        """Give rows what clients see of their state besides what is stored with them, in place.
+
+        Those that are being sent are `in-progress`. `held` says why a row waits whose destination
+        is sent nothing. Two commands where one waits, one more where anything is being sent.
+        """
+        waiting = [row for row in rows if row.get("state") in WAITING_ROW_STATES]
+        if not waiting:
+            return
+        show_sending(waiting, rows_being_sent(self.db))
+        waiting = [row for row in waiting if row["state"] in WAITING_ROW_STATES]
+        waiting = [row for row in waiting if row.get("subscriber_id")]
+        waiting = [row for row in waiting if object_of(row, "destination")]
+        if not waiting:
+            return
+        ids = sorted({lane_of(row) for row in waiting})
+        fields = {"paused": 1, HELD_TO: 1}
+        lanes = {d["_id"]: d for d in self.db[PUBLISH_LANES].find({"_id": {"$in": ids}}, fields)}
+        for row in waiting:
+            name = str(row["destination"].get("name"))
+            if reason := why_waiting(lanes.get(lane_of(row), {}), row, name):
+                row["held"] = reason
 
     def hide(self, documents: list[Document]) -> None:
         """Remove the fields that only the server reads, and the secrets of destinations."""
@@ -390,6 +474,28 @@ class PublishQueueService(ResourceService):
         for key, numbers in self._sequences.draw_wrapping(counts, bounds).items():
             for document, number in zip(unnumbered[key], numbers, strict=True):
                 document["published_seq_num"] = number
+
+
+COPIED = (
+    *("item_id", "item_version", "publishing_action", "headline", "unique_name", "content_type"),
+    *("ingest_provider", "publish_schedule", "published_in_package", "associated_items"),
+    *("formatted_item", "item_encoding", "encoded_item_id", "payload_id"),
+    *("subscriber_id", "destination"),
+)
+"""What a row that is sent again has of the old one: whom it is for, and what is sent."""
+
+
+BODIES = frozenset({"formatted_item", "encoded_item_id", "payload_id"})
+"""Of these one says what is sent."""
+
+
+def copy_of(row: Mapping[str, Any]) -> Document:
+    """Return the start of a row that is sent as another one was, without that one's delivery."""
+    copy = {field: row[field] for field in COPIED if row.get(field) is not None}
+    if not BODIES & copy.keys():
+        # What its format refused may be formatted by now.
+        copy["unformatted"] = True
+    return copy
 
 
 def check_encoding(row: Mapping[str, Any]) -> None:

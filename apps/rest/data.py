@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 from eve.io.mongo import Mongo
+from eve.utils import ParsedRequest, validate_filters
 from flask import request
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -128,6 +129,23 @@ class ServiceData(Mongo):
         query = both(query, search.query) if search.query else query
         return self._find(resource, req, query, perform_count, search)
 
+    def query_of(self, resource: str, where: Any) -> Document:
+        """Return the query of a list for other uses: what a client looks for, of what it may see.
+
+        Args:
+            where: as the argument of lists, or the object that it holds.
+
+        Raises:
+            InvalidRequest: lists do not take it.
+        """
+        wanted = ParsedRequest()
+        wanted.where = where
+        query = self._convert_where_request_to_dict(resource, wanted)
+        if refusal := validate_filters(query, resource):
+            raise InvalidRequest(refusal)
+        hidden = self._services[resource].list_filter({}, current_caller())
+        return dict(self._mongotize(both(query, hidden) if hidden else query, resource))
+
     def _search(self, service: ResourceService, caller: Caller) -> Search | None:
         """Return what the client looks for in a list of items.
 
@@ -215,7 +233,7 @@ class ServiceData(Mongo):
 
     def _convert_where_request_to_dict(self, resource: str, req: Any) -> Document:
         """Return the query of the `where` argument."""
-        query = where_of(req.where) if req and req.where else {}
+        query = where_of(req.where) if req and req.where not in (None, "") else {}
         service = self._services.get(resource)
         return service.where(query) if query and service is not None else query
 

@@ -1,6 +1,6 @@
 """Routes of the publisher that are no documents of a resource (cms contract 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -8,8 +8,7 @@ from werkzeug.http import is_resource_modified, quote_etag
 
 from apps.core import json
 from apps.core.caller import Caller
-from apps.core.errors import PlainError, SchemaIssues
-from apps.core.privileges import NO_PRIVILEGE
+from apps.core.errors import SchemaIssues
 from apps.core.service import Document
 from apps.publisher.identity import SEEN
 from apps.publisher.metrics import CONTENT_TYPE
@@ -20,8 +19,7 @@ from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import etag_of
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.errors import json_response
-from apps.rest.requests import body_of, check_body
-from apps.rest.routes import add_view, bounded_queries
+from apps.rest.routes import Routes, add_view, bounded_queries, only, sent_body
 
 PREFIX = "v1/publisher"
 PUBLIC = "public, max-age=300"
@@ -34,7 +32,7 @@ def serve_publisher(app: Flask, publisher: PublisherServices, auth: PrivilegeAut
         publisher: the services behind them.
         auth: finds out who asks.
     """
-    routes = Routes(app, auth)
+    routes = Routes(app, auth, PREFIX, "publisher")
     serve_requests(routes, publisher)
     serve_records(routes, publisher)
     serve_deployments(routes, publisher)
@@ -42,86 +40,6 @@ def serve_publisher(app: Flask, publisher: PublisherServices, auth: PrivilegeAut
     serve_metrics(routes, publisher)
     serve_site_definitions(app, publisher)
     app.after_request(name_errors)
-
-
-class Routes:
-    """Adds routes that need a privilege, and answer with JSON.
-
-    Args:
-        auth: finds out who asks.
-    """
-
-    def __init__(self, app: Flask, auth: PrivilegeAuth) -> None:
-        self._app = app
-        self._auth = auth
-
-    def add(
-        self,
-        method: str,
-        path: str,
-        privilege: str,
-        answer: Callable[..., tuple[int, Document]],
-    ) -> None:
-        """Let `answer` be asked with the caller, and the variables of `path`."""
-
-        def view(**variables: str) -> Response:
-            status, body = answer(self._caller(privilege), **variables)
-            return json_response(body, status)
-
-        self._add_view(method, path, view)
-
-    def add_text(
-        self, path: str, privilege: str, mime: str, answer: Callable[[Caller], bytes]
-    ) -> None:
-        """Let a text be asked for with the caller."""
-        self._add_view(
-            "GET", path, lambda: Response(answer(self._caller(privilege)), content_type=mime)
-        )
-
-    def _caller(self, privilege: str) -> Caller:
-        """Return who asks.
-
-        Raises:
-            PlainError: 403, without the privilege.
-        """
-        self._auth.authorized([], None, request.method)
-        caller = self._auth.identify()
-        if not caller.may(privilege):
-            raise PlainError(403, NO_PRIVILEGE)
-        return caller
-
-    def _add_view(self, method: str, path: str, view: Callable[..., Response]) -> None:
-        name = f"publisher {method} {path}"
-        add_view(self._app, f"{PREFIX}/{path}", name, view, methods=[method])
-
-
-def sent_body() -> Document:
-    """Return the body of the request, empty where there is none.
-
-    Raises:
-        BadRequest: it is no JSON object, or nothing that could be stored.
-    """
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
-        return {}
-    body = body_of(request)
-    check_body(body, is_list_allowed=False)
-    return dict(body)
-
-
-def only(body: Mapping[str, Any], **types: type) -> Mapping[str, Any]:
-    """Return a body that has these fields at most, each of its type or null.
-
-    Raises:
-        SchemaIssues: it has others, or of other types.
-    """
-    issues = {name: "unknown field" for name in body if name not in types}
-    for name, kind in types.items():
-        if body.get(name) is not None and not isinstance(body[name], kind):
-            word = {bool: "boolean", str: "string"}[kind]
-            issues[name] = f"must be of {word} type"
-    if issues:
-        raise SchemaIssues(issues)
-    return body
 
 
 def answered(document: Mapping[str, Any], path: str) -> Document:

@@ -39,23 +39,28 @@ Order = list[tuple[str, int]]
 # where
 
 
-def where_of(text: str) -> Document:
+def where_of(where: Any) -> Document:
     """Return the query that the argument `where` says.
 
     Args:
-        text: a JSON object, or comparisons as in Python: `state=="draft" and priority>3`.
+        where: a JSON object, or comparisons as in Python: `state=="draft" and priority>3`; in a
+            body the object itself.
 
     Raises:
         BadRequest: it is neither, or asks for more than lists offer.
     """
-    try:
-        query = _parsed(text)
-    except (ValueError, RecursionError):
-        query = _comparisons(text)
+    query = _read(where) if isinstance(where, str) else where
     if not isinstance(query, dict):
         raise BadRequest("where has to be an object")
     WhereCheck().check(query)
     return query
+
+
+def _read(text: str) -> Any:
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError):
+        return _comparisons(text)
 
 
 def _parsed(text: str) -> Any:

@@ -175,10 +175,11 @@ def references(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
 def _references_of(rules: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
     if _is_id(value) and (resource := _named_resource(rules, value)):
         yield resource, value
-    inner = rules.get("schema")
-    if inner and isinstance(value, Mapping):
+    # What is an object in the place of a list, or the other way round, is refused for that.
+    inner, kinds = rules.get("schema"), rules.get("type") or ()
+    if inner and isinstance(value, Mapping) and "dict" in kinds:
         yield from references(inner, value)
-    elif inner and isinstance(value, list):
+    elif inner and isinstance(value, list) and "list" in kinds:
         for entry in value:
             yield from _references_of(inner, entry)
 

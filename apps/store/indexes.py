@@ -1,6 +1,7 @@
 """Every index of every collection. A query on a hot path names the index it uses here."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -22,6 +23,9 @@ UNDELIVERED_ROWS: Mapping[str, Any] = {"$lt": RowState.SUCCESS}
 success. In the order of texts they are neighbours: an index can hold just these, and planners see
 which queries it serves.
 """
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DOWN_LANES: Mapping[str, Any] = {"breaker.open_until": {"$gt": EPOCH}}
+"""Lanes whose breaker is not closed."""
 
 
 def _index(*keys: Any, **options: Any) -> IndexModel:
@@ -125,7 +129,20 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Lanes with something due.
         _index("wake_at"),
         _index("lease_owner", sparse=True),
+        # Receivers that are down.
+        _index(
+            "breaker.open_until",
+            name="down",
+            partialFilterExpression=DOWN_LANES,
+        ),
     ],
+    collections.DELIVERY_COUNTERS: [
+        # Newest hours, and totals, which have none; those of one destination.
+        _index(("hour", DESC), "_id"),
+        _index("lane", ("hour", DESC)),
+        _index("expires_at", expireAfterSeconds=0),
+    ],
+    collections.PROCESSES: [_index("beat_at"), _index("expires_at", expireAfterSeconds=0)],
     collections.ARCHIVED: [
         _index("archived_id", unique=True),
         _index("item_id"),

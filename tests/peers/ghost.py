@@ -56,6 +56,7 @@ def running(directory: Path) -> Iterator[dict[str, Any]]:
     url = f"http://127.0.0.1:{port}"
     content = directory / "content"
     shutil.copytree(program / "content", content)
+    (directory / "temporary").mkdir()
     with (directory / "ghost.log").open("wb") as log:
         process = subprocess.Popen(
             [shutil.which("node") or "node", "index.js"],
@@ -81,6 +82,8 @@ def _configuration(content: Path, directory: Path, url: str, port: int) -> dict[
     """Return the variables that Ghost reads its configuration from."""
     return {
         "NODE_ENV": "development",
+        # It leaves each picture that it has scaled there.
+        "TMPDIR": str(directory / "temporary"),
         "url": url,
         "server__host": "127.0.0.1",
         "server__port": str(port),

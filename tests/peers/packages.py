@@ -35,13 +35,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(server: "subprocess.Popen[bytes]", port: int) -> None:
+def wait_for_port(
+    server: "subprocess.Popen[bytes]", port: int, seconds: float = START_SECONDS
+) -> None:
     """Wait until a server takes connections.
+
+    Args:
+        seconds: that it may take.
 
     Raises:
         RuntimeError: it has ended, or takes too long.
     """
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -27,7 +27,7 @@ from tests.support.deliveries import (
     build_settings,
     impatient_settings,
 )
-from transmitters.base import Mode, Receipt, TransmitSettings, Transmitter
+from transmitters.base import MASK, Mode, Receipt, TransmitSettings, Transmitter
 
 BOUND = 10.0
 """Seconds within which an attempt must end under `impatient_settings`."""
@@ -131,6 +131,34 @@ class TransmitterSuite:
 
         assert missing_fields(self.transmitter_class.fields, far_side.config) == {}
         assert secret <= {name for name, value in far_side.config.items() if value}
+
+    def test_preview_asks_nobody_and_shows_no_secret(
+        self, far_side: FarSide, settings: TransmitSettings
+    ) -> None:
+        """What would be sent is told without sending it, with a mask for each secret."""
+        secret = {field.name for field in self.transmitter_class.fields if field.secret}
+        masks = dict.fromkeys(secret, MASK)
+        transmitter = self.build(settings, {**far_side.config, **masks})
+
+        preview = transmitter.preview(build_delivery())
+        transmitter.close()
+
+        assert preview.body
+        assert far_side.documents() == {}
+        shown = str(vars(preview))
+        assert not [name for name in secret if str(far_side.config[name]) in shown]
+
+    def test_connection_test_leaves_nothing(
+        self, transmitter: Transmitter, far_side: FarSide
+    ) -> None:
+        """It may be asked for at any time, and a delivery goes as before."""
+        if self.transmitter_class.test_connection is Transmitter.test_connection:
+            pytest.skip("the type has no test")
+
+        assert transmitter.test_connection()
+        assert far_side.documents() == {}
+        transmitter.send(build_delivery())
+        assert list(far_side.documents().values()) == [BODY]
 
     def test_delivers(self, transmitter: Transmitter, far_side: FarSide) -> None:
         """A delivery that was accepted gives a receipt, and its bytes have arrived."""
@@ -243,6 +271,17 @@ class NetworkSuite:
 
         with pytest.raises(TemporaryFailure):
             transmitter.send(build_delivery())
+
+    def test_connection_test_says_that_it_is_down(
+        self, transmitter: Transmitter, far_side: NetworkFarSide
+    ) -> None:
+        """As a failure of a delivery does."""
+        if type(transmitter).test_connection is Transmitter.test_connection:
+            pytest.skip("the type has no test")
+        far_side.stop()
+
+        with pytest.raises(TemporaryFailure):
+            transmitter.test_connection()
 
     def test_reset_is_temporary(self, transmitter: Transmitter, far_side: NetworkFarSide) -> None:
         """A connection that breaks leaves the outcome unknown: the delivery is to be repeated."""

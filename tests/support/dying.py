@@ -17,6 +17,7 @@ from apps.graph.editing import build_editing
 from apps.graph.foundation import Foundation
 from apps.graph.publisher import build_publisher, build_site_work
 from apps.graph.publishing import build_collaborators
+from apps.monitoring.counters import DeliveryCounters
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.parent_packages import ParentPackages
@@ -174,6 +175,7 @@ def transmitting(graph: Graph, db: Any) -> TransmitContent:
         vault=Vault.of(graph.settings),
         media=graph.media,
         notifier=graph.notifier,
+        counters=DeliveryCounters(db, graph.clock, timedelta(days=1)),
         settings=graph.settings,
     )
 

@@ -212,6 +212,8 @@ class WebflowPlace(Place):
             "site_id": self.site,
             "domain": self.peer.root,
             "field_map": {"ref": "wire-ref"},
+            # Waits for the service's own limit are waits in real time.
+            "rate_per_minute": 600,
         }
 
     def ids(self, word: str) -> list[str]:

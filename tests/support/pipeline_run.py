@@ -47,6 +47,7 @@ def main(step: str) -> int:
             vault=Vault.of(graph.settings),
             media=graph.media,
             notifier=graph.notifier,
+            counters=graph.counters,
             settings=graph.settings,
         )
         graph = replace(graph, transmit=poisoned)

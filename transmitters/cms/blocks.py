@@ -187,12 +187,28 @@ def _lines(block: Block) -> Iterator[str]:
 
 def indented_lines(inline: str) -> str:
     """Return preformatted text as lines of a paragraph, their indentation kept."""
-    lines = inline.expandtabs(4).split("\n")
-    indents = (len(line) - len(line.lstrip(" ")) for line in lines)
     return "<br>".join(
-        "\N{NO-BREAK SPACE}" * indent + line[indent:]
-        for line, indent in zip(lines, indents, strict=True)
+        _indented(_without_last_blanks(line)) for line in inline.expandtabs(4).split("\n")
     )
+
+
+def _indented(line: str) -> str:
+    """Return a line with its first blanks, those in elements included, as what stays there."""
+    done: list[str] = []
+    while line.startswith((" ", "<")):
+        rest = line.lstrip(" ")
+        done.append("\N{NO-BREAK SPACE}" * (len(line) - len(rest)))
+        tag, end, line = rest.partition(">") if rest.startswith("<") else ("", "", rest)
+        done += (tag, end)
+    return "".join(done) + line
+
+
+def _without_last_blanks(line: str) -> str:
+    """Return a line without the blanks at its end, those before the ends of elements included."""
+    line, ends = line.rstrip(" "), ""
+    while line.endswith(">") and line.startswith("</", start := line.rindex("<")):
+        line, ends = line[:start].rstrip(" "), line[start:] + ends
+    return line + ends
 
 
 def item_lines(block: ItemList) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """New rows of `activity`, and the users whom they are for (resources contract 22.1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from apps.core.documents import object_of
 from apps.core.notifier import Notifier, Viewpoint
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import UserType
-from apps.store.collections import ACTIVITY, USERS
+from apps.store.collections import ACTIVITY, ARCHIVE, USERS
 
 CONTACT = dict.fromkeys(("display_name", "username", "email", "is_active", "user_preferences"), 1)
 """Fields that say how a user is reached."""
@@ -85,6 +85,25 @@ def tell_activities(
         own: Viewpoint = {"users": [str(entry["user_id"]) for entry in activity["recipients"]]}
         audience = [] if seen_by is None else [[own, viewpoint] for viewpoint in seen_by] or [[own]]
         notifier.push("activity", audience=audience, _dest=activity["recipients"], activity=shown)
+
+
+def viewpoints_of(db: Database[Document], rows: Sequence[Mapping[str, Any]]) -> list[Viewpoint]:
+    """Return who sees the items of `rows`, published ones or deliveries, for `tell_activities`.
+
+    One command where rows do not tell the stages.
+    """
+    unknown = {str(row.get("item_id")) for row in rows if "task" not in row}
+    query = {"_id": {"$in": sorted(unknown)}}
+    items = db[ARCHIVE].find(query, {"task.stage": 1}) if unknown else ()
+    stages = [object_of(known, "task").get("stage") for known in (*rows, *items)]
+    return [{"stage": name} for name in sorted({str(stage) for stage in stages if stage})]
+
+
+def filled(message: str, data: Mapping[str, Any]) -> str:
+    """Return a message with the values of `data` in their places, on one line."""
+    for name, value in data.items():
+        message = message.replace(f"{{{{ {name} }}}}", str(value if value is not None else "-"))
+    return " ".join(message.split())
 
 
 def wants_mail(person: Mapping[str, Any]) -> bool:

@@ -9,25 +9,24 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.clock import Clock
-from apps.core.documents import object_of
-from apps.core.notifier import Notifier, Viewpoint
+from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.mail.outbox import mail_rows
 from apps.newsroom.activity.activities import (
     administrators,
+    filled,
     new_activity,
     tell_activities,
+    viewpoints_of,
     wants_mail,
 )
-from apps.store.by_id import find_by_id
-from apps.store.collections import ACTIVITY, ARCHIVE, MAILS, SUBSCRIBERS
+from apps.store.collections import ACTIVITY, MAILS
 from apps.store.mongo import insert_missing
 
 log = structlog.get_logger(__name__)
 
 NAME = "error"
 NOT_ROUTED = "{{ headline }} could not be routed: {{ error }}"
-NOT_DELIVERED = "{{ count }} deliveries to {{ subscriber }} ({{ destination }}) failed: {{ error }}"
 NOT_COMPLETED = "The last write of {{ headline }} cannot be completed: {{ error }}"
 NOT_ON_SITE = "{{ site }}: {{ error }}"
 NOT_COPIED = "{{ count }} items were not copied to {{ destination }}: {{ error }}"
@@ -65,24 +64,6 @@ class Alerts:
             called = row.get("headline") or row.get("slugline") or row.get("item_id")
             data = {"headline": called, "error": row.get("error_message")}
             self._tell(row, "published", NOT_ROUTED, data, [row], once=str(row["_id"]))
-
-    def not_delivered(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Tell of deliveries of one lane that have failed for good, in one activity.
-
-        A destination that fails again and again causes one mail an hour.
-        """
-        if not rows or not self._is_on:
-            return
-        last = rows[-1]
-        data = {
-            "count": len(rows),
-            "subscriber": self._subscriber(last.get("subscriber_id")),
-            "destination": object_of(last, "destination").get("name"),
-            "error": last.get("error_message"),
-            "items": _items(rows),
-        }
-        once = self._once_an_hour(last.get("lane"))
-        self._tell(last, "publish_queue", NOT_DELIVERED, data, rows, once=once)
 
     def not_completed(self, item: Mapping[str, Any], error: str) -> None:
         """Tell of an item whose last write has left something undone that cannot be written."""
@@ -126,10 +107,6 @@ class Alerts:
     def _once_an_hour(self, destination: Any) -> str:
         return f"{destination} {self._clock.now():%Y-%m-%dT%H}"
 
-    def _subscriber(self, id: Any) -> str | None:
-        found = find_by_id(self._db[SUBSCRIBERS], id, {"name": 1})
-        return (found or {}).get("name")
-
     def _tell(
         self,
         item: Mapping[str, Any],
@@ -162,18 +139,10 @@ class Alerts:
                 **data,
             )
             self._db[ACTIVITY].insert_one(activity)
-            tell_activities(self._notifier, [activity], self._seen_by(rows))
+            tell_activities(self._notifier, [activity], viewpoints_of(self._db, rows))
             self._write_mails(people, filled(message, data), once)
         except Exception as error:
             log.error("alert.lost", message=message, exc_info=error)
-
-    def _seen_by(self, rows: Sequence[Mapping[str, Any]]) -> list[Viewpoint]:
-        """Return who sees the items of `rows`; one command where these do not tell the stages."""
-        unknown = {str(row.get("item_id")) for row in rows if "task" not in row}
-        query = {"_id": {"$in": sorted(unknown)}}
-        items = self._db[ARCHIVE].find(query, {"task.stage": 1}) if unknown else ()
-        stages = [object_of(known, "task").get("stage") for known in (*rows, *items)]
-        return [{"stage": name} for name in sorted({str(stage) for stage in stages if stage})]
 
     def _write_mails(self, people: Sequence[Document], text: str, once: str) -> None:
         to = [[person["email"]] for person in people if wants_mail(person)]
@@ -187,10 +156,3 @@ class Alerts:
 
 def _items(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(str(row.get("item_id")) for row in rows))
-
-
-def filled(message: str, data: Mapping[str, Any]) -> str:
-    """Return `message` with the values of `data` in their places, on one line."""
-    for name, value in data.items():
-        message = message.replace(f"{{{{ {name} }}}}", str(value if value is not None else "-"))
-    return " ".join(message.split())

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from apps.core.clock import moment_of
+from apps.core.documents import object_of
 from apps.core.errors import FormatError, WiredeskError
 from apps.core.ids import object_id
 from apps.core.service import Document
@@ -51,12 +53,23 @@ class OutgoingItem:
             "publish_schedule": row.get("publish_schedule"),
             "published_in_package": row.get("published_in_package"),
             "ingest_provider": row.get("ingest_provider"),
+            "trace_id": self.resend_id or str(row["_id"]),
         }
         if self.resend_id:
             fields["resend_id"] = object_id(self.resend_id)
             # By this the transmit run recognises a repeat of what something newer is out of.
             fields["publish_sequence_no"] = row.get("publish_sequence_no")
+        else:
+            fields["published_at"] = self._published_at
         return fields
+
+    @property
+    def _published_at(self) -> datetime | None:
+        """When it was published; of what was scheduled, the time that it was scheduled for."""
+        settings = object_of(self.row, "schedule_settings")
+        scheduled_for = settings.get("utc_publish_schedule") or self.row.get("publish_schedule")
+        times = (moment_of(time) for time in (self.row.get("_created"), scheduled_for))
+        return max(filter(None, times), default=None)
 
     @property
     def copy_key(self) -> str:

@@ -17,7 +17,7 @@ from apps.content_api.backlog import CopyBacklog
 from apps.content_api.copies import Copy, build_copy
 from apps.core.clock import Clock
 from apps.core.documents import number_of
-from apps.core.service import Document
+from apps.core.service import Document, new_etag
 from apps.core.vocabulary import (
     TEXT_TYPES,
     WAITING_ROW_STATES,
@@ -333,7 +333,9 @@ class QueueWriter:
                 older.append(row)
                 by[row["_id"]] = {"superseded_by": newer["_id"]}
         if older:
-            WaitingRows(self._db, self._clock).cancel(older, by)
+            now = self._clock.precise()
+            canceled = {"state": RowState.CANCELED, "_updated": now, "_etag": new_etag()}
+            WaitingRows(self._db).change(older, canceled, now, fields=by)
 
 
 def _obstacle(

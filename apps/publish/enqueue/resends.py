@@ -22,9 +22,8 @@ from apps.core.service import Document
 from apps.core.vocabulary import Operation, PublishingAction, QueueState, State
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.enqueue_service import EnqueueResentService, enqueue_services
-from apps.publish.queue.sending import WaitingRows
+from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED, RESENDS
-from apps.store.indexes import WAITING_ROWS
 from apps.store.mongo import is_outage
 
 log = structlog.get_logger(__name__)
@@ -243,10 +242,9 @@ class ResendRouter:
 
         Those that are being sent already were begun before that came.
         """
-        wanted = {"item_id": request["item_id"], "resend_id": request["_id"], "state": WAITING_ROWS}
-        fields = {"lane": 1, "state": 1, "claim_token": 1}
-        rows = list(self._db[PUBLISH_QUEUE].find(wanted, fields))
-        WaitingRows(self._db, self._clock).cancel(rows, {})
+        of_request = {"item_id": request["item_id"], "resend_id": request["_id"]}
+        rows = list(self._db[PUBLISH_QUEUE].find(of_request, AS_READ))
+        cancel_waiting(self._db, rows, self._clock.precise())
 
     def _fail(self, request: Document, error: Unroutable) -> int:
         tries = number_of(request, "attempts") + 1

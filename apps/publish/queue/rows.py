@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from bson import ObjectId, encode
+from pymongo.collection import Collection
 
 from apps.core.documents import object_of, text_of
 from apps.core.notifier import Notifier
@@ -167,6 +168,12 @@ def complete_row(row: Document, order_no: int) -> None:
         resend_id=str(row["_id"]),
     )
     row.setdefault("idempotency_key", key.text)
+
+
+def published_version(published: Collection[Document], row: Mapping[str, Any]) -> Document | None:
+    """Return the version of the item that a row is about, None when it is gone; one command."""
+    version = {"item_id": row["item_id"], "_current_version": row.get("item_version")}
+    return published.find_one(version, sort=[("publish_sequence_no", -1)])
 
 
 def notify_rows(notifier: Notifier, rows: Sequence[Mapping[str, Any]]) -> None:

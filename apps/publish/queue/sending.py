@@ -5,14 +5,14 @@ nobody sends it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from apps.core.clock import Clock
 from apps.core.service import Document
 from apps.core.vocabulary import WAITING_ROW_STATES, RowState
 from apps.lanes.sending import Sending, all_sending, kept_back
@@ -106,47 +106,68 @@ HOLDS: Mapping[str, Callable[[Any, str], bool]] = {
 
 
 class WaitingRows:
-    """Calls rows off that wait, and that nobody sends.
+    """Changes rows that wait, and that nobody sends.
 
     Args:
         db: the database.
-        clock: source of time.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock) -> None:
+    def __init__(self, db: Database[Document]) -> None:
         self._rows = db[PUBLISH_QUEUE]
         self._lanes = db[PUBLISH_LANES]
-        self._clock = clock
 
-    def cancel(
-        self, rows: Sequence[Mapping[str, Any]], fields: Mapping[Any, Mapping[str, Any]]
-    ) -> None:
-        """Cancel those of `rows` that nobody sends; four commands, or none.
+    def change(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        change: Mapping[str, Any],
+        now: datetime,
+        *,
+        states: Collection[RowState] = WAITING_ROW_STATES,
+        fields: Mapping[Any, Mapping[str, Any]] | None = None,
+    ) -> set[Any]:
+        """Change those of `rows` that nobody sends; four commands, seldom five, or none.
 
-        Safe to repeat. Rows that are being sent stay as they are.
+        Rows that are being sent stay as they are.
 
         Args:
-            rows: that wait, as they were read, with `lane`, `state` and `claim_token`.
+            rows: as they were read, with `lane`, `state` and `claim_token`.
+            change: fields to write, among them an etag that nobody else writes.
+            now: the current time.
+            states: that it is for.
             fields: row id to what else is written.
-        """
-        canceled = {"state": RowState.CANCELED, "_updated": self._clock.precise()}
-        with self.kept_back(rows) as notes:
-            writes = [
-                UpdateOne(as_read(row), {"$set": {**canceled, **fields.get(row["_id"], {})}})
-                for row in rows
-                if not is_among(notes, row)
-            ]
-            if writes:
-                self._rows.bulk_write(writes, ordered=False)
 
-    def kept_back(self, rows: Iterable[Mapping[str, Any]]) -> Any:
+        Returns:
+            The ids of the rows that have changed.
+        """
+        if not rows:
+            return set()
+        own = fields or {}
+        with self.kept_back(rows, now) as notes:
+            free = [row for row in rows if not is_among(notes, row)]
+            writes = [
+                UpdateOne(
+                    {**as_read(row), "state": {"$in": list(states)}},
+                    {"$set": {**change, **own.get(row["_id"], {})}},
+                )
+                for row in free
+            ]
+            count = self._rows.bulk_write(writes, ordered=False).modified_count if writes else 0
+        ids = [row["_id"] for row in free]
+        if count in (0, len(ids)):
+            return set(ids[:count])
+        mine = self._rows.find({"_id": {"$in": ids}, "_etag": change["_etag"]}, {"_id": 1})
+        return {row["_id"] for row in mine}
+
+    def kept_back(
+        self, rows: Iterable[Mapping[str, Any]], now: datetime
+    ) -> AbstractContextManager[dict[str, Sending]]:
         """Let nobody begin to send `rows` while they are changed, see `apps.lanes.sending`."""
         work: dict[str, list[Any]] = {}
         for row in rows:
             # Others may have written what is no lane: nobody sends from there.
             if isinstance(row.get("lane"), str):
                 work.setdefault(row["lane"], []).append(row["_id"])
-        return kept_back(self._lanes, work, self._clock.precise())
+        return kept_back(self._lanes, work, now)
 
 
 def is_among(notes: Mapping[str, Sending], row: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from apps.core.errors import (
     PluginError,
 )
 from apps.core.service import Document
-from apps.core.vocabulary import RowState
+from apps.core.vocabulary import Fault, RowState
 from apps.lanes.retries import RetryPolicy, attempt_note, noted
 from apps.media.storage import MediaStorage
 from apps.publish.queue.handed_over import called_back, handed_over
@@ -64,18 +64,26 @@ class Result:
     Attributes:
         row: the row as claimed.
         seconds: how long the attempt took.
+        size: bytes of the formatted item; None where nothing was sent.
         code: where it failed with one (delivery contract 4).
         cause: what happened, for people.
         answered: whether the receiver is there: it accepted or refused; None where it was not
             asked.
+        fault: whose fault it is that it was not taken; None where it was.
+        is_gone: the receiver says that it is gone.
+        wait: seconds that it asks to be left alone; None where it does not.
     """
 
     row: Document
     changes: Document = field(default_factory=dict)
     seconds: float = 0.0
+    size: int | None = None
     code: int | None = None
     cause: str = ""
     answered: bool | None = None
+    fault: Fault | None = None
+    is_gone: bool = False
+    wait: float | None = None
 
     @property
     def state(self) -> RowState:
@@ -96,6 +104,11 @@ class Attempts:
 
     def send(self, row: Document, transmitter: Transmitter, delivery: Delivery) -> Result:
         """Send one row; never raises for what the receiver or the transmitter does."""
+        result = self._sent(row, transmitter, delivery)
+        result.size = len(delivery.body)
+        return result
+
+    def _sent(self, row: Document, transmitter: Transmitter, delivery: Delivery) -> Result:
         started = time.monotonic()
         try:
             receipt = transmitter.send(delivery)
@@ -123,6 +136,8 @@ class Attempts:
                 changes = {"state": RowState.SUCCESS, "completed_at": now, "error_message": None}
                 if row.get("progress"):
                     changes["progress"] = None
+                if row.get("fault"):
+                    changes["fault"] = None
                 status = receipt.status
                 places = {"external_id": receipt.external_id, "external_url": receipt.external_url}
         said = {name: place for name, place in places.items() if place}
@@ -161,14 +176,20 @@ class Attempts:
             # Its time stays: otherwise what newer versions wait for would never end.
             due_at=max(own, now + timedelta(seconds=wait or 0)) if own else None,
         )
+        fault = fault_in(error)
         if next_try.due_at is None:
             changes["state"] = RowState.FAILED
+            changes["fault"] = fault
         else:
             changes["state"] = RowState.RETRYING
             changes["next_retry_attempt_at"] = next_try.due_at
             changes["retry_attempt"] = next_try.tries
+            if row.get("fault"):
+                changes["fault"] = None
         result = self._result(row, changes, started, now, status, message)
+        result.fault, result.wait = fault, wait
         if isinstance(error, DeliveryError):
+            result.is_gone = error.is_gone
             result.code, result.cause = error.code, redact(str(error.cause))
             if error.progress is not None and (progress := _kept(error.progress, row, redact)):
                 changes["progress"] = progress
@@ -212,8 +233,13 @@ class Attempts:
             changes.setdefault("handed_over", None)
         changes["unknown_outcomes"] = 0
         changes["_updated"] = now
-        _log(row, changes, attempt)
         return Result(row, changes, seconds)
+
+
+def fault_in(error: Exception) -> Fault:
+    """Return whose fault a failure is. What no transmitter has thought of is ours."""
+    is_theirs = isinstance(error, DeliveryError) and not error.is_ours
+    return Fault.THEIRS if is_theirs else Fault.OURS
 
 
 def _kept(
@@ -249,27 +275,6 @@ def _answered(error: Exception) -> bool | None:
     if isinstance(error, PermanentFailure):
         return True if error.response_status is not None else None
     return False
-
-
-def _log(row: Mapping[str, Any], changes: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-    """Write the one log line that every attempt gets."""
-    destination = row.get("destination") or {}
-    log.info(
-        "delivery.attempted",
-        row=str(row["_id"]),
-        item=row["item_id"],
-        version=row.get("item_version"),
-        operation=row.get("publishing_action"),
-        subscriber=str(row.get("subscriber_id")),
-        destination=destination.get("name"),
-        type=destination.get("delivery_type"),
-        attempt=int(row.get("retry_attempt") or 0) + 1,
-        outcome=attempt["outcome"],
-        status=attempt["status"],
-        ms=attempt["ms"],
-        next_at=changes.get("next_retry_attempt_at"),
-        key=row.get("idempotency_key"),
-    )
 
 
 class RowSender:
@@ -394,13 +399,15 @@ class RowSender:
             row["payload_id"] = self._format_row(row)
         except FormatError as error:
             name = "FormatterError"
-            raise PermanentFailure(error.code, name, error.text, error.cause) from error
+            raise PermanentFailure(
+                error.code, name, error.text, error.cause, is_ours=True
+            ) from error
         return self._payloads.load([row]).get(row["_id"])
 
 
 def refused(code: int, text: str, cause: str) -> PermanentFailure:
     """Return the error of a row that cannot be sent at all."""
-    return PermanentFailure(code, "PublishQueueError", text, cause)
+    return PermanentFailure(code, "PublishQueueError", text, cause, is_ours=True)
 
 
 def delivery_of(

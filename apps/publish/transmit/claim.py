@@ -9,6 +9,7 @@ process that lost its lease changes nothing.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from apps.lanes.retries import has_unknown_outcome
 from apps.lanes.sending import token_of
 from apps.publish.queue.rows import FULL, is_full
 from apps.publish.transmit.attempt import BEHIND_SECONDS
+from apps.publish.transmit.held import HeldRows
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from apps.store.indexes import OPEN_ROWS, WAITING_ROWS
 from transmitters.base import Mode
@@ -36,6 +38,8 @@ LARGE = 1024 * 1024
 """Length of a text that a row may have no room besides."""
 MORE_ROWS = 50
 """Rows that are read besides those that may be taken: retries, and what is pointless."""
+WITHDRAWALS = 20
+"""Those that are told of where they wait."""
 
 
 @dataclass
@@ -107,11 +111,14 @@ class RowClaims:
         if lane.breaker.circuit is Circuit.OPEN:
             return self._select_withdrawal(lane, mode, retrying)
         more = False
-        if not has_all_pending:
-            pending, more = self._first_of_many(lane, mode, limit, pending, retrying)
+        held = HeldRows.of(self._rows, lane)
+        if held or not has_all_pending:
+            pending, more = self._first_of_many(lane, mode, limit, pending, retrying, held)
         if len(retrying) == RETRYING_LIMIT:
             retrying += self._rest_of_lines(lane, pending, retrying)
-        picked = pick(pending, retrying, mode, self._clock.precise())
+        if held:
+            retrying += held.older_of([*pending, *retrying])
+        picked = pick(pending, retrying, mode, self._clock.precise(), held)
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
         return picked
@@ -128,24 +135,30 @@ class RowClaims:
         limit: int,
         first: list[Document],
         retrying: Sequence[Document],
+        held: HeldRows | None,
     ) -> tuple[list[Document], bool]:
         """Return the pending rows to pick from where many wait, and whether there are more.
 
         Args:
             first: the first of them.
             retrying: rows that wait for a retry.
+            held: rows that are held back; they are left out.
         """
         # Lines that may have to wait are read apart, so that however long, they hide no other
         # (delivery contract O2).
-        held_up = sorted({row["item_id"] for row in retrying}) if mode is Mode.APPEND else []
+        items = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
         waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
+        if held:
+            items |= held.items() if mode is Mode.APPEND else set()
+            waiting |= held.others
+        held_up = sorted(items)
         pending, more = first, True
-        if held_up:
-            free = {**waiting, "item_id": {"$nin": held_up}}
+        if held_up or held:
+            free = {**waiting, "item_id": {"$nin": held_up}} if held_up else waiting
             order = [("priority", -1), ("order_no", 1)]
             pending = list(self._rows.find(free).sort(order).limit(limit + 1))
             more = len(pending) > limit
-        if more and pending[0].get("priority"):
+        if more and pending and pending[0].get("priority"):
             pending += self._overtaken(lane, pending)
         if held_up:
             pending += self._rows.find({"item_id": {"$in": held_up}, **waiting})
@@ -165,11 +178,21 @@ class RowClaims:
         if len(retrying) == RETRYING_LIMIT:
             retrying += self._rest_of_lines(lane, pending, retrying)
         now = self._clock.precise()
-        picked = pick(pending, retrying, mode, now)
+        picked = pick(pending, retrying, mode, now, HeldRows.of(self._rows, lane))
         due = [row for row in picked.rows if row.get("publishing_action") in WITHDRAWING_ACTIONS]
         picked.rows, picked.more = due[:1], len(due) > 1
         picked.next_due = picked.next_withdrawal
         return picked
+
+    def withdrawals(self, lane: Lane) -> list[Document]:
+        """Return withdrawals that wait in a lane, 20 at most; one command."""
+        waiting = {
+            "lane": lane.id,
+            "state": RowState.PENDING,
+            "priority": True,
+            "publishing_action": {"$in": sorted(WITHDRAWING_ACTIONS)},
+        }
+        return list(self._rows.find(waiting).sort("order_no", 1).limit(WITHDRAWALS))
 
     def _overtaken(self, lane: Lane, picked: Sequence[Document]) -> list[Document]:
         """Return older rows of the picked lines that priority would leave behind."""
@@ -291,11 +314,18 @@ def without_lines_of(rows: Iterable[Document], kept_back: Container[Any]) -> lis
 
 
 def pick(
-    pending: Iterable[Document], retrying: Iterable[Document], mode: Mode, now: datetime
+    pending: Iterable[Document],
+    retrying: Iterable[Document],
+    mode: Mode,
+    now: datetime,
+    held: HeldRows | None = None,
 ) -> LaneSelection:
     """Return what may be delivered now of the rows that wait in a lane.
 
     Delivery contract O1 to O6, O8.
+
+    Args:
+        held: rows that are held back; None where there are none.
     """
     selection = LaneSelection()
     lines: dict[str, list[Document]] = {}
@@ -305,6 +335,7 @@ def pick(
         line.sort(key=order_of)
         line = _without_withdrawn(line, selection)
         line = _without_replaced(line, selection)
+        line = _without_held(item_id, line, mode, held, selection) if held else line
         line = _without_doubtful(line, mode, now, selection)
         _pick_line(item_id, line, mode, now, selection)
     selection.rows.sort(key=lambda row: (not row.get("priority"), order_of(row)))
@@ -335,6 +366,18 @@ def _without_replaced(line: list[Document], selection: LaneSelection) -> list[Do
         else:
             left.append(row)
     return left
+
+
+def _without_held(
+    item_id: str, line: list[Document], mode: Mode, held: HeldRows, selection: LaneSelection
+) -> list[Document]:
+    """Drop what is held back, and what has to wait for that."""
+    if not any(map(held.has, line)):
+        return line
+    selection.older.add(item_id)
+    if mode is Mode.APPEND:
+        return list(takewhile(lambda row: not held.has(row), line))
+    return [row for row in line if not held.has(row)]
 
 
 def _without_doubtful(

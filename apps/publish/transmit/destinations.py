@@ -1,7 +1,9 @@
 """Destinations as the transmit run sees them: secrets resolved, connections kept."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Hashable, Iterable, Mapping
 from hashlib import sha256
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -9,10 +11,12 @@ from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core import json
+from apps.core.documents import object_of, objects_of
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.userinfo import together
+from apps.core.userinfo import apart, together
 from apps.mail.mailer import mail_sender, mail_server
+from apps.routing.subscribers.destination_secrets import is_secret
 from apps.routing.subscribers.stored_destinations import (
     CONTENT_API_DESTINATION,
     config_of,
@@ -20,10 +24,10 @@ from apps.routing.subscribers.stored_destinations import (
     destination_of,
     subscriber_of,
 )
-from apps.secrets.vault import UnreadableSecret, Vault
+from apps.secrets.vault import UnreadableSecret, Vault, is_encrypted
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import SUBSCRIBERS
-from transmitters.base import Destination, Mode, TransmitSettings, Transmitter
+from transmitters.base import MASK, Destination, Mode, TransmitSettings, Transmitter
 
 UNKNOWN_TYPE_MODE = Mode.APPEND
 """How versions are treated where the type of the destination is not known."""
@@ -77,30 +81,48 @@ class TransmitterPool:
 
 
 class Subscribers:
-    """Subscribers of one transmit run, read once each.
+    """Subscribers of one transmit run, read once each, and again after a while.
+
+    A run goes on as long as there is work, and a batch for 20 seconds: what is changed of a
+    subscriber, such as its secrets, counts for everything within 30 seconds.
 
     Args:
         db: the database.
+
+    Attributes:
+        seconds: after which one is read again.
     """
+
+    seconds = 5.0
 
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
         self._known: dict[Any, Document | None] = {}
+        self._read_at: dict[Any, float] = {}
         self._lock = Lock()
 
     def load(self, lanes: Iterable[str]) -> None:
-        """Read the subscribers of `lanes` that are not known yet; one command."""
+        """Read the subscribers of `lanes` that are not known, or not any more; one command."""
+        now = time.monotonic()
         with self._lock:
-            wanted = {subscriber_of(lane) for lane in lanes} - set(self._known)
+            owners = set(map(_owner, lanes))
+            wanted = {o for o in owners if now - self._read_at.get(o, -inf) >= self.seconds}
         if not wanted:
             return
         found = find_all_by_id(self._db[SUBSCRIBERS], wanted)
         with self._lock:
             self._known.update({key: found.get(key) for key in wanted})
+            self._read_at.update(dict.fromkeys(wanted, now))
 
     def of(self, lane: str) -> Document | None:
         """Return the subscriber of a lane, or None when there is none any more."""
-        return self._known.get(subscriber_of(lane))
+        return self._known.get(_owner(lane))
+
+
+def _owner(lane: str) -> Hashable:
+    """Return the id of the subscriber of a lane; None where a row of others names what is none."""
+    owner = subscriber_of(lane)
+    return owner if isinstance(owner, Hashable) else None
 
 
 def mode_of(
@@ -129,17 +151,37 @@ def resolve(row: Mapping[str, Any], subscriber: Mapping[str, Any], vault: Vault)
     Raises:
         UnreadableSecret: no key fits; the message names the destination and the secret.
     """
-    shown = row.get("destination") or {}
+    stored = _stored(row, subscriber)
+    config = {key: _opened(stored, key, vault) for key in config_of(stored)}
+    return _destination(row, stored, config)
+
+
+def masked(
+    row: Mapping[str, Any], subscriber: Mapping[str, Any], secrets: frozenset[str]
+) -> Destination:
+    """Return the row's destination as `resolve` does, but with a mask for each secret."""
+    stored = _stored(row, subscriber)
+    config = apart(config_of(stored))
+    hidden = {k: MASK for k, v in config.items() if is_secret(k, secrets) or is_encrypted(v)}
+    return _destination(row, stored, {**config, **hidden})
+
+
+def _stored(row: Mapping[str, Any], subscriber: Mapping[str, Any]) -> Mapping[str, Any]:
+    shown = object_of(row, "destination")
     wanted = destination_id(shown)
-    stored = next(
-        (d for d in subscriber.get("destinations") or () if destination_id(d) == wanted), shown
-    )
+    own = objects_of(subscriber, "destinations")
+    return next((d for d in own if destination_id(d) == wanted), shown)
+
+
+def _destination(
+    row: Mapping[str, Any], stored: Mapping[str, Any], config: Mapping[str, Any]
+) -> Destination:
     return Destination(
-        id=wanted,
+        id=destination_id(object_of(row, "destination")),
         name=str(stored.get("name") or ""),
         type=str(stored.get("delivery_type") or ""),
         format=str(stored.get("format") or ""),
-        config=together({key: _opened(stored, key, vault) for key in config_of(stored)}),
+        config=together(config),
     )
 
 
@@ -169,4 +211,9 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         mail_timeout=float(settings["EMAIL_TIMEOUT"]),
         watermark_image=settings["WATERMARK_IMAGE"],
         file_root=settings["FILE_ROOT"],
+        odbc_publish=settings["ODBC_PUBLISH"],
+        odbc_timeout=float(settings["ODBC_TIMEOUT"]),
+        imatrics_url=settings["IMATRICS_BASE_URL"],
+        imatrics_user=settings["IMATRICS_USER"],
+        imatrics_key=settings["IMATRICS_KEY"],
     )

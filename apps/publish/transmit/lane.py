@@ -14,22 +14,27 @@ from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import RowState
+from apps.core.vocabulary import Fault, RowState
 from apps.lanes.breaker import Circuit
-from apps.lanes.claims import Lane, LaneOutcome
+from apps.lanes.claims import Lane, LaneOutcome, Pause
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import has_unknown_outcome
 from apps.lanes.worker import LaneServer
+from apps.publish.queue.lane_state import DISABLED
 from apps.publish.queue.payloads import Body, Payloads
 from apps.publish.transmit.attempt import Result, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import Subscribers, mode_of
-from apps.publish.transmit.failures import Failures, is_critical
+from apps.publish.transmit.failures import Failures, failure_of, is_critical
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import Results
 from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
+
+GONE = "It answered 410: it is gone."
+HOPELESS = "Nothing has got through since {:%Y-%m-%d %H:%M} UTC, in {} attempts."
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,14 @@ class LaneTools:
     registry: Registry[Transmitter]
     notifier: Notifier
     failures: Failures
+    attempt_log: AttemptLog
+    on_claim: Callable[[], None]
+    """Called with each lane that is looked into."""
     closed: set[Any]
     """Ids of subscribers that this run has closed."""
     recovery: Recovery
     may_continue: Callable[[Lane | None], bool]
     """False once the run shall stop or can no longer renew its leases, or that of a lane."""
-    on_failed: Callable[[Sequence[Document]], None]
-    """Called with rows of one lane that have failed for good."""
 
 
 def take_over(
@@ -95,6 +101,7 @@ class RowServer(LaneServer):
         self._limit = limit
 
     def serve(self, lane: Lane) -> LaneOutcome:
+        self._tools.on_claim()
         self._subscribers.load([lane.id, *self._upcoming()])
         subscriber = self._subscribers.of(lane.id)
         is_closed = subscriber is not None and (
@@ -109,6 +116,15 @@ class RowServer(LaneServer):
             later = self._tools.clock.precise() + self._tools.kind.look_again
             return LaneOutcome(next_due=later)
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()
+
+    def settle(self, lane: Lane) -> bool:
+        lost = self._tools.recovery.find_lost(lane) if lane.orphaned or lane.sending else []
+        if lost or lane.sending:
+            self._subscribers.load([lane.id])
+            take_over(self._tools, lane, self._subscribers.of(lane.id), lost)
+        if lane.document.get("urgent") and (waiting := self._tools.claims.withdrawals(lane)):
+            self._tools.failures.withdrawal_held(waiting)
+        return True
 
     def mend(self, lane: Lane) -> bool:
         """Fail the rows of a lane that nobody can send."""
@@ -179,7 +195,7 @@ class LaneDelivery:
             self._lane,
             mode,
             on_recorded=self._act_on,
-            on_failed=tools.on_failed,
+            on_failed=tools.failures.exhausted,
         )
         results.older |= selection.older
         results.older |= {r["item_id"] for r in selection.rows if r["state"] == RowState.RETRYING}
@@ -229,10 +245,12 @@ class LaneDelivery:
                 continue
             subscriber = None if self._is_gone else self._subscriber
             result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
+            self._tools.attempt_log.write(result, self._lane.token)
             results.add(result)
             self._count(result.row, result)
-            if is_critical(self._subscriber, result):
-                # Nothing more is sent to a subscriber that this closes.
+            if is_critical(self._subscriber, result) or self._gives_up(result):
+                # Nothing more is sent to a subscriber that this closes, or a destination that it
+                # disables.
                 results.write()
             if result.state == RowState.RETRYING and self._mode is Mode.APPEND:
                 held_up.add(row["item_id"])
@@ -243,26 +261,67 @@ class LaneDelivery:
 
         Only of results that are on record: who has lost the lease closes no subscriber.
         """
-        failures = self._tools.failures
+        self._tools.attempt_log.count(recorded)
         for result in recorded:
-            if result.state == RowState.SUCCESS and self._is_failing:
-                self._is_failing = False
-                failures.recovered(result.row)
-            elif result.code is not None and not self._is_gone:
-                self._is_failing = True
-                if failures.record(self._subscriber, result):
-                    self._tools.closed.add(self._subscriber["_id"])
+            if result.state == RowState.SUCCESS:
+                self._succeeded(result)
+            elif result.fault is not None and not self._is_gone:
+                self._failed(result)
+
+    def _succeeded(self, result: Result) -> None:
+        health = self._lane.health
+        if self._is_failing or health.is_told:
+            self._is_failing = False
+            self._tools.failures.recovered(result.row, was_failing=health.is_told)
+        health.succeeded()
+
+    def _failed(self, result: Result) -> None:
+        """Report a failure, close the subscriber or disable the destination if need be."""
+        failures, health = self._tools.failures, self._lane.health
+        if result.code is not None:
+            self._is_failing = True
+            if failures.record(self._subscriber, result):
+                self._tools.closed.add(self._subscriber["_id"])
+        health.failed(failure_of(result), counts=result.fault == Fault.THEIRS)
+        if result.fault != Fault.THEIRS:
+            return
+        if health.is_to_be_told:
+            failures.failing(result, health.failures)
+            health.told()
+        if self._outcome.pause is None and (because := self._why_disable(result)):
+            about = {"at": self._tools.clock.now(), "because": because}
+            self._outcome.pause = Pause(DISABLED, about=about)
+            failures.disabled(result, because)
+
+    def _why_disable(self, result: Result) -> str:
+        """Return why the destination is disabled after a failure; empty where it is not."""
+        health = self._lane.health
+        if self._gives_up(result):
+            return GONE
+        if self._may_disable and health.is_hopeless:
+            return HOPELESS.format(health.since, health.failures)
+        return ""
+
+    @property
+    def _may_disable(self) -> bool:
+        """Whether the destinations of the subscriber may be disabled; unless it says otherwise."""
+        return self._subscriber.get("disable_failing") is not False
+
+    def _gives_up(self, result: Result) -> bool:
+        """Whether the receiver has just said that it is gone, and is left alone from now on."""
+        return result.is_gone and self._may_disable and self._lane.health.gives_up_gone
 
     def _may_start(self) -> bool:
         is_closed = self._subscriber.get("_id") in self._tools.closed
         is_in_time = time.monotonic() < self._deadline and not self._outcome.stalled
         is_up = self._is_probe or self._lane.breaker.circuit is Circuit.CLOSED
-        return not is_closed and is_in_time and is_up and self._tools.may_continue(self._lane)
+        is_open = not is_closed and self._outcome.pause is None
+        return is_open and is_in_time and is_up and self._tools.may_continue(self._lane)
 
     def _count(self, row: Document, result: Result) -> None:
         self._outcome.sent += 1
         if result.answered is not None:
-            self._lane.breaker.record(answered=result.answered)
+            self._lane.breaker.record(answered=result.answered, wait=result.wait)
         is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING

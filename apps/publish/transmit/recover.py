@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import RowState
+from apps.core.vocabulary import Fault, RowState
 from apps.lanes.claims import Lane
 from apps.lanes.recovery import LostLanes
 from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
@@ -51,6 +51,8 @@ class Recovery:
         sequences: source of `order_no`.
         notifier: notifies clients of rows that were given up.
         on_failed: called with rows of one lane that have failed for good.
+        on_lost: called with rows that may have been sent when their process died, and the token
+            of the lease under which they were taken over.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Recovery:
         *,
         notifier: Notifier,
         on_failed: Callable[[Sequence[Document]], None],
+        on_lost: Callable[[Sequence[Document], int], None] = lambda rows, token: None,
     ) -> None:
+        self._on_lost = on_lost
         self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
@@ -126,6 +130,7 @@ class Recovery:
         changed = [{**row, **change} for row, change in zip(held, changes, strict=True)]
         if given_up := [row for row in changed if row["state"] == RowState.FAILED]:
             self._report(lane, given_up)
+        self._on_lost([row for row in changed if row["_id"] in started], lane.token)
 
     def _shut_out(self, lane: Lane, note: Sending) -> None:
         """Write the token on what the last holder of the lease might still cancel; two commands.
@@ -167,7 +172,8 @@ class Recovery:
         change["unknown_outcomes"] = unknown
         change["attempts"] = noted(row.get("attempts"), attempt_note(now, UNKNOWN))
         if unknown >= MAX_UNKNOWN:
-            change.update({"state": RowState.FAILED, "error_message": GIVEN_UP})
+            given_up = {"error_message": GIVEN_UP, "fault": Fault.OURS}
+            change.update({"state": RowState.FAILED, **given_up})
         return change
 
     def _report(self, lane: Lane, given_up: Sequence[Document]) -> None:
@@ -194,6 +200,7 @@ class Recovery:
             change = {
                 "state": RowState.FAILED,
                 "error_message": fault,
+                "fault": Fault.OURS,
                 "_updated": self._clock.precise(),
             }
             same = {"_id": row["_id"], "state": row["state"]}
@@ -233,10 +240,11 @@ class Recovery:
                 row["subscriber_id"] = found["_id"]
             complete_row(row, order_no)
             if fault := fault_of(row):
-                row.update({"state": RowState.FAILED, "error_message": fault})
+                failed = {"error_message": fault, "fault": Fault.OURS}
+                row.update({"state": RowState.FAILED, **failed})
         fields = (
             *("lane", "order_no", "idempotency_key", "priority", "item_id"),
-            *("subscriber_id", "state", "error_message"),
+            *("subscriber_id", "state", "error_message", "fault"),
         )
         writes = [
             UpdateOne(

@@ -103,9 +103,9 @@ class Results:
             return
         rows = [{**result.row, **result.changes} for result in stored]
         notify_rows(self._notifier, rows)
-        self._on_recorded(stored)
         if failed := [row for row in rows if row["state"] == RowState.FAILED]:
             self._on_failed(failed)
+        self._on_recorded(stored)
 
     def _writes(self, results: Sequence[Result]) -> list[UpdateOne | UpdateMany]:
         """Return the writes of results: those that are alike are written by one of them."""

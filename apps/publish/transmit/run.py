@@ -1,7 +1,8 @@
 """The transmit run: delivers everything that is due in the lanes of the wire."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from random import Random
 from threading import Event
 from typing import Any
@@ -14,12 +15,16 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import RowState
+from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
 from apps.lanes.run import LaneRun, RunContext
 from apps.media.storage import MediaStorage
+from apps.monitoring.counters import DeliveryCounters
 from apps.publish.queue.payloads import Payloads
+from apps.publish.queue.rows import published_version
 from apps.publish.transmit.attempt import Attempts, RowSender
+from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import RowClaims
 from apps.publish.transmit.destinations import Subscribers, TransmitterPool, transmit_settings
 from apps.publish.transmit.failures import Failures
@@ -39,9 +44,11 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
     """Return the lanes of `publish_queue`.
 
     Args:
-        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER.
+        settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER,
+            DISABLE_FAILING_AFTER_DAYS, DISABLE_FAILING_AFTER_ATTEMPTS, DISABLE_GONE.
     """
     retries = int(settings["MAX_TRANSMIT_RETRY_ATTEMPT"])
+    days = float(settings["DISABLE_FAILING_AFTER_DAYS"])
     return LaneKind(
         name="transmit",
         lanes=PUBLISH_LANES,
@@ -51,6 +58,11 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
+        health=HealthPolicy(
+            hopeless_after=timedelta(days=days) if days > 0 else None,
+            hopeless_attempts=int(settings["DISABLE_FAILING_AFTER_ATTEMPTS"]),
+            gives_up_gone=bool(settings["DISABLE_GONE"]),
+        ),
     )
 
 
@@ -74,10 +86,11 @@ class TransmitContent:
         vault: decrypts the secrets of destinations.
         media: the binaries that deliveries take along.
         notifier: tells clients.
-        on_failed: called with rows of one lane that have failed for good.
+        counters: of deliveries.
+        on_claim: called whenever this process looks for what is due.
         settings: LEASE_SECONDS, TRANSMIT_THREADS, MAX_TRANSMIT_QUERY_LIMIT,
-            MAX_TRANSMIT_RETRY_ATTEMPT, RETRY_JITTER, ERROR_NOTIFICATIONS,
-            EMAIL_NOTIFICATION_RESEND and those of the transmitters.
+            ERROR_NOTIFICATIONS, EMAIL_NOTIFICATION_RESEND, PUBLIC_URL, those of `lane_kind` and of
+            the transmitters.
         sends_mail: whether mails are sent at all.
         format_row: formats the item of a row that could not be formatted before.
     """
@@ -92,23 +105,32 @@ class TransmitContent:
         vault: Vault,
         media: MediaStorage,
         notifier: Notifier,
+        counters: DeliveryCounters,
         settings: Mapping[str, Any],
-        on_failed: Callable[[Sequence[Document]], None] = lambda rows: None,
+        on_claim: Callable[[], None] = lambda: None,
         sends_mail: bool = False,
         format_row: Callable[[Document], str] = not_formatted,
     ) -> None:
         self._db = db
         self._clock = clock
         self._notifier = notifier
-        self._on_failed = on_failed
         self._registry = transmitters
         self._pool = TransmitterPool(transmitters, transmit_settings(settings))
         self._payloads = Payloads(db)
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
-        self._recovery = Recovery(db, clock, sequences, notifier=notifier, on_failed=on_failed)
+        self._attempt_log = AttemptLog(counters, transmitters, self._kind.retries)
+        self._on_claim = on_claim
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
+        )
+        self._recovery = Recovery(
+            db,
+            clock,
+            sequences,
+            notifier=notifier,
+            on_failed=self._failures.exhausted,
+            on_lost=self._attempt_log.lost,
         )
         self._sender = RowSender(
             Attempts(clock, self._kind.retries),
@@ -116,7 +138,7 @@ class TransmitContent:
             vault=vault,
             media=media,
             payloads=self._payloads,
-            find_item=self._published_version,
+            find_item=partial(published_version, db[PUBLISHED]),
             format_row=format_row,
         )
         self._lanes = LaneRun(
@@ -137,7 +159,7 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
-        return self._lanes.run(stop)
+        return self._run(stop=stop)
 
     def take_turn(self, again: Callable[[], object]) -> int:
         """Attempt what is due, for a while; return how many deliveries were attempted.
@@ -151,16 +173,20 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away.
         """
-        return self._lanes.run(seconds=TURN_SECONDS, on_ended=again)
+        return self._run(seconds=TURN_SECONDS, on_ended=again)
+
+    def _run(self, **how: Any) -> int:
+        """Run the lanes; the arguments are those of `LaneRun.run`."""
+        try:
+            sent = self._lanes.run(**how)
+            self._on_claim()
+            return sent
+        finally:
+            self._attempt_log.close()
 
     def close(self) -> None:
         """Close the connections to destinations."""
         self._pool.close()
-
-    def _published_version(self, row: Mapping[str, Any]) -> Document | None:
-        """Return the version of the item that a row is about, None when it is gone."""
-        version = {"item_id": row["item_id"], "_current_version": row.get("item_version")}
-        return self._db[PUBLISHED].find_one(version, sort=[("publish_sequence_no", -1)])
 
     def _new_server(self, run: RunContext) -> RowServer:
         tools = LaneTools(
@@ -173,10 +199,11 @@ class TransmitContent:
             registry=self._registry,
             notifier=self._notifier,
             failures=self._failures,
+            attempt_log=self._attempt_log,
+            on_claim=self._on_claim,
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,
-            on_failed=self._on_failed,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)
 

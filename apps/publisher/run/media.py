@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from functools import partial
 from hashlib import md5, sha256
 from io import BufferedReader, BytesIO
@@ -75,6 +76,19 @@ class _File:
     length: int
     digests: Callable[[], Digests]
     open: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+class _Removal(Enum):
+    """What has become of a file that a story has shown.
+
+    NONE: it was not to be removed. CERTAIN: the site says that it is gone. DOUBTFUL: so it says,
+    but an earlier request may still be on its way. REFUSED: it stays though nobody shows it.
+    """
+
+    NONE = auto()
+    CERTAIN = auto()
+    DOUBTFUL = auto()
+    REFUSED = auto()
 
 
 class _KeepsAddress(Exception):
@@ -159,19 +173,25 @@ class MediaLedger:
         """
         left: list[Document] = []
         for row in list(self._rows.find({"used_by": task.claim.id})):
-            if removes and not self._is_removed(task, row):
+            removal = self._remove(task, row) if removes else _Removal.NONE
+            if removal is _Removal.REFUSED:
                 task.warn("media_left_public")
                 left.append(row)
             self._rows.update_one({"_id": row["_id"]}, {"$pull": {"used_by": task.claim.id}})
+            if removal is _Removal.CERTAIN:
+                self._free(row)
         if left:
             task.written["media"] = _with_those_left(task.record.get("media") or (), left)
 
-    def _is_removed(self, task: Task, row: Mapping[str, Any]) -> bool:
-        """Delete a file that nobody else uses; False where it stays though nobody shows it."""
-        if task.platform.can_delete_media:
-            return not self._withdraw(row, task.claim.id) or self._delete(task, row)
-        # It stays in the ledger as well: the next story that shows it does not bring it again.
-        return row.get("used_by") != [task.claim.id] or not row.get("remote_id")
+    def _remove(self, task: Task, row: Mapping[str, Any]) -> _Removal:
+        """Delete a file that nobody else uses."""
+        if not task.platform.can_delete_media:
+            # It stays in the ledger as well: the next story that shows it does not bring it again.
+            is_shown = row.get("used_by") != [task.claim.id] or not row.get("remote_id")
+            return _Removal.NONE if is_shown else _Removal.REFUSED
+        if not self._withdraw(row, task.claim.id):
+            return _Removal.NONE
+        return self._delete(task, row)
 
     def _withdraw(self, row: Mapping[str, Any], user: Any) -> bool:
         """Mark a row as deleted if nobody else uses it; whether that is so."""
@@ -179,21 +199,28 @@ class MediaLedger:
         alone = {"_id": row["_id"], "used_by": [user]}
         return self._rows.update_one(alone, {"$set": gone}).matched_count > 0
 
-    def _delete(self, task: Task, row: Mapping[str, Any]) -> bool:
+    def _delete(self, task: Task, row: Mapping[str, Any]) -> _Removal:
         if not row.get("remote_id"):
-            return True
+            return _Removal.CERTAIN
         checked = row.get("checked_at")
         is_sure = _is_ready(task, row) and bool(
             checked and self._clock.precise() - checked < SEEN_JUST_NOW
         )
         try:
-            return task.platform.delete_media(_remote(row), is_sure=is_sure)
+            is_gone = task.platform.delete_media(_remote(row), is_sure=is_sure)
         except PlatformError as error:
             if error.error_class != ErrorClass.AMBIGUOUS:
                 raise
-        # Whatever came of it, to delete the file again does no harm; to start with the post again
-        # would have the next answer lost in the same place.
-        return task.platform.delete_media(_remote(row))
+            # Whatever came of it, to delete the file again does no harm; to start with the post
+            # again would have the next answer lost in the same place.
+            is_gone = task.platform.delete_media(_remote(row))
+            return _Removal.DOUBTFUL if is_gone else _Removal.REFUSED
+        return _Removal.CERTAIN if is_gone else _Removal.REFUSED
+
+    def _free(self, row: Mapping[str, Any]) -> None:
+        """Let a file be brought again at once: no request that removes it is on its way."""
+        removed = {"_id": row["_id"], "state": MediaState.DELETED, "lease_owner": None}
+        self._rows.update_one(removed, {"$set": {"lease_until": None}})
 
     # One file.
 

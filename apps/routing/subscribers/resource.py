@@ -63,6 +63,7 @@ SUBSCRIBER_SCHEMA: dict[str, Any] = {
     "content_api_token": {"type": "string"},
     "async": {"type": "boolean", "nullable": True},
     "priority": {"type": "boolean", "nullable": True},
+    "disable_failing": {"type": "boolean", "nullable": True},
     "filter_conditions": LEGACY_LIST,
     "content_filters": LEGACY_LIST,
     "selected_subscribers": LEGACY_LIST,

@@ -64,6 +64,8 @@ class SubscribersService(RuleService):
     Args:
         vault: encrypts secrets.
         wake_lanes: makes the lanes with these ids due.
+        hold_older: holds deliveries of a subscriber back that have become old while it was
+            inactive.
         notifier: tells clients.
         formatters, transmitters: what destinations may name where they are checked strictly.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, STRICT_DESTINATIONS, EXCLUDED_VOCABULARY_FIELDS.
@@ -81,6 +83,7 @@ class SubscribersService(RuleService):
         transmitters: Registry[Transmitter],
         vault: Vault,
         wake_lanes: Callable[[Iterable[str]], None],
+        hold_older: Callable[[Any], None],
         settings: Mapping[str, Any],
     ) -> None:
         super().__init__(db, clock)
@@ -89,6 +92,7 @@ class SubscribersService(RuleService):
         self._transmitters = transmitters
         self._vault = vault
         self._wake_lanes = wake_lanes
+        self._hold_older = hold_older
         self._secrets = secret_keys(transmitters)
         self._maximum = int(settings["MAX_VALUE_OF_PUBLISH_SEQUENCE"])
         self._is_strict = bool(settings["STRICT_DESTINATIONS"])
@@ -113,6 +117,9 @@ class SubscribersService(RuleService):
             # Tells it from one that delivery has closed, whose rows are kept for it.
             now = self.clock.now()
             updates["last_closed"] = {"closed_at": now, "closed_by": caller.user_id}
+        if updates.get("is_active") and not original.get("is_active"):
+            # Before it is active: otherwise what has become old could be on its way by then.
+            self._hold_older(original["_id"])
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         self._release_lanes({**original, **updates}, original)

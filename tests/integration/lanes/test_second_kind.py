@@ -37,6 +37,7 @@ from apps.lanes import (
     RunContext,
     attempt_note,
     noted,
+    pause,
     resume,
     token_of,
     unknown_outcomes,
@@ -431,6 +432,37 @@ class TestPauses:
 
         assert post.states() == ["delivered"]
 
+    def test_a_box_is_paused_once(self, post: Post, box: ObjectId) -> None:
+        """One that was never used, too; what it is for is kept until somebody resumes it."""
+        lanes, wanted = post.db[KIND.lanes], Pause("asked", about={"by": "me"})
+        assert [pause(lanes, str(box), wanted) for _ in range(2)] == [True, False]
+        post.post(box, "one")
+        assert post.office.run() == 0
+        assert post.box(box)["paused"] == {"reason": "asked", "by": "me", "until": None}
+        now = post.clock.at
+        others = resume(lanes, [str(box)], now, reason="auth")
+
+        assert (others, resume(lanes, [str(box)], now, reason="asked")) == (0, 1)
+        assert post.office.run() == 1
+
+    def test_a_pause_that_comes_while_a_box_is_served_stays(
+        self, post: Post, box: ObjectId
+    ) -> None:
+        """Whatever the carrier asks for; what it has begun is finished."""
+
+        def read(letter: Document) -> str:
+            pause(post.db[KIND.lanes], str(box), Pause("asked"))
+            return BUSY
+
+        post.read = read
+        post.post(box, "one")
+        post.office.run()
+        post.read = lambda letter: TAKEN
+        post.clock.advance(hours=1)
+
+        assert post.office.run() == 0
+        assert post.box(box)["paused"]["reason"] == "asked"
+
     def test_resumes_only_what_is_there(self, post: Post, box: ObjectId) -> None:
         """An integration that was never used has no lane, and gets none."""
         post.resume(box)
@@ -558,8 +590,8 @@ class Silent:
 
 
 def test_failures_are_told_once_and_close_nobody(post: Post, box: ObjectId) -> None:
-    """In the words of this kind; the first success afterwards is told as well."""
-    texts = ReportTexts("Box {{{{name}}}}: {code} {cause}", "Box {{name}} is back", "boxes")
+    """In the words of this kind; the first success afterwards ends it."""
+    texts = ReportTexts("Box {{{{name}}}}: {code} {cause}", "boxes")
     reports = FailureReports(
         post.db,
         post.clock,  # type: ignore[arg-type]
@@ -575,14 +607,11 @@ def test_failures_are_told_once_and_close_nobody(post: Post, box: ObjectId) -> N
     for _ in range(5):
         reports.failed(reader, "auth", "wrong key")
     failing = post.box(box)["failing"]
-    for _ in range(2):
-        reports.recovered(reader)
+    recovered = [reports.recovered(reader) for _ in range(2)]
 
     told = [(row["name"], row["message"]) for row in post.db["activity"].find({})]
-    assert told == [
-        ("error", "Box {{name}}: auth wrong key"),
-        ("recovered", "Box {{name}} is back"),
-    ]
+    assert told == [("error", "Box {{name}}: auth wrong key")]
+    assert recovered == [True, False]
     assert (failing, "failing" in post.box(box)) == (True, False)
 
 

@@ -106,6 +106,25 @@ class TestOpening:
         assert states(desk) == {"failed": ROWS}
         assert not lane(graph).get("breaker")
 
+    def test_a_receiver_that_asks_to_wait_is_left_alone_for_as_long(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        clock: HandClock,
+        subscriber: Any,
+    ) -> None:
+        """No probe comes before that. Delivery contract B1."""
+        receiver.answer(lambda request: (429, {"Retry-After": "600"}, b""))
+        queue(graph, subscriber, receiver, clock)
+        assert graph.transmit.run() == OPENS_AFTER
+
+        clock.advance(seconds=590)
+        early = graph.transmit.run()
+        clock.advance(seconds=10)
+
+        assert (early, graph.transmit.run()) == (0, 1)
+
     @pytest.mark.parametrize("is_async", [True, False])
     def test_a_receiver_that_mostly_answers_is_not_down(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, is_async: bool
@@ -409,6 +428,8 @@ def test_a_breaker_costs_no_command(
 ) -> None:
     """Its state goes with lease and release: a row takes eight commands, and two to find its lane.
 
+    One more writes what the run has counted.
+
     Delivery contract 3.1.
     """
     counter = CommandCounter()
@@ -420,7 +441,7 @@ def test_a_breaker_costs_no_command(
 
     graph.transmit.run()
 
-    assert counter.count == 10
+    assert counter.count == 11
     assert lane(graph)["breaker"] == {"steps": [[clock.at, 1, 0]], "openings": 0} | {
         "open_until": None
     }

@@ -1,13 +1,16 @@
 """What failing deliveries come to (delivery contract 7)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
+from tests.support.clients import Client
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
+from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver
 
 
@@ -167,7 +170,7 @@ class TestTelling:
             desk.published()
             deliver(graph)
             assert len(receiver.requests) == 2
-        assert [name for name, _ in told(desk)] == ["error", "error", "recovered"]
+        assert [name for name, _ in told(desk)] == ["error", "error", "destination.recovered"]
 
     def test_nobody_is_told_where_the_setting_says_so(
         self, desk: Newsdesk, settings: dict[str, Any], clock: HandClock
@@ -183,3 +186,136 @@ class TestTelling:
         assert told(desk) == []
         assert desk.db["mails"].count_documents({}) == 0
         assert shown(desk, subscriber)["is_active"] is False
+
+
+class TestEvents:
+    """What becomes of a destination: once an hour at most, for administrators."""
+
+    @pytest.fixture
+    def receiver(self, desk: Newsdesk) -> Iterator[HTTPReceiver]:
+        with HTTPReceiver() as server:
+            self.subscriber = desk.newsroom.subscriber("Daily", push(server.url))
+            yield server
+
+    def events_of(self, desk: Newsdesk) -> list[str]:
+        rows = desk.db["activity"].find({"name": {"$ne": "error"}}).sort("_id", 1)
+        return [row["name"] for row in rows]
+
+    def mails(self, desk: Newsdesk) -> list[str]:
+        return [mail["subject"] for mail in desk.db["mails"].find({}).sort("_id", 1)]
+
+    def queue(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, items: int
+    ) -> None:
+        key = f"{clock.at:%d%H%M%S}"
+        for number in range(items):
+            own = {"idempotency_key": f"{key}-{number}", "payload_id": f"{key}-{number}"}
+            own["item_id"] = f"item-{key}-{number}"
+            fill(graph.db, self.subscriber, push(receiver.url), clock.at, items=1, **own)
+        graph.transmit.run()
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [(400, ["delivery.exhausted", "destination.failing"]), (503, ["destination.failing"])],
+    )
+    def test_any_number_of_failures_is_one_mail(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        clock: HandClock,
+        receiver: HTTPReceiver,
+        status: int,
+        expected: list[str],
+    ) -> None:
+        """And one activity of each kind."""
+        receiver.answer(lambda request: status)
+        fill(graph.db, self.subscriber, push(receiver.url), clock.at, items=100)
+        for _ in range(20):
+            graph.transmit.run()
+            clock.advance(minutes=2)
+
+        assert self.events_of(desk) == expected
+        assert len(self.mails(desk)) == 1
+
+    def test_the_fourth_failure_in_a_row_is_told(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver
+    ) -> None:
+        """With the item, what was done with it, what the receiver said, and where to look."""
+        receiver.answer([503, 503, 503, 200, 503, 503, 503, 503])
+        for number in range(8):
+            self.queue(desk, graph, receiver, clock, 1)
+            assert ("destination.failing" in self.events_of(desk)) is (number == 7)
+            desk.db["publish_queue"].update_many({}, {"$set": {"state": "canceled"}})
+            desk.db["publish_lanes"].update_many({}, {"$unset": {"breaker": 1}})
+            clock.advance(minutes=1)
+
+        activity = desk.db["activity"].find_one({"name": "destination.failing"})
+        path = f"subscribers/{self.subscriber}/destinations/push"
+        row = desk.rows()[-1]
+        assert {key: activity["data"][key] for key in ("failures", "status", "operation")} == {
+            "failures": 4,
+            "status": 503,
+            "operation": "published",
+        }
+        assert (activity["item"], activity["data"]["version"]) == (row["item_id"], 1)
+        assert activity["data"]["link"].endswith(path)
+        assert activity["recipients"][0]["user_id"] == desk.db["users"].find_one({})["_id"]
+
+    def test_the_recovery_is_told_once(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver
+    ) -> None:
+        """By mail, too, as the failing was; also where it goes up and down all the time."""
+        receiver.answer([400] * 4)
+        self.queue(desk, graph, receiver, clock, 6)
+        for _ in range(5):
+            clock.advance(minutes=1)
+            receiver.answer([400] * 4)
+            self.queue(desk, graph, receiver, clock, 6)
+
+        assert self.events_of(desk) == [
+            "delivery.exhausted",
+            "destination.failing",
+            "destination.recovered",
+        ]
+        assert self.mails(desk)[1:] == ["push of Daily takes deliveries again."]
+
+    def test_that_it_is_disabled_is_told(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver
+    ) -> None:
+        """With the reason, and that withdrawals wait, too."""
+        receiver.answer([410])
+        self.queue(desk, graph, receiver, clock, 3)
+
+        assert self.events_of(desk) == ["delivery.exhausted", "destination.disabled"]
+        subject = self.mails(desk)[1]
+        assert subject.startswith("push of Daily is disabled: It answered 410: it is gone.")
+        assert "withdrawals neither" in subject
+
+    def test_a_withdrawal_that_waits_is_told(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver
+    ) -> None:
+        """Somebody has to tell the receiver otherwise."""
+        item = desk.published()
+        deliver(graph)
+        desk.client.post(f"subscribers/{self.subscriber}/destinations/push/pause", {})
+        desk.published()
+        deliver(graph)
+        assert self.events_of(desk) == []
+        desk.act("kill", item)
+        deliver(graph)
+
+        (activity,) = desk.db["activity"].find({"name": "destination.withdrawal_held"})
+        assert (activity["item"], activity["data"]["operation"]) == (item["_id"], "killed")
+        subject = f"A withdrawal of {item['_id']} waits"
+        assert [mail.startswith(subject) for mail in self.mails(desk)] == [True]
+
+    def test_who_may_not_see_the_item_is_not_told(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver, editor: Client
+    ) -> None:
+        """Only administrators are recipients."""
+        receiver.answer([410])
+        self.queue(desk, graph, receiver, clock, 1)
+
+        rows = desk.db["activity"].find({"name": {"$ne": "error"}})
+        admin = desk.db["users"].find_one({"username": "admin"})["_id"]
+        assert {tuple(r["user_id"] for r in row["recipients"]) for row in rows} == {(admin,)}

@@ -65,6 +65,15 @@ HOT: dict[tuple[str, str], Keys] = {
         "order_no",
     ),
     ("publish_queue", "state"): ("state",),
+    # Deliveries of a request.
+    ("publish_queue", "_id state"): ("_id",),
+    # What is measured.
+    ("publish_lanes", "paused wake_at"): ("wake_at",),
+    ("publish_lanes", "breaker.open_until"): ("breaker.open_until",),
+    ("publish_queue", "lane priority state"): ("lane", "state", "priority", "order_no"),
+    ("publish_queue", "lane next_retry_attempt_at state"): ("lane", "next_retry_attempt_at"),
+    ("delivery_counters", "hour"): ("hour", "_id"),
+    ("processes", "beat_at"): ("beat_at",),
     # Deliveries of an item, to clients and in explanations.
     ("publish_queue", "item_id"): ("item_id", "lane", "order_no"),
     ("publish_queue", "item_id item_version"): ("item_id", "lane", "order_no"),
@@ -186,7 +195,9 @@ class Day:
         late = self.scheduled()
         self.sent_again(late, subscriber)
         self.lost_and_found()
+        self.held_back(subscriber)
         self.looked_at(story, package, Client(self.app, token))
+        self.acted_on(subscriber)
         desk.act("kill", late)
         self.deliver()
         self.graph.outbox.run()
@@ -244,6 +255,7 @@ class Day:
     def lost_and_found(self) -> None:
         """Let a worker die, rows lose their lanes, and the content API be away."""
         leave_claimed(self.graph.db, self.clock, state="pending")
+        self.graph.monitoring.metrics.text()
         self.clock.advance(minutes=2)
         self.graph.transmit.run()
         astray: Document = {"$set": {"lane": None, "state": "pending"}}
@@ -262,6 +274,35 @@ class Day:
         }
         self.graph.db["content_api_backlog"].insert_one(waiting)
         self.graph.enqueue.run()
+
+    def held_back(self, subscriber: ObjectId) -> None:
+        """Let deliveries become old, behind a pause and behind an inactive subscriber."""
+        client, address = self.desk.client, f"subscribers/{subscriber}"
+        destinations = f"{address}/destinations"
+
+        def ask(path: str, body: Document | None = None) -> None:
+            answer = client.get(path) if body is None else client.post(path, body)
+            assert answer.status_code == 200, (path, answer.text)
+
+        ask(f"{destinations}/push/pause", {})
+        item = self.desk.published()
+        self.deliver()
+        self.desk.act("kill", item)
+        self.deliver()
+        self.clock.advance(days=2)
+        ask(destinations)
+        ask(f"{destinations}/push")
+        ask(f"{destinations}/push/resume", {"older": "cancel"})
+        self.desk.published()
+        self.graph.enqueue.run()
+        assert client.patch(address, {"is_active": False}).status_code == 200
+        self.clock.advance(days=2)
+        assert client.patch(address, {"is_active": True}).status_code == 200
+        self.desk.published()
+        self.deliver()
+        for name in ("push", "file"):
+            ask(f"{destinations}/{name}/resume", {"older": "send"})
+        self.deliver()
 
     def looked_at(self, story: Document, package: Document, reader: Client) -> None:
         """Read what came of it: an editor, and a subscriber."""
@@ -284,7 +325,10 @@ class Day:
             (self.desk.client, "publish_queue", {"where": of_item}),
             (self.desk.client, f"publish_queue/{id_}", {}),
             (self.desk.client, "publish_queue", {}),
+            (self.desk.client, f"publish_queue/{self.a_row()['_id']}/preview", {}),
             (self.desk.client, f"explain/{id_}", {}),
+            (self.desk.client, "delivery_counters", {}),
+            (self.desk.client, "processes", {}),
             (self.desk.client, "archived", {}),
             (self.desk.client, "activity", {}),
             (self.desk.client, "legal_archive", {}),
@@ -299,6 +343,21 @@ class Day:
         key = file_key(reader.token, str(media))
         shown = self.desk.client.get(f"feed_media/{subscriber}/{key}/{media}")
         assert shown.status_code == 200, shown.text
+
+    def a_row(self) -> Document:
+        """Return a row that has ended."""
+        return self.desk.rows(item_id={"$gt": ""}, state="success")[0]
+
+    def acted_on(self, subscriber: ObjectId) -> None:
+        """Cancel a row, send one again and replay all of a destination."""
+        client, row = self.desk.client, self.a_row()
+        again = client.post(f"publish_queue/{row['_id']}/resend", {}).get_json()
+        assert client.post(f"publish_queue/{again['_id']}/cancel", {}).status_code == 200
+        wanted = {"action": "cancel", "where": {"item_id": row["item_id"], "state": "gone"}}
+        assert client.post("publish_queue/actions", {**wanted, "expected": 0}).status_code == 200
+        body = {"since": "2000-01-01T00:00:00+0000", "expected": -1}
+        answer = client.post(f"subscribers/{subscriber}/destinations/push/replay", body)
+        assert answer.status_code == 409, answer.text
 
     def expired(self) -> None:
         """Archive for good, let everything go, also what was spiked, and log out."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from apps.core.service import Document
 from apps.graph.build import Graph
@@ -79,6 +80,29 @@ def test_are_refused_on_post_and_patch(
     assert next(iter(fields)) in posted.text
     assert next(iter(fields)) in patched.text
     assert list(graph.db[resource].find({})) == before
+
+
+def test_objects_and_lists_in_each_other_s_place_are_refused(app: Any, admin: Client) -> None:
+    """By every resource, beside something that it refers to: that is looked up at once."""
+    wrong = {"list": {"_id": 5, "type": [1], "schema": [1]}, "dict": [{"_id": 5, "type": [1]}, [1]]}
+    faults = []
+    for resource, definition in app.config["DOMAIN"].items():
+        if "POST" not in definition["resource_methods"] or "<" in definition["url"]:
+            continue
+        schema = definition["schema"]
+        referring = {
+            name: str(ObjectId())
+            for name, rules in schema.items()
+            if "data_relation" in rules or "reference" in rules
+        }
+        for name, rules in schema.items():
+            if str(rules.get("type")) not in wrong or not rules.get("schema"):
+                continue
+            body = {**referring, name: wrong[rules["type"]]}
+            answer = admin.post(definition["url"], body)
+            if answer.status_code >= 500 or "exception" in (answer.get_json().get("_issues") or {}):
+                faults.append((resource, name, answer.status_code, answer.text))
+    assert not faults
 
 
 def test_a_stored_profile_with_odd_rules_can_be_changed(admin: Client, graph: Graph) -> None:

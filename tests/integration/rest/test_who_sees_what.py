@@ -36,6 +36,7 @@ NAMES_NO_ITEM = {
     *("publisher POST integrations/test", "publisher POST integrations/<id>/test"),
     "publisher POST integrations/<id>/taxonomies/sync",
     *("publisher POST deployments/<id>/cancel", "publisher POST deployments/<id>/retry"),
+    "destinations POST <subscriber>/destinations/<path:destination>/<action>/",
 }
 """Resources whose writes name no item."""
 
@@ -59,6 +60,7 @@ OPEN_BY_ID = {
     "archive_broadcast",
     *("marked_for_desks", "marked_for_highlights", "published_package_items", "fetch"),
     *("published", "publish_queue", "archived", "validate", "content_templates_apply"),
+    "publish_queue POST <id>/<action>",
     *("upload_raw", "content_api_users_assets/<path:id>"),
 }
 """Resources where a personal item may be worked on by its id."""
@@ -248,7 +250,7 @@ def methods_of(rule: Rule) -> set[str]:
 
 def paths_of(rule: Rule, ids: list[str]) -> list[str]:
     """Return the addresses of a rule: with every id in the place of its variables."""
-    path = rule.rule.removeprefix("/api/")
+    path = rule.rule.removeprefix("/api/").replace("<action>", "resend")
     variables = [part for part in segments(path) if part.startswith("<")]
     if not variables:
         return [path]
@@ -343,7 +345,7 @@ SHOWN = {
         *("content_api_users_search_capi", "content_api_users_search_capi/<path:id>"),
         *("format_document_for_preview", "content_api_users_assets/<path:id>"),
         *("publishing_records|resource", "publishing_records|item_lookup"),
-        "publisher GET publish/status",
+        *("publisher GET publish/status", "publish_queue GET <id>/preview"),
     },
     "personal": {
         *("archive|resource", "archive|item_lookup", "workqueue|resource", "workqueue|item_lookup"),
@@ -410,6 +412,11 @@ def writes(world: World) -> dict[tuple[str, str], list[Any]]:
         ("published", "PATCH"): change,
         ("publish_queue", "POST"): [{"item_id": item_id, "state": "pending"}],
         ("publish_queue", "PATCH"): [{"state": "canceled"}],
+        ("publish_queue POST <id>/<action>", "POST"): nothing,
+        ("publish_queue POST actions", "POST"): [
+            {"action": action, "where": {"item_id": BELONGS}, "expected": 0}
+            for action in ("resend", "cancel", "run_now")
+        ],
         ("published_package_items", "POST"): [
             {"package_id": item_id.replace("working", "package"), "new_items": []},
             {
@@ -458,7 +465,10 @@ def writes(world: World) -> dict[tuple[str, str], list[Any]]:
     }
 
 
-ANSWERED = {"export", "content_filter_test", "validate", "content_templates_apply"}
+ANSWERED = {
+    *("export", "content_filter_test", "validate", "content_templates_apply"),
+    "publish_queue POST actions",
+}
 """Writes that are answered without a word of what is hidden: they take many items, or none."""
 
 CHANGING = ("POST", "PATCH", "PUT", "DELETE")

@@ -31,7 +31,7 @@ from tests.support.deliveries import (
     build_settings,
 )
 from tests.support.ftp_server import HANG, RESET, FTPReceiver
-from transmitters import uploads
+from transmitters import connections
 from transmitters.base import Delivery, MediaFile, Receipt
 from transmitters.ftp import FTPTransmitter
 
@@ -363,7 +363,7 @@ class TestConnections:
         self, receiver: FTPReceiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Servers count connections: one without work is closed."""
-        monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.05)
+        monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
         sender = transmitter(receiver)
         sender.send(build_delivery())
         receiver.assert_no_connections()

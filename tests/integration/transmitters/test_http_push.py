@@ -95,7 +95,8 @@ class PushReceiver(NetworkFarSide, KeyFarSide):
 
     def accept(self) -> None:
         def keep(request: Received) -> Reply:
-            self._documents[request.headers["webhook-id"]] = request.body
+            if request.method == "POST":
+                self._documents[request.headers["webhook-id"]] = request.body
             return 200
 
         self._receiver.answer(keep)

@@ -39,7 +39,7 @@ from tests.support.deliveries import (
 from tests.support.ftp_server import files_in
 from tests.support.receivers import HTTPReceiver
 from tests.support.sftp_server import HOST_KEY, OTHER_HOST_KEY, SFTPReceiver, line_of
-from transmitters import uploads
+from transmitters import connections
 from transmitters.base import Delivery, MediaFile, Receipt
 from transmitters.sftp import SFTPTransmitter
 
@@ -363,7 +363,7 @@ class TestConnections:
         self, receiver: SFTPReceiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A connection without work is closed."""
-        monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.05)
+        monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
         sender = transmitter(receiver)
         sender.send(build_delivery())
         receiver.assert_no_connections()
@@ -391,7 +391,7 @@ class TestConnections:
                 assert time.monotonic() < deadline, "a timer is left that ends the attempt"
                 time.sleep(0.01)
             (left,) = _timers() - timers
-            assert left.interval == uploads.IDLE_SECONDS
+            assert left.interval == connections.IDLE_SECONDS
 
     def test_cleaning_up(self, receiver: SFTPReceiver) -> None:
         """The temporary files of what may have been under way go; all others stay."""

@@ -122,6 +122,9 @@ def test_blocks_are_closed_and_stand_where_they_may(body: str, embeds: bool) -> 
 @given(body=ANY)
 @example(body="<code><xmp>\n0\n")
 @example(body="<b><pre><i>\n\n0</i>\n</pre>")
+@example(body="<ul><pre> word0 </pre></ul>")
+@example(body="<ul><pre> <b><i>word0 </i> </b> </pre></ul>")
+@example(body="<ul><pre><b> word0</b>\n <i>  word1</i></pre></ul>")
 def test_what_is_clean_stays_as_it_is(write: Callable[..., Body], body: str) -> None:
     # What platforms without preformatted text are sent of it has the blanks of other text.
     assume(write is wordpress_classic or not re.search("<(?:pre|xmp|plaintext)", body))

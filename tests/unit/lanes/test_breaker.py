@@ -140,3 +140,21 @@ def test_a_receiver_is_always_tried_again(history: list[tuple[bool, int]]) -> No
 
     clock.advance(minutes=15)
     assert made.circuit != Circuit.OPEN
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(None, 30), (5, 30), (120, 120), (21600, 21600)])
+def test_opens_for_as_long_as_the_receiver_asks(wait: float | None, seconds: float) -> None:
+    """Not for less than by its own rule. Delivery contract B1."""
+    clock = HandClock()
+    made = breaker(clock, "nnnn")
+    made.record(answered=False, wait=wait)
+
+    assert made.open_until == clock.at + timedelta(seconds=seconds)
+
+
+def test_what_one_delivery_is_asked_to_wait_opens_nothing() -> None:
+    """It says nothing of the others."""
+    made = breaker(HandClock(), "y")
+    made.record(answered=False, wait=3600)
+
+    assert made.circuit == Circuit.CLOSED

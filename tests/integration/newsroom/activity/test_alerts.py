@@ -6,7 +6,7 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
-from apps.newsroom.activity.alerts import NOT_DELIVERED, Alerts, filled
+from apps.newsroom.activity.activities import filled
 from tests.support.clients import Client
 from tests.support.events import Events
 from tests.support.mailbox import Mailbox
@@ -47,19 +47,26 @@ def test_of_deliveries_that_failed(
     row = desk.row()
     assert row["state"] == "failed"
     (activity,) = activities(desk.client)
-    assert (activity["name"], activity["resource"]) == ("error", "publish_queue")
+    assert (activity["name"], activity["resource"]) == ("delivery.exhausted", "publish_queue")
     assert activity["recipients"] == [{"user_id": desk.client.session["user"], "read": False}]
+    subscriber = row["subscriber_id"]
     assert (activity["item"], activity["data"]) == (
         item["_id"],
         {
+            "provider_id": "file",
             "count": 1,
             "subscriber": "Daily Planet",
             "destination": "file",
             "error": row["error_message"],
+            "item": item["_id"],
+            "version": row["item_version"],
+            "operation": "published",
+            "status": None,
             "items": [item["_id"]],
+            "link": f"{graph.settings['PUBLIC_URL']}/subscribers/{subscriber}/destinations/file",
         },
     )
-    assert events.named("activity")[0]["activity"]["name"] == "error"
+    assert events.named("activity")[0]["activity"]["name"] == "delivery.exhausted"
 
 
 def test_of_deliveries_whose_workers_died(
@@ -82,7 +89,7 @@ def test_of_deliveries_whose_workers_died(
     assert activity["data"]["error"] == row["error_message"]
     assert "worker died" in row["error_message"]
     assert mailbox.received[0][1]["Subject"].startswith("1 deliveries to Daily Planet (file)")
-    assert events.named("activity")[0]["activity"]["name"] == "error"
+    assert events.named("activity")[0]["activity"]["name"] == "delivery.exhausted"
     told = events.named("publish_queue:update")[-1]
     assert (told["queue_id"], told["state"]) == (str(row["_id"]), "failed")
     assert told["error_message"] == row["error_message"]
@@ -90,19 +97,18 @@ def test_of_deliveries_whose_workers_died(
 
 def test_those_of_one_destination_together(desk: Newsdesk, graph: Graph) -> None:
     """One activity says how many, and of which items."""
-    rows = [{"item_id": id, "lane": "l", "error_message": "no"} for id in ("a", "b", "a")]
+    subscriber = graph.db["subscribers"].find_one({})["_id"]
+    fill(graph.db, subscriber, file_in("/nowhere/at/all"), graph.clock.precise(), items=3)
 
-    alerts = Alerts(graph.db, graph.clock, graph.notifier, is_on=True, sends_mail=True)
-    alerts.not_delivered(rows)
+    graph.transmit.run()
 
     (activity,) = activities(desk.client)
-    assert (activity["data"]["count"], activity["data"]["items"]) == (3, ["a", "b"])
+    items = [f"item-{number:04}" for number in range(3)]
+    assert (activity["data"]["count"], activity["data"]["items"]) == (3, items)
 
 
-def test_by_mail_once_an_hour(
-    desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox
-) -> None:
-    """However often a destination fails; activities are written all the same."""
+def test_once_an_hour(desk: Newsdesk, graph: Graph, clock: HandClock, mailbox: Mailbox) -> None:
+    """However often a destination fails: one activity and one mail, which count the others."""
     for minutes in (0, 10, 60):
         clock.advance(minutes=minutes)
         desk.published()
@@ -110,8 +116,10 @@ def test_by_mail_once_an_hour(
         graph.outbox.run()
 
     assert mailbox.recipients == [["admin@example.com"]] * 2
-    assert mailbox.received[0][1]["Subject"].startswith("1 deliveries to Daily Planet (file)")
-    assert len(activities(desk.client)) == 3
+    subjects = [mail["Subject"] for _, mail in mailbox.received]
+    assert subjects[0].startswith("1 deliveries to Daily Planet (file)")
+    assert subjects[1].startswith("2 deliveries to Daily Planet (file)")
+    assert len(activities(desk.client)) == 2
 
 
 def test_who_refuses_mails_gets_none(desk: Newsdesk, graph: Graph, mailbox: Mailbox) -> None:
@@ -179,5 +187,5 @@ class TestRetries:
 
 def test_texts_hold_their_values() -> None:
     """What is not known is a dash."""
-    data = {"count": 2, "subscriber": "S", "destination": None, "error": "a\nb"}
-    assert filled(NOT_DELIVERED, data) == "2 deliveries to S (-) failed: a b"
+    data = {"count": 2, "destination": None, "error": "a\nb"}
+    assert filled("{{ count }} to {{ destination }}: {{ error }}", data) == "2 to -: a b"

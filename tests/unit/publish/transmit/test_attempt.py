@@ -43,6 +43,10 @@ class Scripted(Transmitter):
         return Receipt(status=202, message="taken")
 
 
+def no_item() -> None:
+    """The item is gone."""
+
+
 def row(**fields: Any) -> Document:
     return {"_id": 1, "item_id": "a", "state": "pending", "retry_attempt": 0, **fields}
 
@@ -191,7 +195,7 @@ class TestProgress:
 
         stored = row(**result.changes)
         encode(stored)
-        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA).progress == progress
+        assert delivery_of(stored, BODY_OF_ROW, NO_MEDIA, no_item).progress == progress
 
     def test_stays_until_another_attempt_says_something_else(self) -> None:
         """Of a receiver that is down nothing new is known."""
@@ -225,7 +229,7 @@ class TestProgress:
 
     @pytest.mark.parametrize("odd", ["", "{", "[]", "7", "null"])
     def test_what_others_wrote_counts_as_none(self, odd: str) -> None:
-        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA).progress == {}
+        assert delivery_of(row(progress=odd), BODY_OF_ROW, NO_MEDIA, no_item).progress == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""How a destination does, in plain words (delivery contract 7.1)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pymongo.database import Database
+
+from apps.core.clock import Clock
+from apps.core.documents import object_of, text_of
+from apps.core.service import Document
+from apps.lanes.claims import Pause, pause_of
+from apps.lanes.health import health_of
+from apps.publish.destinations.older_rows import OlderRows
+from apps.publish.destinations.service import Target
+from apps.publish.queue.lane_state import DISABLED, HELD_TO, because_of, held_to
+from apps.store.by_id import find_by_id
+from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, USERS
+from apps.store.indexes import WAITING_ROWS
+
+MOST = 1000
+"""Deliveries that are counted at most."""
+
+
+class State(StrEnum):
+    """`state` of a destination; of several that hold, the first one."""
+
+    DISABLED = "disabled"
+    PAUSED = "paused"
+    INACTIVE = "inactive"
+    OPEN = "open"
+    FAILING = "failing"
+    HOLDING = "holding"
+    OK = "ok"
+
+
+MESSAGES: Mapping[State, str] = {
+    State.DISABLED: "Disabled since {since}: {because} Nothing is sent, withdrawals neither.",
+    State.PAUSED: "Paused by {by} since {since}. Nothing is sent, withdrawals neither.",
+    State.INACTIVE: "The subscriber is inactive: nothing is sent. {because}",
+    State.OPEN: "{failures} attempts in a row have failed, the first at {since}. It is left alone "
+    "until {open_until}.",
+    State.FAILING: "Failing since {since}: {failures} attempts in a row.",
+    State.HOLDING: "{held} older deliveries are held back.",
+    State.OK: "Deliveries get through.",
+}
+NEXT_STEPS: Mapping[State, str] = {
+    State.DISABLED: "See that the receiver works, then POST enable.",
+    State.PAUSED: "POST resume to let it go on.",
+    State.INACTIVE: "Make the subscriber active.",
+    State.OPEN: "See `last_failure`. What waits goes out by itself once the receiver answers.",
+    State.FAILING: "See `last_failure`. What is worth it is tried again by itself.",
+    State.HOLDING: 'POST resume with {"older": "send"} or {"older": "cancel"}.',
+    State.OK: "",
+}
+
+
+class DestinationStates:
+    """Tells how destinations do.
+
+    Args:
+        db: the database.
+        clock: source of time.
+        older_rows: finds deliveries that have become old.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, older_rows: OlderRows) -> None:
+        self._lanes = db[PUBLISH_LANES]
+        self._rows = db[PUBLISH_QUEUE]
+        self._users = db[USERS]
+        self._clock = clock
+        self._older_rows = older_rows
+
+    def of(self, target: Target) -> Document:
+        """Return how one destination does; two commands, four at most."""
+        lane = self._lanes.find_one({"_id": target.lane}) or {}
+        pause, is_active = pause_of(lane), bool(target.subscriber.get("is_active"))
+        waits = {"lane": target.lane, "state": WAITING_ROWS}
+        waiting = self._rows.count_documents(waits, limit=MOST)
+        held = 0
+        if waiting and (pause or not is_active or lane.get(HELD_TO) is not None):
+            held = self._older_rows.count(target.lane, MOST)
+        user = self._user(pause)
+        shown = state_of(target, lane, self._clock.precise(), held=held, user=user)
+        return {**shown, "waiting": waiting, "held": held}
+
+    def all(self, targets: Sequence[Target]) -> list[Document]:
+        """Return how several destinations do, without counting what waits there; one command."""
+        ids = [target.lane for target in targets]
+        lanes = {lane["_id"]: lane for lane in self._lanes.find({"_id": {"$in": ids}})}
+        now = self._clock.precise()
+        return [state_of(target, lanes.get(target.lane, {}), now) for target in targets]
+
+    def _user(self, pause: Pause | None) -> Document | None:
+        by = pause.about.get("by") if pause else None
+        user = find_by_id(self._users, by, {"display_name": 1}) if by else None
+        return user and {"_id": user["_id"], "name": user.get("display_name")}
+
+
+def state_of(
+    target: Target,
+    lane: Mapping[str, Any],
+    now: datetime,
+    *,
+    held: int | None = None,
+    user: Mapping[str, Any] | None = None,
+) -> Document:
+    """Return how a destination does.
+
+    Args:
+        lane: the document of its lane, empty where nothing was ever sent.
+        held: deliveries that are older than those that are sent without being asked for; None
+            where they were not counted.
+        user: who has paused it, where that is known.
+    """
+    is_active = bool(target.subscriber.get("is_active"))
+    closed = object_of(target.subscriber, "last_closed")
+    pause, health = pause_of(lane), health_of(lane)
+    open_until = object_of(lane, "breaker").get("open_until")
+    is_open = open_until is not None and open_until > now
+    since, because = health.get("since"), ""
+    holds = held_to(lane) is not None if held is None else held > 0
+    if pause is not None:
+        state = State.DISABLED if pause.reason == DISABLED else State.PAUSED
+        since, because = pause.about.get("at"), because_of(pause)
+    elif not is_active:
+        state = State.INACTIVE
+        since, because = closed.get("closed_at"), text_of(closed, "message")
+    elif is_open:
+        state = State.OPEN
+    elif since is not None:
+        state = State.FAILING
+    else:
+        state = State.HOLDING if holds else State.OK
+    known = {
+        "since": since,
+        "because": because or None,
+        "open_until": open_until if is_open else None,
+        "failures": health.get("failures") or 0,
+    }
+    words = {"by": (user or {}).get("name") or "a user", "held": "Some" if held is None else held}
+    return {
+        "_id": target.id,
+        "subscriber": target.subscriber["_id"],
+        **{key: target.destination.get(key) for key in ("name", "delivery_type", "format")},
+        "state": state,
+        "message": filled(MESSAGES[state], **{**known, "because": because, **words}).strip(),
+        "next_step": NEXT_STEPS[state],
+        "_actions": _allowed(target, lane, pause),
+        **known,
+        "paused_by": user,
+        "last_failure": health.get("failure") or None,
+        "last_success_at": health.get("success_at"),
+        "next_attempt_at": lane.get("wake_at") if pause is None and is_active else None,
+    }
+
+
+def _allowed(target: Target, lane: Mapping[str, Any], pause: Pause | None) -> list[str]:
+    """Return which of `pause`, `resume` and `enable` can be done now."""
+    if pause is not None:
+        return ["enable" if pause.reason == DISABLED else "resume"]
+    wanted = {"pause": not target.is_removed, "resume": held_to(lane) is not None}
+    return [name for name, is_allowed in wanted.items() if is_allowed]
+
+
+def filled(text: str, **values: Any) -> str:
+    """Return a text with values in their places, times as people read them."""
+    shown = {name: _shown(value) for name, value in values.items()}
+    return text.format(**shown)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return "-" if value is None else str(value)
