@@ -105,7 +105,7 @@ class SQSTransmitter(Transmitter):
             body, group = message_of(delivery), group_of(self.destination.config)
             sqs = self._service()
         except (MissingExtra, ValueError) as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+            raise self._unsent(error) from None
         answer = self._call(
             sqs.send_message,
             QueueUrl=self._queue(sqs),
@@ -125,7 +125,7 @@ class SQSTransmitter(Transmitter):
             sqs = self._service()
             name = line_of(self.destination.config, "queue_name")
         except (MissingExtra, ValueError) as error:
-            raise self._failure(PermanentFailure, MESSAGE, str(error)) from None
+            raise self._unsent(error) from None
         if "://" not in name:
             self._queue(sqs)
             return "the service knows the queue"
@@ -257,6 +257,11 @@ class SQSTransmitter(Transmitter):
         return self._failure(
             TemporaryFailure, CLIENT, cause, response_status=status, retry_after=wait
         )
+
+    def _unsent(self, error: Exception) -> DeliveryError:
+        """Return what it comes to that there is nothing to send, or nothing to send it with."""
+        is_ours = isinstance(error, MissingExtra)
+        return self._failure(PermanentFailure, MESSAGE, str(error), is_ours=is_ours)
 
     def _failure(
         self, kind: Callable[..., DeliveryError], code: int, cause: str, **details: Any

@@ -118,18 +118,20 @@ class IMatricsTransmitter(Transmitter):
     def _address(self) -> str:
         base = (self.settings.imatrics_url or "").strip()
         if not base:
-            raise self._failure(TemporaryFailure, "the service is not set up (IMATRICS_BASE_URL)")
+            text = "the service is not set up (IMATRICS_BASE_URL)"
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         with suppress(ValueError):
             parts = urlsplit(base)
             if parts.scheme in ("http", "https") and parts.hostname:
                 return f"{base.rstrip('/')}/article/store"
-        raise self._failure(PermanentFailure, "IMATRICS_BASE_URL is not an http or https address")
+        text = "IMATRICS_BASE_URL is not an http or https address"
+        raise self._failure(PermanentFailure, text, is_ours=True)
 
     def _authorization(self) -> str:
         user, key = self.settings.imatrics_user, self.settings.imatrics_key
         if not user or not key:
             text = "there are no credentials (IMATRICS_USER, IMATRICS_KEY)"
-            raise self._failure(TemporaryFailure, text)
+            raise self._failure(TemporaryFailure, text, is_ours=True)
         return f"Basic {_basic(user, key)}"
 
     def _refusal(self, answer: Answer) -> DeliveryError:

@@ -128,11 +128,12 @@ class ODBCTransmitter(Transmitter):
     def _failures(self) -> Iterator[Any]:
         """Yield pyodbc, and turn what goes wrong into failures of deliveries."""
         if not self.settings.odbc_publish:
-            raise self._failure(PermanentFailure, "delivery by ODBC is off (ODBC_PUBLISH)")
+            text = "delivery by ODBC is off (ODBC_PUBLISH)"
+            raise self._failure(PermanentFailure, text, is_ours=True)
         try:
             odbc = imported("pyodbc", EXTRA, system=DRIVER_MANAGER)
         except MissingExtra as error:
-            raise self._failure(PermanentFailure, str(error)) from None
+            raise self._failure(PermanentFailure, str(error), is_ours=True) from None
         try:
             yield odbc
         except ValueError as error:
@@ -247,7 +248,7 @@ class ODBCTransmitter(Transmitter):
         if state in NO_DRIVER or NO_FILE in text:
             installed = ", ".join(odbc.drivers()) or "none"
             text = f"{text}; install the driver that connection_string names (found: {installed})"
-            return self._failure(PermanentFailure, text)
+            return self._failure(PermanentFailure, text, is_ours=True)
         if state.startswith(FINAL):
             return self._failure(PermanentFailure, text, is_receiver_up=True)
         return self._failure(TemporaryFailure, text)

@@ -247,6 +247,41 @@ class TestMessage:
         _session.cache_clear()
 
 
+class TestWithoutSending:
+    def test_preview(self, queue: SQSQueue) -> None:
+        destination = build_destination("amazon_sqs_fifo", **queue.config())
+        preview = SQSTransmitter(destination, build_settings()).preview(build_delivery())
+
+        assert (preview.body, preview.address) == (BODY, queue.name)
+        assert preview.headers == {
+            "MessageGroupId": "wire",
+            "MessageDeduplicationId": build_delivery().key,
+        }
+        assert queue.messages() == []
+
+    def ask(self, config: Mapping[str, Any]) -> str:
+        """Return what a test of the connection says."""
+        destination = build_destination("amazon_sqs_fifo", **config)
+        with closing(SQSTransmitter(destination, build_settings())) as sender:
+            return sender.test_connection()
+
+    def test_connection_is_tested(self, queue: SQSQueue) -> None:
+        """By name or by URL."""
+        for config in (queue.config(), queue.config(queue_name=queue.url)):
+            assert self.ask(config) == "the service knows the queue"
+        for name in ("none.fifo", f"{queue.url}x"):
+            with pytest.raises(TemporaryFailure, match="does not exist"):
+                self.ask(queue.config(queue_name=name))
+
+    def test_user_who_may_only_send(self, far_side: QueueSide, queue: SQSQueue) -> None:
+        far_side.receiver.answer(lambda _: refusal(400, "AccessDeniedException"))
+
+        said = self.ask({**far_side.config, "queue_name": queue.url})
+        assert said == "the service answers, and does not let the user look at the queue"
+        with pytest.raises(TemporaryFailure):
+            self.ask(far_side.config)
+
+
 class TestRefusedHere:
     """What no queue takes is not sent."""
 
@@ -312,6 +347,7 @@ class TestRefusedHere:
         failure = failing(queue.config())
 
         assert (failure.code, type(failure)) == (15002, PermanentFailure)
+        assert failure.is_ours
         assert "pip install -r requirements/sqs.txt" in failure.cause
 
 

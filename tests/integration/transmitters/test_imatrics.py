@@ -249,7 +249,18 @@ class TestSettings:
             with pytest.raises(TemporaryFailure) as caught:
                 send(receiver, **{name: value})
             assert "IMATRICS_" in caught.value.cause
+            assert caught.value.is_ours
 
+        assert receiver.requests == []
+
+    def test_preview(self, receiver: HTTPReceiver) -> None:
+        """Shows all but the credentials."""
+        with closing(build(receiver)) as sender:
+            preview = sender.preview(build_delivery())
+
+        assert preview.address == f"{receiver.url}{PATH}"
+        assert preview.headers["Authorization"] == "Basic ****"
+        assert preview.headers["webhook-id"] == build_delivery().key
         assert receiver.requests == []
 
     def test_private_addresses(self, receiver: HTTPReceiver) -> None:

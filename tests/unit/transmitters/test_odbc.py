@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.caller import Caller
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
-from tests.support.deliveries import build_delivery, build_destination, build_settings
+from tests.support.deliveries import BODY, build_delivery, build_destination, build_settings
 from transmitters.odbc import ODBCTransmitter
 
 CONFIG = {
@@ -29,6 +29,7 @@ def failing(**settings: Any) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         build(**settings).send(build_delivery())
     assert caught.value.code == 12000
+    assert caught.value.is_ours
     return caught.value
 
 
@@ -62,6 +63,14 @@ class TestWithout:
         assert isinstance(failure, PermanentFailure)
         assert "libodbc.so.2" in failure.cause
         assert "apt-get install unixodbc" in failure.cause
+
+
+def test_preview() -> None:
+    """Nothing needs to be installed, or allowed, for that."""
+    preview = build(odbc_publish=False).preview(build_delivery())
+
+    assert (preview.body, preview.address) == (BODY, "store")
+    assert "planted-password" not in str(vars(preview))
 
 
 class Error(Exception):
