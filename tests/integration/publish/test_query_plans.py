@@ -69,7 +69,7 @@ HOT: dict[tuple[str, str], Keys] = {
     ("publish_queue", "_id state"): ("_id",),
     # What is measured.
     ("publish_lanes", "paused wake_at"): ("wake_at",),
-    ("publish_lanes", "breaker.open_until"): ("breaker.open_until",),
+    ("publish_lanes", "breaker.open_until paused"): ("breaker.open_until",),
     ("publish_queue", "lane priority state"): ("lane", "state", "priority", "order_no"),
     ("publish_queue", "lane next_retry_attempt_at state"): ("lane", "next_retry_attempt_at"),
     ("delivery_counters", "hour"): ("hour", "_id"),
