@@ -28,6 +28,7 @@ from apps.monitoring.counters import ATTEMPT_MS, DELIVERED_SECONDS, totals
 from apps.monitoring.exposition import buckets_of, exposed
 from apps.monitoring.processes import last_claim, processes, tasks_of
 from apps.publish.queue.lane_state import HELD_TO, held_to
+from apps.publish.queue.sending import as_stored, rows_being_sent
 from apps.publish.transmit.held import HeldRows
 from apps.routing.subscribers.stored_destinations import (
     destination_id,
@@ -76,9 +77,10 @@ class DeliveryMetrics:
 
     def _waiting(self) -> Metric:
         rows = _gauge("rows", f"Rows of the delivery queue by state, {MOST_ROWS} at most", "state")
+        being_sent = rows_being_sent(self._db)
         for state in OPEN_STATES:
-            count = self._rows.count_documents({"state": state}, limit=MOST_ROWS)
-            rows.add_metric([state], count)
+            shown = as_stored({"state": state}, being_sent)
+            rows.add_metric([state], self._rows.count_documents(shown, limit=MOST_ROWS))
         return rows
 
     def _destinations(self, now: datetime) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from tests.support.commands import CommandCounter
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.queues import fill, leave_claimed
-from tests.support.receivers import HTTPReceiver
+from tests.support.receivers import HTTPReceiver, Received, Reply
 from tests.support.watching import TOKEN, Watcher
 
 
@@ -252,6 +252,25 @@ class TestWaiting:
 
 
 class TestCost:
+    def test_counts_what_is_being_sent_as_clients_see_it(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, receiver: HTTPReceiver
+    ) -> None:
+        """It waits as stored, and the document of its lane names it."""
+        subscriber = desk.newsroom.subscriber("s", push(receiver.url))
+        fill(desk.db, subscriber, push(receiver.url), clock.at, items=3)
+        seen: list[str] = []
+
+        def answer(request: Received) -> Reply:
+            seen.append(graph.monitoring.metrics.text().decode())
+            return 200
+
+        receiver.answer(answer)
+        graph.transmit.run()
+
+        assert 'wiredesk_rows{state="in-progress"} 3.0' in seen[0]
+        assert 'wiredesk_rows{state="pending"} 0.0' in seen[0]
+        assert 'wiredesk_rows{state="in-progress"} 0.0' in graph.monitoring.metrics.text().decode()
+
     def test_is_bounded(
         self,
         desk: Newsdesk,
