@@ -201,11 +201,22 @@ Workload = Callable[[Session, dict[str, Any], int], dict[str, Any]]
 """Writes the item that is to be published: session, desk, running number."""
 
 
-def run(settings: dict[str, Any], url: str, subscribers: int, items: int) -> list[Cost]:
-    """Measure one workload; return the costs of publishing, routing and delivering."""
+def run(
+    settings: dict[str, Any],
+    url: str,
+    subscribers: int,
+    items: int,
+    prepare: Callable[[Graph], object] = lambda graph: None,
+) -> list[Cost]:
+    """Measure one workload; return the costs of publishing, routing and delivering.
+
+    Args:
+        prepare: called with the services once there is a newsroom.
+    """
     commands = Commands()
     graph = build_graph(settings, listeners=[commands])
     seed(graph, url, subscribers)
+    prepare(graph)
     session = Session(create_app(graph=graph))
     desk = session.desk()
     stories = [session.create(number, desk) for number in range(items)]
@@ -214,12 +225,15 @@ def run(settings: dict[str, Any], url: str, subscribers: int, items: int) -> lis
     graph.transmit.run()
     rows = graph.db["publish_queue"]
     done = rows.count_documents({})
+    delivered = rows.count_documents({"state": "success"})
     with measured(commands, lambda: items) as publish:
         for story in stories:
             session.publish(story)
     with measured(commands, lambda: rows.count_documents({}) - done) as enqueue:
         graph.enqueue.run()
-    with measured(commands, lambda: rows.count_documents({"state": "success"}) - done) as transmit:
+    with measured(
+        commands, lambda: rows.count_documents({"state": "success"}) - delivered
+    ) as transmit:
         graph.transmit.run()
     graph.close()
     return [*publish, *enqueue, *transmit]

@@ -110,6 +110,13 @@ class ResourceService:
         """
         return lookup
 
+    def where(self, query: Document) -> Document:
+        """Return the query of documents as stored that a client's `where` means.
+
+        It is another one where a field is shown otherwise than it is stored.
+        """
+        return query
+
     def item_filter(self, lookup: Document) -> Document:
         """Return the query that finds one document.
 

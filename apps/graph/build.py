@@ -10,6 +10,7 @@ from apps.content_api.expiry import CopyExpiry
 from apps.core import hooks
 from apps.core.clock import Clock
 from apps.core.service import ResourceService
+from apps.core.tasks import wake_up
 from apps.graph.content_api import ContentApiServices, build_content_api
 from apps.graph.editing import EditingServices, build_editing
 from apps.graph.foundation import Foundation, build_foundation
@@ -24,7 +25,7 @@ from apps.monitoring.processes import ProcessNotes
 from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
-from apps.publish.transmit import TransmitContent
+from apps.publish.transmit import TransmitContent, TransmitTurn, transmit
 from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
 from apps.publisher.run.upkeep import Cleanup, LateRetractions, SiteSync
@@ -51,6 +52,7 @@ class Graph(Foundation):
     # What Celery tasks run (apps/core/tasks.py).
     enqueue: EnqueueContent
     transmit: TransmitContent
+    transmit_turn: TransmitTurn
     expiry: ContentExpiry
     content_api_expiry: CopyExpiry
     legal_items: LegalItems
@@ -127,6 +129,7 @@ def build_graph(
         monitoring=build_monitoring(base, publisher.metrics),
         enqueue=publishing.enqueue,
         transmit=publishing.transmit,
+        transmit_turn=TransmitTurn(publishing.transmit, wake_up(transmit)),
         expiry=retention.expiry,
         content_api_expiry=content_api.expiry,
         legal_items=retention.legal_items,

@@ -24,7 +24,7 @@ from apps.newsroom.activity.alerts import Alerts
 from apps.newsroom.macros.macros import Macros
 from apps.notifications.bus import Notifications
 from apps.secrets.vault import Vault
-from apps.store.indexes import ensure_indexes
+from apps.store.indexes import ARCHIVING_INDEXES, drop_retired_indexes, ensure_indexes
 from apps.store.mongo import connect, other_database
 from apps.store.sequences import Sequences
 from apps.validate.validate import ValidateService
@@ -92,6 +92,9 @@ def build_foundation(
     db = connect(settings, listeners)
     if not has_indexes:
         ensure_indexes(db)
+        if settings["LEGAL_ARCHIVE"]:
+            ensure_indexes(db, ARCHIVING_INDEXES)
+        drop_retired_indexes(db)
     notifier = Notifications.connect(settings["REDIS_URL"], settings["NOTIFICATION_CHANNEL"], clock)
     media = MediaStorage(db)
     outbox = Outbox(db, clock, mailer=Mailer(settings), settings=settings)

@@ -21,7 +21,9 @@ What a server does with a lane:
 
 - it takes up to `lane.limit(n)` pieces of work, marks them with `context.claims.fields(lane, now)`,
   and names `claim_token: lane.token` in every later write of them: whoever has lost the lease
-  changes nothing. `claims.rise_above(lane, work)` tells that work knows a later lease;
+  changes nothing. `claims.rise_above(lane, work)` tells that work knows a later lease. Or it
+  notes the whole batch on the lane (`context.claims.note`, `apps/lanes/sending.py`) and writes each
+  piece once, when it is done;
 - it asks `context.may_continue(lane)` before it starts anything;
 - it calls `lane.breaker.record(answered=...)` after each attempt at the receiver, but not for what
   says nothing of it (wrong credentials, a rate limit, a fault of the work). It starts nothing more
@@ -46,7 +48,7 @@ Work is stored first, then its lane is woken: `wake(db[kind.lanes], {lane_id: ur
 """
 
 from apps.lanes.breaker import Breaker, BreakerPolicy, Circuit
-from apps.lanes.claims import Lane, LaneClaims, LaneOutcome, Pause, pause_of, token_of
+from apps.lanes.claims import Lane, LaneClaims, LaneOutcome, Pause, pause_of
 from apps.lanes.failures import Event, FailureReports, Receiver, ReportTexts
 from apps.lanes.health import Health, HealthPolicy
 from apps.lanes.kind import LaneKind
@@ -62,6 +64,7 @@ from apps.lanes.retries import (
     unknown_outcomes,
 )
 from apps.lanes.run import LaneRun, RunContext
+from apps.lanes.sending import Noted, Sending, all_sending, kept_back, sending_of, token_of
 from apps.lanes.waking import pause, resume, wake
 from apps.lanes.worker import LaneServer
 
@@ -83,17 +86,22 @@ __all__ = [
     "LaneServer",
     "LostLanes",
     "NextTry",
+    "Noted",
     "Pause",
     "Receiver",
     "ReportTexts",
     "RetryPolicy",
     "RunContext",
+    "Sending",
+    "all_sending",
     "attempt_note",
     "has_unknown_outcome",
+    "kept_back",
     "noted",
     "pause",
     "pause_of",
     "resume",
+    "sending_of",
     "token_of",
     "unknown_outcomes",
     "wake",

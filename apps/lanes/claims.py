@@ -7,7 +7,7 @@ nothing.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from apps.core.service import Document
 from apps.lanes.breaker import Breaker, Circuit
 from apps.lanes.health import Health
 from apps.lanes.kind import LaneKind
+from apps.lanes.sending import Noted, Sending, sending_of, token_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,8 @@ class Lane:
         failing: administrators were notified that deliveries fail, and nothing has succeeded since.
         pause: rest that the lane was told to take; the engine keeps to it.
         resumes: how often the lane was paused by others or resumed, seen when it was leased.
+        changes: how often others have changed its work, seen when it was leased.
+        sending: what an earlier holder of the lease noted, and has not called done.
         asked_at, granted_at: when the lease was asked for, and when it was there, by the monotonic
             clock. The lease is counted from the former; a renewal after the latter extends it.
     """
@@ -82,6 +85,8 @@ class Lane:
     failing: bool = False
     pause: Pause | None = None
     resumes: int | None = None
+    changes: int = 0
+    sending: Sending | None = None
     asked_at: float = 0.0
     granted_at: float = 0.0
 
@@ -188,6 +193,8 @@ class LaneClaims:
             document=before,
             pause=pause_of(before),
             resumes=before.get("resumes"),
+            changes=int(before.get("changes") or 0),
+            sending=sending_of(before),
             failing=bool(before.get("failing")),
             asked_at=asked_at,
             granted_at=time.monotonic(),
@@ -199,17 +206,17 @@ class LaneClaims:
         self._lanes.update_many({"lease_owner": self.owner}, {"$set": {"lease_until": until}})
 
     def rise_above(self, lane: Lane, work: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether one of `work` was marked under a later lease than this one; seldom a command.
+        """Whether one of `work` was written under this lease or a later one; seldom a command.
 
-        Where nobody has leased the lane since, its document is older than its work: the store has
-        lost it, or others wrote the work. The lane is then given back, to go on from the token of
-        the work; this lease is over.
+        Asked before the lease has written any. Where nobody has leased the lane since, its document
+        is older than its work: the store has lost it, or others wrote the work. The lane is then
+        given back, to go on from the token of the work; this lease is over.
 
         Raises:
             ValueError: no lane can go on from there.
         """
         latest = max(map(token_of, work), default=-1)
-        if latest <= lane.token:
+        if latest < lane.token:
             return False
         if latest >= LARGEST_TOKEN:
             raise ValueError("claim_token is too large")
@@ -217,6 +224,44 @@ class LaneClaims:
         free = {"lease_owner": INCOMPLETE, "lease_until": None, "wake_at": self._clock.precise()}
         self._lanes.update_one(own, {"$set": {**free, "claim_token": latest}})
         return True
+
+    def note(self, lane: Lane, ids: Iterable[Any], pointless: Iterable[Any] = ()) -> Noted | None:
+        """Note what is being done in a lane from now on; one command.
+
+        It takes the place of an earlier note, and goes when the lane is given back. What others
+        keep back at that moment is not to be started.
+
+        Args:
+            pointless: ids of other work of the lane, which is called off after this.
+
+        Returns:
+            What the lane said; None when the lease is over, and nothing is noted.
+        """
+        now = self._clock.precise()
+        note = {"token": lane.token, "at": now, "ids": list(ids), "pointless": list(pointless)}
+        stored = self._lanes.find_one_and_update(
+            {"_id": lane.id, "claim_token": lane.token, "lease_owner": self.owner},
+            {"$set": {"sending": note}},
+            {"kept_back": 1, "changes": 1},
+            return_document=ReturnDocument.AFTER,
+        )
+        if stored is None:
+            return None
+        entries: list[Document] = stored.get("kept_back") or []
+        return Noted(
+            at=now,
+            kept_back=frozenset(id_ for entry in entries for id_ in entry["ids"]),
+            abandoned={e["_id"]: e["ids"] for e in entries if e["at"] < now - self._kind.lease},
+            has_changed=int(stored.get("changes") or 0) != lane.changes,
+        )
+
+    def let_go_on(self, lane: Lane, abandoned: Iterable[Any]) -> None:
+        """Remove the entries of those who kept work back and died; one command.
+
+        Called once the work carries the token: were they alive, they could not change it any more.
+        """
+        gone = {"kept_back": {"_id": {"$in": list(abandoned)}}}
+        self._lanes.update_one({"_id": lane.id, "claim_token": lane.token}, {"$pull": gone})
 
     def fields(self, lane: Lane, now: datetime) -> Document:
         """Return what a piece of work gets that is taken under the lease of its lane."""
@@ -246,12 +291,14 @@ class LaneClaims:
             fields["probe"] = True
         if lane.breaker.has_opened:
             log.warning("lane.breaker_opened", lane=lane.id, until=lane.breaker.open_until)
+        done = () if outcome.incomplete else ("sending",)
         own = {"_id": lane.id, "claim_token": lane.token}
         counts = {f"counts.{name}": count for name, count in outcome.counts.items()}
         more: Document = {"$inc": counts} if counts else {}
+        ended = (*done, "paused") if lane.pause else done
         if pause := outcome.pause:
             paused = {**fields, "paused": pause.stored()}
-            same, rest = {**own, "resumes": lane.resumes}, _resting(paused, pause.until)
+            same, rest = {**own, "resumes": lane.resumes}, _resting(paused, pause.until, done)
             if self._lanes.update_one(same, {**rest, **more}).matched_count:
                 return
         elif not outcome.more and not lane.breaker.has_closed:
@@ -259,12 +306,12 @@ class LaneClaims:
             open_until = lane.breaker.open_until
             due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
             urgent: Document = {} if open_until else {"urgent": False}
-            quiet = _resting({**fields, **urgent}, due_at, ended=lane.pause)
+            quiet = _resting({**fields, **urgent}, due_at, ended)
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
         # What it is paused for by now may be another pause than the one that is over.
-        again = _resting(fields, self._clock.precise())
+        again = _resting(fields, self._clock.precise(), done)
         self._lanes.update_one(own, {**again, **more})
 
 
@@ -277,13 +324,13 @@ def pause_of(lane: Mapping[str, Any]) -> Pause | None:
     return Pause(str(paused.get("reason")), paused.get("until"), about)
 
 
-def _resting(fields: Document, due_at: datetime | None, *, ended: Pause | None = None) -> Document:
+def _resting(fields: Document, due_at: datetime | None, ended: Iterable[str]) -> Document:
     """Return the update of a lane that rests until `due_at`, or for the next wake-up.
 
     Args:
-        ended: the pause that is over by now.
+        ended: fields of what is over by now.
     """
-    gone: Document = {"paused": 1} if ended else {}
+    gone: Document = dict.fromkeys(ended, 1)
     if due_at:
         fields = {**fields, "wake_at": due_at}
     else:
@@ -301,9 +348,3 @@ def interleaved(urgent: list[str], normal: list[str]) -> list[str]:
         if number % URGENT_IN_A_ROW == 0 and left:
             order.append(left.pop(0))
     return order + left
-
-
-def token_of(row: Mapping[str, Any]) -> int:
-    """Return the token of the lease under which work was last marked; -1 where it never was."""
-    token = row.get("claim_token")
-    return token if isinstance(token, int) else -1

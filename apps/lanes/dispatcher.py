@@ -21,10 +21,16 @@ class Dispatcher:
 
     Args:
         claims: source of due lanes.
+        ends_at: when no more is handed out, by the monotonic clock; None for never.
+
+    Attributes:
+        has_ended: lanes that are due were left to the next run.
     """
 
-    def __init__(self, claims: LaneClaims) -> None:
+    def __init__(self, claims: LaneClaims, ends_at: float | None = None) -> None:
         self._claims = claims
+        self._ends_at = ends_at
+        self.has_ended = False
         self._lanes: list[str] = []
         self._busy: set[str] = set()
         self._lock = Lock()
@@ -41,6 +47,9 @@ class Dispatcher:
             if not self._lanes:
                 self._refill()
             if not self._lanes:
+                return None
+            if self._ends_at is not None and time.monotonic() >= self._ends_at:
+                self.has_ended = True
                 return None
             lane = self._lanes.pop(0)
             self._busy.add(lane)

@@ -1,5 +1,6 @@
 """One run: serves everything that is due in the lanes of one kind, several lanes at a time."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,19 +71,28 @@ class LaneRun:
         self._prepare = prepare
         self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
 
-    def run(self, stop: Event | None = None) -> int:
+    def run(
+        self,
+        stop: Event | None = None,
+        *,
+        seconds: float | None = None,
+        on_ended: Callable[[], object] = lambda: None,
+    ) -> int:
         """Attempt everything that is due now; return how many attempts were made.
 
         Args:
             stop: ends the run early; what was not started goes back.
+            seconds: after which no further lane is served.
+            on_ended: called where that leaves lanes that are due.
 
         Raises:
             PyMongoError: the store is away. The next run looks for work that was lost meanwhile.
         """
+        ends_at = None if seconds is None else time.monotonic() + seconds
         try:
             self._prepare()
             self._look_after_lanes()
-            return self._serve(stop or Event())
+            return self._serve(stop or Event(), ends_at, on_ended)
         except PyMongoError:
             self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
             raise
@@ -96,9 +106,9 @@ class LaneRun:
             self._lost.wake_waiting()
             self._looked_for_waiting_at = now
 
-    def _serve(self, stop: Event) -> int:
+    def _serve(self, stop: Event, ends_at: float | None, on_ended: Callable[[], object]) -> int:
         claims = LaneClaims(self._db, self._clock, self._kind, uuid4().hex)
-        dispatcher = Dispatcher(claims)
+        dispatcher = Dispatcher(claims, ends_at)
         waiting = dispatcher.waiting()
         if not waiting:
             return 0
@@ -109,4 +119,7 @@ class LaneRun:
             )
             count = min(self._kind.threads, waiting)
             with ThreadPoolExecutor(count, self._kind.name) as threads:
-                return sum(threads.map(lambda _: worker.work(), range(count)))
+                sent = sum(threads.map(lambda _: worker.work(), range(count)))
+        if dispatcher.has_ended:
+            on_ended()
+        return sent

@@ -33,7 +33,7 @@ from apps.core.vocabulary import (
 )
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
-from apps.publish.queue.actions import actions_of, cancel_waiting
+from apps.publish.queue.actions import actions_of
 from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
 from apps.publish.queue.lane_state import HELD_TO, why_waiting
 from apps.publish.queue.payloads import Payloads
@@ -45,6 +45,15 @@ from apps.publish.queue.rows import (
     lanes_of,
     sequence_of,
 )
+from apps.publish.queue.sending import (
+    WaitingRows,
+    as_read,
+    as_stored,
+    asks_for_state,
+    is_among,
+    rows_being_sent,
+    show_sending,
+)
 from apps.publish.resource import ACTIONS, INTERNAL_ROW, SERVER_WRITTEN
 from apps.routing.products.matching import split_codes
 from apps.routing.subscribers.destination_secrets import sealed, secret_keys, without_secrets
@@ -55,6 +64,7 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
+STARTED = "Transmission has already started"
 NO_ITEM_ID = "_id is required: the id of the item."
 
 
@@ -200,6 +210,10 @@ class PublishQueueService(ResourceService):
         """Leave out deliveries of items on hidden stages."""
         return HiddenItems(self.db).without_unreadable(lookup, "item_id", caller)
 
+    def where(self, query: Document) -> Document:
+        """Let queries find rows that are being sent by the state that they are shown with."""
+        return as_stored(query, rows_being_sent(self.db)) if asks_for_state(query) else query
+
     def on_found(self, document: Document, caller: Caller) -> None:
         if hidden_stages(caller):
             # The client may have asked for other fields.
@@ -316,7 +330,7 @@ class PublishQueueService(ResourceService):
         if updates.get("state") != RowState.CANCELED:
             return
         if is_in_progress and not (held is not None and self._is_taken_back(held)):
-            raise Conflict("Transmission has already started")
+            raise Conflict(STARTED)
         if original.get("state") in FINAL_ROW_STATES:
             raise Conflict("Transmission has already finished")
 
@@ -336,15 +350,32 @@ class PublishQueueService(ResourceService):
 
     def update(self, id: Any, updates: Document, original: Document, caller: Caller) -> None:
         """Store the change; a row that was taken meanwhile is not canceled any more."""
-        state, wanted = original.get("state"), updates.get("state")
-        if wanted == RowState.CANCELED and state in WAITING_ROW_STATES:
-            now = self.clock.precise()
-            is_stored = bool(cancel_waiting(self.db, [{**original, "_id": id}], now, updates))
-        else:
-            same = {"_id": id, "state": state}
-            is_stored = bool(self.collection.update_one(same, {"$set": updates}).matched_count)
-        if not is_stored:
-            raise Conflict("Transmission has already started")
+        if "state" in updates and original.get("state") in WAITING_ROW_STATES:
+            self._change_waiting(id, updates, original)
+            return
+        condition = {"_id": id, "state": original.get("state")}
+        if not self.collection.update_one(condition, {"$set": updates}).matched_count:
+            raise Conflict(STARTED)
+
+    def _change_waiting(self, id: Any, updates: Document, original: Document) -> None:
+        """Change the state of a row that waits as stored.
+
+        One that is being sent is not canceled. With another state the outcome of what is being sent
+        counts no more.
+        """
+        row = self.find(id)
+        written = dict(updates)
+        with WaitingRows(self.db).kept_back([row], self.clock.precise()) as notes:
+            if is_among(notes, row):
+                if updates["state"] == RowState.CANCELED:
+                    raise Conflict(STARTED)
+                if updates["state"] == RowState.IN_PROGRESS:
+                    del written["state"]
+                else:
+                    written["claim_token"] = notes[row["lane"]].token
+            same = {**as_read(row), "state": original["state"]}
+            if not self.collection.update_one(same, {"$set": written}).matched_count:
+                raise Conflict(STARTED)
 
     def on_updated(self, updates: Document, original: Document, caller: Caller) -> None:
         row = {**original, **updates}
@@ -381,9 +412,14 @@ class PublishQueueService(ResourceService):
     def show_state(self, rows: Iterable[Document]) -> None:
         """Give rows what clients see of their state besides what is stored with them, in place.
 
-        `held` says why a row waits whose destination is sent nothing. One command where one waits.
+        Those that are being sent are `in-progress`. `held` says why a row waits whose destination
+        is sent nothing. Two commands where one waits, one more where anything is being sent.
         """
         waiting = [row for row in rows if row.get("state") in WAITING_ROW_STATES]
+        if not waiting:
+            return
+        show_sending(waiting, rows_being_sent(self.db))
+        waiting = [row for row in waiting if row["state"] in WAITING_ROW_STATES]
         waiting = [row for row in waiting if row.get("subscriber_id")]
         waiting = [row for row in waiting if object_of(row, "destination")]
         if not waiting:

@@ -233,7 +233,9 @@ class ServiceData(Mongo):
 
     def _convert_where_request_to_dict(self, resource: str, req: Any) -> Document:
         """Return the query of the `where` argument."""
-        return where_of(req.where) if req and req.where not in (None, "") else {}
+        query = where_of(req.where) if req and req.where not in (None, "") else {}
+        service = self._services.get(resource)
+        return service.where(query) if query and service is not None else query
 
     def _convert_sort_request_to_dict(self, req: Any) -> Any:
         """Return the order of the `sort` argument as pairs of field and 1 or -1."""

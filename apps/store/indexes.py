@@ -6,11 +6,23 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
+from apps.core.vocabulary import RowState
 from apps.store import collections
 
 ASC, DESC = ASCENDING, DESCENDING
 
+INDEX_NOT_FOUND = 27
+"""Code of the store: another process was faster."""
+
+OPEN_ROWS: Mapping[str, Any] = {"$gte": RowState.IN_PROGRESS, "$lt": RowState.SUCCESS}
+WAITING_ROWS: Mapping[str, Any] = {"$gte": RowState.PENDING, "$lt": RowState.SUCCESS}
+UNDELIVERED_ROWS: Mapping[str, Any] = {"$lt": RowState.SUCCESS}
+"""States of rows of the delivery queue that have not ended, of those that wait, and all but that of
+success. In the order of texts they are neighbours: an index can hold just these, and planners see
+which queries it serves.
+"""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DOWN_LANES: Mapping[str, Any] = {"breaker.open_until": {"$gt": EPOCH}}
 """Lanes whose breaker is not closed."""
@@ -56,7 +68,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("lock_user", sparse=True),
     ],
     collections.ARCHIVE_VERSIONS: [
-        _index("guid"),
         # Unique, so that completing an interrupted publication cannot write a version twice.
         _index("_id_document", "_current_version", unique=True),
         # Whether a desk or a stage was ever used, before it is deleted.
@@ -71,14 +82,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("queue_state", "publish_sequence_no"),
         # Scheduled items that are due, however many wait for their time.
         _index("queue_state", "state", "schedule_settings.utc_publish_schedule"),
+        # The versions of an item, in their order.
         _index("item_id", "publish_sequence_no"),
-        _index("item_id", "state"),
-        _index("publish_sequence_no"),
-        _index("guid"),
-        _index("expiry", "_created", "state"),
+        # The list of clients, newest first.
         _index(("_updated", DESC)),
-        # Import into the long-term archive.
-        _index("moved_to_legal", "_id"),
         _index("attachments.attachment", sparse=True),
         # The end of a highlight.
         _index("highlights", sparse=True),
@@ -94,21 +101,27 @@ INDEXES: dict[str, list[IndexModel]] = {
             unique=True,
             partialFilterExpression={"idempotency_key": {"$type": "string"}},
         ),
-        # Claims: pending rows of a lane in delivery order; due retries of a lane.
-        _index("lane", "state", ("priority", DESC), "order_no"),
-        _index("lane", "state", "next_retry_attempt_at"),
-        # One item line: older rows that a newer one replaces.
+        # Claims: what has not ended in a lane, in delivery order; what is in no lane.
+        _index(
+            *("lane", "state", ("priority", DESC), "order_no"),
+            name="open",
+            partialFilterExpression={"state": OPEN_ROWS},
+        ),
+        # The retries of a lane where many wait.
+        _index(
+            *("lane", "next_retry_attempt_at"),
+            name="retries",
+            partialFilterExpression={"state": RowState.RETRYING},
+        ),
+        # Lanes with such rows; what was not delivered, as clients ask for it.
+        _index("state", name="undelivered", partialFilterExpression={"state": UNDELIVERED_ROWS}),
+        # One item line: older rows that a newer one replaces; the deliveries of an item.
         _index("item_id", "lane", "order_no"),
-        _index("item_id", "item_version"),
-        _index("subscriber_id", "state"),
-        _index("state", "next_retry_attempt_at"),
-        _index(("_created", DESC), "state"),
-        _index(("_updated", DESC)),
+        # Deliveries of a subscriber, as clients ask for them.
+        _index("subscriber_id"),
         # Rows that others carry out: those of one of them, and those to look at.
         _index("handed_over.to", sparse=True),
         _index("handed_over.look_at", sparse=True),
-        # Import into the long-term archive.
-        _index("moved_to_legal", "state", "_id"),
     ],
     # Failures of a lane that administrators were told of.
     collections.DELIVERY_FAILURES: [_index("lane")],
@@ -268,6 +281,27 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
+ARCHIVING_INDEXES: dict[str, list[IndexModel]] = {
+    # What the long-term archive has not taken yet.
+    collections.PUBLISHED: [_index("moved_to_legal", "_id")],
+    collections.PUBLISH_QUEUE: [_index("moved_to_legal", "_id")],
+}
+"""Of the main database, where there is a long-term archive."""
+
+RETIRED_INDEXES: Mapping[str, Sequence[str]] = {
+    collections.ARCHIVE_VERSIONS: ("guid_1",),
+    collections.PUBLISHED: (
+        *("item_id_1_state_1", "publish_sequence_no_1", "guid_1", "expiry_1__created_1_state_1"),
+    ),
+    collections.PUBLISH_QUEUE: (
+        *("lane_1_state_1_priority_-1_order_no_1", "lane_1_state_1_next_retry_attempt_at_1"),
+        *("item_id_1_item_version_1", "subscriber_id_1_state_1", "_updated_-1"),
+        *("state_1_next_retry_attempt_at_1", "_created_-1_state_1"),
+        "moved_to_legal_1_state_1__id_1",
+    ),
+}
+"""Names of indexes that earlier releases made and no query needs: each write pays for them."""
+
 CONTENT_INDEXES: dict[str, list[IndexModel]] = {
     collections.ITEMS: [
         # What a subscriber may read, newest first; a subscriber's list by time.
@@ -310,6 +344,17 @@ def ensure_indexes(
     """
     for collection, models in (INDEXES if indexes is None else indexes).items():
         db[collection].create_indexes(models)
+
+
+def drop_retired_indexes(db: Database[dict[str, Any]]) -> None:
+    """Remove the indexes that no query needs. Safe to repeat and to run from several processes."""
+    for collection, names in RETIRED_INDEXES.items():
+        for name in sorted(set(names) & set(db[collection].index_information())):
+            try:
+                db[collection].drop_index(name)
+            except OperationFailure as error:
+                if error.code != INDEX_NOT_FOUND:
+                    raise
 
 
 class LateIndexes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.results import BulkWriteResult
 
-from apps.store.collections import ARCHIVE
+from apps.store.collections import ARCHIVE, PUBLISH_LANES
 
 COUNTED = ("nInserted", "nMatched", "nModified", "nRemoved", "nUpserted")
 """What a bulk write says it has done."""
@@ -90,7 +90,7 @@ class CrashingCollection:
         return self._collection.update_one(*arguments, **options)
 
     def find_one_and_update(self, *arguments: Any, **options: Any) -> Any:
-        if self._collection.name == ARCHIVE:
+        if self._collection.name in (ARCHIVE, PUBLISH_LANES):
             # Elsewhere it is a claim, or draws a number.
             self._database.count()
         return self._collection.find_one_and_update(*arguments, **options)

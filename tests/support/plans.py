@@ -149,7 +149,7 @@ def declared(indexes: Sequence[IndexModel]) -> Iterator[tuple[Keys, Mapping[str,
 def bounded(keys: Keys, options: Mapping[str, Any], wanted: Mapping[str, Any]) -> int:
     """Return how many of the first fields of an index a query bounds; 0 where it is of no use."""
     partial = options.get("partialFilterExpression")
-    if partial and any(wanted.get(field) != condition for field, condition in partial.items()):
+    if partial and not all(implies(wanted.get(field), c) for field, c in partial.items()):
         return 0
     if options.get("sparse") and finds_missing(wanted.get(keys[0])):
         return 0
@@ -159,6 +159,29 @@ def bounded(keys: Keys, options: Mapping[str, Any], wanted: Mapping[str, Any]) -
             break
         count += 1
     return count
+
+
+def implies(wanted: Any, condition: Any) -> bool:
+    """Whether all that a condition of a query finds fulfils that of a partial index."""
+    if wanted == condition:
+        return True
+    if isinstance(wanted, Mapping) and "$in" in wanted:
+        return all(implies(value, condition) for value in wanted["$in"])
+    if not isinstance(condition, Mapping):
+        return False
+    bounds = wanted if isinstance(wanted, Mapping) else {"$gte": wanted, "$lte": wanted}
+    return all(_is_within(bounds, name, limit) for name, limit in condition.items())
+
+
+def _is_within(bounds: Mapping[str, Any], name: str, limit: Any) -> bool:
+    """Whether bounds of a query keep to one of the limits of a partial index."""
+    lower, upper = bounds.get("$gte", bounds.get("$gt")), bounds.get("$lte", bounds.get("$lt"))
+    if name == "$gte":
+        return isinstance(lower, type(limit)) and lower >= limit
+    if name == "$lt":
+        is_open = "$lte" not in bounds
+        return isinstance(upper, str) and (upper < limit or (is_open and upper == limit))
+    return False
 
 
 def is_bound(condition: Any) -> bool:

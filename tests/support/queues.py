@@ -83,11 +83,14 @@ def _payload(row: Document) -> Document:
     }
 
 
-def leave_claimed(db: Any, clock: Clock, lease: float = 60, **which: Any) -> None:
-    """Leave rows and their lanes as a worker leaves them that dies after claiming them.
+def leave_claimed(
+    db: Any, clock: Clock, lease: float = 60, *, are_marked: bool = False, **which: Any
+) -> None:
+    """Leave rows and their lanes as a worker leaves them that dies after taking them.
 
     Args:
         lease: seconds.
+        are_marked: the rows say so themselves, as those of earlier releases do.
         which: query of the rows; all of them unless given.
     """
     until = clock.precise() + timedelta(seconds=lease)
@@ -96,8 +99,16 @@ def leave_claimed(db: Any, clock: Clock, lease: float = 60, **which: Any) -> Non
         change = {"$set": {**held, "wake_at": clock.precise()}, "$inc": {"claim_token": 1}}
         db["publish_lanes"].update_one({"_id": lane}, change)
         token = db["publish_lanes"].find_one({"_id": lane})["claim_token"]
-        claim = {**held, "state": "in-progress", "claim_token": token}
-        db["publish_queue"].update_many({**which, "lane": lane}, {"$set": claim})
+        own = {**which, "lane": lane}
+        if are_marked:
+            claim = {**held, "state": "in-progress", "claim_token": token}
+            db["publish_queue"].update_many(own, {"$set": claim})
+            continue
+        ids = [row["_id"] for row in db["publish_queue"].find(own, {"_id": 1})]
+        ended = {"_id": {"$in": ids}, "state": {"$nin": ["pending", "retrying"]}}
+        db["publish_queue"].update_many(ended, {"$set": {"state": "pending"}})
+        note = {"token": token, "at": clock.precise(), "ids": ids, "pointless": []}
+        db["publish_lanes"].update_one({"_id": lane}, {"$set": {"sending": note}})
 
 
 def spread_over(db: Any, states: Sequence[str], now: datetime) -> dict[str, set[str]]:

@@ -16,15 +16,16 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import CONTENT_API, WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.core.vocabulary import CONTENT_API, WITHDRAWING_ACTIONS, RowState
 from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.publish.queue.lane_state import HELD_TO
 from apps.publish.queue.rows import notify_rows
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE
+from apps.store.indexes import WAITING_ROWS
 
 BATCH = 500
 HELD: Mapping[str, Any] = {
-    "state": {"$in": list(WAITING_ROW_STATES)},
+    "state": WAITING_ROWS,
     "publishing_action": {"$nin": sorted(WITHDRAWING_ACTIONS)},
 }
 """Rows that may be held back."""
@@ -112,10 +113,12 @@ class OlderRows:
         old = {"lane": lane, **self._old}
         while rows := list(self._rows.find(old, AS_READ).limit(BATCH)):
             done = cancel_waiting(self._db, rows, self._clock.precise())
+            if not done:
+                # What is left is being sent.
+                break
             canceled += len(done)
             gone = [{**r, "state": RowState.CANCELED} for r in rows if r["_id"] in done]
-            if gone:
-                notify_rows(self._notifier, gone)
+            notify_rows(self._notifier, gone)
         return canceled
 
     @property

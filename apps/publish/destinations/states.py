@@ -10,7 +10,6 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES
 from apps.lanes.claims import Pause, pause_of
 from apps.lanes.health import health_of
 from apps.publish.destinations.older_rows import OlderRows
@@ -18,6 +17,7 @@ from apps.publish.destinations.service import Target
 from apps.publish.queue.lane_state import DISABLED, HELD_TO, because_of, held_to
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, USERS
+from apps.store.indexes import WAITING_ROWS
 
 MOST = 1000
 """Deliveries that are counted at most."""
@@ -76,7 +76,7 @@ class DestinationStates:
         """Return how one destination does; two commands, four at most."""
         lane = self._lanes.find_one({"_id": target.lane}) or {}
         pause, is_active = pause_of(lane), bool(target.subscriber.get("is_active"))
-        waits = {"lane": target.lane, "state": {"$in": list(WAITING_ROW_STATES)}}
+        waits = {"lane": target.lane, "state": WAITING_ROWS}
         waiting = self._rows.count_documents(waits, limit=MOST)
         held = 0
         if waiting and (pause or not is_active or lane.get(HELD_TO) is not None):

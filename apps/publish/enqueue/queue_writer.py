@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from pymongo import UpdateMany
 from pymongo.database import Database
 
 from apps.content_api.backlog import CopyBacklog
 from apps.content_api.copies import Copy, build_copy
 from apps.core.clock import Clock
-from apps.core.service import Document
+from apps.core.documents import number_of
+from apps.core.service import Document, new_etag
 from apps.core.vocabulary import (
     TEXT_TYPES,
     WAITING_ROW_STATES,
@@ -31,9 +31,11 @@ from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
 from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
 from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of
+from apps.publish.queue.sending import WaitingRows
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import PUBLISH_LANES, PUBLISH_PAYLOADS, PUBLISH_QUEUE
+from apps.store.indexes import WAITING_ROWS
 from apps.store.mongo import insert_missing
 from apps.store.sequences import Bounds, Sequences
 
@@ -305,30 +307,35 @@ class QueueWriter:
             row.update(by_key[row["idempotency_key"]])
 
     def _supersede(self) -> None:
-        """Cancel what still waits to be sent of items that are withdrawn by this batch."""
-        now = self._clock.precise()
-        writes = [
-            UpdateMany(
-                {
-                    "item_id": row["item_id"],
-                    "lane": row["lane"],
-                    "order_no": {"$lt": row["order_no"]},
-                    "_id": {"$ne": row["_id"]},
-                    "state": {"$in": list(WAITING_ROW_STATES)},
-                },
-                {
-                    "$set": {
-                        "state": RowState.CANCELED,
-                        "superseded_by": row["_id"],
-                        "_updated": now,
-                    }
-                },
-            )
-            for row in self._rows
-            if row["publishing_action"] in WITHDRAWING_ACTIONS
-        ]
-        if writes:
-            self._db[PUBLISH_QUEUE].bulk_write(writes, ordered=False)
+        """Cancel what still waits to be sent of items that are withdrawn by this batch.
+
+        One command where something is withdrawn, five where something of that waits.
+        """
+        withdrawals = [r for r in self._rows if r["publishing_action"] in WITHDRAWING_ACTIONS]
+        if not withdrawals:
+            return
+        last = {(r["item_id"], r["lane"]): r for r in withdrawals}
+        waiting = {
+            "item_id": {"$in": sorted({row["item_id"] for row in withdrawals})},
+            "lane": {"$in": sorted({row["lane"] for row in withdrawals})},
+            "state": WAITING_ROWS,
+        }
+        fields = dict.fromkeys(("item_id", "lane", "order_no", "state", "claim_token"), 1)
+        older = []
+        by: dict[Any, Document] = {}
+        for row in self._db[PUBLISH_QUEUE].find(waiting, fields):
+            newer = last.get((row["item_id"], row["lane"]))
+            # Rows that others wrote may have no place in the order: transmit sees to these.
+            if (
+                newer is not None
+                and number_of(row, "order_no", newer["order_no"]) < newer["order_no"]
+            ):
+                older.append(row)
+                by[row["_id"]] = {"superseded_by": newer["_id"]}
+        if older:
+            now = self._clock.precise()
+            canceled = {"state": RowState.CANCELED, "_updated": now, "_etag": new_etag()}
+            WaitingRows(self._db).change(older, canceled, now, fields=by)
 
 
 def _obstacle(

@@ -238,7 +238,10 @@ class ResendRouter:
         return enqueue_services[row["operation"]].publishing_action
 
     def _withdraw(self, request: Document) -> None:
-        """Cancel rows that something newer, such as a kill, came in the way of."""
+        """Cancel rows that something newer, such as a kill, came in the way of.
+
+        Those that are being sent already were begun before that came.
+        """
         of_request = {"item_id": request["item_id"], "resend_id": request["_id"]}
         rows = list(self._db[PUBLISH_QUEUE].find(of_request, AS_READ))
         cancel_waiting(self._db, rows, self._clock.precise())

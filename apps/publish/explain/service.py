@@ -9,9 +9,11 @@ from apps.core.caller import Caller
 from apps.core.errors import BadRequest, NotFound
 from apps.core.ids import ById, id_key
 from apps.core.service import Document, ResourceService
+from apps.core.vocabulary import WAITING_ROW_STATES
 from apps.publish.enqueue.decisions import Outcome
 from apps.publish.enqueue.refusals import reasons_of
 from apps.publish.queue.recipients import delivered_versions
+from apps.publish.queue.sending import rows_being_sent, show_sending
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import (
     ARCHIVED,
@@ -58,7 +60,7 @@ class ExplainService(ResourceService):
         return {"_id": lookup["_id"], "archived": found} if found else None
 
     def explain(self, item_id: str, version: int | None = None) -> Document:
-        """Return what became of a version of an item, expired ones included; seven commands.
+        """Return what became of a version of an item, expired ones included; nine commands at most.
 
         Args:
             version: None for the one published last.
@@ -105,7 +107,9 @@ class ExplainService(ResourceService):
     def _deliveries(self, of_version: Mapping[str, Any]) -> "Deliveries":
         fields = ("subscriber_id", "destination.name", "state", "error_message", "completed_at")
         wanted = dict.fromkeys((*fields, "resend_id"), 1)
-        rows = self.db[PUBLISH_QUEUE].find(of_version, wanted).sort("order_no", 1)
+        rows = list(self.db[PUBLISH_QUEUE].find(of_version, wanted).sort("order_no", 1))
+        if any(row.get("state") in WAITING_ROW_STATES for row in rows):
+            show_sending(rows, rows_being_sent(self.db))
         return by_routing(rows)
 
     def _lines(self, routings: Sequence[Document], deliveries: "Deliveries") -> list[Document]:

@@ -5,7 +5,7 @@ somebody has begun to send meanwhile stays as it is (delivery contract C1a).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from apps.core.service import Document, new_etag
 from apps.core.vocabulary import FINAL_ROW_STATES, WAITING_ROW_STATES, RowState
-from apps.store.collections import PUBLISH_QUEUE
+from apps.publish.queue.sending import WaitingRows
 
 
 class RowAction(StrEnum):
@@ -85,7 +85,7 @@ def change_waiting(
     change: Mapping[str, Any],
     states: Collection[RowState] = WAITING_ROW_STATES,
 ) -> set[Any]:
-    """Change rows as long as they wait; one command, two where some of them do not any more.
+    """Change rows as long as they wait, and nobody sends them; four commands, or five.
 
     Args:
         rows: as they were read, with AS_READ.
@@ -95,18 +95,8 @@ def change_waiting(
     Returns:
         The ids of the rows that have changed.
     """
-    wanted = [row["_id"] for row in rows]
-    if not wanted:
-        return set()
-    queue = db[PUBLISH_QUEUE]
-    written = {"_etag": new_etag(), **change}
-    waiting = {"_id": {"$in": wanted}, "state": {"$in": list(states)}}
-    count = queue.update_many(waiting, {"$set": written}).modified_count
-    if count in (0, len(wanted)):
-        return set(wanted[:count])
-    # Nobody else writes this etag.
-    mine = queue.find({"_id": {"$in": wanted}, "_etag": written["_etag"]}, {"_id": 1})
-    return {row["_id"] for row in mine}
+    now = change.get("_updated") or datetime.now(UTC)
+    return WaitingRows(db).change(rows, {"_etag": new_etag(), **change}, now, states=states)
 
 
 def cancel_waiting(

@@ -10,11 +10,14 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document
 from apps.core.vocabulary import CONTENT_API, RowState
 from apps.publish.queue.rows import notify_rows
+from apps.publish.queue.sending import rows_being_sent
 from apps.store.collections import PUBLISH_QUEUE
+from apps.store.indexes import WAITING_ROWS
 
-OPEN = (RowState.FAILED, RowState.IN_PROGRESS)
-"""States that a stored copy ends. An attempt that is just being made may be about to fail; rows
-that wait for one find by themselves that the copy is there."""
+ENDED_BY_A_COPY = (RowState.FAILED, RowState.IN_PROGRESS)
+"""States that a stored copy ends, and so that of rows that are being sent: an attempt that is just
+being made may be about to fail. Rows that wait for one find by themselves that the copy is there.
+"""
 
 
 class ContentApiRows:
@@ -27,12 +30,13 @@ class ContentApiRows:
     """
 
     def __init__(self, db: Database[Document], clock: Clock, notifier: Notifier) -> None:
+        self._db = db
         self._rows = db[PUBLISH_QUEUE]
         self._clock = clock
         self._notifier = notifier
 
     def succeed(self, copies: Sequence[Copy], besides: str = "") -> None:
-        """End the rows of stored `copies`; one command, two where there were any.
+        """End the rows of stored `copies`; two commands, up to five where there were any.
 
         May be repeated, and is to be called before the copies are forgotten.
 
@@ -67,7 +71,11 @@ class ContentApiRows:
             "moved_to_legal": False,
             "_updated": now,
         }
-        open_rows = {**rows, "state": {"$in": list(OPEN)}}
-        if self._rows.update_many(open_rows, {"$set": ended}).modified_count:
+        which: list[Document] = [{"state": {"$in": list(ENDED_BY_A_COPY)}}]
+        if being_sent := list(rows_being_sent(self._db)):
+            # First, as such a row may be among those that have failed in a moment.
+            which.insert(0, {"_id": {"$in": being_sent}, "state": WAITING_ROWS})
+        ends = [self._rows.update_many({**rows, **of}, {"$set": ended}) for of in which]
+        if any(done.modified_count for done in ends):
             changed = list(self._rows.find({**rows, "completed_at": now, "_updated": now}))
             notify_rows(self._notifier, changed)

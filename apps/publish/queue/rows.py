@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from bson import ObjectId
+from bson import ObjectId, encode
 from pymongo.collection import Collection
 
 from apps.core.documents import object_of, text_of
@@ -90,6 +90,9 @@ ROW_TYPES: Mapping[str, type] = {
 """What transmit reads of a row, where it is not null."""
 LARGEST_NUMBER = LARGEST_TOKEN
 """Numbers of rows stay below, so that they can rise."""
+LARGEST_ROW = 16 * 1024 * 1024 - 64 * 1024
+"""Bytes of a row in which there is room for its attempts."""
+FULL = "The row is too large to be claimed"
 DESTINATION_TYPES: Mapping[str, type] = {
     "name": str,
     "format": str,
@@ -114,6 +117,11 @@ def fault_of(row: Mapping[str, Any]) -> str:
     if encoded("", row.get("item_encoding")) is None:
         return f"There is no encoding {row['item_encoding'][:40]}"
     return ""
+
+
+def is_full(row: Mapping[str, Any]) -> bool:
+    """Whether a row has no room for its attempts. Others wrote it, with its text."""
+    return len(encode(row)) > LARGEST_ROW
 
 
 def without_faults(row: Mapping[str, Any]) -> Document:

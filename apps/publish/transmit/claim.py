@@ -1,11 +1,12 @@
 """Claims on rows: which come next in a lane, and who sends them.
 
-Delivery contract O1 to O8, C1 to C4. Rows are marked in one update with the token of the lease of
-their lane; every later write carries it, and none touches a row that a later lease has marked, so
-a process that lost its lease changes nothing.
+Delivery contract O1 to O8, C1 to C4, C8. The document of the lane notes what is sent under the
+token of its lease. Every write of a row carries the token, and none touches a row that a later
+lease has written. Whoever takes a lane over writes all that its last holder might still write, so a
+process that lost its lease changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -16,19 +17,27 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from apps.core.clock import Clock
+from apps.core.documents import text_of
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS, RowState
+from apps.core.vocabulary import WITHDRAWING_ACTIONS, RowState
 from apps.lanes.breaker import Circuit
-from apps.lanes.claims import Lane, LaneClaims, token_of
+from apps.lanes.claims import Lane, LaneClaims
 from apps.lanes.retries import has_unknown_outcome
+from apps.lanes.sending import token_of
+from apps.publish.queue.rows import FULL, is_full
 from apps.publish.transmit.attempt import BEHIND_SECONDS
 from apps.publish.transmit.held import HeldRows
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
+from apps.store.indexes import OPEN_ROWS, WAITING_ROWS
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
 RETRYING_LIMIT = 1000
+LARGE = 1024 * 1024
+"""Length of a text that a row may have no room besides."""
+MORE_ROWS = 50
+"""Rows that are read besides those that may be taken: retries, and what is pointless."""
 WITHDRAWALS = 20
 """Those that are told of where they wait."""
 
@@ -45,8 +54,8 @@ class LaneSelection:
         next_due: when something that waits now becomes due.
         next_withdrawal: when a withdrawal among that becomes due.
         older: item ids with older rows that wait for a retry.
-        lost: rows that a process without a lease left in progress. While there are such, nothing
-            else is picked.
+        has_lost: whether somebody without a lease left rows in progress. While there are such,
+            nothing is picked.
     """
 
     rows: list[Document] = field(default_factory=list)
@@ -55,11 +64,11 @@ class LaneSelection:
     next_due: datetime | None = None
     next_withdrawal: datetime | None = None
     older: set[str] = field(default_factory=set)
-    lost: list[Document] = field(default_factory=list)
+    has_lost: bool = False
 
 
 class RowClaims:
-    """Picks and marks the rows of leased lanes.
+    """Picks and takes the rows of leased lanes.
 
     Args:
         db: the database.
@@ -74,36 +83,37 @@ class RowClaims:
         self._claims = claims
 
     def select(self, lane: Lane, mode: Mode, limit: int) -> LaneSelection:
-        """Pick up to `limit` rows that may be delivered now; two commands, seldom more.
+        """Pick up to `limit` rows that may be delivered now.
+
+        One command where not many wait, else two, seldom more.
 
         Args:
             mode: what the destination does with several versions of an item.
         """
-        # Nobody else marks rows while the lane is leased: what is in progress now was left behind.
-        unsettled = {"lane": lane.id, "state": {"$in": [RowState.RETRYING, RowState.IN_PROGRESS]}}
-        retrying = list(
-            self._rows.find(unsettled).sort("next_retry_attempt_at", 1).limit(RETRYING_LIMIT)
+        most = limit + MORE_ROWS
+        # In the order of the index: rows in progress, then pending ones as they go, then retries.
+        order = [("state", 1), ("priority", -1), ("order_no", 1)]
+        found = list(self._rows.find({"lane": lane.id, "state": OPEN_ROWS}).sort(order).limit(most))
+        in_progress, pending, retrying = (
+            [row for row in found if row["state"] == state]
+            for state in (RowState.IN_PROGRESS, RowState.PENDING, RowState.RETRYING)
         )
-        if in_progress := [row for row in retrying if row["state"] == RowState.IN_PROGRESS]:
-            self._claims.rise_above(lane, in_progress)
-            return LaneSelection(lost=[row for row in in_progress if token_of(row) < lane.token])
+        is_whole = len(found) < most
+        has_all_pending = is_whole or bool(retrying)
+        if not is_whole:
+            retrying = self._retrying(lane)
+        # Nobody else writes rows while the lane is leased, and this lease has written none yet.
+        if self._claims.rise_above(lane, [*in_progress, *pending, *retrying]):
+            log.warning("delivery.lease_lost", lane=lane.id)
+            return LaneSelection(more=True)
+        if in_progress:
+            return LaneSelection(has_lost=True)
         if lane.breaker.circuit is Circuit.OPEN:
             return self._select_withdrawal(lane, mode, retrying)
-        # Lines that may have to wait are read apart, so that however long, they hide no other
-        # (delivery contract O2).
-        held_up = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
-        waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
-        if held := HeldRows.of(self._rows, lane):
-            held_up |= held.items() if mode is Mode.APPEND else set()
-            waiting |= held.others
-        free = {**waiting, "item_id": {"$nin": sorted(held_up)}} if held_up else waiting
-        order = [("priority", -1), ("order_no", 1)]
-        pending = list(self._rows.find(free).sort(order).limit(limit + 1))
-        more = len(pending) > limit
-        if more and pending[0].get("priority"):
-            pending += self._overtaken(lane, pending)
-        if held_up:
-            pending += self._rows.find({**waiting, "item_id": {"$in": sorted(held_up)}})
+        more = False
+        held = HeldRows.of(self._rows, lane)
+        if held or not has_all_pending:
+            pending, more = self._first_of_many(lane, mode, limit, pending, retrying, held)
         if len(retrying) == RETRYING_LIMIT:
             retrying += self._rest_of_lines(lane, pending, retrying)
         if held:
@@ -112,6 +122,47 @@ class RowClaims:
         picked.more = more or len(picked.rows) > limit
         picked.rows = picked.rows[:limit]
         return picked
+
+    def _retrying(self, lane: Lane) -> list[Document]:
+        retrying = {"lane": lane.id, "state": RowState.RETRYING}
+        found = self._rows.find(retrying).sort("next_retry_attempt_at", 1)
+        return list(found.limit(RETRYING_LIMIT))
+
+    def _first_of_many(
+        self,
+        lane: Lane,
+        mode: Mode,
+        limit: int,
+        first: list[Document],
+        retrying: Sequence[Document],
+        held: HeldRows | None,
+    ) -> tuple[list[Document], bool]:
+        """Return the pending rows to pick from where many wait, and whether there are more.
+
+        Args:
+            first: the first of them.
+            retrying: rows that wait for a retry.
+            held: rows that are held back; they are left out.
+        """
+        # Lines that may have to wait are read apart, so that however long, they hide no other
+        # (delivery contract O2).
+        items = {row["item_id"] for row in retrying} if mode is Mode.APPEND else set()
+        waiting: Document = {"lane": lane.id, "state": RowState.PENDING}
+        if held:
+            items |= held.items() if mode is Mode.APPEND else set()
+            waiting |= held.others
+        held_up = sorted(items)
+        pending, more = first, True
+        if held_up or held:
+            free = {**waiting, "item_id": {"$nin": held_up}} if held_up else waiting
+            order = [("priority", -1), ("order_no", 1)]
+            pending = list(self._rows.find(free).sort(order).limit(limit + 1))
+            more = len(pending) > limit
+        if more and pending and pending[0].get("priority"):
+            pending += self._overtaken(lane, pending)
+        if held_up:
+            pending += self._rows.find({"item_id": {"$in": held_up}, **waiting})
+        return pending, more
 
     def _select_withdrawal(self, lane: Lane, mode: Mode, retrying: list[Document]) -> LaneSelection:
         """Pick the withdrawal that is due, if there is one: nothing else goes (contract B4)."""
@@ -125,7 +176,7 @@ class RowClaims:
         if pending:
             pending += self._overtaken(lane, pending)
         if len(retrying) == RETRYING_LIMIT:
-            retrying = retrying + self._rest_of_lines(lane, pending, retrying)
+            retrying += self._rest_of_lines(lane, pending, retrying)
         now = self._clock.precise()
         picked = pick(pending, retrying, mode, now, HeldRows.of(self._rows, lane))
         due = [row for row in picked.rows if row.get("publishing_action") in WITHDRAWING_ACTIONS]
@@ -147,7 +198,7 @@ class RowClaims:
         """Return older rows of the picked lines that priority would leave behind."""
         ids = [row["_id"] for row in picked]
         items = sorted({row["item_id"] for row in picked})
-        line = {"lane": lane.id, "item_id": {"$in": items}, "state": RowState.PENDING}
+        line = {"item_id": {"$in": items}, "lane": lane.id, "state": RowState.PENDING}
         return list(self._rows.find({**line, "_id": {"$nin": ids}}))
 
     def _rest_of_lines(
@@ -156,46 +207,53 @@ class RowClaims:
         """Return rows of the lines at hand that wait for a retry, besides those that were read."""
         known = {row["_id"] for row in read}
         items = sorted({row["item_id"] for row in (*pending, *read)})
-        line = {"lane": lane.id, "item_id": {"$in": items}, "state": RowState.RETRYING}
+        line = {"item_id": {"$in": items}, "lane": lane.id, "state": RowState.RETRYING}
         return [row for row in self._rows.find(line) if row["_id"] not in known]
 
-    def mark(self, lane: Lane, rows: Sequence[Document]) -> list[Document]:
-        """Mark rows as being sent and return those that were still free; one command.
+    def take(self, lane: Lane, selection: LaneSelection) -> list[Document]:
+        """Note what is going to be sent, and return it; one command, seldom more.
 
-        None of them when the lane turns out to have been leased again.
+        What has become pointless is canceled. Rows that others are changing, or have changed since
+        they were read, are left out, and so is what comes behind them in their lines. None is left
+        when the lane turns out to have been leased again.
+
+        Raises:
+            ValueError: there is no room for the outcome of a row.
         """
-        now = self._clock.precise()
-        ids = [row["_id"] for row in rows]
-        change = {
-            "state": RowState.IN_PROGRESS,
-            "transmit_started_at": now,
-            "_updated": now,
-            **self._claims.fields(lane, now),
-        }
-        free = [
-            {
-                "state": {"$in": list(WAITING_ROW_STATES)},
-                "claim_token": {"$not": {"$gt": lane.token}},
-            },
-            # Marked meanwhile by a process whose lease was over: it starts nothing.
-            {"state": RowState.IN_PROGRESS, "claim_token": {"$not": {"$gte": lane.token}}},
-        ]
-        marked = [{**row, "claim_token": lane.token} for row in rows]
-        done = self._rows.update_many({"_id": {"$in": ids}, "$or": free}, {"$set": change})
-        if done.modified_count == len(ids):
-            return marked
-        # A client canceled some of them meanwhile, or this lease is over.
-        own = {row["_id"]: row for row in marked}
-        seen = list(self._rows.find({"_id": {"$in": ids}}, {"state": 1, "claim_token": 1}))
-        later = self._claims.rise_above(lane, seen)
-        for row in seen:
-            if row["state"] != RowState.IN_PROGRESS or token_of(row) != lane.token:
-                del own[row["_id"]]
-        if later:
-            log.warning("delivery.lease_lost", lane=lane.id)
-            self.give_back(lane, list(own.values()))
+        rows = selection.rows
+        if any(len(text_of(row, "formatted_item")) > LARGE and is_full(row) for row in rows):
+            raise ValueError(FULL)
+        if not rows and not selection.superseded:
             return []
-        return [row for row in marked if row["_id"] in own]
+        noted = self._claims.note(lane, [row["_id"] for row in rows], selection.superseded)
+        if noted is None:
+            log.warning("delivery.lease_lost", lane=lane.id)
+            return []
+        self.cancel(lane, selection.superseded)
+        if noted.abandoned:
+            self._let_go_on(lane, noted.abandoned)
+        if noted.kept_back:
+            rows = without_lines_of(rows, noted.kept_back)
+        if noted.has_changed and rows:
+            rows = self._still_waiting(lane, rows)
+        return [{**row, "transmit_started_at": noted.at} for row in rows]
+
+    def _let_go_on(self, lane: Lane, abandoned: Mapping[Any, Sequence[Any]]) -> None:
+        """Let rows be sent again that somebody kept back who has died; two commands.
+
+        By the next lease: under this one their results would look like those of an earlier one.
+        """
+        ids = [id_ for own in abandoned.values() for id_ in own]
+        written = {"$set": {"claim_token": lane.token}}
+        self._rows.update_many({"_id": {"$in": ids}, **unwritten(lane)}, written)
+        self._claims.let_go_on(lane, abandoned)
+
+    def _still_waiting(self, lane: Lane, rows: Sequence[Document]) -> list[Document]:
+        """Return those of `rows` that wait as stored; one command."""
+        waiting = {"_id": {"$in": [row["_id"] for row in rows]}, "state": WAITING_ROWS}
+        found = self._rows.find(waiting, {"claim_token": 1})
+        ids = {row["_id"] for row in found if token_of(row) < lane.token}
+        return [row for row in rows if row["_id"] in ids]
 
     def outdated(self, rows: Sequence[Document]) -> set[Any]:
         """Return the ids of repeats that something newer of their item is out of; one command.
@@ -226,29 +284,33 @@ class RowClaims:
         if not superseded:
             return
         canceled = {"state": RowState.CANCELED, "_updated": self._clock.precise()}
-        waiting = {
-            "state": {"$in": list(WAITING_ROW_STATES)},
-            "claim_token": {"$not": {"$gt": lane.token}},
-        }
         self._rows.bulk_write(
             [
                 UpdateOne(
-                    {"_id": row_id, **waiting}, {"$set": {**canceled, "superseded_by": newer}}
+                    {"_id": row_id, **unwritten(lane)},
+                    {"$set": {**canceled, "superseded_by": newer, "claim_token": lane.token}},
                 )
                 for row_id, newer in superseded.items()
             ],
             ordered=False,
         )
 
-    def give_back(self, lane: Lane, rows: Sequence[Document]) -> None:
-        """Return marked rows that were not started to the state they were taken in."""
-        for state in WAITING_ROW_STATES:
-            ids = [row["_id"] for row in rows if row["state"] == state]
-            if ids:
-                own = {"_id": {"$in": ids}, "claim_token": lane.token}
-                self._rows.update_many(
-                    {**own, "state": RowState.IN_PROGRESS}, {"$set": {"state": state}}
-                )
+
+def unwritten(lane: Lane) -> Document:
+    """Return the query of rows that wait and that no later lease has written, nor this one."""
+    return {"state": WAITING_ROWS, "claim_token": {"$not": {"$gte": lane.token}}}
+
+
+def without_lines_of(rows: Iterable[Document], kept_back: Container[Any]) -> list[Document]:
+    """Return rows without those that are kept back, and what follows these in their lines."""
+    left: list[Document] = []
+    held_up: set[str] = set()
+    for row in rows:
+        if row["_id"] in kept_back:
+            held_up.add(row["item_id"])
+        if row["item_id"] not in held_up:
+            left.append(row)
+    return left
 
 
 def pick(

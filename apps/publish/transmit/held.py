@@ -6,9 +6,10 @@ from typing import Any, Self
 from pymongo.collection import Collection
 
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, WITHDRAWING_ACTIONS
+from apps.core.vocabulary import WITHDRAWING_ACTIONS
 from apps.lanes.claims import Lane
 from apps.publish.queue.lane_state import held_to
+from apps.store.indexes import WAITING_ROWS
 
 
 class HeldRows:
@@ -25,7 +26,7 @@ class HeldRows:
         self._last = last
         self._query = {
             "lane": lane,
-            "state": {"$in": list(WAITING_ROW_STATES)},
+            "state": WAITING_ROWS,
             "order_no": {"$lte": last},
         }
 

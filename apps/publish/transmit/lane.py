@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -65,11 +66,11 @@ def take_over(
     subscriber: Mapping[str, Any] | None,
     lost: Sequence[Document],
 ) -> LaneOutcome:
-    """Give back what a process left in progress in a lane, and clean up behind it.
+    """Give back what somebody left in progress in a lane, and clean up behind it.
 
     Args:
         subscriber: owner of the lane; None when it is gone.
-        lost: rows in progress, under the token of an earlier lease.
+        lost: rows that were being sent under an earlier lease, see `Recovery.find_lost`.
     """
     tools.sender.clean_up(lost, lane.id, subscriber)
     tools.recovery.take_over(lane, mode_of(lane.id, subscriber, tools.registry), lost)
@@ -106,9 +107,9 @@ class RowServer(LaneServer):
         is_closed = subscriber is not None and (
             subscriber["_id"] in self._tools.closed or not subscriber.get("is_active")
         )
-        if is_closed or lane.orphaned:
+        if is_closed or lane.orphaned or lane.sending:
             lost = self._tools.recovery.find_lost(lane)
-            if lost:
+            if lost or lane.sending:
                 return take_over(self._tools, lane, subscriber, lost)
         if is_closed:
             # Its rows are kept; they go out in order when it is active again.
@@ -117,7 +118,8 @@ class RowServer(LaneServer):
         return LaneDelivery(self._tools, lane, subscriber, self._limit).run()
 
     def settle(self, lane: Lane) -> bool:
-        if lane.orphaned and (lost := self._tools.recovery.find_lost(lane)):
+        lost = self._tools.recovery.find_lost(lane) if lane.orphaned or lane.sending else []
+        if lost or lane.sending:
             self._subscribers.load([lane.id])
             take_over(self._tools, lane, self._subscribers.of(lane.id), lost)
         if lane.document.get("urgent") and (waiting := self._tools.claims.withdrawals(lane)):
@@ -157,16 +159,19 @@ class LaneDelivery:
         """Claim, deliver, record; return what it came to."""
         claims, mode = self._tools.claims, self._mode
         selection = claims.select(self._lane, mode, self._limit)
-        if selection.lost:
-            return take_over(self._tools, self._lane, self._subscriber or None, selection.lost)
+        if selection.has_lost:
+            lost = self._tools.recovery.find_lost(self._lane)
+            return take_over(self._tools, self._lane, self._subscriber or None, lost)
         if not self._tools.may_continue(self._lane):
             return LaneOutcome(more=True, careful=self._lane.careful)
-        claims.cancel(self._lane, selection.superseded)
         self._outcome.more = selection.more
         self._outcome.next_due = selection.next_due
-        if not selection.rows:
+        rows = claims.take(self._lane, selection)
+        if len(rows) < len(selection.rows):
+            # Whoever changes them may die before that.
+            self._is_due_by(self._tools.clock.precise() + self._tools.kind.lease)
+        if not rows:
             return self._outcome
-        rows = claims.mark(self._lane, selection.rows)
         results = self._results(mode, selection)
         try:
             rows = self._without_outdated(rows, results)
@@ -175,10 +180,11 @@ class LaneDelivery:
         finally:
             results.write()
         self._outcome.incomplete = results.is_incomplete
-        if left:
-            claims.give_back(self._lane, left)
-            self._outcome.more = True
+        self._outcome.more |= bool(left)
         return self._outcome
+
+    def _is_due_by(self, due_at: datetime) -> None:
+        self._outcome.next_due = min(filter(None, (self._outcome.next_due, due_at)))
 
     def _results(self, mode: Mode, selection: LaneSelection) -> Results:
         tools = self._tools
@@ -198,7 +204,7 @@ class LaneDelivery:
     def _without_outdated(self, rows: list[Document], results: Results) -> list[Document]:
         """Cancel repeats of what something newer is out of: a kill must have the last word.
 
-        Looked at once they are marked as being sent: what is published from now on comes behind.
+        Looked at once they are noted as being sent: what is published from now on comes behind.
         """
         outdated = self._tools.claims.outdated(rows)
         for row in rows:
@@ -319,6 +325,5 @@ class LaneDelivery:
         is_slow = result.seconds > self._tools.kind.slow_seconds
         self._outcome.careful |= is_slow or has_unknown_outcome(row)
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
-        due_at = result.changes.get("next_retry_attempt_at")
-        if due_at:
-            self._outcome.next_due = min(filter(None, (self._outcome.next_due, due_at)))
+        if due_at := result.changes.get("next_retry_attempt_at"):
+            self._is_due_by(due_at)

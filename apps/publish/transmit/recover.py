@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from bson import encode
 from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
@@ -12,23 +11,27 @@ from pymongo.errors import OperationFailure
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, Fault, RowState
-from apps.lanes.claims import Lane, token_of
+from apps.core.vocabulary import Fault, RowState
+from apps.lanes.claims import Lane
 from apps.lanes.recovery import LostLanes
 from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
+from apps.lanes.sending import Sending, token_of
 from apps.lanes.waking import wake
 from apps.publish.queue.handed_over import FORGOTTEN
 from apps.publish.queue.rows import (
+    FULL,
     ORDER_SEQUENCE,
     complete_row,
     fault_of,
+    is_full,
     lanes_of,
     notify_rows,
     without_faults,
 )
-from apps.publish.transmit.claim import order_of
+from apps.publish.transmit.claim import order_of, unwritten
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
+from apps.store.indexes import OPEN_ROWS, WAITING_ROWS
 from apps.store.mongo import is_outage
 from apps.store.sequences import Sequences
 from transmitters.base import Mode
@@ -37,9 +40,6 @@ log = structlog.get_logger(__name__)
 
 GIVEN_UP = "The outcome of three attempts in a row is unknown: the worker died while sending"
 BATCH = 500
-LARGEST_ROW = 16 * 1024 * 1024 - 64 * 1024
-"""Bytes of a row in which there is room for its claim and its attempts."""
-FULL = "The row is too large to be claimed"
 
 
 class Recovery:
@@ -74,9 +74,17 @@ class Recovery:
         self._on_failed = on_failed
 
     def find_lost(self, lane: Lane) -> list[Document]:
-        """Return the rows that are in progress in a lane without a lease; one command."""
-        held = self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS})
-        return [row for row in held if token_of(row) < lane.token]
+        """Return the rows that somebody without a lease was sending; one command, or two.
+
+        The document of the lane names them. Those that are marked themselves were taken by a
+        process of an earlier release, or by others.
+        """
+        marked = self._rows.find({"lane": lane.id, "state": RowState.IN_PROGRESS})
+        lost = [row for row in marked if token_of(row) < lane.token]
+        if lane.sending is not None:
+            noted = {"_id": {"$in": list(lane.sending.ids)}, "state": WAITING_ROWS}
+            lost += [row for row in self._rows.find(noted) if lane.sending.includes(row)]
+        return lost
 
     def take_over(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> None:
         """Give back the rows of a lane whose process died.
@@ -86,10 +94,19 @@ class Recovery:
         is it known to be the one that was being sent; three such ends in a row and it is given up,
         so that a delivery that kills its worker ends. That is reported like every failure for good.
 
+        Whoever has left them may only stand still: the rows, and all others that it might write
+        when it goes on, get the token of this lease.
+
         Args:
             mode: what the destination does with several versions of an item.
-            held: rows in progress, under the token of an earlier lease.
+            held: rows that were being sent under an earlier lease.
         """
+        if held:
+            self._give_back(lane, mode, held)
+        if lane.sending is not None:
+            self._shut_out(lane, lane.sending)
+
+    def _give_back(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> None:
         started = self._may_have_started(lane, mode, held)
         changes = [
             self._taken_over(row, lane, started=row["_id"] in started, alone=len(started) == 1)
@@ -97,7 +114,7 @@ class Recovery:
         ]
         self._rows.bulk_write(
             [
-                # Whoever has leased the lane since then has marked them with a token of their own.
+                # Whoever has leased the lane since then has written them, with a later token.
                 UpdateOne(
                     {
                         "_id": row["_id"],
@@ -115,14 +132,24 @@ class Recovery:
             self._report(lane, given_up)
         self._on_lost([row for row in changed if row["_id"] in started], lane.token)
 
+    def _shut_out(self, lane: Lane, note: Sending) -> None:
+        """Write the token on what the last holder of the lease might still cancel; two commands.
+
+        That is what waits in the lines of the rows that it has noted.
+        """
+        ids = {"_id": {"$in": [*note.ids, *note.pointless]}}
+        items = {row["item_id"] for row in self._rows.find(ids, {"item_id": 1})}
+        lines = {"item_id": {"$in": sorted(items)}, "lane": lane.id, **unwritten(lane)}
+        self._rows.update_many(lines, {"$set": {"claim_token": lane.token}})
+
     def _may_have_started(self, lane: Lane, mode: Mode, held: Sequence[Document]) -> set[Any]:
-        """Return the ids of rows in progress that may have been sent; a command for `append`."""
+        """Return the ids of rows that may have been sent; a command for `append`."""
         if mode is Mode.REPLACE:
             return may_have_started(held, ())
         waiting = {
             "item_id": {"$in": sorted({row["item_id"] for row in held})},
             "lane": lane.id,
-            "state": {"$in": list(WAITING_ROW_STATES)},
+            "state": WAITING_ROWS,
         }
         return may_have_started(held, self._rows.find(waiting, {"item_id": 1, "order_no": 1}))
 
@@ -164,14 +191,10 @@ class Recovery:
 
         Called once they have stopped the delivery of their lane, whatever they hold.
         """
-        unfinished = {
-            "lane": lane.id,
-            "state": {"$in": [*WAITING_ROW_STATES, RowState.IN_PROGRESS]},
-        }
         failed = []
-        for row in list(self._rows.find(unfinished)):
-            is_full = len(encode(row)) > LARGEST_ROW
-            fault = fault_of(row) or (FULL if is_full else "")
+        for row in list(self._rows.find({"lane": lane.id, "state": OPEN_ROWS})):
+            has_no_room = is_full(row)
+            fault = fault_of(row) or (FULL if has_no_room else "")
             if not fault:
                 continue
             change = {
@@ -181,7 +204,7 @@ class Recovery:
                 "_updated": self._clock.precise(),
             }
             same = {"_id": row["_id"], "state": row["state"]}
-            room: Document = {"$unset": {"formatted_item": 1}} if is_full else {}
+            room: Document = {"$unset": {"formatted_item": 1}} if has_no_room else {}
             if self._rows.update_one(same, {"$set": change, **room}).modified_count:
                 failed.append({**without_faults(row), **change})
         if failed:
@@ -197,7 +220,7 @@ class Recovery:
         adopted = 0
         unwritten: list[Any] = []
         while True:
-            strangers: Document = {"lane": None, "state": {"$in": list(WAITING_ROW_STATES)}}
+            strangers: Document = {"lane": None, "state": WAITING_ROWS}
             if unwritten:
                 strangers["_id"] = {"$nin": unwritten}
             rows = list(self._rows.find(strangers).sort("_id", 1).limit(BATCH))
@@ -225,7 +248,7 @@ class Recovery:
         )
         writes = [
             UpdateOne(
-                {"_id": row["_id"], "lane": None, "state": {"$in": list(WAITING_ROW_STATES)}},
+                {"_id": row["_id"], "lane": None, "state": WAITING_ROWS},
                 {"$set": {f: row.get(f) for f in fields}},
             )
             for row in rows
@@ -264,13 +287,13 @@ class LostRows(LostLanes):
 def may_have_started(
     held: Iterable[Mapping[str, Any]], waited_for: Iterable[Mapping[str, Any]]
 ) -> set[Any]:
-    """Return the ids of rows in progress that may have been sent.
+    """Return the ids of rows that may have been sent, of those that were being sent.
 
     Of each item that is the oldest one, because the outcome of a row is recorded before the next
     one of its line starts.
 
     Args:
-        held: rows in progress.
+        held: rows that were being sent.
         waited_for: rows that have to go before newer ones of their item.
     """
     oldest = {row["item_id"]: row for row in sorted(held, key=order_of, reverse=True)}

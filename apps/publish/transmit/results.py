@@ -1,8 +1,9 @@
 """Results of attempts, written in bulk (delivery contract O4, C2, C5)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 import structlog
 from pymongo import UpdateMany, UpdateOne
@@ -12,21 +13,23 @@ from pymongo.errors import PyMongoError
 from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.core.vocabulary import RowState
 from apps.lanes.claims import Lane
 from apps.publish.queue.rows import notify_rows
 from apps.publish.transmit.attempt import Result
-from apps.publish.transmit.claim import version_of
+from apps.publish.transmit.claim import unwritten, version_of
 from apps.store.collections import PUBLISH_QUEUE
+from apps.store.indexes import WAITING_ROWS
+from apps.store.mongo import is_outage
 from transmitters.base import Mode
 
 log = structlog.get_logger(__name__)
 
-FLUSH_ROWS = 25
+FLUSH_ROWS = 100
 FLUSH_SECONDS = 1.0
+TIMES = frozenset({"completed_at", "_updated"})
 TRIES = 3
 TRY_AGAIN_SECONDS = 0.5
-RELEASED = {"lease_owner": None, "lease_until": None}
 
 
 class Results:
@@ -39,7 +42,7 @@ class Results:
         db: the database.
         clock: source of time.
         notifier: notifies clients of changed rows, one message per write.
-        lane: the claim; its token goes with every write.
+        lane: the claim; its token goes with every write, and is written on the rows.
         mode: what the destination does with several versions of an item.
         on_recorded: called with results that are on record, by one thread at a time.
         on_failed: called with rows that have failed for good.
@@ -104,18 +107,27 @@ class Results:
             self._on_failed(failed)
         self._on_recorded(stored)
 
-    def _writes(self, result: Result) -> list[UpdateOne | UpdateMany]:
-        row = result.row
-        own = {"_id": row["_id"], "claim_token": self._lane.token, "state": RowState.IN_PROGRESS}
-        writes: list[UpdateOne | UpdateMany] = []
-        if (
-            result.state == RowState.SUCCESS
+    def _writes(self, results: Sequence[Result]) -> list[UpdateOne | UpdateMany]:
+        """Return the writes of results: those that are alike are written by one of them."""
+        # Before the results: whoever dies in between leaves nothing behind that may still go.
+        writes: list[UpdateOne | UpdateMany] = [
+            self._supersede(result.row, result)
+            for result in results
+            if result.state == RowState.SUCCESS
             and self._mode is Mode.REPLACE
-            and row["item_id"] in self.older
-        ):
-            # Before the result: whoever dies in between leaves nothing behind that may still go.
-            writes.append(self._supersede(row, result))
-        writes.append(UpdateOne(own, {"$set": {**result.changes, **RELEASED}}))
+            and result.row["item_id"] in self.older
+        ]
+        for alike in together(results):
+            ids = [result.row["_id"] for result in alike]
+            started_at = alike[0].row.get("transmit_started_at")
+            written = {
+                "transmit_started_at": started_at,
+                **alike[0].changes,
+                "claim_token": self._lane.token,
+            }
+            own = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}, **unwritten(self._lane)}
+            write = UpdateOne if len(ids) == 1 else UpdateMany
+            writes.append(write(own, {"$set": written}))
         return writes
 
     def _supersede(self, row: Document, result: Result) -> UpdateMany:
@@ -124,11 +136,12 @@ class Results:
         Versions that are older only by their place stay: a client sent this one again.
         """
         older = {
-            "lane": self._lane.id,
             "item_id": row["item_id"],
+            "lane": self._lane.id,
             "order_no": {"$lt": row.get("order_no") or 0},
             "item_version": {"$not": {"$gt": version_of(row)}},
-            "state": {"$in": list(WAITING_ROW_STATES)},
+            "state": WAITING_ROWS,
+            # Also those that have failed once more under this lease.
             "claim_token": {"$not": {"$gt": self._lane.token}},
         }
         change = {
@@ -141,22 +154,27 @@ class Results:
     def _store(self, results: list[Result]) -> list[Result] | None:
         """Write in one command, trying again for a moment when the store does not answer.
 
-        A result that cannot be recorded is no delivery error: the rows stay as they are, and are
-        sent again with the same key when the lane is served next.
+        A result that cannot be recorded is no delivery error: the rows stay as they are, noted as
+        being sent, and are sent again with the same key when the lane is served next.
 
         Returns:
             The results that are on record, None where the store does not say.
+
+        Raises:
+            PyMongoError: a row is in the way.
         """
-        writes = [write for result in results for write in self._writes(result)]
+        writes = self._writes(results)
         # Older rows that are canceled along with them count as matched, too.
-        tells_apart = all(isinstance(write, UpdateOne) for write in writes)
+        tells_apart = not any(result.row["item_id"] in self.older for result in results)
         for attempt in range(1, TRIES + 1):
             try:
                 done = self._rows.bulk_write(writes, ordered=True)
                 if tells_apart and done.matched_count == len(results):
                     return results
                 return self._on_record(results)
-            except PyMongoError:
+            except PyMongoError as error:
+                if not is_outage(error):
+                    raise
                 log.warning("delivery.not_recorded", lane=self._lane.id, attempt=attempt)
                 if attempt < TRIES:
                     time.sleep(TRY_AGAIN_SECONDS)
@@ -171,3 +189,28 @@ class Results:
         if len(recorded) < len(results):
             log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(results))
         return recorded
+
+
+def together(results: Iterable[Result]) -> list[list[Result]]:
+    """Return results in groups in which all have the same fields to write.
+
+    Successes that differ in nothing but their times get those of the last of them: they are written
+    together, within a second.
+    """
+    groups: dict[Any, list[Result]] = {}
+    for result in results:
+        key: Any = id(result)
+        if result.state == RowState.SUCCESS:
+            key = repr(_without_times(result.changes))
+        groups.setdefault(key, []).append(result)
+    for alike in groups.values():
+        for result in alike[:-1]:
+            result.changes = alike[-1].changes
+    return list(groups.values())
+
+
+def _without_times(changes: Mapping[str, Any]) -> Document:
+    """Return the fields of a success without its times; earlier attempts are those of one row."""
+    *earlier, last = changes["attempts"]
+    kept = {name: value for name, value in changes.items() if name not in TIMES}
+    return {**kept, "attempts": [*earlier, {**last, "at": None}]}

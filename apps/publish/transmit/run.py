@@ -14,7 +14,7 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import WAITING_ROW_STATES, RowState
+from apps.core.vocabulary import RowState
 from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
 from apps.lanes.retries import RetryPolicy
@@ -32,8 +32,12 @@ from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
 from apps.secrets.vault import Vault
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
+from apps.store.indexes import WAITING_ROWS
 from apps.store.sequences import Sequences
 from transmitters.base import Transmitter
+
+TURN_SECONDS = 1.0
+"""Time after which a task serves no further lane. A batch that has begun is delivered."""
 
 
 def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
@@ -49,8 +53,8 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         name="transmit",
         lanes=PUBLISH_LANES,
         work=PUBLISH_QUEUE,
-        in_progress={"state": {"$in": [RowState.IN_PROGRESS]}},
-        waiting={"state": {"$in": list(WAITING_ROW_STATES)}},
+        in_progress={"state": RowState.IN_PROGRESS},
+        waiting={"state": WAITING_ROWS},
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
@@ -155,8 +159,26 @@ class TransmitContent:
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
+        return self._run(stop=stop)
+
+    def take_turn(self, again: Callable[[], object]) -> int:
+        """Attempt what is due, for a while; return how many deliveries were attempted.
+
+        However much waits, other tasks of the worker process get their turn, too: what is published
+        meanwhile has to be routed.
+
+        Args:
+            again: called where more is due; asks for the next turn.
+
+        Raises:
+            PyMongoError: the store is away.
+        """
+        return self._run(seconds=TURN_SECONDS, on_ended=again)
+
+    def _run(self, **how: Any) -> int:
+        """Run the lanes; the arguments are those of `LaneRun.run`."""
         try:
-            sent = self._lanes.run(stop)
+            sent = self._lanes.run(**how)
             self._on_claim()
             return sent
         finally:
@@ -184,3 +206,20 @@ class TransmitContent:
             may_continue=run.may_continue,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)
+
+
+class TransmitTurn:
+    """What the task of the transmit run does.
+
+    Args:
+        transmit: the run.
+        again: starts the task once more, behind those that wait.
+    """
+
+    def __init__(self, transmit: TransmitContent, again: Callable[[], None]) -> None:
+        self._transmit = transmit
+        self._again = again
+
+    def run(self) -> int:
+        """Take one turn; return how many deliveries were attempted."""
+        return self._transmit.take_turn(self._again)

@@ -426,7 +426,7 @@ class TestAskedFor:
 def test_a_breaker_costs_no_command(
     desk: Newsdesk, receiver: HTTPReceiver, clock: HandClock, settings: dict[str, Any]
 ) -> None:
-    """Its state goes with lease and release: a row takes nine commands, and two to find its lane.
+    """Its state goes with lease and release: a row takes eight commands, and two to find its lane.
 
     One more writes what the run has counted.
 
@@ -441,7 +441,7 @@ def test_a_breaker_costs_no_command(
 
     graph.transmit.run()
 
-    assert counter.count == 12
+    assert counter.count == 11
     assert lane(graph)["breaker"] == {"steps": [[clock.at, 1, 0]], "openings": 0} | {
         "open_until": None
     }

@@ -18,7 +18,8 @@ from pymongo.errors import AutoReconnect
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from apps.lanes.claims import LaneClaims
-from apps.publish.transmit.claim import RowClaims
+from apps.publish.transmit import run
+from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
 from apps.publish.transmit.run import lane_kind
@@ -704,13 +705,13 @@ class TestClaims:
         lane = other.lease(lane_id)
         assert lane is not None
         recovery.take_over(lane, Mode.REPLACE, recovery.find_lost(lane))
-        RowClaims(graph.db, clock, other).mark(lane, desk.rows())
+        RowClaims(graph.db, clock, other).take(lane, LaneSelection(desk.rows()))
         before = desk.rows()
 
         recovery.take_over(lost_lane, Mode.REPLACE, lost)
 
         assert len(lost) == len(before) == 2
-        assert before == desk.rows(state="in-progress")
+        assert before == desk.rows(claim_token=lane.token)
 
     def test_counts_an_unknown_outcome_however_late_the_next_worker_comes(
         self, desk: Newsdesk, graph: Graph, clock: HandClock
@@ -797,7 +798,7 @@ class TestClaims:
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=items)
         states = ("pending", "in-progress", "retrying", "success", "failed", "canceled")
         by_state = spread_over(graph.db, states, clock.at)
-        leave_claimed(graph.db, clock, state="in-progress")
+        leave_claimed(graph.db, clock, are_marked=True, state="in-progress")
 
         clock.advance(minutes=10)
         graph.transmit.run()
@@ -808,6 +809,33 @@ class TestClaims:
         ended = {row["idempotency_key"]: row["state"] for row in desk.rows()}
         assert {ended[key] for key in open_rows} == {"success"}
         assert all(ended[key] == s for s in states[3:] for key in by_state[s])
+
+
+def test_a_task_gives_its_place_to_others_after_a_while(
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    clock: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is published meanwhile is routed; what is left has the task run once more.
+
+    Delivery contract 2.
+    """
+    subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+    fill(graph.db, subscriber, push(receiver.url), clock.at, items=2)
+    asked: list[int] = []
+
+    def again() -> None:
+        asked.append(len(receiver.requests))
+
+    monkeypatch.setattr(run, "TURN_SECONDS", 0.0)
+    first = graph.transmit.take_turn(again)
+    monkeypatch.setattr(run, "TURN_SECONDS", 60.0)
+    second = graph.transmit.take_turn(again)
+
+    assert (first, second, asked) == (0, 2, [0])
+    assert {row["state"] for row in desk.rows()} == {"success"}
 
 
 class ForgetfulQueue:
@@ -845,7 +873,7 @@ class TestBrokenOff:
                 return queue if name == "publish_queue" else graph.db[name]
 
         transmitting(graph, Database()).run()
-        unrecorded = desk.row()["state"]
+        unrecorded = desk.client.get(f"publish_queue/{desk.row()['_id']}").get_json()["state"]
         clock.advance(seconds=61)
         graph.transmit.run()
 

@@ -19,7 +19,7 @@ from tests.support.newsroom import file_in, push
 from tests.support.queues import fill, leave_claimed
 from tests.support.receivers import HTTPReceiver, Received, Reply
 
-RUN_WRITES = 12
+RUN_WRITES = 18
 """Writes of the longest run here, and one more, before which nobody dies."""
 ENDED = {"success", "failed", "canceled"}
 
@@ -224,9 +224,9 @@ def test_nothing_unfinished_is_left_in_a_directory(
     assert names == {file.name for file in tmp_path.iterdir()}
 
 
-DIES_BEFORE = 8
-"""Write of the other run before which it dies: it has marked its rows, and recorded few."""
-STALLED_WRITES = 30
+DIES_BEFORE = 11
+"""Write of the other run before which it dies: it has noted its rows, and recorded few."""
+STALLED_WRITES = 38
 """Writes of the run below, and more, before which nothing stalls."""
 
 

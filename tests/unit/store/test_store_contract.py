@@ -34,7 +34,8 @@ METHODS: Mapping[str, str] = {
     "delete": r"\.delete_(one|many)\(",
     "findAndModify": r"\.find_one_and_\w+\(",
     "createIndexes": r"\.create_indexes\(",
-    "listIndexes": r"\bGridFS\(",
+    "listIndexes": r"\bGridFS\(|\.index_information\(",
+    "dropIndexes": r"\.drop_index\(",
     "serverStatus": r'"serverStatus"',
 }
 """What asks the driver for a command."""
