@@ -82,7 +82,8 @@ class _Removal(Enum):
     """What has become of a file that a story has shown.
 
     NONE: it was not to be removed. CERTAIN: the site says that it is gone. DOUBTFUL: so it says,
-    but an earlier request may still be on its way. REFUSED: it stays though nobody shows it.
+    but an earlier request to remove or to bring it may still be on its way. REFUSED: it stays
+    though nobody shows it.
     """
 
     NONE = auto()
@@ -201,11 +202,9 @@ class MediaLedger:
 
     def _delete(self, task: Task, row: Mapping[str, Any]) -> _Removal:
         if not row.get("remote_id"):
-            return _Removal.CERTAIN
-        checked = row.get("checked_at")
-        is_sure = _is_ready(task, row) and bool(
-            checked and self._clock.precise() - checked < SEEN_JUST_NOW
-        )
+            return _Removal.DOUBTFUL
+        is_ready, checked = _is_ready(task, row), row.get("checked_at")
+        is_sure = is_ready and bool(checked and self._clock.precise() - checked < SEEN_JUST_NOW)
         try:
             is_gone = task.platform.delete_media(_remote(row), is_sure=is_sure)
         except PlatformError as error:
@@ -213,9 +212,10 @@ class MediaLedger:
                 raise
             # Whatever came of it, to delete the file again does no harm; to start with the post
             # again would have the next answer lost in the same place.
-            is_gone = task.platform.delete_media(_remote(row))
-            return _Removal.DOUBTFUL if is_gone else _Removal.REFUSED
-        return _Removal.CERTAIN if is_gone else _Removal.REFUSED
+            is_gone, is_ready = task.platform.delete_media(_remote(row)), False
+        if not is_gone:
+            return _Removal.REFUSED
+        return _Removal.CERTAIN if is_ready else _Removal.DOUBTFUL
 
     def _free(self, row: Mapping[str, Any]) -> None:
         """Let a file be brought again at once: no request that removes it is on its way."""

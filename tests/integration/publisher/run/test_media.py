@@ -82,6 +82,22 @@ def test_lost_answer_of_an_upload_makes_one_picture(desk: SiteDesk, site: Faulty
     assert len(site.writes("media")) == 1
 
 
+@pytest.mark.parametrize("state", ["ready", "uploading"])
+def test_removed_picture_may_be_brought_again_at_once(
+    desk: SiteDesk, site: FaultySite, state: str
+) -> None:
+    """Unless an upload of it may still be on its way: that gets its time to arrive."""
+    item, _ = desk.published(associations={"featuremedia": desk.picture()})
+    desk.db["publisher_media"].update_one({}, {"$set": {"state": state}})
+
+    desk.run_until_settled(desk.wish(desk.change(item, state="unpublished"), "retract"))
+
+    assert not site.content.media
+    (row,) = desk.db["publisher_media"].find()
+    assert (row["state"], row["used_by"]) == ("deleted", [])
+    assert (row["lease_until"] is None) == (state == "ready")
+
+
 def test_ledger_restored_from_a_backup_finds_the_picture(desk: SiteDesk, site: FaultySite) -> None:
     held = desk.picture()
     desk.published(associations={"featuremedia": held})
