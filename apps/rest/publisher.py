@@ -10,8 +10,8 @@ from apps.core import json
 from apps.core.caller import Caller
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document
+from apps.monitoring.exposition import CONTENT_TYPE
 from apps.publisher.identity import SEEN
-from apps.publisher.metrics import CONTENT_TYPE
 from apps.publisher.records.requests import LONGEST_KEY
 from apps.publisher.records.status import Wanted
 from apps.publisher.schema import ADMIN, PUBLISH, READ
