@@ -101,7 +101,7 @@ def build_publishing(
         settings=settings,
     )
     older_rows = build_older_rows(base)
-    states = DestinationStates(db, clock, older_rows)
+    states = DestinationStates(db, clock, older_rows, base.transmitters)
     pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
     secrets = SigningSecrets(db, clock, base.vault)
     rotation = SecretRotation(secrets, base.transmitters, base.notifier)
