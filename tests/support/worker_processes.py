@@ -9,18 +9,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from apps.celery import queues
 from apps.processes.embedded.children import start
+from apps.processes.programs import SITES
 
 ROOT = Path(__file__).parents[2]
-WORKER = [
-    *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
-    *("-Q", "publish,default", "--loglevel", "WARNING"),
-]
-SITES_WORKER = [
+_CELERY = [
     *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
     *("--loglevel", "WARNING"),
 ]
-"""Of CMS sites; serves the queue `publisher`, whose name begins with CELERY_PREFIX."""
+WORKER = [*_CELERY]
+"""Of the wire; serves every queue but that of CMS sites."""
+SITES_WORKER = [*_CELERY]
+"""Of CMS sites."""
 RUN = ["-m", "tests.support.pipeline_run"]
 
 
@@ -36,9 +37,11 @@ def process(
         directory: for its log and files.
     """
     environment = {name: str(value) for name, value in settings.items()}
-    own = ["--schedule", str(directory / "beat")] if "--beat" in arguments else []
-    if arguments is SITES_WORKER:
-        own += ["-Q", f"{settings['CELERY_PREFIX']}publisher"]
+    own = []
+    if "--beat" in arguments:
+        served = [SITES] if arguments is SITES_WORKER else [q for q in queues() if q != SITES]
+        names = ",".join(f"{settings.get('CELERY_PREFIX', '')}{queue}" for queue in served)
+        own = ["-Q", names, "--schedule", str(directory / "beat")]
     command = [sys.executable, *arguments, *own]
     child = start(command, directory / "log", {**environment, "PYTHONPATH": str(ROOT)})
     try:
