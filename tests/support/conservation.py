@@ -81,7 +81,6 @@ class Conservation:
             *_doubled("key", rows, "idempotency_key"),
             *_doubled("purpose", rows, *SAME, "payload_id"),
             *_doubled("place", rows, "order_no"),
-            *_doubled("number", rows, "subscriber_id", "published_seq_num"),
         ]
         open_states = [QueueState.PENDING, QueueState.IN_PROGRESS]
         unrouted = self._db["published"].count_documents({"queue_state": {"$in": open_states}})
@@ -295,14 +294,18 @@ def check_manifest(
 def check_newest(db: Any, lane: str, arrivals: Iterable[Arrival], told: str = "") -> None:
     """Check that a receiver that keeps the newest version has the newest of each item.
 
+    Nothing is known of one whose newest version was given up.
+
     Args:
         told: what a failure says besides.
     """
     newest: dict[str, int] = {}
     keys: dict[str, tuple[str, int]] = {}
-    for row in db["publish_queue"].find({"lane": lane}):
+    for row in db["publish_queue"].find({"lane": lane}).sort("order_no", 1):
         keys[row["idempotency_key"]] = row["item_id"], row["order_no"]
-        newest[row["item_id"]] = max(newest.get(row["item_id"], -1), row["order_no"])
+        newest[row["item_id"]] = row["order_no"]
+        if row["state"] == RowState.FAILED:
+            del newest[row["item_id"]]
     has: dict[str, int] = {}
     for arrival in arrivals:
         if arrival.is_accepted and arrival.key in keys:

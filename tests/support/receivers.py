@@ -242,6 +242,18 @@ class HTTPReceiver:
                     return
 
 
+class SlowReceiver(HTTPReceiver):
+    """A receiver that takes its time for each answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(self._slowly)
+
+    def _slowly(self, request: Received) -> Reply:
+        time.sleep(self.seconds)
+        return 200
+
+
 def _read_request(stream: BufferedReader) -> Received | None:
     """Return the next request, or None when the peer has closed.
 
