@@ -36,7 +36,7 @@ from tests.support.conservation import (
 from tests.support.editors import Editor
 from tests.support.installations import PATIENCE_SECONDS, Installation, installation
 from tests.support.newsroom import Newsroom, file_in, push
-from tests.support.processes import has_open, wait_until
+from tests.support.processes import wait_until
 from tests.support.receivers import HTTPReceiver, Received, Reply
 from tests.support.worker_processes import pool
 
@@ -130,7 +130,8 @@ class Kills(Faults):
     """Kills worker processes at random moments.
 
     Mostly one that does tasks, which its parent replaces in a moment; now and then a parent, or a
-    parent with all that it has started.
+    parent with all that it has started. The schedule of tasks dies with its parent only: nobody
+    starts it again alone.
     """
 
     WHOLE, PARENT = 0.03, 0.03
@@ -146,7 +147,7 @@ class Kills(Faults):
         elif drawn < self.WHOLE + self.PARENT:
             self._kill_one("parent of", name, [self.installed.pid(name)])
         else:
-            self._kill_one("child of", name, self._pool(name))
+            self._kill_one("child of", name, pool(self.installed.pid(name)))
         time.sleep(self.random.uniform(0.0, self.LONGEST_PAUSE_SECONDS))
         self.installed.start()
 
@@ -155,10 +156,6 @@ class Kills(Faults):
             with suppress(ProcessLookupError):
                 os.kill(self.random.choice(pids), signal.SIGKILL)
                 self._note(f"kill {kind}", name)
-
-    def _pool(self, name: str) -> list[int]:
-        """Return the processes that do the tasks of a worker; not the one that wakes them."""
-        return [pid for pid in pool(self.installed.pid(name)) if not has_open(pid, "beat")]
 
 
 @pytest.fixture

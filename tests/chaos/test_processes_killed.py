@@ -23,18 +23,18 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.routing.subscribers.stored_destinations import lane_id
 from tests.support.conservation import (
-    ENDED,
     Arrival,
     Conservation,
     Recorder,
     check_manifest,
     check_newest,
     check_routed,
+    is_over,
 )
 from tests.support.newsroom import Newsroom, push
 from tests.support.processes import wait_until
 from tests.support.queues import fill, publish_items, wait_for_leases
-from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
+from tests.support.receivers import Fault, HTTPReceiver, Received, Reply, slowly
 from tests.support.tcp_gate import Gate, TCPGate
 from tests.support.worker_processes import BEAT, PLAIN_WORKER, RUN, WORKER, kill, pool, process
 
@@ -43,14 +43,6 @@ pytestmark = pytest.mark.timeout(400)
 PATIENCE = 120.0
 """Seconds that processes of a busy machine may take to start, and to do their work."""
 ROUTE = "apps.publish.enqueue.enqueue_published"
-
-
-def is_done(graph: Graph) -> bool:
-    """Whether everything is routed and every delivery has ended."""
-    return not (
-        graph.db["publish_queue"].count_documents({"state": {"$nin": list(ENDED)}})
-        or graph.db["published"].count_documents({"queue_state": {"$ne": "queued"}})
-    )
 
 
 def accepted(arrivals: list[Arrival]) -> Counter[str]:
@@ -93,7 +85,7 @@ def test_x1_a_run_killed_around_a_delivery(
         rows = fill(graph.db, subscriber, target, graph.clock.precise(), items=6, versions=2)
         accounts = Accounts(graph, lane_id(subscriber, target["_id"]), recorder)
         ends = []
-        while not is_done(graph):
+        while not is_over(graph.db):
             assert len(ends) < 5, ends
             accounts.conservation.look()
             with process([*RUN, "poisoned"], environment, tmp_path) as run:
@@ -151,7 +143,7 @@ def test_x2_a_celery_worker_killed_while_sending(
     Delivery contract X2, delivery scenario 17.
     """
     random = Random(seed)
-    recorder = Recorder(lambda request: pause(0.05))
+    recorder = Recorder(slowly(0.05))
     with HTTPReceiver(recorder) as receiver:
         subscriber = newsroom.subscriber("s", push(receiver.url))
         fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60, versions=2)
@@ -168,15 +160,10 @@ def test_x2_a_celery_worker_killed_while_sending(
             if killed is not kill_children:
                 processes.enter_context(process(PLAIN_WORKER, environment, second))
             recorder.answer = lambda request: 200
-            wait_until(lambda: is_done(graph), PATIENCE)
+            wait_until(lambda: is_over(graph.db), PATIENCE)
 
     assert sent_before < 120
     accounts.check(f"seed {seed}", rows=120)
-
-
-def pause(seconds: float) -> Reply:
-    time.sleep(seconds)
-    return 200
 
 
 def directory(parent: Path, name: str) -> Path:
@@ -229,7 +216,7 @@ def test_x3_a_broker_that_is_emptied_goes_away_and_comes_back_with_old_messages(
         broker.lpush("publish", *[old] * 100)
         gate.turn(Gate.OPEN)
         receiver.wait_for(40, timeout=PATIENCE)
-        wait_until(lambda: is_done(graph), PATIENCE)
+        wait_until(lambda: is_over(graph.db), PATIENCE)
         wait_until(lambda: not broker.llen("publish"), PATIENCE)
 
     broker.close()
@@ -264,7 +251,7 @@ def test_x5_two_beats_and_three_workers(
             processes.enter_context(process(arguments, environment, own))
         for batch in range(4):
             publish_items(graph.db, 15, versions=3, first=15 * batch)
-            wait_until(lambda: is_done(graph), PATIENCE)
+            wait_until(lambda: is_over(graph.db), PATIENCE)
             conservation.look()
 
     versions = [(f"item-{number:03}", v) for number in range(60) for v in (1, 2, 3)]

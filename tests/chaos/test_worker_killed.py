@@ -15,15 +15,15 @@ import pytest
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.routing.subscribers.stored_destinations import lane_id
+from tests.support.conservation import Conservation, Recorder, check_manifest, is_over
 from tests.support.newsroom import Newsroom, push
 from tests.support.processes import wait_until
 from tests.support.queues import fill, publish_items, wait_for_leases
-from tests.support.receivers import HTTPReceiver, SlowReceiver
+from tests.support.receivers import HTTPReceiver, slowly
 from tests.support.worker_processes import RUN, kill, process
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
-
-DONE = ("success", "failed", "canceled")
 
 
 def states(graph: Graph) -> dict[str, int]:
@@ -31,10 +31,6 @@ def states(graph: Graph) -> dict[str, int]:
     for row in graph.db["publish_queue"].find({}, {"state": 1}):
         counts[row["state"]] = counts.get(row["state"], 0) + 1
     return counts
-
-
-def is_done(graph: Graph) -> bool:
-    return not graph.db["publish_queue"].count_documents({"state": {"$nin": list(DONE)}})
 
 
 def keys_by_item(receiver: HTTPReceiver) -> dict[str, set[str]]:
@@ -57,12 +53,19 @@ def wait_for_claim(graph: Graph, run: subprocess.Popen[bytes], seen: set[str]) -
 
 class TestTransmit:
     def test_runs_killed_at_random_points(
-        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+        self,
+        graph: Graph,
+        newsroom: Newsroom,
+        environment: dict[str, Any],
+        tmp_path: Path,
+        seed: int,
     ) -> None:
         """Five runs die somewhere; versions still arrive in order, repeats under one key."""
-        random = Random(7)
+        random = Random(seed)
         environment["LEASE_SECONDS"] = 1
-        with SlowReceiver(0.01) as receiver:
+        recorder = Recorder(slowly(0.01))
+        conservation = Conservation(graph.db)
+        with HTTPReceiver(recorder) as receiver:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             now = graph.clock.precise()
             fill(graph.db, subscriber, push(receiver.url), now, items=100, versions=2)
@@ -72,34 +75,28 @@ class TestTransmit:
                     receiver.wait_for(seen + 1, timeout=60)
                     time.sleep(random.uniform(0, 0.25))
                     kill(run)
+                conservation.look()
                 wait_for_leases(graph)
-            receiver.seconds = 0
+            recorder.answer = lambda request: 200
             graph.transmit.run()
 
-        assert states(graph) == {"success": 200}
-        told = [(r.json()["guid"], r.json()["version"]) for r in receiver.requests]
-        assert len(set(told)) == 200
-        for guid in {guid for guid, _ in told}:
-            versions = [version for own, version in told if own == guid]
-            assert versions == sorted(versions)
-        by_version: dict[Any, set[str]] = {}
-        for one, request in zip(told, receiver.requests, strict=True):
-            by_version.setdefault(one, set()).add(request.headers["webhook-id"])
-        assert all(len(keys) == 1 for keys in by_version.values())
+        assert conservation.check(f"seed {seed}") == {"success": 200}
+        arrivals = {lane_id(subscriber, "push"): recorder.arrivals()}
+        check_manifest(graph.db, arrivals, f"seed {seed}")
 
     def test_a_run_that_was_stopped_for_longer_than_its_lease(
         self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
     ) -> None:
         """Delivery scenario 20: it wakes up, sends nothing more and changes nothing."""
         environment["LEASE_SECONDS"] = 1
-        with SlowReceiver(0.05) as receiver:
+        with HTTPReceiver(slowly(0.05)) as receiver:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
             with process([*RUN, "transmit"], environment, tmp_path) as run:
                 receiver.wait_for(5, timeout=60)
                 os.killpg(run.pid, signal.SIGSTOP)
                 wait_for_leases(graph)
-                receiver.seconds = 0
+                receiver.answer(lambda request: 200)
                 graph.transmit.run()
                 ended = list(graph.db["publish_queue"].find({}).sort("_id", 1))
                 sent = len(receiver.requests)
@@ -125,7 +122,7 @@ class TestTransmit:
             poison = {"$set": {"item_id": "poison"}}
             graph.db["publish_queue"].update_one({"_id": rows[2]["_id"]}, poison)
             ends = []
-            while not is_done(graph):
+            while not is_over(graph.db):
                 assert len(ends) < 20, ends
                 with process([*RUN, "poisoned"], environment, tmp_path) as run:
                     ends.append(run.wait(60))

@@ -119,6 +119,15 @@ def _doubled(what: str, rows: Iterable[Mapping[str, Any]], *fields: str) -> list
     return [f"{count} rows have one {what}: {v}" for v, count in counts.items() if count > 1]
 
 
+def is_over(db: Any) -> bool:
+    """Whether everything is routed and every delivery has ended."""
+    unrouted = {"queue_state": {"$in": [QueueState.PENDING, QueueState.IN_PROGRESS]}}
+    return not (
+        db["publish_queue"].count_documents({"state": {"$nin": list(ENDED)}})
+        or db["published"].count_documents(unrouted)
+    )
+
+
 def check_routed(
     db: Any, versions: Iterable[tuple[str, int]], lanes: Iterable[str], told: str = ""
 ) -> None:

@@ -41,7 +41,7 @@ def command_line(pid: int) -> bytes:
 
 
 def has_open(pid: int, part: str) -> bool:
-    """Whether a process has a file open whose path contains `part`; reads `/proc`."""
+    """Whether a process has something open whose name contains `part`; reads `/proc`."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(FileNotFoundError):

@@ -242,16 +242,14 @@ class HTTPReceiver:
                     return
 
 
-class SlowReceiver(HTTPReceiver):
-    """A receiver that takes its time for each answer."""
+def slowly(seconds: float) -> Callable[[Received], Reply]:
+    """Return answers of a receiver that takes its time for each."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        super().__init__(self._slowly)
-
-    def _slowly(self, request: Received) -> Reply:
-        time.sleep(self.seconds)
+    def answer(request: Received) -> Reply:
+        time.sleep(seconds)
         return 200
+
+    return answer
 
 
 def _read_request(stream: BufferedReader) -> Received | None:

@@ -12,7 +12,7 @@ from typing import Any
 from apps.celery import queues
 from apps.processes.embedded.children import start
 from apps.processes.programs import SITES
-from tests.support.processes import children, command_line
+from tests.support.processes import children, command_line, has_open
 
 ROOT = Path(__file__).parents[2]
 PLAIN_WORKER = [
@@ -56,8 +56,15 @@ def process(
 
 
 def pool(parent: int) -> list[int]:
-    """Return the ids of the processes that a worker has started, those for its tasks among them."""
-    return [pid for pid in children(parent) if b"celery" in command_line(pid)]
+    """Return the ids of the processes that do the tasks of a worker.
+
+    They get them through pipes; the schedule of tasks, which is a child as well, has none.
+    """
+    return [pid for pid in children(parent) if _is_celery(pid) and has_open(pid, "pipe:")]
+
+
+def _is_celery(pid: int) -> bool:
+    return b"celery" in command_line(pid)
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
