@@ -81,7 +81,6 @@ class Conservation:
             *_doubled("key", rows, "idempotency_key"),
             *_doubled("purpose", rows, *SAME, "payload_id"),
             *_doubled("place", rows, "order_no"),
-            *_doubled("number", rows, "subscriber_id", "published_seq_num"),
         ]
         open_states = [QueueState.PENDING, QueueState.IN_PROGRESS]
         unrouted = self._db["published"].count_documents({"queue_state": {"$in": open_states}})
@@ -118,6 +117,15 @@ def _doubled(what: str, rows: Iterable[Mapping[str, Any]], *fields: str) -> list
     """Return which values of `fields` more than one row has."""
     counts = Counter(tuple(row.get(name) for name in fields) for row in rows)
     return [f"{count} rows have one {what}: {v}" for v, count in counts.items() if count > 1]
+
+
+def is_over(db: Any) -> bool:
+    """Whether everything is routed and every delivery has ended."""
+    unrouted = {"queue_state": {"$in": [QueueState.PENDING, QueueState.IN_PROGRESS]}}
+    return not (
+        db["publish_queue"].count_documents({"state": {"$nin": list(ENDED)}})
+        or db["published"].count_documents(unrouted)
+    )
 
 
 def check_routed(
@@ -295,14 +303,18 @@ def check_manifest(
 def check_newest(db: Any, lane: str, arrivals: Iterable[Arrival], told: str = "") -> None:
     """Check that a receiver that keeps the newest version has the newest of each item.
 
+    Nothing is known of one whose newest version was given up.
+
     Args:
         told: what a failure says besides.
     """
     newest: dict[str, int] = {}
     keys: dict[str, tuple[str, int]] = {}
-    for row in db["publish_queue"].find({"lane": lane}):
+    for row in db["publish_queue"].find({"lane": lane}).sort("order_no", 1):
         keys[row["idempotency_key"]] = row["item_id"], row["order_no"]
-        newest[row["item_id"]] = max(newest.get(row["item_id"], -1), row["order_no"])
+        newest[row["item_id"]] = row["order_no"]
+        if row["state"] == RowState.FAILED:
+            del newest[row["item_id"]]
     has: dict[str, int] = {}
     for arrival in arrivals:
         if arrival.is_accepted and arrival.key in keys:
