@@ -1,4 +1,4 @@
-"""Memory of processes that route and deliver much of everything (delivery contract 10, C14)."""
+"""Memory of processes that route and deliver much of everything (delivery contract X14)."""
 
 import os
 import subprocess

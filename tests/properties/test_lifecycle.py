@@ -1,7 +1,7 @@
 """Whatever editors do, in whatever order, items stay within the rules of the lifecycle.
 
 And in the end each receiver has every item as it is. Lifecycle contract 2.2, 2.3; delivery contract
-10, C22.
+X22.
 """
 
 from collections import Counter

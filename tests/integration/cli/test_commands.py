@@ -85,7 +85,7 @@ def test_refuses_a_bad_password(
 
 @pytest.mark.parametrize("command", ["publish:transmit", "publish:enqueue", "run", "settings"])
 def test_refuses_to_start_with_bad_settings(manage: Command, command: str) -> None:
-    """All of them at once, each with what it has to be (delivery contract 10, C21)."""
+    """All of them at once, each with what it has to be (delivery contract X21)."""
     bad = {
         "PORT": "high",
         "TRANSMIT_THREADS": "0",

@@ -1,4 +1,4 @@
-"""Subscribers that change while deliveries wait or are being sent (delivery contract 10, C12)."""
+"""Subscribers that change while deliveries wait or are being sent (delivery contract X12)."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clocks that are set, and clocks that differ (delivery contract 10, C10).
+"""Clocks that are set, and clocks that differ (delivery contract X10).
 
 Nothing is sent twice, and nothing waits for longer than the jump.
 """

@@ -1,6 +1,6 @@
-"""Names and texts that look like something else, through every format and delivery (C15).
+"""Names and texts that look like something else, through every format and delivery.
 
-Delivery contract 10. Each is delivered in a form that parses, or refused with the reason; and none
+Delivery contract X15. Each is delivered in a form that parses, or refused with the reason; and none
 keeps others from going out.
 """
 

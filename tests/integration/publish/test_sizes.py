@@ -1,4 +1,4 @@
-"""Stories as large as they may be, and larger (delivery contract 10, C14)."""
+"""Stories as large as they may be, and larger (delivery contract X14)."""
 
 import json
 from typing import Any

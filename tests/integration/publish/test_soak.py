@@ -1,4 +1,4 @@
-"""A day of a newsroom in which everything happens that may happen (delivery contract 10, C20).
+"""A day of a newsroom in which everything happens that may happen (delivery contract X20).
 
 The clock is the test's, so a day takes as long as the work of it. What happens follows from a seed,
 which a failure names; `--campaign-seed` repeats it.

@@ -1,4 +1,4 @@
-"""Queues that an earlier release, or Superdesk, has left behind (delivery contract 10, C19).
+"""Queues that an earlier release, or Superdesk, has left behind (delivery contract X19).
 
 The documents are written out as those systems store them, not by the code of this one.
 """

@@ -1,6 +1,6 @@
-"""Corrections and kills of stories whose first delivery waits for a retry (C13).
+"""Corrections and kills of stories whose first delivery waits for a retry.
 
-Delivery contract 10; O1, O4, O5; routing contract 8.3.
+Delivery contract X13, O1, O4, O5; routing contract 8.3.
 """
 
 import json

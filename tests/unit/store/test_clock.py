@@ -1,4 +1,4 @@
-"""The clock that the processes of an installation share (delivery contract C10)."""
+"""The clock that the processes of an installation share (delivery contract X10)."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
