@@ -89,8 +89,8 @@ def build_foundation(
     process: ProcessNotes | None = None,
 ) -> Foundation:
     """Connect, and build what all parts share; the arguments are those of `build_graph`."""
-    told: tuple[StoreClock, ...] = () if clock else (StoreClock(),)
-    clock = clock or told[0]
+    clock = clock or StoreClock()
+    told = (clock,) if isinstance(clock, StoreClock) else ()
     db = connect(settings, [*listeners, *told])
     if not has_indexes:
         ensure_indexes(db)
