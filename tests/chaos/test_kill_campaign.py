@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
@@ -97,7 +97,7 @@ class Faults:
         lucky = [name for name in self.installed.names if self.random.random() < 0.7]
         self.installed.start("web", *lucky)
 
-    def victim(self, names: Iterable[str]) -> str:
+    def victim(self, names: Sequence[str]) -> str:
         """Return a program that does its work: one that only starts up loses nothing."""
         while True:
             if at_work := [name for name in names if self.installed.is_at_work(name)]:
@@ -140,7 +140,7 @@ class Kills(Faults):
 
     def strike(self) -> None:
         """Kill something, then let the others work for a moment."""
-        name = self.victim(name for name in self.installed.names if name.startswith("worker"))
+        name = self.victim([n for n in self.installed.names if n.startswith("worker")])
         drawn = self.random.random()
         if drawn < self.WHOLE:
             self.kill(name)
