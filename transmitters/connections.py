@@ -3,11 +3,15 @@
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
+from ipaddress import ip_address
 from threading import Lock, Timer
 from typing import Any, Generic, Protocol, TypeVar
 
+from apps.core.errors import TooManyRequests
+from apps.core.patience import Patience
 from apps.core.sockets import BoundedSocket, BoundedTLSSocket, Deadline
 from transmitters.networks import AddressGuard
 
@@ -15,6 +19,9 @@ Resolver = Callable[..., list[Any]]
 """A function like `socket.getaddrinfo`."""
 IDLE_SECONDS = 15.0
 """A connection is kept so long for the next delivery: servers count them."""
+MOST_LOOKUPS = 32
+"""Look-ups of hosts of a process that are under way; those count that nobody waits for any more."""
+_lookups = Patience(MOST_LOOKUPS, {})
 
 
 class NotConnected(Exception):
@@ -65,10 +72,11 @@ class Dialler:
             NotConnected: unknown host, no address allowed, or nobody answers.
         """
         problem = NotConnected(f"{host} has no address")
-        for family, kind, protocol, _, address in self._addresses(host, port):
-            if not self._guard.allows(address[0]):
-                problem = NotConnected(f"address of {host} is not allowed", permanent=True)
-                continue
+        found = self._addresses(host, port, self._time_left(host))
+        allowed = [entry for entry in found if self._guard.allows(entry[4][0])]
+        if found and not allowed:
+            raise _refused(host)
+        for family, kind, protocol, _, address in allowed:
             try:
                 return self._connect(BoundedSocket(family, kind, protocol), address)
             except OSError as error:
@@ -81,19 +89,35 @@ class Dialler:
         Raises:
             NotConnected: unknown host, or not all of its addresses are allowed.
         """
-        for *_, address in self._addresses(host, 0):
+        for *_, address in self._addresses(host, 0, self._read_timeout):
             if not self._guard.allows(address[0]):
-                raise NotConnected(f"address of {host} is not allowed", permanent=True)
+                raise _refused(host)
 
     def bound(self, connection: Any) -> None:
         """Bind the time of the connection's socket to the attempts it will serve."""
         connection.limit(self._deadline, self._read_timeout)
 
-    def _addresses(self, host: str, port: int) -> list[Any]:
+    def _time_left(self, host: str) -> float:
         try:
+            return self._deadline.left(self._read_timeout)
+        except TimeoutError as error:
+            raise NotConnected(f"cannot resolve {host}: {error}") from error
+
+    def _addresses(self, host: str, port: int, seconds: float) -> list[Any]:
+        """Look a host up, for so many seconds: name services have time-outs of their own."""
+
+        def look_up() -> list[Any]:
             return self._resolve(host, port, type=socket.SOCK_STREAM)
+
+        try:
+            return look_up() if _is_numeric(host) else _lookups.ask(look_up, seconds)
         except UnicodeError as error:
             raise NotConnected(f"{host!r} is no host name", permanent=True) from error
+        except TimeoutError as error:
+            raise NotConnected(f"cannot resolve {host}: timed out") from error
+        except TooManyRequests as error:
+            text = f"cannot resolve {host}: {MOST_LOOKUPS} other look-ups have not ended"
+            raise NotConnected(text) from error
         except OSError as error:
             raise NotConnected(f"cannot resolve {host}: {reason_of(error)}") from error
 
@@ -107,6 +131,20 @@ class Dialler:
             sock.close()
             raise
         return sock
+
+
+def _refused(host: str) -> NotConnected:
+    text = (
+        f"address of {host} is not allowed: it is not of the public internet. Name one that is, or "
+        "have those who run this server allow its network"
+    )
+    return NotConnected(text, permanent=True)
+
+
+def _is_numeric(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host.partition("%")[0]))
+    return False
 
 
 class Closable(Protocol):

@@ -34,6 +34,7 @@ from transmitters.odbc_call import (
     parameters_of,
     procedure_of,
     secrets_in,
+    unknown_options_of,
 )
 
 CODE = 12000
@@ -232,6 +233,9 @@ class ODBCTransmitter(Transmitter):
         """
         if self._guard.allow_private:
             return
+        if odd := unknown_options_of(connection_string):
+            text = f"connection_string has {odd[0]}, which may name a server that is not checked"
+            raise NotConnected(f"{text}; leave it out", permanent=True)
         hosts = hosts_of(connection_string)
         if not hosts:
             text = "connection_string names no server, whose address could be checked"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from apps.core.caller import Caller
+from apps.core.documents import text_of
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
@@ -244,6 +245,11 @@ class UploadTransmitter(Transmitter):
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         return unusable(config, cls.checks, UploadError)
+
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        host = text_of(config, "host")
+        return {"host": [host]} if host else {}
 
     def target(self) -> Target:
         """Return where the files go.

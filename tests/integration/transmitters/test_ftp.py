@@ -384,7 +384,7 @@ class TestConnections:
         assert len(receiver.files()) == 2
 
     def test_address_that_is_not_allowed(self, receiver: FTPReceiver) -> None:
-        settings = {"http_allow_private_addresses": False}
+        settings = {"allow_private_addresses": False}
 
         with pytest.raises(PermanentFailure, match="not allowed"):
             transmitter(receiver, settings).send(build_delivery())

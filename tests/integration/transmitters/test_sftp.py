@@ -333,7 +333,7 @@ class TestFailing:
         assert NAME not in files_in(receiver.root)
 
     def test_address_that_is_not_allowed(self, receiver: SFTPReceiver) -> None:
-        settings = {"http_allow_private_addresses": False}
+        settings = {"allow_private_addresses": False}
 
         with pytest.raises(PermanentFailure, match="not allowed"):
             transmitter(receiver, settings).send(build_delivery())
