@@ -461,6 +461,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
         ),
+        number(
+            "FILE_TIMEOUT",
+            60,
+            "Seconds for one whole attempt to write a file: a share that is gone may never answer.",
+        ),
         flag(
             "ODBC_PUBLISH",
             False,

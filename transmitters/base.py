@@ -66,6 +66,8 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    file_timeout: float = 60.0
+    """Of a whole attempt to write a file."""
     odbc_publish: bool = False
     """Whether anything is sent by ODBC."""
     odbc_timeout: float = 60.0

@@ -2,12 +2,14 @@
 
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 from ipaddress import ip_address
-from threading import Lock, Timer
+from threading import Condition, Lock, Timer
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from apps.core.errors import TooManyRequests
@@ -153,6 +155,70 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
+class Slot:
+    """A place among the connections of the process to a server."""
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back: Callable[[], None] | None = give_back
+
+    def release(self) -> None:
+        """Let somebody else have it. May be called again."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+
+class Slots:
+    """How many connections the process has to each server; idle ones make room for new ones."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._taken: Counter[str] = Counter()
+        self._idle: dict[Closable, str] = {}
+
+    def take(self, place: str, most: int, seconds: float) -> Slot:
+        """Return a place for a connection, as soon as there is one.
+
+        Args:
+            place: host and port.
+            most: connections at a time.
+            seconds: to wait.
+
+        Raises:
+            NotConnected: there is none.
+        """
+        ends = monotonic() + seconds
+        while True:
+            with self._changed:
+                if self._taken[place] < most:
+                    self._taken[place] += 1
+                    return Slot(lambda: self._release(place))
+                idle = next((kept for kept, at in self._idle.items() if at == place), None)
+                if idle is None and not self._changed.wait(max(0.0, ends - monotonic())):
+                    raise NotConnected(f"all {most} connections to {place} are busy")
+            if idle is not None:
+                idle.close()
+
+    def rest(self, kept: Closable, place: str) -> None:
+        """Say that a connection is not in use; closing `kept` closes it."""
+        with self._changed:
+            self._idle[kept] = place
+            self._changed.notify_all()
+
+    def use(self, kept: Closable) -> None:
+        """Say that it is in use, or there no more."""
+        with self._changed:
+            self._idle.pop(kept, None)
+
+    def _release(self, place: str) -> None:
+        with self._changed:
+            self._taken[place] -= 1
+            if not self._taken[place]:
+                del self._taken[place]
+            self._changed.notify_all()
+
+
+SLOTS = Slots()
 C = TypeVar("C", bound=Closable)
 
 
@@ -166,14 +232,19 @@ class KeptConnection(Generic[C]):
 
     def take(self) -> C | None:
         """Return the connection, which is kept no more."""
+        SLOTS.use(self)
         with self._lock:
             connection, self._connection = self._connection, None
             if self._timer is not None:
                 self._timer.cancel()
         return connection
 
-    def keep(self, connection: C) -> None:
-        """Keep a connection in place of the one that was kept."""
+    def keep(self, connection: C, place: str = "") -> None:
+        """Keep a connection in place of the one that was kept.
+
+        Args:
+            place: host and port, where connections are counted: others may need its place.
+        """
         previous = self.take()
         with self._lock:
             surplus, self._connection = self._connection, connection
@@ -182,6 +253,8 @@ class KeptConnection(Generic[C]):
             self._timer.start()
         for unused in filter(None, (previous, surplus)):
             unused.close()
+        if place:
+            SLOTS.rest(self, place)
 
     def close(self) -> None:
         """Close the connection, if one is kept."""
@@ -195,6 +268,7 @@ class KeptConnection(Generic[C]):
             if self._connection is not idle:
                 return
             self._connection = None
+        SLOTS.use(self)
         idle.close()
 
 

@@ -347,6 +347,7 @@ class Session:
         # An error behind the first result is told only to who asks for the next one.
         is_more = True
         while is_more:
+            attempt.begin(self._cursor)
             row = self._cursor.fetchone() if self._cursor.description else None
             answer = answer if row is None or row[0] is None else row[0]
             is_more = self._cursor.nextset()

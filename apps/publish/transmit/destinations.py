@@ -214,6 +214,7 @@ def transmit_settings(settings: Mapping[str, Any]) -> TransmitSettings:
         mail_timeout=float(settings["EMAIL_TIMEOUT"]),
         watermark_image=settings["WATERMARK_IMAGE"],
         file_root=settings["FILE_ROOT"],
+        file_timeout=float(settings["FILE_TIMEOUT"]),
         odbc_publish=settings["ODBC_PUBLISH"],
         odbc_timeout=float(settings["ODBC_TIMEOUT"]),
         imatrics_url=settings["IMATRICS_BASE_URL"],
