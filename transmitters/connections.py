@@ -113,7 +113,7 @@ class Dialler:
 
         try:
             return look_up() if _is_numeric(host) else _lookups.ask(look_up, seconds)
-        except UnicodeError as error:
+        except ValueError as error:
             raise NotConnected(f"{host!r} is no host name", permanent=True) from error
         except TimeoutError as error:
             raise NotConnected(f"cannot resolve {host}: timed out") from error

@@ -82,7 +82,7 @@ class AddressGuard:
             return not self.allows("127.0.0.1")
         try:
             found = getaddrinfo(host, 0, type=SOCK_STREAM, flags=AI_NUMERICHOST)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return False
         return not all(self.allows(str(address[0])) for *_, address in found)
 

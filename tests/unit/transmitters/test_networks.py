@@ -88,7 +88,9 @@ def test_hosts_that_need_no_look_up(host: str) -> None:
     assert not AddressGuard(allow_private=True).refuses(host)
 
 
-@pytest.mark.parametrize("host", ["news.example", "93.184.215.14", "", "a b", "x" * 300, "\u0130"])
+@pytest.mark.parametrize(
+    "host", ["news.example", "93.184.215.14", "", "a b", "x" * 300, "a\0b", "\ud800", "\u0130"]
+)
 def test_other_hosts_are_left_to_the_connection(host: str) -> None:
     """Names are looked up when they are connected to; until then nothing is known of them."""
     assert not AddressGuard(allow_private=False).refuses(host)
