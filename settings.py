@@ -17,6 +17,7 @@ from apps.core.env import (
     choice,
     flag,
     items,
+    networks,
     number,
     parse,
     read_all,
@@ -428,17 +429,31 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             True,
             "Disable a destination at once that answers 410: it says that it is gone.",
         ),
-        items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
-        number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt.", least=1),
         flag(
-            "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES",
+            "TRANSMIT_ALLOW_PRIVATE_ADDRESSES",
             True,
-            "Deliver to private, loopback and link-local addresses.",
+            "Deliver to private, loopback and link-local addresses, whatever the delivery type.",
         ),
-        items(
-            "HTTP_PUSH_ALLOWED_NETWORKS",
+        networks(
+            "TRANSMIT_ALLOWED_NETWORKS",
             [],
             "Networks (CIDR) that stay allowed when private addresses are not.",
+        ),
+        number(
+            "TRANSMIT_CONNECTIONS_PER_HOST",
+            8,
+            "Connections of a process to one port of a host, of all delivery types and "
+            "destinations.",
+            least=1,
+        ),
+        items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
+        number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt.", least=1),
+        number("HTTP_PUSH_KEPT_BYTES", 20_000, "Bytes of an HTTP response that are kept.", least=0),
+        number(
+            "HTTP_PUSH_DRAINED_BYTES",
+            1 << 20,
+            "Bytes of an HTTP response that are read; a longer one costs the connection.",
+            least=0,
         ),
         number("FTP_TIMEOUT", 300, "Seconds for one whole attempt by FTP or SFTP.", least=1),
         number(
@@ -451,6 +466,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "FILE_ROOT",
             None,
             "Directory outside which `File` destinations are refused; none allows every directory.",
+        ),
+        number(
+            "FILE_TIMEOUT",
+            60,
+            "Seconds for one whole attempt to write a file: a share that is gone may never answer.",
+            least=1,
         ),
         flag(
             "ODBC_PUBLISH",

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -31,6 +31,7 @@ from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_push import LONGEST_CAUSE, WORTH_REPEATING, retry_after
 from transmitters.media_references import parsed
+from transmitters.networks import hosts_in
 
 CONNECTION, CLIENT, MESSAGE = 15000, 15001, 15002
 NAME = "PublishAmazonSQSError"
@@ -58,7 +59,8 @@ class SQSTransmitter(Transmitter):
     Delivery contract 5.6.
 
     Args:
-        client: shared by several destinations, who then do not close it; one of its own if None.
+        client: shared by several destinations, who then do not close it; if None one that
+            shares its connections with all others of the process.
         clock: what dates in `Retry-After` are compared with.
     """
 
@@ -88,7 +90,7 @@ class SQSTransmitter(Transmitter):
     ) -> None:
         super().__init__(destination, settings)
         self._owns_client = client is None
-        self._client = client or HTTPClient(settings)
+        self._client = client or HTTPClient.of_process(settings)
         self._clock = clock or SystemClock()
         self._lock = Lock()
         self._sqs: Any = None
@@ -152,6 +154,10 @@ class SQSTransmitter(Transmitter):
     @classmethod
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         return unusable(config, CHECKS)
+
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        return hosts_in(config, "endpoint_url", "queue_name")
 
     def close(self) -> None:
         if self._owns_client:

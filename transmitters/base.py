@@ -41,9 +41,16 @@ class TransmitSettings:
     http_connect_timeout: float = 5.0
     http_read_timeout: float = 30.0
     http_total_timeout: float = 60.0
-    http_allow_private_addresses: bool = True
-    http_allowed_networks: tuple[str, ...] = ()
-    http_connections_per_host: int = 8
+    http_kept_bytes: int = 20_000
+    """Of a response body, unless who asks for it wants more."""
+    http_drained_bytes: int = 1 << 20
+    """A response body longer than this costs the connection."""
+    allow_private_addresses: bool = True
+    """Of all delivery types."""
+    allowed_networks: tuple[str, ...] = ()
+    """In CIDR notation; allowed all the same."""
+    connections_per_host: int = 8
+    """Of the process to one port of a host."""
     ftp_reply_timeout: float = 30.0
     """Of FTP and SFTP: to connect, and to wait for a reply."""
     ftp_total_timeout: float = 300.0
@@ -59,6 +66,8 @@ class TransmitSettings:
     """File that is laid over pictures where a destination wants that."""
     file_root: str | None = None
     """Directory outside which `File` destinations are refused; None allows every directory."""
+    file_timeout: float = 60.0
+    """Of a whole attempt to write a file."""
     odbc_publish: bool = False
     """Whether anything is sent by ODBC."""
     odbc_timeout: float = 60.0
@@ -281,6 +290,11 @@ class Transmitter(ABC):
         Args:
             caller: who saves the subscriber.
         """
+        return {}
+
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        """Return the hosts that a destination's config has connections made to, by key."""
         return {}
 
     @classmethod

@@ -2,12 +2,18 @@
 
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
-from threading import Lock, Timer
+from ipaddress import ip_address
+from threading import Condition, Lock, Timer
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
+from apps.core.errors import TooManyRequests
+from apps.core.patience import Patience
 from apps.core.sockets import BoundedSocket, BoundedTLSSocket, Deadline
 from transmitters.networks import AddressGuard
 
@@ -15,6 +21,9 @@ Resolver = Callable[..., list[Any]]
 """A function like `socket.getaddrinfo`."""
 IDLE_SECONDS = 15.0
 """A connection is kept so long for the next delivery: servers count them."""
+MOST_LOOKUPS = 32
+"""Look-ups of hosts of a process that are under way; those count that nobody waits for any more."""
+_lookups = Patience(MOST_LOOKUPS, {})
 
 
 class NotConnected(Exception):
@@ -65,10 +74,11 @@ class Dialler:
             NotConnected: unknown host, no address allowed, or nobody answers.
         """
         problem = NotConnected(f"{host} has no address")
-        for family, kind, protocol, _, address in self._addresses(host, port):
-            if not self._guard.allows(address[0]):
-                problem = NotConnected(f"address of {host} is not allowed", permanent=True)
-                continue
+        found = self._addresses(host, port, self._time_left(host))
+        allowed = [entry for entry in found if self._guard.allows(entry[4][0])]
+        if found and not allowed:
+            raise _refused(host)
+        for family, kind, protocol, _, address in allowed:
             try:
                 return self._connect(BoundedSocket(family, kind, protocol), address)
             except OSError as error:
@@ -81,19 +91,35 @@ class Dialler:
         Raises:
             NotConnected: unknown host, or not all of its addresses are allowed.
         """
-        for *_, address in self._addresses(host, 0):
+        for *_, address in self._addresses(host, 0, self._read_timeout):
             if not self._guard.allows(address[0]):
-                raise NotConnected(f"address of {host} is not allowed", permanent=True)
+                raise _refused(host)
 
     def bound(self, connection: Any) -> None:
         """Bind the time of the connection's socket to the attempts it will serve."""
         connection.limit(self._deadline, self._read_timeout)
 
-    def _addresses(self, host: str, port: int) -> list[Any]:
+    def _time_left(self, host: str) -> float:
         try:
+            return self._deadline.left(self._read_timeout)
+        except TimeoutError as error:
+            raise NotConnected(f"cannot resolve {host}: {error}") from error
+
+    def _addresses(self, host: str, port: int, seconds: float) -> list[Any]:
+        """Look a host up, for so many seconds: name services have time-outs of their own."""
+
+        def look_up() -> list[Any]:
             return self._resolve(host, port, type=socket.SOCK_STREAM)
-        except UnicodeError as error:
+
+        try:
+            return look_up() if _is_numeric(host) else _lookups.ask(look_up, seconds)
+        except ValueError as error:
             raise NotConnected(f"{host!r} is no host name", permanent=True) from error
+        except TimeoutError as error:
+            raise NotConnected(f"cannot resolve {host}: timed out") from error
+        except TooManyRequests as error:
+            text = f"cannot resolve {host}: {MOST_LOOKUPS} other look-ups have not ended"
+            raise NotConnected(text) from error
         except OSError as error:
             raise NotConnected(f"cannot resolve {host}: {reason_of(error)}") from error
 
@@ -109,12 +135,90 @@ class Dialler:
         return sock
 
 
+def _refused(host: str) -> NotConnected:
+    text = (
+        f"address of {host} is not allowed: it is not of the public internet. Name one that is, or "
+        "have those who run this server allow its network"
+    )
+    return NotConnected(text, permanent=True)
+
+
+def _is_numeric(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host.partition("%")[0]))
+    return False
+
+
 class Closable(Protocol):
     """What can be let go of, whatever state it is in."""
 
     def close(self) -> None: ...
 
 
+class Slot:
+    """A place among the connections of the process to a server."""
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back: Callable[[], None] | None = give_back
+
+    def release(self) -> None:
+        """Let somebody else have it. May be called again."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+
+class Slots:
+    """How many connections the process has to each server; idle ones make room for new ones."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._taken: Counter[str] = Counter()
+        self._idle: dict[Closable, str] = {}
+
+    def take(self, place: str, most: int, seconds: float) -> Slot:
+        """Return a place for a connection, as soon as there is one.
+
+        Args:
+            place: host and port.
+            most: connections at a time.
+            seconds: to wait.
+
+        Raises:
+            NotConnected: there is none.
+        """
+        ends = monotonic() + seconds
+        while True:
+            with self._changed:
+                if self._taken[place] < most:
+                    self._taken[place] += 1
+                    return Slot(lambda: self._release(place))
+                idle = next((kept for kept, at in self._idle.items() if at == place), None)
+                if idle is None and not self._changed.wait(max(0.0, ends - monotonic())):
+                    raise NotConnected(f"all {most} connections to {place} are busy")
+            if idle is not None:
+                idle.close()
+
+    def rest(self, kept: Closable, place: str) -> None:
+        """Say that a connection is not in use; closing `kept` closes it."""
+        with self._changed:
+            self._idle[kept] = place
+            self._changed.notify_all()
+
+    def use(self, kept: Closable) -> None:
+        """Say that it is in use, or there no more."""
+        with self._changed:
+            self._idle.pop(kept, None)
+
+    def _release(self, place: str) -> None:
+        with self._changed:
+            self._taken[place] -= 1
+            if not self._taken[place]:
+                del self._taken[place]
+            self._changed.notify_all()
+
+
+SLOTS = Slots()
 C = TypeVar("C", bound=Closable)
 
 
@@ -128,14 +232,19 @@ class KeptConnection(Generic[C]):
 
     def take(self) -> C | None:
         """Return the connection, which is kept no more."""
+        SLOTS.use(self)
         with self._lock:
             connection, self._connection = self._connection, None
             if self._timer is not None:
                 self._timer.cancel()
         return connection
 
-    def keep(self, connection: C) -> None:
-        """Keep a connection in place of the one that was kept."""
+    def keep(self, connection: C, place: str = "") -> None:
+        """Keep a connection in place of the one that was kept.
+
+        Args:
+            place: host and port, where connections are counted: others may need its place.
+        """
         previous = self.take()
         with self._lock:
             surplus, self._connection = self._connection, connection
@@ -144,6 +253,8 @@ class KeptConnection(Generic[C]):
             self._timer.start()
         for unused in filter(None, (previous, surplus)):
             unused.close()
+        if place:
+            SLOTS.rest(self, place)
 
     def close(self) -> None:
         """Close the connection, if one is kept."""
@@ -157,6 +268,7 @@ class KeptConnection(Generic[C]):
             if self._connection is not idle:
                 return
             self._connection = None
+        SLOTS.use(self)
         idle.close()
 
 

@@ -292,6 +292,11 @@ class EmailTransmitter(Transmitter):
                 issues["host"] = str(error)
         return issues
 
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        host = text_of(config, "host")
+        return {"host": [host]} if host else {}
+
     def secrets(self) -> Iterator[str]:
         yield from super().secrets()
         if self.settings.mail_server and self.settings.mail_server.password:

@@ -12,14 +12,31 @@ from uuid import uuid4
 
 import structlog
 
-from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
+from apps.core.errors import (
+    DeliveryError,
+    PermanentFailure,
+    TemporaryFailure,
+    TooManyRequests,
+)
+from apps.core.patience import Patience
 from apps.core.registry import Field
-from transmitters.base import Delivery, Mode, Preview, Receipt, Transmitter
+from transmitters.base import (
+    Delivery,
+    Destination,
+    Mode,
+    Preview,
+    Receipt,
+    TransmitSettings,
+    Transmitter,
+)
 from transmitters.file_names import file_name
 
 PART = ".wiredesk.part"
 """End of the names of unfinished files."""
 UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{32}}{re.escape(PART)}")
+
+MOST_STUCK = 8
+"""Attempts of one destination that are under way, or do not end."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +57,10 @@ class FileTransmitter(Transmitter):
     mode = Mode.APPEND
     errors: ClassVar[dict[int, str]] = {13000: "File publish error"}
 
+    def __init__(self, destination: Destination, settings: TransmitSettings) -> None:
+        super().__init__(destination, settings)
+        self._patience = Patience(MOST_STUCK, {})
+
     def send(self, delivery: Delivery) -> Receipt:
         """Write the file, replacing one of the same name: a repeat changes nothing.
 
@@ -50,7 +71,7 @@ class FileTransmitter(Transmitter):
         directory = self._directory()
         name = file_name(delivery, self.destination.config.get("file_extension"))
         try:
-            _write_whole(directory / name, delivery.body)
+            self._in_time(lambda: _write_whole(directory / name, delivery.body))
         except OSError as error:
             raise self._failure(TemporaryFailure, str(error)) from error
         return Receipt(message=name)
@@ -59,11 +80,15 @@ class FileTransmitter(Transmitter):
         """Write a file under a temporary name, and remove it."""
         directory = self._directory()
         part = directory / f".test.{uuid4().hex}{PART}"
-        try:
+
+        def try_out() -> None:
             try:
                 _write(part, b"")
             finally:
                 part.unlink(missing_ok=True)
+
+        try:
+            self._in_time(try_out)
         except OSError as error:
             raise self._failure(TemporaryFailure, str(error)) from error
         return f"files can be written to {directory}"
@@ -85,6 +110,20 @@ class FileTransmitter(Transmitter):
             if UNFINISHED.fullmatch(name):
                 with suppress(OSError):
                     _remove_leftover(directory / name)
+
+    def _in_time(self, work: Callable[[], None]) -> None:
+        """Do something that may never end where a share is gone; it is left behind then.
+
+        A file that appears later all the same is whole, and the one that a repeat writes.
+
+        Raises:
+            OSError: the system refuses, or it takes too long.
+        """
+        try:
+            self._patience.ask(work, self.settings.file_timeout)
+        except TooManyRequests:
+            text = f"{MOST_STUCK} attempts have not ended, though their time is over"
+            raise TimeoutError(text) from None
 
     def _directory(self) -> Path:
         """Return the real directory, after symbolic links and `..`."""

@@ -424,7 +424,7 @@ class FTPSession(UploadSession):
         with self._step(f"remove {name}"), suppress(ftplib.error_perm, ftplib.error_temp):
             self._client.delete(name)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         self._client.hang_up()
 
     @contextmanager

@@ -1,12 +1,15 @@
 """HTTP for delivery types: pooled connections, bounded time and size, no redirects, no retries."""
 
+import os
 import socket
 import ssl
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from threading import Lock
 from typing import IO
 from urllib.parse import unquote
 
@@ -28,13 +31,11 @@ from transmitters.connections import Dialler, Resolver, reason_of
 from transmitters.http_connections import DialledPool, DialledTLSPool, NoAnswer
 from transmitters.networks import AddressGuard
 
-KEPT_BYTES = 20_000
-"""Bytes of a response body that are kept, unless more are asked for."""
-DRAINED_BYTES = 1 << 20
-"""A response body longer than this costs the connection."""
 DRAIN_SECONDS = 5.0
 """Time for a response body, whose status is known by then."""
 DOWNLOADED = 200
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
 HOSTS = 200
 """Hosts with connections kept open; the one not used for longest is let go."""
 
@@ -55,16 +56,74 @@ class Answer:
     broken: str = ""
 
 
-class HTTPClient:
-    """Send requests; any number of threads may share one client.
+class Connections:
+    """Connections to hosts that stay open between requests, at most `connections_per_host` to each.
 
-    Connections stay open between requests, at most `http_connections_per_host` to each host.
     Create it after a fork: processes must not share its sockets.
 
     Args:
         settings: time-outs, limits and allowed addresses.
         tls: certificates to trust; the system's unless given.
         resolve: looks up addresses.
+
+    Attributes:
+        deadline: of the attempt of the current thread.
+    """
+
+    def __init__(
+        self,
+        settings: TransmitSettings,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolver = socket.getaddrinfo,
+    ) -> None:
+        self.deadline = Deadline()
+        dialler = Dialler(
+            AddressGuard.of(settings),
+            self.deadline,
+            connect_timeout=settings.http_connect_timeout,
+            read_timeout=settings.http_read_timeout,
+            resolve=resolve,
+        )
+        self.pools = PoolManager(num_pools=HOSTS, maxsize=settings.connections_per_host, block=True)
+        self.pools.pool_classes_by_scheme = {
+            "http": partial(DialledPool, dialler=dialler),  # type: ignore[dict-item]
+            "https": partial(DialledTLSPool, dialler=dialler, tls=tls),  # type: ignore[dict-item]
+        }
+        self._users: Counter[Origin] = Counter()
+        self._lock = Lock()
+
+    def join(self, origin: Origin) -> None:
+        """Say that there is another client that uses connections to a place."""
+        with self._lock:
+            self._users[origin] += 1
+
+    def leave(self, origins: Iterable[Origin]) -> None:
+        """Say that a client uses them no more; those that nobody uses are closed."""
+        with self._lock:
+            self._users.subtract(origins)
+            unused = {origin for origin in origins if self._users[origin] <= 0}
+            for key in self.pools.pools.keys():  # noqa: SIM118 - there is no other way
+                if (key.key_scheme, key.key_host.strip("[]"), key.key_port) in unused:
+                    del self.pools.pools[key]
+            for origin in unused:
+                del self._users[origin]
+
+
+@cache
+def _connections_of(process: int, settings: TransmitSettings) -> Connections:
+    return Connections(settings)
+
+
+class HTTPClient:
+    """Send requests; any number of threads may share one client.
+
+    Connections stay open between requests, at most `connections_per_host` to each host.
+
+    Args:
+        settings: time-outs, limits and allowed addresses.
+        tls: certificates to trust; the system's unless given.
+        resolve: looks up addresses.
+        connections: shared with others; its own unless given.
     """
 
     def __init__(
@@ -73,26 +132,27 @@ class HTTPClient:
         *,
         tls: ssl.SSLContext | None = None,
         resolve: Resolver = socket.getaddrinfo,
+        connections: Connections | None = None,
     ) -> None:
         self._total = settings.http_total_timeout
+        self._kept_bytes = settings.http_kept_bytes
+        self._drained_bytes = settings.http_drained_bytes
         self._timeout = Timeout(
             connect=settings.http_connect_timeout, read=settings.http_read_timeout
         )
-        self._deadline = Deadline()
-        dialler = Dialler(
-            AddressGuard.of(settings),
-            self._deadline,
-            connect_timeout=settings.http_connect_timeout,
-            read_timeout=settings.http_read_timeout,
-            resolve=resolve,
-        )
-        self._pools = PoolManager(
-            num_pools=HOSTS, maxsize=settings.http_connections_per_host, block=True
-        )
-        self._pools.pool_classes_by_scheme = {
-            "http": partial(DialledPool, dialler=dialler),  # type: ignore[dict-item]
-            "https": partial(DialledTLSPool, dialler=dialler, tls=tls),  # type: ignore[dict-item]
-        }
+        self._connections = connections or Connections(settings, tls, resolve)
+        self._deadline = self._connections.deadline
+        self._pools = self._connections.pools
+        self._used: set[Origin] = set()
+        self._used_lock = Lock()
+
+    @classmethod
+    def of_process(cls, settings: TransmitSettings) -> "HTTPClient":
+        """Return a client that shares its connections with all others of the process.
+
+        So there are at most `connections_per_host` to a host, however many destinations are there.
+        """
+        return cls(settings, connections=_connections_of(os.getpid(), settings))
 
     def request(
         self,
@@ -101,7 +161,7 @@ class HTTPClient:
         *,
         headers: Mapping[str, str],
         body: bytes | Iterable[bytes] | None = None,
-        keep_bytes: int = KEPT_BYTES,
+        keep_bytes: int | None = None,
     ) -> Answer:
         """Send one request and return what was answered, whatever its status.
 
@@ -109,14 +169,15 @@ class HTTPClient:
 
         Args:
             body: as parts, its length has to be among the headers.
-            keep_bytes: of the response body; who asks for more than the start of it waits for it
-                as long as the attempt may take.
+            keep_bytes: of the response body, `http_kept_bytes` unless given; who asks for more
+                than that waits for it as long as the attempt may take.
 
         Raises:
             NoAnswer: no response within the time, or none at all.
         """
         response = self._opened(method, url, headers, body)
-        text, broken = self._read(response, keep_bytes)
+        wanted = self._kept_bytes if keep_bytes is None else keep_bytes
+        text, broken = self._read(response, wanted)
         return Answer(response.status, response.headers, text, broken)
 
     def download(self, url: str, target: IO[bytes], max_bytes: int) -> Answer:
@@ -151,6 +212,7 @@ class HTTPClient:
         """Send a request and return the response, its body unread."""
         self._deadline.start(self._total)
         try:
+            self._note(url)
             return self._pools.urlopen(
                 method,
                 url,
@@ -168,22 +230,38 @@ class HTTPClient:
             raise _no_answer(error, url) from error
 
     def close(self) -> None:
-        """Close every connection that is not in use."""
-        self._pools.clear()
+        """Close every connection that is not in use, by this or another client."""
+        with self._used_lock:
+            used, self._used = self._used, set()
+        self._connections.leave(used)
+
+    def _note(self, url: str) -> None:
+        """Keep in mind whereto there may be a connection.
+
+        Raises:
+            HTTPError, ValueError: not an address.
+        """
+        pool = self._pools.connection_from_url(url)
+        origin = (pool.scheme or "", pool.host, pool.port or 0)
+        with self._used_lock:
+            if origin in self._used:
+                return
+            self._used.add(origin)
+        self._connections.join(origin)
 
     def _read(self, response: BaseHTTPResponse, keep_bytes: int) -> tuple[str, str]:
         """Return the start of the body, and why it broke off.
 
         The connection is kept only if the rest is small and quick.
         """
-        if keep_bytes <= KEPT_BYTES:
+        if keep_bytes <= self._kept_bytes:
             self._deadline.shorten(DRAIN_SECONDS)
         kept, size, broken = bytearray(), 0, ""
         try:
             while chunk := response.read1(1 << 16, decode_content=False):
                 kept += chunk[: keep_bytes - len(kept)]
                 size += len(chunk)
-                if size > max(DRAINED_BYTES, keep_bytes):
+                if size > max(self._drained_bytes, keep_bytes):
                     response.close()
                     break
         except PoolTimeoutError:

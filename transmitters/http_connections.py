@@ -3,6 +3,7 @@
 urllib3 bounds each read, not the whole: a peer that sends a byte a second would keep it for ever.
 """
 
+import http.client
 import socket
 import ssl
 from typing import Any
@@ -33,8 +34,34 @@ class NoAnswer(HTTPError):
         self.may_have_arrived = may_have_arrived
 
 
+class _Response(http.client.HTTPResponse):
+    """A response as the standard library reads it, but for what it would take for another one."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return the status; any that announces another one is read over as 100 is.
+
+        Who took it for the answer would take the answer for that to the next request.
+        """
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        is_announcement = 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        return version, http.HTTPStatus.CONTINUE if is_announcement else status, reason
+
+    def begin(self) -> None:
+        super().begin()
+        said = self.headers.get_all("Content-Length", [])
+        lengths = {length.strip() for value in said for length in value.split(",")}
+        if len(lengths) > 1:
+            # Nobody knows where it ends, which says nothing of its status.
+            del self.headers["Content-Length"]
+            self.length = None
+        if len(lengths) > 1 or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.will_close = True
+
+
 class DialledConnection(HTTPConnection):
     """A connection that is opened by a `Dialler`."""
+
+    response_class = _Response
 
     def __init__(self, *args: Any, dialler: Dialler, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,6 +1,6 @@
 """Delivery type `http_push`: items and their media as POST requests."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +36,7 @@ from transmitters.http_signatures import (
     webhook_signature,
 )
 from transmitters.media_references import media_references
+from transmitters.networks import hosts_in
 
 PUSH, CLIENT, SERVER = 14000, 14001, 14002
 NAMES = {
@@ -72,7 +73,8 @@ class HTTPPushTransmitter(Transmitter):
     request is bounded by the HTTP time-outs of the settings. Delivery contract 5.1.
 
     Args:
-        client: shared by several destinations, who then do not close it; one of its own if None.
+        client: shared by several destinations, who then do not close it; if None one that
+            shares its connections with all others of the process.
         clock: source of `webhook-timestamp`.
         timer: seconds that never run backwards.
     """
@@ -114,7 +116,7 @@ class HTTPPushTransmitter(Transmitter):
     ) -> None:
         super().__init__(destination, settings)
         self._owns_client = client is None
-        self._client = client or HTTPClient(settings)
+        self._client = client or HTTPClient.of_process(settings)
         self._clock = clock or SystemClock()
         self._there: TTLCache[str, bool] = TTLCache(MEDIA_REMEMBERED, SECONDS_REMEMBERED, timer)
         self._there_lock = Lock()
@@ -145,6 +147,10 @@ class HTTPPushTransmitter(Transmitter):
             error.is_gone = error.response_status == GONE
             raise
         return Receipt(status=answer.status)
+
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        return hosts_in(config, "resource_url", "assets_url")
 
     def preview(self, delivery: Delivery) -> Preview:
         address, config = self._address("resource_url"), self.destination.config
@@ -304,13 +310,9 @@ class HTTPPushTransmitter(Transmitter):
             raise self._failure(kind, PUSH, f"{failure}: {error}") from error
 
     def _check(self, answer: Answer, failure: str) -> None:
-        """Raise unless the receiver accepted: a whole answer with 2xx and nothing else."""
-        status = answer.status
-        if not 200 <= status < 300:
+        """Raise unless the receiver accepted: 2xx and nothing else, whatever comes behind it."""
+        if not 200 <= answer.status < 300:
             raise self._refusal(answer, failure)
-        if answer.broken:
-            cause = f"{failure} {status}: the answer broke off ({answer.broken})"
-            raise self._failure(TemporaryFailure, PUSH, cause, response_status=status)
 
     def _refusal(self, answer: Answer, failure: str) -> DeliveryError:
         status, text = answer.status, answer.text

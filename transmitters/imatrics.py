@@ -40,7 +40,8 @@ class IMatricsTransmitter(Transmitter):
     request is bounded by the HTTP time-outs of the settings. Delivery contract 5.7.
 
     Args:
-        client: shared by several destinations, who then do not close it; one of its own if None.
+        client: shared by several destinations, who then do not close it; if None one that
+            shares its connections with all others of the process.
         clock: what dates in `Retry-After` are compared with.
     """
 
@@ -59,7 +60,7 @@ class IMatricsTransmitter(Transmitter):
     ) -> None:
         super().__init__(destination, settings)
         self._owns_client = client is None
-        self._client = client or HTTPClient(settings)
+        self._client = client or HTTPClient.of_process(settings)
         self._clock = clock or SystemClock()
 
     def send(self, delivery: Delivery) -> Receipt:

@@ -34,6 +34,7 @@ from transmitters.odbc_call import (
     parameters_of,
     procedure_of,
     secrets_in,
+    unknown_options_of,
 )
 
 CODE = 12000
@@ -232,6 +233,9 @@ class ODBCTransmitter(Transmitter):
         """
         if self._guard.allow_private:
             return
+        if odd := unknown_options_of(connection_string):
+            text = f"connection_string has {odd[0]}, which may name a server that is not checked"
+            raise NotConnected(f"{text}; leave it out", permanent=True)
         hosts = hosts_of(connection_string)
         if not hosts:
             text = "connection_string names no server, whose address could be checked"
@@ -343,6 +347,7 @@ class Session:
         # An error behind the first result is told only to who asks for the next one.
         is_more = True
         while is_more:
+            attempt.begin(self._cursor)
             row = self._cursor.fetchone() if self._cursor.description else None
             answer = answer if row is None or row[0] is None else row[0]
             is_more = self._cursor.nextset()

@@ -28,6 +28,15 @@ HOSTS = frozenset(
     {"server", "servername", "host", "hostname", "address", "addr", "data source", "datasource"}
     | {"network address", "failover_partner", "failoverpartner"}
 )
+PLAIN_OPTIONS = HOSTS | frozenset(
+    {"driver", "database", "db", "port", "portnumber", "uid", "user", "user id", "username"}
+    | {"pwd", "password", "encrypt", "trustservercertificate", "trusted_connection", "sslmode"}
+    | {"charset", "clientcharset", "tds_version", "app", "application name", "wsid", "language"}
+    | {"connection timeout", "connect_timeout", "timeout", "applicationintent", "option"}
+    | {"multisubnetfailover", "mars_connection", "no_ssps", "no_prompt", "fetch", "usedeclarefetch"}
+)
+"""Options of which it is known whether they name a server."""
+LARGEST_PORT = 65535
 SECRET = re.compile("pwd|pass|secret|token|key")
 """In the names of options whose values are secret."""
 SHORTEST_SECRET = 4
@@ -181,16 +190,28 @@ def hosts_of(connection_string: str) -> list[str]:
         ValueError: it is none.
     """
     options = options_of(connection_string)
-    return [_host(value) for key, value in options if key in HOSTS and value.strip()]
+    return [h for key, value in options if key in HOSTS and value.strip() for h in _hosts(value)]
 
 
-def _host(value: str) -> str:
-    """Return a server without protocol, instance and port."""
+def unknown_options_of(connection_string: str) -> list[str]:
+    """Return the options of a connection string that could make its driver connect anywhere.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return [key for key, _ in options_of(connection_string) if key not in PLAIN_OPTIONS]
+
+
+def _hosts(value: str) -> Iterator[str]:
+    """Yield the servers of a value: some drivers take several, others a port behind a comma."""
     text = re.sub(r"^(tcp|np|lpc|admin):", "", value.strip(), flags=re.IGNORECASE)
-    text = re.split(r"[,\\]", text, maxsplit=1)[0].strip()
-    if text.count(":") == 1:
-        text = text.partition(":")[0]
-    return text.strip("[]")
+    for number, part in enumerate(text.split(",")):
+        host = part.partition("\\")[0].strip()
+        if number and host.isdecimal() and int(host[:6]) <= LARGEST_PORT:
+            continue
+        if host.count(":") == 1:
+            host = host.partition(":")[0]
+        yield host.strip("[]")
 
 
 def secrets_in(connection_string: str) -> Iterator[str]:

@@ -42,6 +42,8 @@ from transmitters.uploads import (
 KEY_TYPES = (Ed25519Key, ECDSAKey, RSAKey)
 HOST_KEY_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """Names in the talk with a server, where they are not that of the type of the key."""
+MAX_SAID = 1 << 20
+"""Bytes that a server may say in an attempt, besides as many as it is sent."""
 CHUNK = 1 << 15
 """Bytes of a request: all servers take as many."""
 LOG = "wiredesk.paramiko"
@@ -91,7 +93,7 @@ class SFTPTransmitter(UploadTransmitter):
         pinned = host_keys_of(config)
         sock = self.dialler.dial(target.host, target.port)
         session = SFTPSession(
-            socket.socket(fileno=sock.detach()),
+            BoundedVolume(fileno=sock.detach()),
             target.place,
             self.deadline,
             self.settings.ftp_reply_timeout,
@@ -156,6 +158,29 @@ def private_key_of(config: Mapping[str, Any]) -> PKey | None:
 SFTPTransmitter.checks = {"host": host_of, "port": port_of, "host_key": host_keys_of}
 
 
+class BoundedVolume(socket.socket):
+    """A socket that ends where the peer says much more than it is told.
+
+    `paramiko` keeps what it reads until it is whole, and believes any length that is announced.
+    """
+
+    left = MAX_SAID
+    """Bytes that the peer may still say."""
+
+    def send(self, *args: Any) -> int:
+        count = super().send(*args)
+        self.left += count
+        return count
+
+    def recv(self, *args: Any) -> bytes:
+        data = super().recv(*args)
+        self.left -= len(data)
+        if self.left < 0:
+            self.close()
+            raise EOFError
+        return data
+
+
 class SFTPSession(UploadSession):
     """A connection to a server by SSH.
 
@@ -172,7 +197,7 @@ class SFTPSession(UploadSession):
     _client: SFTPClient
 
     def __init__(
-        self, sock: socket.socket, place: str, deadline: Deadline, reply_timeout: float
+        self, sock: BoundedVolume, place: str, deadline: Deadline, reply_timeout: float
     ) -> None:
         self._sock = sock
         self._place = place
@@ -229,6 +254,7 @@ class SFTPSession(UploadSession):
         self._watch(self._deadline.left())
 
     def resume(self) -> None:
+        self._sock.left = MAX_SAID
         with self._step("go on"):
             self._watch(self._deadline.left())
             self._client.stat(".")
@@ -301,7 +327,7 @@ class SFTPSession(UploadSession):
                 if not self._is_alive():
                     raise
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         self.rest()
         if self._transport is not None:
             # Ends the thread that waits for that to be over.

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from apps.core.caller import Caller
+from apps.core.documents import text_of
 from apps.core.errors import DeliveryError, PermanentFailure, TemporaryFailure
 from apps.core.media_files import media_file_name
 from apps.core.registry import Field
@@ -25,7 +26,14 @@ from transmitters.base import (
     Transmitter,
     unusable,
 )
-from transmitters.connections import Dialler, KeptConnection, NotConnected, Resolver
+from transmitters.connections import (
+    SLOTS,
+    Dialler,
+    KeptConnection,
+    NotConnected,
+    Resolver,
+    Slot,
+)
 from transmitters.file_names import file_name, fitting, safe_name
 from transmitters.media_references import parsed, renditions_in
 from transmitters.networks import AddressGuard
@@ -73,7 +81,12 @@ class UploadSession(ABC):
     """A connection to a server that takes files, logged in. Names are of the current directory.
 
     Every method but `close` raises `UploadError`.
+
+    Attributes:
+        slot: the place that it takes among the connections to its server.
     """
+
+    slot: Slot | None = None
 
     @abstractmethod
     def enter(self, directory: str) -> None:
@@ -102,8 +115,16 @@ class UploadSession(ABC):
         """End an attempt; the connection is kept for the next."""
 
     @abstractmethod
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """Let go of the connection, whatever state it is in."""
+
+    def close(self) -> None:
+        """Let go of the connection, and of its place."""
+        try:
+            self.hang_up()
+        finally:
+            if self.slot is not None:
+                self.slot.release()
 
 
 @dataclass(frozen=True)
@@ -245,6 +266,11 @@ class UploadTransmitter(Transmitter):
     def config_issues(cls, config: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         return unusable(config, cls.checks, UploadError)
 
+    @classmethod
+    def hosts(cls, config: Mapping[str, Any]) -> Mapping[str, Iterable[str]]:
+        host = text_of(config, "host")
+        return {"host": [host]} if host else {}
+
     def target(self) -> Target:
         """Return where the files go.
 
@@ -270,14 +296,25 @@ class UploadTransmitter(Transmitter):
     def _session(self) -> Iterator[tuple[UploadSession, Target]]:
         """Yield a connection that works; it is kept only if all goes well."""
         target = self.target()
-        session = self._reused(target) or self.connect(target)
+        session = self._reused(target) or self._opened(target)
         try:
             yield session, target
             session.rest()
         except BaseException:
             session.close()
             raise
-        self._kept.keep(session)
+        self._kept.keep(session, target.place)
+
+    def _opened(self, target: Target) -> UploadSession:
+        seconds = self.deadline.left(self.settings.ftp_reply_timeout)
+        slot = SLOTS.take(target.place, self.settings.connections_per_host, seconds)
+        try:
+            session = self.connect(target)
+        except BaseException:
+            slot.release()
+            raise
+        session.slot = slot
+        return session
 
     def _reused(self, target: Target) -> UploadSession | None:
         """Return the connection of the last delivery, unless it has broken meanwhile."""

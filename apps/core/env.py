@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,20 @@ def flag(name: str, default: bool, meaning: str) -> Setting:
 def items(name: str, default: list[Any], meaning: str) -> Setting:
     """Return a setting that is a JSON list."""
     return Setting(name, default, meaning, "", "a JSON list", _json(list))
+
+
+def networks(name: str, default: list[str], meaning: str) -> Setting:
+    """Return a setting that is a JSON list of networks in CIDR notation."""
+
+    def convert(raw: str) -> Any:
+        value = _json(list)(raw)
+        for network in value or ():
+            if not isinstance(network, str):
+                raise ValueError(network)
+            ip_network(network)
+        return value
+
+    return Setting(name, default, meaning, "", "a JSON list of networks in CIDR notation", convert)
 
 
 def table(name: str, default: dict[str, Any], meaning: str) -> Setting:

@@ -43,11 +43,15 @@ class Patience:
 
         def run() -> None:
             try:
-                answer.set_result(question())
+                # Before anybody hears of the answer, who may ask the next question then.
+                try:
+                    found = question()
+                finally:
+                    self._free.release()
             except Exception as error:  # noqa: BLE001 - whoever waits raises it
                 answer.set_exception(error)
-            finally:
-                self._free.release()
+            else:
+                answer.set_result(found)
 
         Thread(target=run, name="question", daemon=True).start()
         wait([answer], seconds)

@@ -8,6 +8,7 @@ from apps.core.service import ResourceService
 from apps.graph.foundation import Foundation
 from apps.graph.publishing import build_older_rows
 from apps.lanes.waking import wake
+from apps.publish.transmit.destinations import transmit_settings
 from apps.routing.filters.condition_service import (
     FilterConditionParametersService,
     FilterConditionsService,
@@ -17,6 +18,7 @@ from apps.routing.internal_destinations.service import InternalDestinationsServi
 from apps.routing.products.service import ProductsService, ProductTestService
 from apps.routing.subscribers.service import SubscribersService
 from apps.store.collections import PUBLISH_LANES
+from transmitters.networks import AddressGuard
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def build_routing(base: Foundation) -> RoutingServices:
             notifier=base.notifier,
             formatters=base.formatters,
             transmitters=base.transmitters,
+            guard=AddressGuard.of(transmit_settings(settings)),
             vault=base.vault,
             wake_lanes=wake_lanes,
             hold_older=build_older_rows(base).hold,

@@ -31,7 +31,7 @@ Open = Callable[[Random], Platform]
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[HTTPClient]:
-    client = HTTPClient(TransmitSettings(http_allow_private_addresses=True))
+    client = HTTPClient(TransmitSettings(allow_private_addresses=True))
     yield client
     client.close()
 

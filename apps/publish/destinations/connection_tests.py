@@ -130,6 +130,7 @@ def hurried(settings: TransmitSettings) -> TransmitSettings:
         http_total_timeout=min(settings.http_total_timeout, SECONDS),
         ftp_reply_timeout=min(settings.ftp_reply_timeout, REPLY_SECONDS),
         ftp_total_timeout=min(settings.ftp_total_timeout, SECONDS),
+        file_timeout=min(settings.file_timeout, SECONDS / 2),
         odbc_timeout=min(settings.odbc_timeout, SECONDS),
         mail_timeout=min(settings.mail_timeout, REPLY_SECONDS),
         mail_server=server and replace(server, timeout=min(server.timeout, REPLY_SECONDS)),

@@ -223,9 +223,9 @@ class Platforms:
                     http_connect_timeout=min(CONNECT_SECONDS, seconds),
                     http_read_timeout=seconds,
                     http_total_timeout=seconds,
-                    http_allow_private_addresses=self._allow_private,
-                    http_allowed_networks=LOOPBACK_NETWORKS if here else (),
-                    http_connections_per_host=CONNECTIONS_PER_HOST,
+                    allow_private_addresses=self._allow_private,
+                    allowed_networks=LOOPBACK_NETWORKS if here else (),
+                    connections_per_host=CONNECTIONS_PER_HOST,
                 )
             )
 

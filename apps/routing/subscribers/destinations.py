@@ -10,9 +10,14 @@ from apps.core.userinfo import split_userinfo
 from apps.routing.subscribers.stored_destinations import config_of
 from formatters.base import Formatter
 from transmitters.base import Transmitter
+from transmitters.networks import AddressGuard
 
 REQUIRED = ("name", "format", "delivery_type")
 PREVIEW = "preview_endpoint_url"
+REFUSED = (
+    "{} is not allowed: it is not of the public internet. Name a host that is, or have those who "
+    "run this server allow its network"
+)
 
 Destinations = Iterable[Mapping[str, Any]]
 
@@ -70,17 +75,29 @@ def _issues(
 
 
 def misconfigured(
-    destinations: Destinations, transmitters: Registry[Transmitter], caller: Caller
+    destinations: Destinations,
+    transmitters: Registry[Transmitter],
+    guard: AddressGuard,
+    caller: Caller,
 ) -> Document:
     """Return what delivery types find wrong with the config of destinations, by position.
 
     Args:
+        guard: which addresses deliveries may go to; names are looked up with each delivery.
         caller: who saves the subscriber.
     """
     found: Document = {}
     for number, destination in enumerate(destinations):
         kind = transmitters.find(str(destination.get("delivery_type")))
-        issues = kind.config_issues(config_of(destination), caller) if kind is not None else {}
-        if issues:
-            found[str(number)] = {"config": dict(issues)}
+        if kind is None:
+            continue
+        config = config_of(destination)
+        refused = {
+            key: REFUSED.format(host)
+            for key, hosts in kind.hosts(config).items()
+            for host in hosts
+            if guard.refuses(host)
+        }
+        if issues := {**refused, **kind.config_issues(config, caller)}:
+            found[str(number)] = {"config": issues}
     return found

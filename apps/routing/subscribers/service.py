@@ -34,6 +34,7 @@ from apps.store.by_id import find_all_by_id
 from apps.store.collections import PRODUCTS
 from formatters.base import Formatter
 from transmitters.base import Transmitter
+from transmitters.networks import AddressGuard
 
 PRIVILEGE = "subscribers"
 
@@ -68,6 +69,7 @@ class SubscribersService(RuleService):
             inactive.
         notifier: tells clients.
         formatters, transmitters: what destinations may name where they are checked strictly.
+        guard: which addresses destinations may name.
         settings: MAX_VALUE_OF_PUBLISH_SEQUENCE, STRICT_DESTINATIONS, EXCLUDED_VOCABULARY_FIELDS.
     """
 
@@ -81,6 +83,7 @@ class SubscribersService(RuleService):
         notifier: Notifier,
         formatters: Registry[Formatter],
         transmitters: Registry[Transmitter],
+        guard: AddressGuard,
         vault: Vault,
         wake_lanes: Callable[[Iterable[str]], None],
         hold_older: Callable[[Any], None],
@@ -90,6 +93,7 @@ class SubscribersService(RuleService):
         self._notifier = notifier
         self._formatters = formatters
         self._transmitters = transmitters
+        self._guard = guard
         self._vault = vault
         self._wake_lanes = wake_lanes
         self._hold_older = hold_older
@@ -207,7 +211,7 @@ class SubscribersService(RuleService):
             self._check_deliverable(subscriber)
         if changed & {"is_active", "destinations"}:
             destinations = objects(subscriber.get("destinations"))
-            if issues := misconfigured(destinations, self._transmitters, caller):
+            if issues := misconfigured(destinations, self._transmitters, self._guard, caller):
                 raise SchemaIssues({"destinations": issues})
 
     def _check_products(

@@ -320,7 +320,7 @@ def test_what_waits_is_left_alone(desk: Newsdesk, graph: Graph, receiver: HTTPRe
 class TestGuard:
     @pytest.fixture
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        return {**settings, "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES": False}
+        return {**settings, "TRANSMIT_ALLOW_PRIVATE_ADDRESSES": False}
 
     def test_addresses_that_are_not_allowed_are_not_asked(
         self, desk: Newsdesk, receiver: HTTPReceiver
@@ -330,3 +330,33 @@ class TestGuard:
 
         assert "is not allowed" in found["message"]
         assert receiver.requests == []
+
+    @pytest.mark.parametrize(
+        ("type", "config", "key"),
+        [
+            ("http_push", {"resource_url": "http://2130706433/push"}, "resource_url"),
+            (
+                "http_push",
+                {"resource_url": "http://x.example", "assets_url": "http://[::1]/"},
+                "assets_url",
+            ),
+            ("ftp", {"host": "localhost"}, "host"),
+            ("sftp", {"host": "0x7f.1"}, "host"),
+            ("email", {"recipients": "a@example.com", "host": "169.254.169.254"}, "host"),
+            ("amazon_sqs_fifo", {"endpoint_url": "https://[::ffff:10.0.0.1]:9"}, "endpoint_url"),
+        ],
+        ids=str,
+    )
+    def test_addresses_that_are_not_allowed_are_not_saved(
+        self, desk: Newsdesk, type: str, config: Document, key: str
+    ) -> None:
+        """What needs no look-up is told at once, whatever the notation (delivery contract G3)."""
+        stored = desk.newsroom.subscriber("s", is_active=False)
+        changes = {"destinations": [destination(type, **config)]}
+
+        answer = desk.client.patch(f"subscribers/{stored}", changes)
+
+        assert answer.status_code == 400
+        issue = answer.get_json()["_issues"]["destinations"]["0"]["config"][key]
+        assert "is not allowed" in issue
+        assert "Name a host that is" in issue

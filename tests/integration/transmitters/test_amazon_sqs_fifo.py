@@ -334,7 +334,7 @@ class TestRefusedHere:
 
     def test_private_addresses(self, queue: SQSQueue) -> None:
         """Are refused where the settings say so, whatever names them."""
-        settings = build_settings(http_allow_private_addresses=False)
+        settings = build_settings(allow_private_addresses=False)
         by_url = queue.config(endpoint_url=None, queue_name=queue.url)
         for config in (queue.config(), by_url):
             failure = failing(config, None, settings)

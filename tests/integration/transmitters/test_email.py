@@ -671,7 +671,7 @@ class TestServer:
 
     def test_addresses_that_must_not_be_reached(self, post: Post) -> None:
         """By the address that is connected to; the server of the settings is the operator's."""
-        post.settings["http_allow_private_addresses"] = False
+        post.settings["allow_private_addresses"] = False
         own = {"host": "localhost", "port": post.mailbox.port, "security": "none"}
 
         error = post.failing(config=own)
@@ -679,7 +679,7 @@ class TestServer:
 
         assert isinstance(error, PermanentFailure)
         assert "not allowed" in error.cause
-        post.settings["http_allowed_networks"] = ("127.0.0.0/8", "::1/128")
+        post.settings["allowed_networks"] = ("127.0.0.0/8", "::1/128")
         post.send(config=own)
 
     def test_unknown_hosts(self, post: Post) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,24 @@ class TestConnections:
         assert len(receiver.names("USER")) == 1
         assert len(receiver.files()) == 3
 
+    def test_bounded_for_the_process(self, receiver: FTPReceiver) -> None:
+        """Destinations at one server share its places: one that rests makes room for another."""
+        senders = [transmitter(receiver, {"connections_per_host": 2}) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            sent = [
+                pool.submit(sender.send, build_delivery(sequence_number=number))
+                for number, sender in enumerate(senders * 2)
+            ]
+            assert all(attempt.result() for attempt in sent)
+        assert len(receiver.files()) == 8
+
+        blocked = transmitter(receiver, {"connections_per_host": 0, "ftp_reply_timeout": 0.1})
+        with pytest.raises(TemporaryFailure, match=r"connections to .* are busy"):
+            blocked.send(build_delivery())
+        for sender in senders:
+            sender.close()
+        receiver.assert_no_connections()
+
     def test_not_kept_for_long(
         self, receiver: FTPReceiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -384,7 +403,7 @@ class TestConnections:
         assert len(receiver.files()) == 2
 
     def test_address_that_is_not_allowed(self, receiver: FTPReceiver) -> None:
-        settings = {"http_allow_private_addresses": False}
+        settings = {"allow_private_addresses": False}
 
         with pytest.raises(PermanentFailure, match="not allowed"):
             transmitter(receiver, settings).send(build_delivery())

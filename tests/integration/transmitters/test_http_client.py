@@ -1,6 +1,7 @@
 """The HTTP client against receivers that are slow, broken or somewhere else."""
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ import pytest
 from tests.support.certificates import self_signed
 from tests.support.deliveries import build_settings, impatient_settings
 from tests.support.receivers import Fault, HTTPReceiver, Received
-from transmitters.http_client import DRAINED_BYTES, KEPT_BYTES, Answer, HTTPClient
+from transmitters.connections import MOST_LOOKUPS
+from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 
+DRAINED_BYTES, KEPT_BYTES = 1 << 20, 20_000
 BOUND = 10.0
 """Seconds that no attempt may exceed under `impatient_settings`."""
 
@@ -142,7 +145,7 @@ class TestConnections:
 
     def test_bounded_per_host(self, receiver: HTTPReceiver) -> None:
         """Threads wait for a connection instead of opening more than the setting allows."""
-        client = HTTPClient(build_settings(http_connections_per_host=2))
+        client = HTTPClient(build_settings(connections_per_host=2))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: post(client, receiver.url), range(80)))
 
@@ -150,10 +153,26 @@ class TestConnections:
         assert receiver.accepted <= 2
         client.close()
 
+    def test_bounded_for_the_process(self, receiver: HTTPReceiver) -> None:
+        """However many destinations are at a host, they share its connections."""
+        settings = build_settings(connections_per_host=2)
+        clients = [HTTPClient.of_process(settings) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda client: post(client, receiver.url), clients * 5))
+
+        assert len(receiver.requests) == 40
+        assert receiver.accepted <= 2
+        clients.pop().close()
+        post(clients[0], receiver.url)
+        assert receiver.accepted <= 2
+        for client in clients:
+            client.close()
+        receiver.wait_for_connections(0)
+
     @pytest.mark.parametrize("fault", Fault)
     def test_none_is_lost(self, receiver: HTTPReceiver, fault: Fault) -> None:
         """After any fault the only connection allowed is free for the next request."""
-        client = HTTPClient(impatient_settings(http_connections_per_host=1, http_total_timeout=5.0))
+        client = HTTPClient(impatient_settings(connections_per_host=1, http_total_timeout=5.0))
         receiver.answer([fault])
         with suppress(NoAnswer):
             post(client, receiver.url)
@@ -164,7 +183,7 @@ class TestConnections:
     def test_busy(self, receiver: HTTPReceiver) -> None:
         """A thread that gets no connection within the time gives up, to be repeated."""
         client = HTTPClient(
-            build_settings(http_connections_per_host=1, http_read_timeout=2, http_total_timeout=0.3)
+            build_settings(connections_per_host=1, http_read_timeout=2, http_total_timeout=0.3)
         )
         pool = client._pools.connection_from_url(receiver.url)
         taken = pool._get_conn()
@@ -219,6 +238,56 @@ class TestFaults:
 
         assert answer.status == 200
         assert answer.broken
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Content-Length": "10, 20"},
+            {"Content-Length": "2", "content-length": "7"},
+            {"Content-Length": "-5"},
+            {"Content-Length": "many"},
+            {"Content-Length": "5", "Transfer-Encoding": "chunked"},
+            {"Transfer-Encoding": "gzip, chunked"},
+        ],
+        ids=str,
+    )
+    def test_badly_framed_body(self, receiver: HTTPReceiver, headers: dict[str, str]) -> None:
+        """Whatever the headers say of the body, the status is that of the answer."""
+        client = HTTPClient(impatient_settings())
+        receiver.answer([(200, headers, b"{}")])
+
+        assert post(client, receiver.url).status == 200
+        assert post(client, receiver.url, b"next").status == 200
+        client.close()
+
+    @pytest.mark.parametrize("status", [100, 102, 103])
+    def test_announcements(self, client: HTTPClient, receiver: HTTPReceiver, status: int) -> None:
+        """What only announces an answer is none: the answer is not taken for the next one."""
+        receiver.answer([(status, {"Content-Length": ""}, b"HTTP/1.1 503 No\r\nA: b\r\n\r\n"), 201])
+
+        assert post(client, receiver.url).status == 503
+        assert post(client, receiver.url).status == 201
+
+    def test_announcements_without_end(self, impatient: HTTPClient) -> None:
+        """They end with the attempt."""
+
+        def announce(listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+            pool.submit(announce, listener)
+            with pytest.raises(NoAnswer, match=r"timed out|took too long"):
+                post(impatient, address_of(listener))
+
+    def test_switching_protocols(self, client: HTTPClient, receiver: HTTPReceiver) -> None:
+        """Nothing is sent any more on a connection that speaks something else now."""
+        receiver.answer([(101, {"Upgrade": "x"}, b""), 200])
+
+        assert [post(client, receiver.url).status for _ in range(2)] == [101, 200]
+        assert receiver.accepted == 2
 
     @pytest.mark.parametrize("fault", [Fault.SLOW_BODY, Fault.ENDLESS_BODY])
     def test_long_body(self, impatient: HTTPClient, receiver: HTTPReceiver, fault: Fault) -> None:
@@ -300,7 +369,7 @@ class TestAddresses:
 
     def test_private_refused(self, receiver: HTTPReceiver) -> None:
         """With the guard on, loopback is refused for good, and nothing connects."""
-        client = HTTPClient(build_settings(http_allow_private_addresses=False))
+        client = HTTPClient(build_settings(allow_private_addresses=False))
 
         with pytest.raises(NoAnswer, match="not allowed") as caught:
             post(client, receiver.url)
@@ -310,9 +379,7 @@ class TestAddresses:
     def test_private_allowed_by_network(self, receiver: HTTPReceiver) -> None:
         """A network on the list is reached in spite of the guard."""
         client = HTTPClient(
-            build_settings(
-                http_allow_private_addresses=False, http_allowed_networks=("127.0.0.0/8",)
-            )
+            build_settings(allow_private_addresses=False, allowed_networks=("127.0.0.0/8",))
         )
 
         assert post(client, receiver.url).status == 200
@@ -321,7 +388,7 @@ class TestAddresses:
     def test_name_of_private_address(self, receiver: HTTPReceiver) -> None:
         """A public name that leads to a private address is refused."""
         resolve, _ = resolver("127.0.0.1")
-        client = HTTPClient(build_settings(http_allow_private_addresses=False), resolve=resolve)
+        client = HTTPClient(build_settings(allow_private_addresses=False), resolve=resolve)
 
         with pytest.raises(NoAnswer, match=r"address of news\.example is not allowed"):
             post(client, f"http://news.example:{receiver.port}/")
@@ -331,9 +398,7 @@ class TestAddresses:
         """The address that was checked is the one connected to: a name is asked for once."""
         resolve, asked = resolver("127.0.0.1", "127.0.0.2")
         client = HTTPClient(
-            build_settings(
-                http_allow_private_addresses=False, http_allowed_networks=("127.0.0.1/32",)
-            ),
+            build_settings(allow_private_addresses=False, allowed_networks=("127.0.0.1/32",)),
             resolve=resolve,
         )
         first = post(client, f"http://news.example:{receiver.port}/")
@@ -343,6 +408,45 @@ class TestAddresses:
         assert asked == ["news.example"]
         with pytest.raises(NoAnswer, match="not allowed"):
             post(client, f"http://news.example:{receiver.port}/")
+
+    def test_refused_addresses_beside_others(self) -> None:
+        """Where one of several addresses is allowed and does not answer, that may pass."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+
+        def resolve(host: str, port: int, **options: Any) -> list[Any]:
+            return [
+                *socket.getaddrinfo("127.0.0.1", port, **options),
+                *socket.getaddrinfo("10.0.0.1", port, **options),
+            ]
+
+        client = HTTPClient(
+            build_settings(allow_private_addresses=False, allowed_networks=("127.0.0.1/32",)),
+            resolve=resolve,
+        )
+        with pytest.raises(NoAnswer, match="Connection refused") as caught:
+            post(client, f"http://news.example:{port}/")
+        assert not caught.value.permanent
+
+    def test_name_service_that_hangs(self) -> None:
+        """A look-up ends with the attempt, and what does not end is bounded in number."""
+        ended = threading.Event()
+
+        def resolve(host: str, port: int, **options: Any) -> list[Any]:
+            ended.wait()
+            return []
+
+        client = HTTPClient(impatient_settings(), resolve=resolve)
+        with ThreadPoolExecutor(MOST_LOOKUPS + 8) as pool:
+            asked = [
+                pool.submit(post, client, f"http://news{n}.example/")
+                for n in range(MOST_LOOKUPS + 8)
+            ]
+            said = sorted(str(attempt.exception()).partition(": ")[2] for attempt in asked)
+        ended.set()
+
+        assert set(said) == {"timed out", f"{MOST_LOOKUPS} other look-ups have not ended"}
+        assert said.count("timed out") == MOST_LOOKUPS
 
     def test_next_address_is_tried(self, receiver: HTTPReceiver) -> None:
         """When the first address of a host refuses, the next is tried."""

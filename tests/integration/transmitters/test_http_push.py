@@ -525,6 +525,7 @@ CLASS_NAMES = {
 
 
 LONG = (Fault.SLOW_BODY, Fault.ENDLESS_BODY)
+CUT = (Fault.RESET_MID_BODY, Fault.INVALID_CHUNK)
 
 
 class TestOutcomes:
@@ -570,17 +571,17 @@ class TestOutcomes:
             "Error pushing item 302: redirect to https://x.example/push is not followed"
         )
 
-    @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in LONG])
+    @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in LONG + CUT])
     def test_faults(self, push: Push, fault: Fault) -> None:
-        """An answer that is missing or incomplete is temporary, even if it began with 200."""
+        """An answer that is missing, or whose headers are incomplete, is temporary."""
         error = push.failing(fault)
 
         assert isinstance(error, TemporaryFailure)
         assert str(error).startswith(f"{CLASS_NAMES[14000]}Error pushing item")
 
-    @pytest.mark.parametrize("fault", LONG)
-    def test_long_answers(self, push: Push, fault: Fault) -> None:
-        """An answer of 200 that goes on and on has said all that matters."""
+    @pytest.mark.parametrize("fault", LONG + CUT)
+    def test_status_decides(self, push: Push, fault: Fault) -> None:
+        """An answer of 200 has said all that matters, whatever comes of its body."""
         push.receiver.answer([fault])
 
         assert push.to(impatient_settings()).send(build_delivery()).status == 200
@@ -614,7 +615,7 @@ class TestOutcomes:
     def test_refused_address_is_permanent(self, receiver: HTTPReceiver) -> None:
         """A private address is permanent where the settings refuse it."""
         destination = build_destination("http_push", resource_url=receiver.url)
-        settings = build_settings(http_allow_private_addresses=False)
+        settings = build_settings(allow_private_addresses=False)
         with pytest.raises(PermanentFailure, match="not allowed"):
             HTTPPushTransmitter(destination, settings).send(build_delivery())
 

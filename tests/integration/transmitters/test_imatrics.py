@@ -266,7 +266,7 @@ class TestSettings:
     def test_private_addresses(self, receiver: HTTPReceiver) -> None:
         """Are refused where the settings say so, as by other types."""
         with pytest.raises(PermanentFailure) as caught:
-            send(receiver, http_allow_private_addresses=False)
+            send(receiver, allow_private_addresses=False)
 
         assert "is not allowed" in caught.value.cause
 

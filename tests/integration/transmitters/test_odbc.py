@@ -328,18 +328,21 @@ class TestRefusedHere:
             ({}, "address of 127.0.0.1 is not allowed"),
             ({"server": "localhost"}, "address of localhost is not allowed"),
             ({"server": "tcp:10.1.2.3,1433"}, "address of 10.1.2.3 is not allowed"),
+            ({"server": "203.0.113.1,127.0.0.1"}, "address of"),
+            ({"server": "93.184.215.14,2130706433"}, "address of 2130706433 is not allowed"),
+            ({"server": "93.184.215.14;pqopt={hostaddr=127.0.0.1}"}, "has pqopt, which may name"),
             ({"server": ""}, "names no server"),
         ],
     )
     def test_private_addresses(self, database: Database, changes: Any, said: str) -> None:
         """Are refused where the settings say so, unless their network is allowed."""
-        failure = failing(database.config(**changes), http_allow_private_addresses=False)
+        failure = failing(database.config(**changes), allow_private_addresses=False)
         assert isinstance(failure, PermanentFailure)
         assert said in failure.cause
 
     def test_allowed_network(self, database: Database) -> None:
         networks = ("127.0.0.0/8",)
-        send(database.config(), http_allow_private_addresses=False, http_allowed_networks=networks)
+        send(database.config(), allow_private_addresses=False, allowed_networks=networks)
 
         assert len(database.stored("guid")) == 1
 

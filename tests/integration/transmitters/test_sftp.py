@@ -1,10 +1,12 @@
 """Delivery type `sftp` against servers on loopback."""
 
 import json
+import socket
 import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -333,11 +335,33 @@ class TestFailing:
         assert NAME not in files_in(receiver.root)
 
     def test_address_that_is_not_allowed(self, receiver: SFTPReceiver) -> None:
-        settings = {"http_allow_private_addresses": False}
+        settings = {"allow_private_addresses": False}
 
         with pytest.raises(PermanentFailure, match="not allowed"):
             transmitter(receiver, settings).send(build_delivery())
         assert receiver.logins == 0
+
+    @pytest.mark.parametrize("says", [b"x" * 4096, b"SSH-2.0-x\r\n\xff\xff\xff\xf0" + b"x" * 4096])
+    def test_server_that_says_too_much(self, says: bytes) -> None:
+        """A greeting without end, or a packet of any announced length, fills no memory."""
+        told = 0
+
+        def talk(listener: socket.socket) -> None:
+            nonlocal told
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(says)
+                while told < 1 << 28:
+                    told += connection.send(b"x" * (1 << 16))
+
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+            pool.submit(talk, listener)
+            config = {"host": "127.0.0.1", "port": listener.getsockname()[1]}
+            destination = build_destination("sftp", username="x", password="y", **config)
+            with pytest.raises(TemporaryFailure):
+                SFTPTransmitter(destination, build_settings()).send(build_delivery())
+
+        assert told < 1 << 26
 
     def test_server_that_is_none(self) -> None:
         """Something else listens on the port."""

@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from apps.core.errors import PermanentFailure, TemporaryFailure
 from tests.suites.transmitter_suite import FarSide, ThreadSafeSuite, TransmitterSuite
 from tests.support.deliveries import BODY, build_delivery, build_destination, build_settings
 from transmitters.base import TransmitSettings
-from transmitters.file import FileTransmitter
+from transmitters.file import MOST_STUCK, FileTransmitter
 
 NAME = "urn-newsml-example.com-2026-story-2-7.json"
 
@@ -198,7 +199,7 @@ class TestFailing:
 WRITER = """
 import os, sys, time
 from tests.support.deliveries import build_delivery, build_destination, build_settings
-from transmitters.file import FileTransmitter
+from transmitters.file import MOST_STUCK, FileTransmitter
 
 def stand_still(descriptor):
     print("writing", flush=True)
@@ -297,3 +298,29 @@ class TestRoot:
         transmitter(tmp_path / "root", root=tmp_path / "root").send(build_delivery())
 
         assert os.listdir(tmp_path / "real") == [NAME]
+
+
+def test_share_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt ends, and so many may be left behind; when it answers, all goes on."""
+    answers = threading.Event()
+    sync = os.fsync
+
+    def wait_and_sync(descriptor: int) -> None:
+        answers.wait()
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait_and_sync)
+    destination = build_destination("File", file_path=str(tmp_path))
+    transmitter = FileTransmitter(destination, build_settings(file_timeout=0.05))
+    said = []
+    for number in range(MOST_STUCK + 1):
+        with pytest.raises(TemporaryFailure) as caught:
+            transmitter.send(build_delivery(sequence_number=number))
+        said.append(caught.value.cause)
+    answers.set()
+
+    assert set(said[:-1]) == {"no answer within 0.05 seconds"}
+    assert said[-1] == f"{MOST_STUCK} attempts have not ended, though their time is over"
+    patient = FileTransmitter(destination, build_settings())
+    patient.send(build_delivery())
+    assert (tmp_path / NAME).read_bytes() == BODY

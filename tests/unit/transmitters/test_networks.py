@@ -29,6 +29,12 @@ from transmitters.networks import AddressGuard
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "fec0::1",
+        "64:ff9b:1::a00:1",
+        "2001:0:7f00:1::",
+        "5f00::1",
+        "240.0.0.1",
     ],
 )
 def test_own_network_is_refused(address: str) -> None:
@@ -56,7 +62,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 def test_allowed_networks(address: str, allowed: bool) -> None:
     """Networks on the list are allowed, and only those."""
     settings = build_settings(
-        http_allow_private_addresses=False, http_allowed_networks=("10.1.0.0/16", "fd00::/8")
+        allow_private_addresses=False, allowed_networks=("10.1.0.0/16", "fd00::/8")
     )
 
     assert AddressGuard.of(settings).allows(address) is allowed
@@ -65,4 +71,26 @@ def test_allowed_networks(address: str, allowed: bool) -> None:
 def test_bad_network() -> None:
     """A network that is not in CIDR notation is an error when the guard is built."""
     with pytest.raises(ValueError):
-        AddressGuard.of(build_settings(http_allowed_networks=("10.1.2.3/16",)))
+        AddressGuard.of(build_settings(allowed_networks=("10.1.2.3/16",)))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "2130706433", "017700000001", "0x7f000001", "127.1", "0", "0x7f.1"),
+        *("[::1]", "::ffff:127.0.0.1", "::", "fe80::1%lo", "10.0.0.1.", "169.254.169.254"),
+        *("localhost", "LOCALHOST.", "desk.localhost"),
+    ],
+)
+def test_hosts_that_need_no_look_up(host: str) -> None:
+    """An address is known for what it is in every notation, and so is this machine."""
+    assert AddressGuard(allow_private=False).refuses(host)
+    assert not AddressGuard(allow_private=True).refuses(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["news.example", "93.184.215.14", "", "a b", "x" * 300, "a\0b", "\ud800", "\u0130"]
+)
+def test_other_hosts_are_left_to_the_connection(host: str) -> None:
+    """Names are looked up when they are connected to; until then nothing is known of them."""
+    assert not AddressGuard(allow_private=False).refuses(host)

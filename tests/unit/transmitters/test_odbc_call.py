@@ -16,6 +16,7 @@ from transmitters.odbc_call import (
     options_of,
     procedure_of,
     secrets_in,
+    unknown_options_of,
 )
 
 
@@ -161,10 +162,19 @@ class TestConnectionString:
             ("Server=[::1]", ["::1"]),
             ("Server=fe80::1,1433", ["fe80::1"]),
             ("DSN=wire;Server=", []),
+            ("Servername=db.example,10.0.0.1", ["db.example", "10.0.0.1"]),
+            ("Servername=db.example:1,two:2,5432,2130706433", ["db.example", "two", "2130706433"]),
         ],
     )
     def test_hosts(self, text: str, hosts: list[str]) -> None:
         assert hosts_of(text) == hosts
+
+    @pytest.mark.parametrize("option", ["pqopt", "DBQ", "DSN", "Dbname", "Socket", "new one"])
+    def test_options_that_may_name_a_server(self, option: str) -> None:
+        """Are told from those of which it is known."""
+        text = f"Driver=x;Server=db.example;Port=1;UID=a;PWD=b;{option}={{host=10.0.0.1}}"
+
+        assert unknown_options_of(text) == [option.lower()]
 
     def test_secrets(self) -> None:
         """The whole, and each value that is secret by itself, as it is and as it was written."""

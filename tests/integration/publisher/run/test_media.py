@@ -377,7 +377,7 @@ def test_texts_lead_to_no_machine_of_ours(graph: Graph) -> None:
 
 
 def test_file_that_is_too_long_is_not_read_to_its_end(graph: Graph) -> None:
-    client = HTTPClient(TransmitSettings(http_allow_private_addresses=True))
+    client = HTTPClient(TransmitSettings(allow_private_addresses=True))
     with HTTPReceiver(lambda request: (200, {}, b"x" * 5_000_000)) as host:
         target = BytesIO()
         with pytest.raises(ValueError, match="longer than 1000000"):
