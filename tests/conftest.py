@@ -6,9 +6,11 @@ The embedded MongoDB uses one core at most, so one for all workers would hold th
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
+from random import getrandbits
 from typing import Any
 from uuid import uuid4
 
@@ -68,6 +70,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="fail, not skip, where this server of another project is not installed (tests/peers)",
     )
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, capsys: Any) -> int:
+    """What the course of a case follows from, as far as a course can be repeated."""
+    number = request.config.getoption("--campaign-seed")
+    number = getrandbits(32) if number is None else number
+    with capsys.disabled():
+        sys.stderr.write(f"\n{request.node.name}: --campaign-seed={number}\n")
+    return int(number)
 
 
 def pytest_collection_finish() -> None:

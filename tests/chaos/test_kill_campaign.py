@@ -8,143 +8,154 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random, getrandbits
+from random import Random
 from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
 
-from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
+from apps.publish.transmit.recover import GIVEN_UP
+from apps.routing.subscribers.stored_destinations import lane_id
 from tests.support.clients import FAST_HASH, make_user
+from tests.support.conservation import (
+    ENDED,
+    Conservation,
+    Inbox,
+    Recorder,
+    check_files,
+    check_manifest,
+    check_newest,
+    check_routed,
+    manifest_lines,
+)
 from tests.support.editors import Editor
 from tests.support.installations import PATIENCE_SECONDS, Installation, installation
 from tests.support.newsroom import Newsroom, file_in, push
 from tests.support.processes import wait_until
 from tests.support.receivers import HTTPReceiver, Received, Reply
+from tests.support.worker_processes import pool
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400)]
 
 FAULTS, FAULTS_OF_A_LONG_RUN = 20, 500
+KILLS, KILLS_OF_A_LONG_RUN = 60, 1000
 LEASE = 3
 EDITORS = 2
+EDITORS_PAUSE_SECONDS = 0.3
+"""Between two actions, where there is a kill for each of them."""
 REFUSALS = 0.1
 """Share of the deliveries that the moody receiver refuses for now."""
 LONGEST_STANDSTILL_SECONDS = 300.0
 """How long nothing may be finished once the faults are over. What is left by then, thousands of
 deliveries after hundreds of faults, takes its time."""
-ENDED = ["success", "failed", "canceled"]
 
 
-@dataclass
-class Receiving:
-    """What a receiver of pushes accepted: each delivery once, whatever was repeated.
+class Moods:
+    """Answers of a receiver that refuses some deliveries for now.
 
-    Attributes:
-        accepted: item, version and key, in order.
+    Args:
+        random: decides which.
+        refusals: share of them.
     """
 
-    random: Random
-    refusals: float
-    accepted: list[tuple[str, int, str]] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self, random: Random, refusals: float) -> None:
+        self.refusals = refusals
+        self._random = random
+        self._lock = Lock()
 
     def __call__(self, request: Received) -> Reply:
-        body, key = request.json(), request.headers["webhook-id"]
         with self._lock:
-            if self.random.random() < self.refusals:
-                return 500
-            if all(known != key for *_, known in self.accepted[-2000:]):
-                self.accepted.append((body["guid"], int(body["version"]), key))
-        return 200
-
-
-@dataclass
-class Inbox:
-    """A directory, and when which file was first seen in it."""
-
-    directory: Path
-    seen: dict[str, int] = field(default_factory=dict)
-
-    def watch(self, ended: Event) -> None:
-        look = 0
-        while not ended.wait(0.02):
-            look += 1
-            for name in os.listdir(self.directory):
-                if not name.startswith("."):
-                    self.seen.setdefault(name, look)
-
-    def versions(self, item_id: str) -> list[tuple[int, int]]:
-        """Return the versions of an item that came, each with when it was first seen."""
-        prefix = item_id.replace(":", "-") + "-"
-        names = [name for name in self.seen if name.startswith(prefix)]
-        return sorted(
-            (int(name.removeprefix(prefix).split("-")[0]), self.seen[name]) for name in names
-        )
+            return 500 if self._random.random() < self.refusals else 200
 
 
 class Faults:
     """Ends, stops and restarts processes of an installation at random moments."""
 
+    LONGEST_PAUSE_SECONDS = 1.0
+
     def __init__(self, installed: Installation, random: Random) -> None:
-        self._installed = installed
-        self._random = random
+        self.installed = installed
+        self.random = random
         self.done: list[str] = []
 
     def strike(self) -> None:
         """Let something happen; what ended now or before is started again, with some luck."""
-        kinds: list[Callable[[str], None]] = [self._kill, self._kill, self._stop, self._terminate]
-        if self._random.random() < 0.1:
+        kinds: list[Callable[[str], None]] = [self.kill, self.kill, self._stop, self._terminate]
+        if self.random.random() < 0.1:
             self._note("kill", "redis")
             with suppress(ProcessLookupError):
-                os.kill(self._installed.redis(), signal.SIGKILL)
+                os.kill(self.installed.redis(), signal.SIGKILL)
         else:
-            self._random.choice(kinds)(self._victim())
-        time.sleep(self._random.uniform(0.0, 1.0))
+            self.random.choice(kinds)(self.victim(self.installed.names))
+        time.sleep(self.random.uniform(0.0, 1.0))
         # Without the web process nothing would happen until the next fault.
-        lucky = [name for name in self._installed.names if self._random.random() < 0.7]
-        self._installed.start("web", *lucky)
+        lucky = [name for name in self.installed.names if self.random.random() < 0.7]
+        self.installed.start("web", *lucky)
 
-    def _victim(self) -> str:
+    def victim(self, names: Sequence[str]) -> str:
         """Return a program that does its work: one that only starts up loses nothing."""
         while True:
-            if at_work := [n for n in self._installed.names if self._installed.is_at_work(n)]:
-                return self._random.choice(at_work)
-            self._installed.start()
+            if at_work := [name for name in names if self.installed.is_at_work(name)]:
+                return self.random.choice(at_work)
+            self.installed.start()
             time.sleep(0.1)
 
     def _note(self, kind: str, name: str) -> None:
         self.done.append(f"{kind} {name}")
 
-    def _kill(self, name: str) -> None:
-        self._note("kill", name)
-        self._installed.kill(name)
+    def kill(self, name: str) -> None:
+        """End all processes of a program at once."""
+        self._note("kill whole", name)
+        self.installed.kill(name)
 
     def _terminate(self, name: str) -> None:
         self._note("terminate", name)
-        self._installed.terminate(name)
+        self.installed.terminate(name)
 
     def _stop(self, name: str) -> None:
         """Let a program stand still, sometimes for longer than its leases."""
         self._note("stop", name)
-        self._installed.signal(name, signal.SIGSTOP)
-        time.sleep(self._random.choice([0.2, 1.0, LEASE + 1.5]))
+        self.installed.signal(name, signal.SIGSTOP)
+        time.sleep(self.random.choice([0.2, 1.0, LEASE + 1.5]))
         with suppress(ProcessLookupError):
-            self._installed.signal(name, signal.SIGCONT)
+            self.installed.signal(name, signal.SIGCONT)
 
 
-@pytest.fixture
-def seed(request: pytest.FixtureRequest, capsys: Any) -> int:
-    """What the campaign's course follows from, as far as a course can be repeated."""
-    number = request.config.getoption("--campaign-seed") or getrandbits(32)
-    with capsys.disabled():
-        sys.stderr.write(f"\ncampaign: --campaign-seed={number}\n")
-    return int(number)
+class Kills(Faults):
+    """Kills worker processes at random moments.
+
+    Mostly one that does tasks, which its parent replaces in a moment; now and then a parent, or a
+    parent with all that it has started. The schedule of tasks dies with its parent only: nobody
+    starts it again alone.
+    """
+
+    WHOLE, PARENT = 0.03, 0.03
+    """Shares of the kills."""
+    LONGEST_PAUSE_SECONDS = 0.3
+
+    def strike(self) -> None:
+        """Kill something, then let the others work for a moment."""
+        name = self.victim([n for n in self.installed.names if n.startswith("worker")])
+        drawn = self.random.random()
+        if drawn < self.WHOLE:
+            self.kill(name)
+        elif drawn < self.WHOLE + self.PARENT:
+            self._kill_one("parent of", name, [self.installed.pid(name)])
+        else:
+            self._kill_one("child of", name, pool(self.installed.pid(name)))
+        time.sleep(self.random.uniform(0.0, self.LONGEST_PAUSE_SECONDS))
+        self.installed.start()
+
+    def _kill_one(self, kind: str, name: str, pids: list[int]) -> None:
+        if pids:
+            with suppress(ProcessLookupError):
+                os.kill(self.random.choice(pids), signal.SIGKILL)
+                self._note(f"kill {kind}", name)
 
 
 @pytest.fixture
@@ -173,61 +184,131 @@ def test_no_fault_loses_doubles_or_reorders_anything(
     tmp_path: Path,
     seed: int,
     request: pytest.FixtureRequest,
+    capsys: Any,
 ) -> None:
     """Every acknowledged action arrives, under one key, in order; nothing stays in progress."""
     count = FAULTS_OF_A_LONG_RUN if request.config.getoption("--long") else FAULTS
-    random = Random(seed)
-    newsroom = Newsroom(graph.db)
-    newsroom.validators()
-    calm, moody = (Receiving(Random(seed), refusals) for refusals in (0.0, REFUSALS))
-    inbox = Inbox(tmp_path / "inbox")
-    inbox.directory.mkdir()
-    with ExitStack() as stack:
-        calm_server, moody_server = (stack.enter_context(HTTPReceiver(r)) for r in (calm, moody))
-        newsroom.subscriber("calm", push(calm_server.url))
-        newsroom.subscriber("moody", push(moody_server.url), **{"async": True})
-        newsroom.subscriber("files", file_in(inbox.directory))
-        editors = editors_of(installed, graph, newsroom, seed)
-        installed.start()
-        installed.wait_until_ready()
-        ended = Event()
-        crew = [Thread(target=editor.work, args=(ended,)) for editor in editors]
-        watcher = Thread(target=inbox.watch, args=(all_in := Event(),))
-        for thread in (*crew, watcher):
-            thread.start()
-        stack.callback(all_in.set)
-        faults = Faults(installed, random)
-        try:
-            while len(faults.done) < count:
-                work_goes_on(editors)
-                time.sleep(random.uniform(0.0, 1.0))
-                faults.strike()
-        finally:
-            ended.set()
-            for thread in crew:
-                thread.join()
-        moody.refusals = 0.0
-        installed.start()
-        wait_for_the_end(graph)
-        time.sleep(1.0)
-        all_in.set()
-        watcher.join()
+    faults = Faults(installed, Random(seed))
+    newsroom = CampaignNewsroom(graph, tmp_path, seed)
+    newsroom.work(faults, count)
+    with capsys.disabled():
+        sys.stderr.write(newsroom.check(faults))
+    assert newsroom.conservation.tally()["failed"] == 0
 
-    acknowledged = [done for editor in editors for done in editor.acknowledged]
-    rows = list(graph.db["publish_queue"].find({}))
-    told = f"seed {seed}, {len(acknowledged)} actions, {len(rows)} rows, {faults.done}"
-    assert acknowledged, told
-    versions = defaultdict(set)
-    for row in rows:
-        versions[row["item_id"], row["item_version"]].add(row["subscriber_id"])
-    assert all(len(versions[done.item_id, done.version]) == 3 for done in acknowledged), told
-    for receiving in (calm, moody):
-        check_pushes(receiving, rows, told)
-    check_files(inbox, rows, told)
+
+def test_x23_workers_killed_at_random_moments(
+    installed: Installation,
+    graph: Graph,
+    tmp_path: Path,
+    seed: int,
+    request: pytest.FixtureRequest,
+    capsys: Any,
+) -> None:
+    """Nothing is lost, doubled or out of order; repeats come under their key.
+
+    A row that three processes in a row died with is given up (delivery contract C4); there is no
+    other failure. Delivery contract X23.
+    """
+    count = KILLS_OF_A_LONG_RUN if request.config.getoption("--long") else KILLS
+    kills = Kills(installed, Random(seed))
+    newsroom = CampaignNewsroom(graph, tmp_path, seed, pause=EDITORS_PAUSE_SECONDS)
+    newsroom.work(kills, count)
+    with capsys.disabled():
+        sys.stderr.write(newsroom.check(kills))
+    failed = graph.db["publish_queue"].find({"state": "failed"})
+    assert {row["error_message"] for row in failed} <= {GIVEN_UP}
+
+
+class CampaignNewsroom:
+    """Editors at work, their receivers, and what must hold of these in the end.
+
+    Args:
+        graph: services on the stores of the installation.
+        directory: for files that are delivered.
+        seed: of what editors do and receivers refuse.
+        pause: seconds between two actions of an editor.
+    """
+
+    def __init__(self, graph: Graph, directory: Path, seed: int, pause: float = 0.0) -> None:
+        self._graph = graph
+        self._newsroom = Newsroom(graph.db)
+        self._newsroom.validators()
+        self._seed = seed
+        self._pause = pause
+        self._moods = Moods(Random(seed), REFUSALS)
+        self._calm, self._moody = Recorder(), Recorder(self._moods)
+        self._inbox = Inbox(directory / "inbox")
+        self._inbox.directory.mkdir()
+        self._lanes: list[str] = []
+        self._editors: list[Editor] = []
+        self.conservation = Conservation(graph.db)
+
+    def work(self, faults: Faults, count: int) -> None:
+        """Let editors work until so many faults have happened, and all is delivered then."""
+        with ExitStack() as stack:
+            calm, moody = (stack.enter_context(HTTPReceiver(r)) for r in (self._calm, self._moody))
+            self._subscribe(calm, moody)
+            self._editors = editors_of(
+                faults.installed, self._graph, self._newsroom, self._seed, self._pause
+            )
+            faults.installed.start()
+            faults.installed.wait_until_ready()
+            ended = Event()
+            crew = [Thread(target=editor.work, args=(ended,)) for editor in self._editors]
+            watcher = Thread(target=self._inbox.watch, args=(all_in := Event(),))
+            for thread in (*crew, watcher):
+                thread.start()
+            stack.callback(all_in.set)
+            try:
+                self._strike(faults, count)
+            finally:
+                ended.set()
+                for thread in crew:
+                    thread.join()
+            self._moods.refusals = 0.0
+            faults.installed.start()
+            wait_for_the_end(self._graph)
+            time.sleep(1.0)
+            all_in.set()
+            watcher.join()
+
+    def _subscribe(self, calm: HTTPReceiver, moody: HTTPReceiver) -> None:
+        subscriber = self._newsroom.subscriber
+        self._lanes = [
+            lane_id(subscriber("calm", push(calm.url)), "push"),
+            lane_id(subscriber("moody", push(moody.url), **{"async": True}), "push"),
+            lane_id(subscriber("files", file_in(self._inbox.directory)), "file"),
+        ]
+
+    def _strike(self, faults: Faults, count: int) -> None:
+        while len(faults.done) < count:
+            work_goes_on(self._editors)
+            time.sleep(faults.random.uniform(0.0, faults.LONGEST_PAUSE_SECONDS))
+            faults.strike()
+            if not len(faults.done) % FAULTS:
+                self.conservation.look()
+
+    def check(self, faults: Faults) -> str:
+        """Check what editors, queue and receivers say; return it as a text for people."""
+        acknowledged = [done for editor in self._editors for done in editor.acknowledged]
+        kinds = Counter(faults.done)
+        told = f"seed {self._seed}, {len(acknowledged)} actions, {len(faults.done)} faults: {kinds}"
+        assert acknowledged, told
+        versions = [(done.item_id, done.version) for done in acknowledged]
+        states = self.conservation.check(told)
+        check_routed(self._graph.db, versions, self._lanes, told)
+        received = {self._lanes[0]: self._calm.arrivals(), self._lanes[1]: self._moody.arrivals()}
+        check_manifest(self._graph.db, received, told)
+        for lane, arrivals in received.items():
+            check_newest(self._graph.db, lane, arrivals, told)
+        check_files(self._graph.db, self._lanes[2], self._inbox, told)
+        files = f"{self._lanes[2]}: {len(self._inbox.seen)} files"
+        lines = [told, str(dict(states)), *manifest_lines(self._graph.db, received), files]
+        return "\n".join(["", *lines, ""])
 
 
 def editors_of(
-    installed: Installation, graph: Graph, newsroom: Newsroom, seed: int
+    installed: Installation, graph: Graph, newsroom: Newsroom, seed: int, pause: float
 ) -> list[Editor]:
     """Return editors with accounts, who have not logged in yet."""
     editors = []
@@ -236,7 +317,8 @@ def editors_of(
         make_user(graph, name, user_type="administrator")
         port = installed.settings["PORT"]
         random = Random(seed + number)
-        editors.append(Editor(port, name, f"{name}_password", newsroom.story(), random))
+        editor = Editor(port, name, f"{name}_password", newsroom.story(), random, pause)
+        editors.append(editor)
     return editors
 
 
@@ -267,46 +349,3 @@ def wait_for_the_end(graph: Graph) -> None:
         graph.db["publish_queue"].update_many({"state": "retrying"}, due)
         graph.db["publish_lanes"].update_many({"wake_at": {"$gt": now}}, {"$set": {"wake_at": now}})
         time.sleep(1.0)
-
-
-def check_pushes(receiving: Receiving, rows: list[Document], told: str) -> None:
-    """The receiver keeps the newest: what it does not have was canceled for something newer."""
-    mine = {row["idempotency_key"]: row for row in rows}
-    keys = [key for *_, key in receiving.accepted]
-    assert len(keys) == len(set(keys)), told
-    lane = {mine[key]["lane"] for key in keys}
-    assert len(lane) == 1, told
-    own = [row for row in rows if {row["lane"]} == lane]
-    accepted = set(keys)
-    by_version = {(row["item_id"], row["item_version"]) for row in own}
-    assert len(by_version) == len(own), told
-    for row in own:
-        if row["state"] == "canceled":
-            assert row["superseded_by"], told
-        else:
-            assert (row["state"], row["idempotency_key"] in accepted) == ("success", True), told
-    versions: dict[str, list[int]] = defaultdict(list)
-    for item_id, version, _ in receiving.accepted:
-        versions[item_id].append(version)
-    for item_id, came in versions.items():
-        newest = max(row["item_version"] for row in own if row["item_id"] == item_id)
-        assert came == sorted(came), f"{item_id}: {came}; {told}"
-        assert came[-1] == newest, f"{item_id}: {came}, not {newest}; {told}"
-
-
-def check_files(inbox: Inbox, rows: list[Document], told: str) -> None:
-    """Each version is a file of its own, unless a kill came first; none is unfinished."""
-    own = [row for row in rows if row["destination"]["delivery_type"] == "File"]
-    items: dict[str, set[int]] = defaultdict(set)
-    for row in own:
-        if row["state"] == "canceled":
-            assert row["superseded_by"], told
-        else:
-            assert row["state"] == "success", told
-            items[row["item_id"]].add(row["item_version"])
-    for item_id, wanted in items.items():
-        came = inbox.versions(item_id)
-        assert wanted <= {version for version, _ in came}, f"{item_id}: {came}; {told}"
-        looks = [look for _, look in came]
-        assert looks == sorted(looks), f"{item_id}: {came}; {told}"
-    assert [name for name in os.listdir(inbox.directory) if name.startswith(".")] == [], told

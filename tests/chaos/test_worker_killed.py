@@ -7,79 +7,23 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from bson import ObjectId
 
-import settings as settings_module
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.routing.subscribers.stored_destinations import lane_id
+from tests.support.conservation import Conservation, Recorder, check_manifest, is_over
 from tests.support.newsroom import Newsroom, push
-from tests.support.queues import fill
-from tests.support.receivers import HTTPReceiver, Received, Reply
-from tests.support.services import empty_services
-from tests.support.worker_processes import RUN, WORKER, kill, process
+from tests.support.processes import wait_until
+from tests.support.queues import fill, publish_items, wait_for_leases
+from tests.support.receivers import HTTPReceiver, slowly
+from tests.support.worker_processes import RUN, kill, process
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
-
-LEASE = 3
-DONE = ("success", "failed", "canceled")
-
-
-@pytest.fixture
-def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
-    """The settings of the processes under test."""
-    return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_chaos",
-        "REDIS_URL": redis_url,
-        "CELERY_PREFIX": "",
-        "LEASE_SECONDS": LEASE,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-        "LOG_LEVEL": "WARNING",
-    }
-
-
-@pytest.fixture
-def graph(environment: dict[str, Any]) -> Iterator[Graph]:
-    """Services on the same, empty database, to look at it and to run steps in this process."""
-    eager = {**environment, "CELERY_TASK_ALWAYS_EAGER": True}
-    with empty_services(settings_module.load(eager, environ={})) as built:
-        yield built
-
-
-@pytest.fixture
-def newsroom(graph: Graph) -> Newsroom:
-    return Newsroom(graph.db)
-
-
-class SlowReceiver(HTTPReceiver):
-    """A receiver that takes its time for each answer."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        super().__init__(self._slowly)
-
-    def _slowly(self, request: Received) -> Reply:
-        time.sleep(self.seconds)
-        return 200
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, wanted: str) -> None:
-    """Wait for something that another process does.
-
-    Raises:
-        AssertionError: it has not happened after `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{wanted}: not within {seconds} s"
-        time.sleep(0.05)
 
 
 def states(graph: Graph) -> dict[str, int]:
@@ -87,10 +31,6 @@ def states(graph: Graph) -> dict[str, int]:
     for row in graph.db["publish_queue"].find({}, {"state": 1}):
         counts[row["state"]] = counts.get(row["state"], 0) + 1
     return counts
-
-
-def is_done(graph: Graph) -> bool:
-    return not graph.db["publish_queue"].count_documents({"state": {"$nin": list(DONE)}})
 
 
 def keys_by_item(receiver: HTTPReceiver) -> dict[str, set[str]]:
@@ -106,81 +46,26 @@ def owners(graph: Graph) -> set[str]:
     return set(graph.db["published"].distinct("queue_owner")) - {None}
 
 
-def wait_for_leases(graph: Graph) -> None:
-    """Wait until nothing is leased: what dead and stopped processes held is free."""
-
-    def are_over() -> bool:
-        later = {"$gte": graph.clock.precise()}
-        return not (
-            graph.db["publish_lanes"].find_one({"lease_until": later})
-            or graph.db["published"].find_one({"queue_lease_until": later})
-        )
-
-    wait_until(are_over, 60, "the end of all leases")
-
-
 def wait_for_claim(graph: Graph, run: subprocess.Popen[bytes], seen: set[str]) -> None:
     """Wait until a run that is not among `seen` holds rows, or `run` has ended."""
-    wait_until(lambda: bool(owners(graph) - seen) or run.poll() is not None, 60, "a claim")
-
-
-def published(db: Any, count: int, versions: int = 1) -> None:
-    """Put `versions` of `count` items into `published`, unrouted."""
-    operations = ("publish", "correct", "correct")
-    rows = [
-        {
-            "_id": ObjectId(),
-            "item_id": f"item-{number:03}",
-            "guid": f"item-{number:03}",
-            "type": "text",
-            "state": "published",
-            "operation": operations[version - 1],
-            "headline": f"version {version}",
-            "_current_version": version,
-            "queue_state": "pending",
-            "publish_sequence_no": version * 1000 + number,
-        }
-        for version in range(1, versions + 1)
-        for number in range(count)
-    ]
-    db["archive"].insert_many({"_id": row["item_id"], "type": "text"} for row in rows[:count])
-    db["published"].insert_many(rows)
+    wait_until(lambda: owners(graph) - seen or run.poll() is not None, 60)
 
 
 class TestTransmit:
-    def test_a_celery_worker_killed_while_sending(
+    def test_runs_killed_at_random_points(
         self,
         graph: Graph,
         newsroom: Newsroom,
         environment: dict[str, Any],
         tmp_path: Path,
-    ) -> None:
-        """The group is killed amid a batch; a new worker goes on within lease and tick."""
-        with SlowReceiver(0.05) as receiver:
-            subscriber = newsroom.subscriber("s", push(receiver.url))
-            fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
-            with process(WORKER, environment, tmp_path) as worker:
-                receiver.wait_for(20, timeout=60)
-                kill(worker)
-            sent_before = len(receiver.requests)
-            receiver.seconds = 0
-
-            with process(WORKER, environment, tmp_path):
-                wait_until(lambda: is_done(graph), LEASE + 25, "every row ended")
-
-            assert states(graph) == {"success": 60}
-            keys = keys_by_item(receiver)
-            assert len(keys) == 60
-            assert all(len(own) == 1 for own in keys.values())
-            assert sent_before < 60 <= len(receiver.requests)
-
-    def test_runs_killed_at_random_points(
-        self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
+        seed: int,
     ) -> None:
         """Five runs die somewhere; versions still arrive in order, repeats under one key."""
-        random = Random(7)
+        random = Random(seed)
         environment["LEASE_SECONDS"] = 1
-        with SlowReceiver(0.01) as receiver:
+        recorder = Recorder(slowly(0.01))
+        conservation = Conservation(graph.db)
+        with HTTPReceiver(recorder) as receiver:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             now = graph.clock.precise()
             fill(graph.db, subscriber, push(receiver.url), now, items=100, versions=2)
@@ -190,34 +75,28 @@ class TestTransmit:
                     receiver.wait_for(seen + 1, timeout=60)
                     time.sleep(random.uniform(0, 0.25))
                     kill(run)
+                conservation.look()
                 wait_for_leases(graph)
-            receiver.seconds = 0
+            recorder.answer = lambda request: 200
             graph.transmit.run()
 
-        assert states(graph) == {"success": 200}
-        told = [(r.json()["guid"], r.json()["version"]) for r in receiver.requests]
-        assert len(set(told)) == 200
-        for guid in {guid for guid, _ in told}:
-            versions = [version for own, version in told if own == guid]
-            assert versions == sorted(versions)
-        by_version: dict[Any, set[str]] = {}
-        for one, request in zip(told, receiver.requests, strict=True):
-            by_version.setdefault(one, set()).add(request.headers["webhook-id"])
-        assert all(len(keys) == 1 for keys in by_version.values())
+        assert conservation.check(f"seed {seed}") == {"success": 200}
+        arrivals = {lane_id(subscriber, "push"): recorder.arrivals()}
+        check_manifest(graph.db, arrivals, f"seed {seed}")
 
     def test_a_run_that_was_stopped_for_longer_than_its_lease(
         self, graph: Graph, newsroom: Newsroom, environment: dict[str, Any], tmp_path: Path
     ) -> None:
         """Delivery scenario 20: it wakes up, sends nothing more and changes nothing."""
         environment["LEASE_SECONDS"] = 1
-        with SlowReceiver(0.05) as receiver:
+        with HTTPReceiver(slowly(0.05)) as receiver:
             subscriber = newsroom.subscriber("s", push(receiver.url))
             fill(graph.db, subscriber, push(receiver.url), graph.clock.precise(), items=60)
             with process([*RUN, "transmit"], environment, tmp_path) as run:
                 receiver.wait_for(5, timeout=60)
                 os.killpg(run.pid, signal.SIGSTOP)
                 wait_for_leases(graph)
-                receiver.seconds = 0
+                receiver.answer(lambda request: 200)
                 graph.transmit.run()
                 ended = list(graph.db["publish_queue"].find({}).sort("_id", 1))
                 sent = len(receiver.requests)
@@ -243,7 +122,7 @@ class TestTransmit:
             poison = {"$set": {"item_id": "poison"}}
             graph.db["publish_queue"].update_one({"_id": rows[2]["_id"]}, poison)
             ends = []
-            while not is_done(graph):
+            while not is_over(graph.db):
                 assert len(ends) < 20, ends
                 with process([*RUN, "poisoned"], environment, tmp_path) as run:
                     ends.append(run.wait(60))
@@ -267,7 +146,7 @@ class TestEnqueue:
         environment |= {"LEASE_SECONDS": 1, "ENQUEUE_BATCH_SIZE": 20}
         for name in ("s1", "s2", "s3"):
             newsroom.subscriber(name, push("http://127.0.0.1:9"))
-        published(graph.db, 100, versions=3)
+        publish_items(graph.db, 100, versions=3)
         seen: set[str] = set()
         killed_amid = 0
         for _ in range(10):

@@ -39,6 +39,7 @@ class Editor:
         name, password: of the user.
         story: body of the request that makes an item.
         random: decides what the editor does.
+        pause: seconds between two actions.
 
     Attributes:
         acknowledged: what was answered with 200, in order.
@@ -49,6 +50,7 @@ class Editor:
     password: str
     story: Mapping[str, Any]
     random: Random
+    pause: float = 0.0
     acknowledged: list[Acknowledged] = field(default_factory=list)
     _token: str = ""
     _out: list[str] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Editor:
                     if not self._token:
                         self._log_in(http)
                     self._act(http)
+                    ended.wait(self.pause)
                 except Unanswered:
                     time.sleep(PAUSE_SECONDS)
 

@@ -66,16 +66,20 @@ class Armed:
     """A fault to come.
 
     Attributes:
-        at: number of the command that fails, from 1.
+        at: number of the next command that fails, from 1.
+        every: after how many more commands the next one fails; 0 for none.
         commands: names of the commands so far.
-        hit: the command that failed, None while none has.
+        hit: the command that failed last, None while none has.
+        hits: how many have failed.
         is_retried: the driver tries it again: it is no write of many documents by one statement.
     """
 
     fault: Fault
     at: int
+    every: int = 0
     commands: list[str] = field(default_factory=list)
     hit: str | None = None
+    hits: int = 0
     is_retried: bool = True
 
 
@@ -117,9 +121,13 @@ class FailoverProxy:
             _end(connection)
 
     @contextmanager
-    def failing(self, fault: Fault, at: int) -> Iterator[Armed]:
-        """Let the command number `at` of those in the body of the `with` fail."""
-        armed = Armed(fault, at)
+    def failing(self, fault: Fault, at: int, every: int = 0) -> Iterator[Armed]:
+        """Let the command number `at` of those in the body of the `with` fail.
+
+        Args:
+            every: after it, each so many commands another one; 0 for none.
+        """
+        armed = Armed(fault, at, every)
         with self._lock:
             self._armed = armed
         try:
@@ -185,7 +193,7 @@ class FailoverProxy:
             armed.commands.append(name)
             if armed.fault is Fault.AWAY and armed.hit:
                 return armed.fault
-            if armed.hit or len(armed.commands) < armed.at:
+            if (armed.hit and not armed.every) or len(armed.commands) < armed.at:
                 return None
             # The next command that this can happen to.
             if armed.fault is Fault.HALF and count < 2:
@@ -193,6 +201,8 @@ class FailoverProxy:
             if armed.fault is Fault.UNCONFIRMED and name not in {*WRITES, "findAndModify"}:
                 return None
             armed.hit = name
+            armed.hits += 1
+            armed.at = len(armed.commands) + armed.every
             armed.is_retried = not any(map(_is_for_many, _statements(request)))
             return armed.fault
 

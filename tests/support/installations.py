@@ -112,6 +112,10 @@ class Installation:
         files = schedule.parent.glob(f"{schedule.name}*")
         return any(file.stat().st_mtime > self._started_at[name] for file in files)
 
+    def pid(self, name: str) -> int:
+        """Return the process id of a program that has been started; of a worker its parent's."""
+        return self._processes[name].pid
+
     def signal(self, name: str, number: int) -> None:
         """Send a signal to all processes of a running program."""
         os.killpg(self._processes[name].pid, number)

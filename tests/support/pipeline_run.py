@@ -1,12 +1,15 @@
 """A process that runs one step of the pipeline: `python -m tests.support.pipeline_run STEP`.
 
 `enqueue` and `transmit` are those of the commands; `poisoned` is a transmit run with the delivery
-type `poison`, which ends the process when it is handed an item whose id says so.
+types `poison`, which ends the process when it is handed an item whose id says so, and `deadly`,
+which kills it once.
 """
 
 import os
+import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import settings as settings_module
@@ -32,6 +35,32 @@ class PoisonTransmitter(HTTPPushTransmitter):
         return super().send(delivery)
 
 
+class DeadlyTransmitter(HTTPPushTransmitter):
+    """An HTTP push whose process is killed once, at a delivery of a certain item.
+
+    Of `config`: `item` is its id; `moment` says when, `before` it is sent or `after` it was
+    accepted, and never where it is anything else; the file `mark` is there once it has happened.
+    """
+
+    type = "deadly"
+    name = "Deadly"
+    errors: ClassVar[dict[int, str]] = {}
+
+    def send(self, delivery: Delivery) -> Receipt:
+        self._die("before", delivery)
+        receipt = super().send(delivery)
+        self._die("after", delivery)
+        return receipt
+
+    def _die(self, moment: str, delivery: Delivery) -> None:
+        config = self.destination.config
+        mark = Path(str(config["mark"]))
+        wanted = (config["moment"], config["item"])
+        if wanted == (moment, delivery.item_id) and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main(step: str) -> int:
     """Run one step to its end; return the status of the process."""
     graph = build_graph(settings_module.load())
@@ -39,6 +68,7 @@ def main(step: str) -> int:
     if step == "poisoned":
         registry = build_registry()
         registry.add(PoisonTransmitter)
+        registry.add(DeadlyTransmitter)
         poisoned = TransmitContent(
             graph.db,
             graph.clock,

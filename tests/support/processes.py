@@ -22,6 +22,34 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def children(parent: int) -> list[int]:
+    """Return the ids of the running processes that a process has started; reads `/proc`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(ppid) == parent and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def command_line(pid: int) -> bytes:
+    """Return the command of a process, nothing where it has gone; reads `/proc`."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def has_open(pid: int, part: str) -> bool:
+    """Whether a process has something open whose name contains `part`; reads `/proc`."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if part in os.readlink(entry):
+                    return True
+    return False
+
+
 def members(group: int) -> list[int]:
     """Return the ids of the processes that run in a process group; reads `/proc`."""
     found = []

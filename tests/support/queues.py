@@ -10,9 +10,11 @@ from bson import ObjectId
 from apps.core import json
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.graph.build import Graph
 from apps.lanes.waking import wake
 from apps.publish.queue.rows import RowKey, lanes_of, new_row
 from apps.routing.subscribers.stored_destinations import lane_id
+from tests.support.processes import wait_until
 
 
 def counts(usual: int, campaign: int) -> list[Any]:
@@ -81,6 +83,46 @@ def _payload(row: Document) -> Document:
         "media_type": "application/json",
         "file_extension": "json",
     }
+
+
+def publish_items(db: Any, count: int, versions: int = 1, first: int = 0) -> None:
+    """Put `versions` of `count` items into `published`, unrouted.
+
+    Args:
+        first: number of the first item.
+    """
+    operations = ("publish", "correct", "correct")
+    rows = [
+        {
+            "_id": ObjectId(),
+            "item_id": f"item-{number:03}",
+            "guid": f"item-{number:03}",
+            "type": "text",
+            "state": "published",
+            "operation": operations[version - 1],
+            "headline": f"version {version}",
+            "_current_version": version,
+            "queue_state": "pending",
+            "publish_sequence_no": version * 1000 + number,
+        }
+        for version in range(1, versions + 1)
+        for number in range(first, first + count)
+    ]
+    db["archive"].insert_many({"_id": row["item_id"], "type": "text"} for row in rows[:count])
+    db["published"].insert_many(rows)
+
+
+def wait_for_leases(graph: Graph) -> None:
+    """Wait until nothing is leased: what dead and stopped processes held is free."""
+
+    def are_over() -> bool:
+        later = {"$gte": graph.clock.precise()}
+        return not (
+            graph.db["publish_lanes"].find_one({"lease_until": later})
+            or graph.db["published"].find_one({"queue_lease_until": later})
+        )
+
+    wait_until(are_over, 60)
 
 
 def leave_claimed(

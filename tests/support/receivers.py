@@ -242,6 +242,16 @@ class HTTPReceiver:
                     return
 
 
+def slowly(seconds: float) -> Callable[[Received], Reply]:
+    """Return answers of a receiver that takes its time for each."""
+
+    def answer(request: Received) -> Reply:
+        time.sleep(seconds)
+        return 200
+
+    return answer
+
+
 def _read_request(stream: BufferedReader) -> Received | None:
     """Return the next request, or None when the peer has closed.
 

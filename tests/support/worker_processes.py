@@ -9,18 +9,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from apps.celery import queues
 from apps.processes.embedded.children import start
+from apps.processes.programs import SITES
+from tests.support.processes import children, command_line, has_open
 
 ROOT = Path(__file__).parents[2]
-WORKER = [
-    *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
-    *("-Q", "publish,default", "--loglevel", "WARNING"),
-]
-SITES_WORKER = [
-    *("-m", "celery", "-A", "apps.worker", "worker", "--beat", "--pool", "prefork", "-c", "2"),
+PLAIN_WORKER = [
+    *("-m", "celery", "-A", "apps.worker", "worker", "--pool", "prefork", "-c", "2"),
     *("--loglevel", "WARNING"),
 ]
-"""Of CMS sites; serves the queue `publisher`, whose name begins with CELERY_PREFIX."""
+"""Of the wire, without the schedule of tasks; serves every queue but that of CMS sites."""
+BEAT = ["-m", "celery", "-A", "apps.worker", "beat", "--loglevel", "WARNING"]
+"""The schedule of tasks."""
+WORKER = [*PLAIN_WORKER, "--beat"]
+"""Both in one."""
+SITES_WORKER = [*PLAIN_WORKER, "--beat"]
+"""Of CMS sites, with the schedule of tasks."""
 RUN = ["-m", "tests.support.pipeline_run"]
 
 
@@ -36,15 +41,30 @@ def process(
         directory: for its log and files.
     """
     environment = {name: str(value) for name, value in settings.items()}
-    own = ["--schedule", str(directory / "beat")] if "--beat" in arguments else []
-    if arguments is SITES_WORKER:
-        own += ["-Q", f"{settings['CELERY_PREFIX']}publisher"]
+    own = []
+    if "worker" in arguments:
+        served = [SITES] if arguments is SITES_WORKER else [q for q in queues() if q != SITES]
+        own += ["-Q", ",".join(f"{settings.get('CELERY_PREFIX', '')}{queue}" for queue in served)]
+    if "beat" in arguments or "--beat" in arguments:
+        own += ["--schedule", str(directory / "beat")]
     command = [sys.executable, *arguments, *own]
     child = start(command, directory / "log", {**environment, "PYTHONPATH": str(ROOT)})
     try:
         yield child
     finally:
         kill(child)
+
+
+def pool(parent: int) -> list[int]:
+    """Return the ids of the processes that do the tasks of a worker.
+
+    They get them through pipes; the schedule of tasks, which is a child as well, has none.
+    """
+    return [pid for pid in children(parent) if _is_celery(pid) and has_open(pid, "pipe:")]
+
+
+def _is_celery(pid: int) -> bool:
+    return b"celery" in command_line(pid)
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:

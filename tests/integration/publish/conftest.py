@@ -12,6 +12,7 @@ import pytest
 from apps.graph.build import Graph
 from tests.support.clients import Client
 from tests.support.events import Events
+from tests.support.failover import FailoverProxy
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import Newsroom
 from tests.support.receivers import HTTPReceiver
@@ -61,6 +62,15 @@ def receiver() -> Iterator[HTTPReceiver]:
     """A receiver of HTTP pushes that takes everything, until the test says otherwise."""
     with HTTPReceiver() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(stores: Any) -> Iterator[FailoverProxy]:
+    """What the services take for their server."""
+    if "," in stores.mongo_uri or "@" in stores.mongo_uri or "+srv" in stores.mongo_uri:
+        pytest.skip("faults are put in front of a single MongoDB without log-in only")
+    with FailoverProxy(stores.mongo_uri) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ run lets a few of them fail, the campaigns each one.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -28,15 +28,6 @@ MOST_COMMANDS = 200
 """More commands than any step has."""
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def proxy(stores: Any) -> Iterator[FailoverProxy]:
-    """What the services take for their server."""
-    if "," in stores.mongo_uri or "@" in stores.mongo_uri or "+srv" in stores.mongo_uri:
-        pytest.skip("faults are put in front of a single MongoDB without log-in only")
-    with FailoverProxy(stores.mongo_uri) as running:
-        yield running
 
 
 @pytest.fixture
