@@ -67,8 +67,11 @@ def _mongo_command(port: int, directory: Path) -> list[str]:
             "The embedded MongoDB (package SecantusDB) is not installed: install it, or set "
             "MONGO_URI"
         )
-    options = ["--port", str(port), "--storage-path", str(directory), "--log-level", "ERROR"]
-    return [str(script), *options]
+    # As a replica set it would write everything twice, the second time into an oplog for readers
+    # that it does not have.
+    options = ["--standalone", "--log-level", "ERROR"]
+    listen = ["--port", str(port), "--storage-path", str(directory)]
+    return [str(script), *listen, *options]
 
 
 def _redis_command(port: int, directory: Path) -> list[str]:

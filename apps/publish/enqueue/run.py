@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import structlog
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
@@ -359,16 +359,16 @@ class EnqueueContent:
     def _finish(self, outcome: BatchOutcome, claims: PublishedClaims) -> None:
         """Write the queue states of the batch in one command."""
         done = {"queue_owner": None, "queue_lease_until": None}
-        writes = [
-            UpdateOne(
-                {"_id": row["_id"], "queue_owner": claims.owner},
+        writes: list[UpdateOne | UpdateMany] = [
+            UpdateMany(
+                {"_id": {"$in": [row["_id"] for row in rows]}, "queue_owner": claims.owner},
                 {"$set": {**done, "queue_state": state, "error_message": None}},
             )
             for state, rows in (
                 (QueueState.QUEUED, outcome.queued),
                 (QueueState.QUEUED_NOT_TRANSMITTED, outcome.not_transmitted),
             )
-            for row in rows
+            if rows
         ]
         for row, failure in outcome.failed:
             own = {"_id": row["_id"], "queue_owner": claims.owner}

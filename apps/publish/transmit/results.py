@@ -126,8 +126,10 @@ class Results:
                 "claim_token": self._lane.token,
             }
             own = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}, **unwritten(self._lane)}
-            write = UpdateOne if len(ids) == 1 else UpdateMany
-            writes.append(write(own, {"$set": written}))
+            if len(ids) == 1:
+                writes.append(UpdateOne(own, {"$set": written}))
+            else:
+                writes.append(UpdateMany(own, [{"$set": _each_with_its_time(alike, written)}]))
         return writes
 
     def _supersede(self, row: Document, result: Result) -> UpdateMany:
@@ -192,10 +194,10 @@ class Results:
 
 
 def together(results: Iterable[Result]) -> list[list[Result]]:
-    """Return results in groups in which all have the same fields to write.
+    """Return results in groups that are written by one statement each.
 
-    Successes that differ in nothing but their times get those of the last of them: they are written
-    together, within a second.
+    Successes that differ only in when they were and how long they took get the time of the last of
+    them: they are written together, within a second.
     """
     groups: dict[Any, list[Result]] = {}
     for result in results:
@@ -204,8 +206,11 @@ def together(results: Iterable[Result]) -> list[list[Result]]:
             key = repr(_without_times(result.changes))
         groups.setdefault(key, []).append(result)
     for alike in groups.values():
+        changes = alike[-1].changes
         for result in alike[:-1]:
-            result.changes = alike[-1].changes
+            *earlier, last = changes["attempts"]
+            own = {**last, "ms": result.changes["attempts"][-1]["ms"]}
+            result.changes = {**changes, "attempts": [*earlier, own]}
     return list(groups.values())
 
 
@@ -213,4 +218,28 @@ def _without_times(changes: Mapping[str, Any]) -> Document:
     """Return the fields of a success without its times; earlier attempts are those of one row."""
     *earlier, last = changes["attempts"]
     kept = {name: value for name, value in changes.items() if name not in TIMES}
-    return {**kept, "attempts": [*earlier, {**last, "at": None}]}
+    return {**kept, "attempts": [*earlier, {**last, "at": None, "ms": None}]}
+
+
+def _each_with_its_time(alike: Sequence[Result], written: Mapping[str, Any]) -> Document:
+    """Return the fields to write on rows of which each took its own time, as an expression.
+
+    Args:
+        written: the fields of the last of them.
+    """
+    rows_by_ms: dict[int, list[Any]] = {}
+    for result in alike:
+        ms = result.changes["attempts"][-1]["ms"]
+        rows_by_ms.setdefault(ms, []).append(result.row["_id"])
+    ms_of_row = {
+        "$switch": {
+            "branches": [
+                {"case": {"$in": ["$_id", ids]}, "then": ms} for ms, ids in rows_by_ms.items()
+            ],
+        }
+    }
+    *earlier, last = written["attempts"]
+    attempt = {"$mergeObjects": [{"$literal": last}, {"ms": ms_of_row}]}
+    fields: Document = {name: {"$literal": value} for name, value in written.items()}
+    fields["attempts"] = {"$concatArrays": [{"$literal": earlier}, [attempt]]}
+    return fields

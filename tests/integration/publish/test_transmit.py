@@ -18,7 +18,8 @@ from pymongo.errors import AutoReconnect
 from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from apps.lanes.claims import LaneClaims
-from apps.publish.transmit import run
+from apps.lanes.retries import attempt_note
+from apps.publish.transmit import attempt, run
 from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.recover import Recovery
 from apps.publish.transmit.results import TRIES
@@ -853,6 +854,54 @@ class ForgetfulQueue:
             self._refusals -= 1
             raise AutoReconnect("not now")
         return self._collection.bulk_write(writes, **options)
+
+
+class WatchedQueue(ForgetfulQueue):
+    """A delivery queue that counts the statements of bulk writes."""
+
+    statements = 0
+
+    def bulk_write(self, writes: Any, **options: Any) -> Any:
+        self.statements += len(writes)
+        return super().bulk_write(writes, **options)
+
+
+def test_deliveries_that_took_different_times_are_recorded_together(
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    clock: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One statement for all of them; each row keeps how long its own attempt took."""
+    subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+    rows = fill(graph.db, subscriber, push(receiver.url), clock.at, items=5)
+    tried = attempt_note(clock.at, "retrying", ms=9, status=500, message="$literally")
+    retry = {"$set": {"attempts": [tried], "retry_attempt": 1}}
+    graph.db["publish_queue"].update_one({"_id": rows[3]["_id"]}, retry)
+    queue = WatchedQueue(graph.db["publish_queue"], refusals=0)
+    took = [7, 12, 7, 40, 3000]
+    left = iter(took)
+
+    def note(*values: Any, **fields: Any) -> Document:
+        return attempt_note(*values, **{**fields, "ms": next(left)})
+
+    monkeypatch.setattr(attempt, "attempt_note", note)
+
+    class Database:
+        def __getitem__(self, name: str) -> Any:
+            return queue if name == "publish_queue" else graph.db[name]
+
+    transmitting(graph, Database()).run()
+
+    delivered = sorted(desk.rows(), key=lambda row: row["order_no"])
+    attempts = [row["attempts"] for row in delivered]
+    assert queue.statements == 2
+    assert [row["state"] for row in delivered] == ["success"] * 5
+    assert [own[-1]["ms"] for own in attempts] == took
+    assert attempts[0] == [{**attempts[1][0], "ms": 7}]
+    assert attempts[3] == [tried, {**attempts[1][0], "ms": 40}]
+    assert {row["completed_at"] for row in delivered} == {clock.precise()}
 
 
 class TestBrokenOff:
