@@ -34,6 +34,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("WEB_WORKERS", 2, "Processes of the web server."),
         number("WEB_THREADS", 8, "Threads in each of them."),
         number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire."),
+        number(
+            "GRACEFUL_STOP_SECONDS",
+            30,
+            "Seconds that processes have, once they are asked to end, to finish what they have "
+            "begun.",
+        ),
         flag(
             "CELERY_TASK_ALWAYS_EAGER",
             False,
@@ -397,7 +403,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
-        number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number(
+            "TRANSMIT_THREADS",
+            8,
+            "Threads that deliver, in each worker process; those that a receiver lets wait do not "
+            "count, and there are five times as many at most.",
+        ),
         number(
             "DELIVERY_COUNTERS_DAYS",
             8,

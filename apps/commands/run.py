@@ -10,6 +10,7 @@ from apps.commands.context import stored_settings
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
 from apps.graph.build import build_graph
+from apps.processes.embedded.children import GRACE_SECONDS
 from apps.processes.programs import PROGRAMS, listens, programs
 from apps.processes.supervisor import Supervisor
 
@@ -44,7 +45,12 @@ def run(
         # Before several processes start: the indexes are made once.
         build_graph(settings).close()
         wanted = [program for program in programs(settings) if program.name in names]
-        supervisor = Supervisor(wanted, Path(settings["DATA_DIR"]) / "log")
+        supervisor = Supervisor(
+            wanted,
+            Path(settings["DATA_DIR"]) / "log",
+            # What has not ended by then does not end itself.
+            grace=settings["GRACEFUL_STOP_SECONDS"] + GRACE_SECONDS,
+        )
         try:
             supervisor.start(START_SECONDS)
             if "web" in names:

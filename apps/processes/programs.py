@@ -22,8 +22,8 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
 
     Args:
         settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
-            PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the
-            addresses of both stores.
+            GRACEFUL_STOP_SECONDS, PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR,
+            PASSWORD_MIN_LENGTH and the addresses of both stores.
     """
     environment = {
         name: str(settings[name])
@@ -52,6 +52,7 @@ def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
         f"--workers={int(settings['WEB_WORKERS'])}",
         f"--threads={int(settings['WEB_THREADS'])}",
         f"--bind={settings['HOST']}:{int(settings['PORT'])}",
+        f"--graceful-timeout={int(settings['GRACEFUL_STOP_SECONDS'])}",
         "--no-control-socket",
         "--logger-class=apps.processes.web_logs.WebLogger",
         "app:create_app()",

@@ -14,6 +14,7 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.core.vocabulary import RowState
 from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
@@ -30,6 +31,7 @@ from apps.publish.transmit.destinations import Subscribers, TransmitterPool, tra
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
+from apps.routing.subscribers.stored_destinations import subscriber_part_of
 from apps.secrets.vault import Vault
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
 from apps.store.indexes import WAITING_ROWS
@@ -57,6 +59,7 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         waiting={"state": WAITING_ROWS},
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
+        group=subscriber_part_of,
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
         health=HealthPolicy(
             hopeless_after=timedelta(days=days) if days > 0 else None,
@@ -148,13 +151,15 @@ class TransmitContent:
             self._new_server,
             lost=LostRows(db, clock, self._kind),
             prepare=self._recovery.adopt,
+            finish=self._attempt_log.close,
         )
 
-    def run(self, stop: Event | None = None) -> int:
+    def run(self, stop: Event = ASKED) -> int:
         """Attempt every delivery that is due now; return how many were attempted.
 
         Args:
-            stop: ends the run early; rows that were not started go back.
+            stop: ends the run early; rows that were not started go back. Unless given, the run ends
+                when the process is asked to.
 
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
@@ -185,7 +190,8 @@ class TransmitContent:
             self._attempt_log.close()
 
     def close(self) -> None:
-        """Close the connections to destinations."""
+        """Close the connections to destinations, once what is under way has ended."""
+        self._lanes.wait()
         self._pool.close()
 
     def _new_server(self, run: RunContext) -> RowServer:
