@@ -34,6 +34,17 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("WEB_WORKERS", 2, "Processes of the web server."),
         number("WEB_THREADS", 8, "Threads in each of them."),
         number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire."),
+        flag(
+            "HIGH_PRIORITY_QUEUE_ENABLED",
+            False,
+            "Withdrawals and rows with priority are delivered by a task in the Celery queue "
+            "`publish_priority`, for which a worker may be kept free.",
+        ),
+        number(
+            "PRIORITY_CONCURRENCY",
+            1,
+            "Celery worker processes that are kept free for that queue.",
+        ),
         number(
             "GRACEFUL_STOP_SECONDS",
             30,

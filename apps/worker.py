@@ -27,7 +27,7 @@ from apps.core.memory import settle_memory
 from apps.core.stopping import FAILED, GracefulStop
 from apps.graph.build import Graph, build_graph
 from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
-from apps.processes.programs import SITES
+from apps.processes.programs import PRIORITY, SITES
 
 COLD = "Cold"
 """What Celery calls an end that waits for nothing."""
@@ -50,8 +50,10 @@ def graph() -> Graph:
 
     @worker_process_shutdown.connect(weak=False)
     def finish(**_: Any) -> None:
-        services.close()
+        # It is there until all that it has begun is done.
+        services.transmit.close()
         heartbeat.stop()
+        services.close()
 
     GracefulStop(SETTINGS["GRACEFUL_STOP_SECONDS"], is_watched=True).install()
     settle_memory()
@@ -105,8 +107,10 @@ def stop(how: str, **_: Any) -> None:
 @celeryd_init.connect
 def name_process(options: Mapping[str, Any], **_: Any) -> None:
     """Name the process after what it serves, before it forks."""
-    if list(options.get("queues") or ()) == [SETTINGS["CELERY_PREFIX"] + SITES]:
-        PROCESS.name = SITES
+    names = {SITES: SITES, PRIORITY: "priority"}
+    served = [name.removeprefix(SETTINGS["CELERY_PREFIX"]) for name in options.get("queues") or ()]
+    if len(served) == 1:
+        PROCESS.name = names.get(served[0], PROCESS.name)
 
 
 @task_prerun.connect

@@ -32,7 +32,7 @@ def run(
     host: str | None,
     port: int | None,
 ) -> int:
-    """Run `web`, `worker`, `publisher` and `websocket`, or only the PROGRAMs named, until stopped.
+    """Run all PROGRAMs of the installation, or only those named, until stopped.
 
     Their output is in `log` in the data directory.
     """
@@ -41,6 +41,10 @@ def run(
     overrides: dict[str, Any] = {name: value for name, value in options.items() if value}
     with stored_settings(overrides) as settings:
         configure_logs(settings["LOG_LEVEL"])
+        if "priority" in chosen and not settings["HIGH_PRIORITY_QUEUE_ENABLED"]:
+            raise ConfigurationError(
+                "priority serves the queue of HIGH_PRIORITY_QUEUE_ENABLED, which is off"
+            )
         refuse_taken_ports(settings, names)
         # Before several processes start: the indexes are made once.
         build_graph(settings).close()

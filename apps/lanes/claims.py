@@ -123,6 +123,7 @@ class LaneOutcome:
     Attributes:
         sent: attempts made.
         more: whether the lane is to be served again at once.
+        urgent: whether something urgent is left; None where nobody knows.
         next_due: when something that waits becomes due; an open breaker may serve the lane earlier.
         careful: whether the next claim should take one thing only.
         incomplete: whether work is left that is marked as taken; the next process that leases the
@@ -134,6 +135,7 @@ class LaneOutcome:
 
     sent: int = 0
     more: bool = False
+    urgent: bool | None = None
     next_due: datetime | None = None
     careful: bool = False
     incomplete: bool = False
@@ -352,13 +354,20 @@ class LaneClaims:
             # Once the time of an open breaker is over, there is a probe to be made.
             open_until = lane.breaker.open_until
             due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
-            urgent: Document = {} if open_until else {"urgent": False}
+            is_urgent = bool(outcome.urgent or open_until)
+            urgent: Document = {} if is_urgent else {"urgent": False}
             quiet = _resting({**fields, **urgent}, due_at, ended)
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
         # What it is paused for by now may be another pause than the one that is over.
         again = _resting(fields, self._clock.precise(), done)
+        if outcome.more and outcome.urgent is False and lane.document.get("urgent"):
+            # The rest of a long queue is not urgent because of a kill that was among it.
+            same = {**own, "wakes": lane.wakes}
+            calm = {**again, "$set": {**again["$set"], "urgent": False}}
+            if self._lanes.update_one(same, {**calm, **more}).matched_count:
+                return
         self._lanes.update_one(own, {**again, **more})
 
 

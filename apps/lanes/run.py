@@ -32,11 +32,13 @@ class RunContext:
         may_continue: false once the run shall stop or can no longer renew its leases, or that of
             the lane; then nothing more is started.
         upcoming: returns ids of lanes that are served next, to read together what they need.
+        urgent_only: the run is for what is urgent; the rest of a lane is left to others.
     """
 
     claims: LaneClaims
     may_continue: Callable[[Lane | None], bool]
     upcoming: Callable[[], list[str]]
+    urgent_only: bool = False
 
 
 class LaneRun:
@@ -84,6 +86,7 @@ class LaneRun:
         *,
         seconds: float | None = None,
         on_ended: Callable[[], object] = lambda: None,
+        urgent_only: bool = False,
     ) -> int:
         """Attempt everything that is due now; return how many attempts were made.
 
@@ -93,6 +96,7 @@ class LaneRun:
             seconds: after which no further lane is served, and what a receiver holds up is not
                 waited for.
             on_ended: called where either leaves lanes that are due.
+            urgent_only: serve only lanes that hold something urgent.
 
         Raises:
             PyMongoError: the store is away. The next run looks for work that was lost meanwhile.
@@ -103,7 +107,7 @@ class LaneRun:
         try:
             self._prepare()
             self._look_after_lanes()
-            return self._serve(stop, ends_at, on_ended)
+            return self._serve(stop, ends_at, on_ended, urgent_only)
         except PyMongoError:
             self._looked_for_lost_at = self._looked_for_waiting_at = NEVER
             raise
@@ -121,14 +125,28 @@ class LaneRun:
             self._lost.wake_waiting()
             self._looked_for_waiting_at = now
 
-    def _serve(self, stop: Event, ends_at: float | None, on_ended: Callable[[], object]) -> int:
+    def _serve(
+        self,
+        stop: Event,
+        ends_at: float | None,
+        on_ended: Callable[[], object],
+        urgent_only: bool,
+    ) -> int:
         claims = LaneClaims(self._db, self._clock, self._kind, uuid4().hex)
-        dispatcher = Dispatcher(claims, self._kind, self._held_up, self._turns, ends_at=ends_at)
+        dispatcher = Dispatcher(
+            claims,
+            self._kind,
+            self._held_up,
+            self._turns,
+            ends_at=ends_at,
+            urgent_only=urgent_only,
+        )
         waiting = dispatcher.waiting()
         if not waiting:
             return 0
         heartbeat = Heartbeat(claims, self._kind.lease, stop, self._held_up)
-        server = self._new_server(RunContext(claims, heartbeat.is_safe, dispatcher.upcoming))
+        context = RunContext(claims, heartbeat.is_safe, dispatcher.upcoming, urgent_only)
+        server = self._new_server(context)
         worker = LaneWorker(self._kind, self._clock, claims, dispatcher, server, heartbeat.is_safe)
         threads = LaneThreads(self._kind, self._places, dispatcher, worker, heartbeat, self._finish)
         sent = threads.serve(waiting)

@@ -20,7 +20,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.stopping import ASKED
-from apps.core.vocabulary import QueueState
+from apps.core.vocabulary import WITHDRAWING_OPERATIONS, QueueState
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.claims import (
     PublishedClaims,
@@ -29,7 +29,6 @@ from apps.publish.enqueue.claims import (
     waits_for_items,
 )
 from apps.publish.enqueue.enqueue_service import enqueue_services
-from apps.publish.enqueue.references import WITHDRAWING_OPERATIONS
 from apps.publish.enqueue.resends import ResendRequests, ResendRouter
 from apps.publish.enqueue.rules import Alarm, Marks, Snapshots
 from apps.routing.filters.content_filters import FilterSet

@@ -58,6 +58,8 @@ class LaneTools:
     recovery: Recovery
     may_continue: Callable[[Lane | None], bool]
     """False once the run shall stop or can no longer renew its leases, or that of a lane."""
+    urgent_only: bool = False
+    """The run is for what is urgent."""
 
 
 def take_over(
@@ -131,6 +133,22 @@ class RowServer(LaneServer):
         return self._tools.recovery.fail_malformed(lane) > 0
 
 
+def leave_calm(selection: LaneSelection) -> None:
+    """Leave what comes behind the last urgent row to others; some may have to go before it."""
+    urgent = [place for place, row in enumerate(selection.rows, start=1) if row.get("priority")]
+    last = max(urgent, default=0)
+    selection.more |= last < len(selection.rows)
+    selection.rows = selection.rows[:last]
+
+
+def is_urgent(selection: LaneSelection) -> bool:
+    """Whether urgent rows are left when those of a selection are sent."""
+    may_be_cut = (
+        selection.more and bool(selection.rows) and bool(selection.rows[-1].get("priority"))
+    )
+    return may_be_cut or selection.next_withdrawal is not None
+
+
 class LaneDelivery:
     """Delivers the rows that are due in one lane, in order (delivery contract O1 to O6).
 
@@ -164,7 +182,10 @@ class LaneDelivery:
             return take_over(self._tools, self._lane, self._subscriber or None, lost)
         if not self._tools.may_continue(self._lane):
             return LaneOutcome(more=True, careful=self._lane.careful)
+        if self._tools.urgent_only:
+            leave_calm(selection)
         self._outcome.more = selection.more
+        self._outcome.urgent = is_urgent(selection)
         self._outcome.next_due = selection.next_due
         rows = claims.take(self._lane, selection)
         if len(rows) < len(selection.rows):
@@ -181,6 +202,7 @@ class LaneDelivery:
             results.write()
         self._outcome.incomplete = results.is_incomplete
         self._outcome.more |= bool(left)
+        self._outcome.urgent |= any(row.get("priority") for row in left)
         return self._outcome
 
     def _is_due_by(self, due_at: datetime) -> None:

@@ -15,6 +15,7 @@ from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.stopping import ASKED
+from apps.core.tasks import Run
 from apps.core.vocabulary import RowState
 from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
@@ -166,7 +167,7 @@ class TransmitContent:
         """
         return self._run(stop=stop)
 
-    def take_turn(self, again: Callable[[], object]) -> int:
+    def take_turn(self, again: Callable[[], object], *, urgent_only: bool = False) -> int:
         """Attempt what is due, for a while; return how many deliveries were attempted.
 
         However much waits, other tasks of the worker process get their turn, too: what is published
@@ -174,11 +175,12 @@ class TransmitContent:
 
         Args:
             again: called where more is due; asks for the next turn.
+            urgent_only: leave all but what is urgent to others.
 
         Raises:
             PyMongoError: the store is away.
         """
-        return self._run(seconds=TURN_SECONDS, on_ended=again)
+        return self._run(seconds=TURN_SECONDS, on_ended=again, urgent_only=urgent_only)
 
     def _run(self, **how: Any) -> int:
         """Run the lanes; the arguments are those of `LaneRun.run`."""
@@ -210,6 +212,7 @@ class TransmitContent:
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,
+            urgent_only=run.urgent_only,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)
 
@@ -229,3 +232,23 @@ class TransmitTurn:
     def run(self) -> int:
         """Take one turn; return how many deliveries were attempted."""
         return self._transmit.take_turn(self._again)
+
+
+class PriorityTurn:
+    """What the task of urgent deliveries does. It waits for nothing that is not urgent.
+
+    Args:
+        enqueue: routes what was published: a kill, too.
+        transmit: the run.
+        again: starts the task once more, behind those that wait.
+    """
+
+    def __init__(self, enqueue: Run, transmit: TransmitContent, again: Callable[[], None]) -> None:
+        self._enqueue = enqueue
+        self._transmit = transmit
+        self._again = again
+
+    def run(self) -> int:
+        """Take one turn; return how many deliveries were attempted."""
+        self._enqueue.run()
+        return self._transmit.take_turn(self._again, urgent_only=True)
