@@ -3,17 +3,24 @@
 Delivery contract P4, O6.
 """
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apps.core import json
+from apps.core.clock import SystemClock
 from apps.graph.build import Graph
+from apps.lanes.threads import MOST_TIMES
 from tests.support.newsdesk import Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill
-from tests.support.receivers import HTTPReceiver
+from tests.support.receivers import Fault, HTTPReceiver
+from tests.support.worker_processes import process
 
 KILL = "kill"
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -81,3 +88,65 @@ def test_rows_of_subscribers_with_priority_are_urgent(
         assert (told(receiver), told(other)) == (["story"], [])
         assert graph.transmit.run() == 1
         assert told(other) == ["story"]
+
+
+class TestWorkers:
+    """With real worker processes. Their leases, and the receivers' time-out, outlast the test."""
+
+    prefix = "urgent_"
+
+    @pytest.fixture
+    def clock(self) -> SystemClock:
+        """That of the processes."""
+        return SystemClock()
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        limits = {"HTTP_PUSH_TIMEOUT": [5, 600], "HTTP_PUSH_TOTAL_TIMEOUT": 600}
+        processes = {"CELERY_TASK_ALWAYS_EAGER": False, "CELERY_PREFIX": self.prefix}
+        return {**settings, **limits, **processes, "LEASE_SECONDS": 3600}
+
+    @pytest.fixture
+    def environment(self, settings: dict[str, Any]) -> dict[str, Any]:
+        names = ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL", "CELERY_PREFIX", "LEASE_SECONDS")
+        names += ("HTTP_PUSH_TIMEOUT", "HTTP_PUSH_TOTAL_TIMEOUT", "HIGH_PRIORITY_QUEUE_ENABLED")
+        known = {name: json.dumps(settings[name]).decode().strip('"') for name in names}
+        return {**known, "TRANSMIT_THREADS": 1}
+
+    def worker(self, *queues: str) -> list[str]:
+        served = ",".join(self.prefix + queue for queue in queues)
+        return [
+            *("-m", "celery", "-A", "apps.worker", "worker", "-c", "1", "-Q", served),
+            *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
+        ]
+
+    @pytest.mark.timeout(400)
+    def test_a_kill_goes_out_while_the_others_are_stuck(
+        self,
+        desk: Newsdesk,
+        graph: Graph,
+        receiver: HTTPReceiver,
+        environment: dict[str, Any],
+        tmp_path: Path,
+    ) -> None:
+        """All threads of the usual worker wait for receivers, which take none back for minutes."""
+        desk.newsroom.subscriber("one", push(receiver.url))
+        item = desk.published(headline="story")
+        graph.enqueue.run()
+        graph.transmit.run()
+        with ExitStack() as stack:
+            hanging = stack.enter_context(HTTPReceiver(lambda request: Fault.HANG))
+            for number in range(MOST_TIMES + 1):
+                subscriber = desk.newsroom.subscriber(f"stuck{number}", push(hanging.url))
+                fill(graph.db, subscriber, push(hanging.url), graph.clock.precise(), items=2)
+            usual = self.worker("publish", "transmit", "publish_priority", "default")
+            stack.enter_context(process([*usual, "--beat"], environment, tmp_path / "usual"))
+            hanging.wait_for(MOST_TIMES, PATIENCE_SECONDS)
+            kept_free = self.worker("publish_priority")
+            stack.enter_context(process(kept_free, environment, tmp_path / "priority"))
+            desk.act(KILL, item, headline="killed")
+
+            receiver.wait_for(2, PATIENCE_SECONDS)
+
+            assert told(receiver) == ["story", "killed"]
+            assert len(hanging.requests) == MOST_TIMES
