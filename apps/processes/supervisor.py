@@ -109,6 +109,8 @@ class Supervisor:
             stop(running, self._grace)
         except KeyboardInterrupt:
             stop(running, 0.0)
+        finally:
+            _handle_signals(self._on_signal)
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":
         """Return the running process of a program."""
