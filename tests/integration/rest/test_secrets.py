@@ -325,7 +325,7 @@ class TestAddresses:
         assert {"resource_url": "http://127.0.0.1:8/push"} == stored_config(graph, created["_id"])
 
     @pytest.mark.parametrize("by", ["leaving it out", "sending back what was read"])
-    @pytest.mark.parametrize("host", ["spy.example", None, ["mail.example"]])
+    @pytest.mark.parametrize("host", ["spy.example", None])
     def test_a_password_is_told_to_no_other_server(
         self, desk: Newsdesk, graph: Graph, by: str, host: Any
     ) -> None:
@@ -349,6 +349,21 @@ class TestAddresses:
         assert "password" not in save(host=host)
         assert "password" in save(host=host, password="new")
         assert PLANTED not in everything(graph)
+
+    def test_what_is_no_name_is_no_server(self, desk: Newsdesk, graph: Graph) -> None:
+        """A list with the same name in it is neither the server that it was nor another one."""
+        config = {"host": "ftp.example", "password": PLANTED}
+        ftp = {"name": "f", "format": "nitf", "delivery_type": "ftp", "config": config}
+        created = Rules(desk.client).subscriber("Daily", destinations=[ftp])
+        path = f"subscribers/{created['_id']}"
+        shown = desk.client.get(path).get_json()["destinations"][0]
+        change = {**shown, "config": {**shown["config"], "host": ["ftp.example"]}}
+
+        answer = desk.client.patch(path, {"destinations": [change]})
+
+        issues = {"0": {"config": {"host": "host is not a line of text"}}}
+        assert (400, {"destinations": issues}) == (answer.status_code, answer.get_json()["_issues"])
+        assert "ftp.example" == stored_config(graph, created["_id"])["host"]
 
     def test_those_of_fixtures_are_encrypted_by_a_rotation(
         self, desk: Newsdesk, graph: Graph
