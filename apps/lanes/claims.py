@@ -354,8 +354,8 @@ class LaneClaims:
             # Once the time of an open breaker is over, there is a probe to be made.
             open_until = lane.breaker.open_until
             due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
-            is_urgent = bool(outcome.urgent or open_until)
-            urgent: Document = {} if is_urgent else {"urgent": False}
+            is_kept = open_until and not outcome.urgent
+            urgent: Document = {} if is_kept else {"urgent": bool(outcome.urgent)}
             quiet = _resting({**fields, **urgent}, due_at, ended)
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:

@@ -141,12 +141,10 @@ def leave_calm(selection: LaneSelection) -> None:
     selection.rows = selection.rows[:last]
 
 
-def is_urgent(selection: LaneSelection) -> bool:
-    """Whether urgent rows are left when those of a selection are sent."""
-    may_be_cut = (
-        selection.more and bool(selection.rows) and bool(selection.rows[-1].get("priority"))
-    )
-    return may_be_cut or selection.next_withdrawal is not None
+def is_cut_short(selection: LaneSelection) -> bool:
+    """Whether more urgent rows may be due than were selected."""
+    rows = selection.rows
+    return selection.more and bool(rows) and bool(rows[-1].get("priority"))
 
 
 class LaneDelivery:
@@ -182,10 +180,12 @@ class LaneDelivery:
             return take_over(self._tools, self._lane, self._subscriber or None, lost)
         if not self._tools.may_continue(self._lane):
             return LaneOutcome(more=True, careful=self._lane.careful)
+        is_urgent = is_cut_short(selection)
         if self._tools.urgent_only:
             leave_calm(selection)
         self._outcome.more = selection.more
-        self._outcome.urgent = is_urgent(selection)
+        # What waits for a retry is urgent when nothing else is due before.
+        self._outcome.urgent = is_urgent or bool(not selection.more and selection.next_withdrawal)
         self._outcome.next_due = selection.next_due
         rows = claims.take(self._lane, selection)
         if len(rows) < len(selection.rows):
@@ -202,7 +202,8 @@ class LaneDelivery:
             results.write()
         self._outcome.incomplete = results.is_incomplete
         self._outcome.more |= bool(left)
-        self._outcome.urgent |= any(row.get("priority") for row in left)
+        is_urgent = self._outcome.urgent or any(row.get("priority") for row in left)
+        self._outcome.urgent = bool(is_urgent)
         return self._outcome
 
     def _is_due_by(self, due_at: datetime) -> None:
@@ -349,3 +350,4 @@ class LaneDelivery:
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
         if due_at := result.changes.get("next_retry_attempt_at"):
             self._is_due_by(due_at)
+            self._outcome.urgent = bool(self._outcome.urgent or row.get("priority"))

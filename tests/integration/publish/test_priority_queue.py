@@ -13,7 +13,7 @@ from apps.core import json
 from apps.core.clock import SystemClock
 from apps.graph.build import Graph
 from apps.lanes.threads import MOST_TIMES
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
 from tests.support.queues import fill
 from tests.support.receivers import Fault, HTTPReceiver
@@ -88,6 +88,28 @@ def test_rows_of_subscribers_with_priority_are_urgent(
         assert (told(receiver), told(other)) == (["story"], [])
         assert graph.transmit.run() == 1
         assert told(other) == ["story"]
+
+
+def test_a_kill_that_waits_for_a_retry_keeps_nobody_busy(
+    desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+) -> None:
+    """What is not urgent goes meanwhile; the kill is urgent again when it is due."""
+    subscriber = desk.newsroom.subscriber("one", push(receiver.url))
+    item = desk.published(headline="story")
+    graph.enqueue.run()
+    graph.transmit.run()
+    desk.act(KILL, item, headline="killed")
+    receiver.answer([500])
+    assert graph.priority_turn.run() == 1
+    fill(graph.db, subscriber, push(receiver.url), clock.precise(), items=3)
+
+    assert graph.priority_turn.run() == 0
+    assert graph.transmit.run() == 3
+    clock.advance(minutes=2)
+    assert graph.priority_turn.run() == 1
+
+    assert told(receiver)[-1] == "killed"
+    assert graph.priority_turn.run() == graph.transmit.run() == 0
 
 
 class TestWorkers:
