@@ -36,6 +36,25 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("WEB_THREADS", 8, "Threads in each of them.", least=1),
         number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire.", least=1),
         flag(
+            "HIGH_PRIORITY_QUEUE_ENABLED",
+            False,
+            "Withdrawals and rows with priority are delivered by a task in the Celery queue "
+            "`publish_priority`, for which a worker may be kept free.",
+        ),
+        number(
+            "PRIORITY_CONCURRENCY",
+            1,
+            "Celery worker processes that are kept free for that queue.",
+            least=1,
+        ),
+        number(
+            "GRACEFUL_STOP_SECONDS",
+            30,
+            "Seconds that processes have, once they are asked to end, to finish what they have "
+            "begun.",
+            least=1,
+        ),
+        flag(
             "CELERY_TASK_ALWAYS_EAGER",
             False,
             "Tasks run inside the request or command that starts them; no worker, no beat needed.",
@@ -401,7 +420,13 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         ),
         number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first.", least=0),
         number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim.", least=1),
-        number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process.", least=1),
+        number(
+            "TRANSMIT_THREADS",
+            8,
+            "Threads that deliver, in each worker process; those that a receiver lets wait do not "
+            "count, and there are five times as many at most.",
+            least=1,
+        ),
         number(
             "DELIVERY_COUNTERS_DAYS",
             8,

@@ -32,7 +32,8 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Cele
     and may come twice.
 
     Args:
-        settings: CELERY_BROKER_URL, CELERY_TASK_ALWAYS_EAGER, CELERY_PREFIX.
+        settings: CELERY_BROKER_URL, CELERY_TASK_ALWAYS_EAGER, CELERY_PREFIX, and those that tasks
+            name.
         graph: returns the object graph of the process.
     """
     prefix = settings["CELERY_PREFIX"]
@@ -59,6 +60,7 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Cele
                 "options": {"expires": task.seconds},
             }
             for name, task in tasks.items()
+            if task.setting is None or settings.get(task.setting)
         },
     )
     app.set_default()

@@ -1,21 +1,38 @@
 """The worker processes: `celery -A apps.worker worker`, one program with `--beat`."""
 
+import os
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from celery import Task
-from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 from celery.states import SUCCESS
 
 import settings as settings_module
 from apps.celery import create_celery
 from apps.core.logs import configure_logs
 from apps.core.memory import settle_memory
+from apps.core.stopping import FAILED, GracefulStop
 from apps.graph.build import Graph, build_graph
 from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
-from apps.processes.programs import SITES
+from apps.processes.programs import PRIORITY, SITES
 from apps.store.clock import StoreClock
+
+COLD = "Cold"
+"""What Celery calls an end that waits for nothing."""
+MARGIN_SECONDS = 2.0
+"""What the main process waits for the others beyond their time."""
 
 SETTINGS = settings_module.load()
 CLOCK = StoreClock()
@@ -27,19 +44,74 @@ configure_logs(SETTINGS["LOG_LEVEL"])
 def graph() -> Graph:
     """Return the services of this process; connects at first use, which is after the fork.
 
-    From then on the process tells that it is alive.
+    From then on the process tells that it is alive, and a signal only asks it to end.
     """
     services = build_graph(SETTINGS, clock=CLOCK, process=PROCESS)
-    ProcessHeartbeat(services.db, PROCESS, SETTINGS["REDIS_URL"]).start()
+    heartbeat = ProcessHeartbeat(services.db, PROCESS, SETTINGS["REDIS_URL"]).start()
+
+    @worker_process_shutdown.connect(weak=False)
+    def finish(**_: Any) -> None:
+        # It is there until all that it has begun is done.
+        services.transmit.close()
+        heartbeat.stop()
+        services.close()
+
+    GracefulStop(SETTINGS["GRACEFUL_STOP_SECONDS"], is_watched=True).install()
     settle_memory()
     return services
+
+
+def ask_children() -> None:
+    """Let the processes that carry out tasks know that they are to end."""
+    signal_children(signal.SIGTERM)
+
+
+def end_hard() -> None:
+    """End this process and those that carry out its tasks as they are."""
+    signal_children(signal.SIGKILL)
+    os._exit(FAILED)
+
+
+def signal_children(number: int) -> None:
+    """Send a signal to the processes that carry out tasks."""
+    for worker in WORKERS:
+        # Other pools than that of processes have none, one that is only starting has none yet.
+        for pid in worker.pool.info.get("processes") or () if worker.pool else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+WORKERS: list[Any] = []
+"""The worker of this process, if it is the main one."""
+STOP = GracefulStop(
+    SETTINGS["GRACEFUL_STOP_SECONDS"] + MARGIN_SECONDS, tell=ask_children, end=end_hard
+)
+"""Of the process that watches the others; it comes after them."""
+
+
+@celeryd_after_setup.connect
+def remember(instance: Any, **_: Any) -> None:
+    """Remember the worker, which knows its processes."""
+    WORKERS.append(instance)
+
+
+@worker_shutting_down.connect
+def stop(how: str, **_: Any) -> None:
+    """Pass on that the worker is to end. Celery tells its main process only."""
+    if how == COLD:
+        end_hard()
+    STOP.ask()
+    # The next signal is for this as well, not for what Celery does then.
+    STOP.install()
 
 
 @celeryd_init.connect
 def name_process(options: Mapping[str, Any], **_: Any) -> None:
     """Name the process after what it serves, before it forks."""
-    if list(options.get("queues") or ()) == [SETTINGS["CELERY_PREFIX"] + SITES]:
-        PROCESS.name = SITES
+    names = {SITES: SITES, PRIORITY: "priority"}
+    served = [name.removeprefix(SETTINGS["CELERY_PREFIX"]) for name in options.get("queues") or ()]
+    if len(served) == 1:
+        PROCESS.name = names.get(served[0], PROCESS.name)
 
 
 @task_prerun.connect

@@ -8,6 +8,7 @@ from typing import Any
 import settings as settings_module
 from apps.celery import create_celery
 from apps.core.logs import configure_logs
+from apps.core.stopping import graceful_stop
 from apps.graph.build import Graph, build_graph
 from apps.processes.embedded.stores import resolve_stores
 
@@ -37,3 +38,13 @@ def services(overrides: Mapping[str, Any] | None = None) -> Iterator[Graph]:
             yield graph
         finally:
             graph.close()
+
+
+@contextmanager
+def stoppable_services() -> Iterator[Graph]:
+    """Yield the services, as a command works with them that carries something out for long.
+
+    A signal asks it to end: what it has begun is finished.
+    """
+    with services() as graph, graceful_stop(graph.settings["GRACEFUL_STOP_SECONDS"]):
+        yield graph

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from apps.commands.context import services
+from apps.commands.context import services, stoppable_services
 from apps.core.caller import SYSTEM
 from apps.core.documents import object_of, text_of
 from apps.core.errors import Conflict, PlainError, SchemaIssues
@@ -201,7 +201,7 @@ def waiting_for(graph: Graph, deployment: Mapping[str, Any]) -> list[str]:
 @click.command("publisher:dispatch")
 def dispatch() -> None:
     """Carry out what is due at sites now: wishes, schedules, deployments."""
-    with services() as graph:
+    with stoppable_services() as graph:
         records = 0
         while True:
             begun = graph.deployment_run.run()

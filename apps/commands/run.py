@@ -10,6 +10,7 @@ from apps.commands.context import stored_settings
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
 from apps.graph.build import build_graph
+from apps.processes.embedded.children import GRACE_SECONDS
 from apps.processes.programs import PROGRAMS, listens, programs
 from apps.processes.supervisor import Supervisor
 
@@ -31,7 +32,7 @@ def run(
     host: str | None,
     port: int | None,
 ) -> int:
-    """Run `web`, `worker`, `publisher` and `websocket`, or only the PROGRAMs named, until stopped.
+    """Run all PROGRAMs of the installation, or only those named, until stopped.
 
     Their output is in `log` in the data directory.
     """
@@ -40,11 +41,20 @@ def run(
     overrides: dict[str, Any] = {name: value for name, value in options.items() if value}
     with stored_settings(overrides) as settings:
         configure_logs(settings["LOG_LEVEL"])
+        if "priority" in chosen and not settings["HIGH_PRIORITY_QUEUE_ENABLED"]:
+            raise ConfigurationError(
+                "priority serves the queue of HIGH_PRIORITY_QUEUE_ENABLED, which is off"
+            )
         refuse_taken_ports(settings, names)
         # Before several processes start: the indexes are made once.
         build_graph(settings).close()
         wanted = [program for program in programs(settings) if program.name in names]
-        supervisor = Supervisor(wanted, Path(settings["DATA_DIR"]) / "log")
+        supervisor = Supervisor(
+            wanted,
+            Path(settings["DATA_DIR"]) / "log",
+            # What has not ended by then does not end itself.
+            grace=settings["GRACEFUL_STOP_SECONDS"] + GRACE_SECONDS,
+        )
         try:
             supervisor.start(START_SECONDS)
             if "web" in names:

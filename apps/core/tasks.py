@@ -26,11 +26,13 @@ class Periodic:
         queue: Celery queue.
         seconds: time between two runs that the beat starts.
         hour: of runs that happen once a day, UTC; None for all others.
+        setting: name of the one without which the beat does not start it; None for none.
     """
 
     queue: str
     seconds: int = TICK_SECONDS
     hour: int | None = None
+    setting: str | None = None
 
     @property
     def schedule(self) -> Any:
@@ -67,7 +69,12 @@ class GraphTask(Task):
 
 
 def task(
-    name: str, queue: str, *, every: int = TICK_SECONDS, hour: int | None = None
+    name: str,
+    queue: str,
+    *,
+    every: int = TICK_SECONDS,
+    hour: int | None = None,
+    setting: str | None = None,
 ) -> Callable[[Callable[[GraphTask], int]], Task]:
     """Return the decorator that registers a function as a periodic Celery task.
 
@@ -76,10 +83,11 @@ def task(
         queue: Celery queue, without CELERY_PREFIX.
         every: seconds between two runs that the beat starts.
         hour: of runs that happen once a day, UTC.
+        setting: see `Periodic`.
     """
 
     def register(function: Callable[[GraphTask], int]) -> Task:
-        TASKS[name] = Periodic(queue, every, hour)
+        TASKS[name] = Periodic(queue, every, hour, setting)
         return shared_task(base=GraphTask, bind=True, name=name)(function)
 
     return register

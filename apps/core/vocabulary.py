@@ -157,6 +157,9 @@ WITHDRAWING_ACTIONS = frozenset(
 )
 
 
+WITHDRAWING_OPERATIONS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
+
+
 class SubscriberType(StrEnum):
     """`subscriber_type` of a subscriber."""
 

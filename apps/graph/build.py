@@ -25,7 +25,13 @@ from apps.monitoring.processes import ProcessNotes
 from apps.publish.content.pictures import check_mapping
 from apps.publish.enqueue import EnqueueContent
 from apps.publish.enqueue.formatting import ItemFormatting
-from apps.publish.transmit import TransmitContent, TransmitTurn, transmit
+from apps.publish.transmit import (
+    PriorityTurn,
+    TransmitContent,
+    TransmitTurn,
+    transmit,
+    transmit_priority,
+)
 from apps.publisher.deployments.run import DeploymentRun
 from apps.publisher.run.run import SiteRun
 from apps.publisher.run.upkeep import Cleanup, LateRetractions, SiteSync
@@ -53,6 +59,7 @@ class Graph(Foundation):
     enqueue: EnqueueContent
     transmit: TransmitContent
     transmit_turn: TransmitTurn
+    priority_turn: PriorityTurn
     expiry: ContentExpiry
     content_api_expiry: CopyExpiry
     legal_items: LegalItems
@@ -130,6 +137,9 @@ def build_graph(
         enqueue=publishing.enqueue,
         transmit=publishing.transmit,
         transmit_turn=TransmitTurn(publishing.transmit, wake_up(transmit)),
+        priority_turn=PriorityTurn(
+            publishing.enqueue, publishing.transmit, wake_up(transmit_priority)
+        ),
         expiry=retention.expiry,
         content_api_expiry=content_api.expiry,
         legal_items=retention.legal_items,

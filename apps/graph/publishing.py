@@ -35,7 +35,7 @@ from apps.publish.explain.service import ExplainService
 from apps.publish.resend.service import ResendService, ResendsService
 from apps.publish.row_actions.service import RowActions
 from apps.publish.service import PublishedService, PublishQueueService
-from apps.publish.transmit import TransmitContent, transmit
+from apps.publish.transmit import TransmitContent, transmit, transmit_priority
 from apps.publish.transmit.preview import DeliveryPreviews
 from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
@@ -181,6 +181,7 @@ def build_collaborators(base: Foundation) -> Collaborators:
         places=base.places,
         notifier=base.notifier,
         wake_up=wake_up(enqueue_published),
+        wake_priority=priority_wake_up(base),
         wake_mailer=wake_up(send_mails),
         wake_legal=legal_wake_up(base),
         spike=SpikeService(build_context(base)),
@@ -226,7 +227,22 @@ def build_enqueue(
 
 def transmit_wake_up(base: Foundation) -> Callable[[], None]:
     """Return what starts the transmit run; nothing where deliveries wait for the next tick."""
-    return wake_up(transmit) if base.settings["TRANSMIT_IMMEDIATELY"] else lambda: None
+    if not base.settings["TRANSMIT_IMMEDIATELY"]:
+        return lambda: None
+    start, start_priority = wake_up(transmit), priority_wake_up(base)
+
+    def start_both() -> None:
+        # What is urgent first, where tasks run at once.
+        start_priority()
+        start()
+
+    return start_both
+
+
+def priority_wake_up(base: Foundation) -> Callable[[], None]:
+    """Return what starts the run of urgent deliveries; nothing where that is no task of its own."""
+    is_apart = base.settings["HIGH_PRIORITY_QUEUE_ENABLED"]
+    return wake_up(transmit_priority) if is_apart else lambda: None
 
 
 def legal_wake_up(base: Foundation) -> Callable[[], None]:

@@ -7,6 +7,7 @@ nothing.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,8 +27,10 @@ from apps.lanes.sending import Noted, Sending, sending_of, token_of
 
 log = structlog.get_logger(__name__)
 
-URGENT_IN_A_ROW = 4
 DUE_LANES = 100
+"""Lanes of one pass, urgent ones apart."""
+READ_LANES = 2000
+"""Most lanes that are read for a pass: beyond those that may be in it, others are looked for."""
 INCOMPLETE = "incomplete"
 """Owner of a lane that was given back before all its work was."""
 LARGEST_TOKEN = 2**62
@@ -100,6 +103,19 @@ class Lane:
         return most if is_free else 1
 
 
+@dataclass(frozen=True)
+class DueLanes:
+    """Ids of lanes with something due, in the order in which to serve them.
+
+    Attributes:
+        urgent: those that hold something urgent.
+        normal: the others.
+    """
+
+    urgent: Sequence[str] = ()
+    normal: Sequence[str] = ()
+
+
 @dataclass
 class LaneOutcome:
     """Outcome of serving a lane.
@@ -107,6 +123,7 @@ class LaneOutcome:
     Attributes:
         sent: attempts made.
         more: whether the lane is to be served again at once.
+        urgent: whether something urgent is left; None where nobody knows.
         next_due: when something that waits becomes due; an open breaker may serve the lane earlier.
         careful: whether the next claim should take one thing only.
         incomplete: whether work is left that is marked as taken; the next process that leases the
@@ -118,6 +135,7 @@ class LaneOutcome:
 
     sent: int = 0
     more: bool = False
+    urgent: bool | None = None
     next_due: datetime | None = None
     careful: bool = False
     incomplete: bool = False
@@ -142,27 +160,58 @@ class LaneClaims:
         self._kind = kind
         self.owner = owner
 
-    def due(self) -> list[str]:
-        """Return ids of lanes with something due, in the order in which to try them."""
+    def due(self, *, urgent_only: bool = False) -> DueLanes:
+        """Return the lanes of the next pass; one command, seldom more.
+
+        Of one group there are at most as many as a run has threads (delivery contract P2): who has
+        work in many lanes takes up no other's place.
+        """
         now = self._clock.precise()
-        found = self._lanes.find({"wake_at": {"$lte": now}}, {"urgent": 1, "lease_until": 1})
-        lanes = found.sort("wake_at", 1).limit(DUE_LANES)
-        free = [
-            lane
-            for lane in lanes
-            if not isinstance(until := lane.get("lease_until"), datetime) or until < now
-        ]
-        return interleaved(
-            [lane["_id"] for lane in free if lane.get("urgent")],
-            [lane["_id"] for lane in free if not lane.get("urgent")],
-        )
+        if urgent_only:
+            return DueLanes(self._in_turns(self._first(now, {"urgent": True})[0]))
+        found, is_whole = self._first(now, {})
+        normal = [lane for lane in found if not lane.get("urgent")]
+        urgent = [lane for lane in found if lane.get("urgent")]
+        if not is_whole:
+            urgent, _ = self._first(now, {"urgent": True})
+        return DueLanes(self._in_turns(urgent), self._in_turns(normal))
+
+    def _first(self, now: datetime, which: Document) -> tuple[list[Document], bool]:
+        """Return lanes that are due and free, oldest first, and whether they are all there are."""
+        due = {**which, "wake_at": {"$lte": now}, **free_at(now)}
+        found = self._lanes.find(due, {"urgent": 1}).sort("wake_at", 1).limit(READ_LANES)
+        lanes: list[Document] = []
+        taken: Counter[tuple[str, bool]] = Counter()
+        read = 0
+        with found.batch_size(DUE_LANES):
+            for lane in found:
+                read += 1
+                own = (self._kind.group(lane["_id"]), bool(lane.get("urgent")))
+                taken[own] += 1
+                if taken[own] <= self._kind.threads:
+                    lanes.append(lane)
+                if len(lanes) == DUE_LANES:
+                    return lanes, False
+        return lanes, read < READ_LANES
+
+    def _in_turns(self, lanes: Iterable[Document]) -> list[str]:
+        """Return the ids of lanes: the first one of each group, then the second ones, and so on."""
+        turns: list[list[str]] = []
+        taken: Counter[str] = Counter()
+        for lane in lanes:
+            group = self._kind.group(lane["_id"])
+            if taken[group] == len(turns):
+                turns.append([])
+            turns[taken[group]].append(lane["_id"])
+            taken[group] += 1
+        return [lane for turn in turns for lane in turn]
 
     def lease(self, lane_id: str) -> Lane | None:
         """Lease a lane, or return None when another process has it; one command."""
         asked_at = time.monotonic()
         now = self._clock.precise()
         before = self._lanes.find_one_and_update(
-            {"_id": lane_id, "$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}]},
+            {"_id": lane_id, **free_at(now)},
             {
                 "$set": {"lease_owner": self.owner, "lease_until": now + self._kind.lease},
                 "$inc": {"claim_token": 1},
@@ -305,14 +354,26 @@ class LaneClaims:
             # Once the time of an open breaker is over, there is a probe to be made.
             open_until = lane.breaker.open_until
             due_at = min(filter(None, (outcome.next_due, open_until)), default=None)
-            urgent: Document = {} if open_until else {"urgent": False}
+            is_kept = open_until and not outcome.urgent
+            urgent: Document = {} if is_kept else {"urgent": bool(outcome.urgent)}
             quiet = _resting({**fields, **urgent}, due_at, ended)
             same = {**own, "wakes": lane.wakes}
             if self._lanes.update_one(same, {**quiet, **more}).matched_count:
                 return
         # What it is paused for by now may be another pause than the one that is over.
         again = _resting(fields, self._clock.precise(), done)
+        if outcome.more and outcome.urgent is False and lane.document.get("urgent"):
+            # The rest of a long queue is not urgent because of a kill that was among it.
+            same = {**own, "wakes": lane.wakes}
+            calm = {**again, "$set": {**again["$set"], "urgent": False}}
+            if self._lanes.update_one(same, {**calm, **more}).matched_count:
+                return
         self._lanes.update_one(own, {**again, **more})
+
+
+def free_at(now: datetime) -> Document:
+    """Return the query of lanes that nobody holds."""
+    return {"lease_until": {"$not": {"$gte": now}}}
 
 
 def pause_of(lane: Mapping[str, Any]) -> Pause | None:
@@ -337,14 +398,3 @@ def _resting(fields: Document, due_at: datetime | None, ended: Iterable[str]) ->
         # Taken away, not null: `$min` of a wake-up would leave a null as it is.
         gone["wake_at"] = 1
     return {"$set": fields, **({"$unset": gone} if gone else {})}
-
-
-def interleaved(urgent: list[str], normal: list[str]) -> list[str]:
-    """Return urgent lanes first, a normal one after every four of them (delivery contract P1)."""
-    order: list[str] = []
-    left = list(normal)
-    for number, lane in enumerate(urgent, start=1):
-        order.append(lane)
-        if number % URGENT_IN_A_ROW == 0 and left:
-            order.append(left.pop(0))
-    return order + left

@@ -30,8 +30,11 @@ class LaneKind:
         retries: when failed work is tried again, and when it is given up.
         lane_field: where a piece of work names its lane.
         lane_id: turns what is there into the id of the lane; None for what names no lane.
+        group: names those who share their turns: the lanes of one group never hold up those of
+            others, however many they are. Each lane is its own unless said.
         parallel: things done at once in one lane, where its owner lets that be.
         slow_seconds: what takes longer makes its lane careful: the next claim takes one thing.
+            Meanwhile another thread takes the place of the one that waits.
         batch_seconds: time after which nothing more of one claim is started.
         breaker: when a receiver counts as down.
         health: when a receiver counts as failing, and when it is given up.
@@ -49,6 +52,7 @@ class LaneKind:
     retries: RetryPolicy
     lane_field: str = "lane"
     lane_id: Callable[[Any], str | None] = text_or_none
+    group: Callable[[str], str] = str
     parallel: int = 4
     slow_seconds: float = 1.0
     batch_seconds: float = 20.0

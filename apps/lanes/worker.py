@@ -74,19 +74,19 @@ class LaneWorker:
         """Serve lanes; return how many deliveries were attempted."""
         sent = 0
         while self._may_continue(None) and (lane_id := self._dispatcher.next()):
+            # A lane that crashes is tried no more by this run. Nor is one that stalls: before all
+            # of it was tried in vain, the first of it would be due again, and the run never ended.
+            may_serve_again = False
             try:
                 outcome = self._serve(lane_id)
+                sent += outcome.sent
+                may_serve_again = not outcome.stalled
             except Exception as error:
                 if is_outage(error):
                     raise
-                # It counts as busy, so that this run tries it no more and goes on with the others.
                 log.exception("lane.crashed", lane=lane_id)
-                continue
-            sent += outcome.sent
-            # One that stalls stays busy, too: before all of it was tried in vain, the first of it
-            # would be due again, and the run would never end.
-            if not outcome.stalled:
-                self._dispatcher.done(lane_id)
+            finally:
+                self._dispatcher.done(lane_id, again=may_serve_again)
         return sent
 
     def _serve(self, lane_id: str) -> LaneOutcome:

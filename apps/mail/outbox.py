@@ -18,6 +18,7 @@ from apps.core.clock import Clock
 from apps.core.documents import number_of
 from apps.core.errors import DeliveryError, PermanentFailure
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.mail.mailer import Mail, Mailer
 from apps.store.collections import MAILS
 
@@ -82,7 +83,7 @@ class Outbox:
         if not self.is_open:
             return 0
         count = 0
-        while mail := self._take():
+        while not ASKED.is_set() and (mail := self._take()):
             count += 1
             self._attempt(mail)
         return count

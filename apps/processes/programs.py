@@ -1,4 +1,5 @@
-"""What an installation runs: web server, worker with its beat, worker of CMS sites, websocket."""
+"""What an installation runs: web server, worker with its beat, worker of urgent deliveries where it
+has a queue of its own, worker of CMS sites, websocket."""
 
 import socket
 import sys
@@ -11,7 +12,9 @@ from apps.processes.supervisor import Program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONNECT_SECONDS = 0.3
-PROGRAMS = ("web", "worker", "publisher", "websocket")
+PROGRAMS = ("web", "worker", "priority", "publisher", "websocket")
+PRIORITY = "publish_priority"
+"""Queue of urgent deliveries. The other worker of the wire serves it, too."""
 SITES = "publisher"
 """Queue of the tasks that wait for CMS sites. It has a worker of its own: a slow site takes no slot
 from the wire."""
@@ -22,8 +25,9 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
 
     Args:
         settings: HOST, PORT, WSHOST, WSPORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY,
-            PUBLISHER_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the
-            addresses of both stores.
+            GRACEFUL_STOP_SECONDS, PUBLISHER_CONCURRENCY, HIGH_PRIORITY_QUEUE_ENABLED,
+            PRIORITY_CONCURRENCY, CELERY_PREFIX, DATA_DIR, PASSWORD_MIN_LENGTH and the addresses of
+            both stores.
     """
     environment = {
         name: str(settings[name])
@@ -40,6 +44,15 @@ def programs(settings: Mapping[str, Any]) -> list[Program]:
     return [
         Program("web", _web(settings), environment, listens(host, port)),
         Program("worker", _wire_worker(settings), environment),
+        *(
+            [
+                Program(
+                    "priority", _worker(settings, [PRIORITY], "PRIORITY_CONCURRENCY"), environment
+                )
+            ]
+            if settings["HIGH_PRIORITY_QUEUE_ENABLED"]
+            else []
+        ),
         Program("publisher", _worker(settings, [SITES], "PUBLISHER_CONCURRENCY"), environment),
         Program("websocket", _websocket(), listening, listens(ws_host, ws_port)),
     ]
@@ -52,6 +65,7 @@ def _web(settings: Mapping[str, Any]) -> tuple[str, ...]:
         f"--workers={int(settings['WEB_WORKERS'])}",
         f"--threads={int(settings['WEB_THREADS'])}",
         f"--bind={settings['HOST']}:{int(settings['PORT'])}",
+        f"--graceful-timeout={int(settings['GRACEFUL_STOP_SECONDS'])}",
         "--no-control-socket",
         "--logger-class=apps.processes.web_logs.WebLogger",
         "app:create_app()",

@@ -13,6 +13,7 @@ import structlog
 from apps.core.errors import ConfigurationError
 from apps.processes.embedded.children import (
     FIRST_DELAY_SECONDS,
+    GRACE_SECONDS,
     Restarts,
     has_ended,
     start,
@@ -48,6 +49,7 @@ class Supervisor:
         programs: what to run.
         log_dir: one log file for each.
         first_delay: seconds before a crashed program is started again; doubled at each crash.
+        grace: seconds that all have to end by themselves.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Supervisor:
         programs: Iterable[Program],
         log_dir: Path,
         first_delay: float = FIRST_DELAY_SECONDS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
-        self._children = [_Child(program, log_dir, first_delay) for program in programs]
+        self._children = [_Child(program, log_dir, first_delay, grace) for program in programs]
+        self._grace = grace
         # No event: a signal may arrive while the main thread holds the lock of one.
         self._is_stopping = False
 
@@ -97,9 +101,16 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Stop all programs."""
+        """Stop all programs. They finish what they have begun, unless another signal arrives."""
         self._is_stopping = True
-        stop([child.process for child in self._children if child.process])
+        running = [child.process for child in self._children if child.process]
+        try:
+            _handle_signals(signal.default_int_handler)
+            stop(running, self._grace)
+        except KeyboardInterrupt:
+            stop(running, 0.0)
+        finally:
+            _handle_signals(self._on_signal)
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":
         """Return the running process of a program."""
@@ -118,15 +129,17 @@ def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
 class _Child:
     """One program and its current process."""
 
-    def __init__(self, program: Program, log_dir: Path, first_delay: float) -> None:
+    def __init__(self, program: Program, log_dir: Path, first_delay: float, grace: float) -> None:
         self.program = program
+        self._grace = grace
         self.log = log_dir / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._restarts = Restarts(first_delay)
 
     def start(self) -> None:
         self._restarts.started()
-        self.process = start(self.program.command, self.log, self.program.environment)
+        command, environment = self.program.command, self.program.environment
+        self.process = start(command, self.log, environment, (), self._grace)
 
     def has_ended(self) -> bool:
         return self.process is not None and has_ended(self.process)

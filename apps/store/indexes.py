@@ -24,6 +24,7 @@ success. In the order of texts they are neighbours: an index can hold just these
 which queries it serves.
 """
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+URGENT_LANES: Mapping[str, Any] = {"urgent": True}
 DOWN_LANES: Mapping[str, Any] = {"breaker.open_until": {"$gt": EPOCH}}
 """Lanes whose breaker is not closed."""
 
@@ -126,8 +127,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     # Failures of a lane that administrators were told of.
     collections.DELIVERY_FAILURES: [_index("lane")],
     collections.PUBLISH_LANES: [
-        # Lanes with something due.
+        # Lanes with something due, and those of them that hold something urgent.
         _index("wake_at"),
+        _index("wake_at", name="urgent", partialFilterExpression=URGENT_LANES),
         _index("lease_owner", sparse=True),
         # Receivers that are down.
         _index(

@@ -25,6 +25,8 @@ class Collaborators:
     Attributes:
         legal_db: database of the long-term archive.
         wake_up: starts the enqueue task now; losing the call costs one tick.
+        wake_priority: the same for the task that routes and delivers what is urgent, where a worker
+            may be kept free for it.
         wake_mailer: the same for the task that sends mails.
         wake_legal: the same for the import into the long-term archive, where there is one.
         spike: puts items into the bin.
@@ -43,6 +45,7 @@ class Collaborators:
     places: Places
     notifier: Notifier
     wake_up: Callable[[], None]
+    wake_priority: Callable[[], None]
     wake_mailer: Callable[[], None]
     wake_legal: Callable[[], None]
     spike: SpikeService

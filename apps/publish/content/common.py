@@ -34,7 +34,13 @@ from apps.core.ids import object_id
 from apps.core.notifier import Audience
 from apps.core.service import Document, ResourceService, new_etag
 from apps.core.text import word_count
-from apps.core.vocabulary import PUBLISH_STATES, Operation, PubStatus, State
+from apps.core.vocabulary import (
+    PUBLISH_STATES,
+    WITHDRAWING_OPERATIONS,
+    Operation,
+    PubStatus,
+    State,
+)
 from apps.core.workflow import Action
 from apps.publish.content.associated_items import (
     AssociatedItems,
@@ -245,6 +251,8 @@ class BasePublishService(ResourceService):
         self.tell_receivers(publication)
         self._parent_packages.follow(publication.request)
         self.collaborators.wake_up()
+        if self.operation in WITHDRAWING_OPERATIONS:
+            self.collaborators.wake_priority()
         self.collaborators.wake_legal()
         self._tell(publication)
 

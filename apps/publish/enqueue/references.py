@@ -17,7 +17,13 @@ from apps.core.errors import ServerError
 from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
 from apps.core.text import is_blank
-from apps.core.vocabulary import MEDIA_TYPES, ItemType, Operation, State
+from apps.core.vocabulary import (
+    MEDIA_TYPES,
+    WITHDRAWING_OPERATIONS,
+    ItemType,
+    Operation,
+    State,
+)
 from apps.newsroom.vocabularies.items import is_active
 from apps.publish.enqueue.decisions import Item
 from apps.publish.enqueue.rules import RoutingRules
@@ -319,7 +325,6 @@ def _without_null_renditions(association: Any) -> Any:
 # they came before it was a subscriber, or before it had a product for them.
 
 FOLLOWING = (Operation.CORRECT, Operation.BEING_CORRECTED)
-WITHDRAWING_OPERATIONS = (Operation.KILL, Operation.TAKEDOWN, Operation.UNPUBLISH)
 LIVE = (State.PUBLISHED, State.CORRECTED, State.BEING_CORRECTED)
 
 

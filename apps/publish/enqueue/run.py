@@ -19,7 +19,8 @@ from apps.core.errors import PreconditionFailed
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
-from apps.core.vocabulary import QueueState
+from apps.core.stopping import ASKED
+from apps.core.vocabulary import WITHDRAWING_OPERATIONS, QueueState
 from apps.publish.enqueue.batch import RoutingBatch, RoutingTools, Unroutable
 from apps.publish.enqueue.claims import (
     PublishedClaims,
@@ -28,7 +29,6 @@ from apps.publish.enqueue.claims import (
     waits_for_items,
 )
 from apps.publish.enqueue.enqueue_service import enqueue_services
-from apps.publish.enqueue.references import WITHDRAWING_OPERATIONS
 from apps.publish.enqueue.resends import ResendRequests, ResendRouter
 from apps.publish.enqueue.rules import Alarm, Marks, Snapshots
 from apps.routing.filters.content_filters import FilterSet
@@ -171,7 +171,10 @@ class EnqueueContent:
         self._release = ScheduledRelease(db, clock, journal, notifier, on_released)
 
     def run(self) -> int:
-        """Route everything that is waiting; return how many published rows were taken."""
+        """Route everything that is waiting; return how many published rows were taken.
+
+        A process that is asked to end finishes the batch that it has claimed.
+        """
         self._tools.snapshots.start_run()
         self._journal.complete_abandoned()
         claims = PublishedClaims(
@@ -182,11 +185,13 @@ class EnqueueContent:
         )
         claims.release_expired()
         total = 0
-        while batch := claims.take():
+        while not ASKED.is_set() and (batch := claims.take()):
             total += len(batch)
             held_up: set[str] = set()
             for part in _tried_before_last(batch):
                 self._route(part, claims, held_up)
+        if ASKED.is_set():
+            return total
         if self._resends.run():
             self._wake_up()
         _attempt(self._desk_copies.send_scheduled)

@@ -58,6 +58,8 @@ class LaneTools:
     recovery: Recovery
     may_continue: Callable[[Lane | None], bool]
     """False once the run shall stop or can no longer renew its leases, or that of a lane."""
+    urgent_only: bool = False
+    """The run is for what is urgent."""
 
 
 def take_over(
@@ -131,6 +133,20 @@ class RowServer(LaneServer):
         return self._tools.recovery.fail_malformed(lane) > 0
 
 
+def leave_calm(selection: LaneSelection) -> None:
+    """Leave what comes behind the last urgent row to others; some may have to go before it."""
+    urgent = [place for place, row in enumerate(selection.rows, start=1) if row.get("priority")]
+    last = max(urgent, default=0)
+    selection.more |= last < len(selection.rows)
+    selection.rows = selection.rows[:last]
+
+
+def is_cut_short(selection: LaneSelection) -> bool:
+    """Whether more urgent rows may be due than were selected."""
+    rows = selection.rows
+    return selection.more and bool(rows) and bool(rows[-1].get("priority"))
+
+
 class LaneDelivery:
     """Delivers the rows that are due in one lane, in order (delivery contract O1 to O6).
 
@@ -164,7 +180,12 @@ class LaneDelivery:
             return take_over(self._tools, self._lane, self._subscriber or None, lost)
         if not self._tools.may_continue(self._lane):
             return LaneOutcome(more=True, careful=self._lane.careful)
+        is_urgent = is_cut_short(selection)
+        if self._tools.urgent_only:
+            leave_calm(selection)
         self._outcome.more = selection.more
+        # What waits for a retry is urgent when nothing else is due before.
+        self._outcome.urgent = is_urgent or bool(not selection.more and selection.next_withdrawal)
         self._outcome.next_due = selection.next_due
         rows = claims.take(self._lane, selection)
         if len(rows) < len(selection.rows):
@@ -181,6 +202,8 @@ class LaneDelivery:
             results.write()
         self._outcome.incomplete = results.is_incomplete
         self._outcome.more |= bool(left)
+        is_urgent = self._outcome.urgent or any(row.get("priority") for row in left)
+        self._outcome.urgent = bool(is_urgent)
         return self._outcome
 
     def _is_due_by(self, due_at: datetime) -> None:
@@ -327,3 +350,4 @@ class LaneDelivery:
         self._outcome.stalled |= is_slow and result.state == RowState.RETRYING
         if due_at := result.changes.get("next_retry_attempt_at"):
             self._is_due_by(due_at)
+            self._outcome.urgent = bool(self._outcome.urgent or row.get("priority"))

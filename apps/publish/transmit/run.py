@@ -14,6 +14,8 @@ from apps.core.errors import NotFound
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
+from apps.core.stopping import ASKED
+from apps.core.tasks import Run
 from apps.core.vocabulary import RowState
 from apps.lanes.health import HealthPolicy
 from apps.lanes.kind import LaneKind
@@ -30,6 +32,7 @@ from apps.publish.transmit.destinations import Subscribers, TransmitterPool, tra
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
+from apps.routing.subscribers.stored_destinations import subscriber_part_of
 from apps.secrets.vault import Vault
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
 from apps.store.indexes import WAITING_ROWS
@@ -57,6 +60,7 @@ def lane_kind(settings: Mapping[str, Any]) -> LaneKind:
         waiting={"state": WAITING_ROWS},
         lease=timedelta(seconds=settings["LEASE_SECONDS"]),
         threads=int(settings["TRANSMIT_THREADS"]),
+        group=subscriber_part_of,
         retries=RetryPolicy(retries, settings["RETRY_JITTER"], Random()),
         health=HealthPolicy(
             hopeless_after=timedelta(days=days) if days > 0 else None,
@@ -148,20 +152,22 @@ class TransmitContent:
             self._new_server,
             lost=LostRows(db, clock, self._kind),
             prepare=self._recovery.adopt,
+            finish=self._attempt_log.close,
         )
 
-    def run(self, stop: Event | None = None) -> int:
+    def run(self, stop: Event = ASKED) -> int:
         """Attempt every delivery that is due now; return how many were attempted.
 
         Args:
-            stop: ends the run early; rows that were not started go back.
+            stop: ends the run early; rows that were not started go back. Unless given, the run ends
+                when the process is asked to.
 
         Raises:
             PyMongoError: the store is away. The next run looks for rows that were lost meanwhile.
         """
         return self._run(stop=stop)
 
-    def take_turn(self, again: Callable[[], object]) -> int:
+    def take_turn(self, again: Callable[[], object], *, urgent_only: bool = False) -> int:
         """Attempt what is due, for a while; return how many deliveries were attempted.
 
         However much waits, other tasks of the worker process get their turn, too: what is published
@@ -169,11 +175,12 @@ class TransmitContent:
 
         Args:
             again: called where more is due; asks for the next turn.
+            urgent_only: leave all but what is urgent to others.
 
         Raises:
             PyMongoError: the store is away.
         """
-        return self._run(seconds=TURN_SECONDS, on_ended=again)
+        return self._run(seconds=TURN_SECONDS, on_ended=again, urgent_only=urgent_only)
 
     def _run(self, **how: Any) -> int:
         """Run the lanes; the arguments are those of `LaneRun.run`."""
@@ -185,7 +192,8 @@ class TransmitContent:
             self._attempt_log.close()
 
     def close(self) -> None:
-        """Close the connections to destinations."""
+        """Close the connections to destinations, once what is under way has ended."""
+        self._lanes.wait()
         self._pool.close()
 
     def _new_server(self, run: RunContext) -> RowServer:
@@ -204,6 +212,7 @@ class TransmitContent:
             closed=set(),
             recovery=self._recovery,
             may_continue=run.may_continue,
+            urgent_only=run.urgent_only,
         )
         return RowServer(tools, Subscribers(self._db), run.upcoming, self._limit)
 
@@ -223,3 +232,23 @@ class TransmitTurn:
     def run(self) -> int:
         """Take one turn; return how many deliveries were attempted."""
         return self._transmit.take_turn(self._again)
+
+
+class PriorityTurn:
+    """What the task of urgent deliveries does. It waits for nothing that is not urgent.
+
+    Args:
+        enqueue: routes what was published: a kill, too.
+        transmit: the run.
+        again: starts the task once more, behind those that wait.
+    """
+
+    def __init__(self, enqueue: Run, transmit: TransmitContent, again: Callable[[], None]) -> None:
+        self._enqueue = enqueue
+        self._transmit = transmit
+        self._again = again
+
+    def run(self) -> int:
+        """Take one turn; return how many deliveries were attempted."""
+        self._enqueue.run()
+        return self._transmit.take_turn(self._again, urgent_only=True)

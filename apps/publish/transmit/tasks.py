@@ -1,4 +1,4 @@
-"""Celery task of the transmit run."""
+"""Celery tasks of the transmit run."""
 
 from apps.core.tasks import GraphTask, task
 
@@ -11,3 +11,16 @@ def transmit(self: GraphTask) -> int:
     hold up no routing.
     """
     return self.graph.transmit_turn.run()
+
+
+@task(
+    "apps.publish.transmit.transmit_priority",
+    queue="publish_priority",
+    setting="HIGH_PRIORITY_QUEUE_ENABLED",
+)
+def transmit_priority(self: GraphTask) -> int:
+    """Route what waits and deliver what is urgent. Every 10 seconds, and at once after a kill.
+
+    In a queue of its own, so that a worker may be kept free for it.
+    """
+    return self.graph.priority_turn.run()

@@ -23,6 +23,7 @@ from apps.core.documents import object_of, text_of
 from apps.core.errors import Conflict
 from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
+from apps.core.stopping import ASKED
 from apps.lanes import Lane, LaneKind, LaneOutcome, LaneRun, LaneServer, RetryPolicy, RunContext
 from apps.publisher.deployments.listing import Listing, LostList, NoList, is_off, stays_shown
 from apps.publisher.deployments.outcomes import End, end_of, error_of, is_over, retracts
@@ -541,11 +542,11 @@ class DeploymentRun:
 
         self._lanes = LaneRun(db, clock, kind, new_server)
 
-    def run(self, stop: Event | None = None) -> int:
+    def run(self, stop: Event = ASKED) -> int:
         """Take on what is due; return how many rows were begun.
 
         Args:
-            stop: ends the run early.
+            stop: ends the run early; unless given, it ends when the process is asked to.
 
         Raises:
             PyMongoError: the store is away.

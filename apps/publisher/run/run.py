@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.lanes import (
     Circuit,
     Lane,
@@ -299,11 +300,11 @@ class SiteRun:
 
         self._lanes = LaneRun(db, clock, kind, new_server, prepare=prepare)
 
-    def run(self, stop: Event | None = None) -> int:
+    def run(self, stop: Event = ASKED) -> int:
         """Carry out what is due now; return how many records were worked on.
 
         Args:
-            stop: ends the run early.
+            stop: ends the run early; unless given, it ends when the process is asked to.
 
         Raises:
             PyMongoError: the store is away.

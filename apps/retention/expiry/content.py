@@ -14,6 +14,7 @@ from apps.core.clock import Clock
 from apps.core.errors import IncompleteWrite
 from apps.core.notifier import Notifier
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.core.vocabulary import State
 from apps.publish.queue.recipients import Ledger, keep_delivered_of
 from apps.retention.expiry.connections import Connections
@@ -98,7 +99,7 @@ class ContentExpiry:
         for _ in range(self._loops):
             after = {**query, "_id": {"$gt": last}}
             batch = list(self._db[ARCHIVE].find(after).sort("_id", 1).limit(self._limit))
-            if not batch:
+            if not batch or ASKED.is_set():
                 return
             yield batch
             last = batch[-1]["_id"]

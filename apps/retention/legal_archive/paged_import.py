@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 
 FIRST_TEXT, FIRST_OBJECT_ID = "", ObjectId("0" * 24)
@@ -50,7 +51,7 @@ class PagedImport(ABC):
             return 0
         count, limit = 0, page_size or self.page_size
         rows = self._page({}, limit)
-        while rows:
+        while rows and not ASKED.is_set():
             count += self._import_rows(rows)
             rows = self._next(rows[-1]["_id"], limit)
         return count

@@ -80,9 +80,14 @@ def lane_id(subscriber_id: Any, destination: str) -> str:
     return f"{owner}:{destination}"
 
 
+def subscriber_part_of(lane: str) -> str:
+    """Return the part of a lane id that names the subscriber."""
+    return lane.partition(":")[0]
+
+
 def subscriber_of(lane: str) -> Any:
     """Return the subscriber id that a lane id names."""
-    owner = lane.partition(":")[0]
+    owner = subscriber_part_of(lane)
     return id_of(owner) if owner.startswith(MARK) else object_id(owner)
 
 

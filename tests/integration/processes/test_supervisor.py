@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,24 @@ def test_a_signal_amid_the_start_of_a_program_stops_that_one_too(
         supervisor.start(timeout=60)
     supervisor.stop()
     assert not is_running(started[0].pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_what_does_not_end_by_itself(tmp_path: Path, number: int) -> None:
+    """However long programs may take to finish what they do."""
+    deaf = ("sh", "-c", f"trap 'echo asked > {tmp_path}/asked' TERM; while :; do sleep 0.1; done")
+    supervisor = Supervisor([Program("deaf", deaf)], tmp_path / "log", grace=3600.0)
+    supervisor.start(timeout=60)
+    child = supervisor.process("deaf").pid
+
+    def insist() -> None:
+        wait_until((tmp_path / "asked").exists)
+        os.kill(os.getpid(), number)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(insist)
+        supervisor.stop()
+    assert not is_running(child)
 
 
 def test_programs_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:

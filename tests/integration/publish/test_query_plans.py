@@ -55,8 +55,8 @@ HOT: dict[tuple[str, str], Keys] = {
     ("recipients", "_id"): ("_id",),
     ("publish_queue", "item_id publishing_action"): ("item_id", "lane", "order_no"),
     # Lanes: which are due, and their rows.
-    ("publish_lanes", "wake_at"): ("wake_at",),
-    ("publish_lanes", "$or _id"): ("_id",),
+    ("publish_lanes", "lease_until wake_at"): ("wake_at",),
+    ("publish_lanes", "_id lease_until"): ("_id",),
     ("publish_lanes", "lease_owner"): ("lease_owner",),
     ("publish_queue", "lane state"): ("lane", "state", "priority", "order_no"),
     ("publish_queue", "claim_token item_id item_version lane order_no state"): (

@@ -763,7 +763,7 @@ class TestClaims:
         assert [note["outcome"] for note in row["attempts"]] == ["unknown", "success"]
         assert desk.db["subscribers"].find_one({"_id": subscriber})["is_active"]
 
-    @pytest.mark.parametrize("items", counts(500, 2000))
+    @pytest.mark.parametrize("items", counts(500, 10_000))
     def test_a_long_queue_does_not_delay_others(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, items: int
     ) -> None:
@@ -786,6 +786,47 @@ class TestClaims:
 
             assert len(other.requests) == 1
         assert len(receiver.requests) <= 200
+
+    def test_many_destinations_do_not_delay_others(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock
+    ) -> None:
+        """Another subscriber's lane comes second, however many lanes of the first one are due.
+
+        Delivery contract P2.
+        """
+        many = desk.newsroom.subscriber("many", push(receiver.url))
+        for number in range(150):
+            destination = {**push(receiver.url), "_id": f"d{number}"}
+            fill(graph.db, many, destination, clock.precise(), items=1)
+        clock.advance(seconds=1)
+        few = desk.newsroom.subscriber("few", push(receiver.url))
+        fill(graph.db, few, push(receiver.url), clock.precise(), items=1)
+
+        kind = lane_kind(graph.settings)
+        due = LaneClaims(graph.db, clock, kind, "somebody").due()
+
+        assert due.normal[1].startswith(f"{few}:")
+        assert len(due.normal) == kind.threads + 1
+
+    def test_a_turn_does_not_wait_for_receivers_that_hang(
+        self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver
+    ) -> None:
+        """They are waited for when the process ends; what comes of it is on record.
+
+        Delivery contract P3.
+        """
+        with HTTPReceiver(lambda request: Fault.HANG) as hanging:
+            desk.newsroom.subscriber("hanging", push(hanging.url))
+            desk.newsroom.subscriber("good", push(receiver.url))
+            desk.published()
+            graph.enqueue.run()
+            assert graph.transmit.take_turn(lambda: None) == 1
+            assert len(hanging.requests) == len(receiver.requests) == 1
+            assert [row["state"] for row in desk.rows()].count("success") == 1
+            assert graph.transmit.take_turn(lambda: None) == 0
+        graph.transmit.close()
+        assert sorted(row["state"] for row in desk.rows()) == ["retrying", "success"]
+        assert graph.db["publish_lanes"].count_documents({"lease_owner": {"$ne": None}}) == 0
 
     @pytest.mark.parametrize("items", counts(60, 500))
     def test_brings_rows_of_all_states_to_an_end(

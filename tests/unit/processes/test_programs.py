@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import settings as settings_module
-from apps.celery import queues, registered_tasks
+from apps.celery import create_celery, queues, registered_tasks
 from apps.processes.embedded.children import free_port
 from apps.processes.programs import PROGRAMS, listens, programs
 
@@ -48,7 +48,19 @@ def test_all_know_how_long_passwords_are(settings: dict[str, Any], length: int |
 
 def test_programs_are_known_by_their_names(settings: dict[str, Any]) -> None:
     """The names that `manage.py run` takes are those of the programs."""
-    assert [program.name for program in programs(settings)] == list(PROGRAMS)
+    with_all = {**settings, "HIGH_PRIORITY_QUEUE_ENABLED": True}
+    assert [program.name for program in programs(with_all)] == list(PROGRAMS)
+    usual = [program.name for program in programs(settings)]
+    assert usual == [name for name in PROGRAMS if name != "priority"]
+
+
+def test_a_worker_is_kept_free_for_what_is_urgent(settings: dict[str, Any]) -> None:
+    """Where that has a queue of its own; the other worker of the wire serves the queue, too."""
+    settings |= {"HIGH_PRIORITY_QUEUE_ENABLED": True, "PRIORITY_CONCURRENCY": 4}
+    commands = {program.name: program.command for program in programs(settings)}
+    assert {"--queues=blue_publish_priority", "--concurrency=4"} < set(commands["priority"])
+    served = next(part for part in commands["worker"] if part.startswith("--queues="))
+    assert "blue_publish_priority" in served.partition("=")[2].split(",")
 
 
 def test_commands_follow_the_settings(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -78,6 +90,17 @@ def test_the_workers_serve_every_queue_of_a_task(settings: dict[str, Any]) -> No
     assert {task.queue for task in tasks.values()} <= set(served)
     of_sites = {name for name, task in tasks.items() if task.queue == "publisher"}
     assert of_sites == {name for name in tasks if name.startswith("publisher.")}
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_beat_starts_the_task_of_urgent_deliveries_where_there_is_one(
+    settings: dict[str, Any], is_on: bool
+) -> None:
+    """Nobody is woken for nothing."""
+    settings["HIGH_PRIORITY_QUEUE_ENABLED"] = is_on
+    started = {entry["task"] for entry in create_celery(settings, dict).conf.beat_schedule.values()}
+    assert ("apps.publish.transmit.transmit_priority" in started) == is_on
+    assert "apps.publish.transmit.transmit" in started
 
 
 def test_listens_tells_open_from_closed_ports() -> None:
