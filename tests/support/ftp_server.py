@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
@@ -44,6 +45,17 @@ class _Handler(FTPHandler):
             super().process_command(cmd, *args, **kwargs)
 
 
+class _Files(AbstractedFS):
+    """The files of a server, which forgets to close those whose connections end at a bad moment."""
+
+    opened: list[Any]
+
+    def open(self, filename: str, mode: str) -> Any:
+        file = super().open(filename, mode)
+        self.opened.append(file)
+        return file
+
+
 class FTPReceiver:
     """A server with one user and one directory, on a free loopback port.
 
@@ -60,6 +72,7 @@ class FTPReceiver:
         self.commands: list[tuple[str, str]] = []
         self._behaviour: dict[str, Behaviour] = {}
         self._stop = threading.Event()
+        self._opened: list[Any] = []
         authorizer = DummyAuthorizer()
         authorizer.add_user(USERNAME, PASSWORD, str(root), perm="elradfmwMT")
         handler = type(
@@ -67,6 +80,7 @@ class FTPReceiver:
             (_Handler,),
             {
                 "authorizer": authorizer,
+                "abstracted_fs": type("Files", (_Files,), {"opened": self._opened}),
                 "owner": self,
                 "masquerade_address": masquerade,
                 "auth_failed_timeout": 0,
@@ -131,6 +145,8 @@ class FTPReceiver:
         while not self._stop.is_set():
             self._server.ioloop.loop(timeout=0.02, blocking=False)
         self._server.close_all()
+        for file in self._opened:
+            file.close()
 
     def __enter__(self) -> "FTPReceiver":
         self._thread.start()
