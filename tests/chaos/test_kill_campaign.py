@@ -206,6 +206,7 @@ def test_no_fault_loses_doubles_or_reorders_anything(
     assert newsroom.conservation.tally()["failed"] == 0
 
 
+@pytest.mark.timeout(10800)
 @pytest.mark.parametrize("lease", [1])
 def test_x23_workers_killed_at_random_moments(
     installed: Installation,
