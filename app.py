@@ -56,9 +56,20 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     serve_delivery_types(app, built.transmitters, app.auth)
     publishing = built.publishing
     serve_publish_queue(
-        app, publishing.queue, publishing.row_actions, publishing.previews, app.auth
+        app,
+        publishing.queue,
+        publishing.row_actions,
+        publishing.previews,
+        publishing.idempotent,
+        app.auth,
     )
-    serve_destinations(app, publishing.destinations, publishing.destination_states, app.auth)
+    serve_destinations(
+        app,
+        publishing.destinations,
+        publishing.destination_states,
+        publishing.idempotent,
+        app.auth,
+    )
     serve_publisher(app, built.publisher, app.auth)
     watching = built.monitoring
     serve_monitoring(app, watching.metrics, watching.health, built.settings["METRICS_TOKEN"])

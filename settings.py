@@ -31,9 +31,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         number("PORT", 5000, "Port on which the web process listens."),
         text("WSHOST", "127.0.0.1", "Address on which the websocket process listens."),
         number("WSPORT", 5100, "Port on which the websocket process listens."),
-        number("WEB_WORKERS", 2, "Processes of the web server."),
-        number("WEB_THREADS", 8, "Threads in each of them."),
-        number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire."),
+        number("WEB_WORKERS", 2, "Processes of the web server.", least=1),
+        number("WEB_THREADS", 8, "Threads in each of them.", least=1),
+        number("WORKER_CONCURRENCY", 2, "Celery worker processes of the wire.", least=1),
         flag(
             "CELERY_TASK_ALWAYS_EAGER",
             False,
@@ -101,8 +101,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "well; otherwise feeds serve media themselves.",
             derived="`PUBLIC_URL/upload-raw`",
         ),
-        number("PAGINATION_DEFAULT", 500, "Rows of a list where the client names no number."),
-        number("PAGINATION_LIMIT", 500, "Most rows of a list."),
+        number(
+            "PAGINATION_DEFAULT", 500, "Rows of a list where the client names no number.", least=1
+        ),
+        number("PAGINATION_LIMIT", 500, "Most rows of a list.", least=1),
         number(
             "TRUSTED_PROXIES",
             0,
@@ -337,8 +339,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "LEASE_SECONDS",
             60,
             "Seconds that a claim on items or rows is good for; renewed at a third of it.",
+            least=1,
         ),
-        number("ENQUEUE_BATCH_SIZE", 200, "Published rows taken by one enqueue batch."),
+        number("ENQUEUE_BATCH_SIZE", 200, "Published rows taken by one enqueue batch.", least=1),
         number(
             "RULES_MAX_AGE_SECONDS",
             10,
@@ -395,15 +398,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "beat's next tick, `publish:transmit` or `publisher:dispatch`, with "
             "`CELERY_TASK_ALWAYS_EAGER`, too.",
         ),
-        number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first."),
-        number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim."),
-        number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process."),
+        number("MAX_TRANSMIT_RETRY_ATTEMPT", 10, "Tries after the first.", least=0),
+        number("MAX_TRANSMIT_QUERY_LIMIT", 100, "Rows of one lane taken by one claim.", least=1),
+        number("TRANSMIT_THREADS", 8, "Threads that deliver, in each worker process.", least=1),
         number(
             "DELIVERY_COUNTERS_DAYS",
             8,
             "Days that counts of deliveries per destination and hour are kept.",
         ),
-        number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random."),
+        number("RETRY_JITTER", 0.1, "Share of a retry delay that is added at random.", least=0),
         number(
             "HOLD_OLDER_THAN_HOURS",
             24,
@@ -426,7 +429,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Disable a destination at once that answers 410: it says that it is gone.",
         ),
         items("HTTP_PUSH_TIMEOUT", [5, 30], "Seconds: connect, read."),
-        number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt."),
+        number("HTTP_PUSH_TOTAL_TIMEOUT", 60, "Seconds for one whole HTTP attempt.", least=1),
         flag(
             "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES",
             True,
@@ -437,11 +440,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Networks (CIDR) that stay allowed when private addresses are not.",
         ),
-        number("FTP_TIMEOUT", 300, "Seconds for one whole attempt by FTP or SFTP."),
+        number("FTP_TIMEOUT", 300, "Seconds for one whole attempt by FTP or SFTP.", least=1),
         number(
             "FTP_REPLY_TIMEOUT",
             30,
             "Seconds to connect to a server of FTP or SFTP, and to wait for each of its replies.",
+            least=1,
         ),
         text(
             "FILE_ROOT",
@@ -454,7 +458,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Items are delivered by ODBC. Who may edit subscribers then reaches every database "
             "that an installed driver reaches.",
         ),
-        number("ODBC_TIMEOUT", 60, "Seconds for one whole attempt by ODBC."),
+        number("ODBC_TIMEOUT", 60, "Seconds for one whole attempt by ODBC.", least=1),
         text(
             "IMATRICS_BASE_URL",
             None,
@@ -471,8 +475,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             False,
             "Sites may have private and link-local addresses.",
         ),
-        number("PUBLISHER_CONCURRENCY", 2, "Celery worker processes of CMS sites."),
-        number("PUBLISHER_THREADS", 4, "Sites that each worker process serves at a time."),
+        number("PUBLISHER_CONCURRENCY", 2, "Celery worker processes of CMS sites.", least=1),
+        number("PUBLISHER_THREADS", 4, "Sites that each worker process serves at a time.", least=1),
         number(
             "PUBLISHER_MAX_PIXELS",
             40_000_000,
@@ -565,6 +569,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "EMAIL_TIMEOUT",
             10,
             "Seconds for each answer of the server; a mail takes ten times as long at most.",
+            least=1,
         ),
         text(
             "WATERMARK_IMAGE",

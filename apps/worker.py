@@ -10,15 +10,16 @@ from celery.states import SUCCESS
 
 import settings as settings_module
 from apps.celery import create_celery
-from apps.core.clock import SystemClock
 from apps.core.logs import configure_logs
 from apps.core.memory import settle_memory
 from apps.graph.build import Graph, build_graph
 from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
 from apps.processes.programs import SITES
+from apps.store.clock import StoreClock
 
 SETTINGS = settings_module.load()
-PROCESS = ProcessNotes(SystemClock(), "worker")
+CLOCK = StoreClock()
+PROCESS = ProcessNotes(CLOCK, "worker")
 configure_logs(SETTINGS["LOG_LEVEL"])
 
 
@@ -28,7 +29,7 @@ def graph() -> Graph:
 
     From then on the process tells that it is alive.
     """
-    services = build_graph(SETTINGS, process=PROCESS)
+    services = build_graph(SETTINGS, clock=CLOCK, process=PROCESS)
     ProcessHeartbeat(services.db, PROCESS, SETTINGS["REDIS_URL"]).start()
     settle_memory()
     return services

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,29 @@ def secret(name: str, meaning: str, derived: str = "") -> Setting:
     return Setting(name, None, meaning, derived, "text", _text, is_secret=True)
 
 
-def number(name: str, default: float | None, meaning: str, derived: str = "") -> Setting:
-    """Return a setting that is a count, or an amount in the unit that name or meaning states."""
-    return Setting(name, default, meaning, derived, "a number", _json(int, float))
+def number(
+    name: str,
+    default: float | None,
+    meaning: str,
+    derived: str = "",
+    *,
+    least: float | None = None,
+) -> Setting:
+    """Return a setting that is a count, or an amount in the unit that name or meaning states.
+
+    Args:
+        least: with less than that nothing works, nor with none.
+    """
+    if least is None:
+        return Setting(name, default, meaning, derived, "a number", _finite)
+
+    def convert(raw: str) -> Any:
+        value = _finite(raw)
+        if value is None or value < least:
+            raise ValueError(value)
+        return value
+
+    return Setting(name, default, meaning, derived, f"a number, {least} or more", convert)
 
 
 def flag(name: str, default: bool, meaning: str) -> Setting:
@@ -132,6 +153,13 @@ def _text(raw: str) -> str | None:
 def _flag(raw: str) -> bool | None:
     value = _json(bool, int)(raw)
     return None if value is None else bool(value)
+
+
+def _finite(raw: str) -> Any:
+    value = _json(int, float)(raw)
+    if value is not None and not isfinite(value):
+        raise ValueError(value)
+    return value
 
 
 def _json(*types: type) -> Callable[[str], Any]:

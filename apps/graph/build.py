@@ -96,7 +96,7 @@ def build_graph(
 
     Args:
         settings: as `settings.load` returns them, with the addresses of both stores.
-        clock: source of time; the machine's unless given.
+        clock: source of time; the store's unless given.
         listeners: pymongo command listeners, for benchmarks.
         has_indexes: the caller has seen to the indexes of the database.
         process: what this process does; nothing yet unless given.

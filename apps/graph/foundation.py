@@ -11,7 +11,7 @@ from pymongo.monitoring import CommandListener
 from apps.archive.crop_files import CropFiles
 from apps.archive.journal.journal import Journal
 from apps.archive.places import Places
-from apps.core.clock import Clock, SystemClock
+from apps.core.clock import Clock
 from apps.core.notifier import Notifier
 from apps.core.registry import Registry
 from apps.core.service import Document
@@ -24,6 +24,7 @@ from apps.newsroom.activity.alerts import Alerts
 from apps.newsroom.macros.macros import Macros
 from apps.notifications.bus import Notifications
 from apps.secrets.vault import Vault
+from apps.store.clock import StoreClock
 from apps.store.indexes import ARCHIVING_INDEXES, drop_retired_indexes, ensure_indexes
 from apps.store.mongo import connect, other_database
 from apps.store.sequences import Sequences
@@ -88,8 +89,9 @@ def build_foundation(
     process: ProcessNotes | None = None,
 ) -> Foundation:
     """Connect, and build what all parts share; the arguments are those of `build_graph`."""
-    clock = clock or SystemClock()
-    db = connect(settings, listeners)
+    clock = clock or StoreClock()
+    told = (clock,) if isinstance(clock, StoreClock) else ()
+    db = connect(settings, [*listeners, *told])
     if not has_indexes:
         ensure_indexes(db)
         if settings["LEGAL_ARCHIVE"]:

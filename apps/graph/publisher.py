@@ -27,7 +27,6 @@ from apps.publisher.media.service import MediaService
 from apps.publisher.metrics import PublisherMetrics
 from apps.publisher.records.content import Contents
 from apps.publisher.records.following import Following
-from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests, check_usable
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
@@ -51,6 +50,7 @@ from apps.publisher.targets import Targets
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
 from apps.publisher.transmitter import SiteDeliveries, transmitter_for
 from apps.store.collections import DEPLOYMENT_LANES
+from apps.store.idempotency import IdempotentRequests
 
 
 def build_publisher(base: Foundation) -> PublisherServices:
@@ -113,7 +113,7 @@ def build_publisher(base: Foundation) -> PublisherServices:
         requests=PublishRequests(
             db, clock, contents=contents, targets=targets, platforms=platforms, wishes=wishes
         ),
-        idempotent=IdempotentRequests(db, clock),
+        idempotent=IdempotentRequests(db, clock, other_body=409),
         status=StatusService(db, clock, contents),
         tests=ConnectionTests(
             db,

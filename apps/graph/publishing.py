@@ -40,6 +40,7 @@ from apps.publish.transmit.preview import DeliveryPreviews
 from apps.retention.legal_archive.tasks import import_legal_archive
 from apps.routing.internal_destinations.copies import DeskCopies
 from apps.routing.subscribers.signing_secrets import SigningSecrets
+from apps.store.idempotency import IdempotentRequests
 from apps.validate.service import ValidateResource
 
 
@@ -56,6 +57,7 @@ class PublishingServices:
         previews: shows what would be sent for a row.
         destinations: finds destinations of subscribers, and does what is asked of them.
         destination_states: tells how these do.
+        idempotent: answers once what clients ask for several times.
         services: the service behind each resource.
     """
 
@@ -67,6 +69,7 @@ class PublishingServices:
     previews: DeliveryPreviews
     destinations: DestinationsService
     destination_states: DestinationStates
+    idempotent: IdempotentRequests
     enqueue: EnqueueContent
     transmit: TransmitContent
     services: Mapping[str, ResourceService]
@@ -101,7 +104,7 @@ def build_publishing(
         settings=settings,
     )
     older_rows = build_older_rows(base)
-    states = DestinationStates(db, clock, older_rows)
+    states = DestinationStates(db, clock, older_rows, base.transmitters)
     pausing = Pausing(db, clock, notifier=base.notifier, older_rows=older_rows, states=states)
     secrets = SigningSecrets(db, clock, base.vault)
     rotation = SecretRotation(secrets, base.transmitters, base.notifier)
@@ -119,6 +122,7 @@ def build_publishing(
             db, {**pausing.actions, **rotation.actions, **tests.actions, **replay.actions}
         ),
         destination_states=states,
+        idempotent=IdempotentRequests(db, clock, other_body=422),
         enqueue=build_enqueue(base, operations, editing, backlog, followers),
         transmit=TransmitContent(
             db,

@@ -5,7 +5,17 @@ from apps.core.service import Document, ResourceService
 from apps.monitoring.processes import ALIVE
 
 
-class DeliveryCountersService(ResourceService):
+class ReadingsService(ResourceService):
+    """Documents that tell their times in fields of their own."""
+
+    def on_fetched(self, documents: list[Document], caller: Caller) -> None:
+        """Leave out the times that Eve fills in, which would say 1970."""
+        for document in documents:
+            document.pop("_created", None)
+            document.pop("_updated", None)
+
+
+class DeliveryCountersService(ReadingsService):
     """`delivery_counters`: what became of deliveries, per destination and hour."""
 
     resource = "delivery_counters"
@@ -15,7 +25,7 @@ class DeliveryCountersService(ResourceService):
         return {**lookup, "hour": {"$type": "date"}}
 
 
-class ProcessesService(ResourceService):
+class ProcessesService(ReadingsService):
     """`processes`: those that are alive."""
 
     resource = "processes"

@@ -8,9 +8,10 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
-from apps.core.clock import SystemClock
+from apps.core.clock import Clock, SystemClock
 from apps.core.tokens import hash_token, is_in_force
 from apps.notifications.viewers import Viewer
+from apps.store.clock import StoreClock
 from apps.store.collections import AUTH, STAGES, USERS
 from apps.store.mongo import CODEC, client_options
 
@@ -42,20 +43,27 @@ class MongoSessions:
     Args:
         database: where both are.
         expires_after: age of the last request at which sessions end.
+        clock: source of time; the machine's unless given.
     """
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]], expires_after: timedelta) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[dict[str, Any]],
+        expires_after: timedelta,
+        clock: Clock | None = None,
+    ) -> None:
         self._database = database
         self._expires_after = expires_after
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
 
     @classmethod
     def connect(cls, uri: str, name: str, expires_after: timedelta) -> Self:
         """Return the sessions in the database `name` of the server at `uri`. Lazy."""
+        clock = StoreClock()
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            uri, **client_options(uri), appname="wiredesk-websocket"
+            uri, **client_options(uri), appname="wiredesk-websocket", event_listeners=[clock]
         )
-        return cls(client.get_database(name, codec_options=CODEC), expires_after)
+        return cls(client.get_database(name, codec_options=CODEC), expires_after, clock)
 
     async def active(self, tokens: Collection[str]) -> dict[str, Viewer]:
         """See `ActiveSessions.active`. Two queries, whatever the number of tokens."""

@@ -16,7 +16,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 import settings
-from apps.core.clock import SystemClock
 from apps.core.errors import ConfigurationError
 from apps.core.logs import configure_logs
 from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
@@ -28,6 +27,7 @@ from apps.notifications.feed import ChannelFeed
 from apps.notifications.sessions import ActiveSessions, MongoSessions, SessionsUnavailable
 from apps.notifications.throttle import Throttle
 from apps.notifications.viewers import Viewer
+from apps.store.clock import StoreClock
 from apps.store.mongo import connect
 
 log = structlog.get_logger(__name__)
@@ -334,8 +334,9 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
     configure_logs(config["LOG_LEVEL"])
-    db = connect(config)
-    notes = ProcessNotes(SystemClock(), "websocket")
+    clock = StoreClock()
+    db = connect(config, [clock])
+    notes = ProcessNotes(clock, "websocket")
     heartbeat = ProcessHeartbeat(db, notes, config["REDIS_URL"]).start()
     try:
         asyncio.run(serve_forever(config))

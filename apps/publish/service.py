@@ -413,7 +413,7 @@ class PublishQueueService(ResourceService):
         """Give rows what clients see of their state besides what is stored with them, in place.
 
         Those that are being sent are `in-progress`. `held` says why a row waits whose destination
-        is sent nothing. Two commands where one waits, one more where anything is being sent.
+        is sent nothing. Three commands where one waits, one more where anything is being sent.
         """
         waiting = [row for row in rows if row.get("state") in WAITING_ROW_STATES]
         if not waiting:
@@ -427,9 +427,15 @@ class PublishQueueService(ResourceService):
         ids = sorted({lane_of(row) for row in waiting})
         fields = {"paused": 1, HELD_TO: 1}
         lanes = {d["_id"]: d for d in self.db[PUBLISH_LANES].find({"_id": {"$in": ids}}, fields)}
+        owners = find_all_by_id(
+            self.db[SUBSCRIBERS],
+            [row["subscriber_id"] for row in waiting],
+            {"name": 1, "is_active": 1},
+        )
         for row in waiting:
             name = str(row["destination"].get("name"))
-            if reason := why_waiting(lanes.get(lane_of(row), {}), row, name):
+            owner = owners.get(row["subscriber_id"])
+            if reason := why_waiting(lanes.get(lane_of(row), {}), row, name, owner):
                 row["held"] = reason
 
     def hide(self, documents: list[Document]) -> None:

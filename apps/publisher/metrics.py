@@ -8,37 +8,32 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.registry import Collector
 from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.documents import object_of
 from apps.core.service import Document
+from apps.monitoring.counters import step_of
+from apps.monitoring.exposition import buckets_of, exposed
 from apps.publisher.schema import Phase, RecordStatus, WishAction
 from apps.store.collections import PUBLISHER_INTEGRATIONS, PUBLISHER_LANES, PUBLISHING_RECORDS
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "wiredesk_publisher"
 LABELS = ("account", "integration", "name", "destination")
 LIVE_BOUNDS = (5, 15, 30, 60, 120, 300, 900, 3600)
 """Seconds until readers see a version, the upper ends of the steps in which they are counted."""
-BEYOND = "more"
-"""Name of the step above the last one."""
 NO_ERROR = "none"
 
 
 def seconds_until_live(seconds: float) -> dict[str, float]:
     """Return what is added to the counts of a lane for a version that readers see."""
-    step = next((str(bound) for bound in LIVE_BOUNDS if seconds <= bound), BEYOND)
-    return {f"live.steps.{step}": 1, "live.seconds": seconds}
+    return {f"live.steps.{step_of(seconds, LIVE_BOUNDS)}": 1, "live.seconds": seconds}
 
 
 class PublisherMetrics:
@@ -59,9 +54,7 @@ class PublisherMetrics:
         Args:
             account: whose integrations; None for all.
         """
-        registry = CollectorRegistry()
-        registry.register(_Measured(list(self._metrics(account))))
-        return generate_latest(registry)
+        return exposed(self._metrics(account))
 
     def _metrics(self, account: str | None) -> Iterable[Metric]:
         query = {} if account is None else {"account": account}
@@ -136,16 +129,6 @@ class _Sum:
         self.kills += row["kills"]
 
 
-class _Measured(Collector):
-    """Hands metrics to the library as they are."""
-
-    def __init__(self, metrics: list[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics
-
-
 def _labels(integration: Mapping[str, Any]) -> list[str]:
     names = ("account", "_id", "name", "destination")
     return [str(integration.get(name) or "") for name in names]
@@ -175,9 +158,6 @@ def _counted(
                 family.add_metric([*own, word], count)
         twins.add_metric(own, known.get("duplicates_removed") or 0)
         measured = object_of(known, "live")
-        steps, total, buckets = object_of(measured, "steps"), 0, []
-        for bound in (*map(str, LIVE_BOUNDS), BEYOND):
-            total += steps.get(bound) or 0
-            buckets.append(("+Inf" if bound == BEYOND else f"{bound}.0", total))
-        live.add_metric(own, buckets, measured.get("seconds") or 0.0)
+        counted = {**measured, "sum": measured.get("seconds")}
+        live.add_metric(own, *buckets_of(counted, LIVE_BOUNDS, 1.0))
     return (outcomes, errors, twins, live)

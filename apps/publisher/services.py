@@ -10,7 +10,6 @@ from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.media.service import MediaService
 from apps.publisher.metrics import PublisherMetrics
 from apps.publisher.records.following import Following
-from apps.publisher.records.idempotency import IdempotentRequests
 from apps.publisher.records.requests import PublishRequests
 from apps.publisher.records.service import RecordsService
 from apps.publisher.records.status import StatusService
@@ -18,6 +17,7 @@ from apps.publisher.records.wishes import Wishes
 from apps.publisher.site_definition.service import SiteDefinitions
 from apps.publisher.sites.service import SitesService
 from apps.publisher.taxonomies.service import Taxonomies, TaxonomyMapService
+from apps.store.idempotency import IdempotentRequests
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,15 @@ from transmitters.cms.base import ErrorClass, Platform
 INTEGRATION = "integration"
 UNREACHED = frozenset({ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 """Classes of errors without an answer of the site that settles anything."""
+OURS = frozenset(
+    {
+        *("not_publishable", "unsupported_type", "internal_error"),
+        *("no_credentials", "credentials_unreadable", "integration_inactive"),
+        *("media_missing", "media_unreadable", "media_too_large", "media_type"),
+        *("media_not_usable", "media_not_fetched"),
+    }
+)
+"""Codes of errors that lie in the item, its files or this installation, whatever the site does."""
 NOT_ITS_VERSION = "A newer version of the item has taken its place"
 WITHDRAWN = "The item was withdrawn meanwhile"
 PUBLISHED_AGAIN = "The item was published again meanwhile"
@@ -203,11 +212,11 @@ class SiteErrors:
 
     def refused(self, cause: str) -> PermanentFailure:
         """Return the error of a delivery that is wrong in itself."""
-        return PermanentFailure(*self._named(1), cause)
+        return PermanentFailure(*self._named(1), cause, is_ours=True)
 
     def unstored(self, cause: str) -> TemporaryFailure:
         """Return the error of a delivery whose wish could not be stored."""
-        return TemporaryFailure(*self._named(0), cause)
+        return TemporaryFailure(*self._named(0), cause, is_ours=True)
 
     def of_record(self, record: Mapping[str, Any]) -> PermanentFailure:
         """Return the error that a wish has ended with."""
@@ -218,7 +227,8 @@ class SiteErrors:
             kind = 2 if status >= 500 else 1 if status >= 400 else kind
         said = (error.get("message") or "The post could not be published", error.get("help"))
         cause = f"{error.get('class')}/{error.get('code')}: {'. '.join(filter(None, said))}"
-        return PermanentFailure(*self._named(kind), cause, response_status=status)
+        is_ours = status is None and error.get("code") in OURS
+        return PermanentFailure(*self._named(kind), cause, response_status=status, is_ours=is_ours)
 
     def _named(self, kind: int) -> tuple[int, str, str]:
         place = min(kind, len(self._codes) - 1)

@@ -8,21 +8,27 @@ from apps.core.service import Document
 from apps.publish.destinations.service import DestinationsService
 from apps.publish.destinations.states import DestinationStates
 from apps.rest.auth import PrivilegeAuth
-from apps.rest.routes import Routes, only, sent_body
+from apps.rest.routes import Routes, once, only, sent_body
 from apps.routing.subscribers.service import PRIVILEGE
+from apps.store.idempotency import IdempotentRequests
 
 ONE = "<subscriber>/destinations/<path:destination>"
 """Destinations have ids of any form."""
 
 
 def serve_destinations(
-    app: Flask, destinations: DestinationsService, states: DestinationStates, auth: PrivilegeAuth
+    app: Flask,
+    destinations: DestinationsService,
+    states: DestinationStates,
+    idempotent: IdempotentRequests,
+    auth: PrivilegeAuth,
 ) -> None:
     """Add GET `/subscribers/<id>/destinations`, `.../<id>` and POST `.../<id>/<action>` to `app`.
 
     Args:
         destinations: finds them, and does what is asked.
         states: tells how they do.
+        idempotent: answers once what is asked several times.
         auth: finds out who asks.
     """
     routes = Routes(app, auth, "subscribers", "destinations")
@@ -30,7 +36,12 @@ def serve_destinations(
     def act(caller: Caller, subscriber: str, destination: str, action: str) -> tuple[int, Document]:
         wanted = destinations.action(action)
         target = destinations.target(subscriber, destination, or_removed=wanted.of_removed)
-        return 200, wanted.run(target, only(sent_body(), **wanted.fields), caller)
+        body = only(sent_body(), **wanted.fields)
+
+        def carry_out() -> tuple[int, Document]:
+            return 200, wanted.run(target, body, caller)
+
+        return once(idempotent, body, caller, carry_out) if wanted.is_once else carry_out()
 
     def state(caller: Caller, subscriber: str, destination: str) -> tuple[int, Document]:
         return 200, states.of(destinations.target(subscriber, destination, or_removed=True))

@@ -115,8 +115,11 @@ def query_too_long_response(error: Exception) -> Response:
     """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer a write."""
     if request.method not in ("GET", "HEAD") and isinstance(error, NetworkTimeout):
         return store_down_response(error)
-    body = {"code": 503, "message": "The query takes too long. Ask for less at a time."}
-    return json_response({"_status": "ERR", "_error": body}, 503)
+    # Of some routes clients can ask for no less: the store may not answer anybody.
+    message = "The query takes too long. Try again, or ask for less at a time."
+    response = json_response({"_status": "ERR", "_error": {"code": 503, "message": message}}, 503)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def too_large_response(error: Exception | None = None) -> Response:

@@ -1,5 +1,7 @@
 """Routes of the delivery queue that are no documents: actions on rows (delivery contract 1.1)."""
 
+from functools import partial
+
 from eve import Eve
 
 from apps.core.caller import Caller
@@ -11,7 +13,8 @@ from apps.publish.row_actions.service import RowActions, action_of
 from apps.publish.service import PublishQueueService
 from apps.publish.transmit.preview import DeliveryPreviews
 from apps.rest.auth import PrivilegeAuth
-from apps.rest.routes import Routes, bounded_queries, only, sent_body
+from apps.rest.routes import Routes, bounded_queries, once, only, sent_body
+from apps.store.idempotency import IdempotentRequests
 
 QUEUE = "publish_queue"
 ACT = RESOURCES[QUEUE]["privileges"]["PATCH"]
@@ -26,6 +29,7 @@ def serve_publish_queue(
     queue: PublishQueueService,
     actions: RowActions,
     previews: DeliveryPreviews,
+    idempotent: IdempotentRequests,
     auth: PrivilegeAuth,
 ) -> None:
     """Add the routes to `app`.
@@ -34,16 +38,26 @@ def serve_publish_queue(
         queue: finds rows.
         actions: does with rows what is asked.
         previews: shows what would be sent.
+        idempotent: answers once what is asked several times.
         auth: finds out who asks.
     """
     routes = Routes(app, auth, QUEUE, QUEUE)
 
     def act(caller: Caller, id: str, action: str) -> tuple[int, Document]:
         only(sent_body())
-        return 200, answered(actions.act(action_of(action), id, caller))
+
+        def carry_out() -> tuple[int, Document]:
+            # Not the whole row is kept: it may be as large as a document can be.
+            return 200, {"_id": actions.act(action_of(action), id, caller)}
+
+        status, told = once(idempotent, {}, caller, carry_out)
+        return status, answered(actions.shown(told["_id"], caller))
 
     def act_on_all(caller: Caller) -> tuple[int, Document]:
         body = sent_body("where")
+        return once(idempotent, body, caller, partial(carried_out, dict(body), caller))
+
+    def carried_out(body: Document, caller: Caller) -> tuple[int, Document]:
         where = body.pop("where", None)
         wanted = {**only(body, action=str, expected=int), "where": where}
         missing = {name: REQUIRED for name in NEEDED if wanted.get(name) is None}

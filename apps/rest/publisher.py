@@ -10,16 +10,23 @@ from apps.core import json
 from apps.core.caller import Caller
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document
+from apps.monitoring.exposition import CONTENT_TYPE
 from apps.publisher.identity import SEEN
-from apps.publisher.metrics import CONTENT_TYPE
-from apps.publisher.records.requests import LONGEST_KEY
 from apps.publisher.records.status import Wanted
 from apps.publisher.schema import ADMIN, PUBLISH, READ
 from apps.publisher.services import PublisherServices
 from apps.publisher.site_definition.service import etag_of
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.errors import json_response
-from apps.rest.routes import Routes, add_view, bounded_queries, only, sent_body
+from apps.rest.routes import (
+    Routes,
+    add_view,
+    bounded_queries,
+    checked_key,
+    only,
+    sent_body,
+    sent_key,
+)
 
 PREFIX = "v1/publisher"
 PUBLIC = "public, max-age=300"
@@ -65,7 +72,7 @@ def serve_requests(routes: Routes, publisher: PublisherServices) -> None:
             status = 400 if outcome.is_refused else 200 if outcome.is_over else 202
             return status, outcome.told
 
-        return publisher.idempotent.answer(key, body, caller, carry_out)
+        return publisher.idempotent.answer(key, body, caller.account, carry_out)
 
     def status(caller: Caller) -> tuple[int, Document]:
         named = [id_ for each in request.args.getlist("content") for id_ in each.split(",")]
@@ -87,16 +94,14 @@ def idempotency_key(body: Document) -> str | None:
     Raises:
         SchemaIssues: it is none, or body and header have different ones.
     """
-    sent, header = body.pop("idempotency_key", None), request.headers.get("Idempotency-Key")
-    keys = {key for key in (sent, header) if key is not None and isinstance(key, str)}
-    if sent is not None and not isinstance(sent, str):
+    sent, header = body.pop("idempotency_key", None), sent_key()
+    if sent is None:
+        return header
+    if not isinstance(sent, str):
         raise SchemaIssues({"idempotency_key": "must be of string type"})
-    if len(keys) > 1:
+    if header not in (None, sent):
         raise SchemaIssues({"idempotency_key": "is another one than that of the header"})
-    key = next(iter(keys), None)
-    if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise SchemaIssues({"idempotency_key": f"must have 1 to {LONGEST_KEY} characters"})
-    return key
+    return checked_key(sent)
 
 
 # Records and deployments.

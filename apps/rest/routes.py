@@ -14,6 +14,7 @@ from apps.core.service import Document
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.errors import json_response
 from apps.rest.requests import body_of, check_body
+from apps.store.idempotency import LONGEST_KEY, Answer, IdempotentRequests
 
 
 def add_view(
@@ -117,6 +118,41 @@ def sent_body(*queries: str) -> Document:
     plain = {k: v for k, v in body.items() if k not in queries} if is_object else body
     check_body(plain, is_list_allowed=False)
     return dict(body)
+
+
+def sent_key() -> str | None:
+    """Return the idempotency key of the request; None where it has none.
+
+    Raises:
+        SchemaIssues: it is none.
+    """
+    key = request.headers.get("Idempotency-Key")
+    return None if key is None else checked_key(key)
+
+
+def checked_key(key: str) -> str:
+    """Return an idempotency key.
+
+    Raises:
+        SchemaIssues: it is none.
+    """
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise SchemaIssues({"idempotency_key": f"must have 1 to {LONGEST_KEY} characters"})
+    return key
+
+
+def once(
+    idempotent: IdempotentRequests,
+    body: Mapping[str, Any],
+    caller: Caller,
+    carry_out: Callable[[], Answer],
+) -> Answer:
+    """Return what `carry_out` returns, or returned when the request came before.
+
+    Keys belong to users; one stands for a path with a body (delivery contract 1.3).
+    """
+    asked = {"path": request.path.rstrip("/"), "body": body}
+    return idempotent.answer(sent_key(), asked, str(caller.user_id), carry_out)
 
 
 TYPES = {bool: "boolean", str: "string", int: "integer"}

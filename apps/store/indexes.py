@@ -274,7 +274,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("lease_owner", sparse=True),
     ],
     # Answers under idempotency keys.
-    collections.PUBLISHER_REQUESTS: [_index("created_at", expireAfterSeconds=24 * 3600)],
+    collections.IDEMPOTENT_REQUESTS: [_index("created_at", expireAfterSeconds=24 * 3600)],
     # What site definitions say of vocabularies and profiles, for all processes.
     collections.PUBLISHER_SITE_CONTENTS: [_index("claimed_at", expireAfterSeconds=24 * 3600)],
     collections.SEQUENCES: [_index("key", unique=True)],

@@ -17,7 +17,7 @@ from pymongo.errors import (
     WriteConcernError,
     WriteError,
 )
-from pymongo.monitoring import CommandListener
+from pymongo.monitoring import CommandListener, ServerHeartbeatListener
 
 DUPLICATE_KEY = 11000
 
@@ -68,13 +68,14 @@ def client_options(uri: str) -> dict[str, Any]:
 
 
 def connect(
-    settings: Mapping[str, Any], listeners: Sequence[CommandListener] = ()
+    settings: Mapping[str, Any],
+    listeners: Sequence[CommandListener | ServerHeartbeatListener] = (),
 ) -> Database[dict[str, Any]]:
     """Return the database that `settings` name. Connects on first use.
 
     Args:
         settings: `MONGO_URI` and `MONGO_DBNAME`.
-        listeners: pymongo command listeners, for benchmarks.
+        listeners: pymongo listeners: of commands, for benchmarks, and of the server's time.
     """
     client: MongoClient[dict[str, Any]] = MongoClient(
         settings["MONGO_URI"],

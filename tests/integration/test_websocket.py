@@ -336,7 +336,7 @@ class TestMessages:
             assert two.event() == heard
 
     def test_filters(self, port: int, bus: Notifications) -> None:
-        """A client hears what its arguments let through, and never sees the filters."""
+        """A client hears what its arguments let through, without filters (delivery scenario 42)."""
         with Browser(port, "/subscribe?user=1") as subscriber, Browser(port) as anybody:
             for name, filters in [
                 ("mine", {"include": {"user": ["1"]}}),

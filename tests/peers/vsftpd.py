@@ -4,11 +4,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests.peers.packages import free_port, install_packages, program, wait_for_port
-from tests.support.certificates import self_signed
 
 PACKAGES = "vsftpd"
 CONFIG = """
@@ -64,7 +64,8 @@ def running(directory: Path) -> Iterator[dict[str, Any]]:
     incoming = root / "incoming"
     for path in (incoming, empty):
         path.mkdir(parents=True)
-    self_signed(directory)
+    # Not imported above: whoever installs this has nothing but Python.
+    import_module("tests.support.certificates").self_signed(directory)
     # It becomes another user, who has to get there, and it wants no root that users can write.
     directory.chmod(0o711)
     root.chmod(0o555)

@@ -1,6 +1,7 @@
 """Whatever editors do, in whatever order, items stay within the rules of the lifecycle.
 
-Lifecycle contract 2.2, 2.3.
+And in the end each receiver has every item as it is. Lifecycle contract 2.2, 2.3; delivery contract
+X22.
 """
 
 from collections import Counter
@@ -20,15 +21,19 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from orjson import loads
 
 import settings as settings_module
 from app import create_app
 from apps.core.caller import Caller
 from apps.graph.build import Graph
+from apps.routing.subscribers.stored_destinations import lane_id
 from tests.support.clients import Client, log_in, make_user
+from tests.support.conservation import Recorder, check_manifest, check_newest
 from tests.support.dying import dies, dies_editing, dies_routing
 from tests.support.newsdesk import START, HandClock
 from tests.support.newsroom import Newsroom, push
+from tests.support.receivers import HTTPReceiver
 from tests.support.services import empty_services
 
 WALKS, STEPS = 3, 20
@@ -58,6 +63,12 @@ CLEARS_LOCK = {"publish", "schedule", "correct", *WITHDRAWN, "spike"}
 REASONS = ("pdate", "package", "Package", "ssociated", "locked by another user")
 """Beside the state only updates, packages and locks refuse anything here."""
 
+ENDED = ("success", "failed", "canceled")
+STATUS = {
+    **dict.fromkeys(("published", "corrected", "being_corrected"), "usable"),
+    **dict.fromkeys(WITHDRAWN.values(), "canceled"),
+}
+"""State of what is out to what a receiver is told of it."""
 DONE = {"queued", "queued_not_transmitted"}
 ROW_STATES = {"published", "scheduled", "corrected", "being_corrected", *WITHDRAWN.values()}
 PUBLICATIONS = ("publish", "correct", "kill", "takedown", "unpublish")
@@ -73,6 +84,8 @@ class Lifecycle(RuleBasedStateMachine):
     clock: HandClock
     clients: dict[str, Client]
     room: Newsroom
+    receiver: HTTPReceiver
+    subscriber: Any
 
     items = Bundle("items")
     editors = st.sampled_from(["admin", "member"])
@@ -83,6 +96,11 @@ class Lifecycle(RuleBasedStateMachine):
             self.graph.db[name].delete_many({})
         for name in ("published", "publish_queue", "publish_payloads", "recipients"):
             self.graph.db[name].delete_many({})
+        for name in ("publish_lanes", "resends"):
+            self.graph.db[name].delete_many({})
+        self.refuses = False
+        self.recorder = Recorder(lambda request: 503 if self.refuses else 200)
+        self.receiver.answer(self.recorder)
         self.clock.at = START
         self.known: dict[str, Item] = {}
         self.may_lag: set[str] = set()
@@ -192,7 +210,25 @@ class Lifecycle(RuleBasedStateMachine):
         assert self._stored()[item]["rewritten_by"] == update["_id"]
         return self._created(update)
 
-    # What happens to processes.
+    @rule(item=items)
+    def resend(self, item: str) -> None:
+        """Send the version that is out again; the item stays as it is."""
+        known = self.known[item]
+        body = {"subscribers": [str(self.subscriber)], "version": known["_current_version"]}
+        answer = self.clients["admin"].post(f"archive/{item}/resend", body)
+        assert answer.status_code in (201, 400), answer.text
+        if answer.status_code == 201:
+            assert known["state"] in ROW_STATES, known["state"]
+        assert self._stored() == self.known
+
+    # What happens to receivers and processes.
+
+    @rule(refuses=st.booleans())
+    def deliver(self, refuses: bool) -> None:
+        """The transmit task comes by; the receiver may be down."""
+        self.refuses = refuses
+        self.graph.transmit.run()
+        self.refuses = False
 
     @rule(minutes=st.sampled_from([1, 61, 200]))
     def enqueue(self, minutes: int) -> None:
@@ -383,14 +419,48 @@ class Lifecycle(RuleBasedStateMachine):
                 row["item_version"],
                 row["publishing_action"],
                 row["destination"]["_id"],
+                row.get("resend_id"),
             )
             for row in self.graph.db["publish_queue"].find({})
         )
         assert not [key for key, count in found.items() if count > 1]
 
+    # What holds in the end.
+
+    def teardown(self) -> None:
+        """Everything is delivered: the receiver has every item as it is."""
+        self.refuses = False
+        unfinished = {"state": {"$nin": list(ENDED)}}
+        for _ in range(6):
+            self.clock.advance(minutes=61)
+            self.graph.enqueue.run()
+            self.graph.transmit.run()
+            if not self.graph.db["publish_queue"].count_documents(unfinished):
+                break
+        assert not list(self.graph.db["publish_queue"].find(unfinished))
+        lane, came = lane_id(self.subscriber, "push"), self.recorder.arrivals()
+        check_manifest(self.graph.db, {lane: came})
+        check_newest(self.graph.db, lane, came)
+        shown = {
+            (b := loads(each.body))["guid"]: b["pubstatus"] for each in came if each.is_accepted
+        }
+        last = self.graph.db["published"].find({"last_published_version": True, "type": "text"})
+        for row in last:
+            if row["state"] in STATUS and row["item_id"] in shown:
+                assert shown[row["item_id"]] == STATUS[row["state"]], (row["item_id"], row["state"])
+
 
 @pytest.fixture
-def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Lifecycle]]:
+def receiver() -> Iterator[HTTPReceiver]:
+    """Who gets everything."""
+    with HTTPReceiver() as server:
+        yield server
+
+
+@pytest.fixture
+def machine(
+    stores: Any, database_name: str, redis_url: str, receiver: HTTPReceiver
+) -> Iterator[type[Lifecycle]]:
     """The machine, on an embedded store."""
     clock = HandClock()
     settings = settings_module.load(
@@ -409,13 +479,14 @@ def machine(stores: Any, database_name: str, redis_url: str) -> Iterator[type[Li
         room = Newsroom(graph.db)
         room.validators()
         room.validators(item_type="composite")
-        room.subscriber("s", push("http://127.0.0.1:9"))
+        subscriber = room.subscriber("s", push(receiver.url))
         app = create_app(graph=graph)
         room.join(make_user(graph, "admin", user_type="administrator", sign_off="abc"))
+        to = {"receiver": receiver, "subscriber": subscriber}
         rights = dict.fromkeys(("archive", *PUBLICATIONS, "spike", "unspike"), 1)
         room.join(make_user(graph, "member", privileges=rights))
         clients = {name: log_in(app, name) for name in ("admin", "member")}
-        parts = {"graph": graph, "clock": clock, "clients": clients, "room": room}
+        parts = {"graph": graph, "clock": clock, "clients": clients, "room": room, **to}
         yield type("Machine", (Lifecycle,), parts)
 
 

@@ -18,6 +18,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph, build_graph
 from apps.notifications import bus
 from apps.store import mongo
+from apps.store.clock import StoreClock
 
 _indexed: set[tuple[str, ...]] = set()
 """Databases that have their indexes: emptying a collection leaves them there."""
@@ -42,15 +43,16 @@ class LentClient(MongoClient[Document]):
 def lent_connections(uri: str) -> Iterator[None]:
     """Let all services on the MongoDB at `uri` share a connection: each opens three otherwise.
 
-    Services with command listeners have connections of their own.
+    Services with command listeners have connections of their own. Shared ones tell no time.
     """
     lent: list[LentClient] = []
 
     def connect(address: str, **options: Any) -> MongoClient[Document]:
-        if address != uri or options["event_listeners"]:
+        watching = [one for one in options["event_listeners"] if not isinstance(one, StoreClock)]
+        if address != uri or watching:
             return MongoClient(address, **options)
         if not lent:
-            lent.append(LentClient(address, **options))
+            lent.append(LentClient(address, **{**options, "event_listeners": watching}))
         return lent[0]
 
     with pytest.MonkeyPatch.context() as patch:

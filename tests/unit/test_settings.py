@@ -89,6 +89,24 @@ def test_all_bad_settings_are_reported_together() -> None:
     assert "PORT is 'high', but must be a number" in lines
 
 
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("TRANSMIT_THREADS", "0"),
+        ("TRANSMIT_THREADS", "null"),
+        ("LEASE_SECONDS", "-60"),
+        ("LEASE_SECONDS", "NaN"),
+        ("PORT", "Infinity"),
+        ("RETRY_JITTER", "-0.1"),
+        ("MAX_TRANSMIT_RETRY_ATTEMPT", "1e999"),
+    ],
+)
+def test_a_number_with_which_nothing_works_is_refused(name: str, raw: str) -> None:
+    """At the start, with what is needed; not by a process that breaks at its work."""
+    with pytest.raises(ConfigurationError, match=f"^{name} is .*, but must be a number"):
+        settings.load(environ={name: raw})
+
+
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     """`<NAME>_FILE` names a file that holds the value."""
     file = tmp_path / "key"

@@ -97,7 +97,7 @@ class ConnectionTests:
         cls = self._registry.find(destination.type)
         if cls is None:
             raise Conflict(f"Type {destination.type} is unknown. {NO_SUCH_TYPE}")
-        if cls.test_connection is Transmitter.test_connection:
+        if not has_test(cls):
             raise Conflict(NO_TEST.format(destination.type))
         return self._patience.ask(lambda: self._asked(cls, destination), SECONDS)
 
@@ -113,6 +113,11 @@ class ConnectionTests:
             raise PermanentFailure(0, "", "", UNUSABLE) from None
         finally:
             transmitter.close()
+
+
+def has_test(cls: type[Transmitter]) -> bool:
+    """Whether destinations of a delivery type can be tested."""
+    return cls.test_connection is not Transmitter.test_connection
 
 
 def hurried(settings: TransmitSettings) -> TransmitSettings:

@@ -83,7 +83,7 @@ class Replay:
     @property
     def actions(self) -> dict[str, Action]:
         """What can be done with a destination, by name."""
-        return {"replay": Action(self.replay, {"since": str, "expected": int})}
+        return {"replay": Action(self.replay, {"since": str, "expected": int}, is_once=True)}
 
     def replay(self, target: Target, body: Mapping[str, Any], caller: Caller) -> Document:
         """Send again what was queued since a time; return what has become of each row.

@@ -58,7 +58,7 @@ class SecretRotation:
             raise SchemaIssues({"replace": WRONG_WORD})
         type_ = text_of(target.destination, "delivery_type")
         cls = self._registry.find(type_)
-        if cls is None or KEY not in {field.name for field in cls.fields}:
+        if cls is None or not is_signed(cls):
             raise Conflict(NOT_SIGNED.format(type_))
         replaced = Replaced(word) if word is not None else None
         made = self._secrets.rotate(target.subscriber["_id"], target.id, replaced)
@@ -72,3 +72,8 @@ class SecretRotation:
             "old_valid_until": made.old_until,
             "message": message,
         }
+
+
+def is_signed(cls: type[Transmitter]) -> bool:
+    """Whether deliveries of a type are signed with a secret that can be changed."""
+    return KEY in {field.name for field in cls.fields}

@@ -54,11 +54,14 @@ class Action:
         fields: what the body may hold, each of a type.
         of_removed: whether it can be done with a destination that its subscriber does not have any
             more, and that holds deliveries.
+        is_once: whether a repeat with the same idempotency key gets the first answer, and nothing
+            is done.
     """
 
     run: Callable[[Target, Mapping[str, Any], Caller], Document]
     fields: Mapping[str, type] = field(default_factory=dict)
     of_removed: bool = False
+    is_once: bool = False
 
 
 class DestinationsService:

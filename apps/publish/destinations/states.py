@@ -9,15 +9,19 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
+from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.lanes.claims import Pause, pause_of
 from apps.lanes.health import health_of
+from apps.publish.destinations.connection_tests import has_test
 from apps.publish.destinations.older_rows import OlderRows
+from apps.publish.destinations.rotation import is_signed
 from apps.publish.destinations.service import Target
 from apps.publish.queue.lane_state import DISABLED, HELD_TO, because_of, held_to
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, USERS
 from apps.store.indexes import WAITING_ROWS
+from transmitters.base import Transmitter
 
 MOST = 1000
 """Deliveries that are counted at most."""
@@ -63,14 +67,22 @@ class DestinationStates:
         db: the database.
         clock: source of time.
         older_rows: finds deliveries that have become old.
+        registry: delivery types by name.
     """
 
-    def __init__(self, db: Database[Document], clock: Clock, older_rows: OlderRows) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        clock: Clock,
+        older_rows: OlderRows,
+        registry: Registry[Transmitter],
+    ) -> None:
         self._lanes = db[PUBLISH_LANES]
         self._rows = db[PUBLISH_QUEUE]
         self._users = db[USERS]
         self._clock = clock
         self._older_rows = older_rows
+        self._registry = registry
 
     def of(self, target: Target) -> Document:
         """Return how one destination does; two commands, four at most."""
@@ -83,14 +95,27 @@ class DestinationStates:
             held = self._older_rows.count(target.lane, MOST)
         user = self._user(pause)
         shown = state_of(target, lane, self._clock.precise(), held=held, user=user)
-        return {**shown, "waiting": waiting, "held": held}
+        return {**shown, **self._actions(target, lane), "waiting": waiting, "held": held}
 
     def all(self, targets: Sequence[Target]) -> list[Document]:
         """Return how several destinations do, without counting what waits there; one command."""
         ids = [target.lane for target in targets]
         lanes = {lane["_id"]: lane for lane in self._lanes.find({"_id": {"$in": ids}})}
         now = self._clock.precise()
-        return [state_of(target, lanes.get(target.lane, {}), now) for target in targets]
+        found = ((target, lanes.get(target.lane, {})) for target in targets)
+        return [{**state_of(t, lane, now), **self._actions(t, lane)} for t, lane in found]
+
+    def _actions(self, target: Target, lane: Mapping[str, Any]) -> Document:
+        """Return what can be done with a destination now."""
+        actions = [*_ways_on(target, lane)]
+        cls = self._registry.find(text_of(target.destination, "delivery_type"))
+        if cls is not None and has_test(cls):
+            actions.append("test")
+        if cls is not None and is_signed(cls):
+            actions.append("rotate_secret")
+        if not target.is_removed:
+            actions.append("replay")
+        return {"_actions": actions}
 
     def _user(self, pause: Pause | None) -> Document | None:
         by = pause.about.get("by") if pause else None
@@ -147,7 +172,6 @@ def state_of(
         "state": state,
         "message": filled(MESSAGES[state], **{**known, "because": because, **words}).strip(),
         "next_step": NEXT_STEPS[state],
-        "_actions": _allowed(target, lane, pause),
         **known,
         "paused_by": user,
         "last_failure": health.get("failure") or None,
@@ -156,8 +180,9 @@ def state_of(
     }
 
 
-def _allowed(target: Target, lane: Mapping[str, Any], pause: Pause | None) -> list[str]:
+def _ways_on(target: Target, lane: Mapping[str, Any]) -> list[str]:
     """Return which of `pause`, `resume` and `enable` can be done now."""
+    pause = pause_of(lane)
     if pause is not None:
         return ["enable" if pause.reason == DISABLED else "resume"]
     wanted = {"pause": not target.is_removed, "resume": held_to(lane) is not None}

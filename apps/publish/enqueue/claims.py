@@ -78,7 +78,7 @@ class PublishedClaims:
         foreign = {
             "queue_state": QueueState.IN_PROGRESS,
             "queue_lease_until": None,
-            "last_queue_event": {"$lt": now - self._lease},
+            "last_queue_event": {"$not": {"$gte": now - self._lease}},
         }
         return int(released + self._rows.update_many(foreign, given_back).modified_count)
 

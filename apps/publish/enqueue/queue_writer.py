@@ -17,7 +17,7 @@ from apps.content_api.backlog import CopyBacklog
 from apps.content_api.copies import Copy, build_copy
 from apps.core.clock import Clock
 from apps.core.documents import number_of
-from apps.core.service import Document, new_etag
+from apps.core.service import Document
 from apps.core.vocabulary import (
     TEXT_TYPES,
     WAITING_ROW_STATES,
@@ -30,8 +30,8 @@ from apps.publish.enqueue.decisions import Line, Outcome
 from apps.publish.enqueue.formatting import ItemFormats
 from apps.publish.enqueue.queue_rows import OutgoingItem, RowDraft
 from apps.publish.enqueue.subscribers import Recipient, SubscriberDestination
+from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of
-from apps.publish.queue.sending import WaitingRows
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.store.collections import PUBLISH_LANES, PUBLISH_PAYLOADS, PUBLISH_QUEUE
@@ -320,9 +320,9 @@ class QueueWriter:
             "lane": {"$in": sorted({row["lane"] for row in withdrawals})},
             "state": WAITING_ROWS,
         }
-        fields = dict.fromkeys(("item_id", "lane", "order_no", "state", "claim_token"), 1)
+        fields = {**AS_READ, "item_id": 1, "order_no": 1}
         older = []
-        by: dict[Any, Document] = {}
+        by: dict[Any, Any] = {}
         for row in self._db[PUBLISH_QUEUE].find(waiting, fields):
             newer = last.get((row["item_id"], row["lane"]))
             # Rows that others wrote may have no place in the order: transmit sees to these.
@@ -331,11 +331,9 @@ class QueueWriter:
                 and number_of(row, "order_no", newer["order_no"]) < newer["order_no"]
             ):
                 older.append(row)
-                by[row["_id"]] = {"superseded_by": newer["_id"]}
+                by[row["_id"]] = newer["_id"]
         if older:
-            now = self._clock.precise()
-            canceled = {"state": RowState.CANCELED, "_updated": now, "_etag": new_etag()}
-            WaitingRows(self._db).change(older, canceled, now, fields=by)
+            cancel_waiting(self._db, older, self._clock.precise(), superseded_by=by)
 
 
 def _obstacle(

@@ -84,6 +84,7 @@ def change_waiting(
     rows: Sequence[Mapping[str, Any]],
     change: Mapping[str, Any],
     states: Collection[RowState] = WAITING_ROW_STATES,
+    fields: Mapping[Any, Mapping[str, Any]] | None = None,
 ) -> set[Any]:
     """Change rows as long as they wait, and nobody sends them; four commands, or five.
 
@@ -91,25 +92,28 @@ def change_waiting(
         rows: as they were read, with AS_READ.
         change: fields to write; an etag is added unless it brings one.
         states: those that it is for.
+        fields: row id to what else is written.
 
     Returns:
         The ids of the rows that have changed.
     """
     now = change.get("_updated") or datetime.now(UTC)
-    return WaitingRows(db).change(rows, {"_etag": new_etag(), **change}, now, states=states)
+    changed = {"_etag": new_etag(), **change}
+    return WaitingRows(db).change(rows, changed, now, states=states, fields=fields)
 
 
 def cancel_waiting(
     db: Database[Document],
     rows: Sequence[Mapping[str, Any]],
     now: datetime,
-    change: Mapping[str, Any] | None = None,
+    superseded_by: Mapping[Any, Any] | None = None,
 ) -> set[Any]:
     """Cancel rows that wait, and return the ids of those that were; commands as `change_waiting`.
 
     Args:
         rows: as they were read, with AS_READ.
-        change: what else is written.
+        superseded_by: row id to that of the row that has made it pointless.
     """
-    canceled = {"_updated": now, **(change or {}), "state": RowState.CANCELED}
-    return change_waiting(db, rows, canceled)
+    canceled = {"_updated": now, "state": RowState.CANCELED}
+    by = {id_: {"superseded_by": newer} for id_, newer in (superseded_by or {}).items()}
+    return change_waiting(db, rows, canceled, fields=by)

@@ -39,6 +39,8 @@ FORGOTTEN: Mapping[str, Any] = {
     ],
 }
 """Rows that others have written so that nobody finds them."""
+STRANDED: Mapping[str, Any] = {**HELD, "handed_over": None}
+"""Rows in progress that nobody has: in no lane, and not handed over."""
 
 
 def handed_over(outcome: HandedOver, now: datetime) -> Document:

@@ -26,18 +26,26 @@ def because_of(pause: Pause) -> str:
     return text_of(pause.about, "because")
 
 
-def why_waiting(lane: Mapping[str, Any], row: Mapping[str, Any], destination: str) -> str:
+def why_waiting(
+    lane: Mapping[str, Any],
+    row: Mapping[str, Any],
+    destination: str,
+    subscriber: Mapping[str, Any] | None,
+) -> str:
     """Return why a row waits that is not sent whatever its time, for people; empty for others.
 
     Args:
         lane: the document of its lane.
         row: pending, or waiting for a retry.
         destination: its name.
+        subscriber: with `name` and `is_active`; None where there is none: then the row fails.
     """
     if pause := pause_of(lane):
         if pause.reason == DISABLED:
             return f"Destination {destination} is disabled: {because_of(pause)} POST enable there."
         return f"Destination {destination} is paused. POST resume there."
+    if subscriber is not None and not subscriber.get("is_active"):
+        return f"Subscriber {subscriber.get('name')} is inactive. Make it active."
     last, place = held_to(lane), row.get("order_no")
     is_withdrawal = row.get("publishing_action") in WITHDRAWING_ACTIONS
     if last is not None and isinstance(place, int) and place <= last and not is_withdrawal:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from apps.core.documents import number_of, object_of, text_of, texts_of
 from apps.core.service import Document
@@ -28,6 +29,9 @@ ROW_FIELDS = (
     *("item_id", "subscriber_id", "codes", "item_version", "associated_items"),
     "destination.delivery_type",
 )
+
+MANY = 200
+"""Recipients of an item that are stored by a command of their own where it has none yet."""
 
 DELIVERED_FIELDS = ("item_id", "subscriber_id", "item_version", "state")
 """Fields of queue rows that say which version was delivered."""
@@ -135,6 +139,9 @@ class Ledger:
             routed_at: when it was routed, which puts the items at the head of feeds; None where
                 nothing is routed now.
         """
+        for item_id, entries in list(self._added.items()):
+            if len(entries) >= MANY and self._has_inserted(item_id, entries, routed_at):
+                del self._added[item_id]
         if not self._added:
             return
         self._db[RECIPIENTS].bulk_write(
@@ -145,6 +152,25 @@ class Ledger:
             ordered=False,
         )
         self._added.clear()
+
+    def _has_inserted(
+        self, item_id: str, entries: Mapping[ObjectId, LedgerEntry], routed_at: datetime | None
+    ) -> bool:
+        """Store the recipients of an item that has none yet; return whether it had none.
+
+        Stores take a document of thousands of recipients at once, and long for an update of it.
+        """
+        if item_id in self._receivers:
+            return False
+        stored = {field_of(id_): _stored(entry) for id_, entry in entries.items()}
+        document: Document = {"_id": item_id, "subscribers": stored}
+        if routed_at is not None:
+            document |= {"routed_at": routed_at, "receivers": list(entries)}
+        try:
+            self._db[RECIPIENTS].insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
 
     def _change(
         self, item_id: str, entries: Mapping[ObjectId, LedgerEntry], routed_at: datetime | None

@@ -118,8 +118,8 @@ class RowActions:
             RowAction.RUN_NOW: self._run_now,
         }
 
-    def act(self, action: RowAction, id: str, caller: Caller) -> Document:
-        """Do something with one row; return it, or the new one, as clients see it.
+    def act(self, action: RowAction, id: str, caller: Caller) -> Any:
+        """Do something with one row; return its id, or that of the new one.
 
         Args:
             id: of the row.
@@ -133,9 +133,17 @@ class RowActions:
         outcomes = self._done(action, [row], caller)
         if row["_id"] in outcomes.refused:
             raise Conflict(outcomes.refused[row["_id"]])
-        shown = self._queue.find(outcomes.new.get(row["_id"], row["_id"]))
-        self._queue.on_fetched([shown], caller)
-        return shown
+        return outcomes.new.get(row["_id"], row["_id"])
+
+    def shown(self, id: Any, caller: Caller) -> Document:
+        """Return a row as clients see it.
+
+        Raises:
+            NotFound, Forbidden: as of `act`.
+        """
+        row = self._queue.readable(id, caller)
+        self._queue.on_fetched([row], caller)
+        return row
 
     def matching(self, query: Mapping[str, Any], expected: int) -> list[Document]:
         """Return the rows that a query finds, in their order; one command.

@@ -17,7 +17,7 @@ from apps.lanes.recovery import LostLanes
 from apps.lanes.retries import MAX_UNKNOWN, UNKNOWN, attempt_note, noted, unknown_outcomes
 from apps.lanes.sending import Sending, token_of
 from apps.lanes.waking import wake
-from apps.publish.queue.handed_over import FORGOTTEN
+from apps.publish.queue.handed_over import FORGOTTEN, STRANDED
 from apps.publish.queue.rows import (
     FULL,
     ORDER_SEQUENCE,
@@ -279,8 +279,10 @@ class LostRows(LostLanes):
         no_lane = {"$exists": True, "$ne": None, "$not": {"$type": "string"}}
         waiting = {**self._kind.waiting, self._kind.lane_field: no_lane}
         self._work.update_many(waiting, {"$set": {self._kind.lane_field: None}})
-        # Rows that nobody could call back are sent again.
-        self._work.update_many(FORGOTTEN, {"$set": {"state": RowState.PENDING}})
+        # Rows that nobody could call back are sent again, and so are those that were being sent by
+        # a system without lanes.
+        for left in (FORGOTTEN, STRANDED):
+            self._work.update_many(left, {"$set": {"state": RowState.PENDING}})
         return super().wake_waiting()
 
 

@@ -13,8 +13,7 @@ from apps.core.notifier import Notifier
 from apps.core.service import Document, new_etag
 from apps.publisher.events import tell_integration
 from apps.publisher.integrations.credentials import has_credentials
-from apps.publisher.integrations.patience import TOO_SLOW
-from apps.publisher.integrations.platforms import Platforms
+from apps.publisher.integrations.platforms import TOO_SLOW, Platforms
 from apps.publisher.integrations.service import IntegrationsService
 from apps.publisher.lanes import SiteLanes
 from apps.publisher.schema import IntegrationState

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from pymongo.database import Database
 
 from apps.core.documents import object_of
+from apps.core.patience import Patience
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.publisher.integrations.addresses import LOOPBACK_NETWORKS, is_loopback
 from apps.publisher.integrations.credentials import opened
 from apps.publisher.integrations.options import whole_options
-from apps.publisher.integrations.patience import Patience
 from apps.secrets.vault import UnreadableSecret, Vault
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISHER_SITES
@@ -33,6 +33,10 @@ TEST_SECONDS = 20.0
 CLEAN_UP_SECONDS = 30.0
 """More, for requests that remove what a connection test has made; nobody waits for them."""
 CONNECTIONS_PER_HOST = 8
+AT_ONCE = 4
+"""Questions of a process to sites; who asks one more is told to come back."""
+BUSY = {"site": "too many sites are being asked"}
+TOO_SLOW = "too_slow"
 
 T = TypeVar("T")
 UNREADABLE = "The stored credentials cannot be read. Enter them again."
@@ -90,7 +94,7 @@ class Platforms:
         self._vault = vault
         self._allow_private = bool(settings["PUBLISHER_ALLOW_PRIVATE"])
         self._limits = limits
-        self._patience = Patience()
+        self._patience = Patience(AT_ONCE, BUSY)
         self._clients: dict[bool, Clients] = {}
         self._lock = Lock()
 
@@ -142,7 +146,15 @@ class Platforms:
         def asked() -> T:
             return question(self._open_for_request(integration, credentials, cleans_up=cleans_up))
 
-        return self._patience.ask(asked, TEST_SECONDS)
+        try:
+            return self._patience.ask(asked, TEST_SECONDS)
+        except TimeoutError:
+            raise PlatformError(
+                ErrorClass.TRANSIENT,
+                TOO_SLOW,
+                f"The site takes longer than {TEST_SECONDS:g} seconds",
+                help="Try again. Ask the people who run the site why it is slow",
+            ) from None
 
     def _open_for_request(
         self,

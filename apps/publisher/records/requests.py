@@ -32,6 +32,7 @@ from apps.publisher.records.wishes import (
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.publisher.targets import AMBIGUOUS, Targets
 from apps.store.collections import PUBLISHED, PUBLISHING_RECORDS
+from apps.store.idempotency import LONGEST_KEY
 from transmitters.cms.base import ErrorClass
 
 MOST_ITEMS, MOST_INTEGRATIONS = 100, 50
@@ -40,7 +41,6 @@ WAITING_REQUESTS = 4
 """Requests of a process that may wait for sites; others are answered at once."""
 LOOK_SECONDS = 0.1, 1.0
 """Seconds between two looks of a request that waits: the first, and the longest."""
-LONGEST_KEY = 128
 
 AUTO = "auto"
 ID_RULES = {"type": "string", "minlength": 1, "maxlength": 1000}

@@ -83,6 +83,25 @@ def test_refuses_a_bad_password(
     ]
 
 
+@pytest.mark.parametrize("command", ["publish:transmit", "publish:enqueue", "run", "settings"])
+def test_refuses_to_start_with_bad_settings(manage: Command, command: str) -> None:
+    """All of them at once, each with what it has to be (delivery contract X21)."""
+    bad = {
+        "PORT": "high",
+        "TRANSMIT_THREADS": "0",
+        "HTTP_PUSH_TIMEOUT": "5",
+        "LOG_LEVEL": "LOUD",
+        "TRANSMIT_IMMEDIATELY": "maybe",
+    }
+
+    done = manage(command, **bad)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(bad)
+    assert all(", but must be " in line for line in lines)
+
+
 def test_loads_initial_data_once(manage: Command, graph: Graph) -> None:
     """Loading again adds nothing and leaves what editors changed."""
     first = manage("app:initialize_data")

@@ -52,7 +52,7 @@ def states(graph: Graph) -> list[str]:
 def test_every_subscriber_is_told(
     desk: Newsdesk, mailbox: Mailbox, operation: str, header: str
 ) -> None:
-    """Lifecycle scenario 31, 32: one mail to all, active or not, before the answer."""
+    """Lifecycle scenario 31, 32, delivery scenario 41: to all, active or not, before the answer."""
     desk.newsroom.subscriber("one", email="a@one.example, b@one.example")
     desk.newsroom.subscriber("two", email="c@two.example", is_active=False)
     item = desk.published(place=[{"qcode": "NSW", "name": "New South Wales"}])

@@ -119,6 +119,40 @@ class TestPausing:
         posted = desk.client.create("publish_queue", copy)
         assert "held" not in desk.db["publish_queue"].find_one({"item_id": posted["item_id"]})
 
+    def test_rows_tell_that_their_subscriber_is_inactive(
+        self, desk: Newsdesk, graph: Graph, subscriber: Any, door: Door
+    ) -> None:
+        """What keeps them when that has ended comes first."""
+        desk.published()
+        graph.enqueue.run()
+        subscribers = desk.db["subscribers"]
+        subscribers.update_one({"_id": subscriber}, {"$set": {"is_active": False}})
+        desk.db["publish_queue"].update_one({}, {"$set": {"state": "retrying"}})
+
+        (row,) = desk.client.get("publish_queue").get_json()["_items"]
+        assert row["held"] == "Subscriber Daily is inactive. Make it active."
+        assert row["_actions"] == ["cancel"]
+        refused = desk.client.post(f"publish_queue/{row['_id']}/run_now", {})
+        assert (refused.status_code, refused.get_json()["_message"]) == (409, row["held"])
+        door.done("pause")
+        (row,) = desk.client.get("publish_queue").get_json()["_items"]
+        assert row["held"] == "Destination push is paused. POST resume there."
+        door.done("resume")
+        subscribers.update_one({"_id": subscriber}, {"$set": {"is_active": True}})
+        (row,) = desk.client.get("publish_queue").get_json()["_items"]
+        assert ("held" in row, row["_actions"]) == (False, ["cancel", "run_now"])
+
+    @pytest.mark.parametrize("odd", [{"a": 1}, ["x"], 7, "nobody"])
+    def test_rows_of_odd_subscribers_are_listed(
+        self, desk: Newsdesk, graph: Graph, subscriber: Any, odd: Any
+    ) -> None:
+        desk.published()
+        graph.enqueue.run()
+        desk.db["publish_queue"].update_one({}, {"$set": {"subscriber_id": odd}})
+
+        (row,) = desk.client.get("publish_queue").get_json()["_items"]
+        assert "held" not in row
+
     def test_a_withdrawal_waits_too_and_goes_first(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, door: Door
     ) -> None:
@@ -249,13 +283,20 @@ class TestRefusals:
     def test_what_is_allowed_is_told(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, door: Door
     ) -> None:
-        """`_actions`: nothing else of the three is done."""
+        """`_actions`: nothing else of the three is done; secrets, tests and replays always are."""
 
         def allowed() -> list[str]:
             told = door.state()["_actions"]
+            (listed,) = door.client.get(door.path.rpartition("/")[0]).get_json()["_items"]
+            assert listed["_actions"] == told
             for action in {"pause", "resume", "enable"} - set(told):
                 door.refused(action)
-            return list(told)
+            *ways_on, test, rotation, replay = told
+            assert [test, rotation, replay] == ["test", "rotate_secret", "replay"]
+            assert door.done("test")["is_ok"]
+            assert door.done("rotate_secret", replace="newest")["secret"]
+            assert door.done("replay", since="2040-01-01T00:00:00+0000", expected=0)["done"] == 0
+            return ways_on
 
         seen = [allowed()]
         door.done("pause")
@@ -267,6 +308,32 @@ class TestRefusals:
         seen.append(allowed())
 
         assert seen == [["pause"], ["resume"], ["enable"]]
+
+    def test_what_the_type_does_not_have_is_not_told(self, desk: Newsdesk, tmp_path: Any) -> None:
+        """Files are not signed; types that nobody knows are neither signed nor tested."""
+        unknown = {**file_in(tmp_path), "_id": "old", "delivery_type": "PublicArchive"}
+        subscriber = desk.newsroom.subscriber(
+            "Files", {**file_in(tmp_path), "_id": "file"}, unknown
+        )
+        for destination, told in (
+            ("file", ["pause", "test", "replay"]),
+            ("old", ["pause", "replay"]),
+        ):
+            door = Door(desk.client, subscriber, destination)
+            assert door.state()["_actions"] == told
+            for action in {"test", "rotate_secret"} - set(told):
+                door.refused(action)
+
+    def test_of_one_that_the_subscriber_does_not_have_any_more(
+        self, desk: Newsdesk, door: Door, subscriber: Any
+    ) -> None:
+        """It goes on, and nothing else."""
+        door.done("pause")
+        desk.db["subscribers"].update_one({"_id": subscriber}, {"$set": {"destinations": []}})
+
+        assert door.state()["_actions"] == ["resume"]
+        for action in ("test", "rotate_secret", "replay", "pause"):
+            assert door.do(action).status_code == 404
 
     def test_what_the_state_does_not_allow(self, door: Door) -> None:
         """With the reason and what to do."""

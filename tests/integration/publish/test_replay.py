@@ -373,3 +373,22 @@ def test_a_paused_destination_keeps_the_rows(
     answer = desk.client.post(f"publish_queue/{row['_id']}/run_now", {})
     assert (len(receiver.requests), shown["_actions"]) == (1, ["cancel"])
     assert (answer.status_code, answer.get_json()["_message"]) == (409, shown["held"])
+
+
+def test_a_request_that_comes_twice_is_carried_out_once(
+    desk: Newsdesk, graph: Graph, subscriber: Any
+) -> None:
+    """With an idempotency key; with another body it is 422 (delivery contract 1.3)."""
+    desk.published(headline="a")
+    deliver(graph)
+    path = f"subscribers/{subscriber}/destinations/push/replay"
+    body, headers = {"since": SINCE, "expected": 1}, {"Idempotency-Key": "k"}
+
+    def ask(**more: Any) -> Any:
+        return desk.client.request("POST", path, json={**body, **more}, headers=headers)
+
+    first, again, other = ask(), ask(), ask(expected=2)
+
+    assert (first.status_code, first.get_json()["done"]) == (200, 1)
+    assert (again.status_code, again.data) == (200, first.data)
+    assert (other.status_code, len(desk.rows())) == (422, 2)

@@ -671,3 +671,92 @@ class TestHiddenItems:
 
         assert (wrong.status_code, right.status_code) == (409, 200)
         assert [row["state"] for row in desk.rows()] == ["pending", "canceled", "canceled"]
+
+
+class TestIdempotencyKeys:
+    """A request that comes twice is carried out once (delivery contract 1.3)."""
+
+    def ended(self, desk: Newsdesk) -> None:
+        desk.db["publish_queue"].update_many({}, {"$set": {"state": "success"}})
+
+    def ask(self, desk: Newsdesk, key: str, path: str = "actions", **body: Any) -> Any:
+        asked = {"action": "resend", "where": {"state": "success"}, "expected": 3}
+        return desk.client.request(
+            "POST",
+            f"publish_queue/{path}",
+            json=body if path != "actions" else {**asked, **body},
+            headers={"Idempotency-Key": key},
+        )
+
+    def test_of_a_request_about_many(self, desk: Newsdesk, queued: list[Document]) -> None:
+        """The repeat gets the first answer, to the last byte."""
+        self.ended(desk)
+
+        first, again = self.ask(desk, "k1"), self.ask(desk, "k1")
+        assert (first.status_code, first.get_json()["done"]) == (200, 3)
+        assert (again.status_code, again.data) == (200, first.data)
+        assert len(desk.rows()) == 6
+        assert self.ask(desk, "k2").status_code == 200
+        assert len(desk.rows()) == 9
+
+    def test_of_one_row(self, desk: Newsdesk, queued: list[Document]) -> None:
+        """The repeat is shown the row that the first one has made."""
+        self.ended(desk)
+        path = f"{queued[0]['_id']}/resend"
+
+        first, again = self.ask(desk, "k1", path), self.ask(desk, "k1", f"{path}/")
+        assert [answer.status_code for answer in (first, again)] == [200, 200]
+        assert first.get_json() == again.get_json()
+        assert len(desk.rows()) == 4
+
+    def test_of_another_request_is_422(self, desk: Newsdesk, queued: list[Document]) -> None:
+        """Also for another path; nothing is done."""
+        self.ended(desk)
+        assert self.ask(desk, "k1").status_code == 200
+
+        others = [
+            self.ask(desk, "k1", action="cancel"),
+            self.ask(desk, "k1", where={}),
+            self.ask(desk, "k1", f"{queued[0]['_id']}/resend"),
+        ]
+        assert [answer.status_code for answer in others] == [422] * 3
+        assert "key" in others[0].get_json()["_error"]["message"]
+        assert len(desk.rows()) == 6
+
+    def test_of_a_request_under_way_is_409(self, desk: Newsdesk, queued: list[Document]) -> None:
+        """One that was given up, since its process has died, is carried out."""
+        self.ended(desk)
+        self.ask(desk, "k1", f"{queued[0]['_id']}/resend")
+        desk.db["idempotent_requests"].update_one({}, {"$set": {"answer": None}})
+
+        waiting = self.ask(desk, "k1", f"{queued[0]['_id']}/resend")
+        assert (waiting.status_code, waiting.headers["Retry-After"]) == (409, "2")
+        assert len(desk.rows()) == 4
+
+    def test_is_not_used_up_by_a_refusal(self, desk: Newsdesk, queued: list[Document]) -> None:
+        refused = self.ask(desk, "k1")
+        self.ended(desk)
+        assert refused.status_code == 409
+        assert self.ask(desk, "k1").status_code == 200
+
+    def test_belongs_to_a_user(
+        self, desk: Newsdesk, queued: list[Document], anonymous: Client
+    ) -> None:
+        """Nobody finds it in the store, and nobody else gets the answer."""
+        self.ended(desk)
+        self.ask(desk, "planted-key")
+        headers = {"Idempotency-Key": "planted-key"}
+        refused = anonymous.request("POST", "publish_queue/actions", json={}, headers=headers)
+
+        assert refused.status_code == 401
+        assert "planted-key" not in str(list(desk.db["idempotent_requests"].find({})))
+
+    @pytest.mark.parametrize("key", ["", "x" * 129])
+    def test_of_odd_lengths_is_refused(
+        self, desk: Newsdesk, queued: list[Document], key: str
+    ) -> None:
+        self.ended(desk)
+        answer = self.ask(desk, key)
+        assert answer.status_code == 400
+        assert "idempotency_key" in answer.get_json()["_issues"]
+        assert len(desk.rows()) == 3

@@ -1,5 +1,6 @@
 """Secrets of destinations that are changed while deliveries go on (delivery contract 7.2)."""
 
+import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,8 +99,13 @@ def test_under_load_nothing_is_rejected(
     clock: HandClock,
     monkeypatch: Any,
 ) -> None:
-    """One run, in which the secret changes, and then the receiver knows the new one alone."""
+    """One run, in which the secret changes, and then the receiver knows the new one alone.
+
+    The signature of Superdesk is there beside it, of the token that stays. Delivery contract X11.
+    """
     monkeypatch.setattr(Subscribers, "seconds", 0.0)
+    signed = {"destinations.0.config.secret_token": "token"}
+    desk.db["subscribers"].update_one({"_id": subscriber}, {"$set": signed})
     known = [rotated(desk.client, subscriber)]
     fill(graph.db, subscriber, push(receiver.url), clock.at, items=250)
     new: list[str] = []
@@ -112,7 +118,9 @@ def test_under_load_nothing_is_rejected(
         if count == 150:
             # A batch is of 100 rows: all that began before are out.
             known[:] = new
-        if not accepts(known[0], request):
+        own = hmac.new(b"token", request.body, "sha1").hexdigest()
+        is_own = request.headers["x-superdesk-signature"] == f"sha1={own}"
+        if not accepts(known[0], request) or not is_own:
             rejected.append(count)
             return 403
         return 200

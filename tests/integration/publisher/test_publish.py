@@ -409,11 +409,11 @@ def test_a_key_under_way_asks_to_try_again(
 ) -> None:
     put_out(graph.db)
     publisher.publish("story", idempotency_key="k1")
-    graph.db["publisher_requests"].update_one({}, {"$set": {"answer": None}})
+    graph.db["idempotent_requests"].update_one({}, {"$set": {"answer": None}})
 
     waiting = publisher.publish("story", idempotency_key="k1")
     long_ago = graph.clock.now() - timedelta(minutes=10)
-    graph.db["publisher_requests"].update_one({}, {"$set": {"created_at": long_ago}})
+    graph.db["idempotent_requests"].update_one({}, {"$set": {"created_at": long_ago}})
     taken_over = publisher.publish("story", idempotency_key="k1")
 
     assert (waiting.status_code, waiting.headers["Retry-After"]) == (409, "2")

@@ -9,7 +9,7 @@ import pytest
 
 from apps.graph.build import Graph
 from apps.publisher.integrations import platforms
-from apps.publisher.integrations.patience import AT_ONCE
+from apps.publisher.integrations.platforms import AT_ONCE
 from tests.support.clients import Client
 from tests.support.fake_sites import SITES, FakeWordPress
 from tests.support.processes import wait_until

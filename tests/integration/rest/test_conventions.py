@@ -300,6 +300,7 @@ class TestUnexpected:
 
         assert answer.status_code == 503
         assert "takes too long" in answer.get_json()["_error"]["message"]
+        assert int(answer.headers["Retry-After"]) > 0
 
 
 class TestTypes:

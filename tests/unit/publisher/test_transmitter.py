@@ -47,3 +47,35 @@ def test_a_platform_with_one_code_has_it_for_all() -> None:
         errors = {16000: "It failed"}
 
     assert SiteErrors(Small).of_record({"error": {"status": 500}}).code == 16000
+
+
+@pytest.mark.parametrize(
+    ("error", "is_ours"),
+    [
+        ({"class": "validation", "code": "not_publishable"}, True),
+        ({"class": "unsupported", "code": "unsupported_type"}, True),
+        ({"class": "media", "code": "media_missing"}, True),
+        ({"class": "media", "code": "media_type"}, True),
+        ({"class": "transient", "code": "internal_error"}, True),
+        ({"class": "config", "code": "credentials_unreadable"}, True),
+        ({"class": "config", "code": "integration_inactive"}, True),
+        ({"class": "media", "code": "rest_upload_failed", "status": 400}, False),
+        ({"class": "media", "code": "media_not_attached"}, False),
+        ({"class": "taxonomy", "code": "term_mismatch"}, False),
+        ({"class": "permission", "code": "rest_forbidden", "status": 403}, False),
+        ({"class": "auth", "code": "rest_not_logged_in", "status": 401}, False),
+        ({"class": "transient", "code": "connection"}, False),
+        # A site may call its own errors as it likes.
+        ({"class": "transient", "code": "internal_error", "status": 500}, False),
+        ({}, False),
+    ],
+)
+def test_whose_fault_it_is(error: dict[str, Any], is_ours: bool) -> None:
+    """What lies in the item, its files or this installation is ours (delivery contract 1)."""
+    assert SiteErrors(BUILT_IN[0]).of_record({"error": error}).is_ours is is_ours
+
+
+def test_what_no_site_was_asked_for_is_ours() -> None:
+    errors = SiteErrors(BUILT_IN[0])
+    assert errors.refused("There is no integration 1 of WordPress").is_ours
+    assert errors.unstored("The database has not answered").is_ours

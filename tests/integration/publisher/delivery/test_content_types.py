@@ -110,6 +110,8 @@ def test_packages_are_switched_off_while_one_is_live(
     newsroom.desk.act("correct", holder, headline="Another")
     newsroom.settle()
     assert newsroom.states(holder) == ["success", "failed"]
+    # The site was not asked (delivery contract 1).
+    assert [row.get("fault") for row in newsroom.desk.rows(item_id=holder["_id"])] == [None, "ours"]
     newsroom.desk.act("kill", holder)
     newsroom.settle()
     assert newsroom.record(holder)["status"] == "retracted"

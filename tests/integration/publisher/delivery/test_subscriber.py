@@ -57,17 +57,18 @@ def test_a_row_waits_in_no_lane(newsroom: SiteNewsroom, site: FaultySite) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "code", "fault"),
     [
-        ({"class": "config", "code": "rest_no_route", "status": 404, "message": "No"}, 16001),
-        ({"class": "media", "code": "x", "status": 500, "message": "No"}, 16002),
-        ({"class": "transient", "code": "x", "status": None, "message": "No"}, 16000),
-        ({"class": "validation", "code": "x", "status": None, "message": "No"}, 16001),
-        (None, 16001),
+        ({"class": "config", "code": "rest_no_route", "status": 404}, 16001, "theirs"),
+        ({"class": "media", "code": "x", "status": 500}, 16002, "theirs"),
+        ({"class": "transient", "code": "x", "status": None}, 16000, "theirs"),
+        ({"class": "validation", "code": "x", "status": None}, 16001, "theirs"),
+        ({"class": "media", "code": "media_missing", "status": None}, 16001, "ours"),
+        (None, 16001, "theirs"),
     ],
 )
 def test_a_refused_wish_fails_its_row(
-    newsroom: SiteNewsroom, error: dict[str, Any] | None, code: int
+    newsroom: SiteNewsroom, error: dict[str, Any] | None, code: int, fault: str
 ) -> None:
     newsroom.subscribe()
     newsroom.desk.published()
@@ -78,7 +79,7 @@ def test_a_refused_wish_fails_its_row(
     newsroom.clock.advance(seconds=3)
     newsroom.go(1)
     (row,) = newsroom.desk.rows()
-    assert row["state"] == "failed"
+    assert (row["state"], row["fault"]) == ("failed", fault)
     assert f"Error {code} - WordPress publish" in row["error_message"]
 
 

@@ -376,7 +376,7 @@ class TestPurge:
         assert graph.db["publish_queue"].count_documents({"_id": own}) == 0
 
     def test_payloads_go_with_their_last_row(self, graph: Graph) -> None:
-        """A payload that a younger row refers to stays."""
+        """A payload that a younger row refers to stays (delivery scenario 40)."""
         graph.db["publish_payloads"].insert_many([{"_id": "shared"}, {"_id": "own"}])
         self.row(graph, 15, payload_id="shared")
         self.row(graph, 15, payload_id="own")

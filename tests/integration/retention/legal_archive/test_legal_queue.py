@@ -25,7 +25,7 @@ def legal_rows(desk: Newsdesk) -> list[Document]:
 
 
 def test_a_finished_delivery_is_kept_with_what_was_sent(desk: Newsdesk, graph: Graph) -> None:
-    """The subscriber is named; id and state are those of the delivery."""
+    """The subscriber is named; id and state are those of the delivery (delivery scenario 39)."""
     item = desk.published()
     deliver(graph)
     before = desk.row()

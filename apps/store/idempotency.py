@@ -1,4 +1,7 @@
-"""Requests with an idempotency key: the first answer again for 24 hours (cms contract 2.1)."""
+"""Requests with an idempotency key: the first answer again for 24 hours.
+
+Delivery contract 1.3, cms contract 2.1.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -9,12 +12,13 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from apps.core import json
-from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.errors import PlainError
 from apps.core.service import Document
-from apps.store.collections import PUBLISHER_REQUESTS
+from apps.store.collections import IDEMPOTENT_REQUESTS
 
+LONGEST_KEY = 128
+"""Characters of a key."""
 OTHER_BODY = "The idempotency key was used with another body"
 IN_WORK = "A request with this idempotency key is being carried out. Try again."
 KEPT = timedelta(hours=24)
@@ -26,29 +30,41 @@ Answer = tuple[int, Document]
 
 
 class IdempotentRequests:
-    """Answers requests once for each key of an account."""
+    """Answers requests once for each key.
 
-    def __init__(self, db: Database[Document], clock: Clock) -> None:
-        self._requests = db[PUBLISHER_REQUESTS]
+    Args:
+        db: the database.
+        clock: source of time.
+        other_body: status of the answer where a key comes with another body.
+    """
+
+    def __init__(self, db: Database[Document], clock: Clock, *, other_body: int) -> None:
+        self._requests = db[IDEMPOTENT_REQUESTS]
         self._clock = clock
+        self._other_body = other_body
 
     def answer(
         self,
         key: str | None,
         body: Mapping[str, Any],
-        caller: Caller,
+        owner: object,
         carry_out: Callable[[], Answer],
     ) -> Answer:
         """Return the answer of a request, the first one where it was made before.
 
         Two commands for a request with a key, none without. A request that raises leaves no answer.
 
+        Args:
+            body: what the request asks for.
+            owner: whose key it is.
+            carry_out: does what is asked; what it returns is kept.
+
         Raises:
-            PlainError: 409, the key belongs to another body, or to a request under way.
+            PlainError: the key belongs to another body, or, 409, to a request under way.
         """
         if key is None:
             return carry_out()
-        id_ = sha256(json.dumps([caller.account, key])).hexdigest()
+        id_ = sha256(json.dumps([owner, key])).hexdigest()
         digest = digest_of(body)
         if (before := self._begin(id_, digest)) is not None:
             return before
@@ -81,7 +97,7 @@ class IdempotentRequests:
             if self._requests.update_one(same, change).matched_count:
                 return None
         if known["digest"] != digest:
-            raise PlainError(409, OTHER_BODY)
+            raise PlainError(self._other_body, OTHER_BODY)
         if not answer:
             raise PlainError(409, IN_WORK, retry_after=RETRY_AFTER_SECONDS)
         return int(answer["status"]), dict(json.loads(answer["body"]))
