@@ -185,8 +185,9 @@ class EnqueueContent:
         while batch := claims.take():
             total += len(batch)
             held_up: set[str] = set()
-            for part in _tried_before_last(batch):
-                self._route(part, claims, held_up)
+            with claims.kept(batch):
+                for part in _tried_before_last(batch):
+                    self._route(part, claims, held_up)
         if self._resends.run():
             self._wake_up()
         _attempt(self._desk_copies.send_scheduled)
