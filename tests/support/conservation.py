@@ -198,6 +198,12 @@ class Recorder:
         arrival.is_accepted = isinstance(status, int) and 200 <= status < 300
         return reply
 
+    @property
+    def count(self) -> int:
+        """How much has come so far."""
+        with self._lock:
+            return len(self._arrivals)
+
     def arrivals(self, path: str | None = None) -> list[Arrival]:
         """Return what came, in order; only that for one path where it is given."""
         with self._lock:

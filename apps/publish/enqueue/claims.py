@@ -9,14 +9,16 @@ compared counts as nothing here, and is refused when the row is routed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from apps.archive.associations import associations_with_ids, stored_items
 from apps.archive.events import tell_update
@@ -38,6 +40,8 @@ from apps.store.mongo import is_outage
 log = structlog.get_logger(__name__)
 
 UNFINISHED = [QueueState.PENDING, QueueState.IN_PROGRESS]
+
+RENEWALS_PER_LEASE = 3
 
 WAITING_FIELDS = (
     *("item_id", "publish_sequence_no", "state"),
@@ -207,6 +211,30 @@ class PublishedClaims:
         until = self._clock.precise() + self._lease
         renewed = self._rows.update_many(own, {"$set": {"queue_lease_until": until}})
         return bool(renewed.matched_count == len(rows))
+
+    @contextmanager
+    def kept(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        """Renew the lease of `rows` at each third of it, in the background, until the `with` ends.
+
+        Without this, runs that overlap would take a batch that lasts longer than a lease from each
+        other for ever. What this run has finished, or given back, is left alone.
+        """
+        ended = Event()
+
+        def renew() -> None:
+            while not ended.wait(self._lease.total_seconds() / RENEWALS_PER_LEASE):
+                try:
+                    self.renew(rows)
+                except PyMongoError as error:
+                    log.warning("published.lease_not_renewed", error=str(error))
+
+        thread = Thread(target=renew, name="claim-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def key_of(row: Mapping[str, Any]) -> str:

@@ -188,8 +188,9 @@ class EnqueueContent:
         while not ASKED.is_set() and (batch := claims.take()):
             total += len(batch)
             held_up: set[str] = set()
-            for part in _tried_before_last(batch):
-                self._route(part, claims, held_up)
+            with claims.kept(batch):
+                for part in _tried_before_last(batch):
+                    self._route(part, claims, held_up)
         if ASKED.is_set():
             return total
         if self._resends.run():

@@ -17,6 +17,7 @@ from apps.graph.build import Graph, build_graph
 from tests.support.events import Events
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import push
+from tests.support.processes import wait_until
 from tests.support.queues import counts, fill
 from tests.support.receivers import HTTPReceiver
 from tests.support.routing import permitting
@@ -540,6 +541,39 @@ class TestOnce:
         clock.advance(minutes=2)
         assert graph.enqueue.run() == 2
         assert [r["publishing_action"] for r in desk.rows()] == ["published", "killed"]
+
+    def test_a_batch_that_lasts_longer_than_its_lease(
+        self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
+    ) -> None:
+        """The lease is renewed meanwhile: a run that comes along leaves the row to it.
+
+        Routing contract R1.
+        """
+        desk.newsroom.subscriber("s", push(NOWHERE))
+        item = desk.published()
+        other = build_graph(settings, clock=clock)
+        taken: list[int] = []
+
+        class Slow(HandClock):
+            """Lets more than a lease pass amid the batch."""
+
+            def now(self) -> Any:
+                if not taken and desk.queue_states(item) == ["in_progress"]:
+                    for each in (self, clock):
+                        each.advance(minutes=2)
+                    held = {"queue_lease_until": {"$gt": clock.at}}
+                    wait_until(lambda: desk.db["published"].find_one(held))
+                    taken.append(other.enqueue.run())
+                return super().now()
+
+        slow = build_graph({**settings, "LEASE_SECONDS": 1}, clock=Slow(clock.at))
+        assert slow.enqueue.run() == 1
+
+        for built in (slow, other):
+            built.close()
+        assert taken == [0]
+        assert desk.queue_states(item) == ["queued"]
+        assert len(desk.rows()) == 1
 
     def test_a_run_that_lost_its_lease_adds_nothing(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, settings: dict[str, Any]
