@@ -12,16 +12,17 @@ from click.testing import CliRunner
 from apps.commands.demo import demo
 from apps.demo import wordpress
 from tests.peers.shared import ROOT
+from tests.support import loopback
 
 OPERATIONS = ("publish", "publish", "publish", "correct", "kill")
 
 
-def run_demo(*options: str) -> tuple[int, str]:
+def run_demo(*options: str, **environment: str) -> tuple[int, str]:
     """Run the demo as a person does; return its status and what it prints."""
     done = subprocess.run(
         [sys.executable, "manage.py", "demo", *options],
         cwd=ROOT,
-        env={**os.environ, "NO_BOOTSTRAP": "1"},
+        env={**os.environ, "NO_BOOTSTRAP": "1", **environment},
         check=False,
         capture_output=True,
         text=True,
@@ -45,11 +46,21 @@ def is_whole(printed: str, site: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_stand_in_site() -> None:
-    """What is published, corrected and killed arrives on the pages of a site."""
-    status, printed = run_demo("--cms")
+def test_stand_in_site(tmp_path: Path) -> None:
+    """What is published, corrected and killed arrives on the pages of a site.
+
+    None of the demo's processes asks another machine for anything.
+    """
+    source = Path(loopback.__file__).read_text("utf-8")
+    (tmp_path / "sitecustomize.py").write_text(f"{source}\n\nstay_on_loopback()\n", "utf-8")
+    report = tmp_path / "report"
+    started = {"PYTHONPATH": str(tmp_path), loopback.REPORT: str(report)}
+    status, printed = run_demo("--cms", **started)
     assert status == 0, printed
     is_whole(printed, "Stand-in site")
+    lines = report.read_text("utf-8").splitlines()
+    assert all(loopback.STARTED in line for line in lines), lines
+    assert all(name in " ".join(lines) for name in ("manage.py", "secantusd"))
 
 
 @pytest.mark.peers
