@@ -630,6 +630,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
 SETTINGS = tuple(chain.from_iterable(SECTIONS.values()))
 SECRETS = tuple(setting.name for setting in SETTINGS if setting.is_secret)
 """Settings that are masked wherever settings are shown."""
+RENAMED = {
+    "HTTP_PUSH_ALLOW_PRIVATE_ADDRESSES": "TRANSMIT_ALLOW_PRIVATE_ADDRESSES",
+    "HTTP_PUSH_ALLOWED_NETWORKS": "TRANSMIT_ALLOWED_NETWORKS",
+}
+"""Names of earlier releases: who sets one of them would be less safe if it were passed over."""
 
 DATABASES = (
     ("CONTENTAPI_MONGO_URI", "CONTENTAPI_MONGO_DBNAME", "contentapi"),
@@ -650,7 +655,7 @@ def load(
     Raises:
         ConfigurationError: names every bad setting.
     """
-    read = read_all(SETTINGS, os.environ if environ is None else environ)
+    read = read_all(SETTINGS, os.environ if environ is None else environ, RENAMED)
     return _derive({**read, **(overrides or {})})
 
 

@@ -59,14 +59,19 @@ class Setting:
         return deepcopy(self.default)
 
 
-def read_all(settings: Iterable[Setting], variables: Mapping[str, str]) -> dict[str, Any]:
+def read_all(
+    settings: Iterable[Setting], variables: Mapping[str, str], renamed: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the values of settings by name.
 
+    Args:
+        renamed: other names of settings that must not be passed over, to their own.
+
     Raises:
-        ConfigurationError: one line for each bad value.
+        ConfigurationError: one line for each bad value or name.
     """
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = [f"{name} is called {renamed[name]}" for name in renamed if name in variables]
     for setting in settings:
         try:
             values[setting.name] = setting.read(variables)

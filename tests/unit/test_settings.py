@@ -40,6 +40,14 @@ def test_a_default_is_a_value_that_the_setting_takes(setting: Setting) -> None:
         assert setting.read({setting.name: said}) == setting.default
 
 
+@pytest.mark.parametrize(("old", "name"), settings.RENAMED.items())
+def test_an_earlier_name_is_not_passed_over(old: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{old} is called {name}$"):
+        settings.load(environ={old: "false"})
+
+    assert old not in settings.load(environ={name: "[]" if "NETWORKS" in name else "false"})
+
+
 def test_a_default_belongs_to_one_caller() -> None:
     """Who changes a list of the settings changes nobody else's."""
     settings.load(environ={})["ADMINS"].append("me")

@@ -1,12 +1,11 @@
 """What becomes of deliveries to receivers at their worst (delivery contract 5.8)."""
 
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from random import Random, getrandbits
+from random import Random
 from typing import Any
 
 import pytest
@@ -56,16 +55,6 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
         "FTP_TIMEOUT": 20,
         "EMAIL_TIMEOUT": 3,
     }
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest, capsys: Any) -> int:
-    """What the course of a case follows from."""
-    number = request.config.getoption("--campaign-seed")
-    number = getrandbits(32) if number is None else number
-    with capsys.disabled():
-        sys.stderr.write(f"\n{request.node.name}: --campaign-seed={number}\n")
-    return int(number)
 
 
 def at(receiver: HTTPReceiver, name: str) -> Document:
