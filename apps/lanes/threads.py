@@ -96,9 +96,13 @@ class LaneThreads:
             PyMongoError: the store is away.
         """
         self._heartbeat.start()
-        self._start(min(self._kind.threads, waiting))
-        while not self._has_come_to_end():
-            self._replace()
+        try:
+            self._start(min(self._kind.threads, waiting))
+            while not self._has_come_to_end():
+                self._replace()
+        except BaseException:
+            self._leave()
+            raise
         if self._error is not None:
             raise self._error
         return self._sent
@@ -113,6 +117,14 @@ class LaneThreads:
             self._is_left = is_over and self._dispatcher.held_up() == self._running
             return self._is_left
 
+    def _leave(self) -> None:
+        """Leave those that still work to themselves."""
+        with self._changed:
+            self._is_left = True
+            is_nobody_left = not self._running
+        if is_nobody_left:
+            self._heartbeat.end()
+
     def _replace(self) -> None:
         """Start threads in the place of those that are held up, if there is something to do."""
         held_up = self._dispatcher.held_up()
@@ -123,11 +135,16 @@ class LaneThreads:
             self._start(min(free, waiting))
 
     def _start(self, wanted: int) -> None:
-        count = self._places.take(wanted)
-        with self._changed:
-            self._running += count
-        for _ in range(count):
-            Thread(target=self._work, name=self._kind.name).start()
+        for _ in range(self._places.take(wanted)):
+            with self._changed:
+                self._running += 1
+            try:
+                Thread(target=self._work, name=self._kind.name).start()
+            except RuntimeError as error:
+                # The system has no room for another thread: those that there are go on.
+                log.warning("lane.no_thread", kind=self._kind.name, error=str(error))
+                self._end(0, None)
+                self._places.give_back()
 
     def _work(self) -> None:
         sent, error = 0, None

@@ -3,6 +3,7 @@
 Delivery contract P1, P2. Letters as in `test_second_kind`; the boxes of one person are a group.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient, monitoring
+from pymongo.errors import AutoReconnect
 
 from apps.core.service import Document
 from apps.lanes import (
@@ -313,3 +315,51 @@ class TestHeldUp:
         assert post.carried.count("closed:1") == 3
         lane = post.db[KIND.lanes].find_one({"_id": "closed:1"})
         assert (lane["lease_until"], lane["lease_owner"]) == (None, None)
+
+    def test_a_store_that_is_away_lets_no_lease_live_on(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The run breaks off while a thread waits at a door; the leases end with that thread."""
+        post.post(["closed:1"])
+        office = post.office(slow_seconds=0.0)
+        due = LaneClaims.due
+        calls: list[LaneClaims] = []
+
+        def once(claims: LaneClaims, **how: bool) -> Any:
+            calls.append(claims)
+            if len(calls) > 1:
+                raise AutoReconnect("the store is away")
+            return due(claims, **how)
+
+        monkeypatch.setattr(LaneClaims, "due", once)
+        with closed_door(post, "closed"), pytest.raises(AutoReconnect):
+            office.run()
+        office.wait()
+        monkeypatch.undo()
+
+        assert not [thread for thread in threading.enumerate() if thread.name == "lease-heartbeat"]
+        lane = post.db[KIND.lanes].find_one({"_id": "closed:1"})
+        assert (lane["lease_until"], post.carried) == (None, ["closed:1"])
+
+    def test_a_system_without_room_for_threads_is_served_by_those_it_has(
+        self, post: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One thread of four can be started, then none, then all."""
+        post.post([f"person{number}:1" for number in range(9)])
+        office = post.office()
+        start, room = threading.Thread.start, [1]
+
+        def started(thread: threading.Thread) -> None:
+            if thread.name == KIND.name:
+                if not room[0]:
+                    raise RuntimeError("can't start new thread")
+                room[0] -= 1
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", started)
+        assert office.run() == 9
+        post.post(["person9:1"])
+        assert office.run() == 0
+        room[0] = KIND.threads
+        assert office.run() == 1
+        office.wait()
