@@ -48,6 +48,7 @@ def test_tasks_have_their_fixed_names() -> None:
     names = {
         "apps.publish.enqueue.enqueue_published",
         "apps.publish.transmit.transmit",
+        "apps.publish.transmit.transmit_priority",
         "apps.mail.send_mails",
         "apps.archive.content_expiry",
         "content_api.commands.item_expiry",

@@ -5,7 +5,7 @@ run lets a few of them fail, the campaigns each one.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +14,14 @@ from pymongo.errors import PyMongoError
 
 from apps.core.service import Document
 from apps.graph.build import Graph
+from apps.processes.embedded.children import free_port, start, stop
+from apps.processes.embedded.servers import MONGO
 from apps.publish.transmit import results
 from tests.support.clients import Client, first_client
 from tests.support.failover import FailoverProxy, Fault
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import Newsroom, push
+from tests.support.processes import wait_until
 from tests.support.receivers import HTTPReceiver
 from tests.support.services import empty_services
 
@@ -33,6 +36,21 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture
 def settings(settings: dict[str, Any], proxy: FailoverProxy) -> dict[str, Any]:
     return {**settings, "MONGO_URI": proxy.uri}
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a member of a replica set: nothing else lets drivers try a write again."""
+    directory = tmp_path_factory.mktemp("replica-set")
+    port = free_port()
+    command = [part for part in MONGO.command(port, directory) if part != "--standalone"]
+    server = start(command, directory / "log")
+    uri = f"mongodb://127.0.0.1:{port}/"
+    try:
+        wait_until(lambda: MONGO.pid_at(uri), 60)
+        yield uri
+    finally:
+        stop([server])
 
 
 @pytest.fixture(autouse=True)
@@ -263,11 +281,16 @@ class TestRun:
 class TestDriver:
     @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.UNSENT, Fault.UNANSWERED])
     def test_makes_good_for_one_failure(
-        self, applications: Any, settings: dict[str, Any], stores: Any, fault: Fault, numbers: range
+        self,
+        applications: Any,
+        settings: dict[str, Any],
+        replica_set: str,
+        fault: Fault,
+        numbers: range,
     ) -> None:
         """A single failure passes unseen by default, but for updates of many documents."""
         with (
-            FailoverProxy(stores.mongo_uri, options="retryWrites=true") as retried,
+            FailoverProxy(replica_set, options="retryWrites=true") as retried,
             empty_services({**settings, "MONGO_URI": retried.uri}, clock=HandClock()) as graph,
         ):
             newsroom = Newsroom(graph.db)
