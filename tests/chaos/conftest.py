@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -10,6 +9,7 @@ import settings as settings_module
 from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom
 from tests.support.services import empty_services
+from tests.support.worker_processes import settings_of
 
 LEASE = 3
 
@@ -17,15 +17,14 @@ LEASE = 3
 @pytest.fixture
 def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
     """The settings of the processes under test."""
-    return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_chaos",
-        "REDIS_URL": redis_url,
-        "CELERY_PREFIX": "",
-        "LEASE_SECONDS": LEASE,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-        "LOG_LEVEL": "WARNING",
-    }
+    return settings_of(
+        stores,
+        f"{database_name}_chaos",
+        redis_url,
+        CELERY_PREFIX="",
+        LEASE_SECONDS=LEASE,
+        LOG_LEVEL="WARNING",
+    )
 
 
 @pytest.fixture

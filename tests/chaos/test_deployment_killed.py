@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
@@ -27,21 +26,15 @@ from tests.support.worker_processes import ROOT, kill, process
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
-ITEMS, DEATHS, LEASE = 500, 10, 3
+ITEMS, DEATHS = 500, 10
 DEPLOY = [str(ROOT / "manage.py"), "publisher:deploy", "kestrel"]
 
 
 @pytest.fixture
-def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
+def environment(environment: dict[str, Any]) -> dict[str, Any]:
     """The settings of the processes under test."""
     return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_chaos",
-        "REDIS_URL": redis_url,
-        "CELERY_PREFIX": "",
-        "LEASE_SECONDS": LEASE,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-        "LOG_LEVEL": "WARNING",
+        **environment,
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "NO_BOOTSTRAP": "1",
     }

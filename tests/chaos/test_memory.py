@@ -2,19 +2,15 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
 
-import settings as settings_module
 from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom, push
-from tests.support.services import empty_services
-from tests.support.worker_processes import RUN, process
+from tests.support.worker_processes import RUN, process, settings_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -26,21 +22,7 @@ MORE_MEGABYTES = 200
 @pytest.fixture
 def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
     """The settings of the processes under test."""
-    return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_memory",
-        "REDIS_URL": redis_url,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-        "LOG_LEVEL": "WARNING",
-    }
-
-
-@pytest.fixture
-def graph(environment: dict[str, Any]) -> Iterator[Graph]:
-    """Services on the same, empty database."""
-    eager = {**environment, "CELERY_TASK_ALWAYS_EAGER": True}
-    with empty_services(settings_module.load(eager, environ={})) as built:
-        yield built
+    return settings_of(stores, f"{database_name}_memory", redis_url, LOG_LEVEL="WARNING")
 
 
 def megabytes_of(step: str, environment: dict[str, Any], directory: Path) -> float:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from apps.celery import queues
 from apps.processes.embedded.children import start
+from apps.processes.embedded.stores import StoreAddresses
 from apps.processes.programs import SITES
 from tests.support.processes import children, command_line, has_open
 
@@ -27,6 +29,23 @@ WORKER = [*PLAIN_WORKER, "--beat"]
 SITES_WORKER = [*PLAIN_WORKER, "--beat"]
 """Of CMS sites, with the schedule of tasks."""
 RUN = ["-m", "tests.support.pipeline_run"]
+
+
+def settings_of(
+    stores: StoreAddresses, database: str, redis_url: str, **others: Any
+) -> dict[str, Any]:
+    """Return settings of processes that share a database, and tell nobody else what they do.
+
+    Args:
+        others: settings that matter to the test.
+    """
+    return {
+        "MONGO_URI": stores.mongo_uri,
+        "MONGO_DBNAME": database,
+        "REDIS_URL": redis_url,
+        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
+        **others,
+    }
 
 
 @contextmanager

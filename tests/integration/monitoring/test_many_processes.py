@@ -6,7 +6,6 @@ Delivery contract 14.2 to 14.5.
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -19,7 +18,7 @@ from tests.support.queues import fill
 from tests.support.receivers import Fault, HTTPReceiver
 from tests.support.services import empty_services
 from tests.support.watching import TOKEN, Watcher
-from tests.support.worker_processes import WORKER, process
+from tests.support.worker_processes import WORKER, process, settings_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -29,14 +28,9 @@ PATIENCE = 120
 @pytest.fixture
 def environment(stores: Any, database_name: str, redis_url: str) -> dict[str, Any]:
     """The settings of the processes under test."""
-    return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_many",
-        "REDIS_URL": redis_url,
-        "LEASE_SECONDS": 3,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-        "METRICS_TOKEN": TOKEN,
-    }
+    return settings_of(
+        stores, f"{database_name}_many", redis_url, LEASE_SECONDS=3, METRICS_TOKEN=TOKEN
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -22,7 +21,7 @@ from tests.support.processes import wait_until
 from tests.support.queues import fill
 from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from tests.support.services import empty_services
-from tests.support.worker_processes import ROOT, process
+from tests.support.worker_processes import ROOT, process, settings_of
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -41,15 +40,14 @@ SUBSCRIBERS = 3
 @pytest.fixture
 def environment(stores: Any, database_name: str, redis_url: str, tmp_path: Path) -> dict[str, Any]:
     """The settings of the processes under test: nobody gets back what is left under a lease."""
-    return {
-        "MONGO_URI": stores.mongo_uri,
-        "MONGO_DBNAME": f"{database_name}_stop",
-        "REDIS_URL": redis_url,
-        "CELERY_PREFIX": "",
-        "DATA_DIR": str(tmp_path),
-        "LEASE_SECONDS": 3600,
-        "NOTIFICATION_CHANNEL": f"test_{uuid4().hex}",
-    }
+    return settings_of(
+        stores,
+        f"{database_name}_stop",
+        redis_url,
+        CELERY_PREFIX="",
+        DATA_DIR=str(tmp_path),
+        LEASE_SECONDS=3600,
+    )
 
 
 @pytest.fixture
