@@ -33,7 +33,7 @@ from apps.core.vocabulary import (
 )
 from apps.lanes.waking import wake
 from apps.publish.content.publication import PUBLISHED_SEQUENCE
-from apps.publish.queue.actions import actions_of
+from apps.publish.queue.actions import FINISHED, STARTED, actions_of
 from apps.publish.queue.handed_over import HandedOverRows, called_back, is_handed_over
 from apps.publish.queue.lane_state import HELD_TO, why_waiting
 from apps.publish.queue.payloads import Payloads
@@ -64,7 +64,6 @@ from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
 ALLOWED_STATES = PUBLISH_STATES | {State.SPIKED}
-STARTED = "Transmission has already started"
 NO_ITEM_ID = "_id is required: the id of the item."
 
 
@@ -332,7 +331,7 @@ class PublishQueueService(ResourceService):
         if is_in_progress and not (held is not None and self._is_taken_back(held)):
             raise Conflict(STARTED)
         if original.get("state") in FINAL_ROW_STATES:
-            raise Conflict("Transmission has already finished")
+            raise Conflict(FINISHED)
 
     def _held_row(self, row: Mapping[str, Any]) -> Document | None:
         """Return a row as stored if others have it; clients' rows do not show that."""

@@ -32,7 +32,7 @@ ALLOWED: Mapping[RowAction, Collection[RowState]] = {
 }
 """The states in which an action is allowed."""
 
-STARTED = "Transmission has already started. Wait for its outcome"
+STARTED = "Transmission has already started"
 FINISHED = "Transmission has already finished"
 NEVER_SENT = "Nothing sends a row in state error. Resend it"
 REFUSALS: Mapping[RowAction, Mapping[RowState, str]] = {
@@ -42,13 +42,13 @@ REFUSALS: Mapping[RowAction, Mapping[RowState, str]] = {
         RowState.IN_PROGRESS: "The row is being sent. Wait for its outcome",
     },
     RowAction.CANCEL: {
-        RowState.IN_PROGRESS: STARTED,
+        RowState.IN_PROGRESS: f"{STARTED}. Wait for its outcome",
         RowState.ERROR: NEVER_SENT,
         **dict.fromkeys(FINAL_ROW_STATES, f"{FINISHED}: there is nothing to cancel"),
     },
     RowAction.RUN_NOW: {
         RowState.PENDING: "The row is due already: it goes out when its turn comes",
-        RowState.IN_PROGRESS: STARTED,
+        RowState.IN_PROGRESS: f"{STARTED}. Wait for its outcome",
         RowState.ERROR: NEVER_SENT,
         **dict.fromkeys(FINAL_ROW_STATES, f"{FINISHED}. Resend the row to send it again"),
     },
