@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
 from apps.core.errors import FormatError
 from apps.core.text import strip_forbidden
+from formatters.outgoing import outgoing
 
 Document = Mapping[str, Any]
 
@@ -79,6 +80,16 @@ class FormatContext:
     assignments: Mapping[str, Document] = field(default_factory=dict)
     unwanted_embeds: frozenset[str] | None = None
 
+    def outgoing(self) -> "FormatContext":
+        """Return the context with its items as formats write them."""
+        if not (self.related or self.package_items):
+            return self
+        related, inside = (
+            {id_: outgoing(item) for id_, item in items.items()}
+            for items in (self.related, self.package_items)
+        )
+        return replace(self, related=related, package_items=inside)
+
 
 @dataclass(frozen=True)
 class Formatted:
@@ -103,7 +114,7 @@ class Formatted:
 class Formatter(ABC):
     """Write an item in one format.
 
-    Subclasses declare the class attributes and implement `format`. They keep no state and touch
+    Subclasses declare the class attributes and implement `write`. They keep no state and touch
     nothing but their arguments, which they do not change.
 
     Attributes:
@@ -196,13 +207,21 @@ class Formatter(ABC):
             raise self.refusal(item, f"config.{option}", f"{option} {value!r} is unknown")
         return value
 
-    @abstractmethod
     def format(self, item: Document, context: FormatContext) -> list[Formatted]:
         """Return the parts of `item`, usually one.
 
         Args:
             item: the published document, trimmed to its content profile.
             context: see `FormatContext`.
+
+        Raises:
+            FormatError: the item cannot be written in this format.
+        """
+        return self.write(outgoing(item), context.outgoing())
+
+    @abstractmethod
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
+        """Write an item that is as `formatters.outgoing` has it.
 
         Raises:
             FormatError: the item cannot be written in this format.

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from lxml import etree
 
+from apps.core.clock import local_text
 from apps.core.documents import object_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext
 
 CRLF = "\r\n"
+EMBARGO_TIME = "%d %B %Y %H:%M"
 DESCRIBED_TYPES = frozenset({"audio", "picture", "video"})
 RIGHTS_FIELDS = {
     "copyrightholder": "copyrightHolder",
@@ -111,9 +115,19 @@ def caption_of(item: Document) -> str:
     return text_of(item, "description_text") or text_of(item, "description")
 
 
-def embargo_time(item: Document) -> Any:
-    """Return the moment until which `item` is embargoed, None where it is not."""
-    return object_of(item, "schedule_settings").get("utc_embargo") or item.get("embargo")
+def embargo_notice(item: Document, context: FormatContext) -> str:
+    """Return the line with which texts for people begin under an embargo; `""` without one.
+
+    The time is that of the item's zone (`schedule_settings.time_zone`), else of the newsroom's.
+    """
+    until = embargo_of(item, context.now)
+    if until is None or publish_status(item) == PubStatus.CANCELED:
+        return ""
+    own = text_of(object_of(item, "schedule_settings"), "time_zone")
+    for zone in (own, context.settings.default_timezone):
+        with suppress(ValueError):
+            return f"EMBARGOED until {local_text(until, zone, EMBARGO_TIME)}, {zone}"
+    return f"EMBARGOED until {until:{EMBARGO_TIME}}, UTC"
 
 
 def iso_time(value: Any) -> Any:

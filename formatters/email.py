@@ -19,15 +19,19 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.conversions import embargo_notice
 from formatters.fragment import sanitized
 from formatters.json import encode
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
 
-PLAIN_FIELDS = ("headline", "slugline", "anpa_take_key", "source", "sign_off")
-MARKUP_FIELDS = ("ednote", "abstract", "byline", "body_footer")
+PLAIN_FIELDS = (
+    *("headline", "slugline", "anpa_take_key", "byline", "ednote", "source", "sign_off"),
+)
+MARKUP_FIELDS = ("abstract", "body_footer")
 
+_BODY_TAG = re.compile(r"<body\b[^<>]*>", re.IGNORECASE)
 _EMBED_MARK = re.compile(r"<!--\s*EMBED (START|END)")
 
 
@@ -42,9 +46,9 @@ class EmailFormatter(Formatter):
     error_text = 'Article couldn"t be converted to Email'
     item_types = frozenset({ItemType.TEXT})
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        article = _article(item, context)
+        article, notice = _article(item, context), embargo_notice(item, context)
         html = None
         try:
             if item.get("format") == "HTML":
@@ -55,13 +59,21 @@ class EmailFormatter(Formatter):
             raise self.refusal(item, "template", str(error)) from error
         media = object_of(object_of(item, "associations"), "featuremedia")
         parts = {
-            "message_html": html,
-            "message_text": text,
+            "message_html": _below_notice(html, notice) if html else html,
+            "message_text": f"{notice}\n\n{text}" if notice else text,
             # Line ends would start a header of their own.
             "message_subject": " ".join(subject.split()),
             "renditions": media.get("renditions") or None,
         }
         return [Formatted(encode(parts))]
+
+
+def _below_notice(html: str, notice: str) -> str:
+    """Put the notice of an embargo at the top of a page; whatever template wrote it."""
+    top = _BODY_TAG.search(html)
+    place = top.end() if top else 0
+    said = f"<p><strong>{Markup.escape(notice)}</strong></p>" if notice else ""
+    return html[:place] + said + html[place:]
 
 
 def _markup(html: str) -> Markup:

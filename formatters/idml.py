@@ -13,7 +13,7 @@ from apps.core.text import plain_text
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer
+from formatters.conversions import body_with_footer, embargo_notice
 from formatters.idml_body import Stories, Story
 from formatters.idml_resources import (
     BYLINE,
@@ -56,9 +56,9 @@ class IDMLFormatter(Formatter):
     error_text = 'Article couldn"t be converted to Adobe IDML format'
     item_types = TEXT_TYPES
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        stories = _stories(item)
+        stories = _stories(item, context)
         spreads = list(_spreads(stories.stories))
         parts = {
             "Resources/Styles.xml": styles(),
@@ -72,10 +72,11 @@ class IDMLFormatter(Formatter):
         return [Formatted(_packed({**parts, "designmap.xml": design}))]
 
 
-def _stories(item: Document) -> Stories:
+def _stories(item: Document, context: FormatContext) -> Stories:
     stories = Stories()
+    stories.add_text(embargo_notice(item, context), BYLINE, "Embargo")
     stories.add_text(text_of(item, "headline"), HEADLINE, "Headline")
-    stories.add_text(plain_text(text_of(item, "byline")), BYLINE, "Byline")
+    stories.add_text(text_of(item, "byline"), BYLINE, "Byline")
     html = body_with_footer(item)
     if item.get("format") == "preserved":
         text = plain_text(html).replace("\r\n", "\n").strip("\n")

@@ -25,7 +25,7 @@ class IMatricsFormatter(Formatter):
     error_text = NINJSFormatter.error_text
     item_types = frozenset({ItemType.TEXT})
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         created = created_time(item)
         modified = item.get("versioncreated") or created

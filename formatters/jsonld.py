@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType, State
 from formatters.base import Document, FormatContext, Formatted, Formatter
@@ -60,11 +61,14 @@ class JSONLDFormatter(Formatter):
     can_preview = True
     can_export = True
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
+        if until := embargo_of(item, context.now):
+            cause = f"embargoed until {until.isoformat()}; web pages publish what they get"
+            raise self.refusal(item, "embargo", cause)
         document = {"@context": "https://schema.org", **_work(item, context)}
         document |= without_empty({**_media(item, context), "hasPart": list(_members(item))})
-        return [Formatted(encode(document).replace("</", "<\\/"))]
+        return [Formatted(encode(document).replace("<", "\\u003c"))]
 
 
 def _work(item: Document, context: FormatContext) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -15,7 +16,6 @@ from formatters.conversions import (
     body_with_footer,
     caption_of,
     created_time,
-    embargo_time,
     integer,
     language_of,
     publish_status,
@@ -53,12 +53,12 @@ class NewsML12Formatter(Formatter):
     options = ("compat",)
     numbered = True
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         is_superdesk = bool(self.choice(item, context, "compat", COMPAT))
         root = _newsml(item, context)
         if is_superdesk:
-            root = superdesk_newsml(root, item)
+            root = superdesk_newsml(root, item, context)
         address = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
         doctype = f"NewsML SYSTEM {quoted(address)}" if address else ""
         return [Formatted(document(root, declaration='version="1.0"', doctype=doctype))]
@@ -68,7 +68,7 @@ def _newsml(item: Document, context: FormatContext) -> str:
     return (
         f'<NewsML Version="1.2"><Catalog Href="{CATALOG}"/>{_envelope(item, context)}'
         f'<NewsItem xml:lang="{language_of(item, context)}">'
-        f"{_identification(item, context)}{_management(item)}"
+        f"{_identification(item, context)}{_management(item, context)}"
         f"<NewsComponent>{_component(item, context)}</NewsComponent></NewsItem></NewsML>"
     )
 
@@ -113,13 +113,13 @@ def _identification(item: Document, context: FormatContext) -> str:
     )
 
 
-def _management(item: Document) -> str:
+def _management(item: Document, context: FormatContext) -> str:
     created = created_time(item)
     revised = item.get("versioncreated") or created
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     status = publish_status(item)
-    embargo = embargo_time(item)
-    is_embargoed = bool(embargo) and status != PubStatus.CANCELED
+    embargo = embargo_of(item, context.now)
+    is_embargoed = embargo is not None and status != PubStatus.CANCELED
     parts = [
         "<NewsManagement>",
         _formal("NewsItemType", "News"),
@@ -127,7 +127,7 @@ def _management(item: Document) -> str:
         f"<ThisRevisionCreated>{_time(revised, epoch)}</ThisRevisionCreated>",
         _formal("Status", "Embargoed" if is_embargoed else status),
     ]
-    if is_embargoed and moment_of(embargo):
+    if is_embargoed:
         change = f"<DateAndTime>{_time(embargo, epoch)}</DateAndTime>"
         future = _formal("FutureStatus", status)
         parts.append(f"<StatusWillChange>{future}{change}</StatusWillChange>")

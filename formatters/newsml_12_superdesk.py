@@ -8,10 +8,11 @@ Superdesk sends less: this takes away what it does not send, and adds what it se
 from lxml import etree
 
 from apps.core.documents import objects_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
-from formatters.base import Document
-from formatters.conversions import embargo_time, iso_time
+from formatters.base import Document, FormatContext
+from formatters.conversions import iso_time
 from formatters.xml import XML_LANG, as_lxml
 
 DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"
@@ -27,7 +28,7 @@ UNSENT = (
 )
 
 
-def superdesk_newsml(written: str, item: Document) -> str:
+def superdesk_newsml(written: str, item: Document, context: FormatContext) -> str:
     """Return a NewsML document in Superdesk's layout.
 
     Args:
@@ -45,7 +46,7 @@ def superdesk_newsml(written: str, item: Document) -> str:
     _empty_elements(root)
     _group_roles(root, item)
     for moment in root.iterfind(".//StatusWillChange/DateAndTime"):
-        moment.text = str(iso_time(embargo_time(item)))
+        moment.text = str(iso_time(embargo_of(item, context.now)))
     if item.get("state") == State.UNPUBLISHED:
         for revision in root.iter("RevisionId"):
             revision.set("PreviousRevision", "0")

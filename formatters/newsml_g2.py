@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -12,7 +13,6 @@ from formatters.conversions import (
     body_with_footer,
     caption_of,
     created_time,
-    embargo_time,
     integer,
     language_of,
     number_within,
@@ -62,7 +62,7 @@ class NewsMLG2Formatter(Formatter):
     numbered = True
     lists_members = True
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         declaration = 'version="1.0" encoding="UTF-8"'
         if self.choice(item, context, "compat", COMPAT):
@@ -135,7 +135,7 @@ def _named(tag: str, name: str, /, **attributes: str) -> str:
 
 def _item_meta(item: Document, context: FormatContext, version: int) -> str:
     created = created_time(item)
-    embargo = embargo_time(item)
+    embargo = embargo_of(item, context.now)
     provider = context.settings.provider_id
     parts = [
         f'<itemMeta><itemClass qcode="{item_class(text_of(item, "type"))}"/>',
@@ -145,7 +145,7 @@ def _item_meta(item: Document, context: FormatContext, version: int) -> str:
     ]
     if moment_of(created):
         parts.append(f"<firstCreated>{iso(created, context.now)}</firstCreated>")
-    if moment_of(embargo):
+    if embargo is not None:
         parts.append(f"<embargoed>{iso(embargo, context.now)}</embargoed>")
     parts.append(f'<pubStatus qcode="stat:{publish_status(item)}"/>')
     if note := text_of(item, "ednote"):

@@ -11,6 +11,7 @@ from typing import Any
 from lxml import etree
 
 from apps.core.documents import object_of, objects_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus, State
 from formatters import newsml_g2_parts as parts
@@ -20,7 +21,6 @@ from formatters.conversions import (
     body_with_footer,
     caption_of,
     created_time,
-    embargo_time,
     integer,
     iso_time,
     rights,
@@ -55,7 +55,7 @@ def superdesk_message(item: Document, context: FormatContext) -> etree._Element:
         written = parts.groups(item, context, with_versions=False)
         add_written(element, "groupSet", written, root="root")
     else:
-        _content(add(element, "contentSet"), item)
+        _content(add(element, "contentSet"), item, context)
     return root
 
 
@@ -92,8 +92,8 @@ def _item_meta(meta: etree._Element, item: Document, context: FormatContext) -> 
     add(meta, "versionCreated", iso(item.get("versioncreated") or created, context.now))
     add(meta, "firstCreated", iso(created, context.now))
     add(meta, "pubStatus", qcode=f"stat:{text_of(item, 'pubstatus') or PubStatus.USABLE}")
-    embargo = embargo_time(item)
-    if embargo:
+    embargo = embargo_of(item, context.now)
+    if embargo is not None:
         add(meta, "embargoed", str(iso_time(embargo)))
     if text_of(item, "ednote"):
         add(meta, "edNote", text_of(item, "ednote"))
@@ -195,7 +195,7 @@ def _wider(place: Document) -> Iterator[tuple[str, str, str]]:
         yield "country", f"iso3166-1a2:{country}", text_of(place, "country")
 
 
-def _content(content: etree._Element, item: Document) -> None:
+def _content(content: etree._Element, item: Document, context: FormatContext) -> None:
     if item.get("type") in MEDIA_TYPES:
         for rendition in renditions_of(item):
             said = {
@@ -214,4 +214,4 @@ def _content(content: etree._Element, item: Document) -> None:
         add(content, "inlineData", plain_text(body_with_footer(item)), contenttype="text/plain")
     else:
         inline = add(content, "inlineXML", contenttype="application/nitf+xml")
-        inline.append(superdesk_nitf(item, NAMESPACE))
+        inline.append(superdesk_nitf(item, context, NAMESPACE))

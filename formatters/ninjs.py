@@ -52,7 +52,7 @@ class NINJSFormatter(Formatter):
     can_preview: ClassVar[bool] = True
     can_export: ClassVar[bool] = True
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item, guid=self.guid(item), type=text_of(item, "type"))
         return [Formatted(encode(self.document(item, context)))]
 
@@ -90,7 +90,7 @@ class NINJSFormatter(Formatter):
         document |= fields.place_and_profile(item, context)
         if not is_nested:
             document |= self._associated(item, context)
-        document |= fields.dates_and_priority(item)
+        document |= fields.dates_and_priority(item, context)
         document |= fields.subjects(item)
         document |= self._renditions(item, context)
         if item.get("order") is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.core.documents import object_of, objects_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType
 from formatters import ninjs3_fields as fields
@@ -15,7 +16,6 @@ from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
     created_time,
-    embargo_time,
     language_of,
     number_within,
     own_rights,
@@ -51,7 +51,7 @@ class NINJS3Formatter(Formatter):
     can_preview = True
     can_export = True
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         guid = item.get("guid") or item.get("uri")
         self.require(item, guid=guid, type=item.get("type"))
         version = self.choice(item, context, "version", VERSIONS)
@@ -80,7 +80,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             "firstCreated": fields.time(created_time(item)),
             "versionCreated": fields.time(item.get("versioncreated")),
             "contentCreated": fields.time(extra.get("contentcreated") or item.get("firstcreated")),
-            "embargoedUntil": fields.time(embargo_time(item) or item.get("embargoed")),
+            "embargoedUntil": fields.time(embargo_of(item, context.now)),
             "expires": fields.time(extra.get("expires")),
             "urgency": number_within(item.get("urgency"), 1, 9),
             **_rights(item, context),

@@ -11,11 +11,11 @@ from typing import Any
 from bson import ObjectId
 
 from apps.core.documents import object_of, objects_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, strip_forbidden, text_figures
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
     body_with_footer,
-    embargo_time,
     first_entry,
     integer,
     iso_time,
@@ -180,10 +180,10 @@ def genre_and_signal(item: Document) -> dict[str, Any]:
     return without_empty({"genre": vocabulary_entries(item, "genre"), "signal": signals(item)})
 
 
-def dates_and_priority(item: Document) -> dict[str, Any]:
+def dates_and_priority(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `embargoed`, `publish_schedule` and `priority`."""
     dates = {
-        "embargoed": iso_time(embargo_time(item) or item.get("embargoed")),
+        "embargoed": iso_time(embargo_of(item, context.now)),
         "publish_schedule": object_of(item, "schedule_settings").get("utc_publish_schedule"),
     }
     return without_empty(dates) | {"priority": integer(item.get("priority")) or DEFAULT_PRIORITY}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of, values_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
@@ -12,7 +13,6 @@ from formatters.conversions import (
     basic_time,
     body_with_footer,
     created_time,
-    embargo_time,
     integer,
     language_of,
     number_within,
@@ -40,11 +40,11 @@ class NITFFormatter(Formatter):
     item_types = frozenset({ItemType.TEXT, ItemType.PREFORMATTED, ItemType.COMPOSITE})
     options = ("compat",)
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         declaration = 'version="1.0"'
         if self.choice(item, context, "compat", COMPAT):
-            return [Formatted(as_superdesk(superdesk_nitf(item), declaration))]
+            return [Formatted(as_superdesk(superdesk_nitf(item, context), declaration))]
         return [Formatted(document(nitf_document(item, context), declaration=declaration))]
 
 
@@ -90,7 +90,7 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
 
 
 def _docdata(item: Document, context: FormatContext) -> str:
-    embargo = embargo_time(item)
+    embargo = embargo_of(item, context.now)
     status: str = publish_status(item)
     if embargo and status != PubStatus.CANCELED:
         status = "embargoed"

@@ -9,18 +9,21 @@ from typing import Any
 from lxml import etree
 
 from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import PubStatus
-from formatters.base import Document
+from formatters.base import Document, FormatContext
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, created_time, embargo_time, iso_time
+from formatters.conversions import body_with_footer, created_time, iso_time
 from formatters.nitf_body import NITFBody
 from formatters.xml import add, add_written
 
 VERSION = "-//IPTC//DTD NITF 3.6//EN"
 
 
-def superdesk_nitf(item: Document, namespace: str | None = None) -> etree._Element:
+def superdesk_nitf(
+    item: Document, context: FormatContext, namespace: str | None = None
+) -> etree._Element:
     """Return `item` as an `nitf` element in Superdesk's layout.
 
     Args:
@@ -29,7 +32,7 @@ def superdesk_nitf(item: Document, namespace: str | None = None) -> etree._Eleme
     names: Any = {None: namespace} if namespace else None
     root = etree.Element(f"{{{namespace}}}nitf" if namespace else "nitf", nsmap=names)
     root.set("version", VERSION)
-    _head(add(root, "head"), item)
+    _head(add(root, "head"), item, context)
     body = add(root, "body")
     writer = NITFBody()
     _body_head(add(body, "body.head"), item, writer)
@@ -44,7 +47,7 @@ def superdesk_nitf(item: Document, namespace: str | None = None) -> etree._Eleme
     return root
 
 
-def _head(head: etree._Element, item: Document) -> None:
+def _head(head: etree._Element, item: Document, context: FormatContext) -> None:
     add(head, "title", text_of(item, "headline"))
     tobject = add(head, "tobject", **{"tobject.type": "news"})
     genre = next(iter(objects_of(item, "genre")), {})
@@ -52,7 +55,7 @@ def _head(head: etree._Element, item: Document) -> None:
         add(tobject, "tobject.property", **{"tobject.property.type": genre["name"]})
     for subject in objects_of(item, "subject"):
         add(tobject, "tobject.subject", **{"tobject.subject.refnum": subject.get("qcode") or ""})
-    embargo = embargo_time(item)
+    embargo = embargo_of(item, context.now)
     status = "embargoed" if embargo else text_of(item, "pubstatus") or PubStatus.USABLE
     expiry = iso_time(embargo) if embargo else item.get("expiry")
     docdata = add(head, "docdata", **{"management-status": status})

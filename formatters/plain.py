@@ -8,7 +8,7 @@ from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer
+from formatters.conversions import body_with_footer, embargo_notice
 from formatters.plain_body import MarkdownBody, TextBody
 
 
@@ -24,9 +24,9 @@ class _PlainFormatter(Formatter):
 
     writer: ClassVar[TextBody]
 
-    def format(self, item: Document, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        parts = [*self._head(item), self._body(item)]
+        parts = [embargo_notice(item, context), *self._head(item), self._body(item)]
         text = "\n\n".join(part for part in parts if part)
         return [Formatted(strip_forbidden(text) + "\n")]
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 
 from lxml import etree
 from turbohtml import rewrite
@@ -33,6 +34,22 @@ _NOSCRIPT = re.compile("(</?)noscript", re.IGNORECASE)
 _RENAMED = re.compile("(</?)x-noscript")
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
+_ELEMENTS_WITHOUT_END = frozenset({"br", "hr", "img", "input", "li", "p", "wbr"})
+"""Elements of a line of text that are often not closed, or never."""
+
+_ELEMENTS = LINE_ENDING_TAGS | _ELEMENTS_WITHOUT_END | {
+    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "center", "cite", "code", "data", "del",
+    "dfn", "em", "font", "i", "iframe", "ins", "kbd", "label", "mark", "q", "s", "samp", "script",
+    "small", "span", "strike", "strong", "style", "sub", "sup", "time", "tt", "u", "var",
+}  # fmt: skip
+"""Elements that a line of text may hold."""
+
+_LINE_TAG = re.compile(
+    r"<(/?)([A-Za-z][A-Za-z0-9]*)"
+    r"(?:\s+[A-Za-z_][\w:.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=`]+)))*\s*/?>"
+)
+_UNSEEN = re.compile(r"<!--[^<>]*-->|<(script|style)\b[^<>]*>[^<]*</\1\s*>", re.IGNORECASE)
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 _VISIBLE = re.compile(
     # White space; controls; soft hyphens, joiners and directions; fillers; variation selectors;
@@ -157,6 +174,34 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
         _break_lines(root)
     text = _text_of(root)
     return text.removesuffix("\n") if line_feeds else text
+
+
+def text_of_line(line: str) -> str:
+    """Return what a headline, a byline, a note or the like says.
+
+    Such fields hold text or markup and do not tell which. Tags of known elements, closed where they
+    have to be, and character references with their semicolon are markup; any other `<`, `>` and `&`
+    is meant: `AT&amp;T <b>wins</b>` says "AT&T wins", `Firm ends <Free> plan` says just that.
+
+    Args:
+        line: text or markup; a block or a break of it becomes a line feed.
+    """
+    if not _MARKUP.search(line):
+        return strip_forbidden(line)
+    shown = _UNSEEN.sub("", line)
+    tags = {(tag[1], tag[2].lower()) for tag in _LINE_TAG.finditer(shown)}
+
+    def replaced(tag: re.Match[str]) -> str:
+        name, counterpart = tag[2].lower(), "" if tag[1] else "/"
+        is_whole = name in _ELEMENTS_WITHOUT_END or (counterpart, name) in tags
+        if name not in _ELEMENTS or not is_whole:
+            return tag[0]
+        return "\n" if name in LINE_ENDING_TAGS else ""
+
+    bare = _LINE_TAG.sub(replaced, shown)
+    if bare != shown:
+        bare = "\n".join(filter(None, map(str.strip, bare.split("\n"))))
+    return strip_forbidden(_REFERENCE.sub(lambda reference: unescape(reference[0]), bare))
 
 
 def _count_words(text: str) -> int:

@@ -22,6 +22,7 @@ EXAMPLES = (
 """Names of the example items."""
 
 NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
+LATER = datetime(2026, 3, 5, 6, 7, 8, tzinfo=UTC)
 RIGHTS = {"copyrightHolder": "Example News", "copyrightNotice": "(c) 2026 Example News"}
 WRITER = {
     "_id": "user1",

@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from apps.core.embargo import embargo_of
 from apps.core.errors import BadRequest
 from apps.core.service import Document
 from apps.store.collections import PUBLISHED, RECIPIENTS
@@ -95,7 +96,7 @@ class ReceivedItems:
         shown = entries[:size]
         last = shown[-1] if len(entries) > size else None
         found = self._visible_rows(shown, subscriber_id)
-        free = [row for row in found if not _is_embargoed(row, now)]
+        free = [row for row in found if embargo_of(row, now) is None]
         return ReceivedPage(
             rows=free,
             updated=shown[0]["routed_at"] if shown else None,
@@ -111,7 +112,7 @@ class ReceivedItems:
         own = f"subscribers.{field_of(subscriber_id)}"
         entries = list(self._db[RECIPIENTS].find(query, {own: 1}))
         found = self._visible_rows(entries, subscriber_id)
-        return [row for row in found if not _is_embargoed(row, now)]
+        return [row for row in found if embargo_of(row, now) is None]
 
     def _visible_rows(self, entries: Sequence[Document], subscriber_id: ObjectId) -> list[Document]:
         """Return the rows of ledger documents, in their order, as the subscriber may see them."""
@@ -174,8 +175,3 @@ def _visible(row: Document, own: Mapping[str, Any]) -> Document:
     hidden = associations.keys() - kept.keys()
     cleaned = {"body_html": rebuilt(text, {}, hidden)} if isinstance(text, str) else {}
     return {**row, **cleaned, "associations": kept}
-
-
-def _is_embargoed(row: Mapping[str, Any], now: datetime) -> bool:
-    until = (row.get("schedule_settings") or {}).get("utc_embargo") or row.get("embargo")
-    return isinstance(until, datetime) and until > now

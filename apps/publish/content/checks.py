@@ -12,6 +12,7 @@ from apps.archive.crops import check_crops, crop_sizes, has_crops
 from apps.archive.packages import is_package, member_ids, member_refs, package_ids
 from apps.archive.times import check_embargo, check_schedule, utc_after, utc_of
 from apps.core.documents import object_of, objects_of
+from apps.core.embargo import embargo_of
 from apps.core.errors import BadRequest, MessagesError, TransitionError, WarningsError
 from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
@@ -313,7 +314,7 @@ def _messages(
         yield BAD_STATE.format(state=state)
     elif _is_later(stored, schedule) and not _moves_along(stored, publication, collaborators):
         yield BAD_SCHEDULE
-    if document.get("embargo"):
+    if document.get("embargo") or _is_embargoed_longer(document, publication):
         yield BAD_EMBARGO
     if state not in VALID_STATES:
         document["state"] = state
@@ -343,6 +344,13 @@ def _lock_messages(
 
 def _name(document: Mapping[str, Any]) -> str:
     return str(document.get("headline") or document.get("_id") or "")
+
+
+def _is_embargoed_longer(held: Mapping[str, Any], publication: Publication) -> bool:
+    """Whether what an item holds came in with an embargo that ends after its own."""
+    end = embargo_of({"embargoed": held.get("embargoed")}, publication.now)
+    own = embargo_of(publication.item, publication.now)
+    return end is not None and (own is None or own < end)
 
 
 def _is_later(item: Mapping[str, Any], schedule: datetime | None) -> bool:

@@ -12,6 +12,7 @@ from apps.archive.visibility import check_may_see, hidden_stages, may_see
 from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.documents import number_of, object_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.service import Document
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from apps.publisher.schema import WishAction
@@ -25,7 +26,7 @@ WITHDRAWN = KILLED | {State.UNPUBLISHED}
 FIELDS = dict.fromkeys(
     (
         *("item_id", "state", "_current_version", "publish_sequence_no", "type"),
-        *("embargo", "publish_schedule", "schedule_settings"),
+        *("embargo", "embargoed", "publish_schedule", "schedule_settings"),
         *("rewrite_of", "rewritten_by", "task"),
     ),
     1,
@@ -106,13 +107,6 @@ def why_no_post(kind: str, options: Mapping[str, Any]) -> str | None:
     if kind in MEDIA_TYPES:
         return f"An item of type {kind} goes to sites with the stories that show it"
     return f"Items of type {kind} are not published at this site"
-
-
-def embargo_of(item: Mapping[str, Any], now: datetime) -> datetime | None:
-    """Return when an embargo of the item ends, None where there is none, or it is over."""
-    settings = object_of(item, "schedule_settings")
-    ends = moment_of(settings.get("utc_embargo") or item.get("embargo"))
-    return ends if ends is not None and ends > now else None
 
 
 def schedule_of(item: Mapping[str, Any]) -> datetime | None:

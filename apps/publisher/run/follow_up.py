@@ -8,13 +8,14 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.documents import number_of, text_of
+from apps.core.embargo import embargo_of
 from apps.core.errors import Conflict
 from apps.core.ids import object_id
 from apps.core.service import Document
 from apps.core.vocabulary import State
 from apps.publish.queue.handed_over import HandedOverRows
 from apps.publisher.integrations.platforms import Platforms
-from apps.publisher.records.content import Contents, embargo_of, schedule_of
+from apps.publisher.records.content import Contents, schedule_of
 from apps.publisher.records.wishes import Wish, Wishes, has_ended
 from apps.publisher.run.results import Result
 from apps.publisher.schema import WishAction

@@ -15,9 +15,10 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from apps.core import json
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text as text_with_lines
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, State
-from apps.publisher.records.content import why_no_post
+from apps.publisher.records.content import schedule_of, why_no_post
 from transmitters.cms.base import (
     ErrorClass,
     Payload,
@@ -160,10 +161,9 @@ def check_publishable(item: Mapping[str, Any] | None, options: Mapping[str, Any]
 
 def hidden_until(item: Mapping[str, Any], now: datetime) -> datetime | None:
     """Return when an embargo or a schedule of the item ends, None where it may be shown now."""
-    settings = object_of(item, "schedule_settings")
-    ends = [moment_of(settings.get("utc_embargo") or item.get("embargo"))]
+    ends = [embargo_of(item, now)]
     if item.get("state") == State.SCHEDULED:
-        ends.append(moment_of(settings.get("utc_publish_schedule") or item.get("publish_schedule")))
+        ends.append(schedule_of(item))
     return max((end for end in ends if end is not None and end > now), default=None)
 
 
@@ -329,8 +329,8 @@ def _data_of(url: str) -> bytes:
 
 def _problem(key: str, held: Mapping[str, Any], now: datetime) -> PlatformError | None:
     """Return why a file may not be shown: it was withdrawn, or is under an embargo."""
-    embargo = moment_of(held.get("embargo"))
-    if held.get("state") in (*KILLED_STATES, State.UNPUBLISHED) or (embargo and embargo > now):
+    is_withdrawn = held.get("state") in (*KILLED_STATES, State.UNPUBLISHED)
+    if is_withdrawn or embargo_of(held, now) is not None:
         message = f"The media {key} may not be shown"
         return PlatformError(ErrorClass.VALIDATION, "media_not_usable", message, field=key)
     return None

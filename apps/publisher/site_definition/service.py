@@ -17,6 +17,7 @@ from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 from apps.core import json
 from apps.core.clock import Clock
 from apps.core.documents import object_of, objects_of, text_of
+from apps.core.embargo import EMBARGO_MOMENTS
 from apps.core.errors import PlainError
 from apps.core.ids import forms_of, id_key
 from apps.core.service import Document
@@ -231,8 +232,7 @@ def shown_now(now: datetime) -> Document:
     return {
         "last_published_version": True,
         "state": {"$in": [State.PUBLISHED.value, State.CORRECTED.value]},
-        "embargo": over,
-        "schedule_settings.utc_embargo": over,
+        **dict.fromkeys(EMBARGO_MOMENTS, over),
     }
 
 

@@ -17,6 +17,7 @@ from lxml import etree
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of
+from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, strip_forbidden
 
 Key = str | int | float | bool
@@ -186,11 +187,12 @@ def _read_featuremedia(view: ItemView) -> Keys:
 
 def _read_embargo(view: ItemView) -> Keys:
     """Read whether an embargo is in force. One whose end cannot be read is."""
-    embargo = view.item.get("embargo")
-    if not embargo:
+    embargo, ingested = view.item.get("embargo"), view.item.get("embargoed")
+    if not (embargo or ingested):
         return frozenset({False})
-    end = moment_of(object_of(view.item, "schedule_settings").get("utc_embargo") or embargo)
-    return frozenset({end is None or end > view.now})
+    own = object_of(view.item, "schedule_settings").get("utc_embargo") or embargo
+    is_unreadable = any(end and moment_of(end) is None for end in (own, ingested))
+    return frozenset({is_unreadable or embargo_of(view.item, view.now) is not None})
 
 
 # The fields.

@@ -37,6 +37,10 @@ def test_parts(name: str) -> None:
     parts = expected("email", name)
     for part in ("message_html", "message_text"):
         parts[part] = parts[part] and "\n".join(parts[part])
+    if notice := parts.pop("notice", ""):
+        marked = f"<body><p><strong>{notice}</strong></p>"
+        parts["message_html"] = parts["message_html"].replace("<body>", marked)
+        parts["message_text"] = f"{notice}\n\n{parts['message_text']}"
 
     assert parts == written(example_item(name))
 

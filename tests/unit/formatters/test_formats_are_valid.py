@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 
+from apps.core.embargo import embargo_of
 from apps.core.errors import FormatError
 from apps.core.vocabulary import ItemType
 from apps.importing.ninjs import item_from_ninjs
 from formatters import BUILT_IN, Formatter
-from tests.support.format_items import CONTEXT, EXAMPLES, NOW, example_item
+from tests.support.format_items import CONTEXT, EXAMPLES, LATER, NOW, example_item
 from tests.support.format_schemas import CHECKS
 from tests.support.generated_items import items
 from tests.support.schema_files import names_in, sample
@@ -41,7 +42,7 @@ LIFE_CYCLE: Mapping[str, dict[str, Any]] = {
     "kill": {"state": "killed", "pubstatus": "canceled", "operation": "kill"},
     "takedown": {"state": "recalled", "pubstatus": "canceled", "operation": "takedown"},
     "unpublish": {"state": "unpublished", "pubstatus": "canceled", "operation": "unpublish"},
-    "embargo": {"embargo": NOW, "schedule_settings": {"utc_embargo": NOW}},
+    "embargo": {"embargo": LATER, "schedule_settings": {"utc_embargo": LATER}},
     "schedule": {"publish_schedule": NOW, "schedule_settings": {"utc_publish_schedule": NOW}},
     "resend": {"_current_version": 7},
 }
@@ -52,6 +53,10 @@ def check(formatter: type[Formatter], item: Mapping[str, Any]) -> None:
     before = deepcopy(item)
     for config in VARIANTS.get(formatter.type, [{}]):
         context = replace(CONTEXT, config=config, sequence_number=7)
+        if formatter.type == "jsonld" and embargo_of(item, context.now):
+            with pytest.raises(FormatError, match="embargoed until"):
+                formatter().format(item, context)
+            continue
         for part in formatter().format(item, context):
             CHECKS[formatter.type](part)
     assert before == item
@@ -80,7 +85,8 @@ def test_example_items(name: str, example: str) -> None:
     item = example_item(example)
     if FORMATS[name].can_format(item):
         check(FORMATS[name], item)
-        first, again = (FORMATS[name]().format(item, CONTEXT) for _ in range(2))
+        after = replace(CONTEXT, now=LATER)
+        first, again = (FORMATS[name]().format(item, after) for _ in range(2))
         assert first == again
 
 

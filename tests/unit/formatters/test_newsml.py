@@ -5,7 +5,6 @@ That all outputs are valid is shown in `test_formats_are_valid`.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from formatters.base import FormatSettings
 from formatters.newsml_12 import NewsML12Formatter
 from formatters.newsml_g2 import NewsMLG2Formatter
 from formatters.nitf import NITF_NAMESPACE
-from tests.support.format_items import CONTEXT, example_item
+from tests.support.format_items import CONTEXT, LATER, NOW, example_item
 from tests.support.format_schemas import (
     G2,
     catalog_aliases,
@@ -26,7 +25,6 @@ from tests.support.format_schemas import (
     parsed,
 )
 
-NOW = datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC)
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
 
@@ -97,11 +95,11 @@ class TestNewsML12:
 
     def test_an_embargo_changes_the_status(self) -> None:
         """Formats scenario 31: embargoed now, usable at a moment in basic form."""
-        root = newsml_12(item_of("text", schedule_settings={"utc_embargo": NOW}))
+        root = newsml_12(item_of("text", schedule_settings={"utc_embargo": LATER}))
 
         assert "Embargoed" == attribute(root, ".//Status", "FormalName")
         assert "usable" == attribute(root, ".//FutureStatus", "FormalName")
-        assert "20260304T050608+0000" == root.findtext(".//StatusWillChange/DateAndTime")
+        assert "20260305T060708+0000" == root.findtext(".//StatusWillChange/DateAndTime")
 
     def test_carries_more_than_the_reference(self) -> None:
         """Version, languages, genre, slugline, keywords, what it derives from, captions.
@@ -187,7 +185,7 @@ class TestNewsMLG2:
 
     def test_the_check_can_fail(self) -> None:
         """Formats scenario 33: the schemas refuse what stands out of order."""
-        root = g2(item_of("text", embargo=NOW))
+        root = g2(item_of("text", embargo=LATER))
         embargoed, status = root.find(f".//{G2}embargoed"), root.find(f".//{G2}pubStatus")
         assert embargoed is not None
         assert status is not None
@@ -198,12 +196,12 @@ class TestNewsMLG2:
 
     def test_an_embargo_stands_before_the_status(self) -> None:
         """Formats scenario 34: embargoed, then pubStatus."""
-        meta = g2(item_of("text", embargo=NOW)).find(f".//{G2}itemMeta")
+        meta = g2(item_of("text", embargo=LATER)).find(f".//{G2}itemMeta")
 
         assert meta is not None
         names = [etree.QName(element).localname for element in meta]
         assert names.index("embargoed") == names.index("pubStatus") - 1
-        assert "2026-03-04T05:06:08+00:00" == meta.findtext(f"{G2}embargoed")
+        assert "2026-03-05T06:07:08+00:00" == meta.findtext(f"{G2}embargoed")
 
     def test_names_stay_while_versions_rise(self) -> None:
         """The guid is the same in all versions of an item, its version goes up.

@@ -19,6 +19,7 @@ from formatters.ninjs import NINJSFormatter
 from tests.support.format_items import (
     CONTEXT,
     EXAMPLES,
+    LATER,
     NOW,
     SPREADSHEET,
     example_item,
@@ -250,13 +251,13 @@ class TestRightsAndDates:
     @pytest.mark.parametrize(
         ("fields", "moment"),
         [
-            ({"embargo": NOW}, "2026-03-04T05:06:08+00:00"),
+            ({"embargo": LATER}, "2026-03-05T06:07:08+00:00"),
             (
-                {"embargo": "local", "schedule_settings": {"utc_embargo": NOW}},
-                "2026-03-04T05:06:08+00:00",
+                {"embargo": "local", "schedule_settings": {"utc_embargo": LATER}},
+                "2026-03-05T06:07:08+00:00",
             ),
-            ({"embargoed": NOW}, "2026-03-04T05:06:08+00:00"),
-            ({"embargoed": NOW.replace(tzinfo=None)}, "2026-03-04T05:06:08+00:00"),
+            ({"embargoed": LATER}, "2026-03-05T06:07:08+00:00"),
+            ({"embargoed": LATER.replace(tzinfo=None)}, "2026-03-05T06:07:08+00:00"),
         ],
     )
     def test_embargo(self, fields: dict[str, Any], moment: str) -> None:

@@ -10,7 +10,7 @@ from apps.core.errors import FormatError
 from formatters.base import FormatSettings
 from formatters.ninjs3 import NINJS3Formatter
 from formatters.uris import concept_uri, is_uri, item_uri, web_address
-from tests.support.format_items import CONTEXT, EXAMPLES, NOW, example_item
+from tests.support.format_items import CONTEXT, EXAMPLES, LATER, NOW, example_item
 from tests.support.format_schemas import check_ninjs, loaded, ninjs_schema
 
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
@@ -107,15 +107,14 @@ class TestIdentity:
         document = story(
             versioncreated=NOW,
             firstcreated="2026-03-04T05:06:08+0000",
-            embargo=NOW,
+            embargo=LATER,
             expiry=NOW,
             extra={"expires": "2026-03-05T00:00:00Z", "contentcreated": "soon"},
         )
 
         moment = "2026-03-04T05:06:08+00:00"
-        assert (moment, moment, moment) == tuple(
-            document[field] for field in ("versionCreated", "firstCreated", "embargoedUntil")
-        )
+        assert (moment, moment) == (document["versionCreated"], document["firstCreated"])
+        assert "2026-03-05T06:07:08+00:00" == document["embargoedUntil"]
         assert "2026-03-05T00:00:00+00:00" == document["expires"]
         assert "contentCreated" not in document
         assert "expires" not in story(expiry=NOW)
@@ -322,11 +321,11 @@ class TestVersion2:
         """ninjs 2.2 says the same in lower case, by its own names, without what it lacks."""
         poi = {"href": "https://e.org/a.jpg", "poi": {"x": 1, "y": 2}}
         picture = {"guid": "urn:x:2", "type": "picture", "renditions": {"original": poi}}
-        item = {**STORY, "embargo": NOW, "associations": {"featuremedia": picture}}
+        item = {**STORY, "embargo": LATER, "associations": {"featuremedia": picture}}
 
         document = written({**item, "type": "event"}, config={"version": "2.2"})
 
-        assert "2026-03-04T05:06:08+00:00" == document["embargoed"]
+        assert "2026-03-05T06:07:08+00:00" == document["embargoed"]
         assert "type" not in document
         [association] = document["associations"]
         assert "rel" not in association
