@@ -11,13 +11,19 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+import structlog
 from draftjs_exporter.constants import BLOCK_TYPES, ENTITY_TYPES, INLINE_STYLES
 from draftjs_exporter.defaults import BLOCK_MAP, STYLE_MAP, render_children
 from draftjs_exporter.dom import DOM
 from draftjs_exporter.html import HTML
 
+from apps.core import json
+from apps.core.documents import object_of, text_of
 from apps.core.errors import BadRequest
+from apps.core.html import balanced
 from apps.core.service import Document
+
+log = structlog.get_logger(__name__)
 
 PLAIN_FIELDS = frozenset({"headline", "slugline"})
 """Fields that hold text, not HTML."""
@@ -25,23 +31,43 @@ PLAIN_FIELDS = frozenset({"headline", "slugline"})
 CUSTOM = "extra>"
 """Prefix of custom fields in `fields_meta`."""
 
+LINE_FEED = "\0"
+"""Stands for a line feed in a block while it is written as HTML, which has a `br` for it."""
+
 MEDIA_TAGS = {"picture": ("img", "Image"), "video": ("video", "Video"), "audio": ("audio", "Audio")}
 
 
-def complete_from_editor(updates: Document, original: Mapping[str, Any]) -> None:
+def complete_from_editor(
+    updates: Document, original: Mapping[str, Any], *, state_wins: bool = False
+) -> None:
     """Write the fields whose editor state a write brings, in place.
+
+    What the client wrote itself stays as it is, so that nothing which an editor sees is lost.
+
+    Args:
+        state_wins: write fields anew that the write brings, too.
 
     Raises:
         BadRequest: a state is none.
     """
+    sent_extra = object_of(updates, "extra")
     for field, state in _states(updates.get("fields_meta")):
         name = field.removeprefix(CUSTOM)
         value = _text(state) if field in PLAIN_FIELDS else _html(field, state)
-        if field.startswith(CUSTOM):
+        sent = (sent_extra if field.startswith(CUSTOM) else updates).get(name)
+        if isinstance(sent, str) and not state_wins:
+            if not _says_the_same(sent, value):
+                log.warning("editor.html_differs", item=str(original.get("_id")), field=field)
+        elif field.startswith(CUSTOM):
             extra = updates["extra"] if "extra" in updates else original.get("extra")
             updates["extra"] = {**(extra or {}), name: value}
         else:
             updates[name] = value
+
+
+def _says_the_same(sent: str, written: str) -> bool:
+    """Whether two texts differ in their white space at most."""
+    return "".join(sent.split()) == "".join(written.split())
 
 
 def _states(meta: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -61,13 +87,8 @@ def _text(state: Mapping[str, Any]) -> str:
 def _html(field: str, state: Mapping[str, Any]) -> str:
     """Return the HTML of a state; empty blocks at both ends are the editor's own."""
     try:
-        blocks = [_without_comments(block) for block in state["blocks"] if "text" in block]
-        for end in (0, -1):
-            if blocks and _is_empty(blocks[end]):
-                del blocks[end]
-        entities = {str(key): value for key, value in (state.get("entityMap") or {}).items()}
-        return _Exporter(entities).render(blocks)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return _Exporter(state).html
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise BadRequest(f"fields_meta of {field} is no state of an editor") from error
 
 
@@ -84,15 +105,61 @@ def _without_comments(block: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**block, "inlineStyleRanges": kept}
 
 
+def _with_breaks(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    text = block["text"].replace(LINE_FEED, " ")
+    is_code = block.get("type") == BLOCK_TYPES.CODE
+    return {**block, "text": text if is_code else text.replace("\n", LINE_FEED)}
+
+
+def _with_known_entities(
+    block: Mapping[str, Any], entities: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the block without ranges of entities that are not there: their text stays."""
+    ranges = block.get("entityRanges")
+    if not ranges or all(str(each["key"]) in entities for each in ranges):
+        return block
+    return {**block, "entityRanges": [each for each in ranges if str(each["key"]) in entities]}
+
+
+def _cells_of(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the keys of tables and their like, with the data that the editor has on their block.
+
+    It is newer than that of the entity.
+    """
+    for block in state.get("blocks") or ():
+        held = block.get("data")
+        data = held.get("data") if isinstance(held, Mapping) else None
+        if isinstance(data, str) and (ranges := block.get("entityRanges")):
+            try:
+                read = json.loads(data)
+            except ValueError:
+                continue
+            if isinstance(read, Mapping) and "cells" in read:
+                yield str(ranges[0]["key"]), read
+
+
 class _Exporter:
     """Writes one state as HTML.
 
     Args:
-        entities: the state's entity map.
+        state: blocks and entity map. Empty blocks at both ends are the editor's own.
     """
 
-    def __init__(self, entities: Mapping[str, Any]) -> None:
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        entities = {str(key): value for key, value in (state.get("entityMap") or {}).items()}
+        for key, data in _cells_of(state):
+            if key in entities:
+                own = entities[key].get("data") or {}
+                entities[key] = {**entities[key], "data": {**own, "data": data}}
         self._entities = entities
+        blocks = [block for block in state.get("blocks") or () if "text" in block]
+        for end in (0, -1):
+            if blocks and _is_empty(blocks[end]):
+                del blocks[end]
+        self._blocks = [
+            _with_breaks(_with_known_entities(_without_comments(block), entities))
+            for block in blocks
+        ]
         self._html = HTML(
             {
                 "block_map": {**BLOCK_MAP, BLOCK_TYPES.FALLBACK: "p"},
@@ -106,16 +173,22 @@ class _Exporter:
                     ENTITY_TYPES.LINK: _link,
                     ENTITY_TYPES.HORIZONTAL_RULE: lambda props: DOM.create_element("hr"),
                     ENTITY_TYPES.EMBED: _embed,
+                    ENTITY_TYPES.IMAGE: _image,
                     "MEDIA": self._media,
                     "TABLE": self._table,
+                    "MULTI-LINE_QUOTE": _multi_line_quote,
+                    "CUSTOM_BLOCK": _custom_block,
+                    "ARTICLE_EMBED": _article,
                     ENTITY_TYPES.FALLBACK: render_children,
                 },
             }
         )
 
-    def render(self, blocks: list[Any]) -> str:
-        content: Any = {"blocks": blocks, "entityMap": self._entities}
-        return str(self._html.render(content))
+    @property
+    def html(self) -> str:
+        """The state as HTML."""
+        content: Any = {"blocks": self._blocks, "entityMap": self._entities}
+        return str(self._html.render(content)).replace(LINE_FEED, "<br>")
 
     def _media(self, props: Mapping[str, Any]) -> Any:
         """Write media between the comments by which formats find its association."""
@@ -154,11 +227,13 @@ class _Exporter:
 
     def _cell(self, data: Mapping[str, Any], row: int, column: int, *, is_head: bool) -> str:
         tag = "th" if is_head else "td"
-        state = _at(_at(data.get("cells"), row), column)
-        content = ""
-        if isinstance(state, Mapping):
-            content = _Exporter(state.get("entityMap") or {}).render(state.get("blocks") or [])
-        return f"<{tag}>{content}</{tag}>"
+        return f"<{tag}>{_cell_html(data, row, column)}</{tag}>"
+
+
+def _cell_html(data: Mapping[str, Any], row: int, column: int) -> str:
+    """Return the HTML of what a cell holds: a state of its own."""
+    state = _at(_at(data.get("cells"), row), column)
+    return _Exporter(state).html if isinstance(state, Mapping) else ""
 
 
 def _at(values: Any, index: int) -> Any:
@@ -168,6 +243,33 @@ def _at(values: Any, index: int) -> Any:
     if isinstance(values, list) and index < len(values):
         return values[index]
     return None
+
+
+def _multi_line_quote(props: Mapping[str, Any]) -> Any:
+    return _single_cell(props, 'class="multi-line-quote"')
+
+
+def _custom_block(props: Mapping[str, Any]) -> Any:
+    kind = escape(str(object_of(props, "data").get("vocabularyId") or ""))
+    return _single_cell(props, f'data-custom-block-type="{kind}"')
+
+
+def _single_cell(props: Mapping[str, Any], attribute: str) -> Any:
+    content = _cell_html(object_of(props, "data"), 0, 0)
+    return DOM.parse_html(f"<div {attribute}>{content}</div>")
+
+
+def _article(props: Mapping[str, Any]) -> Any:
+    """Write a story that stands in another one; it ends where its block ends."""
+    item = object_of(props, "item")
+    key, text = escape(str(item.get("_id") or "")), balanced(text_of(item, "body_html"))
+    return DOM.parse_html(f'<div data-association-key="{key}">{text}</div>')
+
+
+def _image(props: Mapping[str, Any]) -> Any:
+    named = {name: props.get(name) for name in ("src", "alt", "title", "width", "height")}
+    present = {name: str(value) for name, value in named.items() if value not in (None, "")}
+    return DOM.create_element("figure", {}, DOM.create_element("img", {"alt": "", **present}))
 
 
 def _link(props: Mapping[str, Any]) -> Any:
@@ -183,8 +285,8 @@ def _link(props: Mapping[str, Any]) -> Any:
 
 
 def _embed(props: Mapping[str, Any]) -> Any:
-    """Write embedded HTML as it is: it is what the editor meant."""
-    text = str((props.get("data") or {}).get("html") or "")
+    """Write embedded HTML as it is: it is what the editor meant. It ends where its block ends."""
+    text = balanced(str((props.get("data") or {}).get("html") or ""))
     description = props.get("description")
     if description:
         note = escape(str(description), quote=False)

@@ -46,6 +46,7 @@ from apps.archive.journal.media_references import new_references
 from apps.archive.macro_changes import changes_of_macro
 from apps.archive.packages import default_groups, is_package, link_changes
 from apps.archive.places import Place, Places, is_elsewhere, source_of, task_with_ids
+from apps.archive.replaced import drop_variants
 from apps.archive.restore import is_restoration, replacement, restored_fields
 from apps.archive.schema import (
     ASSOCIATIONS,
@@ -330,6 +331,7 @@ class ArchiveService(ResourceService):
         )
         self._crop_files.make(updates, original)
         complete_from_editor(updates, original)
+        drop_variants(updates, original, self.db)
         is_descheduled = releases_schedule(updates, original)
         if is_descheduled:
             keep_schedule(updates, original)

@@ -4,6 +4,8 @@ Parsers have markup that takes them time by the square of its length: elements w
 formatting that nobody closes, attributes by thousands. It is taken away before they see it.
 """
 
+import re
+
 import turbohtml
 from turbohtml import Element, rewrite
 
@@ -30,6 +32,8 @@ MEDIA = ("img", "video", "audio")
 CLOSED = HIDDEN.union(MEDIA, ("iframe",))
 """Elements whose content no reader sees."""
 
+_PLAINTEXT = re.compile("(</?)plaintext", re.IGNORECASE)
+
 FORMATTING = "b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
 """Elements that return in every paragraph until they are closed."""
 
@@ -45,6 +49,23 @@ def parsed(html: str) -> Element:
         clean = rewrite.rewrite(clean, elements=[("*", _flatten)])
         root = turbohtml.parse_fragment(clean, positions=False)
     return root
+
+
+def balanced(html: str) -> str:
+    """Return markup that leaves alone what stands around it.
+
+    Markup that does is returned as it is; what swallows the rest of a page, such as a frame or a
+    comment that nobody closes, or closes what it did not open, is written as browsers read it.
+    """
+    if _leaves_alone(html):
+        return html
+    # Nothing ends a `plaintext`.
+    return parsed(_PLAINTEXT.sub(r"\1pre", html)).inner_html
+
+
+def _leaves_alone(html: str) -> bool:
+    around = parsed(f"<div>{html}</div><p>.</p>").children
+    return [each.html for each in around[1:]] == ["<p>.</p>"]
 
 
 def bounded(html: str) -> str:

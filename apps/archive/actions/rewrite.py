@@ -351,7 +351,7 @@ def _fields_of_editor(fields: Item, update: Item) -> Document:
     written: Document = {"fields_meta": changed}
     if fields.get("extra"):
         written["extra"] = fields["extra"]
-    complete_from_editor(written, update)
+    complete_from_editor(written, update, state_wins=True)
     del written["fields_meta"]
     return written
 

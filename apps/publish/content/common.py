@@ -12,6 +12,7 @@ from apps.archive.journal.follow_ups import with_follow_ups
 from apps.archive.journal.media_references import published_references
 from apps.archive.packages import is_package, link_changes, package_ids
 from apps.archive.places import source_of, task_with_ids
+from apps.archive.replaced import drop_embedded, drop_variants
 from apps.archive.schema import UNLOCKED
 from apps.archive.times import (
     complete_schedule,
@@ -162,6 +163,8 @@ class BasePublishService(ResourceService):
         self, updates: Document, original: Document, request: PublishRequest
     ) -> Publication:
         """Return the publication: request and item put together."""
+        drop_variants(updates, original, self.db)
+        drop_embedded(updates, original)
         task = task_with_ids(updates.get("task") or original.get("task"))
         desk_id = request.caller.arguments.get("desk_id")
         if desk_id and not task.get("desk"):

@@ -67,6 +67,8 @@ class KillPublishService(BasePublishService):
         if self.sends_notice:
             header = notice(self.operation, publication.original, self._published_at(publication))
             publication.updates["body_html"] = header + publication.body
+            # The notice is what the request says: nothing of the text that it withdraws.
+            publication.updates.setdefault("abstract", None)
 
     def annotate(self, note: Document, publication: Publication) -> None:
         super().annotate(note, publication)

@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from apps.core import json
 from apps.core.clock import Clock
+from apps.core.embargo import embargo_of
 from apps.core.registry import Registry
 from apps.core.service import Document
 from apps.core.vocabulary import TEXT_TYPES, ItemType
@@ -98,6 +99,8 @@ class ItemFormats:
         self._registry = registry
         self._settings = settings
         self._now = now
+        # A resend after the end of an embargo says nothing of it: it is another form of the item.
+        self._embargo = embargo_of(self._item, now)
         self._done: dict[bytes, list[Payload]] = {}
         self._refused: dict[bytes, Exception] = {}
 
@@ -128,7 +131,7 @@ class ItemFormats:
         options = {key: config[key] for key in formatter.options if key in config}
         own = f"{destination} {sequence_number}" if formatter.numbered else ""
         unwanted = self._unwanted_embeds(formatter, subscriber)
-        version = _version(formatter.type, options, own, unwanted)
+        version = _version(formatter.type, options, own, unwanted, self._embargo)
         if version in self._refused:
             raise self._refused[version].with_traceback(None)
         if version not in self._done:
@@ -262,11 +265,16 @@ class ItemFormats:
 
 
 def _version(
-    format_type: str, options: Mapping[str, Any], own: str, unwanted: frozenset[str] | None
+    format_type: str,
+    options: Mapping[str, Any],
+    own: str,
+    unwanted: frozenset[str] | None,
+    embargo: datetime | None,
 ) -> bytes:
     """Return what names one formatted form of an item."""
     embeds = None if unwanted is None else sorted(unwanted)
-    return json.dumps([format_type, sorted(options.items()), own, embeds])
+    until = [] if embargo is None else [embargo.isoformat()]
+    return json.dumps([format_type, sorted(options.items()), own, embeds, *until])
 
 
 def _copied(value: Any) -> Any:

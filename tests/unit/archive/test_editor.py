@@ -1,13 +1,16 @@
 """Fields written from the editor's state (lifecycle contract 1.7)."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from apps.archive.editor import complete_from_editor
 from apps.core.errors import BadRequest
+from apps.core.html import parsed
 
 
 def block(text: str, kind: str = "unstyled", **ranges: Any) -> dict[str, Any]:
@@ -26,6 +29,19 @@ def written(content: Any, field: str = "body_html", **updates: Any) -> dict[str,
 
 def entity(key: int = 0, length: int = 1) -> list[dict[str, Any]]:
     return [{"offset": 0, "length": length, "key": key}]
+
+
+def atomic(data: Any = None) -> dict[str, Any]:
+    return block(" ", "atomic", entityRanges=entity(), data={"data": data} if data else {})
+
+
+def cells(text: str) -> dict[str, Any]:
+    return {"numCols": 1, "numRows": 1, "cells": [[state(block(text))]]}
+
+
+def held(kind: str, **data: Any) -> dict[str, Any]:
+    """Return a block that holds text of its own."""
+    return {"type": kind, "data": {"data": {**cells("said"), **data}}}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +123,42 @@ def entity(key: int = 0, length: int = 1) -> list[dict[str, Any]]:
             "<table><thead><tr><th><p>h</p></th><th></th></tr></thead>"
             "<tbody><tr><td></td><td><p>c</p></td></tr></tbody></table>",
         ),
+        (state(block("one\ntwo")), "<p>one<br>two</p>"),
+        (
+            state(
+                block("a\nlink", entityRanges=entity(length=6)),
+                _0={"type": "LINK", "data": {"link": {"href": "http://a"}}},
+            ),
+            '<p><a href="http://a">a<br>link</a></p>',
+        ),
+        (state(block("x = 1\ny", "code-block")), "<pre><code>x = 1\ny</code></pre>"),
+        (
+            state(block("before"), atomic(), block("after"), _0=held("MULTI-LINE_QUOTE")),
+            '<p>before</p><div class="multi-line-quote"><p>said</p></div><p>after</p>',
+        ),
+        (
+            state(atomic(data=json.dumps(cells("newer"))), _0=held("MULTI-LINE_QUOTE")),
+            '<div class="multi-line-quote"><p>newer</p></div>',
+        ),
+        (
+            state(atomic(), _0=held("CUSTOM_BLOCK", vocabularyId='fact"box')),
+            '<div data-custom-block-type="fact&quot;box"><p>said</p></div>',
+        ),
+        (
+            state(
+                atomic(),
+                _0={
+                    "type": "ARTICLE_EMBED",
+                    "data": {"item": {"_id": "urn:x:1", "body_html": "<p>story</p>"}},
+                },
+            ),
+            '<div data-association-key="urn:x:1"><p>story</p></div>',
+        ),
+        (
+            state(atomic(), _0={"type": "IMAGE", "data": {"src": "http://a.jpg", "alt": "A"}}),
+            '<figure><img alt="A" src="http://a.jpg"/></figure>',
+        ),
+        (state(block("text", entityRanges=entity(9, 2))), "<p>text</p>"),
         (state(), ""),
         (state({"key": "comment"}, block("x", "poem")), "<p>x</p>"),
     ],
@@ -121,11 +173,71 @@ def test_some_fields_are_plain() -> None:
     assert written(state(block("A & B"), block("C")), "headline")["headline"] == "A & B\nC"
 
 
-def test_wins_over_what_was_sent() -> None:
-    """The state is what the editor shows; fields without one stay as they were sent."""
-    updates = written(state(block("new")), body_html="<p>old</p>", abstract="<p>kept</p>")
+@pytest.mark.parametrize("sent", ["<p>as the editor <u>sees</u> it</p>", ""])
+def test_what_the_client_wrote_stays(sent: str) -> None:
+    """Its own HTML is what the editor sees; a difference is logged, the text of neither."""
+    with capture_logs() as logs:
+        updates = written(state(block("new")), body_html=sent, abstract="<p>kept</p>")
 
-    assert (updates["body_html"], updates["abstract"]) == ("<p>new</p>", "<p>kept</p>")
+    assert (updates["body_html"], updates["abstract"]) == (sent, "<p>kept</p>")
+    assert [(log["event"], log["field"]) for log in logs] == [("editor.html_differs", "body_html")]
+
+
+def test_white_space_is_no_difference() -> None:
+    with capture_logs() as logs:
+        written(state(block("new")), body_html="<p>new</p>\n")
+
+    assert logs == []
+
+
+def test_the_state_wins_where_it_is_asked() -> None:
+    """So it is where an item becomes an update of another."""
+    updates = {"body_html": "<p>old</p>", "fields_meta": {}}
+    updates["fields_meta"] = {"body_html": {"draftjsState": [state(block("new"))]}}
+
+    complete_from_editor(updates, {}, state_wins=True)
+
+    assert updates["body_html"] == "<p>new</p>"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<iframe src='http://a'>",
+        "<p>a <!-- nobody closes",
+        "<script>alert(1)",
+        "</div></div>",
+        "<table><tr><td>x",
+        "<b>bold",
+        "<a href='http://a'>link",
+        "<plaintext>",
+        "<style>p {",
+        "<textarea>",
+        "<select><option>",
+        "<svg><title>",
+        "<object data='http://a'>",
+        "<![CDATA[ x",
+    ],
+)
+@pytest.mark.parametrize("kind", ["EMBED", "ARTICLE_EMBED"])
+def test_an_embed_ends_with_its_block(kind: str, html: str) -> None:
+    """What it leaves open swallows nothing of the story."""
+    data = {"EMBED": {"data": {"html": html}}, "ARTICLE_EMBED": {"item": {"body_html": html}}}
+    content = state(atomic(), block("rest of the story"), _0={"type": kind, "data": data[kind]})
+
+    read = parsed(written(content)["body_html"])
+
+    assert [element.tag for element in read.children] == ["div", "p"]
+    assert read.children[1].inner_html == "rest of the story"
+
+
+def test_an_embed_that_is_whole_stays_as_it_is() -> None:
+    """To the letter: players read it."""
+    html = "<blockquote class=tweet>Hi &amp; bye<script async src=http://a></script></blockquote>"
+
+    content = state(atomic(), _0={"type": "EMBED", "data": {"data": {"html": html}}})
+
+    assert written(content)["body_html"] == f'<div class="embed-block">{html}</div>'
 
 
 def test_custom_fields_are_in_extra() -> None:
@@ -147,29 +259,29 @@ def test_refuses_a_broken_state() -> None:
     assert refused.value.message == "fields_meta of body_html is no state of an editor"
 
 
-json = st.recursive(
+values = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
 blocks = st.lists(
     st.fixed_dictionaries(
-        {"text": json},
+        {"text": values},
         optional={
-            "type": json,
-            "depth": json,
-            "entityRanges": json,
+            "type": values,
+            "depth": values,
+            "entityRanges": values,
             "inlineStyleRanges": st.lists(
-                st.fixed_dictionaries({"offset": json, "length": json, "style": json})
+                st.fixed_dictionaries({"offset": values, "length": values, "style": values})
             ),
         },
     )
-    | json,
+    | values,
     max_size=3,
 )
 
 
-@given(blocks, json)
+@given(blocks, values)
 def test_never_fails_otherwise(content: Any, entities: Any) -> None:
     """Whatever a client sends is written or refused."""
     try:
