@@ -38,6 +38,7 @@ from formatters.nodes import (
     Text,
     blocks_of,
 )
+from formatters.uris import runs_script
 
 HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", "meta", "link"})
 """Elements whose content no reader sees."""
@@ -127,7 +128,10 @@ def _link(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     attributes = _attributes(element)
     href = dict(attributes).get("href", "")
     flow = _flow(element, depth)
-    _append_around(flow, nodes, lambda inline: Link(href, inline, attributes))
+    if runs_script(href):
+        nodes += flow
+    else:
+        _append_around(flow, nodes, lambda inline: Link(href, inline, attributes))
 
 
 def _append_around(flow: Nodes, nodes: list[Node], wrap: Callable[[Nodes], Node]) -> None:
@@ -329,7 +333,7 @@ def _picture(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     attributes = _attributes(element)
     said = dict(attributes)
     alternative = said.get("alt", "")
-    if source := said.get("src"):
+    if (source := said.get("src")) and not runs_script(source):
         nodes.append(Picture(source, alternative, attributes=attributes))
     elif alternative:
         nodes.append(Text(alternative))
@@ -342,7 +346,7 @@ def _embed(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     if not source:
         inner = element.find(".//source")
         source = dict(_attributes(inner)).get("src") if inner is not None else ""
-    if source:
+    if source and not runs_script(source):
         nodes.append(Embed(source, str(element.tag), attributes=attributes))
     else:
         _walk(element, depth, nodes)

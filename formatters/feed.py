@@ -10,8 +10,10 @@ from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext
 from formatters.conversions import body_with_footer, language_of, rights
+from formatters.fragment import sanitized_with_players
 from formatters.media import MEDIUMS, Rendition, renditions_of
 from formatters.ninjs_fields import authors
+from formatters.outgoing import outgoing
 from formatters.uris import item_uri, web_address
 
 ENTRY_TYPES = frozenset(
@@ -112,6 +114,7 @@ def feed_entry(item: Document, context: FormatContext) -> FeedEntry:
         item: the published document, of one of `ENTRY_TYPES`, trimmed to its content profile.
         context: users, vocabularies, settings and the time.
     """
+    item = outgoing(item)
     updated = _moment(item, ("versioncreated", "firstpublished", "firstcreated"), context.now)
     return FeedEntry(
         uri=item_uri(text_of(item, "guid") or str(item.get("_id")), context.settings.urn_domain),
@@ -153,7 +156,7 @@ def _clean(text: str) -> str:
 
 
 def _title(item: Document) -> str:
-    candidates = (plain_text(text_of(item, "headline")), text_of(item, "slugline"))
+    candidates = (text_of(item, "headline"), text_of(item, "slugline"))
     named = (_clean(candidate) for candidate in candidates)
     return next((title for title in named if title), "(untitled)")
 
@@ -167,7 +170,7 @@ def _content(item: Document) -> str:
     caption = text_of(item, "description_text")
     if not html and caption:
         html = f"<p>{escape(caption, quote=False)}</p>"
-    return _clean(html)
+    return sanitized_with_players(html).strip()
 
 
 def _rights(item: Document, context: FormatContext) -> str:
@@ -184,7 +187,7 @@ def _authors(item: Document, context: FormatContext) -> Iterator[Author]:
         for author in authors(item, context)
         if (name := _clean(str(author.get("name") or "")))
     ]
-    byline = _clean(plain_text(text_of(item, "byline")))
+    byline = _clean(text_of(item, "byline"))
     yield from named or ([Author(byline)] if byline else [])
 
 
@@ -223,6 +226,6 @@ def _medium(item: Document) -> Iterator[Medium]:
         file=files.get("original", widest),
         thumbnail=files["thumbnail"].href if "thumbnail" in files else "",
         title=_clean(text_of(item, "headline")),
-        caption=_clean(plain_text(text_of(item, "description_text"))),
+        caption=_clean(text_of(item, "description_text")),
         credit=_clean(text_of(item, "byline") or text_of(item, "source")),
     )

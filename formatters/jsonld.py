@@ -200,7 +200,7 @@ def _authors(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]
         name = user.get("display_name") or author.get("name") or author.get("sub_label")
         if isinstance(name, str) and name:
             yield {"@type": "Person", "name": name}
-    byline = plain_text(text_of(item, "byline"))
+    byline = text_of(item, "byline")
     if not authors and byline:
         yield {"@type": "Person", "name": byline}
 

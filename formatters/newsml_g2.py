@@ -182,7 +182,7 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
 def _creators(item: Document) -> Iterable[str]:
     authors = [text_of(a, "name") or text_of(a, "sub_label") for a in objects_of(item, "authors")]
     known = [line(author) for author in authors if line(author)]
-    byline = line(plain_text(text_of(item, "byline")))
+    byline = line(text_of(item, "byline"))
     return known or ([byline] if byline else [])
 
 
@@ -268,7 +268,7 @@ def _lines(item: Document) -> Iterator[str]:
         ("slugline", text_of(item, "slugline")),
         ("headline", text_of(item, "headline")),
         ("dateline", text_of(object_of(item, "dateline"), "text")),
-        ("by", plain_text(text_of(item, "byline"))),
+        ("by", text_of(item, "byline")),
         ("creditline", credit),
     ):
         if text:

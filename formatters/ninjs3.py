@@ -9,7 +9,6 @@ from typing import Any
 
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType
 from formatters import ninjs3_fields as fields
 from formatters.base import Document, FormatContext, Formatted, Formatter
@@ -87,7 +86,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             "edNote": text_of(item, "ednote"),
             "language": language_of(item, context) if item.get("language") else "",
             "title": text_of(item, "title") or text_of(item, "headline"),
-            "by": plain_text(text_of(item, "byline")),
+            "by": text_of(item, "byline"),
             "slugline": text_of(item, "slugline"),
             "located": text_of(object_of(object_of(item, "dateline"), "located"), "city"),
             "headlines": fields.headlines(item),

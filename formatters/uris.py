@@ -27,12 +27,21 @@ NEWSCODES = {
 }
 """Vocabularies of the IPTC by the alias that its catalogs give them."""
 
+SCRIPT_SCHEMES = ("javascript:", "vbscript:", "livescript:", "data:text/html", "data:image/svg")
+
 _SUBJECT_CODE = re.compile(r"\d{8}", re.ASCII)
 
 
 def is_uri(text: str) -> bool:
     """Whether `text` is a URI with a scheme, without spaces and other forbidden characters."""
     return _URI.fullmatch(text) is not None
+
+
+def runs_script(address: str) -> bool:
+    """Whether following or showing `address` would run a script in the page that it stands in."""
+    # Browsers skip white space and controls in front of the scheme and in it.
+    start = "".join(c for c in address[:200] if c > " " and c != "\x7f").lower()
+    return start.startswith(SCRIPT_SCHEMES)
 
 
 def item_uri(guid: str, domain: str) -> str:

@@ -32,6 +32,8 @@ _TAG = re.compile("<[/!?A-Za-z][^<>]*>")
 _MARKUP = re.compile("[<&]")
 _NOSCRIPT = re.compile("(</?)noscript", re.IGNORECASE)
 _RENAMED = re.compile("(</?)x-noscript")
+CODE = ("script", "style")
+_CODE = re.compile("<(?:script|style)", re.IGNORECASE)
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
 _ELEMENTS_WITHOUT_END = frozenset({"br", "hr", "img", "input", "li", "p", "wbr"})
@@ -90,7 +92,8 @@ def is_blank(text: str) -> bool:
 def parse_html(html: str) -> etree._Element:
     """Return the document that `html` stands for; text that no element holds is kept.
 
-    No text in it holds a character that XML forbids; values of attributes may.
+    No text in it holds a character that XML forbids; values of attributes may. Scripts and styles
+    are no text.
 
     Args:
         html: markup of any quality.
@@ -107,6 +110,8 @@ def parse_html(html: str) -> etree._Element:
         root = etree.fromstring(f"<div>{_TAG.sub(' ', kept)}", _html_parser())
     if "&#" in html:
         _strip_references(root)
+    if _CODE.search(html):
+        etree.strip_elements(root, *CODE, with_tail=False)
     return root
 
 

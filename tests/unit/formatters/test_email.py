@@ -69,7 +69,7 @@ def test_preserved_text_has_no_html() -> None:
         ('<p onclick="x()" style="color:red">a</p>', "<p>a</p>"),
         ('<a href="javascript:x()">a</a>', "<a>a</a>"),
         ('<a href="https://e.org/" target="_blank">a</a>', '<a href="https://e.org/">a</a>'),
-        ('<iframe src="https://e.org/"></iframe><p>b</p>', "<p>b</p>"),
+        ('<iframe src="/frame"></iframe><p>b</p>', "<p>b</p>"),
         ("<style>p {}</style>text", "text"),
         ("<section><p>a</p></section>", "<p>a</p>"),
         ("a < b & c", "a &lt; b &amp; c"),

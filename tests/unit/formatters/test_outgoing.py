@@ -11,6 +11,7 @@ import pytest
 from apps.core.errors import FormatError
 from formatters import BUILT_IN
 from formatters.base import FormatSettings
+from formatters.feed import feed_entry
 from formatters.outgoing import outgoing
 from tests.support.format_items import CONTEXT, LATER, NOW
 from tests.support.format_schemas import idml_parts
@@ -213,3 +214,96 @@ def test_what_is_plain_stays_the_same_object() -> None:
     """Nothing is copied where there is nothing to read."""
     item = {**STORY, "associations": {"featuremedia": PICTURE}}
     assert outgoing(item) is item
+
+
+SCRIPTS = [
+    "<script>secret()</script>",
+    "<SCRIPT SRC=//e.org/secret.js></SCRIPT>",
+    '<img src="x.jpg" onerror="secret()">',
+    '<a href="javascript:secret()">a</a>',
+    '<a href=" \tjava\nscript:secret()">a</a>',
+    '<a href="JaVaScRiPt:secret()">a</a>',
+    '<a href="data:text/html,<script>secret()</script>">a</a>',
+    '<a href="vbscript:secret">a</a>',
+    '<iframe src="javascript:secret()"></iframe>',
+    '<iframe srcdoc="<script>secret()</script>"></iframe>',
+    '<svg onload="secret()"><script>secret()</script></svg>',
+    '<object data="javascript:secret()"></object>',
+    "<style>p { background: url(secret) }</style>",
+    '<p style="background: url(javascript:secret())">p</p>',
+    '<form action="javascript:secret()"><input onfocus="secret()"></form>',
+    '<math><mtext><img src=x onerror="secret()"></mtext></math>',
+    '<noscript><img src="x" onerror="secret()"></noscript>',
+    '<video src="https://e.org/a.mp4" onplay="secret()"></video>',
+    '<base href="javascript:secret()//">',
+    '<meta http-equiv="refresh" content="0;url=javascript:secret()">',
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("output", ["feed", "markdown", "email", "jsonld"])
+def test_no_script_goes_out(output: str, script: str) -> None:
+    """What pages, mails and readers show runs nothing; the text around it stays."""
+    item = {**STORY, "body_html": f"<p>before</p>{script}<p>after</p>", "abstract": script}
+
+    entry = feed_entry(item, CONTEXT)
+    told = entry.content_html + entry.summary if output == "feed" else said(output, {}, item)
+
+    assert "secret" not in told
+    assert "onerror" not in told
+    assert "before" in told
+    assert "after" in told
+
+
+@pytest.mark.parametrize(
+    ("embed", "shown"),
+    [
+        (
+            '<iframe src="https://www.youtube.com/embed/x" onload="y" width="9"></iframe>',
+            '<iframe src="https://www.youtube.com/embed/x" width="9"></iframe>',
+        ),
+        ('<iframe src="//player.vimeo.com/1"></iframe>',) * 2,
+        (
+            '<iframe src="https://youtube.com.evil.example/x" title="T & t"></iframe>',
+            '<p><a href="https://youtube.com.evil.example/x">T &amp; t</a></p>',
+        ),
+        (
+            '<object data="https://e.org/a.swf"><p>old</p></object>',
+            '<p><a href="https://e.org/a.swf">https://e.org/a.swf</a></p>',
+        ),
+        ('<video src="https://e.org/a.mp4"></video>',) * 2,
+        (
+            '<blockquote class="twitter-tweet x"><p>t</p></blockquote><script src="y"></script>',
+            '<blockquote class="twitter-tweet"><p>t</p></blockquote>',
+        ),
+    ],
+)
+def test_embeds_in_feeds(embed: str, shown: str) -> None:
+    """Known players stay, others give way to links."""
+    assert feed_entry({**STORY, "body_html": embed}, CONTEXT).content_html == shown
+
+
+def test_embeds_in_mails() -> None:
+    """Whatever plays is a link; what is for readers without scripts is no text."""
+    body = (
+        '<p>a</p><iframe src="https://www.youtube.com/embed/x"></iframe>'
+        '<video controls><source src="https://e.org/a.mp4">old</video>'
+        '<noscript><img src="https://e.org/pixel.gif"></noscript><p>b</p>'
+    )
+
+    mail = json.loads(said("email", {}, {**STORY, "body_html": body}))
+
+    for part in (mail["message_html"], mail["message_text"]):
+        assert "https://www.youtube.com/embed/x" in part
+        assert "https://e.org/a.mp4" in part
+        assert "pixel" not in part
+
+
+def test_json_ld_may_stand_in_a_page() -> None:
+    """No `<` of a story ends or opens anything of the page around it."""
+    item = {**STORY, "headline": "a <!--</x> b < c"}
+
+    told = said("jsonld", {}, item)
+
+    assert "<" not in told
+    assert json.loads(told)["headline"] == "a <!--</x> b < c"
