@@ -17,20 +17,33 @@ from apps.store.collections import DESKS
 @click.option("--desk", help="Name of the desk to put the items on; personal items without one.")
 @click.option("--publish", is_flag=True, help="Publish the items as well.")
 def import_items(files: tuple[Path, ...], desk: str | None, publish: bool) -> int:
-    """Import FILES, ninjs 1.x, 2.x or 3.x documents; folders are searched for .json files."""
+    """Import FILES, ninjs 1.x, 2.x or 3.x documents; folders are searched for .json files.
+
+    Newer versions of what is known here update it. With --publish, new items are published, those
+    that are out are corrected, and killed where their provider has canceled them. Each line tells
+    id, type, state and what was done.
+    """
     failures = 0
     with services() as graph:
-        importer = Importer(graph.editing.archive, task_of(graph, desk))
+        resources = {**graph.editing.services, **graph.publishing.operations.by_endpoint}
+        importer = Importer(resources, task_of(graph, desk), publish=publish)
         for file in each_file(files):
             try:
-                imported = importer.add(file)
-                state = publish_new(graph, imported) if publish else imported.item["state"]
+                done = importer.add(file)
             except (ServiceError, ValidationFailed) as error:
                 failures += 1
                 click.echo(f"{file}: {error}", err=True)
                 continue
-            click.echo(f"{imported.item_id}  {imported.item['type']}  {state}")
+            click.echo("  ".join([done.item_id, done.type, done.state or "-", told(done)]))
+            if done.error:
+                failures += 1
+                click.echo(f"{file}: {done.reason}", err=True)
     return 1 if failures else 0
+
+
+def told(done: Imported) -> str:
+    """Return what was done with a document, and why not more."""
+    return f"{done.outcome}: {done.reason}" if done.reason else str(done.outcome)
 
 
 def each_file(paths: tuple[Path, ...]) -> list[Path]:
@@ -53,14 +66,3 @@ def task_of(graph: Graph, desk_name: str | None) -> dict[str, ObjectId]:
     if desk is None:
         raise NotFound(f"There is no desk {desk_name!r}")
     return {"desk": desk["_id"], "stage": desk["working_stage"]}
-
-
-def publish_new(graph: Graph, imported: Imported) -> str:
-    """Publish an item that has just been imported; return its state."""
-    if not imported.is_new:
-        return str(imported.item["state"])
-    return str(
-        graph.publishing.operations.by_endpoint["archive_publish"].patch(imported.item_id, {})[
-            "state"
-        ]
-    )

@@ -11,7 +11,7 @@ from apps import initial_data
 from apps.core.vocabulary import UserType
 from apps.demo.api import API
 from apps.graph.build import Graph
-from apps.importing.importer import Importer
+from apps.importing.importer import Importer, Outcome
 from apps.store.collections import USERS
 
 STORIES = Path(__file__).parent / "stories"
@@ -111,11 +111,11 @@ class DemoStories:
 def import_stories(graph: Graph, desk: dict[str, Any]) -> DemoStories:
     """Import the stories that come with the demo onto `desk`."""
     task = {"desk": ObjectId(desk["_id"]), "stage": ObjectId(desk["working_stage"])}
-    importer = Importer(graph.editing.archive, task)
+    importer = Importer(graph.editing.services, task)
     imported = [importer.add(file) for file in sorted(STORIES.glob("*.json"))]
     return DemoStories(
-        new=[one.item_id for one in imported if one.is_new],
-        known=[one.item_id for one in imported if not one.is_new],
+        new=[one.item_id for one in imported if one.outcome == Outcome.IMPORTED],
+        known=[one.item_id for one in imported if one.outcome != Outcome.IMPORTED],
     )
 
 

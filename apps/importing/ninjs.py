@@ -6,9 +6,11 @@ fields and objects where later ones have lists. What is not understood or has a 
 out.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.core.documents import EMPTY
 from apps.core.vocabulary import ItemType, PubStatus
 from apps.importing.ninjs_fields import (
     Fields,
@@ -32,7 +34,6 @@ TEXT_FIELDS = {
     "byline": "byline",
     "source": "source",
     "mimetype": "mimetype",
-    "version": "ingest_version",
 }
 TIME_FIELDS = {
     "versioncreated": "versioncreated",
@@ -82,6 +83,8 @@ DEEPEST_ASSOCIATION = 10
 """Associations within associations that are followed, so that no document can exhaust the stack."""
 
 URGENCIES = range(1, 10)
+EMBARGOED = "embargoed"
+"""What some providers have for `pubstatus`, besides the values of the standard."""
 
 
 def item_from_ninjs(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +136,11 @@ def _simple_fields(fields: Fields) -> Fields:
     for key, name in TEXT_FIELDS.items():
         item |= non_empty({name: text(fields.get(key))})
     for key, name in TIME_FIELDS.items():
-        item |= non_empty({name: time(fields.get(key))})
+        moment = time(fields.get(key))
+        if moment is None and name == "embargoed" and fields.get(key) not in EMPTY:
+            # Nobody would know until when the item must not be shown.
+            raise ValueError(f"{key} {str(fields[key])[:50]!r} is no time")
+        item |= non_empty({name: moment})
     urgency, priority = integer(fields.get("urgency")), integer(fields.get("priority"))
     keywords = fields.get("keywords")
     item |= non_empty(
@@ -145,11 +152,37 @@ def _simple_fields(fields: Fields) -> Fields:
             else None,
         }
     )
-    if fields.get("pubstatus") in list(PubStatus):
-        item["pubstatus"] = fields["pubstatus"]
+    item |= non_empty({"pubstatus": _status(fields.get("pubstatus"))})
+    item |= non_empty({"ingest_version": _version(fields)})
+    item |= non_empty({"rewrite_of": _evolved_from(fields.get("evolvedfrom"))})
     if located := text(fields.get("located")):
         item["dateline"] = {"located": {"city": located}}
     return item
+
+
+def _status(value: Any) -> str:
+    """Return the status of a document; one that nobody knows keeps it from being published."""
+    if value in EMPTY:
+        return ""
+    named = re.split("[:/]", str(value).strip().lower())[-1]
+    known = {"cancelled": PubStatus.CANCELED.value, EMBARGOED: EMBARGOED}
+    known |= {status.value: status.value for status in PubStatus}
+    return known.get(named, PubStatus.WITHHELD.value)
+
+
+def _version(fields: Fields) -> str:
+    """Return the version of a document; where it names none, when it was made."""
+    version = fields.get("version")
+    if isinstance(version, int) and not isinstance(version, bool):
+        return str(version)
+    moment = time(fields.get("versioncreated"))
+    return text(version) or (moment.isoformat() if moment else "")
+
+
+def _evolved_from(value: Any) -> str:
+    """Return the id of the document that this one is an update of."""
+    first = next(iter(value), "") if isinstance(value, list) else value
+    return text(first.get("uri")) if isinstance(first, Mapping) else text(first)
 
 
 # Concepts

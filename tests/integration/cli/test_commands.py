@@ -213,9 +213,12 @@ def test_importing_again_changes_nothing(manage: Command, graph: Graph, tmp_path
     story = tmp_path / "story.json"
     story.write_text(json.dumps(STORY))
 
-    codes = [manage("items:import", str(story)).returncode for _ in range(2)]
+    done = [manage("items:import", str(story)) for _ in range(2)]
 
-    assert ([0, 0], 1) == (codes, graph.db["archive"].count_documents({}))
+    assert ([0, 0], 1) == ([d.returncode for d in done], graph.db["archive"].count_documents({}))
+    first, again = (each.stdout.strip() for each in done)
+    assert first == "urn:example:story:1  text  fetched  imported"
+    assert again.startswith("urn:example:story:1  text  fetched  unchanged: version ")
 
 
 def test_names_the_files_that_cannot_be_imported(
