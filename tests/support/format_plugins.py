@@ -16,7 +16,7 @@ class RaisingFormatter(NINJSFormatter):
     error_code = 7999
     error_text = 'Article couldn"t be converted to Nothing'
 
-    def format(self, item: Any, context: FormatContext) -> NoReturn:
+    def write(self, item: Any, context: FormatContext) -> NoReturn:
         raise FormatError(self.error_code, self.error_text, item_id="x", cause="it will not")
 
 
@@ -26,7 +26,7 @@ class GreedyFormatter(NINJSFormatter):
     type = "greedy"
     name = "Greedy"
 
-    def format(self, item: Any, context: FormatContext) -> list[Formatted]:
+    def write(self, item: Any, context: FormatContext) -> list[Formatted]:
         item["extra"]["changed"] = True
         item["associations"]["featuremedia"]["headline"] = "changed"
         item["headline"] = "changed"
