@@ -30,7 +30,7 @@ class GreedyFormatter(NINJSFormatter):
         item["extra"]["changed"] = True
         item["associations"]["featuremedia"]["headline"] = "changed"
         item["headline"] = "changed"
-        return super().format(item, context)
+        return super().write(item, context)
 
 
 def install(directory: Path) -> None:

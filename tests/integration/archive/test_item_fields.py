@@ -317,7 +317,8 @@ class TestContent:
         assert (2, [1, 9, 9, 0], 0) == (item["word_count"], counts, corrected["word_count"])
 
     def test_the_editor_writes_fields(self, admin: Client, newsroom: Newsroom) -> None:
-        """On save and on correct, in `extra` as well; the words are counted then.
+        """On save and on correct, in `extra` as well; the words are counted then. What the client
+        wrote itself stays.
 
         Lifecycle contract 1.7.
         """
@@ -334,13 +335,13 @@ class TestContent:
         saved = save(
             admin,
             item,
-            headline="Old",
-            fields_meta=meta(body_html="One two", headline="New", extra__note="Note"),
+            headline="Sent",
+            fields_meta=meta(body_html="One two", headline="Typed", extra__note="Note"),
         )
         publish(admin, "publish", item)
         corrected = publish(admin, "correct", item, fields_meta=meta(body_html="One"))
 
-        assert ("<p>One two</p>", "New", {"note": "<p>Note</p>"}, 2) == (
+        assert ("<p>One two</p>", "Sent", {"note": "<p>Note</p>"}, 2) == (
             saved["body_html"],
             saved["headline"],
             saved["extra"],
