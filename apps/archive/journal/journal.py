@@ -233,9 +233,14 @@ class Journal:
         self, condition: Document, updates: Document, original: Document, note: Document
     ) -> bool:
         """Write the item if it is as expected; `original` gets the links that it has by now."""
+        change = {"$set": {**updates, "journal": note}}
+        linked_alike = {name: original.get(name) for name in LINKS}
+        # An update finds the item by its id; a `findAndModify` has small stores read all items.
+        if self._db[ARCHIVE].update_one({**linked_alike, **condition}, change).matched_count:
+            return True
         stored = self._db[ARCHIVE].find_one_and_update(
             condition,
-            {"$set": {**updates, "journal": note}},
+            change,
             projection=LINKS,
             return_document=ReturnDocument.AFTER,
         )

@@ -106,9 +106,9 @@ HOT: dict[tuple[str, str], Keys] = {
     # What the public reads of sites: how many items have each term.
     (
         "published",
-        "embargo last_published_version profile schedule_settings.utc_embargo state",
+        "embargo embargoed last_published_version profile schedule_settings.utc_embargo state",
     ): ("state", "profile"),
-    ("published", "embargo last_published_version schedule_settings.utc_embargo state"): (
+    ("published", "embargo embargoed last_published_version schedule_settings.utc_embargo state"): (
         "state",
         "profile",
     ),
