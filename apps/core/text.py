@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
+from unicodedata import normalize
 
 from lxml import etree
 from turbohtml import rewrite
@@ -29,6 +30,7 @@ SHORT = 16_384
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG = re.compile("<[/!?A-Za-z][^<>]*>")
+_WHITE_SPACE = re.compile(r"\s+")
 _MARKUP = re.compile("[<&]")
 _NOSCRIPT = re.compile("(</?)noscript", re.IGNORECASE)
 _RENAMED = re.compile("(</?)x-noscript")
@@ -207,6 +209,15 @@ def text_of_line(line: str) -> str:
     if bare != shown:
         bare = "\n".join(filter(None, map(str.strip, bare.split("\n"))))
     return strip_forbidden(_REFERENCE.sub(lambda reference: unescape(reference[0]), bare))
+
+
+def comparable(text: str) -> str:
+    """Return `text` as texts are compared.
+
+    Case does not count, all white space is one blank, and a letter with its accent is the same
+    letter however it is encoded.
+    """
+    return _WHITE_SPACE.sub(" ", normalize("NFC", text.casefold()))
 
 
 def _count_words(text: str) -> int:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from apps.core.errors import WiredeskError
+from apps.core.text import comparable
 from apps.routing.filters.fields import (
     FieldKind,
     ItemField,
@@ -141,7 +142,7 @@ def _convert(kind: FieldKind, value: str) -> Key:
 
 def _build_test(kind: FieldKind, operator: Operator, value: str) -> Test:
     if operator in _PATTERNS:
-        return Comparison(_PATTERNS[operator], value.casefold())
+        return Comparison(_PATTERNS[operator], comparable(value))
     if operator in _ORDERS:
         return Comparison(_ORDERS[operator], _convert(kind, value))
     if operator is Operator.EXISTS:

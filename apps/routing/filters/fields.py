@@ -4,7 +4,6 @@ Every field is read as a set of comparable keys: folded text, numbers or truth v
 is absent, null, an empty list or unreadable has no keys.
 """
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,18 +12,15 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from lxml import etree
-
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import comparable, plain_text, text_of_line
 
 Key = str | int | float | bool
 Keys = frozenset[Key]
 T = TypeVar("T")
 
-_MARKUP = re.compile("[<&]")
 _NOT_SCALAR = (type(None), Mapping, list, tuple)
 
 
@@ -109,26 +105,11 @@ def _scalars(value: Any) -> Iterator[Any]:
 
 
 def fold(text: str) -> str:
-    """Return `text` as it is compared: without outer blanks, ignoring case."""
-    return text.strip().casefold()
+    """Return `text` as it is compared: as `comparable`, without outer blanks."""
+    return comparable(text).strip()
 
 
-def _without_markup(text: str) -> str:
-    """Return the content of `text` if it is well-formed markup, `text` itself otherwise.
-
-    `<b>Late</b> news` reads "Late news"; `AT&T` and `a < b` are no markup and mean themselves.
-    """
-    if not _MARKUP.search(text):
-        return text
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
-    try:
-        root = etree.fromstring(f"<text>{strip_forbidden(text)}</text>", parser)
-    except etree.XMLSyntaxError:
-        return text
-    return str(etree.tostring(root, encoding="unicode", method="text"))
-
-
-def _texts(value: Any, convert: Callable[[str], str] = _without_markup) -> Keys:
+def _texts(value: Any, convert: Callable[[str], str] = text_of_line) -> Keys:
     return frozenset(
         fold(convert(member) if isinstance(member, str) else str(member))
         for member in _scalars(value)
@@ -140,7 +121,8 @@ def _read_text(name: str, view: ItemView) -> Keys:
 
 
 def _read_html(name: str, view: ItemView) -> Keys:
-    return _texts(view.item.get(name), plain_text)
+    # Words of two blocks are two words.
+    return _texts(view.item.get(name), partial(plain_text, line_feeds=True))
 
 
 def _read_nested(parent: str, name: str, view: ItemView) -> Keys:
