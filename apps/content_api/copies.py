@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from apps.content_api.schema import TEXT_FIELDS, WORDS
 from apps.core.clock import moment_of
 from apps.core.documents import object_of
 from apps.core.service import Document, new_etag
+from apps.core.text import comparable, plain_text, text_of_line
 from apps.core.vocabulary import ItemType, PubStatus
 
 DATES = ("versioncreated", "firstcreated", "firstpublished", "embargoed")
@@ -64,6 +66,7 @@ def build_copy(
             document[field] = now
     version = int(row.get("_current_version") or 1)
     document.update({"_current_version": version, "subscribers": list(readers)})
+    document[WORDS] = words_of(document)
     if stage := object_of(row, "task").get("stage"):
         document[STAGE] = stage
     if document["_id"] != row["item_id"]:
@@ -77,6 +80,22 @@ def build_copy(
         wanted = chosen.get(str(associated.get("_id")), others)
         associated["subscribers"] = [id_ for id_ in readers if id_ in wanted]
     return Copy(key, str(row["item_id"]), version, document, readers)
+
+
+def words_of(document: Mapping[str, Any]) -> Document:
+    """Return the texts of an item as searches compare them, by field: what readers see of it."""
+    found: Document = {}
+    for field in TEXT_FIELDS:
+        value = document.get(field)
+        texts = [text for text in (value if isinstance(value, list) else [value]) if text]
+        read = [
+            comparable(plain_text(text, line_feeds=True) if "html" in field else text_of_line(text))
+            for text in texts
+            if isinstance(text, str)
+        ]
+        if read:
+            found[field] = read
+    return found
 
 
 def _stored(ninjs: Document) -> Document:

@@ -25,7 +25,7 @@ DATE_FIELDS = frozenset(
 
 HIDDEN = (
     *("_etag", "_created", "_updated", "subscribers", "_current_version", "_latest_version"),
-    *("ancestors", "refs", "_item_id", "_canceled_version", "_stage"),
+    *("ancestors", "refs", "_item_id", "_canceled_version", "_stage", "_words"),
 )
 """What subscribers never see of an item."""
 
@@ -39,3 +39,6 @@ TEXT_FIELDS = (
     *("keywords", "ednote", "source"),
 )
 """Where words are looked for."""
+
+WORDS = "_words"
+"""Field with the texts of an item as searches compare them, by the field that has them."""

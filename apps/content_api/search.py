@@ -5,12 +5,13 @@ for single items. Everything else is refused.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from apps.content_api.schema import DATE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
+from apps.content_api.schema import DATE_FIELDS, ITEM_FIELDS, TEXT_FIELDS, WORDS
 from apps.core.clock import moment_of
 from apps.core.service import Document
+from apps.core.text import comparable
 
 MAX_DEPTH = 20
 MAX_WORDS = 100
@@ -139,12 +140,24 @@ class _Parser:
 
     def _words(self, token: re.Match[str]) -> Document:
         text = token["word"] if token["word"] is not None else token["phrase"]
-        pattern = {"$regex": _pattern(text), "$options": "i"}
         field = token["field"]
         if field is None:
-            return {"$or": [{name: pattern} for name in TEXT_FIELDS]}
+            return _says(TEXT_FIELDS, text)
         check_field(field, self._allowed)
-        return {field: {"$in": _exact(text)}} if field not in TEXT_FIELDS else {field: pattern}
+        return _says([field], text) if field in TEXT_FIELDS else {field: {"$in": _exact(text)}}
+
+
+def _says(fields: Iterable[str], text: str) -> Document:
+    """Return the query of items that have a word or phrase in one of the fields."""
+    read = {"$regex": _pattern(comparable(text))}
+    # What was not stored by this release has its texts as they came only.
+    raw = {"$regex": _pattern(text), "$options": "i"}
+    return {
+        "$or": [
+            *({f"{WORDS}.{name}": read} for name in fields),
+            {WORDS: None, "$or": [{name: raw} for name in fields]},
+        ]
+    }
 
 
 def _pattern(text: str) -> str:

@@ -808,3 +808,30 @@ class TestOff:
         """Without a content API there are no such paths."""
         for path in ("items", "packages", "assets/x", "search_capi"):
             assert 404 == reader.client.get(path).status_code
+
+
+@pytest.mark.parametrize(
+    ("query", "is_found"),
+    [
+        ("therapist", False),
+        ('"the rapist"', True),
+        ("headline:wins", True),
+        ('"AT&T wins"', True),
+        ("strong", True),
+        ("href", False),
+        ("nbsp", False),
+        ("example.org", False),
+        ("secret", False),
+        ("CAFE\u0301", True),
+        ('"one two three"', True),
+    ],
+)
+def test_searches_see_text(desk: Newsdesk, reader: Reading, query: str, is_found: bool) -> None:
+    """Never markup: blocks part words, inline elements do not, white space and accents are alike."""
+    desk.published(
+        headline="AT&amp;T <b>wins</b>",
+        body_html="<p>We know the</p><p>rapist is str<b>ong</b>.</p><p>one&nbsp;two<br>three</p>"
+        '<p><a href="https://example.org/">Caf\u00e9</a></p><script>secret()</script>',
+    )
+
+    assert len(reader.ids(q=query)) == int(is_found)

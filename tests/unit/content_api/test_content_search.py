@@ -111,5 +111,5 @@ def test_words_of_a_phrase_may_stand_apart() -> None:
     """White space between them is any white space; what is special in patterns is not."""
     query = words_query('headline:"a.b  c"', "AND", is_open)
 
-    assert {"headline": {"$regex": r"\ba\.b\s+c\b", "$options": "i"}} == query
+    assert {"_words.headline": {"$regex": r"\ba\.b\s+c\b"}} in query["$or"]
     assert json.dumps(query)
