@@ -20,7 +20,7 @@ from celery.signals import (
 from celery.states import SUCCESS
 
 import settings as settings_module
-from apps.celery import create_celery
+from apps.celery import WORKER_SECONDS, create_celery
 from apps.core.logs import configure_logs
 from apps.core.memory import settle_memory
 from apps.core.stopping import FAILED, GracefulStop
@@ -132,4 +132,4 @@ def configure_worker_logs(**_: Any) -> None:
     configure_logs(SETTINGS["LOG_LEVEL"])
 
 
-celery = create_celery(SETTINGS, graph)
+celery = create_celery(SETTINGS, graph, broker_seconds=WORKER_SECONDS)
