@@ -39,7 +39,7 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    built = graph or watched(build_graph(settings_module.load(settings)))
+    built = graph or watched(web_services(settings_module.load(settings)))
     if not structlog.is_configured():
         configure_logs(built.settings["LOG_LEVEL"])
     app = create_api(
@@ -82,6 +82,11 @@ def create_app(settings: Mapping[str, Any] | None = None, graph: Graph | None = 
     app.extensions["graph"] = built
     app.extensions["celery"] = create_celery(built.settings, lambda: built)
     return app
+
+
+def web_services(settings: Mapping[str, Any]) -> Graph:
+    """Return services whose requests do not wait for a database that hangs."""
+    return build_graph(settings, answer_seconds=float(settings["STORE_TIMEOUT_SECONDS"]))
 
 
 def watched(graph: Graph) -> Graph:

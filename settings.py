@@ -135,6 +135,13 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "QUERY_TIMEOUT_SECONDS", 10, "Seconds that a query may take that a client has written."
         ),
         number(
+            "STORE_TIMEOUT_SECONDS",
+            5,
+            "Seconds that a request waits for any other answer of the database; then it is "
+            "answered with 503, and may be made again.",
+            least=1,
+        ),
+        number(
             "MAX_CONTENT_LENGTH",
             15 * 2**20,
             "Bytes of the largest request body. The database stores documents of 16 MiB.",

@@ -7,11 +7,10 @@ from celery import Celery
 from kombu.transport.redis import Channel
 
 from apps.core.modules import modules_named
-from apps.core.tasks import TASKS, Periodic
+from apps.core.tasks import TASKS, Broker, Periodic
 
 BROKER = {
     "socket_connect_timeout": 1,
-    "socket_timeout": 5,
     # A wake-up that cannot be sent at once is dropped: requests do not wait for the broker.
     "max_retries": 0,
     "interval_start": 0,
@@ -21,11 +20,21 @@ BROKER = {
 }
 
 
+WORKER_SECONDS = 5
+"""Most seconds that a worker waits for an answer of the broker, which it asks for messages."""
+REQUEST_SECONDS = 2
+"""The same for who only wakes tasks up: more than a busy machine takes to read an answer."""
+
 # Nor does a worker put back what it has not done: it may have lost Redis, or be about to end.
 Channel.do_restore = False
 
 
-def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Celery:
+def create_celery(
+    settings: Mapping[str, Any],
+    graph: Callable[[], Any],
+    *,
+    broker_seconds: float = REQUEST_SECONDS,
+) -> Celery:
     """Return the Celery application and make it the current one. Connects to nothing.
 
     The database is the only record of work: tasks are wake-ups that carry nothing, may be lost
@@ -35,16 +44,18 @@ def create_celery(settings: Mapping[str, Any], graph: Callable[[], Any]) -> Cele
         settings: CELERY_BROKER_URL, CELERY_TASK_ALWAYS_EAGER, CELERY_PREFIX, and those that tasks
             name.
         graph: returns the object graph of the process.
+        broker_seconds: longest wait for an answer of the broker.
     """
     prefix = settings["CELERY_PREFIX"]
     tasks = registered_tasks()
     app = Celery("wiredesk", set_as_current=True)
     app.conf.update(
         wiredesk_graph=graph,
+        wiredesk_broker=Broker(),
         broker_url=settings["CELERY_BROKER_URL"],
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=BROKER,
+        broker_transport_options={**BROKER, "socket_timeout": broker_seconds},
         task_always_eager=settings["CELERY_TASK_ALWAYS_EAGER"],
         task_default_queue=f"{prefix}default",
         task_routes={name: {"queue": prefix + task.queue} for name, task in tasks.items()},

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from threading import Thread
 from typing import Any
 
+import structlog
 from celery import Task
 from celery.signals import (
     celeryd_after_setup,
@@ -15,15 +18,17 @@ from celery.signals import (
     task_postrun,
     task_prerun,
     worker_process_shutdown,
+    worker_ready,
     worker_shutting_down,
 )
 from celery.states import SUCCESS
+from celery.worker import state as worker_state
 
 import settings as settings_module
-from apps.celery import create_celery
+from apps.celery import WORKER_SECONDS, create_celery
 from apps.core.logs import configure_logs
 from apps.core.memory import settle_memory
-from apps.core.stopping import FAILED, GracefulStop
+from apps.core.stopping import ASKED, FAILED, GracefulStop
 from apps.graph.build import Graph, build_graph
 from apps.monitoring.processes import ProcessHeartbeat, ProcessNotes
 from apps.processes.programs import PRIORITY, SITES
@@ -33,6 +38,13 @@ COLD = "Cold"
 """What Celery calls an end that waits for nothing."""
 MARGIN_SECONDS = 2.0
 """What the main process waits for the others beyond their time."""
+LOOK_SECONDS = 1.0
+"""Time between two looks at the process with the schedule, and before it counts as lost: who ends
+all processes of a worker may reach that one first."""
+SCHEDULE_LOST = signal.SIGUSR2
+"""What the main process tells itself then."""
+
+log = structlog.get_logger(__name__)
 
 SETTINGS = settings_module.load()
 CLOCK = StoreClock()
@@ -105,6 +117,37 @@ def stop(how: str, **_: Any) -> None:
     STOP.install()
 
 
+@worker_ready.connect
+def watch_schedule(**_: Any) -> None:
+    """Look after the process with the schedule, if the worker has one.
+
+    Celery does not: without it the worker would go on, and wait for tasks that nobody starts. It
+    ends instead, as if it had been asked to, and whatever supervises it starts it anew.
+    """
+    beat = WORKERS[0].beat
+    # Sent whenever the worker has connected to the broker.
+    if beat is not None and signal.getsignal(SCHEDULE_LOST) is not end_without_schedule:
+        signal.signal(SCHEDULE_LOST, end_without_schedule)
+        Thread(target=wait_for_end, args=(beat,), name="schedule-watch", daemon=True).start()
+
+
+def wait_for_end(beat: Any) -> None:
+    """Wait until the process with the schedule has ended; end the worker, too, if it has to."""
+    while beat.is_alive():
+        time.sleep(LOOK_SECONDS)
+    if not ASKED.wait(LOOK_SECONDS):
+        log.error("worker.schedule_lost", status=beat.exitcode)
+        os.kill(os.getpid(), SCHEDULE_LOST)
+
+
+def end_without_schedule(*_: Any) -> None:
+    """Finish what has begun, and end with a status that tells of a failure."""
+    if not ASKED.is_set():
+        STOP.ask()
+        STOP.install()
+        worker_state.should_stop = FAILED
+
+
 @celeryd_init.connect
 def name_process(options: Mapping[str, Any], **_: Any) -> None:
     """Name the process after what it serves, before it forks."""
@@ -132,4 +175,4 @@ def configure_worker_logs(**_: Any) -> None:
     configure_logs(SETTINGS["LOG_LEVEL"])
 
 
-celery = create_celery(SETTINGS, graph)
+celery = create_celery(SETTINGS, graph, broker_seconds=WORKER_SECONDS)

@@ -4,6 +4,7 @@ A task is registered where it is declared, in the module `tasks` of its package.
 the Celery application: `apps/celery.py` builds it from what is registered.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 10
+PAUSE_SECONDS = 5.0
+"""How long a broker is left alone after it failed."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +96,43 @@ def task(
     return register
 
 
+class Broker:
+    """How the broker of a Celery application does; its tasks and the threads of a process share it.
+
+    One that fails is left alone for a while, so that not every request, nor every wake-up of one,
+    waits for it.
+
+    Args:
+        monotonic: seconds that never run backwards.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._next_attempt = float("-inf")
+
+    def is_paused(self) -> bool:
+        """Whether it has failed just now."""
+        return self._monotonic() < self._next_attempt
+
+    def failed(self) -> None:
+        """Note that it has not taken a message, at the end of the attempt: that may have waited."""
+        self._next_attempt = self._monotonic() + PAUSE_SECONDS
+
+
 def wake_up(task: Task) -> Callable[[], None]:
     """Return a function that starts `task` as soon as a worker is free.
 
-    A broker that is down costs one tick: the beat starts the task anyway.
+    A broker that is down or hangs costs one tick: the beat starts the task anyway.
     """
 
     def start() -> None:
+        broker: Broker = task.app.conf.wiredesk_broker
+        if broker.is_paused():
+            return
         try:
             task.apply_async(expires=TICK_SECONDS, retry=False)
         except OperationalError as error:
+            broker.failed()
             log.warning("wake_up.lost", task=task.name, error=str(error))
 
     return start

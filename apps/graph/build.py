@@ -98,6 +98,7 @@ def build_graph(
     listeners: Sequence[CommandListener] = (),
     has_indexes: bool = False,
     process: ProcessNotes | None = None,
+    answer_seconds: float | None = None,
 ) -> Graph:
     """Connect and build every service.
 
@@ -107,13 +108,21 @@ def build_graph(
         listeners: pymongo command listeners, for benchmarks.
         has_indexes: the caller has seen to the indexes of the database.
         process: what this process does; nothing yet unless given.
+        answer_seconds: longest wait for one answer of the database; any, unless given.
 
     Raises:
         ConfigurationError: a setting names what is not there.
     """
     hooks.load_receivers(settings["HOOK_MODULES"])
     check_mapping(settings["PICTURE_METADATA_MAPPING"])
-    base = build_foundation(settings, clock, listeners, has_indexes=has_indexes, process=process)
+    base = build_foundation(
+        settings,
+        clock,
+        listeners,
+        has_indexes=has_indexes,
+        process=process,
+        answer_seconds=answer_seconds,
+    )
     editing = build_editing(base)
     content_api = build_content_api(base)
     formatting = ItemFormatting(base.db, base.clock, base.formatters, settings)

@@ -87,11 +87,12 @@ def build_foundation(
     *,
     has_indexes: bool,
     process: ProcessNotes | None = None,
+    answer_seconds: float | None = None,
 ) -> Foundation:
     """Connect, and build what all parts share; the arguments are those of `build_graph`."""
     clock = clock or StoreClock()
     told = (clock,) if isinstance(clock, StoreClock) else ()
-    db = connect(settings, [*listeners, *told])
+    db = connect(settings, [*listeners, *told], answer_seconds)
     if not has_indexes:
         ensure_indexes(db)
         if settings["LEGAL_ARCHIVE"]:
@@ -112,10 +113,18 @@ def build_foundation(
         clock=clock,
         db=db,
         content_db=other_database(
-            db, settings["CONTENTAPI_MONGO_URI"], settings["CONTENTAPI_MONGO_DBNAME"], listeners
+            db,
+            settings["CONTENTAPI_MONGO_URI"],
+            settings["CONTENTAPI_MONGO_DBNAME"],
+            listeners,
+            answer_seconds,
         ),
         legal_db=other_database(
-            db, settings["LEGAL_ARCHIVE_URI"], settings["LEGAL_ARCHIVE_DBNAME"], listeners
+            db,
+            settings["LEGAL_ARCHIVE_URI"],
+            settings["LEGAL_ARCHIVE_DBNAME"],
+            listeners,
+            answer_seconds,
         ),
         notifier=notifier,
         formatters=build_formatters(),

@@ -111,9 +111,14 @@ def store_down_response(error: PyMongoError) -> Response:
     return response
 
 
-def query_too_long_response(error: Exception) -> Response:
-    """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer a write."""
-    if request.method not in ("GET", "HEAD") and isinstance(error, NetworkTimeout):
+BOUNDED = "has_bounded_query"
+"""Noted of requests with a query that the client shapes, see `bounded_queries`."""
+
+
+def query_too_long_response(error: PyMongoError) -> Response:
+    """A query took longer than QUERY_TIMEOUT_SECONDS; or the store does not answer at all."""
+    may_ask_for_less = BOUNDED in g and request.method in ("GET", "HEAD")
+    if isinstance(error, NetworkTimeout) and not may_ask_for_less:
         return store_down_response(error)
     # Of some routes clients can ask for no less: the store may not answer anybody.
     message = "The query takes too long. Try again, or ask for less at a time."

@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pymongo
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
 from apps.core.caller import Caller
 from apps.core.errors import PlainError, SchemaIssues
 from apps.core.privileges import INTRINSIC, NO_PRIVILEGE
 from apps.core.service import Document
 from apps.rest.auth import PrivilegeAuth
-from apps.rest.errors import json_response
+from apps.rest.errors import BOUNDED, json_response
 from apps.rest.requests import body_of, check_body
 from apps.store.idempotency import LONGEST_KEY, Answer, IdempotentRequests
 
@@ -40,6 +40,7 @@ def bounded_queries() -> AbstractContextManager[None]:
     For queries that a client shapes. The store is told (`maxTimeMS`), and not waited for when it
     goes on all the same; whoever exceeds it is answered with 503.
     """
+    setattr(g, BOUNDED, True)
     return pymongo.timeout(float(current_app.config["QUERY_TIMEOUT_SECONDS"]))
 
 

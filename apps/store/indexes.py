@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 
 from apps.core.vocabulary import RowState
 from apps.store import collections
+from apps.store.mongo import without_limit
 
 ASC, DESC = ASCENDING, DESCENDING
 
@@ -344,8 +345,9 @@ def ensure_indexes(
         db: the database.
         indexes: by collection; those of the main database unless given.
     """
-    for collection, models in (INDEXES if indexes is None else indexes).items():
-        db[collection].create_indexes(models)
+    with without_limit():
+        for collection, models in (INDEXES if indexes is None else indexes).items():
+            db[collection].create_indexes(models)
 
 
 def drop_retired_indexes(db: Database[dict[str, Any]]) -> None:

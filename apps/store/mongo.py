@@ -1,9 +1,11 @@
 """Connections to MongoDB."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -61,25 +63,44 @@ CLIENT_OPTIONS: Mapping[str, Any] = {
 """Options of every connection, unless its address says otherwise (store contract 1)."""
 
 
-def client_options(uri: str) -> dict[str, Any]:
-    """Return the options of a client beside those that its address `uri` gives."""
+UNLIMITED_SECONDS = 86_400
+"""Stands for no limit, of which the driver knows none inside of a client that has one."""
+
+
+def client_options(uri: str, answer_seconds: float | None = None) -> dict[str, Any]:
+    """Return the options of a client beside those that its address `uri` gives.
+
+    Args:
+        answer_seconds: longest wait for one answer, where there is such.
+    """
+    options = dict(CLIENT_OPTIONS)
+    if answer_seconds is not None:
+        options["timeoutMS"] = int(answer_seconds * 1000)
     given = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query, keep_blank_values=True)}
-    return {n: value for n, value in CLIENT_OPTIONS.items() if n.lower() not in given}
+    return {n: value for n, value in options.items() if n.lower() not in given}
+
+
+def without_limit() -> AbstractContextManager[None]:
+    """Return a context in which answers may take as long as they need, also of a limited client."""
+    return pymongo.timeout(UNLIMITED_SECONDS)
 
 
 def connect(
     settings: Mapping[str, Any],
     listeners: Sequence[CommandListener | ServerHeartbeatListener] = (),
+    answer_seconds: float | None = None,
 ) -> Database[dict[str, Any]]:
     """Return the database that `settings` name. Connects on first use.
 
     Args:
         settings: `MONGO_URI` and `MONGO_DBNAME`.
         listeners: pymongo listeners: of commands, for benchmarks, and of the server's time.
+        answer_seconds: how long each operation may take, repeats by the driver included. Then it
+            raises a `PyMongoError` of which `is_away` holds, and may still be carried out.
     """
     client: MongoClient[dict[str, Any]] = MongoClient(
         settings["MONGO_URI"],
-        **client_options(settings["MONGO_URI"]),
+        **client_options(settings["MONGO_URI"], answer_seconds),
         event_listeners=list(listeners),
         appname="wiredesk",
     )
@@ -91,6 +112,7 @@ def other_database(
     uri: str | None,
     name: str | None,
     listeners: Sequence[CommandListener] = (),
+    answer_seconds: float | None = None,
 ) -> Database[dict[str, Any]]:
     """Return the database of a part of the server: the main one, unless settings name another.
 
@@ -99,9 +121,10 @@ def other_database(
         uri: the server; None is the main one.
         name: the database there; None is the main one, too.
         listeners: pymongo command listeners, for benchmarks.
+        answer_seconds: see `connect`.
     """
     if uri:
-        return connect({"MONGO_URI": uri, "MONGO_DBNAME": name}, listeners)
+        return connect({"MONGO_URI": uri, "MONGO_DBNAME": name}, listeners, answer_seconds)
     return db.client.get_database(name, codec_options=CODEC) if name else db
 
 

@@ -28,7 +28,7 @@ from apps.publish.transmit.claim import LaneSelection, RowClaims
 from apps.publish.transmit.destinations import Subscribers, mode_of
 from apps.publish.transmit.failures import Failures, failure_of, is_critical
 from apps.publish.transmit.recover import Recovery
-from apps.publish.transmit.results import Results
+from apps.publish.transmit.results import Results, ResultWriter
 from transmitters.base import Mode, Transmitter
 
 log = structlog.get_logger(__name__)
@@ -51,6 +51,7 @@ class LaneTools:
     notifier: Notifier
     failures: Failures
     attempt_log: AttemptLog
+    result_writer: ResultWriter
     on_claim: Callable[[], None]
     """Called with each lane that is looked into."""
     closed: set[Any]
@@ -195,9 +196,10 @@ class LaneDelivery:
             return self._outcome
         results = self._results(mode, selection)
         try:
-            rows = self._without_outdated(rows, results)
-            bodies = self._tools.payloads.load(rows)
-            left = self._deliver(rows, bodies, results)
+            with self._tools.result_writer.looking_after(results):
+                rows = self._without_outdated(rows, results)
+                bodies = self._tools.payloads.load(rows)
+                left = self._deliver(rows, bodies, results)
         finally:
             results.write()
         self._outcome.incomplete = results.is_incomplete

@@ -1,8 +1,9 @@
 """Results of attempts, written in bulk (delivery contract O4, C2, C5)."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import Lock
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock, Thread
 from typing import Any
 
 import structlog
@@ -27,6 +28,11 @@ log = structlog.get_logger(__name__)
 
 FLUSH_ROWS = 100
 FLUSH_SECONDS = 1.0
+HELD_UP_SECONDS = 1.25
+"""Age at which results are written of a lane whose receiver lets the next delivery wait: more than
+those reach that are written between deliveries."""
+LOOK_SECONDS = 0.5
+"""Time between two looks for such."""
 TIMES = frozenset({"completed_at", "_updated"})
 TRIES = 3
 TRY_AGAIN_SECONDS = 0.5
@@ -36,7 +42,8 @@ class Results:
     """Results of one claimed batch of a lane.
 
     They are written together, but always before another row of the same item starts, and at
-    least once a second. Used by several threads when the lane delivers in parallel.
+    least once a second. Used by several threads: where the lane delivers in parallel, and by the
+    `ResultWriter` while a delivery lasts.
 
     Args:
         db: the database.
@@ -67,6 +74,8 @@ class Results:
         self._on_failed = on_failed
         self._waiting: list[Result] = []
         self._since = time.monotonic()
+        self._oldest_at = self._since
+        self._error: Exception | None = None
         self._lock = Lock()
         self.older: set[str] = set()
         self.is_incomplete = False
@@ -74,6 +83,8 @@ class Results:
     def add(self, result: Result) -> None:
         """Keep a result; write all that are kept when it is time."""
         with self._lock:
+            if not self._waiting:
+                self._oldest_at = time.monotonic()
             self._waiting.append(result)
             if result.state == RowState.RETRYING:
                 self.older.add(result.row["item_id"])
@@ -88,9 +99,35 @@ class Results:
                 self._write()
 
     def write(self) -> None:
-        """Write what is kept."""
+        """Write what is kept.
+
+        Raises:
+            PyMongoError: a row is in the way, of these or of those that `write_held_up` wrote.
+        """
         with self._lock:
             self._write()
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def write_held_up(self) -> None:
+        """Write what is kept for longer than any delivery should last.
+
+        What goes wrong ends the batch, and is raised by `write`.
+        """
+        if not self._is_held_up():
+            return
+        with self._lock:
+            if not self._is_held_up():
+                return
+            try:
+                self._write()
+            except Exception as error:  # noqa: BLE001 - handed to the thread of the lane
+                self._error = error
+                self.is_incomplete = True
+
+    def _is_held_up(self) -> bool:
+        return bool(self._waiting) and time.monotonic() - self._oldest_at >= HELD_UP_SECONDS
 
     def _write(self) -> None:
         results, self._waiting = self._waiting, []
@@ -191,6 +228,53 @@ class Results:
         if len(recorded) < len(results):
             log.warning("delivery.lease_lost", lane=self._lane.id, rows=len(results))
         return recorded
+
+
+class ResultWriter:
+    """Writes results of lanes that are held up by a delivery (delivery contract C5).
+
+    Lanes write their own between deliveries; a receiver that hangs would keep what came before its
+    delivery from being on record. Shared by the lanes of a process; it has a thread as long as
+    batches are under way.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[Results] = set()
+        self._lock = Lock()
+        self._is_running = False
+
+    @contextmanager
+    def looking_after(self, results: Results) -> Iterator[None]:
+        """Return a context in which results that wait are written in time."""
+        with self._lock:
+            self._open.add(results)
+            self._is_running = self._is_running or self._start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(results)
+
+    def _start(self) -> bool:
+        try:
+            Thread(target=self._run, name="result-writer", daemon=True).start()
+        except RuntimeError as error:
+            # The system has no room for another thread: lanes write between deliveries.
+            log.warning("delivery.no_result_writer", error=str(error))
+            return False
+        return True
+
+    def _run(self) -> None:
+        while batches := self._batches():
+            time.sleep(LOOK_SECONDS)
+            for results in batches:
+                results.write_held_up()
+
+    def _batches(self) -> list[Results]:
+        """Return the batches that are under way; without any, the thread ends."""
+        with self._lock:
+            self._is_running = bool(self._open)
+            return list(self._open)
 
 
 def together(results: Iterable[Result]) -> list[list[Result]]:

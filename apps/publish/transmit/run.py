@@ -32,6 +32,7 @@ from apps.publish.transmit.destinations import Subscribers, TransmitterPool, tra
 from apps.publish.transmit.failures import Failures
 from apps.publish.transmit.lane import LaneTools, RowServer
 from apps.publish.transmit.recover import LostRows, Recovery
+from apps.publish.transmit.results import ResultWriter
 from apps.routing.subscribers.stored_destinations import subscriber_part_of
 from apps.secrets.vault import Vault
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, PUBLISHED
@@ -124,6 +125,7 @@ class TransmitContent:
         self._kind = lane_kind(settings)
         self._limit = int(settings["MAX_TRANSMIT_QUERY_LIMIT"])
         self._attempt_log = AttemptLog(counters, transmitters, self._kind.retries)
+        self._result_writer = ResultWriter()
         self._on_claim = on_claim
         self._failures = Failures(
             db, clock, notifier=notifier, sends_mail=sends_mail, settings=settings
@@ -208,6 +210,7 @@ class TransmitContent:
             notifier=self._notifier,
             failures=self._failures,
             attempt_log=self._attempt_log,
+            result_writer=self._result_writer,
             on_claim=self._on_claim,
             closed=set(),
             recovery=self._recovery,
