@@ -21,6 +21,7 @@ from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
 from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.records.wishes import (
+    REQUESTS,
     Piece,
     Wish,
     Wishes,
@@ -49,6 +50,9 @@ from transmitters.cms.base import (
     RemoteState,
     RetractMode,
 )
+
+INTERNAL = (SEEN, REQUESTS)
+"""Fields of records that clients never see."""
 
 READ_ONLY = "field is read-only"
 EXISTS = "A publishing record for this content and destination exists"
@@ -205,7 +209,8 @@ class RecordsService(AccountService):
         for document in documents:
             tell_record(self._notifier, self.collection.database, document)
             # It is stored already; clients are not told.
-            document.pop(SEEN, None)
+            for name in INTERNAL:
+                document.pop(name, None)
 
     # Change.
 
