@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from bson import ObjectId
 
-from apps.commands.context import services
+from apps.commands.context import stoppable_services, until_asked
 from apps.core.errors import NotFound, ServiceError, ValidationFailed
 from apps.graph.build import Graph
 from apps.importing.importer import Imported, Importer
@@ -19,9 +19,9 @@ from apps.store.collections import DESKS
 def import_items(files: tuple[Path, ...], desk: str | None, publish: bool) -> int:
     """Import FILES, ninjs 1.x, 2.x or 3.x documents; folders are searched for .json files."""
     failures = 0
-    with services() as graph:
+    with stoppable_services() as graph:
         importer = Importer(graph.editing.archive, task_of(graph, desk))
-        for file in each_file(files):
+        for file in until_asked(each_file(files)):
             try:
                 imported = importer.add(file)
                 state = publish_new(graph, imported) if publish else imported.item["state"]
