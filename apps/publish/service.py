@@ -230,7 +230,9 @@ class PublishQueueService(ResourceService):
         """
         row = find_by_id(self.collection, id)
         if row is None:
-            raise NotFound(f"There is no row {id} in the delivery queue")
+            raise NotFound(
+                f"There is no row {id} in the delivery queue. GET /publish_queue lists all"
+            )
         self._check_readable(row, caller)
         return row
 

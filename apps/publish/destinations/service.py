@@ -14,8 +14,10 @@ from apps.routing.subscribers.stored_destinations import destination_id, lane_id
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISH_LANES, SUBSCRIBERS
 
-NO_SUBSCRIBER = "There is no subscriber {}"
-NO_DESTINATION = "Subscriber {} has no destination {}"
+NO_SUBSCRIBER = "There is no subscriber {}. GET /subscribers lists all."
+NO_DESTINATION = (
+    "Subscriber {0} has no destination {1}. GET /subscribers/{0}/destinations lists all."
+)
 NO_ACTION = "There is no action {}. There are: {}"
 
 

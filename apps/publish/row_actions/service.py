@@ -39,7 +39,7 @@ NO_ACTION = "There is no action {}. There are: {}"
 TOO_MANY = f"More than {MOST_ROWS} rows match. Narrow where, and repeat the request for the rest"
 NOT_EXPECTED = "{} rows match, not {}. Look at them, and ask again with expected {}"
 CHANGED = "The row has changed meanwhile. Look at it, and ask again"
-GONE = "The row is gone"
+GONE = "The row is gone: its time was over. Resend the item, if it has to go out again"
 NOT_BEGUN = "The database has not answered. Ask again"
 NOT_ANSWERED = "The database has not answered. Look whether there is a new row before asking again"
 

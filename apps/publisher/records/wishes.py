@@ -39,6 +39,11 @@ OFF_SITE = frozenset(
 )
 """States of posts that readers do not see."""
 
+NOT_FAILED = (
+    "The record is {}: only one that has failed is tried again. "
+    "POST publish with force to have it written once more"
+)
+
 LOOKED_AT = (
     *("status", "phase", "remote_state", "published_version", "external_id", "slug", "content"),
     "next_attempt_at",
@@ -436,7 +441,7 @@ class Wishes:
             Conflict: it has not failed.
         """
         if record["status"] != RecordStatus.FAILED:
-            raise Conflict("Record has not failed")
+            raise Conflict(NOT_FAILED.format(record["status"]))
         last = record.get("desired") or {}
         now = self._clock.now()
         mode, schedule_at = last.get("mode"), last.get("schedule_at")
