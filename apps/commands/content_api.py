@@ -2,7 +2,7 @@
 
 import click
 
-from apps.commands.context import services
+from apps.commands.context import stoppable_services
 
 
 @click.command("content_api:remove_expired")
@@ -13,5 +13,5 @@ def remove_expired(days: int | None) -> None:
     Items that have not changed for CONTENT_API_EXPIRY_DAYS, and rows of `api_audit` that are older
     than CONTENT_API_AUDIT_EXPIRY_DAYS.
     """
-    with services() as graph:
+    with stoppable_services() as graph:
         click.echo(f"{graph.content_api_expiry.run(days)} expired items removed")

@@ -1,16 +1,22 @@
 """Shared by commands: settings with stores that answer, and the services on top of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import click
 
 import settings as settings_module
 from apps.celery import create_celery
 from apps.core.logs import configure_logs
-from apps.core.stopping import graceful_stop
+from apps.core.stopping import ASKED, graceful_stop
 from apps.graph.build import Graph, build_graph
 from apps.processes.embedded.stores import resolve_stores
+
+STOPPED = "Asked to end: what was begun is finished. The same command does the rest."
+
+Thing = TypeVar("Thing")
 
 
 @contextmanager
@@ -41,10 +47,23 @@ def services(overrides: Mapping[str, Any] | None = None) -> Iterator[Graph]:
 
 
 @contextmanager
-def stoppable_services() -> Iterator[Graph]:
+def stoppable_services(told: str = STOPPED) -> Iterator[Graph]:
     """Yield the services, as a command works with them that carries something out for long.
 
     A signal asks it to end: what it has begun is finished.
+
+    Args:
+        told: what it says when it was asked.
     """
     with services() as graph, graceful_stop(graph.settings["GRACEFUL_STOP_SECONDS"]):
         yield graph
+    if told and ASKED.is_set():
+        click.echo(told, err=True)
+
+
+def until_asked(things: Iterable[Thing]) -> Iterator[Thing]:
+    """Yield things to work on, one at a time, until the process is asked to end."""
+    for thing in things:
+        if ASKED.is_set():
+            return
+        yield thing

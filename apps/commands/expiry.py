@@ -2,11 +2,11 @@
 
 import click
 
-from apps.commands.context import services
+from apps.commands.context import stoppable_services
 
 
 @click.command("archive:remove_expired")
 def remove_expired() -> None:
     """Remove items whose time is over, and what has been on record for long enough."""
-    with services() as graph:
+    with stoppable_services() as graph:
         click.echo(f"{graph.expiry.run()} expired items removed")

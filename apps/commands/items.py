@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from bson import ObjectId
 
-from apps.commands.context import services
+from apps.commands.context import stoppable_services, until_asked
 from apps.core.errors import NotFound, ServiceError, ValidationFailed
 from apps.graph.build import Graph
 from apps.importing.importer import Imported, Importer
@@ -24,10 +24,10 @@ def import_items(files: tuple[Path, ...], desk: str | None, publish: bool) -> in
     id, type, state and what was done.
     """
     failures = 0
-    with services() as graph:
+    with stoppable_services() as graph:
         resources = {**graph.editing.services, **graph.publishing.operations.by_endpoint}
         importer = Importer(resources, task_of(graph, desk), publish=publish)
-        for file in each_file(files):
+        for file in until_asked(each_file(files)):
             try:
                 done = importer.add(file)
             except (ServiceError, ValidationFailed) as error:

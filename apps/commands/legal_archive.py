@@ -2,7 +2,7 @@
 
 import click
 
-from apps.commands.context import services
+from apps.commands.context import stoppable_services
 
 page_size = click.option(
     "--page-size", type=click.IntRange(min=1), default=None, help="Rows taken at once."
@@ -13,7 +13,7 @@ page_size = click.option(
 @page_size
 def import_items(page_size: int | None) -> None:
     """Import published items that the long-term archive lacks."""
-    with services() as graph:
+    with stoppable_services() as graph:
         click.echo(f"{graph.legal_items.run(page_size)} published items imported")
 
 
@@ -21,5 +21,5 @@ def import_items(page_size: int | None) -> None:
 @page_size
 def import_queue(page_size: int | None) -> None:
     """Import finished deliveries that the long-term archive lacks."""
-    with services() as graph:
+    with stoppable_services() as graph:
         click.echo(f"{graph.legal_queue.run(page_size)} deliveries imported")

@@ -1,18 +1,19 @@
 """`publisher:...`: CMS sites by hand. Commands may run beside the workers."""
 
+import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 from tabulate import tabulate
 
-from apps.commands.context import services, stoppable_services
+from apps.commands.context import services, stoppable_services, until_asked
 from apps.core.caller import SYSTEM
 from apps.core.documents import object_of, text_of
 from apps.core.errors import Conflict, PlainError, SchemaIssues
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.graph.build import Graph
 from apps.publisher.accounts import forms, found_by_id
 from apps.publisher.records.service import IN_WORK
@@ -21,6 +22,7 @@ from apps.publisher.schema import RUNNING, DeploymentStatus, DeploymentType, Rec
 from apps.store.collections import PUBLISHER_INTEGRATIONS, PUBLISHER_SITES
 from transmitters.cms.base import PlatformError
 
+GOES_ON = "Asked to end. The deployment goes on in the workers, or here with"
 LOOK_SECONDS = 0.5
 """Time between two looks at a deployment of which nothing is due."""
 CHECK_HEADINGS = ("check", "", "class", "message", "help")
@@ -79,10 +81,10 @@ def records_of(graph: Graph, site: str | None, integration: str | None) -> Docum
 def deploy(site: str, full: bool, integration: str | None, follow: bool, **narrowed: Any) -> int:
     """Publish the items of SITE, an id or a slug, and take off what has been withdrawn.
 
-    The deployment goes on in the workers when the command is ended.
+    The deployment goes on in the workers when the command is ended, and here with --follow.
     """
     force, items = narrowed.pop("force"), list(narrowed.pop("items"))
-    with services() as graph:
+    with stoppable_services(told="") as graph:
         target = site_of(graph, site)
         only = integration_of(graph, integration)["_id"] if integration else None
         if follow:
@@ -98,10 +100,20 @@ def deploy(site: str, full: bool, integration: str | None, follow: bool, **narro
             deployment = started(graph, body)
         click.echo(f"Deployment {deployment['_id']} of {target['name']}")
         ended = shown(graph, deployment["_id"])
+        if ended["status"] in RUNNING:
+            click.echo(f"{ended['status']}: {counts_of(ended)}")
+            click.echo(f"{GOES_ON} {follow_command(site, integration)}", err=True)
+            return 0
     click.echo(f"{ended['status']}: {counts_of(ended)}")
     if log := text_of(ended, "error_log"):
         click.echo(log.rstrip(), err=True)
     return 0 if ended["status"] == DeploymentStatus.COMPLETED else 1
+
+
+def follow_command(site: str, integration: str | None) -> str:
+    """Return the command that goes on with a deployment."""
+    only = ["--integration", integration] if integration else []
+    return shlex.join(["manage.py", "publisher:deploy", site, *only, "--follow"])
 
 
 def started(graph: Graph, body: Document) -> Document:
@@ -133,7 +145,7 @@ def running(graph: Graph, site: Any, integration: Any) -> Document:
 def shown(graph: Graph, id: Any) -> Document:
     """Carry a deployment out, show how far it is, and return it when it has ended.
 
-    A bar on a terminal, lines elsewhere.
+    Or as it is when the process was asked to end. A bar on a terminal, lines elsewhere.
     """
     if not sys.stdout.isatty():
         deployment: Document = {}
@@ -162,16 +174,17 @@ def carried_out(graph: Graph, id: Any) -> Iterator[Document]:
     """Work on a deployment, and on all that its sites are to show; yield it whenever it moves."""
     collection, last = graph.publisher.deployments.collection, None
     while True:
+        is_last = ASKED.is_set()
         worked = graph.deployment_run.run() + graph.site_run.run()
         deployment = collection.find_one({"_id": id}) or {}
         seen = (deployment.get("status"), deployment.get("counts"))
         if seen != last:
             yield deployment
         last = seen
-        if deployment.get("status") not in RUNNING:
+        if is_last or deployment.get("status") not in RUNNING:
             return
         if not worked:
-            time.sleep(LOOK_SECONDS)
+            ASKED.wait(LOOK_SECONDS)
 
 
 def ended_in(counts: Mapping[str, Any]) -> int:
@@ -203,7 +216,7 @@ def dispatch() -> None:
     """Carry out what is due at sites now: wishes, schedules, deployments."""
     with stoppable_services() as graph:
         records = 0
-        while True:
+        while not ASKED.is_set():
             begun = graph.deployment_run.run()
             worked = graph.site_run.run()
             records += worked
@@ -244,9 +257,9 @@ def test(integration: str, write: bool) -> int:
 def sync_taxonomies(integration: str | None) -> int:
     """Read the terms of INTEGRATION, an id or a name, or of all that are switched on."""
     failed = False
-    with services() as graph:
+    with stoppable_services() as graph:
         wanted = [integration_of(graph, integration)] if integration else all_active(graph)
-        for each in wanted:
+        for each in until_asked(wanted):
             try:
                 click.echo(f"{each['name']}: {graph.site_sync.sync(each)} terms")
             except PlatformError as error:
@@ -332,10 +345,10 @@ def error_of(row: Mapping[str, Any]) -> str:
 def retry_failed(site: str | None, integration: str | None) -> None:
     """Let records that have failed be tried again."""
     count = 0
-    with services() as graph:
+    with stoppable_services() as graph:
         records = graph.publisher.records
         failed = {**records_of(graph, site, integration), "status": RecordStatus.FAILED}
-        for record in list(records.collection.find(failed, {"_id": 1})):
+        for record in until_asked(list(records.collection.find(failed, {"_id": 1}))):
             try:
                 records.retry(record["_id"], SYSTEM)
             except (Conflict, PlainError):
@@ -351,11 +364,11 @@ def retry_failed(site: str | None, integration: str | None) -> None:
 def reconcile(site: str | None, integration: str | None) -> int:
     """Look at the sites what has become of their posts; nothing is written there."""
     looked, unread = 0, set()
-    with services() as graph:
+    with stoppable_services() as graph:
         records = graph.publisher.records
         sent = {"$or": [{"external_id": {"$type": "string"}}, {"slug": {"$type": "string"}}]}
         query = {**records_of(graph, site, integration), **sent}
-        for record in list(records.collection.find(query).sort("integration", 1)):
+        for record in until_asked(list(records.collection.find(query).sort("integration", 1))):
             if record["integration"] in unread:
                 continue
             try:

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from apps.core.clock import Clock
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.store.collections import API_AUDIT, ITEMS, ITEMS_VERSIONS
 
 BATCH = 100
@@ -48,13 +49,16 @@ class CopyExpiry:
             return
         audit = self._db[API_AUDIT]
         old = {"_created": {"$lte": self._clock.now() - timedelta(days=self._audit_days)}}
-        while rows := list(audit.find(old, {"_id": 1}).sort("_created", 1).limit(AUDIT_BATCH)):
+        while not ASKED.is_set():
+            rows = list(audit.find(old, {"_id": 1}).sort("_created", 1).limit(AUDIT_BATCH))
+            if not rows:
+                return
             audit.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
 
     def _old_roots(self, limit: datetime) -> Iterator[list[Document]]:
         """Yield the items that chains begin with, and those without one, in batches."""
         query: Document = {"_updated": {"$lte": limit}, "ancestors.0": {"$exists": False}}
-        while True:
+        while not ASKED.is_set():
             found = self._db[ITEMS].find(query, {"_updated": 1, "expiry": 1})
             roots = list(found.sort("_id", 1).limit(BATCH))
             if not roots:

@@ -94,7 +94,7 @@ SERVER_WRITTEN = frozenset(
 
 INTERNAL_ROW = (
     *("lane", "lease_owner", "lease_until", "claim_token", "unknown_outcomes", "copy_key"),
-    *("handed_over", "progress", "is_replaceable", "published_at", "trace_id"),
+    *("handed_over", "progress", "is_replaceable", "published_at", "trace_id", "request_id"),
 )
 """Fields of rows of the delivery queue that clients never see."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from apps.archive.events import tell_marked, tell_update
 from apps.archive.schema import LOCK_FIELDS
@@ -16,7 +17,7 @@ from apps.archive.visibility import (
     hidden_stages,
     readable,
 )
-from apps.core.caller import SYSTEM, Caller
+from apps.core.caller import Caller
 from apps.core.clock import Clock
 from apps.core.documents import object_of, text_of
 from apps.core.errors import BadRequest, Conflict, NotFound, SchemaIssues
@@ -60,6 +61,8 @@ from apps.routing.subscribers.destination_secrets import sealed, secret_keys, wi
 from apps.secrets.vault import Vault
 from apps.store.by_id import find_all_by_id, find_by_id
 from apps.store.collections import ARCHIVE, PUBLISH_LANES, SUBSCRIBERS
+from apps.store.idempotency import IdempotentRequest
+from apps.store.mongo import raise_unless_duplicates
 from apps.store.sequences import Bounds, Sequences
 from transmitters.base import Transmitter
 
@@ -227,7 +230,9 @@ class PublishQueueService(ResourceService):
         """
         row = find_by_id(self.collection, id)
         if row is None:
-            raise NotFound(f"There is no row {id} in the delivery queue")
+            raise NotFound(
+                f"There is no row {id} in the delivery queue. GET /publish_queue lists all"
+            )
         self._check_readable(row, caller)
         return row
 
@@ -249,7 +254,10 @@ class PublishQueueService(ResourceService):
         self._complete(documents)
 
     def send_again(
-        self, rows: Sequence[Mapping[str, Any]], sequence_numbers: Mapping[str, int] | None = None
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        asked: IdempotentRequest,
+        sequence_numbers: Mapping[Any, int] | None = None,
     ) -> list[Document]:
         """Store a new row for each of `rows`, and let them be sent; five commands, seldom more.
 
@@ -257,23 +265,29 @@ class PublishQueueService(ResourceService):
         is what the old ones would send now. Old rows stay as they are.
 
         Args:
-            sequence_numbers: item id to the `publish_sequence_no` of the newest that is out of it:
-                what is published later keeps its rows from being sent. Those of items that are not
-                named are sent whatever happens.
+            asked: the request for them; it has one new row for each of `rows`, whoever makes it.
+            sequence_numbers: id of a row to the `publish_sequence_no` of the newest that is out of
+                its item: what is published later keeps the new row from being sent. Those of rows
+                that are not named are sent whatever happens.
 
         Returns:
-            The new rows as they are stored.
+            The new rows.
         """
         now = self.clock.now()
-        fields = {"resend_id": ObjectId(), "_created": now, "_updated": now}
-        copies = [{**copy_of(row), **fields} for row in rows]
-        for copy in copies:
-            if number := (sequence_numbers or {}).get(copy["item_id"]):
+        numbers = sequence_numbers or {}
+        copies = []
+        for row in rows:
+            fields = {"_id": asked.id_for(row["_id"]), "_etag": new_etag(), "resend_id": asked.id}
+            copy = {**copy_of(row), **fields, "_created": now, "_updated": now}
+            if number := numbers.get(row["_id"]):
                 copy["publish_sequence_no"] = number
+            copies.append(copy)
         self._complete(copies, rows)
-        for copy in copies:
-            copy["_etag"] = new_etag()
-        self.create(copies, SYSTEM)
+        try:
+            self.collection.insert_many(copies, ordered=False)
+        except BulkWriteError as error:
+            # Another try was not dead, and has made some of them.
+            raise_unless_duplicates(error)
         self._wake(copies)
         return copies
 

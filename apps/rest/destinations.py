@@ -10,7 +10,7 @@ from apps.publish.destinations.states import DestinationStates
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.routes import Routes, once, only, sent_body
 from apps.routing.subscribers.service import PRIVILEGE
-from apps.store.idempotency import IdempotentRequests
+from apps.store.idempotency import IdempotentRequest, IdempotentRequests
 
 ONE = "<subscriber>/destinations/<path:destination>"
 """Destinations have ids of any form."""
@@ -38,10 +38,12 @@ def serve_destinations(
         target = destinations.target(subscriber, destination, or_removed=wanted.of_removed)
         body = only(sent_body(), **wanted.fields)
 
-        def carry_out() -> tuple[int, Document]:
-            return 200, wanted.run(target, body, caller)
+        def carry_out(asked: IdempotentRequest) -> tuple[int, Document]:
+            return 200, wanted.run(target, body, asked)
 
-        return once(idempotent, body, caller, carry_out) if wanted.is_once else carry_out()
+        if wanted.is_once:
+            return once(idempotent, body, caller, carry_out)
+        return 200, wanted.run(target, body, caller)
 
     def state(caller: Caller, subscriber: str, destination: str) -> tuple[int, Document]:
         return 200, states.of(destinations.target(subscriber, destination, or_removed=True))

@@ -14,7 +14,7 @@ from apps.publish.service import PublishQueueService
 from apps.publish.transmit.preview import DeliveryPreviews
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.routes import Routes, bounded_queries, once, only, sent_body
-from apps.store.idempotency import IdempotentRequests
+from apps.store.idempotency import IdempotentRequest, IdempotentRequests
 
 QUEUE = "publish_queue"
 ACT = RESOURCES[QUEUE]["privileges"]["PATCH"]
@@ -46,9 +46,9 @@ def serve_publish_queue(
     def act(caller: Caller, id: str, action: str) -> tuple[int, Document]:
         only(sent_body())
 
-        def carry_out() -> tuple[int, Document]:
+        def carry_out(asked: IdempotentRequest) -> tuple[int, Document]:
             # Not the whole row is kept: it may be as large as a document can be.
-            return 200, {"_id": actions.act(action_of(action), id, caller)}
+            return 200, {"_id": actions.act(action_of(action), id, caller, asked)}
 
         status, told = once(idempotent, {}, caller, carry_out)
         return status, answered(actions.shown(told["_id"], caller))
@@ -57,17 +57,24 @@ def serve_publish_queue(
         body = sent_body("where")
         return once(idempotent, body, caller, partial(carried_out, dict(body), caller))
 
-    def carried_out(body: Document, caller: Caller) -> tuple[int, Document]:
+    def carried_out(
+        body: Document, caller: Caller, asked: IdempotentRequest
+    ) -> tuple[int, Document]:
         where = body.pop("where", None)
         wanted = {**only(body, action=str, expected=int), "where": where}
         missing = {name: REQUIRED for name in NEEDED if wanted.get(name) is None}
         if missing:
             raise SchemaIssues(missing)
         action = action_of(wanted["action"])
-        with bounded_queries():
-            query = app.data.query_of(QUEUE, where)
-            rows = actions.matching(query, wanted["expected"])
-        return 200, actions.act_on_all(action, rows, caller)
+
+        def chosen() -> Document:
+            with bounded_queries():
+                query = app.data.query_of(QUEUE, where)
+                return {"rows": actions.matching(query, wanted["expected"])}
+
+        # A further try is about the same rows, whatever they match by then.
+        plan = asked.plan(chosen)
+        return 200, actions.act_on_all(action, plan["rows"], caller, asked)
 
     def preview(caller: Caller, id: str) -> tuple[int, Document]:
         with bounded_queries():

@@ -11,7 +11,7 @@ from apps.core.caller import Caller
 from apps.core.errors import SchemaIssues
 from apps.core.service import Document
 from apps.monitoring.exposition import CONTENT_TYPE
-from apps.publisher.identity import SEEN
+from apps.publisher.records.service import INTERNAL
 from apps.publisher.records.status import Wanted
 from apps.publisher.schema import ADMIN, PUBLISH, READ
 from apps.publisher.services import PublisherServices
@@ -27,6 +27,7 @@ from apps.rest.routes import (
     sent_body,
     sent_key,
 )
+from apps.store.idempotency import IdempotentRequest
 
 PREFIX = "v1/publisher"
 PUBLIC = "public, max-age=300"
@@ -52,7 +53,7 @@ def serve_publisher(app: Flask, publisher: PublisherServices, auth: PrivilegeAut
 def answered(document: Mapping[str, Any], path: str) -> Document:
     """Return a stored document as writes of resources answer with it."""
     link = {"title": path.rpartition("/")[2], "href": f"{PREFIX}/{path}/{document['_id']}"}
-    told = {name: value for name, value in document.items() if name != SEEN}
+    told = {name: value for name, value in document.items() if name not in INTERNAL}
     return {**told, "_links": {"self": link}, "_status": "OK"}
 
 
@@ -66,8 +67,8 @@ def serve_requests(routes: Routes, publisher: PublisherServices) -> None:
         body = sent_body()
         key = idempotency_key(body)
 
-        def carry_out() -> tuple[int, Document]:
-            wanted = publisher.requests.read(body, caller)
+        def carry_out(asked: IdempotentRequest) -> tuple[int, Document]:
+            wanted = publisher.requests.read(body, caller, asked)
             outcome = publisher.requests.make(wanted, caller)
             status = 400 if outcome.is_refused else 200 if outcome.is_over else 202
             return status, outcome.told

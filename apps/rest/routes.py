@@ -14,7 +14,12 @@ from apps.core.service import Document
 from apps.rest.auth import PrivilegeAuth
 from apps.rest.errors import BOUNDED, json_response
 from apps.rest.requests import body_of, check_body
-from apps.store.idempotency import LONGEST_KEY, Answer, IdempotentRequests
+from apps.store.idempotency import (
+    LONGEST_KEY,
+    Answer,
+    IdempotentRequest,
+    IdempotentRequests,
+)
 
 
 def add_view(
@@ -146,7 +151,7 @@ def once(
     idempotent: IdempotentRequests,
     body: Mapping[str, Any],
     caller: Caller,
-    carry_out: Callable[[], Answer],
+    carry_out: Callable[[IdempotentRequest], Answer],
 ) -> Answer:
     """Return what `carry_out` returns, or returned when the request came before.
 

@@ -16,13 +16,14 @@ from apps.graph.build import Graph
 from apps.graph.editing import build_editing
 from apps.graph.foundation import Foundation
 from apps.graph.publisher import build_publisher, build_site_work
-from apps.graph.publishing import build_collaborators
+from apps.graph.publishing import build_collaborators, build_publishing
 from apps.monitoring.counters import DeliveryCounters
 from apps.publish.content.common import BasePublishService
 from apps.publish.content.correction import CorrectionService
 from apps.publish.content.parent_packages import ParentPackages
 from apps.publish.content.services import PublishServices
 from apps.publish.enqueue import EnqueueContent
+from apps.publish.enqueue.formatting import ItemFormatting
 from apps.publish.queue.content_api_rows import ContentApiRows
 from apps.publish.transmit import TransmitContent
 from apps.routing.internal_destinations.copies import DeskCopies
@@ -150,6 +151,18 @@ def another_process(graph: Graph, db: Any) -> Foundation:
     """Return what the services of another process stand on, which works on `db`."""
     journal = Journal(db, graph.clock)
     return replace(graph, db=db, journal=journal, transmitters=build_transmitters())
+
+
+def answering(graph: Graph, db: Any) -> Graph:
+    """Return `graph` as another process has it, which does on `db` what clients ask for.
+
+    Of publishing and of the publisher; what is around them is that of `graph`.
+    """
+    process = another_process(graph, db)
+    publisher = build_publisher(process)
+    formatting = ItemFormatting(db, graph.clock, graph.formatters, graph.settings)
+    publishing = build_publishing(process, graph.editing, graph.content_api.backlog, formatting)
+    return replace(graph, publishing=publishing, publisher=publisher)
 
 
 def _desk_copies(process: Foundation) -> DeskCopies:

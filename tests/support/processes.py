@@ -66,3 +66,10 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(POLL_SECONDS)
+
+
+def has_heard(pid: int) -> bool:
+    """Whether a process has handled the signals that it was sent."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pending = next(line for line in status.splitlines() if line.startswith("ShdPnd"))
+    return int(pending.split()[1], 16) == 0

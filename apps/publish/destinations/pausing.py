@@ -26,8 +26,14 @@ SEND, CANCEL = "send", "cancel"
 
 IS_PAUSED = "Destination {} is paused already. POST resume to let it go on."
 IS_DISABLED = "Destination {} is disabled: nothing is sent there. POST enable to let it go on."
-NOT_PAUSED = "Destination {} is not paused, and holds no older deliveries back."
-NOT_DISABLED = "Destination {} is not disabled."
+NOT_PAUSED = (
+    "Destination {} is not paused, and holds no older deliveries back: there is nothing to resume. "
+    "GET it to see how it does."
+)
+NOT_DISABLED = (
+    "Destination {} is not disabled. GET it to see how it does; "
+    "POST resume lets one go on that is paused."
+)
 WRONG_WORD = "must be 'send' or 'cancel'"
 TOO_OLD = (
     "{} deliveries to destination {} are older than {} hours. "

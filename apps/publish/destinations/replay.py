@@ -8,7 +8,6 @@ from typing import Any
 import pymongo
 from pymongo.database import Database
 
-from apps.core.caller import Caller
 from apps.core.clock import moment_of
 from apps.core.documents import number_of, text_of
 from apps.core.errors import BadRequest, Conflict, SchemaIssues
@@ -20,6 +19,7 @@ from apps.publish.destinations.service import Action, Target
 from apps.publish.row_actions.service import LOOKED_AT, MOST_ROWS, RowActions
 from apps.publish.transmit.destinations import mode_of
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
+from apps.store.idempotency import IdempotentRequest
 from transmitters.base import Mode, Transmitter
 
 MOST_READ = 5000
@@ -56,6 +56,15 @@ class Selection:
     left_out: set[str] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def plan(self) -> Document:
+        """What a further try goes by: ids of rows, each with the number of its item."""
+        return {
+            "rows": [row["_id"] for row in self.rows],
+            "numbers": [self.numbers.get(row["item_id"], 0) for row in self.rows],
+            "left_out": sorted(self.left_out),
+        }
+
 
 class Replay:
     """Sends to a destination again what it should have got since a time.
@@ -85,11 +94,12 @@ class Replay:
         """What can be done with a destination, by name."""
         return {"replay": Action(self.replay, {"since": str, "expected": int}, is_once=True)}
 
-    def replay(self, target: Target, body: Mapping[str, Any], caller: Caller) -> Document:
+    def replay(self, target: Target, body: Mapping[str, Any], asked: IdempotentRequest) -> Document:
         """Send again what was queued since a time; return what has become of each row.
 
         Args:
             body: `since`, and `expected`: for how many rows the caller takes it.
+            asked: the request, which goes on with what an earlier try has selected.
 
         Raises:
             SchemaIssues: one of these is missing, or wrong.
@@ -97,6 +107,18 @@ class Replay:
             Conflict: there are not as many as expected.
         """
         since, expected = _wanted(body)
+        plan = asked.plan(lambda: self._chosen(target, since, expected).plan)
+        numbers = dict(zip(plan["rows"], plan["numbers"], strict=True))
+        told = self._row_actions.resend(plan["rows"], asked, numbers)
+        return {**told, "action": "replay", "left_out": plan["left_out"]}
+
+    def _chosen(self, target: Target, since: datetime, expected: int) -> Selection:
+        """Return what is sent again.
+
+        Raises:
+            BadRequest: there is too much.
+            Conflict: it is not as much as expected.
+        """
         with pymongo.timeout(self._seconds):
             selection = self._select(target, since)
         count = len(selection.rows)
@@ -104,8 +126,7 @@ class Replay:
             raise BadRequest(TOO_MANY.format(MOST_ROWS, target.name))
         if count != expected:
             raise Conflict(NOT_EXPECTED.format(count, expected, target.name, count))
-        told = self._row_actions.resend(selection.rows, selection.numbers)
-        return {**told, "action": "replay", "left_out": sorted(selection.left_out)}
+        return selection
 
     def _select(self, target: Target, since: datetime) -> Selection:
         """Return what is sent again; three commands.

@@ -13,7 +13,10 @@ from apps.publish.destinations.service import Action, Target
 from apps.routing.subscribers.signing_secrets import KEY, Replaced, SigningSecrets
 from transmitters.base import Transmitter
 
-NOT_SIGNED = "Deliveries of type {} are not signed: there is no secret to change"
+NOT_SIGNED = (
+    "Deliveries of type {} are not signed: there is no secret to change. "
+    "PATCH the subscriber to change credentials"
+)
 WRONG_WORD = "must be 'newest' or 'oldest'"
 SHOWN_ONCE = (
     "Give the secret to the receiver: it is shown this once. "

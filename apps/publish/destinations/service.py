@@ -6,7 +6,6 @@ from typing import Any
 
 from pymongo.database import Database
 
-from apps.core.caller import Caller
 from apps.core.documents import objects_of
 from apps.core.errors import NotFound
 from apps.core.service import Document
@@ -15,8 +14,10 @@ from apps.routing.subscribers.stored_destinations import destination_id, lane_id
 from apps.store.by_id import find_by_id
 from apps.store.collections import PUBLISH_LANES, SUBSCRIBERS
 
-NO_SUBSCRIBER = "There is no subscriber {}"
-NO_DESTINATION = "Subscriber {} has no destination {}"
+NO_SUBSCRIBER = "There is no subscriber {}. GET /subscribers lists all."
+NO_DESTINATION = (
+    "Subscriber {0} has no destination {1}. GET /subscribers/{0}/destinations lists all."
+)
 NO_ACTION = "There is no action {}. There are: {}"
 
 
@@ -49,16 +50,16 @@ class Action:
     """Something that can be done with a destination.
 
     Attributes:
-        run: does it for a caller, with the body of the request; returns the answer. It raises
-            `Conflict` where the state of the destination does not allow it.
+        run: does it with a target and the body of the request, for a caller, and returns the
+            answer. It raises `Conflict` where the state of the destination does not allow it.
         fields: what the body may hold, each of a type.
         of_removed: whether it can be done with a destination that its subscriber does not have any
             more, and that holds deliveries.
         is_once: whether a repeat with the same idempotency key gets the first answer, and nothing
-            is done.
+            is done. In place of the caller, `run` is told of the request.
     """
 
-    run: Callable[[Target, Mapping[str, Any], Caller], Document]
+    run: Callable[[Target, Mapping[str, Any], Any], Document]
     fields: Mapping[str, type] = field(default_factory=dict)
     of_removed: bool = False
     is_once: bool = False

@@ -57,6 +57,13 @@ RESERVED = ("query", "snapshot_at", "options", "retry_of")
 """Keys of `metadata` that the server writes."""
 INNER = frozenset({"hidden_stages", "canceled_by", "integrations", "list"})
 """Fields that clients are not told of."""
+RUNS = "Deployment {} is running"
+NOT_RUNNING = "The deployment is {}: there is nothing to cancel"
+NOT_FAILED = (
+    "The deployment is {}: only one that has failed is retried. "
+    "Cancel it if it still runs, else start a new one"
+)
+NONE_FAILED = "No item of the deployment has failed. Start a new deployment for what is missing"
 CUT = "earlier lines were cut\n"
 
 
@@ -164,7 +171,7 @@ class DeploymentsService(AccountService):
         if running is None:
             return PlainError(409, "A deployment has just ended. Try again.")
         location = (self.resource, str(running["_id"]))
-        return PlainError(409, f"Deployment {running['_id']} is running", location=location)
+        return PlainError(409, RUNS.format(running["_id"]), location=location)
 
     def cancel(self, id: Any, caller: Caller) -> Document:
         """End a deployment: what has begun is finished, nothing else is begun.
@@ -189,7 +196,7 @@ class DeploymentsService(AccountService):
                 self._lanes.wake(changed["_id"], now)
                 return told(changed)
             deployment = self.one(id, caller)
-        raise PlainError(409, f"The deployment is {deployment['status']}")
+        raise PlainError(409, NOT_RUNNING.format(deployment["status"]))
 
     def retry(self, id: Any, caller: Caller) -> Document:
         """Start a deployment of what has failed in an earlier one, and return it.
@@ -199,10 +206,10 @@ class DeploymentsService(AccountService):
         """
         deployment = self.one(id, caller)
         if deployment["status"] != DeploymentStatus.FAILED:
-            raise PlainError(409, f"The deployment is {deployment['status']}")
+            raise PlainError(409, NOT_FAILED.format(deployment["status"]))
         failed = {"deployment": deployment["_id"], "state": DeploymentItemState.FAILED}
         if not self.db[DEPLOYMENT_ITEMS].find_one(failed, {"_id": 1}):
-            raise PlainError(409, "No item of the deployment has failed")
+            raise PlainError(409, NONE_FAILED)
         metadata = {**object_of(deployment, "metadata"), "retry_of": str(deployment["_id"])}
         metadata.pop("snapshot_at", None)
         same = ("account", "site", "integration", "deployment_type")

@@ -7,6 +7,7 @@ from datetime import datetime
 from threading import BoundedSemaphore
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from apps.core.caller import Caller
@@ -28,11 +29,12 @@ from apps.publisher.records.wishes import (
     is_live,
     is_settled,
     seq_of,
+    was_made_by,
 )
 from apps.publisher.schema import RecordStatus, WishAction
 from apps.publisher.targets import AMBIGUOUS, Targets
 from apps.store.collections import PUBLISHED, PUBLISHING_RECORDS
-from apps.store.idempotency import LONGEST_KEY
+from apps.store.idempotency import LONGEST_KEY, IdempotentRequest
 from transmitters.cms.base import ErrorClass
 
 MOST_ITEMS, MOST_INTEGRATIONS = 100, 50
@@ -101,6 +103,7 @@ class PublishRequest:
         are_named: the request names the integrations; else they are those of a site.
         action: None takes what the state of each item asks for.
         wait: seconds.
+        id: of a request that may come again; None of others.
     """
 
     items: Sequence[tuple[Content, Mapping[str, Any]]]
@@ -110,6 +113,7 @@ class PublishRequest:
     schedule_at: datetime | None = None
     force: bool = False
     wait: float = 0
+    id: ObjectId | None = None
 
 
 @dataclass
@@ -211,8 +215,13 @@ class PublishRequests:
 
     # What is asked for.
 
-    def read(self, body: Mapping[str, Any], caller: Caller) -> PublishRequest:
+    def read(
+        self, body: Mapping[str, Any], caller: Caller, asked: IdempotentRequest
+    ) -> PublishRequest:
         """Return what a body asks for.
+
+        Args:
+            asked: the request; times of a further try are judged as in the first one.
 
         Raises:
             SchemaIssues: it breaks the schema, or names what is not there.
@@ -222,7 +231,7 @@ class PublishRequests:
         ids = [content] if isinstance(content, str) else content
         ids = list(dict.fromkeys(checked(CONTENT_SCHEMA, {"content": ids})["content"]))
         schedule_at = moment(document, "schedule_at")
-        if schedule_at is not None and schedule_at <= self._clock.now():
+        if schedule_at is not None and schedule_at <= asked.begun_at:
             raise SchemaIssues({"schedule_at": "must be in the future"})
         self._check_destination(document)
         found = self._contents.find(ids, caller)
@@ -238,6 +247,7 @@ class PublishRequests:
             schedule_at=schedule_at,
             force=document["force"],
             wait=float(document["wait"]),
+            id=asked.id if asked.has_key else None,
         )
 
     def _check_destination(self, document: Mapping[str, Any]) -> None:
@@ -322,6 +332,9 @@ class PublishRequests:
             shown = {"integration": integration["_id"], "content": content.id}
             record = self._records.find_one(shown)
         operation.record = record
+        if record is not None and was_made_by(record, request.id):
+            self._take_over(operation, record, request)
+            return
         schedule_at = schedule_for(content, row, request)
         action = wanted_action(content, record, request, schedule_at)
         if action is None or self._contents.is_outdated(content, options):
@@ -338,6 +351,7 @@ class PublishRequests:
             schedule_at=schedule_at if action != WishAction.RETRACT else None,
             is_sent_early=options.get("schedule_mode") == "remote",
             is_kill=action == WishAction.RETRACT and content.is_killed,
+            request=request.id,
         )
         operation.action = action
         operation.creates = not (record and record.get("external_id"))
@@ -347,9 +361,18 @@ class PublishRequests:
             made = self._wishes.make(Piece(integration, content.id, key), wish)
         self._note(operation, made)
 
+    def _take_over(self, operation: Operation, record: Document, request: PublishRequest) -> None:
+        """Tell of a wish that an earlier try has made; its lane is woken."""
+        operation.action = WishAction(record["desired"]["action"])
+        operation.creates = not record.get("external_id")
+        wish = Wish(action=operation.action, request=request.id)
+        self._note(operation, self._wishes.make_for(record, wish))
+
     def _note(self, operation: Operation, made: Made) -> None:
         operation.record, operation.seq = made.record, made.seq
         operation.result = made.result
+        if made.result == Result.QUEUED and made.record and is_settled(made.record, made.seq):
+            operation.result = result_of(made.record, made.seq)
         if made.result == Result.UNCHANGED:
             operation.action = None
 

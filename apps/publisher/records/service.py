@@ -21,6 +21,8 @@ from apps.publisher.integrations.platforms import Platforms
 from apps.publisher.records.content import Contents
 from apps.publisher.records.waiting import WaitingRecords
 from apps.publisher.records.wishes import (
+    NOT_FAILED,
+    REQUESTS,
     Piece,
     Wish,
     Wishes,
@@ -50,11 +52,18 @@ from transmitters.cms.base import (
     RetractMode,
 )
 
+INTERNAL = (SEEN, REQUESTS)
+"""Fields of records that clients never see."""
+
 READ_ONLY = "field is read-only"
 EXISTS = "A publishing record for this content and destination exists"
 STILL_LIVE = "Record is still live at the destination"
 IN_WORK = "The record is being written. Try again."
 NOT_FOUND_THERE = "not found at the destination"
+NO_INTEGRATION = (
+    "The integration of the record is gone: its site cannot be asked. Look at the site itself"
+)
+TEST_IT = "Test the integration, then try again"
 FORGETTABLE = (RemoteState.ABSENT, RemoteState.TRASHED, RemoteState.DELETED)
 
 
@@ -205,7 +214,8 @@ class RecordsService(AccountService):
         for document in documents:
             tell_record(self._notifier, self.collection.database, document)
             # It is stored already; clients are not told.
-            document.pop(SEEN, None)
+            for name in INTERNAL:
+                document.pop(name, None)
 
     # Change.
 
@@ -246,7 +256,7 @@ class RecordsService(AccountService):
         """
         record = self.one(id, caller)
         if record["status"] != RecordStatus.FAILED:
-            raise PlainError(409, "The record has not failed")
+            raise PlainError(409, NOT_FAILED.format(record["status"]))
         return self._wishes.retry(record, caller.user_id)
 
     def retract(self, id: Any, mode: str | None, caller: Caller) -> Document:
@@ -277,11 +287,13 @@ class RecordsService(AccountService):
         record = self.one(id, caller)
         integration = found_by_id(self.db[PUBLISHER_INTEGRATIONS], record["integration"])
         if integration is None:
-            raise PlainError(409, "The integration of the record is gone")
+            raise PlainError(409, NO_INTEGRATION)
         try:
             post = self._post_of(record, integration)
         except PlatformError as error:
-            raise PlainError(409, f"The site could not be read: {told(error)}") from error
+            raise PlainError(
+                409, f"The site could not be read: {told(error)}. {TEST_IT}"
+            ) from error
         now = self.clock.now()
         changes = reconciled(record, post, now)
         if post is not None:

@@ -30,10 +30,19 @@ from transmitters.cms.base import RemoteState, RetractMode
 TRIES = 20
 """Times that a wish is written again because a worker has moved the record meanwhile."""
 
+REQUESTS = "request_ids"
+"""Ids of the requests whose wishes a record got, the newest ones: none makes its wish twice."""
+MOST_REQUESTS = 20
+
 OFF_SITE = frozenset(
     {None, RemoteState.ABSENT, RemoteState.DRAFT, RemoteState.TRASHED, RemoteState.DELETED}
 )
 """States of posts that readers do not see."""
+
+NOT_FAILED = (
+    "The record is {}: only one that has failed is tried again. "
+    "POST publish with force to have it written once more"
+)
 
 LOOKED_AT = (
     *("status", "phase", "remote_state", "published_version", "external_id", "slug", "content"),
@@ -70,6 +79,7 @@ class Wish:
         deployment: that it belongs to.
         mode: how to retract; None for what the options of the integration say.
         is_kill: the item is killed or recalled: a draft of it does not stay, either.
+        request: id of the request that it belongs to, where that may come again.
     """
 
     action: WishAction
@@ -81,6 +91,7 @@ class Wish:
     deployment: ObjectId | None = None
     mode: RetractMode | None = None
     is_kill: bool = False
+    request: ObjectId | None = None
 
     @property
     def is_retract(self) -> bool:
@@ -188,7 +199,11 @@ def decide(record: Mapping[str, Any], content: str, wish: Wish, now: datetime) -
     Args:
         content: id of the item that it is about.
     """
-    if is_same(record, content, wish) or is_of_same_deployment(record, content, wish):
+    if (
+        is_same(record, content, wish)
+        or is_of_same_deployment(record, content, wish)
+        or was_made_by(record, wish.request)
+    ):
         return Decision(Result.QUEUED)
     if wish.is_retract:
         return _retract(record, content, wish, now)
@@ -232,6 +247,15 @@ def is_of_same_deployment(record: Mapping[str, Any], content: str, wish: Wish) -
     """
     known = (record.get("desired") or {}).get("deployment")
     return known is not None and known == wish.deployment and record.get("content") == content
+
+
+def was_made_by(record: Mapping[str, Any], request: ObjectId | None) -> bool:
+    """Whether a request has made its wish for a record; what came afterwards counts as it is.
+
+    Args:
+        request: its id; None where it cannot come again.
+    """
+    return request is not None and request in (record.get(REQUESTS) or ())
 
 
 def is_outdated(record: Mapping[str, Any], content: str, wish: Wish) -> bool:
@@ -417,7 +441,7 @@ class Wishes:
             Conflict: it has not failed.
         """
         if record["status"] != RecordStatus.FAILED:
-            raise Conflict("Record has not failed")
+            raise Conflict(NOT_FAILED.format(record["status"]))
         last = record.get("desired") or {}
         now = self._clock.now()
         mode, schedule_at = last.get("mode"), last.get("schedule_at")
@@ -455,6 +479,8 @@ class Wishes:
         decision = decide(record, piece.content, wish, now)
         record.update(decision.updates)
         record["desired"]["seq"] = 1
+        if wish.request is not None:
+            record[REQUESTS] = [wish.request]
         try:
             self._records.insert_one(record)
         except DuplicateKeyError:
@@ -473,7 +499,8 @@ class Wishes:
                     # Whoever made the wish may have died before it had woken the lane.
                     self._wake(record)
                 return Made(decision.result, record)
-            changed = self._store(record, decision, now)
+            request = wish.request if decision.updates else None
+            changed = self._store(record, decision, now, request=request)
             if changed is not None:
                 if decision.updates:
                     self._announce(changed)
@@ -482,11 +509,18 @@ class Wishes:
         raise Conflict("The record is being written. Try again.")
 
     def _store(
-        self, record: Document, decision: Decision, now: datetime, **more: Any
+        self,
+        record: Document,
+        decision: Decision,
+        now: datetime,
+        *,
+        request: ObjectId | None = None,
+        **more: Any,
     ) -> Document | None:
         """Store a decision unless the record has moved since it was read; return it as stored.
 
         Args:
+            request: that the decision belongs to, where it may come again.
             more: what the record has to be like, too.
         """
         as_read = {name: record.get(name) for name in LOOKED_AT}
@@ -497,8 +531,13 @@ class Wishes:
         if "desired" in updates:
             updates["desired"] = {**updates["desired"], "seq": seq_of(record) + 1}
         change: Document = {"$set": {**updates, **stamps}}
+        added: Document = {}
         if decision.entry:
-            change["$push"] = {"history": {"$each": [decision.entry], "$slice": -HISTORY}}
+            added["history"] = {"$each": [decision.entry], "$slice": -HISTORY}
+        if request is not None:
+            added[REQUESTS] = {"$each": [request], "$slice": -MOST_REQUESTS}
+        if added:
+            change["$push"] = added
         return self._records.find_one_and_update(
             as_read, change, return_document=ReturnDocument.AFTER
         )

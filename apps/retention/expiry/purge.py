@@ -11,6 +11,7 @@ from pymongo.database import Database
 from apps.core.clock import Clock
 from apps.core.documents import text_of
 from apps.core.service import Document
+from apps.core.stopping import ASKED
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.mail.outbox import Outbox
 from apps.output.formats.export import forget_exports
@@ -66,13 +67,13 @@ class Purge:
         if limit := self._limit(self._delivery_minutes):
             queries = self._finished(limit) if self._delivery_minutes > 0 else [{}]
             for query in queries:
-                while self._forget_deliveries(query):
+                while not ASKED.is_set() and self._forget_deliveries(query):
                     pass
             self._outbox.purge(limit)
 
     def _archived(self) -> None:
         if limit := self._limit(self._archived_minutes):
-            while self._forget_archived(limit):
+            while not ASKED.is_set() and self._forget_archived(limit):
                 pass
 
     def _refusals(self) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,11 +17,16 @@ from cryptography.fernet import Fernet
 from apps.demo.site import PASSWORD, USERNAME
 from apps.graph.build import Graph
 from tests.support.clients import Client
+from tests.support.processes import has_heard, wait_until
 from tests.support.publisher_client import Publisher, put_out
 from tests.support.site_desk import FaultySite
+from tests.support.worker_processes import process
 
 ROOT = Path(__file__).parent.parent.parent.parent
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+STORIES = 20
+"""More than a process begins before it ends."""
+PATIENCE_SECONDS = 60.0
 CREDENTIALS = {"username": USERNAME, "application_password": PASSWORD}
 
 
@@ -264,3 +271,49 @@ def test_credentials_get_the_newest_key(
     lost = run("rotate-keys", ENCRYPTION_KEYS=Fernet.generate_key().decode())
     assert lost.returncode == 1
     assert "No key fits" in lost.stderr
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_deployment_is_ended_and_gone_on_with(
+    run: Command,
+    settings: dict[str, Any],
+    graph: Graph,
+    site: FaultySite,
+    tmp_path: Path,
+    signal_number: int,
+) -> None:
+    """The step in work is finished: nothing is held, and nothing is done twice."""
+    stories(graph, *(f"s{number:02}" for number in range(STORIES)))
+    is_asked, may_go_on = Event(), Event()
+
+    def waits(request: Any) -> None:
+        if request.writes:
+            is_asked.set()
+            assert may_go_on.wait(PATIENCE_SECONDS)
+
+    site.fault = waits
+    names = ("MONGO_URI", "MONGO_DBNAME", "REDIS_URL")
+    keys = {"ENCRYPTION_KEYS": ",".join(settings["ENCRYPTION_KEYS"]), "DATA_DIR": str(tmp_path)}
+    own = {**{name: settings[name] for name in names}, **keys, "GRACEFUL_STOP_SECONDS": "600"}
+    command = [str(ROOT / "manage.py"), "publisher:deploy", "kestrel"]
+    with process(command, {**own, "NO_BOOTSTRAP": "1", "LEASE_SECONDS": 3600}, tmp_path) as child:
+        assert is_asked.wait(PATIENCE_SECONDS)
+        child.send_signal(signal_number)
+        wait_until(lambda: has_heard(child.pid), PATIENCE_SECONDS)
+        may_go_on.set()
+        status = child.wait(PATIENCE_SECONDS)
+    said = (tmp_path / "log").read_text()
+
+    assert status == 0, said
+    assert "here with manage.py publisher:deploy kestrel --follow" in said
+    assert 0 < len(site.posts()) < STORIES
+    for lanes in ("publisher_lanes", "deployment_lanes"):
+        assert not graph.db[lanes].find_one({"lease_owner": {"$ne": None}})
+    assert not graph.db["publishing_records"].find_one({"lease_owner": {"$ne": None}})
+
+    site.fault = lambda request: None
+    done = run("deploy", "kestrel", "--follow")
+    assert done.stdout.splitlines()[-1] == f"completed: {STORIES} of {STORIES}: {STORIES} deployed"
+    assert len(site.posts()) == STORIES
+    creates = [request for request in site.writes() if request.path == "/wp/v2/posts"]
+    assert len(creates) == STORIES

@@ -17,7 +17,7 @@ import pytest
 import settings as settings_module
 from apps.graph.build import Graph
 from tests.support.newsroom import Newsroom, push
-from tests.support.processes import wait_until
+from tests.support.processes import has_heard, wait_until
 from tests.support.queues import fill
 from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from tests.support.services import empty_services
@@ -154,17 +154,10 @@ def test_ends_hard_when_asked_again_or_when_the_time_is_over(
         child.terminate()
         if how == "again":
             # It is asked first, and still there.
-            wait_until(lambda: _has_heard(child), PATIENCE_SECONDS)
+            wait_until(lambda: has_heard(child.pid), PATIENCE_SECONDS)
             child.terminate()
         status = child.wait(PATIENCE_SECONDS)
         # The processes of a worker end hard; the one that watches them may see that in time.
         assert status == 1 or (arguments is WORKER and how == "time")
         assert is_sending(graph)
         assert len(receiver.requests) == SUBSCRIBERS
-
-
-def _has_heard(child: "subprocess.Popen[bytes]") -> bool:
-    """Whether a process has handled the signals that it was sent."""
-    status = Path(f"/proc/{child.pid}/status").read_text()
-    pending = next(line for line in status.splitlines() if line.startswith("ShdPnd"))
-    return int(pending.split()[1], 16) == 0

@@ -571,7 +571,7 @@ class TestResend:
         monkeypatch.setattr(
             queue,
             "send_again",
-            lambda rows, numbers: sizes.append(len(rows)) or send_again(rows, numbers),
+            lambda rows, *more: sizes.append(len(rows)) or send_again(rows, *more),
         )
 
         assert act_on_all(desk.client, "resend", 3).get_json()["done"] == 3
@@ -586,11 +586,11 @@ class TestResend:
         queue = graph.services["publish_queue"]
         send_again = queue.send_again  # type: ignore[attr-defined]
 
-        def once(rows: Any, numbers: Any) -> Any:
+        def once(*arguments: Any) -> Any:
             monkeypatch.setattr(queue, "send_again", away)
-            return send_again(rows, numbers)
+            return send_again(*arguments)
 
-        def away(rows: Any, numbers: Any) -> Any:
+        def away(*arguments: Any) -> Any:
             raise AutoReconnect("away")
 
         monkeypatch.setattr(queue, "send_again", once)

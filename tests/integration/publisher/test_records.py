@@ -563,3 +563,31 @@ def test_status_of_nothing_is_refused(publisher: Publisher) -> None:
     assert answer.status_code == 400
     message = "content or deployment is required"
     assert answer.get_json()["_error"] == {"code": 400, "message": message}
+
+
+def test_refused_actions_say_what_to_do(
+    publisher: Publisher, integration: Any, graph: Graph
+) -> None:
+    """409 with the reason; nothing is written."""
+    put_out(graph.db)
+    (operation,) = publisher.publish("story").get_json()["operations"]
+    record = f"records/{operation['record']}"
+    body = {"site": integration["site"], "deployment_type": "full"}
+    deployment = f"deployments/{publisher.post('deployments', body).get_json()['_id']}"
+    before = publisher.get(record).get_json()
+
+    still_runs = publisher.post(f"{deployment}/retry")
+    assert publisher.post(f"{deployment}/cancel").status_code == 202
+    refused = {
+        "only one that has failed": [publisher.post(f"{record}/retry"), still_runs],
+        "nothing to cancel": [publisher.post(f"{deployment}/cancel")],
+        "Start a new deployment": [publisher.post(f"{deployment}/retry")],
+    }
+
+    for words, answers in refused.items():
+        for answer in answers:
+            assert answer.status_code == 409
+            assert words in answer.get_json()["_error"]["message"]
+    assert publisher.get(record).get_json() == before
+    assert publisher.post(f"{record}/nothing").status_code == 404
+    assert publisher.post(f"records/{'0' * 24}/retry").status_code == 404
