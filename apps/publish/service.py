@@ -444,7 +444,7 @@ class PublishQueueService(ResourceService):
                 (document["destination"],) = without_secrets(
                     [document["destination"]], self._secrets
                 )
-            for field in (*INTERNAL_ROW, "payload_id"):
+            for field in (*INTERNAL_ROW, "payload_id", "payload_size"):
                 document.pop(field, None)
 
     def _seal(self, row: Document, original: Mapping[str, Any]) -> None:
@@ -484,7 +484,7 @@ class PublishQueueService(ResourceService):
 COPIED = (
     *("item_id", "item_version", "publishing_action", "headline", "unique_name", "content_type"),
     *("ingest_provider", "publish_schedule", "published_in_package", "associated_items"),
-    *("formatted_item", "item_encoding", "encoded_item_id", "payload_id"),
+    *("formatted_item", "item_encoding", "encoded_item_id", "payload_id", "payload_size"),
     *("subscriber_id", "destination"),
 )
 """What a row that is sent again has of the old one: whom it is for, and what is sent."""
