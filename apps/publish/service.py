@@ -396,13 +396,15 @@ class PublishQueueService(ResourceService):
         """Show the formatted item of rows that share theirs, and what may be done with each.
 
         What is for the server only is hidden.
+
+        Raises:
+            TooLarge: what was sent for them is more than an answer may hold.
         """
-        bodies = self._payloads.load(documents)
+        texts = self._payloads.texts(documents)
         self.show_state(documents)
         for document in documents:
-            body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
-                document["formatted_item"] = body.text if body else ""
+                document["formatted_item"] = texts.get(document["_id"], "")
             if "state" in document:
                 # The client may have asked for other fields.
                 document[ACTIONS] = actions_of(document)

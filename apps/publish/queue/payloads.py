@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from pymongo.database import Database
 
 from apps.core.documents import number_of, object_of, text_of
+from apps.core.errors import TooLarge
 from apps.core.service import Document
 from apps.publish.queue.rows import encoded
 from apps.store.batches import MEGABYTE, MOST_BYTES, batches
@@ -26,6 +27,14 @@ LARGE = MEGABYTE
 """Bytes of a body from which on a process reads such bodies one after the other."""
 UNKNOWN = MEGABYTE
 """Taken for the size of a body whose row does not tell it: an earlier release made it."""
+
+
+MOST_SHOWN = 48 * MEGABYTE
+"""Bytes of bodies that one answer shows."""
+TOO_MUCH_SHOWN = (
+    "The deliveries of this page hold {} bytes, more than the {} of an answer. Ask for fewer with "
+    "max_results, or for other fields than formatted_item with projection"
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,20 @@ class Payloads:
         with self._reading_large:
             known = self._at_hand(keys)
             return _bodies(rows, known | self._read(keys - known.keys()))
+
+    def texts(self, rows: Iterable[Mapping[str, Any]]) -> dict[Any, str]:
+        """Return by row id what was sent for rows that do not hold it, as one answer shows it.
+
+        At most one command. Empty for binary formats.
+
+        Raises:
+            TooLarge: it is more than an answer may hold.
+        """
+        named = [row for row in rows if row.get("formatted_item") is None]
+        size = sum(max(number_of(row, "payload_size"), 0) for row in named)
+        if size > MOST_SHOWN:
+            raise TooLarge(TOO_MUCH_SHOWN.format(size, MOST_SHOWN))
+        return {id_: body.text for id_, body in self.load(named).items()}
 
     def _at_hand(self, keys: set[Any]) -> dict[Any, Body]:
         with self._lock:

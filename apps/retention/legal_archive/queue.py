@@ -29,7 +29,7 @@ DELETED = "Deleted Subscriber"
 NOT_KEPT = frozenset(
     {"_etag", "moved_to_legal", "lane", "lease_owner", "lease_until", "claim_token"}
     | {"unknown_outcomes", "next_retry_attempt_at", "copy_key", "handed_over", "progress"}
-    | {"is_replaceable", "payload_size"}
+    | {"is_replaceable"}
 )
 FINISHED: Document = {
     "moved_to_legal": {"$in": [False, None]},
