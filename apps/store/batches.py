@@ -3,7 +3,7 @@
 Documents may have 16 MB each, so a number of them says little about the memory that they take.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import bson
@@ -15,12 +15,20 @@ MEGABYTE = 1024 * 1024
 MOST_BYTES = 8 * MEGABYTE
 """Bytes of documents that one thread works on at once."""
 
+NAMED = 200
+"""Values that one query names: stores may look at each document for each value."""
+
 T = TypeVar("T")
 
 
 def size_of(document: Mapping[str, Any]) -> int:
     """Return the bytes that a document has in the store."""
     return len(bson.encode(document))
+
+
+def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield values in parts that one query may name."""
+    return (values[start : start + NAMED] for start in range(0, len(values), NAMED))
 
 
 def batches(

@@ -36,7 +36,7 @@ from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
-from apps.store.batches import MOST_BYTES
+from apps.store.batches import MOST_BYTES, NAMED
 from apps.store.collections import PUBLISH_LANES, PUBLISH_PAYLOADS, PUBLISH_QUEUE
 from apps.store.indexes import WAITING_ROWS
 from apps.store.mongo import insert_missing
@@ -356,11 +356,14 @@ class QueueWriter:
         if not withdrawals:
             return
         last = {(r["item_id"], r["lane"]): r for r in withdrawals}
-        waiting = {
+        waiting: Document = {
             "item_id": {"$in": sorted({row["item_id"] for row in withdrawals})},
-            "lane": {"$in": sorted({row["lane"] for row in withdrawals})},
             "state": WAITING_ROWS,
         }
+        lanes = sorted({row["lane"] for row in withdrawals})
+        if len(lanes) <= NAMED:
+            # Of more lanes, most rows of the items are in one of them.
+            waiting["lane"] = {"$in": lanes}
         fields = {**AS_READ, "item_id": 1, "order_no": 1}
         older = []
         by: dict[Any, Any] = {}
