@@ -21,6 +21,7 @@ from apps.core.clock import Clock
 from apps.core.documents import number_of
 from apps.core.errors import ServerError
 from apps.core.service import Document
+from apps.store.batches import first_batch
 from apps.store.collections import CONTENT_API_BACKLOG
 from apps.store.mongo import is_away
 
@@ -101,7 +102,7 @@ class CopyBacklog:
 
     def _due(self) -> list[Document]:
         due = self._backlog.find({"due_at": {"$lte": self._clock.precise()}})
-        return list(due.sort("due_at", 1).limit(BATCH))
+        return first_batch(due.sort("due_at", 1), BATCH)
 
     def _try_again(self, documents: Sequence[Document]) -> Mapping[str, str]:
         copies: dict[str, Copy] = {}

@@ -116,6 +116,12 @@ class PreconditionFailed(ServiceError):
     status = 412
 
 
+class TooLarge(ServiceError):
+    """The answer would hold more than an answer may."""
+
+    status = 413
+
+
 class TooManyRequests(ServiceError):
     """Somebody has tried too often.
 

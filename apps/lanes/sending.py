@@ -21,6 +21,7 @@ from pymongo.collection import Collection
 
 from apps.core.documents import object_of
 from apps.core.service import Document
+from apps.store.batches import parts
 
 
 def token_of(work: Mapping[str, Any]) -> int:
@@ -124,7 +125,11 @@ def kept_back(
         ordered=False,
     )
     try:
-        found = lanes.find({"_id": {"$in": sorted(work)}}, {"sending": 1})
+        found = (
+            lane
+            for ids in parts(sorted(work))
+            for lane in lanes.find({"_id": {"$in": ids}}, {"sending": 1})
+        )
         yield {lane["_id"]: note for lane in found if (note := sending_of(lane)) is not None}
     finally:
         gone = {"$pull": {"kept_back": {"_id": entry}}, "$inc": {"changes": 1}}

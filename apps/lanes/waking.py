@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from apps.core.service import Document
 from apps.lanes.claims import Pause
+from apps.store.batches import parts
 
 
 def wake(
@@ -39,8 +40,9 @@ def wake(
         by_urgency.setdefault(urgent, []).append(lane)
     known = lanes.bulk_write(
         [
-            UpdateMany({"_id": {"$in": ids}}, _due(due_at, urgent, probe))
+            UpdateMany({"_id": {"$in": part}}, _due(due_at, urgent, probe))
             for urgent, ids in by_urgency.items()
+            for part in parts(ids)
         ],
         ordered=False,
     )

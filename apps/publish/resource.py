@@ -77,6 +77,7 @@ QUEUE_SCHEMA: dict[str, Any] = {
     "attempts": {"type": "list", "nullable": True},
     "superseded_by": {"type": "objectid", "nullable": True},
     "payload_id": {"type": "string", "nullable": True},
+    "payload_size": {"type": "integer", "nullable": True},
     "fault": {"type": "string", "nullable": True},
     "held": {"type": "string", "nullable": True},
 }
@@ -87,7 +88,7 @@ ACTIONS = "_actions"
 SERVER_WRITTEN = frozenset(
     {
         *("order_no", "idempotency_key", "attempts", "superseded_by", "payload_id"),
-        *("moved_to_legal", "fault", "held", ACTIONS),
+        *("payload_size", "moved_to_legal", "fault", "held", ACTIONS),
     }
 )
 """Fields of a row of the delivery queue that clients see and do not write."""

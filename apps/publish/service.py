@@ -410,13 +410,15 @@ class PublishQueueService(ResourceService):
         """Show the formatted item of rows that share theirs, and what may be done with each.
 
         What is for the server only is hidden.
+
+        Raises:
+            TooLarge: what was sent for them is more than an answer may hold.
         """
-        bodies = self._payloads.load(documents)
+        texts = self._payloads.texts(documents)
         self.show_state(documents)
         for document in documents:
-            body = bodies.get(document["_id"])
             if document.get("formatted_item") is None:
-                document["formatted_item"] = body.text if body else ""
+                document["formatted_item"] = texts.get(document["_id"], "")
             if "state" in document:
                 # The client may have asked for other fields.
                 document[ACTIONS] = actions_of(document)
@@ -458,7 +460,7 @@ class PublishQueueService(ResourceService):
                 (document["destination"],) = without_secrets(
                     [document["destination"]], self._secrets
                 )
-            for field in (*INTERNAL_ROW, "payload_id"):
+            for field in (*INTERNAL_ROW, "payload_id", "payload_size"):
                 document.pop(field, None)
 
     def _seal(self, row: Document, original: Mapping[str, Any]) -> None:
@@ -498,7 +500,7 @@ class PublishQueueService(ResourceService):
 COPIED = (
     *("item_id", "item_version", "publishing_action", "headline", "unique_name", "content_type"),
     *("ingest_provider", "publish_schedule", "published_in_package", "associated_items"),
-    *("formatted_item", "item_encoding", "encoded_item_id", "payload_id"),
+    *("formatted_item", "item_encoding", "encoded_item_id", "payload_id", "payload_size"),
     *("subscriber_id", "destination"),
 )
 """What a row that is sent again has of the old one: whom it is for, and what is sent."""

@@ -1,6 +1,6 @@
 """Counters in the collection `sequences`, as `{key, sequence_number}` (routing contract 10)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from apps.core.errors import ServerError
+from apps.store.batches import parts
 from apps.store.collections import SEQUENCES
 from apps.store.mongo import raise_unless_duplicates
 
@@ -122,16 +123,21 @@ class Sequences:
             return numbers
         # Another process moved some counters first. A counter that it moved after us also looks
         # lost; its numbers become a gap, which is allowed, while a repeat is not.
-        mine = self._counters.find({"key": {"$in": list(numbers)}, "drawn_by": token})
+        mine = self._stored(list(numbers), drawn_by=token)
         return {counter["key"]: numbers[counter["key"]] for counter in mine}
 
     def _find(self, keys: list[str]) -> list[dict[str, Any]]:
         """Return the counters `keys`; those that do not exist are made."""
-        found = list(self._counters.find({"key": {"$in": keys}}))
+        found = self._stored(keys)
         if missing := sorted(set(keys) - {counter["key"] for counter in found}):
             self._create(missing)
-            found += self._counters.find({"key": {"$in": missing}})
+            found += self._stored(missing)
         return found
+
+    def _stored(self, keys: Sequence[str], **wanted: Any) -> list[dict[str, Any]]:
+        """Return those of the counters `keys` that are stored; one command for 200 of them."""
+        found = (self._counters.find({"key": {"$in": part}, **wanted}) for part in parts(keys))
+        return [counter for of_part in found for counter in of_part]
 
     def _create(self, keys: list[str]) -> None:
         try:

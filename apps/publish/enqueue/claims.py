@@ -34,6 +34,7 @@ from apps.core.service import Document, new_etag
 from apps.core.vocabulary import ItemType, Operation, QueueState, State
 from apps.publish.content.associated_items import come_out, scheduled_associations
 from apps.publish.enqueue.references import associations_of
+from apps.store.batches import first_batch
 from apps.store.collections import PUBLISHED
 from apps.store.mongo import is_outage
 
@@ -56,7 +57,7 @@ class PublishedClaims:
         db: the database.
         clock: source of time.
         lease: how long a claim is good for.
-        batch_size: rows taken at once.
+        batch_size: rows taken at once; fewer where they are large.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class PublishedClaims:
             "schedule_settings.utc_publish_schedule": {"$lte": self._clock.now()},
             **self._not_waiting(),
         }
-        return list(self._rows.find(due).sort("publish_sequence_no", 1).limit(self._batch_size))
+        return self._first(due)
 
     def _pending(self) -> list[Document]:
         ready = {
@@ -115,7 +116,11 @@ class PublishedClaims:
             "queue_retry_at": {"$not": {"$gt": self._clock.precise()}},
             **self._not_waiting(),
         }
-        return list(self._rows.find(ready).sort("publish_sequence_no", 1).limit(self._batch_size))
+        return self._first(ready)
+
+    def _first(self, query: Document) -> list[Document]:
+        """Return the first rows of a query in routing order, as many as are routed at once."""
+        return first_batch(self._rows.find(query).sort("publish_sequence_no", 1), self._batch_size)
 
     def _not_waiting(self) -> Document:
         return {"_id": {"$nin": self._waiting}} if self._waiting else {}

@@ -1,7 +1,7 @@
 """Formats items for destinations: once for all destinations that agree on format and options."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -29,24 +29,32 @@ EMBEDDED = "editor_"
 """Prefix of the keys of associations that are embedded in the text."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Payload:
     """One formatted part, stored once and shared by the rows of its destinations.
 
     Attributes:
         id: the same for every destination that shares it.
+        formatted: without its body once it is stored.
+        size: bytes of the body.
     """
 
     id: str
     formatted: Formatted
     formatter: type[Formatter]
+    size: int
 
     @cached_property
     def row_fields(self) -> Document:
-        """Fields of rows about their body: the encoding of text, or the id of a binary."""
+        """Fields of rows about their body: size, encoding of text, or the id of a binary."""
+        fields: Document = {"payload_id": self.id, "payload_size": self.size}
         if isinstance(self.formatted.body, str):
-            return {"payload_id": self.id, "item_encoding": self.formatted.encoding}
-        return {"payload_id": self.id, **self._encoded_item, "formatted_item": ""}
+            return {**fields, "item_encoding": self.formatted.encoding}
+        return {**fields, **self._encoded_item, "formatted_item": ""}
+
+    def drop_body(self) -> None:
+        """Forget the body, which is stored by now."""
+        self.formatted = replace(self.formatted, body=self.formatted.body[:0])
 
     def document(self, item: Mapping[str, Any], now: datetime) -> Document:
         """Return the document to store.
@@ -83,6 +91,9 @@ class ItemFormats:
         registry: formats by name.
         settings: see `FormatSettings`.
         now: time of formatting.
+
+    Attributes:
+        unstored_bytes: of the bodies that `take_documents` returns.
     """
 
     def __init__(
@@ -102,6 +113,8 @@ class ItemFormats:
         # A resend after the end of an embargo says nothing of it: it is another form of the item.
         self._embargo = embargo_of(self._item, now)
         self._done: dict[bytes, list[Payload]] = {}
+        self._unstored: list[Payload] = []
+        self.unstored_bytes = 0
         self._refused: dict[bytes, Exception] = {}
 
     def formatter(self, destination: Mapping[str, Any]) -> type[Formatter] | None:
@@ -149,9 +162,14 @@ class ItemFormats:
     ) -> list[Payload]:
         # A copy of its own, so that no plug-in can change what the next one gets.
         parts = formatter().format(_copied(self._item), context)
-        self._check_sizes(formatter, parts)
         key = f"{self._row_id}-{sha256(version).hexdigest()[:16]}"
-        return [Payload(f"{key}-{number}", part, formatter) for number, part in enumerate(parts)]
+        payloads = [
+            Payload(f"{key}-{number}", part, formatter, self._size_of(formatter, part))
+            for number, part in enumerate(parts)
+        ]
+        self._unstored += payloads
+        self.unstored_bytes += sum(payload.size for payload in payloads)
+        return payloads
 
     def content_api_document(self) -> Document:
         """Return the item as the content API keeps it.
@@ -163,13 +181,20 @@ class ItemFormats:
         (part,) = ContentApiFormatter().format(_copied(self._item), context)
         return dict(json.loads(part.data))
 
-    def _check_sizes(self, formatter: type[Formatter], parts: list[Formatted]) -> None:
-        """Refuse what the store could not hold, which would keep the whole batch from it."""
-        for part in parts:
-            size = len(part.data)
-            if size > LARGEST:
-                cause = f"{size} bytes are more than the {LARGEST} that can be stored"
-                raise formatter().refusal(self._item, "body", cause)
+    def _size_of(self, formatter: type[Formatter], part: Formatted) -> int:
+        """Return the bytes of a part.
+
+        Raises:
+            FormatError: the store could not hold it, which would keep the whole batch from it.
+        """
+        size = stored = len(part.data)
+        if isinstance(part.body, str):
+            # The store holds text in UTF-8, whatever it is sent in.
+            stored = len(part.body.encode(errors="replace"))
+        if stored > LARGEST:
+            cause = f"{stored} bytes are more than the {LARGEST} that can be stored"
+            raise formatter().refusal(self._item, "body", cause)
+        return size
 
     def _context(
         self,
@@ -255,13 +280,16 @@ class ItemFormats:
         own = {str(product) for product in subscriber.products}
         return frozenset(key for key, products in self._embeds.items() if not own & products)
 
-    def documents(self) -> list[Document]:
-        """Return the payload documents to store."""
-        return [
-            payload.document(self._item, self._now)
-            for payloads in self._done.values()
-            for payload in payloads
-        ]
+    def take_documents(self) -> list[Document]:
+        """Return the payload documents to store, and hold their bodies no longer."""
+        documents = [payload.document(self._item, self._now) for payload in self._unstored]
+        for payload in self._unstored:
+            # What rows say of a body is settled while it is there.
+            payload.row_fields  # noqa: B018
+            payload.drop_body()
+        self._unstored.clear()
+        self.unstored_bytes = 0
+        return documents
 
 
 def _version(

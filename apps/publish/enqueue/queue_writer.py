@@ -6,11 +6,13 @@ API stands for a copy, and says what became of it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import structlog
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from apps.content_api.backlog import CopyBacklog
@@ -34,6 +36,7 @@ from apps.publish.queue.actions import AS_READ, cancel_waiting
 from apps.publish.queue.rows import ORDER_SEQUENCE, lanes_of
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
+from apps.store.batches import MOST_BYTES, NAMED
 from apps.store.collections import PUBLISH_LANES, PUBLISH_PAYLOADS, PUBLISH_QUEUE
 from apps.store.indexes import WAITING_ROWS
 from apps.store.mongo import insert_missing
@@ -151,6 +154,50 @@ class Served:
         return Outcome.IN_PACKAGE if self.left_out else Outcome.NO_DESTINATION, obstacles
 
 
+class UnstoredPayloads:
+    """What has been formatted and is not stored: a bounded number of bytes of it.
+
+    Args:
+        collection: where it is stored.
+    """
+
+    def __init__(self, collection: Collection[Document]) -> None:
+        self._collection = collection
+        self._formats: dict[int, ItemFormats] = {}
+        self._bytes = 0
+
+    @contextmanager
+    def of(self, formats: ItemFormats) -> Iterator[None]:
+        """Take what `formats` makes within the block; store it once there is much."""
+        before = formats.unstored_bytes
+        yield
+        self._formats[id(formats)] = formats
+        self._bytes += formats.unstored_bytes - before
+        if self._bytes > MOST_BYTES:
+            self.store()
+
+    def store(self) -> None:
+        """Store all of it; one command where it is not much."""
+        # Packages that share a copy make the same payloads.
+        documents = {
+            document["_id"]: document
+            for formats in self._formats.values()
+            for document in formats.take_documents()
+        }
+        _insert(self._collection, list(documents.values()))
+        self._formats.clear()
+        self._bytes = 0
+
+
+def _insert(collection: Collection[Document], documents: Sequence[Document]) -> bool:
+    """Insert what is not there yet; return False when some of it was."""
+    chunks = (documents[start : start + CHUNK] for start in range(0, len(documents), CHUNK))
+    all_new = True
+    for chunk in chunks:
+        all_new = insert_missing(collection, chunk) and all_new
+    return all_new
+
+
 class QueueWriter:
     """Collects the queue rows of one batch, then numbers, formats and stores them.
 
@@ -235,19 +282,15 @@ class QueueWriter:
     def store(self, copies: CopyOutcome) -> None:
         """Store payloads and rows. What an earlier run stored already is left as it is.
 
+        Large payloads are stored while others are formatted, so that they are not held all at once.
+
         Args:
             copies: what became of the copies in the content API.
         """
         if not self._drafts:
             return
         self._build_rows(copies)
-        payloads = {
-            document["_id"]: document
-            for formats in {id(draft.formats): draft.formats for draft in self._drafts}.values()
-            for document in formats.documents()
-        }
-        self._insert(PUBLISH_PAYLOADS, list(payloads.values()))
-        if not self._insert(PUBLISH_QUEUE, self._rows):
+        if not _insert(self._db[PUBLISH_QUEUE], self._rows):
             self._adopt_stored()
         self._supersede()
 
@@ -262,13 +305,19 @@ class QueueWriter:
         wake(lanes, resent, now, probe=True)
 
     def _build_rows(self, copies: CopyOutcome) -> None:
-        """Number and format every row; numbers and places in the order are drawn in blocks."""
+        """Number and format every row, and store what they send.
+
+        Numbers and places in the order are drawn in blocks.
+        """
         numbers, now = self._numbers(), self._clock.now()
+        unstored = UnstoredPayloads(self._db[PUBLISH_PAYLOADS])
         for draft in self._drafts:
-            rows = draft.rows(next(numbers[draft.recipient.subscriber.sequence]), now)
+            with unstored.of(draft.formats):
+                rows = draft.rows(next(numbers[draft.recipient.subscriber.sequence]), now)
             if draft.destination.is_content_api:
                 _complete_api_rows(rows, copies, draft.item.copy_key, now)
             self._rows += rows
+        unstored.store()
         first = self._sequences.draw(ORDER_SEQUENCE, len(self._rows))
         for place, row in enumerate(self._rows, start=first):
             row["order_no"] = place
@@ -285,14 +334,6 @@ class QueueWriter:
         }
         drawn = self._sequences.draw_wrapping(wanted, bounds)
         return {key: iter(numbers) for key, numbers in drawn.items()}
-
-    def _insert(self, collection: str, documents: list[Document]) -> bool:
-        """Insert what is not there yet; return False when some of it was."""
-        all_new = True
-        for start in range(0, len(documents), CHUNK):
-            chunk = documents[start : start + CHUNK]
-            all_new = insert_missing(self._db[collection], chunk) and all_new
-        return all_new
 
     def _adopt_stored(self) -> None:
         """Go on with the ids and order of the rows that an earlier, interrupted run stored."""
@@ -315,11 +356,14 @@ class QueueWriter:
         if not withdrawals:
             return
         last = {(r["item_id"], r["lane"]): r for r in withdrawals}
-        waiting = {
+        waiting: Document = {
             "item_id": {"$in": sorted({row["item_id"] for row in withdrawals})},
-            "lane": {"$in": sorted({row["lane"] for row in withdrawals})},
             "state": WAITING_ROWS,
         }
+        lanes = sorted({row["lane"] for row in withdrawals})
+        if len(lanes) <= NAMED:
+            # Of more lanes, most rows of the items are in one of them.
+            waiting["lane"] = {"$in": lanes}
         fields = {**AS_READ, "item_id": 1, "order_no": 1}
         older = []
         by: dict[Any, Any] = {}

@@ -62,7 +62,7 @@ class Reformatting:
             int(row["published_seq_num"]),
             compile_subscriber(found),
         )
-        insert_missing(self._db[PUBLISH_PAYLOADS], formats.documents())
+        insert_missing(self._db[PUBLISH_PAYLOADS], formats.take_documents())
         if others:
             insert_missing(self._db[PUBLISH_QUEUE], self._further_rows(row, others))
         done = {"$set": first.row_fields, "$unset": {"unformatted": 1}}

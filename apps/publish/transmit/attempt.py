@@ -30,7 +30,7 @@ from apps.core.vocabulary import Fault, RowState
 from apps.lanes.retries import RetryPolicy, attempt_note, noted
 from apps.media.storage import MediaStorage
 from apps.publish.queue.handed_over import called_back, handed_over
-from apps.publish.queue.payloads import Body, Payloads
+from apps.publish.queue.payloads import BodiesAhead, Body, Payloads
 from apps.publish.queue.rows import fault_of, without_faults
 from apps.publish.transmit.destinations import TransmitterPool, resolve
 from apps.routing.subscribers.stored_destinations import destination_id
@@ -365,10 +365,10 @@ class RowSender:
 
     def _deliveries(self, rows: Sequence[Document]) -> Iterator[Delivery]:
         """Yield what was sent for rows; their bodies are read where somebody wants to know."""
-        bodies = self._payloads.load(rows)
+        bodies = BodiesAhead(self._payloads, rows)
         for row in rows:
-            if row["_id"] in bodies and not fault_of(row):
-                yield self._delivery(row, bodies[row["_id"]])
+            if not fault_of(row) and (body := bodies.take(row)):
+                yield self._delivery(row, body)
 
     def _delivery(self, row: Document, body: Body) -> Delivery:
         return delivery_of(row, body, self._media, partial(self._find_item, row))

@@ -27,6 +27,7 @@ from apps.lanes.sending import token_of
 from apps.publish.queue.rows import FULL, is_full
 from apps.publish.transmit.attempt import BEHIND_SECONDS
 from apps.publish.transmit.held import HeldRows
+from apps.store.batches import batches
 from apps.store.collections import PUBLISH_QUEUE, PUBLISHED
 from apps.store.indexes import OPEN_ROWS, WAITING_ROWS
 from transmitters.base import Mode
@@ -93,12 +94,15 @@ class RowClaims:
         most = limit + MORE_ROWS
         # In the order of the index: rows in progress, then pending ones as they go, then retries.
         order = [("state", 1), ("priority", -1), ("order_no", 1)]
-        found = list(self._rows.find({"lane": lane.id, "state": OPEN_ROWS}).sort(order).limit(most))
+        open_rows = self._rows.find({"lane": lane.id, "state": OPEN_ROWS}).sort(order).limit(most)
+        with open_rows:
+            parts = batches(open_rows, _size_of_text, most)
+            found = next(parts, [])
+            is_whole = len(found) < most and next(parts, None) is None
         in_progress, pending, retrying = (
             [row for row in found if row["state"] == state]
             for state in (RowState.IN_PROGRESS, RowState.PENDING, RowState.RETRYING)
         )
-        is_whole = len(found) < most
         has_all_pending = is_whole or bool(retrying)
         if not is_whole:
             retrying = self._retrying(lane)
@@ -294,6 +298,11 @@ class RowClaims:
             ],
             ordered=False,
         )
+
+
+def _size_of_text(row: Mapping[str, Any]) -> int:
+    """Return about how large a row is: those that others wrote hold what is sent."""
+    return len(text_of(row, "formatted_item"))
 
 
 def unwritten(lane: Lane) -> Document:

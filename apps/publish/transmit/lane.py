@@ -21,7 +21,7 @@ from apps.lanes.kind import LaneKind
 from apps.lanes.retries import has_unknown_outcome
 from apps.lanes.worker import LaneServer
 from apps.publish.queue.lane_state import DISABLED
-from apps.publish.queue.payloads import Body, Payloads
+from apps.publish.queue.payloads import BodiesAhead, Payloads
 from apps.publish.transmit.attempt import Result, RowSender
 from apps.publish.transmit.attempt_log import AttemptLog
 from apps.publish.transmit.claim import LaneSelection, RowClaims
@@ -198,7 +198,7 @@ class LaneDelivery:
         try:
             with self._tools.result_writer.looking_after(results):
                 rows = self._without_outdated(rows, results)
-                bodies = self._tools.payloads.load(rows)
+                bodies = BodiesAhead(self._tools.payloads, rows)
                 left = self._deliver(rows, bodies, results)
         finally:
             results.write()
@@ -239,7 +239,7 @@ class LaneDelivery:
         return [row for row in rows if row["_id"] not in outdated]
 
     def _deliver(
-        self, rows: Sequence[Document], bodies: Mapping[Any, Body], results: Results
+        self, rows: Sequence[Document], bodies: BodiesAhead, results: Results
     ) -> list[Document]:
         """Deliver `rows`; return those that were not started."""
         if not self._subscriber.get("async"):
@@ -254,7 +254,7 @@ class LaneDelivery:
             return [row for left in done for row in left]
 
     def _deliver_in_order(
-        self, rows: Iterable[Document], bodies: Mapping[Any, Body], results: Results
+        self, rows: Iterable[Document], bodies: BodiesAhead, results: Results
     ) -> list[Document]:
         left: list[Document] = []
         held_up: set[str] = set()
@@ -269,7 +269,7 @@ class LaneDelivery:
                 left.append(row)
                 continue
             subscriber = None if self._is_gone else self._subscriber
-            result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.get(row["_id"]))
+            result = self._tools.sender.send(row, self._lane.id, subscriber, bodies.take(row))
             self._tools.attempt_log.write(result, self._lane.token)
             results.add(result)
             self._count(result.row, result)

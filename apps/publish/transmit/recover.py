@@ -29,6 +29,7 @@ from apps.publish.queue.rows import (
     without_faults,
 )
 from apps.publish.transmit.claim import order_of, unwritten
+from apps.store.batches import first_batch
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import PUBLISH_LANES, PUBLISH_QUEUE, SUBSCRIBERS
 from apps.store.indexes import OPEN_ROWS, WAITING_ROWS
@@ -223,7 +224,7 @@ class Recovery:
             strangers: Document = {"lane": None, "state": WAITING_ROWS}
             if unwritten:
                 strangers["_id"] = {"$nin": unwritten}
-            rows = list(self._rows.find(strangers).sort("_id", 1).limit(BATCH))
+            rows = first_batch(self._rows.find(strangers).sort("_id", 1), BATCH)
             if not rows:
                 return adopted
             unwritten += self._complete(rows)

@@ -23,6 +23,7 @@ from apps.retention.expiry.purge import Purge
 from apps.retention.legal_archive.items import LegalItems
 from apps.routing.filters.content_filters import FilterSet, compile_filters
 from apps.routing.filters.fields import ItemView
+from apps.store.batches import first_batch
 from apps.store.collections import ARCHIVE, CONTENT_FILTERS, FILTER_CONDITIONS, VOCABULARIES
 from apps.store.mongo import is_outage
 
@@ -98,7 +99,7 @@ class ContentExpiry:
         last = ""
         for _ in range(self._loops):
             after = {**query, "_id": {"$gt": last}}
-            batch = list(self._db[ARCHIVE].find(after).sort("_id", 1).limit(self._limit))
+            batch = first_batch(self._db[ARCHIVE].find(after).sort("_id", 1), self._limit)
             if not batch or ASKED.is_set():
                 return
             yield batch

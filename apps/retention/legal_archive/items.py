@@ -6,8 +6,9 @@ at any point, and two may run at once.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -23,6 +24,7 @@ from apps.core.text import plain_text
 from apps.core.vocabulary import State
 from apps.retention.legal_archive.names import Names
 from apps.retention.legal_archive.paged_import import PagedImport
+from apps.store.batches import batches, size_of
 from apps.store.collections import (
     ARCHIVE,
     ARCHIVE_HISTORY,
@@ -36,6 +38,8 @@ from apps.store.mongo import is_away, raise_unless_duplicates
 
 log = structlog.get_logger(__name__)
 
+MOST_WRITES = 5000
+"""Documents that are written together."""
 SEARCHED = ("headline", "slugline", "description_text")
 """Fields whose words items are found by."""
 SEARCH_TERMS = "search_terms"
@@ -88,6 +92,24 @@ class PublishedItem:
     document: Document
 
 
+class _Kept(NamedTuple):
+    """A document that is to be in the long-term archive.
+
+    Attributes:
+        kept_in: the collection there.
+        document: as it is stored here.
+        write: makes the write that puts it there.
+    """
+
+    kept_in: str
+    document: Document
+    write: Callable[[Names], UpdateOne | ReplaceOne[Document]]
+
+
+def _size_of_kept(kept: _Kept) -> int:
+    return size_of(kept.document)
+
+
 class LegalItems(PagedImport):
     """Copy published items with their versions and history.
 
@@ -107,9 +129,9 @@ class LegalItems(PagedImport):
         if not self._is_on:
             return
         ids = self._legal_db[LEGAL_ARCHIVE].distinct("_id", {"_id": {"$in": list(item_ids)}})
-        history = self._missing(HISTORY, ids) if ids else []
-        names = Names(self._db, history)
-        self._write(LEGAL_ARCHIVE_HISTORY, (adding(names.in_history(row)) for row in history))
+        for batch in batches(self._missing(HISTORY, ids) if ids else (), size_of, MOST_WRITES):
+            names = Names(self._db, batch)
+            self._write(LEGAL_ARCHIVE_HISTORY, [adding_history(row, names) for row in batch])
 
     def _import_rows(self, rows: Sequence[Document]) -> int:
         try:
@@ -158,41 +180,53 @@ class LegalItems(PagedImport):
         return {version["_id_document"]: of_version(version, rows) for version in found}
 
     def _import(self, items: Sequence[PublishedItem]) -> None:
-        ids = [item.item_id for item in items]
-        versions = self._missing(VERSIONS, ids)
-        known = {(v["_id_document"], version_of(v)) for v in versions} | self._known_versions(ids)
-        # Of what was brought back from the archive, or written by others, there may be none.
-        versions += [as_version(i) for i in items if (i.item_id, i.version) not in known]
-        history = self._missing(HISTORY, ids)
-        names = Names(self._db, [*(item.document for item in items), *versions, *history])
-        self._write(LEGAL_ARCHIVE_VERSIONS, (adding_version(v, names) for v in versions))
-        self._write(LEGAL_ARCHIVE_HISTORY, (adding(names.in_history(row)) for row in history))
-        self._write(LEGAL_ARCHIVE, (replacing(item, names) for item in items))
+        for batch in batches(self._kept_of(items), _size_of_kept, MOST_WRITES):
+            names = Names(self._db, [each.document for each in batch])
+            for collection in (LEGAL_ARCHIVE_VERSIONS, LEGAL_ARCHIVE_HISTORY, LEGAL_ARCHIVE):
+                self._write(
+                    collection, [each.write(names) for each in batch if each.kept_in == collection]
+                )
         # Last, and in the other database: whoever dies before imports the same again.
         self._mark_moved([row["_id"] for item in items for row in item.rows])
+
+    def _kept_of(self, items: Sequence[PublishedItem]) -> Iterator["_Kept"]:
+        """Yield what is kept of items: versions and history first, an item after all of its own."""
+        ids = [item.item_id for item in items]
+        known = self._known_versions(ids)
+        for version in self._missing(VERSIONS, ids):
+            known.add((version["_id_document"], version_of(version)))
+            yield _Kept(LEGAL_ARCHIVE_VERSIONS, version, partial(adding_version, version))
+        for item in items:
+            # Of what was brought back from the archive, or written by others, there may be none.
+            if (item.item_id, item.version) not in known:
+                version = as_version(item)
+                yield _Kept(LEGAL_ARCHIVE_VERSIONS, version, partial(adding_version, version))
+        for row in self._missing(HISTORY, ids):
+            yield _Kept(LEGAL_ARCHIVE_HISTORY, row, partial(adding_history, row))
+        for item in items:
+            yield _Kept(LEGAL_ARCHIVE, item.document, partial(replacing, item))
 
     def _known_versions(self, ids: Sequence[str]) -> set[tuple[str, int]]:
         fields = {"_id_document": 1, "_current_version": 1}
         rows = self._legal_db[LEGAL_ARCHIVE_VERSIONS].find({"_id_document": {"$in": ids}}, fields)
         return {(row["_id_document"], version_of(row)) for row in rows}
 
-    def _missing(self, rows: "_Rows", ids: Sequence[str]) -> list[Document]:
-        """Return the rows of items that the long-term archive lacks."""
+    def _missing(self, rows: "_Rows", ids: Sequence[str]) -> Iterable[Document]:
+        """Return the rows of items that the long-term archive lacks; they are read as needed."""
         known: dict[str, list[Any]] = {id_: [] for id_ in ids}
         fields = {rows.item_field: 1, rows.key: 1}
         kept = self._legal_db[rows.kept_in]
         for row in kept.find({rows.item_field: {"$in": ids}}, fields):
             known[row[rows.item_field]].append(row[rows.key])
         wanted = [{rows.item_field: id_, rows.key: {"$nin": keys}} for id_, keys in known.items()]
-        return list(self._db[rows.stored_in].find({"$or": wanted}))
+        return self._db[rows.stored_in].find({"$or": wanted})
 
-    def _write(self, collection: str, writes: Iterable[Any]) -> None:
+    def _write(self, collection: str, operations: Sequence[Any]) -> None:
         """Make repeatable writes; duplicates show that another run, or a newer version, was first.
 
         Raises:
             BulkWriteError: anything else went wrong.
         """
-        operations = list(writes)
         if not operations:
             return
         self._indexes.ensure()
@@ -240,8 +274,9 @@ def adding_version(version: Mapping[str, Any], names: Names) -> UpdateOne:
     return UpdateOne(key, {"$setOnInsert": kept}, upsert=True)
 
 
-def adding(row: Document) -> UpdateOne:
+def adding_history(row: Document, names: Names) -> UpdateOne:
     """Return the write that adds a row of the history, unless it is there."""
+    row = names.in_history(row)
     rest = {name: value for name, value in row.items() if name != "_id"}
     return UpdateOne({"_id": row["_id"]}, {"$setOnInsert": rest}, upsert=True)
 

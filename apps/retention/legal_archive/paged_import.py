@@ -9,6 +9,7 @@ from pymongo.database import Database
 
 from apps.core.service import Document
 from apps.core.stopping import ASKED
+from apps.store.batches import first_batch
 from apps.store.indexes import LEGAL_INDEXES, LateIndexes
 
 FIRST_TEXT, FIRST_OBJECT_ID = "", ObjectId("0" * 24)
@@ -26,7 +27,7 @@ class PagedImport(ABC):
     Attributes:
         collection: holds the rows.
         not_moved: the query that finds those which the long-term archive lacks.
-        page_size: rows taken at once.
+        page_size: rows taken at once; fewer where they are large.
     """
 
     collection: str
@@ -65,7 +66,7 @@ class PagedImport(ABC):
 
     def _page(self, after: Document, limit: int) -> list[Document]:
         query = {**self.not_moved, **after}
-        return list(self._db[self.collection].find(query).sort("_id", 1).limit(limit))
+        return first_batch(self._db[self.collection].find(query).sort("_id", 1), limit)
 
     def _mark_moved(self, ids: Sequence[Any]) -> None:
         """Note on rows that they are imported. Their etags stay: for clients they are the same."""

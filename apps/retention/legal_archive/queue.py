@@ -11,6 +11,7 @@ from apps.core.service import Document
 from apps.core.vocabulary import FINAL_ROW_STATES
 from apps.retention.legal_archive.paged_import import PagedImport
 from apps.routing.subscribers.stored_destinations import shown_config
+from apps.store.batches import batches, size_of
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import (
     LEGAL_PUBLISH_PAYLOADS,
@@ -85,8 +86,9 @@ class LegalQueue(PagedImport):
             return
         known = self._legal_db[LEGAL_PUBLISH_PAYLOADS].distinct("_id", {"$or": wanted})
         missing = self._db[PUBLISH_PAYLOADS].find({"$or": wanted, "_id": {"$nin": known}})
-        # Another run may store the same.
-        insert_missing(self._legal_db[LEGAL_PUBLISH_PAYLOADS], list(missing))
+        for batch in batches(missing, size_of, len(rows)):
+            # Another run may store the same.
+            insert_missing(self._legal_db[LEGAL_PUBLISH_PAYLOADS], batch)
 
 
 def legal_row(row: Mapping[str, Any], subscribers: ById[Document]) -> Document:

@@ -89,13 +89,17 @@ class LegalQueueService(LegalRowsService):
         self._payloads = Payloads(db, LEGAL_PUBLISH_PAYLOADS)
 
     def on_fetched(self, documents: list[Document], caller: Caller) -> None:
-        """Show the formatted item of deliveries that share theirs."""
-        bodies = self._payloads.load(documents)
+        """Show the formatted item of deliveries that share theirs.
+
+        Raises:
+            TooLarge: what was sent for them is more than an answer may hold.
+        """
+        texts = self._payloads.texts(documents)
         for document in documents:
-            body = bodies.get(document["_id"])
-            if document.get("formatted_item") is None and body is not None:
-                document["formatted_item"] = body.text
+            if document["_id"] in texts:
+                document["formatted_item"] = texts[document["_id"]]
             document.pop("payload_id", None)
+            document.pop("payload_size", None)
 
 
 def check_stage(document: Mapping[str, Any], caller: Caller) -> None:

@@ -33,6 +33,7 @@ from apps.core.vocabulary import Operation, QueueState, State
 from apps.routing.filters.content_filters import FilterSet
 from apps.routing.filters.fields import ItemView
 from apps.routing.filters.rule_service import load_filters
+from apps.store.batches import first_batch
 from apps.store.by_id import find_all_by_id
 from apps.store.collections import ARCHIVE, INTERNAL_DESTINATIONS, PUBLISHED, USERS
 from apps.store.mongo import is_outage
@@ -108,7 +109,7 @@ class DeskCopies:
             SERVED: {"$exists": False},
         }
         found = self._db[PUBLISHED].find(waiting).sort("publish_sequence_no", 1)
-        return list(found.limit(PAGE_SIZE))
+        return first_batch(found, PAGE_SIZE)
 
     def _send(self, rows: Sequence[Document], destinations: Sequence[Document]) -> None:
         orders = Orders(self._context, destinations).of(rows)

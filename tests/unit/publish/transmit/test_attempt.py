@@ -23,7 +23,7 @@ from tests.support.newsdesk import START, HandClock
 from transmitters.base import Delivery, Mode, Receipt, Transmitter
 
 SECRET, PASSWORD = "planted-1", "planted-2"
-BODY_OF_ROW = Body(b"{}", "{}", "application/json", "json")
+BODY_OF_ROW = Body(b"{}", "application/json", "json")
 NO_MEDIA: Any = None
 
 
