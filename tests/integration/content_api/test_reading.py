@@ -826,12 +826,15 @@ class TestOff:
         ('"one two three"', True),
     ],
 )
-def test_searches_see_text(desk: Newsdesk, reader: Reading, query: str, is_found: bool) -> None:
-    """Never markup: blocks part words, inline elements do not, white space and accents are alike."""
+def test_searches_see_text(
+    desk: Newsdesk, graph: Graph, reader: Reading, query: str, is_found: bool
+) -> None:
+    """Never markup: blocks part words, inline elements do not; accents and blanks are alike."""
     desk.published(
         headline="AT&amp;T <b>wins</b>",
         body_html="<p>We know the</p><p>rapist is str<b>ong</b>.</p><p>one&nbsp;two<br>three</p>"
         '<p><a href="https://example.org/">Caf\u00e9</a></p><script>secret()</script>',
     )
+    graph.enqueue.run()
 
     assert len(reader.ids(q=query)) == int(is_found)
