@@ -143,3 +143,26 @@ class TestAnyInput:
         text = plain_text(html, line_feeds=True)
 
         assert text == strip_forbidden(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\u5317\u4eac\u4eca\u5929\u4e0b\u96e8\u4e86\u3002", 7),
+        ("\u6771\u4eac\u3067\u96e8\u304c\u964d\u3063\u305f", 8),
+        ("\u30b3\u30fc\u30d2\u30fc\u30fb\u30d6\u30ec\u30a4\u30af", 8),
+        ("\U00020000\u3400", 2),
+        ("\ud55c\uad6d\uc5b4 \ub274\uc2a4 \uae30\uc0ac", 3),
+        ("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01", 3),
+        ("\u0e9e\u0eb2\u0eaa\u0eb2\u0ea5\u0eb2\u0ea7", 2),
+        ("\u179f\u17bd\u179f\u17d2\u178f\u17b8\u1796\u17b7\u1797\u1796\u179b\u17c4\u1780", 2),
+        ("\u1000\u1019\u1039\u1018\u102c\u101c\u1031\u102c\u1000", 2),
+        ("<p>\u4f60\u597d</p><p>big world 1 000</p>", 5),
+        ("iPhone 17\u304c\u767a\u58f2", 5),
+        ("\u3002\u3002", 1),
+        ("", 0),
+    ],
+)
+def test_words_of_scripts_without_blanks(text: str, words: int) -> None:
+    """Characters of Chinese and Japanese, words of a dictionary for others; Korean has blanks."""
+    assert word_count(text) == words
