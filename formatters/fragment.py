@@ -1,5 +1,6 @@
 """HTML fragments that may stand in anybody's page or mail (formats contract 8)."""
 
+import re
 from collections.abc import Callable, Mapping, Set
 from html import escape
 from typing import Any
@@ -43,13 +44,28 @@ POSTS = {"blockquote": {"twitter-tweet", "instagram-media", "tiktok-embed"}}
 """Classes by which the scripts of networks find what they show as a post; it reads without them."""
 
 
+def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=set(tags),
+        attributes={tag: set(names) for tag, names in attributes.items()},
+        allowed_classes=POSTS,
+        url_schemes=set(SCHEMES),
+        link_rel=None,
+    )
+
+
+_CLEANER, _PLAYER_CLEANER = _cleaner(TAGS, ATTRIBUTES), _cleaner(PLAYER_TAGS, PLAYER_ATTRIBUTES)
+"""Made once: making one takes longer than cleaning a story."""
+_PLAYING = re.compile("<(?:noscript|iframe|embed|object|video|audio|source)", re.IGNORECASE)
+
+
 def sanitized(html: str) -> str:
     """Return markup of any quality with nothing in it that runs, loads or hides.
 
     Elements that are not allowed give way to their content, frames and players to links; scripts
     and styles go with theirs.
     """
-    return _cleaned(html, {"iframe, embed, object, video, audio, source": _link}, TAGS, ATTRIBUTES)
+    return _cleaned(html, "iframe, embed, object, video, audio, source", _link, _CLEANER)
 
 
 def sanitized_with_players(html: str) -> str:
@@ -57,27 +73,23 @@ def sanitized_with_players(html: str) -> str:
 
     These are videos, sounds and the frames of `PLAYERS`; other frames give way to links.
     """
-    changes = {"iframe, embed, object": _link_if_unknown}
-    return _cleaned(html, changes, PLAYER_TAGS, PLAYER_ATTRIBUTES)
+    return _cleaned(html, "iframe, embed, object", _link_if_unknown, _PLAYER_CLEANER)
 
 
-def _cleaned(
-    html: str,
-    changes: Mapping[str, Callable[[Any], None]],
-    tags: Set[str],
-    attributes: Mapping[str, set[str]],
-) -> str:
-    # What is for readers without scripts would become text: it repeats what is shown to the others.
-    handlers = [("noscript", rewrite.Element.remove), *changes.items()]
-    clean = nh3.clean(
-        rewrite.rewrite(bounded(strip_forbidden(html)), elements=handlers),
-        tags=set(tags),
-        attributes={tag: set(names) for tag, names in attributes.items()},
-        allowed_classes=POSTS,
-        url_schemes=set(SCHEMES),
-        link_rel=None,
-    )
-    return strip_forbidden(clean)
+def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.Cleaner) -> str:
+    """Return clean markup.
+
+    Args:
+        playing: selects what may give way to a link.
+        link: lets it.
+    """
+    markup = bounded(strip_forbidden(html))
+    if _PLAYING.search(markup):
+        # What is for readers without scripts repeats what is shown to the others; it would become
+        # text.
+        handlers = [("noscript", rewrite.Element.remove), (playing, link)]
+        markup = rewrite.rewrite(markup, elements=handlers)
+    return strip_forbidden(cleaner.clean(markup))
 
 
 def _link_if_unknown(element: Any) -> None:
