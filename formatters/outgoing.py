@@ -17,6 +17,7 @@ LINES = frozenset(
 """Fields of one line that hold text or markup."""
 NOTES = frozenset({"ednote", "description_text", "copyrightnotice", "usageterms"})
 """The same, of several lines."""
+READ = (*LINES, *NOTES)
 
 WITHDRAWN_STATES = (State.KILLED, State.RECALLED)
 OF_WITHDRAWN = frozenset(
@@ -67,10 +68,9 @@ def _notice(item: Document) -> Document:
 
 def _read(item: Document, depth: int) -> Iterator[tuple[str, Any]]:
     """Yield the fields of `item` that are read differently from what is stored."""
-    for name in (LINES | NOTES) & item.keys():
-        stored = item[name]
-        said = text_of_line(stored) if isinstance(stored, str) else stored
-        if said != stored:
+    for name in READ:
+        stored = item.get(name)
+        if isinstance(stored, str) and (said := text_of_line(stored)) != stored:
             yield name, said.replace("\n", " ") if name in LINES else said
     if not depth:
         return
