@@ -275,7 +275,7 @@ class LaneClaims:
         return True
 
     def note(self, lane: Lane, ids: Iterable[Any], pointless: Iterable[Any] = ()) -> Noted | None:
-        """Note what is being done in a lane from now on; one command.
+        """Note what is being done in a lane from now on; one command, two when others change work.
 
         It takes the place of an earlier note, and goes when the lane is given back. What others
         keep back at that moment is not to be started.
@@ -288,11 +288,15 @@ class LaneClaims:
         """
         now = self._clock.precise()
         note = {"token": lane.token, "at": now, "ids": list(ids), "pointless": list(pointless)}
+        own = {"_id": lane.id, "claim_token": lane.token, "lease_owner": self.owner}
+        update = {"$set": {"sending": note}}
+        # Mostly nobody keeps anything back: then there is nothing to read, and a store that carries
+        # out findAndModify by reading the collection looks the lane up.
+        calm = {"kept_back.0": {"$exists": False}, "changes": lane.changes or {"$in": [None, 0]}}
+        if self._lanes.update_one({**own, **calm}, update).matched_count:
+            return Noted(at=now, kept_back=frozenset(), abandoned={}, has_changed=False)
         stored = self._lanes.find_one_and_update(
-            {"_id": lane.id, "claim_token": lane.token, "lease_owner": self.owner},
-            {"$set": {"sending": note}},
-            {"kept_back": 1, "changes": 1},
-            return_document=ReturnDocument.AFTER,
+            own, update, {"kept_back": 1, "changes": 1}, return_document=ReturnDocument.AFTER
         )
         if stored is None:
             return None

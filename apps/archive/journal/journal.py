@@ -197,7 +197,7 @@ class Journal:
         note: Document,
         unless_changed: Iterable[str] = (),
     ) -> None:
-        """Store `updates` on the item with the `note` of what follows; one command.
+        """Store `updates` on the item with the `note` of what follows; one command, seldom more.
 
         Where the last write has left writes of other documents that could not be made, they are
         added to `note`: they keep nobody from going on with the item.
@@ -233,16 +233,14 @@ class Journal:
         self, condition: Document, updates: Document, original: Document, note: Document
     ) -> bool:
         """Write the item if it is as expected; `original` gets the links that it has by now."""
-        change = {"$set": {**updates, "journal": note}}
-        linked_alike = {name: original.get(name) for name in LINKS}
-        # An update finds the item by its id; a `findAndModify` has small stores read all items.
-        if self._db[ARCHIVE].update_one({**linked_alike, **condition}, change).matched_count:
+        items, update = self._db[ARCHIVE], {"$set": {**updates, "journal": note}}
+        # Mostly nobody has written links meanwhile. Then nothing has to be read, and a store that
+        # carries out findAndModify by reading the collection looks the item up.
+        links = [name for name in LINKS if name not in updates]
+        if items.update_one({**_same(original, links), **condition}, update).matched_count:
             return True
-        stored = self._db[ARCHIVE].find_one_and_update(
-            condition,
-            change,
-            projection=LINKS,
-            return_document=ReturnDocument.AFTER,
+        stored = items.find_one_and_update(
+            condition, update, projection=LINKS, return_document=ReturnDocument.AFTER
         )
         if stored is None:
             return False
@@ -535,6 +533,12 @@ class Journal:
         times = [note.get("at") for note in notes]
         done = {"_id": {"$in": item_ids}, "journal.at": {"$in": times}}
         self._db[ARCHIVE].update_many(done, {"$unset": {"journal": 1}})
+
+
+def _same(item: Mapping[str, Any], names: Iterable[str]) -> Document:
+    """Return the filter that matches where fields of an item are as they were read."""
+    # `$eq`: a value is never taken for operators.
+    return {name: {"$eq": item[name]} if name in item else {"$exists": False} for name in names}
 
 
 def version_row(item: Mapping[str, Any]) -> Document:

@@ -401,6 +401,25 @@ def test_no_query_reads_a_collection_whole_that_grows_with_the_items(
     }
 
 
+def test_what_nobody_else_has_changed_is_written_without_being_read(
+    desk: Newsdesk, graph: Graph, queries: Queries
+) -> None:
+    """The embedded store carries out findAndModify by reading the collection whole."""
+    with HTTPReceiver() as receiver:
+        desk.newsroom.subscriber("one", push(receiver.url))
+        story = desk.story()
+        for action in ("publish", "correct", "kill"):
+            desk.act(action, story, body_html="x")
+            graph.enqueue.run()
+            graph.transmit.run()
+        assert len(receiver.requests) == 3
+
+    read = [query for query in queries.seen.values() if query.command == "findAndModify"]
+    assert [] == [query.shape for query in read if query.collection == "archive"]
+    leases = [query for query in read if query.collection == "publish_lanes"]
+    assert [sorted(query.filter) for query in leases] == [["_id", "lease_until"]]
+
+
 PLAIN, SPARSE = IndexModel(["a", "b"]), IndexModel(["c"], sparse=True)
 PARTIAL = IndexModel(["d"], partialFilterExpression={"d": {"$type": "string"}})
 SOME = IndexModel(["e", "f"], partialFilterExpression={"f": {"$gte": "in", "$lt": "s"}})
