@@ -19,6 +19,8 @@ from transmitters.connections import (
 )
 from transmitters.uploads import (
     FIELDS,
+    LONGEST_SHOWN,
+    PATHS,
     ConnectionLost,
     Target,
     UploadError,
@@ -26,6 +28,7 @@ from transmitters.uploads import (
     UploadTransmitter,
     host_of,
     line_of,
+    path_of,
     port_of,
 )
 
@@ -85,6 +88,7 @@ class FTPTransmitter(UploadTransmitter):
     error_name = "PublishFtpError"
     default_port = ftplib.FTP_PORT
     checks: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+        **PATHS,
         "host": host_of,
         "port": port_of,
         "certificate": certificates_of,
@@ -93,8 +97,8 @@ class FTPTransmitter(UploadTransmitter):
     @classmethod
     def directories(cls, config: Mapping[str, Any]) -> tuple[str, str]:
         """Return the directory of items, from the login, and that of media, from the root."""
-        directory = line_of(config, "path").strip().strip("/")
-        media = line_of(config, "associated_path").strip().strip("/")
+        directory = path_of(config, "path").strip("/")
+        media = path_of(config, "associated_path").strip("/")
         return directory, f"/{media}" if media else directory
 
     def connect(self, target: Target) -> "FTPSession":
@@ -359,7 +363,7 @@ class FTPSession(UploadSession):
     def enter(self, directory: str) -> None:
         if directory == self._directory:
             return
-        with self._step(f"change to directory {directory or self._home}"):
+        with self._step(f"change to directory {(directory or self._home)[:LONGEST_SHOWN]}"):
             if self._directory != HOME:
                 self._directory = None
                 self._client.cwd(self._home or "/")

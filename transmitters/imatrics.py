@@ -151,4 +151,5 @@ class IMatricsTransmitter(Transmitter):
 
 
 def _basic(user: str, key: str) -> str:
-    return b64encode(f"{user}:{key}".encode()).decode()
+    # What is no UTF-8 in the environment is sent as it stands there.
+    return b64encode(f"{user}:{key}".encode(errors="surrogateescape")).decode()

@@ -16,6 +16,8 @@ SEPARATORS = re.compile(r"[,;\s]+")
 KEY = "idempotency_key"
 """Among `parameters`: the key of the delivery, unless the item has a value of that name."""
 UNBINDABLE = re.compile(r"[\ud800-\udfff]")
+LONGEST_SHOWN = 60
+"""Characters of a wrong name in an error text."""
 LARGEST = 1 << 63
 """Whole numbers from here on are bound as text."""
 
@@ -66,7 +68,7 @@ class Call:
         given = {name: self.item.get(name) for name in self.parameters or self.item}
         given = {name: value for name, value in given.items() if value}
         if wrong := [name for name in given if not NAME.fullmatch(name)]:
-            raise ValueError(f"{wrong[0]!r} cannot be the name of a parameter")
+            raise ValueError(f"the key {_shown(wrong[0])} cannot be the name of a parameter")
         arguments = ", ".join(f"@{name}=?" for name in given)
         call = f"EXEC @ret = {self.procedure} {arguments}".rstrip()
         statement = f"SET NOCOUNT ON; DECLARE @ret int; {call}; SELECT @ret"
@@ -128,8 +130,14 @@ def parameters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     names = value if isinstance(value, list) else SEPARATORS.split(str(value).strip())
     names = [name for name in names if name != ""]
     if wrong := [name for name in names if not isinstance(name, str) or not NAME.fullmatch(name)]:
-        raise ValueError(f"parameters has {wrong[0]!r}, which is no name")
+        raise ValueError(f"parameters has {_shown(wrong[0])}, which is no name")
     return tuple(names)
+
+
+def _shown(value: Any) -> str:
+    """Return the start of a value: the reason behind it has to find room, too."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def bindable(value: Any) -> Any:

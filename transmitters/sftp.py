@@ -29,6 +29,8 @@ from apps.core.sockets import Deadline
 from transmitters.connections import reason_of
 from transmitters.uploads import (
     FIELDS,
+    LONGEST_SHOWN,
+    PATHS,
     ConnectionLost,
     Target,
     UploadError,
@@ -36,6 +38,7 @@ from transmitters.uploads import (
     UploadTransmitter,
     host_of,
     line_of,
+    path_of,
     port_of,
 )
 
@@ -79,8 +82,8 @@ class SFTPTransmitter(UploadTransmitter):
     @classmethod
     def directories(cls, config: Mapping[str, Any]) -> tuple[str, str]:
         """Return the directories of items and of media, absolute or from the login."""
-        directory = _directory(line_of(config, "path"))
-        return directory, _directory(line_of(config, "associated_path")) or directory
+        directory = _directory(path_of(config, "path"))
+        return directory, _directory(path_of(config, "associated_path")) or directory
 
     def connect(self, target: Target) -> "SFTPSession":
         config = self.destination.config
@@ -108,7 +111,6 @@ class SFTPTransmitter(UploadTransmitter):
 
 
 def _directory(path: str) -> str:
-    path = path.strip()
     return path.rstrip("/") or path[:1]
 
 
@@ -155,7 +157,12 @@ def private_key_of(config: Mapping[str, Any]) -> PKey | None:
     raise UploadError(text, permanent=True)
 
 
-SFTPTransmitter.checks = {"host": host_of, "port": port_of, "host_key": host_keys_of}
+SFTPTransmitter.checks = {
+    "host": host_of,
+    "port": port_of,
+    "host_key": host_keys_of,
+    **PATHS,
+}
 
 
 class BoundedVolume(socket.socket):
@@ -266,7 +273,7 @@ class SFTPSession(UploadSession):
     def enter(self, directory: str) -> None:
         if directory == self._directory:
             return
-        with self._step(f"change to directory {directory}"):
+        with self._step(f"change to directory {directory[:LONGEST_SHOWN]}"):
             try:
                 self._client.stat(directory or ".")
             except OSError as error:

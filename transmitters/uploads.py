@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -46,6 +47,11 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """What no command to a server may hold."""
 TRIED = b"test"
 """What is written to try a server out."""
+LONGEST_HOST = 253
+LONGEST_STEP = 255
+"""Bytes of the name of a directory; no file system takes more."""
+LONGEST_SHOWN = 200
+"""Characters of a directory in an error text: the reason behind it has to find room, too."""
 OFF = frozenset({"false", "no", "off", "0"})
 
 FIELDS = (
@@ -437,6 +443,25 @@ def line_of(config: Mapping[str, Any], name: str) -> str:
     raise UploadError(f"{name} is not a line of text", permanent=True)
 
 
+def path_of(config: Mapping[str, Any], name: str) -> str:
+    """Return a directory of a config, `""` where there is none.
+
+    Raises:
+        UploadError: no server has such a directory.
+    """
+    path = line_of(config, name).strip()
+    if any(len(step.encode()) > LONGEST_STEP for step in path.split("/")):
+        text = f"{name} has a directory whose name is longer than {LONGEST_STEP} bytes"
+        raise UploadError(text, permanent=True)
+    return path
+
+
+PATHS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    name: partial(path_of, name=name) for name in ("path", "associated_path")
+}
+"""Of every delivery type that uploads files: what checks its directories."""
+
+
 def host_of(config: Mapping[str, Any]) -> str:
     """Return the host of a config.
 
@@ -444,7 +469,8 @@ def host_of(config: Mapping[str, Any]) -> str:
         UploadError: there is none.
     """
     host = line_of(config, "host").strip().strip("[]")
-    if not host or not isinstance(config["host"], str) or not set(host).isdisjoint(" /@\\"):
+    is_name = bool(host) and len(host) <= LONGEST_HOST and set(host).isdisjoint(" /@\\")
+    if not is_name or not isinstance(config["host"], str):
         raise UploadError("host is missing or not a host name", permanent=True)
     if host.count(":") == 1:
         raise UploadError("host holds a port, which belongs into port", permanent=True)

@@ -5,8 +5,9 @@ keeps others from going out.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,16 @@ from apps.routing.subscribers.stored_destinations import lane_id
 from formatters import BUILT_IN
 from tests.support.conservation import Conservation, Recorder, check_manifest
 from tests.support.ftp_server import FTPReceiver
+from tests.support.imatrics_service import KEY, USER, IMatricsService
 from tests.support.mailbox import Mailbox
-from tests.support.newsdesk import Newsdesk
+from tests.support.newsdesk import START, Newsdesk
 from tests.support.newsroom import file_in, push
+from tests.support.odbc_database import Database
+from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver
+from tests.support.sftp_server import SFTPReceiver
+from tests.support.sqs_queue import SQSQueue
+from transmitters import BUILT_IN as TRANSMITTERS
 
 NAMES = {
     "quotes": 'O\'Hara "said" `so`',
@@ -45,6 +52,28 @@ NAMES = {
 FORMATS = tuple(formatter.type for formatter in BUILT_IN if formatter.can_format({"type": "text"}))
 PLAIN = ("text", "markdown")
 REFUSED = (400, 413)
+STORABLE = [text for text in NAMES.values() if text != NAMES["half a character"]]
+"""What MongoDB can hold, whoever writes it."""
+KINDS = [
+    "sftp",
+    "imatrics",
+    pytest.param("amazon_sqs_fifo", marks=pytest.mark.peers),
+    pytest.param("ODBC", marks=pytest.mark.peers),
+]
+CODES = {kind.type: [f"Error {code} - " for code in kind.errors] for kind in TRANSMITTERS}
+"""By delivery type: what stands in the failures that it has thought of."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who is delivered to in one of the ways that are not everybody's.
+
+    Attributes:
+        arrived: returns what has come, each as text.
+    """
+
+    destination: Document
+    arrived: Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -54,9 +83,30 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def settings(settings: dict[str, Any], mailbox: Mailbox) -> dict[str, Any]:
-    mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mailbox.port, "ERROR_NOTIFICATIONS": False}
-    return {**settings, **mail, "ADMINS": ["desk@agency.example"]}
+def tagging() -> IMatricsService:
+    return IMatricsService()
+
+
+@pytest.fixture
+def settings(
+    settings: dict[str, Any], mailbox: Mailbox, tagging: IMatricsService
+) -> Iterator[dict[str, Any]]:
+    with HTTPReceiver(tagging) as receiver:
+        yield {**settings, **services_of(mailbox, receiver.url)}
+
+
+def services_of(mailbox: Mailbox, tagging: str) -> dict[str, Any]:
+    """Return the settings of the installation's own services."""
+    return {
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": mailbox.port,
+        "ERROR_NOTIFICATIONS": False,
+        "ADMINS": ["desk@agency.example"],
+        "IMATRICS_BASE_URL": f"{tagging}/api/",
+        "IMATRICS_USER": USER,
+        "IMATRICS_KEY": KEY,
+        "ODBC_PUBLISH": True,
+    }
 
 
 @pytest.fixture
@@ -64,6 +114,46 @@ def ftp(tmp_path: Path) -> Iterator[FTPReceiver]:
     (tmp_path / "ftp").mkdir()
     with FTPReceiver(tmp_path / "ftp") as server:
         yield server
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[SFTPReceiver]:
+    (tmp_path / "sftp").mkdir()
+    with SFTPReceiver(tmp_path / "sftp") as server:
+        yield server
+
+
+@pytest.fixture
+def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """A reader of the kind that the test names."""
+    kind = request.param
+    with ExitStack() as stack:
+        format, config, arrived = "ninjs", {}, None
+        if kind == "sftp":
+            server = request.getfixturevalue("sftp")
+            config, arrived = server.config, lambda: files_below(server.root)
+        elif kind == "imatrics":
+            service, format = request.getfixturevalue("tagging"), "imatrics"
+            arrived = lambda: [json.dumps(each) for each in service.articles.values()]  # noqa: E731
+        elif kind == "amazon_sqs_fifo":
+            queue = SQSQueue(request.getfixturevalue("moto"))
+            config, arrived = queue.config(), queue.bodies
+        else:
+            database = stack.enter_context(closing(Database(request.getfixturevalue("postgresql"))))
+            names = ["idempotency_key", "guid", "version", "headline", "body_html", "none", "none"]
+            config = database.config(parameters=names)
+            arrived = lambda: stored_in(database)  # noqa: E731
+        destination = {"_id": "far", "name": "far", "format": format, "delivery_type": kind}
+        yield Reader({**destination, "config": config}, arrived)
+
+
+def files_below(root: Path) -> list[str]:
+    return [path.read_text() for path in root.rglob("*") if path.is_file()]
+
+
+def stored_in(database: Database) -> list[str]:
+    """Return the calls of a procedure, each as JSON."""
+    return [json.dumps(row) for row in database.stored("guid", "version", "type", "body")]
 
 
 def deliver(graph: Graph) -> None:
@@ -217,15 +307,97 @@ def test_names_that_others_have_written(desk: Newsdesk, graph: Graph, tmp_path: 
     """What the store can hold, in documents that no request has checked."""
     with HTTPReceiver(recorder := Recorder()) as receiver:
         lanes = {}
-        storable = [text for text in NAMES.values() if text.isprintable() or "\ud83d" not in text]
-        for number, text in enumerate(storable):
+        for number, text in enumerate(STORABLE):
             where = {**push(f"{receiver.url}/{number}"), "name": text}
             id_ = desk.newsroom.subscriber(text, where, products=[desk.newsroom.product(text)])
             lanes[lane_id(id_, "push")] = f"/{number}"
         desk.published()
         deliver(graph)
 
-    assert Conservation(graph.db).check() == {"success": len(storable)}
+    assert Conservation(graph.db).check() == {"success": len(STORABLE)}
     check_manifest(graph.db, {lane: recorder.arrivals(path) for lane, path in lanes.items()})
     assert desk.client.get("publish_queue").status_code == 200
     assert desk.client.get("subscribers").status_code == 200
+
+
+def check_plain(row: Document) -> None:
+    """A row that was not delivered says why, in words that its delivery type has for it."""
+    if row["state"] != "success":
+        codes = CODES[row["destination"]["delivery_type"]]
+        assert any(code in row["error_message"] for code in codes), row["error_message"]
+        assert "Traceback" not in row["error_message"]
+
+
+@pytest.mark.parametrize("reader", KINDS, indirect=True)
+class TestFarReaders:
+    """Readers by SFTP, iMatrics, Amazon SQS and ODBC."""
+
+    def test_stories(self, desk: Newsdesk, graph: Graph, reader: Reader) -> None:
+        """What comes parses; what cannot be sent has failed for good, and others get theirs."""
+        subscriber = desk.newsroom.subscriber("far", reader.destination)
+        taken = stories(desk)
+        innocent = desk.published(headline="innocent")
+        deliver(graph)
+
+        assert len(taken) >= len(NAMES) / 2
+        check_ended(desk)
+        for row in desk.rows():
+            check_plain(row)
+        counts = Conservation(graph.db).check()
+        arrived = reader.arrived()
+        assert len(arrived) == counts["success"] > len(taken) / 2
+        assert all(json.loads(each) for each in arrived)
+        assert desk.row(item_id=innocent["_id"])["state"] == "success"
+        assert {row["subscriber_id"] for row in desk.rows()} == {subscriber}
+
+    def test_ids_of_items(self, desk: Newsdesk, graph: Graph, reader: Reader) -> None:
+        """Rows that others wrote, with ids of items and keys that are no names."""
+        id_ = desk.newsroom.subscriber("far", reader.destination)
+        for number, text in enumerate(STORABLE):
+            odd = {"item_id": text, "headline": text, "idempotency_key": f"{number}-{text}"}
+            odd["payload_id"] = str(number)
+            fill(graph.db, id_, reader.destination, START, items=1, **odd)
+        innocent = desk.published(headline="innocent")
+        deliver(graph)
+
+        check_ended(desk)
+        for row in desk.rows():
+            check_plain(row)
+        assert desk.row(item_id=innocent["_id"])["state"] == "success"
+        assert len(reader.arrived()) == len(desk.rows(state="success"))
+
+    def test_config(self, desk: Newsdesk, graph: Graph, reader: Reader) -> None:
+        """A value is used, or the reason why not is plain; saved, or refused with 400."""
+        (kind,) = [
+            kind for kind in TRANSMITTERS if kind.type == reader.destination["delivery_type"]
+        ]
+        odd = [
+            {**reader.destination, "_id": f"{number}-{field.name}", "config": config}
+            for number, text in enumerate(STORABLE)
+            for field in kind.fields
+            for config in [{**reader.destination["config"], field.name: text}]
+        ]
+        odd += [
+            {**reader.destination, "_id": f"name-{n}", "name": t} for n, t in enumerate(STORABLE)
+        ]
+        desk.newsroom.subscriber("odd", *odd)
+        desk.newsroom.subscriber("far", reader.destination)
+        item = desk.published(headline="innocent")
+        deliver(graph)
+
+        rows = desk.rows(item_id=item["_id"])
+        assert len(rows) == len(odd) + 1
+        for row in rows:
+            check_plain(row)
+        assert desk.row(**{"destination._id": "far"})["state"] == "success"
+        for destination in odd:
+            subscriber = {
+                "name": str(destination["_id"]),
+                "is_active": True,
+                "subscriber_type": "wire",
+                "email": "a@one.example",
+                "sequence_num_settings": {"min": 1, "max": 9999},
+                "destinations": [destination],
+            }
+            made = desk.client.post("subscribers", subscriber)
+            assert made.status_code in (201, 400), made.text
