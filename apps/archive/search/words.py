@@ -49,7 +49,8 @@ _LETTERS = "0-9A-Za-z_\u00aa\u00b5\u00ba\u00c0-\u1fff\u2c00-\u2dff\u3040-\ud7ff\
 _LETTER = f"[{_LETTERS}]"
 _BETWEEN = f"(?:<[^<>]*>|[^{_LETTERS}<])+"
 """Between two words of a phrase: anything that is no word, and tags."""
-_OUTSIDE_OF_TAGS = r"(?![^<>]*>)"
+_OUTSIDE_OF_TAGS = r"(?![^<>]{0,1000}>)"
+"""Tags are shorter than that: looking at all that follows would be done for each match."""
 
 
 class Words:

@@ -42,7 +42,9 @@ LONGEST_WAIT, POLL = 10.0, 0.1
 KEPT_SITES = 200
 """Sites whose vocabularies and profiles are held in memory; the one asked for longest ago goes."""
 
-EMAIL = re.compile(r"[^\s@<>\"',;:()]+@[^\s@<>\"',;:()]+\.[^\s@<>\"',;:()]+")
+_OF_ADDRESS = r"[^\s@<>\"',;:()]"
+# Looked for where a word begins only: from every character of a long one it would take its square.
+EMAIL = re.compile(rf"(?<!{_OF_ADDRESS}){_OF_ADDRESS}++@{_OF_ADDRESS}+\.{_OF_ADDRESS}+")
 SITE_FIELDS = ("slug", "name", "description", "url", "language", "languages", "timezone", "logo")
 URL_STRUCTURE = {
     "post": "/{yyyy}/{mm}/{slug}/",
