@@ -1,15 +1,15 @@
 """Conversions that several formats share (formats contract 2)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from lxml import etree
 
-from apps.core.clock import local_text
-from apps.core.documents import object_of, text_of
+from apps.core.clock import local_text, moment_of
+from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.embargo import embargo_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
@@ -24,6 +24,9 @@ RIGHTS_FIELDS = {
     "usageterms": "usageTerms",
 }
 """Rights fields of an item and their names in the vocabulary `rightsinfo`."""
+
+TAGGED = ("person", "organisation", "event", "object")
+"""Fields with what an item is about, besides `subject` and `place`."""
 
 UNDETERMINED = "und"
 """Language tag of what is in no known language (ISO 639-2)."""
@@ -103,6 +106,37 @@ def version_of(item: Document) -> int:
 def created_time(item: Document) -> Any:
     """Return when `item` was created, as stored; where that is missing, when this version was."""
     return item.get("firstcreated") or item.get("versioncreated")
+
+
+def keywords_of(item: Document) -> list[str]:
+    """Return the keywords of `item`, each once."""
+    return list(dict.fromkeys(texts_of(item, "keywords")))
+
+
+def tagged(item: Document) -> Iterator[tuple[str, Document]]:
+    """Yield what `item` is about besides subjects and places: its kind (`TAGGED`) and its entry."""
+    for kind in TAGGED:
+        for entry in objects_of(item, kind):
+            if entry.get("name") or entry.get("qcode"):
+                yield kind, {"name": entry.get("qcode"), **without_empty(entry)}
+
+
+def authors_of(item: Document, context: FormatContext) -> Iterator[tuple[str, str]]:
+    """Yield name and role of each author, the role by its name in the vocabulary `job_titles`."""
+    titles = context.vocabularies.get("job_titles", ())
+    for author in objects_of(item, "authors"):
+        user = context.users.get(str(author.get("parent")), {})
+        names = (user.get("display_name"), author.get("name"), author.get("sub_label"))
+        name = next((name for name in names if isinstance(name, str) and name.strip()), "")
+        role = text_of(author, "role")
+        known = text_of(first_entry(titles, "qcode", role), "name") if role else ""
+        if name:
+            yield strip_forbidden(name).strip(), known or role
+
+
+def copyright_year(item: Document, context: FormatContext) -> int:
+    """Return the year of the content."""
+    return (moment_of(created_time(item)) or context.now).year
 
 
 def source_of(item: Document) -> str:

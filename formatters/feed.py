@@ -9,7 +9,13 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext
-from formatters.conversions import body_with_footer, language_of, rights
+from formatters.conversions import (
+    TAGGED,
+    body_with_footer,
+    keywords_of,
+    language_of,
+    rights,
+)
 from formatters.fragment import sanitized_with_players
 from formatters.media import MEDIUMS, Rendition, renditions_of
 from formatters.ninjs_fields import authors
@@ -192,16 +198,14 @@ def _authors(item: Document, context: FormatContext) -> Iterator[Author]:
 
 
 def _categories(item: Document) -> Iterator[Category]:
-    for field in ("anpa_category", "subject", "genre", "place"):
+    for field in ("anpa_category", "subject", "genre", "place", *TAGGED):
         for entry in objects_of(item, field):
             code, name = entry.get("qcode") or entry.get("code"), text_of(entry, "name")
             term = _clean(str(code or name))
             if term:
                 yield Category(term, _clean(name) or term, _clean(text_of(entry, "scheme")))
-    words = item.get("keywords")
-    for word in words if isinstance(words, list) else ():
-        if isinstance(word, str) and _clean(word):
-            yield Category(_clean(word), _clean(word), "")
+    for word in filter(None, map(_clean, keywords_of(item))):
+        yield Category(word, word, "")
 
 
 def _media(item: Document) -> Iterator[Medium]:

@@ -6,7 +6,7 @@ Formats contract 8.
 from collections.abc import Iterator
 from typing import Any
 
-from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType, State
@@ -17,11 +17,13 @@ from formatters.conversions import (
     caption_of,
     created_time,
     integer,
+    keywords_of,
     language_of,
     localised,
     own_rights,
     publish_status,
     source_of,
+    tagged,
     without_empty,
 )
 from formatters.json import encode
@@ -42,6 +44,14 @@ TYPES = {
 }
 MEDIA = {"ImageObject": "image", "VideoObject": "video", "AudioObject": "audio"}
 """Types of media, and the property of a story that lists them."""
+
+
+TAGGED_TYPES = {
+    "person": "Person",
+    "organisation": "Organization",
+    "event": "Thing",
+    "object": "Thing",
+}
 
 
 class JSONLDFormatter(Formatter):
@@ -87,9 +97,9 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
         "expires": time(object_of(item, "extra").get("expires")),
         "inLanguage": language_of(item, context),
         "creativeWorkStatus": publish_status(item),
-        "keywords": list(dict.fromkeys(texts_of(item, "keywords"))),
+        "keywords": keywords_of(item),
         "genre": _names(item, "genre"),
-        "about": list(_subjects(item)),
+        "about": [*_subjects(item), *_tagged(item)],
         "contentLocation": list(_places(item, context)),
         "locationCreated": _located(item),
         "author": list(_authors(item, context)),
@@ -170,6 +180,15 @@ def _subjects(item: Document) -> Iterator[dict[str, Any]]:
         known = {"name": name, "termCode": code, "inDefinedTermSet": scheme, "url": uri}
         if name or code:
             yield {"@type": "DefinedTerm", **without_empty(known)}
+
+
+def _tagged(item: Document) -> Iterator[dict[str, Any]]:
+    for kind, entry in tagged(item):
+        name = localised(entry, "name", text_of(item, "language"))
+        code = str(entry.get("qcode") or "")
+        uri = concept_uri(code, text_of(entry, "scheme"))
+        known = {"name": str(name), "identifier": code, "url": uri}
+        yield {"@type": TAGGED_TYPES[kind], **without_empty(known)}
 
 
 def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
@@ -12,15 +12,19 @@ from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatte
 from formatters.body import parse_body
 from formatters.conversions import (
     RIGHTS_FIELDS,
+    authors_of,
     basic_time,
     body_with_footer,
     caption_of,
+    copyright_year,
     created_time,
     integer,
+    keywords_of,
     language_of,
     publish_status,
     rights,
     source_of,
+    tagged,
     version_of,
 )
 from formatters.media import Rendition, renditions_of
@@ -146,6 +150,7 @@ def _component(item: Document, context: FormatContext) -> str:
         "<NewsComponent>",
         _formal("Role", "Main"),
         _lines(item),
+        _administration(item, context),
         _rights(item, context),
         _description(item, context),
         *[_company(company) for company in objects_of(item, "company_codes")],
@@ -190,13 +195,24 @@ def _lines(item: Document) -> str:
     return element("NewsLines", "".join(lines))
 
 
+def _administration(item: Document, context: FormatContext) -> str:
+    """Return who made the item."""
+    parties = [
+        element("Party", _property("Role", role), FormalName=name)
+        for name, role in authors_of(item, context)
+    ]
+    if not parties:
+        return ""
+    return element("AdministrativeMetadata", element("Creator", "".join(parties)))
+
+
 def _rights(item: Document, context: FormatContext) -> str:
     known = rights(item, context)
     said = {field: text_of(item, field) or str(known.get(field) or "") for field in RIGHTS_FIELDS}
     source = source_of(item)
     return (
         f"<RightsMetadata><Copyright>{leaf('CopyrightHolder', said['copyrightholder'])}"
-        f"<CopyrightDate>{context.now.year}</CopyrightDate></Copyright>"
+        f"<CopyrightDate>{copyright_year(item, context)}</CopyrightDate></Copyright>"
         f"<UsageRights>{leaf('UsageType', said['copyrightnotice'])}"
         f"{leaf('RightsHolder', source)}{leaf('Limitations', said['usageterms'])}"
         f"<StartDate>{_time(context.now, context.now)}</StartDate>"
@@ -216,7 +232,8 @@ def _description(item: Document, context: FormatContext) -> str:
     parts += _locations(item)
     for category in objects_of(item, "anpa_category"):
         parts.append(_property("Category", category.get("qcode")))
-    parts += [_property("Keyword", keyword) for keyword in texts_of(item, "keywords")]
+    parts += [_property("Keyword", keyword) for keyword in keywords_of(item)]
+    parts += [_property(kind.capitalize(), entry["name"]) for kind, entry in tagged(item)]
     parts.append("</DescriptiveMetadata>")
     return "".join(parts)
 

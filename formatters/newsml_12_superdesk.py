@@ -12,7 +12,7 @@ from apps.core.embargo import embargo_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
 from formatters.base import Document, FormatContext
-from formatters.conversions import iso_time
+from formatters.conversions import TAGGED, iso_time
 from formatters.xml import XML_LANG, as_lxml
 
 DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"
@@ -23,7 +23,11 @@ UNSENT = (
     ".//NewsLines/SlugLine",
     ".//DescriptiveMetadata/Language",
     ".//DescriptiveMetadata/Genre",
-    ".//DescriptiveMetadata/Property[@FormalName='Keyword']",
+    ".//NewsComponent/AdministrativeMetadata",
+    *(
+        f".//DescriptiveMetadata/Property[@FormalName='{name}']"
+        for name in ("Keyword", *(kind.capitalize() for kind in TAGGED))
+    ),
     ".//NewsComponent/Role[@FormalName='Caption']/..",
 )
 

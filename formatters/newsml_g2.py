@@ -3,22 +3,25 @@
 from collections.abc import Iterable, Iterator
 
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, objects_of, text_of, texts_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
+    authors_of,
     body_with_footer,
     caption_of,
     created_time,
     integer,
+    keywords_of,
     language_of,
     number_within,
     publish_status,
     rights,
     source_of,
+    tagged,
     version_of,
 )
 from formatters.media import Rendition, renditions_of
@@ -44,7 +47,9 @@ from formatters.uris import reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
-SCHEMES = ("cat", "genrecv", "rendition", "grpRole", OWN_ALIAS)
+ROLE_ALIAS = "role"
+"""Of the roles of authors."""
+SCHEMES = ("cat", "genrecv", "rendition", "grpRole", ROLE_ALIAS, OWN_ALIAS)
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
 
 
@@ -168,22 +173,23 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
     if moment_of(item.get("versioncreated")):
         yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
     yield _located(object_of(object_of(item, "dateline"), "located"))
-    for name in _creators(item):
-        yield _named("creator", name, literal=name)
+    for name, role in _creators(item, context):
+        said = {"role": f"{ROLE_ALIAS}:{role}"} if QCODE.fullmatch(f"{ROLE_ALIAS}:{role}") else {}
+        yield _named("creator", name, literal=name, **said)
     yield f'<language tag="{language}"/>'
     for genre in objects_of(item, "genre"):
         yield _concept("genre", f"genrecv:{line(genre.get('qcode'))}", genre, language, context)
-    for keyword in texts_of(item, "keywords"):
+    for keyword in keywords_of(item):
         yield leaf("keyword", keyword)
     yield from _subjects(item, language, context)
     yield from _lines(item)
 
 
-def _creators(item: Document) -> Iterable[str]:
-    authors = [text_of(a, "name") or text_of(a, "sub_label") for a in objects_of(item, "authors")]
-    known = [line(author) for author in authors if line(author)]
+def _creators(item: Document, context: FormatContext) -> Iterable[tuple[str, str]]:
+    """Return name and role of those who made the item; without authors the byline, of no role."""
+    known = [(line(name), line(role)) for name, role in authors_of(item, context) if line(name)]
     byline = line(text_of(item, "byline"))
-    return known or ([byline] if byline else [])
+    return known or ([(byline, "")] if byline else [])
 
 
 def _located(located: Document) -> str:
@@ -227,6 +233,9 @@ def _subjects(item: Document, language: str, context: FormatContext) -> Iterator
         yield _concept("subject", qcode, category, language, context, "cpnat:abstract")
     for place in objects_of(item, "place"):
         yield _place(place)
+    for kind, entry in tagged(item):
+        qcode = subject_qcode(entry, aliases)
+        yield _concept("subject", qcode, entry, language, context, f"cpnat:{kind}")
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
         if code:

@@ -10,7 +10,7 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import integer, language_of, publish_status, sent_type
+from formatters.conversions import TAGGED, integer, language_of, publish_status, sent_type
 from formatters.uris import NEWSCODES, is_uri, scheme_uri
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
@@ -84,14 +84,15 @@ def position(place: Document) -> str:
 
 
 def own_aliases(item: Document, domain: str) -> dict[str, tuple[str, str]]:
-    """Return alias and URI of each vocabulary that subjects of an item are from, by its id.
+    """Return alias and URI of each vocabulary that an item has entries of, by its id.
 
     Args:
         domain: setting URN_DOMAIN.
     """
     found: dict[str, tuple[str, str]] = {}
     taken = set()
-    for scheme in filter(None, (line(s.get("scheme")) for s in objects_of(item, "subject"))):
+    entries = (entry for field in ("subject", *TAGGED) for entry in objects_of(item, field))
+    for scheme in filter(None, (line(entry.get("scheme")) for entry in entries)):
         if scheme in found or scheme in IPTC_SCHEMES:
             continue
         alias = f"{OWN_ALIAS}-{_NO_ALIAS.sub('_', scheme)}"

@@ -3,27 +3,40 @@
 from collections.abc import Iterator
 
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, objects_of, text_of, texts_of, values_of
+from apps.core.documents import object_of, objects_of, text_of, values_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
+    RIGHTS_FIELDS,
+    authors_of,
     basic_time,
     body_with_footer,
+    copyright_year,
     created_time,
     integer,
+    keywords_of,
     language_of,
     number_within,
     publish_status,
     rights,
+    source_of,
+    tagged,
 )
 from formatters.media import MEDIUMS
 from formatters.nitf_body import NITFBody
 from formatters.nitf_superdesk import VERSION, superdesk_nitf
-from formatters.xml import as_superdesk, document, element, leaf, name_token, quoted
+from formatters.xml import as_superdesk, document, element, escaped, leaf, name_token, quoted
 
+IDENTIFIED = {
+    "person": "person",
+    "organisation": "org",
+    "event": "event",
+    "object": "object.title",
+}
+"""Elements of what an item is about."""
 NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
 CORRECTED = (State.CORRECTED, State.KILLED, State.RECALLED, State.UNPUBLISHED)
 
@@ -59,7 +72,7 @@ def nitf_document(item: Document, context: FormatContext, namespace: str = "") -
     writer = NITFBody()
     return (
         f"<nitf{space} version={quoted(VERSION)}>{_head(item, context)}<body{language}>"
-        f"{_body_head(item, writer)}{_body_content(item, writer)}{_body_end(item)}"
+        f"{_body_head(item, context, writer)}{_body_content(item, writer)}{_body_end(item)}"
         "</body></nitf>"
     )
 
@@ -106,17 +119,18 @@ def _docdata(item: Document, context: FormatContext) -> str:
     parts += [_place(place) for place in objects_of(item, "place")]
     parts.append(_date("date.issue", created_time(item)))
     parts.append(_date("date.release", embargo))
-    parts.append(_date("date.expire", item.get("expiry")))
-    parts.append(_copyright(item, context))
+    # The item's own `expiry` says when it leaves the newsroom's lists, not when it is outdated.
+    parts.append(_date("date.expire", object_of(item, "extra").get("expires")))
+    parts.append(_document_rights(item, context))
     if slugline := text_of(item, "slugline"):
         version = integer(item.get("_current_version")) or 1
         parts.append(f'<du-key key={quoted(slugline)} version="{version}"/>')
     if note:
         parts.append(f"<ed-msg info={quoted(note)}/>")
-    if keywords := texts_of(item, "keywords"):
+    if keywords := keywords_of(item):
         entries = [f"<keyword key={quoted(keyword)}/>" for keyword in keywords]
         parts.append(f"<key-list>{''.join(entries)}</key-list>")
-    parts.append(_companies(item))
+    parts.append(_identified(item))
     parts.append("</docdata>")
     return "".join(parts)
 
@@ -126,8 +140,13 @@ def _date(tag: str, value: object) -> str:
     return f'<{tag} norm="{basic_time(moment)}Z"/>' if moment else ""
 
 
-def _companies(item: Document) -> str:
+def _identified(item: Document) -> str:
+    """Return persons, organisations and the like that the item is about."""
     written = ""
+    for kind, entry in tagged(item):
+        identity = {"idsrc": text_of(entry, "scheme"), "value": str(entry.get("qcode") or "")}
+        attributes = {key: value for key, value in identity.items() if value}
+        written += leaf(IDENTIFIED[kind], str(entry["name"]), **attributes)
     for company in objects_of(item, "company_codes"):
         if name := text_of(company, "name"):
             codes = {"idsrc": company.get("security_exchange"), "value": company.get("qcode")}
@@ -150,17 +169,47 @@ def _place(place: Document) -> str:
     return element("evloc", **known) if known else ""
 
 
-def _copyright(item: Document, context: FormatContext) -> str:
-    holder = text_of(item, "copyrightholder") or rights(item, context).get("copyrightholder")
-    if not holder:
-        return ""
-    return f'<doc.copyright holder={quoted(str(holder))} year="{context.now.year}"/>'
+def _known_rights(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return holder, notice and terms: the item's own, else those of its source."""
+    known = rights(item, context)
+    return {name: text_of(item, name) or str(known.get(name) or "") for name in RIGHTS_FIELDS}
 
 
-def _body_head(item: Document, writer: NITFBody) -> str:
+def _document_rights(item: Document, context: FormatContext) -> str:
+    known = _known_rights(item, context)
+    written = ""
+    if holder := known["copyrightholder"]:
+        year = copyright_year(item, context)
+        written += f'<doc.copyright holder={quoted(holder)} year="{year}"/>'
+    if terms := known["usageterms"]:
+        written += f"<doc.rights limitations={quoted(terms)}/>"
+    return written
+
+
+def _rights(item: Document, context: FormatContext) -> str:
+    known = _known_rights(item, context)
+    parts = [
+        leaf(tag, text)
+        for tag, text in (
+            ("rights.owner", known["copyrightholder"]),
+            ("rights.limitations", known["usageterms"]),
+        )
+        if text
+    ]
+    notice = escaped(known["copyrightnotice"])
+    return element("rights", notice + "".join(parts)) if notice or parts else ""
+
+
+def _body_head(item: Document, context: FormatContext, writer: NITFBody) -> str:
     parts = [f"<body.head><hedline>{leaf('hl1', text_of(item, 'headline'))}</hedline>"]
+    parts.append(_rights(item, context))
     if byline := text_of(item, "byline"):
         parts.append(leaf("byline", byline))
+    for name, role in authors_of(item, context):
+        title = leaf("byttl", role) if role else ""
+        parts.append(element("byline", leaf("person", name) + title))
+    if source := source_of(item):
+        parts.append(leaf("distributor", source))
     if dateline := text_of(object_of(item, "dateline"), "text"):
         parts.append(leaf("dateline", dateline))
     if abstract := parse_body(text_of(item, "abstract")):

@@ -14,7 +14,7 @@ from apps.core.text import parse_html, strip_forbidden
 from formatters.body import HIDDEN, parse_body
 from formatters.nitf import NITFFormatter
 from formatters.nodes import Paragraph, Text
-from tests.support.format_items import CONTEXT, LATER, NOW
+from tests.support.format_items import CONTEXT, LATER
 from tests.support.format_schemas import check_nitf
 from tests.support.generated_items import html as any_html
 
@@ -51,7 +51,7 @@ class TestValid:
             {"urgency": 99},
             {"keywords": ["a", None, ""], "company_codes": [{"name": "Yancoal", "qcode": "YAL"}]},
             {"subject": [{"qcode": "with space", "name": "x"}, {"qcode": None}, None]},
-            {"embargo": LATER, "expiry": NOW},
+            {"embargo": LATER, "extra": {"expires": "2026-03-04T05:06:08Z"}},
             {"headline": "a\x00b\ud800", "body_html": "<p>\x07bell</p>", "guid": "a\x01b"},
             {"dateline": None, "abstract": None, "anpa_category": None, "place": None},
             {"format": "preserved", "body_html": "one\ntwo"},
@@ -258,7 +258,8 @@ class TestBody:
 class TestHead:
     def test_expiry_stands_beside_an_embargo(self) -> None:
         """Formats scenario 29: both times, each in its element; nothing where there is none."""
-        docdata = written(embargo=LATER, expiry=NOW).find(".//docdata")
+        item = {"embargo": LATER, "expiry": LATER, "extra": {"expires": "2026-03-04T05:06:08Z"}}
+        docdata = written(**item).find(".//docdata")
 
         assert docdata is not None
         for name, time in (
