@@ -12,7 +12,7 @@ from apps.core.clock import local_text, moment_of
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.embargo import embargo_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
-from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
+from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import Document, FormatContext
 
 CRLF = "\r\n"
@@ -162,6 +162,22 @@ def embargo_notice(item: Document, context: FormatContext) -> str:
         with suppress(ValueError):
             return f"EMBARGOED until {local_text(until, zone, EMBARGO_TIME)}, {zone}"
     return f"EMBARGOED until {until:{EMBARGO_TIME}}, UTC"
+
+
+def notices(item: Document, context: FormatContext) -> list[str]:
+    """Return the lines with which texts for people begin: what readers have to know of `item`.
+
+    That it was withdrawn, until when it is under an embargo, what a correction corrects.
+    """
+    said = []
+    if publish_status(item) == PubStatus.CANCELED:
+        said.append("WITHDRAWN")
+    if embargo := embargo_notice(item, context):
+        said.append(embargo)
+    note = text_of(item, "ednote").strip()
+    if note and item.get("state") == State.CORRECTED:
+        said.append(f"CORRECTION: {note}")
+    return said
 
 
 def iso_time(value: Any) -> Any:

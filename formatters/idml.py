@@ -13,7 +13,7 @@ from apps.core.text import plain_text
 from apps.core.vocabulary import TEXT_TYPES
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, embargo_notice
+from formatters.conversions import body_with_footer, notices
 from formatters.idml_body import Stories, Story
 from formatters.idml_resources import (
     BYLINE,
@@ -74,7 +74,8 @@ class IDMLFormatter(Formatter):
 
 def _stories(item: Document, context: FormatContext) -> Stories:
     stories = Stories()
-    stories.add_text(embargo_notice(item, context), BYLINE, "Embargo")
+    for notice in notices(item, context):
+        stories.add_text(notice, BYLINE, "Notice")
     stories.add_text(text_of(item, "headline"), HEADLINE, "Headline")
     stories.add_text(text_of(item, "byline"), BYLINE, "Byline")
     html = body_with_footer(item)

@@ -38,7 +38,7 @@ ATTRIBUTES = {
     NUMBERS: {"BulletsAndNumberingListType": "NumberedList", "LeftIndent": "18"},
     **{f"Headings:Heading{level}": {"FontStyle": "Bold"} for level in range(1, 7)},
 }
-TAGS = {"Root": "LightBlue", "Embargo": "Red", "Headline": "Red", "Byline": "Green", "Body": "Blue"}
+TAGS = {"Root": "LightBlue", "Notice": "Red", "Headline": "Red", "Byline": "Green", "Body": "Blue"}
 
 
 def package_part(kind: str) -> Any:

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from apps.core.documents import object_of, text_of
 from apps.core.text import plain_text, strip_forbidden
-from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
+from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
-from formatters.conversions import body_with_footer, embargo_notice
+from formatters.conversions import body_with_footer, notices
 from formatters.plain_body import MarkdownBody, TextBody
 
 
@@ -26,13 +26,14 @@ class _PlainFormatter(Formatter):
 
     def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        parts = [embargo_notice(item, context), *self._head(item), self._body(item)]
+        parts = [*self._notices(item, context), *self._head(item), self._body(item)]
         text = "\n\n".join(part for part in parts if part)
         return [Formatted(strip_forbidden(text) + "\n")]
 
+    def _notices(self, item: Document, context: FormatContext) -> list[str]:
+        return [self.writer.text(notice) for notice in notices(item, context)]
+
     def _head(self, item: Document) -> Iterable[str]:
-        if text_of(item, "pubstatus") == PubStatus.CANCELED:
-            yield "WITHDRAWN"
         if text_of(item, "headline"):
             yield self.writer.headline(text_of(item, "headline").strip())
         yield text_of(item, "byline")

@@ -69,8 +69,12 @@ def test_example_items(name: str) -> None:
 
     texts = [text for _, text in stories(**item)]
 
-    notice = "EMBARGOED until 04 March 2026 20:00, UTC"
-    first = [notice, item["headline"]] if item.get("embargo") else [item["headline"]]
+    notices = {
+        "text-embargo": ["EMBARGOED until 04 March 2026 20:00, UTC"],
+        "text-corrected": ["CORRECTION: Map attached"],
+        "text-killed": ["WITHDRAWN"],
+    }
+    first = [*notices.get(name, []), item["headline"]]
     assert first == texts[: len(first)]
     if "<table>" in item["body_html"]:
         assert {"red", "9:30", "We wait", "Later"} <= set(texts)

@@ -307,3 +307,27 @@ def test_json_ld_may_stand_in_a_page() -> None:
 
     assert "<" not in told
     assert json.loads(told)["headline"] == "a <!--</x> b < c"
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "idml"])
+@pytest.mark.parametrize(
+    ("fields", "notice"),
+    [
+        (
+            {"state": "corrected", "ednote": "Corrects the *route*"},
+            "CORRECTION: Corrects the *route*",
+        ),
+        ({"state": "killed", "pubstatus": "canceled"}, "WITHDRAWN"),
+        ({"state": "recalled", "pubstatus": "canceled"}, "WITHDRAWN"),
+        ({"state": "unpublished", "pubstatus": "canceled"}, "WITHDRAWN"),
+        ({"state": "published", "ednote": "Map attached"}, ""),
+    ],
+)
+def test_texts_for_people_begin_with_what_has_changed(
+    name: str, fields: dict[str, Any], notice: str
+) -> None:
+    """A withdrawal and a correction say so before anything else."""
+    told = said(name, {}, {**STORY, **fields}).replace("\\", "")
+
+    assert told.startswith(notice)
+    assert ("CORRECTION" in told) is notice.startswith("CORRECTION")
