@@ -11,6 +11,7 @@ import pytest
 
 from apps.graph.build import Graph
 from tests.support.clients import Client
+from tests.support.conservation import Conservation
 from tests.support.events import Events
 from tests.support.failover import FailoverProxy
 from tests.support.newsdesk import HandClock, Newsdesk
@@ -46,6 +47,14 @@ def graph(settings: dict[str, Any], clock: HandClock) -> Iterator[Graph]:
     """Services on an empty database, with that clock."""
     with empty_services(settings, clock=clock) as built:
         yield built
+
+
+@pytest.fixture
+def conserved(graph: Graph) -> Iterator[None]:
+    """In the end no row is lost, doubled or in progress, whatever has gone wrong meanwhile."""
+    conservation = Conservation(graph.db)
+    yield
+    conservation.check(may_wait=True)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from tests.support.receivers import Fault, HTTPReceiver, Received, Reply
 from tests.support.sftp_server import HOST_KEY, OTHER_HOST_KEY, SFTPReceiver, line_of
 from tests.support.tcp_gate import Gate, TCPGate
 
+pytestmark = pytest.mark.usefixtures("conserved")
+
 LADDER = [60 * 2 ** min(6, number) for number in range(11)]
 """Seconds before each retry."""
 LONGEST_WAIT = 6 * 3600

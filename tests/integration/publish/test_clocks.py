@@ -20,6 +20,8 @@ from tests.support.newsroom import push
 from tests.support.queues import fill, leave_claimed
 from tests.support.receivers import HTTPReceiver, Received, Reply
 
+pytestmark = pytest.mark.usefixtures("conserved")
+
 HOUR = timedelta(hours=1)
 LONGEST_OWN_WAIT = timedelta(minutes=16)
 """Of a retry, of a breaker, of a lease; each with what it may take besides."""

@@ -18,6 +18,8 @@ from tests.support.newsroom import file_in, push
 from tests.support.queues import fill
 from tests.support.receivers import HTTPReceiver, Received
 
+pytestmark = pytest.mark.usefixtures("conserved")
+
 FIRST = "whsec_" + "QUFB" * 10
 
 

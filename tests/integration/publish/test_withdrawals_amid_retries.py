@@ -17,6 +17,8 @@ from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
 from tests.support.receivers import HTTPReceiver
 
+pytestmark = pytest.mark.usefixtures("conserved")
+
 WITHDRAWALS = {"kill": "killed", "takedown": "recalled", "unpublish": "unpublished"}
 
 
