@@ -232,6 +232,22 @@ def test_what_is_cited_is_there(documents: dict[str, Document]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_every_rule_of_deliveries_is_shown(documents: dict[str, Document]) -> None:
+    """Some test cites each rule that has a name, and each scenario."""
+    shown: set[tuple[str, str]] = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path == Path(__file__):
+            continue
+        for _, text, _ in texts_in(path.read_text("utf-8")):
+            cited = cited_in(text)
+            shown |= {(kind, number) for _, name, kind, number, _ in cited if name == "delivery"}
+    known = documents["delivery"]
+    rules = {("contract", name) for name in known.names if re.fullmatch(NAME, name)}
+    wanted = rules | {("scenario", number) for number in known.scenarios}
+
+    assert sorted(wanted - shown) == []
+
+
 ROUTING = """
 # Routing
 

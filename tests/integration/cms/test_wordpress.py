@@ -508,7 +508,10 @@ class TestLookUp:
     def test_the_answer_of_a_create_is_lost(
         self, platform: WordPress, proxy: Proxy, wordpress: WordPressPeer, what: Fault | Reply
     ) -> None:
-        """The outcome is unknown; a look-up finds the one post."""
+        """The outcome is unknown; a look-up finds the one post.
+
+        Delivery contract X18.
+        """
         rule = proxy.rule(what, method="POST", target="/posts[?]", times=1)
         story = build_story()
         error = refused(lambda: publish(platform, story))

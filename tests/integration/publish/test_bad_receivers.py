@@ -330,7 +330,10 @@ class TestUploads:
         assert len(files_in(server.root)) == 1
 
     def test_wrong_passive_address(self, desk: Newsdesk, graph: Graph, tmp_path: Path) -> None:
-        """Data go where the commands went, and nowhere else."""
+        """Data go where the commands went, and nowhere else.
+
+        Delivery contract G4.
+        """
         with FTPReceiver(tmp_path, masquerade="127.9.9.9") as server:
             desk.newsroom.subscriber("paper", _upload_to(server))
             desk.published()

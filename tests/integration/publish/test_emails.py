@@ -300,3 +300,30 @@ class TestSaving:
 
         assert answer.status_code == 400
         assert answer.get_json()["_issues"] == {"destinations": {"0": {"config": issues}}}
+
+
+class TestOwnNetwork:
+    """Where nothing may connect to addresses of the own network."""
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, "TRANSMIT_ALLOW_PRIVATE_ADDRESSES": False}
+
+    def test_the_mail_server_of_the_settings_is_the_operators(
+        self, desk: Newsdesk, graph: Graph, mailbox: Mailbox
+    ) -> None:
+        """It may be there; one that a destination names may not.
+
+        Delivery contract G5.
+        """
+        desk.newsroom.subscriber("own", by_mail())
+        named = by_mail(host="127.0.0.1", port=str(mailbox.port), security="none")
+        desk.newsroom.subscriber("named", {**named, "_id": "named", "name": "named"})
+        desk.published()
+
+        deliver(graph)
+
+        rows = {row["destination"]["name"]: row for row in desk.rows()}
+        assert (rows["mail"]["state"], rows["named"]["state"]) == ("success", "failed")
+        assert "not allowed" in rows["named"]["error_message"]
+        assert len(mailbox.recipients) == 1

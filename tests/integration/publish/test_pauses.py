@@ -107,7 +107,10 @@ class TestPausing:
         assert "resume" in shown["next_step"]
 
     def test_rows_tell_why_they_wait(self, desk: Newsdesk, graph: Graph, door: Door) -> None:
-        """In lists and one by one; such a row may be posted again as it was read."""
+        """In lists and one by one; such a row may be posted again as it was read.
+
+        Delivery contract W6.
+        """
         desk.published()
         graph.enqueue.run()
         door.done("pause")
@@ -480,7 +483,10 @@ class TestOlder:
         clock.advance(hours=5)
 
     def test_it_is_asked(self, aged: None, graph: Graph, door: Door) -> None:
-        """With their number; nothing goes out, and nothing has changed."""
+        """With their number; nothing goes out, and nothing has changed.
+
+        Delivery contract W1.
+        """
         answer = door.do("resume")
 
         assert answer.status_code == 409
@@ -529,7 +535,10 @@ class TestOlder:
         receiver: HTTPReceiver,
         door: Door,
     ) -> None:
-        """Whoever has the story has to be told, however late; it needs no question."""
+        """Whoever has the story has to be told, however late; it needs no question.
+
+        Delivery contract W3.
+        """
         item = desk.published(headline="story")
         deliver(graph)
         door.done("pause")
@@ -550,6 +559,27 @@ class TestOlder:
         graph.publishing.destination_states._older_rows.hours = 0
 
         assert door.do("resume").status_code == 200
+
+
+def test_what_the_content_api_shows_is_never_held_back(
+    desk: Newsdesk, graph: Graph, clock: HandClock
+) -> None:
+    """It is copied when it is published; nobody is asked about it later.
+
+    Delivery contract W5.
+    """
+    product = desk.newsroom.product("api")
+    reader = desk.newsroom.subscriber("Reader", products=[], api_products=[product])
+    item = desk.published()
+    graph.enqueue.run()
+    clock.advance(days=3)
+    for is_active in (False, True):
+        answer = desk.client.patch(f"subscribers/{reader}", {"is_active": is_active})
+        assert answer.status_code == 200, answer.text
+    deliver(graph)
+
+    assert desk.row()["state"] == "success"
+    assert graph.db["items"].find_one({"_id": item["_id"]})["subscribers"] == [str(reader)]
 
 
 class TestActivation:
@@ -587,7 +617,10 @@ class TestActivation:
         subscriber: Any,
         door: Door,
     ) -> None:
-        """Until somebody says it."""
+        """Until somebody says it.
+
+        Delivery contract W2.
+        """
         self.age(desk, graph, clock, subscriber, push(receiver.url))
         desk.published(headline="new")
         deliver(graph)
@@ -633,7 +666,10 @@ class TestActivation:
         subscriber: Any,
         door: Door,
     ) -> None:
-        """Otherwise the older one would overwrite it later. Delivery contract O4."""
+        """Otherwise the older one would overwrite it later. Delivery contract O4.
+
+        Delivery contract W4.
+        """
         where = push(receiver.url)
         self.age(desk, graph, clock, subscriber, where)
         newer(graph, clock, subscriber, where)
@@ -649,7 +685,10 @@ class TestActivation:
     def test_where_every_version_counts_newer_ones_wait_behind_it(
         self, desk: Newsdesk, graph: Graph, clock: HandClock, tmp_path: Any
     ) -> None:
-        """Delivery contract O1: files. Other items go."""
+        """Delivery contract O1: files. Other items go.
+
+        Delivery contract W4.
+        """
         where = file_in(tmp_path)
         subscriber = desk.newsroom.subscriber("Files", where)
         door = Door(desk.client, subscriber, where["_id"])

@@ -395,7 +395,10 @@ class TestAddresses:
         assert receiver.accepted == 0
 
     def test_rebinding(self, receiver: HTTPReceiver) -> None:
-        """The address that was checked is the one connected to: a name is asked for once."""
+        """The address that was checked is the one connected to: a name is asked for once.
+
+        Delivery contract G2.
+        """
         resolve, asked = resolver("127.0.0.1", "127.0.0.2")
         client = HTTPClient(
             build_settings(allow_private_addresses=False, allowed_networks=("127.0.0.1/32",)),
@@ -429,7 +432,10 @@ class TestAddresses:
         assert not caught.value.permanent
 
     def test_name_service_that_hangs(self) -> None:
-        """A look-up ends with the attempt, and what does not end is bounded in number."""
+        """A look-up ends with the attempt, and what does not end is bounded in number.
+
+        Delivery contract G7.
+        """
         ended = threading.Event()
 
         def resolve(host: str, port: int, **options: Any) -> list[Any]:

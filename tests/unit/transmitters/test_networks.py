@@ -38,7 +38,10 @@ from transmitters.networks import AddressGuard
     ],
 )
 def test_own_network_is_refused(address: str) -> None:
-    """Addresses of one's own network are refused, in every notation that leads there."""
+    """Addresses of one's own network are refused, in every notation that leads there.
+
+    Delivery contract G1.
+    """
     assert not AddressGuard(allow_private=False).allows(address)
     assert AddressGuard(allow_private=True).allows(address)
 

@@ -171,7 +171,10 @@ class TestConnectionString:
 
     @pytest.mark.parametrize("option", ["pqopt", "DBQ", "DSN", "Dbname", "Socket", "new one"])
     def test_options_that_may_name_a_server(self, option: str) -> None:
-        """Are told from those of which it is known."""
+        """Are told from those of which it is known.
+
+        Delivery contract G6.
+        """
         text = f"Driver=x;Server=db.example;Port=1;UID=a;PWD=b;{option}={{host=10.0.0.1}}"
 
         assert unknown_options_of(text) == [option.lower()]

@@ -39,7 +39,10 @@ def is_shown_once(newsroom: SiteNewsroom, site: FaultySite, item: Document, text
 def test_published_corrected_killed(
     newsroom: SiteNewsroom, site: FaultySite, way: str, dies: Dies, stride: int
 ) -> None:
-    """A process dies before one write after another, of each of the three actions."""
+    """A process dies before one write after another, of each of the three actions.
+
+    Delivery contract H4.
+    """
     newsroom.use(way)
     acts = (
         ("publish", {"body_html": "<p>First.</p>"}),

@@ -35,7 +35,10 @@ def comes_back(newsroom: SiteNewsroom) -> None:
 
 
 def test_canceled_before_anything_was_sent(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """The wish goes with the row."""
+    """The wish goes with the row.
+
+    Delivery contract H5.
+    """
     row = handed_over(newsroom)
     assert patch(newsroom, row, state="canceled").status_code == 200
     comes_back(newsroom)
@@ -102,6 +105,7 @@ def test_others_still_want_it(newsroom: SiteNewsroom, site: FaultySite) -> None:
 
 
 def test_made_pending_by_hand(newsroom: SiteNewsroom, site: FaultySite) -> None:
+    """Delivery contract H5."""
     row = handed_over(newsroom)
     assert patch(newsroom, row, state="pending").status_code == 200
     newsroom.graph.transmit.run()
@@ -126,7 +130,10 @@ def test_a_copy_posted_by_hand(newsroom: SiteNewsroom, site: FaultySite) -> None
 
 
 def test_resent(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """A resend writes the post again, also where it was changed at the site."""
+    """A resend writes the post again, also where it was changed at the site.
+
+    Delivery contract H2.
+    """
     subscriber = newsroom.subscribe()
     item = newsroom.desk.published()
     newsroom.go()
@@ -141,7 +148,10 @@ def test_resent(newsroom: SiteNewsroom, site: FaultySite) -> None:
 
 
 def test_the_subscriber_is_switched_off(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """The post goes out; the row ends when the subscriber is back."""
+    """The post goes out; the row ends when the subscriber is back.
+
+    Delivery contract H6.
+    """
     row = handed_over(newsroom)
     subscriber = f"subscribers/{row['subscriber_id']}"
     newsroom.publisher.client.patch(subscriber, {"is_active": False})
@@ -166,7 +176,10 @@ def test_the_subscriber_is_gone(newsroom: SiteNewsroom) -> None:
 
 
 def test_the_record_is_gone(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """The wish is made anew."""
+    """The wish is made anew.
+
+    Delivery contract H3.
+    """
     handed_over(newsroom)
     newsroom.db["publishing_records"].delete_many({})
     comes_back(newsroom)

@@ -35,7 +35,10 @@ def test_publish_correct_kill(newsroom: SiteNewsroom, site: FaultySite) -> None:
 
 
 def test_a_row_waits_in_no_lane(newsroom: SiteNewsroom, site: FaultySite) -> None:
-    """What was handed over is in progress, for clients too, and nobody leases it."""
+    """What was handed over is in progress, for clients too, and nobody leases it.
+
+    Delivery contract H1.
+    """
     newsroom.subscribe()
     site.fault = lambda request: "down"
     newsroom.desk.published()
