@@ -345,7 +345,7 @@ def ensure_indexes(
         db: the database.
         indexes: by collection; those of the main database unless given.
     """
-    with without_limit():
+    with without_limit(db):
         for collection, models in (INDEXES if indexes is None else indexes).items():
             db[collection].create_indexes(models)
 

@@ -1,7 +1,7 @@
 """Connections to MongoDB."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -63,7 +63,7 @@ CLIENT_OPTIONS: Mapping[str, Any] = {
 """Options of every connection, unless its address says otherwise (store contract 1)."""
 
 
-UNLIMITED_SECONDS = 86_400
+UNLIMITED_SECONDS = 3600
 """Stands for no limit, of which the driver knows none inside of a client that has one."""
 
 
@@ -80,8 +80,15 @@ def client_options(uri: str, answer_seconds: float | None = None) -> dict[str, A
     return {n: value for n, value in options.items() if n.lower() not in given}
 
 
-def without_limit() -> AbstractContextManager[None]:
-    """Return a context in which answers may take as long as they need, also of a limited client."""
+def without_limit(db: Database[dict[str, Any]]) -> AbstractContextManager[None]:
+    """Return a context in which answers may take as long as they need, also of a limited client.
+
+    Raises:
+        PyMongoError: the store is away. In the context the driver would wait for it, too.
+    """
+    if db.client.options.timeout is None:
+        return nullcontext()
+    db.command("ping")
     return pymongo.timeout(UNLIMITED_SECONDS)
 
 

@@ -55,6 +55,11 @@ class CrashingDatabase:
         self._db = db
         self._left = before
 
+    @property
+    def client(self) -> Any:
+        """The connection, which does not die by itself."""
+        return self._db.client
+
     def beside(self, db: Any) -> "CrashingDatabase":
         """Return another database of the same process: writes to both count together."""
         other = CrashingDatabase(db, 0)

@@ -266,6 +266,9 @@ class LaneDelivery:
             # contract C5): of each item at most the first row in progress may have been sent.
             results.write_of(row["item_id"])
             if results.is_incomplete or not self._may_start():
+                # What another thread delivers may close the breaker again: nothing newer of the
+                # item goes ahead of this.
+                held_up.add(row["item_id"])
                 left.append(row)
                 continue
             subscriber = None if self._is_gone else self._subscriber

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.transmit import results
+from apps.publish.transmit.lane import LaneDelivery
 from apps.routing.subscribers.stored_destinations import lane_id
 from tests.support.conservation import (
     ENDED,
@@ -245,6 +246,35 @@ def test_x8_a_receiver_that_flips(
     assert (
         desk.client.get(f"subscribers/{subscriber}/destinations/push").get_json()["state"] == "ok"
     )
+
+
+@pytest.mark.parametrize("fields", [{}, {"async": True}], ids=["in turn", "at once"])
+def test_nothing_goes_ahead_of_an_older_version_that_was_not_started(
+    desk: Newsdesk,
+    graph: Graph,
+    receiver: HTTPReceiver,
+    clock: HandClock,
+    fields: Document,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A breaker that opens may be closed again by what another thread delivers meanwhile.
+
+    Delivery contract O1.
+    """
+    answers, may_start = iter([False]), LaneDelivery._may_start
+    monkeypatch.setattr(LaneDelivery, "_may_start", lambda d: next(answers, True) and may_start(d))
+    receiver.answer(recorder := Recorder(lambda request: 200))
+    target = push(receiver.url)
+    subscriber = desk.newsroom.subscriber("s", target, **fields)
+    lane = lane_id(subscriber, "push")
+    fill(graph.db, subscriber, target, clock.at, items=1, versions=2)
+
+    graph.transmit.run()
+    clock.advance(minutes=2)
+    graph.transmit.run()
+
+    check_manifest(graph.db, {lane: recorder.arrivals()})
+    check_newest(graph.db, lane, recorder.arrivals())
 
 
 class TestOneDeadDestination:
