@@ -179,9 +179,7 @@ class TestService:
     ) -> None:
         """Whoever takes no HEAD is there all the same."""
         receiver.answer(lambda request: status)
-        settings = TransmitSettings(
-            imatrics_url=receiver.url, imatrics_user=USER, imatrics_key=KEY
-        )
+        settings = TransmitSettings(imatrics_url=receiver.url, imatrics_user=USER, imatrics_key=KEY)
 
         with closing(IMatricsTransmitter(build_destination("imatrics"), settings)) as transmitter:
             assert str(status) in transmitter.test_connection()
