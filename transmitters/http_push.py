@@ -50,6 +50,8 @@ WORTH_REPEATING = frozenset({408, 425, 429})
 """Client errors that pass: time-out, too early, too many requests."""
 
 GONE = 410
+NO_SUCH_METHOD = 501
+"""Of servers that know no HEAD, as RFC 9110 wants it; those that know it and refuse answer 405."""
 """Answer of a receiver that takes no deliveries any more."""
 
 LONGEST_WAIT = 6 * 3600.0
@@ -187,7 +189,8 @@ class HTTPPushTransmitter(Transmitter):
         if answer.status in REFUSES_SENDER:
             cause = f"{failure} {answer.status}: {REFUSED}"
             raise self._failure(PermanentFailure, CLIENT, cause, response_status=answer.status)
-        if answer.status == GONE or answer.status >= 500 or 300 <= answer.status < 400:
+        is_failing = answer.status >= 500 and answer.status != NO_SUCH_METHOD
+        if answer.status == GONE or is_failing or 300 <= answer.status < 400:
             raise self._refusal(answer, failure)
         if answer.status < 300:
             return f"{name} answers"

@@ -23,6 +23,7 @@ from transmitters.http_client import Answer, HTTPClient
 from transmitters.http_connections import NoAnswer
 from transmitters.http_push import (
     LONGEST_CAUSE,
+    NO_SUCH_METHOD,
     REFUSES_SENDER,
     WORTH_REPEATING,
     retry_after,
@@ -86,7 +87,8 @@ class IMatricsTransmitter(Transmitter):
         """Ask for the head of the address: no article is sent."""
         headers = {"Authorization": self._authorization()}
         answer = self._asked("HEAD", headers)
-        if answer.status in REFUSES_SENDER or answer.status >= 500:
+        is_failing = answer.status >= 500 and answer.status != NO_SUCH_METHOD
+        if answer.status in REFUSES_SENDER or is_failing:
             raise self._refusal(answer)
         return f"the service answers {answer.status} to HEAD"
 

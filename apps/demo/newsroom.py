@@ -90,8 +90,11 @@ def _ensure(api: API, resource: str, document: dict[str, Any]) -> dict[str, Any]
         return api.post(resource, document)
     if resource != "subscribers":
         return known[0]
-    # The demo's receiver listens on a new port each time.
-    changes = {"destinations": document["destinations"]}
+    # The demo's receiver listens on a new port each time. The destination stays what it was, with
+    # its deliveries and what is known of it.
+    (wanted,) = document["destinations"]
+    kept = {"_id": known[0]["destinations"][0]["_id"]} if known[0]["destinations"] else {}
+    changes = {"destinations": [{**wanted, **kept}]}
     return api.patch(f"{resource}/{known[0]['_id']}", known[0]["_etag"], changes)
 
 

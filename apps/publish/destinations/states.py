@@ -47,8 +47,13 @@ MESSAGES: Mapping[State, str] = {
     "until {open_until}.",
     State.FAILING: "Failing since {since}: {failures} attempts in a row.",
     State.HOLDING: "{held} older deliveries are held back.",
-    State.OK: "Deliveries get through.",
+    State.OK: "Nothing keeps deliveries back.",
 }
+AFTER_SUCCESS = "Deliveries get through."
+AFTER_FAILURE = "Nothing keeps deliveries back, but the last one failed."
+MEND = "See `last_failure`. Mend what it names, then resend what has failed."
+"""Of one that is `ok`, where something was delivered last, or failed for a reason of ours."""
+
 NEXT_STEPS: Mapping[State, str] = {
     State.DISABLED: "See that the receiver works, then POST enable.",
     State.PAUSED: "POST resume to let it go on.",
@@ -164,20 +169,31 @@ def state_of(
         "open_until": open_until if is_open else None,
         "failures": health.get("failures") or 0,
     }
+    message, next_step = MESSAGES[state], NEXT_STEPS[state]
+    if state is State.OK:
+        message, next_step = _last_outcome(health)
     words = {"by": (user or {}).get("name") or "a user", "held": "Some" if held is None else held}
     return {
         "_id": target.id,
         "subscriber": target.subscriber["_id"],
         **{key: target.destination.get(key) for key in ("name", "delivery_type", "format")},
         "state": state,
-        "message": filled(MESSAGES[state], **{**known, "because": because, **words}).strip(),
-        "next_step": NEXT_STEPS[state],
+        "message": filled(message, **{**known, "because": because, **words}).strip(),
+        "next_step": next_step,
         **known,
         "paused_by": user,
         "last_failure": health.get("failure") or None,
         "last_success_at": health.get("success_at"),
         "next_attempt_at": lane.get("wake_at") if pause is None and is_active else None,
     }
+
+
+def _last_outcome(health: Mapping[str, Any]) -> tuple[str, str]:
+    """Return message and next step of a destination that nothing is wrong with in itself."""
+    failed_at, success_at = object_of(health, "failure").get("at"), health.get("success_at")
+    if failed_at and (not success_at or failed_at > success_at):
+        return AFTER_FAILURE, MEND
+    return (AFTER_SUCCESS if success_at else MESSAGES[State.OK]), NEXT_STEPS[State.OK]
 
 
 def _ways_on(target: Target, lane: Mapping[str, Any]) -> list[str]:

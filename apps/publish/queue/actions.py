@@ -69,8 +69,10 @@ def refusal_of(action: RowAction, row: Mapping[str, Any]) -> str:
         row: with its state, and in `held` why nothing is sent to its destination, if that is so.
     """
     state = row.get("state")
+    if row.get("held") and state in WAITING_ROW_STATES and action is not RowAction.CANCEL:
+        return str(row["held"])
     if state in ALLOWED[action]:
-        return str(row.get("held") or "") if action is RowAction.RUN_NOW else ""
+        return ""
     known = (why for other, why in REFUSALS[action].items() if other == state)
     return next(known, ODD_STATE.format(state))
 

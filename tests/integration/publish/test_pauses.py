@@ -122,6 +122,21 @@ class TestPausing:
         posted = desk.client.create("publish_queue", copy)
         assert "held" not in desk.db["publish_queue"].find_one({"item_id": posted["item_id"]})
 
+    def test_one_whose_deliveries_fail_for_a_reason_of_ours(
+        self, desk: Newsdesk, graph: Graph
+    ) -> None:
+        """The receiver is not to blame, and nobody is told that all is well."""
+        destination = {**push("http://127.0.0.1:9"), "delivery_type": "PublicArchive"}
+        subscriber = desk.newsroom.subscriber("old", destination)
+        desk.published()
+        deliver(graph)
+
+        shown = desk.client.get(f"subscribers/{subscriber}/destinations").get_json()["_items"][0]
+
+        assert (shown["state"], shown["last_failure"]["fault"]) == ("ok", "ours")
+        assert shown["message"] == "Nothing keeps deliveries back, but the last one failed."
+        assert "last_failure" in shown["next_step"]
+
     def test_rows_tell_that_their_subscriber_is_inactive(
         self, desk: Newsdesk, graph: Graph, subscriber: Any, door: Door
     ) -> None:
@@ -140,6 +155,11 @@ class TestPausing:
         door.done("pause")
         (row,) = desk.client.get("publish_queue").get_json()["_items"]
         assert row["held"] == "Destination push is paused. POST resume there."
+        for state in ("pending", "retrying"):
+            desk.db["publish_queue"].update_one({}, {"$set": {"state": state}})
+            for action in ("resend", "run_now"):
+                refused = desk.client.post(f"publish_queue/{row['_id']}/{action}", {})
+                assert (refused.status_code, refused.get_json()["_message"]) == (409, row["held"])
         door.done("resume")
         subscribers.update_one({"_id": subscriber}, {"$set": {"is_active": True}})
         (row,) = desk.client.get("publish_queue").get_json()["_items"]
@@ -376,7 +396,7 @@ class TestStates:
 
     def test_one_that_was_never_used_is_fine(self, door: Door) -> None:
         shown = door.state()
-        assert (shown["state"], shown["message"]) == ("ok", "Deliveries get through.")
+        assert (shown["state"], shown["message"]) == ("ok", "Nothing keeps deliveries back.")
         assert (shown["waiting"], shown["held"], shown["last_success_at"]) == (0, 0, None)
         assert (shown["name"], shown["delivery_type"]) == ("push", "http_push")
 
@@ -386,6 +406,7 @@ class TestStates:
 
         shown = door.state()
         assert (shown["state"], shown["last_success_at"]) == ("ok", "2030-01-01T12:00:00+0000")
+        assert (shown["message"], shown["next_step"]) == ("Deliveries get through.", "")
 
     def test_one_that_fails(
         self, desk: Newsdesk, graph: Graph, receiver: HTTPReceiver, clock: HandClock, door: Door

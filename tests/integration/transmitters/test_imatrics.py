@@ -173,6 +173,19 @@ class TestService:
 
         assert [PATH] == [request.path for request in receiver.requests]
 
+    @pytest.mark.parametrize("status", [200, 404, 405, 501])
+    def test_connection_test_asks_for_the_head_alone(
+        self, receiver: HTTPReceiver, status: int
+    ) -> None:
+        """Whoever takes no HEAD is there all the same."""
+        receiver.answer(lambda request: status)
+        settings = TransmitSettings(imatrics_url=receiver.url, imatrics_user=USER, imatrics_key=KEY)
+
+        with closing(IMatricsTransmitter(build_destination("imatrics"), settings)) as transmitter:
+            assert str(status) in transmitter.test_connection()
+
+        assert [(request.method, request.body) for request in receiver.requests] == [("HEAD", b"")]
+
     def test_newer_version_replaces(self, receiver: HTTPReceiver, service: IMatricsService) -> None:
         """By its uuid."""
         send(receiver)
