@@ -61,6 +61,7 @@ class TestClosing:
         expected += "PublishHTTPPushServerError Error 14002"
         assert closed["is_active"] is False
         assert closed["last_closed"]["message"].startswith(expected)
+        assert closed["last_closed"]["closed_at"]
         assert "closed_by" not in closed["last_closed"]
         assert sorted(row["state"] for row in desk.rows()) == ["pending", "pending", "retrying"]
 
@@ -108,13 +109,14 @@ class TestClosing:
         assert shown(desk, subscriber)["last_closed"]["closed_by"]
         assert [row["publishing_action"] for row in desk.rows()] == ["published"]
 
-    @pytest.mark.parametrize("critical", [{"14002": False}, {"14001": True}, {}])
+    @pytest.mark.parametrize("critical", [{"14002": False}, {"14001": True}, {}, None])
     def test_other_errors_do_not(
-        self, desk: Newsdesk, graph: Graph, critical: dict[str, bool]
+        self, desk: Newsdesk, graph: Graph, critical: dict[str, bool] | None
     ) -> None:
         """Delivery scenario 28: it stays active."""
+        fields: Document = {} if critical is None else {"critical_errors": critical}
         with HTTPReceiver(answers=[503]) as receiver:
-            subscriber = desk.newsroom.subscriber("s", push(receiver.url), critical_errors=critical)
+            subscriber = desk.newsroom.subscriber("s", push(receiver.url), **fields)
             desk.published()
             deliver(graph)
 
