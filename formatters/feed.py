@@ -126,7 +126,7 @@ def feed_entry(item: Document, context: FormatContext) -> FeedEntry:
         uri=item_uri(text_of(item, "guid") or str(item.get("_id")), context.settings.urn_domain),
         is_withdrawn=text_of(item, "pubstatus") == PubStatus.CANCELED,
         title=_title(item),
-        summary=_clean(plain_text(text_of(item, "abstract"))),
+        summary=_clean(plain_text(text_of(item, "abstract"), line_feeds=True)),
         content_html=_content(item),
         published=_moment(item, ("firstpublished", "firstcreated"), updated),
         updated=updated,

@@ -128,7 +128,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     rate = context.settings.japanese_characters_per_minute
     counted = text_figures(html, text_of(item, "language"), rate)
     return {
-        "description": plain_text(text_of(item, "abstract")),
+        "description": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
         "articleBody": plain_text(html) if is_preserved else TextBody().write(parse_body(html)),
         "articleSection": _names(item, "anpa_category"),
         "dateline": text_of(object_of(item, "dateline"), "text"),
@@ -141,7 +141,7 @@ def _described(item: Document) -> dict[str, Any]:
     """Return what is said of a medium or a package, and where the medium lies."""
     caption = caption_of(item)
     return {
-        "description": plain_text(caption or text_of(item, "abstract")),
+        "description": plain_text(caption or text_of(item, "abstract"), line_feeds=True).strip(),
         "creditText": text_of(item, "byline"),
         **_file(item),
     }

@@ -263,7 +263,7 @@ def _content(content_format: str, data: str) -> str:
 
 
 def _text(item: Document) -> str:
-    abstract = leaf("DataContent", plain_text(text_of(item, "abstract")))
+    abstract = leaf("DataContent", plain_text(text_of(item, "abstract"), line_feeds=True).strip())
     html = body_with_footer(item)
     if item.get("format") == "preserved":
         written = leaf("pre", plain_text(html))

@@ -271,7 +271,7 @@ def _lines(item: Document) -> Iterator[str]:
     is_media = item.get("type") in MEDIA_TYPES
     description = caption_of(item)
     if not is_media:
-        description = plain_text(text_of(item, "abstract"))
+        description = plain_text(text_of(item, "abstract"), line_feeds=True).strip()
     credit = source_of(item)
     for tag, text in (
         ("slugline", text_of(item, "slugline")),

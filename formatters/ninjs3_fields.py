@@ -39,7 +39,7 @@ def descriptions(item: Document) -> list[dict[str, Any]]:
     abstract, caption = text_of(item, "abstract"), text_of(item, "description_text")
     said = (
         ("summary", HTML, abstract),
-        ("summary", PLAIN, plain_text(abstract)),
+        ("summary", PLAIN, plain_text(abstract, line_feeds=True).strip()),
         ("caption", HTML, text_of(item, "description_html")),
         ("caption", PLAIN, caption),
         ("alt", PLAIN, text_of(item, "alt_text")),

@@ -154,3 +154,18 @@ def test_rights_in_nitf() -> None:
 
 def test_the_year_of_the_content_in_newsml_12() -> None:
     assert written("newsml12").findtext(".//CopyrightDate") == "2024"
+
+
+@pytest.mark.parametrize("name", ["newsml12", "newsmlg2", "jsonld", "ninjs3", "feed"])
+def test_paragraphs_of_an_abstract_are_apart(name: str) -> None:
+    """Where a format has it as text, no word is glued to another one."""
+    abstract = "<p>The end</p><p>of trams.</p>"
+
+    if name == "feed":
+        told = feed_entry({**ITEM, "abstract": abstract}, CONTEXT).summary
+    else:
+        found = written(name, abstract=abstract)
+        told = json.dumps(found) if isinstance(found, dict) else " ".join(found.itertext())
+
+    assert "endof" not in told
+    assert "of trams." in told
