@@ -31,6 +31,9 @@ PLAIN_FIELDS = (
 )
 MARKUP_FIELDS = ("abstract", "body_footer")
 
+APART = ("table", "figure", "figcaption", "ul", "ol", "dl", "blockquote", "pre")
+"""Elements whose paragraphs are no beginning of a story."""
+
 _BODY_TAG = re.compile(r"<body\b[^<>]*>", re.IGNORECASE)
 _EMBED_MARK = re.compile(r"<!--\s*EMBED (START|END)")
 
@@ -116,11 +119,14 @@ def _without_embeds(html: str) -> str:
 
 
 def _with_dateline(html: str, dateline: str) -> str:
-    """Put the dateline in front of the text of the first paragraph, else of the whole text."""
+    """Put the dateline in front of the text of the first paragraph, else of the whole text.
+
+    What stands in a table, a list, a quotation or under a picture is no beginning of a story.
+    """
     if not dateline:
         return html
     root = parse_html(html)
-    first = root.find(".//p")
+    first = next((p for p in root.iter("p") if next(p.iterancestors(*APART), None) is None), None)
     if first is None:
         return f"{Markup.escape(dateline)} {html}"
     first.text = f"{strip_forbidden(dateline)} {first.text or ''}"
@@ -138,8 +144,21 @@ def _inner_html(root: etree._Element) -> Iterable[str]:
         yield etree.tostring(element, encoding="unicode", method="html")
 
 
+def _with_addresses(html: str) -> str:
+    """Put behind each link where it leads, unless it says so itself."""
+    if "<a " not in html:
+        return html
+    root = parse_html(html)
+    for link in root.iter("a"):
+        href, shown = str(link.get("href") or ""), "".join(link.itertext()).strip()
+        if href and href != shown and not href.startswith("#"):
+            link.tail = f" ({strip_forbidden(href)}){link.tail or ''}"
+    return "".join(_inner_html(root))
+
+
 def _body_text(item: Document, body: str, dateline: str) -> str:
-    text = plain_text(sanitized(body), line_feeds=item.get("format") != "preserved")
+    html = _with_addresses(sanitized(body))
+    text = plain_text(html, line_feeds=item.get("format") != "preserved")
     return f"{strip_forbidden(dateline)} {text}".strip()
 
 

@@ -194,3 +194,36 @@ def test_a_broken_template_is_a_format_error(tmp_path: Path) -> None:
         written(STORY, email_templates=str(tmp_path))
 
     assert (7010, "template") == (caught.value.code, caught.value.field)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        (
+            '<p>See <a href="https://e.org/a?b=1&amp;c">the map</a>.</p>',
+            "See the map (https://e.org/a?b=1&c).",
+        ),
+        ('<p><a href="https://e.org/">https://e.org/</a></p>', "https://e.org/"),
+        ('<p><a name="x">here</a> <a href="#x">there</a></p>', "here there"),
+        ('<p><a href="mailto:a@e.org"><b>Ada</b></a></p>', "Ada (mailto:a@e.org)"),
+        ('<p><a href="javascript:x()">bad</a></p>', "bad"),
+    ],
+)
+def test_the_text_says_where_links_lead(html: str, text: str) -> None:
+    assert text in written({**STORY, "body_html": html})["message_text"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<table><tr><td><p>cell</p></td></tr></table>",
+        "<figure><img src='https://e.org/a.jpg'><figcaption><p>caption</p></figcaption></figure>",
+        "<ul><li><p>entry</p></li></ul>",
+        "<blockquote><p>quoted</p></blockquote>",
+    ],
+)
+def test_the_dateline_begins_the_story(before: str) -> None:
+    """Not a cell, a caption, a list or a quotation that stands before it."""
+    item = {**STORY, "body_html": f"{before}<p>Trams stop.</p>", "dateline": {"text": "PERTH -"}}
+
+    assert "<p>PERTH - Trams stop.</p>" in written(item)["message_html"]
