@@ -150,7 +150,7 @@ def _with_addresses(html: str) -> str:
         return html
     root = parse_html(html)
     for link in root.iter("a"):
-        href, shown = str(link.get("href") or ""), "".join(link.itertext()).strip()
+        href, shown = str(link.get("href") or ""), "".join(map(str, link.itertext())).strip()
         if href and href != shown and not href.startswith("#"):
             link.tail = f" ({strip_forbidden(href)}){link.tail or ''}"
     return "".join(_inner_html(root))
