@@ -176,6 +176,8 @@ class FailoverProxy:
         # Replies that come without a further request, as those of the driver's monitoring.
         while _is_message(reply) and _flags(reply) & MORE_TO_COME:
             reply = _read(server)
+            if not reply:
+                raise Broken
             client.sendall(reply)
 
     def _error(self, fault: Fault) -> dict[str, Any]:

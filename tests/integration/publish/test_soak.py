@@ -17,7 +17,7 @@ from apps.core.service import Document
 from apps.graph.build import Graph
 from apps.publish.transmit.destinations import Subscribers
 from apps.routing.subscribers.stored_destinations import lane_id
-from tests.support.conservation import Conservation, Recorder, check_manifest
+from tests.support.conservation import Conservation, Recorder, check_manifest, is_over
 from tests.support.dying import dies_routing
 from tests.support.newsdesk import HandClock, Newsdesk
 from tests.support.newsroom import file_in, push
@@ -161,7 +161,7 @@ class Day:
                 for action in ("resume", "enable"):
                     self.desk.client.post(f"{door}/{action}", {"older": "send"})
             self.pass_by()
-            if not self.graph.db["publish_queue"].count_documents(WAITING):
+            if is_over(self.graph.db):
                 return
             self.clock.advance(minutes=70)
 
