@@ -33,6 +33,7 @@ from apps.core.schemas import keeps, keeps_inside
 from apps.core.service import Document
 from apps.core.vocabulary import UserType
 from apps.rest.errors import noting_the_store
+from apps.rest.queries import INTEGERS
 from apps.store.by_id import find_all_by_id
 
 UNIQUE = "unique"
@@ -230,7 +231,7 @@ class ResourceValidator(Validator):
     """
 
     types_mapping = {
-        **Validator.types_mapping,
+        **{name: type_ for name, type_ in Validator.types_mapping.items() if name != "integer"},
         "phone_number": TypeDefinition("phone_number", (str,), ()),
         "date": TypeDefinition("date", (date, str), ()),
         "time": TypeDefinition("time", (time, str), ()),
@@ -478,6 +479,10 @@ class ResourceValidator(Validator):
         """{'type': 'boolean'}"""
         if wanted and value not in (None, "text") and self._count(self._others({field: value})):
             self._error(field, ONE_INSTANCE)
+
+    def _validate_type_integer(self, value: Any) -> bool:
+        """Whole numbers that the store holds: rules that ask it for others would fail."""
+        return isinstance(value, int) and not isinstance(value, bool) and value in INTEGERS
 
     def _validate_type_email(self, value: Any) -> bool:
         return isinstance(value, str) and bool(EMAIL.match(value))
