@@ -136,7 +136,7 @@ class TestManifest:
 
         (fault,) = manifest_faults(graph.db, lane, recorder.arrivals())
 
-        assert fault.endswith("is canceled for nothing")
+        assert "is canceled for nothing" in fault
         assert manifest_faults(graph.db, lane, recorder.arrivals(), [key]) == []
 
 
