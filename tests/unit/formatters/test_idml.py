@@ -2,11 +2,13 @@
 
 import zipfile
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from lxml import etree
+from simple_idml.idml import IDMLPackage
 
 from apps.core.text import strip_forbidden
 from formatters.base import Formatted
@@ -209,6 +211,27 @@ def test_abstract_and_dateline() -> None:
 
     abstract = "Custom%3aAbstract"
     assert texts[2:] == [(abstract, "one"), (abstract, "two"), (NORMAL, "OSLO - a")]
+
+
+def test_other_programs_open_it(tmp_path: Path) -> None:
+    """Structure, stories, fonts and styles are where readers of other projects look for them."""
+    file = tmp_path / "story.idml"
+    file.write_bytes(
+        written(headline="h", byline="By Jo", abstract="a", body_html="<p>b</p><h2>c</h2>").data
+    )
+
+    with IDMLPackage(str(file)) as package:
+        told = package.export_as_tree()
+        names = [family.get("Name") for family in package.font_families]
+        assert len(package.stories) == len(package.story_ids) == 5
+    assert names == ["Minion Pro", "Courier New"]
+    assert [(part["tag"], part["content"]) for part in told["content"]] == [
+        ("Headline", ["h"]),
+        ("Byline", ["By Jo"]),
+        ("Abstract", ["a"]),
+        ("Body", ["b"]),
+        ("Body", ["c"]),
+    ]
 
 
 def test_definitions_stand_apart() -> None:
