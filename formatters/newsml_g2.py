@@ -1,6 +1,8 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
@@ -24,8 +26,9 @@ from formatters.conversions import (
     tagged,
     version_of,
 )
-from formatters.media import Rendition, renditions_of
+from formatters.media import Rendition, is_withdrawn, media_of, renditions_of
 from formatters.newsml_g2_parts import (
+    ITEM_MEDIA_TYPE,
     NAMESPACE,
     OWN_ALIAS,
     PLACE_KINDS,
@@ -54,8 +57,21 @@ SCHEMES = ("cat", "genrecv", "rendition", "grpRole", ROLE_ALIAS, OWN_ALIAS)
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
 
 
+RENDITIONS = {
+    "original": "rnd:highRes",
+    "baseImage": "rnd:web",
+    "viewImage": "rnd:preview",
+    **{
+        name: f"rnd:{name}"
+        for name in ("highRes", "lowRes", "mobile", "preview", "print", "sms", "thumbnail", "web")
+    },
+}
+"""Renditions that the IPTC has a code for, by name; all others have the one of their name."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
 class NewsMLG2Formatter(Formatter):
-    """An item as a news message with one newsItem or packageItem."""
+    """An item as a news message: a newsItem or packageItem, then a newsItem for each medium."""
 
     type = "newsmlg2"
     name = "NewsML G2"
@@ -73,26 +89,63 @@ class NewsMLG2Formatter(Formatter):
         declaration = 'version="1.0" encoding="UTF-8"'
         if self.choice(item, context, "compat", COMPAT):
             return [Formatted(as_superdesk(superdesk_message(item, context), declaration))]
+        held = _held(item)
+        written = _item(item, context, held) + "".join(_item(each, context) for each in held)
         root = (
-            f'<newsMessage xmlns="{NAMESPACE}">{_header(item, context)}'
-            f"<itemSet>{_item(item, context)}</itemSet></newsMessage>"
+            f'<newsMessage xmlns="{NAMESPACE}">{_header(item, context, is_whole=bool(held))}'
+            f"<itemSet>{written}</itemSet></newsMessage>"
         )
         return [Formatted(document(root, declaration=declaration))]
 
 
-def _header(item: Document, context: FormatContext) -> str:
+def _held(item: Document) -> list[Document]:
+    """Return the media of `item` as items of their own, each once; of a withdrawn one none.
+
+    What they do not say of themselves, their language and until when they may not be shown, is
+    that of the item: its caption was written for it.
+    """
+    if is_withdrawn(item):
+        return []
+    guid = text_of(item, "guid")
+    held: dict[str, Document] = {}
+    for key, medium in media_of(item):
+        own = line(text_of(medium, "guid")) or f"{guid}#{key}"
+        shared = {"embargoed": _later_embargo(item, medium)}
+        language = medium.get("language") or item.get("language")
+        held.setdefault(own, {**medium, **shared, "guid": own, "language": language})
+    held.pop(line(guid), None)
+    return list(held.values())
+
+
+def _later_embargo(item: Document, medium: Document) -> datetime | None:
+    """Return until when neither an item nor its medium may be shown by what they say."""
+    ends = (embargo_of(each, EARLIEST) for each in (item, medium))
+    return max((end for end in ends if end is not None), default=None)
+
+
+def _header(item: Document, context: FormatContext, *, is_whole: bool) -> str:
+    """Return the header of a message.
+
+    Args:
+        is_whole: the message has several items, which go together.
+    """
     origin = source_of(item)
     priority = min(9, max(1, integer(item.get("priority")) or 5))
     return (
         f"<header><sent>{iso(context.now, context.now)}</sent>"
         f"{leaf('sender', context.settings.provider_id)}"
         f"<transmitId>{context.sequence_number}</transmitId><priority>{priority}</priority>"
-        f"{leaf('origin', origin) if origin else ''}</header>"
+        f"{leaf('origin', origin) if origin else ''}"
+        f"{element('signal', qcode='nmsig:atomic') if is_whole else ''}</header>"
     )
 
 
-def _item(item: Document, context: FormatContext) -> str:
-    """Return the `newsItem`, of packages the `packageItem`."""
+def _item(item: Document, context: FormatContext, held: Sequence[Document] = ()) -> str:
+    """Return the `newsItem`, of packages the `packageItem`.
+
+    Args:
+        held: its media, as items of their own.
+    """
     language = language_of(item, context)
     is_package = item.get("type") == ItemType.COMPOSITE
     tag = "packageItem" if is_package else "newsItem"
@@ -105,7 +158,8 @@ def _item(item: Document, context: FormatContext) -> str:
         f'<{tag} standard="NewsML-G2" standardversion="2.35" conformance="power"'
         f' guid={quoted(text_of(item, "guid"))} version="{version}"'
         f' xml:lang="{language}">'
-        f"{_catalogs(item, context)}{_rights(item, context)}{_item_meta(item, context, version)}"
+        f"{_catalogs(item, context)}{_rights(item, context)}"
+        f"{_item_meta(item, context, version, held)}"
         f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
         f"{_asserts(item, context)}{content}</{tag}>"
     )
@@ -113,12 +167,20 @@ def _item(item: Document, context: FormatContext) -> str:
 
 def _catalogs(item: Document, context: FormatContext) -> str:
     domain = context.settings.urn_domain
-    own = [(alias, f"http://{domain}/cv/{alias}/") for alias in SCHEMES]
-    schemes = [
-        f'<scheme alias="{alias}" uri={quoted(uri)}/>'
-        for alias, uri in (*own, *own_aliases(item, domain).values())
-    ]
-    return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(schemes)}</catalog>'
+    known = own_aliases(item, domain)
+    schemes = "".join(_scheme(alias, uri) for alias, uri in known.values()) if known else ""
+    return f"{_own_schemes(domain)}{schemes}</catalog>"
+
+
+@lru_cache(maxsize=8)
+def _own_schemes(domain: str) -> str:
+    """Return the reference to the IPTC catalog and the start of the own one."""
+    own = (_scheme(alias, f"http://{domain}/cv/{alias}/") for alias in SCHEMES)
+    return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(own)}'
+
+
+def _scheme(alias: str, uri: str) -> str:
+    return f'<scheme alias="{alias}" uri={quoted(uri)}/>'
 
 
 def _rights(item: Document, context: FormatContext) -> str:
@@ -139,7 +201,9 @@ def _named(tag: str, name: str, /, **attributes: str) -> str:
     return element(tag, leaf("name", name), **attributes)
 
 
-def _item_meta(item: Document, context: FormatContext, version: int) -> str:
+def _item_meta(
+    item: Document, context: FormatContext, version: int, held: Sequence[Document]
+) -> str:
     created = created_time(item)
     embargo = embargo_of(item, context.now)
     provider = context.settings.provider_id
@@ -160,8 +224,21 @@ def _item_meta(item: Document, context: FormatContext, version: int) -> str:
         parts.append('<signal qcode="sig:correction"/>')
     elif version > 1 and item.get("operation") not in (None, "publish"):
         parts.append('<signal qcode="sig:update"/>')
+    parts += [_link(medium) for medium in held]
     parts.append("</itemMeta>")
     return "".join(parts)
+
+
+def _link(medium: Document) -> str:
+    """Return the link from a story to a medium that the same message has as an item."""
+    return element(
+        "link",
+        f'<itemClass qcode="{item_class(text_of(medium, "type"))}"/>',
+        rel="irel:seeAlso",
+        residref=text_of(medium, "guid"),
+        version=str(version_of(medium)),
+        contenttype=ITEM_MEDIA_TYPE,
+    )
 
 
 def _content_meta(item: Document, context: FormatContext, language: str) -> Iterator[str]:
@@ -285,7 +362,7 @@ def _lines(item: Document) -> Iterator[str]:
     description = caption_of(item)
     if not is_media:
         description = plain_text(text_of(item, "abstract"), line_feeds=True).strip()
-    credit = source_of(item)
+    credit = text_of(item, "creditline") or source_of(item)
     for tag, text in (
         ("slugline", text_of(item, "slugline")),
         ("headline", text_of(item, "headline")),
@@ -295,9 +372,11 @@ def _lines(item: Document) -> Iterator[str]:
     ):
         if text:
             yield leaf(tag, text)
-    if description:
-        role = "caption" if is_media else "summary"
-        yield leaf("description", plain_text(description), role=f"drol:{role}")
+    alternative = text_of(item, "alt_text") if is_media else ""
+    role = "caption" if is_media else "summary"
+    for kind, text in ((role, plain_text(description)), ("altText", alternative)):
+        if text:
+            yield leaf("description", text, role=f"drol:{kind}")
 
 
 def _asserts(item: Document, context: FormatContext) -> str:
@@ -336,21 +415,21 @@ def _remote(rendition: Rendition) -> str:
     href = reference(rendition.href)
     if not href:
         return ""
-    said: dict[str, str] = {"href": href}
-    name = f"rendition:{rendition.name}"
+    said = f"<remoteContent href={quoted(href)}"
+    name = RENDITIONS.get(rendition.name) or f"rendition:{rendition.name}"
     if QCODE.fullmatch(name):
-        said["rendition"] = name
+        said += f" rendition={quoted(name)}"
     if rendition.mimetype:
-        said["contenttype"] = rendition.mimetype
+        said += f" contenttype={quoted(rendition.mimetype)}"
     for key, value in (
         ("width", rendition.width),
         ("height", rendition.height),
         ("size", rendition.size),
     ):
         if value and value > 0:
-            said[key] = str(value)
+            said += f' {key}="{value}"'
     if rendition.seconds is not None and rendition.duration:
-        said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
+        said += f' duration={quoted(rendition.duration)} durationunit="timeunit:normalPlayTime"'
     elif rendition.seconds is not None:
-        said |= {"duration": f"{rendition.seconds:g}", "durationunit": "timeunit:seconds"}
-    return element("remoteContent", **said)
+        said += f' duration="{rendition.seconds:g}" durationunit="timeunit:seconds"'
+    return f"{said}/>"

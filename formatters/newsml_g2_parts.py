@@ -33,6 +33,8 @@ def leaf(tag: str, text: object, /, **attributes: str) -> str:
 
 def line(value: object) -> str:
     """Return `value` as text on one line; numbers count, all else is empty."""
+    if isinstance(value, str) and value.isprintable() and "  " not in value:
+        return value.strip()
     return " ".join(strip_forbidden(str(value)).split()) if isinstance(value, (str, int)) else ""
 
 

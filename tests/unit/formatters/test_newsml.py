@@ -384,3 +384,156 @@ class TestNewsMLG2:
 
         assert "text/plain" == attribute(kept, f".//{G2}inlineData", "contenttype")
         assert other.find(f".//{G2}inlineXML") is not None
+
+
+def picture(number: int, **fields: Any) -> dict[str, Any]:
+    """Return a picture as stories hold it."""
+    files = {
+        name: {"href": f"https://e.org/{number}/{name}.jpg", "mimetype": "image/jpeg", "width": 9}
+        for name in ("original", "viewImage", "16-9")
+    }
+    files["original"] |= {"height": 6, "size": 4321}
+    own = {"_id": f"urn:p:{number}", "guid": f"urn:p:{number}", "type": "picture"}
+    said = {"headline": f"Picture {number}", "description_text": f"Caption {number}"}
+    return {**own, **said, "_current_version": number, "renditions": files, **fields}
+
+
+class TestMediaOfStories:
+    """Formats contract 3.7: the media of a story go with it, as items of their own."""
+
+    def items(self, **fields: Any) -> list[etree._Element]:
+        return list(g2(item_of("text", **fields)).find(f"{G2}itemSet"))
+
+    def test_each_is_an_item_that_the_story_links_to(self) -> None:
+        """The feature first, then those of the text; which item is which, another reader tells."""
+        held = {"editor_0": picture(1), "featuremedia": picture(2), "editor_1": picture(3)}
+        items = self.items(associations=held)
+
+        guids = ["urn:x:1", "urn:p:2", "urn:p:1", "urn:p:3"]
+        assert guids == [item.get("guid") for item in items]
+        read = [NewsMLG2Document(etree.tostring(item)).item for item in items]
+        assert ["1", "2", "1", "3"] == [str(item.version) for item in read]
+        assert [str(item.contentmeta.headline) for item in read[1:]] == [
+            *("Picture 2", "Picture 1", "Picture 3")
+        ]
+        links = items[0].findall(f"{G2}itemMeta/{G2}link")
+        assert [("irel:seeAlso", "urn:p:2", "2"), ("irel:seeAlso", "urn:p:1", "1")] == [
+            (link.get("rel"), link.get("residref"), link.get("version")) for link in links[:2]
+        ]
+        assert {"application/vnd.iptc.g2.newsitem+xml"} == {e.get("contenttype") for e in links}
+        related = qcode_to_uri(str(links[0].get("rel")))
+        assert "http://cv.iptc.org/newscodes/itemrelation/seeAlso" == related
+
+    def test_the_items_of_a_message_go_together(self) -> None:
+        with_picture = g2(item_of("text", associations={"featuremedia": picture(1)}))
+
+        signal = f"{G2}header/{G2}signal"
+        assert "nmsig:atomic" == attribute(with_picture, signal, "qcode")
+        assert g2(item_of("text")).find(signal) is None
+
+    def test_a_picture_says_what_is_known_of_it(self) -> None:
+        """Caption, alternative text, credit, rights, author; the language is the story's."""
+        own = {
+            "byline": "Eve Lens",
+            "creditline": "Eve Lens/Agency",
+            "alt_text": "A tram",
+            "copyrightholder": "Agency",
+            "usageterms": "No sales",
+            "pubstatus": "usable",
+        }
+        _, item = self.items(language="de", associations={"editor_3": picture(1, **own)})
+
+        assert "de" == item.get(LANG)
+        assert "ninat:picture" == attribute(item, f".//{G2}itemClass", "qcode")
+        assert "Eve Lens" == item.findtext(f".//{G2}creator/{G2}name")
+        assert "Eve Lens/Agency" == item.findtext(f".//{G2}creditline")
+        assert "Agency" == item.findtext(f".//{G2}copyrightHolder/{G2}name")
+        assert "No sales" == item.findtext(f".//{G2}usageTerms")
+        said = {e.get("role"): e.text for e in item.iter(f"{G2}description")}
+        assert {"drol:caption": "Caption 1", "drol:altText": "A tram"} == said
+
+    def test_renditions_have_the_codes_of_the_iptc(self) -> None:
+        """Those that it has none for, such as crops, keep their name."""
+        _, item = self.items(associations={"featuremedia": picture(1)})
+
+        NewsMLG2Document(etree.tostring(item))
+        files = list(item.iter(f"{G2}remoteContent"))
+        names = ["rnd:highRes", "rnd:preview", "rendition:16-9"]
+        assert names == [file.get("rendition") for file in files]
+        rendition = qcode_to_uri(str(files[0].get("rendition")))
+        assert "http://cv.iptc.org/newscodes/rendition/highRes" == rendition
+        assert {
+            "href": "https://e.org/1/original.jpg",
+            "contenttype": "image/jpeg",
+            "width": "9",
+            "height": "6",
+            "size": "4321",
+        }.items() <= dict(files[0].attrib).items()
+
+    @pytest.mark.parametrize(
+        "withdrawn",
+        [{"pubstatus": "canceled"}, {"state": "killed"}, {"state": "recalled"}, {"renditions": {}}],
+    )
+    def test_what_is_withdrawn_or_has_no_file_is_left_out(self, withdrawn: dict[str, Any]) -> None:
+        held = {"featuremedia": picture(1, **withdrawn), "editor_0": picture(2)}
+        items = self.items(associations=held)
+
+        assert ["urn:x:1", "urn:p:2"] == [item.get("guid") for item in items]
+        assert 1 == len(items[0].findall(f"{G2}itemMeta/{G2}link"))
+
+    @pytest.mark.parametrize("state", ["killed", "recalled", "unpublished"])
+    def test_a_withdrawn_story_has_none(self, state: str) -> None:
+        fields = {"state": state, "pubstatus": "canceled", "_current_version": 2}
+
+        [item] = self.items(associations={"featuremedia": picture(1)}, **fields)
+
+        assert item.find(f"{G2}itemMeta/{G2}link") is None
+
+    def test_is_under_the_embargo_of_its_story(self) -> None:
+        """The later of its own and the story's counts, and none where both are over."""
+        held = {"featuremedia": picture(1, embargoed=LATER), "editor_0": picture(2)}
+        ends = [
+            [item.findtext(f".//{G2}embargoed") for item in self.items(associations=held, **own)]
+            for own in ({}, {"embargo": LATER.replace(day=7)}, {"embargo": NOW.replace(day=1)})
+        ]
+
+        fifth, seventh = "2026-03-05T06:07:08+00:00", "2026-03-07T06:07:08+00:00"
+        assert [[None, fifth, None], [seventh] * 3, [None, fifth, None]] == ends
+
+    @pytest.mark.parametrize(
+        "held",
+        [
+            {"a": None, "b": [], "c": "x", "d": {}, "e": {"type": "text", "guid": "urn:t"}},
+            {"featuremedia": {"type": "picture", "renditions": {"a": None, "b": {"href": 3}}}},
+            {"featuremedia": {"type": "picture", "renditions": "none"}},
+            {"featuremedia": {"type": ["picture"], "renditions": {"a": {"href": "https://e.org"}}}},
+            {"featuremedia": {"type": "picture", "renditions": {"a": {"href": "no address: x"}}}},
+            {"featuremedia": picture(1, guid="urn:x:1")},
+        ],
+    )
+    def test_what_is_no_medium_gives_no_item(self, held: dict[str, Any]) -> None:
+        assert 1 == len(self.items(associations=held))
+
+    def test_every_item_has_an_id_once(self) -> None:
+        """The same picture twice is one item; one without an id gets one that stays."""
+        nameless = picture(3, guid=None, _id=None)
+        held = {"featuremedia": picture(1), "editor_0": picture(1), "editor_1": nameless}
+
+        guids = [item.get("guid") for item in self.items(associations=held)]
+
+        assert ["urn:x:1", "urn:p:1", "urn:x:1#editor_1"] == guids
+
+    def test_media_from_elsewhere_and_of_other_kinds(self) -> None:
+        """A film goes along like a picture; what only has an address is one rendition."""
+        film = {"type": "video", "guid": "urn:f", "url": "https://e.org/f.mp4", "width": 640}
+        _, item = self.items(associations={"editor_0": {**film, "mimeType": "video/mp4"}})
+
+        assert "ninat:video" == attribute(item, f".//{G2}itemClass", "qcode")
+        said = {"href": "https://e.org/f.mp4", "contenttype": "video/mp4", "width": "640"}
+        assert said.items() <= dict(item.find(f".//{G2}remoteContent").attrib).items()
+
+    def test_media_of_packages(self) -> None:
+        root = g2(item_of("composite", associations={"featuremedia": picture(1)}))
+
+        names = [etree.QName(item).localname for item in root.find(f"{G2}itemSet")]
+        assert ["packageItem", "newsItem"] == names
