@@ -44,6 +44,7 @@ from formatters.newsml_g2_parts import (
     own_aliases,
     place_concept,
     position,
+    rights_expression,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
@@ -184,16 +185,28 @@ def _scheme(alias: str, uri: str) -> str:
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    known = rights(item, context)
-    said = {field: line(text_of(item, field) or known.get(field)) for field in RIGHTS_FIELDS}
-    parts = []
+    said = _said_rights(item, context)
+    parts = ""
     if holder := said["copyrightholder"]:
-        parts.append(_named("copyrightHolder", holder, literal=holder))
+        parts += _named("copyrightHolder", holder, literal=holder)
     if notice := said["copyrightnotice"]:
-        parts.append(leaf("copyrightNotice", notice))
+        parts += leaf("copyrightNotice", notice)
     if terms := said["usageterms"]:
-        parts.append(leaf("usageTerms", terms))
-    return element("rightsInfo", "".join(parts)) if parts else ""
+        parts += leaf("usageTerms", terms)
+    parts += rights_expression(item)
+    return f"<rightsInfo>{parts}</rightsInfo>" if parts else ""
+
+
+def _said_rights(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return the rights of an item, and what it does not say itself from those of its source.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: line(text_of(item, field)) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
+    known = rights(item, context)
+    return {field: own[field] or line(known.get(field)) for field in own}
 
 
 def _named(tag: str, name: str, /, **attributes: str) -> str:

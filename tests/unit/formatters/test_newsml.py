@@ -537,3 +537,95 @@ class TestMediaOfStories:
 
         names = [etree.QName(item).localname for item in root.find(f"{G2}itemSet")]
         assert ["packageItem", "newsItem"] == names
+
+
+class TestRightsInG2:
+    """Formats contract 3.7: whose it is and what may be done with it, each item for itself."""
+
+    def rights(self, **fields: Any) -> list[tuple[str, str]]:
+        info = g2(item_of("text", **fields)).find(f".//{G2}rightsInfo")
+        assert info is not None
+        return [(etree.QName(part).localname, "".join(part.itertext())) for part in info]
+
+    def test_of_the_item_or_of_its_source(self) -> None:
+        """What the item does not say is the source's; what is somebody else's is theirs alone."""
+        holder, notice = "Example News", "(c) 2026 Example News"
+        source = [("copyrightHolder", holder), ("copyrightNotice", notice)]
+
+        assert [*source, ("usageTerms", "Editorial use only")] == self.rights()
+        assert [*source, ("usageTerms", "No sales")] == self.rights(usageterms="No sales")
+        assert [("copyrightHolder", "Jo")] == self.rights(copyrightholder="Jo")
+        assert [("copyrightNotice", "(c) Jo")] == self.rights(copyrightnotice="(c) Jo")
+
+    @pytest.mark.parametrize("case", [str, str.lower])
+    def test_expressed_in_odrl(self, case: Any) -> None:
+        """A link and an expression, under the keys of ninjs 1 or 2."""
+        policy = '{"@type": "Offer", "permission": "<print>"}'
+        given = {
+            case("linkedRights"): "https://e.org/rights",
+            case("langId"): "http://www.w3.org/ns/odrl/2/odrl.jsonld",
+            case("encodedRights"): policy,
+        }
+        root = g2(item_of("text", extra={"rightsinfo": given}))
+
+        assert "https://e.org/rights" == attribute(root, f".//{G2}rightsInfo/{G2}link", "href")
+        expression = root.find(f".//{G2}rightsExpressionData")
+        assert expression is not None
+        assert policy == expression.text
+        assert {
+            "langid": "http://www.w3.org/ns/odrl/2/odrl.jsonld",
+            "enctype": "application/ld+json",
+        } == dict(expression.attrib)
+
+    @pytest.mark.parametrize(
+        ("encoded", "kind"),
+        [
+            ("<o:Policy xmlns:o='http://www.w3.org/ns/odrl/2/'/>", "application/xml"),
+            ("<Policy>broken & open", "application/xml"),
+            ("@prefix odrl: <http://www.w3.org/ns/odrl/2/> .", "text/turtle"),
+            ("Ask us\x00", "text/plain"),
+        ],
+    )
+    def test_expressed_otherwise(self, encoded: str, kind: str) -> None:
+        """Whatever was given goes out as it is; without a language it is ODRL."""
+        root = g2(
+            item_of("text", extra={"rightsinfo": {"encodedrights": encoded, "langid": "x y"}})
+        )
+
+        expression = root.find(f".//{G2}rightsExpressionData")
+        assert expression is not None
+        assert encoded.strip("\x00") == expression.text
+        assert (kind, "http://www.w3.org/ns/odrl/2/") == (
+            expression.get("enctype"),
+            expression.get("langid"),
+        )
+
+    @pytest.mark.parametrize(
+        "given", [None, "", [], "odrl", {}, {"linkedrights": 3}, {"linkedrights": "no link"}]
+    )
+    def test_what_cannot_be_read_is_left_out(self, given: Any) -> None:
+        assert "link" not in dict(self.rights(extra={"rightsinfo": given}))
+
+    def test_each_picture_has_its_own(self) -> None:
+        """By its own fields, or those of its own source; never those of the story."""
+        odrl = {"rightsinfo": {"linkedrights": "https://e.org/p"}}
+        held = {
+            "featuremedia": picture(1, copyrightholder="Eve", extra=odrl),
+            "editor_0": picture(2, source="Agency"),
+        }
+        root = g2(item_of("text", copyrightholder="Desk", associations=held))
+
+        infos = list(root.iter(f"{G2}rightsInfo"))
+        holders = [info.findtext(f"{G2}copyrightHolder/{G2}name") for info in infos]
+        assert ["Desk", "Eve", "Agency"] == holders
+        assert [None, None, None] == [info.findtext(f"{G2}copyrightNotice") for info in infos]
+        assert [0, 1, 0] == [len(info.findall(f"{G2}link")) for info in infos]
+
+    def test_the_credit_is_the_items_own(self) -> None:
+        fields = {"source": "Desk", "original_source": "Wire"}
+
+        own = g2(item_of("text", creditline="Desk/Wire", **fields))
+        other = g2(item_of("text", **fields))
+
+        assert "Desk/Wire" == own.findtext(f".//{G2}creditline")
+        assert "Wire" == other.findtext(f".//{G2}creditline")
