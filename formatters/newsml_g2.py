@@ -1,13 +1,15 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from apps.core.clock import moment_of
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
@@ -47,8 +49,9 @@ from formatters.newsml_g2_parts import (
     rights_expression,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
+from formatters.ninjs3_fields import digital_source_type
 from formatters.nitf import NITF_NAMESPACE, nitf_document
-from formatters.uris import reference
+from formatters.uris import is_uri, reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
@@ -68,6 +71,11 @@ RENDITIONS = {
     },
 }
 """Renditions that the IPTC has a code for, by name; all others have the one of their name."""
+DIGITAL_SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+ADDRESS = re.compile("(?:https?|urn|tag|acct|mailto|did):", re.IGNORECASE)
+"""What names and codes do not begin with."""
+COUNTRY, STATE = re.compile("[A-Z]{2}"), re.compile("[A-Z0-9]{1,3}", re.ASCII)
+"""Codes of ISO 3166."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -233,13 +241,28 @@ def _item_meta(
     parts.append(f'<pubStatus qcode="stat:{publish_status(item)}"/>')
     if note := text_of(item, "ednote"):
         parts.append(leaf("edNote", note))
-    if item.get("state") == State.CORRECTED:
-        parts.append('<signal qcode="sig:correction"/>')
-    elif version > 1 and item.get("operation") not in (None, "publish"):
-        parts.append('<signal qcode="sig:update"/>')
+    parts.append(_signals(item, version))
+    if expires := moment_of(object_of(item, "extra").get("expires")):
+        parts.append(f"<expires>{iso(expires, context.now)}</expires>")
+    if earlier := line(text_of(item, "rewrite_of")):
+        said = {"residref": earlier, "contenttype": ITEM_MEDIA_TYPE}
+        parts.append(element("link", rel="irel:previousVersion", **said))
     parts += [_link(medium) for medium in held]
     parts.append("</itemMeta>")
     return "".join(parts)
+
+
+def _signals(item: Document, version: int) -> str:
+    """Return what receivers have to do about the item besides taking it."""
+    is_later = version > 1 and item.get("operation") not in (None, "publish")
+    signals = ""
+    if item.get("state") == State.CORRECTED:
+        signals = '<signal qcode="sig:correction"/>'
+    elif is_later or text_of(item, "rewrite_of"):
+        signals = '<signal qcode="sig:update"/>'
+    if object_of(item, "flags").get("marked_for_legal"):
+        signals += '<signal qcode="sig:cwarn"/>'
+    return signals
 
 
 def _link(medium: Document) -> str:
@@ -258,42 +281,111 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
     """Yield the description of the content, in the order of the standard."""
     if urgency := number_within(item.get("urgency"), 1, 9):
         yield f"<urgency>{urgency}</urgency>"
-    created = created_time(item)
+    created = moment_of(object_of(item, "extra").get("contentcreated")) or created_time(item)
     if moment_of(created):
         yield f"<contentCreated>{iso(created, context.now)}</contentCreated>"
     if moment_of(item.get("versioncreated")):
         yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
+    yield _digital_source(item)
     yield _located(object_of(object_of(item, "dateline"), "located"))
-    for name, role in _creators(item, context):
-        said = {"role": f"{ROLE_ALIAS}:{role}"} if QCODE.fullmatch(f"{ROLE_ALIAS}:{role}") else {}
-        yield _named("creator", name, literal=name, **said)
+    yield from _sources(item)
+    yield from _creators(item, context)
     yield f'<language tag="{language}"/>'
     aliases = own_aliases(item, context.settings.urn_domain)
     for genre in objects_of(item, "genre"):
         qcode = concept_qcode(genre, aliases, "genrecv")
-        yield _concept("genre", qcode, genre, language, context)
+        yield _concept("genre", qcode, genre, language)
     for keyword in keywords_of(item):
         yield leaf("keyword", keyword)
     yield from _subjects(item, language, context)
     yield from _lines(item)
 
 
-def _creators(item: Document, context: FormatContext) -> Iterable[tuple[str, str]]:
-    """Return name and role of those who made the item; without authors the byline, of no role."""
-    known = [(line(name), line(role)) for name, role in authors_of(item, context) if line(name)]
+def _digital_source(item: Document) -> str:
+    """Return how the content came about: by a code of the IPTC, else as the item says it."""
+    known = digital_source_type(item)
+    if not known:
+        return ""
+    said, literal = line(known.get("uri")), line(known.get("literal"))
+    code = said.removeprefix(DIGITAL_SOURCES).removeprefix("digsrctype:")
+    if code != said and QCODE.fullmatch(f"digsrctype:{code}"):
+        identity = {"qcode": f"digsrctype:{code}"}
+    else:
+        identity = {"uri": said} if said else {"literal": literal or line(known.get("name"))}
+    name = line(known.get("name"))
+    return element("digitalSourceType", leaf("name", name) if name else "", **identity)
+
+
+def _sources(item: Document) -> Iterator[str]:
+    """Yield who the content comes from, each once."""
+    given = objects_of(object_of(item, "extra"), "infosources")
+    own = [{"name": text_of(item, field)} for field in ("source", "original_source")]
+    found: dict[str, str] = {}
+    for source in given or own:
+        name = next(
+            filter(None, (line(source.get(key)) for key in ("name", "literal", "code"))), ""
+        )
+        if name:
+            found.setdefault(name, _named("infoSource", name, **_address(source, name)))
+    yield from found.values()
+
+
+def _address(entry: Document, name: str) -> dict[str, str]:
+    """Return the attribute that identifies what has an address, or else only a name."""
+    own = line(entry.get("uri"))
+    return {"uri": own} if ADDRESS.match(own) and is_uri(own) else {"literal": name}
+
+
+def _creators(item: Document, context: FormatContext) -> Iterator[str]:
+    """Yield those who made the item with their roles; without authors the byline, of no role."""
+    is_known = False
+    for author in objects_of(item, "authors"):
+        for name, role in authors_of({"authors": [author]}, context):
+            is_known = True
+            # Codes hold no blanks; this one is that of the role's address.
+            code = line(role).replace(" ", "%20")
+            said = {"role": f"{ROLE_ALIAS}:{code}"} if code else {}
+            yield _named("creator", name, **_address(author, line(name)), **said)
     byline = line(text_of(item, "byline"))
-    return known or ([(byline, "")] if byline else [])
+    if byline and not is_known:
+        yield _named("creator", byline, literal=byline)
 
 
 def _located(located: Document) -> str:
-    city = line(located.get("city"))
-    if not city:
+    """Return where the item was written: the most exact that is known, and what lies around it."""
+    known = [
+        (kind, name, _located_identity(located, kind, name))
+        for kind, field in (("City", "city"), ("CountryArea", "state"), ("Country", "country"))
+        if (name := line(located.get(field)))
+    ]
+    if not known:
         return ""
-    parts = [leaf("name", city)]
-    for kind, field in (("CountryArea", "state"), ("Country", "country")):
-        if name := line(located.get(field)):
-            parts.append(_named("broader", name, type=f"loctyp:{kind}", literal=name))
-    return element("located", "".join(parts), type="loctyp:City", literal=city)
+    (kind, name, identity), *wider = known
+    parts = leaf("name", name)
+    for around, around_name, around_identity in wider:
+        parts += _named("broader", around_name, type=f"loctyp:{around}", **around_identity)
+    lies = position(located) or position(object_of(located, "place"))
+    if lies and kind == "City":
+        parts += element("geoAreaDetails", lies)
+    return element("located", parts, type=f"loctyp:{kind}", **identity)
+
+
+def _located_identity(located: Document, kind: str, name: str) -> dict[str, str]:
+    """Return the attribute that identifies a city, state or country: its code, else its name."""
+    country = line(located.get("country_code")).upper()
+    state = line(located.get("state_code")).upper().removeprefix(f"{country}-")
+    if kind == "City":
+        place = object_of(located, "place")
+        found = place_concept(place) if place else None
+        if found and found.vocabulary in ("geonames", "wikidata"):
+            return {"qcode": found.qcode}
+    elif COUNTRY.fullmatch(country):
+        if kind == "Country":
+            return {"qcode": f"iso3166-1a2:{country}"}
+        # Codes without a letter are those of GeoNames as a rule.
+        if STATE.fullmatch(state) and not state.isdecimal():
+            return {"qcode": f"iso3166-2:{country}-{state}"}
+    return {"literal": name}
 
 
 def _concept(
@@ -301,34 +393,47 @@ def _concept(
     qcode: str,
     entry: Document,
     language: str,
-    context: FormatContext,
     concept_type: str = "",
 ) -> str:
     """Return a concept: under `qcode` where that is one, else as a literal."""
     code, name = line(entry.get("qcode")), line(entry.get("name"))
     if not (code or name):
         return ""
-    is_qcode = bool(code) and QCODE.fullmatch(qcode) is not None
-    identity = f"qcode={quoted(qcode)}" if is_qcode else f"literal={quoted(code or name)}"
+    identity = _identity(entry, code, qcode) or f"literal={quoted(code or name)}"
+    if tag == "subject":
+        for key in ("relevance", "confidence"):
+            if (measured := number_within(entry.get(key), 0, 100)) is not None:
+                identity += f' {key}="{measured}"'
     kind = f' type="{concept_type}"' if concept_type else ""
-    shown, shown_in = name_of(entry, language, context)
-    named = f"<name xml:lang={quoted(shown_in)}>{escaped(shown)}</name>" if shown else ""
+    shown, shown_in = name_of(entry, language)
+    known = f" xml:lang={quoted(shown_in)}" if shown_in else ""
+    named = f"<name{known}>{escaped(shown)}</name>" if shown else ""
     return f"<{tag}{kind} {identity}>{named}</{tag}>" if named else f"<{tag}{kind} {identity}/>"
+
+
+def _identity(entry: Document, code: str, qcode: str) -> str:
+    """Return the attribute that identifies a concept: a code, or an address; "" for neither."""
+    own = line(entry.get("uri"))
+    for address in (own, code):
+        if ADDRESS.match(address) and is_uri(address):
+            found = known_concept(address)
+            return f"qcode={quoted(found.qcode)}" if found else f"uri={quoted(address)}"
+    return f"qcode={quoted(qcode)}" if code and QCODE.fullmatch(qcode) else ""
 
 
 def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
     aliases = own_aliases(item, context.settings.urn_domain)
     for subject in objects_of(item, "subject"):
         qcode = concept_qcode(subject, aliases, is_subject=True)
-        yield _concept("subject", qcode, subject, language, context, "cpnat:abstract")
+        yield _concept("subject", qcode, subject, language, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
         qcode = f"cat:{line(category.get('qcode'))}"
-        yield _concept("subject", qcode, category, language, context, "cpnat:abstract")
+        yield _concept("subject", qcode, category, language, "cpnat:abstract")
     for place in objects_of(item, "place"):
         yield _place(place, aliases)
     for kind, entry in tagged(item):
         qcode = concept_qcode(entry, aliases)
-        yield _concept("subject", qcode, entry, language, context, f"cpnat:{kind}")
+        yield _concept("subject", qcode, entry, language, f"cpnat:{kind}")
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
         if code:
@@ -418,9 +523,18 @@ def _content(item: Document, context: FormatContext) -> str:
         return "".join(map(_remote, renditions_of(item)))
     if item.get("format") == "preserved":
         text = escaped(plain_text(body_with_footer(item)))
-        return element("inlineData", text, contenttype="text/plain")
+        words = _words(item, context)
+        return element("inlineData", text, contenttype="text/plain", wordcount=words)
     nitf = nitf_document(item, context, NITF_NAMESPACE)
-    return element("inlineXML", nitf, contenttype="application/nitf+xml")
+    words = _words(item, context)
+    return element("inlineXML", nitf, contenttype="application/nitf+xml", wordcount=words)
+
+
+def _words(item: Document, context: FormatContext) -> str:
+    """Return the number of words in the text."""
+    rate = context.settings.japanese_characters_per_minute
+    # With these arguments it is counted once for all formats.
+    return str(text_figures(body_with_footer(item), text_of(item, "language"), rate).words)
 
 
 def _remote(rendition: Rendition) -> str:

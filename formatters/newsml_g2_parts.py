@@ -11,7 +11,7 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import TAGGED, integer, language_of, publish_status, sent_type
+from formatters.conversions import TAGGED, integer, publish_status, sent_type
 from formatters.uris import is_uri, scheme_uri, web_address
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
@@ -58,18 +58,19 @@ def item_class(kind: str) -> str:
     return f"ninat:{sent_type(kind)}"
 
 
-def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str, str]:
-    """Return the name of a vocabulary entry, "" where there is none, and its language.
+def name_of(entry: Document, language: str) -> tuple[str, str]:
+    """Return the name of a vocabulary entry and its language, each "" where it is not known.
 
-    That is the item's, else its main language without the region, else the name that the entry has,
-    which is in the default language.
+    That is the item's language, else its main language without the region. Else it is the name that
+    the entry has, of which nothing says what language it is in.
     """
-    translated = object_of(object_of(entry, "translations"), "name")
-    main = re.split("[-_]", language)[0]
-    for key, tag in ((language, language), (language.replace("-", "_"), language), (main, main)):
-        if name := line(translated.get(key)):
-            return name, tag
-    return line(entry.get("name")), language_of({}, context)
+    if translated := object_of(object_of(entry, "translations"), "name"):
+        main = re.split("[-_]", language)[0]
+        keys = ((language, language), (language.replace("-", "_"), language), (main, main))
+        for key, tag in keys:
+            if name := line(translated.get(key)):
+                return name, tag
+    return line(entry.get("name")), ""
 
 
 def geoname_code(place: Document) -> str:

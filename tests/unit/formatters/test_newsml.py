@@ -253,17 +253,17 @@ class TestNewsMLG2:
         [
             ("fr-CA", "Article FR", "fr"),
             ("fr", "Article FR", "fr"),
-            ("de", "Article", "en-AU"),
-            (None, "Article", "en-AU"),
+            ("de", "Article", None),
+            (None, "Article", None),
             ("fr_CA", "Article FR", "fr"),
             ("pt_BR", "Artigo", "pt-BR"),
-            ("no tag", "Article", "en-AU"),
+            ("no tag", "Article", None),
         ],
     )
     def test_takes_the_name_in_the_language(
-        self, language: str | None, name: str, tag: str
+        self, language: str | None, name: str, tag: str | None
     ) -> None:
-        """`fr-CA` takes the French name and marks it; without one, the default language.
+        """`fr-CA` takes the French name and marks it; of any other the language is not known.
 
         Formats scenario 35.
         """
@@ -629,3 +629,222 @@ class TestRightsInG2:
 
         assert "Desk/Wire" == own.findtext(f".//{G2}creditline")
         assert "Wire" == other.findtext(f".//{G2}creditline")
+
+
+class TestWhatG2SaysOfAnItem:
+    """Formats contract 3.7: what an item replaces, how it came about, who made it, where."""
+
+    @pytest.mark.parametrize(
+        ("fields", "signals"),
+        [
+            ({"rewrite_of": "urn:x:0", "operation": "publish"}, ["sig:update"]),
+            ({"rewrite_of": "urn:x:0", "state": "corrected"}, ["sig:correction"]),
+            ({"flags": {"marked_for_legal": True}}, ["sig:cwarn"]),
+            (
+                {"state": "corrected", "flags": {"marked_for_legal": True}},
+                ["sig:correction", "sig:cwarn"],
+            ),
+            ({"flags": None, "rewrite_of": ["x"]}, []),
+        ],
+    )
+    def test_signals_of_updates_and_warnings(
+        self, fields: dict[str, Any], signals: list[str]
+    ) -> None:
+        root = g2(item_of("text", **fields))
+
+        assert signals == [s.get("qcode") for s in root.iterfind(f".//{G2}itemMeta/{G2}signal")]
+
+    def test_an_update_links_to_the_story_that_it_replaces(self) -> None:
+        """Before the pictures; that is read by another reader too."""
+        held = {"featuremedia": picture(1)}
+        root = g2(item_of("text", rewrite_of="urn:x:0", associations=held))
+
+        [story, _] = root.find(f"{G2}itemSet")
+        NewsMLG2Document(etree.tostring(story))
+        links = story.findall(f"{G2}itemMeta/{G2}link")
+        assert [("irel:previousVersion", "urn:x:0"), ("irel:seeAlso", "urn:p:1")] == [
+            (link.get("rel"), link.get("residref")) for link in links
+        ]
+        uri = "http://cv.iptc.org/newscodes/itemrelation/previousVersion"
+        assert uri == qcode_to_uri(str(links[0].get("rel")))
+
+    @pytest.mark.parametrize(
+        ("said", "identity"),
+        [
+            (
+                "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+                {"qcode": "digsrctype:trainedAlgorithmicMedia"},
+            ),
+            ("digsrctype:digitalCapture", {"qcode": "digsrctype:digitalCapture"}),
+            ("https://e.org/made-by-hand", {"uri": "https://e.org/made-by-hand"}),
+            ("by hand", {"literal": "by hand"}),
+            ({"name": "By hand"}, {"literal": "By hand"}),
+            ({"name": "Camera", "uri": "https://e.org/c"}, {"uri": "https://e.org/c"}),
+            ("http://cv.iptc.org/newscodes/digitalsourcetype/", {}),
+            (3, {}),
+            ({}, {}),
+        ],
+    )
+    @pytest.mark.parametrize("held_in", ["item", "extra"])
+    def test_how_it_came_about(self, said: Any, identity: dict[str, str], held_in: str) -> None:
+        fields = {"digitalsourcetype": said}
+        root = g2(item_of("text", **(fields if held_in == "item" else {"extra": fields})))
+
+        found = root.find(f".//{G2}digitalSourceType")
+        if identity:
+            assert found is not None
+            assert identity == dict(found.attrib)
+        else:
+            assert found is None or "uri" in found.attrib
+
+    def test_who_it_comes_from(self) -> None:
+        """Source and original source once each; all that came in where these say less."""
+        sources = [{"name": "A", "uri": "https://e.org/a"}, {"literal": "B"}, {"role": "x"}, None]
+
+        def read(**fields: Any) -> list[tuple[str | None, str | None]]:
+            found = g2(item_of("text", **fields)).iter(f"{G2}infoSource")
+            return [(e.findtext(f"{G2}name"), e.get("uri") or e.get("literal")) for e in found]
+
+        assert [("Desk", "Desk"), ("Wire", "Wire")] == read(source="Desk", original_source="Wire")
+        assert [("Desk", "Desk")] == read(source="Desk", original_source="Desk")
+        assert [("A", "https://e.org/a"), ("B", "B")] == read(
+            source="A, B", extra={"infosources": sources}
+        )
+        assert [] == read()
+
+    @pytest.mark.parametrize(
+        ("fields", "path", "words"),
+        [
+            ({"body_html": "<p>One two.</p><ul><li>three</li></ul>"}, "inlineXML", "3"),
+            ({"body_html": "<p>One</p>", "body_footer": "<p>two</p>"}, "inlineXML", "2"),
+            ({"body_html": "one\ntwo", "format": "preserved"}, "inlineData", "2"),
+            ({}, "inlineXML", "0"),
+        ],
+    )
+    def test_counts_words(self, fields: dict[str, Any], path: str, words: str) -> None:
+        assert words == attribute(g2(item_of("text", **fields)), f".//{G2}{path}", "wordcount")
+
+    def test_moments_of_the_content(self) -> None:
+        """When it was made and until when it holds, never when the newsroom lets it go."""
+        extra = {"expires": "2026-05-01T00:00:00Z", "contentcreated": "2019-01-02T03:04:05+01:00"}
+        own = g2(item_of("text", firstcreated=NOW, expiry=NOW, extra=extra))
+        other = g2(item_of("text", firstcreated=NOW, expiry=NOW, extra={"expires": "soon"}))
+
+        assert "2026-05-01T00:00:00+00:00" == own.findtext(f".//{G2}expires")
+        assert "2019-01-02T02:04:05+00:00" == own.findtext(f".//{G2}contentCreated")
+        assert "2026-03-04T05:06:08+00:00" == own.findtext(f".//{G2}firstCreated")
+        assert other.find(f".//{G2}expires") is None
+
+    @pytest.mark.parametrize(
+        ("located", "kind", "identities"),
+        [
+            (
+                {
+                    **{"city": "Sydney", "state": "New South Wales", "country": "Australia"},
+                    **{"state_code": "NSW", "country_code": "AU"},
+                    "place": {"scheme": "geonames", "code": "2147714", "name": "Sydney"},
+                },
+                "loctyp:City",
+                ["geonames:2147714", "iso3166-2:AU-NSW", "iso3166-1a2:AU"],
+            ),
+            (
+                {"city": "Oslo", "state": "Oslo", "state_code": "12", "country_code": "no"},
+                "loctyp:City",
+                ["Oslo", "Oslo"],
+            ),
+            (
+                {"city": "Oslo", "country": "Norway", "country_code": "no", "place": "x"},
+                "loctyp:City",
+                ["Oslo", "iso3166-1a2:NO"],
+            ),
+            (
+                {"state": "Bavaria", "state_code": "DE-BY", "country_code": "DE"},
+                "loctyp:CountryArea",
+                ["iso3166-2:DE-BY"],
+            ),
+            ({"country": "Norway", "country_code": "NOR"}, "loctyp:Country", ["Norway"]),
+            ({"country_code": "NO"}, None, []),
+        ],
+    )
+    def test_where_it_was_written(
+        self, located: dict[str, Any], kind: str | None, identities: list[str]
+    ) -> None:
+        """The most exact place that is known, then those around it: by codes where there are."""
+        found = g2(item_of("text", dateline={"located": located})).find(f".//{G2}located")
+
+        if found is None:
+            assert kind is None
+            return
+        assert kind == found.get("type")
+        places = [found, *found.iterfind(f"{G2}broader")]
+        assert identities == [place.get("qcode") or place.get("literal") for place in places]
+
+    def test_where_a_city_lies(self) -> None:
+        place = {"location": {"lat": 59.9, "lon": 10.7}}
+        root = g2(item_of("text", dateline={"located": {"city": "Oslo", "place": place}}))
+
+        path = f".//{G2}located/{G2}geoAreaDetails/{G2}position"
+        assert "59.900000" == attribute(root, path, "latitude")
+
+    def test_what_it_is_about_by_address(self) -> None:
+        """What has an address is known by it; an address of the IPTC is one of its codes."""
+        root = g2(
+            item_of(
+                "text",
+                person=[
+                    {"name": "Ada", "qcode": "ada", "uri": "https://e.org/ada", "relevance": 80},
+                    {"name": "Eve", "qcode": "eve", "scheme": "staff", "confidence": 300},
+                ],
+                organisation=[{"name": "Rail", "qcode": "https://e.org/rail"}],
+                event=[{"name": "Day", "qcode": "d", "uri": "no address"}],
+                object=[{"name": "Moon", "uri": "http://www.wikidata.org/entity/Q405"}],
+                subject=[
+                    {
+                        "name": "fire",
+                        "qcode": "x",
+                        "uri": "http://cv.iptc.org/newscodes/mediatopic/20000763",
+                        "relevance": 100,
+                    }
+                ],
+            )
+        )
+
+        found = {e.findtext(f"{G2}name"): dict(e.attrib) for e in root.iter(f"{G2}subject")}
+        assert {
+            "fire": {"type": "cpnat:abstract", "qcode": "medtop:20000763", "relevance": "100"},
+            "Ada": {"type": "cpnat:person", "uri": "https://e.org/ada", "relevance": "80"},
+            "Eve": {"type": "cpnat:person", "qcode": "cv-staff:eve"},
+            "Rail": {"type": "cpnat:organisation", "uri": "https://e.org/rail"},
+            "Day": {"type": "cpnat:event", "qcode": "cv:d"},
+            "Moon": {"type": "cpnat:object", "qcode": "wikidata:Q405"},
+        } == found
+
+    def test_who_made_it(self) -> None:
+        """Authors with role and address; the byline where none of them has a name."""
+        authors = [
+            {"name": "Joe Pen", "role": "writer", "uri": "https://e.org/joe"},
+            {"parent": "user1", "role": "chief editor"},
+            {"role": "writer"},
+        ]
+
+        def read(**fields: Any) -> list[tuple[Any, ...]]:
+            found = g2(item_of("text", **fields)).iter(f"{G2}creator")
+            return [
+                (e.findtext(f"{G2}name"), e.get("uri") or e.get("literal"), e.get("role"))
+                for e in found
+            ]
+
+        assert [
+            ("Joe Pen", "https://e.org/joe", "role:Writer"),
+            ("Jane Writer", "Jane Writer", "role:chief%20editor"),
+        ] == read(authors=authors, byline="By them")
+        assert [("By them", "By them", None)] == read(authors=authors[2:], byline="By them")
+
+    def test_names_of_no_known_language_say_none(self) -> None:
+        """Only a translation says what language it is in."""
+        names = {"qcode": "A", "name": "Article", "translations": {"name": {"de": "Artikel"}}}
+        fields = {"genre": [names], "person": [{"name": "Ada"}], "subject": [{"name": "x"}]}
+        root = g2(item_of("text", language="de", **fields))
+
+        found = [(e.text, e.get(LANG)) for e in root.find(f".//{G2}contentMeta").iter(f"{G2}name")]
+        assert [("Artikel", "de"), ("x", None), ("Ada", None)] == found
