@@ -252,6 +252,12 @@ def own_rights(item: Document, context: FormatContext) -> Document:
     return own if any(own.values()) else rights(item, context)
 
 
+def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return holder, notice and terms: each the item's own, else that of `rights`."""
+    known = rights(item, context)
+    return {name: text_of(item, name) or str(known.get(name) or "") for name in RIGHTS_FIELDS}
+
+
 def basic_time(moment: datetime) -> str:
     """Return a moment in UTC in the basic form of ISO 8601, without its offset."""
     # `strftime` writes years before 1000 with fewer digits.

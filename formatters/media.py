@@ -1,14 +1,15 @@
 """Renditions of an item as the XML formats send them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from apps.core.documents import object_of, text_of
-from apps.core.vocabulary import ItemType
+from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document
-from formatters.conversions import integer
+from formatters.conversions import integer, publish_status
+from formatters.outgoing import WITHDRAWN_STATES
 
 MEDIUMS = {
     ItemType.PICTURE: "image",
@@ -39,6 +40,16 @@ class Rendition:
     size: int | None = None
     seconds: float | None = None
     duration: str = ""
+
+
+def held_media(item: Document) -> Iterator[tuple[str, Document]]:
+    """Yield key and item of each medium that `item` holds and that may be used."""
+    for key, held in object_of(item, "associations").items():
+        if not isinstance(held, Mapping) or text_of(held, "type") not in set(MEDIUMS):
+            continue
+        is_canceled = publish_status(held) == PubStatus.CANCELED
+        if not is_canceled and held.get("state") not in WITHDRAWN_STATES:
+            yield str(key), held
 
 
 def renditions_of(item: Document) -> list[Rendition]:
