@@ -253,9 +253,15 @@ def own_rights(item: Document, context: FormatContext) -> Document:
 
 
 def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
-    """Return holder, notice and terms: each the item's own, else that of `rights`."""
+    """Return holder, notice and terms: the item's own, else those of `rights`.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
     known = rights(item, context)
-    return {name: text_of(item, name) or str(known.get(name) or "") for name in RIGHTS_FIELDS}
+    return {field: value or str(known.get(field) or "") for field, value in own.items()}
 
 
 def basic_time(moment: datetime) -> str:

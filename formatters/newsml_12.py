@@ -26,7 +26,7 @@ from formatters.conversions import (
     tagged,
     version_of,
 )
-from formatters.media import Rendition, held_media, renditions_of
+from formatters.media import Rendition, media_of, renditions_of
 from formatters.newsml_12_superdesk import DOCTYPE, superdesk_newsml
 from formatters.nitf_body import NITFBody
 from formatters.xml import document, element, leaf, quoted
@@ -301,20 +301,18 @@ def _text(item: Document) -> str:
 
 def _pictures(item: Document, context: FormatContext) -> Iterator[str]:
     """Yield a component for each medium that a story holds, the main picture first."""
-    held = sorted(held_media(item), key=lambda entry: entry[0] != "featuremedia")
-    for key, medium in held:
-        if renditions_of(medium):
-            role = ROLES[ItemType(medium["type"])]
-            guid = text_of(medium, "guid")
-            identity = leaf("SystemIdentifier", guid) if guid else ""
-            parts = [
-                _lines(medium),
-                _administration(medium, context, identity),
-                _rights(medium, context),
-                _description(medium, context, key),
-                *_files(medium, role),
-            ]
-            yield _role(role, "".join(parts))
+    for key, medium in media_of(item):
+        role = ROLES[ItemType(medium["type"])]
+        guid = text_of(medium, "guid")
+        identity = leaf("SystemIdentifier", guid) if guid else ""
+        parts = [
+            _lines(medium),
+            _administration(medium, context, identity),
+            _rights(medium, context),
+            _description(medium, context, key),
+            *_files(medium, role),
+        ]
+        yield _role(role, "".join(parts))
 
 
 def _media(item: Document, role: str) -> str:

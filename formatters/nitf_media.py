@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from apps.core.documents import object_of, text_of
+from apps.core.documents import text_of
 from formatters.base import Document, FormatContext
 from formatters.conversions import authors_of, rights_of, source_of
-from formatters.media import MEDIUMS, Rendition, held_media, renditions_of
+from formatters.media import FEATURE, MEDIUMS, Rendition, media_of, renditions_of
 from formatters.nodes import Embed, Picture
-from formatters.xml import element, leaf, quoted
+from formatters.xml import leaf, quoted
 
 _MARK = re.compile(r'<!-- EMBED (?P<side>START|END) \w+ \{id: "(?P<key>[\w-]+)"\} -->', re.ASCII)
 """Comments around each medium that an editor has put into a text, with its key."""
@@ -23,13 +23,11 @@ class StoryMedia:
 
     def __init__(self, item: Document, context: FormatContext) -> None:
         self._context = context
-        self._media = {
-            key: medium for key, medium in held_media(item) if any(_references(medium, ""))
-        }
-        self._keys = {
-            file.href: key
-            for key, medium in reversed(self._media.items())
-            for file in renditions_of(medium)
+        self._media = dict(media_of(item)) if item.get("associations") else {}
+        # The original comes first, for readers that take one file only.
+        self._files = {
+            key: sorted(renditions_of(medium), key=lambda file: file.name != "original")
+            for key, medium in self._media.items()
         }
         self._written: set[tuple[str, str]] = set()
 
@@ -47,8 +45,16 @@ class StoryMedia:
     def key_of(self, node: Picture | Embed) -> str:
         """Return the key of the medium that a node of the text shows, "" where it is none."""
         said = dict(node.attributes)
-        known = (said.get(KEY), said.get("id"), self._keys.get(node.source))
-        return next((key for key in known if key and key in self._media), "")
+        for key in (said.get(KEY), said.get("id")):
+            if key and key in self._media:
+                return key
+        addressed = (
+            key
+            for key, files in self._files.items()
+            if any(file.href == node.source for file in files)
+        )
+        # The main picture may stand in the text, too: there it is under a key of its own.
+        return min(addressed, key=FEATURE.__eq__, default="")
 
     def written(
         self, key: str, *, attributes: str = "", alternative: str = "", caption: str = ""
@@ -61,34 +67,36 @@ class StoryMedia:
             caption: what the text has below it, as XML; else it is that of the medium.
         """
         medium = self._media[key]
-        self._written.add(_identity(medium))
-        alternative = text_of(medium, "alt_text") or alternative
-        known = text_of(medium, "description_text")
-        if not caption and (said := known or text_of(medium, "headline")):
-            caption = leaf("media-caption", said)
-        parts = [*self._metadata(medium), *_references(medium, alternative)]
-        producers = "".join(self._producers(medium))
-        kind = MEDIUMS[medium["type"]]
-        return (
-            f'<media media-type="{kind}"{attributes}>{"".join(parts)}{caption}{producers}</media>'
-        )
+        self._written.add(self._identity(key))
+        if not caption:
+            said = text_of(medium, "description_text") or text_of(medium, "headline")
+            caption = leaf("media-caption", said) if said else ""
+        common = "".join(_common(medium, alternative))
+        references = [f"{_reference(file)}{common}/>" for file in self._files[key]]
+        parts = [*self._metadata(medium), *references, caption, *self._producers(medium)]
+        return f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{"".join(parts)}</media>'
 
     def lead(self) -> str:
         """Return the main picture of the story, "" where the text shows it."""
-        return self._unwritten("featuremedia") if "featuremedia" in self._media else ""
+        return self._unwritten(FEATURE) if FEATURE in self._media else ""
 
     def rest(self) -> str:
         """Return the media that stand nowhere else."""
         return "".join(map(self._unwritten, self._media))
 
     def _unwritten(self, key: str) -> str:
-        return "" if _identity(self._media[key]) in self._written else self.written(key)
+        return "" if self._identity(key) in self._written else self.written(key)
+
+    def _identity(self, key: str) -> tuple[str, str]:
+        """Return what tells a medium from others: a picture may have more than one key."""
+        return self._files[key][0].href, text_of(self._media[key], "description_text")
 
     def _metadata(self, medium: Document) -> Iterator[str]:
         said = {"guid": text_of(medium, "guid"), "headline": text_of(medium, "headline")}
-        for name, value in {**said, **rights_of(medium, self._context)}.items():
+        said |= rights_of(medium, self._context)
+        for name, value in said.items():
             if value:
-                yield f"<media-metadata name={quoted(name)} value={quoted(value)}/>"
+                yield f'<media-metadata name="{name}" value={quoted(value)}/>'
 
     def _producers(self, medium: Document) -> Iterator[str]:
         """Yield who made a medium, and the credit that is to be given."""
@@ -99,13 +107,6 @@ class StoryMedia:
         credit = text_of(medium, "creditline") or source_of(medium)
         if credit and credit not in makers:
             yield leaf("media-producer", credit)
-
-
-def _identity(medium: Document) -> tuple[str, str]:
-    """Return what tells a medium from others; a picture may lead the story and stand in it, too."""
-    files = renditions_of(medium)
-    main = next((file.href for file in files if file.name == "original"), "")
-    return main or next((file.href for file in files), ""), text_of(medium, "description_text")
 
 
 def _marked(block: str, key: str) -> str:
@@ -119,26 +120,26 @@ def _marked(block: str, key: str) -> str:
     return f"{block[:place]}<img{mark}>{block[place:]}"
 
 
-def _references(medium: Document, alternative: str) -> Iterator[str]:
-    """Yield the references to the files of a medium, the original first."""
-    said = {"source-credit": source_of(medium), "copyright": text_of(medium, "copyrightholder")}
-    common = {**said, "alternate-text": alternative}
-    files = sorted(renditions_of(medium), key=lambda file: file.name != "original")
-    for file in files or _linked(medium):
-        measures = {"width": file.width, "height": file.height}
-        own = {
-            "source": file.href,
-            "name": file.name,
-            "mime-type": file.mimetype,
-            **{side: str(value) for side, value in measures.items() if value and value > 0},
-        }
-        if file.seconds is not None:
-            own |= {"time": f"{file.seconds:g}", "time-unit-of-measure": "seconds"}
-        known = {name: value for name, value in {**own, **common}.items() if value}
-        yield element("media-reference", **known)
+def _common(medium: Document, alternative: str) -> Iterator[str]:
+    """Yield the attributes that the references to all files of a medium have."""
+    for name, value in (
+        ("source-credit", source_of(medium)),
+        ("copyright", text_of(medium, "copyrightholder")),
+        ("alternate-text", text_of(medium, "alt_text") or alternative),
+    ):
+        if value:
+            yield f" {name}={quoted(value)}"
 
 
-def _linked(medium: Document) -> list[Rendition]:
-    """Return the file of a medium from elsewhere, which only has a `url`."""
-    href = "" if object_of(medium, "renditions") else text_of(medium, "url")
-    return [Rendition("", href, text_of(medium, "mimeType"))] if href else []
+def _reference(file: Rendition) -> str:
+    """Return the start of a reference to a file, without what all files of a medium have."""
+    said = f"<media-reference source={quoted(file.href)} name={quoted(file.name)}"
+    if file.mimetype:
+        said += f" mime-type={quoted(file.mimetype)}"
+    if file.width and file.width > 0:
+        said += f' width="{file.width}"'
+    if file.height and file.height > 0:
+        said += f' height="{file.height}"'
+    if file.seconds is not None:
+        said += f' time="{file.seconds:g}" time-unit-of-measure="seconds"'
+    return said

@@ -181,9 +181,11 @@ class TestNITF:
         }
         first, second = nitf("<p>T</p>", {"a": linked, "b": clip}).iter("media")
 
-        assert {"source": "https://tube.org/v", "mime-type": "video/mp4"} == dict(
-            first.find("media-reference").attrib
-        )
+        linked_file = first.find("media-reference").attrib
+        said = {"source": "https://tube.org/v", "name": "original", "mime-type": "video/mp4"}
+        assert said == dict(linked_file)
+            "mime-type": "video/mp4",
+        } == dict(first.find("media-reference").attrib)
         assert ("audio", "90", "seconds") == (
             second.get("media-type"),
             second.find("media-reference").get("time"),
