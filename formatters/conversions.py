@@ -39,6 +39,8 @@ _BREAK = re.compile(r"<br\b[^<>]*>(?:</br>)?", re.IGNORECASE)
 
 def integer(value: object) -> int | None:
     """Return `value` as an integer, None where it is none."""
+    if type(value) is int:
+        return value
     if not isinstance(value, (int, float, str)):
         return None
     try:

@@ -13,6 +13,8 @@ LEVELS = {
     "region": ("world_region", ""),
 }
 """Elements of a location by the fields with their name and their code, from near to far."""
+AROUND = ("state", "country", "world_region")
+COUNTRIES = "iso3166-1a2"
 CODES = {"city": "city-code", "state": "state-code", "country": "iso-cc"}
 
 
@@ -26,7 +28,7 @@ def places_of(item: Document, context: FormatContext) -> list[Document]:
     for place in objects_of(item, "place"):
         code = place.get("qcode")
         known = first_entry(locators, "qcode", code) if code else {}
-        around = {field: known[field] for field, _ in LEVELS.values() if known.get(field)}
+        around = {field: known[field] for field in AROUND if known.get(field)}
         found.append(_named({**around, **without_empty(place)}))
     return found
 
@@ -80,16 +82,15 @@ def _named(place: Document) -> Document:
 
     A place within nothing that is known counts as a city.
     """
-    name, kind = text_of(place, "name"), text_of(place, "feature_class").upper()
-    code = known_concept(_code(place), text_of(place, "scheme"))
-    if code and code.vocabulary == "iso3166-1a2":
-        own = {"country": name, "country_code": code.code}
-        return {**place, **{key: value for key, value in own.items() if not place.get(key)}}
-    if not name or any(name == text_of(place, field) for field, _ in LEVELS.values()):
+    name, scheme = text_of(place, "name"), text_of(place, "scheme")
+    kind = text_of(place, "feature_class").upper()
+    known = known_concept(_code(place), scheme) if scheme else None
+    if known and known.vocabulary == COUNTRIES:
+        return {"country": name, "country_code": known.code, **place}
+    around = [around for field in AROUND if (around := text_of(place, field))]
+    if not name or name in around:
         return place
     if kind == "A":
-        is_state = bool(place.get("state_code") or place.get("state"))
-        field = "state" if is_state else "country"
-        return place if place.get(field) else {**place, field: name}
-    is_within = any(text_of(place, field) for field in ("state", "country", "world_region"))
-    return {**place, "city": name} if kind == "P" or not is_within else place
+        field = "state" if place.get("state_code") or place.get("state") else "country"
+        return {field: name, **place}
+    return {**place, "city": name} if kind == "P" or not around else place
