@@ -56,7 +56,7 @@ def media_of(item: Document) -> list[tuple[str, Document]]:
     `url`, that is its one rendition.
     """
     held = object_of(item, "associations")
-    found = []
+    found: list[tuple[str, Document]] = []
     for key in sorted(held, key=FEATURE.__ne__):
         medium = held[key]
         if not isinstance(medium, dict) or text_of(medium, "type") not in MEDIA_TYPES:
