@@ -39,6 +39,8 @@ _BREAK = re.compile(r"<br\b[^<>]*>(?:</br>)?", re.IGNORECASE)
 
 def integer(value: object) -> int | None:
     """Return `value` as an integer, None where it is none."""
+    if type(value) is int:
+        return value
     if not isinstance(value, (int, float, str)):
         return None
     try:
@@ -250,6 +252,18 @@ def own_rights(item: Document, context: FormatContext) -> Document:
     """Return the rights fields of `item` as texts; where all are empty, those of `rights`."""
     own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
     return own if any(own.values()) else rights(item, context)
+
+
+def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return holder, notice and terms: the item's own, else those of `rights`.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
+    known = rights(item, context)
+    return {field: value or str(known.get(field) or "") for field, value in own.items()}
 
 
 def basic_time(moment: datetime) -> str:
