@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.core.documents import EMPTY
+from apps.core.text import comparable
 from apps.core.vocabulary import ItemType, PubStatus
 from apps.importing.ninjs_fields import (
     Fields,
+    free_name,
     integer,
     lowered,
     non_empty,
@@ -271,20 +273,12 @@ def _named(value: Any, prefix: str) -> list[tuple[str, Mapping[str, Any]]]:
     ]
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
-
-
 def _renditions(value: Any) -> Fields:
     named: Fields = {}
     for name, entry in _named(value, "rendition"):
         if rendition := _rendition(lowered(entry)):
             known = RENDITION_NAMES.get(name.lower(), name)
-            named[known if known not in named else _free(name, named)] = rendition
+            named[known if known not in named else free_name(name, named)] = rendition
     if named and "original" not in named:
         # Editors and formats look for the original: the largest one takes its place.
         largest = max(named.values(), key=lambda entry: entry.get("width", 0))
@@ -317,7 +311,7 @@ def _associations(value: Any, depth: int) -> Fields:
         except ValueError:
             # What cannot be read as an item is left out; the story itself must come through.
             continue
-        associations[_free(name, associations)] = associated
+        associations[free_name(name, associations)] = associated
     return associations
 
 
@@ -326,7 +320,7 @@ def _associations(value: Any, depth: int) -> Fields:
 
 def _add_title(item: Fields, title: str) -> None:
     """Put the title where the item lacks a text; an item has no title of its own."""
-    if not title:
+    if not title or comparable(title) == comparable(item.get("headline", "")):
         return
     for field in ("headline", "slugline"):
         if not item.get(field):

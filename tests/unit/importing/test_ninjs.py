@@ -257,8 +257,161 @@ class TestTexts:
         """A title stands in for a missing headline; it never overrides one."""
         assert item_from_ninjs(story(title="T"))["headline"] == "T"
         assert item_from_ninjs(story(title="T", headline="H"))["slugline"] == "T"
+        assert "slugline" not in item_from_ninjs(story(title=" t  X", headline="T x"))
         full = item_from_ninjs(story(title="T", headline="H", slugline="S"))
         assert full["extra"] == {"title": "T"}
+
+
+HTML = "text/html"
+PLAIN = "text/plain"
+
+
+def _body(*variants: tuple[str | None, str | None, str]) -> Any:
+    """Return the body of a story that has these variants: role, media type, value."""
+    return item_from_ninjs(story(bodies=[_variant(*variant) for variant in variants]))["body_html"]
+
+
+def _variant(role: str | None, media_type: str | None, value: str) -> dict[str, Any]:
+    return {"role": role, "contentType": media_type, "value": value}
+
+
+class TestBodies:
+    """Roles are free text, and media types are often missing."""
+
+    @pytest.mark.parametrize("role", ["article", "html5", "main", "xhtml", "text", "Web", "", None])
+    @pytest.mark.parametrize(
+        "media_type", [HTML, "Text/HTML; charset=utf-8", "application/xhtml+xml", None]
+    )
+    @pytest.mark.parametrize("other", ["main", "text", "article", ""])
+    def test_markup_beats_plain_text(
+        self, role: str | None, media_type: str | None, other: str
+    ) -> None:
+        """Whatever its role, and wherever it stands."""
+        marked, plain = (role, media_type, "<p>A <b>b</b></p>"), (other, PLAIN, "A b")
+
+        assert "<p>A <b>b</b></p>" == _body(marked, plain) == _body(plain, marked)
+
+    @pytest.mark.parametrize("media_type", [None, PLAIN, HTML, "text/markdown", "x"])
+    @pytest.mark.parametrize("role", ["web", "lead", "teaser", "for mobile", None])
+    def test_any_variant_beats_nothing(self, role: str | None, media_type: str | None) -> None:
+        assert "<p>Said.</p>" == _body((role, media_type, "Said."))
+        item = item_from_ninjs(
+            story(
+                headlines=[_variant(role, media_type, "Headline")],
+                descriptions=[_variant(role, media_type, "Abstract")],
+            )
+        )
+
+        assert ("Headline", None) == (item["headline"], item.get("extra"))
+        assert "Abstract" in item["abstract"]
+        picture = story(type="picture", descriptions=[_variant(role, media_type, "Caption")])
+        assert "Caption" == item_from_ninjs(picture)["description_text"]
+
+    def test_main_markup_wins(self) -> None:
+        """Of several in markup that whose role says most; a teaser is no story."""
+        teaser, article = ("teaser", HTML, "<p>T</p>"), ("article", HTML, "<p>A</p>")
+
+        assert "<p>A</p>" == _body(teaser, article)
+        assert "<p>Plain</p>" == _body(teaser, ("main", PLAIN, "Plain"))
+
+    @pytest.mark.parametrize("role", ["lead", "summary", "Preamble"])
+    def test_a_lead_is_the_abstract(self, role: str) -> None:
+        """Among bodies as among descriptions; a description comes first."""
+        bodies = [_variant(role, HTML, "<p>L</p>"), _variant("article", HTML, "<p>A</p>")]
+        item = item_from_ninjs(story(bodies=bodies))
+        described = item_from_ninjs(story(bodies=bodies, descriptions=[_variant(role, PLAIN, "D")]))
+
+        assert ("<p>L</p>", "<p>A</p>") == (item["abstract"], item["body_html"])
+        assert ("<p>D</p>", "<p>A</p>") == (described["abstract"], described["body_html"])
+        assert "<p>L</p>" in described["extra"].values()
+
+    def test_nothing_is_lost(self) -> None:
+        """What is neither the text nor the same without markup is kept."""
+        bodies = [
+            _variant("main", HTML, "<p>A</p>"),
+            _variant("main", PLAIN, "A"),
+            _variant("mobile", PLAIN, "M"),
+            _variant("mobile", PLAIN, "N"),
+        ]
+
+        assert {"body_mobile": "M", "body_mobile-2": "N"} == item_from_ninjs(story(bodies=bodies))[
+            "extra"
+        ]
+
+    @pytest.mark.parametrize(
+        ("value", "html"),
+        [
+            ("a\r\n\r\nb\r\nc\rd", "<p>a</p><p>b<br>c<br>d</p>"),
+            ("a\n \t\nb\u2028c\u2029d", "<p>a</p><p>b<br>c</p><p>d</p>"),
+            ("Profit <£1m & loss >£2m", "<p>Profit &lt;£1m &amp; loss &gt;£2m</p>"),
+            ("Firm ends <Free> plan <p", "<p>Firm ends &lt;Free&gt; plan &lt;p</p>"),
+            ("AT&amp;T\nrises", "<p>AT&amp;T<br>rises</p>"),
+            ("<p>A</p>\n<p>B</p>", "<p>A</p>\n<p>B</p>"),
+            ("One<br/>two", "<p>One<br/>two</p>"),
+            ("One <b class='x'>two</b>", "<p>One <b class='x'>two</b></p>"),
+            ("<P>One<P>two", "<P>One<P>two"),
+            ("<section>One</section>", "<section>One</section>"),
+        ],
+    )
+    def test_without_a_media_type(self, value: str, html: str) -> None:
+        """Markup is recognised; text has its paragraphs and its line ends."""
+        assert html == _body(("main", None, value)) == _body(("text", None, value))
+
+    def test_a_media_type_counts(self) -> None:
+        assert "<p>a &lt;b&gt;x&lt;/b&gt; &amp;amp;</p>" == _body(
+            ("main", PLAIN, "a <b>x</b> &amp;")
+        )
+        assert "<p>a &amp; b</p>" == _body(("main", HTML, "a &amp; b"))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            '<!DOCTYPE html>\n<html lang="en"><head><title>T</title></head>'
+            '<body class="a">{}</body></html>',
+            "<?xml version='1.0'?><!-- c --><!-- d --><HTML><HEAD><STYLE>p {{}}</STYLE></HEAD>"
+            "<BODY>{}</BODY></HTML>",
+            "<html><head><title>T</title></head>{}</html>",
+            "<html>{}</html>",
+            "<head><meta charset=utf-8></head>{}",
+            "<body>{}",
+            "<nitf><head/><body><body.head><hedline/></body.head><body.content>{}</body.content></body></nitf>",
+        ],
+    )
+    def test_a_whole_document_is_peeled(self, document: str) -> None:
+        whole = document.format("\n<p>A</p><p>B</p>\n")
+
+        assert "<p>A</p><p>B</p>" == _body(("main", HTML, whole)) == _body((None, None, whole))
+
+    def test_what_is_no_document_stays(self) -> None:
+        for html in ("<header>H</header><p>A</p>", "<p>&lt;body&gt;</p>", "<!-- EMBED --><p>A</p>"):
+            assert html == _body(("main", HTML, html))
+
+    @pytest.mark.parametrize(
+        "piece", ["<!-- a -->", "<body ", "<html><!--", '<p a="', "\n \n", "<p "]
+    )
+    def test_reading_takes_time_by_length(self, piece: str) -> None:
+        """A long text is read at once, whatever it repeats."""
+        assert _body(("main", None, "<html>" + piece * 20_000 + "x"))
+
+    def test_a_headline_is_one_line(self) -> None:
+        headline = _variant("main", HTML, "<h1>AT&amp;T\n <b>wins</b></h1>")
+
+        assert "AT&T wins" == item_from_ninjs(story(headlines=[headline]))["headline"]
+
+    def test_a_medium_has_caption_and_abstract(self) -> None:
+        """Where both are there; the markup of a caption is kept where it says more."""
+        summary, caption = (
+            _variant("summary", PLAIN, "S"),
+            _variant("caption", HTML, "<p>A <b>c</b></p>"),
+        )
+        both = item_from_ninjs(story(type="picture", descriptions=[summary, caption]))
+        plain = item_from_ninjs(
+            story(type="picture", descriptions=[_variant("caption", HTML, "<p>c</p>")])
+        )
+
+        assert ("<p>S</p>", "A c") == (both["abstract"], both["description_text"])
+        assert "<p>A <b>c</b></p>" == both["description_html"]
+        assert ("c", None) == (plain["description_text"], plain.get("description_html"))
 
 
 class TestBadInput:
