@@ -18,6 +18,9 @@ from apps.core.vocabulary import ItemType
 
 Fields = dict[str, Any]
 
+LARGEST = 2**53
+"""Of numbers: larger ones are not exact in JSON."""
+
 TEXT_KINDS = {"headline": "headlines", "description": "descriptions", "body": "bodies"}
 """Name of a text in 1.x, where a role may follow it, and of its list in 2.x and 3.x."""
 
@@ -93,13 +96,9 @@ def text(value: Any) -> str:
 
 
 def integer(value: Any) -> int | None:
-    """Return a number, or a text that is one, as an integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return None
+    """Return a number, or a text that is one, as an integer; None for what no store holds."""
+    known = number(value)
+    return int(known) if known is not None and abs(known) <= LARGEST else None
 
 
 def number(value: Any) -> float | None:

@@ -119,6 +119,7 @@ class TestSamples:
             "qcode": "661e09b87d5b10048287c076b8e3055c",
             "name": "Turkey",
             "scheme": "http://cv.ap.org/id/",
+            "uri": "http://cv.ap.org/id/661e09b87d5b10048287c076b8e3055c",
             "location": {"lat": 39, "lon": 35},
         }
         assert [entry["name"] for entry in item["organisation"]] == [
@@ -412,6 +413,280 @@ class TestBodies:
         assert ("<p>S</p>", "A c") == (both["abstract"], both["description_text"])
         assert "<p>A <b>c</b></p>" == both["description_html"]
         assert ("c", None) == (plain["description_text"], plain.get("description_html"))
+
+
+class TestConcepts:
+    def test_all_that_is_said_of_a_subject(self) -> None:
+        said = {"rel": "about", "creator": "http://e.org/tagger", "relevance": 80, "confidence": 71}
+        entry = {"name": "Floods", "uri": "http://e.org/cv/7", "literal": "7", **said}
+
+        [subject] = item_from_ninjs(story(subjects=[entry]))["subject"]
+
+        assert {
+            **{"qcode": "7", "name": "Floods", "scheme": "http://e.org/cv/"},
+            **{"uri": "http://e.org/cv/7", **said},
+        } == subject
+
+    @pytest.mark.parametrize(
+        ("entry", "code", "scheme"),
+        [
+            ({"uri": "http://cv.iptc.org/newscodes/mediatopic/20000763"}, "medtop:20000763", None),
+            ({"uri": "http://cv.iptc.org/newscodes/subjectcode/17000000"}, "17000000", None),
+            ({"uri": "http://e.org/x"}, "http://e.org/x", None),
+            ({"literal": "medtop:20000763"}, "medtop:20000763", None),
+            ({"literal": "desks:one"}, "one", "desks"),
+            ({"literal": "urn:x:1"}, "urn:x:1", None),
+            ({"literal": "A: b", "name": "A: b"}, "A: b", None),
+            ({"code": "a:b"}, "a:b", None),
+            ({"code": 7, "scheme": "s"}, "7", "s"),
+            ({"uri": "https://sws.geonames.org/264371/"}, "264371", "geonames"),
+        ],
+    )
+    def test_codes(self, entry: dict[str, Any], code: str, scheme: str | None) -> None:
+        [found] = item_from_ninjs(story(subjects=[{"name": "N", **entry}]))["subject"]
+
+        assert (code, scheme) == (found["qcode"], found.get("scheme"))
+
+    def test_keywords_and_categories(self) -> None:
+        """Subjects that say so are none: the archive has fields of its own for them."""
+        keyword = {"name": "flood", "rel": "keyword", "literal": "flood"}
+        category = {"name": "National", "rel": "category", "literal": "anpa_category:a"}
+        item = item_from_ninjs(
+            story(keywords=["rain", "flood"], subjects=[keyword, category, {"name": "S"}])
+        )
+
+        assert ["rain", "flood"] == item["keywords"]
+        assert [{"qcode": "a", "name": "National"}] == item["anpa_category"]
+        assert [{"qcode": "S", "name": "S"}] == item["subject"]
+
+    def test_categories_of_one_code_are_one(self) -> None:
+        """The archive refuses equal codes, whatever their scheme."""
+        service = [{"code": "a", "scheme": "x"}, {"code": "a", "name": "A"}]
+
+        assert 1 == len(item_from_ninjs(story(service=service))["anpa_category"])
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            {"type": "Point", "coordinates": [10, 50, 300]},
+            {
+                "type": "Feature",
+                "properties": {},
+                "geometry": {"type": "Point", "coordinates": [10, 50]},
+            },
+            {"type": "Feature", "geometry": None, "geometries": [{"coordinates": [10, 50]}]},
+            {"type": "MultiPoint", "coordinates": [[9, 49], [11, 51]]},
+            {"type": "LineString", "coordinates": [[9, 49], [10, 49], [11, 51]]},
+            {
+                "type": "Polygon",
+                "coordinates": [[[9, 49], [11, 49], [11, 51], [9, 51], [9, 49]]],
+            },
+            {"type": "MultiPolygon", "coordinates": [[[[9, 49], [11, 51], [9, 51]]]]},
+            {
+                "type": "GeometryCollection",
+                "geometries": [{"type": "Point", "coordinates": [10, 50]}],
+            },
+            {
+                "type": "FeatureCollection",
+                "features": [
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [10, 500]}},
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [10, 50]}},
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [0, 0]}},
+                ],
+            },
+        ],
+    )
+    def test_positions(self, shape: dict[str, Any]) -> None:
+        """Of what is larger than a point the middle, of several the first one that there is."""
+        for key in ("geoJSON", "geojson", "geometry_point", "geometry_area"):
+            [place] = item_from_ninjs(story(places=[{"name": "P", key: shape}]))["place"]
+
+            assert {"lat": 50, "lon": 10} == place["location"]
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            *(None, 7, "10,50", [], {}, {"type": "Feature"}, {"coordinates": None}),
+            *({"coordinates": [10]}, {"coordinates": ["10", "50"]}, {"coordinates": [True, False]}),
+            *(
+                {"coordinates": [1e999, 2]},
+                {"coordinates": [200, 100]},
+                {"coordinates": [[10], 50]},
+            ),
+        ],
+    )
+    def test_no_position(self, shape: Any) -> None:
+        [place] = item_from_ninjs(story(places=[{"name": "P", "geoJSON": shape}]))["place"]
+
+        assert {"qcode": "P", "name": "P"} == place
+
+    def test_a_bottomless_position(self) -> None:
+        shape: Any = [10, 50]
+        for _ in range(5000):
+            shape = [shape]
+
+        [place] = item_from_ninjs(story(places=[{"name": "P", "geojson": {"coordinates": shape}}]))[
+            "place"
+        ]
+
+        assert {"lat": 50, "lon": 10} == place["location"]
+
+
+class TestPeople:
+    def test_authors(self) -> None:
+        """With role, picture, title, biography and where they are found."""
+        author = {
+            "name": "Jane Writer",
+            "code": "jane",
+            "role": "writer",
+            "biography": "Bio",
+            "uri": "http://e.org/jane",
+            "twitter": "@jane",
+            "jobtitle": {"qcode": "ed", "name": "Editor"},
+        }
+        said = {**author, "job_title": "ed", "avatar_url": "http://e.org/j.jpg"}
+
+        for key in ("avatar_url", "avatarurl", "avatarUrl"):
+            [read] = item_from_ninjs(story(authors=[{**author, key: "http://e.org/j.jpg"}]))[
+                "authors"
+            ]
+
+            assert said == read
+
+        [formatted] = NINJSFormatter().format(item_from_ninjs(story(authors=[said])), CONTEXT)
+        [sent] = json.loads(formatted.body)["authors"]
+        assert {"avatar_url": "http://e.org/j.jpg", "uri": author["uri"]}.items() <= sent.items()
+        assert {"qcode": "ed", "name": "Editor"} == sent["jobtitle"]
+
+    def test_names_alone(self) -> None:
+        item = item_from_ninjs(
+            story(authors=["Jane", {"name": "Joe", "jobTitle": "Editor"}, None, 7])
+        )
+
+        assert [{"name": "Jane"}, {"name": "Joe", "job_title": "Editor"}] == item["authors"]
+
+    @pytest.mark.parametrize("field", ["person", "people"])
+    @pytest.mark.parametrize(
+        ("rel", "role"),
+        [
+            *(("author", None), ("Author", None), ("http://e.org/rel/author", None)),
+            *(("photographer", "photographer"), ("author:desk", "desk"), ("crol:writer", "writer")),
+        ],
+    )
+    def test_who_has_made_it(self, field: str, rel: str, role: str | None) -> None:
+        """People who have made an item are its authors; it is about the others."""
+        people = [
+            {"name": "A", "rel": rel, "uri": "http://e.org/a", "literal": "1"},
+            {"name": "B", "rel": "about"},
+            {"name": "C"},
+        ]
+        item = item_from_ninjs(story(**{field: people}, authors=[{"name": "A", "role": role}]))
+
+        [author] = item["authors"]
+        assert ("A", role, "http://e.org/a", "1") == (
+            *(author["name"], author.get("role")),
+            *(author["uri"], author["code"]),
+        )
+        assert ["B", "C"] == [person["name"] for person in item["person"]]
+
+    @pytest.mark.parametrize(
+        ("sources", "source", "original", "kept"),
+        [
+            ([{"name": "A"}], "A", None, False),
+            ([{"name": "A"}, {"name": "B"}], "A, B", None, True),
+            ([{"name": "A", "uri": "http://e.org/a"}], "A", None, True),
+            ([{"literal": "a"}], "a", None, True),
+            (
+                [{"name": "R", "role": "originalSource"}, {"name": "A", "role": "source"}],
+                *("A", "R", False),
+            ),
+            ([{"name": "E", "role": "enhancer"}, {"name": "A"}], "A", None, True),
+            ([{"name": "E", "role": "isrol:enhancer"}], "E", None, True),
+        ],
+    )
+    def test_sources(
+        self, sources: list[dict[str, Any]], source: str, original: str | None, kept: bool
+    ) -> None:
+        """By their roles; all of them are kept where the two fields say less."""
+        item = item_from_ninjs(story(infoSources=sources))
+
+        assert (source, original) == (item["source"], item.get("original_source"))
+        assert ({"infosources": sources} if kept else None) == item.get("extra")
+        assert "X" == item_from_ninjs(story(source="X", infosource=sources))["source"]
+
+
+class TestRights:
+    def test_kept(self) -> None:
+        """Rights, trust indicators, other ids, profile and credit line, spelt as in 2.x."""
+        rights = {"langId": "http://w3.org/ns/odrl/2/", "encodedRights": "<o/>"}
+        indicator = {"role": "http://e.org/r", "title": "Ethics", "href": "http://e.org/ethics"}
+        item = item_from_ninjs(
+            story(
+                rightsInfo=rights,
+                trustIndicators=[indicator],
+                altIds=[{"role": "itemid", "value": "7"}],
+                profile="Standard",
+                creditLine="AP Photo",
+            )
+        )
+
+        assert {
+            "rightsinfo": {"langid": "http://w3.org/ns/odrl/2/", "encodedrights": "<o/>"},
+            "trustindicators": [indicator],
+            "altids": [{"role": "itemid", "value": "7"}],
+            "profile": "Standard",
+        } == item["extra"]
+        assert "AP Photo" == item["creditline"]
+
+    def test_own_ids(self) -> None:
+        """What our own ninjs 3 says of an item is what it is here, too."""
+        altids = {"guid": "2026 ö/1", "evolvedFrom": "urn:x:0", "ingestId": "i", "uniqueName": "#1"}
+        item = item_from_ninjs(
+            {
+                "uri": "urn:e.org:item:2026%20%C3%B6%2F1",
+                "altIds": [{"role": role, "value": value} for role, value in altids.items()],
+            }
+        )
+
+        assert ("2026 ö/1", "urn:x:0", "i") == (
+            *(item["guid"], item["rewrite_of"]),
+            item["ingest_id"],
+        )
+        assert {"altids": [{"role": "uniqueName", "value": "#1"}]} == item["extra"]
+        other = story(altIds=[{"role": "guid", "value": "urn:x:9"}])
+        assert "urn:x:1" == item_from_ninjs(other)["guid"]
+
+    def test_renditions(self) -> None:
+        """Every one is kept, with all that is said of it, under a name of its own."""
+        said = {
+            "href": "http://e.org/v.mp4",
+            "contentType": "video/mp4",
+            "duration": 7.25,
+            "title": "Full",
+            "format": "MPEG",
+            "videoCodec": "c015",
+            "frameRate": 29.97,
+            "sizeInBytes": 5_000_000_000,
+        }
+        names = ("main", "original", "small", "16-9", "16-9")
+        item = item_from_ninjs(
+            story(type="video", renditions=[{"name": name, **said} for name in names])
+        )
+
+        assert ["main", "original", "thumbnail", "16-9", "16-9-2"] == list(item["renditions"])
+        assert {
+            **{"href": "http://e.org/v.mp4", "mimetype": "video/mp4", "duration": 7.25},
+            **{"title": "Full", "format": "MPEG", "videocodec": "c015", "framerate": 29.97},
+            "size": 5_000_000_000,
+        } == item["renditions"]["original"]
+
+    @pytest.mark.parametrize("duration", ["long", -1, float("nan"), True, None])
+    def test_a_bad_duration_is_left_out(self, duration: Any) -> None:
+        rendition = {"name": "original", "href": "http://e.org/v", "duration": duration}
+
+        assert {"href": "http://e.org/v"} == item_from_ninjs(
+            story(type="video", renditions=[rendition])
+        )["renditions"]["original"]
 
 
 class TestBadInput:
