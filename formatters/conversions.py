@@ -9,6 +9,7 @@ from typing import Any
 from lxml import etree
 
 from apps.core.clock import local_text, moment_of
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.embargo import embargo_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
@@ -119,6 +120,18 @@ def tagged(item: Document) -> Iterator[tuple[str, Document]]:
         for entry in objects_of(item, kind):
             if entry.get("name") or entry.get("qcode"):
                 yield kind, {"name": entry.get("qcode"), **without_empty(entry)}
+
+
+def code_of(entry: Document, *, is_subject: bool = False) -> str:
+    """Return the code of a vocabulary entry, as its vocabulary spells it; "" where it has none.
+
+    Args:
+        is_subject: see `known_concept`.
+    """
+    value = entry.get("qcode")
+    code = str(value) if isinstance(value, (str, int)) else ""
+    found = known_concept(code, text_of(entry, "scheme"), is_subject=is_subject)
+    return found.code if found else code
 
 
 def authors_of(item: Document, context: FormatContext) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
@@ -201,9 +202,11 @@ def _categories(item: Document) -> Iterator[Category]:
     for field in ("anpa_category", "subject", "genre", "place", *TAGGED):
         for entry in objects_of(item, field):
             code, name = entry.get("qcode") or entry.get("code"), text_of(entry, "name")
-            term = _clean(str(code or name))
+            term, scheme = _clean(str(code or name)), _clean(text_of(entry, "scheme"))
+            if found := known_concept(term, scheme, is_subject=field == "subject"):
+                term, scheme = found.code, found.scheme_uri
             if term:
-                yield Category(term, _clean(name) or term, _clean(text_of(entry, "scheme")))
+                yield Category(term, _clean(name) or term, scheme)
     for word in filter(None, map(_clean, keywords_of(item))):
         yield Category(word, word, "")
 

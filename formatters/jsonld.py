@@ -6,6 +6,7 @@ Formats contract 8.
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, text_figures
@@ -176,7 +177,9 @@ def _subjects(item: Document) -> Iterator[dict[str, Any]]:
     for subject in objects_of(item, "subject"):
         name = localised(subject, "name", text_of(item, "language"))
         code, scheme = str(subject.get("qcode") or ""), text_of(subject, "scheme")
-        uri = concept_uri(code, scheme)
+        uri = concept_uri(code, scheme, is_subject=True)
+        if found := known_concept(code, scheme, is_subject=True):
+            code, scheme = found.code, found.scheme_uri
         known = {"name": name, "termCode": code, "inDefinedTermSet": scheme, "url": uri}
         if name or code:
             yield {"@type": "DefinedTerm", **without_empty(known)}
@@ -198,6 +201,9 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
         name = place.get("name") if is_geoname else place_label(place, locators)
         if isinstance(name, str) and name:
             found: dict[str, Any] = {"@type": "Place", "name": name}
+            code = str(place.get("code") or place.get("qcode") or "")
+            if uri := concept_uri(code, text_of(place, "scheme")):
+                found["sameAs"] = uri
             point = position(object_of(place, "location"))
             if point:
                 longitude, latitude = point

@@ -16,6 +16,7 @@ from formatters.conversions import (
     basic_time,
     body_with_footer,
     caption_of,
+    code_of,
     copyright_year,
     created_time,
     integer,
@@ -225,9 +226,9 @@ def _description(item: Document, context: FormatContext) -> str:
     for genre in objects_of(item, "genre"):
         if name := genre.get("name") or genre.get("qcode"):
             parts.append(_formal("Genre", name))
-    codes = [s["qcode"] for s in objects_of(item, "subject") if s.get("qcode")]
-    if codes:
-        subjects = "".join([_formal("Subject", code) for code in codes])
+    codes = [code_of(subject, is_subject=True) for subject in objects_of(item, "subject")]
+    if any(codes):
+        subjects = "".join([_formal("Subject", code) for code in codes if code])
         parts.append(f"<SubjectCode>{subjects}</SubjectCode>")
     parts += _locations(item)
     for category in objects_of(item, "anpa_category"):

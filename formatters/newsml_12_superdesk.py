@@ -49,6 +49,9 @@ def superdesk_newsml(written: str, item: Document, context: FormatContext) -> st
                 parent.remove(element)
     _empty_elements(root)
     _group_roles(root, item)
+    codes = [str(s["qcode"]) for s in objects_of(item, "subject") if s.get("qcode")]
+    for subject, code in zip(root.iter("Subject"), codes, strict=False):
+        subject.set("FormalName", strip_forbidden(code))
     for moment in root.iterfind(".//StatusWillChange/DateAndTime"):
         moment.text = str(iso_time(embargo_of(item, context.now)))
     if item.get("state") == State.UNPUBLISHED:

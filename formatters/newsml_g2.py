@@ -1,6 +1,6 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
@@ -30,6 +30,7 @@ from formatters.newsml_g2_parts import (
     OWN_ALIAS,
     PLACE_KINDS,
     QCODE,
+    concept_qcode,
     geoname_code,
     groups,
     iso,
@@ -38,8 +39,8 @@ from formatters.newsml_g2_parts import (
     line,
     name_of,
     own_aliases,
+    place_concept,
     position,
-    subject_qcode,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.nitf import NITF_NAMESPACE, nitf_document
@@ -106,7 +107,7 @@ def _item(item: Document, context: FormatContext) -> str:
         f' xml:lang="{language}">'
         f"{_catalogs(item, context)}{_rights(item, context)}{_item_meta(item, context, version)}"
         f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
-        f"{_asserts(item)}{content}</{tag}>"
+        f"{_asserts(item, context)}{content}</{tag}>"
     )
 
 
@@ -177,8 +178,10 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
         said = {"role": f"{ROLE_ALIAS}:{role}"} if QCODE.fullmatch(f"{ROLE_ALIAS}:{role}") else {}
         yield _named("creator", name, literal=name, **said)
     yield f'<language tag="{language}"/>'
+    aliases = own_aliases(item, context.settings.urn_domain)
     for genre in objects_of(item, "genre"):
-        yield _concept("genre", f"genrecv:{line(genre.get('qcode'))}", genre, language, context)
+        qcode = concept_qcode(genre, aliases, "genrecv")
+        yield _concept("genre", qcode, genre, language, context)
     for keyword in keywords_of(item):
         yield leaf("keyword", keyword)
     yield from _subjects(item, language, context)
@@ -226,15 +229,15 @@ def _concept(
 def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
     aliases = own_aliases(item, context.settings.urn_domain)
     for subject in objects_of(item, "subject"):
-        qcode = subject_qcode(subject, aliases)
+        qcode = concept_qcode(subject, aliases, is_subject=True)
         yield _concept("subject", qcode, subject, language, context, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
         qcode = f"cat:{line(category.get('qcode'))}"
         yield _concept("subject", qcode, category, language, context, "cpnat:abstract")
     for place in objects_of(item, "place"):
-        yield _place(place)
+        yield _place(place, aliases)
     for kind, entry in tagged(item):
-        qcode = subject_qcode(entry, aliases)
+        qcode = concept_qcode(entry, aliases)
         yield _concept("subject", qcode, entry, language, context, f"cpnat:{kind}")
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
@@ -244,19 +247,29 @@ def _subjects(item: Document, language: str, context: FormatContext) -> Iterator
             yield element("subject", named, type="cpnat:organisation", literal=code)
 
 
-def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
-    """Return what a place is called, and the attributes that identify it; empty where unknown."""
+def _place_identity(
+    place: Document, aliases: Mapping[str, tuple[str, str]]
+) -> tuple[str, dict[str, str]]:
+    """Return what a place is called, and the attributes that identify it; empty where unknown.
+
+    Args:
+        aliases: see `own_aliases`.
+    """
+    own, found = line(place.get("name")), place_concept(place)
+    if found and own:
+        is_geoname = found.vocabulary == "geonames"
+        return own, {"qcode": geoname_code(place) if is_geoname else found.qcode}
+    qcode = concept_qcode(place, aliases) if place.get("scheme") and place.get("qcode") else ""
+    if own and QCODE.fullmatch(qcode):
+        return own, {"qcode": qcode}
     known = [line(place.get(field)) for _, field in PLACE_KINDS]
-    own = line(place.get("name"))
-    if place.get("scheme") == "geonames" and own and line(place.get("code")):
-        return own, {"qcode": geoname_code(place)}
     name = next(filter(None, known), own)
     return name, {"literal": line(place.get("qcode")) or name}
 
 
-def _place(place: Document) -> str:
+def _place(place: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
     """Return a place: the most exact of what is known of it, with what lies around it."""
-    name, identity = _place_identity(place)
+    name, identity = _place_identity(place, aliases)
     if not name:
         return ""
     parts = [leaf("name", name)]
@@ -287,11 +300,12 @@ def _lines(item: Document) -> Iterator[str]:
         yield leaf("description", plain_text(description), role=f"drol:{role}")
 
 
-def _asserts(item: Document) -> str:
+def _asserts(item: Document, context: FormatContext) -> str:
     """Return what is known of places and companies besides their names."""
     parts = []
+    aliases = own_aliases(item, context.settings.urn_domain) if item.get("place") else {}
     for place in objects_of(item, "place"):
-        name, identity = _place_identity(place)
+        name, identity = _place_identity(place, aliases)
         if name and object_of(place, "location"):
             found = position(place)
             details = element("geoAreaDetails", found) if found else ""

@@ -14,6 +14,7 @@ from formatters.conversions import (
     authors_of,
     basic_time,
     body_with_footer,
+    code_of,
     copyright_year,
     created_time,
     integer,
@@ -82,7 +83,7 @@ def _head(item: Document, context: FormatContext) -> str:
     genre = text_of(next(iter(objects_of(item, "genre")), {}), "name")
     tobject = f"<tobject.property tobject.property.type={quoted(genre)}/>" if genre else ""
     for subject in objects_of(item, "subject"):
-        if code := name_token(subject.get("qcode")):
+        if code := name_token(code_of(subject, is_subject=True)):
             name = text_of(subject, "name")
             kind = f" tobject.subject.type={quoted(name)}" if name else ""
             tobject += f'<tobject.subject tobject.subject.refnum="{code}"{kind}/>'

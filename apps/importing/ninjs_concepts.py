@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
+from apps.core.codes import known_concept, stored_code
 from apps.core.vocabulary import AUTHOR_ROLES
 from apps.importing.ninjs_fields import Fields, non_empty, number, objects, text
 
@@ -20,13 +21,6 @@ CONCEPT_FIELDS = {
     "anpa_category": ("service",),
 }
 """Fields of an item, and what they are called in 1.x and later."""
-
-IPTC_SCHEMES = {
-    "http://cv.iptc.org/newscodes/mediatopic/": "medtop:",
-    "http://cv.iptc.org/newscodes/genre/": "genre:",
-    "http://cv.iptc.org/newscodes/subjectcode/": "",
-}
-"""Vocabularies of the IPTC, and what stands before their codes in items."""
 
 CATEGORIES = "anpa_category"
 GEONAMES = "geonames"
@@ -42,7 +36,6 @@ CONTENT_WARNING = "cwarn"
 ORIGINAL_SOURCE_ROLES = frozenset({"originalsource", "original_source", "original"})
 SOURCE_ROLES = frozenset({"", "source", "provider"})
 
-_GEONAME = re.compile(r"https?://(?:sws|www)\.geonames\.org/(\d+)(?:/.*)?")
 _IN_SCHEME = re.compile(r"(?!urn:|https?:|tag:)([A-Za-z][\w.-]*):(\S.*)")
 
 
@@ -63,27 +56,31 @@ def concepts_of(fields: Fields) -> Fields:
     item: Fields = {"keywords": list(dict.fromkeys(w for w in keywords if isinstance(w, str)))}
     companies = found["organisation"]
     found["organisation"] = [entry for entry in companies if not _is_symbol_only(entry)]
-    item |= {name: distinct(map(concept, entries)) for name, entries in found.items()}
+    for name, entries in found.items():
+        item[name] = distinct(concept(entry, is_subject=name == "subject") for entry in entries)
     categories = {entry["qcode"]: _without_scheme(entry) for entry in item[CATEGORIES]}
     item |= {CATEGORIES: list(categories.values()), "company_codes": _company_codes(companies)}
     return non_empty(item | _signals(fields))
 
 
-def concept(entry: Fields) -> Fields:
-    """Return a concept as a vocabulary entry: its code is unique within its scheme."""
+def concept(entry: Fields, *, is_subject: bool = False) -> Fields:
+    """Return a concept as a vocabulary entry: its code is unique within its scheme.
+
+    Args:
+        is_subject: see `stored_code`.
+    """
     name, uri, scheme = text(entry.get("name")), text(entry.get("uri")), text(entry.get("scheme"))
     code = code_of(entry)
     if code and uri.endswith(code):
         scheme = scheme or uri.removesuffix(code)
-    elif uri and not code:
-        code, scheme = _code_at(uri)
+    elif known_concept(uri) and not known_concept(code, scheme, is_subject=is_subject):
+        code, scheme = uri, ""
     elif not scheme and "code" not in entry and code != name:
         scheme, code = _code_in(code)
+    qcode, scheme = stored_code(code or uri or name, scheme, is_subject=is_subject)
     said: Fields = {key: text(entry.get(key)) for key in ("uri", "rel", "creator")}
     said |= {key: number(entry.get(key)) for key in ("relevance", "confidence")}
-    return non_empty(
-        {"qcode": code or uri or name, "name": name or code or uri, "scheme": scheme, **said}
-    )
+    return non_empty({"qcode": qcode, "name": name or code or uri, "scheme": scheme, **said})
 
 
 def code_of(entry: Fields) -> str:
@@ -95,20 +92,10 @@ def code_of(entry: Fields) -> str:
     return ""
 
 
-def _code_at(uri: str) -> tuple[str, str]:
-    """Return code and scheme of a concept that only has an address; others are their own codes."""
-    if geoname := _GEONAME.fullmatch(uri):
-        return geoname[1], GEONAMES
-    for scheme, alias in IPTC_SCHEMES.items():
-        if uri.startswith(scheme) and len(uri) > len(scheme):
-            return alias + uri.removeprefix(scheme), ""
-    return uri, ""
-
-
 def _code_in(literal: str) -> tuple[str, str]:
     """Return scheme and code of a literal, as our own ninjs 3 writes what has no address."""
     parts = _IN_SCHEME.fullmatch(literal)
-    if parts is None or f"{parts[1].lower()}:" in IPTC_SCHEMES.values():
+    if parts is None or known_concept(literal):
         return "", literal
     return parts[1], parts[2]
 

@@ -430,10 +430,10 @@ class TestConcepts:
     @pytest.mark.parametrize(
         ("entry", "code", "scheme"),
         [
-            ({"uri": "http://cv.iptc.org/newscodes/mediatopic/20000763"}, "medtop:20000763", None),
+            ({"uri": "http://cv.iptc.org/newscodes/mediatopic/20000763"}, "20000763", None),
             ({"uri": "http://cv.iptc.org/newscodes/subjectcode/17000000"}, "17000000", None),
             ({"uri": "http://e.org/x"}, "http://e.org/x", None),
-            ({"literal": "medtop:20000763"}, "medtop:20000763", None),
+            ({"literal": "medtop:20000763"}, "20000763", None),
             ({"literal": "desks:one"}, "one", "desks"),
             ({"literal": "urn:x:1"}, "urn:x:1", None),
             ({"literal": "A: b", "name": "A: b"}, "A: b", None),
