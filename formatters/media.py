@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
-from apps.core.documents import object_of, text_of
-from apps.core.vocabulary import ItemType
+from apps.core.documents import object_of, text_of, values_of
+from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus
 from formatters.base import Document
-from formatters.conversions import integer
+from formatters.conversions import integer, publish_status
+from formatters.outgoing import WITHDRAWN_STATES
+from formatters.uris import reference
 
 MEDIUMS = {
     ItemType.PICTURE: "image",
@@ -18,12 +19,15 @@ MEDIUMS = {
 }
 """Item types of media by what NITF and Media RSS call them."""
 
+FEATURE = "featuremedia"
+"""Key of the medium that stands for a story as a whole."""
+
 STILL = (ItemType.PICTURE, ItemType.GRAPHIC)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Rendition:
-    """One file of a picture, a video or an audio item.
+    """One file of a picture, a video or an audio item. Not frozen: those take twice as long.
 
     Attributes:
         size: bytes.
@@ -41,33 +45,62 @@ class Rendition:
     duration: str = ""
 
 
+def is_withdrawn(item: Document) -> bool:
+    """Whether `item` must not be used any more."""
+    return publish_status(item) == PubStatus.CANCELED or item.get("state") in WITHDRAWN_STATES
+
+
+def media_of(item: Document) -> list[tuple[str, Document]]:
+    """Return the media of a story that can be fetched, with their keys: the feature first.
+
+    Those that are withdrawn are not among them. Of a medium that lies elsewhere and only has a
+    `url`, that is its one rendition.
+    """
+    held = object_of(item, "associations")
+    found = []
+    for key in sorted(held, key=FEATURE.__ne__):
+        medium = held[key]
+        if not isinstance(medium, Mapping) or text_of(medium, "type") not in MEDIA_TYPES:
+            continue
+        if not object_of(medium, "renditions") and text_of(medium, "url"):
+            medium = {**medium, "renditions": {"original": _linked(medium)}}
+        files = values_of(medium, "renditions")
+        has_file = any(reference(text_of(file, "href")) for file in files)
+        if has_file and not is_withdrawn(medium):
+            found.append((str(key), medium))
+    return found
+
+
+def _linked(medium: Document) -> Document:
+    said = {name: medium.get(name) for name in ("width", "height", "size", "duration")}
+    mimetype = text_of(medium, "mimetype") or text_of(medium, "mimeType")
+    return {"href": medium["url"], "mimetype": mimetype, **said}
+
+
 def renditions_of(item: Document) -> list[Rendition]:
-    """Return the renditions that have an address, in the order stored."""
-    stored = object_of(item, "renditions")
-    return [
-        _rendition(item, str(name), rendition)
-        for name, rendition in stored.items()
-        if isinstance(rendition, Mapping) and text_of(rendition, "href")
-    ]
+    """Return the renditions that have an address, in the order stored.
 
-
-def _rendition(item: Document, name: str, stored: Mapping[str, Any]) -> Rendition:
-    """Return a rendition; of what plays, the measures of the file come before its own."""
+    Of what plays, the measures of the file come before those of a rendition.
+    """
     meta = object_of(item, "filemeta")
     is_still = item.get("type") in STILL
-    measured = stored if is_still else {**stored, **meta}
-    duration = "" if is_still else str(meta.get("duration") or "")
-    seconds = None if is_still else _seconds(duration)
-    return Rendition(
-        name=name,
-        href=text_of(stored, "href"),
-        mimetype=text_of(stored, "mimetype"),
-        width=integer(measured.get("width")),
-        height=integer(measured.get("height")),
-        size=integer(stored.get("size") or (meta.get("length") if name == "original" else None)),
-        seconds=_plain_seconds(stored) if seconds is None else seconds,
-        duration=duration,
-    )
+    found = []
+    for name, stored in object_of(item, "renditions").items():
+        if not isinstance(stored, Mapping) or not (href := text_of(stored, "href")):
+            continue
+        rendition = Rendition(str(name), href, text_of(stored, "mimetype"))
+        measured = stored if is_still or not meta else {**stored, **meta}
+        rendition.width = integer(measured.get("width"))
+        rendition.height = integer(measured.get("height"))
+        length = meta.get("length") if name == "original" else None
+        rendition.size = integer(stored.get("size") or length)
+        if not is_still and meta.get("duration"):
+            rendition.duration = str(meta["duration"])
+            rendition.seconds = _seconds(rendition.duration)
+        if rendition.seconds is None:
+            rendition.seconds = _plain_seconds(stored)
+        found.append(rendition)
+    return found
 
 
 def _plain_seconds(stored: Document) -> float | None:

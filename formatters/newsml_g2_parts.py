@@ -11,8 +11,8 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import TAGGED, integer, language_of, publish_status, sent_type
-from formatters.uris import is_uri, scheme_uri
+from formatters.conversions import TAGGED, integer, publish_status, sent_type
+from formatters.uris import is_uri, scheme_uri, web_address
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
@@ -21,6 +21,15 @@ OWN_ALIAS = "cv"
 """Alias of codes without a vocabulary; those of vocabularies begin with it."""
 PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
 """Places around a place, from near to far: their kind, and the field that names them."""
+ODRL = "http://www.w3.org/ns/odrl/2/"
+"""The language of rights of which it is not known in which they are expressed."""
+_ENCODINGS = {
+    "{": "application/ld+json",
+    "[": "application/ld+json",
+    "<": "application/xml",
+    "@": "text/turtle",
+}
+"""Media types of rights by the character that they begin with."""
 _NO_ALIAS = re.compile(r"[^\w.-]+", re.ASCII)
 _NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
@@ -28,11 +37,16 @@ QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 def leaf(tag: str, text: object, /, **attributes: str) -> str:
     """As `xml.leaf`, on one line: the standard takes no line ends in most texts."""
+    if not attributes:
+        content = xml.escaped(line(text))
+        return f"<{tag}>{content}</{tag}>" if content else f"<{tag}/>"
     return xml.leaf(tag, line(text), **attributes)
 
 
 def line(value: object) -> str:
     """Return `value` as text on one line; numbers count, all else is empty."""
+    if isinstance(value, str) and value.isprintable() and "  " not in value:
+        return value.strip()
     return " ".join(strip_forbidden(str(value)).split()) if isinstance(value, (str, int)) else ""
 
 
@@ -47,18 +61,19 @@ def item_class(kind: str) -> str:
     return f"ninat:{sent_type(kind)}"
 
 
-def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str, str]:
-    """Return the name of a vocabulary entry, "" where there is none, and its language.
+def name_of(entry: Document, language: str) -> tuple[str, str]:
+    """Return the name of a vocabulary entry and its language, each "" where it is not known.
 
-    That is the item's, else its main language without the region, else the name that the entry has,
-    which is in the default language.
+    That is the item's language, else its main language without the region. Else it is the name that
+    the entry has, of which nothing says what language it is in.
     """
-    translated = object_of(object_of(entry, "translations"), "name")
-    main = re.split("[-_]", language)[0]
-    for key, tag in ((language, language), (language.replace("-", "_"), language), (main, main)):
-        if name := line(translated.get(key)):
-            return name, tag
-    return line(entry.get("name")), language_of({}, context)
+    if translated := object_of(object_of(entry, "translations"), "name"):
+        main = re.split("[-_]", language)[0]
+        keys = ((language, language), (language.replace("-", "_"), language), (main, main))
+        for key, tag in keys:
+            if name := line(translated.get(key)):
+                return name, tag
+    return line(entry.get("name")), ""
 
 
 def geoname_code(place: Document) -> str:
@@ -80,6 +95,25 @@ def position(place: Document) -> str:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= most
     }
     return xml.element("position", **known) if len(known) == len(said) else ""
+
+
+def rights_expression(item: Document) -> str:
+    """Return the rights of an item as its `extra.rightsinfo` has them: by a link, or in ODRL.
+
+    The keys are those of ninjs 1 or 2 (`linkedrights`, `linkedRights`). An expression in XML is
+    sent as data, too: the schema takes elements of no rights language.
+    """
+    given = object_of(object_of(item, "extra"), "rightsinfo")
+    if not given:
+        return ""
+    known = {str(key).lower(): value for key, value in given.items()}
+    link = web_address(text_of(known, "linkedrights"))
+    written = xml.element("link", href=link) if link else ""
+    if encoded := strip_forbidden(text_of(known, "encodedrights")).strip():
+        language = web_address(text_of(known, "langid")) or ODRL
+        kind = _ENCODINGS.get(encoded[0], "text/plain")
+        written += xml.leaf("rightsExpressionData", encoded, langid=language, enctype=kind)
+    return written
 
 
 def own_aliases(item: Document, domain: str) -> dict[str, tuple[str, str]]:
