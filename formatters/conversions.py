@@ -252,6 +252,18 @@ def own_rights(item: Document, context: FormatContext) -> Document:
     return own if any(own.values()) else rights(item, context)
 
 
+def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return holder, notice and terms: the item's own, else those of `rights`.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
+    known = rights(item, context)
+    return {field: value or str(known.get(field) or "") for field, value in own.items()}
+
+
 def basic_time(moment: datetime) -> str:
     """Return a moment in UTC in the basic form of ISO 8601, without its offset."""
     # `strftime` writes years before 1000 with fewer digits.
