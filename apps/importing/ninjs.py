@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from apps.core.documents import EMPTY
+from apps.core import json
+from apps.core.documents import EMPTY, object_of
 from apps.core.text import comparable
 from apps.core.vocabulary import ItemType, PubStatus
 from apps.importing.ninjs_concepts import concepts_of, people_of, places_of, sources_of
@@ -270,6 +271,10 @@ def _kept(fields: Fields) -> Fields:
     for key in ("rightsinfo", "digitalsourcetype"):
         if isinstance(kept.get(key), Mapping):
             kept[key] = lowered(kept[key])
+    encoded = object_of(kept, "rightsinfo").get("encodedrights")
+    if isinstance(encoded, (dict, list)):
+        # ODRL in JSON-LD stands in a text, as the standard has it.
+        kept["rightsinfo"]["encodedrights"] = json.dumps(encoded).decode()
     created = time(kept.get("contentcreated"))
     if created and created == time(fields.get("firstcreated")):
         # Formats tell it by the item where nothing else is known.

@@ -638,6 +638,14 @@ class TestRights:
         } == item["extra"]
         assert "AP Photo" == item["creditline"]
 
+    def test_rights_in_json(self) -> None:
+        """An expression in JSON-LD is a text, as the standard has it."""
+        rights = {"encodedRights": {"@type": "Offer", "permission": []}}
+
+        kept = item_from_ninjs(story(rightsInfo=rights))["extra"]["rightsinfo"]
+
+        assert {"encodedrights": '{"@type":"Offer","permission":[]}'} == kept
+
     def test_own_ids(self) -> None:
         """What our own ninjs 3 says of an item is what it is here, too."""
         altids = {"guid": "2026 ö/1", "evolvedFrom": "urn:x:0", "ingestId": "i", "uniqueName": "#1"}
