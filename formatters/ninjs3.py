@@ -17,8 +17,8 @@ from formatters.conversions import (
     created_time,
     language_of,
     number_within,
-    own_rights,
     publish_status,
+    rights_of,
     without_empty,
 )
 from formatters.json import encode
@@ -31,6 +31,10 @@ SCHEMA = "http://www.iptc.org/std/ninjs/ninjs-schema_{version}.json"
 VERSIONS = ("3.1", "2.2")
 NAMES_OF_2_2 = {"embargoedUntil": "embargoed"}
 """Fields that ninjs 2.2 calls by another name, letter case apart."""
+NOT_IN_2_2 = (
+    *("poi", "aspectratio", "videocodec", "framerate", "transportprotocol", "scantype", "bitrate"),
+)
+"""What ninjs 2.2 does not say of renditions."""
 SENT_TYPES = {str(t): str(t) for t in ItemType} | {str(ItemType.PREFORMATTED): str(ItemType.TEXT)}
 UNKNOWN_TO_2_2 = frozenset({ItemType.EVENT, ItemType.PLANNING})
 
@@ -66,7 +70,8 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
     uri = item_uri(text_of(item, "guid") or text_of(item, "uri"), context.settings.urn_domain)
     kind = text_of(item, "type")
     version = item.get("_current_version")
-    extra = object_of(item, "extra")
+    extra = fields.spelt_as_in_2(object_of(item, "extra"))
+    kept = {name: text_of(extra, name) for name in ("profile", "title")}
     return {
         "uri": uri,
         **({"type": SENT_TYPES[kind]} if kind in SENT_TYPES else {}),
@@ -75,7 +80,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
         "pubStatus": publish_status(item),
     } | without_empty(
         {
-            "profile": profile_name(item, context) if item.get("profile") else "",
+            "profile": profile_name(item, context) if item.get("profile") else kept["profile"],
             "firstCreated": fields.time(created_time(item)),
             "versionCreated": fields.time(item.get("versioncreated")),
             "contentCreated": fields.time(extra.get("contentcreated") or item.get("firstcreated")),
@@ -85,7 +90,7 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             **_rights(item, context),
             "edNote": text_of(item, "ednote"),
             "language": language_of(item, context) if item.get("language") else "",
-            "title": text_of(item, "title") or text_of(item, "headline"),
+            "title": text_of(item, "title") or kept["title"] or text_of(item, "headline"),
             "by": text_of(item, "byline"),
             "slugline": text_of(item, "slugline"),
             "located": text_of(object_of(object_of(item, "dateline"), "located"), "city"),
@@ -99,19 +104,19 @@ def _document(item: Document, context: FormatContext) -> dict[str, Any]:
             "genres": fields.concepts(item, "genre"),
             "events": fields.concepts(item, "event"),
             "objects": fields.concepts(item, "object"),
-            "infoSources": fields.sources(item),
-            "renditions": fields.renditions(item, context),
-            "altIds": fields.alternative_ids(item, uri),
+            "infoSources": fields.sources(item, extra),
+            "renditions": fields.renditions(item),
+            "altIds": fields.alternative_ids(item, uri, extra),
             "digitalSourceType": fields.digital_source_type(item),
-            "trustIndicators": fields.trust_indicators(context),
-            "rightsInfo": fields.rights_info(context),
+            "trustIndicators": fields.trust_indicators(extra, context),
+            "rightsInfo": fields.rights_info(extra, context),
         }
     )
 
 
 def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
-    known = own_rights(item, context)
-    return {name: text_of(known, field) for field, name in RIGHTS_FIELDS.items()}
+    known = rights_of(item, context)
+    return {name: known[field] for field, name in RIGHTS_FIELDS.items()}
 
 
 def _associations(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
@@ -158,7 +163,8 @@ def _as_2_2(document: dict[str, Any]) -> dict[str, Any]:
         if part.get("type") in UNKNOWN_TO_2_2:
             del part["type"]
         for rendition in part.get("renditions", ()):
-            rendition.pop("poi", None)
+            for name in NOT_IN_2_2:
+                rendition.pop(name, None)
     for association in lowered.get("associations", ()):
         del association["rel"]
     return lowered

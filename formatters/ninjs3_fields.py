@@ -9,16 +9,36 @@ from apps.core.clock import moment_of
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text, text_figures
-from apps.core.vocabulary import TEXT_TYPES, ItemType
+from apps.core.vocabulary import AUTHOR_ROLES, TEXT_TYPES
 from formatters.base import Document, FormatContext
 from formatters.body import parse_body
 from formatters.conversions import body_with_footer, integer, localised, without_empty
 from formatters.media import renditions_of
-from formatters.ninjs_fields import crop_names, place_label, user_of
+from formatters.ninjs_fields import place_label, user_of
 from formatters.plain_body import TextBody
 from formatters.uris import concept_uri, is_uri, web_address
 
 HTML, PLAIN = "text/html", "text/plain"
+SAID_OF = {
+    "subject": ("rel", "creator"),
+    **dict.fromkeys(("person", "organisation", "place", "event", "object"), ("rel",)),
+}
+"""What is said of a concept besides what it is, by the field of the item that it stands in."""
+
+SCORES = ("relevance", "confidence")
+"""The same of subjects: whole numbers up to 100."""
+
+RENDITION_TEXTS = {
+    "title": "title",
+    "format": "format",
+    "aspectratio": "aspectRatio",
+    "videocodec": "videoCodec",
+    "transportprotocol": "transportProtocol",
+    "bitrate": "bitrate",
+}
+"""What renditions that came in as ninjs say of themselves, and what the standard calls it."""
+SCANS = ("progressive", "interlaced")
+
 TICKER = "http://cv.iptc.org/newscodes/financialinstrumentsymboltype/ticker"
 
 
@@ -35,7 +55,7 @@ def headlines(item: Document) -> list[dict[str, Any]]:
 
 
 def descriptions(item: Document) -> list[dict[str, Any]]:
-    """Return abstract, caption and alternative text."""
+    """Return abstract, caption, alternative text and credit line."""
     abstract, caption = text_of(item, "abstract"), text_of(item, "description_text")
     said = (
         ("summary", HTML, abstract),
@@ -43,6 +63,7 @@ def descriptions(item: Document) -> list[dict[str, Any]]:
         ("caption", HTML, text_of(item, "description_html")),
         ("caption", PLAIN, caption),
         ("alt", PLAIN, text_of(item, "alt_text")),
+        ("creditline", PLAIN, text_of(item, "creditline")),
     )
     return [
         {"role": role, "contentType": content_type, "value": value}
@@ -92,14 +113,33 @@ def concept(
 
 
 def concepts(item: Document, field: str, **fields: str) -> list[dict[str, Any]]:
-    """Return the entries of a vocabulary field."""
+    """Return the entries of a vocabulary field.
+
+    Args:
+        fields: what is said of entries that do not say it themselves, such as `rel`.
+    """
     language = text_of(item, "language")
     is_subject = field == "subject"
-    found = (
-        concept(entry, language, is_subject=is_subject, **fields)
-        for entry in objects_of(item, field)
-    )
-    return [entry for entry in found if entry]
+    found = []
+    for entry in objects_of(item, field):
+        known = concept(entry, language, is_subject=is_subject, **fields)
+        if known:
+            found.append(known | _said_of(entry, field))
+    return found
+
+
+def _said_of(entry: Document, field: str) -> dict[str, Any]:
+    """Return what an entry says besides what it is, as far as the standard has a place for it."""
+    said: dict[str, Any] = {}
+    for name in SAID_OF.get(field, ()):
+        if value := text_of(entry, name):
+            said[name] = value
+    if field == "subject":
+        for name in SCORES:
+            score: Any = entry.get(name)
+            if _is_number(score) and score in range(101):
+                said[name] = int(score)
+    return said
 
 
 def subjects(item: Document) -> list[dict[str, Any]]:
@@ -130,7 +170,7 @@ def places(item: Document, context: FormatContext) -> list[dict[str, Any]]:
             named = {**place, "qcode": code, "name": label}
         said = concept(named, text_of(item, "language"))
         if said:
-            found.append(said | _feature(object_of(place, "location")))
+            found.append(said | _said_of(place, "place") | _feature(object_of(place, "location")))
     return found
 
 
@@ -178,31 +218,59 @@ def _authors(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]
         names = (user.get("display_name"), author.get("name"), author.get("sub_label"))
         name = next(filter(None, map(_text, names)), "")
         user_id = quote(str(user.get("_id")), safe="")
-        uri = f"urn:{context.settings.urn_domain}:user:{user_id}" if user else ""
+        own = text_of(author, "uri") if is_uri(text_of(author, "uri")) else ""
+        uri = f"urn:{context.settings.urn_domain}:user:{user_id}" if user else own
         if name or uri:
-            rel = _text(author.get("role")) or "author"
+            role = _text(author.get("role")) or "author"
+            # Who wrote an item must not be taken for somebody that it is about.
+            rel = role if role.lower() in AUTHOR_ROLES else f"author:{role}"
             yield {**without_empty({"name": name, "uri": uri}), "rel": rel}
 
 
-def sources(item: Document) -> list[dict[str, Any]]:
-    """Return who the content comes from."""
+def sources(item: Document, extra: Document) -> list[dict[str, Any]]:
+    """Return who the content comes from: all that came in with it, unless an editor changed it.
+
+    Args:
+        extra: custom fields, as of `spelt_as_in_2`.
+    """
     said = (("source", "source"), ("originalSource", "original_source"))
-    return [{"name": item[field], "role": role} for role, field in said if text_of(item, field)]
+    own = [{"name": item[field], "role": role} for role, field in said if text_of(item, field)]
+    given = [_source(entry) for entry in objects_of(extra, "infosources")]
+    known = {source.get("name") or source.get("literal") for source in given}
+    names = [name for source in own for name in (source["name"], *source["name"].split(", "))]
+    if not given or not all(n in known or set(n.split(", ")) <= known for n in names):
+        return own
+    return [source for source in given if source]
 
 
-def renditions(item: Document, context: FormatContext) -> list[dict[str, Any]]:
-    """Return the renditions that can be fetched; of a picture those that ninjs sends."""
+def _source(entry: Document) -> dict[str, Any]:
+    """Return a source that came in as ninjs, of whatever version."""
+    uri = text_of(entry, "uri")
+    return without_empty(
+        {
+            "name": text_of(entry, "name"),
+            "role": text_of(entry, "role") or text_of(entry, "rel"),
+            "uri": uri if is_uri(uri) else "",
+            "literal": text_of(entry, "literal") or text_of(entry, "code"),
+        }
+    )
+
+
+def spelt_as_in_2(extra: Document) -> dict[str, Any]:
+    """Return custom fields with the names that ninjs 2 would have for them: in lower case."""
+    return {str(key).lower(): value for key, value in extra.items()}
+
+
+def renditions(item: Document) -> list[dict[str, Any]]:
+    """Return all renditions that can be fetched."""
     stored = object_of(item, "renditions")
     if not stored and text_of(item, "url"):
         return _linked(item)
-    sent = {*context.settings.common_renditions, "original", *crop_names(context)}
     found = []
     for rendition in renditions_of(item):
         href = web_address(rendition.href)
-        if not href or (item.get("type") == ItemType.PICTURE and rendition.name not in sent):
+        if not href:
             continue
-        poi = object_of(object_of(stored, rendition.name), "poi")
-        point = {side: integer(poi.get(side)) for side in ("x", "y")}
         said = {
             "name": rendition.name,
             "href": href,
@@ -211,10 +279,23 @@ def renditions(item: Document, context: FormatContext) -> list[dict[str, Any]]:
             "height": rendition.height,
             "sizeInBytes": rendition.size,
             "duration": rendition.seconds,
-            "poi": point if None not in point.values() else None,
+            **_said_of_rendition(object_of(stored, rendition.name)),
         }
         found.append({key: value for key, value in said.items() if value not in (None, "")})
     return found
+
+
+def _said_of_rendition(stored: Document) -> dict[str, Any]:
+    """Return the point of interest, and what else a rendition says of itself."""
+    poi = object_of(stored, "poi")
+    point = {side: integer(poi.get(side)) for side in ("x", "y")}
+    said: dict[str, Any] = {"poi": point if None not in point.values() else None}
+    for field, name in RENDITION_TEXTS.items():
+        said[name] = text_of(stored, field)
+    rate, scan = stored.get("framerate"), stored.get("scantype")
+    said["frameRate"] = rate if _is_number(rate) else None
+    said["scanType"] = scan if scan in SCANS else None
+    return said
 
 
 def _linked(item: Document) -> list[dict[str, Any]]:
@@ -236,16 +317,29 @@ def _linked(item: Document) -> list[dict[str, Any]]:
     return [{"name": name, **without_empty(said)} for name, said in named if said["href"]]
 
 
-def alternative_ids(item: Document, uri: str) -> list[dict[str, Any]]:
-    """Return the other names of the item, its guid among them where `uri` is another."""
+def alternative_ids(item: Document, uri: str, extra: Document) -> list[dict[str, Any]]:
+    """Return the other names of the item, its guid among them where `uri` is another.
+
+    Args:
+        extra: custom fields, as of `spelt_as_in_2`; with the names that the item came in with, as
+            1.x or later ones have them.
+    """
     guid = text_of(item, "guid") or text_of(item, "uri")
-    said = {
+    ingest_id = text_of(item, "ingest_id")
+    own = {
         "guid": guid if guid != uri else "",
         "evolvedFrom": text_of(item, "rewrite_of"),
         "uniqueName": text_of(item, "unique_name"),
-        "ingestId": text_of(item, "ingest_id"),
+        "ingestId": ingest_id if ingest_id != guid else "",
     }
-    return [{"role": role, "value": value} for role, value in said.items() if value]
+    found = [(role, value) for role, value in own.items() if value]
+    given = extra.get("altids")
+    if isinstance(given, Mapping):
+        found += [(str(role), _text(value)) for role, value in given.items()]
+    for entry in objects_of(extra, "altids"):
+        found.append((text_of(entry, "role"), _text(entry.get("value"))))
+    kept = dict.fromkeys((role, value) for role, value in found if value)
+    return [without_empty({"role": role, "value": value}) for role, value in kept]
 
 
 def digital_source_type(item: Document) -> dict[str, Any]:
@@ -262,24 +356,50 @@ def digital_source_type(item: Document) -> dict[str, Any]:
     return {}
 
 
-def trust_indicators(context: FormatContext) -> list[dict[str, Any]]:
-    """Return the setting NINJS_TRUST_INDICATORS, without what the standard refuses."""
+def trust_indicators(extra: Document, context: FormatContext) -> list[dict[str, Any]]:
+    """Return those of the item and then NINJS_TRUST_INDICATORS, without what the standard refuses.
+
+    Args:
+        extra: custom fields, as of `spelt_as_in_2`.
+    """
     found = []
-    for entry in context.settings.trust_indicators:
-        said = {key: text_of(entry, key) for key in ("role", "title", "href")}
-        if is_uri(said["role"]) and is_uri(said["href"]):
-            found.append(without_empty(said))
+    for entry in (
+        *objects_of(extra, "trustindicators"),
+        *objects_of(extra, "trustindicator"),
+        *context.settings.trust_indicators,
+    ):
+        role = text_of(entry, "role") or concept_uri(
+            text_of(entry, "code"), text_of(entry, "scheme")
+        )
+        said = {"role": role, "title": text_of(entry, "title"), "href": text_of(entry, "href")}
+        if (
+            is_uri(said["role"])
+            and is_uri(said["href"])
+            and (known := without_empty(said)) not in found
+        ):
+            found.append(known)
     return found
 
 
-def rights_info(context: FormatContext) -> dict[str, Any]:
-    """Return the setting NINJS_RIGHTS_INFO: a link to rights, or rights that are written out."""
-    said = {key: text_of(context.settings.rights_info, key) for key in ("langId", "linkedRights")}
+def rights_info(extra: Document, context: FormatContext) -> dict[str, Any]:
+    """Return the rights of the item, else NINJS_RIGHTS_INFO: a link, or what is written out.
+
+    Args:
+        extra: custom fields, as of `spelt_as_in_2`.
+    """
+    own = object_of(extra, "rightsinfo")
+    return _rights_info(spelt_as_in_2(own)) or _rights_info(
+        spelt_as_in_2(context.settings.rights_info)
+    )
+
+
+def _rights_info(rights: Document) -> dict[str, Any]:
+    said = {"langId": text_of(rights, "langid"), "linkedRights": text_of(rights, "linkedrights")}
     known = {key: value for key, value in said.items() if is_uri(value)}
-    if "linkedRights" not in known:
-        encoded = text_of(context.settings.rights_info, "encodedRights")
-        return {**known, "encodedRights": encoded} if encoded else {}
-    return known
+    if "linkedRights" in known:
+        return known
+    encoded = text_of(rights, "encodedrights")
+    return {**known, "encodedRights": encoded} if encoded else {}
 
 
 def _text(value: object) -> str:

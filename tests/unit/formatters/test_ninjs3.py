@@ -26,6 +26,11 @@ def story(**fields: Any) -> dict[str, Any]:
     return written({**STORY, **fields})
 
 
+def credits_of(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    said = [{"role": each["role"], "value": each["value"]} for each in document["descriptions"]]
+    return [each for each in said if each["role"] == "creditline"]
+
+
 class TestSchema:
     @pytest.mark.parametrize("version", ["3.1", "2.2"])
     @pytest.mark.parametrize("name", EXAMPLES)
@@ -233,10 +238,166 @@ class TestContent:
         assert [indicator] == document["trustIndicators"]
         assert {"langId": "http://e.org/l", "encodedRights": "<o/>"} == document["rightsInfo"]
 
+    @pytest.mark.parametrize("version", ["3.1", "2.2"])
+    def test_trust_and_rights_of_the_item(self, version: str) -> None:
+        """What came in with an item counts before what the installation says of itself."""
+        theirs = {"role": "http://e.org/theirs", "href": "https://e.org/theirs"}
+        ours = {"role": "http://e.org/ours", "href": "https://e.org/ours"}
+        settings = FormatSettings(
+            trust_indicators=(ours,), rights_info={"linkedRights": "http://e.org/ours"}
+        )
+        extra = {
+            "rightsinfo": {"langid": "http://w3.org/ns/odrl/2/", "encodedrights": "<o/>"},
+            "trustindicators": [theirs, ours, {"role": "no uri"}],
+            "altids": [{"role": "itemid", "value": "7"}, {"role": "none"}],
+            "profile": "Standard",
+            "title": "T",
+        }
+
+        document = written(
+            {**STORY, "extra": extra, "ingest_id": "urn:x:1"},
+            settings=settings,
+            config={"version": version},
+        )
+        known = {key.lower(): value for key, value in document.items()}
+
+        assert [theirs, ours] == known["trustindicators"]
+        rights = {key.lower(): value for key, value in known["rightsinfo"].items()}
+        assert extra["rightsinfo"] == rights
+        assert [{"role": "itemid", "value": "7"}] == known["altids"]
+        assert ("Standard", "T") == (known["profile"], known["title"])
+
+    @pytest.mark.parametrize(
+        ("extra", "field", "sent"),
+        [
+            (
+                {
+                    "trustindicator": [
+                        {"scheme": "http://e.org/", "code": "c", "href": "http://e.org"}
+                    ]
+                },
+                "trustIndicators",
+                [{"role": "http://e.org/c", "href": "http://e.org"}],
+            ),
+            ({"altids": {"itemid": "7", "n": 8}}, "altIds", [("itemid", "7"), ("n", "8")]),
+            (
+                {"rightsInfo": {"linkedRights": "http://e.org/r", "encodedRights": "<o/>"}},
+                "rightsInfo",
+                {"linkedRights": "http://e.org/r"},
+            ),
+            ({"rightsinfo": {"linkedrights": "no uri"}}, "rightsInfo", None),
+            ({"rightsinfo": "ask us"}, "rightsInfo", None),
+            ({"altids": "7", "trustindicators": {"role": 1}}, "altIds", None),
+        ],
+    )
+    def test_other_spellings(self, extra: dict[str, Any], field: str, sent: Any) -> None:
+        """As other versions have them; what the standard refuses is left out."""
+        if field == "altIds" and sent:
+            sent = [{"role": role, "value": value} for role, value in sent]
+
+        assert sent == story(extra=extra).get(field)
+
+    def test_all_sources_that_came_in(self) -> None:
+        """Unless an editor has changed the source since."""
+        given = [{"name": "A", "uri": "http://e.org/a"}, {"name": "B", "role": "enhancer"}]
+        extra = {"infosources": [*given, {"name": "C", "role": "original"}]}
+
+        assert extra["infosources"] == story(source="A", extra=extra)["infoSources"]
+        assert (
+            extra["infosources"]
+            == story(source="A, B", original_source="C", extra=extra)["infoSources"]
+        )
+        assert [{"name": "D", "role": "source"}] == story(source="D", extra=extra)["infoSources"]
+
+    def test_what_is_said_of_concepts(self) -> None:
+        """As far as the standard has a place for it."""
+        said = {"rel": "about", "creator": "http://e.org/t", "relevance": 80, "confidence": 0.7}
+        entry = {"name": "N", **said}
+        fields = ("subject", "person", "organisation", "place", "event", "object", "genre")
+        document = story(**{field: [entry] for field in fields})
+
+        known = {"name": "N", "literal": "N"}
+        assert {
+            **known, "rel": "about", "creator": "http://e.org/t", "relevance": 80
+        } == document["subjects"][0]  # fmt: skip
+        for field in ("people", "organisations", "events", "objects"):
+            assert [{**known, "rel": "about"}] == document[field]
+        assert [known] == document["genres"]
+
+    def test_authors_are_told_from_subjects(self) -> None:
+        """Also those whose role nobody else knows."""
+        authors = [
+            {"name": "A", "role": "Photographer", "uri": "http://e.org/a"},
+            {"name": "B", "role": "desk 1", "uri": "no uri"},
+        ]
+
+        assert [
+            {"name": "A", "uri": "http://e.org/a", "rel": "Photographer"},
+            {"name": "B", "rel": "author:desk 1"},
+            {"name": "C", "literal": "C", "rel": "about"},
+        ] == story(authors=authors, person=[{"name": "C"}])["people"]
+
 
 class TestMedia:
+    @pytest.mark.parametrize("version", ["3.1", "2.2"])
+    def test_each_picture_has_its_own_rights(self, version: str) -> None:
+        """Those of the story, or of the story's source, are not a picture's."""
+        picture = {
+            "guid": "urn:x:2",
+            "type": "picture",
+            "creditline": "Reuters/Doe",
+            "copyrightholder": "Reuters",
+            "source": "Agency",
+            "extra": {"rightsinfo": {"linkedrights": "http://e.org/reuters"}},
+            "renditions": {"original": {"href": "https://e.org/a.jpg"}},
+        }
+        item = {**STORY, "copyrightholder": "Us", "creditline": "Us/Roe", "usageterms": "Ours"}
+
+        document = written(
+            {
+                **item,
+                "associations": {
+                    "featuremedia": picture,
+                    "editor_0": {**picture, "guid": "urn:x:3"},
+                },
+            },
+            config={"version": version},
+        )
+
+        for sent in document["associations"]:
+            known = {key.lower(): value for key, value in sent.items()}
+            assert "Reuters" == known["copyrightholder"]
+            assert not {"usageterms", "copyrightnotice"} & set(known)
+            assert [{"role": "creditline", "value": "Reuters/Doe"}] == credits_of(known)
+            assert ["http://e.org/reuters"] == list(known["rightsinfo"].values())
+        assert [{"role": "creditline", "value": "Us/Roe"}] == credits_of(document)
+
+    @pytest.mark.parametrize("version", ["3.1", "2.2"])
+    def test_all_that_renditions_say(self, version: str) -> None:
+        """Versions differ in what they have a place for."""
+        said = {
+            "title": "T", "format": "JPEG", "aspectratio": "16:9", "framerate": 29.97,
+            "scantype": "progressive", "bitrate": "1", "duration": 7.25, "unknown": 1,
+        }  # fmt: skip
+        broken = {"title": 7, "framerate": "x", "scantype": "sideways", "duration": -1}
+        renditions = {
+            "16-9": {"href": "https://e.org/a.mp4", **said},
+            "x": {"href": "https://e.org/b.mp4", **broken},
+        }
+        document = written(
+            {**STORY, "type": "video", "renditions": renditions}, config={"version": version}
+        )
+
+        first, second = document["renditions"]
+        kept = ("title", "format", "duration") if version == "2.2" else (*said,)
+        known = {key.lower(): value for key, value in first.items()}
+        assert {key: said[key] for key in kept if key != "unknown"} == {
+            key: value for key, value in known.items() if key not in ("name", "href")
+        }
+        assert {"name": "x", "href": "https://e.org/b.mp4"} == second
+
     def test_renditions(self) -> None:
-        """A picture sends what ninjs sends, as a list, with sizes and the point of interest."""
+        """A picture sends all that can be fetched, with sizes and the point of interest."""
         item = {
             **STORY,
             "type": "picture",
@@ -249,7 +410,7 @@ class TestMedia:
                     "height": 50,
                     "poi": {"x": 1, "y": 2},
                 },
-                "secret": {"href": "https://e.org/s.jpg"},
+                "print": {"href": "https://e.org/p.jpg"},
                 "viewImage": {"href": "relative.jpg"},
                 "16-9": None,
             },
@@ -264,7 +425,8 @@ class TestMedia:
                 "height": 50,
                 "sizeInBytes": 7,
                 "poi": {"x": 1, "y": 2},
-            }
+            },
+            {"name": "print", "href": "https://e.org/p.jpg"},
         ] == written(item)["renditions"]
 
     def test_associations(self) -> None:
