@@ -221,14 +221,15 @@ class NITFBody:
         start = f'<media media-type="{kind}"{common}>'
         said = f" alternate-text={quoted(alternative)}" if alternative else ""
         reference = f"<media-reference source={quoted(node.source)}{said}/>"
+        key = self._story.key_of(node) if self._story else ""
+        below = node.caption.children
+        if isinstance(node, Picture) and node.href and not (below or key):
+            below = (Link(node.href, (Text(alternative or node.href),)),)
         caption = ""
-        said_below = node.caption.children
-        if isinstance(node, Picture) and node.href and not said_below:
-            said_below = (Link(node.href, (Text(alternative or node.href),)),)
-        if said_below:
+        if below:
             attributes = self._common(node.caption.attributes)
-            caption = self._flow("media-caption", attributes, Flow(said_below))
-        if self._story and (key := self._story.key_of(node)):
+            caption = self._flow("media-caption", attributes, Flow(below))
+        if self._story and key:
             return self._story.written(
                 key, attributes=common, alternative=alternative, caption=caption
             )
