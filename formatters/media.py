@@ -89,18 +89,27 @@ def renditions_of(item: Document) -> list[Rendition]:
     for name, stored in object_of(item, "renditions").items():
         if not isinstance(stored, dict) or not (href := text_of(stored, "href")):
             continue
-        rendition = Rendition(str(name), href, text_of(stored, "mimetype"))
-        measured = stored if is_still or not meta else {**stored, **meta}
-        rendition.width = integer(measured.get("width"))
-        rendition.height = integer(measured.get("height"))
         length = meta.get("length") if name == "original" else None
-        rendition.size = integer(stored.get("size") or length)
-        if not is_still:
-            rendition.duration = str(meta.get("duration") or "")
-            known = _seconds(rendition.duration)
-            rendition.seconds = _plain_seconds(stored) if known is None else known
-        found.append(rendition)
+        measured = stored if is_still or not meta else {**stored, **meta}
+        duration = "" if is_still else str(meta.get("duration") or "")
+        seconds = _seconds(duration) if duration else None
+        found.append(
+            Rendition(
+                str(name),
+                href,
+                text_of(stored, "mimetype"),
+                _size(measured.get("width")),
+                _size(measured.get("height")),
+                _size(stored.get("size") or length),
+                _plain_seconds(stored) if seconds is None else seconds,
+                duration,
+            )
+        )
     return found
+
+
+def _size(value: object) -> int | None:
+    return value if type(value) is int else integer(value)
 
 
 def _plain_seconds(stored: Document) -> float | None:
