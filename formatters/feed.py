@@ -7,7 +7,7 @@ from html import escape
 
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import plain_text, preserved_text, strip_forbidden
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
@@ -171,7 +171,7 @@ def _title(item: Document) -> str:
 def _content(item: Document) -> str:
     """Return the body as HTML; of media the caption."""
     if item.get("format") == "preserved":
-        text = plain_text(body_with_footer(item))
+        text = preserved_text(body_with_footer(item))
         return f"<pre>{escape(_clean(text), quote=False)}</pre>" if text else ""
     html = body_with_footer(item)
     caption = text_of(item, "description_text")

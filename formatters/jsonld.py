@@ -9,7 +9,7 @@ from typing import Any
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text, text_figures
+from apps.core.text import plain_text, preserved_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType, State
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -130,7 +130,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     counted = text_figures(html, text_of(item, "language"), rate)
     return {
         "description": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
-        "articleBody": plain_text(html) if is_preserved else TextBody().write(parse_body(html)),
+        "articleBody": preserved_text(html) if is_preserved else TextBody().write(parse_body(html)),
         "articleSection": _names(item, "anpa_category"),
         "dateline": text_of(object_of(item, "dateline"), "text"),
         "wordCount": counted.words,

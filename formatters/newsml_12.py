@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, preserved_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -291,7 +291,7 @@ def _text(item: Document) -> str:
     abstract = leaf("DataContent", plain_text(text_of(item, "abstract"), line_feeds=True).strip())
     html = body_with_footer(item)
     if item.get("format") == "preserved":
-        written = leaf("pre", plain_text(html))
+        written = leaf("pre", preserved_text(html))
     else:
         written = NITFBody().blocks(parse_body(html))
     nitf = f"<nitf><body>{element('body.content', written)}</body></nitf>"

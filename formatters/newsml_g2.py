@@ -9,7 +9,7 @@ from apps.core.clock import moment_of
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, preserved_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
@@ -524,7 +524,7 @@ def _content(item: Document, context: FormatContext) -> str:
     if item.get("type") in MEDIA_TYPES:
         return "".join(map(_remote, renditions_of(item)))
     if item.get("format") == "preserved":
-        text = escaped(plain_text(body_with_footer(item)))
+        text = escaped(preserved_text(body_with_footer(item)))
         return element("inlineData", text, contenttype="text/plain", **_words(item))
     nitf = nitf_document(item, context, NITF_NAMESPACE)
     return element("inlineXML", nitf, contenttype="application/nitf+xml", **_words(item))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import preserved_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -227,7 +227,7 @@ def _body_content(item: Document, writer: NITFBody, story: StoryMedia) -> str:
     if item.get("format") != "preserved":
         text = writer.blocks(parse_body(story.marked(html))) or "<p/>"
     else:
-        text = leaf("pre", plain_text(html)) if html else ""
+        text = leaf("pre", preserved_text(html)) if html else ""
     return element("body.content", f"{story.lead()}{text}{story.rest()}")
 
 

@@ -194,3 +194,18 @@ def test_words_of_every_element(tag: str) -> None:
             if name in ("feeds", "mail in HTML"):
                 continue
             assert (name, body, found) == (name, body, ["w1w", "w2w", "w3w"])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_lines_of_preserved_text(name: str) -> None:
+    """Paragraphs of preserved text stay on lines of their own."""
+    [formatter] = [each for each in BUILT_IN if each.type == name]
+    item = {**STORY, "type": "text", "format": "preserved", "body_html": "<p>w0w</p><p>w1w</p>"}
+
+    [formatted] = formatter().format(item, CONTEXT)
+
+    data = formatted.data
+    shown = of_idml(formatted) if name == "idml" else re.sub("<[^<>]*>", "<>", data.decode())
+    assert "w0w" in shown
+    assert "w1w" in shown
+    assert "w0ww1w" not in shown
