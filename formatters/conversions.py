@@ -174,10 +174,13 @@ def notices(item: Document, context: FormatContext) -> list[str]:
         said.append("WITHDRAWN")
     if embargo := embargo_notice(item, context):
         said.append(embargo)
-    note = text_of(item, "ednote").strip()
-    if note and item.get("state") == State.CORRECTED:
-        said.append(f"CORRECTION: {note}")
-    return said
+    return [*said, *corrections(item)]
+
+
+def corrections(item: Document) -> list[str]:
+    """Return the line that says what a correction corrects, nothing for other items."""
+    note = text_of(item, "ednote").strip() if item.get("state") == State.CORRECTED else ""
+    return [f"CORRECTION: {note}"] if note else []
 
 
 def iso_time(value: Any) -> Any:
@@ -237,6 +240,17 @@ def own_rights(item: Document, context: FormatContext) -> Document:
     """Return the rights fields of `item` as texts; where all are empty, those of `rights`."""
     own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
     return own if any(own.values()) else rights(item, context)
+
+
+def rights_line(known: Document) -> str:
+    """Return notice, holder and terms of use in one line; a holder that the notice names goes.
+
+    Args:
+        known: what `own_rights` returns.
+    """
+    said = [strip_forbidden(text_of(known, field)) for field in RIGHTS_FIELDS]
+    holder, notice, terms = (" ".join(text.split()) for text in said)
+    return "; ".join(filter(None, (notice, "" if holder in notice else holder, terms)))
 
 
 def basic_time(moment: datetime) -> str:
