@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import feedparser
@@ -12,25 +11,14 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from formatters.atom import atom_feed
-from formatters.feed import ENTRY_TYPES, Feed, FeedEntry, feed_entry
+from formatters.feed import ENTRY_TYPES, FeedEntry, feed_entry
 from formatters.json_feed import json_feed
 from formatters.rss import rss_feed
-from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
+from tests.support.feeds import ATOM, FEED, TOMBSTONES, assert_valid_feed
 from tests.support.format_items import CONTEXT, EXAMPLES, example_item
 
 WRITERS = {"atom": atom_feed, "rss": rss_feed, "json": json_feed}
 NAMES = {"a": ATOM, "at": TOMBSTONES, "m": "http://search.yahoo.com/mrss/"}
-FEED = Feed(
-    id="urn:example.com:feed:1",
-    title="Example: Daily Planet",
-    home="https://example.com",
-    self_url="https://example.com/feeds/t/atom",
-    first_url="https://example.com/feeds/t/atom",
-    next_url="https://example.com/feeds/t/atom?before=1.x",
-    author="Example",
-    language="en",
-    updated=datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC),
-)
 
 
 def entry(name: str) -> FeedEntry | None:
