@@ -9,6 +9,7 @@ from typing import Any
 from lxml import etree
 
 from apps.core.clock import local_text, moment_of
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.embargo import embargo_of
 from apps.core.text import parse_html, plain_text, strip_forbidden
@@ -119,6 +120,18 @@ def tagged(item: Document) -> Iterator[tuple[str, Document]]:
         for entry in objects_of(item, kind):
             if entry.get("name") or entry.get("qcode"):
                 yield kind, {"name": entry.get("qcode"), **without_empty(entry)}
+
+
+def code_of(entry: Document, *, is_subject: bool = False) -> str:
+    """Return the code of a vocabulary entry, as its vocabulary spells it; "" where it has none.
+
+    Args:
+        is_subject: see `known_concept`.
+    """
+    value = entry.get("qcode")
+    code = str(value) if isinstance(value, (str, int)) else ""
+    found = known_concept(code, text_of(entry, "scheme"), is_subject=is_subject)
+    return found.code if found else code
 
 
 def authors_of(item: Document, context: FormatContext) -> Iterator[tuple[str, str]]:
@@ -242,11 +255,23 @@ def own_rights(item: Document, context: FormatContext) -> Document:
     return own if any(own.values()) else rights(item, context)
 
 
+def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return holder, notice and terms: the item's own, else those of `rights`.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: text_of(item, field) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
+    known = rights(item, context)
+    return {field: value or str(known.get(field) or "") for field, value in own.items()}
+
+
 def rights_line(known: Document) -> str:
     """Return notice, holder and terms of use in one line; a holder that the notice names goes.
 
     Args:
-        known: what `own_rights` returns.
+        known: what `rights_of` returns.
     """
     said = [strip_forbidden(text_of(known, field)) for field in RIGHTS_FIELDS]
     holder, notice, terms = (" ".join(text.split()) for text in said)

@@ -18,7 +18,7 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import caption_of, notices, own_rights, rights_line
+from formatters.conversions import caption_of, notices, rights_line, rights_of
 from formatters.fragment import sanitized, with_addresses, with_dateline
 from formatters.json import encode
 from formatters.outgoing import without_embeds
@@ -85,7 +85,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `item` as templates see it: markup cleaned, texts never null."""
     dateline = strip_forbidden(text_of(object_of(item, "dateline"), "text"))
     html, text = _body(item, dateline)
-    rights = (strip_forbidden(text_of(item, "creditline")), rights_line(own_rights(item, context)))
+    rights = (strip_forbidden(text_of(item, "creditline")), rights_line(rights_of(item, context)))
     prefix = context.settings.email_prefixes.get(text_of(item, "state"), "")
     return {
         **item,
@@ -121,7 +121,7 @@ def _picture(item: Document, context: FormatContext) -> str:
         return ""
     makers = (text_of(media, "byline"), text_of(media, "creditline") or text_of(media, "source"))
     credit = "; ".join(
-        filter(None, (", ".join(filter(None, makers)), rights_line(own_rights(media, context))))
+        filter(None, (", ".join(filter(None, makers)), rights_line(rights_of(media, context))))
     )
     caption = strip_forbidden(caption_of(media)).strip()
     return " ".join(filter(None, (caption, f"({strip_forbidden(credit)})" if credit else "")))

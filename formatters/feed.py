@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
@@ -15,8 +16,8 @@ from formatters.conversions import (
     corrections,
     keywords_of,
     language_of,
-    own_rights,
     rights_line,
+    rights_of,
 )
 from formatters.fragment import sanitized_with_players, with_dateline
 from formatters.media import MEDIUMS, Rendition, renditions_of
@@ -196,7 +197,7 @@ def _content(item: Document) -> str:
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    said = (_line(item, "creditline"), rights_line(own_rights(item, context)))
+    said = (_line(item, "creditline"), rights_line(rights_of(item, context)))
     return "; ".join(filter(None, said))
 
 
@@ -218,9 +219,11 @@ def _categories(item: Document) -> Iterator[Category]:
     for field in ("anpa_category", "subject", "genre", "place", *TAGGED):
         for entry in objects_of(item, field):
             code, name = entry.get("qcode") or entry.get("code"), text_of(entry, "name")
-            term = _clean(str(code or name))
+            term, scheme = _clean(str(code or name)), _clean(text_of(entry, "scheme"))
+            if found := known_concept(term, scheme, is_subject=field == "subject"):
+                term, scheme = found.code, found.scheme_uri
             if term:
-                yield Category(term, _clean(name) or term, _clean(text_of(entry, "scheme")))
+                yield Category(term, _clean(name) or term, scheme)
     for company in objects_of(item, "company_codes"):
         code, name = _clean(str(company.get("qcode") or "")), _line(company, "name")
         if code or name:
@@ -249,7 +252,7 @@ def _medium(item: Document, context: FormatContext) -> Iterator[Medium]:
         return
     widest = max(files.values(), key=lambda pair: pair[0].width or 0)
     file, address = files.get("original", widest)
-    known = own_rights(item, context)
+    known = rights_of(item, context)
     yield Medium(
         kind=kind,
         file=replace(file, href=address),

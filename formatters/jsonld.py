@@ -6,6 +6,7 @@ Formats contract 8.
 from collections.abc import Iterator
 from typing import Any
 
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text, text_figures
@@ -20,8 +21,8 @@ from formatters.conversions import (
     keywords_of,
     language_of,
     localised,
-    own_rights,
     publish_status,
+    rights_of,
     source_of,
     tagged,
     without_empty,
@@ -179,7 +180,9 @@ def _subjects(item: Document) -> Iterator[dict[str, Any]]:
     for subject in objects_of(item, "subject"):
         name = localised(subject, "name", text_of(item, "language"))
         code, scheme = str(subject.get("qcode") or ""), text_of(subject, "scheme")
-        uri = concept_uri(code, scheme)
+        uri = concept_uri(code, scheme, is_subject=True)
+        if found := known_concept(code, scheme, is_subject=True):
+            code, scheme = found.code, found.scheme_uri
         known = {"name": name, "termCode": code, "inDefinedTermSet": scheme, "url": uri}
         if name or code:
             yield {"@type": "DefinedTerm", **without_empty(known)}
@@ -201,6 +204,9 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
         name = place.get("name") if is_geoname else place_label(place, locators)
         if isinstance(name, str) and name:
             found: dict[str, Any] = {"@type": "Place", "name": name}
+            code = str(place.get("code") or place.get("qcode") or "")
+            if uri := concept_uri(code, text_of(place, "scheme")):
+                found["sameAs"] = uri
             point = position(object_of(place, "location"))
             if point:
                 longitude, latitude = point
@@ -247,12 +253,12 @@ def _organisation(name: str) -> dict[str, Any]:
 
 
 def _publisher(item: Document, context: FormatContext) -> str:
-    holder = text_of(own_rights(item, context), "copyrightholder")
+    holder = text_of(rights_of(item, context), "copyrightholder")
     return holder or context.settings.provider_id
 
 
 def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
-    known = own_rights(item, context)
+    known = rights_of(item, context)
     terms = text_of(known, "usageterms")
     created = time(created_time(item))
     return {

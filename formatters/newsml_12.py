@@ -11,23 +11,22 @@ from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, S
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
-    RIGHTS_FIELDS,
     authors_of,
     basic_time,
     body_with_footer,
-    caption_of,
+    code_of,
     copyright_year,
     created_time,
     integer,
     keywords_of,
     language_of,
     publish_status,
-    rights,
+    rights_of,
     source_of,
     tagged,
     version_of,
 )
-from formatters.media import Rendition, renditions_of
+from formatters.media import Rendition, media_of, renditions_of
 from formatters.newsml_12_superdesk import DOCTYPE, superdesk_newsml
 from formatters.nitf_body import NITFBody
 from formatters.xml import document, element, leaf, quoted
@@ -39,6 +38,10 @@ ROLES = {
     ItemType.VIDEO: "Video",
     ItemType.AUDIO: "Audio",
 }
+ALTERNATIVE = "AlternativeText"
+"""Property with what a picture shows, for those who do not see it."""
+PLACE_NAME = "Name"
+"""Property of a location with its own name, where that says none of what is around it."""
 ORIGIN = (("City", "city"), ("CountryArea", "state"), ("Country", "country"))
 RELATED = (("CountryArea", "state"), ("Country", "country"), ("WorldRegion", "world_region"))
 LATER_STATES = (State.CORRECTED, State.KILLED, State.RECALLED, State.UNPUBLISHED)
@@ -60,7 +63,7 @@ class NewsML12Formatter(Formatter):
     def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
         is_superdesk = bool(self.choice(item, context, "compat", COMPAT))
-        root = _newsml(item, context)
+        root = _newsml(item, context, with_pictures=not is_superdesk)
         if is_superdesk:
             root = superdesk_newsml(root, item, context)
         address = context.settings.newsml12_doctype or (DOCTYPE if is_superdesk else "")
@@ -68,12 +71,13 @@ class NewsML12Formatter(Formatter):
         return [Formatted(document(root, declaration='version="1.0"', doctype=doctype))]
 
 
-def _newsml(item: Document, context: FormatContext) -> str:
+def _newsml(item: Document, context: FormatContext, *, with_pictures: bool) -> str:
+    pictures = "".join(_pictures(item, context)) if with_pictures else ""
     return (
         f'<NewsML Version="1.2"><Catalog Href="{CATALOG}"/>{_envelope(item, context)}'
         f'<NewsItem xml:lang="{language_of(item, context)}">'
         f"{_identification(item, context)}{_management(item, context)}"
-        f"<NewsComponent>{_component(item, context)}</NewsComponent></NewsItem></NewsML>"
+        f"<NewsComponent>{_component(item, context, pictures)}</NewsComponent></NewsItem></NewsML>"
     )
 
 
@@ -145,7 +149,12 @@ def _management(item: Document, context: FormatContext) -> str:
     return "".join(parts)
 
 
-def _component(item: Document, context: FormatContext) -> str:
+def _component(item: Document, context: FormatContext, pictures: str) -> str:
+    """Return the component of the item.
+
+    Args:
+        pictures: components of the media that it holds.
+    """
     parts = [
         "<NewsComponent>",
         _formal("Role", "Main"),
@@ -157,7 +166,7 @@ def _component(item: Document, context: FormatContext) -> str:
     ]
     kind = text_of(item, "type")
     if kind in TEXT_TYPES:
-        parts.append(_text(item))
+        parts += [_text(item), pictures]
     elif kind == ItemType.COMPOSITE:
         parts.append(_package(item))
     else:
@@ -183,7 +192,7 @@ def _lines(item: Document) -> str:
             ("HeadLine", text_of(item, "headline")),
             ("ByLine", text_of(item, "byline")),
             ("DateLine", text_of(object_of(item, "dateline"), "text")),
-            ("CreditLine", source_of(item)),
+            ("CreditLine", text_of(item, "creditline") or source_of(item)),
             ("SlugLine", slugline),
             ("KeywordLine", slugline),
         )
@@ -195,45 +204,56 @@ def _lines(item: Document) -> str:
     return element("NewsLines", "".join(lines))
 
 
-def _administration(item: Document, context: FormatContext) -> str:
-    """Return who made the item."""
+def _administration(item: Document, context: FormatContext, identity: str = "") -> str:
+    """Return who made the item.
+
+    Args:
+        identity: of the item, where the document is about another one.
+    """
     parties = [
         element("Party", _property("Role", role), FormalName=name)
         for name, role in authors_of(item, context)
     ]
-    if not parties:
-        return ""
-    return element("AdministrativeMetadata", element("Creator", "".join(parties)))
+    creators = element("Creator", "".join(parties)) if parties else ""
+    return element("AdministrativeMetadata", identity + creators) if identity or creators else ""
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    known = rights(item, context)
-    said = {field: text_of(item, field) or str(known.get(field) or "") for field in RIGHTS_FIELDS}
-    source = source_of(item)
+    said = rights_of(item, context)
     return (
         f"<RightsMetadata><Copyright>{leaf('CopyrightHolder', said['copyrightholder'])}"
         f"<CopyrightDate>{copyright_year(item, context)}</CopyrightDate></Copyright>"
         f"<UsageRights>{leaf('UsageType', said['copyrightnotice'])}"
-        f"{leaf('RightsHolder', source)}{leaf('Limitations', said['usageterms'])}"
+        f"{leaf('RightsHolder', source_of(item))}{leaf('Limitations', said['usageterms'])}"
         f"<StartDate>{_time(context.now, context.now)}</StartDate>"
         "</UsageRights></RightsMetadata>"
     )
 
 
-def _description(item: Document, context: FormatContext) -> str:
+def _description(item: Document, context: FormatContext, key: str = "") -> str:
+    """Return what the item is about.
+
+    Args:
+        key: by which the story that is sent knows the item: `featuremedia`, `editor_0`.
+    """
     parts = ["<DescriptiveMetadata>", _formal("Language", language_of(item, context))]
     for genre in objects_of(item, "genre"):
         if name := genre.get("name") or genre.get("qcode"):
             parts.append(_formal("Genre", name))
-    codes = [s["qcode"] for s in objects_of(item, "subject") if s.get("qcode")]
-    if codes:
-        subjects = "".join([_formal("Subject", code) for code in codes])
+    codes = [code_of(subject, is_subject=True) for subject in objects_of(item, "subject")]
+    if any(codes):
+        subjects = "".join([_formal("Subject", code) for code in codes if code])
         parts.append(f"<SubjectCode>{subjects}</SubjectCode>")
     parts += _locations(item)
     for category in objects_of(item, "anpa_category"):
         parts.append(_property("Category", category.get("qcode")))
     parts += [_property("Keyword", keyword) for keyword in keywords_of(item)]
     parts += [_property(kind.capitalize(), entry["name"]) for kind, entry in tagged(item)]
+    for subject in objects_of(item, "subject"):
+        if not code_of(subject):
+            parts.append(_property("Subject", text_of(subject, "name")))
+    parts.append(_property(ALTERNATIVE, text_of(item, "alt_text")))
+    parts.append(_property("Association", key))
     parts.append("</DescriptiveMetadata>")
     return "".join(parts)
 
@@ -242,13 +262,18 @@ def _locations(item: Document) -> Iterator[str]:
     if located := object_of(object_of(item, "dateline"), "located"):
         yield _location("Origin", located, ORIGIN)
     for place in objects_of(item, "place"):
-        if any(place.get(field) for _, field in RELATED):
-            yield _location("RelatesTo", place, RELATED)
+        name = text_of(place, "name")
+        is_around = any(name == place.get(field) for _, field in RELATED)
+        own = "" if is_around else _property(PLACE_NAME, name)
+        if own or any(place.get(field) for _, field in RELATED):
+            yield _location("RelatesTo", place, RELATED, own)
 
 
-def _location(how: str, place: Document, fields: Sequence[tuple[str, str]]) -> str:
+def _location(
+    how: str, place: Document, fields: Sequence[tuple[str, str]], content: str = ""
+) -> str:
     said = [_property(name, place.get(field)) for name, field in fields]
-    return element("Location", "".join(said), HowPresent=how)
+    return element("Location", content + "".join(said), HowPresent=how)
 
 
 def _role(role: str, content: str) -> str:
@@ -274,17 +299,35 @@ def _text(item: Document) -> str:
     return _role("Abstract", _content("Text", abstract)) + _role("BodyText", _content("NITF", body))
 
 
+def _pictures(item: Document, context: FormatContext) -> Iterator[str]:
+    """Yield a component for each medium that a story holds, the main picture first."""
+    for key, medium in media_of(item):
+        role = ROLES[ItemType(medium["type"])]
+        guid = text_of(medium, "guid")
+        identity = leaf("SystemIdentifier", guid) if guid else ""
+        parts = [
+            _lines(medium),
+            _administration(medium, context, identity),
+            _rights(medium, context),
+            _description(medium, context, key),
+            *_files(medium, role),
+        ]
+        yield _role(role, "".join(parts))
+
+
 def _media(item: Document, role: str) -> str:
-    parts = []
-    caption = caption_of(item)
+    return _role(role, "".join(_files(item, role)))
+
+
+def _files(item: Document, role: str) -> Iterator[str]:
+    """Yield the caption of a medium, and its renditions."""
+    caption = text_of(item, "description_text") or plain_text(text_of(item, "description"))
     if caption:
-        said = leaf("DataContent", plain_text(caption))
-        parts.append(_role("Caption", _content("Text", said)))
+        yield _role("Caption", _content("Text", leaf("DataContent", caption)))
     for rendition in renditions_of(item):
         known = _formal("Format", rendition.mimetype) if rendition.mimetype else ""
         content = f"{_formal('MediaType', role)}{known}{_characteristics(rendition)}"
-        parts.append(_role(rendition.name, element("ContentItem", content, Href=rendition.href)))
-    return _role(role, "".join(parts))
+        yield _role(rendition.name, element("ContentItem", content, Href=rendition.href))
 
 
 def _characteristics(rendition: Rendition) -> str:

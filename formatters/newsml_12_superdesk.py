@@ -12,7 +12,7 @@ from apps.core.embargo import embargo_of
 from apps.core.text import strip_forbidden
 from apps.core.vocabulary import State
 from formatters.base import Document, FormatContext
-from formatters.conversions import TAGGED, iso_time
+from formatters.conversions import TAGGED, iso_time, source_of
 from formatters.xml import XML_LANG, as_lxml
 
 DOCTYPE = "http://www.provider.com/dtd/NewsML_1.2.dtd"
@@ -26,9 +26,15 @@ UNSENT = (
     ".//NewsComponent/AdministrativeMetadata",
     *(
         f".//DescriptiveMetadata/Property[@FormalName='{name}']"
-        for name in ("Keyword", *(kind.capitalize() for kind in TAGGED))
+        for name in (
+            "Keyword",
+            "AlternativeText",
+            "Subject",
+            *(kind.capitalize() for kind in TAGGED),
+        )
     ),
     ".//NewsComponent/Role[@FormalName='Caption']/..",
+    ".//Location/Property[@FormalName='Name']",
 )
 
 
@@ -47,8 +53,17 @@ def superdesk_newsml(written: str, item: Document, context: FormatContext) -> st
             parent = element.getparent()
             if parent is not None:
                 parent.remove(element)
+    for location in root.findall(".//Location[@HowPresent='RelatesTo']"):
+        parent = location.getparent()
+        if parent is not None and not len(location):
+            parent.remove(location)
     _empty_elements(root)
     _group_roles(root, item)
+    codes = [str(s["qcode"]) for s in objects_of(item, "subject") if s.get("qcode")]
+    for subject, code in zip(root.iter("Subject"), codes, strict=False):
+        subject.set("FormalName", strip_forbidden(code))
+    for credit in root.iter("CreditLine"):
+        credit.text = strip_forbidden(source_of(item)) or None
     for moment in root.iterfind(".//StatusWillChange/DateAndTime"):
         moment.text = str(iso_time(embargo_of(item, context.now)))
     if item.get("state") == State.UNPUBLISHED:

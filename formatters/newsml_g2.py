@@ -1,11 +1,15 @@
 """NewsML-G2 2.35 at power conformance, valid by its official schema (formats contract 3.7)."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from apps.core.clock import moment_of
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
@@ -24,12 +28,14 @@ from formatters.conversions import (
     tagged,
     version_of,
 )
-from formatters.media import Rendition, renditions_of
+from formatters.media import Rendition, is_withdrawn, media_of, renditions_of
 from formatters.newsml_g2_parts import (
+    ITEM_MEDIA_TYPE,
     NAMESPACE,
     OWN_ALIAS,
     PLACE_KINDS,
     QCODE,
+    concept_qcode,
     geoname_code,
     groups,
     iso,
@@ -38,12 +44,14 @@ from formatters.newsml_g2_parts import (
     line,
     name_of,
     own_aliases,
+    place_concept,
     position,
-    subject_qcode,
+    rights_expression,
 )
 from formatters.newsml_g2_superdesk import superdesk_message
+from formatters.ninjs3_fields import digital_source_type
 from formatters.nitf import NITF_NAMESPACE, nitf_document
-from formatters.uris import reference
+from formatters.uris import is_uri, reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
 CATALOG = "http://www.iptc.org/std/catalog/catalog.IPTC-G2-Standards_41.xml"
@@ -53,8 +61,26 @@ SCHEMES = ("cat", "genrecv", "rendition", "grpRole", ROLE_ALIAS, OWN_ALIAS)
 """Aliases that the IPTC catalog does not have; each message brings their scheme along."""
 
 
+RENDITIONS = {
+    "original": "rnd:highRes",
+    "baseImage": "rnd:web",
+    "viewImage": "rnd:preview",
+    **{
+        name: f"rnd:{name}"
+        for name in ("highRes", "lowRes", "mobile", "preview", "print", "sms", "thumbnail", "web")
+    },
+}
+"""Renditions that the IPTC has a code for, by name; all others have the one of their name."""
+DIGITAL_SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+ADDRESS = re.compile("(?:https?|urn|tag|acct|mailto|did):", re.IGNORECASE)
+"""What names and codes do not begin with."""
+COUNTRY, STATE = re.compile("[A-Z]{2}"), re.compile("[A-Z0-9]{1,3}", re.ASCII)
+"""Codes of ISO 3166."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
 class NewsMLG2Formatter(Formatter):
-    """An item as a news message with one newsItem or packageItem."""
+    """An item as a news message: a newsItem or packageItem, then a newsItem for each medium."""
 
     type = "newsmlg2"
     name = "NewsML G2"
@@ -72,26 +98,63 @@ class NewsMLG2Formatter(Formatter):
         declaration = 'version="1.0" encoding="UTF-8"'
         if self.choice(item, context, "compat", COMPAT):
             return [Formatted(as_superdesk(superdesk_message(item, context), declaration))]
+        held = _held(item)
+        written = _item(item, context, held) + "".join(_item(each, context) for each in held)
         root = (
-            f'<newsMessage xmlns="{NAMESPACE}">{_header(item, context)}'
-            f"<itemSet>{_item(item, context)}</itemSet></newsMessage>"
+            f'<newsMessage xmlns="{NAMESPACE}">{_header(item, context, is_whole=bool(held))}'
+            f"<itemSet>{written}</itemSet></newsMessage>"
         )
         return [Formatted(document(root, declaration=declaration))]
 
 
-def _header(item: Document, context: FormatContext) -> str:
+def _held(item: Document) -> list[Document]:
+    """Return the media of `item` as items of their own, each once; of a withdrawn one none.
+
+    What they do not say of themselves, their language and until when they may not be shown, is
+    that of the item: its caption was written for it.
+    """
+    if is_withdrawn(item):
+        return []
+    guid = text_of(item, "guid")
+    held: dict[str, Document] = {}
+    for key, medium in media_of(item):
+        own = line(text_of(medium, "guid")) or f"{guid}#{key}"
+        shared = {"embargoed": _later_embargo(item, medium)}
+        language = medium.get("language") or item.get("language")
+        held.setdefault(own, {**medium, **shared, "guid": own, "language": language})
+    held.pop(line(guid), None)
+    return list(held.values())
+
+
+def _later_embargo(item: Document, medium: Document) -> datetime | None:
+    """Return until when neither an item nor its medium may be shown by what they say."""
+    ends = (embargo_of(each, EARLIEST) for each in (item, medium))
+    return max((end for end in ends if end is not None), default=None)
+
+
+def _header(item: Document, context: FormatContext, *, is_whole: bool) -> str:
+    """Return the header of a message.
+
+    Args:
+        is_whole: the message has several items, which go together.
+    """
     origin = source_of(item)
     priority = min(9, max(1, integer(item.get("priority")) or 5))
     return (
         f"<header><sent>{iso(context.now, context.now)}</sent>"
         f"{leaf('sender', context.settings.provider_id)}"
         f"<transmitId>{context.sequence_number}</transmitId><priority>{priority}</priority>"
-        f"{leaf('origin', origin) if origin else ''}</header>"
+        f"{leaf('origin', origin) if origin else ''}"
+        f"{element('signal', qcode='nmsig:atomic') if is_whole else ''}</header>"
     )
 
 
-def _item(item: Document, context: FormatContext) -> str:
-    """Return the `newsItem`, of packages the `packageItem`."""
+def _item(item: Document, context: FormatContext, held: Sequence[Document] = ()) -> str:
+    """Return the `newsItem`, of packages the `packageItem`.
+
+    Args:
+        held: its media, as items of their own.
+    """
     language = language_of(item, context)
     is_package = item.get("type") == ItemType.COMPOSITE
     tag = "packageItem" if is_package else "newsItem"
@@ -104,33 +167,54 @@ def _item(item: Document, context: FormatContext) -> str:
         f'<{tag} standard="NewsML-G2" standardversion="2.35" conformance="power"'
         f' guid={quoted(text_of(item, "guid"))} version="{version}"'
         f' xml:lang="{language}">'
-        f"{_catalogs(item, context)}{_rights(item, context)}{_item_meta(item, context, version)}"
+        f"{_catalogs(item, context)}{_rights(item, context)}"
+        f"{_item_meta(item, context, version, held)}"
         f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
-        f"{_asserts(item)}{content}</{tag}>"
+        f"{_asserts(item, context)}{content}</{tag}>"
     )
 
 
 def _catalogs(item: Document, context: FormatContext) -> str:
     domain = context.settings.urn_domain
-    own = [(alias, f"http://{domain}/cv/{alias}/") for alias in SCHEMES]
-    schemes = [
-        f'<scheme alias="{alias}" uri={quoted(uri)}/>'
-        for alias, uri in (*own, *own_aliases(item, domain).values())
-    ]
-    return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(schemes)}</catalog>'
+    known = own_aliases(item, domain)
+    schemes = "".join(_scheme(alias, uri) for alias, uri in known.values()) if known else ""
+    return f"{_own_schemes(domain)}{schemes}</catalog>"
+
+
+@lru_cache(maxsize=8)
+def _own_schemes(domain: str) -> str:
+    """Return the reference to the IPTC catalog and the start of the own one."""
+    own = (_scheme(alias, f"http://{domain}/cv/{alias}/") for alias in SCHEMES)
+    return f'<catalogRef href="{CATALOG}"/><catalog>{"".join(own)}'
+
+
+def _scheme(alias: str, uri: str) -> str:
+    return f'<scheme alias="{alias}" uri={quoted(uri)}/>'
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    known = rights(item, context)
-    said = {field: line(text_of(item, field) or known.get(field)) for field in RIGHTS_FIELDS}
-    parts = []
+    said = _said_rights(item, context)
+    parts = ""
     if holder := said["copyrightholder"]:
-        parts.append(_named("copyrightHolder", holder, literal=holder))
+        parts += _named("copyrightHolder", holder, literal=holder)
     if notice := said["copyrightnotice"]:
-        parts.append(leaf("copyrightNotice", notice))
+        parts += leaf("copyrightNotice", notice)
     if terms := said["usageterms"]:
-        parts.append(leaf("usageTerms", terms))
-    return element("rightsInfo", "".join(parts)) if parts else ""
+        parts += leaf("usageTerms", terms)
+    parts += rights_expression(item)
+    return f"<rightsInfo>{parts}</rightsInfo>" if parts else ""
+
+
+def _said_rights(item: Document, context: FormatContext) -> dict[str, str]:
+    """Return the rights of an item, and what it does not say itself from those of its source.
+
+    Somebody else's content is not under the notice and the terms of the source.
+    """
+    own = {field: line(text_of(item, field)) for field in RIGHTS_FIELDS}
+    if own["copyrightholder"] or own["copyrightnotice"]:
+        return own
+    known = rights(item, context)
+    return {field: own[field] or line(known.get(field)) for field in own}
 
 
 def _named(tag: str, name: str, /, **attributes: str) -> str:
@@ -138,7 +222,9 @@ def _named(tag: str, name: str, /, **attributes: str) -> str:
     return element(tag, leaf("name", name), **attributes)
 
 
-def _item_meta(item: Document, context: FormatContext, version: int) -> str:
+def _item_meta(
+    item: Document, context: FormatContext, version: int, held: Sequence[Document]
+) -> str:
     created = created_time(item)
     embargo = embargo_of(item, context.now)
     provider = context.settings.provider_id
@@ -155,52 +241,151 @@ def _item_meta(item: Document, context: FormatContext, version: int) -> str:
     parts.append(f'<pubStatus qcode="stat:{publish_status(item)}"/>')
     if note := text_of(item, "ednote"):
         parts.append(leaf("edNote", note))
-    if item.get("state") == State.CORRECTED:
-        parts.append('<signal qcode="sig:correction"/>')
-    elif version > 1 and item.get("operation") not in (None, "publish"):
-        parts.append('<signal qcode="sig:update"/>')
+    parts.append(_signals(item, version))
+    if expires := moment_of(object_of(item, "extra").get("expires")):
+        parts.append(f"<expires>{iso(expires, context.now)}</expires>")
+    if earlier := line(text_of(item, "rewrite_of")):
+        said = {"residref": earlier, "contenttype": ITEM_MEDIA_TYPE}
+        parts.append(element("link", rel="irel:previousVersion", **said))
+    parts += [_link(medium) for medium in held]
     parts.append("</itemMeta>")
     return "".join(parts)
+
+
+def _signals(item: Document, version: int) -> str:
+    """Return what receivers have to do about the item besides taking it."""
+    is_later = version > 1 and item.get("operation") not in (None, "publish")
+    signals = ""
+    if item.get("state") == State.CORRECTED:
+        signals = '<signal qcode="sig:correction"/>'
+    elif is_later or text_of(item, "rewrite_of"):
+        signals = '<signal qcode="sig:update"/>'
+    if object_of(item, "flags").get("marked_for_legal"):
+        signals += '<signal qcode="sig:cwarn"/>'
+    return signals
+
+
+def _link(medium: Document) -> str:
+    """Return the link from a story to a medium that the same message has as an item."""
+    return element(
+        "link",
+        f'<itemClass qcode="{item_class(text_of(medium, "type"))}"/>',
+        rel="irel:seeAlso",
+        residref=text_of(medium, "guid"),
+        version=str(version_of(medium)),
+        contenttype=ITEM_MEDIA_TYPE,
+    )
 
 
 def _content_meta(item: Document, context: FormatContext, language: str) -> Iterator[str]:
     """Yield the description of the content, in the order of the standard."""
     if urgency := number_within(item.get("urgency"), 1, 9):
         yield f"<urgency>{urgency}</urgency>"
-    created = created_time(item)
+    created = moment_of(object_of(item, "extra").get("contentcreated")) or created_time(item)
     if moment_of(created):
         yield f"<contentCreated>{iso(created, context.now)}</contentCreated>"
     if moment_of(item.get("versioncreated")):
         yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
+    yield _digital_source(item)
     yield _located(object_of(object_of(item, "dateline"), "located"))
-    for name, role in _creators(item, context):
-        said = {"role": f"{ROLE_ALIAS}:{role}"} if QCODE.fullmatch(f"{ROLE_ALIAS}:{role}") else {}
-        yield _named("creator", name, literal=name, **said)
+    yield from _sources(item)
+    yield from _creators(item, context)
     yield f'<language tag="{language}"/>'
+    aliases = own_aliases(item, context.settings.urn_domain)
     for genre in objects_of(item, "genre"):
-        yield _concept("genre", f"genrecv:{line(genre.get('qcode'))}", genre, language, context)
+        qcode = concept_qcode(genre, aliases, "genrecv")
+        yield _concept("genre", qcode, genre, language)
     for keyword in keywords_of(item):
         yield leaf("keyword", keyword)
     yield from _subjects(item, language, context)
     yield from _lines(item)
 
 
-def _creators(item: Document, context: FormatContext) -> Iterable[tuple[str, str]]:
-    """Return name and role of those who made the item; without authors the byline, of no role."""
-    known = [(line(name), line(role)) for name, role in authors_of(item, context) if line(name)]
+def _digital_source(item: Document) -> str:
+    """Return how the content came about: by a code of the IPTC, else as the item says it."""
+    known = digital_source_type(item)
+    if not known:
+        return ""
+    said, literal = line(known.get("uri")), line(known.get("literal"))
+    code = said.removeprefix(DIGITAL_SOURCES).removeprefix("digsrctype:")
+    if code != said and QCODE.fullmatch(f"digsrctype:{code}"):
+        identity = {"qcode": f"digsrctype:{code}"}
+    else:
+        identity = {"uri": said} if said else {"literal": literal or line(known.get("name"))}
+    name = line(known.get("name"))
+    return element("digitalSourceType", leaf("name", name) if name else "", **identity)
+
+
+def _sources(item: Document) -> Iterator[str]:
+    """Yield who the content comes from, each once."""
+    given = objects_of(object_of(item, "extra"), "infosources")
+    own = [{"name": text_of(item, field)} for field in ("source", "original_source")]
+    found: dict[str, str] = {}
+    for source in given or own:
+        name = next(
+            filter(None, (line(source.get(key)) for key in ("name", "literal", "code"))), ""
+        )
+        if name:
+            found.setdefault(name, _named("infoSource", name, **_address(source, name)))
+    yield from found.values()
+
+
+def _address(entry: Document, name: str) -> dict[str, str]:
+    """Return the attribute that identifies what has an address, or else only a name."""
+    own = line(entry.get("uri"))
+    return {"uri": own} if ADDRESS.match(own) and is_uri(own) else {"literal": name}
+
+
+def _creators(item: Document, context: FormatContext) -> Iterator[str]:
+    """Yield those who made the item with their roles; without authors the byline, of no role."""
+    is_known = False
+    for author in objects_of(item, "authors"):
+        for name, role in authors_of({"authors": [author]}, context):
+            is_known = True
+            # Codes hold no blanks; this one is that of the role's address.
+            code = line(role).replace(" ", "%20")
+            said = {"role": f"{ROLE_ALIAS}:{code}"} if code else {}
+            yield _named("creator", name, **_address(author, line(name)), **said)
     byline = line(text_of(item, "byline"))
-    return known or ([(byline, "")] if byline else [])
+    if byline and not is_known:
+        yield _named("creator", byline, literal=byline)
 
 
 def _located(located: Document) -> str:
-    city = line(located.get("city"))
-    if not city:
+    """Return where the item was written: the most exact that is known, and what lies around it."""
+    known = [
+        (kind, name, _located_identity(located, kind, name))
+        for kind, field in (("City", "city"), ("CountryArea", "state"), ("Country", "country"))
+        if (name := line(located.get(field)))
+    ]
+    if not known:
         return ""
-    parts = [leaf("name", city)]
-    for kind, field in (("CountryArea", "state"), ("Country", "country")):
-        if name := line(located.get(field)):
-            parts.append(_named("broader", name, type=f"loctyp:{kind}", literal=name))
-    return element("located", "".join(parts), type="loctyp:City", literal=city)
+    (kind, name, identity), *wider = known
+    parts = leaf("name", name)
+    for around, around_name, around_identity in wider:
+        parts += _named("broader", around_name, type=f"loctyp:{around}", **around_identity)
+    lies = position(located) or position(object_of(located, "place"))
+    if lies and kind == "City":
+        parts += element("geoAreaDetails", lies)
+    return element("located", parts, type=f"loctyp:{kind}", **identity)
+
+
+def _located_identity(located: Document, kind: str, name: str) -> dict[str, str]:
+    """Return the attribute that identifies a city, state or country: its code, else its name."""
+    country = line(located.get("country_code")).upper()
+    state = line(located.get("state_code")).upper().removeprefix(f"{country}-")
+    if kind == "City":
+        place = object_of(located, "place")
+        found = place_concept(place) if place else None
+        if found and found.vocabulary in ("geonames", "wikidata"):
+            return {"qcode": found.qcode}
+    elif COUNTRY.fullmatch(country):
+        if kind == "Country":
+            return {"qcode": f"iso3166-1a2:{country}"}
+        # Codes without a letter are those of GeoNames as a rule.
+        if STATE.fullmatch(state) and not state.isdecimal():
+            return {"qcode": f"iso3166-2:{country}-{state}"}
+    return {"literal": name}
 
 
 def _concept(
@@ -208,34 +393,47 @@ def _concept(
     qcode: str,
     entry: Document,
     language: str,
-    context: FormatContext,
     concept_type: str = "",
 ) -> str:
     """Return a concept: under `qcode` where that is one, else as a literal."""
     code, name = line(entry.get("qcode")), line(entry.get("name"))
     if not (code or name):
         return ""
-    is_qcode = bool(code) and QCODE.fullmatch(qcode) is not None
-    identity = f"qcode={quoted(qcode)}" if is_qcode else f"literal={quoted(code or name)}"
+    identity = _identity(entry, code, qcode) or f"literal={quoted(code or name)}"
+    if tag == "subject":
+        for key in ("relevance", "confidence"):
+            if (measured := number_within(entry.get(key), 0, 100)) is not None:
+                identity += f' {key}="{measured}"'
     kind = f' type="{concept_type}"' if concept_type else ""
-    shown, shown_in = name_of(entry, language, context)
-    named = f"<name xml:lang={quoted(shown_in)}>{escaped(shown)}</name>" if shown else ""
+    shown, shown_in = name_of(entry, language)
+    known = f" xml:lang={quoted(shown_in)}" if shown_in else ""
+    named = f"<name{known}>{escaped(shown)}</name>" if shown else ""
     return f"<{tag}{kind} {identity}>{named}</{tag}>" if named else f"<{tag}{kind} {identity}/>"
+
+
+def _identity(entry: Document, code: str, qcode: str) -> str:
+    """Return the attribute that identifies a concept: a code, or an address; "" for neither."""
+    own = line(entry.get("uri"))
+    for address in (own, code):
+        if ADDRESS.match(address) and is_uri(address):
+            found = known_concept(address)
+            return f"qcode={quoted(found.qcode)}" if found else f"uri={quoted(address)}"
+    return f"qcode={quoted(qcode)}" if code and QCODE.fullmatch(qcode) else ""
 
 
 def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
     aliases = own_aliases(item, context.settings.urn_domain)
     for subject in objects_of(item, "subject"):
-        qcode = subject_qcode(subject, aliases)
-        yield _concept("subject", qcode, subject, language, context, "cpnat:abstract")
+        qcode = concept_qcode(subject, aliases, is_subject=True)
+        yield _concept("subject", qcode, subject, language, "cpnat:abstract")
     for category in objects_of(item, "anpa_category"):
         qcode = f"cat:{line(category.get('qcode'))}"
-        yield _concept("subject", qcode, category, language, context, "cpnat:abstract")
+        yield _concept("subject", qcode, category, language, "cpnat:abstract")
     for place in objects_of(item, "place"):
-        yield _place(place)
+        yield _place(place, aliases)
     for kind, entry in tagged(item):
-        qcode = subject_qcode(entry, aliases)
-        yield _concept("subject", qcode, entry, language, context, f"cpnat:{kind}")
+        qcode = concept_qcode(entry, aliases)
+        yield _concept("subject", qcode, entry, language, f"cpnat:{kind}")
     for company in objects_of(item, "company_codes"):
         code = line(company.get("qcode")) or line(company.get("name"))
         if code:
@@ -244,19 +442,29 @@ def _subjects(item: Document, language: str, context: FormatContext) -> Iterator
             yield element("subject", named, type="cpnat:organisation", literal=code)
 
 
-def _place_identity(place: Document) -> tuple[str, dict[str, str]]:
-    """Return what a place is called, and the attributes that identify it; empty where unknown."""
+def _place_identity(
+    place: Document, aliases: Mapping[str, tuple[str, str]]
+) -> tuple[str, dict[str, str]]:
+    """Return what a place is called, and the attributes that identify it; empty where unknown.
+
+    Args:
+        aliases: see `own_aliases`.
+    """
+    own, found = line(place.get("name")), place_concept(place)
+    if found and own:
+        is_geoname = found.vocabulary == "geonames"
+        return own, {"qcode": geoname_code(place) if is_geoname else found.qcode}
+    qcode = concept_qcode(place, aliases) if place.get("scheme") and place.get("qcode") else ""
+    if own and QCODE.fullmatch(qcode):
+        return own, {"qcode": qcode}
     known = [line(place.get(field)) for _, field in PLACE_KINDS]
-    own = line(place.get("name"))
-    if place.get("scheme") == "geonames" and own and line(place.get("code")):
-        return own, {"qcode": geoname_code(place)}
     name = next(filter(None, known), own)
     return name, {"literal": line(place.get("qcode")) or name}
 
 
-def _place(place: Document) -> str:
+def _place(place: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
     """Return a place: the most exact of what is known of it, with what lies around it."""
-    name, identity = _place_identity(place)
+    name, identity = _place_identity(place, aliases)
     if not name:
         return ""
     parts = [leaf("name", name)]
@@ -272,7 +480,7 @@ def _lines(item: Document) -> Iterator[str]:
     description = caption_of(item)
     if not is_media:
         description = plain_text(text_of(item, "abstract"), line_feeds=True).strip()
-    credit = source_of(item)
+    credit = text_of(item, "creditline") or source_of(item)
     for tag, text in (
         ("slugline", text_of(item, "slugline")),
         ("headline", text_of(item, "headline")),
@@ -282,16 +490,19 @@ def _lines(item: Document) -> Iterator[str]:
     ):
         if text:
             yield leaf(tag, text)
-    if description:
-        role = "caption" if is_media else "summary"
-        yield leaf("description", plain_text(description), role=f"drol:{role}")
+    alternative = text_of(item, "alt_text") if is_media else ""
+    role = "caption" if is_media else "summary"
+    for kind, text in ((role, plain_text(description)), ("altText", alternative)):
+        if text:
+            yield leaf("description", text, role=f"drol:{kind}")
 
 
-def _asserts(item: Document) -> str:
+def _asserts(item: Document, context: FormatContext) -> str:
     """Return what is known of places and companies besides their names."""
     parts = []
+    aliases = own_aliases(item, context.settings.urn_domain) if item.get("place") else {}
     for place in objects_of(item, "place"):
-        name, identity = _place_identity(place)
+        name, identity = _place_identity(place, aliases)
         if name and object_of(place, "location"):
             found = position(place)
             details = element("geoAreaDetails", found) if found else ""
@@ -312,9 +523,18 @@ def _content(item: Document, context: FormatContext) -> str:
         return "".join(map(_remote, renditions_of(item)))
     if item.get("format") == "preserved":
         text = escaped(plain_text(body_with_footer(item)))
-        return element("inlineData", text, contenttype="text/plain")
+        words = _words(item, context)
+        return element("inlineData", text, contenttype="text/plain", wordcount=words)
     nitf = nitf_document(item, context, NITF_NAMESPACE)
-    return element("inlineXML", nitf, contenttype="application/nitf+xml")
+    words = _words(item, context)
+    return element("inlineXML", nitf, contenttype="application/nitf+xml", wordcount=words)
+
+
+def _words(item: Document, context: FormatContext) -> str:
+    """Return the number of words in the text."""
+    rate = context.settings.japanese_characters_per_minute
+    # With these arguments it is counted once for all formats.
+    return str(text_figures(body_with_footer(item), text_of(item, "language"), rate).words)
 
 
 def _remote(rendition: Rendition) -> str:
@@ -322,21 +542,21 @@ def _remote(rendition: Rendition) -> str:
     href = reference(rendition.href)
     if not href:
         return ""
-    said: dict[str, str] = {"href": href}
-    name = f"rendition:{rendition.name}"
+    said = f"<remoteContent href={quoted(href)}"
+    name = RENDITIONS.get(rendition.name) or f"rendition:{rendition.name}"
     if QCODE.fullmatch(name):
-        said["rendition"] = name
+        said += f" rendition={quoted(name)}"
     if rendition.mimetype:
-        said["contenttype"] = rendition.mimetype
+        said += f" contenttype={quoted(rendition.mimetype)}"
     for key, value in (
         ("width", rendition.width),
         ("height", rendition.height),
         ("size", rendition.size),
     ):
         if value and value > 0:
-            said[key] = str(value)
+            said += f' {key}="{value}"'
     if rendition.seconds is not None and rendition.duration:
-        said |= {"duration": rendition.duration, "durationunit": "timeunit:normalPlayTime"}
+        said += f' duration={quoted(rendition.duration)} durationunit="timeunit:normalPlayTime"'
     elif rendition.seconds is not None:
-        said |= {"duration": f"{rendition.seconds:g}", "durationunit": "timeunit:seconds"}
-    return element("remoteContent", **said)
+        said += f' duration="{rendition.seconds:g}" durationunit="timeunit:seconds"'
+    return f"{said}/>"

@@ -6,23 +6,30 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from apps.core.clock import moment_of
+from apps.core.codes import Concept, known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import strip_forbidden
 from formatters import xml
 from formatters.base import Document, FormatContext
-from formatters.conversions import TAGGED, integer, language_of, publish_status, sent_type
-from formatters.uris import NEWSCODES, is_uri, scheme_uri
+from formatters.conversions import TAGGED, integer, publish_status, sent_type
+from formatters.uris import is_uri, scheme_uri, web_address
 
 NAMESPACE = "http://iptc.org/std/nar/2006-10-01/"
 ITEM_MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
 GROUP_ROLE = re.compile(r"grpRole:[^\s]+")
-IPTC_SUBJECT = re.compile(r"\d{8}", re.ASCII)
-IPTC_SCHEMES = ("subj", "medtop")
-"""Vocabularies of subjects that are known by the alias of the IPTC catalog."""
 OWN_ALIAS = "cv"
 """Alias of codes without a vocabulary; those of vocabularies begin with it."""
 PLACE_KINDS = (("CountryArea", "state"), ("Country", "country"), ("WorldArea", "world_region"))
 """Places around a place, from near to far: their kind, and the field that names them."""
+ODRL = "http://www.w3.org/ns/odrl/2/"
+"""The language of rights of which it is not known in which they are expressed."""
+_ENCODINGS = {
+    "{": "application/ld+json",
+    "[": "application/ld+json",
+    "<": "application/xml",
+    "@": "text/turtle",
+}
+"""Media types of rights by the character that they begin with."""
 _NO_ALIAS = re.compile(r"[^\w.-]+", re.ASCII)
 _NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
 QCODE = re.compile(r"[^\s:]+:[^\s]+")
@@ -35,6 +42,8 @@ def leaf(tag: str, text: object, /, **attributes: str) -> str:
 
 def line(value: object) -> str:
     """Return `value` as text on one line; numbers count, all else is empty."""
+    if isinstance(value, str) and value.isprintable() and "  " not in value:
+        return value.strip()
     return " ".join(strip_forbidden(str(value)).split()) if isinstance(value, (str, int)) else ""
 
 
@@ -49,18 +58,19 @@ def item_class(kind: str) -> str:
     return f"ninat:{sent_type(kind)}"
 
 
-def name_of(entry: Document, language: str, context: FormatContext) -> tuple[str, str]:
-    """Return the name of a vocabulary entry, "" where there is none, and its language.
+def name_of(entry: Document, language: str) -> tuple[str, str]:
+    """Return the name of a vocabulary entry and its language, each "" where it is not known.
 
-    That is the item's, else its main language without the region, else the name that the entry has,
-    which is in the default language.
+    That is the item's language, else its main language without the region. Else it is the name that
+    the entry has, of which nothing says what language it is in.
     """
-    translated = object_of(object_of(entry, "translations"), "name")
-    main = re.split("[-_]", language)[0]
-    for key, tag in ((language, language), (language.replace("-", "_"), language), (main, main)):
-        if name := line(translated.get(key)):
-            return name, tag
-    return line(entry.get("name")), language_of({}, context)
+    if translated := object_of(object_of(entry, "translations"), "name"):
+        main = re.split("[-_]", language)[0]
+        keys = ((language, language), (language.replace("-", "_"), language), (main, main))
+        for key, tag in keys:
+            if name := line(translated.get(key)):
+                return name, tag
+    return line(entry.get("name")), ""
 
 
 def geoname_code(place: Document) -> str:
@@ -68,7 +78,8 @@ def geoname_code(place: Document) -> str:
     country, state = ("".join(line(place.get(f)).split()) for f in ("country_code", "state_code"))
     if text_of(place, "feature_class").upper() == "A" and country:
         return f"iso3166-2:{country}-{state}" if state else f"iso3166-1a2:{country}"
-    return "geonames:" + "".join(line(place.get("code")).split())
+    found = place_concept(place)
+    return found.qcode if found else "geonames:" + "".join(line(place.get("code")).split())
 
 
 def position(place: Document) -> str:
@@ -83,17 +94,38 @@ def position(place: Document) -> str:
     return xml.element("position", **known) if len(known) == len(said) else ""
 
 
+def rights_expression(item: Document) -> str:
+    """Return the rights of an item as its `extra.rightsinfo` has them: by a link, or in ODRL.
+
+    The keys are those of ninjs 1 or 2 (`linkedrights`, `linkedRights`). An expression in XML is
+    sent as data, too: the schema takes elements of no rights language.
+    """
+    given = object_of(object_of(item, "extra"), "rightsinfo")
+    if not given:
+        return ""
+    known = {str(key).lower(): value for key, value in given.items()}
+    link = web_address(text_of(known, "linkedrights"))
+    written = xml.element("link", href=link) if link else ""
+    if encoded := strip_forbidden(text_of(known, "encodedrights")).strip():
+        language = web_address(text_of(known, "langid")) or ODRL
+        kind = _ENCODINGS.get(encoded[0], "text/plain")
+        written += xml.leaf("rightsExpressionData", encoded, langid=language, enctype=kind)
+    return written
+
+
 def own_aliases(item: Document, domain: str) -> dict[str, tuple[str, str]]:
-    """Return alias and URI of each vocabulary that an item has entries of, by its id.
+    """Return alias and URI of each vocabulary of the newsroom that an item has entries of, by id.
 
     Args:
         domain: setting URN_DOMAIN.
     """
     found: dict[str, tuple[str, str]] = {}
     taken = set()
-    entries = (entry for field in ("subject", *TAGGED) for entry in objects_of(item, field))
-    for scheme in filter(None, (line(entry.get("scheme")) for entry in entries)):
-        if scheme in found or scheme in IPTC_SCHEMES:
+    fields = ("subject", "genre", "place", *TAGGED)
+    entries = (entry for field in fields for entry in objects_of(item, field))
+    for entry in entries:
+        scheme = line(entry.get("scheme"))
+        if not scheme or scheme in found or known_concept(line(entry.get("qcode")), scheme):
             continue
         alias = f"{OWN_ALIAS}-{_NO_ALIAS.sub('_', scheme)}"
         while alias in taken:
@@ -104,18 +136,30 @@ def own_aliases(item: Document, domain: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def subject_qcode(subject: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
-    """Return the QCode of a subject, under the alias of its vocabulary.
+def concept_qcode(
+    entry: Document,
+    aliases: Mapping[str, tuple[str, str]],
+    alias: str = OWN_ALIAS,
+    *,
+    is_subject: bool = False,
+) -> str:
+    """Return the QCode of a vocabulary entry, under the alias of its vocabulary.
 
     Args:
         aliases: see `own_aliases`.
+        alias: of entries without a scheme.
+        is_subject: see `known_concept`.
     """
-    code, scheme = line(subject.get("qcode")), line(subject.get("scheme"))
-    if code.partition(":")[0] in NEWSCODES:
-        return code
-    if scheme:
-        return f"{scheme if scheme in IPTC_SCHEMES else aliases[scheme][0]}:{code}"
-    return f"{'subj' if IPTC_SUBJECT.fullmatch(code) else OWN_ALIAS}:{code}"
+    code, scheme = line(entry.get("qcode")), line(entry.get("scheme"))
+    if found := known_concept(code, scheme, is_subject=is_subject):
+        return found.qcode
+    return f"{aliases[scheme][0] if scheme else alias}:{code}"
+
+
+def place_concept(place: Document) -> Concept | None:
+    """Return the concept that a place is, None where its vocabulary is not known."""
+    code = line(place.get("code")) or line(place.get("qcode"))
+    return known_concept(code, line(place.get("scheme")))
 
 
 def _group_names(item: Document) -> dict[str, str]:

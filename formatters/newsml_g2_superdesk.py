@@ -23,6 +23,7 @@ from formatters.conversions import (
     created_time,
     integer,
     iso_time,
+    language_of,
     rights,
     source_of,
     version_of,
@@ -141,9 +142,9 @@ def _content_meta(
 
 
 def _name(element: etree._Element, entry: Document, language: str, context: FormatContext) -> None:
-    name, tag = parts.name_of(entry, language, context)
+    name, tag = parts.name_of(entry, language)
     if name:
-        add(element, "name", name).set(XML_LANG, tag)
+        add(element, "name", name).set(XML_LANG, tag or language_of({}, context))
 
 
 def _abstract(parent: etree._Element, tag: str, qcode: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from apps.core.clock import moment_of
+from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of, texts_of
 from apps.core.text import plain_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType
@@ -19,7 +20,6 @@ from formatters.uris import concept_uri, is_uri, web_address
 
 HTML, PLAIN = "text/html", "text/plain"
 TICKER = "http://cv.iptc.org/newscodes/financialinstrumentsymboltype/ticker"
-GEONAMES = "https://sws.geonames.org/"
 
 
 def time(value: object) -> str:
@@ -73,16 +73,19 @@ def bodies(item: Document, context: FormatContext) -> list[dict[str, Any]]:
     ]
 
 
-def concept(entry: Document, language: str, **fields: str) -> dict[str, Any]:
+def concept(
+    entry: Document, language: str, *, is_subject: bool = False, **fields: str
+) -> dict[str, Any]:
     """Return a vocabulary entry: its name, and its URI where one is known, else a literal.
 
     Args:
+        is_subject: see `known_concept`.
         fields: what else is said of it, such as `rel`.
     """
     code, scheme = _text(entry.get("qcode")), _text(entry.get("scheme"))
     name = _text(localised(entry, "name", language))
     own = text_of(entry, "uri")
-    uri = own if is_uri(own) else concept_uri(code, scheme)
+    uri = concept_uri(own) if is_uri(own) else concept_uri(code, scheme, is_subject=is_subject)
     literal = "" if uri else ":".join(filter(None, (scheme, code))) if code else name
     identity = without_empty({"name": name, "uri": uri, "literal": literal})
     return {**identity, **fields} if identity else {}
@@ -91,7 +94,11 @@ def concept(entry: Document, language: str, **fields: str) -> dict[str, Any]:
 def concepts(item: Document, field: str, **fields: str) -> list[dict[str, Any]]:
     """Return the entries of a vocabulary field."""
     language = text_of(item, "language")
-    found = (concept(entry, language, **fields) for entry in objects_of(item, field))
+    is_subject = field == "subject"
+    found = (
+        concept(entry, language, is_subject=is_subject, **fields)
+        for entry in objects_of(item, field)
+    )
     return [entry for entry in found if entry]
 
 
@@ -116,8 +123,8 @@ def places(item: Document, context: FormatContext) -> list[dict[str, Any]]:
     found = []
     for place in objects_of(item, "place"):
         code = _text(place.get("code")) or _text(place.get("qcode"))
-        if place.get("scheme") == "geonames":
-            named = {"name": place.get("name"), "uri": web_address(GEONAMES + code + "/")}
+        if place.get("scheme") == "geonames" or known_concept(code, _text(place.get("scheme"))):
+            named = {**place, "qcode": code}
         else:
             label = place_label(place, locators)
             named = {**place, "qcode": code, "name": label}

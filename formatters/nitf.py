@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from apps.core.clock import moment_of
-from apps.core.documents import object_of, objects_of, text_of, values_of
+from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
-    RIGHTS_FIELDS,
     authors_of,
     basic_time,
     body_with_footer,
+    code_of,
     copyright_year,
     created_time,
     integer,
@@ -21,12 +21,13 @@ from formatters.conversions import (
     language_of,
     number_within,
     publish_status,
-    rights,
+    rights_of,
     source_of,
     tagged,
 )
-from formatters.media import MEDIUMS
 from formatters.nitf_body import NITFBody
+from formatters.nitf_media import StoryMedia
+from formatters.nitf_places import event_location, location, places_of
 from formatters.nitf_superdesk import VERSION, superdesk_nitf
 from formatters.xml import as_superdesk, document, element, escaped, leaf, name_token, quoted
 
@@ -69,10 +70,11 @@ def nitf_document(item: Document, context: FormatContext, namespace: str = "") -
     """
     space = f" xmlns={quoted(namespace)}" if namespace else ""
     language = f' xml:lang="{language_of(item, context)}"' if item.get("language") else ""
-    writer = NITFBody()
+    story = StoryMedia(item, context)
+    writer = NITFBody(story)
     return (
         f"<nitf{space} version={quoted(VERSION)}>{_head(item, context)}<body{language}>"
-        f"{_body_head(item, context, writer)}{_body_content(item, writer)}{_body_end(item)}"
+        f"{_body_head(item, context, writer)}{_body_content(item, writer, story)}{_body_end(item)}"
         "</body></nitf>"
     )
 
@@ -82,7 +84,7 @@ def _head(item: Document, context: FormatContext) -> str:
     genre = text_of(next(iter(objects_of(item, "genre")), {}), "name")
     tobject = f"<tobject.property tobject.property.type={quoted(genre)}/>" if genre else ""
     for subject in objects_of(item, "subject"):
-        if code := name_token(subject.get("qcode")):
+        if code := name_token(code_of(subject, is_subject=True)):
             name = text_of(subject, "name")
             kind = f" tobject.subject.type={quoted(name)}" if name else ""
             tobject += f'<tobject.subject tobject.subject.refnum="{code}"{kind}/>'
@@ -100,6 +102,8 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
     priority = integer(item.get("priority"))
     if priority:
         yield "priority", str(priority)
+    if credit := text_of(item, "creditline"):
+        yield "creditline", credit
 
 
 def _docdata(item: Document, context: FormatContext) -> str:
@@ -116,7 +120,8 @@ def _docdata(item: Document, context: FormatContext) -> str:
         parts.append(f"<doc-id id-string={quoted(guid)} regsrc={provider}/>")
     if urgency := number_within(item.get("urgency"), 1, 8):
         parts.append(f'<urgency ed-urg="{urgency}"/>')
-    parts += [_place(place) for place in objects_of(item, "place")]
+    places = places_of(item, context)
+    parts += map(event_location, places)
     parts.append(_date("date.issue", created_time(item)))
     parts.append(_date("date.release", embargo))
     # The item's own `expiry` says when it leaves the newsroom's lists, not when it is outdated.
@@ -130,7 +135,7 @@ def _docdata(item: Document, context: FormatContext) -> str:
     if keywords := keywords_of(item):
         entries = [f"<keyword key={quoted(keyword)}/>" for keyword in keywords]
         parts.append(f"<key-list>{''.join(entries)}</key-list>")
-    parts.append(_identified(item))
+    parts.append(_identified(item, places))
     parts.append("</docdata>")
     return "".join(parts)
 
@@ -140,9 +145,16 @@ def _date(tag: str, value: object) -> str:
     return f'<{tag} norm="{basic_time(moment)}Z"/>' if moment else ""
 
 
-def _identified(item: Document) -> str:
-    """Return persons, organisations and the like that the item is about."""
+def _identified(item: Document, places: list[Document]) -> str:
+    """Return subjects without a code, persons, organisations and the like, and places.
+
+    Args:
+        places: see `places_of`.
+    """
     written = ""
+    for subject in objects_of(item, "subject"):
+        if not name_token(code_of(subject, is_subject=True)):
+            written += _classifier(subject)
     for kind, entry in tagged(item):
         identity = {"idsrc": text_of(entry, "scheme"), "value": str(entry.get("qcode") or "")}
         attributes = {key: value for key, value in identity.items() if value}
@@ -152,31 +164,20 @@ def _identified(item: Document) -> str:
             codes = {"idsrc": company.get("security_exchange"), "value": company.get("qcode")}
             known = {key: str(value) for key, value in codes.items() if value}
             written += leaf("org", name, **known)
+    written += "".join(map(location, places))
     return f"<identified-content>{written}</identified-content>" if written else ""
 
 
-def _place(place: Document) -> str:
-    """Return where it happened. A place within nothing that is known counts as a city."""
-    state = text_of(place, "state")
-    is_within = state or text_of(place, "country") or text_of(place, "world_region")
-    is_city = not is_within or text_of(place, "feature_class").upper() == "P"
-    said = {
-        "city": text_of(place, "name") if is_city else "",
-        "state-prov": state,
-        "iso-cc": text_of(place, "country_code"),
-    }
-    known = {name: value for name, value in said.items() if value}
-    return element("evloc", **known) if known else ""
-
-
-def _known_rights(item: Document, context: FormatContext) -> dict[str, str]:
-    """Return holder, notice and terms: the item's own, else those of its source."""
-    known = rights(item, context)
-    return {name: text_of(item, name) or str(known.get(name) or "") for name in RIGHTS_FIELDS}
+def _classifier(subject: Document) -> str:
+    """Return a subject whose code is no name, as the codes of NITF's subjects have to be."""
+    name, code = text_of(subject, "name"), code_of(subject)
+    said = {"type": "subject", "idsrc": text_of(subject, "scheme"), "value": code}
+    known = {key: value for key, value in said.items() if value}
+    return leaf("classifier", name, **known) if name or code else ""
 
 
 def _document_rights(item: Document, context: FormatContext) -> str:
-    known = _known_rights(item, context)
+    known = rights_of(item, context)
     written = ""
     if holder := known["copyrightholder"]:
         year = copyright_year(item, context)
@@ -187,7 +188,7 @@ def _document_rights(item: Document, context: FormatContext) -> str:
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    known = _known_rights(item, context)
+    known = rights_of(item, context)
     parts = [
         leaf(tag, text)
         for tag, text in (
@@ -210,57 +211,24 @@ def _body_head(item: Document, context: FormatContext, writer: NITFBody) -> str:
         parts.append(element("byline", leaf("person", name) + title))
     if source := source_of(item):
         parts.append(leaf("distributor", source))
-    if dateline := text_of(object_of(item, "dateline"), "text"):
-        parts.append(leaf("dateline", dateline))
+    dateline = object_of(item, "dateline")
+    if text := text_of(dateline, "text"):
+        parts.append(leaf("dateline", text))
+    elif place := location(object_of(dateline, "located")):
+        parts.append(element("dateline", place))
     if abstract := parse_body(text_of(item, "abstract")):
         parts.append(f"<abstract>{writer.blocks(abstract)}</abstract>")
     parts.append("</body.head>")
     return "".join(parts)
 
 
-def _body_content(item: Document, writer: NITFBody) -> str:
-    parts = [_associated_media(held) for held in values_of(item, "associations")]
+def _body_content(item: Document, writer: NITFBody, story: StoryMedia) -> str:
     html = body_with_footer(item)
     if item.get("format") != "preserved":
-        parts.append(writer.blocks(parse_body(html)) or "<p/>")
-    elif html:
-        parts.append(leaf("pre", plain_text(html)))
-    return element("body.content", "".join(parts))
-
-
-def _associated_media(item: Document) -> str:
-    kind = MEDIUMS.get(text_of(item, "type"))  # type: ignore[call-overload]
-    if kind is None:
-        return ""
-    alternative = text_of(item, "alt_text")
-    said = f" alternate-text={quoted(alternative)}" if alternative else ""
-    parts = [_media_reference(file, said) for file in values_of(item, "renditions")]
-    if not any(parts):
-        return ""
-    if caption := text_of(item, "description_text") or text_of(item, "headline"):
-        parts.append(leaf("media-caption", plain_text(caption)))
-    if byline := text_of(item, "byline"):
-        parts.append(leaf("media-producer", byline))
-    return f'<media media-type="{kind}">{"".join(parts)}</media>'
-
-
-def _media_reference(rendition: Document, said: str) -> str:
-    """Return the reference to a file, nothing where its address is unknown.
-
-    Args:
-        said: attributes that all files of the item have.
-    """
-    href = text_of(rendition, "href")
-    if not href:
-        return ""
-    attributes = f"source={quoted(href)}"
-    if mimetype := text_of(rendition, "mimetype"):
-        attributes += f" mime-type={quoted(mimetype)}"
-    if width := integer(rendition.get("width")):
-        attributes += f' width="{width}"'
-    if height := integer(rendition.get("height")):
-        attributes += f' height="{height}"'
-    return f"<media-reference {attributes}{said}/>"
+        text = writer.blocks(parse_body(story.marked(html))) or "<p/>"
+    else:
+        text = leaf("pre", plain_text(html)) if html else ""
+    return element("body.content", f"{story.lead()}{text}{story.rest()}")
 
 
 def _body_end(item: Document) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from formatters.nitf_media import StoryMedia
 from formatters.nodes import (
     Attributes,
     Break,
@@ -39,10 +40,15 @@ ID = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 
 
 class NITFBody:
-    """Writes nodes as XML. One of them for each document, in which ids are unique."""
+    """Writes nodes as XML. One of them for each document, in which ids are unique.
 
-    def __init__(self) -> None:
+    Args:
+        story: the media that the document holds; None writes those of the text as they stand there.
+    """
+
+    def __init__(self, story: StoryMedia | None = None) -> None:
         self._ids: set[str] = set()
+        self._story = story
 
     def blocks(self, nodes: Nodes) -> str:
         """Return nodes one after the other."""
@@ -181,13 +187,18 @@ class NITFBody:
         return self._media(EMBED_KINDS.get(node.kind, "other"), node)
 
     def _media(self, kind: str, node: Picture | Embed, alternative: str = "") -> str:
-        start = f'<media media-type="{kind}"{self._common(node.attributes)}>'
+        common = self._common(node.attributes)
+        start = f'<media media-type="{kind}"{common}>'
         said = f" alternate-text={quoted(alternative)}" if alternative else ""
         reference = f"<media-reference source={quoted(node.source)}{said}/>"
         caption = ""
         if node.caption.children:
             attributes = self._common(node.caption.attributes)
             caption = self._flow("media-caption", attributes, node.caption)
+        if self._story and (key := self._story.key_of(node)):
+            return self._story.written(
+                key, attributes=common, alternative=alternative, caption=caption
+            )
         return f"{start}{reference}{caption}</media>"
 
     def _rule(self, node: Rule) -> str:

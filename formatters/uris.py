@@ -3,10 +3,12 @@
 import re
 from urllib.parse import quote
 
+from apps.core.codes import known_concept
 from apps.core.text import strip_forbidden
 
-_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})"
-_HOST = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
+# Runs of characters are taken whole: it is four times as fast, and none of them can end elsewhere.
+_CHARACTER = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]++|%[0-9A-Fa-f]{2})"
+_HOST = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+"
 _URI = re.compile(
     r"[A-Za-z][A-Za-z0-9+.\-]*:"
     rf"(?://(?:{_HOST}(?::{_HOST})?@)?{_HOST}(?::[0-9]*)?(?:/{_CHARACTER}*)*"
@@ -19,17 +21,7 @@ _RELATIVE = re.compile(
     rf"(?:\?(?:{_CHARACTER}|[/?])*)?(?:#(?:{_CHARACTER}|[/?])*)?"
 )
 _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-SUBJECT_CODES = "http://cv.iptc.org/newscodes/subjectcode/"
-NEWSCODES = {
-    "subj": SUBJECT_CODES,
-    "medtop": "http://cv.iptc.org/newscodes/mediatopic/",
-    "genre": "http://cv.iptc.org/newscodes/genre/",
-}
-"""Vocabularies of the IPTC by the alias that its catalogs give them."""
-
 SCRIPT_SCHEMES = ("javascript:", "vbscript:", "livescript:", "data:text/html", "data:image/svg")
-
-_SUBJECT_CODE = re.compile(r"\d{8}", re.ASCII)
 
 
 def is_uri(text: str) -> bool:
@@ -65,6 +57,8 @@ def web_address(address: str) -> str:
 
 def reference(address: str) -> str:
     """Return `address` as a URI or as a reference relative to one; empty where it is neither."""
+    if is_uri(address):
+        return address
     known = _quoted(address)
     return known if is_uri(known) or _RELATIVE.fullmatch(known) else ""
 
@@ -74,20 +68,18 @@ def _quoted(address: str) -> str:
     return _BARE_PERCENT.sub("%25", known)
 
 
-def concept_uri(code: str, scheme: str = "") -> str:
+def concept_uri(code: str, scheme: str = "", *, is_subject: bool = False) -> str:
     """Return the URI of a vocabulary entry, empty where none is known.
 
     Args:
         code: `qcode` of the entry: a URI, `medtop:20000763`, or a code within `scheme`.
         scheme: a vocabulary's id; one that is a URI makes a URI of each of its codes.
+        is_subject: see `known_concept`.
     """
-    alias, _, rest = code.partition(":")
-    if alias in NEWSCODES and rest:
-        return NEWSCODES[alias] + quote(rest)
+    if found := known_concept(code, scheme, is_subject=is_subject):
+        return found.uri
     if is_uri(code):
         return code
-    if _SUBJECT_CODE.fullmatch(code) and not scheme:
-        return SUBJECT_CODES + code
     if code and is_uri(scheme):
         return scheme_uri(scheme) + quote(code, safe="")
     return ""

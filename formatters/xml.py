@@ -20,6 +20,9 @@ HTML_VOID = frozenset({"br", "hr", "img"})
 
 def escaped(text: str) -> str:
     """Return `text` as the content of an element, without the characters that XML forbids."""
+    # Most texts are one line of letters and signs that need nothing.
+    if text.isprintable() and not ("&" in text or "<" in text or ">" in text):
+        return text
     return escaped_clean(strip_forbidden(text))
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.core.codes import known_concept, stored_code
 from apps.core.documents import EMPTY
 from apps.core.vocabulary import ItemType, PubStatus
 from apps.importing.ninjs_fields import (
@@ -188,14 +189,22 @@ def _evolved_from(value: Any) -> str:
 # Concepts
 
 
-def _concept(entry: Fields) -> Fields:
-    """Return a concept as a vocabulary entry; its code is unique within the scheme."""
+def _concept(entry: Fields, *, is_subject: bool = False) -> Fields:
+    """Return a concept as a vocabulary entry; its code is unique within the scheme.
+
+    Args:
+        is_subject: see `stored_code`.
+    """
     name, uri = text(entry.get("name")), text(entry.get("uri"))
     code = text(entry.get("literal")) or text(entry.get("code"))
     scheme = text(entry.get("scheme"))
     if code and uri.endswith(code):
         scheme = scheme or uri.removesuffix(code)
-    return non_empty({"qcode": code or uri or name, "name": name or code or uri, "scheme": scheme})
+    elif known_concept(uri) and not known_concept(code, scheme, is_subject=is_subject):
+        code, scheme = uri, ""
+    name = name or code or uri
+    code, scheme = stored_code(code or uri or name, scheme, is_subject=is_subject)
+    return non_empty({"qcode": code, "name": name, "scheme": scheme})
 
 
 def _distinct(entries: Iterable[Fields]) -> list[Fields]:
@@ -207,7 +216,10 @@ def _distinct(entries: Iterable[Fields]) -> list[Fields]:
 def _concepts(fields: Fields) -> Fields:
     item: Fields = {}
     for key, name in CONCEPT_FIELDS.items():
-        entries = _distinct(_concept(entry) for entry in objects(fields.get(key, [])))
+        is_subject = name == "subject"
+        entries = _distinct(
+            _concept(entry, is_subject=is_subject) for entry in objects(fields.get(key, []))
+        )
         item |= non_empty({name: entries})
     symbols = (
         {
@@ -224,7 +236,15 @@ def _concepts(fields: Fields) -> Fields:
 
 def _places(fields: Fields) -> Fields:
     entries = objects(fields.get("place", [])) + objects(fields.get("places", []))
-    return non_empty({"place": _distinct(_concept(entry) | _location(entry) for entry in entries)})
+    return non_empty({"place": _distinct(_place(entry) for entry in entries)})
+
+
+def _place(entry: Fields) -> Fields:
+    place = _concept(entry)
+    if place.get("scheme") == "geonames":
+        # Places of this scheme have their code where Superdesk's client puts it.
+        place["code"] = place["qcode"]
+    return place | _location(entry)
 
 
 def _location(entry: Fields) -> Fields:

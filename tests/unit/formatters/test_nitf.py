@@ -292,6 +292,101 @@ class TestHead:
         assert evloc is not None
         assert said == dict(evloc.attrib)
 
+    @pytest.mark.parametrize(
+        ("place", "said"),
+        [
+            (
+                {"name": "Norway", "country": "Norway", "country_code": "NO"},
+                '<location><country iso-cc="NO">Norway</country></location>',
+            ),
+            (
+                {"name": "Norway", "qcode": "NO", "scheme": "iso3166-1a2"},
+                '<location location-code="NO" code-source="iso3166-1a2">'
+                '<country iso-cc="NO">Norway</country></location>',
+            ),
+            (
+                {"name": "Norge", "feature_class": "A", "country_code": "NO", "qcode": 7},
+                '<location location-code="7"><country iso-cc="NO">Norge</country></location>',
+            ),
+            (
+                {"name": "Bayern", "feature_class": "a", "state_code": "BY", "country": "Germany"},
+                '<location><state state-code="BY">Bayern</state><country>Germany</country>'
+                "</location>",
+            ),
+            ({"name": "Prague"}, "<location><city>Prague</city></location>"),
+            (
+                {"name": "Brno", "state": "Moravia", "feature_class": "P", "country_code": "CZ"},
+                "<location><city>Brno</city><state>Moravia</state>"
+                '<country iso-cc="CZ"/></location>',
+            ),
+            (
+                {"name": "NSW", "qcode": "NSW"},
+                '<location location-code="NSW">NSW<state>New South Wales</state></location>',
+            ),
+            (
+                {"name": "Asia", "world_region": "Asia"},
+                "<location><region>Asia</region></location>",
+            ),
+            ({"name": "A & <B>"}, "<location><city>A &amp; &lt;B&gt;</city></location>"),
+            ({"name": None, "country": 7}, None),
+        ],
+    )
+    def test_places_by_what_they_are(self, place: dict[str, Any], said: str | None) -> None:
+        """Countries are countries, also by a code; the vocabulary `locators` knows more.
+
+        Formats contract 3.5.
+        """
+        check_valid({**STORY, "place": [place]})
+        found = written(place=[place]).find(".//identified-content/location")
+
+        assert said == (None if found is None else etree.tostring(found, encoding="unicode"))
+        is_country = said and "<city>" not in said
+        evloc = written(place=[place]).find(".//evloc")
+        assert not (is_country and evloc is not None and evloc.get("city"))
+
+    def test_the_dateline_without_a_text(self) -> None:
+        """Where the story was written, with its codes; a text says it otherwise.
+
+        Formats contract 3.5.
+        """
+        located = {"city": "Oslo", "country": "Norway", "country_code": "NO", "state": ""}
+        check_valid({**STORY, "dateline": {"located": located}})
+        dateline = written(dateline={"located": located}).find(".//dateline")
+
+        assert dateline is not None
+        assert (
+            '<dateline><location><city>Oslo</city><country iso-cc="NO">Norway</country>'
+            "</location></dateline>" == etree.tostring(dateline, encoding="unicode")
+        )
+        both = {"located": located, "text": "OSLO, May 1 -"}
+        assert "OSLO, May 1 -" == written(dateline=both).findtext(".//dateline")
+        for empty in ({}, {"located": None}, {"located": {"city": 7}}):
+            assert written(dateline=empty).find(".//dateline") is None
+
+    def test_subjects_without_a_code_of_theirs(self) -> None:
+        """What no `refnum` can hold is a classifier.
+
+        Formats contract 3.5.
+        """
+        subjects = [
+            {"name": "Free"},
+            {"name": "Spaced", "qcode": "a b", "scheme": "desks"},
+            {"qcode": "https://e.org/x"},
+            {"name": "Trade", "qcode": "04000000"},
+            {},
+        ]
+        check_valid({**STORY, "subject": subjects})
+        root = written(subject=subjects)
+
+        assert ["04000000"] == [
+            e.get("tobject.subject.refnum") for e in root.iter("tobject.subject")
+        ]
+        assert [
+            ({"type": "subject"}, "Free"),
+            ({"type": "subject", "idsrc": "desks", "value": "a b"}, "Spaced"),
+            ({"type": "subject", "value": "https://e.org/x"}, None),
+        ] == [(dict(e.attrib), e.text) for e in root.iter("classifier")]
+
     def test_what_the_reference_does_not_send(self) -> None:
         """Media, category, slugline and version, copyright, corrections, language.
 
@@ -308,12 +403,14 @@ class TestHead:
             ednote="Fixed",
             language="fr",
             keywords=["k"],
+            creditline="Credit",
             company_codes=[{"name": "Yancoal", "qcode": "YAL"}],
         )
 
         for path, name, value in (
             (".//media-reference", "source", "https://e.org/a.jpg"),
             (".//meta[@name='anpa-category']", "content", "a"),
+            (".//meta[@name='creditline']", "content", "Credit"),
             (".//du-key", "key", "s"),
             (".//du-key", "version", "3"),
             (".//doc.copyright", "holder", "Own"),

@@ -1,0 +1,145 @@
+"""Pictures and other media of a story as NITF 3.6: each once, where the text shows it."""
+
+import re
+from collections.abc import Iterator
+
+from apps.core.documents import text_of
+from formatters.base import Document, FormatContext
+from formatters.conversions import authors_of, rights_of, source_of
+from formatters.media import FEATURE, MEDIUMS, Rendition, media_of, renditions_of
+from formatters.nodes import Embed, Picture
+from formatters.xml import leaf, quoted
+
+_MARK = re.compile(r'<!-- EMBED (?P<side>START|END) \w+ \{id: "(?P<key>[\w-]+)"\} -->', re.ASCII)
+"""Comments around each medium that an editor has put into a text, with its key."""
+_SHOWN = re.compile(r"<(?:img|video|audio|iframe|embed|object)\b", re.IGNORECASE)
+_FIGURE = re.compile(r"<figure\b[^<>]*>", re.IGNORECASE)
+KEY = "data-association"
+"""Attribute by which an element of a text says which medium it shows."""
+
+
+class StoryMedia:
+    """The media that a story holds, and which of them have been written."""
+
+    def __init__(self, item: Document, context: FormatContext) -> None:
+        self._context = context
+        self._media = dict(media_of(item)) if item.get("associations") else {}
+        # The original comes first, for readers that take one file only.
+        self._files = {
+            key: sorted(renditions_of(medium), key=lambda file: file.name != "original")
+            for key, medium in self._media.items()
+        }
+        self._written: set[tuple[str, str]] = set()
+
+    def marked(self, html: str) -> str:
+        """Return a text in which what an editor has put into it says which medium it is."""
+        parts, end, start, key = [], 0, 0, ""
+        for mark in _MARK.finditer(html) if self._media else ():
+            if mark["side"] == "START":
+                start, key = mark.end(), mark["key"]
+            elif mark["key"] == key and key in self._media:
+                parts += [html[end:start], _marked(html[start : mark.start()], key)]
+                end, key = mark.start(), ""
+        return "".join([*parts, html[end:]])
+
+    def key_of(self, node: Picture | Embed) -> str:
+        """Return the key of the medium that a node of the text shows, "" where it is none."""
+        said = dict(node.attributes)
+        for key in (said.get(KEY), said.get("id")):
+            if key and key in self._media:
+                return key
+        addressed = (
+            key
+            for key, files in self._files.items()
+            if any(file.href == node.source for file in files)
+        )
+        # The main picture may stand in the text, too: there it is under a key of its own.
+        return min(addressed, key=FEATURE.__eq__, default="")
+
+    def written(
+        self, key: str, *, attributes: str = "", alternative: str = "", caption: str = ""
+    ) -> str:
+        """Return a medium.
+
+        Args:
+            attributes: of the element.
+            alternative: what the text says for those who do not see it.
+            caption: what the text has below it, as XML; else it is that of the medium.
+        """
+        medium = self._media[key]
+        self._written.add(self._identity(key))
+        if not caption:
+            said = text_of(medium, "description_text") or text_of(medium, "headline")
+            caption = leaf("media-caption", said) if said else ""
+        common = "".join(_common(medium, alternative))
+        references = [f"{_reference(file)}{common}/>" for file in self._files[key]]
+        parts = [*self._metadata(medium), *references, caption, *self._producers(medium)]
+        return f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{"".join(parts)}</media>'
+
+    def lead(self) -> str:
+        """Return the main picture of the story, "" where the text shows it."""
+        return self._unwritten(FEATURE) if FEATURE in self._media else ""
+
+    def rest(self) -> str:
+        """Return the media that stand nowhere else."""
+        return "".join(map(self._unwritten, self._media))
+
+    def _unwritten(self, key: str) -> str:
+        return "" if self._identity(key) in self._written else self.written(key)
+
+    def _identity(self, key: str) -> tuple[str, str]:
+        """Return what tells a medium from others: a picture may have more than one key."""
+        return self._files[key][0].href, text_of(self._media[key], "description_text")
+
+    def _metadata(self, medium: Document) -> Iterator[str]:
+        said = {"guid": text_of(medium, "guid"), "headline": text_of(medium, "headline")}
+        said |= rights_of(medium, self._context)
+        for name, value in said.items():
+            if value:
+                yield f'<media-metadata name="{name}" value={quoted(value)}/>'
+
+    def _producers(self, medium: Document) -> Iterator[str]:
+        """Yield who made a medium, and the credit that is to be given."""
+        byline = text_of(medium, "byline")
+        makers = [byline] if byline else [name for name, _ in authors_of(medium, self._context)]
+        for maker in makers:
+            yield leaf("media-producer", maker)
+        credit = text_of(medium, "creditline") or source_of(medium)
+        if credit and credit not in makers:
+            yield leaf("media-producer", credit)
+
+
+def _marked(block: str, key: str) -> str:
+    """Return the markup between two comments of an editor, which shows the medium `key`."""
+    mark = f" src=# {KEY}={key} "
+    if shown := _SHOWN.search(block):
+        # Of attributes with one name, the first counts: a player may have no address of its own.
+        return f"{block[: shown.end()]}{mark}{block[shown.end() :]}"
+    figure = _FIGURE.search(block)
+    place = figure.end() if figure else 0
+    return f"{block[:place]}<img{mark}>{block[place:]}"
+
+
+def _common(medium: Document, alternative: str) -> Iterator[str]:
+    """Yield the attributes that the references to all files of a medium have."""
+    for name, value in (
+        ("source-credit", source_of(medium)),
+        ("copyright", text_of(medium, "copyrightholder")),
+        ("alternate-text", text_of(medium, "alt_text") or alternative),
+    ):
+        if value:
+            yield f" {name}={quoted(value)}"
+
+
+def _reference(file: Rendition) -> str:
+    """Return the start of a reference to a file, without what all files of a medium have."""
+    said = f"<media-reference source={quoted(file.href)} name={quoted(file.name)}"
+    if file.mimetype:
+        said += f" mime-type={quoted(file.mimetype)}"
+    if file.width and file.width > 0:
+        said += f' width="{file.width}"'
+    if file.height and file.height > 0:
+        said += f' height="{file.height}"'
+    if file.seconds is not None:
+        said += f' time="{file.seconds:g}" time-unit-of-measure="seconds"'
+    return said
