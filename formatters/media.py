@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from apps.core.documents import object_of, text_of, values_of
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus
@@ -79,32 +78,29 @@ def _linked(medium: Document) -> Document:
 
 
 def renditions_of(item: Document) -> list[Rendition]:
-    """Return the renditions that have an address, in the order stored."""
-    stored = object_of(item, "renditions")
-    return [
-        _rendition(item, str(name), rendition)
-        for name, rendition in stored.items()
-        if isinstance(rendition, Mapping) and text_of(rendition, "href")
-    ]
+    """Return the renditions that have an address, in the order stored.
 
-
-def _rendition(item: Document, name: str, stored: Mapping[str, Any]) -> Rendition:
-    """Return a rendition; of what plays, the measures of the file come before its own."""
+    Of what plays, the measures of the file come before those of a rendition.
+    """
     meta = object_of(item, "filemeta")
     is_still = item.get("type") in STILL
-    measured = stored if is_still else {**stored, **meta}
-    duration = "" if is_still else str(meta.get("duration") or "")
-    seconds = None if is_still else _seconds(duration)
-    return Rendition(
-        name=name,
-        href=text_of(stored, "href"),
-        mimetype=text_of(stored, "mimetype"),
-        width=integer(measured.get("width")),
-        height=integer(measured.get("height")),
-        size=integer(stored.get("size") or (meta.get("length") if name == "original" else None)),
-        seconds=_plain_seconds(stored) if seconds is None else seconds,
-        duration=duration,
-    )
+    found = []
+    for name, stored in object_of(item, "renditions").items():
+        if not isinstance(stored, Mapping) or not (href := text_of(stored, "href")):
+            continue
+        rendition = Rendition(str(name), href, text_of(stored, "mimetype"))
+        measured = stored if is_still or not meta else {**stored, **meta}
+        rendition.width = integer(measured.get("width"))
+        rendition.height = integer(measured.get("height"))
+        length = meta.get("length") if name == "original" else None
+        rendition.size = integer(stored.get("size") or length)
+        if not is_still and meta.get("duration"):
+            rendition.duration = str(meta["duration"])
+            rendition.seconds = _seconds(rendition.duration)
+        if rendition.seconds is None:
+            rendition.seconds = _plain_seconds(stored)
+        found.append(rendition)
+    return found
 
 
 def _plain_seconds(stored: Document) -> float | None:

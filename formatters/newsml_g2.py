@@ -9,14 +9,13 @@ from apps.core.clock import moment_of
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text, text_figures
+from apps.core.text import plain_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
     RIGHTS_FIELDS,
     authors_of,
     body_with_footer,
-    caption_of,
     created_time,
     integer,
     keywords_of,
@@ -76,6 +75,8 @@ ADDRESS = re.compile("(?:https?|urn|tag|acct|mailto|did):", re.IGNORECASE)
 """What names and codes do not begin with."""
 COUNTRY, STATE = re.compile("[A-Z]{2}"), re.compile("[A-Z0-9]{1,3}", re.ASCII)
 """Codes of ISO 3166."""
+Aliases = Mapping[str, tuple[str, str]]
+"""See `own_aliases`."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -115,21 +116,18 @@ def _held(item: Document) -> list[Document]:
     """
     if is_withdrawn(item):
         return []
-    guid = text_of(item, "guid")
+    guid = line(text_of(item, "guid"))
+    until = embargo_of(item, EARLIEST)
     held: dict[str, Document] = {}
     for key, medium in media_of(item):
-        own = line(text_of(medium, "guid")) or f"{guid}#{key}"
-        shared = {"embargoed": _later_embargo(item, medium)}
-        language = medium.get("language") or item.get("language")
-        held.setdefault(own, {**medium, **shared, "guid": own, "language": language})
-    held.pop(line(guid), None)
+        own = line(text_of(medium, "guid")) or f"{guid}#{line(key)}"
+        if own == guid or own in held:
+            continue
+        shown = {"guid": own, "language": medium.get("language") or item.get("language")}
+        if until:
+            shown["embargoed"] = max(until, embargo_of(medium, EARLIEST) or until)
+        held[own] = {**medium, **shown}
     return list(held.values())
-
-
-def _later_embargo(item: Document, medium: Document) -> datetime | None:
-    """Return until when neither an item nor its medium may be shown by what they say."""
-    ends = (embargo_of(each, EARLIEST) for each in (item, medium))
-    return max((end for end in ends if end is not None), default=None)
 
 
 def _header(item: Document, context: FormatContext, *, is_whole: bool) -> str:
@@ -159,6 +157,7 @@ def _item(item: Document, context: FormatContext, held: Sequence[Document] = ())
     is_package = item.get("type") == ItemType.COMPOSITE
     tag = "packageItem" if is_package else "newsItem"
     version = version_of(item)
+    aliases = own_aliases(item, context.settings.urn_domain)
     if is_package:
         content = element("groupSet", groups(item, context), root="root")
     else:
@@ -167,18 +166,16 @@ def _item(item: Document, context: FormatContext, held: Sequence[Document] = ())
         f'<{tag} standard="NewsML-G2" standardversion="2.35" conformance="power"'
         f' guid={quoted(text_of(item, "guid"))} version="{version}"'
         f' xml:lang="{language}">'
-        f"{_catalogs(item, context)}{_rights(item, context)}"
+        f"{_catalogs(aliases, context)}{_rights(item, context)}"
         f"{_item_meta(item, context, version, held)}"
-        f"<contentMeta>{''.join(_content_meta(item, context, language))}</contentMeta>"
-        f"{_asserts(item, context)}{content}</{tag}>"
+        f"<contentMeta>{''.join(_content_meta(item, context, language, aliases))}</contentMeta>"
+        f"{_asserts(item, aliases)}{content}</{tag}>"
     )
 
 
-def _catalogs(item: Document, context: FormatContext) -> str:
-    domain = context.settings.urn_domain
-    known = own_aliases(item, domain)
-    schemes = "".join(_scheme(alias, uri) for alias, uri in known.values()) if known else ""
-    return f"{_own_schemes(domain)}{schemes}</catalog>"
+def _catalogs(aliases: Aliases, context: FormatContext) -> str:
+    schemes = "".join(_scheme(alias, uri) for alias, uri in aliases.values()) if aliases else ""
+    return f"{_own_schemes(context.settings.urn_domain)}{schemes}</catalog>"
 
 
 @lru_cache(maxsize=8)
@@ -196,7 +193,7 @@ def _rights(item: Document, context: FormatContext) -> str:
     said = _said_rights(item, context)
     parts = ""
     if holder := said["copyrightholder"]:
-        parts += _named("copyrightHolder", holder, literal=holder)
+        parts += _named("copyrightHolder", holder)
     if notice := said["copyrightnotice"]:
         parts += leaf("copyrightNotice", notice)
     if terms := said["usageterms"]:
@@ -218,7 +215,9 @@ def _said_rights(item: Document, context: FormatContext) -> dict[str, str]:
 
 
 def _named(tag: str, name: str, /, **attributes: str) -> str:
-    """Return an element that holds a name."""
+    """Return an element that holds a name, which identifies it where no attribute is given."""
+    if not attributes:
+        return f"<{tag} literal={quoted(name)}><name>{escaped(name)}</name></{tag}>"
     return element(tag, leaf("name", name), **attributes)
 
 
@@ -227,10 +226,10 @@ def _item_meta(
 ) -> str:
     created = created_time(item)
     embargo = embargo_of(item, context.now)
-    provider = context.settings.provider_id
+    provider = line(context.settings.provider_id)
     parts = [
         f'<itemMeta><itemClass qcode="{item_class(text_of(item, "type"))}"/>',
-        _named("provider", provider, literal=provider),
+        _named("provider", provider),
         f"<versionCreated>{iso(item.get('versioncreated') or created, context.now)}"
         "</versionCreated>",
     ]
@@ -277,7 +276,9 @@ def _link(medium: Document) -> str:
     )
 
 
-def _content_meta(item: Document, context: FormatContext, language: str) -> Iterator[str]:
+def _content_meta(
+    item: Document, context: FormatContext, language: str, aliases: Aliases
+) -> Iterator[str]:
     """Yield the description of the content, in the order of the standard."""
     if urgency := number_within(item.get("urgency"), 1, 9):
         yield f"<urgency>{urgency}</urgency>"
@@ -287,17 +288,17 @@ def _content_meta(item: Document, context: FormatContext, language: str) -> Iter
     if moment_of(item.get("versioncreated")):
         yield f"<contentModified>{iso(item['versioncreated'], context.now)}</contentModified>"
     yield _digital_source(item)
-    yield _located(object_of(object_of(item, "dateline"), "located"))
+    if dateline := object_of(item, "dateline"):
+        yield _located(object_of(dateline, "located"))
     yield from _sources(item)
     yield from _creators(item, context)
     yield f'<language tag="{language}"/>'
-    aliases = own_aliases(item, context.settings.urn_domain)
     for genre in objects_of(item, "genre"):
         qcode = concept_qcode(genre, aliases, "genrecv")
         yield _concept("genre", qcode, genre, language)
     for keyword in keywords_of(item):
         yield leaf("keyword", keyword)
-    yield from _subjects(item, language, context)
+    yield from _subjects(item, language, aliases)
     yield from _lines(item)
 
 
@@ -319,21 +320,22 @@ def _digital_source(item: Document) -> str:
 def _sources(item: Document) -> Iterator[str]:
     """Yield who the content comes from, each once."""
     given = objects_of(object_of(item, "extra"), "infosources")
-    own = [{"name": text_of(item, field)} for field in ("source", "original_source")]
+    if not given:
+        own = (line(text_of(item, field)) for field in ("source", "original_source"))
+        yield from (_named("infoSource", name) for name in dict.fromkeys(own) if name)
+        return
     found: dict[str, str] = {}
-    for source in given or own:
-        name = next(
-            filter(None, (line(source.get(key)) for key in ("name", "literal", "code"))), ""
-        )
-        if name:
-            found.setdefault(name, _named("infoSource", name, **_address(source, name)))
+    for source in given:
+        names = (line(source.get(key)) for key in ("name", "literal", "code"))
+        if name := next(filter(None, names), ""):
+            found.setdefault(name, _named("infoSource", name, **_address(source)))
     yield from found.values()
 
 
-def _address(entry: Document, name: str) -> dict[str, str]:
-    """Return the attribute that identifies what has an address, or else only a name."""
+def _address(entry: Document) -> dict[str, str]:
+    """Return the attribute that identifies what has an address; none for what only has a name."""
     own = line(entry.get("uri"))
-    return {"uri": own} if ADDRESS.match(own) and is_uri(own) else {"literal": name}
+    return {"uri": own} if ADDRESS.match(own) and is_uri(own) else {}
 
 
 def _creators(item: Document, context: FormatContext) -> Iterator[str]:
@@ -342,13 +344,14 @@ def _creators(item: Document, context: FormatContext) -> Iterator[str]:
     for author in objects_of(item, "authors"):
         for name, role in authors_of({"authors": [author]}, context):
             is_known = True
+            said = _address(author) or {"literal": line(name)}
             # Codes hold no blanks; this one is that of the role's address.
-            code = line(role).replace(" ", "%20")
-            said = {"role": f"{ROLE_ALIAS}:{code}"} if code else {}
-            yield _named("creator", name, **_address(author, line(name)), **said)
+            if code := line(role).replace(" ", "%20"):
+                said["role"] = f"{ROLE_ALIAS}:{code}"
+            yield _named("creator", line(name), **said)
     byline = line(text_of(item, "byline"))
     if byline and not is_known:
-        yield _named("creator", byline, literal=byline)
+        yield _named("creator", byline)
 
 
 def _located(located: Document) -> str:
@@ -421,8 +424,7 @@ def _identity(entry: Document, code: str, qcode: str) -> str:
     return f"qcode={quoted(qcode)}" if code and QCODE.fullmatch(qcode) else ""
 
 
-def _subjects(item: Document, language: str, context: FormatContext) -> Iterator[str]:
-    aliases = own_aliases(item, context.settings.urn_domain)
+def _subjects(item: Document, language: str, aliases: Aliases) -> Iterator[str]:
     for subject in objects_of(item, "subject"):
         qcode = concept_qcode(subject, aliases, is_subject=True)
         yield _concept("subject", qcode, subject, language, "cpnat:abstract")
@@ -442,14 +444,8 @@ def _subjects(item: Document, language: str, context: FormatContext) -> Iterator
             yield element("subject", named, type="cpnat:organisation", literal=code)
 
 
-def _place_identity(
-    place: Document, aliases: Mapping[str, tuple[str, str]]
-) -> tuple[str, dict[str, str]]:
-    """Return what a place is called, and the attributes that identify it; empty where unknown.
-
-    Args:
-        aliases: see `own_aliases`.
-    """
+def _place_identity(place: Document, aliases: Aliases) -> tuple[str, dict[str, str]]:
+    """Return what a place is called, and the attributes that identify it; empty where unknown."""
     own, found = line(place.get("name")), place_concept(place)
     if found and own:
         is_geoname = found.vocabulary == "geonames"
@@ -462,7 +458,7 @@ def _place_identity(
     return name, {"literal": line(place.get("qcode")) or name}
 
 
-def _place(place: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
+def _place(place: Document, aliases: Aliases) -> str:
     """Return a place: the most exact of what is known of it, with what lies around it."""
     name, identity = _place_identity(place, aliases)
     if not name:
@@ -477,9 +473,10 @@ def _place(place: Document, aliases: Mapping[str, tuple[str, str]]) -> str:
 
 def _lines(item: Document) -> Iterator[str]:
     is_media = item.get("type") in MEDIA_TYPES
-    description = caption_of(item)
-    if not is_media:
-        description = plain_text(text_of(item, "abstract"), line_feeds=True).strip()
+    if is_media:
+        description = text_of(item, "description_text") or plain_text(text_of(item, "description"))
+    else:
+        description = plain_text(text_of(item, "abstract"), line_feeds=True)
     credit = text_of(item, "creditline") or source_of(item)
     for tag, text in (
         ("slugline", text_of(item, "slugline")),
@@ -492,15 +489,14 @@ def _lines(item: Document) -> Iterator[str]:
             yield leaf(tag, text)
     alternative = text_of(item, "alt_text") if is_media else ""
     role = "caption" if is_media else "summary"
-    for kind, text in ((role, plain_text(description)), ("altText", alternative)):
+    for kind, text in ((role, line(description)), ("altText", alternative)):
         if text:
-            yield leaf("description", text, role=f"drol:{kind}")
+            yield f'<description role="drol:{kind}">{escaped(line(text))}</description>'
 
 
-def _asserts(item: Document, context: FormatContext) -> str:
+def _asserts(item: Document, aliases: Aliases) -> str:
     """Return what is known of places and companies besides their names."""
     parts = []
-    aliases = own_aliases(item, context.settings.urn_domain) if item.get("place") else {}
     for place in objects_of(item, "place"):
         name, identity = _place_identity(place, aliases)
         if name and object_of(place, "location"):
@@ -523,18 +519,15 @@ def _content(item: Document, context: FormatContext) -> str:
         return "".join(map(_remote, renditions_of(item)))
     if item.get("format") == "preserved":
         text = escaped(plain_text(body_with_footer(item)))
-        words = _words(item, context)
-        return element("inlineData", text, contenttype="text/plain", wordcount=words)
+        return element("inlineData", text, contenttype="text/plain", **_words(item))
     nitf = nitf_document(item, context, NITF_NAMESPACE)
-    words = _words(item, context)
-    return element("inlineXML", nitf, contenttype="application/nitf+xml", wordcount=words)
+    return element("inlineXML", nitf, contenttype="application/nitf+xml", **_words(item))
 
 
-def _words(item: Document, context: FormatContext) -> str:
-    """Return the number of words in the text."""
-    rate = context.settings.japanese_characters_per_minute
-    # With these arguments it is counted once for all formats.
-    return str(text_figures(body_with_footer(item), text_of(item, "language"), rate).words)
+def _words(item: Document) -> dict[str, str]:
+    """Return the attribute with the number of words, as the archive counted them."""
+    words = integer(item.get("word_count"))
+    return {"wordcount": str(words)} if words is not None and words >= 0 else {}
 
 
 def _remote(rendition: Rendition) -> str:
@@ -543,18 +536,18 @@ def _remote(rendition: Rendition) -> str:
     if not href:
         return ""
     said = f"<remoteContent href={quoted(href)}"
-    name = RENDITIONS.get(rendition.name) or f"rendition:{rendition.name}"
-    if QCODE.fullmatch(name):
+    if name := RENDITIONS.get(rendition.name):
+        said += f' rendition="{name}"'
+    elif QCODE.fullmatch(name := f"rendition:{rendition.name}"):
         said += f" rendition={quoted(name)}"
     if rendition.mimetype:
         said += f" contenttype={quoted(rendition.mimetype)}"
-    for key, value in (
-        ("width", rendition.width),
-        ("height", rendition.height),
-        ("size", rendition.size),
-    ):
-        if value and value > 0:
-            said += f' {key}="{value}"'
+    if (width := rendition.width) and width > 0:
+        said += f' width="{width}"'
+    if (height := rendition.height) and height > 0:
+        said += f' height="{height}"'
+    if (size := rendition.size) and size > 0:
+        said += f' size="{size}"'
     if rendition.seconds is not None and rendition.duration:
         said += f' duration={quoted(rendition.duration)} durationunit="timeunit:normalPlayTime"'
     elif rendition.seconds is not None:

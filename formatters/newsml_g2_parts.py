@@ -37,6 +37,9 @@ QCODE = re.compile(r"[^\s:]+:[^\s]+")
 
 def leaf(tag: str, text: object, /, **attributes: str) -> str:
     """As `xml.leaf`, on one line: the standard takes no line ends in most texts."""
+    if not attributes:
+        content = xml.escaped(line(text))
+        return f"<{tag}>{content}</{tag}>" if content else f"<{tag}/>"
     return xml.leaf(tag, line(text), **attributes)
 
 

@@ -17,24 +17,30 @@ CODES = {"city": "city-code", "state": "state-code", "country": "iso-cc"}
 
 
 def places_of(item: Document, context: FormatContext) -> list[Document]:
-    """Return the places of an item, with what the vocabulary `locators` knows around them."""
+    """Return the places of an item: their names where these say what they are, and what is around.
+
+    The vocabulary `locators` may know more than the item does.
+    """
     locators = context.vocabularies.get("locators", ())
     found: list[Document] = []
     for place in objects_of(item, "place"):
         code = place.get("qcode")
         known = first_entry(locators, "qcode", code) if code else {}
         around = {field: known[field] for field, _ in LEVELS.values() if known.get(field)}
-        found.append({**around, **without_empty(place)})
+        found.append(_named({**around, **without_empty(place)}))
     return found
 
 
 def event_location(place: Document) -> str:
-    """Return where it happened as `evloc`, which has codes of countries and no names of them."""
-    known = _named(place)
+    """Return where it happened as `evloc`, which has codes of countries and no names of them.
+
+    Args:
+        place: one of `places_of`.
+    """
     said = {
-        "city": text_of(known, "city"),
-        "state-prov": text_of(known, "state"),
-        "iso-cc": text_of(known, "country_code"),
+        "city": text_of(place, "city"),
+        "state-prov": text_of(place, "state"),
+        "iso-cc": text_of(place, "country_code"),
     }
     attributes = {name: value for name, value in said.items() if value}
     return element("evloc", **attributes) if attributes else ""
@@ -44,24 +50,25 @@ def location(place: Document) -> str:
     """Return a place as `location`, with what lies around it; "" where nothing is known of it.
 
     Args:
-        place: a place of an item, or where its dateline is located.
+        place: one of `places_of`, or where a dateline is located.
     """
-    known = _named(place)
-    parts = []
+    parts, names = "", set()
     for tag, (field, code_field) in LEVELS.items():
-        code = text_of(known, code_field) if tag in CODES else ""
-        name = text_of(known, field)
-        if name or code:
-            parts.append(leaf(tag, name, **({CODES[tag]: code} if code else {})))
+        name, code = text_of(place, field), text_of(place, code_field)
+        names.add(name)
+        if code and tag in CODES:
+            parts += leaf(tag, name, **{CODES[tag]: code})
+        elif name:
+            parts += leaf(tag, name)
     name = text_of(place, "name")
-    # What is no city, no state and no country by what is known of it is just a place.
-    if name and name not in (text_of(known, field) for field, _ in LEVELS.values()):
-        parts.insert(0, escaped(name))
+    if name not in names:
+        # It is no city, no state and no country by what is known of it.
+        parts = escaped(name) + parts
     if not parts:
         return ""
-    identity = {"location-code": _code(place), "code-source": text_of(place, "scheme")}
-    said = {key: value for key, value in identity.items() if value and _code(place)}
-    return element("location", "".join(parts), **said)
+    code, scheme = _code(place), text_of(place, "scheme")
+    identity = {"location-code": code, "code-source": scheme} if scheme else {"location-code": code}
+    return element("location", parts, **(identity if code else {}))
 
 
 def _code(place: Document) -> str:

@@ -43,7 +43,8 @@ def object_of(document: Mapping[str, Any], field: str) -> dict[str, Any]:
 
 def objects_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
     """Return the objects in the list `field`, in order; entries of another kind are skipped."""
-    return objects(document.get(field))
+    value = document.get(field)
+    return objects(value) if value else []
 
 
 def values_of(document: Mapping[str, Any], field: str) -> list[dict[str, Any]]:

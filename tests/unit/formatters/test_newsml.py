@@ -715,14 +715,31 @@ class TestWhatG2SaysOfAnItem:
     @pytest.mark.parametrize(
         ("fields", "path", "words"),
         [
-            ({"body_html": "<p>One two.</p><ul><li>three</li></ul>"}, "inlineXML", "3"),
-            ({"body_html": "<p>One</p>", "body_footer": "<p>two</p>"}, "inlineXML", "2"),
-            ({"body_html": "one\ntwo", "format": "preserved"}, "inlineData", "2"),
-            ({}, "inlineXML", "0"),
+            ({"word_count": 3}, "inlineXML", "3"),
+            ({"word_count": 2, "format": "preserved"}, "inlineData", "2"),
+            ({"word_count": 0}, "inlineXML", "0"),
+            *(({"word_count": value}, "inlineXML", None) for value in (None, -1, "many", [3])),
         ],
     )
-    def test_counts_words(self, fields: dict[str, Any], path: str, words: str) -> None:
+    def test_says_how_many_words_there_are(
+        self, fields: dict[str, Any], path: str, words: str | None
+    ) -> None:
+        """As the archive counts them whenever it saves a text."""
         assert words == attribute(g2(item_of("text", **fields)), f".//{G2}{path}", "wordcount")
+
+    @pytest.mark.parametrize(
+        ("kind", "fields", "role"),
+        [
+            ("text", {"abstract": "<p>Use &lt;b&gt; when 1 &lt; 2</p>"}, "drol:summary"),
+            ("picture", {"description_text": "Use <b> when 1 < 2"}, "drol:caption"),
+            ("picture", {"description": "<p>Use &lt;b&gt; when 1 &lt; 2</p>"}, "drol:caption"),
+        ],
+    )
+    def test_a_description_is_read_once(self, kind: str, fields: dict[str, Any], role: str) -> None:
+        found = g2(item_of(kind, **fields)).find(f".//{G2}description")
+
+        assert found is not None
+        assert (role, "Use <b> when 1 < 2") == (found.get("role"), found.text)
 
     def test_moments_of_the_content(self) -> None:
         """When it was made and until when it holds, never when the newsroom lets it go."""
