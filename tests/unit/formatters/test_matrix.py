@@ -28,6 +28,7 @@ FAMILY = {"ninjs": ("ninjs", "ninjs2", "newsroom ninjs", "ftp ninjs")}
 """Columns that stand for several formats."""
 STORIES, PICTURES, BECAME = "Stories", "Pictures of a story", "What became of an item"
 ATTACHED = {"email": {"attach_media": True}}
+DIGITAL_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 NOTICES = ("killed", "taken down")
 WITHDRAWN = (*NOTICES, "unpublished")
 OTHERWISE = {
@@ -79,7 +80,7 @@ def values(item: Mapping[str, Any], field: str) -> list[str]:
 def _needle(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    text = str(value)
+    text = str(value).removeprefix(DIGITAL_SOURCE_TYPES)
     return str(html.fromstring(text).text_content()) if text.startswith("<") else text
 
 
@@ -124,6 +125,9 @@ def check(cell: Cell, *items: Mapping[str, Any]) -> None:
         known = items if has_pictures else [{**STORY, **changes}]
         wanted = [value for item in known for value in values(item, cell.row)]
         assert wanted
+        if has_pictures and (cell.format, state) == ("newsmlg2", "unpublished"):
+            # They are no items of their own then; NITF inside the story names them all the same.
+            continue
         document = read(cell.format, state, has_pictures=has_pictures)
         if document is None:
             assert not is_there(cell, state)
