@@ -11,7 +11,7 @@ from lxml import etree
 from turbohtml import rewrite
 
 from apps.core.html import bounded
-from apps.core.text import LINE_ENDING_TAGS, is_blank, parse_html, strip_forbidden
+from apps.core.text import LINE_ENDING_TAGS, is_blank, parse_html, strip_forbidden, with_ends
 
 TAGS = frozenset({
     "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
@@ -96,7 +96,7 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         playing: selects what may give way to a link.
         link: lets it.
     """
-    markup = bounded(strip_forbidden(html))
+    markup = bounded(with_ends(strip_forbidden(html)))
     if _PLAYING.search(markup):
         # What is for readers without scripts repeats what is shown to the others; it would become
         # text.
