@@ -355,6 +355,8 @@ def _author(author: Document, context: FormatContext) -> dict[str, Any]:
     }
     if user:
         sent["uri"] = f"urn:{context.settings.urn_domain}:user:{user['_id']}"
+    elif text_of(author, "uri"):
+        sent["uri"] = text_of(author, "uri")
     sent |= without_empty({field: known.get(field) for field in SOCIAL_FIELDS})
     sent |= without_empty({"avatar_url": user.get("picture_url") or author.get("avatar_url")})
     titles = context.vocabularies.get("job_titles", ())
@@ -362,6 +364,9 @@ def _author(author: Document, context: FormatContext) -> dict[str, Any]:
     if title.get("name"):
         name = localised(title, "name", text_of(known, "language"))
         sent["jobtitle"] = {"qcode": title["qcode"], "name": name}
+    elif own := object_of(author, "jobtitle"):
+        # Authors come in with titles that no vocabulary here has.
+        sent["jobtitle"] = {key: text_of(own, key) for key in ("qcode", "name")}
     return sent
 
 

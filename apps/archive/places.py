@@ -185,6 +185,6 @@ def task_with_ids(task: Mapping[str, Any] | None) -> Document:
 
 def source_of(document: Mapping[str, Any], place: Place, settings: Mapping[str, Any]) -> str | None:
     """Return the item's `source`: an ingested item keeps its own (lifecycle contract 1.7)."""
-    if document.get("ingest_provider"):
+    if document.get("ingest_provider") or (document.get("ingest_id") and document.get("source")):
         return document.get("source")
     return place.source or settings["DEFAULT_SOURCE_VALUE_FOR_MANUAL_ARTICLES"]

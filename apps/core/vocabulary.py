@@ -98,6 +98,14 @@ TEXT_TYPES = frozenset({ItemType.TEXT, ItemType.PREFORMATTED})
 MEDIA_TYPES = frozenset({ItemType.AUDIO, ItemType.VIDEO, ItemType.PICTURE, ItemType.GRAPHIC})
 
 
+AUTHOR_ROLES = frozenset({
+    "author", "co-author", "coauthor", "columnist", "contributor", "correspondent", "creator",
+    "editor", "illustrator", "journalist", "photographer", "reporter", "translator",
+    "videographer", "writer",
+})  # fmt: skip
+"""What people are to an item that they have made, not to one that is about them."""
+
+
 BROADCAST_SCRIPT = "Broadcast Script"
 """Genre of a story that is read out in a broadcast: its code or its name."""
 

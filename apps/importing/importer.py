@@ -18,7 +18,7 @@ from apps.core.embargo import embargo_of
 from apps.core.errors import BadRequest, ServiceError, ValidationFailed
 from apps.core.service import Document, ResourceService
 from apps.core.vocabulary import PUBLISH_STATES, PubStatus, State
-from apps.importing.ninjs import EMBARGOED, item_from_ninjs
+from apps.importing.ninjs import EMBARGOED, KEPT_FIELDS, item_from_ninjs
 
 ID_IN_URL = re.compile(r"[\w,.:_-]+")
 """Ids that stand in URLs without escaping."""
@@ -114,6 +114,8 @@ class Importer:
 
     def _create(self, item: Document) -> Imported:
         item.update({"state": State.FETCHED, "task": dict(self._task)})
+        # What has come in keeps its source.
+        item.setdefault("ingest_id", item["guid"])
         story = item.pop("rewrite_of", None)
         status = item.pop("pubstatus", PubStatus.USABLE)
         self._archive.post([{**item, "pubstatus": _stored(status)}])
@@ -197,6 +199,10 @@ def _changes(item: Document, known: Document) -> Document:
     """Return what a newer version of a document changes of its item."""
     changes = {key: value for key, value in item.items() if key not in OF_THE_FIRST_VERSION}
     changes |= {name: None for name in CLEARED if known.get(name) and not item.get(name)}
+    extra = object_of(known, "extra")
+    kept = {key: value for key, value in extra.items() if key not in KEPT_FIELDS}
+    if extra:
+        changes["extra"] = kept | object_of(item, "extra")
     before = object_of(known, "associations")
     if gone := before.keys() - object_of(item, "associations").keys():
         changes["associations"] = {**object_of(item, "associations"), **dict.fromkeys(gone)}

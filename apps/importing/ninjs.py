@@ -7,17 +7,21 @@ out.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from apps.core.codes import known_concept, stored_code
 from apps.core.documents import EMPTY
+from apps.core.text import comparable
 from apps.core.vocabulary import ItemType, PubStatus
+from apps.importing.ninjs_concepts import concepts_of, people_of, places_of, sources_of
 from apps.importing.ninjs_fields import (
     Fields,
+    free_name,
     integer,
     lowered,
     non_empty,
+    number,
     objects,
     text,
     texts_of,
@@ -33,7 +37,7 @@ TEXT_FIELDS = {
     "ednote": "ednote",
     "by": "byline",
     "byline": "byline",
-    "source": "source",
+    "creditline": "creditline",
     "mimetype": "mimetype",
 }
 TIME_FIELDS = {
@@ -41,21 +45,6 @@ TIME_FIELDS = {
     "firstcreated": "firstcreated",
     "embargoed": "embargoed",
     "embargoeduntil": "embargoed",
-}
-CONCEPT_FIELDS = {
-    "subject": "subject",
-    "subjects": "subject",
-    "service": "anpa_category",
-    "genre": "genre",
-    "genres": "genre",
-    "person": "person",
-    "people": "person",
-    "organisation": "organisation",
-    "organisations": "organisation",
-    "event": "event",
-    "events": "event",
-    "object": "object",
-    "objects": "object",
 }
 EXTRA_FIELDS = (
     "profile",
@@ -70,6 +59,8 @@ EXTRA_FIELDS = (
     "plannedcoverage",
 )
 """Fields without a place of their own in an item; they are kept under `extra`."""
+KEPT_FIELDS = frozenset({*EXTRA_FIELDS, "infosources", "title"})
+"""All that import keeps there besides variants of texts."""
 
 RENDITION_NAMES = {
     "main": "original",
@@ -79,6 +70,11 @@ RENDITION_NAMES = {
     "small": "thumbnail",
 }
 """Rendition names of agencies, and the names under which the archive knows them."""
+
+RENDITION_TEXTS = (
+    *("title", "format", "aspectratio", "videocodec", "transportprotocol", "scantype", "bitrate"),
+)
+"""What ninjs says of a rendition, besides what an item needs to know."""
 
 DEEPEST_ASSOCIATION = 10
 """Associations within associations that are followed, so that no document can exhaust the stack."""
@@ -103,21 +99,24 @@ def _item(document: Mapping[str, Any], depth: int) -> Fields:
     if not isinstance(document, Mapping):
         raise ValueError(f"a ninjs document is a JSON object, not {type(document).__name__}")
     fields = lowered(document)
-    guid = text(fields.get("uri")) or text(fields.get("guid"))
-    if not guid:
+    uri = text(fields.get("uri")) or text(fields.get("guid"))
+    if not uri:
         raise ValueError("a ninjs document needs a uri")
-    item: Fields = {"guid": guid, "uri": guid, "type": _type(fields)}
+    item: Fields = {"guid": uri, "uri": uri, "type": _type(fields)}
     item |= _simple_fields(fields)
-    item |= texts_of(fields, item["type"])
-    item |= _concepts(fields)
-    item |= _places(fields)
-    item |= _people(fields)
+    texts, sources = texts_of(fields, item["type"]), sources_of(fields)
+    kept = {**sources.pop("extra", {}), **texts.pop("extra", {}), **_kept(fields)}
+    item |= texts | sources
+    item |= concepts_of(fields) | places_of(fields) | people_of(fields)
+    _take_ids(item, kept)
     item |= non_empty({"renditions": _renditions(fields.get("renditions"))})
     if depth < DEEPEST_ASSOCIATION:
         item |= non_empty({"associations": _associations(fields.get("associations"), depth + 1)})
-    _add_title(item, text(fields.get("title")))
-    _add_extra(item, fields)
-    return item
+    _add_title(item, kept, text(fields.get("title")))
+    _add_rights(item, kept)
+    given = fields.get("extra")
+    own = dict(given) if isinstance(given, Mapping) else {}
+    return item | non_empty({"extra": own | non_empty(kept)})
 
 
 def _type(fields: Fields) -> str:
@@ -143,14 +142,11 @@ def _simple_fields(fields: Fields) -> Fields:
             raise ValueError(f"{key} {str(fields[key])[:50]!r} is no time")
         item |= non_empty({name: moment})
     urgency, priority = integer(fields.get("urgency")), integer(fields.get("priority"))
-    keywords = fields.get("keywords")
     item |= non_empty(
         {
             "urgency": urgency if urgency in URGENCIES else None,
             "priority": priority,
-            "keywords": [word for word in keywords if isinstance(word, str)]
-            if isinstance(keywords, list)
-            else None,
+            "annotations": objects(fields.get("annotations", [])),
         }
     )
     item |= non_empty({"pubstatus": _status(fields.get("pubstatus"))})
@@ -186,96 +182,6 @@ def _evolved_from(value: Any) -> str:
     return text(first.get("uri")) if isinstance(first, Mapping) else text(first)
 
 
-# Concepts
-
-
-def _concept(entry: Fields, *, is_subject: bool = False) -> Fields:
-    """Return a concept as a vocabulary entry; its code is unique within the scheme.
-
-    Args:
-        is_subject: see `stored_code`.
-    """
-    name, uri = text(entry.get("name")), text(entry.get("uri"))
-    code = text(entry.get("literal")) or text(entry.get("code"))
-    scheme = text(entry.get("scheme"))
-    if code and uri.endswith(code):
-        scheme = scheme or uri.removesuffix(code)
-    elif known_concept(uri) and not known_concept(code, scheme, is_subject=is_subject):
-        code, scheme = uri, ""
-    name = name or code or uri
-    code, scheme = stored_code(code or uri or name, scheme, is_subject=is_subject)
-    return non_empty({"qcode": code, "name": name, "scheme": scheme})
-
-
-def _distinct(entries: Iterable[Fields]) -> list[Fields]:
-    """Return the entries that say something, each once: the archive refuses equal codes."""
-    found = {(entry.get("scheme"), entry.get("qcode")): entry for entry in entries if entry}
-    return list(found.values())
-
-
-def _concepts(fields: Fields) -> Fields:
-    item: Fields = {}
-    for key, name in CONCEPT_FIELDS.items():
-        is_subject = name == "subject"
-        entries = _distinct(
-            _concept(entry, is_subject=is_subject) for entry in objects(fields.get(key, []))
-        )
-        item |= non_empty({name: entries})
-    symbols = (
-        {
-            "name": text(entry.get("name")),
-            "qcode": text(symbol.get("ticker")) or text(symbol.get("symbol")),
-            "security_exchange": text(symbol.get("exchange")),
-        }
-        for key in ("organisation", "organisations")
-        for entry in objects(fields.get(key, []))
-        for symbol in objects(entry.get("symbols", []))
-    )
-    return item | non_empty({"company_codes": [symbol for symbol in symbols if symbol["qcode"]]})
-
-
-def _places(fields: Fields) -> Fields:
-    entries = objects(fields.get("place", [])) + objects(fields.get("places", []))
-    return non_empty({"place": _distinct(_place(entry) for entry in entries)})
-
-
-def _place(entry: Fields) -> Fields:
-    place = _concept(entry)
-    if place.get("scheme") == "geonames":
-        # Places of this scheme have their code where Superdesk's client puts it.
-        place["code"] = place["qcode"]
-    return place | _location(entry)
-
-
-def _location(entry: Fields) -> Fields:
-    geometry = entry.get("geojson") or entry.get("geometry_point")
-    point = lowered(geometry) if isinstance(geometry, Mapping) else {}
-    coordinates = point.get("coordinates")
-    if point.get("type") != "Point" or not isinstance(coordinates, list) or len(coordinates) < 2:
-        return {}
-    if not all(isinstance(number, (int, float)) for number in coordinates):
-        return {}
-    lon, lat = coordinates[:2]
-    if entry.get("scheme") == "geonames":
-        # Superdesk's own ninjs writes the latitude first.
-        lon, lat = lat, lon
-    return {"location": {"lat": lat, "lon": lon}}
-
-
-def _people(fields: Fields) -> Fields:
-    """Return the authors, and the source where only `infosources` names it."""
-    authors = [
-        non_empty({key: text(entry.get(key)) for key in ("name", "role", "biography")})
-        for entry in objects(fields.get("authors", []))
-    ]
-    item = non_empty({"authors": [author for author in authors if author.get("name")]})
-    sources = objects(fields.get("infosource", [])) + objects(fields.get("infosources", []))
-    names = [text(entry.get("name")) or text(entry.get("literal")) for entry in sources]
-    if not text(fields.get("source")):
-        item |= non_empty({"source": ", ".join(name for name in names if name)})
-    return item
-
-
 # Renditions and associations
 
 
@@ -291,20 +197,16 @@ def _named(value: Any, prefix: str) -> list[tuple[str, Mapping[str, Any]]]:
     ]
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
-
-
 def _renditions(value: Any) -> Fields:
     named: Fields = {}
-    for name, entry in _named(value, "rendition"):
+    entries = _named(value, "rendition")
+    names = {name for name, _ in entries}
+    for name, entry in entries:
         if rendition := _rendition(lowered(entry)):
-            known = RENDITION_NAMES.get(name.lower(), name)
-            named[known if known not in named else _free(name, named)] = rendition
+            ours = RENDITION_NAMES.get(name.lower(), name)
+            # What has a name of ours keeps it, whatever other agencies call theirs.
+            known = name if ours in names else ours
+            named[free_name(known, named)] = rendition
     if named and "original" not in named:
         # Editors and formats look for the original: the largest one takes its place.
         largest = max(named.values(), key=lambda entry: entry.get("width", 0))
@@ -313,8 +215,10 @@ def _renditions(value: Any) -> Fields:
 
 
 def _rendition(entry: Fields) -> Fields:
+    """Return a rendition; one that has no address says nothing."""
     if not text(entry.get("href")):
         return {}
+    duration = number(entry.get("duration"))
     return non_empty(
         {
             "href": text(entry.get("href")),
@@ -322,9 +226,10 @@ def _rendition(entry: Fields) -> Fields:
             "width": integer(entry.get("width")),
             "height": integer(entry.get("height")),
             "size": integer(entry.get("sizeinbytes")),
-            "duration": integer(entry.get("duration")),
-            "title": text(entry.get("title")),
+            "duration": duration if duration is not None and duration >= 0 else None,
             "poi": entry.get("poi") if isinstance(entry.get("poi"), Mapping) else None,
+            **{key: text(entry.get(key)) for key in RENDITION_TEXTS},
+            "framerate": number(entry.get("framerate")),
         }
     )
 
@@ -337,31 +242,61 @@ def _associations(value: Any, depth: int) -> Fields:
         except ValueError:
             # What cannot be read as an item is left out; the story itself must come through.
             continue
-        associations[_free(name, associations)] = associated
+        associations[free_name(name, associations)] = associated
     return associations
 
 
 # What is left
 
 
-def _add_title(item: Fields, title: str) -> None:
+def _add_title(item: Fields, kept: Fields, title: str) -> None:
     """Put the title where the item lacks a text; an item has no title of its own."""
-    if not title:
+    if not title or comparable(title) == comparable(item.get("headline", "")):
         return
     for field in ("headline", "slugline"):
         if not item.get(field):
             item[field] = title
             return
-    if title not in (item["headline"], item["slugline"]):
-        item.setdefault("extra", {})["title"] = title
+    if title != item["slugline"]:
+        kept["title"] = title
 
 
-def _add_extra(item: Fields, fields: Fields) -> None:
-    given = fields.get("extra")
-    extra = dict(given) if isinstance(given, Mapping) else {}
-    extra |= item.get("extra", {})
-    extra |= {key: fields[key] for key in EXTRA_FIELDS if key in fields}
-    linked = lowered(extra["rightsinfo"]) if isinstance(extra.get("rightsinfo"), Mapping) else {}
-    if text(linked.get("linkedrights")):
-        item.setdefault("usageterms", linked["linkedrights"])
-    item |= non_empty({"extra": extra})
+def _kept(fields: Fields) -> Fields:
+    """Return the fields that an item has no place for, spelt as in 2.x."""
+    kept = {key: fields[key] for key in EXTRA_FIELDS if key in fields}
+    for key in ("altids", "trustindicators", "trustindicator"):
+        if isinstance(kept.get(key), list):
+            kept[key] = objects(kept[key])
+    for key in ("rightsinfo", "digitalsourcetype"):
+        if isinstance(kept.get(key), Mapping):
+            kept[key] = lowered(kept[key])
+    created = time(kept.get("contentcreated"))
+    if created and created == time(fields.get("firstcreated")):
+        # Formats tell it by the item where nothing else is known.
+        del kept["contentcreated"]
+    return kept
+
+
+def _add_rights(item: Fields, kept: Fields) -> None:
+    """Let a link to the rights stand in for terms of use."""
+    rights = kept.get("rightsinfo")
+    link = text(rights.get("linkedrights")) if isinstance(rights, Mapping) else ""
+    if link:
+        item.setdefault("usageterms", link)
+
+
+def _take_ids(item: Fields, kept: Fields) -> None:
+    """Take what our own ninjs 3 says among the other ids: what the item is here, too."""
+    left = []
+    for entry in kept["altids"] if isinstance(kept.get("altids"), list) else []:
+        role, value = text(entry.get("role")), text(entry.get("value"))
+        if role == "guid" and value and item["uri"].endswith(":item:" + quote(value, safe="")):
+            item["guid"] = value
+        elif role == "evolvedFrom" and value:
+            item.setdefault("rewrite_of", value)
+        elif role == "ingestId" and value:
+            item["ingest_id"] = value
+        else:
+            left.append(entry)
+    if isinstance(kept.get("altids"), list):
+        kept["altids"] = left

@@ -264,3 +264,37 @@ def test_a_refused_publication_is_told(imports: Import, graph: Graph, desk: News
     assert (done.outcome, done.state, done.error) == ("imported", "fetched", True)
     assert "BYLINE" in done.reason
     assert stored(graph)["state"] == "fetched"
+
+
+def test_a_newer_version_has_its_own_rights(imports: Import, graph: Graph) -> None:
+    """What the older one said of itself goes with it; what editors have added stays."""
+    rights = {"langId": "http://w3.org/ns/odrl/2/", "encodedRights": "<o/>"}
+    imports(publish=False, rightsInfo=rights, altIds=[{"role": "itemid", "value": "7"}])
+    graph.db["archive"].update_one({"_id": URI}, {"$set": {"extra.own": "field"}})
+
+    imports(publish=False, version="2", altIds=[{"role": "itemid", "value": "8"}])
+
+    assert {"own": "field", "altids": [{"role": "itemid", "value": "8"}]} == stored(graph)["extra"]
+
+
+def test_a_whole_story(imports: Import, graph: Graph) -> None:
+    """What the archive knows of people, places and rights is stored as it came."""
+    done = imports(
+        bodies=[{"role": "html5", "contentType": "Text/HTML; charset=utf-8", "value": "<p>B</p>"}],
+        body_html=None,
+        people=[{"name": "Jane", "rel": "author", "uri": "http://e.org/j"}, {"name": "Joe"}],
+        places=[{"name": "P", "geoJSON": {"geometry": {"coordinates": [10, 50.5]}}}],
+        subjects=[{"name": "S", "uri": "http://e.org/s", "relevance": 80, "rel": "about"}],
+        infoSources=[{"name": "A"}, {"name": "B", "role": "enhancer"}],
+        renditions=[{"name": "16-9", "href": "http://e.org/a.mp4", "duration": 7.25}],
+        trustIndicators=[{"role": "http://e.org/r", "href": "http://e.org/e"}],
+    )
+
+    item = stored(graph)
+    assert ("published", "<p>B</p>") == (done.outcome, item["body_html"])
+    assert [{"name": "Jane", "uri": "http://e.org/j"}] == item["authors"]
+    assert [{"qcode": "Joe", "name": "Joe"}] == item["person"]
+    assert {"lat": 50.5, "lon": 10} == item["place"][0]["location"]
+    assert (80, "about") == (item["subject"][0]["relevance"], item["subject"][0]["rel"])
+    assert ("A", 2) == (item["source"], len(item["extra"]["infosources"]))
+    assert 7.25 == item["renditions"]["16-9"]["duration"]

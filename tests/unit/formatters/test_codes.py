@@ -198,7 +198,8 @@ def test_the_address_counts_before_a_literal_of_another_kind() -> None:
     subject = {"name": "Sport", "literal": "sport", "uri": f"{NEWSCODES}subjectcode/15000000"}
     imported = item_from_ninjs({"uri": "urn:x:1", "subjects": [subject]})
 
-    assert [{"name": "Sport", "qcode": "15000000"}] == imported["subject"]
+    [found] = imported["subject"]
+    assert ("Sport", "15000000") == (found["name"], found["qcode"])
 
 
 def test_places_of_other_schemes_stand_under_an_alias() -> None:

@@ -119,6 +119,7 @@ class TestSamples:
             "qcode": "661e09b87d5b10048287c076b8e3055c",
             "name": "Turkey",
             "scheme": "http://cv.ap.org/id/",
+            "uri": "http://cv.ap.org/id/661e09b87d5b10048287c076b8e3055c",
             "location": {"lat": 39, "lon": 35},
         }
         assert [entry["name"] for entry in item["organisation"]] == [
@@ -257,8 +258,435 @@ class TestTexts:
         """A title stands in for a missing headline; it never overrides one."""
         assert item_from_ninjs(story(title="T"))["headline"] == "T"
         assert item_from_ninjs(story(title="T", headline="H"))["slugline"] == "T"
+        assert "slugline" not in item_from_ninjs(story(title=" t  X", headline="T x"))
         full = item_from_ninjs(story(title="T", headline="H", slugline="S"))
         assert full["extra"] == {"title": "T"}
+
+
+HTML = "text/html"
+PLAIN = "text/plain"
+
+
+def _body(*variants: tuple[str | None, str | None, str]) -> Any:
+    """Return the body of a story that has these variants: role, media type, value."""
+    return item_from_ninjs(story(bodies=[_variant(*variant) for variant in variants]))["body_html"]
+
+
+def _variant(role: str | None, media_type: str | None, value: str) -> dict[str, Any]:
+    return {"role": role, "contentType": media_type, "value": value}
+
+
+class TestBodies:
+    """Roles are free text, and media types are often missing."""
+
+    @pytest.mark.parametrize("role", ["article", "html5", "main", "xhtml", "text", "Web", "", None])
+    @pytest.mark.parametrize(
+        "media_type", [HTML, "Text/HTML; charset=utf-8", "application/xhtml+xml", None]
+    )
+    @pytest.mark.parametrize("other", ["main", "text", "article", ""])
+    def test_markup_beats_plain_text(
+        self, role: str | None, media_type: str | None, other: str
+    ) -> None:
+        """Whatever its role, and wherever it stands."""
+        marked, plain = (role, media_type, "<p>A <b>b</b></p>"), (other, PLAIN, "A b")
+
+        assert "<p>A <b>b</b></p>" == _body(marked, plain) == _body(plain, marked)
+
+    @pytest.mark.parametrize("media_type", [None, PLAIN, HTML, "text/markdown", "x"])
+    @pytest.mark.parametrize("role", ["web", "lead", "teaser", "for mobile", None])
+    def test_any_variant_beats_nothing(self, role: str | None, media_type: str | None) -> None:
+        assert "<p>Said.</p>" == _body((role, media_type, "Said."))
+        item = item_from_ninjs(
+            story(
+                headlines=[_variant(role, media_type, "Headline")],
+                descriptions=[_variant(role, media_type, "Abstract")],
+            )
+        )
+
+        assert ("Headline", None) == (item["headline"], item.get("extra"))
+        assert "Abstract" in item["abstract"]
+        picture = story(type="picture", descriptions=[_variant(role, media_type, "Caption")])
+        assert "Caption" == item_from_ninjs(picture)["description_text"]
+
+    def test_main_markup_wins(self) -> None:
+        """Of several in markup that whose role says most; a teaser is no story."""
+        teaser, article = ("teaser", HTML, "<p>T</p>"), ("article", HTML, "<p>A</p>")
+
+        assert "<p>A</p>" == _body(teaser, article)
+        assert "<p>Plain</p>" == _body(teaser, ("main", PLAIN, "Plain"))
+
+    @pytest.mark.parametrize("role", ["lead", "summary", "Preamble"])
+    def test_a_lead_is_the_abstract(self, role: str) -> None:
+        """Among bodies as among descriptions; a description comes first."""
+        bodies = [_variant(role, HTML, "<p>L</p>"), _variant("article", HTML, "<p>A</p>")]
+        item = item_from_ninjs(story(bodies=bodies))
+        described = item_from_ninjs(story(bodies=bodies, descriptions=[_variant(role, PLAIN, "D")]))
+
+        assert ("<p>L</p>", "<p>A</p>") == (item["abstract"], item["body_html"])
+        assert ("<p>D</p>", "<p>A</p>") == (described["abstract"], described["body_html"])
+        assert "<p>L</p>" in described["extra"].values()
+
+    def test_nothing_is_lost(self) -> None:
+        """What is neither the text nor the same without markup is kept."""
+        bodies = [
+            _variant("main", HTML, "<p>A</p>"),
+            _variant("main", PLAIN, "A"),
+            _variant("mobile", PLAIN, "M"),
+            _variant("mobile", PLAIN, "N"),
+        ]
+
+        assert {"body_mobile": "M", "body_mobile-2": "N"} == item_from_ninjs(story(bodies=bodies))[
+            "extra"
+        ]
+
+    @pytest.mark.parametrize(
+        ("value", "html"),
+        [
+            ("a\r\n\r\nb\r\nc\rd", "<p>a</p><p>b<br>c<br>d</p>"),
+            ("a\n \t\nb\u2028c\u2029d", "<p>a</p><p>b<br>c</p><p>d</p>"),
+            ("Profit <£1m & loss >£2m", "<p>Profit &lt;£1m &amp; loss &gt;£2m</p>"),
+            ("Firm ends <Free> plan <p", "<p>Firm ends &lt;Free&gt; plan &lt;p</p>"),
+            ("AT&amp;T\nrises", "<p>AT&amp;T<br>rises</p>"),
+            ("<p>A</p>\n<p>B</p>", "<p>A</p>\n<p>B</p>"),
+            ("One<br/>two", "<p>One<br/>two</p>"),
+            ("One <b class='x'>two</b>", "<p>One <b class='x'>two</b></p>"),
+            ("<P>One<P>two", "<P>One<P>two"),
+            ("<section>One</section>", "<section>One</section>"),
+        ],
+    )
+    def test_without_a_media_type(self, value: str, html: str) -> None:
+        """Markup is recognised; text has its paragraphs and its line ends."""
+        assert html == _body(("main", None, value)) == _body(("text", None, value))
+
+    def test_a_media_type_counts(self) -> None:
+        assert "<p>a &lt;b&gt;x&lt;/b&gt; &amp;amp;</p>" == _body(
+            ("main", PLAIN, "a <b>x</b> &amp;")
+        )
+        assert "<p>a &amp; b</p>" == _body(("main", HTML, "a &amp; b"))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            '<!DOCTYPE html>\n<html lang="en"><head><title>T</title></head>'
+            '<body class="a">{}</body></html>',
+            "<?xml version='1.0'?><!-- c --><!-- d --><HTML><HEAD><STYLE>p {{}}</STYLE></HEAD>"
+            "<BODY>{}</BODY></HTML>",
+            "<html><head><title>T</title></head>{}</html>",
+            "<html>{}</html>",
+            "<head><meta charset=utf-8></head>{}",
+            "<body>{}",
+            "<nitf><head/><body><body.head><hedline/></body.head><body.content>{}</body.content></body></nitf>",
+        ],
+    )
+    def test_a_whole_document_is_peeled(self, document: str) -> None:
+        whole = document.format("\n<p>A</p><p>B</p>\n")
+
+        assert "<p>A</p><p>B</p>" == _body(("main", HTML, whole)) == _body((None, None, whole))
+
+    def test_what_is_no_document_stays(self) -> None:
+        for html in ("<header>H</header><p>A</p>", "<p>&lt;body&gt;</p>", "<!-- EMBED --><p>A</p>"):
+            assert html == _body(("main", HTML, html))
+
+    @pytest.mark.parametrize(
+        "piece", ["<!-- a -->", "<body ", "<html><!--", '<p a="', "\n \n", "<p "]
+    )
+    def test_reading_takes_time_by_length(self, piece: str) -> None:
+        """A long text is read at once, whatever it repeats."""
+        assert _body(("main", None, "<html>" + piece * 20_000 + "x"))
+
+    def test_a_headline_is_one_line(self) -> None:
+        headline = _variant("main", HTML, "<h1>AT&amp;T\n <b>wins</b></h1>")
+
+        assert "AT&T wins" == item_from_ninjs(story(headlines=[headline]))["headline"]
+
+    def test_a_medium_has_caption_and_abstract(self) -> None:
+        """Where both are there; the markup of a caption is kept where it says more."""
+        summary, caption = (
+            _variant("summary", PLAIN, "S"),
+            _variant("caption", HTML, "<p>A <b>c</b></p>"),
+        )
+        both = item_from_ninjs(story(type="picture", descriptions=[summary, caption]))
+        plain = item_from_ninjs(
+            story(type="picture", descriptions=[_variant("caption", HTML, "<p>c</p>")])
+        )
+
+        assert ("<p>S</p>", "A c") == (both["abstract"], both["description_text"])
+        assert "<p>A <b>c</b></p>" == both["description_html"]
+        assert ("c", None) == (plain["description_text"], plain.get("description_html"))
+
+
+class TestConcepts:
+    def test_all_that_is_said_of_a_subject(self) -> None:
+        said = {"rel": "about", "creator": "http://e.org/tagger", "relevance": 80, "confidence": 71}
+        entry = {"name": "Floods", "uri": "http://e.org/cv/7", "literal": "7", **said}
+
+        [subject] = item_from_ninjs(story(subjects=[entry]))["subject"]
+
+        assert {
+            **{"qcode": "7", "name": "Floods", "scheme": "http://e.org/cv/"},
+            **{"uri": "http://e.org/cv/7", **said},
+        } == subject
+
+    @pytest.mark.parametrize(
+        ("entry", "code", "scheme"),
+        [
+            ({"uri": "http://cv.iptc.org/newscodes/mediatopic/20000763"}, "20000763", None),
+            ({"uri": "http://cv.iptc.org/newscodes/subjectcode/17000000"}, "17000000", None),
+            ({"uri": "http://e.org/x"}, "http://e.org/x", None),
+            ({"literal": "medtop:20000763"}, "20000763", None),
+            ({"literal": "desks:one"}, "one", "desks"),
+            ({"literal": "urn:x:1"}, "urn:x:1", None),
+            ({"literal": "A: b", "name": "A: b"}, "A: b", None),
+            ({"code": "a:b"}, "a:b", None),
+            ({"code": 7, "scheme": "s"}, "7", "s"),
+            ({"uri": "https://sws.geonames.org/264371/"}, "264371", "geonames"),
+        ],
+    )
+    def test_codes(self, entry: dict[str, Any], code: str, scheme: str | None) -> None:
+        [found] = item_from_ninjs(story(subjects=[{"name": "N", **entry}]))["subject"]
+
+        assert (code, scheme) == (found["qcode"], found.get("scheme"))
+
+    def test_keywords_and_categories(self) -> None:
+        """Subjects that say so are none: the archive has fields of its own for them."""
+        keyword = {"name": "flood", "rel": "keyword", "literal": "flood"}
+        category = {"name": "National", "rel": "category", "literal": "anpa_category:a"}
+        item = item_from_ninjs(
+            story(keywords=["rain", "flood"], subjects=[keyword, category, {"name": "S"}])
+        )
+
+        assert ["rain", "flood"] == item["keywords"]
+        assert [{"qcode": "a", "name": "National"}] == item["anpa_category"]
+        assert [{"qcode": "S", "name": "S"}] == item["subject"]
+
+    def test_categories_of_one_code_are_one(self) -> None:
+        """The archive refuses equal codes, whatever their scheme."""
+        service = [{"code": "a", "scheme": "x"}, {"code": "a", "name": "A"}]
+
+        assert 1 == len(item_from_ninjs(story(service=service))["anpa_category"])
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            {"type": "Point", "coordinates": [10, 50, 300]},
+            {
+                "type": "Feature",
+                "properties": {},
+                "geometry": {"type": "Point", "coordinates": [10, 50]},
+            },
+            {"type": "Feature", "geometry": None, "geometries": [{"coordinates": [10, 50]}]},
+            {"type": "MultiPoint", "coordinates": [[9, 49], [11, 51]]},
+            {"type": "LineString", "coordinates": [[9, 49], [10, 49], [11, 51]]},
+            {
+                "type": "Polygon",
+                "coordinates": [[[9, 49], [11, 49], [11, 51], [9, 51], [9, 49]]],
+            },
+            {"type": "MultiPolygon", "coordinates": [[[[9, 49], [11, 51], [9, 51]]]]},
+            {
+                "type": "GeometryCollection",
+                "geometries": [{"type": "Point", "coordinates": [10, 50]}],
+            },
+            {
+                "type": "FeatureCollection",
+                "features": [
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [10, 500]}},
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [10, 50]}},
+                    {"type": "Feature", "geometry": {"type": "Point", "coordinates": [0, 0]}},
+                ],
+            },
+        ],
+    )
+    def test_positions(self, shape: dict[str, Any]) -> None:
+        """Of what is larger than a point the middle, of several the first one that there is."""
+        for key in ("geoJSON", "geojson", "geometry_point", "geometry_area"):
+            [place] = item_from_ninjs(story(places=[{"name": "P", key: shape}]))["place"]
+
+            assert {"lat": 50, "lon": 10} == place["location"]
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            *(None, 7, "10,50", [], {}, {"type": "Feature"}, {"coordinates": None}),
+            *({"coordinates": [10]}, {"coordinates": ["10", "50"]}, {"coordinates": [True, False]}),
+            *(
+                {"coordinates": [1e999, 2]},
+                {"coordinates": [200, 100]},
+                {"coordinates": [[10], 50]},
+            ),
+        ],
+    )
+    def test_no_position(self, shape: Any) -> None:
+        [place] = item_from_ninjs(story(places=[{"name": "P", "geoJSON": shape}]))["place"]
+
+        assert {"qcode": "P", "name": "P"} == place
+
+    def test_a_bottomless_position(self) -> None:
+        shape: Any = [10, 50]
+        for _ in range(5000):
+            shape = [shape]
+
+        [place] = item_from_ninjs(story(places=[{"name": "P", "geojson": {"coordinates": shape}}]))[
+            "place"
+        ]
+
+        assert {"lat": 50, "lon": 10} == place["location"]
+
+
+class TestPeople:
+    def test_authors(self) -> None:
+        """With role, picture, title, biography and where they are found."""
+        author = {
+            "name": "Jane Writer",
+            "code": "jane",
+            "role": "writer",
+            "biography": "Bio",
+            "uri": "http://e.org/jane",
+            "twitter": "@jane",
+            "jobtitle": {"qcode": "ed", "name": "Editor"},
+        }
+        said = {**author, "job_title": "ed", "avatar_url": "http://e.org/j.jpg"}
+
+        for key in ("avatar_url", "avatarurl", "avatarUrl"):
+            [read] = item_from_ninjs(story(authors=[{**author, key: "http://e.org/j.jpg"}]))[
+                "authors"
+            ]
+
+            assert said == read
+
+        [formatted] = NINJSFormatter().format(item_from_ninjs(story(authors=[said])), CONTEXT)
+        [sent] = json.loads(formatted.body)["authors"]
+        assert {"avatar_url": "http://e.org/j.jpg", "uri": author["uri"]}.items() <= sent.items()
+        assert {"qcode": "ed", "name": "Editor"} == sent["jobtitle"]
+
+    def test_names_alone(self) -> None:
+        item = item_from_ninjs(
+            story(authors=["Jane", {"name": "Joe", "jobTitle": "Editor"}, None, 7])
+        )
+
+        assert [{"name": "Jane"}, {"name": "Joe", "job_title": "Editor"}] == item["authors"]
+
+    @pytest.mark.parametrize("field", ["person", "people"])
+    @pytest.mark.parametrize(
+        ("rel", "role"),
+        [
+            *(("author", None), ("Author", None), ("http://e.org/rel/author", None)),
+            *(("photographer", "photographer"), ("author:desk", "desk"), ("crol:writer", "writer")),
+        ],
+    )
+    def test_who_has_made_it(self, field: str, rel: str, role: str | None) -> None:
+        """People who have made an item are its authors; it is about the others."""
+        people = [
+            {"name": "A", "rel": rel, "uri": "http://e.org/a", "literal": "1"},
+            {"name": "B", "rel": "about"},
+            {"name": "C"},
+        ]
+        item = item_from_ninjs(story(**{field: people}, authors=[{"name": "A", "role": role}]))
+
+        [author] = item["authors"]
+        assert ("A", role, "http://e.org/a", "1") == (
+            *(author["name"], author.get("role")),
+            *(author["uri"], author["code"]),
+        )
+        assert ["B", "C"] == [person["name"] for person in item["person"]]
+
+    @pytest.mark.parametrize(
+        ("sources", "source", "original", "kept"),
+        [
+            ([{"name": "A"}], "A", None, False),
+            ([{"name": "A"}, {"name": "B"}], "A, B", None, True),
+            ([{"name": "A", "uri": "http://e.org/a"}], "A", None, True),
+            ([{"literal": "a"}], "a", None, True),
+            (
+                [{"name": "R", "role": "originalSource"}, {"name": "A", "role": "source"}],
+                *("A", "R", False),
+            ),
+            ([{"name": "E", "role": "enhancer"}, {"name": "A"}], "A", None, True),
+            ([{"name": "E", "role": "isrol:enhancer"}], "E", None, True),
+        ],
+    )
+    def test_sources(
+        self, sources: list[dict[str, Any]], source: str, original: str | None, kept: bool
+    ) -> None:
+        """By their roles; all of them are kept where the two fields say less."""
+        item = item_from_ninjs(story(infoSources=sources))
+
+        assert (source, original) == (item["source"], item.get("original_source"))
+        assert ({"infosources": sources} if kept else None) == item.get("extra")
+        assert "X" == item_from_ninjs(story(source="X", infosource=sources))["source"]
+
+
+class TestRights:
+    def test_kept(self) -> None:
+        """Rights, trust indicators, other ids, profile and credit line, spelt as in 2.x."""
+        rights = {"langId": "http://w3.org/ns/odrl/2/", "encodedRights": "<o/>"}
+        indicator = {"role": "http://e.org/r", "title": "Ethics", "href": "http://e.org/ethics"}
+        item = item_from_ninjs(
+            story(
+                rightsInfo=rights,
+                trustIndicators=[indicator],
+                altIds=[{"role": "itemid", "value": "7"}],
+                profile="Standard",
+                creditLine="AP Photo",
+            )
+        )
+
+        assert {
+            "rightsinfo": {"langid": "http://w3.org/ns/odrl/2/", "encodedrights": "<o/>"},
+            "trustindicators": [indicator],
+            "altids": [{"role": "itemid", "value": "7"}],
+            "profile": "Standard",
+        } == item["extra"]
+        assert "AP Photo" == item["creditline"]
+
+    def test_own_ids(self) -> None:
+        """What our own ninjs 3 says of an item is what it is here, too."""
+        altids = {"guid": "2026 ö/1", "evolvedFrom": "urn:x:0", "ingestId": "i", "uniqueName": "#1"}
+        item = item_from_ninjs(
+            {
+                "uri": "urn:e.org:item:2026%20%C3%B6%2F1",
+                "altIds": [{"role": role, "value": value} for role, value in altids.items()],
+            }
+        )
+
+        assert ("2026 ö/1", "urn:x:0", "i") == (
+            *(item["guid"], item["rewrite_of"]),
+            item["ingest_id"],
+        )
+        assert {"altids": [{"role": "uniqueName", "value": "#1"}]} == item["extra"]
+        other = story(altIds=[{"role": "guid", "value": "urn:x:9"}])
+        assert "urn:x:1" == item_from_ninjs(other)["guid"]
+
+    def test_renditions(self) -> None:
+        """Every one is kept, with all that is said of it, under a name of its own."""
+        said = {
+            "href": "http://e.org/v.mp4",
+            "contentType": "video/mp4",
+            "duration": 7.25,
+            "title": "Full",
+            "format": "MPEG",
+            "videoCodec": "c015",
+            "frameRate": 29.97,
+            "sizeInBytes": 5_000_000_000,
+        }
+        names = ("main", "original", "small", "16-9", "16-9")
+        item = item_from_ninjs(
+            story(type="video", renditions=[{"name": name, **said} for name in names])
+        )
+
+        assert ["main", "original", "thumbnail", "16-9", "16-9-2"] == list(item["renditions"])
+        assert {
+            **{"href": "http://e.org/v.mp4", "mimetype": "video/mp4", "duration": 7.25},
+            **{"title": "Full", "format": "MPEG", "videocodec": "c015", "framerate": 29.97},
+            "size": 5_000_000_000,
+        } == item["renditions"]["original"]
+
+    @pytest.mark.parametrize("duration", ["long", -1, float("nan"), True, None])
+    def test_a_bad_duration_is_left_out(self, duration: Any) -> None:
+        rendition = {"name": "original", "href": "http://e.org/v", "duration": duration}
+
+        assert {"href": "http://e.org/v"} == item_from_ninjs(
+            story(type="video", renditions=[rendition])
+        )["renditions"]["original"]
 
 
 class TestBadInput:
