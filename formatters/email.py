@@ -18,10 +18,12 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
+from formatters.body import parse_body
 from formatters.conversions import caption_of, notices, rights_line, rights_of
 from formatters.fragment import sanitized, with_addresses, with_dateline
 from formatters.json import encode
 from formatters.outgoing import without_embeds
+from formatters.plain_body import TextBody
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
@@ -111,7 +113,7 @@ def _body(item: Document, dateline: str) -> tuple[str, str]:
         html = sanitized(body)
         return html, f"{dateline} {plain_text(html)}".strip()
     html = sanitized(with_dateline(body, dateline))
-    return html, plain_text(with_addresses(html), line_feeds=True).strip()
+    return html, TextBody().write(parse_body(html))
 
 
 def _picture(item: Document, context: FormatContext) -> str:

@@ -14,14 +14,24 @@ from apps.core.html import bounded
 from apps.core.text import LINE_ENDING_TAGS, is_blank, parse_html, strip_forbidden, with_ends
 
 TAGS = frozenset({
-    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
-    "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "li",
-    "ol", "p", "pre", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody",
-    "td", "tfoot", "th", "thead", "tr", "u", "ul",
+    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "dd", "del",
+    "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6",
+    "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "rp", "rt", "ruby", "s",
+    "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot",
+    "th", "thead", "tr", "u", "ul", "var",
 })  # fmt: skip
+BLOCKS = frozenset({
+    "address", "article", "aside", "center", "details", "dialog", "fieldset", "footer", "form",
+    "header", "hgroup", "legend", "main", "nav", "optgroup", "option", "search", "section",
+    "summary",
+})  # fmt: skip
+"""Elements that are no more than blocks to a reader; they become `div`."""
 ATTRIBUTES = {
+    "*": {"dir", "lang"},
     "a": {"href", "title"},
     "img": {"src", "alt", "title", "width", "height"},
+    "li": {"value"},
+    "ol": {"start", "reversed", "type"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
 }
@@ -59,7 +69,7 @@ _FIRST_PARAGRAPH = re.compile(r"\s*<p(?:\s+class=\"[\w -]*\")?>(?=(?:<(?:b|stron
 
 def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
     return nh3.Cleaner(
-        tags=set(tags),
+        tags={*tags, *BLOCKS},
         attributes={tag: set(names) for tag, names in attributes.items()},
         allowed_classes=POSTS,
         url_schemes=set(SCHEMES),
@@ -69,14 +79,15 @@ def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
 
 _CLEANER, _PLAYER_CLEANER = _cleaner(TAGS, ATTRIBUTES), _cleaner(PLAYER_TAGS, PLAYER_ATTRIBUTES)
 """Made once: making one takes longer than cleaning a story."""
+_BLOCK = re.compile(rf"<(/?)(?:{'|'.join(sorted(BLOCKS))})\b")
 _PLAYING = re.compile("<(?:noscript|iframe|embed|object|video|audio|source)", re.IGNORECASE)
 
 
 def sanitized(html: str) -> str:
     """Return markup of any quality with nothing in it that runs, loads or hides.
 
-    Elements that are not allowed give way to their content, frames and players to links; scripts
-    and styles go with theirs.
+    Elements that are not allowed give way to their content, frames and players to links, other
+    blocks to `div`; scripts and styles go with theirs.
     """
     return _cleaned(html, "iframe, embed, object, video, audio, source", _link, _CLEANER)
 
@@ -102,7 +113,8 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         # text.
         handlers = [("noscript", rewrite.Element.remove), (playing, link)]
         markup = rewrite.rewrite(markup, elements=handlers)
-    return strip_forbidden(cleaner.clean(markup))
+    # What is clean has no `<` in its texts.
+    return strip_forbidden(_BLOCK.sub(r"<\1div", cleaner.clean(markup)))
 
 
 def with_addresses(html: str) -> str:

@@ -59,7 +59,7 @@ def test_html_text_and_subject() -> None:
     parts = written({**STORY, "body_html": "<p>one<br>two</p><p>three</p>"})
 
     assert "<p>one<br>two</p>\r<p>three</p>" in parts["message_html"]
-    assert "one\ntwo\nthree" in parts["message_text"]
+    assert "one\ntwo\n\nthree" in parts["message_text"]
     assert "h" == parts["message_subject"]
 
 
@@ -80,7 +80,11 @@ def test_preserved_text_has_no_html() -> None:
         ('<a href="https://e.org/" target="_blank">a</a>', '<a href="https://e.org/">a</a>'),
         ('<iframe src="/frame"></iframe><p>b</p>', "<p>b</p>"),
         ("<style>p {}</style>text", "text"),
-        ("<section><p>a</p></section>", "<p>a</p>"),
+        ("<section><p>a</p></section>", "<div><p>a</p></div>"),
+        ("<center>a</center><address>b</address>", "<div>a</div><div>b</div>"),
+        ("<details><summary>S</summary>T</details>", "<div><div>S</div>T</div>"),
+        ('<ol start="3" reversed=""><li value="7">a</li></ol>',) * 2,
+        ('<p dir="rtl" lang="ar">a <mark>b</mark></p>',) * 2,
         ("a < b & c", "a &lt; b &amp; c"),
     ],
 )
@@ -241,19 +245,19 @@ def test_the_dateline_begins_the_story(before: str) -> None:
 @pytest.mark.parametrize(
     ("body", "html", "text"),
     [
-        ("<table><tr><td>9:30</td></tr></table>", "<p>PERTH -</p><table>", "PERTH -\n9:30"),
-        ("<table><caption>C</caption></table>", "<p>PERTH -</p><table>", "PERTH -\nC"),
-        ("<ul><li>entry</li></ul>", "<p>PERTH -</p>", "PERTH -\nentry"),
-        ("<h2>Later</h2><p>On.</p>", "</h2><p>PERTH - On.</p>", "Later\nPERTH - On."),
+        ("<table><tr><td>9:30</td></tr></table>", "<p>PERTH -</p><table>", "PERTH -\n\n9:30"),
+        ("<table><caption>C</caption></table>", "<p>PERTH -</p><table>", "PERTH -\n\nC"),
+        ("<ul><li>entry</li></ul>", "<p>PERTH -</p>", "PERTH -\n\n- entry"),
+        ("<h2>Later</h2><p>On.</p>", "</h2><p>PERTH - On.</p>", "Later\n\nPERTH - On."),
         ("<p> </p><p>On.</p>", "<p>PERTH - On.</p>", "PERTH - On."),
-        ("<div>On.</div><p>Off.</p>", "PERTH - On.", "PERTH - On.\nOff."),
+        ("<div>On.</div><p>Off.</p>", "PERTH - On.", "PERTH - On.\n\nOff."),
         ("<p><b>Day</b> one</p>", "<p>PERTH - <b>Day</b> one</p>", "PERTH - Day one"),
         ("<p><a href='https://e.org'>Day</a> one", "<p>PERTH - <a ", "PERTH - Day (https://e.org)"),
         ("On <i>and</i> on.", "PERTH - On <i>and</i>", "PERTH - On and on."),
         (
             "<figure><img src='https://e.org/a.jpg'><figcaption>C</figcaption></figure>On.",
             "</figure>PERTH - On.",
-            "C\n\nPERTH - On.",
+            "[C]\n\nPERTH - On.",
         ),
         ("<!-- note --><p>On.</p>", "<p>PERTH - On.</p>", "PERTH - On."),
         ("<p>&amp; on</p>", "<p>PERTH - &amp; on</p>", "PERTH - & on"),
