@@ -26,6 +26,7 @@ STORY = {
     "type": "text",
     "format": "HTML",
     "headline": "Headline",
+    "dateline": {"text": "PERTH -"},
 }
 WORD = re.compile("w[0-9]+w")
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
