@@ -10,7 +10,7 @@ import nh3
 from turbohtml import rewrite
 
 from apps.core.html import bounded
-from apps.core.text import strip_forbidden
+from apps.core.text import strip_forbidden, with_ends
 
 TAGS = frozenset({
     "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
@@ -83,7 +83,7 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         playing: selects what may give way to a link.
         link: lets it.
     """
-    markup = bounded(strip_forbidden(html))
+    markup = bounded(with_ends(strip_forbidden(html)))
     if _PLAYING.search(markup):
         # What is for readers without scripts repeats what is shown to the others; it would become
         # text.

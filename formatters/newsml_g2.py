@@ -111,8 +111,8 @@ class NewsMLG2Formatter(Formatter):
 def _held(item: Document) -> list[Document]:
     """Return the media of `item` as items of their own, each once; of a withdrawn one none.
 
-    What they do not say of themselves, their language and until when they may not be shown, is
-    that of the item: its caption was written for it.
+    What they do not say of themselves, their language, time and until when they may not be shown,
+    is that of the item: their captions were written for it.
     """
     if is_withdrawn(item):
         return []
@@ -123,7 +123,11 @@ def _held(item: Document) -> list[Document]:
         own = line(text_of(medium, "guid")) or f"{guid}#{line(key)}"
         if own == guid or own in held:
             continue
-        shown = {"guid": own, "language": medium.get("language") or item.get("language")}
+        shown = {
+            "guid": own,
+            "language": medium.get("language") or item.get("language"),
+            "versioncreated": medium.get("versioncreated") or item.get("versioncreated"),
+        }
         if until:
             shown["embargoed"] = max(until, embargo_of(medium, EARLIEST) or until)
         held[own] = {**medium, **shown}
@@ -453,9 +457,11 @@ def _place_identity(place: Document, aliases: Aliases) -> tuple[str, dict[str, s
     qcode = concept_qcode(place, aliases) if place.get("scheme") and place.get("qcode") else ""
     if own and QCODE.fullmatch(qcode):
         return own, {"qcode": qcode}
-    known = [line(place.get(field)) for _, field in PLACE_KINDS]
-    name = next(filter(None, known), own)
-    return name, {"literal": line(place.get("qcode")) or name}
+    code = line(place.get("qcode"))
+    # The name of a locator is its code (`NSW`): what it stands for says more.
+    known = (line(place.get(field)) for _, field in PLACE_KINDS)
+    name = own if own and own != code else next(filter(None, known), own)
+    return name, {"literal": code or name}
 
 
 def _place(place: Document, aliases: Aliases) -> str:

@@ -17,7 +17,7 @@ LINES = frozenset(
 """Fields of one line that hold text or markup."""
 NOTES = frozenset({"ednote", "description_text", "copyrightnotice", "usageterms"})
 """The same, of several lines."""
-READ = (*LINES, *NOTES)
+READ = LINES | NOTES
 
 WITHDRAWN_STATES = (State.KILLED, State.RECALLED)
 OF_WITHDRAWN = frozenset(
@@ -68,9 +68,11 @@ def _notice(item: Document) -> Document:
 
 def _read(item: Document, depth: int) -> Iterator[tuple[str, Any]]:
     """Yield the fields of `item` that are read differently from what is stored."""
-    for name in READ:
-        stored = item.get(name)
-        if isinstance(stored, str) and (said := text_of_line(stored)) != stored:
+    for name in READ.intersection(item):
+        stored = item[name]
+        if not isinstance(stored, str) or _says_itself(stored):
+            continue
+        if (said := text_of_line(stored)) != stored:
             yield name, said.replace("\n", " ") if name in LINES else said
     if not depth:
         return
@@ -86,6 +88,11 @@ def _read(item: Document, depth: int) -> Iterator[tuple[str, Any]]:
                 for group in objects_of(item, "groups")
             ],
         )
+
+
+def _says_itself(line: str) -> bool:
+    """Whether there is neither markup in a line nor anything that is left out."""
+    return "<" not in line and "&" not in line and line.isprintable()
 
 
 def _held(item: Any, depth: int) -> Document | None:
