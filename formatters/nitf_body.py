@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apps.core.text import strip_forbidden
 from formatters.nitf_media import StoryMedia
 from formatters.nodes import (
     Attributes,
@@ -218,22 +219,28 @@ class NITFBody:
 
     def _media(self, kind: str, node: Picture | Embed, alternative: str = "") -> str:
         common = self._common(node.attributes)
-        start = f'<media media-type="{kind}"{common}>'
-        said = f" alternate-text={quoted(alternative)}" if alternative else ""
-        reference = f"<media-reference source={quoted(node.source)}{said}/>"
-        key = self._story.key_of(node) if self._story else ""
-        below = node.caption.children
-        if isinstance(node, Picture) and node.href and not (below or key):
-            below = (Link(node.href, (Text(alternative or node.href),)),)
-        caption = ""
-        if below:
-            attributes = self._common(node.caption.attributes)
-            caption = self._flow("media-caption", attributes, Flow(below))
-        if self._story and key:
+        if self._story and (key := self._story.key_of(node)):
+            caption = self._caption(node, self._story.caption_of(key) or alternative)
             return self._story.written(
                 key, attributes=common, alternative=alternative, caption=caption
             )
-        return f"{start}{reference}{caption}</media>"
+        said = f" alternate-text={quoted(alternative)}" if alternative else ""
+        reference = f"<media-reference source={quoted(node.source)}{said}/>"
+        caption = self._caption(node, alternative)
+        return f'<media media-type="{kind}"{common}>{reference}{caption}</media>'
+
+    def _caption(self, node: Picture | Embed, said: str) -> str:
+        """Return what stands below a medium: its caption, or where a picture leads.
+
+        Args:
+            said: of a picture, by which its link is known.
+        """
+        below = node.caption.children
+        if isinstance(node, Picture) and node.href and not below:
+            below = (Link(node.href, (Text(strip_forbidden(said) or node.href),)),)
+        if not below:
+            return ""
+        return self._flow("media-caption", self._common(node.caption.attributes), Flow(below))
 
     def _rule(self, node: Rule) -> str:
         return f"<hr{self._common(node.attributes)}/>"

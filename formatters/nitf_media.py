@@ -51,6 +51,11 @@ class StoryMedia:
         # The main picture may stand in the text, too: there it is under a key of its own.
         return min(addressed, key=FEATURE.__eq__, default="")
 
+    def caption_of(self, key: str) -> str:
+        """Return what a medium says of itself."""
+        medium = self._media[key]
+        return text_of(medium, "description_text") or text_of(medium, "headline")
+
     def written(
         self, key: str, *, attributes: str = "", alternative: str = "", caption: str = ""
     ) -> str:
@@ -63,9 +68,8 @@ class StoryMedia:
         """
         medium = self._media[key]
         self._written.add(self._identity(key))
-        if not caption:
-            said = text_of(medium, "description_text") or text_of(medium, "headline")
-            caption = leaf("media-caption", said) if said else ""
+        if not caption and (said := self.caption_of(key)):
+            caption = leaf("media-caption", said)
         common = _common(medium, alternative)
         references = "".join([f"{_reference(file)}{common}/>" for file in self._files[key]])
         return (

@@ -4,18 +4,17 @@ from apps.core.codes import known_concept
 from apps.core.documents import objects_of, text_of
 from formatters.base import Document, FormatContext
 from formatters.conversions import first_entry, without_empty
-from formatters.xml import element, escaped, leaf
+from formatters.xml import element, escaped, quoted
 
-LEVELS = {
-    "city": ("city", "city_code"),
-    "state": ("state", "state_code"),
-    "country": ("country", "country_code"),
-    "region": ("world_region", ""),
-}
-"""Elements of a location by the fields with their name and their code, from near to far."""
+LEVELS = (
+    ("city", "city", "city_code", "city-code"),
+    ("state", "state", "state_code", "state-code"),
+    ("country", "country", "country_code", "iso-cc"),
+    ("region", "world_region", "", ""),
+)
+"""Elements of a location, from near to far: the fields with name and code, the code's attribute."""
 AROUND = ("state", "country", "world_region")
 COUNTRIES = "iso3166-1a2"
-CODES = {"city": "city-code", "state": "state-code", "country": "iso-cc"}
 
 
 def places_of(item: Document, context: FormatContext) -> list[Document]:
@@ -54,23 +53,25 @@ def location(place: Document) -> str:
     Args:
         place: one of `places_of`, or where a dateline is located.
     """
-    parts, names = "", set()
-    for tag, (field, code_field) in LEVELS.items():
+    parts, names = "", []
+    for tag, field, code_field, attribute in LEVELS:
         name, code = text_of(place, field), text_of(place, code_field)
-        names.add(name)
-        if code and tag in CODES:
-            parts += leaf(tag, name, **{CODES[tag]: code})
-        elif name:
-            parts += leaf(tag, name)
+        names.append(name)
+        if name or (code and attribute):
+            said = f" {attribute}={quoted(code)}" if code and attribute else ""
+            parts += f"<{tag}{said}>{escaped(name)}</{tag}>"
     name = text_of(place, "name")
     if name not in names:
         # It is no city, no state and no country by what is known of it.
         parts = escaped(name) + parts
     if not parts:
         return ""
-    code, scheme = _code(place), text_of(place, "scheme")
-    identity = {"location-code": code, "code-source": scheme} if scheme else {"location-code": code}
-    return element("location", parts, **(identity if code else {}))
+    identity = ""
+    if code := _code(place):
+        scheme = text_of(place, "scheme")
+        identity = f" location-code={quoted(code)}"
+        identity += f" code-source={quoted(scheme)}" if scheme else ""
+    return f"<location{identity}>{parts}</location>"
 
 
 def _code(place: Document) -> str:
