@@ -1,23 +1,27 @@
 """Reads the HTML of bodies into a tree of nodes, which every format writes its way.
 
-One place per element: `_BLOCKS` and `_INLINES` say what becomes of it. Elements that are not named
-there give way to their content, so that nothing a reader would see is dropped silently; only
-scripts, styles and their like are left out.
+`formatters/elements.py` says of what kind each element is, `_CONVERTERS` what becomes of a kind.
+Elements that are not named there give way to their content, so that nothing a reader would see is
+dropped silently; only scripts, styles and their like are left out.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, takewhile
 
 from lxml import etree
 
-from apps.core.text import parse_html, strip_forbidden
+from apps.core.text import parse_html, preserved_text_of, quote_marks, strip_forbidden
+from formatters.elements import ELEMENTS, TAGS, Kind
 from formatters.nodes import (
     INLINE,
     Attributes,
     Break,
     Cell,
+    Definition,
+    Definitions,
     Embed,
     Emphasis,
     Flow,
@@ -37,17 +41,21 @@ from formatters.nodes import (
     Table,
     Text,
     blocks_of,
+    is_blank_run,
+    is_inline,
 )
 from formatters.uris import runs_script
 
-HIDDEN = frozenset({"script", "style", "template", "head", "title", "noscript", "meta", "link"})
+HIDDEN = frozenset(TAGS[Kind.NOTHING].split())
 """Elements whose content no reader sees."""
 
-MEDIA = ("img", "iframe", "video", "audio", "embed", "object")
+MEDIA = (*TAGS[Kind.PICTURE].split(), *TAGS[Kind.PLAYER].split())
 """Elements that show something else than text."""
 
 DEEPEST = 60
 """Nesting beyond which an element gives way to its text."""
+
+_INTEGER = re.compile("-?[0-9]{1,9}")
 
 BODIES_KEPT = 4
 """One after the other, an item's formats ask for the same body and abstract."""
@@ -115,11 +123,11 @@ def _number(value: str) -> int:
     return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
 
 
-def _emphasis(kind: str) -> "Convert":
+def _emphasis(kind: Kind) -> "Convert":
     def convert(element: etree._Element, depth: int, nodes: list[Node]) -> None:
         attributes = _attributes(element)
         flow = _flow(element, depth)
-        _append_around(flow, nodes, lambda inline: Emphasis(kind, inline, attributes))
+        nodes += _around(flow, lambda inline: Emphasis(str(kind), inline, attributes))
 
     return convert
 
@@ -130,24 +138,111 @@ def _link(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     flow = _flow(element, depth)
     if runs_script(href):
         nodes += flow
-    else:
-        _append_around(flow, nodes, lambda inline: Link(href, inline, attributes))
+        return
+    for holds_link, run in groupby(flow, _holds_link):
+        # As browsers have it, a link within a link stands alone.
+        inner = tuple(run)
+        wrapped = _around(inner, lambda inline: Link(href, inline, attributes), href)
+        nodes += inner if holds_link else wrapped
 
 
-def _append_around(flow: Nodes, nodes: list[Node], wrap: Callable[[Nodes], Node]) -> None:
-    """Append `flow`, its runs of inline nodes wrapped; blocks inside them stand alone."""
+def _holds_link(node: Node) -> bool:
+    match node:
+        case Link():
+            return True
+        case Emphasis(_, children) | Script(_, children):
+            return any(map(_holds_link, children))
+        case _:
+            return False
+
+
+Wrap = Callable[[Nodes], Node]
+"""Puts a run of inline nodes into another one."""
+
+
+def _around(flow: Nodes, wrap: Wrap, href: str = "") -> Nodes:
+    """Return `flow` with its inline nodes wrapped, also those inside of its blocks.
+
+    Args:
+        href: where pictures lead.
+    """
+    if is_inline(flow):
+        return (wrap(flow),) if flow else ()
+    found: list[Node] = []
     for are_inline, run in groupby(flow, lambda node: type(node) in INLINE):
-        if are_inline:
-            nodes.append(wrap(tuple(run)))
-        else:
-            nodes += run
+        inner = tuple(run)
+        if not are_inline:
+            found += [_around_block(node, wrap, href) for node in inner]
+        elif not is_blank_run(inner):
+            found.append(wrap(inner))
+    return tuple(found)
+
+
+def _around_block(node: Node, wrap: Wrap, href: str) -> Node:
+    def inside(part: Flow) -> Flow:
+        return replace(part, children=_around(part.children, wrap, href))
+
+    match node:
+        case Paragraph(children) | Heading(_, children) | Quote(children):
+            return replace(node, children=_around(children, wrap, href))
+        case ItemList(_, items):
+            return replace(node, items=tuple(map(inside, items)))
+        case Definitions(entries):
+            wrapped = [replace(one, children=_around(one.children, wrap, href)) for one in entries]
+            return replace(node, entries=tuple(wrapped))
+        case Table():
+            body, head, foot = (
+                _around_section(part, wrap, href) for part in (node.body, node.head, node.foot)
+            )
+            return Table(body, head, foot, inside(node.caption), node.attributes)
+        case Picture() if href:
+            return replace(node, caption=inside(node.caption), href=node.href or href)
+        case Picture() | Embed():
+            return replace(node, caption=inside(node.caption))
+        case _:
+            return node
+
+
+def _around_section(section: Section, wrap: Wrap, href: str) -> Section:
+    rows = [
+        replace(
+            row,
+            cells=tuple(
+                replace(cell, children=_around(cell.children, wrap, href)) for cell in row.cells
+            ),
+        )
+        for row in section.rows
+    ]
+    return replace(section, rows=tuple(rows))
+
+
+def _quotation(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append a quotation within a line, with the marks that browsers put around it."""
+    flow = _flow(element, depth)
+    first, last = quote_marks(element)
+    if is_inline(flow):
+        nodes += (Text(first), *flow, Text(last)) if first else flow
+        return
+    blocks = list(blocks_of(flow))
+    for place, before, after in ((0, first, ""), (-1, "", last)):
+        block = blocks[place]
+        if isinstance(block, Paragraph):
+            marked = (Text(before), *block.children, Text(after))
+            blocks[place] = replace(block, children=tuple(t for t in marked if t != Text("")))
+    nodes += blocks
+
+
+def _reading(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    """Append how a word is read, in parentheses unless the source has them."""
+    parent, before = element.getparent(), element.getprevious()
+    has_marks = any(one is not None and one.tag == "rp" for one in (parent, before))
+    flow = _flow(element, depth)
+    nodes += flow if has_marks or not flow else (Text("("), *flow, Text(")"))
 
 
 def _script(element: etree._Element, depth: int, nodes: list[Node]) -> None:
-    if _holds_media(element):
-        _walk(element, depth, nodes)
-    else:
-        nodes.append(Script(str(element.tag), _shown_text(element), _attributes(element)))
+    attributes = _attributes(element)
+    nodes += _around(_flow(element, depth), lambda run: Script(str(element.tag), run, attributes))
 
 
 def _break(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -177,13 +272,56 @@ def _list(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     items = [Flow((Text(text),)) for text in _loose(element.text)]
     for child in element:
         tag = child.tag
-        if tag in ("li", "dt", "dd"):
+        if tag == "li":
             items.append(Flow(_flow(child, depth), _attributes(child)))
-        elif isinstance(tag, str) and tag not in HIDDEN:
-            items.append(Flow(_converted(child, depth + 1)))
+        elif isinstance(tag, str) and (flow := _converted(child, depth + 1)):
+            items.append(Flow(flow))
         items += [Flow((Text(text),)) for text in _loose(child.tail)]
     if items:
-        nodes.append(ItemList(element.tag == "ol", tuple(items), _attributes(element)))
+        attributes, is_ordered = _attributes(element), element.tag == "ol"
+        numbers = _numbers(items, dict(attributes)) if is_ordered else ()
+        nodes.append(ItemList(is_ordered, tuple(items), attributes, numbers))
+
+
+def _numbers(items: list[Flow], said: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the numbers of the items of an ordered list.
+
+    Args:
+        said: attributes of the list.
+    """
+    is_reversed = "reversed" in said
+    number = _integer(said.get("start"), len(items) if is_reversed else 1)
+    numbers = []
+    for item in items:
+        number = _integer(dict(item.attributes).get("value"), number)
+        numbers.append(number)
+        number += -1 if is_reversed else 1
+    return tuple(numbers)
+
+
+def _integer(value: str | None, default: int) -> int:
+    return int(value) if value and _INTEGER.fullmatch(value) else default
+
+
+def _definitions(element: etree._Element, depth: int, nodes: list[Node]) -> None:
+    if entries := tuple(_entries(element, depth)):
+        nodes.append(Definitions(entries, _attributes(element)))
+
+
+def _entries(element: etree._Element, depth: int) -> Iterator[Definition]:
+    """Yield terms and what is said of them; groups of them give way to what they hold."""
+    for text in _loose(element.text):
+        yield Definition(False, (Text(text),))
+    for child in element:
+        tag = child.tag
+        if tag in ("dt", "dd"):
+            yield Definition(tag == "dt", _flow(child, depth), _attributes(child))
+        elif tag == "div" and depth < DEEPEST:
+            yield from _entries(child, depth + 1)
+        elif isinstance(tag, str) and (flow := _converted(child, depth + 1)):
+            yield Definition(False, flow)
+        for text in _loose(child.tail):
+            yield Definition(False, (Text(text),))
 
 
 def _loose(text: str | None) -> tuple[str, ...]:
@@ -315,18 +453,7 @@ def _holds_media(element: etree._Element) -> bool:
 
 def _shown_text(element: etree._Element) -> str:
     """Return the characters in an element, breaks as line feeds, without what no reader sees."""
-    if not len(element):
-        return element.text or ""
-    parts = []
-    walk = etree.iterwalk(element, events=("start", "end", "comment", "pi"))
-    for event, inner in walk:
-        if event != "start":
-            parts.append(inner.tail or "" if inner is not element else "")
-        elif inner.tag in HIDDEN:
-            walk.skip_subtree()
-        else:
-            parts.append("\n" if inner.tag == "br" else inner.text or "")
-    return "".join(parts)
+    return preserved_text_of(element, HIDDEN) if len(element) else element.text or ""
 
 
 def _picture(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -337,6 +464,8 @@ def _picture(element: etree._Element, depth: int, nodes: list[Node]) -> None:
         nodes.append(Picture(source, alternative, attributes=attributes))
     elif alternative:
         nodes.append(Text(alternative))
+    # The parser knows no `image`, so that it puts what follows into it.
+    _walk(element, depth, nodes)
 
 
 def _embed(element: etree._Element, depth: int, nodes: list[Node]) -> None:
@@ -346,9 +475,11 @@ def _embed(element: etree._Element, depth: int, nodes: list[Node]) -> None:
     if not source:
         inner = element.find(".//source")
         source = dict(_attributes(inner)).get("src") if inner is not None else ""
-    if source and not runs_script(source):
-        nodes.append(Embed(source, str(element.tag), attributes=attributes))
-    else:
+    is_shown = bool(source) and not runs_script(source or "")
+    if is_shown:
+        nodes.append(Embed(source or "", str(element.tag), attributes=attributes))
+    if not is_shown or element.tag == "embed":
+        # An `embed` ends where it begins, though the parser puts what follows into it.
         _walk(element, depth, nodes)
 
 
@@ -369,7 +500,7 @@ def _figure(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 
 def _captioned(medium: Picture | Embed, caption: Flow, attributes: Attributes) -> Node:
     if isinstance(medium, Picture):
-        return Picture(medium.source, medium.alternative, caption, attributes)
+        return Picture(medium.source, medium.alternative, caption, attributes, medium.href)
     return Embed(medium.source, medium.kind, caption, attributes)
 
 
@@ -380,38 +511,25 @@ def _rule(element: etree._Element, depth: int, nodes: list[Node]) -> None:
 Convert = Callable[[etree._Element, int, list[Node]], None]
 """Appends what becomes of an element, at a depth, to nodes."""
 
-_INLINES: dict[str, Convert] = {
-    "b": _emphasis("bold"),
-    "strong": _emphasis("bold"),
-    "i": _emphasis("italic"),
-    "em": _emphasis("italic"),
-    "cite": _emphasis("italic"),
-    "u": _emphasis("underline"),
-    "ins": _emphasis("underline"),
-    "s": _emphasis("strike"),
-    "strike": _emphasis("strike"),
-    "del": _emphasis("strike"),
-    "a": _link,
-    "sup": _script,
-    "sub": _script,
-    "br": _break,
+_CONVERTERS: Mapping[Kind, Convert] = {
+    **{kind: _emphasis(kind) for kind in (Kind.BOLD, Kind.ITALIC, Kind.UNDERLINE, Kind.STRIKE)},
+    Kind.LINK: _link,
+    Kind.SCRIPT: _script,
+    Kind.QUOTATION: _quotation,
+    Kind.READING: _reading,
+    Kind.BREAK: _break,
+    Kind.PARAGRAPH: _paragraphs,
+    Kind.HEADING: _heading,
+    Kind.LIST: _list,
+    Kind.DEFINITIONS: _definitions,
+    Kind.TABLE: _table,
+    Kind.QUOTE: _quote,
+    Kind.PREFORMATTED: _preformatted,
+    Kind.PICTURE: _picture,
+    Kind.PLAYER: _embed,
+    Kind.FIGURE: _figure,
+    Kind.RULE: _rule,
 }
-
-_BLOCKS: dict[str, Convert] = {
-    **dict.fromkeys(
-        ("p", "div", "section", "article", "header", "footer", "main", "aside", "address"),
-        _paragraphs,
-    ),
-    "figcaption": _paragraphs,
-    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _heading),
-    **dict.fromkeys(("ul", "ol", "dl"), _list),
-    "table": _table,
-    "blockquote": _quote,
-    "pre": _preformatted,
-    "img": _picture,
-    **dict.fromkeys(MEDIA[1:], _embed),
-    "figure": _figure,
-    "hr": _rule,
+_ELEMENTS: Mapping[str, Convert] = {
+    tag: _CONVERTERS[kind] for tag, kind in ELEMENTS.items() if kind in _CONVERTERS
 }
-
-_ELEMENTS: dict[str, Convert] = {**_INLINES, **_BLOCKS}

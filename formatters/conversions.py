@@ -39,6 +39,8 @@ _BREAK = re.compile(r"<br\b[^<>]*>(?:</br>)?", re.IGNORECASE)
 
 def integer(value: object) -> int | None:
     """Return `value` as an integer, None where it is none."""
+    if type(value) is int:
+        return value
     if not isinstance(value, (int, float, str)):
         return None
     try:
@@ -187,10 +189,13 @@ def notices(item: Document, context: FormatContext) -> list[str]:
         said.append("WITHDRAWN")
     if embargo := embargo_notice(item, context):
         said.append(embargo)
-    note = text_of(item, "ednote").strip()
-    if note and item.get("state") == State.CORRECTED:
-        said.append(f"CORRECTION: {note}")
-    return said
+    return [*said, *corrections(item)]
+
+
+def corrections(item: Document) -> list[str]:
+    """Return the line that says what a correction corrects, nothing for other items."""
+    note = text_of(item, "ednote").strip() if item.get("state") == State.CORRECTED else ""
+    return [f"CORRECTION: {note}"] if note else []
 
 
 def iso_time(value: Any) -> Any:
@@ -262,6 +267,17 @@ def rights_of(item: Document, context: FormatContext) -> dict[str, str]:
         return own
     known = rights(item, context)
     return {field: value or str(known.get(field) or "") for field, value in own.items()}
+
+
+def rights_line(known: Document) -> str:
+    """Return notice, holder and terms of use in one line; a holder that the notice names goes.
+
+    Args:
+        known: what `rights_of` returns.
+    """
+    said = [strip_forbidden(text_of(known, field)) for field in RIGHTS_FIELDS]
+    holder, notice, terms = (" ".join(text.split()) for text in said)
+    return "; ".join(filter(None, (notice, "" if holder in notice else holder, terms)))
 
 
 def basic_time(moment: datetime) -> str:

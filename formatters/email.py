@@ -5,23 +5,25 @@ an item holds is cleaned by an allow-list before a template sees it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateError, select_autoescape
-from lxml import etree
 from markupsafe import Markup
 
 from apps.core.clock import local_text
 from apps.core.documents import object_of, objects_of, text_of
-from apps.core.text import parse_html, plain_text, strip_forbidden
+from apps.core.text import plain_text, preserved_text, strip_forbidden
 from apps.core.vocabulary import ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import embargo_notice
-from formatters.fragment import sanitized
+from formatters.body import parse_body
+from formatters.conversions import caption_of, notices, rights_line, rights_of
+from formatters.fragment import sanitized, with_addresses, with_dateline
 from formatters.json import encode
+from formatters.outgoing import without_embeds
+from formatters.plain_body import TextBody
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = "subject.txt", "body.txt", "body.html"
@@ -31,11 +33,7 @@ PLAIN_FIELDS = (
 )
 MARKUP_FIELDS = ("abstract", "body_footer")
 
-APART = ("table", "figure", "figcaption", "ul", "ol", "dl", "blockquote", "pre")
-"""Elements whose paragraphs are no beginning of a story."""
-
 _BODY_TAG = re.compile(r"<body\b[^<>]*>", re.IGNORECASE)
-_EMBED_MARK = re.compile(r"<!--\s*EMBED (START|END)")
 
 
 class EmailFormatter(Formatter):
@@ -48,10 +46,11 @@ class EmailFormatter(Formatter):
     error_code = 7010
     error_text = 'Article couldn"t be converted to Email'
     item_types = frozenset({ItemType.TEXT})
+    options = ("attach_media",)
 
     def write(self, item: Document, context: FormatContext) -> list[Formatted]:
         self.require(item)
-        article, notice = _article(item, context), embargo_notice(item, context)
+        article, told = _article(item, context), notices(item, context)
         html = None
         try:
             if item.get("format") == "HTML":
@@ -62,8 +61,8 @@ class EmailFormatter(Formatter):
             raise self.refusal(item, "template", str(error)) from error
         media = object_of(object_of(item, "associations"), "featuremedia")
         parts = {
-            "message_html": _below_notice(html, notice) if html else html,
-            "message_text": f"{notice}\n\n{text}" if notice else text,
+            "message_html": _below(told, html) if html else html,
+            "message_text": "\n\n".join([*told, text]),
             # Line ends would start a header of their own.
             "message_subject": " ".join(subject.split()),
             "renditions": media.get("renditions") or None,
@@ -71,95 +70,63 @@ class EmailFormatter(Formatter):
         return [Formatted(encode(parts))]
 
 
-def _below_notice(html: str, notice: str) -> str:
-    """Put the notice of an embargo at the top of a page; whatever template wrote it."""
+def _below(told: Sequence[str], html: str) -> str:
+    """Put notices at the top of a page; whatever template wrote it."""
     top = _BODY_TAG.search(html)
     place = top.end() if top else 0
-    said = f"<p><strong>{Markup.escape(notice)}</strong></p>" if notice else ""
+    said = "".join(f"<p><strong>{Markup.escape(notice)}</strong></p>" for notice in told)
     return html[:place] + said + html[place:]
 
 
-def _markup(html: str) -> Markup:
-    """Return clean markup; line ends after paragraphs keep mails within the length of lines."""
-    return Markup(sanitized(html).replace("</p>", "</p>\r"))  # noqa: S704  just cleaned
+def _lined(html: str) -> Markup:
+    """Return clean markup with line ends after paragraphs: they keep lines within their length."""
+    return Markup(html.replace("</p>", "</p>\r"))  # noqa: S704  it is clean
 
 
 def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return `item` as templates see it: markup cleaned, texts never null."""
-    body = _without_embeds(strip_forbidden(text_of(item, "body_html")))
-    dateline = text_of(object_of(item, "dateline"), "text")
+    dateline = strip_forbidden(text_of(object_of(item, "dateline"), "text"))
+    html, text = _body(item, dateline)
+    rights = (strip_forbidden(text_of(item, "creditline")), rights_line(rights_of(item, context)))
     prefix = context.settings.email_prefixes.get(text_of(item, "state"), "")
     return {
         **item,
         **{field: strip_forbidden(text_of(item, field)) for field in PLAIN_FIELDS},
-        **{field: _markup(text_of(item, field)) for field in MARKUP_FIELDS},
+        **{field: _lined(sanitized(text_of(item, field))) for field in MARKUP_FIELDS},
         "place": [{**place, "name": text_of(place, "name")} for place in objects_of(item, "place")],
         "dateline": {**object_of(item, "dateline"), "text": dateline},
         "prefix": prefix,
-        "body_html": _markup(_with_dateline(body, dateline)),
-        "body_text": _body_text(item, body, dateline),
+        "body_html": _lined(html),
+        "body_text": text,
+        "picture": _picture(item, context),
+        "rights": "; ".join(filter(None, rights)),
     }
 
 
-def _without_embeds(html: str) -> str:
-    """Return a text without what stands between the comments of embedded media, and these."""
-    parts, end, start = [], 0, None
-    for mark in _EMBED_MARK.finditer(html):
-        if mark.start() < end:
-            continue
-        if mark[1] == "START":
-            start = mark.start() if start is None else start
-        elif start is not None:
-            closed = html.find("-->", mark.end())
-            if closed < 0:
-                break
-            parts.append(html[end:start])
-            end, start = closed + len("-->"), None
-    return "".join([*parts, html[end:]])
+def _body(item: Document, dateline: str) -> tuple[str, str]:
+    """Return the text of a mail as clean markup and as text, with the dateline in front.
 
-
-def _with_dateline(html: str, dateline: str) -> str:
-    """Put the dateline in front of the text of the first paragraph, else of the whole text.
-
-    What stands in a table, a list, a quotation or under a picture is no beginning of a story.
+    Pictures that the editor has put into it stay out; players and posts become links.
     """
-    if not dateline:
-        return html
-    root = parse_html(html)
-    first = next((p for p in root.iter("p") if next(p.iterancestors(*APART), None) is None), None)
-    if first is None:
-        return f"{Markup.escape(dateline)} {html}"
-    first.text = f"{strip_forbidden(dateline)} {first.text or ''}"
-    return "".join(_inner_html(root))
+    body = without_embeds(text_of(item, "body_html"), lambda kind, _: kind == "Image")
+    if item.get("format") == "preserved":
+        html = sanitized(body)
+        return html, f"{dateline} {preserved_text(html)}".strip()
+    html = sanitized(with_dateline(body, dateline))
+    return html, TextBody().write(parse_body(html))
 
 
-def _inner_html(root: etree._Element) -> Iterable[str]:
-    """Yield the markup of a parsed fragment, without the element that holds it."""
-    body = root.find("body")
-    if body is None or not len(body):
-        return
-    holder, *others = body
-    yield str(Markup.escape(holder.text or ""))
-    for element in (*holder, *others):
-        yield etree.tostring(element, encoding="unicode", method="html")
-
-
-def _with_addresses(html: str) -> str:
-    """Put behind each link where it leads, unless it says so itself."""
-    if "<a " not in html:
-        return html
-    root = parse_html(html)
-    for link in root.iter("a"):
-        href, shown = str(link.get("href") or ""), "".join(map(str, link.itertext())).strip()
-        if href and href != shown and not href.startswith("#"):
-            link.tail = f" ({strip_forbidden(href)}){link.tail or ''}"
-    return "".join(_inner_html(root))
-
-
-def _body_text(item: Document, body: str, dateline: str) -> str:
-    html = _with_addresses(sanitized(body))
-    text = plain_text(html, line_feeds=item.get("format") != "preserved")
-    return f"{strip_forbidden(dateline)} {text}".strip()
+def _picture(item: Document, context: FormatContext) -> str:
+    """Return what is said of the picture that is attached: caption, who made it, whose it is."""
+    media = object_of(object_of(item, "associations"), "featuremedia")
+    if not (media.get("renditions") and context.config.get("attach_media")):
+        return ""
+    makers = (text_of(media, "byline"), text_of(media, "creditline") or text_of(media, "source"))
+    credit = "; ".join(
+        filter(None, (", ".join(filter(None, makers)), rights_line(rights_of(media, context))))
+    )
+    caption = strip_forbidden(caption_of(media)).strip()
+    return " ".join(filter(None, (caption, f"({strip_forbidden(credit)})" if credit else "")))
 
 
 def _render(name: str, article: Document, context: FormatContext) -> str:
@@ -183,7 +150,8 @@ def _environment(directory: str, timezone: str) -> Environment:
     environment.filters["format_datetime"] = format_datetime
 
     def get_text(html: object, lf_on_block: bool = True) -> str:
-        text = plain_text(str(html or "").replace("\r", ""), line_feeds=lf_on_block)
+        clean = with_addresses(str(html or "").replace("\r", ""))
+        text = plain_text(clean, line_feeds=lf_on_block)
         return text.rstrip("\n")
 
     environment.filters["get_text"] = get_text

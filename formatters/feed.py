@@ -7,17 +7,19 @@ from html import escape
 
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
-from apps.core.text import plain_text, strip_forbidden
-from apps.core.vocabulary import ItemType, PubStatus
+from apps.core.text import plain_text, preserved_text, strip_forbidden
+from apps.core.vocabulary import TEXT_TYPES, ItemType, PubStatus
 from formatters.base import Document, FormatContext
 from formatters.conversions import (
     TAGGED,
     body_with_footer,
+    corrections,
     keywords_of,
     language_of,
-    rights,
+    rights_line,
+    rights_of,
 )
-from formatters.fragment import sanitized_with_players
+from formatters.fragment import sanitized_with_players, with_dateline
 from formatters.media import MEDIUMS, Rendition, renditions_of
 from formatters.ninjs_fields import authors
 from formatters.outgoing import outgoing
@@ -64,6 +66,10 @@ class Medium:
     Attributes:
         kind: `image`, `video` or `audio`.
         thumbnail: address of a small version, "" where there is none.
+        maker: who took it, "" where that is not known.
+        credit: whom it has to be credited to; where that is not said, its source.
+        rights: notice, holder and terms, "" where nothing is known.
+        terms_url: address of the terms, "" where they are text.
     """
 
     kind: str
@@ -71,7 +77,10 @@ class Medium:
     thumbnail: str
     title: str
     caption: str
+    maker: str
     credit: str
+    rights: str
+    terms_url: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class FeedEntry:
     Attributes:
         uri: stays the same over all versions of the item.
         is_withdrawn: killed, taken down or unpublished: nothing else of it may be shown.
+        rights: whom it has to be credited to, notice, holder and terms, in one line.
     """
 
     uri: str
@@ -135,7 +145,7 @@ def feed_entry(item: Document, context: FormatContext) -> FeedEntry:
         rights=_rights(item, context),
         authors=list(_authors(item, context)),
         categories=list(_categories(item)),
-        media=list(_media(item)),
+        media=list(_media(item, context)),
     )
 
 
@@ -162,6 +172,10 @@ def _clean(text: str) -> str:
     return strip_forbidden(text).strip()
 
 
+def _line(document: Document, field: str) -> str:
+    return _clean(text_of(document, field))
+
+
 def _title(item: Document) -> str:
     candidates = (text_of(item, "headline"), text_of(item, "slugline"))
     named = (_clean(candidate) for candidate in candidates)
@@ -169,23 +183,26 @@ def _title(item: Document) -> str:
 
 
 def _content(item: Document) -> str:
-    """Return the body as HTML; of media the caption."""
+    """Return the body as HTML with its dateline, of media the caption; first what it corrects."""
+    said = "".join(f"<p><strong>{_escaped(note)}</strong></p>" for note in corrections(item))
     if item.get("format") == "preserved":
-        text = plain_text(body_with_footer(item))
-        return f"<pre>{escape(_clean(text), quote=False)}</pre>" if text else ""
+        text = _clean(preserved_text(body_with_footer(item)))
+        return said + f"<pre>{_escaped(text)}</pre>" if text else said
     html = body_with_footer(item)
-    caption = text_of(item, "description_text")
-    if not html and caption:
-        html = f"<p>{escape(caption, quote=False)}</p>"
-    return sanitized_with_players(html).strip()
+    if html and text_of(item, "type") in TEXT_TYPES:
+        html = with_dateline(html, _line(object_of(item, "dateline"), "text"))
+    if not html and (caption := _line(item, "description_text")):
+        html = f"<p>{_escaped(caption)}</p>"
+    return said + sanitized_with_players(html).strip()
 
 
 def _rights(item: Document, context: FormatContext) -> str:
-    own = text_of(item, "copyrightnotice") or text_of(item, "copyrightholder")
-    if own:
-        return _clean(own)
-    known = rights(item, context)
-    return _clean(str(known.get("copyrightnotice") or known.get("copyrightholder") or ""))
+    said = (_line(item, "creditline"), rights_line(rights_of(item, context)))
+    return "; ".join(filter(None, said))
+
+
+def _escaped(text: str) -> str:
+    return escape(strip_forbidden(text), quote=False)
 
 
 def _authors(item: Document, context: FormatContext) -> Iterator[Author]:
@@ -207,32 +224,43 @@ def _categories(item: Document) -> Iterator[Category]:
                 term, scheme = found.code, found.scheme_uri
             if term:
                 yield Category(term, _clean(name) or term, scheme)
+    for company in objects_of(item, "company_codes"):
+        code, name = _clean(str(company.get("qcode") or "")), _line(company, "name")
+        if code or name:
+            yield Category(code or name, name or code, "")
     for word in filter(None, map(_clean, keywords_of(item))):
         yield Category(word, word, "")
 
 
-def _media(item: Document) -> Iterator[Medium]:
+def _media(item: Document, context: FormatContext) -> Iterator[Medium]:
     """Yield the item's own file, if it is a medium, and those of what it holds."""
     associations = object_of(item, "associations")
     first = associations.get("featuremedia")
     others = (held for key, held in associations.items() if key != "featuremedia")
     for medium in (item, first, *others):
         if isinstance(medium, Mapping):
-            yield from _medium(medium)
+            yield from _medium(medium, context)
 
 
-def _medium(item: Document) -> Iterator[Medium]:
+def _medium(item: Document, context: FormatContext) -> Iterator[Medium]:
     kind = MEDIUMS.get(text_of(item, "type"))  # type: ignore[call-overload]
-    found = (replace(file, href=_address(file.href)) for file in renditions_of(item))
-    files = {file.name: file for file in found if file.href}
-    if kind is None or not files or text_of(item, "pubstatus") == PubStatus.CANCELED:
+    if kind is None:
         return
-    widest = max(files.values(), key=lambda file: file.width or 0)
+    found = ((file, _address(file.href)) for file in renditions_of(item))
+    files = {file.name: (file, address) for file, address in found if address}
+    if not files:
+        return
+    widest = max(files.values(), key=lambda pair: pair[0].width or 0)
+    file, address = files.get("original", widest)
+    known = rights_of(item, context)
     yield Medium(
         kind=kind,
-        file=files.get("original", widest),
-        thumbnail=files["thumbnail"].href if "thumbnail" in files else "",
-        title=_clean(text_of(item, "headline")),
-        caption=_clean(text_of(item, "description_text")),
-        credit=_clean(text_of(item, "byline") or text_of(item, "source")),
+        file=replace(file, href=address),
+        thumbnail=files["thumbnail"][1] if "thumbnail" in files else "",
+        title=_line(item, "headline"),
+        caption=_line(item, "description_text"),
+        maker=_line(item, "byline"),
+        credit=_line(item, "creditline") or _line(item, "source"),
+        rights=rights_line(known),
+        terms_url=_address(text_of(known, "usageterms")),
     )

@@ -8,6 +8,8 @@ from formatters.feed import Medium
 
 ATOM = "http://www.w3.org/2005/Atom"
 MEDIA = "http://search.yahoo.com/mrss/"
+MAKERS = {"image": "photographer", "video": "camera operator"}
+"""Roles of those who make media (EBU role codes), by what Media RSS calls these."""
 
 
 def add_in(parent: Any, namespace: str, tag: str, text: str = "", **attributes: str | None) -> Any:
@@ -21,7 +23,7 @@ def add_in(parent: Any, namespace: str, tag: str, text: str = "", **attributes: 
 
 
 def add_media(parent: Any, medium: Medium) -> None:
-    """Append `media:content` with title, description, credit and thumbnail."""
+    """Append `media:content` with title, description, credits, rights and thumbnail."""
     file = medium.file
     content = add_in(
         parent,
@@ -39,8 +41,12 @@ def add_media(parent: Any, medium: Medium) -> None:
         add_in(content, MEDIA, "title", medium.title, type="plain")
     if medium.caption:
         add_in(content, MEDIA, "description", medium.caption, type="plain")
+    if medium.maker:
+        add_in(content, MEDIA, "credit", medium.maker, role=MAKERS.get(medium.kind, "author"))
     if medium.credit:
         add_in(content, MEDIA, "credit", medium.credit)
+    if medium.rights:
+        add_in(content, MEDIA, "copyright", medium.rights, url=medium.terms_url or None)
     if medium.thumbnail:
         add_in(content, MEDIA, "thumbnail", url=medium.thumbnail)
 

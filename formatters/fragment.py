@@ -7,20 +7,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import nh3
+from lxml import etree
 from turbohtml import rewrite
 
 from apps.core.html import bounded
-from apps.core.text import strip_forbidden
+from apps.core.text import LINE_ENDING_TAGS, is_blank, parse_html, strip_forbidden, with_ends
 
 TAGS = frozenset({
-    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "div", "dl", "dt",
-    "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "li",
-    "ol", "p", "pre", "q", "s", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody",
-    "td", "tfoot", "th", "thead", "tr", "u", "ul",
+    "a", "abbr", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code", "dd", "del",
+    "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6",
+    "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "rp", "rt", "ruby", "s",
+    "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot",
+    "th", "thead", "tr", "u", "ul", "var",
 })  # fmt: skip
+BLOCKS = frozenset({
+    "address", "article", "aside", "center", "details", "dialog", "fieldset", "footer", "form",
+    "header", "hgroup", "legend", "main", "nav", "optgroup", "option", "search", "section",
+    "summary",
+})  # fmt: skip
+"""Elements that are no more than blocks to a reader; they become `div`."""
 ATTRIBUTES = {
+    "*": {"dir", "lang"},
     "a": {"href", "title"},
     "img": {"src", "alt", "title", "width", "height"},
+    "li": {"value"},
+    "ol": {"start", "reversed", "type"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
 }
@@ -44,9 +55,21 @@ POSTS = {"blockquote": {"twitter-tweet", "instagram-media", "tiktok-embed"}}
 """Classes by which the scripts of networks find what they show as a post; it reads without them."""
 
 
+APART = frozenset({
+    "aside", "audio", "blockquote", "button", "dl", "figcaption", "figure", "h1", "h2", "h3", "h4",
+    "h5", "h6", "head", "iframe", "nav", "noscript", "object", "ol", "pre", "script", "select",
+    "style", "summary", "table", "template", "textarea", "ul", "video",
+})  # fmt: skip
+"""Elements whose text is no beginning of a story."""
+APART_CLASSES = frozenset({"embed-block", "media-block"})
+"""Classes of what the editor embeds."""
+_FIRST_PARAGRAPH = re.compile(r"\s*<p(?:\s+class=\"[\w -]*\")?>(?=(?:<(?:b|strong|i|em)>)?[^\s<&])")
+"""A beginning that needs no reading: a paragraph, maybe emphasis, and a character."""
+
+
 def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
     return nh3.Cleaner(
-        tags=set(tags),
+        tags={*tags, *BLOCKS},
         attributes={tag: set(names) for tag, names in attributes.items()},
         allowed_classes=POSTS,
         url_schemes=set(SCHEMES),
@@ -56,14 +79,15 @@ def _cleaner(tags: Set[str], attributes: Mapping[str, set[str]]) -> nh3.Cleaner:
 
 _CLEANER, _PLAYER_CLEANER = _cleaner(TAGS, ATTRIBUTES), _cleaner(PLAYER_TAGS, PLAYER_ATTRIBUTES)
 """Made once: making one takes longer than cleaning a story."""
+_BLOCK = re.compile(rf"<(/?)(?:{'|'.join(sorted(BLOCKS))})\b")
 _PLAYING = re.compile("<(?:noscript|iframe|embed|object|video|audio|source)", re.IGNORECASE)
 
 
 def sanitized(html: str) -> str:
     """Return markup of any quality with nothing in it that runs, loads or hides.
 
-    Elements that are not allowed give way to their content, frames and players to links; scripts
-    and styles go with theirs.
+    Elements that are not allowed give way to their content, frames and players to links, other
+    blocks to `div`; scripts and styles go with theirs.
     """
     return _cleaned(html, "iframe, embed, object, video, audio, source", _link, _CLEANER)
 
@@ -83,13 +107,95 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         playing: selects what may give way to a link.
         link: lets it.
     """
-    markup = bounded(strip_forbidden(html))
+    markup = bounded(with_ends(strip_forbidden(html)))
     if _PLAYING.search(markup):
         # What is for readers without scripts repeats what is shown to the others; it would become
         # text.
         handlers = [("noscript", rewrite.Element.remove), (playing, link)]
         markup = rewrite.rewrite(markup, elements=handlers)
-    return strip_forbidden(cleaner.clean(markup))
+    # What is clean has no `<` in its texts.
+    return strip_forbidden(_BLOCK.sub(r"<\1div", cleaner.clean(markup)))
+
+
+def with_addresses(html: str) -> str:
+    """Return clean markup with where it leads behind each link, unless the link says so itself."""
+    if "<a " not in html:
+        return html
+    root = parse_html(html)
+    for link in root.iter("a"):
+        href, shown = str(link.get("href") or ""), "".join(map(str, link.itertext())).strip()
+        if href and href != shown and not href.startswith("#"):
+            link.tail = f" ({strip_forbidden(href)}){link.tail or ''}"
+    return _inner_html(root)
+
+
+def with_dateline(html: str, dateline: str) -> str:
+    """Return markup with the dateline where its text begins.
+
+    What stands in a table, a list, a quotation, a heading, a player or under a picture is no
+    beginning of a story: where there is nothing else, the dateline is a paragraph of its own.
+    """
+    if not dateline:
+        return html
+    shown = escape(strip_forbidden(dateline), quote=False)
+    if begun := _FIRST_PARAGRAPH.match(html):
+        return f"{html[: begun.end()]}{shown} {html[begun.end() :]}"
+    root = parse_html(html)
+    if not _put_in_front(root, f"{strip_forbidden(dateline)} "):
+        return f"<p>{shown}</p>{html}"
+    return _inner_html(root)
+
+
+def _put_in_front(root: etree._Element, text: str) -> bool:
+    """Put `text` in front of the first text that may begin a story; return whether there is one."""
+    events = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
+    for event, element in events:
+        if event == "start":
+            if element.tag in APART or APART_CLASSES & {*str(element.get("class")).split()}:
+                events.skip_subtree()
+            elif not is_blank(element.text or ""):
+                _put_before(element, element, element.text, text)
+                return True
+        elif not is_blank(element.tail or ""):
+            parent = element.getparent()
+            if parent is not None:
+                _put_before(parent, element, None, text)
+                return True
+    return False
+
+
+def _put_before(holder: Any, child: Any, own: str | None, text: str) -> None:
+    """Put `text` before what `holder` says; at the start of the line, where that is emphasised.
+
+    Args:
+        child: the element behind which that stands, `holder` itself where it is its first text.
+        own: the first text of `holder`, where it is that.
+    """
+    if holder.tag in LINE_ENDING_TAGS or holder.getparent() is None:
+        if own is not None:
+            holder.text = text + own.lstrip()
+        else:
+            child.tail = text + (child.tail or "").lstrip()
+        return
+    while holder.tag not in LINE_ENDING_TAGS and holder.getparent() is not None:
+        child, holder = holder, holder.getparent()
+    before = child.getprevious()
+    if before is None:
+        holder.text = (holder.text or "") + text
+    else:
+        before.tail = (before.tail or "") + text
+
+
+def _inner_html(root: etree._Element) -> str:
+    """Return the markup of a parsed fragment, without the element that holds it."""
+    body = root.find("body")
+    if body is None or not len(body):
+        return ""
+    holder, *others = body
+    written = [
+        str(etree.tostring(e, encoding="unicode", method="html")) for e in (*holder, *others)
+    ]
+    return "".join([escape(holder.text or "", quote=False), *written])
 
 
 def _link_if_unknown(element: Any) -> None:

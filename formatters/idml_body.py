@@ -1,11 +1,9 @@
 """Body nodes as stories of an IDML package: one for each block."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from lxml import etree
-
+from apps.core.text import strip_forbidden
 from formatters.idml_resources import (
     BULLETS,
     MARGIN,
@@ -14,13 +12,13 @@ from formatters.idml_resources import (
     PAGE_WIDTH,
     PREFORMATTED,
     QUOTE,
-    inside,
     package_part,
     style_id,
 )
 from formatters.nodes import (
     Break,
-    Cell,
+    Definition,
+    Definitions,
     Embed,
     Emphasis,
     Heading,
@@ -30,6 +28,7 @@ from formatters.nodes import (
     Nodes,
     Paragraph,
     Picture,
+    Placed,
     Preformatted,
     Quote,
     Rule,
@@ -40,13 +39,21 @@ from formatters.nodes import (
     is_inline,
     text_of_nodes,
 )
-from formatters.xml import add
+from formatters.xml import element, escaped_clean
 
 LINE_BREAK = "\u2028"
 """The line break of InDesign within a paragraph."""
 NO_STYLE = "CharacterStyle/$ID/[No character style]"
 INDENT = 18
 """Points by which a list within a list is set in."""
+RANGE, CLOSE = "<ParagraphStyleRange", "</ParagraphStyleRange>"
+CHARACTERS = f'<CharacterStyleRange AppliedCharacterStyle="{NO_STYLE}"'
+PARAGRAPH_END = f"{CHARACTERS}><Br/></CharacterStyleRange>"
+STORY_ATTRIBUTES = 'AppliedTOCStyle="n" TrackChanges="false" StoryTitle="$ID/" AppliedNamedGrid="n"'
+STORY_PREFERENCE = (
+    '<StoryPreference OpticalMarginAlignment="false" FrameType="TextFrameType"'
+    ' StoryOrientation="Horizontal"/>'
+)
 POSITIONS = {"sup": "Superscript", "sub": "Subscript"}
 
 
@@ -57,20 +64,29 @@ class Story:
     Attributes:
         id: what text frames refer to it by.
         style: paragraph style that it is mostly set in.
-        root: the document.
+        tag: what it is in the structure of the document.
+        content: its paragraphs, as XML.
+        text: its characters; paragraphs end in a line feed.
     """
 
     id: str
     style: str
-    root: etree._Element
+    tag: str
+    content: str
+    text: str
 
     @property
-    def text(self) -> str:
-        """Its characters; paragraphs end in a line feed."""
-        parts = []
-        for element in self.root.iter("Content", "Br"):
-            parts.append("\n" if element.tag == "Br" else element.text or "")
-        return "".join(parts)
+    def element(self) -> str:
+        """Id of the story's element in the structure of the document."""
+        return f"element_{self.id}"
+
+    def document(self) -> str:
+        """Return the part of the package with the story."""
+        marked = element(
+            "XMLElement", self.content, Self=self.element, MarkupTag=f"XMLTag/{self.tag}"
+        )
+        story = f'<Story Self="{self.id}" {STORY_ATTRIBUTES}>{STORY_PREFERENCE}{marked}</Story>'
+        return package_part("Story", story)
 
 
 @dataclass
@@ -85,145 +101,134 @@ class Stories:
     stories: list[Story] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     _tables: int = 0
+    _told: list[str] = field(default_factory=list)
 
     def add_text(self, text: str, style: str, tag: str) -> None:
         """Append a story of one paragraph; white space alone makes none."""
         if text.strip():
-            self._paragraph(self._story(style, tag), (Text(text),), style)
+            self._add(self._paragraph((Text(strip_forbidden(text)),), style), style, tag)
 
-    def add_blocks(self, nodes: Nodes) -> None:
-        """Append a story for each block of a body."""
+    def add_blocks(self, nodes: Nodes, style: str = NORMAL, tag: str = "Body") -> None:
+        """Append a story for each block of a body.
+
+        Args:
+            style: of its ordinary paragraphs.
+        """
         for node in nodes:
-            self._block(node)
+            own = _own_style(node, style)
+            if written := self._write(node, own):
+                self._add(_ended(written), own, tag)
 
-    def _story(self, style: str, tag: str = "Body") -> Any:
-        number = len(self.stories) + 1
-        root = package_part("Story")
-        identity = {"Self": f"story_{number}", "AppliedTOCStyle": "n", "TrackChanges": "false"}
-        story = inside(root, "Story", StoryTitle="$ID/", AppliedNamedGrid="n", **identity)
-        kinds = {"FrameType": "TextFrameType", "StoryOrientation": "Horizontal"}
-        add(story, "StoryPreference", OpticalMarginAlignment="false", **kinds)
-        self.stories.append(Story(identity["Self"], style, root))
-        return add(story, "XMLElement", Self=f"element_{number}", MarkupTag=f"XMLTag/{tag}")
+    def _add(self, content: str, style: str, tag: str) -> None:
+        identity = f"story_{len(self.stories) + 1}"
+        if not content.endswith(CLOSE):
+            content += CLOSE
+        self.stories.append(Story(identity, style, tag, content, "".join(self._told)))
+        self._told.clear()
 
-    def _block(self, node: Node, style: str = NORMAL) -> None:
-        match node:
-            case Quote(children):
-                self._flow(self._story(QUOTE), children, QUOTE)
-            case Rule():
-                return
-            case Heading(level, _):
-                style = f"Headings:Heading{level}"
-                self._write(self._story(style), node, style)
-            case Preformatted():
-                self._write(self._story(PREFORMATTED), node, PREFORMATTED)
-            case ItemList(ordered, _):
-                style = NUMBERS if ordered else BULLETS
-                self._write(self._story(style), node, style)
-            case _:
-                self._write(self._story(style), node, style)
-
-    def _flow(self, parent: Any, nodes: Nodes, style: str, indent: int = 0) -> None:
-        """Append the blocks of a flow as paragraphs, parted by paragraph ends."""
+    def _flow(self, nodes: Nodes, style: str, indent: int = 0) -> list[str]:
+        """Return the blocks of a flow as paragraphs; see `_write`."""
         blocks = (Paragraph(nodes),) if nodes and is_inline(nodes) else blocks_of(nodes)
-        for number, block in enumerate(blocks):
-            if number:
-                self._end(parent)
-            self._write(parent, block, style, indent)
+        return [written for block in blocks for written in self._write(block, style, indent)]
 
-    def _write(self, parent: Any, node: Node, style: str, indent: int = 0) -> None:
+    def _write(self, node: Node, style: str, indent: int = 0) -> list[str]:
+        """Return a block as paragraphs whose end tags are missing: `_ended` joins them."""
         match node:
             case Paragraph(children) | Heading(_, children):
-                self._paragraph(parent, children, style, indent)
+                return [self._paragraph(children, style, indent)]
             case Preformatted(text):
                 lines = text.strip("\n").replace("\n", LINE_BREAK)
-                self._paragraph(parent, (Text(lines),), PREFORMATTED, indent)
-            case ItemList(ordered, items):
-                for number, item in enumerate(items):
-                    if number:
-                        self._end(parent)
-                    self._flow(
-                        parent, item.children, NUMBERS if ordered else BULLETS, indent + INDENT
-                    )
+                return [self._paragraph((Text(lines),), PREFORMATTED, indent)]
+            case ItemList():
+                return self._list(node, indent + INDENT)
+            case Definitions(entries):
+                return [
+                    text for entry in entries for text in self._definition(entry, style, indent)
+                ]
             case Table():
-                self._table(parent, node)
+                return self._table(node)
             case Quote(children):
-                self._flow(parent, children, QUOTE, indent)
-            case Picture(source, alternative, caption):
-                self._medium(parent, source, caption.children or (Text(alternative),), style)
-            case Embed(source, _, caption):
-                self._medium(parent, source, caption.children, style)
+                return self._flow(children, QUOTE, indent)
+            case Picture() | Embed():
+                return [self._paragraph(_said_of(node), style, indent)]
             case Rule():
-                return
+                return []
             case _:
-                self._paragraph(parent, (node,), style, indent)
+                return [self._paragraph((node,), style, indent)]
 
-    def _medium(self, parent: Any, source: str, caption: Nodes, style: str) -> None:
-        """Append what is said of a medium, with a link to it."""
-        said = text_of_nodes(caption).strip() or source
-        self._paragraph(parent, (Link(source, (Text(said),)),), style)
+    def _list(self, node: ItemList, indent: int) -> list[str]:
+        written, expected = [], 0
+        style = NUMBERS if node.ordered else BULLETS
+        for number, item in zip(node.numbers or [0] * len(node.items), node.items, strict=True):
+            paragraphs = self._flow(item.children, style, indent)
+            # An item that begins with a list begins with the number of that.
+            is_numbered = bool(paragraphs) and "NumberingStartAt" in paragraphs[0]
+            if paragraphs and node.ordered and number != expected and not is_numbered:
+                start = f'NumberingContinue="false" NumberingStartAt="{number}"'
+                paragraphs[0] = paragraphs[0].replace(RANGE, f"{RANGE} {start}", 1)
+            written += paragraphs
+            expected = number + 1
+        return written
 
-    def _paragraph(self, parent: Any, nodes: Nodes, style: str, indent: int = 0) -> None:
-        ranged = add(parent, "ParagraphStyleRange", AppliedParagraphStyle=style_id(style))
-        if indent > INDENT:
-            ranged.set("LeftIndent", str(indent))
-        self._inlines(ranged, nodes, {})
+    def _definition(self, entry: Definition, style: str, indent: int) -> list[str]:
+        if not entry.is_term:
+            return self._flow(entry.children, style, indent + 2 * INDENT)
+        if is_inline(entry.children):
+            return self._flow((Emphasis("bold", entry.children),), style, indent)
+        return self._flow(entry.children, style, indent)
 
-    def _end(self, parent: Any) -> None:
-        """End the last paragraph."""
-        last = next(parent.iterchildren("ParagraphStyleRange", reversed=True), None)
-        if last is not None:
-            add(self._characters(last, {}), "Br")
+    def _paragraph(self, nodes: Nodes, style: str, indent: int = 0) -> str:
+        set_in = f' LeftIndent="{indent}"' if indent > INDENT else ""
+        start = f'{RANGE} AppliedParagraphStyle="{style_id(style)}"{set_in}>'
+        written = start + self._inlines(nodes, {})
+        self._told.append("\n")
+        return written
 
-    def _characters(self, parent: Any, look: Mapping[str, str]) -> Any:
-        return add(parent, "CharacterStyleRange", AppliedCharacterStyle=NO_STYLE, **look)
+    def _content(self, text: str, look: Mapping[str, str]) -> str:
+        self._told.append(text)
+        return _characters(f"<Content>{escaped_clean(text)}</Content>", look) if text else ""
 
-    def _inlines(self, parent: Any, nodes: Nodes, look: Mapping[str, str]) -> None:
-        for node in nodes:
-            self._inline(parent, node, look)
+    def _inlines(self, nodes: Nodes, look: Mapping[str, str]) -> str:
+        return "".join([self._inline(node, look) for node in nodes])
 
-    def _inline(self, parent: Any, node: Node, look: Mapping[str, str]) -> None:
+    def _inline(self, node: Node, look: Mapping[str, str]) -> str:
         match node:
             case Text(text):
-                if text:
-                    add(self._characters(parent, look), "Content", text)
+                return self._content(text, look)
             case Break():
-                add(self._characters(parent, look), "Content", LINE_BREAK)
+                return self._content(LINE_BREAK, look)
             case Emphasis(kind, children):
-                self._inlines(parent, children, emphasised(look, kind))
-            case Script(kind, text):
-                add(
-                    self._characters(parent, {**look, "Position": POSITIONS[kind]}), "Content", text
-                )
+                return self._inlines(children, emphasised(look, kind))
+            case Script(kind, children):
+                return self._inlines(children, {**look, "Position": POSITIONS[kind]})
             case Link(href, children):
-                self._inlines(self._link(parent, href) if href else parent, children, look)
+                inner = self._inlines(children, look)
+                return self._link(href, inner) if href else inner
             case _:
-                add(self._characters(parent, look), "Content", text_of_nodes((node,)))
+                return self._content(text_of_nodes((node,)), look)
 
-    def _link(self, parent: Any, address: str) -> Any:
+    def _link(self, address: str, content: str) -> str:
         source = f"link_{len(self.links) + 1}"
         self.links[source] = address
-        return add(
-            parent,
-            "HyperlinkTextSource",
-            Self=source,
-            Name=source,
-            Hidden="false",
-            AppliedCharacterStyle="n",
-        )
+        identity = {"Self": source, "Name": source, "Hidden": "false"}
+        return element("HyperlinkTextSource", content, **identity, AppliedCharacterStyle="n")
 
-    def _table(self, parent: Any, table: Table) -> None:
-        if table.caption.children:
-            self._flow(parent, table.caption.children, NORMAL)
-            self._end(parent)
+    def _table(self, table: Table) -> list[str]:
+        caption = self._flow(table.caption.children, NORMAL)
         self._tables += 1
         name = f"table_{self._tables}"
-        placed = list(_placed(table))
-        width = max(place.column + place.cell.colspan for place in placed)
-        ranged = add(parent, "ParagraphStyleRange", AppliedParagraphStyle=style_id(NORMAL))
-        element = add(
-            self._characters(ranged, {}),
+        placed = list(table.placed())
+        width = max(place.column + place.colspan for place in placed)
+        parts = [f'<Row Self="{name}Row{row}" Name="{row}"/>' for row in range(len(table.rows))]
+        size = f'SingleColumnWidth="{(PAGE_WIDTH - 2 * MARGIN) / width:.4f}"'
+        parts += [
+            f'<Column Self="{name}Column{column}" Name="{column}" {size}/>'
+            for column in range(width)
+        ]
+        parts += [self._cell(name, place) for place in placed]
+        written = element(
             "Table",
+            "".join(parts),
             Self=name,
             HeaderRowCount=str(len(table.head.rows)),
             FooterRowCount=str(len(table.foot.rows)),
@@ -231,54 +236,56 @@ class Stories:
             ColumnCount=str(width),
             AppliedTableStyle="TableStyle/$ID/[Basic Table]",
         )
-        for row in range(len(table.rows)):
-            add(element, "Row", Self=f"{name}Row{row}", Name=str(row))
-        for column in range(width):
-            size = f"{(PAGE_WIDTH - 2 * MARGIN) / width:.4f}"
-            identity = {"Self": f"{name}Column{column}", "Name": str(column)}
-            add(element, "Column", SingleColumnWidth=size, **identity)
-        for place in placed:
-            row, column = place.row, place.column
-            identity = {"Self": f"{name}i{row}x{column}", "Name": f"{column}:{row}"}
-            spans = {"RowSpan": str(place.rowspan), "ColumnSpan": str(place.cell.colspan)}
-            style = {"AppliedCellStyle": "CellStyle/$ID/[None]"}
-            written = add(element, "Cell", **identity, **spans, **style)
-            self._flow(written, place.cell.children, NORMAL)
+        start = f'{RANGE} AppliedParagraphStyle="{style_id(NORMAL)}">'
+        return [*caption, start + _characters(written, {})]
+
+    def _cell(self, table: str, place: Placed) -> str:
+        row, column = place.row, place.column
+        content = _ended(self._flow(place.cell.children, NORMAL))
+        return element(
+            "Cell",
+            content,
+            Self=f"{table}i{row}x{column}",
+            Name=f"{column}:{row}",
+            RowSpan=str(place.rowspan),
+            ColumnSpan=str(place.colspan),
+            AppliedCellStyle="CellStyle/$ID/[None]",
+        )
 
 
-@dataclass
-class _Placed:
-    """A cell with its row and its column, and the rows that it covers."""
+def _own_style(node: Node, style: str) -> str:
+    """Return the paragraph style that a block of a body is set in."""
+    match node:
+        case Heading(level, _):
+            return f"Headings:Heading{level}"
+        case Quote():
+            return QUOTE
+        case Preformatted():
+            return PREFORMATTED
+        case ItemList(ordered, _):
+            return NUMBERS if ordered else BULLETS
+        case _:
+            return style
 
-    cell: Cell
-    row: int
-    column: int
-    rowspan: int
+
+def _ended(paragraphs: list[str]) -> str:
+    """Return paragraphs one after the other: each but the last ends in a break."""
+    return (PARAGRAPH_END + CLOSE).join(paragraphs) + CLOSE if paragraphs else ""
 
 
-def _placed(table: Table) -> Iterator[_Placed]:
-    """Yield the cells of a table, past those that reach down from above.
+def _characters(content: str, look: Mapping[str, str]) -> str:
+    shown = "".join([f' {name}="{value}"' for name, value in look.items()])
+    return f"{CHARACTERS}{shown}>{content}</CharacterStyleRange>"
 
-    None reaches into the next section of the table.
-    """
-    taken: set[tuple[int, int]] = set()
-    number = 0
-    for section in (table.head, table.body, table.foot):
-        end = number + len(section.rows)
-        for row in section.rows:
-            column = 0
-            for cell in row.cells:
-                while (number, column) in taken:
-                    column += 1
-                rowspan = min(cell.rowspan, end - number)
-                yield _Placed(cell, number, column, rowspan)
-                taken |= {
-                    (number + down, column + right)
-                    for down in range(rowspan)
-                    for right in range(cell.colspan)
-                }
-                column += cell.colspan
-            number += 1
+
+def _said_of(medium: Picture | Embed) -> Nodes:
+    """Return what is said of a medium, with a link to it, and where it leads."""
+    alternative = medium.alternative if isinstance(medium, Picture) else ""
+    said = text_of_nodes(medium.caption.children).strip() or alternative.strip() or medium.source
+    link = Link(medium.source, (Text(said),))
+    if not isinstance(medium, Picture) or not medium.href:
+        return (link,)
+    return link, Text(" "), Link(medium.href, (Text(medium.href),))
 
 
 def emphasised(look: Mapping[str, str], kind: str) -> dict[str, str]:

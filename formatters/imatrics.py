@@ -7,7 +7,7 @@ from apps.core.documents import object_of, objects_of, text_of
 from apps.core.text import plain_text
 from apps.core.vocabulary import ItemType, PubStatus
 from formatters.base import Document, FormatContext, Formatted, Formatter
-from formatters.conversions import created_time, iso_time
+from formatters.conversions import authors_of, created_time, iso_time
 from formatters.json import encode
 from formatters.ninjs import NINJSFormatter
 
@@ -34,7 +34,7 @@ class IMatricsFormatter(Formatter):
             "createdTimestamp": iso_time(created),
             "latestVersionTimestamp": iso_time(modified),
             "publicationTimestamp": iso_time(item.get("firstpublished") or modified),
-            "authors": [text_of(a, "sub_label") for a in objects_of(item, "authors")],
+            "authors": [name for name, _ in authors_of(item, context)],
             "language": text_of(item, "language") or context.settings.default_language,
             "pubStatus": (item.get("pubstatus") or PubStatus.USABLE) == PubStatus.USABLE,
             "headline": text_of(item, "headline"),

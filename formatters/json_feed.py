@@ -42,6 +42,7 @@ def _item(entry: FeedEntry) -> dict[str, Any]:
             "tags": list(dict.fromkeys(category.label for category in entry.categories)),
             "language": entry.language,
             "attachments": [_attachment(medium) for medium in entry.media if medium.file.mimetype],
+            "_rights": without_empty({"text": entry.rights}),
         }
     )
     return {**item, "content_html": entry.content_html}
@@ -59,5 +60,13 @@ def _attachment(medium: Medium) -> dict[str, Any]:
             "mime_type": file.mimetype,
             "size_in_bytes": file.size,
             "duration_in_seconds": file.seconds,
+            "_credits": without_empty(
+                {
+                    "caption": medium.caption,
+                    "maker": medium.maker,
+                    "credit": medium.credit,
+                    "rights": medium.rights,
+                }
+            ),
         }
     )

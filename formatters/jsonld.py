@@ -9,20 +9,20 @@ from typing import Any
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text, text_figures
+from apps.core.text import plain_text, preserved_text, text_figures
 from apps.core.vocabulary import TEXT_TYPES, ItemType, State
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import (
+    authors_of,
     body_with_footer,
-    caption_of,
     created_time,
     integer,
     keywords_of,
     language_of,
     localised,
-    own_rights,
     publish_status,
+    rights_of,
     source_of,
     tagged,
     without_empty,
@@ -31,7 +31,7 @@ from formatters.json import encode
 from formatters.media import renditions_of
 from formatters.ninjs3_fields import digital_source_type, position, time
 from formatters.ninjs_associations import associated_items
-from formatters.ninjs_fields import place_label, user_of
+from formatters.ninjs_fields import place_label
 from formatters.plain_body import TextBody
 from formatters.uris import concept_uri, is_uri, item_uri, web_address
 
@@ -104,13 +104,13 @@ def _work(item: Document, context: FormatContext) -> dict[str, Any]:
         "contentLocation": list(_places(item, context)),
         "locationCreated": _located(item),
         "author": list(_authors(item, context)),
-        "sourceOrganization": _organisation(source_of(item)),
+        **_sources(item),
         **_rights(item, context),
         "mentions": list(_companies(item)),
         "isBasedOn": text_of(item, "rewrite_of"),
         "correction": _correction(item, modified),
         "digitalSourceType": _digital_source(item),
-        **(_article(item, context) if kind == "NewsArticle" else _described(item)),
+        **(_article(item, context) if kind == "NewsArticle" else _described(item, context)),
     }
     return {
         "@type": kind,
@@ -130,7 +130,7 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     counted = text_figures(html, text_of(item, "language"), rate)
     return {
         "description": plain_text(text_of(item, "abstract"), line_feeds=True).strip(),
-        "articleBody": plain_text(html) if is_preserved else TextBody().write(parse_body(html)),
+        "articleBody": preserved_text(html) if is_preserved else TextBody().write(parse_body(html)),
         "articleSection": _names(item, "anpa_category"),
         "dateline": text_of(object_of(item, "dateline"), "text"),
         "wordCount": counted.words,
@@ -138,12 +138,15 @@ def _article(item: Document, context: FormatContext) -> dict[str, Any]:
     }
 
 
-def _described(item: Document) -> dict[str, Any]:
+def _described(item: Document, context: FormatContext) -> dict[str, Any]:
     """Return what is said of a medium or a package, and where the medium lies."""
-    caption = caption_of(item)
+    markup = text_of(item, "description") or text_of(item, "abstract")
+    # A caption is text, the others are markup.
+    said = text_of(item, "description_text") or plain_text(markup, line_feeds=True)
     return {
-        "description": plain_text(caption or text_of(item, "abstract"), line_feeds=True).strip(),
-        "creditText": text_of(item, "byline"),
+        "description": said.strip() or text_of(item, "alt_text"),
+        "creditText": text_of(item, "creditline") or text_of(item, "byline"),
+        "creator": list(_authors(item, context)),
         **_file(item),
     }
 
@@ -213,21 +216,36 @@ def _places(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
 
 
 def _located(item: Document) -> dict[str, Any]:
-    city = text_of(object_of(object_of(item, "dateline"), "located"), "city")
-    return {"@type": "Place", "name": city} if city else {}
+    located = object_of(object_of(item, "dateline"), "located")
+    city = text_of(located, "city")
+    if not city:
+        return {}
+    known = {
+        "addressLocality": city,
+        "addressRegion": text_of(located, "state"),
+        "addressCountry": text_of(located, "country_code") or text_of(located, "country"),
+    }
+    address = {"@type": "PostalAddress", **without_empty(known)}
+    return {"@type": "Place", "name": city, "address": address}
 
 
 def _authors(item: Document, context: FormatContext) -> Iterator[dict[str, Any]]:
-    """Yield the authors, else the byline."""
-    authors = objects_of(item, "authors")
-    for author in authors:
-        user = user_of(author, context)
-        name = user.get("display_name") or author.get("name") or author.get("sub_label")
-        if isinstance(name, str) and name:
-            yield {"@type": "Person", "name": name}
+    """Yield the authors with what they do, else the byline."""
+    authors = list(authors_of(item, context))
+    for name, role in authors:
+        yield {"@type": "Person", "name": name, **without_empty({"jobTitle": role})}
     byline = text_of(item, "byline")
     if not authors and byline:
         yield {"@type": "Person", "name": byline}
+
+
+def _sources(item: Document) -> dict[str, Any]:
+    """Return who the item came from in the first place, and who provided it if somebody else."""
+    first, provider = source_of(item), text_of(item, "source")
+    return {
+        "sourceOrganization": _organisation(first),
+        "provider": _organisation(provider if provider != first else ""),
+    }
 
 
 def _organisation(name: str) -> dict[str, Any]:
@@ -235,20 +253,30 @@ def _organisation(name: str) -> dict[str, Any]:
 
 
 def _publisher(item: Document, context: FormatContext) -> str:
-    holder = text_of(own_rights(item, context), "copyrightholder")
+    holder = text_of(rights_of(item, context), "copyrightholder")
     return holder or context.settings.provider_id
 
 
 def _rights(item: Document, context: FormatContext) -> dict[str, Any]:
-    known = own_rights(item, context)
+    known = rights_of(item, context)
     terms = text_of(known, "usageterms")
     created = time(created_time(item))
     return {
+        "creditText": text_of(item, "creditline"),
+        "license": _license(item, terms),
         "copyrightHolder": _organisation(text_of(known, "copyrightholder")),
         "copyrightNotice": text_of(known, "copyrightnotice"),
         "copyrightYear": integer(created[:4]),
         "usageInfo": terms if is_uri(terms) else _text_work(terms),
     }
+
+
+def _license(item: Document, terms: str) -> str:
+    """Return the address of the page with the rights, `""` where none is known."""
+    given = object_of(object_of(item, "extra"), "rightsinfo")
+    linked = text_of(given, "linkedRights") or text_of(given, "linkedrights")
+    pages = (page for page in (linked, terms) if page.startswith(("http://", "https://")))
+    return next(filter(is_uri, pages), "")
 
 
 def _text_work(text: str) -> dict[str, Any]:

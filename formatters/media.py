@@ -1,14 +1,13 @@
 """Renditions of an item as the XML formats send them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from apps.core.documents import object_of, text_of, values_of
-from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus
+from apps.core.documents import object_of, text_of
+from apps.core.vocabulary import MEDIA_TYPES, ItemType
 from formatters.base import Document
-from formatters.conversions import integer, publish_status
-from formatters.outgoing import WITHDRAWN_STATES
+from formatters.conversions import integer
+from formatters.outgoing import is_withdrawn
 from formatters.uris import reference
 
 MEDIUMS = {
@@ -45,11 +44,6 @@ class Rendition:
     duration: str = ""
 
 
-def is_withdrawn(item: Document) -> bool:
-    """Whether `item` must not be used any more."""
-    return publish_status(item) == PubStatus.CANCELED or item.get("state") in WITHDRAWN_STATES
-
-
 def media_of(item: Document) -> list[tuple[str, Document]]:
     """Return the media of a story that can be fetched, with their keys: the feature first.
 
@@ -57,17 +51,19 @@ def media_of(item: Document) -> list[tuple[str, Document]]:
     `url`, that is its one rendition.
     """
     held = object_of(item, "associations")
-    found = []
+    found: list[tuple[str, Document]] = []
     for key in sorted(held, key=FEATURE.__ne__):
         medium = held[key]
-        if not isinstance(medium, Mapping) or text_of(medium, "type") not in MEDIA_TYPES:
+        if not isinstance(medium, dict) or text_of(medium, "type") not in MEDIA_TYPES:
             continue
         if not object_of(medium, "renditions") and text_of(medium, "url"):
             medium = {**medium, "renditions": {"original": _linked(medium)}}
-        files = values_of(medium, "renditions")
-        has_file = any(reference(text_of(file, "href")) for file in files)
-        if has_file and not is_withdrawn(medium):
-            found.append((str(key), medium))
+        if is_withdrawn(medium):
+            continue
+        for file in object_of(medium, "renditions").values():
+            if isinstance(file, dict) and reference(text_of(file, "href")):
+                found.append((str(key), medium))
+                break
     return found
 
 
@@ -86,21 +82,29 @@ def renditions_of(item: Document) -> list[Rendition]:
     is_still = item.get("type") in STILL
     found = []
     for name, stored in object_of(item, "renditions").items():
-        if not isinstance(stored, Mapping) or not (href := text_of(stored, "href")):
+        if not isinstance(stored, dict) or not (href := text_of(stored, "href")):
             continue
-        rendition = Rendition(str(name), href, text_of(stored, "mimetype"))
-        measured = stored if is_still or not meta else {**stored, **meta}
-        rendition.width = integer(measured.get("width"))
-        rendition.height = integer(measured.get("height"))
         length = meta.get("length") if name == "original" else None
-        rendition.size = integer(stored.get("size") or length)
-        if not is_still and meta.get("duration"):
-            rendition.duration = str(meta["duration"])
-            rendition.seconds = _seconds(rendition.duration)
-        if rendition.seconds is None:
-            rendition.seconds = _plain_seconds(stored)
-        found.append(rendition)
+        measured = stored if is_still or not meta else {**stored, **meta}
+        duration = "" if is_still else str(meta.get("duration") or "")
+        seconds = _seconds(duration) if duration else None
+        found.append(
+            Rendition(
+                str(name),
+                href,
+                text_of(stored, "mimetype"),
+                _size(measured.get("width")),
+                _size(measured.get("height")),
+                _size(stored.get("size") or length),
+                _plain_seconds(stored) if seconds is None else seconds,
+                duration,
+            )
+        )
     return found
+
+
+def _size(value: object) -> int | None:
+    return value if type(value) is int else integer(value)
 
 
 def _plain_seconds(stored: Document) -> float | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, preserved_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -291,7 +291,7 @@ def _text(item: Document) -> str:
     abstract = leaf("DataContent", plain_text(text_of(item, "abstract"), line_feeds=True).strip())
     html = body_with_footer(item)
     if item.get("format") == "preserved":
-        written = leaf("pre", plain_text(html))
+        written = leaf("pre", preserved_text(html))
     else:
         written = NITFBody().blocks(parse_body(html))
     nitf = f"<nitf><body>{element('body.content', written)}</body></nitf>"
@@ -324,17 +324,25 @@ def _files(item: Document, role: str) -> Iterator[str]:
     caption = text_of(item, "description_text") or plain_text(text_of(item, "description"))
     if caption:
         yield _role("Caption", _content("Text", leaf("DataContent", caption)))
-    for rendition in renditions_of(item):
-        known = _formal("Format", rendition.mimetype) if rendition.mimetype else ""
-        content = f"{_formal('MediaType', role)}{known}{_characteristics(rendition)}"
-        yield _role(rendition.name, element("ContentItem", content, Href=rendition.href))
+    media_type = _formal("MediaType", role)
+    for file in renditions_of(item):
+        known = f"<Format FormalName={quoted(file.mimetype)}/>" if file.mimetype else ""
+        yield (
+            f"<NewsComponent><Role FormalName={quoted(file.name)}/>"
+            f"<ContentItem Href={quoted(file.href)}>{media_type}{known}{_characteristics(file)}"
+            "</ContentItem></NewsComponent>"
+        )
 
 
-def _characteristics(rendition: Rendition) -> str:
-    size = f"<SizeInBytes>{rendition.size}</SizeInBytes>" if rendition.size else ""
-    seconds = None if rendition.seconds is None else int(rendition.seconds)
-    said = size + _property("Width", rendition.width) + _property("Height", rendition.height)
-    return element("Characteristics", said + _property("TotalDuration", seconds))
+def _characteristics(file: Rendition) -> str:
+    said = f"<SizeInBytes>{file.size}</SizeInBytes>" if file.size else ""
+    if file.width is not None:
+        said += f'<Property FormalName="Width" Value="{file.width}"/>'
+    if file.height is not None:
+        said += f'<Property FormalName="Height" Value="{file.height}"/>'
+    if file.seconds is not None:
+        said += f'<Property FormalName="TotalDuration" Value="{int(file.seconds)}"/>'
+    return f"<Characteristics>{said}</Characteristics>" if said else "<Characteristics/>"
 
 
 def _package(item: Document) -> str:

@@ -9,7 +9,7 @@ from apps.core.clock import moment_of
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import plain_text, preserved_text
 from apps.core.vocabulary import MEDIA_TYPES, TEXT_TYPES, ItemType, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.conversions import (
@@ -27,7 +27,7 @@ from formatters.conversions import (
     tagged,
     version_of,
 )
-from formatters.media import Rendition, is_withdrawn, media_of, renditions_of
+from formatters.media import Rendition, media_of, renditions_of
 from formatters.newsml_g2_parts import (
     ITEM_MEDIA_TYPE,
     NAMESPACE,
@@ -50,6 +50,7 @@ from formatters.newsml_g2_parts import (
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.ninjs3_fields import digital_source_type
 from formatters.nitf import NITF_NAMESPACE, nitf_document
+from formatters.outgoing import is_withdrawn
 from formatters.uris import is_uri, reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
@@ -111,8 +112,8 @@ class NewsMLG2Formatter(Formatter):
 def _held(item: Document) -> list[Document]:
     """Return the media of `item` as items of their own, each once; of a withdrawn one none.
 
-    What they do not say of themselves, their language and until when they may not be shown, is
-    that of the item: its caption was written for it.
+    What they do not say of themselves, their language, time and until when they may not be shown,
+    is that of the item: their captions were written for it.
     """
     if is_withdrawn(item):
         return []
@@ -123,7 +124,11 @@ def _held(item: Document) -> list[Document]:
         own = line(text_of(medium, "guid")) or f"{guid}#{line(key)}"
         if own == guid or own in held:
             continue
-        shown = {"guid": own, "language": medium.get("language") or item.get("language")}
+        shown = {
+            "guid": own,
+            "language": medium.get("language") or item.get("language"),
+            "versioncreated": medium.get("versioncreated") or item.get("versioncreated"),
+        }
         if until:
             shown["embargoed"] = max(until, embargo_of(medium, EARLIEST) or until)
         held[own] = {**medium, **shown}
@@ -453,9 +458,11 @@ def _place_identity(place: Document, aliases: Aliases) -> tuple[str, dict[str, s
     qcode = concept_qcode(place, aliases) if place.get("scheme") and place.get("qcode") else ""
     if own and QCODE.fullmatch(qcode):
         return own, {"qcode": qcode}
-    known = [line(place.get(field)) for _, field in PLACE_KINDS]
-    name = next(filter(None, known), own)
-    return name, {"literal": line(place.get("qcode")) or name}
+    code = line(place.get("qcode"))
+    # The name of a locator is its code (`NSW`): what it stands for says more.
+    known = (line(place.get(field)) for _, field in PLACE_KINDS)
+    name = own if own and own != code else next(filter(None, known), own)
+    return name, {"literal": code or name}
 
 
 def _place(place: Document, aliases: Aliases) -> str:
@@ -518,7 +525,7 @@ def _content(item: Document, context: FormatContext) -> str:
     if item.get("type") in MEDIA_TYPES:
         return "".join(map(_remote, renditions_of(item)))
     if item.get("format") == "preserved":
-        text = escaped(plain_text(body_with_footer(item)))
+        text = escaped(preserved_text(body_with_footer(item)))
         return element("inlineData", text, contenttype="text/plain", **_words(item))
     nitf = nitf_document(item, context, NITF_NAMESPACE)
     return element("inlineXML", nitf, contenttype="application/nitf+xml", **_words(item))

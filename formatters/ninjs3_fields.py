@@ -8,7 +8,7 @@ from urllib.parse import quote
 from apps.core.clock import moment_of
 from apps.core.codes import known_concept
 from apps.core.documents import object_of, objects_of, text_of, texts_of
-from apps.core.text import plain_text, text_figures
+from apps.core.text import plain_text, preserved_text, text_figures
 from apps.core.vocabulary import AUTHOR_ROLES, TEXT_TYPES
 from formatters.base import Document, FormatContext
 from formatters.body import parse_body
@@ -85,7 +85,7 @@ def bodies(item: Document, context: FormatContext) -> list[dict[str, Any]]:
     figures = {"charCount": counted.characters, "wordCount": counted.words}
     if html:
         is_preserved = item.get("format") == "preserved"
-        text = plain_text(html) if is_preserved else TextBody().write(parse_body(html))
+        text = preserved_text(html) if is_preserved else TextBody().write(parse_body(html))
     said = ((HTML, html), (PLAIN, text))
     return [
         {"role": "main", "contentType": content_type, **figures, "value": value}

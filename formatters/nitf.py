@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
 from apps.core.embargo import embargo_of
-from apps.core.text import plain_text
+from apps.core.text import preserved_text
 from apps.core.vocabulary import ItemType, PubStatus, State
 from formatters.base import COMPAT, Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
@@ -83,15 +83,18 @@ def _head(item: Document, context: FormatContext) -> str:
     meta = [f"<meta name={quoted(n)} content={quoted(value)}/>" for n, value in _meta(item)]
     genre = text_of(next(iter(objects_of(item, "genre")), {}), "name")
     tobject = f"<tobject.property tobject.property.type={quoted(genre)}/>" if genre else ""
+    others = ""
     for subject in objects_of(item, "subject"):
         if code := name_token(code_of(subject, is_subject=True)):
             name = text_of(subject, "name")
             kind = f" tobject.subject.type={quoted(name)}" if name else ""
             tobject += f'<tobject.subject tobject.subject.refnum="{code}"{kind}/>'
+        else:
+            others += _classifier(subject)
     return (
         f"<head>{leaf('title', text_of(item, 'headline'))}{''.join(meta)}"
         f"{element('tobject', tobject, **{'tobject.type': 'news'})}"
-        f"{_docdata(item, context)}</head>"
+        f"{_docdata(item, context, others)}</head>"
     )
 
 
@@ -106,7 +109,12 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
         yield "creditline", credit
 
 
-def _docdata(item: Document, context: FormatContext) -> str:
+def _docdata(item: Document, context: FormatContext, subjects: str) -> str:
+    """Return what is known of the document.
+
+    Args:
+        subjects: those that have no code, as XML.
+    """
     embargo = embargo_of(item, context.now)
     status: str = publish_status(item)
     if embargo and status != PubStatus.CANCELED:
@@ -135,7 +143,8 @@ def _docdata(item: Document, context: FormatContext) -> str:
     if keywords := keywords_of(item):
         entries = [f"<keyword key={quoted(keyword)}/>" for keyword in keywords]
         parts.append(f"<key-list>{''.join(entries)}</key-list>")
-    parts.append(_identified(item, places))
+    identified = f"{subjects}{_identified(item)}{''.join(map(location, places))}"
+    parts.append(element("identified-content", identified) if identified else "")
     parts.append("</docdata>")
     return "".join(parts)
 
@@ -145,16 +154,9 @@ def _date(tag: str, value: object) -> str:
     return f'<{tag} norm="{basic_time(moment)}Z"/>' if moment else ""
 
 
-def _identified(item: Document, places: list[Document]) -> str:
-    """Return subjects without a code, persons, organisations and the like, and places.
-
-    Args:
-        places: see `places_of`.
-    """
+def _identified(item: Document) -> str:
+    """Return persons, organisations and the like that the item is about."""
     written = ""
-    for subject in objects_of(item, "subject"):
-        if not name_token(code_of(subject, is_subject=True)):
-            written += _classifier(subject)
     for kind, entry in tagged(item):
         identity = {"idsrc": text_of(entry, "scheme"), "value": str(entry.get("qcode") or "")}
         attributes = {key: value for key, value in identity.items() if value}
@@ -164,8 +166,7 @@ def _identified(item: Document, places: list[Document]) -> str:
             codes = {"idsrc": company.get("security_exchange"), "value": company.get("qcode")}
             known = {key: str(value) for key, value in codes.items() if value}
             written += leaf("org", name, **known)
-    written += "".join(map(location, places))
-    return f"<identified-content>{written}</identified-content>" if written else ""
+    return written
 
 
 def _classifier(subject: Document) -> str:
@@ -227,7 +228,7 @@ def _body_content(item: Document, writer: NITFBody, story: StoryMedia) -> str:
     if item.get("format") != "preserved":
         text = writer.blocks(parse_body(story.marked(html))) or "<p/>"
     else:
-        text = leaf("pre", plain_text(html)) if html else ""
+        text = leaf("pre", preserved_text(html)) if html else ""
     return element("body.content", f"{story.lead()}{text}{story.rest()}")
 
 

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apps.core.text import strip_forbidden
 from formatters.nitf_media import StoryMedia
 from formatters.nodes import (
     Attributes,
     Break,
     Cell,
+    Definition,
+    Definitions,
     Embed,
     Emphasis,
     Flow,
@@ -27,6 +30,7 @@ from formatters.nodes import (
     Table,
     Text,
     blocks_of,
+    inline_of,
     is_inline,
     text_of_nodes,
 )
@@ -96,10 +100,21 @@ class NITFBody:
         return self._element("em", self._common(node.attributes, own_class), node.children)
 
     def _script(self, node: Script) -> str:
+        """Return a script; it takes text only, so that links stand around it."""
         attributes = self._common(node.attributes)
-        return f"<num>{self._element(node.kind, attributes, (Text(node.text),))}</num>"
+        written = []
+        for child in node.children:
+            inner = child.children if isinstance(child, Link) else (child,)
+            script = self._element(node.kind, attributes, (Text(text_of_nodes(inner)),))
+            number = f"<num>{script}</num>"
+            written.append(self._linked(child, number) if isinstance(child, Link) else number)
+            attributes = ""
+        return "".join(written)
 
     def _link(self, node: Link) -> str:
+        return self._linked(node, self.blocks(node.children))
+
+    def _linked(self, node: Link, content: str) -> str:
         attributes = f" href={quoted(node.href)}" if node.href else ""
         said = dict(node.attributes)
         for name in ("title", "name"):
@@ -108,7 +123,8 @@ class NITFBody:
         for name in ("rel", "rev"):
             if token := name_token(said.get(name)):
                 attributes += f' {name}="{token}"'
-        return self._element("a", attributes + self._common(node.attributes), node.children)
+        attributes += self._common(node.attributes)
+        return f"<a{attributes}>{content}</a>" if content else f"<a{attributes}/>"
 
     def _paragraph(self, node: Paragraph) -> str:
         children = node.children
@@ -120,10 +136,29 @@ class NITFBody:
         return self._element("hl2", self._common(node.attributes), node.children)
 
     def _list(self, node: ItemList) -> str:
+        """Return a list; a number that does not follow on the one before begins another."""
         tag = "ol" if node.ordered else "ul"
-        start = f"<{tag}{self._common(node.attributes)}>"
-        items = [self._flow("li", self._common(item.attributes), item) for item in node.items]
-        return f"{start}{''.join(items)}</{tag}>"
+        written: list[str] = []
+        common, expected = self._common(node.attributes), 1
+        for place, item in enumerate(node.items):
+            number = node.numbers[place] if node.numbers else expected
+            if not place or number != expected:
+                sequence = f' seqnum="{number}"' if number != 1 or place else ""
+                written += [f"</{tag}>" if place else "", f"<{tag}{sequence}{common}>"]
+                common = ""
+            written.append(self._flow("li", self._common(item.attributes), item))
+            expected = number + 1
+        return f"{''.join(written)}</{tag}>"
+
+    def _definitions(self, node: Definitions) -> str:
+        entries = "".join(map(self._definition, node.entries))
+        return f"<dl{self._common(node.attributes)}>{entries}</dl>"
+
+    def _definition(self, entry: Definition) -> str:
+        attributes = self._common(entry.attributes)
+        if entry.is_term:
+            return self._element("dt", attributes, inline_of(entry.children))
+        return self._element("dd", attributes, blocks_of(entry.children))
 
     def _flow(self, tag: str, attributes: str, flow: Flow | Cell) -> str:
         """Return an element that takes inline and block content alike."""
@@ -145,13 +180,9 @@ class NITFBody:
         return "".join(parts)
 
     def _table_caption(self, caption: Flow) -> str:
-        children = caption.children
-        if not is_inline(children):
-            # It takes no blocks: what they say stays.
-            children = tuple(
-                node if is_inline((node,)) else Text(text_of_nodes((node,))) for node in children
-            )
-        return self._element("caption", self._common(caption.attributes), children)
+        return self._element(
+            "caption", self._common(caption.attributes), inline_of(caption.children)
+        )
 
     def _section(self, tag: str, section: Section) -> str:
         if not section.rows:
@@ -188,18 +219,28 @@ class NITFBody:
 
     def _media(self, kind: str, node: Picture | Embed, alternative: str = "") -> str:
         common = self._common(node.attributes)
-        start = f'<media media-type="{kind}"{common}>'
-        said = f" alternate-text={quoted(alternative)}" if alternative else ""
-        reference = f"<media-reference source={quoted(node.source)}{said}/>"
-        caption = ""
-        if node.caption.children:
-            attributes = self._common(node.caption.attributes)
-            caption = self._flow("media-caption", attributes, node.caption)
         if self._story and (key := self._story.key_of(node)):
+            caption = self._caption(node, self._story.caption_of(key) or alternative)
             return self._story.written(
                 key, attributes=common, alternative=alternative, caption=caption
             )
-        return f"{start}{reference}{caption}</media>"
+        said = f" alternate-text={quoted(alternative)}" if alternative else ""
+        reference = f"<media-reference source={quoted(node.source)}{said}/>"
+        caption = self._caption(node, alternative)
+        return f'<media media-type="{kind}"{common}>{reference}{caption}</media>'
+
+    def _caption(self, node: Picture | Embed, said: str) -> str:
+        """Return what stands below a medium: its caption, or where a picture leads.
+
+        Args:
+            said: of a picture, by which its link is known.
+        """
+        below = node.caption.children
+        if isinstance(node, Picture) and node.href and not below:
+            below = (Link(node.href, (Text(strip_forbidden(said) or node.href),)),)
+        if not below:
+            return ""
+        return self._flow("media-caption", self._common(node.caption.attributes), Flow(below))
 
     def _rule(self, node: Rule) -> str:
         return f"<hr{self._common(node.attributes)}/>"
@@ -214,6 +255,7 @@ _WRITERS: Mapping[type, Callable[[NITFBody, Any], str]] = {
     Paragraph: NITFBody._paragraph,
     Heading: NITFBody._heading,
     ItemList: NITFBody._list,
+    Definitions: NITFBody._definitions,
     Table: NITFBody._table,
     Quote: NITFBody._quote,
     Preformatted: NITFBody._preformatted,

@@ -1,7 +1,6 @@
 """Pictures and other media of a story as NITF 3.6: each once, where the text shows it."""
 
 import re
-from collections.abc import Iterator
 
 from apps.core.documents import text_of
 from formatters.base import Document, FormatContext
@@ -24,11 +23,7 @@ class StoryMedia:
     def __init__(self, item: Document, context: FormatContext) -> None:
         self._context = context
         self._media = dict(media_of(item)) if item.get("associations") else {}
-        # The original comes first, for readers that take one file only.
-        self._files = {
-            key: sorted(renditions_of(medium), key=lambda file: file.name != "original")
-            for key, medium in self._media.items()
-        }
+        self._files = {key: _files(medium) for key, medium in self._media.items()}
         self._written: set[tuple[str, str]] = set()
 
     def marked(self, html: str) -> str:
@@ -56,6 +51,11 @@ class StoryMedia:
         # The main picture may stand in the text, too: there it is under a key of its own.
         return min(addressed, key=FEATURE.__eq__, default="")
 
+    def caption_of(self, key: str) -> str:
+        """Return what a medium says of itself."""
+        medium = self._media[key]
+        return text_of(medium, "description_text") or text_of(medium, "headline")
+
     def written(
         self, key: str, *, attributes: str = "", alternative: str = "", caption: str = ""
     ) -> str:
@@ -68,13 +68,14 @@ class StoryMedia:
         """
         medium = self._media[key]
         self._written.add(self._identity(key))
-        if not caption:
-            said = text_of(medium, "description_text") or text_of(medium, "headline")
-            caption = leaf("media-caption", said) if said else ""
-        common = "".join(_common(medium, alternative))
-        references = [f"{_reference(file)}{common}/>" for file in self._files[key]]
-        parts = [*self._metadata(medium), *references, caption, *self._producers(medium)]
-        return f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{"".join(parts)}</media>'
+        if not caption and (said := self.caption_of(key)):
+            caption = leaf("media-caption", said)
+        common = _common(medium, alternative)
+        references = "".join([f"{_reference(file)}{common}/>" for file in self._files[key]])
+        return (
+            f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{self._metadata(medium)}'
+            f"{references}{caption}{self._producers(medium)}</media>"
+        )
 
     def lead(self) -> str:
         """Return the main picture of the story, "" where the text shows it."""
@@ -91,22 +92,31 @@ class StoryMedia:
         """Return what tells a medium from others: a picture may have more than one key."""
         return self._files[key][0].href, text_of(self._media[key], "description_text")
 
-    def _metadata(self, medium: Document) -> Iterator[str]:
+    def _metadata(self, medium: Document) -> str:
         said = {"guid": text_of(medium, "guid"), "headline": text_of(medium, "headline")}
         said |= rights_of(medium, self._context)
+        written = ""
         for name, value in said.items():
             if value:
-                yield f'<media-metadata name="{name}" value={quoted(value)}/>'
+                written += f'<media-metadata name="{name}" value={quoted(value)}/>'
+        return written
 
-    def _producers(self, medium: Document) -> Iterator[str]:
-        """Yield who made a medium, and the credit that is to be given."""
+    def _producers(self, medium: Document) -> str:
+        """Return who made a medium, and the credit that is to be given."""
         byline = text_of(medium, "byline")
         makers = [byline] if byline else [name for name, _ in authors_of(medium, self._context)]
-        for maker in makers:
-            yield leaf("media-producer", maker)
         credit = text_of(medium, "creditline") or source_of(medium)
         if credit and credit not in makers:
-            yield leaf("media-producer", credit)
+            makers.append(credit)
+        return "".join([leaf("media-producer", maker) for maker in makers])
+
+
+def _files(medium: Document) -> list[Rendition]:
+    """Return the files of a medium, the original first: some readers take one file only."""
+    files = renditions_of(medium)
+    if files[0].name != "original":
+        files.sort(key=lambda file: file.name != "original")
+    return files
 
 
 def _marked(block: str, key: str) -> str:
@@ -120,15 +130,17 @@ def _marked(block: str, key: str) -> str:
     return f"{block[:place]}<img{mark}>{block[place:]}"
 
 
-def _common(medium: Document, alternative: str) -> Iterator[str]:
-    """Yield the attributes that the references to all files of a medium have."""
+def _common(medium: Document, alternative: str) -> str:
+    """Return the attributes that the references to all files of a medium have."""
+    written = ""
     for name, value in (
         ("source-credit", source_of(medium)),
         ("copyright", text_of(medium, "copyrightholder")),
         ("alternate-text", text_of(medium, "alt_text") or alternative),
     ):
         if value:
-            yield f" {name}={quoted(value)}"
+            written += f" {name}={quoted(value)}"
+    return written
 
 
 def _reference(file: Rendition) -> str:

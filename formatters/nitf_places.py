@@ -4,16 +4,17 @@ from apps.core.codes import known_concept
 from apps.core.documents import objects_of, text_of
 from formatters.base import Document, FormatContext
 from formatters.conversions import first_entry, without_empty
-from formatters.xml import element, escaped, leaf
+from formatters.xml import element, escaped, quoted
 
-LEVELS = {
-    "city": ("city", "city_code"),
-    "state": ("state", "state_code"),
-    "country": ("country", "country_code"),
-    "region": ("world_region", ""),
-}
-"""Elements of a location by the fields with their name and their code, from near to far."""
-CODES = {"city": "city-code", "state": "state-code", "country": "iso-cc"}
+LEVELS = (
+    ("city", "city", "city_code", "city-code"),
+    ("state", "state", "state_code", "state-code"),
+    ("country", "country", "country_code", "iso-cc"),
+    ("region", "world_region", "", ""),
+)
+"""Elements of a location, from near to far: the fields with name and code, the code's attribute."""
+AROUND = ("state", "country", "world_region")
+COUNTRIES = "iso3166-1a2"
 
 
 def places_of(item: Document, context: FormatContext) -> list[Document]:
@@ -26,7 +27,7 @@ def places_of(item: Document, context: FormatContext) -> list[Document]:
     for place in objects_of(item, "place"):
         code = place.get("qcode")
         known = first_entry(locators, "qcode", code) if code else {}
-        around = {field: known[field] for field, _ in LEVELS.values() if known.get(field)}
+        around = {field: known[field] for field in AROUND if known.get(field)}
         found.append(_named({**around, **without_empty(place)}))
     return found
 
@@ -52,23 +53,25 @@ def location(place: Document) -> str:
     Args:
         place: one of `places_of`, or where a dateline is located.
     """
-    parts, names = "", set()
-    for tag, (field, code_field) in LEVELS.items():
+    parts, names = "", []
+    for tag, field, code_field, attribute in LEVELS:
         name, code = text_of(place, field), text_of(place, code_field)
-        names.add(name)
-        if code and tag in CODES:
-            parts += leaf(tag, name, **{CODES[tag]: code})
-        elif name:
-            parts += leaf(tag, name)
+        names.append(name)
+        if name or (code and attribute):
+            said = f" {attribute}={quoted(code)}" if code and attribute else ""
+            parts += f"<{tag}{said}>{escaped(name)}</{tag}>"
     name = text_of(place, "name")
     if name not in names:
         # It is no city, no state and no country by what is known of it.
         parts = escaped(name) + parts
     if not parts:
         return ""
-    code, scheme = _code(place), text_of(place, "scheme")
-    identity = {"location-code": code, "code-source": scheme} if scheme else {"location-code": code}
-    return element("location", parts, **(identity if code else {}))
+    identity = ""
+    if code := _code(place):
+        scheme = text_of(place, "scheme")
+        identity = f" location-code={quoted(code)}"
+        identity += f" code-source={quoted(scheme)}" if scheme else ""
+    return f"<location{identity}>{parts}</location>"
 
 
 def _code(place: Document) -> str:
@@ -80,16 +83,15 @@ def _named(place: Document) -> Document:
 
     A place within nothing that is known counts as a city.
     """
-    name, kind = text_of(place, "name"), text_of(place, "feature_class").upper()
-    code = known_concept(_code(place), text_of(place, "scheme"))
-    if code and code.vocabulary == "iso3166-1a2":
-        own = {"country": name, "country_code": code.code}
-        return {**place, **{key: value for key, value in own.items() if not place.get(key)}}
-    if not name or any(name == text_of(place, field) for field, _ in LEVELS.values()):
+    name, scheme = text_of(place, "name"), text_of(place, "scheme")
+    kind = text_of(place, "feature_class").upper()
+    known = known_concept(_code(place), scheme) if scheme else None
+    if known and known.vocabulary == COUNTRIES:
+        return {"country": name, "country_code": known.code, **place}
+    around = [around for field in AROUND if (around := text_of(place, field))]
+    if not name or name in around:
         return place
     if kind == "A":
-        is_state = bool(place.get("state_code") or place.get("state"))
-        field = "state" if is_state else "country"
-        return place if place.get(field) else {**place, field: name}
-    is_within = any(text_of(place, field) for field in ("state", "country", "world_region"))
-    return {**place, "city": name} if kind == "P" or not is_within else place
+        field = "state" if place.get("state_code") or place.get("state") else "country"
+        return {field: name, **place}
+    return {**place, "city": name} if kind == "P" or not around else place

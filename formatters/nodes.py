@@ -1,11 +1,15 @@
 """The content of a body as a tree of a few kinds of nodes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar, dataclass_transform
 
 Attributes = tuple[tuple[str, str], ...]
 """Names and values of what an element says of itself, as the source has them."""
+
+MOST_COVERED = 20
+"""Places in the grid of a table for each of its cells, beyond which spans do not count."""
 
 _T = TypeVar("_T")
 
@@ -47,7 +51,7 @@ class Script:
     """Superscript (`sup`) or subscript (`sub`)."""
 
     kind: str
-    text: str
+    children: "Nodes"
     attributes: Attributes = ()
 
 
@@ -87,10 +91,28 @@ class Flow:
 
 @_node
 class ItemList:
-    """A list."""
+    """A list; the items of an ordered one have their numbers."""
 
     ordered: bool
     items: tuple[Flow, ...]
+    attributes: Attributes = ()
+    numbers: tuple[int, ...] = ()
+
+
+@_node
+class Definition:
+    """A term, or what is said of one."""
+
+    is_term: bool
+    children: "Nodes"
+    attributes: Attributes = ()
+
+
+@_node
+class Definitions:
+    """A list of terms and of what is said of each."""
+
+    entries: tuple[Definition, ...]
     attributes: Attributes = ()
 
 
@@ -136,6 +158,44 @@ class Table:
         """All rows, from top to bottom."""
         return self.head.rows + self.body.rows + self.foot.rows
 
+    def placed(self) -> "Iterator[Placed]":
+        """Yield the cells by row and column, past those that reach down from above.
+
+        None reaches into the next section of the table. Where spans cover far more than there are
+        cells, none of them counts.
+        """
+        cells = [cell for row in self.rows for cell in row.cells]
+        covered = sum(cell.colspan * cell.rowspan for cell in cells)
+        are_counted = covered <= MOST_COVERED * (len(cells) + MOST_COVERED)
+        taken: set[tuple[int, int]] = set()
+        number = 0
+        for section in (self.head, self.body, self.foot):
+            end = number + len(section.rows)
+            for row in section.rows:
+                column = 0
+                for cell in row.cells:
+                    while (number, column) in taken:
+                        column += 1
+                    rowspan = min(cell.rowspan, end - number) if are_counted else 1
+                    colspan = cell.colspan if are_counted else 1
+                    yield Placed(cell, number, column, rowspan, colspan)
+                    if rowspan > 1:
+                        rows, columns = range(1, rowspan), range(column, column + colspan)
+                        taken.update((number + down, right) for down in rows for right in columns)
+                    column += colspan
+                number += 1
+
+
+@_node
+class Placed:
+    """A cell with its row and its column, and how many of them it covers."""
+
+    cell: Cell
+    row: int
+    column: int
+    rowspan: int
+    colspan: int
+
 
 @_node
 class Quote:
@@ -155,12 +215,13 @@ class Preformatted:
 
 @_node
 class Picture:
-    """An image with what is said about it."""
+    """An image with what is said about it; `href` is where it leads, if it is a link."""
 
     source: str
     alternative: str = ""
     caption: Flow = Flow()
     attributes: Attributes = ()
+    href: str = ""
 
 
 @_node
@@ -189,6 +250,7 @@ Node = (
     | Paragraph
     | Heading
     | ItemList
+    | Definitions
     | Table
     | Quote
     | Preformatted
@@ -223,21 +285,30 @@ def is_inline(flow: Nodes) -> bool:
 
 
 def text_of_nodes(nodes: Nodes) -> str:
-    """Return the characters of `nodes`, breaks as line feeds; blocks are not set apart."""
-    return "".join(map(_text_of_node, nodes))
+    """Return the characters of `nodes`, breaks as line feeds, a blank between blocks."""
+    if is_inline(nodes):
+        return "".join(map(_text_of_node, nodes))
+    return " ".join([_text_of_node(node).strip() for node in blocks_of(nodes)])
+
+
+def inline_of(flow: Nodes) -> Nodes:
+    """Return `flow` for a place that takes no blocks: what they say stays."""
+    return flow if is_inline(flow) else (Text(text_of_nodes(flow)),)
 
 
 def _text_of_node(node: Node) -> str:
     match node:
-        case Text(text) | Script(_, text) | Preformatted(text):
+        case Text(text) | Preformatted(text):
             return text
         case Break():
             return "\n"
         case ItemList(_, items):
-            return "".join([text_of_nodes(item.children) for item in items])
+            return " ".join([text_of_nodes(item.children) for item in items])
+        case Definitions(entries):
+            return " ".join([text_of_nodes(entry.children) for entry in entries])
         case Table():
             cells = [text_of_nodes(cell.children) for row in node.rows for cell in row.cells]
-            return text_of_nodes(node.caption.children) + "".join(cells)
+            return " ".join([text_of_nodes(node.caption.children), *cells])
         case Picture() | Embed():
             return text_of_nodes(node.caption.children)
         case Rule():
@@ -256,5 +327,24 @@ def _paragraph(run: Nodes, attributes: Attributes) -> Nodes:
     return (Paragraph(run[start:end], attributes),) if start < end else ()
 
 
+def is_blank_run(run: Nodes) -> bool:
+    """Whether inline nodes show nothing but white space and breaks."""
+    return all(map(_is_blank, run))
+
+
 def _is_blank(node: Node) -> bool:
     return isinstance(node, Break) or (isinstance(node, Text) and not node.text.strip())
+
+
+def begun_with(text: str, nodes: Nodes) -> Nodes:
+    """Return block nodes that begin with `text`, such as a dateline.
+
+    It stands in the first paragraph; before anything else than a paragraph it is one of its own.
+    """
+    if not text.strip():
+        return nodes
+    first = nodes[0] if nodes else None
+    if isinstance(first, Paragraph):
+        begun = Paragraph((Text(f"{text} "), *first.children), first.attributes)
+        return (begun, *nodes[1:])
+    return (Paragraph((Text(text),)), *nodes)

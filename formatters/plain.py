@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from apps.core.documents import object_of, text_of
-from apps.core.text import plain_text, strip_forbidden
+from apps.core.text import preserved_text, strip_forbidden
 from apps.core.vocabulary import TEXT_TYPES, ItemType
 from formatters.base import Document, FormatContext, Formatted, Formatter
 from formatters.body import parse_body
 from formatters.conversions import body_with_footer, notices
+from formatters.nodes import Nodes, Preformatted, begun_with
 from formatters.plain_body import MarkdownBody, TextBody
 
 
@@ -31,21 +32,23 @@ class _PlainFormatter(Formatter):
         return [Formatted(strip_forbidden(text) + "\n")]
 
     def _notices(self, item: Document, context: FormatContext) -> list[str]:
-        return [self.writer.text(notice) for notice in notices(item, context)]
+        return [self.writer.line(notice) for notice in notices(item, context)]
 
     def _head(self, item: Document) -> Iterable[str]:
         if text_of(item, "headline"):
             yield self.writer.headline(text_of(item, "headline").strip())
-        yield text_of(item, "byline")
+        yield self.writer.line(text_of(item, "byline"))
         yield self.writer.write(parse_body(text_of(item, "abstract")))
 
     def _body(self, item: Document) -> str:
         html = body_with_footer(item)
-        if item.get("format") == "preserved":
-            return plain_text(html).strip("\r\n")
         dateline = text_of(object_of(item, "dateline"), "text")
-        body = self.writer.write(parse_body(html))
-        return f"{dateline} {body}".strip()
+        if item.get("format") == "preserved":
+            text = preserved_text(html).replace("\r\n", "\n").strip("\n")
+            nodes: Nodes = (Preformatted(text),) if text.strip() else ()
+        else:
+            nodes = parse_body(html)
+        return self.writer.write(begun_with(dateline, nodes)).strip("\r\n")
 
 
 class TextFormatter(_PlainFormatter):

@@ -46,6 +46,7 @@ def _item(channel: Any, entry: FeedEntry) -> None:
         _add(item, "description", entry.summary)
     for category in entry.categories:
         _add(item, "category", category.label, domain=category.scheme or None)
+    add_in(item, DC, "language", entry.language)
     for author in entry.authors:
         add_in(item, DC, "creator", author.name)
     if entry.rights:

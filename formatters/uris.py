@@ -31,6 +31,8 @@ def is_uri(text: str) -> bool:
 
 def runs_script(address: str) -> bool:
     """Whether following or showing `address` would run a script in the page that it stands in."""
+    if address.startswith(("https://", "http://")):
+        return False
     # Browsers skip white space and controls in front of the scheme and in it.
     start = "".join(c for c in address[:200] if c > " " and c != "\x7f").lower()
     return start.startswith(SCRIPT_SCHEMES)

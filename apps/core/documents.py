@@ -14,6 +14,8 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 def text_of(document: Mapping[str, Any], field: str) -> str:
     """Return the text in `field`, `""` where there is none."""
     value = document.get(field)
+    if type(value) is str:  # Nearly all of them: it is asked a hundred times for each format.
+        return value
     return str(value) if isinstance(value, str) else ""
 
 

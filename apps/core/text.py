@@ -1,6 +1,7 @@
 """Figures and plain text of HTML fields. Pure functions; markup of any quality is taken."""
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
@@ -10,12 +11,13 @@ from lxml import etree
 from turbohtml import rewrite
 
 LINE_ENDING_TAGS = frozenset({
-    "address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "dialog", "div",
-    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
-    "h6", "header", "hgroup", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td",
-    "th", "tr", "ul",
+    "address", "article", "aside", "blockquote", "br", "caption", "center", "dd", "details",
+    "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1",
+    "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "legend", "li", "listing", "main",
+    "marquee", "menu", "nav", "ol", "optgroup", "option", "p", "plaintext", "pre", "search",
+    "section", "summary", "table", "td", "th", "tr", "ul", "xmp",
 })  # fmt: skip
-"""Elements after which text starts on a new line."""
+"""Elements that stand on lines of their own, and `br`."""
 
 WORDS_PER_MINUTE = 250
 FIGURES_KEPT = 4
@@ -46,6 +48,24 @@ _NOSCRIPT = re.compile("(</?)noscript", re.IGNORECASE)
 _RENAMED = re.compile("(</?)x-noscript")
 CODE = ("script", "style")
 _CODE = re.compile("<(?:script|style)", re.IGNORECASE)
+_SWALLOWING = (
+    "iframe|video|audio|object|noscript|noembed|noframes|template|title|textarea|xmp|plaintext"
+)
+"""Elements that show something else than their content, or that end at their own end tag only."""
+_MAY_SWALLOW = re.compile("<[!sSiIvVaAoOnNtTxXpP][-cCtTfFiIuUbBoOeEmMlL]")
+"""How the tags of these, of code and comments begin: most texts have none, and this is quick."""
+_SWALLOWING_TAG = re.compile(rf"<(/?)({_SWALLOWING}|script|style)\b([^<>]*)>", re.IGNORECASE)
+_WHOLE_TAG = re.compile(r"""</?[A-Za-z][^<>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""")
+_MOST_OPEN_TAGS = 100
+"""Tags that nobody closes in a text, after which what is in their attributes counts as text."""
+_BLOCK = re.compile("<(?:p|div|h[1-6]|ul|ol|dl|table|blockquote|figure|section)[ >]", re.IGNORECASE)
+"""Where the text goes on after code that nobody closed."""
+_FILES = re.compile(r"(?:\s*</?(?:source|track|param|embed)\b[^<>]*>)*", re.IGNORECASE)
+"""What belongs to a player, at its beginning."""
+_QUOTE_MARKS = (("\u201c", "\u201d"), ("\u2018", "\u2019"))
+"""What stands around a quotation, and around one that is in another."""
+ANY_QUOTE_MARKS = "\"'\u00ab\u00bb\u2018\u2019\u201a\u201c\u201d\u201e\u2039\u203a\u300c\u300e"
+
 _DIGIT_GAP = re.compile(r"[0-9]\s+(?=[0-9])")
 
 _ELEMENTS_WITHOUT_END = frozenset({"br", "hr", "img", "input", "li", "p", "wbr"})
@@ -113,7 +133,7 @@ def parse_html(html: str) -> etree._Element:
     # The leading element makes input without any element parseable. The whole document is read, not
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
-    kept = _without_long_tags(strip_forbidden(html)).replace("\r", "&#13;")
+    kept = _without_long_tags(strip_forbidden(with_ends(html))).replace("\r", "&#13;")
     is_deep = kept.count("<") >= DEEPEST_PARSED
     parser = _html_parser() if is_deep else _PARSER
     root = etree.fromstring(f"<div>{kept}", parser)
@@ -125,6 +145,72 @@ def parse_html(html: str) -> etree._Element:
     if _CODE.search(html):
         etree.strip_elements(root, *CODE, with_tail=False)
     return root
+
+
+def with_ends(html: str) -> str:
+    """Return markup in which nothing swallows the text after it.
+
+    Frames, players and their like that nobody closes end where they begin; so do frames with
+    elements in them, which no parser would see. A comment that nobody closes ends at the next tag,
+    code where a block begins.
+    """
+    if not _MAY_SWALLOW.search(html):
+        return html
+    last_comment = html.rfind("-->") + 1
+    kept = html[:last_comment] + _without_open_comments(html[last_comment:])
+    tags = list(_SWALLOWING_TAG.finditer(kept))
+    following: dict[str, re.Match[str]] = {}
+    ends: list[tuple[int, str]] = []
+    for tag in reversed(tags):
+        name, after = tag[2].lower(), following.get(tag[2].lower())
+        following[name] = tag
+        if not tag[1] and (place := _missing_end(kept, tag, name, after)):
+            ends.append((place, f"</{tag[2]}>"))
+    parts, start = [], 0
+    for place, end in reversed(ends):
+        parts += [kept[start:place], end]
+        start = place
+    return "".join([*parts, kept[start:]])
+
+
+def _without_open_comments(html: str) -> str:
+    """Return markup that holds no end of a comment without the beginnings of comments.
+
+    Up to the next tag goes with each of them.
+    """
+    if "<!--" not in html:
+        return html
+    parts: list[str] = []
+    start, place, failures = 0, html.find("<"), 0
+    while place >= 0:
+        if html.startswith("<!--", place):
+            parts.append(html[start:place])
+            place = html.find("<", place + 1)
+            start = place if place >= 0 else len(html)
+            continue
+        # What stands in an attribute is no comment.
+        tag = _WHOLE_TAG.match(html, place) if failures < _MOST_OPEN_TAGS else None
+        failures += tag is None
+        place = html.find("<", tag.end() if tag else place + 1)
+    return "".join([*parts, html[start:]])
+
+
+def _missing_end(html: str, tag: re.Match[str], name: str, after: re.Match[str] | None) -> int:
+    """Return where an element has to end that has no end of its own; 0 where it has.
+
+    Args:
+        after: the next tag of the name.
+    """
+    has_end = after is not None and bool(after[1])
+    if name in CODE and " src" not in tag[3].lower():
+        block = None if after else _BLOCK.search(html, tag.end())
+        return block.start() if block else 0
+    if has_end and name == "iframe":
+        has_end = _TAG.search(html, tag.end(), after.start() if after else 0) is None
+    if has_end:
+        return 0
+    files = _FILES.match(html, tag.end())
+    return files.end() if files else tag.end()
 
 
 def _without_long_tags(html: str) -> str:
@@ -167,13 +253,42 @@ def _text_of(root: etree._Element) -> str:
 
 
 def _break_lines(root: etree._Element) -> int:
-    """Put a line feed after each block and each `br`; return how many that were."""
+    """Put each block on lines of its own, and a line feed for each `br`; return how many that were.
+
+    A line feed stands after every block, and before those that follow on text.
+    """
     count = 0
     for element in root.iter():
-        if element.tag in LINE_ENDING_TAGS:
-            element.tail = "\n" + (element.tail or "")
-            count += 1
+        tag = element.tag
+        if tag in LINE_ENDING_TAGS:
+            tail = element.tail
+            element.tail = f"\n{tail}" if tail else "\n"
+            count += 1 if tag == "br" else 1 + _break_before(element)
     return count
+
+
+def _break_before(block: etree._Element) -> int:
+    """Put a line feed between a block and the text that it follows on; return how many."""
+    before = block.getprevious()
+    if before is None:
+        parent = block.getparent()
+        if parent is not None and (text := parent.text) and text[-1] != "\n" and not text.isspace():
+            parent.text = text + "\n"
+            return 1
+        return 0
+    tail = before.tail
+    # What is between two blocks stands apart already.
+    if tail and tail[-1] == "\n":
+        return 0
+    if (not tail or tail.isspace()) and not _is_inline(before):
+        return 0
+    before.tail = f"{tail or ''}\n"
+    return 1
+
+
+def _is_inline(element: etree._Element) -> bool:
+    """Whether an element stands within a line; comments do not."""
+    return isinstance(element.tag, str) and element.tag not in LINE_ENDING_TAGS
 
 
 def plain_text(html: str | None, line_feeds: bool = False) -> str:
@@ -181,16 +296,68 @@ def plain_text(html: str | None, line_feeds: bool = False) -> str:
 
     Args:
         html: markup, or text without any; None counts as empty.
-        line_feeds: put a line feed after each block element and for each `br`.
+        line_feeds: put each block on lines of its own, and a line feed for each `br`.
     """
     source = html or ""
     if not _MARKUP.search(source):
         return strip_forbidden(source)
     root = parse_html(source)
     if line_feeds:
+        _mark_quotations(root)
         _break_lines(root)
     text = _text_of(root)
     return text.removesuffix("\n") if line_feeds else text
+
+
+def preserved_text(html: str) -> str:
+    """Return the text of markup whose line ends count.
+
+    Blocks start on a line of their own; nothing else is added.
+    """
+    if not _MARKUP.search(html):
+        return strip_forbidden(html)
+    return preserved_text_of(parse_html(html))
+
+
+def preserved_text_of(root: etree._Element, unseen: Set[str] = frozenset()) -> str:
+    """Return the text in an element whose line ends count.
+
+    Args:
+        unseen: elements that are left out, with what is in them.
+    """
+    parts: list[str] = []
+    starts_line = False
+    walk = etree.iterwalk(root, ("start", "end", "comment", "pi"))
+    for event, element in walk:
+        text = element.text if event == "start" else element.tail
+        if event == "start" and element.tag in unseen:
+            walk.skip_subtree()
+            text = ""
+        elif event == "start" and element.tag == "br":
+            parts.append("\n")
+        elif element.tag in LINE_ENDING_TAGS and element.tag != "br":
+            starts_line = starts_line or bool(parts)
+        if text and (event == "start" or element is not root):
+            is_apart = not starts_line or parts[-1].endswith("\n") or text.startswith(("\n", "\r"))
+            parts += [text] if is_apart else ["\n", text]
+            starts_line = False
+    return "".join(parts)
+
+
+def quote_marks(element: etree._Element) -> tuple[str, str]:
+    """Return what stands around the text of a `q`; nothing if it has marks of its own."""
+    shown = _text_of(element).strip()
+    if not shown or shown[0] in ANY_QUOTE_MARKS:
+        return "", ""
+    depth = sum(1 for _ in element.iterancestors("q"))
+    return _QUOTE_MARKS[depth % 2]
+
+
+def _mark_quotations(root: etree._Element) -> None:
+    for element in root.iter("q"):
+        first, last = quote_marks(element)
+        element.text = first + (element.text or "")
+        element.tail = last + (element.tail or "")
 
 
 def text_of_line(line: str) -> str:

@@ -1,6 +1,7 @@
 """Checks feeds by the schemas of their standards."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,24 @@ from lxml import etree
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
+from formatters.feed import Feed
 from tests.support.format_items import DATA
 from tests.support.schema_files import schema
 
 ATOM = "http://www.w3.org/2005/Atom"
 TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"
 NAMES = {"a": ATOM}
+FEED = Feed(
+    id="urn:example.com:feed:1",
+    title="Example: Daily Planet",
+    home="https://example.com",
+    self_url="https://example.com/feeds/t/atom",
+    first_url="https://example.com/feeds/t/atom",
+    next_url="https://example.com/feeds/t/atom?before=1.x",
+    author="Example",
+    language="en",
+    updated=datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC),
+)
 
 
 def assert_valid_feed(kind: str, data: bytes) -> None:

@@ -220,7 +220,10 @@ def _check_schema_org(value: Any) -> None:
 
 IDML = "application/vnd.adobe.indesign-idml-package"
 PACKAGING = "{http://ns.adobe.com/AdobeInDesign/idml/1.0/packaging}"
-PACKAGE_PARTS = {"Graphic", "Styles", "Preferences", "Tags", "Spread", "Story"}
+PACKAGE_PARTS = {
+    *("Graphic", "Fonts", "Styles", "Preferences", "Tags", "BackingStory", "Spread", "Story")
+}
+CONTAINER = "META-INF/container.xml"
 
 
 def idml_parts(formatted: Formatted) -> dict[str, etree._Element]:
@@ -239,12 +242,27 @@ def check_idml(formatted: Formatted) -> None:
     parts = idml_parts(formatted)
     design = parts["designmap.xml"]
     named = {str(e.get("src")): e.tag for e in design if str(e.tag).startswith(PACKAGING)}
-    assert set(parts) - {"designmap.xml"} == set(named)
+    assert set(parts) - {"designmap.xml", CONTAINER} == set(named)
     assert {str(tag).removeprefix(PACKAGING) for tag in named.values()} <= PACKAGE_PARTS
     for name, tag in named.items():
         assert parts[name].tag == tag
-    ids = [e.get("Self") for part in parts.values() for e in part.iter() if e.get("Self")]
+    # What is in a story stands in the structure of the document under the same id.
+    structure = parts["XML/BackingStory.xml"]
+    ids = [
+        e.get("Self")
+        for part in parts.values()
+        for e in part.iter()
+        if e.get("Self") and not (part is structure and e.get("XMLContent"))
+    ]
     assert len(ids) == len(set(ids))
+    assert {
+        (e.get("Self"), e.get("MarkupTag")) for e in structure.iter() if e.get("XMLContent")
+    } == {
+        (e.get("Self"), e.get("MarkupTag"))
+        for name, part in parts.items()
+        if name.startswith("Stories/")
+        for e in part.iter("XMLElement")
+    }
     for part in parts.values():
         for element in part.iter():
             for attribute in REFERENCES:
@@ -254,6 +272,7 @@ def check_idml(formatted: Formatted) -> None:
 REFERENCES = (
     *("AppliedParagraphStyle", "AppliedCharacterStyle", "AppliedTableStyle", "AppliedCellStyle"),
     *("ParentStory", "PreviousTextFrame", "NextTextFrame", "ItemLayer", "MarkupTag", "Source"),
+    "XMLContent",
 )
 """Attributes that name another element of the package."""
 

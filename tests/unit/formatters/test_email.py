@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from markupsafe import escape
 
 from apps.core.errors import FormatError
 from apps.core.text import plain_text
@@ -20,9 +21,13 @@ from tests.support.format_items import CONTEXT, EXAMPLES, example_item, expected
 STORIES = [name for name in EXAMPLES if name.startswith("text")]
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text", "headline": "h", "format": "HTML"}
 
+ED_NOTE = '<br><font color="red">Map attached</font><br>\n'
 
-def written(item: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
-    context = replace(CONTEXT, settings=FormatSettings(**settings))
+
+def written(
+    item: Mapping[str, Any], config: Mapping[str, Any] | None = None, **settings: Any
+) -> dict[str, Any]:
+    context = replace(CONTEXT, settings=FormatSettings(**settings), config=config or {})
     [formatted] = EmailFormatter().format(item, context)
     parts: dict[str, Any] = json.loads(formatted.data)
     return parts
@@ -41,6 +46,10 @@ def test_parts(name: str) -> None:
         marked = f"<body><p><strong>{notice}</strong></p>"
         parts["message_html"] = parts["message_html"].replace("<body>", marked)
         parts["message_text"] = f"{notice}\n\n{parts['message_text']}"
+    if name == "text-corrected":
+        # The notice says it.
+        parts["message_html"] = parts["message_html"].replace(ED_NOTE, "")
+        parts["message_text"] = parts["message_text"].replace("lead\nMap attached", "lead\n")
 
     assert parts == written(example_item(name))
 
@@ -50,7 +59,7 @@ def test_html_text_and_subject() -> None:
     parts = written({**STORY, "body_html": "<p>one<br>two</p><p>three</p>"})
 
     assert "<p>one<br>two</p>\r<p>three</p>" in parts["message_html"]
-    assert "one\ntwo\nthree" in parts["message_text"]
+    assert "one\ntwo\n\nthree" in parts["message_text"]
     assert "h" == parts["message_subject"]
 
 
@@ -71,7 +80,11 @@ def test_preserved_text_has_no_html() -> None:
         ('<a href="https://e.org/" target="_blank">a</a>', '<a href="https://e.org/">a</a>'),
         ('<iframe src="/frame"></iframe><p>b</p>', "<p>b</p>"),
         ("<style>p {}</style>text", "text"),
-        ("<section><p>a</p></section>", "<p>a</p>"),
+        ("<section><p>a</p></section>", "<div><p>a</p></div>"),
+        ("<center>a</center><address>b</address>", "<div>a</div><div>b</div>"),
+        ("<details><summary>S</summary>T</details>", "<div><div>S</div>T</div>"),
+        ('<ol start="3" reversed=""><li value="7">a</li></ol>',) * 2,
+        ('<p dir="rtl" lang="ar">a <mark>b</mark></p>',) * 2,
         ("a < b & c", "a &lt; b &amp; c"),
     ],
 )
@@ -227,3 +240,104 @@ def test_the_dateline_begins_the_story(before: str) -> None:
     item = {**STORY, "body_html": f"{before}<p>Trams stop.</p>", "dateline": {"text": "PERTH -"}}
 
     assert "<p>PERTH - Trams stop.</p>" in written(item)["message_html"]
+
+
+@pytest.mark.parametrize(
+    ("body", "html", "text"),
+    [
+        ("<table><tr><td>9:30</td></tr></table>", "<p>PERTH -</p><table>", "PERTH -\n\n9:30"),
+        ("<table><caption>C</caption></table>", "<p>PERTH -</p><table>", "PERTH -\n\nC"),
+        ("<ul><li>entry</li></ul>", "<p>PERTH -</p>", "PERTH -\n\n- entry"),
+        ("<h2>Later</h2><p>On.</p>", "</h2><p>PERTH - On.</p>", "Later\n\nPERTH - On."),
+        ("<p> </p><p>On.</p>", "<p>PERTH - On.</p>", "PERTH - On."),
+        ("<div>On.</div><p>Off.</p>", "PERTH - On.", "PERTH - On.\n\nOff."),
+        ("<p><b>Day</b> one</p>", "<p>PERTH - <b>Day</b> one</p>", "PERTH - Day one"),
+        ("<p><a href='https://e.org'>Day</a> one", "<p>PERTH - <a ", "PERTH - Day (https://e.org)"),
+        ("On <i>and</i> on.", "PERTH - On <i>and</i>", "PERTH - On and on."),
+        (
+            "<figure><img src='https://e.org/a.jpg'><figcaption>C</figcaption></figure>On.",
+            "</figure>PERTH - On.",
+            "[C]\n\nPERTH - On.",
+        ),
+        ("<!-- note --><p>On.</p>", "<p>PERTH - On.</p>", "PERTH - On."),
+        ("<p>&amp; on</p>", "<p>PERTH - &amp; on</p>", "PERTH - & on"),
+        ("", "", ""),
+    ],
+)
+def test_the_dateline_is_where_the_text_begins(body: str, html: str, text: str) -> None:
+    """In both parts, never in a cell, a caption, a list or a heading."""
+    parts = written({**STORY, "body_html": body, "dateline": {"text": "PERTH -"}})
+
+    assert html in parts["message_html"].replace("\r", "")
+    assert text in parts["message_text"]
+
+
+@pytest.mark.parametrize(
+    ("embedded", "left", "gone"),
+    [
+        (
+            '<blockquote class="twitter-tweet"><p>Wait</p><a href="https://x.com/1">1 May</a>'
+            '</blockquote><script src="https://platform.twitter.com/widgets.js"></script>',
+            "1 May (https://x.com/1)",
+            "widgets",
+        ),
+        ('<iframe src="https://e.org/map" title="Map"></iframe>', "Map (https://e.org/map)", "if"),
+        ('<iframe src="//e.org/map"></iframe>', "https://e.org/map", "iframe"),
+        ('<video src="https://e.org/v.mp4">No video</video>', "https://e.org/v.mp4", "No video"),
+        ('<noscript><img src="https://e.org/pixel.gif"></noscript>', "", "pixel"),
+        ("<noscript>&lt;b&gt;switch it on</noscript>", "", "switch"),
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "Twitter", 'Video {id: "editor_1"}'])
+def test_players_posts_and_frames_are_links(embedded: str, left: str, gone: str, mark: str) -> None:
+    """Also where the editor has put comments around them; nothing else of them is text."""
+    if mark:
+        embedded = f"<!-- EMBED START {mark} -->{embedded}<!-- EMBED END {mark} -->"
+    text = written({**STORY, "body_html": f"<p>a</p>{embedded}<p>b</p>"})["message_text"]
+
+    assert left in text
+    assert gone not in text.replace("lines", "")
+
+
+PHOTO = {
+    "type": "picture",
+    "description_text": "Who <waits>",
+    "byline": "Eve Lens",
+    "creditline": "Example/Agency",
+    "copyrightnotice": "(c) Eve",
+    "usageterms": "For one day",
+    "renditions": {"viewImage": {"href": "https://e.org/p.jpg"}},
+}
+
+
+def test_an_attached_picture_has_caption_and_credits() -> None:
+    """In both parts, where the destination has it attached."""
+    item = {**STORY, "associations": {"featuremedia": PHOTO}}
+    said = "Who <waits> (Eve Lens, Example/Agency; (c) Eve; For one day)"
+
+    attached, other = written(item, {"attach_media": True}), written(item)
+
+    assert said in attached["message_text"]
+    assert str(escape(said)) in attached["message_html"]
+    assert "Eve" not in other["message_text"]
+
+
+def test_links_of_abstract_and_footer() -> None:
+    """The text says where they lead."""
+    link = '<p><a href="https://e.org/{}">more</a></p>'
+    item = {**STORY, "abstract": link.format("a"), "body_footer": link.format("f")}
+
+    text = written(item)["message_text"]
+
+    assert "more (https://e.org/a)" in text
+    assert "more (https://e.org/f)" in text
+
+
+def test_whose_it_is() -> None:
+    """Credit line, notice, holder and terms of use; those of the newsroom where it has none."""
+    rights = {"copyrightnotice": "(c) Desk", "copyrightholder": "Desk", "usageterms": "One day"}
+
+    own = written({**STORY, **rights, "creditline": "Agency"})["message_text"]
+
+    assert own.endswith("Agency; (c) Desk; One day")
+    assert written(STORY)["message_text"].endswith("(c) 2026 Example News; Editorial use only")

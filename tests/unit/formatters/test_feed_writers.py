@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import feedparser
@@ -12,25 +11,14 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from formatters.atom import atom_feed
-from formatters.feed import ENTRY_TYPES, Feed, FeedEntry, feed_entry
+from formatters.feed import ENTRY_TYPES, FeedEntry, feed_entry
 from formatters.json_feed import json_feed
 from formatters.rss import rss_feed
-from tests.support.feeds import ATOM, TOMBSTONES, assert_valid_feed
+from tests.support.feeds import ATOM, FEED, TOMBSTONES, assert_valid_feed
 from tests.support.format_items import CONTEXT, EXAMPLES, example_item
 
 WRITERS = {"atom": atom_feed, "rss": rss_feed, "json": json_feed}
 NAMES = {"a": ATOM, "at": TOMBSTONES, "m": "http://search.yahoo.com/mrss/"}
-FEED = Feed(
-    id="urn:example.com:feed:1",
-    title="Example: Daily Planet",
-    home="https://example.com",
-    self_url="https://example.com/feeds/t/atom",
-    first_url="https://example.com/feeds/t/atom",
-    next_url="https://example.com/feeds/t/atom?before=1.x",
-    author="Example",
-    language="en",
-    updated=datetime(2026, 3, 4, 5, 6, 8, tzinfo=UTC),
-)
 
 
 def entry(name: str) -> FeedEntry | None:
@@ -116,6 +104,58 @@ def test_categories() -> None:
         {"term": "1", "label": "One"},
         {"term": "2", "label": "Two", "scheme": "http://example.com/cv"},
     ]
+
+
+STORY = {"guid": "urn:1", "type": "text", "format": "HTML", "body_html": "<p>Trams stop.</p>"}
+
+
+def test_a_story_begins_with_what_was_corrected_and_its_dateline() -> None:
+    item = {**STORY, "state": "corrected", "ednote": "The <day>", "dateline": {"text": "PERTH -"}}
+
+    assert feed_entry(item, CONTEXT).content_html == (
+        "<p><strong>CORRECTION: The &lt;day&gt;</strong></p><p>PERTH - Trams stop.</p>"
+    )
+
+
+def test_whose_an_entry_and_its_pictures_are() -> None:
+    """Credit, notice, holder and terms, of the entry and of each picture, in all kinds of feeds."""
+    rights = {"copyrightnotice": "(c) {}", "copyrightholder": "{} Ltd", "usageterms": "{} only"}
+    item, picture = (
+        {field: text.format(name) for field, text in rights.items()} for name in ("Own", "Pic")
+    )
+    picture |= {
+        "type": "picture",
+        "byline": "Eve",
+        "creditline": "Agency",
+        "usageterms": "https://e.org/terms",
+        "renditions": {"original": {"href": "https://e.org/p.jpg", "mimetype": "image/jpeg"}},
+    }
+    story = {**STORY, **item, "creditline": "Desk", "associations": {"gallery--2": picture}}
+    found = feed_entry(story, CONTEXT)
+    own, of_picture = "Desk; (c) Own; Own Ltd; Own only", "(c) Pic; Pic Ltd; https://e.org/terms"
+
+    for kind in ("atom", "rss"):
+        feed = WRITERS[kind](FEED, [found])
+        assert feedparser.parse(feed).entries[0]["rights"] == own
+        (content,) = etree.fromstring(feed).iterfind(".//m:content", NAMES)
+        credits = [(e.get("role"), e.text) for e in content.iterfind("m:credit", NAMES)]
+        assert credits == [("photographer", "Eve"), (None, "Agency")]
+        assert content.findtext("m:copyright", namespaces=NAMES) == of_picture
+        assert content.find("m:copyright", NAMES).get("url") == "https://e.org/terms"
+    [entry] = json.loads(json_feed(FEED, [found]))["items"]
+    assert entry["_rights"] == {"text": own}
+    assert entry["attachments"][0]["_credits"] == {
+        "maker": "Eve",
+        "credit": "Agency",
+        "rights": of_picture,
+    }
+
+
+def test_companies_are_categories() -> None:
+    companies = [{"qcode": "TRM", "name": "Tramways"}, {"qcode": "BUS"}, {"name": None}]
+    categories = feed_entry({**STORY, "company_codes": companies}, CONTEXT).categories
+
+    assert [(c.term, c.label) for c in categories] == [("TRM", "Tramways"), ("BUS", "BUS")]
 
 
 def test_guids_that_are_no_uris() -> None:

@@ -2,17 +2,19 @@
 
 import zipfile
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from lxml import etree
+from simple_idml.idml import IDMLPackage
 
 from apps.core.text import strip_forbidden
 from formatters.base import Formatted
 from formatters.body import parse_body
 from formatters.idml import IDMLFormatter
-from formatters.nodes import Embed, Node, Rule, blocks_of
+from formatters.nodes import Embed, ItemList, Node, Picture, Rule, Table, blocks_of
 from formatters.plain_body import TextBody
 from tests.support.format_items import CONTEXT, EXAMPLES, example_item
 from tests.support.format_schemas import check_idml, idml_parts
@@ -20,7 +22,10 @@ from tests.support.generated_items import html as any_html
 
 STORY = {"_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
 NORMAL = "Paragraphs%3aNormalParagraph"
-STATIC = ["Resources/Styles.xml", "Resources/Graphic.xml", "Resources/Preferences.xml"]
+FIXED = [
+    *("Resources/Styles.xml", "Resources/Graphic.xml", "Resources/Preferences.xml"),
+    *("Resources/Fonts.xml", "XML/Tags.xml", "META-INF/container.xml", "XML/BackingStory.xml"),
+]
 
 
 def written(**fields: Any) -> Formatted:
@@ -50,8 +55,7 @@ def test_the_package() -> None:
     formatted = written(headline="h", body_html="<p>a</p>")
 
     assert [
-        *STATIC,
-        "XML/Tags.xml",
+        *FIXED,
         "Stories/Story_story_1.xml",
         "Stories/Story_story_2.xml",
         "Spreads/Spread_spread_1.xml",
@@ -182,6 +186,65 @@ def test_sections_of_tables() -> None:
     ]
 
 
+def test_numbers_of_lists() -> None:
+    """A number that does not follow on the one before is told."""
+    html = "<ol start=3><li>a</li><li>b<ol><li>x</li></ol></li><li value=9>c</li><li>d</li></ol>"
+    parts = idml_parts(written(body_html=html))
+
+    [story] = [part for name, part in parts.items() if name.startswith("Stories/")]
+    told = {
+        e.findtext(".//Content"): e.get("NumberingStartAt")
+        for e in story.iter("ParagraphStyleRange")
+    }
+    assert told == {"a": "3", "b": None, "x": "1", "c": "9", "d": None}
+
+
+def test_abstract_and_dateline() -> None:
+    """The abstract stands before the body, which begins with the dateline."""
+    texts = stories(
+        headline="h",
+        byline="By Jo",
+        abstract="<p>one</p><p>two</p>",
+        dateline={"text": "OSLO -"},
+        body_html="<p>a</p>",
+    )
+
+    abstract = "Custom%3aAbstract"
+    assert texts[2:] == [(abstract, "one"), (abstract, "two"), (NORMAL, "OSLO - a")]
+
+
+def test_other_programs_open_it(tmp_path: Path) -> None:
+    """Structure, stories, fonts and styles are where readers of other projects look for them."""
+    file = tmp_path / "story.idml"
+    file.write_bytes(
+        written(headline="h", byline="By Jo", abstract="a", body_html="<p>b</p><h2>c</h2>").data
+    )
+
+    with IDMLPackage(str(file)) as package:
+        told = package.export_as_tree()
+        names = [family.get("Name") for family in package.font_families]
+        assert len(package.stories) == len(package.story_ids) == 5
+    assert names == ["Minion Pro", "Courier New"]
+    assert [(part["tag"], part["content"]) for part in told["content"]] == [
+        ("Headline", ["h"]),
+        ("Byline", ["By Jo"]),
+        ("Abstract", ["a"]),
+        ("Body", ["b"]),
+        ("Body", ["c"]),
+    ]
+
+
+def test_definitions_stand_apart() -> None:
+    """Terms are bold, what is said of them is set in."""
+    parts = idml_parts(written(body_html="<dl><dt>t</dt><dd>d</dd></dl>"))
+
+    [story] = [part for name, part in parts.items() if name.startswith("Stories/")]
+    term, said = story.iter("ParagraphStyleRange")
+    assert (term.findtext(".//Content"), said.findtext(".//Content")) == ("t", "d")
+    assert said.get("LeftIndent") == "36"
+    assert "Bold" in str(etree.tostring(term))
+
+
 def test_long_texts_flow_over_pages() -> None:
     """A new spread begins when a page is full; a frame that is too short flows into the next."""
     parts = idml_parts(written(body_html="<p>" + "word " * 3000 + "</p>" + "<p>end</p>" * 60))
@@ -214,17 +277,22 @@ class TextOnly(TextBody):
                 return ""
             case Embed(source, _, caption):
                 return self.write(blocks_of(caption.children)) or source
+            case Table():
+                cells = [
+                    self.write(blocks_of(cell.children)) for r in node.rows for cell in r.cells
+                ]
+                return "".join([self.write(blocks_of(node.caption.children)), *cells])
             case _:
                 return super().block(node)
 
-    def picture(self, source: str, alternative: str, caption: str) -> str:
-        return caption or alternative or source
+    def picture(self, picture: Picture, caption: str) -> str:
+        return (caption or picture.alternative or picture.source) + picture.href
 
     def link(self, href: str, text: str) -> str:
         return text
 
-    def _list(self, ordered: bool, items: Any) -> str:
-        return "\n".join(self.write(item.children) for item in items)
+    def item_list(self, node: ItemList) -> str:
+        return "\n".join(self.write(blocks_of(item.children)) for item in node.items)
 
 
 def _visible(text: str) -> str:

@@ -91,6 +91,58 @@ def test_media_stand_with_their_story() -> None:
     )
 
 
+def test_a_picture_says_whose_it_is() -> None:
+    """Notice, holder, credit, maker and terms, as search engines read them; a caption is text."""
+    picture = {
+        "guid": "urn:x:2",
+        "type": "picture",
+        "description_text": "The <sign> & more",
+        "byline": "Eve Lens",
+        "creditline": "Example/Agency",
+        "copyrightholder": "Eve",
+        "copyrightnotice": "(c) Eve",
+        "usageterms": "https://e.org/terms",
+    }
+
+    [image] = written({**STORY, "associations": {"gallery--3": picture}})["image"]
+
+    assert image["description"] == "The <sign> & more"
+    assert (image["creditText"], image["copyrightNotice"]) == ("Example/Agency", "(c) Eve")
+    assert image["creator"] == [{"@type": "Person", "name": "Eve Lens"}]
+    assert image["copyrightHolder"]["name"] == "Eve"
+    assert image["license"] == image["usageInfo"] == "https://e.org/terms"
+
+
+@pytest.mark.parametrize("key", ["linkedRights", "linkedrights"])
+def test_rights_that_an_agency_links_to(key: str) -> None:
+    """The link of `rightsInfo` is the license; what is no address is none."""
+    for link, found in (("https://e.org/odrl", "https://e.org/odrl"), ("by mail", None)):
+        story = {**STORY, "extra": {"rightsinfo": {key: link}}, "creditline": "Agency"}
+        document = written(story)
+        assert (document.get("license"), document["creditText"]) == (found, "Agency")
+
+
+def test_who_made_it_and_where() -> None:
+    document = written(
+        {
+            **STORY,
+            "authors": [{"name": "Ada Line", "role": "writer"}, {"name": "Joe", "role": "editor"}],
+            "source": "Desk",
+            "original_source": "Agency",
+            "dateline": {"located": {"city": "Perth", "state": "WA", "country_code": "AU"}},
+        }
+    )
+
+    assert [(a["name"], a["jobTitle"]) for a in document["author"]] == [
+        ("Ada Line", "Writer"),
+        ("Joe", "editor"),
+    ]
+    assert document["sourceOrganization"]["name"] == "Agency"
+    assert document["provider"]["name"] == "Desk"
+    address = document["locationCreated"]["address"]
+    assert (address["addressLocality"], address["addressCountry"]) == ("Perth", "AU")
+
+
 def test_may_stand_in_a_page() -> None:
     """A script element that holds the output is not closed by it."""
     [formatted] = JSONLDFormatter().format({**STORY, "headline": "</script><b>"}, CONTEXT)

@@ -374,6 +374,22 @@ class TestNewsMLG2:
         position = f".//{G2}assert/{G2}geoAreaDetails/{G2}position"
         assert "151.200000" == attribute(root, position, "longitude")
 
+    @pytest.mark.parametrize(
+        ("place", "name"),
+        [
+            ({"qcode": "NSW", "name": "NSW", "state": "New South Wales"}, "New South Wales"),
+            ({"qcode": "oslo", "name": "Oslo", "country": "Norway"}, "Oslo"),
+            ({"name": "Oslo", "country": "Norway"}, "Oslo"),
+            ({"qcode": "EU", "world_region": "Europe"}, "Europe"),
+        ],
+    )
+    def test_a_place_keeps_its_name(self, place: dict[str, str], name: str) -> None:
+        """Unless that is no more than its code."""
+        found = g2(item_of("text", place=[place])).find(f".//{G2}subject/{G2}name")
+
+        assert found is not None
+        assert name == found.text
+
     def test_preformatted_text(self) -> None:
         """Preserved text is text/plain; any other is NITF, never an empty content set.
 
@@ -531,6 +547,16 @@ class TestMediaOfStories:
         assert "ninat:video" == attribute(item, f".//{G2}itemClass", "qcode")
         said = {"href": "https://e.org/f.mp4", "contenttype": "video/mp4", "width": "640"}
         assert said.items() <= dict(item.find(f".//{G2}remoteContent").attrib).items()
+
+    def test_says_the_same_whenever_it_is_sent(self) -> None:
+        """A medium without a time of its own has the story's, not that of sending."""
+        held = {"featuremedia": picture(1)}
+        written = [
+            g2(item_of("text", associations=held), now=now).findall(f".//{G2}versionCreated")
+            for now in (NOW, LATER)
+        ]
+
+        assert [["2026-03-04T05:06:08+00:00"] * 2] * 2 == [[e.text for e in es] for es in written]
 
     def test_media_of_packages(self) -> None:
         root = g2(item_of("composite", associations={"featuremedia": picture(1)}))

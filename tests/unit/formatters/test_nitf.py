@@ -146,6 +146,28 @@ class TestBody:
             ("<figure><figcaption>1</figcaption>0</figure>", "<p>1</p><p>0</p>"),
             ("<p>a</p><script>x</script><style>y</style>", "<p>a</p>"),
             (
+                "<dl><dt>t<p>u</p></dt><dd>d</dd></dl>",
+                "<dl><dt>t u</dt><dd><p>d</p></dd></dl>",
+            ),
+            (
+                "<ol start=3><li>a</li><li value=9>b</li><li>c</li></ol>",
+                '<ol seqnum="3"><li>a</li></ol><ol seqnum="9"><li>b</li><li>c</li></ol>',
+            ),
+            (
+                '<p>x<sup>1<a href="h">2</a></sup></p>',
+                '<p>x<num><sup>1</sup></num><a href="h"><num><sup>2</sup></num></a></p>',
+            ),
+            (
+                '<a href="h"><h2>a</h2><p>b</p></a>',
+                '<hl2><a href="h">a</a></hl2><p><a href="h">b</a></p>',
+            ),
+            (
+                '<a href="h"><img src="a.jpg" alt="A"></a>',
+                '<media media-type="image"><media-reference source="a.jpg" alternate-text="A"/>'
+                '<media-caption><a href="h">A</a></media-caption></media>',
+            ),
+            ("<p><q>a</q></p>", "<p>\u201ca\u201d</p>"),
+            (
                 '<img src="a.jpg" alt="A">',
                 '<media media-type="image"><media-reference source="a.jpg" '
                 'alternate-text="A"/></media>',

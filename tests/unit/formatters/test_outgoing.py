@@ -331,3 +331,45 @@ def test_texts_for_people_begin_with_what_has_changed(
 
     assert told.startswith(notice)
     assert ("CORRECTION" in told) is notice.startswith("CORRECTION")
+
+
+BLOCK = (
+    '<!-- EMBED START Image {id: "editor_0"} --><figure><img src="https://e.org/secret.jpg">'
+    '<figcaption>Secret caption</figcaption></figure><!-- EMBED END Image {id: "editor_0"} -->'
+)
+
+
+@pytest.mark.parametrize(("name", "config"), OUTPUTS)
+@pytest.mark.parametrize(
+    "fields", [{"pubstatus": "canceled"}, {"state": "recalled"}, {"state": "unpublished"}]
+)
+def test_a_withdrawn_picture_of_a_story(
+    name: str, config: dict[str, str], fields: dict[str, Any]
+) -> None:
+    """It is in no format, under whatever key the story holds it, and not in its text."""
+    picture = {**PICTURE, **fields}
+    shown = {**PICTURE, "headline": "Shown picture", "description_text": "c", "alt_text": "a"}
+    del shown["renditions"]
+    story = {
+        **STORY,
+        "body_html": f"<p>All of them.</p>{BLOCK}<p>The end.</p>",
+        "refs": [{"key": "editor_0", "guid": "urn:x:2"}],
+        "associations": {
+            **dict.fromkeys(("featuremedia", "editor_0", "gallery--1"), picture),
+            "related--1": {**shown, "associations": {"featuremedia": picture}},
+        },
+    }
+
+    told = said(name, config, story)
+
+    assert "secret" not in told.lower()
+    assert "The end." in told
+
+
+def test_a_withdrawn_picture_is_in_no_feed() -> None:
+    picture = {**PICTURE, "state": "killed"}
+    body = f"<p>All of them.</p>{BLOCK}<p>The end.</p>"
+    entry = feed_entry({**STORY, "body_html": body, "associations": {"editor_0": picture}}, CONTEXT)
+
+    assert not entry.media
+    assert entry.content_html == "<p>All of them.</p><p>The end.</p>"

@@ -144,6 +144,18 @@ class TestNITF:
             e.find("media-reference").get("alternate-text") for e in (first, second)
         ]
 
+    def test_a_picture_that_leads_elsewhere(self) -> None:
+        """The link stands around the caption of the picture."""
+        html = '<a href="https://e.org/more"><img src="https://e.org/0.jpg" alt="In text"></a>'
+        [medium] = nitf(html, {"editor_0": picture(0)}).iter("media")
+
+        link = medium.find("media-caption/a")
+        assert link is not None
+        assert ("https://e.org/more", picture(0)["description_text"]) == (
+            link.get("href"),
+            link.text,
+        )
+
     def test_main_picture_first_the_rest_last(self) -> None:
         held = {
             "gallery--1": picture(2),
