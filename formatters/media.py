@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 from apps.core.documents import object_of, text_of
-from apps.core.vocabulary import MEDIA_TYPES, ItemType, PubStatus
+from apps.core.vocabulary import MEDIA_TYPES, ItemType
 from formatters.base import Document
-from formatters.conversions import integer, publish_status
-from formatters.outgoing import WITHDRAWN_STATES
+from formatters.conversions import integer
+from formatters.outgoing import is_withdrawn
 from formatters.uris import reference
 
 MEDIUMS = {
@@ -42,11 +42,6 @@ class Rendition:
     size: int | None = None
     seconds: float | None = None
     duration: str = ""
-
-
-def is_withdrawn(item: Document) -> bool:
-    """Whether `item` must not be used any more."""
-    return publish_status(item) == PubStatus.CANCELED or item.get("state") in WITHDRAWN_STATES
 
 
 def media_of(item: Document) -> list[tuple[str, Document]]:

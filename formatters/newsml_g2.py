@@ -27,7 +27,7 @@ from formatters.conversions import (
     tagged,
     version_of,
 )
-from formatters.media import Rendition, is_withdrawn, media_of, renditions_of
+from formatters.media import Rendition, media_of, renditions_of
 from formatters.newsml_g2_parts import (
     ITEM_MEDIA_TYPE,
     NAMESPACE,
@@ -50,6 +50,7 @@ from formatters.newsml_g2_parts import (
 from formatters.newsml_g2_superdesk import superdesk_message
 from formatters.ninjs3_fields import digital_source_type
 from formatters.nitf import NITF_NAMESPACE, nitf_document
+from formatters.outgoing import is_withdrawn
 from formatters.uris import is_uri, reference
 from formatters.xml import as_superdesk, document, element, escaped, quoted
 
