@@ -111,6 +111,8 @@ def _item(document: Mapping[str, Any], depth: int) -> Fields:
     item |= concepts_of(fields) | places_of(fields) | people_of(fields)
     _take_ids(item, kept)
     item |= non_empty({"renditions": _renditions(fields.get("renditions"))})
+    if depth:
+        item |= non_empty({"order": integer(fields.get("order"))})
     if depth < DEEPEST_ASSOCIATION:
         item |= non_empty({"associations": _associations(fields.get("associations"), depth + 1)})
     _add_title(item, kept, text(fields.get("title")))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
 from apps.core.codes import known_concept, stored_code
 from apps.core.vocabulary import AUTHOR_ROLES
@@ -36,6 +37,7 @@ CONTENT_WARNING = "cwarn"
 ORIGINAL_SOURCE_ROLES = frozenset({"originalsource", "original_source", "original"})
 SOURCE_ROLES = frozenset({"", "source", "provider"})
 
+_ADDRESS = re.compile(r"(https?://[^?]*[/#])([\w.~%-]+)", re.IGNORECASE | re.ASCII)
 _IN_SCHEME = re.compile(r"(?!urn:|https?:|tag:)([A-Za-z][\w.-]*):(\S.*)")
 
 
@@ -75,6 +77,8 @@ def concept(entry: Fields, *, is_subject: bool = False) -> Fields:
         scheme = scheme or uri.removesuffix(code)
     elif known_concept(uri) and not known_concept(code, scheme, is_subject=is_subject):
         code, scheme = uri, ""
+    elif uri and not code:
+        scheme, code = _code_at(uri)
     elif not scheme and "code" not in entry and code != name:
         scheme, code = _code_in(code)
     qcode, scheme = stored_code(code or uri or name, scheme, is_subject=is_subject)
@@ -90,6 +94,12 @@ def code_of(entry: Fields) -> str:
         if code := str(value) if isinstance(value, int) and value is not True else text(value):
             return code
     return ""
+
+
+def _code_at(uri: str) -> tuple[str, str]:
+    """Return scheme and code of a concept that only has an address: they make the same one."""
+    parts = _ADDRESS.fullmatch(uri)
+    return (parts[1], unquote(parts[2])) if parts else ("", uri)
 
 
 def _code_in(literal: str) -> tuple[str, str]:
@@ -177,6 +187,10 @@ def _place(entry: Fields) -> Fields:
 def _location(entry: Fields) -> Fields:
     """Return where a place lies."""
     is_superdesk = entry.get("scheme") == GEONAMES
+    known = entry.get("location")
+    if isinstance(known, Mapping):
+        lat, lon = number(known.get("lat")), number(known.get("lon"))
+        return {"lat": lat, "lon": lon} if lat is not None and lon is not None else {}
     geometries = (entry[key] for key in entry if key == "geojson" or key.startswith("geometry"))
     for geometry in geometries:
         for lon, lat in _centres(geometry):

@@ -132,7 +132,7 @@ class _Variant(NamedTuple):
     Attributes:
         role: in lower case.
         is_html: whether it is markup.
-        is_typed: whether its media type says so, or that it is none.
+        is_typed: whether its media type or its role says so, or that it is none.
         value: the markup without the document around it, or the text.
     """
 
@@ -148,7 +148,11 @@ class _Variant(NamedTuple):
 
     def as_plain(self) -> str:
         """Return the text without markup."""
-        return plain_text(self.value, line_feeds=True).strip() if self.is_html else self.value
+        if not self.is_html:
+            return self.value
+        if not self.is_typed:
+            return text_of_line(self.value).strip()
+        return plain_text(self.value, line_feeds=True).strip()
 
     def as_html(self) -> str:
         """Return the text as markup: empty lines part paragraphs, line ends are breaks."""
@@ -220,14 +224,24 @@ def _variants(fields: Fields, name: str) -> Iterator[_Variant]:
         if value := text(entry.get("value")):
             media_type = text(entry.get("contenttype")).partition(";")[0].strip().lower()
             yield _variant(text(entry.get("role")).lower(), media_type, value)
-    for key, value in fields.items():
-        base, _, role = key.partition("_")
-        if base == name and text(value):
-            # 1.x tells markup by the end of the role: `description_caption_xhtml`.
-            stem, _, last = role.rpartition("_")
-            is_markup = last in MARKUP_ROLES
-            kept = stem if is_markup and stem in PLAIN_ROLES | SHORT_ROLES else role
-            yield _variant(kept, "text/html" if is_markup else "", text(value))
+    named = [
+        (key.removeprefix(f"{name}_"), text(value))
+        for key, value in fields.items()
+        if key.startswith(f"{name}_") and text(value)
+    ]
+    if text(fields.get(name)):
+        named.insert(0, ("", text(fields[name])))
+    # 1.x tells markup by the end of the role: `description_caption_xhtml`.
+    ends = [(role, role.rpartition("_")[0], role.rpartition("_")[2]) for role, _ in named]
+    has_markup = any(last in MARKUP_ROLES for _, _, last in ends)
+    for (role, stem, last), (_, value) in zip(ends, named, strict=True):
+        if last in MARKUP_ROLES:
+            known = stem if stem in PLAIN_ROLES | SHORT_ROLES else role
+            yield _variant(known, "text/html", value)
+        else:
+            # Beside markup, what is called a text is one.
+            is_plain = has_markup and last in PLAIN_ROLES
+            yield _variant(role, "text/plain" if is_plain else "", value)
 
 
 def _variant(role: str, media_type: str, value: str) -> _Variant:
@@ -235,7 +249,7 @@ def _variant(role: str, media_type: str, value: str) -> _Variant:
     is_html = "html" in media_type
     if not is_html and media_type != "text/plain":
         is_html = role in MARKUP_ROLES or _MARKUP.search(value) is not None
-    is_typed = media_type != ""
+    is_typed = media_type != "" or role in MARKUP_ROLES
     return _Variant(role, is_html, is_typed, _without_document(value) if is_html else value)
 
 

@@ -432,7 +432,12 @@ class TestConcepts:
         [
             ({"uri": "http://cv.iptc.org/newscodes/mediatopic/20000763"}, "20000763", None),
             ({"uri": "http://cv.iptc.org/newscodes/subjectcode/17000000"}, "17000000", None),
-            ({"uri": "http://e.org/x"}, "http://e.org/x", None),
+            ({"uri": "http://e.org/cv/x%20y"}, "x y", "http://e.org/cv/"),
+            ({"uri": "http://e.org/cv#x"}, "x", "http://e.org/cv#"),
+            *(
+                ({"uri": uri}, uri, None)
+                for uri in ("http://e.org", "http://e.org/?a=/x", "urn:x:1")
+            ),
             ({"literal": "medtop:20000763"}, "20000763", None),
             ({"literal": "desks:one"}, "one", "desks"),
             ({"literal": "urn:x:1"}, "urn:x:1", None),
