@@ -1,6 +1,6 @@
 """NITF 3.6, valid by its official schema (formats contract 3.5)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from apps.core.clock import moment_of
 from apps.core.documents import object_of, objects_of, text_of
@@ -42,6 +42,10 @@ NITF_NAMESPACE = "http://iptc.org/std/NITF/2006-10-18/"
 CORRECTED = (State.CORRECTED, State.KILLED, State.RECALLED, State.UNPUBLISHED)
 
 
+Rights = Mapping[str, str]
+"""Holder, notice and terms; see `rights_of`."""
+
+
 class NITFFormatter(Formatter):
     """A story as an NITF document; packages as a document without a body."""
 
@@ -71,15 +75,15 @@ def nitf_document(item: Document, context: FormatContext, namespace: str = "") -
     space = f" xmlns={quoted(namespace)}" if namespace else ""
     language = f' xml:lang="{language_of(item, context)}"' if item.get("language") else ""
     story = StoryMedia(item, context)
-    writer = NITFBody(story)
+    writer, known = NITFBody(story), rights_of(item, context)
     return (
-        f"<nitf{space} version={quoted(VERSION)}>{_head(item, context)}<body{language}>"
-        f"{_body_head(item, context, writer)}{_body_content(item, writer, story)}{_body_end(item)}"
+        f"<nitf{space} version={quoted(VERSION)}>{_head(item, context, known)}<body{language}>"
+        f"{_body_head(item, context, known, writer)}{_body_content(item, writer, story)}{_body_end(item)}"
         "</body></nitf>"
     )
 
 
-def _head(item: Document, context: FormatContext) -> str:
+def _head(item: Document, context: FormatContext, known: Rights) -> str:
     meta = [f"<meta name={quoted(n)} content={quoted(value)}/>" for n, value in _meta(item)]
     genre = text_of(next(iter(objects_of(item, "genre")), {}), "name")
     tobject = f"<tobject.property tobject.property.type={quoted(genre)}/>" if genre else ""
@@ -94,7 +98,7 @@ def _head(item: Document, context: FormatContext) -> str:
     return (
         f"<head>{leaf('title', text_of(item, 'headline'))}{''.join(meta)}"
         f"{element('tobject', tobject, **{'tobject.type': 'news'})}"
-        f"{_docdata(item, context, others)}</head>"
+        f"{_docdata(item, context, known, others)}</head>"
     )
 
 
@@ -109,10 +113,11 @@ def _meta(item: Document) -> Iterator[tuple[str, str]]:
         yield "creditline", credit
 
 
-def _docdata(item: Document, context: FormatContext, subjects: str) -> str:
+def _docdata(item: Document, context: FormatContext, known: Rights, subjects: str) -> str:
     """Return what is known of the document.
 
     Args:
+        known: its rights.
         subjects: those that have no code, as XML.
     """
     embargo = embargo_of(item, context.now)
@@ -134,7 +139,7 @@ def _docdata(item: Document, context: FormatContext, subjects: str) -> str:
     parts.append(_date("date.release", embargo))
     # The item's own `expiry` says when it leaves the newsroom's lists, not when it is outdated.
     parts.append(_date("date.expire", object_of(item, "extra").get("expires")))
-    parts.append(_document_rights(item, context))
+    parts.append(_document_rights(item, context, known))
     if slugline := text_of(item, "slugline"):
         version = integer(item.get("_current_version")) or 1
         parts.append(f'<du-key key={quoted(slugline)} version="{version}"/>')
@@ -177,8 +182,7 @@ def _classifier(subject: Document) -> str:
     return leaf("classifier", name, **known) if name or code else ""
 
 
-def _document_rights(item: Document, context: FormatContext) -> str:
-    known = rights_of(item, context)
+def _document_rights(item: Document, context: FormatContext, known: Rights) -> str:
     written = ""
     if holder := known["copyrightholder"]:
         year = copyright_year(item, context)
@@ -188,8 +192,7 @@ def _document_rights(item: Document, context: FormatContext) -> str:
     return written
 
 
-def _rights(item: Document, context: FormatContext) -> str:
-    known = rights_of(item, context)
+def _rights(known: Rights) -> str:
     parts = [
         leaf(tag, text)
         for tag, text in (
@@ -202,9 +205,9 @@ def _rights(item: Document, context: FormatContext) -> str:
     return element("rights", notice + "".join(parts)) if notice or parts else ""
 
 
-def _body_head(item: Document, context: FormatContext, writer: NITFBody) -> str:
+def _body_head(item: Document, context: FormatContext, known: Rights, writer: NITFBody) -> str:
     parts = [f"<body.head><hedline>{leaf('hl1', text_of(item, 'headline'))}</hedline>"]
-    parts.append(_rights(item, context))
+    parts.append(_rights(known))
     if byline := text_of(item, "byline"):
         parts.append(leaf("byline", byline))
     for name, role in authors_of(item, context):

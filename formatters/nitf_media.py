@@ -29,7 +29,7 @@ class StoryMedia:
     def marked(self, html: str) -> str:
         """Return a text in which what an editor has put into it says which medium it is."""
         parts, end, start, key = [], 0, 0, ""
-        for mark in _MARK.finditer(html) if self._media else ():
+        for mark in _MARK.finditer(html) if self._media and "<!--" in html else ():
             if mark["side"] == "START":
                 start, key = mark.end(), mark["key"]
             elif mark["key"] == key and key in self._media:

@@ -133,7 +133,9 @@ def parse_html(html: str) -> etree._Element:
     # The leading element makes input without any element parseable. The whole document is read, not
     # that element alone, because a stray end tag in the input may close it early.
     # Carriage returns, which the parser would swallow, count as characters.
-    kept = _without_long_tags(strip_forbidden(with_ends(html))).replace("\r", "&#13;")
+    may_swallow = _MAY_SWALLOW.search(html) is not None
+    source = _with_ends(html) if may_swallow else html
+    kept = _without_long_tags(strip_forbidden(source)).replace("\r", "&#13;")
     is_deep = kept.count("<") >= DEEPEST_PARSED
     parser = _html_parser() if is_deep else _PARSER
     root = etree.fromstring(f"<div>{kept}", parser)
@@ -142,7 +144,7 @@ def parse_html(html: str) -> etree._Element:
         root = etree.fromstring(f"<div>{_TAG.sub(' ', kept)}", _html_parser())
     if "&#" in html:
         _strip_references(root)
-    if _CODE.search(html):
+    if may_swallow and _CODE.search(html):
         etree.strip_elements(root, *CODE, with_tail=False)
     return root
 
@@ -154,8 +156,10 @@ def with_ends(html: str) -> str:
     elements in them, which no parser would see. A comment that nobody closes ends at the next tag,
     code where a block begins.
     """
-    if not _MAY_SWALLOW.search(html):
-        return html
+    return _with_ends(html) if _MAY_SWALLOW.search(html) else html
+
+
+def _with_ends(html: str) -> str:
     last_comment = html.rfind("-->") + 1
     kept = html[:last_comment] + _without_open_comments(html[last_comment:])
     tags = list(_SWALLOWING_TAG.finditer(kept))
