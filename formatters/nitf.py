@@ -78,8 +78,8 @@ def nitf_document(item: Document, context: FormatContext, namespace: str = "") -
     writer, known = NITFBody(story), rights_of(item, context)
     return (
         f"<nitf{space} version={quoted(VERSION)}>{_head(item, context, known)}<body{language}>"
-        f"{_body_head(item, context, known, writer)}{_body_content(item, writer, story)}{_body_end(item)}"
-        "</body></nitf>"
+        f"{_body_head(item, context, known, writer)}{_body_content(item, writer, story)}"
+        f"{_body_end(item)}</body></nitf>"
     )
 
 
