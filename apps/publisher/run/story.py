@@ -19,6 +19,7 @@ from apps.core.embargo import embargo_of
 from apps.core.text import plain_text as text_with_lines
 from apps.core.vocabulary import MEDIA_TYPES, ItemType, State
 from apps.publisher.records.content import schedule_of, why_no_post
+from formatters.outgoing import is_withdrawn
 from transmitters.cms.base import (
     ErrorClass,
     Payload,
@@ -329,8 +330,7 @@ def _data_of(url: str) -> bytes:
 
 def _problem(key: str, held: Mapping[str, Any], now: datetime) -> PlatformError | None:
     """Return why a file may not be shown: it was withdrawn, or is under an embargo."""
-    is_withdrawn = held.get("state") in (*KILLED_STATES, State.UNPUBLISHED)
-    if is_withdrawn or embargo_of(held, now) is not None:
+    if is_withdrawn(held) or embargo_of(held, now) is not None:
         message = f"The media {key} may not be shown"
         return PlatformError(ErrorClass.VALIDATION, "media_not_usable", message, field=key)
     return None

@@ -129,7 +129,7 @@ def test_known_picture_is_looked_for_once_a_day(desk: SiteDesk, site: FaultySite
 
 
 @pytest.mark.parametrize("policy", ["fail", "omit"])
-@pytest.mark.parametrize("kind", ["broken", "wrong type", "missing", "withdrawn"])
+@pytest.mark.parametrize("kind", ["broken", "wrong type", "missing", "withdrawn", "canceled"])
 def test_picture_that_cannot_be_shown(
     desk: SiteDesk, site: FaultySite, policy: str, kind: str
 ) -> None:
@@ -143,8 +143,10 @@ def test_picture_that_cannot_be_shown(
             original["media"] = str(desk.storage.put(b"%PDF-1.7", "file.pdf"))
         case "missing":
             original["media"] = "0" * 24
-        case _:
+        case "withdrawn":
             held["state"] = "killed"
+        case _:
+            held["pubstatus"] = "canceled"
     record = desk.run_until_settled(desk.wish(desk.item(associations={"featuremedia": held})))
     if policy == "omit":
         assert record["status"] == "published"
@@ -152,7 +154,9 @@ def test_picture_that_cannot_be_shown(
         assert site.post()["featured_media"] == 0
         return
     assert record["status"] == "failed"
-    assert record["error"]["class"] == ("validation" if kind == "withdrawn" else "media")
+    assert record["error"]["class"] == (
+        "validation" if kind in ("withdrawn", "canceled") else "media"
+    )
     assert record["error"]["field"] == "featuremedia"
     assert not site.posts()
 
