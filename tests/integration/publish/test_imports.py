@@ -26,6 +26,7 @@ STORY = {
     "body_html": "<p>Rivers rose.</p>",
     "versioncreated": "2026-03-02T06:10:00Z",
 }
+CAPTION_AND_MAKER = ("description_html", "original_source")
 Import = Callable[..., Imported]
 
 
@@ -343,3 +344,16 @@ def test_what_our_own_formats_wrote(imports: Import, graph: Graph, formatter: Fo
     assert "Caption" == found["associations"]["featuremedia"]["description_text"]
     for field in ("headline", "body_html", "anpa_category", "company_codes", "authors", "extra"):
         assert item[field] == found[field]
+
+
+def test_a_correction_has_no_caption_of_the_version_before(imports: Import, graph: Graph) -> None:
+    """Neither its markup nor its makers."""
+    marked = {"role": "caption", "contentType": "text/html", "value": "<p>Old <b>one</b></p>"}
+    picture = {"type": "picture", "body_html": None}
+    imports(**picture, descriptions=[marked], infoSources=[{"name": "R", "role": "original"}])
+    assert (marked["value"], "R") == tuple(map(stored(graph).get, CAPTION_AND_MAKER))
+
+    done = imports(**picture, version="2", descriptions=[{"role": "caption", "value": "New"}])
+
+    assert ("corrected", "New") == (done.outcome, stored(graph)["description_text"])
+    assert (None, None) == tuple(map(stored(graph).get, CAPTION_AND_MAKER))
