@@ -246,17 +246,17 @@ def _medium(item: Document, context: FormatContext) -> Iterator[Medium]:
     kind = MEDIUMS.get(text_of(item, "type"))  # type: ignore[call-overload]
     if kind is None:
         return
-    found = ((file, _address(file.href)) for file in renditions_of(item))
-    files = {file.name: (file, address) for file, address in found if address}
-    if not files:
+    files = renditions_of(item)
+    files.sort(key=lambda file: (file.name == "original", file.width or 0), reverse=True)
+    shown = next((file for file in files if _address(file.href)), None)
+    if shown is None:
         return
-    widest = max(files.values(), key=lambda pair: pair[0].width or 0)
-    file, address = files.get("original", widest)
+    thumbnail = next((file.href for file in files if file.name == "thumbnail"), "")
     known = rights_of(item, context)
     yield Medium(
         kind=kind,
-        file=replace(file, href=address),
-        thumbnail=files["thumbnail"][1] if "thumbnail" in files else "",
+        file=replace(shown, href=_address(shown.href)),
+        thumbnail=_address(thumbnail),
         title=_line(item, "headline"),
         caption=_line(item, "description_text"),
         maker=_line(item, "byline"),

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Set
 from html import escape
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 import nh3
+from cachetools import LRUCache, cached
 from lxml import etree
 from turbohtml import rewrite
 
@@ -51,6 +53,8 @@ PLAYER_ATTRIBUTES = {
     "audio": {"src", "controls"},
     "source": {"src", "type"},
 }
+CHARACTERS_KEPT = 4_000_000
+"""Of clean markup that a process keeps: some thousand stories."""
 POSTS = {"blockquote": {"twitter-tweet", "instagram-media", "tiktok-embed"}}
 """Classes by which the scripts of networks find what they show as a post; it reads without them."""
 
@@ -58,9 +62,10 @@ POSTS = {"blockquote": {"twitter-tweet", "instagram-media", "tiktok-embed"}}
 APART = frozenset({
     "aside", "audio", "blockquote", "button", "dl", "figcaption", "figure", "h1", "h2", "h3", "h4",
     "h5", "h6", "head", "iframe", "nav", "noscript", "object", "ol", "pre", "script", "select",
-    "style", "summary", "table", "template", "textarea", "ul", "video",
+    "style", "summary", "table", "template", "textarea", "title", "ul", "video",
 })  # fmt: skip
 """Elements whose text is no beginning of a story."""
+HOLDER = "x-holder"
 APART_CLASSES = frozenset({"embed-block", "media-block"})
 """Classes of what the editor embeds."""
 _FIRST_PARAGRAPH = re.compile(r"\s*<p(?:\s+class=\"[\w -]*\")?>(?=(?:<(?:b|strong|i|em)>)?[^\s<&])")
@@ -92,10 +97,12 @@ def sanitized(html: str) -> str:
     return _cleaned(html, "iframe, embed, object, video, audio, source", _link, _CLEANER)
 
 
+@cached(LRUCache(CHARACTERS_KEPT, len), lock=Lock())
 def sanitized_with_players(html: str) -> str:
     """Return markup as `sanitized` does, with the players that pages may show.
 
-    These are videos, sounds and the frames of `PLAYERS`; other frames give way to links.
+    These are videos, sounds and the frames of `PLAYERS`; other frames give way to links. What was
+    cleaned last is kept: every reader of a feed gets the same stories.
     """
     return _cleaned(html, "iframe, embed, object", _link_if_unknown, _PLAYER_CLEANER)
 
@@ -114,7 +121,8 @@ def _cleaned(html: str, playing: str, link: Callable[[Any], None], cleaner: nh3.
         handlers = [("noscript", rewrite.Element.remove), (playing, link)]
         markup = rewrite.rewrite(markup, elements=handlers)
     # What is clean has no `<` in its texts.
-    return strip_forbidden(_BLOCK.sub(r"<\1div", cleaner.clean(markup)))
+    clean = _BLOCK.sub(r"<\1div", cleaner.clean(markup))
+    return strip_forbidden(clean) if "&#" in markup else clean
 
 
 def with_addresses(html: str) -> str:
@@ -154,48 +162,39 @@ def _put_in_front(root: etree._Element, text: str) -> bool:
             if element.tag in APART or APART_CLASSES & {*str(element.get("class")).split()}:
                 events.skip_subtree()
             elif not is_blank(element.text or ""):
-                _put_before(element, element, element.text, text)
+                _put_behind(None, element, text)
                 return True
-        elif not is_blank(element.tail or ""):
-            parent = element.getparent()
-            if parent is not None:
-                _put_before(parent, element, None, text)
-                return True
+        elif (parent := element.getparent()) is not None and not is_blank(element.tail or ""):
+            _put_behind(element, parent, text)
+            return True
     return False
 
 
-def _put_before(holder: Any, child: Any, own: str | None, text: str) -> None:
-    """Put `text` before what `holder` says; at the start of the line, where that is emphasised.
+def _put_behind(before: Any, holder: Any, text: str) -> None:
+    """Put `text` in front of what `holder` says behind one of its elements.
+
+    Where that is emphasised, `text` stands in front of the emphasis.
 
     Args:
-        child: the element behind which that stands, `holder` itself where it is its first text.
-        own: the first text of `holder`, where it is that.
+        before: that element, None for the first text of `holder`.
     """
-    if holder.tag in LINE_ENDING_TAGS or holder.getparent() is None:
-        if own is not None:
-            holder.text = text + own.lstrip()
-        else:
-            child.tail = text + (child.tail or "").lstrip()
-        return
-    while holder.tag not in LINE_ENDING_TAGS and holder.getparent() is not None:
-        child, holder = holder, holder.getparent()
-    before = child.getprevious()
+    while holder.tag not in (*LINE_ENDING_TAGS, "body", "html"):
+        before, holder = holder.getprevious(), holder.getparent()
     if before is None:
-        holder.text = (holder.text or "") + text
+        holder.text = text + (holder.text or "").lstrip()
     else:
-        before.tail = (before.tail or "") + text
+        before.tail = text + (before.tail or "").lstrip()
 
 
 def _inner_html(root: etree._Element) -> str:
-    """Return the markup of a parsed fragment, without the element that holds it."""
-    body = root.find("body")
-    if body is None or not len(body):
-        return ""
-    holder, *others = body
-    written = [
-        str(etree.tostring(e, encoding="unicode", method="html")) for e in (*holder, *others)
-    ]
-    return "".join([escape(holder.text or "", quote=False), *written])
+    """Return the markup of a parsed fragment, without the elements that hold it."""
+    holder = root.find("body/div")
+    if holder is not None:
+        holder.tag = HOLDER
+    # Stray end tags have put some of it outside of the holder, or of the body.
+    etree.strip_tags(root, HOLDER, "body", "head")
+    written = (str(etree.tostring(e, encoding="unicode", method="html")) for e in root)
+    return "".join([escape(root.text or "", quote=False), *written])
 
 
 def _link_if_unknown(element: Any) -> None:

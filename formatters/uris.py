@@ -53,6 +53,8 @@ def web_address(address: str) -> str:
 
     An address without a scheme is none: its reader could not follow it.
     """
+    if is_uri(address):
+        return address
     known = _quoted(address)
     return known if is_uri(known) else ""
 

@@ -341,3 +341,14 @@ def test_whose_it_is() -> None:
 
     assert own.endswith("Agency; (c) Desk; One day")
     assert written(STORY)["message_text"].endswith("(c) 2026 Example News; Editorial use only")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["</div>On.", "</body>On.", "<p></p></body>On.", "</div><b>On.</b>", "<b></b></div>On.", "On."],
+)
+def test_a_dateline_before_text_that_nothing_holds(body: str) -> None:
+    """Text outside of all elements begins a story as well."""
+    text = written({**STORY, "body_html": body, "dateline": {"text": "PERTH -"}})["message_text"]
+
+    assert "PERTH - On." in text
