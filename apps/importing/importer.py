@@ -28,7 +28,8 @@ OF_THE_FIRST_VERSION = ("_id", "guid", "uri", "type", "pubstatus", "rewrite_of",
 """Fields of a document that later versions of it do not change."""
 CLEARED = (
     *("abstract", "byline", "ednote", "embargoed", "usageterms", "copyrightnotice"),
-    *("copyrightholder", "description_text", "alt_text", "creditline"),
+    *("copyrightholder", "description_text", "description_html", "alt_text", "creditline"),
+    "original_source",
 )
 """Fields that a newer version takes away when it has none."""
 

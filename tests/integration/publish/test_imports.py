@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from apps.core.errors import BadRequest
 from apps.graph.build import Graph
 from apps.importing.importer import Imported, Importer
+from formatters.base import FormatContext, FormatSettings, Formatter
+from formatters.ninjs import NINJSFormatter
+from formatters.ninjs3 import NINJS3Formatter
 from tests.support.newsdesk import Newsdesk
 
 URI = "urn:example:story:1"
@@ -22,6 +26,7 @@ STORY = {
     "body_html": "<p>Rivers rose.</p>",
     "versioncreated": "2026-03-02T06:10:00Z",
 }
+CAPTION_AND_MAKER = ("description_html", "original_source")
 Import = Callable[..., Imported]
 
 
@@ -298,3 +303,57 @@ def test_a_whole_story(imports: Import, graph: Graph) -> None:
     assert (80, "about") == (item["subject"][0]["relevance"], item["subject"][0]["rel"])
     assert ("A", 2) == (item["source"], len(item["extra"]["infosources"]))
     assert 7.25 == item["renditions"]["16-9"]["duration"]
+
+
+@pytest.mark.parametrize("formatter", [NINJSFormatter(), NINJS3Formatter()])
+def test_what_our_own_formats_wrote(imports: Import, graph: Graph, formatter: Formatter) -> None:
+    """Another newsroom takes in all that a story of ours says, and publishes it."""
+    picture = {
+        "guid": "urn:example:picture:1",
+        "type": "picture",
+        "headline": "P",
+        "description_text": "Caption",
+        "order": 2,
+        "renditions": {"original": {"href": "http://e.org/a.jpg", "mimetype": "image/jpeg"}},
+    }
+    item = {
+        "guid": "20260302 ö/1",
+        "type": "text",
+        "headline": "Rivers rise",
+        "body_html": "<p>Rivers rose.</p>",
+        "subject": [{"qcode": "20000763", "name": "IT"}, {"qcode": "x", "scheme": "desks"}],
+        "anpa_category": [{"qcode": "a", "name": "National"}],
+        "place": [{"qcode": "264371", "code": "264371", "scheme": "geonames", "name": "Athens"}],
+        "company_codes": [{"name": "Y", "qcode": "YAL", "security_exchange": "ASX"}],
+        "signal": [{"qcode": "sig:update", "name": "Update"}],
+        "annotations": [{"id": 1, "msg": "Note", "type": "regular"}],
+        "flags": {"marked_for_legal": True},
+        "authors": [{"name": "Jane", "role": "desk 1"}],
+        "extra": {"rightsinfo": {"encodedrights": "<o/>"}},
+        "associations": {"featuremedia": picture},
+        "pubstatus": "usable",
+    }
+    context = FormatContext(settings=FormatSettings(), now=datetime(2026, 3, 2, tzinfo=UTC))
+    [formatted] = formatter.format(item, context)
+
+    absent = dict.fromkeys(STORY)
+    done = imports(**absent | json.loads(formatted.body))
+
+    found = stored(graph, done.item_id)
+    assert ("published", "", "20260302 ö/1") == (done.outcome, done.reason, found["guid"])
+    assert "Caption" == found["associations"]["featuremedia"]["description_text"]
+    for field in ("headline", "body_html", "anpa_category", "company_codes", "authors", "extra"):
+        assert item[field] == found[field]
+
+
+def test_a_correction_has_no_caption_of_the_version_before(imports: Import, graph: Graph) -> None:
+    """Neither its markup nor its makers."""
+    marked = {"role": "caption", "contentType": "text/html", "value": "<p>Old <b>one</b></p>"}
+    picture = {"type": "picture", "body_html": None}
+    imports(**picture, descriptions=[marked], infoSources=[{"name": "R", "role": "original"}])
+    assert (marked["value"], "R") == tuple(map(stored(graph).get, CAPTION_AND_MAKER))
+
+    done = imports(**picture, version="2", descriptions=[{"role": "caption", "value": "New"}])
+
+    assert ("corrected", "New") == (done.outcome, stored(graph)["description_text"])
+    assert (None, None) == tuple(map(stored(graph).get, CAPTION_AND_MAKER))

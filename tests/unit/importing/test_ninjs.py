@@ -1,6 +1,7 @@
 """Ninjs documents of other systems become items."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,21 +12,32 @@ from hypothesis import strategies as st
 from apps.importing.ninjs import item_from_ninjs
 from formatters.base import FormatContext, FormatSettings
 from formatters.ninjs import NINJSFormatter
-from tests.support.format_schemas import superdesk_schema
+from formatters.ninjs3 import NINJS3Formatter
+from tests.support.format_schemas import check_ninjs, superdesk_schema
 from tests.support.schema_files import names_in, sample, schema
 
 OFFICIAL = "ninjs/test_suite"
 CONTEXT = FormatContext(settings=FormatSettings(), now=datetime(2026, 3, 4, tzinfo=UTC))
 
+KEYS = st.text(max_size=8) | st.sampled_from(
+    [
+        *("name", "value", "role", "rel", "uri", "literal", "code", "scheme", "href", "duration"),
+        *("type", "contentType", "geoJSON", "coordinates", "geometry", "features", "symbols"),
+        *("ticker", "linkedRights", "encodedRights", "jobtitle", "relevance", "location", "lat"),
+    ]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=5,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
 )
 FIELD_NAMES = (
     "type", "headline", "headlines", "title", "body_html", "bodies", "descriptions", "located",
     "subjects", "places", "organisations", "infosources", "authors", "keywords", "versionCreated",
-    "urgency", "pubStatus", "renditions", "associations", "rightsInfo", "extra",
+    "urgency", "pubStatus", "renditions", "associations", "rightsInfo", "extra", "people", "person",
+    "altIds", "trustIndicators", "trustindicator", "signal", "annotations", "profile", "expires",
+    "digitalSourceType", "contentCreated", "creditline", "body_text", "description_caption_xhtml",
+    "genres", "service", "place", "evolvedFrom",
 )  # fmt: skip
 
 
@@ -48,6 +60,9 @@ class TestSamples:
 
         document = json.loads(formatted.body)
         superdesk_schema().validate(document)
+        for version in ("3.1", "2.2"):
+            context = replace(CONTEXT, config={"version": version})
+            check_ninjs(NINJS3Formatter().format(item, context)[0])
         assert document["guid"] == ninjs(name)["uri"]
         assert document["headline"] == ninjs(name)["headlines"][0]["value"]
 
@@ -814,5 +829,7 @@ class TestBadInput:
         except ValueError:
             return
         [formatted] = NINJSFormatter().format(item, CONTEXT)
+        [latest] = NINJS3Formatter().format(item, CONTEXT)
 
-        assert json.loads(formatted.body)["guid"] == "urn:x:1"
+        assert json.loads(formatted.body)["guid"] == item["guid"]
+        check_ninjs(latest)
