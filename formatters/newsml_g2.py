@@ -527,7 +527,7 @@ def _content(item: Document, context: FormatContext) -> str:
     if item.get("format") == "preserved":
         text = escaped(preserved_text(body_with_footer(item)))
         return element("inlineData", text, contenttype="text/plain", **_words(item))
-    nitf = nitf_document(item, context, NITF_NAMESPACE)
+    nitf = nitf_document(item, context, NITF_NAMESPACE, media_beside=True)
     return element("inlineXML", nitf, contenttype="application/nitf+xml", **_words(item))
 
 

@@ -66,15 +66,18 @@ class NITFFormatter(Formatter):
         return [Formatted(document(nitf_document(item, context), declaration=declaration))]
 
 
-def nitf_document(item: Document, context: FormatContext, namespace: str = "") -> str:
+def nitf_document(
+    item: Document, context: FormatContext, namespace: str = "", *, media_beside: bool = False
+) -> str:
     """Return `item` as an `nitf` element.
 
     Args:
         namespace: of the elements; the form without one is what readers of the DTD expect.
+        media_beside: what is around the document says all of the media of the item.
     """
     space = f" xmlns={quoted(namespace)}" if namespace else ""
     language = f' xml:lang="{language_of(item, context)}"' if item.get("language") else ""
-    story = StoryMedia(item, context)
+    story = StoryMedia(item, context, are_beside=media_beside)
     writer, known = NITFBody(story), rights_of(item, context)
     return (
         f"<nitf{space} version={quoted(VERSION)}>{_head(item, context, known)}<body{language}>"

@@ -18,12 +18,18 @@ KEY = "data-association"
 
 
 class StoryMedia:
-    """The media that a story holds, and which of them have been written."""
+    """The media that a story holds, and which of them have been written.
 
-    def __init__(self, item: Document, context: FormatContext) -> None:
+    Args:
+        are_beside: what is around the story says all of them: it only has those that its text
+            shows, each with its main file.
+    """
+
+    def __init__(self, item: Document, context: FormatContext, *, are_beside: bool = False) -> None:
         self._context = context
+        self._are_beside = are_beside
         self._media = dict(media_of(item)) if item.get("associations") else {}
-        self._files = {key: _files(medium) for key, medium in self._media.items()}
+        self._files: dict[str, list[Rendition]] = {}
         self._written: set[tuple[str, str]] = set()
 
     def marked(self, html: str) -> str:
@@ -45,8 +51,8 @@ class StoryMedia:
                 return key
         addressed = (
             key
-            for key, files in self._files.items()
-            if any(file.href == node.source for file in files)
+            for key in self._media
+            if any(file.href == node.source for file in self._files_of(key))
         )
         # The main picture may stand in the text, too: there it is under a key of its own.
         return min(addressed, key=FEATURE.__eq__, default="")
@@ -70,27 +76,37 @@ class StoryMedia:
         self._written.add(self._identity(key))
         if not caption and (said := self.caption_of(key)):
             caption = leaf("media-caption", said)
-        common = _common(medium, alternative)
-        references = "".join([f"{_reference(file)}{common}/>" for file in self._files[key]])
+        common, files = _common(medium, alternative), self._files_of(key)
+        metadata, producers = self._metadata(medium), self._producers(medium)
+        if self._are_beside:
+            files, metadata, producers = files[:1], "", ""
+        references = "".join([f"{_reference(file)}{common}/>" for file in files])
         return (
-            f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{self._metadata(medium)}'
-            f"{references}{caption}{self._producers(medium)}</media>"
+            f'<media media-type="{MEDIUMS[medium["type"]]}"{attributes}>{metadata}'
+            f"{references}{caption}{producers}</media>"
         )
 
     def lead(self) -> str:
         """Return the main picture of the story, "" where the text shows it."""
-        return self._unwritten(FEATURE) if FEATURE in self._media else ""
+        if self._are_beside or FEATURE not in self._media:
+            return ""
+        return self._unwritten(FEATURE)
 
     def rest(self) -> str:
         """Return the media that stand nowhere else."""
-        return "".join(map(self._unwritten, self._media))
+        return "" if self._are_beside else "".join(map(self._unwritten, self._media))
+
+    def _files_of(self, key: str) -> list[Rendition]:
+        if key not in self._files:
+            self._files[key] = _files(self._media[key])
+        return self._files[key]
 
     def _unwritten(self, key: str) -> str:
         return "" if self._identity(key) in self._written else self.written(key)
 
     def _identity(self, key: str) -> tuple[str, str]:
         """Return what tells a medium from others: a picture may have more than one key."""
-        return self._files[key][0].href, text_of(self._media[key], "description_text")
+        return self._files_of(key)[0].href, text_of(self._media[key], "description_text")
 
     def _metadata(self, medium: Document) -> str:
         said = {"guid": text_of(medium, "guid"), "headline": text_of(medium, "headline")}

@@ -259,6 +259,27 @@ def test_any_media(name: str, held: dict[str, Any]) -> None:
     assert "Two" in "".join(root.itertext())
 
 
+def test_newsml_g2_says_once_what_is_known_of_media() -> None:
+    """Beside the items of the media, the story's text only names the files that it shows."""
+    shown, feature = picture(1), picture(2)
+    html = f"<p>a</p>{embed('editor_0', '<img src=https://e.org/1.jpg>')}<p>b</p>"
+    item = story(html, {"editor_0": shown, "featuremedia": feature})
+
+    [formatted] = FORMATS["newsmlg2"]().format(item, CONTEXT)
+
+    root = etree.fromstring(formatted.data)
+    [medium] = root.findall(".//{*}inlineXML//{*}media")
+    [file] = medium.findall("{*}media-reference")
+    assert file.get("source") == "https://e.org/1.jpg"
+    assert medium.findtext("{*}media-caption") == shown["description_text"]
+    assert medium.find("{*}media-producer") is None
+    assert [each.get("guid") for each in root.iter("{*}newsItem")] == [
+        "urn:x:1",
+        feature["guid"],
+        shown["guid"],
+    ]
+
+
 class TestNewsML12:
     def test_a_component_for_each_picture(self) -> None:
         """The main one first, each with lines, rights, caption and its files."""
