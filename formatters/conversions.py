@@ -113,14 +113,20 @@ def created_time(item: Document) -> Any:
 
 def keywords_of(item: Document) -> list[str]:
     """Return the keywords of `item`, each once."""
-    return list(dict.fromkeys(texts_of(item, "keywords")))
+    return list(dict.fromkeys(keyword.strip() for keyword in texts_of(item, "keywords")))
 
 
 def tagged(item: Document) -> Iterator[tuple[str, Document]]:
-    """Yield what `item` is about besides subjects and places: its kind (`TAGGED`) and its entry."""
+    """Yield what `item` is about besides subjects and places, each once.
+
+    Of each it is its kind (`TAGGED`) and its entry.
+    """
     for kind in TAGGED:
+        known = set()
         for entry in objects_of(item, kind):
-            if entry.get("name") or entry.get("qcode"):
+            identity = tuple(str(entry.get(key) or "") for key in ("name", "qcode", "scheme"))
+            if any(identity[:2]) and identity not in known:
+                known.add(identity)
                 yield kind, {"name": entry.get("qcode"), **without_empty(entry)}
 
 

@@ -136,6 +136,31 @@ def test_any_text_can_be_written(formatter: Any, body: str, headline: str | None
             "a b, c; d\te",
             "|   |   |\n| --- | --- |\n| a b, c; d | e |",
         ),
+        (
+            "<table><tr><td rowspan=0>a</td><td>b</td></tr><tr><td>c</td></tr></table>",
+            "a\tb\n\tc",
+            "|   |   |\n| --- | --- |\n| a | b |\n|  | c |",
+        ),
+        (
+            "<table><tbody><tr><td rowspan=9>a</td><td>b</td></tr></tbody>"
+            "<tbody><tr><td>c</td><td rowspan=999>d</td></tr><tr><td>e</td></tr></tbody></table>",
+            "a\tb\nc\td\ne",
+            "|   |   |\n| --- | --- |\n| a | b |\n| c | d |\n| e |",
+        ),
+        (
+            '<table><tr><td><a href="https://e.org/a|b">a</a></td><td>b</td></tr></table>',
+            "a (https://e.org/a|b)\tb",
+            "|   |   |\n| --- | --- |\n| [a](https://e.org/a%7Cb) | b |",
+        ),
+        (
+            '<div class="fb-post" data-href="https://e.org/1"></div>'
+            '<blockquote data-instgrm-permalink="https://e.org/2"> </blockquote>'
+            '<iframe src="about:blank" data-src="https://e.org/3"></iframe>',
+            "https://e.org/1\n\nhttps://e.org/2\n\nhttps://e.org/3",
+            "<https://e.org/1>\n\n<https://e.org/2>\n\n<https://e.org/3>",
+        ),
+        ('<div data-href="javascript:x()"></div><p cite="about:blank"></p>a', "a", "a"),
+        ('<blockquote cite="https://e.org/1">a</blockquote>', "  a", "> a"),
         ("<p>a<br><br>b</p>", "a\n\nb", "a\n\nb"),
         ("<h2>a<br>b</h2>", "a\nb", "### a b"),
         ('<p>a</p><iframe src="https://e.org/v"><p>b</p>', "a\n\nhttps://e.org/v\n\nb", None),
