@@ -214,7 +214,8 @@ def iso_time(value: Any) -> Any:
 def body_with_footer(item: Document) -> str:
     """Return the text of `item` with its footer, `""` for types that carry none."""
     body = ""
-    if text_of(item, "type") in TEXT_TYPES:
+    if text_of(item, "type") in (*TEXT_TYPES, ItemType.COMPOSITE):
+        # Agencies send packages with a text of their own.
         body = text_of(item, "body_html").replace("<br>", "<br/>")
     elif text_of(item, "type") in DESCRIBED_TYPES:
         body = text_of(item, "description")

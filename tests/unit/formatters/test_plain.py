@@ -8,10 +8,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apps.core.text import strip_forbidden
+from formatters import BUILT_IN
 from formatters.body import parse_body
 from formatters.nodes import text_of_nodes
 from formatters.plain import MarkdownFormatter, TextFormatter
-from tests.support.format_items import CONTEXT
+from tests.support.format_items import CONTEXT, example_item
 from tests.support.generated_items import html as any_html
 
 STORY = {"_id": "urn:x:1", "item_id": "urn:x:1", "guid": "urn:x:1", "type": "text"}
@@ -179,6 +180,16 @@ def test_elements(html: str, text: str, markdown: str | None) -> None:
     assert (text if markdown is None else markdown) == written(
         MarkdownFormatter, body_html=html
     ).strip("\n")
+
+
+@pytest.mark.parametrize("format_type", ["text", "markdown", "nitf", "ninjs", "ninjs3"])
+def test_packages_may_have_a_text(format_type: str) -> None:
+    """As agencies send them: their text is in every format that has a place for it."""
+    package = {**example_item("package"), "body_html": "<p>Packagewords</p>"}
+    [formatter] = [known for known in BUILT_IN if known.type == format_type]
+    [formatted] = formatter().format(package, CONTEXT)
+
+    assert b"Packagewords" in formatted.data
 
 
 def test_rows_of_different_lengths() -> None:
